@@ -1,0 +1,231 @@
+"""The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+import numpy as np
+import numpy.typing as npt
+
+# --- constants ------------------------------------------------------------------------------------
+CHANNELS: Final[dict[str, int]]  # {"trade": 1, "bbo": 2}: also the index into per-channel counters
+STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
+HDR_MAX_NS: Final[int]
+HDR_COUNTS: Final[int]
+FLAG_PACED: Final[int]
+WAIT_SIZE: Final[int]  # bytes of one worker's wait page
+
+# --- clock ------------------------------------------------------------------------------------------
+def monotonic_ns() -> int: ...
+def realtime_ns() -> int: ...
+def request_slice(slice_ns: int) -> bool:
+    """Asks the scheduler for an EEVDF slice for the calling thread; False where the kernel refuses."""
+
+# --- shared segment (ring.pxi) --------------------------------------------------------------------------
+def create_memory(name: str, size: int) -> int:
+    """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""
+
+Row = tuple[int, int, str, str, str | None, str] | tuple[int, int, str, str, str, str]
+"""(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask, ask_qty)
+on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or None."""
+
+@final
+class RingWriter:
+    """The one writer of a segment: creates, maps and seals a memfd, then publishes."""
+
+    def __init__(
+        self,
+        capacity: int,
+        topics_max: int,
+        *,
+        wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
+        event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
+        stats: StatsPage | None = None,  # gets published[channel], stages wire and ingest, clock_anomalies
+    ) -> None: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def epoch(self) -> str: ...
+    def topic(self, channel: str, instrument: str) -> int:
+        """The topic's id, registering it at first. ValueError (grammar), OverflowError (topics_max)."""
+    def publish(
+        self,
+        rows: Sequence[Row],
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        flags: int = 0,
+        feed: int = 0,
+        record_wire: bool = True,
+    ) -> list[tuple[int, str]]:
+        """Publishes all good rows, in order, then rings the workers once.
+
+        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when all went.
+        `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time (ts_event in the
+        future) is counted in clock_anomalies[feed] and the record gets GW_FLAG_BAD_TS.
+        """
+    def behind(self) -> int:
+        """Bytes of ring that the slowest attached worker has not taken yet; 0 with none attached."""
+    def backlogged(self) -> int:
+        """Clients over all workers whose lossless queue is long (GW_BACKLOG_FRAMES)."""
+    def subscribed(self) -> int:
+        """Connections over all workers with at least one subscription."""
+    def close(self) -> None: ...
+
+@final
+class Segment:
+    """A read-only view of a segment: names and last values, for the control plane and tests."""
+
+    def __init__(self, fd: int) -> None:
+        """Maps `fd` read-only (the caller keeps owning it). ValueError when it is no segment."""
+    @property
+    def epoch(self) -> str: ...
+    def __len__(self) -> int: ...
+    def topics(self, start: int = 0) -> list[tuple[str, str]]:
+        """(channel, instrument) of every topic from id `start` on."""
+    def find(self, channel: str, instrument: str) -> int:
+        """The id, or -1. Amortised O(1): keeps a table of names, extended as the directory grows."""
+    def match(self, channel: str, pattern: str) -> int:
+        """How many topics of the channel match the pattern now."""
+    def last_seq(self, topic: int) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class RingReader:
+    """Reads a segment from now on (tests, tools, recording). Records as dicts with decimal texts."""
+
+    def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
+    def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
+        """New records in order; None once when lapped (then reading goes on from the tail)."""
+    def close(self) -> None: ...
+
+def pattern_match(pattern: str, name: str) -> bool:
+    """The plane's own glob: `*` is any run of characters, everything else itself."""
+
+# --- statistics (stats.pxi) -------------------------------------------------------------------------------
+STATS_SIZE: Final[int]
+STATS: Final[dict[str, tuple[int, int]]]  # name -> (offset, length) in 8-byte words
+
+@final
+class StatsPage:
+    """One process's statistics page. Writers: the owner alone; readers: anyone, without locks."""
+
+    def __init__(self, fd: int, *, writable: bool) -> None: ...
+    def add(self, name: str, index: int = 0, n: int = 1) -> None: ...
+    def set(self, name: str, index: int = 0, value: int = 0) -> None: ...
+    def get(self, name: str, index: int = 0) -> int: ...
+    def read(self) -> dict[str, tuple[int, ...]]:
+        """Every counter array, once."""
+    def counts(self, stage: str) -> npt.NDArray[np.uint64]:
+        """A copy of the stage's HDR counts, length HDR_COUNTS."""
+    def totals(self, stage: str) -> tuple[int, int, int, int]:
+        """(count, sum_ns, saturated, negative)."""
+    def record(self, stage: str, value_ns: int, n: int = 1) -> None: ...
+    def close(self) -> None: ...
+
+# --- codec (codec.pxi) ----------------------------------------------------------------------------------
+def decimal_round_trip(text: str) -> str:
+    """Parses and formats a decimal as the ring does. ValueError naming what is wrong."""
+
+@final
+class Template:
+    """A compiled message template (see gateway/codec/native.py for the program's bytes)."""
+
+    def __init__(self, program: bytes) -> None: ...
+    def encode(self, channel: str, symbol: str, row: Row, *, seq: int, ts_recv: int, ts_send: int, skipped: int = 0) -> bytes:
+        """One payload, as the plane would encode it (tests and benches)."""
+
+# --- udp (udp.pxi) --------------------------------------------------------------------------------------
+@final
+class UdpSocket:
+    """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
+
+    def __init__(self, host: str, port: int, *, buffer_bytes: int = 8 << 20) -> None:
+        """OSError when the port is not to be had."""
+    @property
+    def port(self) -> int: ...
+    @property
+    def buffer_granted(self) -> int: ...
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped for want of buffer, so far."""
+    def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
+        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv). ([], 0, 0) at the timeout
+        or after `wake()`. Datagrams over 64 KiB are truncated and dropped (counted in `oversized`)."""
+    @property
+    def oversized(self) -> int: ...
+    def wake(self) -> None: ...
+    def close(self) -> None: ...
+
+# --- the data plane (plane.pxi) ---------------------------------------------------------------------------
+SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
+SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the plane's cursor; arg = index into `items`
+SLOT_MATCHED: Final[int]  # 20 characters: topics the pattern covers now; arg = index into `items`
+SLOT_EPOCH: Final[int]  # 8 characters: the epoch at the plane's cursor
+
+Slot = tuple[int, int, int]
+"""(byte offset in the frame, SLOT_*, arg). A number is written left-aligned and padded with spaces."""
+
+Item = tuple[int, str, str, bool, bool, bool]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync). The id is the caller's, per
+connection and unique to (channel, string): an id already in use is replaced. resync False only changes
+the parameters in force (method `update`)."""
+
+EVENT_GONE: Final[int]  # (EVENT_GONE, handle, errno): the peer's socket failed; nothing more is written
+EVENT_CLOSE: Final[int]  # (EVENT_CLOSE, handle, code, reason): the plane asks for a close (4008 ...)
+EVENT_SHUT: Final[int]  # (EVENT_SHUT, handle): close frame written and SHUT_WR done
+EVENT_REMOVED: Final[int]  # (EVENT_REMOVED, handle): the slot is free; the descriptor may be closed now
+EVENT_STATS: Final[int]  # (EVENT_STATS, handle, token, [(subscription id, routed, delivered, conflated, filtered, dropped, pending)])
+EVENT_RESUME: Final[int]  # (EVENT_RESUME, handle): the control queue fell below half; read again
+
+@final
+class Plane:
+    """The data plane: a native thread that polls the ring and owns every byte written to clients.
+
+    All methods are called from one thread (the event loop's) and never block: they queue commands.
+    """
+
+    def __init__(
+        self,
+        *,
+        templates: dict[tuple[str, str], bytes],  # (channel, "update" | "snapshot") -> program
+        stats: StatsPage,
+        wait_fd: int = -1,
+        wait_index: int = 0,
+        event_fd: int = -1,  # rung by the writer; -1: a private one
+        clients_max: int = 20000,
+        topics_per_client_max: int = 10000,
+        log_bytes: int = 64 << 20,
+        control_bytes_max: int = 64 << 10,
+        lossless_frames_max: int = 65536,
+        lossless_max_age_ns: int = 2_000_000_000,
+        stall_max_ns: int = 120_000_000_000,
+        heartbeat_ns: int = 1_000_000_000,
+        spin: bool = False,
+        cpu: int = -1,
+    ) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None:
+        """Stops and joins the thread; descriptors stay open (the caller's)."""
+    @property
+    def events_fd(self) -> int:
+        """Readable while events wait."""
+    def events(self) -> list[tuple[object, ...]]: ...
+    def attach(self, fd: int) -> None:
+        """Follow this segment from now on; a second one is a new epoch: clients get `epoch`, then snapshots."""
+    def add(self, fd: int, first: bytes, slots: Sequence[Slot] = ()) -> int:
+        """A new client whose first bytes are these (101 and hello); its handle. OverflowError at clients_max."""
+    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> bool:
+        """Queues control bytes (whole frames), ahead of data. False: more than half the control queue is
+        used, stop reading until EVENT_RESUME."""
+    def subscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]) -> bool: ...
+    def unsubscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]) -> bool: ...
+    def query(self, handle: int, token: int) -> None:
+        """Asks for EVENT_STATS, exact at the moment the plane answers."""
+    def close(self, handle: int, frame: bytes) -> None:
+        """Finish the partial frame, drop data, send this close frame, SHUT_WR, then EVENT_SHUT."""
+    def remove(self, handle: int) -> None:
+        """Forget the client; EVENT_REMOVED follows. Pending data is counted as dropped{closed}."""
+    def pending(self, handle: int) -> bool:
+        """Whether the client has unsent bytes right now (for the pong deadline)."""
+    def sent_ns(self, handle: int) -> int:
+        """MONOTONIC time of the last bytes that its socket took."""

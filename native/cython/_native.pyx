@@ -1,0 +1,8 @@
+"""One extension module over the native core; each part of its face is an include of its own."""
+# cython: language_level=3, binding=True, embedsignature=False
+include "clock.pxi"
+include "stats.pxi"
+include "ring.pxi"
+include "codec.pxi"
+include "udp.pxi"
+include "plane.pxi"

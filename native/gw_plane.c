@@ -1,0 +1,1 @@
+typedef int gw_plane_placeholder_t;

@@ -1,0 +1,1 @@
+typedef int gw_record_placeholder_t;

@@ -1,0 +1,1 @@
+typedef int gw_ring_placeholder_t;

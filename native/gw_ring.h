@@ -1,0 +1,87 @@
+/* One segment of shared memory: header, topic directory, last-value table, broadcast ring.
+ *
+ * One writer, any number of readers that it never waits for. The theory of operation and the
+ * memory-order argument are in native/README.md. All functions work on memory that the caller gives,
+ * so a test builds any situation by writing counters. */
+#ifndef GW_RING_H
+#define GW_RING_H
+#include "gw_record.h"
+
+#define GW_SEGMENT_MAGIC 0x31544b5445544147ull
+#define GW_SEGMENT_VERSION 1u
+#define GW_EPOCH_LENGTH 8u /* lower-case base 36, always this long */
+
+/* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
+typedef struct {
+    uint8_t *base;
+    size_t size;
+    uint64_t capacity;    /* bytes of the ring, a power of two */
+    uint32_t topics_max;
+    char epoch[GW_EPOCH_LENGTH + 1];
+    uint64_t *tail_intent; /* bytes; each counter on a cache line of its own */
+    uint64_t *tail;
+    uint64_t *topics;      /* directory entries published */
+    uint64_t *directory;   /* topics_max entries of GW_DIRECTORY_WORDS words */
+    uint64_t *table;       /* topics_max slots of GW_SLOT_WORDS words: version, then the record */
+    uint8_t *ring;
+} gw_segment_t;
+
+#define GW_DIRECTORY_WORDS 12u /* channel u8, length u8, then the name: 96 bytes */
+#define GW_SLOT_WORDS 24u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 192 bytes */
+
+size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);
+/* Writes header and zero counters. -EINVAL unless capacity is a power of two >= 4096 and size suffices. */
+int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch);
+/* Fills a view after checking magic, version and every offset against `size`. -EINVAL. */
+int gw_segment_open(void *mem, size_t size, gw_segment_t *view);
+
+typedef struct {
+    gw_segment_t segment;
+    uint64_t tail, ring_seq;
+    uint64_t *topic_seq; /* topics_max, private */
+} gw_writer_t;
+
+int gw_writer_init(gw_writer_t *w, void *mem, size_t size); /* allocates topic_seq; -ENOMEM */
+void gw_writer_free(gw_writer_t *w);
+/* Appends a directory entry; the caller knows that (channel, name) is new. The id, or -ENOSPC / -EINVAL. */
+int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length);
+/* Publishes one record: fills ring_seq, topic_seq and cells; the caller filled the rest (topic < topics).
+ * Order: last-value slot (seqlock), tail_intent, record, tail. Never waits. */
+void gw_writer_publish(gw_writer_t *w, gw_record_t *record);
+
+typedef struct {
+    gw_segment_t segment;
+    uint64_t cursor; /* bytes */
+} gw_reader_t;
+
+enum { GW_POLL_LAPPED = -1 };
+/* Copies whole records from the cursor to `buffer` (at most `size` bytes, never past the ring's end) and
+ * moves the cursor. Returns bytes copied (0: nothing new), or GW_POLL_LAPPED: nothing was delivered and
+ * the cursor is now at the tail read *before* this returned, from where reading may go on once the
+ * table has been compared. Pad records are never returned. */
+int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size);
+
+uint32_t gw_directory_count(const gw_segment_t *s); /* acquire */
+/* Copies one published entry. `name` has GW_INSTRUMENT_MAX bytes. Length, or -ENOENT. */
+int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name);
+/* The topic's last record. 1, 0 (nothing published), or -EAGAIN: torn for good (its writer died inside it). */
+int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out);
+
+/* What a worker shows the writer: one page per worker in a small shared segment. */
+typedef struct {
+    uint64_t sleeping;      /* 1 while the plane blocks; cleared by whoever rings */
+    uint64_t pad0[7];
+    uint64_t attached;      /* 1 while a plane follows the writer */
+    uint64_t cursor;        /* ring bytes taken, of the epoch in `epoch` */
+    uint64_t epoch;         /* first 8 bytes of the epoch's text */
+    uint64_t backlogged;    /* clients whose lossless queue is longer than GW_BACKLOG_FRAMES */
+    uint64_t subscribed;    /* connections with at least one subscription */
+    uint64_t pad1[3];
+} gw_wait_t;
+_Static_assert(sizeof(gw_wait_t) == 128, "two lines");
+#define GW_BACKLOG_FRAMES 256u
+
+/* After publishing: full fence, then if `sleeping`, clear it and write to the eventfd. */
+void gw_wait_ring(gw_wait_t *wait, int event_fd);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int gw_stats_placeholder_t;

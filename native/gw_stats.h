@@ -1,0 +1,52 @@
+/* The statistics page of one process: named arrays of counters and the stage histograms, in shared
+ * memory. Each array has one writing thread (named here); the ops listener reads without locks. */
+#ifndef GW_STATS_H
+#define GW_STATS_H
+#include "gw_hdr.h"
+#include "gw_record.h"
+
+enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_TOTAL, GW_STAGES };
+
+/* X(name, length). Per channel where the length is GW_CHANNELS. */
+#define GW_STATS_PLANE(X)                                                                          \
+    X(routed, GW_CHANNELS) X(delivered, GW_CHANNELS) X(conflated, GW_CHANNELS)                     \
+    X(filtered, GW_CHANNELS) X(dropped_lapped, GW_CHANNELS) X(dropped_closed, GW_CHANNELS)         \
+    X(dropped_unsubscribed, GW_CHANNELS) X(dropped_slow, GW_CHANNELS)                              \
+    X(dropped_epoch, GW_CHANNELS) X(pending, GW_CHANNELS) X(snapshots, GW_CHANNELS)                \
+    X(sends, 1) X(sends_short, 1) X(sent_bytes, 1) X(heartbeats, 1) X(links, 1) X(clients, 1)      \
+    X(clients_blocked, 1) X(records_taken, 1) X(ring_lag_records, 1) X(ring_lapped, 1)             \
+    X(torn_reads, 1) X(feed_gap_records, 1) X(commands, 1) X(wakeups, 1) X(epochs, 1)              \
+    X(plane_alive_ns, 1)
+#define GW_STATS_LOOP(X)                                                                           \
+    X(connections, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64) X(requests, 64)               \
+    X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1) X(accept_errors, 16)       \
+    X(slow_consumers, 4) X(log_dropped, 1) X(loop_lag_ns, 1) X(loop_lag_max_ns, 1)                 \
+    X(loop_alive_ns, 1)
+#define GW_STATS_FEED(X)                                                                           \
+    X(published, GW_CHANNELS) X(feed_up, 64) X(feed_gaps, 64) X(feed_lost, 64)                     \
+    X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
+    X(feed_last_ns, 64) X(clock_anomalies, 64)
+#define GW_STATS_ALL(X) GW_STATS_PLANE(X) GW_STATS_LOOP(X) GW_STATS_FEED(X)
+
+#define GW_STATS_MEMBER(name, length) uint64_t name[length];
+typedef struct {
+    uint64_t magic, pid, start_ns, reserved[5];
+    GW_STATS_PLANE(GW_STATS_MEMBER)
+    uint64_t pad0[8];
+    GW_STATS_LOOP(GW_STATS_MEMBER)
+    uint64_t pad1[8];
+    GW_STATS_FEED(GW_STATS_MEMBER)
+    uint64_t pad2[8];
+    gw_hdr_t stage[GW_STAGES];
+} gw_stats_t;
+#undef GW_STATS_MEMBER
+#define GW_STATS_MAGIC 0x3153544154535747ull
+
+typedef struct {
+    const char *name;
+    uint32_t offset, length; /* in 8-byte words from the page's start */
+} gw_stat_info_t;
+extern const gw_stat_info_t gw_stat_infos[];
+extern const uint32_t gw_stat_infos_count;
+
+#endif

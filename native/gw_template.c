@@ -1,0 +1,1 @@
+typedef int gw_template_placeholder_t;

@@ -1,0 +1,28 @@
+/* Message templates: literal bytes and fields, compiled in Python (gateway/codec/native.py) to a small
+ * program that runs here, per record. A new dialect is a new program, not new C. */
+#ifndef GW_TEMPLATE_H
+#define GW_TEMPLATE_H
+#include "gw_record.h"
+
+typedef struct gw_template gw_template_t;
+
+typedef struct {
+    const gw_record_t *record;
+    const char *symbol; /* already escaped for JSON */
+    size_t symbol_length;
+    int64_t ts_send; /* REALTIME ns */
+} gw_encode_t;
+
+/* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM. */
+int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out);
+void gw_template_free(gw_template_t *t);
+/* Upper bound of a payload with a symbol of this length, without a skipped splice. */
+size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length);
+/* Writes the payload; its length. `out` has gw_template_size_max bytes. */
+size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out);
+/* The closing literal after the place where `,"skipped":k` goes (JSON: "}"). */
+size_t gw_template_tail_length(const gw_template_t *t);
+/* Writes the splice and the closing literal (at most 64 bytes); its length. To be put in place of the tail. */
+size_t gw_template_splice(const gw_template_t *t, uint64_t skipped, char *out);
+
+#endif

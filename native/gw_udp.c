@@ -1,0 +1,1 @@
+typedef int gw_udp_placeholder_t;
