@@ -19,7 +19,7 @@
 
 #include "gw_text.h"
 
-enum { VERSION = 1, PROGRAM_MAX = 4096, STEPS_MAX = 64, SPLICE_MAX = 64 };
+enum { VERSION = 1, PROGRAM_MAX = 4096, STEPS_MAX = 64 };
 
 enum { LITERAL, SYMBOL, SEQ, DECIMAL, TIME_NS, TIME_US, TIME_MS, TIME_RFC3339, ID, SIDE, CODES };
 enum { TS_EVENT, TS_RECV, TS_SEND, TIMES };
@@ -131,7 +131,7 @@ static bool take_header(cursor_t *c, gw_template_t *t) {
     if (t->kind != GW_TRADE && t->kind != GW_BBO) return false;
     if (!take_text(c, t, &t->skip) || !take_text(c, t, &t->tail)) return false;
     t->size_max = t->tail.length + GW_TEXT_SLACK;
-    return t->skip.length + GW_TEXT_INTEGER_MAX + t->tail.length + GW_TEXT_SLACK <= SPLICE_MAX;
+    return t->skip.length + GW_TEXT_INTEGER_MAX + t->tail.length + GW_TEXT_SLACK <= GW_SPLICE_MAX;
 }
 
 static bool take_step(cursor_t *c, gw_template_t *t) {

@@ -4,6 +4,8 @@
 #define GW_TEMPLATE_H
 #include "gw_record.h"
 
+#define GW_SPLICE_MAX 64u /* room for a splice */
+
 typedef struct gw_template gw_template_t;
 
 typedef struct {
@@ -25,7 +27,8 @@ size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length);
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out);
 /* The closing literal after the place where `,"skipped":k` goes (JSON: "}"). */
 size_t gw_template_tail_length(const gw_template_t *t);
-/* Writes the splice and the closing literal ; its length. To be put in place of the tail. `out` has 64 bytes. */
+/* Writes the splice and the closing literal, to be put in place of the tail; its length. `out` has
+ * GW_SPLICE_MAX bytes. */
 size_t gw_template_splice(const gw_template_t *t, uint64_t skipped, char *out);
 
 #endif
