@@ -4,9 +4,9 @@ A template is the message itself with its fields in angle brackets:
 
     "symbol":"<symbol>","seq":<seq>,"ts_event":<ts_event:ns>,"price":"<price>"
 
-`<symbol>`, `<seq>`, a trade's `<id>` (JSON-escaped) and every decimal stand by their name; a time says its
-form (`ns`, `us`, `ms`, `rfc3339`); `<side:none|buy|sell>` gives a text for each side; and
-`<skipped:literal>` is the place where, if this client missed updates, the literal and their number go.
+`<symbol>`, `<seq>`, a trade's `<id>` (JSON-escaped) and every decimal stand by their name; a time
+says its form (`ns`, `us`, `ms`, `rfc3339`); `<side:none|buy|sell>` gives a text for each side; and
+`<skipped:literal>` is where the literal and their number go when this client missed updates.
 Another venue's dialect is another few templates.
 
 The compiled form is laid down in `native/gw_template.c`, which checks it again when it is loaded.
@@ -56,8 +56,8 @@ def compile_template(channel: str, template: str) -> bytes:
     """Compiles a template of the channel's records to a program for `_native.Template`.
 
     Raises:
-        ValueError: the template is not ASCII, has no `<skipped:...>`, a field after it, a field that the
-            channel's records lack, or a bracket that belongs to no field.
+        ValueError: the template is not ASCII, has no `<skipped:...>` or a field after it, names a
+            field that the channel's records lack, or has a bracket that belongs to no field.
     """
     skip, body, tail = b"", bytearray(), b""
     closed = False
