@@ -40,6 +40,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self._peer_gone = False
 
     @staticmethod
     def pair() -> tuple["Channel", socket.socket]:
@@ -58,13 +59,16 @@ class Channel:
             raise ValueError(f"control message of {len(data)} bytes, at most {MESSAGE_BYTES_MAX}")
         try:
             socket.send_fds(self._socket, [data], fds, socket.MSG_NOSIGNAL)
-        except (BlockingIOError, ConnectionError):
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            self._peer_gone = True
             return False
         return True
 
     async def deliver(self, body: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Sends a message that must not be lost: waits while the buffer is full, however long."""
-        while not self.send(body, fds):  # noqa: ASYNC110 (a full buffer has no event)
+        """Sends a message that must not be lost: waits while the buffer is full and the peer lives."""
+        while not self.send(body, fds) and not self._peer_gone:  # noqa: ASYNC110 (a full buffer has no event)
             await asyncio.sleep(RETRY_S)
 
     async def receive(self) -> Message | None:
