@@ -19,7 +19,8 @@ import msgspec
 from msgspec import inspect
 
 from gateway.errors import ConfigurationError, Problem
-from gateway.feeds.options import FeedOptions, ReplayOptions, UdpOptions
+from gateway.feeds import options as feed_options
+from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.options import (
     ClusterOptions,
     LimitsOptions,
@@ -218,10 +219,12 @@ class _Reader:
             return self.tagged(tables, raw, key)
         if tables:
             return self.table(tables[0], raw, key)
-        if get_origin(kind) is tuple and isinstance(raw, list):
-            item = get_args(kind)[0]
-            values = [self.value(item, value, f"{key}.{n}") for n, value in enumerate(raw)]
-            return tuple(values)
+        array = _bare(kind)
+        if get_origin(array) is tuple and isinstance(raw, list):
+            item = get_args(array)[0]
+            values = tuple([self.value(item, value, f"{key}.{n}") for n, value in enumerate(raw)])
+            if _tables(item) or None in values:
+                return values
         try:
             value = msgspec.convert(raw, kind)
         except msgspec.ValidationError:
@@ -247,10 +250,14 @@ class _Reader:
 
 def _tables(kind: Any) -> list[type[msgspec.Struct]]:
     """The structs that a field's type names: none for a plain value, several for a tagged union."""
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
+    kind = _bare(kind)
     members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     return [m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct)]
+
+
+def _bare(kind: Any) -> Any:
+    """A field's type without its bounds."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _did_you_mean(name: str, names: Sequence[str] | Mapping[str, Any], section: str = "") -> str:
@@ -305,16 +312,20 @@ def _describe(info: inspect.Type) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.StrType():
-            return f"text that matches {info.pattern}" if info.pattern else "text"
+            return f"text that matches {info.pattern}" if info.pattern else _some(info, "text")
         case inspect.LiteralType():
             return _alternatives([json.dumps(value) for value in info.values])
         case inspect.VarTupleType():
-            return f"an array of {_describe(info.item_type)}"
+            return _some(info, "an array of " + _describe(info.item_type))
         case inspect.UnionType():
             members = [m for m in info.types if not isinstance(m, inspect.NoneType)]
             return _alternatives([_describe(member) for member in members])
         case _:
             return "a table"
+
+
+def _some(info: inspect.StrType | inspect.VarTupleType, noun: str) -> str:
+    return f"{noun}, not empty" if info.min_length else noun
 
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
@@ -357,33 +368,34 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    feeds = config.feeds
+    if None in feeds:  # a feed that could not be read at all: what it clashes with is not known
+        return
+    known = {key: message for key, message in feed_options.problems(feeds)}
     venues: dict[str, int] = {}
-    addresses: dict[int, int] = {}
-    clients_max = config.limits.max_connections * config.cluster.workers
-    feeds: Sequence[FeedOptions | None] = config.feeds
     for n, feed in enumerate(feeds):
-        if feed is None:  # its own problems left nothing to compare
-            continue
         first = venues.setdefault(feed.venue, n)
         if first != n:
-            message = (
-                f"found {json.dumps(feed.venue)}, which feeds.{first} publishes too; "
-                "two feeds may not publish the same instrument: give each a venue of its own"
+            known[f"feeds.{n}.venue"] = (
+                f"found {json.dumps(feed.venue)}, which feeds.{first} publishes too; two feeds "
+                "may not publish the same instrument: give each a venue of its own"
             )
-            yield (f"feeds.{n}.venue", f"feeds.{first}.venue"), message
-        if isinstance(feed, UdpOptions) and feed.port:
-            first = addresses.setdefault(feed.port, n)
-            if first != n:
-                message = f"found {feed.port}, which feeds.{first} reads too; expected another port"
-                yield (f"feeds.{n}.port", f"feeds.{first}.port"), message
-        if isinstance(feed, ReplayOptions):
-            if not Path(feed.path).is_file():
-                message = f"found {_found(feed.path)}; expected a file that exists"
-                yield (f"feeds.{n}.path",), message
-            if 0 < clients_max < feed.start_after_clients:
-                message = (
-                    f"found {feed.start_after_clients}; expected at most {clients_max}, "
-                    "the clients that limits.max_connections lets in"
-                )
-                keys = (f"feeds.{n}.start_after_clients", "limits.max_connections")
-                yield keys, message
+    yield from (((key,), message) for key, message in known.items())
+    synthetic = [feed for feed in feeds if isinstance(feed, SyntheticOptions)]
+    topics = sum(feed.symbols * len(feed.channels) for feed in synthetic)
+    if topics > config.ring.topics_max:
+        message = f"found {config.ring.topics_max}; the synthetic feeds publish {topics} topics"
+        yield ("ring.topics_max",), message
+    clients_max = config.limits.max_connections * config.cluster.workers
+    for n, feed in enumerate(feeds):
+        if not isinstance(feed, ReplayOptions):
+            continue
+        if not Path(feed.path).is_file():
+            message = f"found {_found(feed.path)}; expected a file that exists"
+            yield (f"feeds.{n}.path",), message
+        if 0 < clients_max < feed.start_after_clients:
+            message = (
+                f"found {feed.start_after_clients}; expected at most {clients_max}, "
+                "the clients that limits.max_connections lets in"
+            )
+            yield (f"feeds.{n}.start_after_clients", "limits.max_connections"), message
