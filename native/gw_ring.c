@@ -1,1 +1,110 @@
-typedef int gw_ring_placeholder_t;
+/* The broadcast ring: one writer that never waits, readers that copy first and then learn whether what
+ * they copied was whole. The argument is in README.md. */
+#include "gw_ring.h"
+#include "gw_atomic.h"
+#include "gw_segment.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int gw_writer_init(gw_writer_t *w, void *mem, size_t size) {
+    memset(w, 0, sizeof *w);
+    int error = gw_segment_open(mem, size, &w->segment);
+    if (error < 0) return error;
+    w->tail = GW_LOAD_RELAXED(w->segment.tail);
+    w->topic_seq = calloc(w->segment.topics_max, sizeof *w->topic_seq);
+    return w->topic_seq == NULL ? -ENOMEM : 0;
+}
+
+void gw_writer_free(gw_writer_t *w) {
+    free(w->topic_seq);
+    w->topic_seq = NULL;
+}
+
+/* Only the words that consumers look at: kind and cells. */
+static void pad_write(uint8_t *at, uint64_t size) {
+    gw_header_t pad = {.kind = GW_PAD, .cells = (uint8_t)(size / GW_CELL)};
+    gw_words_write((gw_word_t *)at, (const gw_word_t *)&pad, GW_CELL / 8);
+}
+
+void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
+    const gw_segment_t *s = &w->segment;
+    record->h.cells = gw_record_cells(record->h.kind);
+    record->h.ring_seq = ++w->ring_seq;
+    record->h.topic_seq = ++w->topic_seq[record->h.topic];
+    gw_table_write(s, record);
+
+    uint64_t size = record->h.cells * GW_CELL, offset = w->tail & (s->capacity - 1);
+    uint64_t left = s->capacity - offset, pad = left < size ? left : 0;
+    uint64_t next = w->tail + pad + size;
+    GW_STORE_RELAXED(s->tail_intent, next);
+    GW_FENCE_RELEASE();
+    if (pad > 0) {
+        pad_write(s->ring + offset, pad);
+        offset = 0;
+    }
+    gw_words_write((gw_word_t *)(s->ring + offset), (const gw_word_t *)record, size / 8);
+    w->tail = next;
+    GW_STORE_RELEASE(s->tail, next);
+}
+
+static int64_t lapped(gw_reader_t *r) {
+    r->cursor = GW_LOAD_ACQUIRE(r->segment.tail) & ~(uint64_t)(GW_CELL - 1);
+    return GW_POLL_LAPPED;
+}
+
+/* Length of the whole records at the start of `buffer`, a private copy of `size` bytes that may end
+ * inside one. `*pad` is the size of the pad after them. -EINVAL: these are no records. */
+static int64_t records_check(const uint8_t *buffer, uint64_t size, uint64_t to_end, uint64_t *pad) {
+    uint64_t at = 0;
+    *pad = 0;
+    while (at < size) {
+        const gw_header_t *h = (const gw_header_t *)(buffer + at);
+        uint64_t length = h->cells * GW_CELL;
+        if (h->kind == GW_PAD) {
+            if (length == 0 || at + length != to_end) return -EINVAL;
+            *pad = length;
+            break;
+        }
+        if (h->cells == 0 || h->cells != gw_record_cells(h->kind)) return -EINVAL;
+        if (at + length > size) break;
+        at += length;
+    }
+    return (int64_t)at;
+}
+
+int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size) {
+    const gw_segment_t *s = &r->segment;
+    for (;;) {
+        uint64_t waiting = GW_LOAD_ACQUIRE(s->tail) - r->cursor;
+        if (waiting == 0) return 0;
+        if (waiting > s->capacity || waiting % GW_CELL != 0) return lapped(r);
+        uint64_t offset = r->cursor & (s->capacity - 1), to_end = s->capacity - offset;
+        uint64_t length = waiting < to_end ? waiting : to_end;
+        bool cut = length > size;
+        if (cut) length = size & ~(uint64_t)(GW_CELL - 1);
+        gw_words_read(buffer, (const gw_word_t *)(s->ring + offset), length / 8);
+        GW_FENCE_ACQUIRE();
+        if (r->cursor + s->capacity < GW_LOAD_RELAXED(s->tail_intent)) return lapped(r);
+
+        uint64_t pad;
+        int64_t whole = records_check(buffer, length, to_end, &pad);
+        /* Only a copy that the caller's buffer cut short may end inside a record. */
+        if (whole < 0 || (!cut && (uint64_t)whole + pad != length) || (uint64_t)whole + pad == 0) return lapped(r);
+        r->cursor += (uint64_t)whole + pad;
+        if (whole > 0) return whole;
+    }
+}
+
+void gw_wait_ring(gw_wait_t *wait, int event_fd) {
+    GW_FENCE_FULL();
+    if (GW_LOAD_RELAXED(&wait->sleeping) == 0) return;
+    GW_STORE_RELAXED(&wait->sleeping, 0);
+    uint64_t one = 1;
+    /* The descriptor does not block; a full counter means that the reader is being woken already. */
+    ssize_t written = write(event_fd, &one, sizeof one);
+    (void)written;
+}

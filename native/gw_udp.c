@@ -1,1 +1,119 @@
-typedef int gw_udp_placeholder_t;
+#include "gw_udp.h"
+#include "gw_clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What recvmmsg fills for one datagram, beside its slot. */
+typedef struct {
+    struct iovec part;
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint32_t))];
+} side_t;
+
+static void buffer_request(int fd, int bytes) {
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0) return;
+    /* Not privileged: the kernel grants what net.core.rmem_max allows; `doctor` shows it. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+static side_t *sides_of(const gw_udp_t *u) { return (side_t *)(u->messages + GW_UDP_BATCH); }
+
+int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
+    if (slot_bytes == 0 || slot_bytes > GW_UDP_DATAGRAM_MAX) return -EINVAL;
+    memset(u, 0, sizeof *u);
+    u->fd = fd;
+    u->slot_bytes = slot_bytes;
+    int one = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one) < 0) return -errno;
+    buffer_request(fd, buffer_bytes);
+    u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (u->wake_fd < 0) return -errno;
+    /* Rounded so that the message headers after the slots are aligned; pages never touched cost nothing. */
+    size_t slots = ((size_t)GW_UDP_BATCH * slot_bytes + 63) & ~(size_t)63;
+    u->slab_bytes = slots + GW_UDP_BATCH * (sizeof(struct mmsghdr) + sizeof(side_t));
+    u->slab = mmap(NULL, u->slab_bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (u->slab == MAP_FAILED) {
+        int error = -errno;
+        close(u->wake_fd);
+        return error;
+    }
+    u->messages = (struct mmsghdr *)(u->slab + slots);
+    side_t *sides = sides_of(u);
+    for (uint32_t i = 0; i < GW_UDP_BATCH; i++) {
+        sides[i].part = (struct iovec){.iov_base = u->slab + (size_t)i * slot_bytes, .iov_len = slot_bytes};
+        u->messages[i].msg_hdr = (struct msghdr){.msg_iov = &sides[i].part, .msg_iovlen = 1,
+                                                 .msg_control = sides[i].control};
+    }
+    return 0;
+}
+
+void gw_udp_free(gw_udp_t *u) {
+    munmap(u->slab, u->slab_bytes);
+    close(u->wake_fd);
+}
+
+int gw_udp_buffer_granted(const gw_udp_t *u) {
+    int bytes = 0;
+    socklen_t length = sizeof bytes;
+    if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) < 0) return -errno;
+    return bytes;
+}
+
+static void drops_count(gw_udp_t *u, struct msghdr *header) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL) continue;
+        uint32_t overflow;
+        memcpy(&overflow, CMSG_DATA(c), sizeof overflow);
+        u->dropped += overflow - u->overflow;
+        u->overflow = overflow;
+    }
+}
+
+static int batch_take(gw_udp_t *u) {
+    for (uint32_t i = 0; i < GW_UDP_BATCH; i++)
+        u->messages[i].msg_hdr.msg_controllen = sizeof sides_of(u)[i].control;
+    int count = recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL);
+    if (count < 0) return -errno;
+    u->ts_recv = gw_realtime_ns();
+    u->mono_recv = gw_monotonic_ns();
+    for (int i = 0; i < count; i++) {
+        drops_count(u, &u->messages[i].msg_hdr);
+        if (u->messages[i].msg_hdr.msg_flags & MSG_TRUNC) u->oversized++;
+    }
+    return count;
+}
+
+int gw_udp_receive(gw_udp_t *u, int timeout_ms) {
+    int count = batch_take(u);
+    if (count != -EAGAIN) return count == -EINTR ? 0 : count;
+    struct pollfd wait[2] = {{.fd = u->fd, .events = POLLIN}, {.fd = u->wake_fd, .events = POLLIN}};
+    int ready = poll(wait, 2, timeout_ms);
+    if (ready <= 0) return ready < 0 && errno != EINTR ? -errno : 0;
+    if (wait[1].revents != 0) {
+        uint64_t rung;
+        ssize_t cleared = read(u->wake_fd, &rung, sizeof rung);
+        (void)cleared;
+    }
+    if (wait[0].revents == 0) return 0;
+    count = batch_take(u);
+    return count == -EAGAIN || count == -EINTR ? 0 : count;
+}
+
+const uint8_t *gw_udp_datagram(const gw_udp_t *u, int i, ssize_t *length) {
+    bool whole = (u->messages[i].msg_hdr.msg_flags & MSG_TRUNC) == 0;
+    *length = whole ? (ssize_t)u->messages[i].msg_len : -1;
+    return u->slab + (size_t)i * u->slot_bytes;
+}
+
+void gw_udp_wake(gw_udp_t *u) {
+    uint64_t one = 1;
+    ssize_t written = write(u->wake_fd, &one, sizeof one);
+    (void)written;
+}

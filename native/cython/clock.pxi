@@ -1,8 +1,11 @@
-from libc.stdint cimport int64_t
+from libc.stdint cimport UINT32_MAX, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "gw_clock.h" nogil:
     int64_t gw_monotonic_ns()
     int64_t gw_realtime_ns()
+
+cdef extern from "gw_sched.h" nogil:
+    int gw_sched_slice(uint64_t slice_ns)
 
 
 def monotonic_ns():
@@ -11,3 +14,7 @@ def monotonic_ns():
 
 def realtime_ns():
     return gw_realtime_ns()
+
+
+def request_slice(uint64_t slice_ns):
+    return gw_sched_slice(slice_ns) == 0

@@ -1,1 +1,142 @@
-# to come
+import os
+
+import numpy
+from cpython.exc cimport PyErr_SetFromErrno
+
+cdef extern from "<sys/mman.h>" nogil:
+    void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
+    int munmap(void *address, size_t length)
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE
+    void *MAP_FAILED
+
+cdef extern from "gw_atomic.h" nogil:
+    uint64_t GW_LOAD_RELAXED(const uint64_t *p)
+    uint64_t GW_LOAD_ACQUIRE(const uint64_t *p)
+    void GW_STORE_RELAXED(uint64_t *p, uint64_t value)
+    void gw_words_read(uint64_t *to, const uint64_t *source, size_t words)
+
+cdef extern from "gw_stats.h" nogil:
+    const uint64_t GW_HDR_MAX
+    enum: GW_HDR_COUNTS
+    enum: GW_STAGES
+    enum: GW_STAGE_WIRE
+    enum: GW_STAGE_INGEST
+    const uint64_t GW_STATS_MAGIC
+
+    ctypedef struct gw_hdr_t:
+        uint64_t count, sum, saturated, negative
+        uint64_t counts[GW_HDR_COUNTS]
+
+    ctypedef struct gw_stat_info_t:
+        const char *name
+        uint32_t offset, length
+
+    ctypedef struct gw_stats_t:
+        uint64_t magic, pid, start_ns
+        uint64_t published[8]
+        uint64_t clock_anomalies[64]
+        gw_hdr_t stage[GW_STAGES]
+
+    void gw_hdr_add(uint64_t *p, uint64_t n)
+    void gw_hdr_record(gw_hdr_t *h, int64_t value, uint64_t n)
+    const gw_stat_info_t *gw_stat_infos
+    const uint32_t gw_stat_infos_count
+
+
+STAGES = ("wire", "ingest", "ring", "fanout", "total")
+HDR_MAX_NS = GW_HDR_MAX
+HDR_COUNTS = GW_HDR_COUNTS
+STATS_SIZE = sizeof(gw_stats_t)
+STATS = {
+    gw_stat_infos[i].name.decode(): (gw_stat_infos[i].offset, gw_stat_infos[i].length)
+    for i in range(gw_stat_infos_count)
+}
+
+
+cdef void *_map(int fd, size_t size, int protection) except NULL:
+    """Maps the whole of a shared descriptor. OSError; ValueError when it is smaller than `size`."""
+    if <size_t>os.fstat(fd).st_size < size:
+        raise ValueError(f"descriptor {fd} holds fewer than {size} bytes")
+    cdef void *mem = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0)
+    if mem == MAP_FAILED:
+        PyErr_SetFromErrno(OSError)
+    return mem
+
+
+cdef class StatsPage:
+    cdef gw_stats_t *page
+    cdef bint writable
+
+    def __init__(self, int fd, *, bint writable):
+        if self.page != NULL:
+            raise RuntimeError("already initialised")
+        self.writable = writable
+        protection = PROT_READ | PROT_WRITE if writable else PROT_READ
+        self.page = <gw_stats_t *>_map(fd, sizeof(gw_stats_t), protection)
+        if writable:
+            self.page.pid = <uint64_t>os.getpid()
+            self.page.start_ns = <uint64_t>gw_monotonic_ns()
+            self.page.magic = GW_STATS_MAGIC
+
+    def __dealloc__(self):
+        if self.page != NULL:
+            munmap(self.page, sizeof(gw_stats_t))
+
+    cdef uint64_t *word(self, str name, uint32_t index, bint write) except NULL:
+        if self.page == NULL or (write and not self.writable):
+            raise ValueError("statistics page is closed or read-only")
+        cdef uint32_t offset, length
+        offset, length = STATS[name]
+        if index >= length:
+            raise IndexError(f"{name}[{index}]: length {length}")
+        return <uint64_t *>self.page + offset + index
+
+    cdef gw_hdr_t *histogram(self, str stage) except NULL:
+        if self.page == NULL:
+            raise ValueError("statistics page is closed")
+        return &self.page.stage[STAGES.index(stage)]
+
+    def add(self, str name, uint32_t index=0, uint64_t n=1):
+        cdef uint64_t *word = self.word(name, index, True)
+        GW_STORE_RELAXED(word, GW_LOAD_RELAXED(word) + n)
+
+    def set(self, str name, uint32_t index=0, uint64_t value=0):
+        GW_STORE_RELAXED(self.word(name, index, True), value)
+
+    def get(self, str name, uint32_t index=0):
+        return GW_LOAD_RELAXED(self.word(name, index, False))
+
+    def read(self):
+        cdef uint64_t *words
+        cdef uint32_t i
+        result = {}
+        for name, (_, length) in STATS.items():
+            words = self.word(name, 0, False)
+            result[name] = tuple([GW_LOAD_RELAXED(words + i) for i in range(length)])
+        return result
+
+    def counts(self, str stage):
+        cdef gw_hdr_t *h = self.histogram(stage)
+        counts = numpy.empty(GW_HDR_COUNTS, dtype=numpy.uint64)
+        gw_words_read(<uint64_t *><size_t>counts.ctypes.data, h.counts, GW_HDR_COUNTS)
+        return counts
+
+    def totals(self, str stage):
+        cdef gw_hdr_t *h = self.histogram(stage)
+        return (
+            GW_LOAD_RELAXED(&h.count),
+            GW_LOAD_RELAXED(&h.sum),
+            GW_LOAD_RELAXED(&h.saturated),
+            GW_LOAD_RELAXED(&h.negative),
+        )
+
+    def record(self, str stage, int64_t value_ns, uint64_t n=1):
+        cdef gw_hdr_t *h = self.histogram(stage)
+        if not self.writable:
+            raise ValueError("statistics page is read-only")
+        gw_hdr_record(h, value_ns, n)
+
+    def close(self):
+        if self.page != NULL:
+            munmap(self.page, sizeof(gw_stats_t))
+            self.page = NULL

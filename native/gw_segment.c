@@ -1,0 +1,83 @@
+/* The segment's layout: one page of header and counters, then directory, last-value table and ring, each
+ * from a page boundary on. Offsets follow from the two sizes, so there is none to mistrust. */
+#include "gw_ring.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PAGE 4096u
+#define CAPACITY_MAX (1ull << 40)
+#define TOPICS_MAX (1u << 24)
+
+typedef struct {
+    uint64_t magic;
+    uint32_t version, topics_max;
+    uint64_t capacity;
+    char epoch[GW_EPOCH_LENGTH];
+    uint64_t pad0[4];
+    uint64_t tail_intent, pad1[7];
+    uint64_t tail, pad2[7];
+    uint64_t topics, pad3[7];
+} layout_t;
+_Static_assert(sizeof(layout_t) == 256, "four lines");
+_Static_assert(offsetof(layout_t, tail) == 128, "each counter on a line of its own");
+
+static uint64_t page_up(uint64_t n) { return (n + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+
+static uint64_t directory_size(uint32_t topics_max) {
+    return page_up((uint64_t)topics_max * GW_DIRECTORY_WORDS * sizeof(uint64_t));
+}
+
+static uint64_t table_size(uint32_t topics_max) {
+    return page_up((uint64_t)topics_max * GW_SLOT_WORDS * sizeof(uint64_t));
+}
+
+static int sizes_check(uint64_t capacity, uint32_t topics_max) {
+    if (capacity < PAGE || capacity > CAPACITY_MAX || (capacity & (capacity - 1)) != 0) return -EINVAL;
+    return topics_max == 0 || topics_max > TOPICS_MAX ? -EINVAL : 0;
+}
+
+static int epoch_check(const char *epoch) {
+    for (size_t i = 0; i < GW_EPOCH_LENGTH; i++) {
+        char c = epoch[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'))) return -EINVAL;
+    }
+    return 0;
+}
+
+size_t gw_segment_size(uint64_t capacity, uint32_t topics_max) {
+    return (size_t)(PAGE + directory_size(topics_max) + table_size(topics_max) + capacity);
+}
+
+int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch) {
+    if (sizes_check(capacity, topics_max) < 0 || epoch_check(epoch) < 0) return -EINVAL;
+    if (size < gw_segment_size(capacity, topics_max)) return -EINVAL;
+    layout_t *layout = mem;
+    memset(layout, 0, sizeof *layout);
+    layout->version = GW_SEGMENT_VERSION;
+    layout->topics_max = topics_max;
+    layout->capacity = capacity;
+    memcpy(layout->epoch, epoch, GW_EPOCH_LENGTH);
+    layout->magic = GW_SEGMENT_MAGIC;
+    return 0;
+}
+
+int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
+    if (size < PAGE) return -EINVAL;
+    layout_t *layout = mem;
+    if (layout->magic != GW_SEGMENT_MAGIC || layout->version != GW_SEGMENT_VERSION) return -EINVAL;
+    if (sizes_check(layout->capacity, layout->topics_max) < 0) return -EINVAL;
+    if (size < gw_segment_size(layout->capacity, layout->topics_max)) return -EINVAL;
+    if (epoch_check(layout->epoch) < 0) return -EINVAL;
+    uint8_t *base = mem;
+    *view = (gw_segment_t){.base = base, .size = size, .capacity = layout->capacity,
+                           .topics_max = layout->topics_max, .tail_intent = &layout->tail_intent,
+                           .tail = &layout->tail, .topics = &layout->topics};
+    memcpy(view->epoch, layout->epoch, GW_EPOCH_LENGTH);
+    base += PAGE;
+    view->directory = (uint64_t *)base;
+    base += directory_size(view->topics_max);
+    view->table = (uint64_t *)base;
+    view->ring = base + table_size(view->topics_max);
+    return 0;
+}
