@@ -1,0 +1,1 @@
+"""Feeds: where records come from. `build` makes them from options; each runs on its own thread."""

@@ -1,0 +1,21 @@
+"""Names of what is counted by outcome: the index into a statistics array is the place in its tuple."""
+
+HANDSHAKES = (
+    "ok",
+    "timeout",
+    "bad_request",
+    "too_large",
+    "origin",
+    "unauthorized",
+    "shed",
+    "not_found",
+    "method",
+    "version",
+    "upgrade_required",
+    "closed",
+)
+"""How a connection's handshake ended: `tickgate_handshakes_total{result}`."""
+
+ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "other")
+"""Why accept failed: `tickgate_accept_errors_total{errno}`. The first two mean that descriptors ran
+out, and that the gateway is not ready."""
