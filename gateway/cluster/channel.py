@@ -67,7 +67,7 @@ class Channel:
         return True
 
     async def deliver(self, body: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Sends a message that must not be lost: waits while the buffer is full and the peer lives."""
+        """Sends a message that must not be lost: waits out a full buffer while the peer lives."""
         while not self.send(body, fds) and not self._peer_gone:  # noqa: ASYNC110 (a full buffer has no event)
             await asyncio.sleep(RETRY_S)
 
