@@ -399,3 +399,26 @@ def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
                 "the clients that limits.max_connections lets in"
             )
             yield (f"feeds.{n}.start_after_clients", "limits.max_connections"), message
+
+
+# --- showing --------------------------------------------------------------------------------------
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML that `load` reads back to the same value."""
+    blocks = []
+    for name, value in msgspec.to_builtins(config, builtin_types=(tuple,)).items():
+        tables = [(f"[{name}]", value)] if isinstance(value, dict) else []
+        if not isinstance(value, dict):
+            tables = [(f"[[{name}]]", item) for item in value]
+        for head, table in tables:
+            lines = [f"{key} = {_toml(item)}" for key, item in table.items()]
+            blocks.append("\n".join([head, *lines, ""]))
+    return "\n".join(blocks)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    # JSON's texts, numbers and booleans are TOML's, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
