@@ -14,13 +14,13 @@ HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
-# --- clock ------------------------------------------------------------------------------------------
+# --- clock ----------------------------------------------------------------------------------------
 def monotonic_ns() -> int: ...
 def realtime_ns() -> int: ...
 def request_slice(slice_ns: int) -> bool:
     """Asks the scheduler for an EEVDF slice for the calling thread; False where the kernel refuses."""
 
-# --- shared segment (ring.pxi) --------------------------------------------------------------------------
+# --- shared segment (ring.pxi) --------------------------------------------------------------------
 def create_memory(name: str, size: int) -> int:
     """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""
 
@@ -101,7 +101,7 @@ class RingReader:
 def pattern_match(pattern: str, name: str) -> bool:
     """The plane's own glob: `*` is any run of characters, everything else itself."""
 
-# --- statistics (stats.pxi) -------------------------------------------------------------------------------
+# --- statistics (stats.pxi) -----------------------------------------------------------------------
 STATS_SIZE: Final[int]
 STATS: Final[dict[str, tuple[int, int]]]  # name -> (offset, length) in 8-byte words
 
@@ -122,7 +122,7 @@ class StatsPage:
     def record(self, stage: str, value_ns: int, n: int = 1) -> None: ...
     def close(self) -> None: ...
 
-# --- codec (codec.pxi) ----------------------------------------------------------------------------------
+# --- codec (codec.pxi) ----------------------------------------------------------------------------
 def decimal_round_trip(text: str) -> str:
     """Parses and formats a decimal as the ring does. ValueError naming what is wrong."""
 
@@ -134,7 +134,7 @@ class Template:
     def encode(self, channel: str, symbol: str, row: Row, *, seq: int, ts_recv: int, ts_send: int, skipped: int = 0) -> bytes:
         """One payload, as the plane would encode it (tests and benches)."""
 
-# --- udp (udp.pxi) --------------------------------------------------------------------------------------
+# --- udp (udp.pxi) --------------------------------------------------------------------------------
 @final
 class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
@@ -156,7 +156,7 @@ class UdpSocket:
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
-# --- the data plane (plane.pxi) ---------------------------------------------------------------------------
+# --- the data plane (plane.pxi) -------------------------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
 SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the plane's cursor; arg = index into `items`
 SLOT_MATCHED: Final[int]  # 20 characters: topics the pattern covers now; arg = index into `items`
@@ -194,11 +194,13 @@ class Plane:
         event_fd: int = -1,  # rung by the writer; -1: a private one
         clients_max: int = 20000,
         topics_per_client_max: int = 10000,
+        waiting_topics_max: int = 65536,
         log_bytes: int = 64 << 20,
         control_bytes_max: int = 64 << 10,
         lossless_frames_max: int = 65536,
         lossless_max_age_ns: int = 2_000_000_000,
         stall_max_ns: int = 120_000_000_000,
+        paced_stall_max_ns: int = 10_000_000_000,
         heartbeat_ns: int = 1_000_000_000,
         spin: bool = False,
         cpu: int = -1,
@@ -214,11 +216,21 @@ class Plane:
         """Follow this segment from now on; a second one is a new epoch: clients get `epoch`, then snapshots."""
     def add(self, fd: int, first: bytes, slots: Sequence[Slot] = ()) -> int:
         """A new client whose first bytes are these (101 and hello); its handle. OverflowError at clients_max."""
-    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> bool:
-        """Queues control bytes (whole frames), ahead of data. False: more than half the control queue is
-        used, stop reading until EVENT_RESUME."""
-    def subscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]) -> bool: ...
-    def unsubscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]) -> bool: ...
+    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> int:
+        """Queues control bytes (whole frames), ahead of data.
+
+        Returns:
+            0; 1: more than half the control queue is used, stop reading until EVENT_RESUME;
+            -1: they do not fit and were not queued, the client has to be closed.
+        """
+    def subscribe(
+        self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]
+    ) -> int:
+        """Fills the ack, queues it, attaches the items and marks snapshots, in one step. As `send`."""
+    def unsubscribe(
+        self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]
+    ) -> int:
+        """Detaches, discards what is queued for topics no longer covered, then replies. As `send`."""
     def query(self, handle: int, token: int) -> None:
         """Asks for EVENT_STATS, exact at the moment the plane answers."""
     def close(self, handle: int, frame: bytes) -> None:

@@ -1,4 +1,10 @@
-"""Exceptions for misuse and lost resources, with the exit code each becomes. Expected outcomes are values."""
+"""Exceptions for misuse and lost resources, with the exit code that each becomes.
+
+Expected outcomes are values.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class TickgateError(Exception):
@@ -13,7 +19,23 @@ class ResourceError(TickgateError):
     exit_code = 69
 
 
+class Problem(NamedTuple):
+    """One error of the configuration: the key's path, what was found and what is allowed."""
+
+    key: str
+    message: str
+    origin: str = ""  # where the value came from: a file, an environment variable, --set
+
+    def __str__(self) -> str:
+        where = f" ({self.origin})" if self.origin else ""
+        return f"{self.key}{where}: {self.message}"
+
+
 class ConfigurationError(TickgateError):
     """The configuration is wrong; the text lists every error with its key."""
 
     exit_code = 78
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__("\n  ".join([message, *map(str, problems)]))
+        self.problems = tuple(problems)

@@ -1,4 +1,4 @@
-"""Every part's options but the feeds': what the configuration file may say, with defaults and bounds.
+"""Every part's options but the feeds': what the configuration may say, with defaults and bounds.
 
 Each struct is one table of the file; `config.py` assembles them. Units are the last word of a name.
 """
@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*")
 
@@ -18,7 +19,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of all option tables: unknown keys are errors."""
 
 
-class ListenOptions(Options):
+class ListenOptions(Options, frozen=True, kw_only=True):
     """Where clients connect."""
 
     host: str = "127.0.0.1"
@@ -26,45 +27,45 @@ class ListenOptions(Options):
     origins: tuple[str, ...] = LOOPBACK_ORIGINS
 
 
-class OpsOptions(Options):
+class OpsOptions(Options, frozen=True, kw_only=True):
     """Where /metrics, /livez, /readyz, /statusz and the page are served."""
 
     host: str = "127.0.0.1"
     port: Port = 9464
 
 
-class RingOptions(Options):
+class RingOptions(Options, frozen=True, kw_only=True):
     """The shared segment of the feed process."""
 
     capacity_bytes: Annotated[int, Meta(ge=65536, le=1 << 34)] = 64 << 20
     topics_max: Annotated[int, Meta(ge=16, le=1 << 20)] = 65536
 
 
-class PlaneOptions(Options):
+class PlaneOptions(Options, frozen=True, kw_only=True):
     """How the data plane waits and where it runs."""
 
     wait: Literal["hybrid", "spin"] = "hybrid"
     cpu: Annotated[int, Meta(ge=-1, le=4095)] = -1
-    log_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 32)] = 64 << 20
+    log_bytes: Annotated[int, Meta(ge=8 << 20, le=1 << 32)] = 64 << 20
 
 
-class SloOptions(Options):
+class SloOptions(Options, frozen=True, kw_only=True):
     """The latency objective that clients and /metrics see."""
 
     stage: Literal["total"] = "total"
     percentile: Annotated[float, Meta(gt=0, lt=100)] = 99
-    target_us: Positive = 1000
-    window_s: Positive = 10
+    target_us: Annotated[int, Meta(ge=1, le=60_000_000)] = 1000
+    window_s: Annotated[int, Meta(ge=1, le=3600)] = 10
     enforce: bool = True
 
 
-class ClusterOptions(Options):
+class ClusterOptions(Options, frozen=True, kw_only=True):
     """How many worker processes share the ring and the port."""
 
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
-class LimitsOptions(Options):
+class LimitsOptions(Options, frozen=True, kw_only=True):
     """Every bound on what a client may ask or make us hold."""
 
     max_connections: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
@@ -73,23 +74,24 @@ class LimitsOptions(Options):
     symbols_per_request: Positive = 1000
     message_bytes: Annotated[int, Meta(ge=256, le=1 << 20)] = 16384
     fragments_max: Positive = 64
-    handshake_timeout_s: Annotated[float, Meta(gt=0)] = 5.0
-    message_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
-    close_timeout_s: Annotated[float, Meta(gt=0)] = 5.0
-    ping_interval_s: Annotated[float, Meta(gt=0)] = 15.0
-    pong_timeout_s: Annotated[float, Meta(gt=0)] = 20.0
+    handshake_timeout_s: Seconds = 5.0
+    handshakes_per_address: Positive = 1000
+    message_timeout_s: Seconds = 10.0
+    close_timeout_s: Seconds = 5.0
+    ping_interval_s: Seconds = 15.0
+    pong_timeout_s: Seconds = 20.0
     requests_per_s: Positive = 50
     requests_burst: Positive = 200
     worker_requests_per_s: Positive = 20_000
     control_frames_per_s: Positive = 100
     errors_per_minute: Positive = 10
     heartbeat_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
-    lossless_max_age_ms: Positive = 2000
+    lossless_max_age_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 2000
     lossless_frames_max: Annotated[int, Meta(ge=64, le=1 << 20)] = 65536
-    stall_max_s: Positive = 120
+    stall_max_s: Annotated[int, Meta(ge=1, le=3600)] = 120
 
 
-class LogOptions(Options):
+class LogOptions(Options, frozen=True, kw_only=True):
     """Structured logs on standard error."""
 
     format: Literal["text", "json"] = "text"

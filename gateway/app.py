@@ -1,0 +1,418 @@
+"""Joins the parts: the supervisor of `serve`, and the child processes that it starts.
+
+`serve` makes everything that outlives a child: a statistics page per process, the workers' wait
+pages and eventfds, the listening sockets. Children inherit them by number; a restarted one goes on
+with them, so counters rise through a restart and a connection that arrives meanwhile waits in the
+kernel.
+"""
+
+import asyncio
+import gc
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway import log
+from gateway._native import (
+    CHANNELS,
+    STATS_SIZE,
+    WAIT_SIZE,
+    RingWriter,
+    StatsPage,
+    create_memory,
+    request_slice,
+)
+from gateway.cluster.backoff import Backoff
+from gateway.cluster.channel import Channel, Message
+from gateway.cluster.child import Child, stamp_alive
+from gateway.cluster.supervisor import ChildSpec, Supervisor
+from gateway.config import Config
+from gateway.errors import ResourceError, TickgateError
+from gateway.latency import statistics
+
+if TYPE_CHECKING:
+    from gateway.feeds.feed import Feed
+    from gateway.options import ListenOptions
+
+FEED, WORKER = "feed", "worker"
+BACKLOG = 4096
+"""Connections that wait in the kernel for one worker; the kernel caps it by net.core.somaxconn."""
+SLICE_NS = 100_000
+"""Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
+instead of 1.9 ms."""
+STATUS_INTERVAL_S = 1.0
+QUIET_INTERVAL_S = 0.2
+"""How often the feed process and the supervisor, whose loops serve no client, stamp their life."""
+
+_log = log.get("app")
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where things are, with the ports really bound."""
+
+    client: str
+    ops: str
+
+
+def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> int:
+    """Runs the gateway until SIGTERM or SIGINT.
+
+    `on_ready` is called once, when all processes are ready.
+
+    Returns:
+        The exit code: 0 after an orderly stop, 1 where a process had to be killed for it (too slow
+        to drain, or a second signal came), 69 where a port is not to be had.
+    """
+    handler = log.configure("supervisor", config.log.format, config.log.level)
+    _raise_descriptor_limit()
+    try:
+        return asyncio.run(_serve(config, handler, on_ready))
+    except TickgateError as error:
+        _log.error("start.failed", message=error)
+        return error.exit_code
+    finally:
+        handler.stop()
+
+
+async def _serve(
+    config: Config, handler: log.LogHandler, on_ready: Callable[[Urls], None] | None
+) -> int:
+    from gateway.ops.http import OpsServer
+    from gateway.ops.subject import Subject
+
+    with Site(config) as site:
+
+        def ready() -> None:
+            _log.info("serve.ready", client=urls.client, ops=urls.ops)
+            if on_ready is not None:
+                on_ready(urls)
+
+        supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
+        subject = Subject(
+            version=version("tickgate"),
+            config=config,
+            channels=CHANNELS,
+            pages=site.pages,
+            read=site.read,
+            supervision=supervisor.statistics,
+            client_url=site.client_url,
+        )
+        async with OpsServer(config.ops, subject) as ops:
+            urls = Urls(site.client_url, ops.url)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, supervisor.stop)
+            stats = StatsPage(site.stats_fds["supervisor"], writable=True)
+            alive = asyncio.create_task(
+                stamp_alive(
+                    stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S
+                )
+            )
+            code = await supervisor.run()
+            alive.cancel()
+        _log.info("serve.stopped", exit=code)
+        return code
+
+
+class Site:
+    """What the supervisor makes once and its children inherit.
+
+    Raises:
+        ResourceError: the clients' address is not to be had.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        workers = config.cluster.workers
+        names = ["supervisor", FEED, *(f"{WORKER}-{n}" for n in range(workers))]
+        self._listeners = _listen(config.listen, workers)
+        self.client_url = _url("ws", self._listeners[0], "/v1")
+        self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
+        self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
+        self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
+        self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
+        self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
+
+    def __enter__(self) -> "Site":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_listeners()
+        self._wait.close()
+        for page in self.pages.values():
+            page.close()
+        for fd in [*self.stats_fds.values(), self._wait_fd, *self._event_fds]:
+            os.close(fd)
+
+    def close_listeners(self) -> None:
+        """Accepts no more, as far as this process holds the sockets."""
+        for listener in self._listeners:
+            listener.close()
+
+    def read(self) -> dict[str, statistics.Statistics]:
+        """What the pages hold, by process."""
+        return {name: statistics.read(page) for name, page in self.pages.items()}
+
+    def specs(self) -> list[ChildSpec]:
+        """The feed process, then the workers, which are stopped first."""
+        first = {"type": "start", "config": msgspec.to_builtins(self._config)}
+        feed = {
+            "stats_fd": self.stats_fds[FEED],
+            "wait_fd": self._wait_fd,
+            "event_fds": self._event_fds,
+        }
+        return [
+            ChildSpec(
+                role=FEED,
+                name=FEED,
+                argv=_argv(FEED),
+                first=first | feed,
+                fds=(self.stats_fds[FEED], self._wait_fd, *self._event_fds),
+                stamps=partial(_stamps, self.pages[FEED], ("loop_alive_ns",)),
+                died=partial(_feed_died, self.stats_fds[FEED], len(self._config.feeds)),
+            ),
+            *(self._worker_spec(index, first) for index in range(len(self._event_fds))),
+        ]
+
+    def _worker_spec(self, index: int, first: Mapping[str, Any]) -> ChildSpec:
+        name = f"{WORKER}-{index}"
+        worker = {
+            "index": index,
+            "stats_fd": self.stats_fds[name],
+            "wait_fd": self._wait_fd,
+            "event_fd": self._event_fds[index],
+            "listen_fd": self._listeners[index].fileno(),
+        }
+        return ChildSpec(
+            role=WORKER,
+            name=name,
+            argv=_argv(WORKER),
+            first={**first, **worker},
+            fds=tuple(fd for key, fd in worker.items() if key != "index"),
+            rank=1,
+            stamps=partial(_stamps, self.pages[name], ("loop_alive_ns", "plane_alive_ns")),
+            died=partial(self._worker_died, index),
+            takes_segments=True,
+        )
+
+    def _worker_died(self, index: int) -> None:
+        # A feed that may wait for readers must not wait for a dead one.
+        self._wait[WAIT_SIZE * index : WAIT_SIZE * (index + 1)] = bytes(WAIT_SIZE)
+        page = StatsPage(self.stats_fds[f"{WORKER}-{index}"], writable=True)
+        # The page has no other writer now. Its clients are gone: what was pending for them is
+        # dropped, and what counted them is zero.
+        for channel in CHANNELS.values():
+            page.add("dropped_closed", channel, page.get("pending", channel))
+            page.set("pending", channel, 0)
+        for gauge in ("connections", "links", "clients", "clients_blocked", "ring_lag_records"):
+            page.set(gauge, 0, 0)
+        page.close()
+
+
+def _stamps(page: StatsPage, names: Sequence[str]) -> list[int]:
+    return [page.get(name) for name in names]
+
+
+def _feed_died(stats_fd: int, feeds: int) -> None:
+    page = StatsPage(stats_fd, writable=True)
+    for index in range(feeds):
+        page.set("feed_up", index, 0)
+    page.close()
+
+
+def _argv(role: str) -> list[str]:
+    # -P: a directory that happens to be current must not shadow the installed package.
+    return [sys.executable, "-P", "-m", "gateway.app", role]
+
+
+def _listen(options: "ListenOptions", workers: int) -> list[socket.socket]:
+    """A listening socket per worker, all on one port: the kernel spreads connections."""
+    where = f"{options.host}:{options.port} (listen.host, listen.port)"
+    sockets: list[socket.socket] = []
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # With SO_REUSEPORT alone a second gateway of the same user would take half our clients;
+        # without it, this bind finds any listener that is there.
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        for _ in range(workers):
+            listener = socket.socket(family, kind, protocol)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+            address = listener.getsockname()  # where port 0 was asked for: the one we got
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        raise ResourceError(f"cannot listen on {where}: {error.strerror or error}") from None
+    return sockets
+
+
+def _url(scheme: str, listener: socket.socket, path: str) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
+
+
+def _raise_descriptor_limit() -> None:
+    """One descriptor a client: takes what the hard limit allows; children inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+# --- children -------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """`python -P -m gateway.app feed|worker FD`: a child of `serve`; FD is its control channel."""
+    role, control_fd = argv
+    child = Child(Channel(socket.socket(fileno=int(control_fd))))
+    first = child.first
+    config = msgspec.convert(first["config"], Config)
+    name = f"{WORKER}-{first['index']}" if role == WORKER else FEED
+    handler = log.configure(name, config.log.format, config.log.level)
+    try:
+        if role == WORKER:
+            import uvloop
+
+            return uvloop.run(_run(child, handler, partial(_worker, child, config)))
+        request_slice(SLICE_NS)
+        return asyncio.run(_run(child, handler, partial(_feed, child, config)))
+    except Exception:
+        _log.exception("process.crashed")
+        return 1
+    finally:
+        handler.stop()
+
+
+async def _run(
+    child: Child,
+    handler: log.LogHandler,
+    work: Callable[[StatsPage, asyncio.Queue[tuple[str, int]]], Coroutine[Any, Any, int]],
+) -> int:
+    """What all children do beside their work: listen to the supervisor and show signs of life."""
+    stats = StatsPage(child.first["stats_fd"], writable=True)
+    segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+    interval = {} if "index" in child.first else {"interval_s": QUIET_INTERVAL_S}
+    tasks = [
+        asyncio.create_task(child.listen(partial(_take_segment, segments))),
+        asyncio.create_task(stamp_alive(stats, dropped_logs=lambda: handler.dropped, **interval)),
+    ]
+    try:
+        return await work(stats, segments)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _take_segment(segments: asyncio.Queue[tuple[str, int]], message: Message) -> None:
+    if message.type == "segment":
+        segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
+
+
+def _say_ready(child: Child) -> None:
+    # What the start has made lives as long as the process: no collection need look at it again.
+    gc.collect()
+    gc.freeze()
+    child.channel.send({"type": "ready"})
+
+
+async def _worker(
+    child: Child, config: Config, stats: StatsPage, segments: asyncio.Queue[tuple[str, int]]
+) -> int:
+    from gateway import feeds as parts
+    from gateway.server import worker
+    from gateway.server.parts import WorkerParts
+
+    first = child.first
+    await worker.run(
+        WorkerParts(
+            index=first["index"],
+            config=config,
+            venues=parts.venues(config.feeds),
+            listen_socket=socket.socket(fileno=first["listen_fd"]),
+            stats=stats,
+            wait_fd=first["wait_fd"],
+            event_fd=first["event_fd"],
+            segments=segments,
+            drain=child.drain,
+            ready=partial(_say_ready, child),
+            status=lambda body: _send_status(child, body),
+        )
+    )
+    return 0
+
+
+async def _feed(
+    child: Child, config: Config, stats: StatsPage, _: asyncio.Queue[tuple[str, int]]
+) -> int:
+    from gateway.feeds.build import build
+
+    first = child.first
+    writer = RingWriter(
+        config.ring.capacity_bytes,
+        config.ring.topics_max,
+        wait_fd=first["wait_fd"],
+        event_fds=first["event_fds"],
+        stats=stats,
+    )
+    try:
+        feeds = build(config.feeds, writer, stats)
+    except TickgateError as error:
+        failed = {"type": "failed", "exit": error.exit_code, "message": str(error)}
+        await child.channel.deliver(failed)
+        return error.exit_code
+    await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
+    tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
+    _say_ready(child)
+    while not child.drain.is_set():
+        _send_status(child, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]})
+        with suppress(TimeoutError):
+            await asyncio.wait_for(child.drain.wait(), STATUS_INTERVAL_S)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    writer.close()
+    return 0
+
+
+async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
+    """Runs a feed until it is done; one that dies is started again."""
+    backoff = Backoff(0.1, 5.0)
+    while True:
+        try:
+            await feed.run()
+            return
+        except Exception:
+            delay_s = backoff.next()
+            _log.exception("feed.died", feed=feed.name, restart_in_s=round(delay_s, 2))
+            stats.set("feed_up", feed.index, 0)
+        await asyncio.sleep(delay_s)
+
+
+def _send_status(child: Child, body: Mapping[str, Any]) -> None:
+    # One lost to a full buffer is made good by the next.
+    child.channel.send({**body, "type": "status"})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,225 @@
+"""The `tickgate` command: what PROTOCOL section 6 says, and its exit codes.
+
+Every part is imported by the command that needs it: `tail`, `--version` and `config check` start in
+a fraction of a second because neither the servers nor the native core are loaded for them.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from gateway.errors import TickgateError
+
+if TYPE_CHECKING:
+    from gateway.app import Urls
+    from gateway.config import Config
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+DEMO: dict[str, Any] = {
+    "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}]
+}
+
+ConfigFile = Annotated[Path | None, Parameter(help="TOML file; without it the defaults.")]
+Sets = Annotated[
+    list[str],
+    Parameter(
+        name="--set",
+        negative="",
+        allow_leading_hyphen=True,
+        help="section.key=value, over file and environment; repeatable (feeds.0.rate=5000).",
+    ),
+]
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"tickgate {version('tickgate')}"
+
+
+app = App(
+    name="tickgate",
+    help="A low-latency market data WebSocket gateway with an enforced P99.",
+    version=_version,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+config_app = App(name="config", help="The configuration: check it, show it, its schema.")
+app.command(config_app)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: the process's own) and returns its exit code."""
+    try:
+        result = app(
+            list(sys.argv[1:] if tokens is None else tokens),
+            exit_on_error=False,
+            print_error=True,
+            help_on_error=True,
+            error_formatter=lambda error: f"tickgate: {error}",
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except CycloptsError:  # printed already, below the usage
+        return EXIT_USAGE
+    except TickgateError as error:
+        print(f"tickgate: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # The reader has gone (`| head`): that is its right. Nothing may be flushed at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+# --- serving --------------------------------------------------------------------------------------
+
+
+@app.command
+def serve(*, config: ConfigFile = None, sets: Sets = []) -> int:  # noqa: B006
+    """Serves clients until SIGTERM or SIGINT."""
+    loaded = _load(config, sets)
+    from gateway.app import serve as run
+
+    return run(loaded)
+
+
+@app.command
+def demo(*, sets: Sets = []) -> int:  # noqa: B006
+    """Serves a made-up market and says where to connect: 100 symbols of venue SIM."""
+    from gateway.config import assemble
+
+    loaded = assemble(DEMO, os.environ, sets)
+    from gateway import app as application
+
+    return application.serve(
+        loaded, on_ready=lambda urls: print(_welcome(loaded, urls), flush=True)
+    )
+
+
+def _welcome(config: "Config", urls: "Urls") -> str:
+    """Where the demo serves, and lines to paste that show it."""
+    program = "tickgate" if shutil.which("tickgate") else _short(sys.argv[0])
+    url = "" if urls.client == "ws://127.0.0.1:8765/v1" else f" --url {urls.client}"
+    return f"""
+Tickgate serves {_market(config)}.
+
+  clients   {urls.client}
+  ops page  {urls.ops}
+
+Watch the ticks:
+
+  {program} tail SYM001.SIM SYM002.SIM{url}
+
+or with a client of your own:
+
+  {_short(sys.executable)} -c 'import json; from websockets.sync.client import connect; \
+ws = connect("{urls.client}"); ws.send(json.dumps({{"method": "subscribe", "params": \
+{{"channel": "trade", "symbol": ["SYM001.SIM"]}}}})); [print(m, flush=True) for m in ws]'
+
+Ctrl-C stops it.
+"""
+
+
+def _market(config: "Config") -> str:
+    feed = config.feeds[0] if config.feeds else None
+    symbols, rate = getattr(feed, "symbols", None), getattr(feed, "rate", None)
+    if symbols is None or rate is None:
+        return f"{len(config.feeds)} feeds"
+    return f"a made-up market: {symbols} instruments, {rate:g} records a second"
+
+
+def _short(path: str) -> str:
+    """The path as one would type it here."""
+    absolute, here = os.path.abspath(path), os.getcwd() + os.sep
+    return absolute.removeprefix(here)
+
+
+# --- watching -------------------------------------------------------------------------------------
+
+
+@app.command
+def tail(
+    symbols: Annotated[list[str], Parameter(help="Names and patterns: BTCUSDT.BINANCE '*.SIM'.")],
+    /,
+    *,
+    url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
+    channel: Literal["trade", "bbo", "both"] = "both",
+    count: Annotated[int | None, Parameter(help="Stop after so many ticks.")] = None,
+) -> int:
+    """Shows live ticks with their age, until Ctrl-C."""
+    import asyncio
+
+    from gateway.client import ConnectFailed
+    from gateway.client.tail import tail as watch
+
+    channels = ("trade", "bbo") if channel == "both" else (channel,)
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    try:
+        return asyncio.run(
+            watch(url, symbols, channels, count=count, out=sys.stdout, colour=colour)
+        )
+    except ConnectFailed as error:
+        print(f"tickgate: {error}. Does the gateway run (tickgate demo)?", file=sys.stderr)
+    except ConnectionError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"tickgate: {error}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+@config_app.command
+def check(config: ConfigFile = None, *, sets: Sets = []) -> None:  # noqa: B006
+    """Lists every error of the configuration; exit code 78 if there is one."""
+    _load(config, sets)
+    print("the configuration is good")
+
+
+@config_app.command
+def show(config: ConfigFile = None, *, sets: Sets = []) -> None:  # noqa: B006
+    """Prints the configuration in force, as TOML."""
+    from gateway.config import to_toml
+
+    sys.stdout.write(to_toml(_load(config, sets)))
+
+
+@config_app.command
+def schema() -> None:
+    """Prints the configuration's JSON schema."""
+    import json
+
+    import msgspec
+
+    from gateway.config import Config
+
+    print(json.dumps(msgspec.json.schema(Config), indent=2))
+
+
+@app.command
+def doctor(*, config: ConfigFile = None, sets: Sets = []) -> int:  # noqa: B006
+    """Checks this host against the configuration; exit code 1 if something fails."""
+    from gateway.doctor import examine, report
+
+    return report(examine(_load(config, sets)), sys.stdout)
+
+
+def _load(path: Path | None, sets: Sequence[str]) -> "Config":
+    from gateway.config import load
+
+    return load(path, os.environ, sets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

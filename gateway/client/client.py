@@ -1,0 +1,354 @@
+"""The asyncio client: one connection at a time, opened again as the close codes allow.
+
+    import asyncio
+    from gateway.client import Client, Tick
+
+    async def main():
+        async with Client("ws://127.0.0.1:8765/v1") as client:
+            await client.subscribe("trade", ["BTCUSDT.BINANCE", "*.SIM"])
+            async for event in client:
+                if isinstance(event, Tick):
+                    print(event.symbol, event.seq, event.data[0]["price"])
+
+    asyncio.run(main())
+
+The first connection's failure is the caller's (`ConnectFailed`); afterwards the client reconnects
+by itself, asks again for everything subscribed, and tells of it with `Disconnected` and `Hello`.
+It subscribes again by itself after a `Gap`. A consumer that falls behind stops the reader, so the
+gateway conflates for it: nothing grows without bound here.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidMessage,
+    InvalidStatus,
+    WebSocketException,
+)
+from websockets.typing import Subprotocol
+
+from gateway.client.backoff import Backoff, reconnects
+from gateway.client.session import (
+    ClientSession,
+    Event,
+    Gap,
+    Hello,
+    Instrument,
+    Offset,
+    Reply,
+    Request,
+    Result,
+    Statistics,
+    System,
+    clock_offset,
+)
+
+DEFAULT_URL = "ws://127.0.0.1:8765/v1"
+SUBPROTOCOL = Subprotocol("tickgate.v1.json")
+
+# A `list` of 65,536 instruments is about 5 MB; a hostile server gets no more than this.
+MESSAGE_BYTES_MAX = 16 << 20
+# A connection that held for so long was a good one: the next backoff begins at its base again.
+STABLE_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+WATCH_S = 0.2
+
+
+class ConnectFailed(ConnectionError):
+    """No connection; `retryable` says whether trying again may help."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class RequestRefused(Exception):
+    """The gateway refused a whole request; the text has its code and message."""
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """The connection ended, or an attempt failed; `retry_s` None means for good."""
+
+    code: int
+    reason: str
+    retry_s: float | None
+
+
+class Client:
+    """A subscriber of the gateway; use it as an async context manager and async iterator."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        reconnect: bool = True,
+        events_max: int = 4096,
+        timeout_s: float = 10.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`events_max` bounds what waits for the consumer; `timeout_s` each handshake and reply."""
+        self.url = url
+        self._reconnect = reconnect
+        self._events_max = events_max
+        self._timeout_s = timeout_s
+        self._backoff = backoff or Backoff()
+        self._session = ClientSession()
+        self._events: asyncio.Queue[Event | Disconnected | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._paused = False
+        self._replies: dict[int | str | None, asyncio.Future[Reply | None]] = {}
+        self._connection: ClientConnection | None = None
+        self._retry_s: float | None = None  # what the gateway asked for as it shut down
+        self._task: asyncio.Task[None] | None = None
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._connection = await self._open()
+        self._task = asyncio.create_task(self._run(self._connection), name="tickgate-client")
+        self._task.add_done_callback(lambda _: self._events.put_nowait(None))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes with 1000 and ends the iteration."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            await self._connection.close()
+
+    def statistics(self) -> Statistics:
+        """Counts over all connections so far."""
+        return self._session.statistics()
+
+    @property
+    def hello(self) -> Hello | None:
+        """The present connection's greeting."""
+        return self._session.hello
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def subscribe(self, channel: str, symbols: Iterable[str], **params: Any) -> list[Result]:
+        """Subscribes to names and patterns; one result for each string.
+
+        Args:
+            channel: "trade" or "bbo".
+            symbols: Names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`).
+            params: What else the protocol has: `snapshot=False`, `mode="conflate"`, ...
+
+        Raises:
+            RequestRefused: the request as a whole was bad.
+            ConnectionError: the connection ended first; the subscription is asked for again with
+                the next one.
+        """
+        return await self._results(self._session.subscribe(channel, symbols, **params))
+
+    async def unsubscribe(self, channel: str, symbols: Iterable[str]) -> list[Result]:
+        """Ends subscriptions; raises as `subscribe` does."""
+        return await self._results(self._session.unsubscribe(channel, symbols))
+
+    async def instruments(self) -> tuple[Instrument, ...]:
+        """Every instrument that the gateway knows, with its channels."""
+        return (await self._ask(self._session.request("list"))).instruments
+
+    async def stats(self) -> tuple[dict[str, Any], ...]:
+        """The accounting of this connection's subscriptions (PROTOCOL section 7)."""
+        return (await self._ask(self._session.request("stats"))).subscriptions
+
+    async def offset(self, samples: int = 5) -> Offset:
+        """The gateway's clock minus this host's: of some pings the one with the least error."""
+        offsets = []
+        for _ in range(samples):
+            reply = await self._ask(self._session.request("ping", {"t0": time.time_ns()}))
+            offsets.append(clock_offset(reply.t0, reply.t1, reply.t2, reply.ts_client))
+        return min(offsets, key=lambda offset: offset.error_ns)
+
+    async def _results(self, requests: Iterable[Request]) -> list[Result]:
+        return [result for request in requests for result in (await self._ask(request)).results]
+
+    async def _ask(self, request: Request) -> Reply:
+        connection = self._connection
+        if connection is None:
+            raise ConnectionError("not connected")
+        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._replies[request.req_id] = future
+        self._room.set()  # the reply must get through, however many events wait for the consumer
+        try:
+            await connection.send(request.text)
+            async with asyncio.timeout(self._timeout_s):
+                reply = await future
+        except ConnectionClosed as error:
+            raise ConnectionError(f"the connection ended: {error}") from None
+        finally:
+            del self._replies[request.req_id]
+        if reply is None:
+            raise ConnectionError("the connection ended before the reply")
+        if reply.error is not None:
+            raise RequestRefused(f"{reply.error.code}: {reply.error.message}")
+        return reply
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | Disconnected:
+        event = await self._events.get()
+        if self._events.qsize() < self._events_max:
+            self._room.set()
+        if event is not None:
+            return event
+        self._events.put_nowait(None)  # for whoever asks once more
+        if self._task is not None and not self._task.cancelled():
+            self._task.result()  # a bug ends the iteration with its exception
+        raise StopAsyncIteration
+
+    # --- the connection's task --------------------------------------------------------------------
+
+    async def _open(self) -> ClientConnection:
+        """A connection that has said hello."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                connection = await connect(
+                    self.url,
+                    subprotocols=[SUBPROTOCOL],
+                    compression=None,
+                    proxy=None,  # a proxy on the way would be measured as the gateway's latency
+                    open_timeout=None,
+                    ping_interval=None,  # the gateway pings; silence is seen by its heartbeats
+                    close_timeout=CLOSE_TIMEOUT_S,
+                    max_size=MESSAGE_BYTES_MAX,
+                )
+                try:
+                    await self._greet(connection)
+                except BaseException:
+                    connection.transport.abort()
+                    raise
+                return connection
+        except InvalidStatus as error:
+            status = error.response.status_code
+            message = f"{self.url} refused the handshake: HTTP {status}"
+            raise ConnectFailed(message, retryable=status == 429 or status >= 500) from None
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else 1006
+            raise ConnectFailed(f"{self.url}: {error}", retryable=reconnects(code)) from None
+        except TimeoutError:
+            message = f"{self.url} did not answer within {self._timeout_s:g} s"
+            raise ConnectFailed(message, retryable=True) from None
+        except ConnectFailed:
+            raise
+        except (OSError, EOFError, InvalidMessage) as error:
+            raise ConnectFailed(f"{self.url}: {error}", retryable=True) from None
+        except (WebSocketException, ValueError) as error:
+            raise ConnectFailed(f"{self.url}: {error}", retryable=False) from None
+
+    async def _greet(self, connection: ClientConnection) -> None:
+        requests = self._session.connected(time.monotonic_ns())
+        events = self._decode(await connection.recv(decode=False))
+        if not events or not isinstance(events[0], Hello):
+            raise ConnectFailed(f"{self.url} is no gateway: it sent no hello", retryable=False)
+        self._events.put_nowait(events[0])
+        for request in requests:
+            await connection.send(request.text)
+
+    async def _run(self, connection: ClientConnection | None) -> None:
+        try:
+            while connection is not None:
+                opened_s = time.monotonic()
+                self._connection = connection
+                code, reason = await self._read(connection)
+                self._connection = None
+                self._fail_replies()
+                if time.monotonic() - opened_s >= STABLE_S:
+                    self._backoff.reset()
+                connection = await self._again(code, reason, retryable=reconnects(code))
+        finally:
+            self._fail_replies()
+
+    def _fail_replies(self) -> None:
+        for future in self._replies.values():
+            if not future.done():
+                future.set_result(None)
+
+    async def _again(self, code: int, reason: str, *, retryable: bool) -> ClientConnection | None:
+        """The next connection, or None where there is to be none."""
+        while self._reconnect and retryable:
+            asked_s, self._retry_s = self._retry_s, None
+            retry_s = self._backoff.next_s() if asked_s is None else asked_s
+            await self._wait_for_room()
+            self._events.put_nowait(Disconnected(code, reason, retry_s))
+            await asyncio.sleep(retry_s)
+            try:
+                return await self._open()
+            except ConnectFailed as error:
+                code, reason, retryable = 1006, str(error), error.retryable
+        self._events.put_nowait(Disconnected(code, reason, None))
+        return None
+
+    async def _read(self, connection: ClientConnection) -> tuple[int, str]:
+        """Reads until the connection ends; its close code and reason."""
+        watch = asyncio.create_task(self._watch(connection), name="tickgate-client-watch")
+        try:
+            while True:
+                for event in self._decode(await connection.recv(decode=False)):
+                    await self._handle(connection, event)
+                await self._wait_for_room()
+        except ConnectionClosed as error:
+            if error.rcvd is not None:
+                return error.rcvd.code, error.rcvd.reason
+            return 1006, error.sent.reason if error.sent else "connection lost"
+        finally:
+            watch.cancel()
+
+    def _decode(self, message: bytes) -> list[Event]:
+        return self._session.receive(message, mono_ns=time.monotonic_ns(), real_ns=time.time_ns())
+
+    async def _handle(self, connection: ClientConnection, event: Event) -> None:
+        if isinstance(event, Reply):
+            future = self._replies.get(event.req_id)
+            if future is not None and not future.done():
+                future.set_result(event)
+            if future is not None or event.success:
+                return  # of the requests that nobody awaits (resync) only failures are news
+        if isinstance(event, System) and event.type == "shutdown" and event.data:
+            after_ms = event.data[0].get("reconnect_after_ms")
+            self._retry_s = after_ms / 1000 if isinstance(after_ms, int | float) else None
+        self._events.put_nowait(event)
+        if isinstance(event, Gap):
+            for request in self._session.resync(event):
+                await connection.send(request.text)
+
+    async def _wait_for_room(self) -> None:
+        """Stops the reader while too much waits for the consumer, unless a reply is awaited."""
+        while self._events.qsize() >= self._events_max and not self._replies:
+            self._paused = True
+            self._room.clear()
+            await self._room.wait()
+        if self._paused:
+            self._paused = False
+            self._session.touch(time.monotonic_ns())
+
+    async def _watch(self, connection: ClientConnection) -> None:
+        """Ends a connection that is silent although somebody reads it."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if not self._paused and self._session.stale(time.monotonic_ns()):
+                await connection.close(1001, "no heartbeat")
+                return

@@ -1,0 +1,387 @@
+"""The client's side of the protocol, sans-IO: texts and times in, events and texts out.
+
+Theory of operation. The session remembers what is *wanted* (each string subscribed to, with its
+parameters) across connections, and what it *knows* about the present connection: the epoch and the
+last `seq` of each topic. A topic's first frame after an ack, an epoch or a reconnect sets `last`;
+from then on `seq == last + 1 + skipped` must hold, else a `Gap` goes before the tick and the string
+that covers the topic should be subscribed again (`resync`). Nothing here reads a clock or a socket.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+# The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
+REQUEST_BYTES_MAX = 8192
+REQUEST_SYMBOLS_MAX = 500
+
+# Silence of so many heartbeats means that the connection is dead, whatever TCP says.
+HEARTBEATS_MISSED_MAX = 5
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Why a request, or one of its symbols, was refused."""
+
+    code: str
+    message: str = ""
+    retryable: bool = False
+    retry_after_ms: int | None = None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of one string of a request, with the parameters in force."""
+
+    symbol: str
+    success: bool
+    channel: str = ""
+    mode: str | None = None
+    snapshot: bool | None = None
+    epoch: str | None = None
+    seq: int | None = None
+    matched: int | None = None
+    error: Error | None = None
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One instrument of a `list` reply."""
+
+    symbol: str
+    channels: tuple[str, ...]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to one request."""
+
+    method: str
+    req_id: int | str | None
+    success: bool
+    results: tuple[Result, ...] = ()
+    error: Error | None = None
+    instruments: tuple[Instrument, ...] = ()
+    subscriptions: tuple[dict[str, Any], ...] = ()
+    t0: int = 0  # ping: this client's time, as sent
+    t1: int = 0  # ping: the gateway received it
+    t2: int = 0  # ping: the gateway answered
+    ts_client: int = 0  # REALTIME ns when this client received the reply
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """A connection is open: its first message."""
+
+    version: str
+    connection_id: str
+    epoch: str
+    now: int
+    heartbeat_ms: int = 1000
+    slo: dict[str, Any] = {}
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """One record of a topic. Times are REALTIME ns, `ts_client` by this client's own clock."""
+
+    channel: str
+    type: str  # "snapshot" or "update"
+    symbol: str
+    seq: int
+    ts_event: int
+    ts_recv: int
+    ts_send: int
+    ts_client: int
+    data: tuple[dict[str, Any], ...]
+    skipped: int = 0  # updates of the topic that this connection did not get before this frame
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Continuity broke without notice: the frame that follows should have had seq `expected`."""
+
+    channel: str
+    symbol: str
+    expected: int
+    seq: int
+
+
+class System(msgspec.Struct, frozen=True):
+    """A message about the stream itself: gap, epoch, limit_exceeded, shutdown, ..."""
+
+    type: str
+    data: tuple[dict[str, Any], ...]
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A message that is not the protocol's; it was skipped."""
+
+    reason: str
+
+
+Event = Hello | Reply | Tick | Gap | System | Malformed
+
+
+class Request(NamedTuple):
+    """A text to send; the reply bears the same `req_id`."""
+
+    req_id: int
+    text: str
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """What the session has seen, over all its connections."""
+
+    messages: int
+    ticks: int
+    skipped: int
+    gaps: int
+    malformed: int
+    wanted: int
+    topics: int
+
+
+class Offset(NamedTuple):
+    """The gateway's clock minus this client's, and how far off that can be."""
+
+    offset_ns: int
+    error_ns: int
+
+
+def clock_offset(t0: int, t1: int, t2: int, t3: int) -> Offset:
+    """Offset and error bound from one ping (RFC 5905 section 8).
+
+    The client sends at t0 and receives at t3, the gateway receives at t1 and answers at t2, each by
+    its own clock. The bound is half the time on the way: it holds however unequal the two ways are.
+    """
+    return Offset((t1 - t0 + t2 - t3) // 2, max(0, (t3 - t0) - (t2 - t1) + 1) // 2)
+
+
+class _Wire(msgspec.Struct):
+    """Every field that a message may have; unknown ones are ignored, as the protocol demands."""
+
+    channel: str = ""
+    method: str = ""
+    type: str = ""
+    symbol: str = ""
+    seq: int = 0
+    ts_event: int = 0
+    ts_recv: int = 0
+    ts_send: int = 0
+    skipped: int = 0
+    data: tuple[dict[str, Any], ...] = ()
+    req_id: int | str | None = None
+    success: bool = False
+    results: tuple[Result, ...] = ()
+    error: Error | None = None
+    instruments: tuple[Instrument, ...] = ()
+    subscriptions: tuple[dict[str, Any], ...] = ()
+    t0: int = 0
+    t1: int = 0
+    t2: int = 0
+
+
+class ClientSession:
+    """The state of one client, across its connections."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(_Wire)
+        self._req_id = 0
+        self._asked: dict[int | str | None, tuple[str, tuple[str, ...]]] = {}
+        self._wanted: dict[tuple[str, str], dict[str, Any]] = {}
+        self._last: dict[tuple[str, str], int] = {}
+        self._hello: Hello | None = None
+        self._heard_ns = 0
+        self._messages = self._ticks = self._skipped = self._gaps = self._malformed = 0
+
+    @property
+    def hello(self) -> Hello | None:
+        """The present connection's greeting, None before it."""
+        return self._hello
+
+    def statistics(self) -> Statistics:
+        """Counts over all connections so far."""
+        return Statistics(
+            messages=self._messages,
+            ticks=self._ticks,
+            skipped=self._skipped,
+            gaps=self._gaps,
+            malformed=self._malformed,
+            wanted=len(self._wanted),
+            topics=len(self._last),
+        )
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def request(self, method: str, params: dict[str, Any] | None = None) -> Request:
+        """Any request of the protocol."""
+        self._req_id += 1
+        message: dict[str, Any] = {"method": method, "req_id": self._req_id}
+        if params is not None:
+            message["params"] = params
+        return Request(self._req_id, msgspec.json.encode(message).decode())
+
+    def subscribe(self, channel: str, symbols: Iterable[str], **params: Any) -> list[Request]:
+        """Wants these names and patterns, now and after each reconnect."""
+        symbols = list(symbols)
+        for symbol in symbols:
+            # Again at the end: a later pattern's parameters win over an earlier one's.
+            self._wanted.pop((channel, symbol), None)
+            self._wanted[channel, symbol] = params
+        return list(self._ask("subscribe", channel, symbols, params))
+
+    def unsubscribe(self, channel: str, symbols: Iterable[str]) -> list[Request]:
+        """No longer wants these names and patterns."""
+        symbols = list(symbols)
+        for symbol in symbols:
+            self._wanted.pop((channel, symbol), None)
+        return list(self._ask("unsubscribe", channel, symbols, {}))
+
+    def resync(self, gap: Gap) -> list[Request]:
+        """Subscribes again to the string that covers the topic of the gap."""
+        exact = (gap.channel, gap.symbol)
+        covering = [
+            (channel, symbol)
+            for channel, symbol in self._wanted
+            if channel == gap.channel and "*" in symbol and _matches(symbol, gap.symbol)
+        ]
+        key = exact if exact in self._wanted else covering[-1] if covering else None
+        if key is None:
+            return []
+        return list(self._ask("subscribe", key[0], [key[1]], self._wanted[key]))
+
+    def _ask(
+        self, method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
+    ) -> Iterator[Request]:
+        for chunk in _chunks(symbols):
+            request = self.request(method, {"channel": channel, "symbol": chunk, **params})
+            self._asked[request.req_id] = (channel, tuple(chunk))
+            yield request
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    def connected(self, now_ns: int) -> list[Request]:
+        """A new connection is open: everything wanted must be asked for again.
+
+        `now_ns` here and below is MONOTONIC time.
+        """
+        self._hello = None
+        self._last.clear()
+        self._asked.clear()
+        self._heard_ns = now_ns
+        requests: list[Request] = []
+        group: list[str] = []
+        previous: tuple[str, dict[str, Any]] | None = None
+        for (channel, symbol), params in self._wanted.items():
+            if previous is not None and previous != (channel, params):
+                requests += self._ask("subscribe", previous[0], group, previous[1])
+                group = []
+            group.append(symbol)
+            previous = (channel, params)
+        if previous is not None:
+            requests += self._ask("subscribe", previous[0], group, previous[1])
+        return requests
+
+    def touch(self, now_ns: int) -> None:
+        """Restarts the clock of `stale`: the reader itself had paused."""
+        self._heard_ns = now_ns
+
+    def stale(self, now_ns: int) -> bool:
+        """Whether the connection has been silent for so long that it must be dead."""
+        heartbeat_ms = self._hello.heartbeat_ms if self._hello else 1000
+        return now_ns - self._heard_ns > HEARTBEATS_MISSED_MAX * max(heartbeat_ms, 100) * 1_000_000
+
+    def receive(self, text: str | bytes, *, mono_ns: int, real_ns: int) -> list[Event]:
+        """The events of one message: none for a heartbeat. Never raises."""
+        self._messages += 1
+        self._heard_ns = mono_ns
+        try:
+            wire = self._decoder.decode(text)
+            if wire.method:
+                return [self._reply(wire, real_ns)]
+            if wire.channel == "system":
+                return [self._system(wire)]
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+            self._malformed += 1
+            return [Malformed(str(error))]
+        if wire.symbol and wire.type in ("snapshot", "update"):
+            return self._tick(wire, real_ns)
+        return []  # a heartbeat, or a type that this client does not know yet
+
+    def _reply(self, wire: _Wire, real_ns: int) -> Reply:
+        channel, symbols = self._asked.pop(wire.req_id, ("", ()))
+        if wire.method == "subscribe" and wire.error and not wire.error.retryable:
+            for symbol in symbols:
+                self._wanted.pop((channel, symbol), None)
+        for result in wire.results:
+            if result.success:
+                self._forget(channel, result.symbol)
+            elif wire.method == "subscribe" and not (result.error and result.error.retryable):
+                self._wanted.pop((channel, result.symbol), None)
+        return Reply(
+            method=wire.method,
+            req_id=wire.req_id,
+            success=wire.success,
+            results=wire.results,
+            error=wire.error,
+            instruments=wire.instruments,
+            subscriptions=wire.subscriptions,
+            t0=wire.t0,
+            t1=wire.t1,
+            t2=wire.t2,
+            ts_client=real_ns,
+        )
+
+    def _system(self, wire: _Wire) -> Event:
+        if wire.type == "hello":
+            self._hello = msgspec.convert(wire.data[0] if wire.data else {}, Hello)
+            return self._hello
+        if wire.type == "epoch":
+            self._last.clear()  # numbering restarts; snapshots follow
+        return System(wire.type, wire.data)
+
+    def _tick(self, wire: _Wire, real_ns: int) -> list[Event]:
+        key = (wire.channel, wire.symbol)
+        last = self._last.get(key)
+        self._last[key] = wire.seq
+        self._ticks += 1
+        self._skipped += wire.skipped
+        tick = Tick(
+            channel=wire.channel,
+            type=wire.type,
+            symbol=wire.symbol,
+            seq=wire.seq,
+            ts_event=wire.ts_event,
+            ts_recv=wire.ts_recv,
+            ts_send=wire.ts_send,
+            ts_client=real_ns,
+            data=wire.data,
+            skipped=wire.skipped,
+        )
+        if last is None or wire.seq == last + 1 + wire.skipped:
+            return [tick]
+        self._gaps += 1
+        return [Gap(wire.channel, wire.symbol, last + 1 + wire.skipped, wire.seq), tick]
+
+    def _forget(self, channel: str, symbol: str) -> None:
+        """The next frame of each topic that the string covers sets `last` anew."""
+        if "*" not in symbol:
+            self._last.pop((channel, symbol), None)
+            return
+        for key in [k for k in self._last if k[0] == channel and _matches(symbol, k[1])]:
+            del self._last[key]
+
+
+def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of symbols, each small enough for one request."""
+    chunk: list[str] = []
+    size = 0
+    for symbol in symbols:
+        if chunk and (size + len(symbol) > REQUEST_BYTES_MAX or len(chunk) == REQUEST_SYMBOLS_MAX):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(symbol)
+        size += len(symbol) + 3  # quotes and comma
+    if chunk:
+        yield chunk
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """The gateway's glob: `*` is any run of characters, everything else is itself."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None

@@ -1,0 +1,100 @@
+"""The child's side of supervision: its first message, orders to drain, signs of life, no orphans.
+
+A child lives exactly as long as its control channel: end of file there means that the supervisor is
+gone, and the child drains at once. A watchdog thread backs that up where the loop itself hangs.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gateway.cluster.channel import Channel, Message
+
+ORPHAN_EXIT_S = 5.0
+"""An orphan that has not drained by then exits the hard way."""
+ALIVE_INTERVAL_S = 0.05
+"""How often a loop stamps that it turns: a pause of 50 ms can't pass unseen between two stamps."""
+LAG_WINDOW_S = 5.0
+"""`loop_lag_ns` shows the longest pause of the last one to two windows."""
+
+
+class Page(Protocol):
+    """What is used of the process's statistics page."""
+
+    def set(self, name: str, index: int = 0, value: int = 0) -> None: ...
+    def get(self, name: str, index: int = 0) -> int: ...
+
+
+class Child:
+    """A child process's link to its supervisor.
+
+    Attributes:
+        channel: the control channel.
+        drain: set when the child should finish and exit 0.
+        first: the first message, sent by the supervisor at the start.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.drain = asyncio.Event()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The supervisor blocks SIGINT around the start, so that a Ctrl-C meant for the whole
+        # group can't hit the interpreter before the line above.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        first = channel.receive_now()
+        if first is None:
+            raise SystemExit(1)
+        self.first: dict[str, Any] = first.body
+        threading.Thread(target=self._watchdog, name="orphan-watchdog", daemon=True).start()
+
+    async def listen(self, on_message: Callable[[Message], None]) -> None:
+        """Reads the channel until end of file, and handles SIGTERM: run it as a task.
+
+        Every message but `drain` goes to `on_message`, which owns its descriptors.
+        """
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.drain.set)
+        while (message := await self.channel.receive()) is not None:
+            if message.type == "drain":
+                self.drain.set()
+            else:
+                on_message(message)
+        self.drain.set()
+
+    def _watchdog(self) -> None:
+        # No events asked for: poll returns at hang-up only. Descriptors of our own are not
+        # closed before the process ends, so the number can't come to mean something else.
+        poll = select.poll()
+        poll.register(self.channel.fileno(), 0)
+        poll.poll()
+        time.sleep(ORPHAN_EXIT_S)
+        os._exit(1)
+
+
+async def stamp_alive(
+    stats: Page,
+    *,
+    dropped_logs: Callable[[], int] = lambda: 0,
+    interval_s: float = ALIVE_INTERVAL_S,
+) -> None:
+    """Stamps `loop_alive_ns`, and measures how late the loop runs its timers, until cancelled."""
+    loop = asyncio.get_running_loop()
+    dropped_before = stats.get("log_dropped")
+    window_ends = loop.time() + LAG_WINDOW_S
+    worst_ns = previous_ns = 0
+    while True:
+        due = loop.time() + interval_s
+        await asyncio.sleep(interval_s)
+        now = loop.time()
+        lag_ns = max(0, int((now - due) * 1e9))
+        if now > window_ends:
+            window_ends, previous_ns, worst_ns = now + LAG_WINDOW_S, worst_ns, 0
+        worst_ns = max(worst_ns, lag_ns)
+        stats.set("loop_alive_ns", 0, time.monotonic_ns())
+        stats.set("loop_lag_ns", 0, max(worst_ns, previous_ns))
+        stats.set("loop_lag_max_ns", 0, max(lag_ns, stats.get("loop_lag_max_ns")))
+        stats.set("log_dropped", 0, dropped_before + dropped_logs())

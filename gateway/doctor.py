@@ -1,0 +1,234 @@
+"""`tickgate doctor`: is this host fit for the configuration, and what is the cure where it is not.
+
+Each check is a pure function from facts to a `Check`; `examine` gathers the facts. A `fail` keeps
+the gateway from serving as configured, a `warn` costs latency or room.
+"""
+
+import json
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, TextIO
+
+from gateway.config import Config
+from gateway.feeds.options import UdpOptions
+
+# What each figure is compared with, and why.
+UDP_BUFFER_BYTES = 8 << 20  # what the udp feed asks for: 40 ms of datagrams at line rate
+SOMAXCONN = 4096  # the accept queue that the listeners ask for: a reconnect storm fits in it
+DESCRIPTORS = 8192  # below this a few thousand clients do not fit
+RESERVED_DESCRIPTORS = 64  # what a worker needs beside its clients
+SLICE_KERNEL = (6, 12)  # the first Linux where a thread may ask for a scheduler slice (EEVDF)
+FAST_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter")
+
+# In a process of its own: a broken extension may crash whoever loads it.
+_PROBE = """
+import json
+from gateway import _native
+print(json.dumps({"slice": _native.request_slice(100_000)}))
+"""
+PROBE_TIMEOUT_S = 10.0
+
+Level = Literal["ok", "warn", "fail"]
+
+
+class Check(NamedTuple):
+    """One line of the report; `cure` says what to do unless the level is ok."""
+
+    level: Level
+    name: str
+    found: str
+    cure: str = ""
+
+
+def examine(config: Config) -> list[Check]:
+    """Gathers the facts of this host and judges them against the configuration."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    loaded, why = probe()
+    udp = any(isinstance(feed, UdpOptions) for feed in config.feeds)
+    return [
+        interpreter(sys.version_info[:3]),
+        native(why),
+        cpus(len(os.sched_getaffinity(0)), os.cpu_count() or 1, config.cluster.workers),
+        scheduler(platform.release(), granted=loaded.get("slice")),
+        clock(_read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
+        descriptors(soft, hard, config.limits.max_connections),
+        backlog(_read("/proc/sys/net/core/somaxconn")),
+        udp_buffer(_granted_buffer(), needed=udp),
+        *ports(config),
+    ]
+
+
+def report(checks: Sequence[Check], out: TextIO) -> int:
+    """Writes a line for each check and its cure; 1 if one failed, else 0."""
+    for check in checks:
+        out.write(f"{check.level:<5} {check.name:<11} {check.found}\n")
+        if check.level != "ok":
+            out.write(f"{'':17} cure: {check.cure}\n")
+    counts = {level: sum(check.level == level for check in checks) for level in ("warn", "fail")}
+    out.write(f"{len(checks)} checks: {counts['fail']} failed, {counts['warn']} warnings\n")
+    return 1 if counts["fail"] else 0
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def interpreter(version: tuple[int, int, int]) -> Check:
+    """Python itself."""
+    text = ".".join(map(str, version))
+    if version < (3, 11, 0):
+        return Check("fail", "python", text, "install Python 3.11 or later")
+    return Check("ok", "python", text)
+
+
+def native(why: str) -> Check:
+    """The extension module; `why` is the error's text, empty when it loads."""
+    if why:
+        return Check("fail", "native", why, "build it again: make build, or pip install tickgate")
+    return Check("ok", "native", "gateway._native loads")
+
+
+def cpus(allowed: int, present: int, workers: int) -> Check:
+    """One CPU for the feed process and one for each worker."""
+    wanted = workers + 1
+    found = f"{allowed} of {present} allowed to this process, {wanted} wanted"
+    if allowed < wanted:
+        cure = "allow more (taskset, cpuset), or lower cluster.workers: the processes share cores"
+        return Check("warn", "cpus", found, cure)
+    return Check("ok", "cpus", found)
+
+
+def scheduler(release: str, *, granted: bool | None) -> Check:
+    """Whether the plane's thread gets a short scheduler slice; `granted` None: not tried."""
+    found = f"Linux {release}, 100 us slice {'granted' if granted else 'not granted'}"
+    if granted:
+        return Check("ok", "scheduler", found)
+    digits = [part for part in release.replace("-", ".").split(".")[:2] if part.isdigit()]
+    known = tuple(map(int, digits))
+    cure = (
+        "allow sched_setattr in the container's seccomp profile"
+        if known >= SLICE_KERNEL
+        else "Linux 6.12 or later; else keep busy threads off the gateway's cores"
+    )
+    return Check("warn", "scheduler", found, cure)
+
+
+def clock(source: str) -> Check:
+    """Whether reading the clock is a matter of nanoseconds."""
+    if source in FAST_CLOCKS:
+        return Check("ok", "clock", source)
+    cure = "a clock read becomes a system call here; boot with clocksource=tsc if it is stable"
+    return Check("warn", "clock", source or "unknown", cure)
+
+
+def descriptors(soft: int, hard: int, connections_max: int) -> Check:
+    """Room for the clients: each worker takes one descriptor a client."""
+    infinite = hard == resource.RLIM_INFINITY
+    found = f"soft {soft}, hard {'unlimited' if infinite else hard} (raised to the hard limit)"
+    if infinite:
+        return Check("ok", "descriptors", found)
+    room = hard - RESERVED_DESCRIPTORS
+    if connections_max > room:
+        cure = f"raise the hard limit, or limits.max_connections = {room} at most"
+        return Check("fail", "descriptors", found, cure)
+    if hard < DESCRIPTORS:
+        cure = f"LimitNOFILE= or ulimit -Hn: this admits {max(0, room)} clients a worker"
+        return Check("warn", "descriptors", found, cure)
+    return Check("ok", "descriptors", found)
+
+
+def backlog(somaxconn: str) -> Check:
+    """How many connections may wait to be accepted."""
+    if somaxconn.isdigit() and int(somaxconn) >= SOMAXCONN:
+        return Check("ok", "somaxconn", somaxconn)
+    cure = f"sysctl net.core.somaxconn={SOMAXCONN}, or a reconnect storm is refused in part"
+    return Check("warn", "somaxconn", somaxconn or "unknown", cure)
+
+
+def udp_buffer(granted: int, *, needed: bool) -> Check:
+    """The receive buffer that a udp feed gets."""
+    found = f"{granted} of {UDP_BUFFER_BYTES} bytes granted"
+    if granted >= UDP_BUFFER_BYTES or not needed:
+        return Check("ok", "udp buffer", found if needed else f"{found} (no udp feed)")
+    cure = f"sysctl net.core.rmem_max={UDP_BUFFER_BYTES}, or bursts are dropped"
+    return Check("warn", "udp buffer", found, cure)
+
+
+def ports(config: Config) -> Iterator[Check]:
+    """Whether every address of the configuration is to be had."""
+    wanted = [
+        ("listen", config.listen.host, config.listen.port, socket.SOCK_STREAM),
+        ("ops", config.ops.host, config.ops.port, socket.SOCK_STREAM),
+    ]
+    for n, feed in enumerate(config.feeds):
+        if isinstance(feed, UdpOptions):
+            wanted.append((f"feeds.{n}", feed.host, feed.port, socket.SOCK_DGRAM))
+    for key, host, port, kind in wanted:
+        error = _bind(host, port, kind)
+        found = f"{host}:{port}"
+        if error:
+            cure = f"stop what holds it, or set {key}.host and {key}.port"
+            yield Check("fail", key, f"{found}: {error}", cure)
+        else:
+            yield Check("ok", key, f"{found} is free")
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+def probe() -> tuple[dict[str, bool], str]:
+    """What the native module says of this host, or why it does not load."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {}, f"does not load within {PROBE_TIMEOUT_S:g} s"
+    if done.returncode < 0:
+        return {}, f"its load ended with signal {-done.returncode}"
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        return {}, lines[-1] if lines else f"its load ended with code {done.returncode}"
+    facts: dict[str, bool] = json.loads(done.stdout)
+    return facts, ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _granted_buffer() -> int:
+    """Bytes that the kernel grants of the buffer, asked for as the udp feed asks."""
+    force = 33  # SO_RCVBUFFORCE (asm-generic/socket.h): beyond rmem_max, with CAP_NET_ADMIN
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probing:
+        try:
+            probing.setsockopt(socket.SOL_SOCKET, force, UDP_BUFFER_BYTES)
+        except OSError:
+            probing.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+        # The kernel reports twice the size, for its own overhead (socket(7)).
+        return probing.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def _bind(host: str, port: int, kind: socket.SocketKind) -> str:
+    """Binds and lets go again; the error's text, empty when the address is to be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
+        with socket.socket(family, kind) as trying:
+            if kind == socket.SOCK_STREAM:  # as the listeners do: TIME_WAIT is no hindrance
+                trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trying.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

@@ -1,0 +1,98 @@
+"""From options to feeds: the checks that need files, then files and sockets themselves."""
+
+from collections.abc import Sequence
+
+from gateway._native import UdpSocket
+from gateway.errors import ConfigurationError, ResourceError
+from gateway.feeds.capture import DECODERS, CaptureError, symbols
+from gateway.feeds.feed import Counters, Feed, Publisher, Stats
+from gateway.feeds.options import (
+    FeedOptions,
+    ReplayOptions,
+    SyntheticOptions,
+    UdpOptions,
+    instruments,
+    problems,
+)
+from gateway.feeds.replay import ReplayFeed
+from gateway.feeds.synthetic import SyntheticFeed
+from gateway.feeds.udp import UdpFeed
+
+
+def check(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
+    """(key, message) of everything wrong: `options.problems`, and what the captures show."""
+    found = problems(feeds)
+    owners: dict[str, int] = {}
+    for index, feed in enumerate(feeds):
+        names = instruments(feed) or []
+        if isinstance(feed, ReplayOptions):
+            try:
+                names = [f"{s}.{feed.venue}" for s in symbols(feed.path, DECODERS[feed.format])]
+            except CaptureError as error:
+                found.append((f"feeds.{index}.path", str(error)))
+        taken = [name for name in names if owners.setdefault(name, index) != index]
+        key = f"feeds.{index}.venue"
+        if taken and all(key != known for known, _ in found):
+            message = f"{taken[0]} is published by feeds.{owners[taken[0]]}: use another venue"
+            found.append((key, message))
+    return found
+
+
+def build(feeds: Sequence[FeedOptions], publisher: Publisher, stats: Stats) -> list[Feed]:
+    """The feeds, in order, ready to `run`; sockets are bound by now.
+
+    Raises:
+        ConfigurationError: options contradict, or a capture cannot be read.
+        ResourceError: a port is not to be had.
+    """
+    if found := check(feeds):
+        raise ConfigurationError("\n".join(f"{key}: {message}" for key, message in found))
+    owners: dict[str, int] = {}
+    names: set[str] = set()
+    built: list[Feed] = []
+    for index, options in enumerate(feeds):
+        if isinstance(options, UdpOptions):
+            built.append(_udp(index, options, publisher, stats, owners, names))
+            continue
+        kind = "synthetic" if isinstance(options, SyntheticOptions) else "replay"
+        name = _unique(f"{kind}:{options.venue}", names)
+        counters = Counters(name, kind, options.venue, index, stats)
+        if isinstance(options, SyntheticOptions):
+            built.append(SyntheticFeed(name, index, options, publisher, counters, owners))
+        else:
+            built.append(ReplayFeed(name, index, options, publisher, counters, owners))
+    return built
+
+
+def _udp(
+    index: int,
+    options: UdpOptions,
+    publisher: Publisher,
+    stats: Stats,
+    owners: dict[str, int],
+    names: set[str],
+) -> UdpFeed:
+    try:
+        socket = UdpSocket(options.host, options.port)
+    except OSError as error:
+        where = f"feeds.{index}: udp {options.host}:{options.port}"
+        raise ResourceError(f"{where}: {error.strerror or error}") from error
+    port = socket.port
+    name = _unique(f"udp:{port}", names)
+    counters = Counters(name, "udp", options.venue, index, stats)
+
+    def reopen() -> UdpSocket:
+        return UdpSocket(options.host, port)
+
+    return UdpFeed(name, index, options, publisher, counters, owners, socket, reopen)
+
+
+def _unique(name: str, names: set[str]) -> str:
+    """The name, numbered where another feed bears it already."""
+    number = 1
+    unique = name
+    while unique in names:
+        number += 1
+        unique = f"{name}-{number}"
+    names.add(unique)
+    return unique

@@ -1,0 +1,112 @@
+"""What the configuration file may say of a feed: one struct per `type`, told apart by that key.
+
+`problems` holds the rules that span keys or feeds; everything else is in the types. Nothing here
+opens a file or a socket.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.options import Port
+
+FEEDS_MAX = 64
+"""Feeds of one gateway: the length of the feed arrays in the statistics page."""
+
+Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
+Channel = Literal["trade", "bbo"]
+
+
+class _FeedTable(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"
+):
+    """Base of the feed tables: unknown keys are errors."""
+
+
+class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
+    """A seeded random market. `rate` counts records a second, all symbols and channels together."""
+
+    venue: Venue = "SIM"
+    symbols: Annotated[int, Meta(ge=1, le=30_000)] = 100
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 10_000
+    seed: Annotated[int, Meta(ge=0)] = 1
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1)] = ("trade", "bbo")
+    burst_every_s: Annotated[float, Meta(ge=0, le=86_400)] = 0
+    """Seconds from the end of one burst to the end of the next; 0 is no bursts."""
+    burst_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
+    burst_factor: Annotated[float, Meta(ge=1, le=1000)] = 10.0
+
+
+class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
+    """A capture played again. `speed` 1 is its own pace, 0 as fast as the clients take it."""
+
+    path: Annotated[str, Meta(min_length=1)]
+    format: Literal["binance"] = "binance"
+    venue: Venue = "BINANCE"
+    speed: Annotated[float, Meta(ge=0, le=1000)] = 1.0
+    loop: bool = False
+    start_after_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
+class UdpOptions(_FeedTable, frozen=True, tag="udp"):
+    """Newline-separated JSON records in datagrams from other programs."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9700
+    venue: Venue = "SIM"
+
+
+FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions
+
+
+def instruments(options: FeedOptions) -> list[str] | None:
+    """The closed list of instruments that such a feed can ever publish, or None: open."""
+    if isinstance(options, SyntheticOptions):
+        return [f"SYM{number:03d}.{options.venue}" for number in range(options.symbols)]
+    return None
+
+
+def venues(feeds: Sequence[FeedOptions]) -> dict[str, bool]:
+    """Every venue, and whether all its feeds publish closed lists of instruments."""
+    closed: dict[str, bool] = {}
+    for feed in feeds:
+        closed[feed.venue] = closed.get(feed.venue, True) and instruments(feed) is not None
+    return closed
+
+
+def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
+    """(key, message) of everything that contradicts: within one feed, then between feeds."""
+    found = []
+    if len(feeds) > FEEDS_MAX:
+        found.append(("feeds", f"{len(feeds)} feeds; at most {FEEDS_MAX}"))
+    for index, feed in enumerate(feeds):
+        if (
+            isinstance(feed, SyntheticOptions)
+            and feed.burst_every_s
+            and feed.burst_s >= feed.burst_every_s
+        ):
+            message = f"{feed.burst_s} is not shorter than burst_every_s = {feed.burst_every_s}"
+            found.append((f"feeds.{index}.burst_s", message))
+        for before in range(index):
+            found.extend(
+                (f"feeds.{index}.{key}", f"{message} (feeds.{before})")
+                for key, message in _conflicts(feeds[before], feed)
+            )
+    return found
+
+
+def _conflicts(one: FeedOptions, other: FeedOptions) -> Iterator[tuple[str, str]]:
+    """Why two feeds cannot stand together, as far as their options tell (the captures say more)."""
+    if one.venue == other.venue and (
+        isinstance(one, SyntheticOptions) or isinstance(other, SyntheticOptions)
+    ):
+        yield "venue", f"{other.venue} belongs to a synthetic feed alone: give each feed its own"
+    if (
+        isinstance(one, UdpOptions)
+        and isinstance(other, UdpOptions)
+        and one.port
+        and (one.host, one.port) == (other.host, other.port)
+    ):
+        yield "port", f"{other.port} is taken by another udp feed"

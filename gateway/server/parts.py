@@ -1,0 +1,42 @@
+"""What a worker process is given to work with; `app.py` fills it."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway._native import StatsPage
+    from gateway.config import Config
+
+
+@dataclass(frozen=True)
+class WorkerParts:
+    """The parts of one worker.
+
+    Attributes:
+        index: which of the workers this is; also its wait page.
+        config: the whole configuration.
+        venues: every configured venue, and whether its list of instruments is closed.
+        listen_socket: bound, listening, non-blocking.
+        stats: this process's statistics page. The loop's stamps and lag are written for it.
+        wait_fd: memory of all workers' wait pages.
+        event_fd: rung by the feed process.
+        segments: (epoch, descriptor) of each segment to follow, newest last; the worker closes it.
+        drain: set when the worker shall say shutdown and 1012 to all, and return.
+        ready: to be called once, when the listener accepts and the plane runs.
+        status: sends a report for /statusz; to be called about once a second; may lose one.
+    """
+
+    index: int
+    config: "Config"
+    venues: Mapping[str, bool]
+    listen_socket: socket.socket
+    stats: "StatsPage"
+    wait_fd: int
+    event_fd: int
+    segments: asyncio.Queue[tuple[str, int]]
+    drain: asyncio.Event
+    ready: Callable[[], None]
+    status: Callable[[Mapping[str, Any]], None]

@@ -1,0 +1,367 @@
+"""The layers, the errors and the shipped files of the configuration."""
+
+import contextlib
+import json
+import re
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import Config, assemble, load, to_toml
+from gateway.errors import ConfigurationError, Problem
+from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def problems(
+    *sets: str, document: dict[str, Any] | None = None, environ: dict[str, str] | None = None
+) -> list[Problem]:
+    with pytest.raises(ConfigurationError) as caught:
+        assemble(document or {}, environ or {}, sets)
+    assert caught.value.exit_code == 78
+    return list(caught.value.problems)
+
+
+def problem(*sets: str, document: dict[str, Any] | None = None) -> Problem:
+    (only,) = problems(*sets, document=document)
+    return only
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+def test_defaults() -> None:
+    assert load(None, {}, []) == Config()
+
+
+def test_each_layer_wins_over_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[listen]\nhost = "file"\nport = 1\n[ops]\nhost = "file"\n[log]\nlevel="debug"')
+    environ = {"TICKGATE_LISTEN__PORT": "2", "TICKGATE_OPS__HOST": "environment"}
+    config = load(file, environ, ["ops.host=set"])
+    assert (config.listen.host, config.listen.port) == ("file", 2)
+    assert config.ops.host == "set"
+    assert config.log.level == "debug"
+    assert config.ops.port == 9464
+
+
+def test_the_last_set_wins() -> None:
+    assert load(None, {}, ["listen.port=1", "listen.port=2"]).listen.port == 2
+
+
+PORTS = {"listen.port": 8765, "ops.port": 9464, "cluster.workers": 1, "slo.window_s": 10}
+LAYER = st.dictionaries(st.sampled_from(sorted(PORTS)), st.integers(1, 64))
+
+
+@given(file=LAYER, environ=LAYER, sets=LAYER)
+def test_layering_is_a_chain_of_dictionaries(
+    file: dict[str, int], environ: dict[str, int], sets: dict[str, int]
+) -> None:
+    expected = PORTS | file | environ | sets
+    if expected["listen.port"] == expected["ops.port"]:
+        return
+    document: dict[str, dict[str, int]] = {}
+    for key, value in file.items():
+        section, name = key.split(".")
+        document.setdefault(section, {})[name] = value
+    variables = {
+        f"TICKGATE_{key.upper().replace('.', '__')}": str(value) for key, value in environ.items()
+    }
+    config = assemble(document, variables, [f"{key}={value}" for key, value in sets.items()])
+    found = msgspec.to_builtins(config)
+    for key, value in expected.items():
+        section, name = key.split(".")
+        assert found[section][name] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10.0.0.1", "10.0.0.1"),  # no TOML literal: the text itself
+        ('"quoted"', "quoted"),
+        ("", ""),
+        ("a b=c", "a b=c"),
+        ("x\n[y]", "x\n[y]"),
+    ],
+)
+def test_a_value_is_a_toml_literal_else_text(text: str, expected: str) -> None:
+    assert load(None, {}, [f"listen.host={text}"]).listen.host == expected
+
+
+def test_other_variables_are_not_configuration() -> None:
+    assert load(None, {"TICKGATE_DATA": "/x", "PATH": "y", "TICKGATE": "z"}, []) == Config()
+
+
+def test_the_document_given_stays_as_it_was() -> None:
+    document: dict[str, Any] = {"feeds": [{"type": "synthetic"}]}
+    assemble(document, {}, ["feeds.0.rate=5"])
+    assert document == {"feeds": [{"type": "synthetic"}]}
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def test_an_index_reaches_into_an_array_and_extends_it() -> None:
+    document = {"feeds": [{"type": "synthetic", "rate": 1}]}
+    sets = ["feeds.0.rate=7", "feeds.1.type=udp", "feeds.1.venue=V", "listen.origins.0=http://x"]
+    config = assemble(document, {}, sets)
+    assert config.feeds == (SyntheticOptions(rate=7), UdpOptions(venue="V"))
+    assert config.listen.origins == ("http://x",)
+
+
+def test_a_whole_array_may_be_given() -> None:
+    config = load(None, {}, ['feeds=[{type = "synthetic", symbols = 3}]'])
+    assert config.feeds == (SyntheticOptions(symbols=3),)
+
+
+def test_the_environment_extends_arrays_in_the_order_of_the_index() -> None:
+    environ = {f"TICKGATE_FEEDS__{n}__VENUE": f"V{n}" for n in reversed(range(12))}
+    environ |= {f"TICKGATE_FEEDS__{n}__TYPE": "synthetic" for n in range(12)}
+    feeds = load(None, environ, []).feeds
+    assert [feed.venue for feed in feeds] == [f"V{n}" for n in range(12)]
+
+
+@pytest.mark.parametrize("index", ["2", "x", "-1", "99999999", "²"])
+def test_an_index_beyond_the_next_is_an_error(index: str) -> None:
+    found = problem("feeds.0.type=synthetic", f"feeds.{index}.type=synthetic")
+    assert found.key == f"feeds.{index}.type"
+    assert "expected at most 1" in found.message
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ("listen.prot=1", "listen.prot", "unknown key; did you mean port?"),
+        ("lisen.port=1", "lisen", "unknown key; did you mean listen?"),
+        ("port=1", "port", "unknown key; did you mean listen.port?"),
+        ("ring.workers=1", "ring.workers", "unknown key; did you mean cluster.workers?"),
+        ("log.zzz=1", "log.zzz", "unknown key; log has format, level"),
+        ("listen.port=70000", "listen.port", "found 70000; expected an integer from 0 to 65535"),
+        ("listen.port=true", "listen.port", "found true; expected an integer from 0 to 65535"),
+        ("listen.port=1.5", "listen.port", "found 1.5; expected an integer from 0 to 65535"),
+        ("listen.host=1", "listen.host", "found 1; expected text"),
+        ("listen=1", "listen", "found 1; expected a table"),
+        ("feeds=1", "feeds", "found 1; expected an array of a table"),
+        ("feeds.0=1", "feeds.0", "found 1; expected a table"),
+        ("slo.enforce=yes", "slo.enforce", 'found "yes"; expected true or false'),
+        ("slo.target_us=2024-01-01", "slo.target_us", "found a date or time (2024-01-01)"),
+        ("slo.percentile=nan", "slo.percentile", "found NaN; expected a number above 0 and below"),
+        ("slo.percentile=100", "slo.percentile", "found 100; expected a number above 0 and below"),
+        ("limits.close_timeout_s=inf", "limits.close_timeout_s", "expected a number above 0 and"),
+        ("listen.origins=[1]", "listen.origins.0", "found 1; expected text"),
+        ("listen.origins=x", "listen.origins", 'found "x"; expected an array of text'),
+        ("ring.topics_max=0x" + "f" * 99, "ring.topics_max", "found an integer beyond 64 bits"),
+        ("log.level=\x1b[31m", "log.level", 'found "\\u001b[31m"; expected "debug", '),
+        ("listen", "--set", 'found "listen"; expected section.key=value'),
+        ("listen..port=1", "--set", "expected section.key=value"),
+        ("feeds.0.rate=1", "feeds.0.type", 'missing; expected "synthetic", "replay" or "udp"'),
+        ("feeds.0.type=udpp", "feeds.0.type", "did you mean udp?"),
+        ("feeds.0.type=replay", "feeds.0.path", "missing; expected text, not empty"),
+        ("ring.capacity_bytes=1000000", "ring.capacity_bytes", "a power of two (524288 or 1048"),
+        ("listen.port=9464", "ops.port", "found 9464, which is listen.port too"),
+        ("limits.requests_per_s=20001", "limits.worker_requests_per_s", "expected at least"),
+    ],
+)
+def test_one_error(text: str, key: str, message: str) -> None:
+    found = problem(text)
+    assert found.key == key
+    assert message in found.message
+
+
+def test_a_value_inside_a_value() -> None:
+    found = problems("listen.port.x=1", document={"listen": {"port": 5}})
+    assert [str(one) for one in found] == ["listen.port.x (--set): listen.port is 5, not a table"]
+
+
+FEED = {"type": "synthetic"}
+
+
+@pytest.mark.parametrize(
+    ("feeds", "key", "message"),
+    [
+        ([FEED, FEED], "feeds.1.venue", "which feeds.0 publishes too"),
+        ([FEED, {"type": "udp"}], "feeds.1.venue", "which feeds.0 publishes too"),
+        (
+            [{"type": "udp", "venue": "A"}, {"type": "udp", "venue": "B"}],
+            "feeds.1.port",
+            "9700 is taken by another udp feed",
+        ),
+        ([{**FEED, "symbols": 1000}, {"type": "replay", "path": "no"}], "feeds.1.path", "exists"),
+        ([{**FEED, "venue": "sim"}], "feeds.0.venue", "expected text that matches"),
+        ([{**FEED, "channels": []}], "feeds.0.channels", "expected an array of "),
+        ([{**FEED, "channels": ["book"]}], "feeds.0.channels.0", 'found "book"; expected "bbo"'),
+        ([{**FEED, "channels": [["x"]]}], "feeds.0.channels.0", "found an array; expected "),
+    ],
+)
+def test_feeds(feeds: list[dict[str, Any]], key: str, message: str) -> None:
+    found = problem(document={"feeds": feeds})
+    assert found.key == key
+    assert message in found.message
+
+
+def test_the_same_capture_under_two_venues_is_fine(tmp_path: Path) -> None:
+    file = tmp_path / "capture"
+    file.touch()
+    feeds = [{"type": "replay", "path": str(file), "venue": venue} for venue in ("A", "B")]
+    assert len(assemble({"feeds": feeds}, {}).feeds) == 2
+
+
+def test_limits_that_no_feed_can_meet(tmp_path: Path) -> None:
+    file = tmp_path / "capture"
+    file.touch()
+    replay = {"type": "replay", "path": str(file), "start_after_clients": 11}
+    found = problem("limits.max_connections=10", document={"feeds": [replay]})
+    assert found.key == "feeds.0.start_after_clients"
+    assert problem("ring.topics_max=199", document={"feeds": [FEED]}).key == "ring.topics_max"
+
+
+def test_a_bad_value_is_not_also_a_contradiction() -> None:
+    assert [one.key for one in problems("ops.port=x", "listen.port=9464")] == ["ops.port"]
+
+
+def test_f61_all_errors_at_once_with_their_origin(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[listen]\nprot = 1\nhost = 5\n[lmits]\n[[feeds]]\ntype = "nope"\n')
+    environ = {"TICKGATE_SLO__STAGE": "wire", "TICKGATE_RING__CAPACITY_BYTES": "1000000"}
+    began = time.monotonic()
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, environ, ["log.level=loud", "cluster.workers=0"])
+    assert time.monotonic() - began < 1
+    origins = {one.key: one.origin for one in caught.value.problems}
+    assert origins == {
+        "lmits": str(file),
+        "listen.prot": str(file),
+        "listen.host": str(file),
+        "slo.stage": "TICKGATE_SLO__STAGE",
+        "cluster.workers": "--set",
+        "log.level": "--set",
+        "feeds.0.type": str(file),
+        "ring.capacity_bytes": "TICKGATE_RING__CAPACITY_BYTES",
+    }
+    text = str(caught.value)
+    assert text.startswith("the configuration has 8 errors\n")
+    assert all(str(one) in text for one in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[listen]\nport =\n", r"not valid TOML: .*line 2"),
+        (b"a = 1\na = 2\n", r"not valid TOML: .*line 2"),
+        (b"\xff\xfe", "not valid TOML: 'utf-8'"),
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_f61_a_file_that_cannot_be_read(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "gateway.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load(file, {}, [])
+    assert [one.key for one in caught.value.problems] == [str(file)]
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text("aV1_", max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "host", "port", "rate", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+TABLES = ["listen", "feeds", "log", "slo", "zzz"]
+
+
+@given(st.dictionaries(st.sampled_from(TABLES), VALUES))
+def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
+    with contextlib.suppress(ConfigurationError):
+        assert isinstance(assemble(document, {}, []), Config)
+
+
+@given(st.lists(st.text(st.sampled_from("abfeds.012=[]{}\"' lint"), max_size=20), max_size=5))
+def test_any_set_is_read_or_refused(sets: list[str]) -> None:
+    with contextlib.suppress(ConfigurationError):
+        load(None, {}, sets)
+
+
+# --- showing and shipped files --------------------------------------------------------------------
+
+
+AWKWARD = st.text(st.sampled_from('a"\\\x7f\x00\n\t\x85\u2028€😀'), max_size=20)
+
+
+@given(AWKWARD, st.floats(0.001, 3600), st.booleans())
+def test_what_is_shown_reads_back(host: str, seconds: float, enforce: bool) -> None:
+    document = {
+        "listen": {"host": host, "origins": [host, "*"]},
+        "limits": {"close_timeout_s": seconds},
+        "slo": {"enforce": enforce},
+        "feeds": [{"type": "synthetic"}, {"type": "udp", "venue": "U"}],
+    }
+    config = assemble(document, {})
+    assert assemble(tomllib.loads(to_toml(config)), {}) == config
+
+
+def test_a_config_crosses_to_a_child_as_json() -> None:
+    config = assemble({"feeds": [{"type": "synthetic"}]}, {})
+    assert msgspec.json.decode(msgspec.json.encode(config), type=Config) == config
+
+
+def test_the_schema_has_every_feed() -> None:
+    schema = json.dumps(msgspec.json.schema(Config))
+    for cls in (SyntheticOptions, ReplayOptions, UdpOptions):
+        assert cls.__name__ in schema
+
+
+def test_default_toml_has_every_key_with_its_default() -> None:
+    path = CONFIGS / "default.toml"
+    document = tomllib.loads(path.read_text())
+    expected = json.loads(msgspec.json.encode(Config()))
+    del expected["feeds"]
+    assert document == expected
+    assert load(path, {}, []) == Config()
+
+
+def test_default_toml_has_every_feed_with_its_defaults() -> None:
+    text = (CONFIGS / "default.toml").read_text()
+    document = tomllib.loads(re.sub(r"^#(?=[^ ])", "", text, flags=re.MULTILINE))
+    classes = {cls.__struct_config__.tag: cls for cls in FeedOptions.__args__}
+    assert [table["type"] for table in document["feeds"]] == list(classes)
+    for table in document["feeds"]:
+        fields = msgspec.structs.fields(classes[table["type"]])
+        assert {"type", *(field.encode_name for field in fields)} == set(table)
+        for field in fields:
+            if not field.required:
+                value = table[field.encode_name]
+                assert (tuple(value) if isinstance(value, list) else value) == field.default
+
+
+def test_default_toml_says_why() -> None:
+    plain = {"#symbols", "#channels", "#port", "#venue"}  # say it themselves
+    for line in (CONFIGS / "default.toml").read_text().splitlines():
+        if "=" in line and not line.startswith("# ") and line.split()[0] not in plain:
+            assert "  # " in line, line
+
+
+@pytest.mark.parametrize("name", ["replay.toml", "production.toml"])
+def test_shipped_configurations_are_good(name: str, tmp_path: Path) -> None:
+    document = tomllib.loads((CONFIGS / name).read_text())
+    file = tmp_path / "capture"
+    file.touch()
+    for feed in document["feeds"]:
+        if feed["type"] == "replay":
+            feed["path"] = str(file)
+    assert assemble(document, {}).feeds
