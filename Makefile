@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not -name '*.pyc' -print) \
 	pyproject.toml meson.build README.md
-BENCHES := $(patsubst bench/micro/%.c,build/bench/%,$(wildcard bench/micro/*.c))
 
 # The thread checker's shadow has no room for the widest address randomization; not every container may
 # turn it off, nor has to.
@@ -39,13 +38,8 @@ lint: build
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint native/cython
 
-bench: build $(BENCHES)
-	@set -e; for bench in $(BENCHES); do $$bench; done
-
-build/bench/%: bench/micro/%.c $(wildcard native/*.[ch] native/test/*.h)
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -O3 -g -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror -Inative -pthread \
-		$< $(wildcard native/*.c) -o $@
+bench: build
+	$(BIN)/python -P bench/micro/micro.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
