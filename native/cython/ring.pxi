@@ -96,6 +96,7 @@ cdef extern from "gw_ring.h" nogil:
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
 FLAG_PACED = GW_FLAG_PACED
 WAIT_SIZE = sizeof(gw_wait_t)
+Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
