@@ -76,7 +76,7 @@ def test_an_exception_is_one_line_with_its_trace(style: str) -> None:
 
 def test_a_librarys_line_comes_out_the_same_way() -> None:
     (line,) = lines_of("json", lambda: logging.getLogger("other").warning("%s went\n", "it"))
-    assert json.loads(line).items() >= {"logger": "other", "event": "it went\\n"}.items()
+    assert json.loads(line).items() >= {"logger": "other", "event": "it went\n"}.items()
 
 
 def test_repeats_are_limited_and_counted() -> None:
