@@ -45,13 +45,10 @@ cdef extern from "gw_record.h" nogil:
         int8_t exponent[4]
         uint8_t digits[4]
 
-    ctypedef union gw_payload_t "__typeof__(((gw_record_t *)0)->u)":
-        gw_trade_t trade
-        gw_bbo_t bbo
-
     ctypedef struct gw_record_t:
         gw_header_t h
-        gw_payload_t u
+        gw_trade_t trade "u.trade"
+        gw_bbo_t bbo "u.bbo"
 
     ctypedef struct gw_text_t:
         const char *at
@@ -99,6 +96,7 @@ cdef extern from "gw_ring.h" nogil:
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
 FLAG_PACED = GW_FLAG_PACED
 WAIT_SIZE = sizeof(gw_wait_t)
+Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
@@ -162,8 +160,8 @@ cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexce
             return "not a text"
     record.h.kind = kind
     if kind == GW_TRADE:
-        return gw_trade_fill(&record.u.trade, texts[0], texts[1], texts[2], texts[3])
-    return gw_bbo_fill(&record.u.bbo, texts)
+        return gw_trade_fill(&record.trade, texts[0], texts[1], texts[2], texts[3])
+    return gw_bbo_fill(&record.bbo, texts)
 
 
 def create_memory(str name, int64_t size):
@@ -530,8 +528,8 @@ cdef class RingReader:
             "ts_event": record.h.ts_event, "ts_recv": record.h.ts_recv,
             "ts_publish": record.h.ts_publish, "ingest_ns": record.h.ingest_ns,
         }
-        cdef const gw_trade_t *trade = &record.u.trade
-        cdef const gw_bbo_t *bbo = &record.u.bbo
+        cdef const gw_trade_t *trade = &record.trade
+        cdef const gw_bbo_t *bbo = &record.bbo
         if record.h.kind == GW_TRADE:
             row["price"] = _decimal(trade.price, trade.price_exponent, trade.price_digits)
             row["qty"] = _decimal(trade.qty, trade.qty_exponent, trade.qty_digits)

@@ -1,0 +1,94 @@
+/* Decimals come back digit for digit, and rows are refused for what is wrong with them. */
+#include "check.h"
+#include "gw_record.h"
+
+#include <errno.h>
+#include <string.h>
+
+static gw_text_t text(const char *at) { return (gw_text_t){at, strlen(at)}; }
+
+static void decimals_come_back_as_they_were(void) {
+    static const char *const texts[] = {
+        "0", "1", "-1", "0.0", "-0", "-0.00", "007.50", "64250.10", "0.00000000000000001", "0.015",
+        "999999999999999999", "-999999999999999999", "0.12345678901234567", "12345678901234567.8",
+        "000000000000000000", "-0000000000000000.00"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        gw_decimal_t d;
+        char out[GW_DECIMAL_TEXT_MAX];
+        int error = gw_decimal_parse(texts[i], strlen(texts[i]), &d);
+        CHECK_EQUAL(error, 0);
+        size_t length = gw_decimal_format(d.mantissa, d.exponent, d.digits, out);
+        CHECK_EQUAL(length, strlen(texts[i]));
+        CHECK(memcmp(out, texts[i], length) == 0);
+    }
+}
+
+static void decimals_outside_the_grammar_are_refused(void) {
+    static const struct {
+        const char *text;
+        int error;
+    } cases[] = {
+        {"", -EINVAL}, {"-", -EINVAL}, {".", -EINVAL}, {"1.", -EINVAL}, {".5", -EINVAL}, {"-.5", -EINVAL},
+        {"+1", -EINVAL}, {"1e5", -EINVAL}, {"1.2.3", -EINVAL}, {" 1", -EINVAL}, {"1 ", -EINVAL},
+        {"--1", -EINVAL}, {"1-", -EINVAL}, {"NaN", -EINVAL}, {"0x1", -EINVAL}, {"1,5", -EINVAL},
+        {"1234567890123456789", -ERANGE}, {"0.123456789012345678", -ERANGE},
+        {"0000000000000000001", -ERANGE}, {"123456789012345678901234567890x", -EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gw_decimal_t d;
+        CHECK_EQUAL(gw_decimal_parse(cases[i].text, strlen(cases[i].text), &d), cases[i].error);
+    }
+}
+
+static void no_number_writes_outside_its_text(void) {
+    char out[GW_DECIMAL_TEXT_MAX + 1];
+    static const int64_t mantissas[] = {0, 1, -1, INT64_MAX, INT64_MIN};
+    for (int exponent = -128; exponent <= 127; exponent++)
+        for (int digits = 0; digits <= 255; digits++)
+            for (size_t i = 0; i < 5; i++) {
+                out[GW_DECIMAL_TEXT_MAX] = 'x';
+                size_t length = gw_decimal_format(mantissas[i], (int8_t)exponent, (uint8_t)digits, out);
+                CHECK(length <= GW_DECIMAL_TEXT_MAX);
+                CHECK(out[GW_DECIMAL_TEXT_MAX] == 'x');
+            }
+}
+
+static void a_trade_takes_what_a_feed_gives(void) {
+    gw_trade_t trade;
+    const char *id = "123456789012345678901234567890123456";
+    CHECK(gw_trade_fill(&trade, text("64250.10"), text("0.015"), text("sell"), text(id)) == NULL);
+    CHECK_EQUAL(trade.price, 6425010);
+    CHECK_EQUAL(trade.price_exponent, -2);
+    CHECK_EQUAL(trade.qty, 15);
+    CHECK_EQUAL(trade.qty_digits, 4);
+    CHECK_EQUAL(trade.side, GW_SIDE_SELL);
+    CHECK_EQUAL(trade.id_length, 36);
+    CHECK(memcmp(trade.id, id, 36) == 0);
+    CHECK(gw_trade_fill(&trade, text("1"), text("2"), text(""), text("a\"\\ b")) == NULL);
+    CHECK_EQUAL(trade.side, GW_SIDE_NONE);
+}
+
+static void a_bad_row_says_why(void) {
+    gw_trade_t trade;
+    gw_text_t one = text("1"), none = text("");
+    CHECK(strstr(gw_trade_fill(&trade, text("x"), one, none, none), "decimal"));
+    CHECK(strstr(gw_trade_fill(&trade, one, text("1234567890123456789"), none, none), "18 digits"));
+    CHECK(strstr(gw_trade_fill(&trade, one, one, text("BUY"), none), "side"));
+    CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("1234567890123456789012345678901234567")), "36"));
+    CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("a\n")), "ASCII"));
+    CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("\xc3\xa9")), "ASCII"));
+    gw_bbo_t bbo;
+    gw_text_t sides[4] = {one, one, one, text("-")};
+    CHECK(strstr(gw_bbo_fill(&bbo, sides), "decimal"));
+    sides[GW_ASK_QTY] = text("-0.0");
+    CHECK(gw_bbo_fill(&bbo, sides) == NULL);
+    CHECK_EQUAL(bbo.digits[GW_ASK_QTY], 2 | GW_DECIMAL_NEGATIVE_ZERO);
+}
+
+int main(void) {
+    RUN(decimals_come_back_as_they_were);
+    RUN(decimals_outside_the_grammar_are_refused);
+    RUN(no_number_writes_outside_its_text);
+    RUN(a_trade_takes_what_a_feed_gives);
+    RUN(a_bad_row_says_why);
+    return 0;
+}

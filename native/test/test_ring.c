@@ -1,0 +1,158 @@
+/* The ring with one thread: every situation made by publishing or by writing the counters. */
+#include "check.h"
+#include "ring_memory.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define RECORD ((int64_t)sizeof(gw_record_t))
+#define CAPACITY 4096u
+#define HELD (CAPACITY / sizeof(gw_record_t)) /* records that the ring holds */
+
+static gw_record_t buffer[2 * HELD];
+
+static void records_come_in_order_and_once(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+    uint64_t seq = 0;
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 5; i++) publish_whole(&r.writer, (uint32_t)i % 3);
+        for (int left = 5; left > 0;) { /* a poll stops at the ring's end */
+            int64_t size = gw_reader_poll(&r.reader, buffer, sizeof buffer);
+            CHECK(size > 0 && size % RECORD == 0);
+            for (int64_t i = 0; i < size / RECORD; i++, left--) {
+                CHECK_EQUAL(buffer[i].h.ring_seq, ++seq);
+                CHECK_EQUAL(buffer[i].h.cells, 2);
+                CHECK(record_is_whole(&buffer[i]));
+            }
+        }
+        CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+    }
+    ring_free(&r);
+}
+
+static void each_topic_counts_from_one(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    static const uint32_t topics[] = {0, 3, 0, 0, 3, 1};
+    static const uint64_t seqs[] = {1, 1, 2, 3, 2, 1};
+    for (int i = 0; i < 6; i++) publish_whole(&r.writer, topics[i]);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 6 * RECORD);
+    for (int i = 0; i < 6; i++) CHECK_EQUAL(buffer[i].h.topic_seq, seqs[i]);
+    ring_free(&r);
+}
+
+static void a_small_buffer_takes_whole_records_only(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    for (int i = 0; i < 5; i++) publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, 2 * RECORD + 100), 2 * RECORD);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, RECORD), RECORD);
+    CHECK_EQUAL(buffer[0].h.ring_seq, 3);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 2 * RECORD);
+    ring_free(&r);
+}
+
+/* A record that does not fit before the end goes to the start; the pad between is never seen. */
+static void a_pad_at_the_end_is_skipped(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    uint64_t start = CAPACITY - RECORD - GW_CELL;
+    r.writer.tail = r.reader.cursor = start;
+    *r.reader.segment.tail = *r.reader.segment.tail_intent = start;
+    for (int i = 0; i < 3; i++) publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), RECORD);
+    CHECK_EQUAL(r.reader.cursor, CAPACITY);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 2 * RECORD);
+    CHECK(record_is_whole(&buffer[0]) && record_is_whole(&buffer[1]));
+
+    r.reader.cursor = CAPACITY - GW_CELL; /* beginning on the pad */
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 2 * RECORD);
+    ring_free(&r);
+}
+
+static void f48_a_lapped_reader_knows_and_goes_on_from_the_tail(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    for (unsigned i = 0; i < HELD; i++) publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), CAPACITY); /* full, not lapped */
+    r.reader.cursor = 0;
+    publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), GW_POLL_LAPPED);
+    CHECK_EQUAL(r.reader.cursor, CAPACITY + RECORD);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+    publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), RECORD);
+    CHECK_EQUAL(buffer[0].h.ring_seq, HELD + 2);
+    ring_free(&r);
+}
+
+/* Row 49: the writer died after tail_intent. What it was overwriting is lost, all else is readable. */
+static void f49_an_intent_without_a_tail_gives_up_only_what_it_covers(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    for (unsigned i = 0; i < HELD; i++) publish_whole(&r.writer, 0);
+    *r.reader.segment.tail_intent += RECORD;
+    memset(r.reader.segment.ring, 0xee, 70); /* half of the record that it died in */
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), GW_POLL_LAPPED);
+    r.reader.cursor = RECORD;
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), CAPACITY - RECORD);
+    CHECK(record_is_whole(&buffer[0]));
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+    ring_free(&r);
+}
+
+static void memory_that_lies_is_a_lap_never_a_read_outside(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    gw_segment_t *s = &r.reader.segment;
+    static const uint8_t cells[] = {0, 1, 3, 255};
+    for (size_t i = 0; i < sizeof cells; i++) {
+        publish_whole(&r.writer, 0);
+        ((gw_header_t *)(s->ring + (r.reader.cursor & (CAPACITY - 1))))->cells = cells[i];
+        CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), GW_POLL_LAPPED);
+        CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+    }
+    static const uint8_t kinds[] = {GW_PAD, GW_CHANNELS, 255};
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        publish_whole(&r.writer, 0);
+        ((gw_header_t *)(s->ring + (r.reader.cursor & (CAPACITY - 1))))->kind = kinds[i];
+        CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), GW_POLL_LAPPED);
+    }
+    static const uint64_t tails[] = {~0ull, 64, 1ull << 63, 12345};
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        *s->tail = *s->tail_intent = tails[i];
+        for (int polls = 0; polls < 5; polls++) (void)gw_reader_poll(&r.reader, buffer, sizeof buffer);
+        CHECK_EQUAL(r.reader.cursor % GW_CELL, 0);
+    }
+    ring_free(&r);
+}
+
+static bool rung(int event_fd) {
+    struct pollfd wait = {.fd = event_fd, .events = POLLIN};
+    return poll(&wait, 1, 0) == 1;
+}
+
+static void a_sleeper_is_rung_once(void) {
+    gw_wait_t wait = {0};
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    CHECK(event_fd >= 0);
+    gw_wait_ring(&wait, event_fd);
+    CHECK(!rung(event_fd));
+    wait.sleeping = 1;
+    gw_wait_ring(&wait, event_fd);
+    CHECK(rung(event_fd));
+    CHECK_EQUAL(wait.sleeping, 0);
+    uint64_t count;
+    CHECK_EQUAL(read(event_fd, &count, sizeof count), sizeof count);
+    gw_wait_ring(&wait, event_fd);
+    CHECK(!rung(event_fd));
+    close(event_fd);
+}
+
+int main(void) {
+    RUN(records_come_in_order_and_once);
+    RUN(each_topic_counts_from_one);
+    RUN(a_small_buffer_takes_whole_records_only);
+    RUN(a_pad_at_the_end_is_skipped);
+    RUN(f48_a_lapped_reader_knows_and_goes_on_from_the_tail);
+    RUN(f49_an_intent_without_a_tail_gives_up_only_what_it_covers);
+    RUN(memory_that_lies_is_a_lap_never_a_read_outside);
+    RUN(a_sleeper_is_rung_once);
+    return 0;
+}

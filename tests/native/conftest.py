@@ -1,0 +1,30 @@
+"""Shared memory for tests: descriptors that are closed whatever happens."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gateway._native import STATS_SIZE, StatsPage, create_memory
+
+
+@pytest.fixture
+def memory() -> Iterator[Callable[[int], int]]:
+    """`memory(size)` is a new shared descriptor."""
+    fds: list[int] = []
+
+    def create(size: int) -> int:
+        fds.append(create_memory("test", size))
+        return fds[-1]
+
+    yield create
+    for fd in fds:
+        os.close(fd)
+
+
+@pytest.fixture
+def page(memory: Callable[[int], int]) -> Iterator[StatsPage]:
+    """A writable statistics page."""
+    page = StatsPage(memory(STATS_SIZE), writable=True)
+    yield page
+    page.close()
