@@ -194,11 +194,13 @@ class Plane:
         event_fd: int = -1,  # rung by the writer; -1: a private one
         clients_max: int = 20000,
         topics_per_client_max: int = 10000,
+        waiting_topics_max: int = 65536,
         log_bytes: int = 64 << 20,
         control_bytes_max: int = 64 << 10,
         lossless_frames_max: int = 65536,
         lossless_max_age_ns: int = 2_000_000_000,
         stall_max_ns: int = 120_000_000_000,
+        paced_stall_max_ns: int = 10_000_000_000,
         heartbeat_ns: int = 1_000_000_000,
         spin: bool = False,
         cpu: int = -1,
@@ -214,11 +216,21 @@ class Plane:
         """Follow this segment from now on; a second one is a new epoch: clients get `epoch`, then snapshots."""
     def add(self, fd: int, first: bytes, slots: Sequence[Slot] = ()) -> int:
         """A new client whose first bytes are these (101 and hello); its handle. OverflowError at clients_max."""
-    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> bool:
-        """Queues control bytes (whole frames), ahead of data. False: more than half the control queue is
-        used, stop reading until EVENT_RESUME."""
-    def subscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]) -> bool: ...
-    def unsubscribe(self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]) -> bool: ...
+    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> int:
+        """Queues control bytes (whole frames), ahead of data.
+
+        Returns:
+            0; 1: more than half the control queue is used, stop reading until EVENT_RESUME;
+            -1: they do not fit and were not queued, the client has to be closed.
+        """
+    def subscribe(
+        self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]
+    ) -> int:
+        """Fills the ack, queues it, attaches the items and marks snapshots, in one step. As `send`."""
+    def unsubscribe(
+        self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]
+    ) -> int:
+        """Detaches, discards what is queued for topics no longer covered, then replies. As `send`."""
     def query(self, handle: int, token: int) -> None:
         """Asks for EVENT_STATS, exact at the moment the plane answers."""
     def close(self, handle: int, frame: bytes) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,9 +39,10 @@ from gateway.cluster.child import Child, stamp_alive
 from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
+from gateway.latency import statistics
 
 if TYPE_CHECKING:
-    from gateway.feeds import Feed
+    from gateway.feeds.feed import Feed
     from gateway.options import ListenOptions
 
 FEED, WORKER = "feed", "worker"
@@ -87,7 +89,8 @@ def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> 
 async def _serve(
     config: Config, handler: log.LogHandler, on_ready: Callable[[Urls], None] | None
 ) -> int:
-    from gateway.ops.http import OpsServer, Subject
+    from gateway.ops.http import OpsServer
+    from gateway.ops.subject import Subject
 
     with Site(config) as site:
 
@@ -97,7 +100,15 @@ async def _serve(
                 on_ready(urls)
 
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
-        subject = Subject(config, site.pages, supervisor.statistics, site.client_url)
+        subject = Subject(
+            version=version("tickgate"),
+            config=config,
+            channels=CHANNELS,
+            pages=site.pages,
+            read=site.read,
+            supervision=supervisor.statistics,
+            client_url=site.client_url,
+        )
         async with OpsServer(config.ops, subject) as ops:
             urls = Urls(site.client_url, ops.url)
             loop = asyncio.get_running_loop()
@@ -149,6 +160,10 @@ class Site:
         """Accepts no more, as far as this process holds the sockets."""
         for listener in self._listeners:
             listener.close()
+
+    def read(self) -> dict[str, statistics.Statistics]:
+        """What the pages hold, by process."""
+        return {name: statistics.read(page) for name, page in self.pages.items()}
 
     def specs(self) -> list[ChildSpec]:
         """The feed process, then the workers, which are stopped first."""
@@ -223,7 +238,7 @@ def _argv(role: str) -> list[str]:
 
 
 def _listen(options: "ListenOptions", workers: int) -> list[socket.socket]:
-    """A listening socket per worker, all on one port, among which the kernel spreads connections."""
+    """A listening socket per worker, all on one port: the kernel spreads connections."""
     where = f"{options.host}:{options.port} (listen.host, listen.port)"
     sockets: list[socket.socket] = []
     try:
@@ -324,6 +339,7 @@ def _say_ready(child: Child) -> None:
 async def _worker(
     child: Child, config: Config, stats: StatsPage, segments: asyncio.Queue[tuple[str, int]]
 ) -> int:
+    from gateway import feeds as parts
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
 
@@ -332,6 +348,7 @@ async def _worker(
         WorkerParts(
             index=first["index"],
             config=config,
+            venues=parts.venues(config.feeds),
             listen_socket=socket.socket(fileno=first["listen_fd"]),
             stats=stats,
             wait_fd=first["wait_fd"],
@@ -348,7 +365,7 @@ async def _worker(
 async def _feed(
     child: Child, config: Config, stats: StatsPage, _: asyncio.Queue[tuple[str, int]]
 ) -> int:
-    from gateway import feeds as parts
+    from gateway.feeds.build import build
 
     first = child.first
     writer = RingWriter(
@@ -359,11 +376,11 @@ async def _feed(
         stats=stats,
     )
     try:
-        feeds = parts.build(config.feeds, writer, stats)
-    except (TickgateError, OSError) as error:
-        code = error.exit_code if isinstance(error, TickgateError) else ResourceError.exit_code
-        await child.channel.deliver({"type": "failed", "exit": code, "message": str(error)})
-        return code
+        feeds = build(config.feeds, writer, stats)
+    except TickgateError as error:
+        failed = {"type": "failed", "exit": error.exit_code, "message": str(error)}
+        await child.channel.deliver(failed)
+        return error.exit_code
     await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
     _say_ready(child)

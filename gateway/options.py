@@ -46,7 +46,7 @@ class PlaneOptions(Options, frozen=True, kw_only=True):
 
     wait: Literal["hybrid", "spin"] = "hybrid"
     cpu: Annotated[int, Meta(ge=-1, le=4095)] = -1
-    log_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 32)] = 64 << 20
+    log_bytes: Annotated[int, Meta(ge=8 << 20, le=1 << 32)] = 64 << 20
 
 
 class SloOptions(Options, frozen=True, kw_only=True):
@@ -75,6 +75,7 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     message_bytes: Annotated[int, Meta(ge=256, le=1 << 20)] = 16384
     fragments_max: Positive = 64
     handshake_timeout_s: Seconds = 5.0
+    handshakes_per_address: Positive = 1000
     message_timeout_s: Seconds = 10.0
     close_timeout_s: Seconds = 5.0
     ping_interval_s: Seconds = 15.0

@@ -1,1 +1,409 @@
-typedef int gw_plane_placeholder_t;
+/* The cycle: commands, records, the sweep, sockets that became writable, timers. Then waiting. */
+#include "gw_plane_internal.h"
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define COMMANDS_PER_CYCLE 256
+#define SWEEP_SLICE 256u        /* clients between two looks at the commands */
+#define STAMP_EVERY 32u         /* records encoded under one reading of the clock: at 150 ns each, 5 us */
+#define POLL_NS 20000           /* longest look at the ring before blocking */
+#define SOCKETS_EVERY_NS 100000 /* looks at writable sockets while records keep coming */
+#define TIMER_IDLE_NS 50000000
+#define TIMER_BLOCKED_NS 20000000
+#define HEARTBEATS_PER_CYCLE 64
+#define HEARTBEAT_SCANS 8       /* a heartbeat is late by at most this part of its interval */
+#define LOG_GUARD_PARTS 16u     /* how often, in parts of the log, waiting clients are looked through */
+#define EVENTS_MAX 256
+#define WAKE_KEY UINT64_MAX
+
+/* --- the real kernel and clocks -------------------------------------------------------------------- */
+
+static ssize_t real_send(void *self, int fd, const struct iovec *parts, int count) {
+    (void)self;
+    if (count == 1) return send(fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int64_t real_monotonic(void *self) {
+    (void)self;
+    return gw_monotonic_ns();
+}
+
+static int64_t real_realtime(void *self) {
+    (void)self;
+    return gw_realtime_ns();
+}
+
+/* --- records --------------------------------------------------------------------------------------- */
+
+/* Those still waiting for a frame of the log's older half let go, before it is overwritten. */
+void gw_log_guard(gw_plane_t *p) {
+    if (p->log.position < p->guard_position && p->log.index < p->guard_index) return;
+    p->guard_position = p->log.position + p->log.size / LOG_GUARD_PARTS;
+    p->guard_index = p->log.index + p->log.count / LOG_GUARD_PARTS;
+    for (gw_client_t *c = p->blocked; c; c = c->blocked_next)
+        if (c->runs_count && gw_log_old(&p->log, GW_RUN_FIRST(c->runs[c->runs_head])))
+            gw_client_slow(p, c, "too far behind");
+    gw_doomed_bury(p);
+}
+
+static void route(gw_plane_t *p, const gw_record_t *r) {
+    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
+    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
+    if (!t || r->h.topic_seq <= t->seq) return;
+    if (r->h.topic_seq > t->seq + 1) {
+        gw_topic_jump(p, t, r);
+        return;
+    }
+    t->state = *r;
+    t->seq = r->h.topic_seq;
+    uint32_t n = t->links_count;
+    if (!n) return;
+    gw_count(&p->stats->routed[t->channel], n);
+    gw_count(&p->stats->pending[t->channel], n);
+    uint64_t index = gw_topic_frame(p, t, GW_ENCODE_UPDATE);
+    const gw_entry_t *e = t->links;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
+        if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
+        else gw_client_push(p, e[i].client, index);
+    }
+}
+
+static int records(gw_plane_t *p) {
+    if (!p->mapping) return 0;
+    int64_t bytes = gw_reader_poll(&p->reader, p->batch, GW_BATCH_BYTES);
+    if (bytes == 0) {
+        if (p->mapping_next) gw_epoch_switch(p);
+        return 0;
+    }
+    if (bytes == GW_POLL_LAPPED) {
+        gw_epoch_lapped(p);
+        GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
+        return 1;
+    }
+    p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    uint32_t n = 0;
+    for (int64_t at = 0; at < bytes; n++) {
+        const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + at);
+        if (n % STAMP_EVERY == 0) p->send_ns = 0;
+        gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
+        route(p, r);
+        at += (int64_t)r->h.cells * GW_CELL;
+    }
+    gw_doomed_bury(p);
+    gw_log_guard(p);
+    GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
+    gw_count(&p->stats->records_taken[0], n);
+    uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor;
+    GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS_MAX));
+    return 1;
+}
+
+/* --- the sweep ------------------------------------------------------------------------------------- */
+
+/* Visits the clients with something new, from a place that rotates so that nobody is always last. */
+static void sweep(gw_plane_t *p) {
+    uint32_t n = p->touched_count;
+    if (!n) return;
+    uint32_t start = p->rotation++ % n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = start + i < n ? start + i : start + i - n;
+        uint32_t slot = p->touched[at];
+        if (i % SWEEP_SLICE == SWEEP_SLICE - 1) gw_commands_run(p, COMMANDS_PER_CYCLE);
+        if (slot == UINT32_MAX) continue;
+        gw_client_t *c = &p->clients[slot];
+        gw_client_untouch(p, c);
+        if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
+    }
+    /* Commands in between may have touched others: they keep their place for the next sweep. */
+    uint32_t left = 0;
+    for (uint32_t i = n; i < p->touched_count; i++) {
+        uint32_t slot = p->touched[i];
+        if (slot == UINT32_MAX) continue;
+        p->touched[left++] = slot;
+        p->clients[slot].touched = left;
+    }
+    p->touched_count = left;
+}
+
+/* --- sockets --------------------------------------------------------------------------------------- */
+
+static int sockets(gw_plane_t *p, int timeout_ms) {
+    struct epoll_event events[EVENTS_MAX];
+    int n = epoll_wait(p->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    p->now = p->io.monotonic(p->io.self);
+    p->sockets_ns = p->now + SOCKETS_EVERY_NS;
+    p->send_ns = 0;
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 == WAKE_KEY) {
+            uint64_t rung;
+            if (read(p->o.event_fd, &rung, sizeof rung) > 0) gw_count(&p->stats->wakeups[0], 1);
+            continue;
+        }
+        gw_handle_t handle = events[i].data.u64;
+        gw_client_t *c = &p->clients[(uint32_t)handle];
+        /* ERR and HUP too: the write that follows fails, and reports once. */
+        if (c->active && c->generation == (uint32_t)(handle >> 32)) gw_client_flush(p, c);
+    }
+    gw_log_guard(p);
+    return n;
+}
+
+/* --- timers ---------------------------------------------------------------------------------------- */
+
+static void check_blocked(gw_plane_t *p) {
+    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) {
+        if (c->flags & GW_CLIENT_DOOMED) continue;
+        if (p->now - c->sent_ns > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
+        else if (c->runs_count) {
+            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
+            int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
+            if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
+                since = c->sent_ns > since ? c->sent_ns : since;
+                limit = p->o.paced_stall_max_ns;
+            }
+            if (p->now - since > limit) gw_client_slow(p, c, "too old");
+        }
+    }
+    gw_doomed_bury(p);
+}
+
+static void heartbeats(gw_plane_t *p) {
+    char text[96];
+    int length = 0, sent = 0;
+    for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
+        gw_client_t *c = &p->clients[p->heartbeat_next];
+        if (!c->active || c->flags || p->now - c->sent_ns < p->o.heartbeat_ns) continue;
+        if (!length)
+            length = snprintf(text, sizeof text, "{\"channel\":\"heartbeat\",\"n\":%llu,\"ts_send\":%lld}",
+                              (unsigned long long)++p->heartbeat_count,
+                              (long long)p->io.realtime(p->io.self));
+        if (c->runs != c->runs_inline && !c->runs_count) gw_client_shrink(c);
+        gw_client_control_text(p, c, text, (size_t)length);
+        gw_client_flush(p, c);
+        sent++;
+    }
+    gw_count(&p->stats->heartbeats[0], (uint64_t)sent);
+}
+
+static void timers(gw_plane_t *p) {
+    if (p->heartbeat_next < p->clients_high) heartbeats(p);
+    if (p->now < p->timer_ns) return;
+    p->timer_ns = p->now + (p->blocked_count ? TIMER_BLOCKED_NS : TIMER_IDLE_NS);
+    GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
+    if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
+    if (p->blocked_count) check_blocked(p);
+    if (p->now >= p->heartbeat_scan_ns && p->heartbeat_next >= p->clients_high) {
+        p->heartbeat_scan_ns = p->now + p->o.heartbeat_ns / HEARTBEAT_SCANS;
+        p->heartbeat_next = 0;
+    }
+}
+
+int gw_plane_cycle(gw_plane_t *p) {
+    int busy = gw_commands_run(p, COMMANDS_PER_CYCLE) > 0;
+    busy |= records(p);
+    busy |= p->touched_count > 0;
+    sweep(p);
+    if (!busy) p->now = p->io.monotonic(p->io.self);
+    if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
+    timers(p);
+    return busy || p->heartbeat_next < p->clients_high;
+}
+
+/* --- waiting and the thread ------------------------------------------------------------------------ */
+
+static int something(const gw_plane_t *p) {
+    if (gw_queue_ready(&p->commands)) return 1;
+    if (!p->mapping) return 0;
+    return p->mapping_next || GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
+}
+
+void gw_plane_wake(gw_plane_t *p) { gw_wait_ring(p->wait, p->o.event_fd); }
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void wait_for_work(gw_plane_t *p) {
+    if (p->can_poll || p->o.spin) {
+        int64_t until = p->now + POLL_NS;
+        do {
+            if (something(p)) return;
+            relax();
+        } while (p->io.monotonic(p->io.self) < until);
+        if (p->o.spin && p->now < p->timer_ns) return;
+    }
+    GW_STORE_RELAXED(&p->wait->sleeping, 1);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_wait_ring: one of the two sees the other */
+    int64_t left = p->timer_ns - p->now;
+    int timeout = something(p) || p->o.spin || left <= 0 ? 0 : (int)(left / 1000000) + 1;
+    sockets(p, timeout);
+    GW_STORE_RELAXED(&p->wait->sleeping, 0);
+}
+
+/* An EEVDF slice of 100 us (Linux >= 6.12; refused elsewhere, and then we go on without): beside a busy
+ * thread on the same core the default slice costs a wake-up 1.9 ms. Layout: linux/sched/types.h. */
+static void ask_for_slice(void) {
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } a = {.size = 48, .runtime = 100000};
+    syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
+static void *thread(void *argument) {
+    gw_plane_t *p = argument;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    if (p->o.cpu >= 0 && p->o.cpu < CPU_SETSIZE) {
+        CPU_SET(p->o.cpu, &cpus);
+        sched_setaffinity(0, sizeof cpus, &cpus); /* refused: the scheduler's choice stands */
+    }
+    p->can_poll = !sched_getaffinity(0, sizeof cpus, &cpus) && CPU_COUNT(&cpus) >= 2;
+    ask_for_slice();
+    while (!p->stopping)
+        if (!gw_plane_cycle(p)) wait_for_work(p);
+    return NULL;
+}
+
+int gw_plane_start(gw_plane_t *p) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the interpreter's */
+    int error = pthread_create(&p->thread, NULL, thread, p);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    p->started = !error;
+    return -error;
+}
+
+void gw_plane_stop(gw_plane_t *p) {
+    if (!p->started) return;
+    gw_command_t *x = gw_command_new(GW_CMD_STOP, 0, 0, 0);
+    if (!x) abort();
+    gw_plane_post(p, x);
+    pthread_join(p->thread, NULL);
+    p->started = 0;
+    GW_STORE_RELEASE(&p->wait->attached, 0);
+}
+
+/* --- making and unmaking --------------------------------------------------------------------------- */
+
+static int open_descriptors(gw_plane_t *p) {
+    if (p->o.event_fd < 0) p->o.event_fd = p->event_fd_private = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->events_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = WAKE_KEY};
+    if (p->o.event_fd < 0 || p->events_fd < 0 || p->epoll_fd < 0 ||
+        epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->o.event_fd, &e))
+        return -errno;
+    return 0;
+}
+
+/* What an earlier process left in the page: it continues the counters, but nothing is pending any more. */
+static void adopt_statistics(gw_stats_t *s) {
+    for (int i = 0; i < GW_CHANNELS; i++) {
+        uint64_t settled = s->delivered[i] + s->conflated[i] + s->filtered[i] + s->dropped_lapped[i] +
+                           s->dropped_unsubscribed[i] + s->dropped_slow[i] + s->dropped_epoch[i];
+        s->dropped_closed[i] = s->routed[i] - settled;
+        s->pending[i] = 0;
+    }
+    s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
+}
+
+int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
+    gw_plane_t *p = calloc(1, sizeof *p);
+    if (!p) return -ENOMEM;
+    p->o = *options;
+    p->io = options->io.send ? options->io
+                             : (gw_io_t){real_send, real_monotonic, real_realtime, NULL};
+    p->stats = options->stats;
+    p->wait = options->wait ? options->wait : &p->wait_private;
+    p->event_fd_private = p->events_fd = p->epoll_fd = -1;
+    uint32_t n = p->o.clients_max;
+    p->clients = calloc(n, sizeof *p->clients);
+    p->touched = calloc(2 * (size_t)n, sizeof *p->touched);
+    p->generations = calloc(n, sizeof *p->generations);
+    p->slots_free = calloc(n, sizeof *p->slots_free);
+    p->work = calloc((size_t)p->o.topics_per_client_max + 1, sizeof *p->work);
+    p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
+    p->scratch = malloc(GW_SCRATCH_BYTES);
+    p->gather = calloc(1, gw_gather_size());
+    int error = !n || !p->clients || !p->touched || !p->generations || !p->slots_free || !p->work ||
+                !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
+    if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
+    if (!error) error = gw_map_init(&p->topics_by_name, 1024);
+    if (!error) error = gw_map_init(&p->links, 4096);
+    if (!error) error = gw_map_init(&p->subs, 4096);
+    if (!error) error = gw_log_init(&p->log, p->o.log_bytes);
+    if (!error) error = open_descriptors(p);
+    if (error) {
+        memset(p->o.templates, 0, sizeof p->o.templates); /* still the caller's */
+        gw_plane_destroy(p);
+        return error;
+    }
+    adopt_statistics(p->stats);
+    *out = p;
+    return 0;
+}
+
+void gw_plane_destroy(gw_plane_t *p) {
+    gw_plane_stop(p);
+    for (uint32_t i = 0; p->clients && i < p->clients_high; i++) {
+        gw_client_t *c = &p->clients[i];
+        if (!c->active) continue;
+        gw_client_discard(p, c, p->stats->dropped_closed);
+        gw_client_detach(p, c);
+        gw_client_free(p, c);
+    }
+    for (uint32_t i = 0; i < p->topics_count; i++) {
+        gw_topic_t *t = p->topics[i];
+        if (!t) continue;
+        free(t->links);
+        free(t);
+    }
+    while (p->slabs) {
+        gw_link_t *slab = p->slabs;
+        p->slabs = slab->previous;
+        free(slab);
+    }
+    for (int i = 0; i < GW_CHANNELS; i++)
+        for (int k = 0; k < GW_ENCODES; k++) gw_template_free(p->o.templates[i][k]);
+    if (p->commands.head) gw_queue_free(&p->commands);
+    if (p->events.head) gw_queue_free(&p->events);
+    gw_map_free(&p->topics_by_name);
+    gw_map_free(&p->links);
+    gw_map_free(&p->subs);
+    gw_log_free(&p->log);
+    if (p->mapping) munmap(p->mapping, p->mapping_size);
+    if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
+    if (p->event_fd_private >= 0) close(p->event_fd_private);
+    if (p->events_fd >= 0) close(p->events_fd);
+    if (p->epoll_fd >= 0) close(p->epoll_fd);
+    free(p->topics);
+    free(p->topics_free);
+    free(p->by_ring);
+    free(p->clients);
+    free(p->touched);
+    free(p->generations);
+    free(p->slots_free);
+    free(p->work);
+    free(p->batch);
+    free(p->scratch);
+    free(p->gather);
+    free(p);
+}

@@ -4,6 +4,8 @@
 #define GW_TEMPLATE_H
 #include "gw_record.h"
 
+#define GW_SPLICE_MAX 64u /* room for a splice */
+
 typedef struct gw_template gw_template_t;
 
 typedef struct {
@@ -16,13 +18,17 @@ typedef struct {
 /* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM. */
 int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out);
 void gw_template_free(gw_template_t *t);
-/* Upper bound of a payload with a symbol of this length, without a skipped splice. */
+/* The kind of record that it encodes. */
+uint8_t gw_template_kind(const gw_template_t *t);
+/* Room to give `gw_template_encode` for a symbol of this length: the longest payload, without a skipped
+ * splice, and some slack behind it that the writers may touch. */
 size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length);
-/* Writes the payload; its length. `out` has gw_template_size_max bytes. */
+/* Writes the payload of a record of the template's kind; its length. `out` has gw_template_size_max bytes. */
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out);
 /* The closing literal after the place where `,"skipped":k` goes (JSON: "}"). */
 size_t gw_template_tail_length(const gw_template_t *t);
-/* Writes the splice and the closing literal (at most 64 bytes); its length. To be put in place of the tail. */
+/* Writes the splice and the closing literal, to be put in place of the tail; its length. `out` has
+ * GW_SPLICE_MAX bytes. */
 size_t gw_template_splice(const gw_template_t *t, uint64_t skipped, char *out);
 
 #endif

@@ -1,13 +1,21 @@
-"""What all tests share: where captures are, and that nothing skips where all is installed."""
+"""What all tests share: where captures are, how long properties search, and what a skip means."""
 
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REQUIRE_ALL = os.environ.get("TICKGATE_REQUIRE_ALL") == "1"
 DATA = Path(os.environ.get("TICKGATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# One profile for all machines: no deadline, as a busy machine makes no property false, and the same
+# examples each run, so that a red build is red again when it is looked at.
+hypothesis.settings.register_profile(
+    "bounded", max_examples=100, deadline=None, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile(os.environ.get("TICKGATE_HYPOTHESIS", "bounded"))
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +24,7 @@ def data() -> Path:
     return DATA
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def capture(data: Path) -> Callable[[str], Path]:
     """`capture("binance/trades.jsonl.gz")` is its path, or a skip that names it."""
 
@@ -29,13 +37,23 @@ def capture(data: Path) -> Callable[[str], Path]:
     return find
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under TICKGATE_REQUIRE_ALL=1 a skip is a failure: it would hide what is not installed."""
-    report = yield
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} skipped, but TICKGATE_REQUIRE_ALL=1: {report.longrepr}"
+        report.longrepr = f"{report.nodeid} skips, and TICKGATE_REQUIRE_ALL=1: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under TICKGATE_REQUIRE_ALL=1 a skip is a failure: it would hide what is not installed."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module that skips itself."""
+    report = yield
+    _refuse_skip(report)
     return report

@@ -7,6 +7,7 @@ finds the buffer full says so, and the caller decides whether the message may be
 
 import asyncio
 import socket
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,7 @@ class Channel:
         return True
 
     async def deliver(self, body: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Sends a message that must not be lost: waits while the buffer is full and the peer lives."""
+        """Sends a message that must not be lost: waits out a full buffer while the peer lives."""
         while not self.send(body, fds) and not self._peer_gone:  # noqa: ASYNC110 (a full buffer has no event)
             await asyncio.sleep(RETRY_S)
 
@@ -94,15 +95,24 @@ class Channel:
         self._socket.close()
 
     def _take(self) -> Message | None:
+        # Not socket.recv_fds: it ignores its flags, and a descriptor must not leak into a child.
         try:
-            data, fds, flags, _ = socket.recv_fds(
-                self._socket, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            data, ancillary, flags, _ = self._socket.recvmsg(
+                MESSAGE_BYTES_MAX,
+                socket.CMSG_SPACE(DESCRIPTORS_MAX * struct.calcsize("i")),
+                socket.MSG_CMSG_CLOEXEC,
             )
         except ConnectionError:
             return None
         if not data:
             return None
         assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "control message cut off"
+        fds = [
+            fd
+            for level, kind, payload in ancillary
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+            for (fd,) in struct.iter_unpack("i", payload)
+        ]
         return Message(msgspec.json.decode(data, type=dict[str, Any]), tuple(fds))
 
 

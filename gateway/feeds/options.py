@@ -68,6 +68,14 @@ def instruments(options: FeedOptions) -> list[str] | None:
     return None
 
 
+def venues(feeds: Sequence[FeedOptions]) -> dict[str, bool]:
+    """Every venue, and whether all its feeds publish closed lists of instruments."""
+    closed: dict[str, bool] = {}
+    for feed in feeds:
+        closed[feed.venue] = closed.get(feed.venue, True) and instruments(feed) is not None
+    return closed
+
+
 def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
     """(key, message) of everything that contradicts: within one feed, then between feeds."""
     found = []

@@ -18,6 +18,7 @@ class WorkerParts:
     Attributes:
         index: which of the workers this is; also its wait page.
         config: the whole configuration.
+        venues: every configured venue, and whether its list of instruments is closed.
         listen_socket: bound, listening, non-blocking.
         stats: this process's statistics page. The loop's stamps and lag are written for it.
         wait_fd: memory of all workers' wait pages.
@@ -30,6 +31,7 @@ class WorkerParts:
 
     index: int
     config: "Config"
+    venues: Mapping[str, bool]
     listen_socket: socket.socket
     stats: "StatsPage"
     wait_fd: int

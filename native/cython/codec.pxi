@@ -1,1 +1,92 @@
-# to come
+import errno
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+cdef extern from "gw_record.h" nogil:
+    enum: GW_DIGITS_MAX
+    ctypedef struct gw_decimal_t:
+        int64_t mantissa
+        int8_t exponent
+        uint8_t digits
+    int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out)
+
+cdef extern from "gw_template.h" nogil:
+    ctypedef struct gw_template_t:
+        pass
+    ctypedef struct gw_encode_t:
+        const gw_record_t *record
+        const char *symbol
+        size_t symbol_length
+        int64_t ts_send
+    enum: GW_SPLICE_MAX
+    int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out)
+    void gw_template_free(gw_template_t *t)
+    uint8_t gw_template_kind(const gw_template_t *t)
+    size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length)
+    size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *job, char *out)
+    size_t gw_template_tail_length(const gw_template_t *t)
+    size_t gw_template_splice(const gw_template_t *t, uint64_t skipped, char *out)
+
+
+def decimal_round_trip(str text):
+    cdef gw_text_t raw
+    cdef gw_decimal_t decimal
+    cdef char out[GW_DECIMAL_TEXT_MAX]
+    if not _text(<PyObject *>text, &raw):
+        raise ValueError(f"not a decimal: {text!r}")
+    cdef int error = gw_decimal_parse(raw.at, raw.length, &decimal)
+    if error == -errno.ERANGE:
+        raise ValueError(f"more than {GW_DIGITS_MAX} digits: {text!r}")
+    if error != 0:
+        raise ValueError(f"not a decimal: {text!r}")
+    cdef size_t length = gw_decimal_format(decimal.mantissa, decimal.exponent, decimal.digits, out)
+    return out[:length].decode("ascii")
+
+
+cdef class Template:
+    cdef gw_template_t *template
+
+    def __cinit__(self, bytes program):
+        cdef const char *at = program
+        cdef int error = gw_template_load(<const uint8_t *>at, len(program), &self.template)
+        if error == -errno.ENOMEM:
+            raise MemoryError
+        if error != 0:
+            raise ValueError(f"not a template program ({len(program)} bytes)")
+
+    def __dealloc__(self):
+        gw_template_free(self.template)
+
+    def encode(self, str channel, str symbol, tuple row, *, uint64_t seq, int64_t ts_recv,
+               int64_t ts_send, uint64_t skipped=0):
+        cdef gw_record_t record
+        cdef uint8_t kind = gw_template_kind(self.template)
+        cdef bytes name = symbol.encode("ascii")
+        if CHANNELS.get(channel) != kind:
+            raise ValueError(f"the template encodes another channel than {channel!r}")
+        if len(row) != 6:
+            raise ValueError("not a tuple of six")
+        cdef const char *why = _row_fill(row, kind, &record)
+        if why != NULL:
+            raise ValueError((<bytes>why).decode())
+        record.h.topic_seq = seq
+        record.h.ts_recv = ts_recv
+        if record.h.ts_event == 0:
+            record.h.ts_event = ts_recv
+        return self.write(&record, name, ts_send, skipped)
+
+    cdef bytes write(self, const gw_record_t *record, bytes name, int64_t ts_send,
+                     uint64_t skipped):
+        cdef gw_encode_t job = gw_encode_t(record, name, len(name), ts_send)
+        cdef size_t room = gw_template_size_max(self.template, job.symbol_length)
+        cdef char *out = <char *>malloc(room + GW_SPLICE_MAX)
+        if out == NULL:
+            raise MemoryError
+        cdef size_t length = gw_template_encode(self.template, &job, out)
+        if skipped != 0:
+            length -= gw_template_tail_length(self.template)
+            length += gw_template_splice(self.template, skipped, out + length)
+        try:
+            return PyBytes_FromStringAndSize(out, <Py_ssize_t>length)
+        finally:
+            free(out)

@@ -1,1 +1,278 @@
-# to come
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.string cimport memset
+
+cdef extern from "gw_plane.h" nogil:
+    ctypedef struct gw_plane_t:
+        pass
+    enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
+    enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
+    enum: GW_EVENT_RESUME
+    ctypedef enum gw_command_kind_t:
+        GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
+        GW_CMD_REMOVE, GW_CMD_ATTACH
+    ctypedef struct gw_plane_options_t:
+        gw_template_t *templates[8][2]
+        gw_stats_t *stats
+        gw_wait_t *wait
+        int event_fd
+        uint32_t clients_max, topics_per_client_max, waiting_topics_max
+        uint64_t log_bytes
+        uint32_t control_bytes_max, lossless_frames_max
+        int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns
+        int spin, cpu
+    ctypedef struct gw_fill_t:
+        uint32_t offset, kind, arg
+    ctypedef struct gw_item_t:
+        uint32_t id
+        uint8_t channel, is_pattern, lossless, snapshot, resync, length
+        char name[65]
+    ctypedef struct gw_command_t:
+        int fd
+        uint64_t handle, token
+        void *mapping
+        size_t mapping_size
+        gw_item_t *items
+        gw_fill_t *fills
+        uint8_t *bytes
+    ctypedef struct gw_row_t:
+        uint32_t id
+        uint64_t routed, delivered, conflated, filtered, dropped, pending
+    ctypedef struct gw_event_t:
+        int kind, error, code
+        uint64_t handle, token
+        char reason[124]
+        uint32_t rows_count
+        gw_row_t *rows
+    int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out)
+    int gw_plane_start(gw_plane_t *p)
+    void gw_plane_stop(gw_plane_t *p)
+    void gw_plane_destroy(gw_plane_t *p)
+    gw_command_t *gw_command_new(
+        gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t length)
+    int gw_plane_post(gw_plane_t *p, gw_command_t *command)
+    uint64_t gw_plane_slot(gw_plane_t *p)
+    uint64_t gw_plane_control_used(const gw_plane_t *p, uint64_t handle)
+    int gw_plane_want_resume(gw_plane_t *p, uint64_t handle)
+    int gw_plane_blocked(const gw_plane_t *p, uint64_t handle)
+    int64_t gw_plane_sent_ns(const gw_plane_t *p, uint64_t handle)
+    int gw_plane_events_fd(const gw_plane_t *p)
+    const gw_event_t *gw_plane_take_event(gw_plane_t *p)
+
+
+SLOT_TIME = GW_FILL_TIME
+SLOT_SEQ = GW_FILL_SEQ
+SLOT_MATCHED = GW_FILL_MATCHED
+SLOT_EPOCH = GW_FILL_EPOCH
+EVENT_GONE = GW_EVENT_GONE
+EVENT_CLOSE = GW_EVENT_CLOSE
+EVENT_SHUT = GW_EVENT_SHUT
+EVENT_REMOVED = GW_EVENT_REMOVED
+EVENT_STATS = GW_EVENT_STATS
+EVENT_RESUME = GW_EVENT_RESUME
+
+
+cdef int _fill_item(gw_item_t *out, tuple item) except -1:
+    cdef Py_ssize_t length
+    identifier, channel, name, lossless, snapshot, resync = item
+    cdef const char *text = PyUnicode_AsUTF8AndSize(name, &length)
+    if not 0 < length <= GW_INSTRUMENT_MAX:
+        raise ValueError(f"name of {length} bytes: 1 to {GW_INSTRUMENT_MAX}")
+    out.id = identifier
+    out.channel = CHANNELS[channel]
+    out.is_pattern = "*" in name
+    out.lossless = lossless
+    out.snapshot = snapshot
+    out.resync = resync
+    out.length = <uint8_t>length
+    memcpy(out.name, text, length)
+    return 0
+
+
+cdef tuple _event(const gw_event_t *e):
+    if e.kind == GW_EVENT_GONE:
+        return (EVENT_GONE, e.handle, e.error)
+    if e.kind == GW_EVENT_CLOSE:
+        return (EVENT_CLOSE, e.handle, e.code, e.reason.decode("utf-8", "replace"))
+    if e.kind == GW_EVENT_STATS:
+        rows = []
+        for i in range(e.rows_count):
+            r = &e.rows[i]
+            rows.append(
+                (r.id, r.routed, r.delivered, r.conflated, r.filtered, r.dropped, r.pending))
+        return (EVENT_STATS, e.handle, e.token, rows)
+    return (e.kind, e.handle)
+
+
+cdef class Plane:
+    cdef gw_plane_t *plane
+    cdef void *waits
+    cdef size_t waits_size
+    cdef uint32_t control_max
+    cdef StatsPage stats  # its page must outlive the thread
+
+    def __init__(
+        self, *, dict templates, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
+        int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
+        uint32_t waiting_topics_max=65536, uint64_t log_bytes=64 << 20,
+        uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
+        int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
+        int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
+        bint spin=False, int cpu=-1,
+    ):
+        if self.plane != NULL:
+            raise RuntimeError("already initialised")
+        cdef gw_plane_options_t o
+        memset(&o, 0, sizeof(o))
+        self.stats = stats
+        self.control_max = control_bytes_max
+        o.stats = stats.page
+        o.event_fd = event_fd
+        o.clients_max = clients_max
+        o.topics_per_client_max = topics_per_client_max
+        o.waiting_topics_max = waiting_topics_max
+        o.log_bytes = log_bytes
+        o.control_bytes_max = control_bytes_max
+        o.lossless_frames_max = lossless_frames_max
+        o.lossless_max_age_ns = lossless_max_age_ns
+        o.stall_max_ns = stall_max_ns
+        o.paced_stall_max_ns = paced_stall_max_ns
+        o.heartbeat_ns = heartbeat_ns
+        o.spin = spin
+        o.cpu = cpu
+        if wait_fd >= 0:
+            self.waits_size = sizeof(gw_wait_t) * (wait_index + 1)
+            self.waits = _map(wait_fd, self.waits_size, PROT_READ | PROT_WRITE)
+            o.wait = <gw_wait_t *>self.waits + wait_index
+            memset(o.wait, 0, sizeof(gw_wait_t))
+        cdef int error = 0
+        try:
+            for (channel, kind), program in templates.items():
+                at = <const uint8_t *>PyBytes_AS_STRING(program)
+                place = &o.templates[<int>CHANNELS[channel]][<int>(kind == "snapshot")]
+                error = gw_template_load(at, len(program), place)
+                if error != 0:
+                    raise ValueError(f"template of {channel} {kind}: not a program")
+            error = gw_plane_create(&o, &self.plane)
+            if error != 0:
+                raise OSError(-error, os.strerror(-error))
+        except BaseException:
+            for i in range(GW_CHANNELS):
+                for k in range(GW_ENCODES):
+                    gw_template_free(o.templates[i][k])
+            raise
+
+    def __dealloc__(self):
+        if self.plane != NULL:
+            with nogil:
+                gw_plane_destroy(self.plane)
+        if self.waits != NULL:
+            munmap(self.waits, self.waits_size)
+
+    def start(self):
+        cdef int error = gw_plane_start(self.plane)
+        if error != 0:
+            raise OSError(-error, os.strerror(-error))
+
+    def stop(self):
+        with nogil:
+            gw_plane_stop(self.plane)
+
+    @property
+    def events_fd(self):
+        return gw_plane_events_fd(self.plane)
+
+    def events(self):
+        result = []
+        cdef const gw_event_t *e = gw_plane_take_event(self.plane)
+        while e != NULL:
+            result.append(_event(e))
+            e = gw_plane_take_event(self.plane)
+        return result
+
+    cdef gw_command_t *command(
+        self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
+    ) except NULL:
+        cdef uint32_t length = <uint32_t>len(data)
+        cdef gw_command_t *x = gw_command_new(kind, <uint32_t>len(items), <uint32_t>len(slots), length)
+        if x == NULL:
+            raise MemoryError
+        try:
+            x.handle = handle
+            memcpy(x.bytes, PyBytes_AS_STRING(data), length)
+            for i, (offset, what, arg) in enumerate(slots):
+                x.fills[i].offset = offset
+                x.fills[i].kind = what
+                x.fills[i].arg = arg
+            if kind == GW_CMD_UNSUBSCRIBE:
+                for i, identifier in enumerate(items):
+                    x.items[i].id = identifier
+            else:
+                for i, item in enumerate(items):
+                    _fill_item(&x.items[i], item)
+        except BaseException:
+            free(x)
+            raise
+        return x
+
+    cdef int post(self, gw_command_t *x) except -1:
+        if gw_plane_post(self.plane, x) != 0:
+            raise ValueError("a slot or an item is out of bounds")
+        return 0
+
+    cdef int queue(
+        self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
+    ) except -2:
+        cdef uint64_t used = gw_plane_control_used(self.plane, handle) + len(data)
+        if used > self.control_max:
+            return -1
+        self.post(self.command(kind, handle, data, slots, items))
+        return 0 if used <= self.control_max // 2 else gw_plane_want_resume(self.plane, handle)
+
+    def attach(self, int fd):
+        cdef size_t size = os.fstat(fd).st_size
+        cdef gw_command_t *x = gw_command_new(GW_CMD_ATTACH, 0, 0, 0)
+        if x == NULL:
+            raise MemoryError
+        try:
+            x.mapping = _map(fd, size, PROT_READ)
+        except BaseException:
+            free(x)
+            raise
+        x.mapping_size = size
+        self.post(x)
+
+    def add(self, int fd, bytes first, slots=()):
+        cdef uint64_t handle = gw_plane_slot(self.plane)
+        if handle == 0:
+            raise OverflowError("clients_max reached")
+        cdef gw_command_t *x = self.command(GW_CMD_ADD, handle, first, slots, ())
+        x.fd = fd
+        self.post(x)
+        return handle
+
+    def send(self, uint64_t handle, bytes frames, slots=()):
+        return self.queue(GW_CMD_SEND, handle, frames, slots, ())
+
+    def subscribe(self, uint64_t handle, bytes ack, slots, items):
+        return self.queue(GW_CMD_SUBSCRIBE, handle, ack, slots, items)
+
+    def unsubscribe(self, uint64_t handle, bytes ack, slots, ids):
+        return self.queue(GW_CMD_UNSUBSCRIBE, handle, ack, slots, ids)
+
+    def query(self, uint64_t handle, uint64_t token):
+        cdef gw_command_t *x = self.command(GW_CMD_QUERY, handle, b"", (), ())
+        x.token = token
+        self.post(x)
+
+    def close(self, uint64_t handle, bytes frame):
+        self.post(self.command(GW_CMD_CLOSE, handle, frame, (), ()))
+
+    def remove(self, uint64_t handle):
+        self.post(self.command(GW_CMD_REMOVE, handle, b"", (), ()))
+
+    def pending(self, uint64_t handle):
+        return bool(gw_plane_blocked(self.plane, handle)) or (
+            gw_plane_control_used(self.plane, handle) > 0)
+
+    def sent_ns(self, uint64_t handle):
+        return gw_plane_sent_ns(self.plane, handle)

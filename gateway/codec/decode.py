@@ -1,0 +1,106 @@
+"""Our JSON in pure Python: what a client reads, and the twin that tests the native encoder."""
+
+import json
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """One trade; price and quantity keep the venue's digits. `side` is the taker's, where known."""
+
+    id: str
+    price: str
+    qty: str
+    side: Literal["buy", "sell"] | None
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """The best bid and ask with their quantities, digits as the venue sent them."""
+
+    bid: str
+    bid_qty: str
+    ask: str
+    ask_qty: str
+
+
+class _Data(msgspec.Struct, frozen=True, kw_only=True):
+    type: Literal["update", "snapshot"]
+    symbol: str
+    seq: int
+    ts_event: int
+    ts_recv: int
+    ts_send: int
+    skipped: int = 0
+
+
+class TradeMessage(_Data, frozen=True, tag_field="channel", tag="trade"):
+    """A frame of channel `trade`. Times are nanoseconds since the Unix epoch."""
+
+    data: tuple[Trade, ...]
+
+
+class BboMessage(_Data, frozen=True, tag_field="channel", tag="bbo"):
+    """A frame of channel `bbo`. Times are nanoseconds since the Unix epoch."""
+
+    data: tuple[Quote, ...]
+
+
+Message: TypeAlias = TradeMessage | BboMessage | dict[str, Any]
+
+
+class _Head(msgspec.Struct):
+    channel: str = ""
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+_any: Final = msgspec.json.Decoder(dict[str, Any])
+_typed: Final[dict[str, msgspec.json.Decoder[TradeMessage] | msgspec.json.Decoder[BboMessage]]] = {
+    "trade": msgspec.json.Decoder(TradeMessage),
+    "bbo": msgspec.json.Decoder(BboMessage),
+}
+
+
+def decode(payload: bytes | str) -> Message:
+    """Reads one message of the gateway: data as structs, replies and all else as the object it is.
+
+    Unknown fields and channels are no errors (PROTOCOL.md, section 1).
+
+    Raises:
+        msgspec.DecodeError: no JSON object, or a data frame without the fields of its channel.
+    """
+    typed = _typed.get(_head.decode(payload).channel)
+    return typed.decode(payload) if typed is not None else _any.decode(payload)
+
+
+def encode(
+    channel: Literal["trade", "bbo"],
+    kind: Literal["update", "snapshot"],
+    symbol: str,
+    row: tuple[int, int, str, str, str | None, str],
+    *,
+    seq: int,
+    ts_recv: int,
+    ts_send: int,
+    skipped: int = 0,
+) -> bytes:
+    """Encodes one row (see `_native.Row`) as the native core does with our programs."""
+    _, ts_event, *texts = row
+    if channel == "trade":
+        price, qty, side, trade_id = texts
+        element = {"id": trade_id, "price": price, "qty": qty, "side": side}
+    else:
+        element = dict(zip(("bid", "bid_qty", "ask", "ask_qty"), texts, strict=True))
+    message = {
+        "channel": channel,
+        "type": kind,
+        "symbol": symbol,
+        "seq": seq,
+        "ts_event": ts_event or ts_recv,
+        "ts_recv": ts_recv,
+        "ts_send": ts_send,
+        "data": [element],
+    }
+    if skipped:
+        message["skipped"] = skipped
+    return json.dumps(message, separators=(",", ":")).encode()

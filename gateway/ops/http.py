@@ -1,0 +1,192 @@
+"""The ops listener: /metrics /livez /readyz /statusz and the page at /, in the supervisor process.
+
+HTTP is what the `websockets` server gives before an upgrade: one GET a connection, headers bounded,
+the whole exchange under one deadline, so that neither a slow request nor a slow scraper holds
+anything for longer. Paths are looked up in a table; no path ever reaches a file system.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from gateway.errors import ResourceError
+from gateway.ops.health import Health
+from gateway.ops.metrics import CONTENT_TYPE, Metrics
+from gateway.ops.status import Status
+from gateway.ops.subject import Subject
+from gateway.options import OpsOptions
+
+EXCHANGE_TIMEOUT_S = 5.0
+"""From accept to the last byte of the answer taken; then the connection is cut."""
+CONNECTIONS_MAX = 64
+"""People and scrapers; one more is cut at once."""
+SCRAPES_MAX = 4
+"""Renderings of /metrics at once; one more gets 503."""
+SAMPLE_INTERVAL_S = 0.25
+
+SECURITY_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+)
+_PAGE = MappingProxyType(
+    {
+        "/": ("index.html", "text/html; charset=utf-8"),
+        "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+        "/page.css": ("page.css", "text/css; charset=utf-8"),
+    }
+)
+_TEXT = "text/plain; charset=utf-8"
+
+
+class OpsServer:
+    """Listens while its context lasts.
+
+    Raises:
+        ResourceError: on entering, when the address is not to be had.
+    """
+
+    def __init__(self, options: OpsOptions, subject: Subject) -> None:
+        self._options = options
+        self._health = Health(subject)
+        self._metrics = Metrics(subject)
+        self._status = Status(subject)
+        self._scrapes = 0
+        self._server: Server | None = None
+        self._sampler: asyncio.Task[None] | None = None
+        static = resources.files("gateway.ops") / "static"
+        self._page = {
+            path: (kind, (static / name).read_bytes()) for path, (name, kind) in _PAGE.items()
+        }
+        self._routes: dict[str, Callable[[], Response]] = {
+            "/livez": lambda: _answer(HTTPStatus.OK, _TEXT, b"ok\n"),
+            "/readyz": self._readyz,
+            "/statusz": self._statusz,
+        }
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with the port really bound."""
+        assert self._server is not None
+        host, port = next(iter(self._server.sockets)).getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._server.handler_tasks) if self._server is not None else 0
+
+    async def __aenter__(self) -> "OpsServer":
+        where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
+        try:
+            self._server = await serve(
+                _no_session,
+                self._options.host,
+                self._options.port,
+                process_request=self._process,
+                create_connection=_Connection,
+                compression=None,
+                open_timeout=EXCHANGE_TIMEOUT_S,
+                close_timeout=EXCHANGE_TIMEOUT_S,
+                server_header=None,
+            )
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise ResourceError(f"cannot listen on {where}: {reason}") from None
+        self._sampler = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        assert self._sampler is not None
+        self._sampler.cancel()
+        self._server.close()
+        for connection in [*self._server.handler_tasks]:
+            connection.cancel()
+        await self._server.wait_closed()
+
+    async def _sample(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._health.sample(loop.time())
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
+
+    async def _process(self, _: ServerConnection, request: Request) -> Response:
+        path = request.path.partition("?")[0]
+        if request.method != "GET":
+            response = _answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n")
+            response.headers["Allow"] = "GET"
+            return response
+        if path == "/metrics":
+            return await self._scrape()
+        if path in self._routes:
+            return self._routes[path]()
+        if path in self._page:
+            return _answer(HTTPStatus.OK, *self._page[path])
+        return _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
+
+    async def _scrape(self) -> Response:
+        if self._scrapes >= SCRAPES_MAX:
+            response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many scrapes at once\n")
+            response.headers["Retry-After"] = "1"
+            return response
+        self._scrapes += 1
+        try:
+            # On a thread: the supervisor goes on watching its children while numbers are added up.
+            body = await asyncio.to_thread(self._metrics.render)
+        finally:
+            self._scrapes -= 1
+        return _answer(HTTPStatus.OK, CONTENT_TYPE, body)
+
+    def _readyz(self) -> Response:
+        problems = self._health.problems(asyncio.get_running_loop().time())
+        if not problems:
+            return _answer(HTTPStatus.OK, _TEXT, b"ready\n")
+        body = "".join(f"{problem}\n" for problem in problems).encode()
+        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, body)
+
+    def _statusz(self) -> Response:
+        problems = self._health.problems(asyncio.get_running_loop().time())
+        document: dict[str, Any] = {"ready": not problems, "problems": problems}
+        document |= self._status.document() | {"ops": self.url}
+        return _answer(HTTPStatus.OK, "application/json", orjson.dumps(document))
+
+
+class _Connection(ServerConnection):
+    """Refuses, before reading a byte, what is beyond the listener's bound."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self.server.handler_tasks) > CONNECTIONS_MAX:
+            self.transport.abort()
+
+
+async def _no_session(_: ServerConnection) -> None:
+    raise AssertionError("every request is answered before an upgrade")
+
+
+def _answer(code: HTTPStatus, kind: str, body: bytes) -> Response:
+    headers = Headers(
+        [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            *SECURITY_HEADERS,
+        ]
+    )
+    return Response(code.value, code.phrase, headers, body)

@@ -1,0 +1,81 @@
+"""One look at all statistics pages: merged numbers, names for their indices, the last interval."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.latency import statistics
+from gateway.latency.histogram import Histogram
+from gateway.latency.statistics import Statistics
+from gateway.ops.subject import Subject
+
+if TYPE_CHECKING:
+    from gateway.options import SloOptions
+
+SPACING_S = 1.0
+"""Looks closer together than this share their past one, so that many readers cost no memory."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All processes together, and each alone; `window` is the change over the last `window_s`."""
+
+    merged: Statistics
+    each: dict[str, Statistics]
+    window: dict[str, Histogram]
+    window_s: float
+
+
+class Reader:
+    """Reads the pages when asked, and keeps what it read for as long as the objective's window.
+
+    The window is exact where somebody looks at least once a second; at the first look it is the
+    whole past. Nothing is read while nobody looks: watching costs the one who watches.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._lock = threading.Lock()  # /metrics is rendered on threads
+        self._past: deque[tuple[float, dict[str, Histogram]]] = deque()
+
+    def read(self) -> Reading:
+        """Everything, now."""
+        with self._lock:
+            now_s = time.monotonic()
+            each = dict(self._subject.read())
+            merged = statistics.merge(each.values())
+            window_s = self._subject.config.slo.window_s
+            while len(self._past) > 1 and now_s - self._past[1][0] >= window_s:
+                self._past.popleft()
+            if not self._past:
+                return self._keep(Reading(merged, each, dict(merged.stages), 0.0), now_s)
+            before_s, before = self._past[0]
+            window = {stage: now.subtract(before[stage]) for stage, now in merged.stages.items()}
+            return self._keep(Reading(merged, each, window, now_s - before_s), now_s)
+
+    def _keep(self, reading: Reading, now_s: float) -> Reading:
+        if not self._past or now_s - self._past[-1][0] >= SPACING_S:
+            self._past.append((now_s, dict(reading.merged.stages)))
+        return reading
+
+
+def slo_state(window: dict[str, Histogram], slo: "SloOptions") -> str:
+    """Whether the objective held in the window; nothing recorded breaks nothing."""
+    histogram = window[slo.stage]
+    reached_ns = histogram.value_at_percentile(slo.percentile)
+    return "ok" if reached_ns <= slo.target_us * 1000 else "breached"
+
+
+def feed_names(subject: Subject) -> list[str]:
+    """The feeds' names by index: their own where they have reported, else type and place."""
+    reported = [
+        str(feed["name"])
+        for child in subject.supervision().children
+        for feed in child.status.get("feeds", ())
+    ]
+    configured = [
+        f"{feed.__struct_config__.tag!s}:{index}" for index, feed in enumerate(subject.config.feeds)
+    ]
+    return reported if len(reported) == len(configured) else configured

@@ -1,0 +1,95 @@
+"""/statusz: everything the gateway knows of itself, as one JSON document."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from gateway.latency.histogram import Histogram
+from gateway.ops.reading import Reader, slo_state
+from gateway.ops.subject import Subject
+
+
+class Status:
+    """Makes the document when asked."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._reader = Reader(subject)
+        self._started_s = time.monotonic()
+
+    def document(self) -> dict[str, Any]:
+        """The document, now; times in microseconds unless named otherwise."""
+        subject, reading = self._subject, self._reader.read()
+        supervision, counters = subject.supervision(), reading.merged.counters
+        config = subject.config
+        return {
+            "version": subject.version,
+            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "epoch": supervision.epoch,
+            "listen": subject.client_url,
+            "processes": [
+                {
+                    "role": child.role,
+                    "name": child.name,
+                    "pid": child.pid,
+                    "state": child.state,
+                    "tripped": child.tripped,
+                    "restarts": dict(child.restarts),
+                    "last_reason": child.last_reason,
+                }
+                for child in supervision.children
+            ],
+            "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
+            "workers": [
+                {"name": child.name} | dict(child.status)
+                for child in supervision.children
+                if child.role == "worker"
+            ],
+            "slo": {
+                **msgspec.to_builtins(config.slo),
+                "state": slo_state(reading.window, config.slo),
+                "action": "none",
+            },
+            "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
+            "window": {name: _summary(h) for name, h in reading.window.items()},
+            "window_s": round(reading.window_s, 3),
+            "channels": {
+                channel: {name: counters[name][index] for name in _PER_CHANNEL}
+                for channel, index in subject.channels.items()
+            },
+            "counters": {
+                name: sum(values)
+                for name, values in counters.items()
+                if name not in _PER_CHANNEL and not name.endswith("_ns")
+            },
+            "config": msgspec.to_builtins(config),
+        }
+
+
+_PER_CHANNEL = (
+    "published",
+    "routed",
+    "delivered",
+    "conflated",
+    "filtered",
+    "dropped_lapped",
+    "dropped_closed",
+    "dropped_unsubscribed",
+    "dropped_slow",
+    "dropped_epoch",
+    "pending",
+    "snapshots",
+)
+
+
+def _summary(histogram: Histogram) -> dict[str, float | int]:
+    return {
+        "count": histogram.count,
+        "p50_us": histogram.value_at_percentile(50) / 1000,
+        "p90_us": histogram.value_at_percentile(90) / 1000,
+        "p99_us": histogram.value_at_percentile(99) / 1000,
+        "p999_us": histogram.value_at_percentile(99.9) / 1000,
+        "max_us": histogram.max_ns / 1000,
+        "negative": histogram.negative,
+    }

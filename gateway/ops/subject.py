@@ -1,0 +1,72 @@
+"""What the ops listener shows: given by `app.py`, read and never changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.latency.statistics import Statistics
+
+
+class Page(Protocol):
+    """A process's statistics page; `_native.StatsPage` is one."""
+
+    def get(self, name: str, index: int = 0) -> int: ...
+
+
+class ChildStatistics(Protocol):
+    """A child process as the supervisor sees it."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def tripped(self) -> bool: ...
+    @property
+    def restarts(self) -> Mapping[str, int]: ...
+    @property
+    def last_reason(self) -> str: ...
+    @property
+    def status(self) -> Mapping[str, Any]: ...
+
+
+class Supervision(Protocol):
+    """The supervisor's frozen snapshot."""
+
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def children(self) -> Sequence[ChildStatistics]: ...
+    @property
+    def problems(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The gateway as ops sees it.
+
+    Attributes:
+        version: of the gateway.
+        config: the whole configuration.
+        channels: index of each channel in arrays of the pages.
+        pages: statistics page of each process, by its name; the supervisor's own among them.
+        read: everything that the pages hold, now.
+        supervision: a snapshot of the supervisor, now.
+        client_url: where clients connect.
+    """
+
+    version: str
+    config: "Config"
+    channels: Mapping[str, int]
+    pages: Mapping[str, Page]
+    read: Callable[[], "Mapping[str, Statistics]"]
+    supervision: Callable[[], Supervision]
+    client_url: str

@@ -1,0 +1,409 @@
+"""One client: its socket is read here, its bytes are written by the data plane.
+
+States, each left for the next only:
+
+- HANDSHAKE: the request is read; a refusal is written here, since the plane does not know it yet.
+- OPEN: the plane writes; frames are read and given to the session.
+- CLOSING: a close frame was handed to the plane; what the client still says is discarded.
+- LINGER: a refused request; what the client still sends is discarded, so that it can read why.
+- CLOSED: the descriptor is closed, once the plane has let go of it.
+
+The first close reason wins, and every connection that got past the handshake ends with exactly one.
+"""
+
+import codecs
+import logging
+import socket
+import struct
+from enum import IntEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from websockets.exceptions import NegotiationError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State as WireState
+from websockets.server import ServerProtocol
+
+from gateway.server.handshake import SUBPROTOCOLS, Refusal, check
+from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.session import Session
+
+if TYPE_CHECKING:
+    from gateway.server.listener import Listener
+
+RECEIVE_BYTES = 65536
+LINGER_BYTES_MAX = 1 << 20
+"""What a refused client may still send before it is cut off."""
+ABNORMAL = 1006
+"""RFC 6455 section 7.4.1: no close frame was received."""
+_ABORT = struct.pack("ii", 1, 0)
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+_buffer = bytearray(RECEIVE_BYTES)
+_view = memoryview(_buffer)
+
+_quiet = logging.getLogger("gateway.websockets")
+_quiet.setLevel(logging.ERROR)
+
+
+class State(IntEnum):
+    HANDSHAKE = 0
+    OPEN = 1
+    CLOSING = 2
+    LINGER = 3
+    CLOSED = 4
+
+
+def _select(protocol: ServerProtocol, offered: Any) -> Any:
+    for name in offered:
+        if name in SUBPROTOCOLS:
+            return name
+    if offered:
+        raise NegotiationError(f"subprotocols: only {', '.join(SUBPROTOCOLS)}")
+    return None
+
+
+def frame_text(payload: bytes) -> tuple[bytes, int]:
+    """A text frame of the server's and the length of its header (RFC 6455 section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        header = bytes((0x81, length))
+    elif length < 65536:
+        header = struct.pack("!BBH", 0x81, 126, length)
+    else:
+        header = struct.pack("!BBQ", 0x81, 127, length)
+    return header + payload, len(header)
+
+
+class Connection:
+    """Reads one socket; all writing is the plane's once the handshake is through."""
+
+    __slots__ = (
+        "_decoder", "_fragments", "_listener", "_protocol", "_received", "_reading", "_session",
+        "close_code", "close_reason", "controls", "controls_second", "deadline_ns", "fd", "handle",
+        "heard_ns", "message_ns", "peer", "pinged", "sock", "state",
+    )  # fmt: skip
+
+    def __init__(self, listener: "Listener", sock: socket.socket, peer: str, now_ns: int) -> None:
+        self._listener = listener
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.state = State.HANDSHAKE
+        self.handle = 0
+        self.close_code = 0
+        self.close_reason = ""
+        self.heard_ns = now_ns
+        self.deadline_ns = now_ns + listener.handshake_timeout_ns
+        self.message_ns = 0  # when an unfinished message began
+        self.pinged = False
+        self.controls = self.controls_second = 0
+        self._received = 0
+        self._fragments = 0
+        self._reading = True
+        self._decoder: Any = None
+        self._session: Session | None = None
+        self._protocol = ServerProtocol(
+            select_subprotocol=_select, max_size=listener.limits.message_bytes, logger=_quiet
+        )
+        listener.loop.add_reader(self.fd, self._readable)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            n = self.sock.recv_into(_buffer, RECEIVE_BYTES, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error.strerror or "connection lost")
+            return
+        if n == 0:
+            self._lost("end of stream")
+            return
+        self.heard_ns = self._listener.now_ns()
+        if self.state is State.OPEN:
+            self._protocol.receive_data(_view[:n])
+            self._frames()
+        elif self.state is State.HANDSHAKE:
+            self._protocol.receive_data(_view[:n])
+            self._handshake()
+        elif self.state is State.LINGER:
+            self._received += n
+            if self._received > LINGER_BYTES_MAX:
+                self._finish()
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._listener.loop.remove_reader(self.fd)
+
+    def resume(self) -> None:
+        """The control queue has room again."""
+        if not self._reading and self.state is State.OPEN:
+            self._reading = True
+            self._listener.loop.add_reader(self.fd, self._readable)
+
+    def _lost(self, why: str) -> None:
+        # A half-closed socket stays readable for ever: the reader goes at once.
+        self._pause()
+        if self.state in (State.HANDSHAKE, State.LINGER):
+            if self.state is State.HANDSHAKE:
+                self._listener.count_handshake("closed")
+            self._finish()
+        elif self.state in (State.OPEN, State.CLOSING):
+            self._decide(ABNORMAL, why)
+            self.state = State.CLOSING
+            self._listener.remove(self)
+
+    # --- the handshake ------------------------------------------------------------------------------
+
+    def _handshake(self) -> None:
+        events = self._protocol.events_received()
+        if not events:
+            if self._protocol.handshake_exc is not None:
+                self._refuse_unparsed()
+            return
+        request = events[0]
+        assert isinstance(request, Request)
+        refusal = check(request, self._listener.origins) or self._listener.admission()
+        if refusal is not None:
+            self.refuse(refusal)
+            return
+        response = self._protocol.accept(request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            result = "upgrade_required" if response.status_code == 426 else "bad_request"
+            headers = tuple(response.headers.raw_items())
+            text = response.body.decode("ascii", "replace").strip()
+            drop = {"date", "connection", "content-length", "content-type"}
+            kept = tuple((k, v) for k, v in headers if k.lower() not in drop)
+            self.refuse(Refusal(response.status_code, result, text, kept))
+            return
+        self._protocol.send_response(response)
+        self._open(b"".join(self._protocol.data_to_send()))
+        if len(events) > 1 or self.state is State.OPEN:
+            self._frames(events[1:])
+
+    def _refuse_unparsed(self) -> None:
+        out = b"".join(self._protocol.data_to_send())
+        status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
+        result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
+        self.refuse(Refusal(status, result, str(self._protocol.handshake_exc)))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answers with an HTTP error and closes; the only bytes that are written here."""
+        body = refusal.text.encode("ascii", "replace") + b"\n"
+        phrase = HTTPStatus(refusal.status).phrase
+        head = [f"HTTP/1.1 {refusal.status} {phrase}", "Connection: close"]
+        head += [f"{name}: {value}" for name, value in refusal.headers]
+        head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
+        self._listener.count_handshake(refusal.result)
+        self._listener.left_handshake(self)
+        self.state = State.LINGER
+        self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
+        try:
+            data = "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
+            self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._finish()
+
+    def _open(self, response: bytes) -> None:
+        listener = self._listener
+        self._session, hello = listener.new_session()
+        frame, header = frame_text(hello.payload)
+        shift = len(response) + header
+        slots = [(offset + shift, kind, arg) for offset, kind, arg in hello.slots]
+        try:
+            self.handle = listener.plane.add(self.fd, response + frame, slots)
+        except OverflowError:
+            self.refuse(listener.full())
+            return
+        self.state = State.OPEN
+        listener.opened(self)
+
+    # --- frames -------------------------------------------------------------------------------------
+
+    def _frames(self, events: Any = ()) -> None:
+        for frame in [*events, *self._protocol.events_received()]:
+            if self.state is not State.OPEN:
+                return
+            self._frame(frame)
+        if self.state is State.OPEN:
+            self._outgoing()
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            self._text(frame)
+        elif frame.opcode is Opcode.BINARY:
+            self.fail(1003, "binary frame: this subprotocol is text")
+        elif frame.opcode is not Opcode.CLOSE:
+            self._control()
+
+    def _control(self) -> None:
+        self._listener.count("control_frames")
+        self.pinged = False
+        second = self.heard_ns // 1_000_000_000
+        if second != self.controls_second:
+            self.controls_second, self.controls = second, 0
+        self.controls += 1
+        limit = self._listener.limits.control_frames_per_s
+        if self.controls > limit:
+            self.fail(4029, f"control frames: more than {limit} a second")
+
+    def _text(self, frame: Frame) -> None:
+        try:
+            if frame.fin and frame.opcode is Opcode.TEXT:
+                self._message(str(frame.data, "utf-8"))
+                return
+            self._fragment(frame)
+        except UnicodeDecodeError as error:
+            self.fail(1007, f"text is not UTF-8: {error.reason} at byte {error.start}")
+
+    def _fragment(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            self._decoder = (_UTF8("strict"), [])
+            self._fragments = 0
+            self.message_ns = self.heard_ns
+            self._listener.watch_message(self)
+        self._fragments += 1
+        limit = self._listener.limits.fragments_max
+        if self._fragments > limit:
+            self.fail(1009, f"message of more than {limit} fragments")
+            return
+        decoder, parts = self._decoder
+        parts.append(decoder.decode(frame.data, frame.fin))
+        if frame.fin:
+            self._decoder = None
+            self.message_ns = 0
+            self._message("".join(parts))
+
+    def _message(self, text: str) -> None:
+        assert self._session is not None
+        listener = self._listener
+        actions = self._session.receive(text, mono_ns=self.heard_ns, real_ns=listener.real_ns())
+        for action in actions:
+            self._act(action)
+
+    def _act(self, action: Any) -> None:
+        if self.state is not State.OPEN:
+            return
+        plane, handle = self._listener.plane, self.handle
+        if isinstance(action, Close):
+            self.fail(action.code, action.reason)
+            return
+        if isinstance(action, Query):
+            plane.query(handle, action.token)
+            return
+        frame, header = frame_text(action.payload)
+        slots = [(offset + header, kind, arg) for offset, kind, arg in action.slots]
+        if isinstance(action, Subscribe):
+            self._queued(plane.subscribe(handle, frame, slots, action.items))
+        elif isinstance(action, Unsubscribe):
+            self._queued(plane.unsubscribe(handle, frame, slots, action.ids))
+        else:
+            assert isinstance(action, Reply)
+            self._queued(plane.send(handle, frame, slots))
+
+    def answer_stats(self, token: int, rows: Any) -> None:
+        """The plane's answer to a query of this session's."""
+        if self.state is State.OPEN and self._session is not None:
+            self._act(self._session.stats(token, rows))
+
+    def _queued(self, outcome: int) -> None:
+        if outcome == 1:
+            self._pause()
+        elif outcome < 0:
+            self.fail(4008, "slow consumer: replies do not fit the control queue; read them")
+
+    def _outgoing(self) -> None:
+        """Hands over what the protocol itself answers. Of several pongs the last one counts."""
+        out = self._protocol.data_to_send()
+        if not out:
+            return
+        if self._protocol.state is not WireState.OPEN:
+            self._protocol_closed(out)
+            return
+        self._queued(self._listener.plane.send(self.handle, out[-1]))
+
+    def _protocol_closed(self, out: list[bytes]) -> None:
+        sent, received = self._protocol.close_sent, self._protocol.close_rcvd
+        code, reason = ABNORMAL, "connection lost"
+        if sent is not None:
+            code, reason = sent.code, sent.reason
+        if received is not None and (sent is None or self._protocol.close_rcvd_then_sent):
+            code, reason = received.code, received.reason
+        self._decide(code, reason)
+        closes = [data for data in out if data and data[0] == 0x88]
+        self._begin_close(closes[-1] if closes else b"")
+
+    # --- closing ------------------------------------------------------------------------------------
+
+    def fail(self, code: int, reason: str) -> None:
+        """Closes with this code; the first reason given is the one that counts."""
+        if self.state is not State.OPEN:
+            return
+        self._decide(code, reason)
+        if self._protocol.state is WireState.OPEN:
+            self._protocol.fail(code, reason.encode()[:123].decode("utf-8", "ignore"))
+        closes = [data for data in self._protocol.data_to_send() if data and data[0] == 0x88]
+        self._begin_close(closes[-1] if closes else b"")
+
+    def shutdown(self, message: bytes) -> None:
+        """Says why, and closes with 1012: the gateway restarts."""
+        if self.state is State.OPEN:
+            self._listener.plane.send(self.handle, frame_text(message)[0])
+            self.fail(1012, "service restart")
+
+    def ping(self) -> None:
+        """Asks for a sign of life."""
+        self.pinged = True
+        self._listener.plane.send(self.handle, b"\x89\x00")
+
+    def _decide(self, code: int, reason: str) -> None:
+        if not self.close_code:
+            self.close_code, self.close_reason = code, reason
+
+    def _begin_close(self, frame: bytes) -> None:
+        self.state = State.CLOSING
+        self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
+        self._listener.closing(self)
+        self._listener.plane.close(self.handle, frame)
+        # Reading goes on, to see the end of the stream; what comes is discarded.
+        if not self._reading:
+            self._reading = True
+            self._listener.loop.add_reader(self.fd, self._readable)
+
+    def gone(self, error: str) -> None:
+        """The plane could not write any more."""
+        if self.state in (State.OPEN, State.CLOSING):
+            self._lost(error)
+
+    def expire(self) -> None:
+        """The deadline of the state has passed."""
+        if self.state is State.HANDSHAKE:
+            self.refuse(Refusal(408, "timeout", "the request took too long"))
+        elif self.state is State.LINGER:
+            self._pause()
+            self._finish()
+        elif self.state is State.CLOSING:
+            self._listener.count("close_timeouts")
+            self._pause()
+            # Whatever the kernel still holds for a client that does not read is dropped with it.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            self._listener.remove(self)
+
+    def _finish(self) -> None:
+        """Closes a socket that the plane never had."""
+        self._pause()
+        self._listener.left_handshake(self)
+        self.state = State.CLOSED
+        self.sock.close()
+
+    def removed(self) -> None:
+        """The plane has let go: the descriptor may be used again."""
+        if self.state is State.CLOSED:
+            return
+        self._pause()
+        self.state = State.CLOSED
+        self.sock.close()

@@ -1,0 +1,76 @@
+"""What a request must say to become a WebSocket: checks that `ServerProtocol` leaves to its user.
+
+Pure: a request in, a refusal or nothing out.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from websockets.datastructures import MultipleValuesError
+from websockets.http11 import Request
+
+PATH = "/v1"
+SUBPROTOCOLS = ("tickgate.v1.json",)
+"""Those that are built, in our order; the client's first that is among them is echoed."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request becomes no WebSocket.
+
+    Attributes:
+        status: HTTP status.
+        result: what it counts as in `tickgate_handshakes_total`.
+        text: one line for the body.
+        headers: beside the usual ones.
+    """
+
+    status: int
+    result: str
+    text: str
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Origins:
+    """The allow-list of browsers' origins; `:*` at the end of an entry is any port."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._exact = {entry.lower() for entry in allowed if not entry.endswith(":*")}
+        hosts = [re.escape(entry.removesuffix(":*")) for entry in allowed if entry.endswith(":*")]
+        self._any_port = re.compile(rf"(?:{'|'.join(hosts)})(?::[0-9]{{1,5}})?", re.IGNORECASE)
+        self._has_any_port = bool(hosts)
+
+    def __contains__(self, origin: str) -> bool:
+        if "*" in self._exact or origin.lower() in self._exact:
+            return True
+        return self._has_any_port and self._any_port.fullmatch(origin) is not None
+
+
+def check(request: Request, origins: Origins) -> Refusal | None:
+    """Refuses what the library would accept, or would refuse in other words than the contract's."""
+    if request.method != "GET":
+        return Refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
+    if request.protocol != "HTTP/1.1":
+        return Refusal(505, "version", f"{request.protocol}: only HTTP/1.1")
+    headers = request.headers
+    try:
+        host = headers.get("Host")
+        origin = headers.get("Origin")
+        version = headers.get("Sec-WebSocket-Version")
+    except MultipleValuesError as error:
+        return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
+    if not host:
+        return Refusal(400, "bad_request", "header Host: missing")
+    if request.path.partition("?")[0] != PATH:
+        return Refusal(404, "not_found", f"the endpoint is {PATH}")
+    if origin is not None and origin not in origins:
+        return Refusal(403, "origin", "header Origin: not in listen.origins")
+    if version is not None and version != "13" and "Upgrade" in headers:
+        return Refusal(
+            426,
+            "upgrade_required",
+            "header Sec-WebSocket-Version: only 13",
+            (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")),
+        )
+    return None

@@ -1,0 +1,268 @@
+"""Accepts clients and keeps them: admission, deadlines, keepalive, drain. One per worker."""
+
+import asyncio
+import errno
+import itertools
+import resource
+import socket
+import time
+from collections import Counter
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from gateway import log
+from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
+from gateway.server.connection import Connection, State
+from gateway.server.handshake import Origins, Refusal
+from gateway.server.plane import dispatch
+from gateway.session.codes import CLOSE_CODES
+from gateway.session.options import Options, Shared
+from gateway.session.session import Session
+
+if TYPE_CHECKING:
+    from gateway._native import Plane
+    from gateway.config import Config
+    from gateway.server.catalog import Catalog
+    from gateway.server.parts import WorkerParts
+    from gateway.session.actions import Reply
+
+ACCEPTS_PER_TURN = 64
+"""Connections taken before the loop looks at clients that are there already."""
+ACCEPT_PAUSE_S = 0.1
+"""Without descriptors the listener rests: the next accept would fail as well."""
+RESERVED_DESCRIPTORS = 64
+"""For the process itself, when max_connections is not configured."""
+SWEEP_INTERVAL_S = 0.25
+KEEPALIVE_SLICES = 4
+"""Parts of the clients that one sweep looks at: each is seen once a second."""
+RETRY_AFTER_S = 5
+TCP_NOTSENT_LOWAT = 25
+NOTSENT_BYTES = 16 << 10
+"""Unsent bytes that the kernel may hold: with its defaults a client that never reads hides 4 MB."""
+
+VERSION = version("tickgate")
+
+_log = log.get("server")
+
+
+class Listener:
+    """The clients of one worker."""
+
+    def __init__(self, parts: "WorkerParts", plane: "Plane", catalog: "Catalog") -> None:
+        self.plane = plane
+        self.limits = parts.config.limits
+        self.loop = asyncio.get_running_loop()
+        self.origins = Origins(parts.config.listen.origins)
+        self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
+        self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
+        self.now_ns = time.monotonic_ns
+        self.real_ns = time.time_ns
+        self.max_connections = max_connections(self.limits.max_connections)
+        self.accepting = True
+        self._parts = parts
+        self._catalog = catalog
+        self._stats = parts.stats
+        self._socket = parts.listen_socket
+        self._numbers = itertools.count(1)
+        self._shared = Shared(session_options(parts.config))
+        self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
+        self._waiting: dict[Connection, None] = {}  # those with a deadline
+        self._messages: dict[Connection, None] = {}  # those with an unfinished message
+        self._handshakes: Counter[str] = Counter()  # unfinished ones by address
+        self._keepalive_slice = 0
+        self._draining = False
+        self._prepare_socket()
+
+    def _prepare_socket(self) -> None:
+        # Accepted sockets inherit these from the listening one.
+        sock, ms = self._socket, (self.limits.stall_max_s + 10) * 1000
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ms)
+
+    def start(self) -> None:
+        """Accepts from now on."""
+        self.loop.add_reader(self._socket.fileno(), self._accept)
+        self.loop.add_reader(self.plane.events_fd, self._events)
+        self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    # --- accepting ------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._accept_failed(error)
+                return
+            self._accepted(sock, address[0] if isinstance(address, tuple) else "")
+
+    def _accept_failed(self, error: OSError) -> None:
+        name = errno.errorcode.get(error.errno or 0, "other")
+        known = name if name in ACCEPT_ERRORS else "other"
+        self._stats.add("accept_errors", ACCEPT_ERRORS.index(known))
+        _log.error("accept.failed", error=name, connections=len(self._clients))
+        self.accepting = False
+        self.loop.remove_reader(self._socket.fileno())
+        self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if not self._draining:
+            self.accepting = True
+            self.loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _accepted(self, sock: socket.socket, peer: str) -> None:
+        self._stats.add("accepted")
+        connection = Connection(self, sock, peer, self.now_ns())
+        self._handshakes[peer] += 1
+        self._waiting[connection] = None
+        if self._handshakes[peer] > self.limits.handshakes_per_address:
+            connection.refuse(self._shed("too many unfinished handshakes from this address"))
+
+    def admission(self) -> Refusal | None:
+        """Whether one more client may come in."""
+        if self._draining:
+            return self._shed("the gateway is shutting down")
+        return self.full() if len(self._clients) >= self.max_connections else None
+
+    def full(self) -> Refusal:
+        """The refusal of a client beyond the limit."""
+        return self._shed(f"max_connections: {self.max_connections} are open")
+
+    def _shed(self, why: str) -> Refusal:
+        return Refusal(503, "shed", why, (("Retry-After", str(RETRY_AFTER_S)),))
+
+    # --- what connections report ------------------------------------------------------------------------
+
+    def count(self, name: str) -> None:
+        self._stats.add(name)
+
+    def count_handshake(self, result: str) -> None:
+        self._stats.add("handshakes", HANDSHAKES.index(result))
+
+    def new_session(self) -> "tuple[Session, Reply]":
+        """A session and its hello."""
+        name = f"c-{self._parts.index}-{next(self._numbers)}"
+        session = Session(name, self._catalog, self._shared)
+        return session, session.hello(self.real_ns())
+
+    def opened(self, connection: Connection) -> None:
+        self.count_handshake("ok")
+        self.left_handshake(connection)
+        self._clients[connection.handle] = connection
+        self._stats.set("connections", 0, len(self._clients))
+
+    def left_handshake(self, connection: Connection) -> None:
+        if connection.state is State.HANDSHAKE or connection.state is State.OPEN:
+            self._handshakes[connection.peer] -= 1
+            if not self._handshakes[connection.peer]:
+                del self._handshakes[connection.peer]
+        if connection.state is not State.HANDSHAKE or connection.close_code or connection.handle:
+            self._waiting.pop(connection, None)
+
+    def watch_message(self, connection: Connection) -> None:
+        self._messages[connection] = None
+
+    def closing(self, connection: Connection) -> None:
+        self._messages.pop(connection, None)
+        self._waiting[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """The plane shall let go; its answer closes the descriptor."""
+        self._messages.pop(connection, None)
+        self._waiting.pop(connection, None)
+        self.plane.remove(connection.handle)
+
+    # --- events and deadlines ----------------------------------------------------------------------------
+
+    def _events(self) -> None:
+        for handle in dispatch(self.plane, self._clients):  # type: ignore[arg-type]
+            connection = self._clients.pop(handle)
+            code = connection.close_code
+            index = CLOSE_CODES.index(code if code in CLOSE_CODES else 1000)
+            self._stats.add("closes", index)
+            _log.debug(
+                "client.closed", peer=connection.peer, code=code, reason=connection.close_reason
+            )
+        self._stats.set("connections", 0, len(self._clients))
+
+    def _sweep(self) -> None:
+        now = self.now_ns()
+        for connection in [c for c in self._waiting if c.deadline_ns <= now]:
+            self._waiting.pop(connection, None)
+            connection.expire()
+        self._sweep_messages(now)
+        self._sweep_keepalive(now)
+        if not self._draining or self._clients or self._waiting:
+            self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _sweep_messages(self, now: int) -> None:
+        limit_s = self.limits.message_timeout_s
+        for connection in list(self._messages):
+            if not connection.message_ns or connection.state is not State.OPEN:
+                self._messages.pop(connection, None)
+            elif now - connection.message_ns > limit_s * 1e9:
+                connection.fail(1008, f"message not finished within {limit_s:g} s")
+
+    def _sweep_keepalive(self, now: int) -> None:
+        self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
+        quiet = now - int(self.limits.ping_interval_s * 1e9)
+        dead = quiet - int(self.limits.pong_timeout_s * 1e9)
+        handles = itertools.islice(self._clients, self._keepalive_slice, None, KEEPALIVE_SLICES)
+        for handle in list(handles):
+            connection = self._clients[handle]
+            if connection.state is not State.OPEN or connection.heard_ns > quiet:
+                continue
+            if not connection.pinged:
+                connection.ping()
+            # A client that has bytes waiting is slow, not silent: the plane judges it by age.
+            elif connection.heard_ns < dead and not self.plane.pending(handle):
+                connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    async def drain(self, shutdown_message: bytes) -> None:
+        """Says shutdown and 1012 to all, and waits until they are gone, at most the close timeout."""
+        self._draining = True
+        self.accepting = False
+        self.loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        for count, connection in enumerate(list(self._clients.values())):
+            connection.shutdown(shutdown_message)
+            if count % ACCEPTS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        deadline = self.loop.time() + self.limits.close_timeout_s + 2 * SWEEP_INTERVAL_S
+        while self._clients and self.loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        self.loop.remove_reader(self.plane.events_fd)
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+
+def max_connections(configured: int) -> int:
+    """The configured limit, or what descriptors allow."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = soft - RESERVED_DESCRIPTORS
+    return min(configured, room) if configured else room
+
+
+def session_options(config: "Config") -> Options:
+    """What sessions may do, and what their hello says."""
+    limits, slo = config.limits, config.slo
+    return Options(
+        version=VERSION,
+        heartbeat_ms=limits.heartbeat_ms,
+        slo_stage=slo.stage,
+        slo_percentile=slo.percentile,
+        slo_target_us=slo.target_us,
+        symbols_per_request=limits.symbols_per_request,
+        topics_max=limits.topics_per_connection,
+        patterns_max=limits.patterns_per_connection,
+        requests_per_s=limits.requests_per_s,
+        requests_burst=limits.requests_burst,
+        worker_requests_per_s=limits.worker_requests_per_s,
+        errors_per_minute=limits.errors_per_minute,
+    )

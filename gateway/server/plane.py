@@ -1,0 +1,73 @@
+"""Makes the native data plane from the configuration, and hands its events to connections."""
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from gateway import _native as native
+from gateway.codec.native import programs
+
+if TYPE_CHECKING:
+    from gateway.options import LimitsOptions, PlaneOptions
+    from gateway.server.parts import WorkerParts
+
+CONTROL_BYTES_MAX = 64 << 10
+"""Replies, pongs and notices that may wait for one client; at half, its requests are not read."""
+
+
+class Client(Protocol):
+    """What the plane's events are told to; its handle is the plane's name for it."""
+
+    def gone(self, error: str) -> None: ...
+    def fail(self, code: int, reason: str) -> None: ...
+    def resume(self) -> None: ...
+    def removed(self) -> None: ...
+    def answer_stats(self, token: int, rows: object) -> None: ...
+
+
+def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
+    """The plane of one worker, not started yet."""
+    limits: LimitsOptions = parts.config.limits
+    options: PlaneOptions = parts.config.plane
+    return native.Plane(
+        templates=programs(),
+        stats=parts.stats,
+        wait_fd=parts.wait_fd,
+        wait_index=parts.index,
+        event_fd=parts.event_fd,
+        clients_max=clients_max,
+        topics_per_client_max=limits.topics_per_connection,
+        log_bytes=options.log_bytes,
+        control_bytes_max=CONTROL_BYTES_MAX,
+        lossless_frames_max=limits.lossless_frames_max,
+        lossless_max_age_ns=limits.lossless_max_age_ms * 1_000_000,
+        stall_max_ns=limits.stall_max_s * 1_000_000_000,
+        heartbeat_ns=limits.heartbeat_ms * 1_000_000,
+        spin=options.wait == "spin",
+        cpu=options.cpu,
+    )
+
+
+def dispatch(plane: native.Plane, clients: dict[int, Client]) -> list[int]:
+    """Tells every waiting event to its client; the handles that the plane has let go of."""
+    removed = []
+    for event in plane.events():
+        kind, handle = event[0], event[1]
+        assert isinstance(handle, int)
+        client = clients.get(handle)
+        if client is None:
+            continue
+        match event:
+            case (native.EVENT_REMOVED, _):
+                removed.append(handle)
+                client.removed()
+            case (native.EVENT_GONE, _, int(error)):
+                client.gone(os.strerror(error))
+            case (native.EVENT_CLOSE, _, int(code), str(reason)):
+                client.fail(code, reason)
+            case (native.EVENT_STATS, _, int(token), rows):
+                client.answer_stats(token, rows)
+            case (native.EVENT_RESUME, _):
+                client.resume()
+            case _:
+                assert kind == native.EVENT_SHUT
+    return removed

@@ -1,0 +1,74 @@
+"""One worker process: joins plane, catalog and listener, and runs until it is told to drain."""
+
+import asyncio
+import os
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gateway import log
+from gateway.server.catalog import Catalog
+from gateway.server.listener import Listener, max_connections
+from gateway.server.plane import make_plane
+from gateway.session.replies import shutdown
+
+if TYPE_CHECKING:
+    from gateway.server.parts import WorkerParts
+
+STATUS_INTERVAL_S = 1.0
+RECONNECT_AFTER_MS = (500, 3000)
+"""Clients are sent away to come back spread over this range, not all at once."""
+
+_log = log.get("worker")
+
+
+async def run(parts: "WorkerParts") -> None:
+    """Serves clients until `parts.drain` is set."""
+    plane = make_plane(parts, max_connections(parts.config.limits.max_connections))
+    catalog = Catalog(parts.venues)
+    follow = asyncio.create_task(_first_of(parts, plane, catalog))
+    drained = asyncio.create_task(parts.drain.wait())
+    plane.start()
+    try:
+        # Nobody is accepted before there are names to ask for.
+        await asyncio.wait((follow, drained), return_when=asyncio.FIRST_COMPLETED)
+        if drained.done():
+            return
+        await _serve(parts, plane, catalog, drained)
+    finally:
+        for task in (follow, drained):
+            task.cancel()
+        plane.stop()
+
+
+async def _serve(parts, plane, catalog, drained) -> None:  # type: ignore[no-untyped-def]
+    listener = Listener(parts, plane, catalog)
+    listener.start()
+    follow = asyncio.create_task(_follow(parts, plane, catalog))
+    parts.ready()
+    _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
+    while not drained.done():
+        parts.status({"connections": len(listener), "accepting": listener.accepting})
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(drained), STATUS_INTERVAL_S)
+    follow.cancel()
+    await listener.drain(shutdown(random.randint(*RECONNECT_AFTER_MS)))
+
+
+async def _first_of(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
+    await _attach(parts, plane, catalog)
+
+
+async def _follow(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
+    while True:
+        await _attach(parts, plane, catalog)
+
+
+async def _attach(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
+    epoch, fd = await parts.segments.get()
+    try:
+        plane.attach(fd)
+        catalog.follow(fd)
+    finally:
+        os.close(fd)
+    _log.info("segment.attached", epoch=epoch)

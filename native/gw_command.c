@@ -1,0 +1,401 @@
+/* What the loop's thread asks for, and the two queues between the threads. */
+#include "gw_plane_internal.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* --- the loop's side ------------------------------------------------------------------------------- */
+
+gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes) {
+    size_t size = sizeof(gw_command_t) + items * sizeof(gw_item_t) + fills * sizeof(gw_fill_t) + bytes;
+    gw_command_t *x = malloc(size);
+    if (!x) return NULL;
+    memset(x, 0, sizeof *x);
+    x->kind = kind;
+    x->items_count = items;
+    x->fills_count = fills;
+    x->bytes_count = bytes;
+    x->fills = (gw_fill_t *)(x + 1);
+    x->items = (gw_item_t *)(x->fills + fills);
+    x->bytes = (uint8_t *)(x->items + items);
+    return x;
+}
+
+static gw_client_t *slot_client(const gw_plane_t *p, gw_handle_t handle) {
+    return &p->clients[(uint32_t)handle];
+}
+
+static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
+    if ((uint32_t)x->handle >= p->o.clients_max) return 0;
+    for (uint32_t i = 0; i < x->fills_count; i++) {
+        const gw_fill_t *f = &x->fills[i];
+        uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
+        if (f->kind >= GW_FILL_KINDS || f->offset > x->bytes_count || x->bytes_count - f->offset < width) return 0;
+        if ((f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED) && f->arg >= x->items_count) return 0;
+    }
+    for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
+        const gw_item_t *item = &x->items[i];
+        if (item->channel >= GW_CHANNELS || !p->o.templates[item->channel][GW_ENCODE_UPDATE]) return 0;
+        if (!item->length || item->length > GW_INSTRUMENT_MAX) return 0;
+    }
+    return 1;
+}
+
+int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
+    if (x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_STOP) {
+        if (!command_valid(p, x)) {
+            free(x);
+            return -EINVAL;
+        }
+        gw_client_t *c = slot_client(p, x->handle);
+        GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
+    }
+    gw_queue_put(&p->commands, &x->node);
+    gw_plane_wake(p);
+    return 0;
+}
+
+gw_handle_t gw_plane_slot(gw_plane_t *p) {
+    uint32_t slot;
+    if (p->slots_free_count) slot = p->slots_free[--p->slots_free_count];
+    else if (p->slots_next < p->o.clients_max) slot = p->slots_next++;
+    else return 0;
+    gw_client_t *c = &p->clients[slot];
+    GW_STORE_RELAXED(&c->control_posted, 0);
+    GW_STORE_RELAXED(&c->control_done, 0);
+    GW_STORE_RELAXED(&c->resume_wanted, 0);
+    return (uint64_t)++p->generations[slot] << 32 | slot;
+}
+
+uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle) {
+    const gw_client_t *c = slot_client(p, handle);
+    return GW_LOAD_RELAXED(&c->control_posted) - GW_LOAD_ACQUIRE(&c->control_done);
+}
+
+int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
+    gw_client_t *c = slot_client(p, handle);
+    GW_STORE_RELAXED(&c->resume_wanted, 1);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with resume() in gw_flush.c */
+    if (gw_plane_control_used(p, handle) > p->o.control_bytes_max / 2) return 1;
+    return !__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL);
+}
+
+int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle) {
+    return GW_LOAD_RELAXED(&slot_client(p, handle)->blocked) != 0;
+}
+
+int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle) {
+    return GW_LOAD_RELAXED(&slot_client(p, handle)->sent_ns);
+}
+
+int gw_plane_events_fd(const gw_plane_t *p) { return p->events_fd; }
+
+const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
+    uint64_t n;
+    if (__atomic_exchange_n(&p->events_rung, 0, __ATOMIC_SEQ_CST))
+        if (read(p->events_fd, &n, sizeof n) < 0) n = 0; /* empty: rung between the two, and taken below */
+    const gw_event_t *e = (const gw_event_t *)(void *)gw_queue_take(&p->events);
+    if (e && e->kind == GW_EVENT_REMOVED) p->slots_free[p->slots_free_count++] = (uint32_t)e->handle;
+    return e;
+}
+
+/* --- events ---------------------------------------------------------------------------------------- */
+
+gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows) {
+    gw_event_t *e = calloc(1, sizeof *e + rows * sizeof e->rows[0]);
+    if (!e) return NULL;
+    e->kind = kind;
+    e->handle = handle;
+    e->rows_count = rows;
+    return e;
+}
+
+void gw_event_put(gw_plane_t *p, gw_event_t *e) {
+    uint64_t one = 1;
+    gw_queue_put(&p->events, &e->node);
+    if (!__atomic_exchange_n(&p->events_rung, 1, __ATOMIC_SEQ_CST))
+        if (write(p->events_fd, &one, sizeof one) < 0) return; /* full: it is readable already */
+}
+
+/* --- fills ----------------------------------------------------------------------------------------- */
+
+static void fill_number(uint8_t *out, uint64_t value) {
+    char text[GW_FILL_WIDTH + 1];
+    snprintf(text, sizeof text, "%-20llu", (unsigned long long)value);
+    memcpy(out, text, GW_FILL_WIDTH);
+}
+
+static void fill(gw_plane_t *p, const gw_command_t *x) {
+    for (uint32_t i = 0; i < x->fills_count; i++) {
+        const gw_fill_t *f = &x->fills[i];
+        uint8_t *at = x->bytes + f->offset;
+        const gw_item_t *item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED ? &x->items[f->arg] : NULL;
+        if (f->kind == GW_FILL_EPOCH) {
+            memcpy(at, p->epoch, GW_EPOCH_LENGTH);
+        } else if (f->kind == GW_FILL_TIME) {
+            fill_number(at, (uint64_t)p->io.realtime(p->io.self));
+        } else if (f->kind == GW_FILL_SEQ) {
+            const gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
+            fill_number(at, t ? t->seq : 0);
+        } else {
+            fill_number(at, gw_hub_match(p, item->channel, item->name, item->length));
+        }
+    }
+}
+
+/* --- subscribe and unsubscribe ------------------------------------------------------------------------ */
+
+/* Chooses who governs a link after this command: a name over a pattern, a later pattern over an earlier. */
+static void choose(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint8_t mark) {
+    if (!l->marked) {
+        l->chosen = NULL;
+        p->work[p->work_count++] = l;
+    } else if (l->chosen && !l->chosen->pattern) {
+        return;
+    }
+    l->marked = mark;
+    l->chosen = s;
+}
+
+static void cover(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s) {
+    gw_link_t *l = gw_link_find(p, c, t);
+    if (l && l->sub != s && !l->sub->pattern && s->pattern) return;
+    if (!l && (gw_links_full(p, c, s) || !(l = gw_link_make(p, c, t, s)))) return;
+    choose(p, l, s, s->snapshot && t->seq ? GW_MARK_CONFLATED : GW_MARK_DROPPED);
+}
+
+static void subscribe_name(gw_plane_t *p, gw_client_t *c, gw_sub_t *s, const gw_item_t *item) {
+    gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
+    if (!t && p->topics_waiting < p->o.waiting_topics_max)
+        t = gw_topic_make(p, item->channel, item->name, item->length);
+    if (t) {
+        s->topic = t;
+        cover(p, c, t, s);
+        if (gw_link_find(p, c, t)) return;
+        gw_topic_release(p, t);
+    }
+    gw_sub_drop(p, s); /* a limit was in the way, and told */
+}
+
+static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
+    gw_sub_t *s = gw_sub_find(p, c, item->id);
+    int known = s != NULL;
+    if (!s && (!item->resync || !(s = gw_sub_make(p, c, item)))) return;
+    s->lossless = item->lossless;
+    s->snapshot = item->snapshot;
+    if (!item->resync) {
+        for (gw_link_t *l = c->links; l; l = l->next)
+            if (l->sub == s) gw_link_mode(l, s->lossless);
+        return;
+    }
+    s->order = ++p->order;
+    s->limit_told = 0;
+    if (!s->pattern) {
+        if (known) cover(p, c, s->topic, s);
+        else subscribe_name(p, c, s, item);
+        return;
+    }
+    for (uint32_t i = 0; i < p->by_ring_count; i++) {
+        gw_topic_t *t = p->by_ring[i];
+        if (t && gw_sub_covers(s, t)) cover(p, c, t, s);
+    }
+}
+
+/* What is pending must be known before links change hands. */
+static void count_pending(gw_plane_t *p, gw_client_t *c) {
+    if (c->queued || c->dirty_first || c->rest.bytes) {
+        gw_client_count_pending(p, c);
+        c->counted = 1;
+    } else if (c->counted) {
+        for (gw_link_t *l = c->links; l; l = l->next) l->pending = 0;
+        c->counted = 0;
+    }
+}
+
+static void reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    if (gw_client_control(p, c, x->bytes, x->bytes_count, 1)) gw_client_slow(p, c, "control queue");
+}
+
+static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    if (p->mapping) gw_hub_grow(p);
+    fill(p, x);
+    reply(p, c, x);
+    count_pending(p, c);
+    p->work_count = 0;
+    p->taken_ns = p->now;
+    p->send_ns = 0;
+    for (uint32_t i = 0; i < x->items_count; i++) subscribe_item(p, c, &x->items[i]);
+    gw_client_purge(p, c);
+    for (uint32_t i = 0; i < p->work_count; i++) {
+        gw_link_t *l = p->work[i];
+        l->marked = GW_MARK_NONE;
+        l->pending = 0;
+        gw_link_govern(l, l->chosen);
+        if (l->sub->snapshot) gw_link_snapshot(p, l);
+    }
+}
+
+static void end_link(gw_plane_t *p, gw_client_t *c, gw_link_t *l) {
+    gw_sub_t *next = gw_sub_pattern_covering(c, l->topic);
+    if (next) gw_link_govern(l, next);
+    else choose(p, l, NULL, GW_MARK_DROPPED);
+}
+
+#define SUBS_BY_NAME_MAX 4u /* more, and one pass over all links is cheaper */
+
+static void unsubscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    uint32_t by_name = 0;
+    p->work_count = 0;
+    count_pending(p, c);
+    for (uint32_t i = 0; i < x->items_count; i++) {
+        gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
+        if (s) s->ending = 1;
+        by_name += s && !s->pattern;
+    }
+    if (by_name == x->items_count && by_name <= SUBS_BY_NAME_MAX) {
+        for (uint32_t i = 0; i < x->items_count; i++) {
+            gw_link_t *l = gw_link_find(p, c, gw_sub_find(p, c, x->items[i].id)->topic);
+            if (l && l->sub->ending) end_link(p, c, l);
+        }
+    } else {
+        for (gw_link_t *l = c->links; l; l = l->next)
+            if (l->sub->ending) end_link(p, c, l);
+    }
+    gw_client_purge(p, c);
+    for (uint32_t i = 0; i < p->work_count; i++) {
+        p->work[i]->pending = 0;
+        gw_link_drop(p, p->work[i]);
+    }
+    for (uint32_t i = 0; i < x->items_count; i++) {
+        gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
+        if (s) gw_sub_drop(p, s);
+    }
+    fill(p, x);
+    reply(p, c, x);
+}
+
+/* --- the rest -------------------------------------------------------------------------------------- */
+
+static void query(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    gw_event_t *e = gw_event_new(GW_EVENT_STATS, x->handle, c->subs_count);
+    if (!e) return;
+    uint32_t rows = 0;
+    e->token = x->token;
+    for (int kind = 0; kind < 2; kind++) {
+        for (gw_sub_t *s = c->subs[kind]; s; s = s->next) {
+            s->row = rows;
+            e->rows[rows++] = (gw_row_t){.id = s->id, .routed = s->routed, .delivered = s->delivered,
+                                         .conflated = s->conflated, .dropped = s->dropped};
+        }
+    }
+    gw_client_count_pending(p, c);
+    c->counted = 1;
+    for (gw_link_t *l = c->links; l; l = l->next) {
+        gw_row_t *row = &e->rows[l->sub->row];
+        uint64_t routed = l->topic->seq - l->attach_seq;
+        row->routed += routed;
+        row->conflated += l->conflated;
+        row->dropped += l->dropped;
+        row->pending += l->pending;
+        row->delivered += routed - l->conflated - l->dropped - l->pending;
+    }
+    gw_event_put(p, e);
+}
+
+static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    uint32_t slot = (uint32_t)x->handle;
+    c->flags = 0;
+    c->fd = x->fd;
+    c->generation = (uint32_t)(x->handle >> 32);
+    c->runs = c->runs_inline;
+    c->runs_size = GW_RUNS_INLINE;
+    c->active = 1;
+    c->closing = c->shut = c->watched = c->counted = 0;
+    GW_STORE_RELAXED(&c->sent_ns, p->now);
+    if (slot >= p->clients_high) p->clients_high = slot + 1;
+    gw_count(&p->stats->clients[0], 1);
+    fill(p, x);
+    reply(p, c, x);
+}
+
+static void close_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
+    if (c->closing) return;
+    c->closing = 1;
+    c->flags |= GW_CLIENT_DOOMED;
+    gw_client_discard(p, c, p->stats->dropped_closed);
+    gw_client_detach(p, c);
+    reply(p, c, x);
+}
+
+static void remove_client(gw_plane_t *p, gw_client_t *c) {
+    gw_client_discard(p, c, p->stats->dropped_closed);
+    gw_client_detach(p, c);
+    if (c->rest.bytes && c->rest.counts) {
+        gw_count(&p->stats->dropped_closed[c->rest.channel], 1);
+        gw_count(&p->stats->pending[c->rest.channel], (uint64_t)-1);
+    }
+    gw_client_unblock(p, c);
+    gw_client_unwatch(p, c);
+    gw_client_free(p, c);
+    c->active = 0;
+    gw_count(&p->stats->clients[0], (uint64_t)-1);
+    gw_event_t *e = gw_event_new(GW_EVENT_REMOVED, gw_client_handle(p, c), 0);
+    if (e) gw_event_put(p, e);
+}
+
+static void attach(gw_plane_t *p, const gw_command_t *x) {
+    if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
+    p->mapping_next = NULL;
+    if (!p->mapping) {
+        gw_epoch_attach(p, x->mapping, x->mapping_size);
+        return;
+    }
+    p->mapping_next = x->mapping; /* once the old ring has been read to its end */
+    p->mapping_next_size = x->mapping_size;
+}
+
+static void run(gw_plane_t *p, const gw_command_t *x) {
+    if (x->kind == GW_CMD_STOP) p->stopping = 1;
+    if (x->kind == GW_CMD_ATTACH) attach(p, x);
+    if (x->kind == GW_CMD_STOP || x->kind == GW_CMD_ATTACH) return;
+    gw_client_t *c = slot_client(p, x->handle);
+    if (x->kind == GW_CMD_ADD) {
+        add(p, c, x);
+    } else if (!c->active || c->generation != (uint32_t)(x->handle >> 32)) {
+        return;
+    } else if (x->kind == GW_CMD_REMOVE) {
+        remove_client(p, c);
+        return;
+    } else if (c->flags & GW_CLIENT_GONE) {
+        return;
+    } else if (x->kind == GW_CMD_SEND) {
+        fill(p, x);
+        reply(p, c, x);
+    } else if (x->kind == GW_CMD_CLOSE) {
+        close_client(p, c, x);
+    } else if (x->kind == GW_CMD_QUERY) {
+        query(p, c, x);
+    } else if (c->flags & GW_CLIENT_DOOMED) {
+        return;
+    } else if (x->kind == GW_CMD_SUBSCRIBE) {
+        subscribe(p, c, x);
+    } else {
+        unsubscribe(p, c, x);
+    }
+    gw_doomed_bury(p);
+    if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
+}
+
+int gw_commands_run(gw_plane_t *p, int limit) {
+    int n = 0;
+    const gw_node_t *node;
+    while (n < limit && (node = gw_queue_take(&p->commands))) {
+        if (!n) p->now = p->io.monotonic(p->io.self);
+        run(p, (const gw_command_t *)(const void *)node);
+        gw_log_guard(p);
+        n++;
+    }
+    gw_count(&p->stats->commands[0], (uint64_t)n);
+    return n;
+}

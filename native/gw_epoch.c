@@ -1,0 +1,150 @@
+/* Segments: the first one, a lap, and the epoch after a writer's restart. One rule for every record:
+ * seq <= state.seq is skipped, seq > state.seq + 1 is a hole that the subscribers are told. */
+#include "gw_plane_internal.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Reads the table after `tail` has been read: it is at least as new as the cursor. */
+static void table_read(gw_plane_t *p, void (*advance)(gw_plane_t *, gw_topic_t *, const gw_record_t *)) {
+    gw_hub_grow(p);
+    for (uint32_t id = 0; id < p->by_ring_count; id++) {
+        gw_topic_t *t = p->by_ring[id];
+        gw_record_t record;
+        int got = t ? gw_table_read(&p->reader.segment, id, &record) : 0;
+        if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
+        if (got == 1 && record.h.topic_seq > t->seq) advance(p, t, &record);
+    }
+}
+
+static void take_state(gw_plane_t *p, gw_topic_t *t, const gw_record_t *record) {
+    (void)p;
+    t->state = *record;
+    t->seq = record->h.topic_seq;
+}
+
+static void show_cursor(gw_plane_t *p) {
+    uint64_t epoch;
+    memcpy(&epoch, p->epoch, sizeof epoch);
+    GW_STORE_RELAXED(&p->wait->cursor, p->reader.cursor);
+    GW_STORE_RELEASE(&p->wait->epoch, epoch);
+    GW_STORE_RELEASE(&p->wait->attached, 1);
+}
+
+void gw_epoch_attach(gw_plane_t *p, void *mapping, size_t size) {
+    if (p->mapping) munmap(p->mapping, p->mapping_size);
+    p->mapping = NULL;
+    p->by_ring_count = 0;
+    gw_segment_t view;
+    gw_topic_t **by_ring = NULL;
+    if (!gw_segment_open(mapping, size, &view))
+        by_ring = realloc(p->by_ring, view.topics_max * sizeof *by_ring);
+    if (!by_ring) {
+        munmap(mapping, size);
+        return;
+    }
+    p->by_ring = by_ring;
+    p->by_ring_size = view.topics_max;
+    p->mapping = mapping;
+    p->mapping_size = size;
+    p->reader.segment = view;
+    p->reader.cursor = GW_LOAD_ACQUIRE(view.tail);
+    memcpy(p->epoch, view.epoch, sizeof p->epoch);
+    table_read(p, take_state);
+    show_cursor(p);
+    gw_count(&p->stats->epochs[0], 1);
+}
+
+void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
+    if (!l->topic->seq) return;
+    if (l->lossless) gw_client_push(p, l->client, gw_topic_frame(p, l->topic, GW_ENCODE_SNAPSHOT));
+    else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
+}
+
+void gw_epoch_switch(gw_plane_t *p) {
+    void *mapping = p->mapping_next;
+    p->mapping_next = NULL;
+    for (uint32_t i = 0; i < p->clients_high; i++) {
+        gw_client_t *c = &p->clients[i];
+        if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
+        gw_client_discard(p, c, p->stats->dropped_epoch);
+        for (gw_link_t *l = c->links; l; l = l->next) {
+            l->pending = 0;
+            gw_link_fold(l);
+        }
+    }
+    gw_hub_unbind(p);
+    gw_epoch_attach(p, mapping, p->mapping_next_size);
+    p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    p->send_ns = 0;
+    char text[96];
+    int length = snprintf(text, sizeof text,
+                          "{\"channel\":\"system\",\"type\":\"epoch\",\"data\":[{\"epoch\":\"%s\"}]}", p->epoch);
+    for (uint32_t i = 0; i < p->clients_high; i++) {
+        gw_client_t *c = &p->clients[i];
+        if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
+        if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
+        gw_client_touch(p, c);
+        for (gw_link_t *l = c->links; l; l = l->next) {
+            l->attach_seq = l->topic->seq;
+            gw_link_snapshot(p, l);
+        }
+    }
+    gw_doomed_bury(p);
+}
+
+/* Settles one link of a topic that went from `seq` to the record at hand with `lost` records between. */
+static void link_jump(gw_plane_t *p, gw_link_t *l, uint64_t lost, const uint64_t frames[2]) {
+    gw_client_t *c = l->client;
+    uint8_t channel = l->topic->channel;
+    const gw_header_t *h = &l->topic->state.h;
+    l->dropped += lost;
+    gw_count(&p->stats->dropped_lapped[channel], lost);
+    gw_count(&p->stats->pending[channel], -lost);
+    if (c->flags & GW_CLIENT_DOOMED) {
+        l->dropped++;
+        gw_count(&p->stats->dropped_slow[channel], 1);
+        gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    } else if (l->dirty) {
+        gw_link_supersede(p, l);
+        if (l->dirty == GW_LINK_SNAPSHOT) return;
+        l->skipped += lost;
+        l->dirty = GW_LINK_RESYNC;
+    } else if (l->lossless) {
+        gw_client_push(p, c, frames[0]);
+        gw_client_push(p, c, frames[1]);
+    } else {
+        l->skipped = lost;
+        l->dirty_recv_ns = h->ts_publish - h->ingest_ns;
+        l->dirty_taken_ns = p->taken_ns;
+        gw_link_dirty(p, l, GW_LINK_RESYNC);
+    }
+}
+
+void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
+    uint64_t from = t->seq + 1, to = newest->h.topic_seq - 1, lost = newest->h.topic_seq - from;
+    take_state(p, t, newest);
+    if (!t->links_count) return;
+    gw_count(&p->stats->routed[t->channel], t->links_count * (lost + 1));
+    gw_count(&p->stats->pending[t->channel], t->links_count * (lost + 1));
+    char text[256];
+    int length = snprintf(text, sizeof text,
+                          "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
+                          "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
+                          t->channel == GW_TRADE ? "trade" : "bbo", t->length, t->name,
+                          (unsigned long long)from, (unsigned long long)to);
+    uint64_t frames[2];
+    frames[0] = gw_notice_frame(p, text, (size_t)length);
+    frames[1] = gw_topic_resync_frame(p, t, lost);
+    for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, lost, frames);
+}
+
+
+/* The cursor stands at a tail read before this; every topic is compared with its slot. */
+void gw_epoch_lapped(gw_plane_t *p) {
+    gw_count(&p->stats->ring_lapped[0], 1);
+    p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    p->send_ns = 0;
+    table_read(p, gw_topic_jump);
+    gw_doomed_bury(p);
+}

@@ -1,0 +1,385 @@
+/* Writing to one client's socket, and mapping what the kernel took back to frames. */
+#include "gw_plane_internal.h"
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define PARTS_MAX 4 /* rest, control, and two runs of frames, or one gathered piece */
+
+typedef struct {
+    gw_link_t *link;
+    uint32_t length;
+} gw_rendered_t;
+
+typedef struct gw_gather {
+    struct iovec parts[PARTS_MAX];
+    int count;
+    size_t bytes;
+    uint32_t rendered_count;
+    gw_rendered_t rendered[GW_RENDERED_MAX];
+} gw_gather_t;
+
+size_t gw_gather_size(void) { return sizeof(gw_gather_t); }
+
+/* --- gathering ------------------------------------------------------------------------------------- */
+
+static void part(gw_gather_t *g, const void *bytes, size_t length) {
+    if (!length) return;
+    g->parts[g->count].iov_base = (void *)(uintptr_t)bytes;
+    g->parts[g->count++].iov_len = length;
+    g->bytes += length;
+}
+
+/* Bytes of a run, when they lie in one piece; 0 where the log wraps inside it. */
+static size_t run_length(const gw_log_t *log, uint64_t run) {
+    const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
+    const gw_frame_t *last = gw_log_frame(log, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
+    if (first->position / log->size != last->position / log->size) return 0;
+    return last->position + last->length - first->position;
+}
+
+static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t *g) {
+    size_t length[2] = {0, 0};
+    if (c->runs_count > 2 || (c->flags & GW_CLIENT_DIRTY)) return 0;
+    for (uint32_t i = 0; i < c->runs_count; i++)
+        if (!(length[i] = run_length(&p->log, c->runs[(c->runs_head + i) & (c->runs_size - 1)]))) return 0;
+    for (uint32_t i = 0; i < c->runs_count; i++) {
+        uint64_t first = GW_RUN_FIRST(c->runs[(c->runs_head + i) & (c->runs_size - 1)]);
+        part(g, gw_log_bytes(&p->log, gw_log_frame(&p->log, first)), length[i]);
+    }
+    return 1;
+}
+
+/* Copies whole frames of the queue, then rendered dirty topics, until the scratch is full. */
+static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
+    size_t used = 0;
+    for (uint32_t i = 0; i < c->runs_count; i++) {
+        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
+        size_t whole = run_length(&p->log, run);
+        if (whole && used + whole <= GW_SCRATCH_BYTES) {
+            memcpy(p->scratch + used, gw_log_bytes(&p->log, gw_log_frame(&p->log, GW_RUN_FIRST(run))), whole);
+            used += whole;
+            continue;
+        }
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            if (used + f->length > GW_SCRATCH_BYTES) goto full;
+            memcpy(p->scratch + used, gw_log_bytes(&p->log, f), f->length);
+            used += f->length;
+        }
+    }
+    for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
+        if (used + gw_topic_render_max(p, l->topic) > GW_SCRATCH_BYTES) break;
+        int encode = l->dirty == GW_LINK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
+        size_t length = gw_topic_render(p, l->topic, encode, l->skipped, p->scratch + used);
+        g->rendered[g->rendered_count++] = (gw_rendered_t){l, (uint32_t)length};
+        used += length;
+    }
+full:
+    part(g, p->scratch, used);
+}
+
+static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
+    g->count = 0;
+    g->bytes = 0;
+    g->rendered_count = 0;
+    if (c->rest.bytes) part(g, c->rest.bytes + c->rest.sent, c->rest.length - c->rest.sent);
+    part(g, c->control + c->control_head, c->control_length - c->control_head);
+    if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
+}
+
+/* --- accounting ------------------------------------------------------------------------------------ */
+
+static void delivered(gw_plane_t *p, uint8_t channel, int64_t recv_ns, int64_t taken_ns) {
+    gw_count(&p->stats->delivered[channel], 1);
+    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL], p->now - recv_ns, 1);
+}
+
+/* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
+static void delivered_run(gw_plane_t *p, uint64_t first, uint64_t count) {
+    uint64_t same = 0;
+    const gw_frame_t *head = NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        const gw_frame_t *f = gw_log_frame(&p->log, first + i);
+        if (f->flags & GW_FRAME_NOTICE) continue;
+        if (f->flags & GW_FRAME_SNAPSHOT) {
+            gw_count(&p->stats->snapshots[f->channel], 1);
+            continue;
+        }
+        gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL], p->now - f->recv_ns, 1);
+        if (head && head->channel == f->channel && head->taken_ns == f->taken_ns) {
+            same++;
+            continue;
+        }
+        if (head) {
+            gw_count(&p->stats->delivered[head->channel], same);
+            gw_count(&p->stats->pending[head->channel], -same);
+            gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - head->taken_ns, same);
+        }
+        head = f;
+        same = 1;
+    }
+    if (!head) return;
+    gw_count(&p->stats->delivered[head->channel], same);
+    gw_count(&p->stats->pending[head->channel], -same);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - head->taken_ns, same);
+}
+
+static void rest_done(gw_plane_t *p, gw_client_t *c) {
+    gw_rest_t *r = &c->rest;
+    if (r->counts) delivered(p, r->channel, r->recv_ns, r->taken_ns);
+    else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
+    free(r->bytes);
+    r->bytes = NULL;
+}
+
+/* Keeps the rest of a frame of which `sent` bytes left. Without memory the client can't be kept whole. */
+static int rest_keep(gw_client_t *c, const uint8_t *bytes, uint32_t length, uint32_t sent) {
+    c->rest.bytes = malloc(length - sent);
+    if (!c->rest.bytes) return -ENOMEM;
+    memcpy(c->rest.bytes, bytes + sent, length - sent);
+    c->rest.length = length - sent;
+    c->rest.sent = 0;
+    return 0;
+}
+
+static size_t consume_control(gw_client_t *c, size_t bytes) {
+    size_t used = c->control_length - c->control_head;
+    size_t n = bytes < used ? bytes : used;
+    c->control_head += (uint32_t)n;
+    if (n == used) {
+        free(c->control);
+        c->control = NULL;
+        c->control_head = c->control_length = c->control_size = 0;
+    }
+    GW_STORE_RELEASE(&c->control_done, c->control_done + n);
+    return bytes - n;
+}
+
+static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
+    while (c->runs_count && *bytes) {
+        uint64_t *run = &c->runs[c->runs_head];
+        uint64_t first = GW_RUN_FIRST(*run), count = GW_RUN_COUNT(*run), whole = 0;
+        size_t length = run_length(&p->log, *run);
+        if (length && length <= *bytes) {
+            whole = count;
+            *bytes -= length;
+        } else {
+            while (whole < count && gw_log_frame(&p->log, first + whole)->length <= *bytes)
+                *bytes -= gw_log_frame(&p->log, first + whole++)->length;
+        }
+        delivered_run(p, first, whole);
+        c->queued -= (uint32_t)whole;
+        if (whole < count && *bytes) {
+            const gw_frame_t *f = gw_log_frame(&p->log, first + whole++);
+            if (rest_keep(c, gw_log_bytes(&p->log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
+            c->rest.recv_ns = f->recv_ns;
+            c->rest.taken_ns = f->taken_ns;
+            c->rest.topic = f->topic;
+            c->rest.channel = f->channel;
+            c->rest.flags = f->flags;
+            c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
+            c->queued--;
+            *bytes = 0;
+        }
+        if (whole < count) {
+            *run = (first + whole) | (count - whole) << GW_RUN_BITS;
+            break;
+        }
+        c->runs_head = (c->runs_head + 1) & (c->runs_size - 1);
+        c->runs_count--;
+    }
+    return 0;
+}
+
+static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t bytes) {
+    const uint8_t *at = g->count ? g->parts[g->count - 1].iov_base : NULL;
+    size_t gathered = g->count ? g->parts[g->count - 1].iov_len : 0, rendered = 0;
+    for (uint32_t i = 0; i < g->rendered_count; i++) rendered += g->rendered[i].length;
+    at += gathered - rendered;
+    for (uint32_t i = 0; i < g->rendered_count && bytes; i++) {
+        gw_link_t *l = g->rendered[i].link;
+        uint32_t length = g->rendered[i].length;
+        int counts = l->dirty != GW_LINK_SNAPSHOT;
+        if (length <= bytes) {
+            if (counts) delivered(p, l->topic->channel, l->dirty_recv_ns, l->dirty_taken_ns);
+            else gw_count(&p->stats->snapshots[l->topic->channel], 1);
+        } else {
+            if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
+            c->rest.recv_ns = l->dirty_recv_ns;
+            c->rest.taken_ns = l->dirty_taken_ns;
+            c->rest.topic = l->topic->number;
+            c->rest.channel = l->topic->channel;
+            c->rest.flags = counts ? 0 : GW_FRAME_SNAPSHOT;
+            c->rest.counts = (uint8_t)counts;
+            length = (uint32_t)bytes;
+        }
+        gw_link_clean(p, l);
+        at += g->rendered[i].length;
+        bytes -= length;
+    }
+    return 0;
+}
+
+static int consume(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t bytes) {
+    if (c->rest.bytes) {
+        size_t left = c->rest.length - c->rest.sent, n = bytes < left ? bytes : left;
+        c->rest.sent += (uint32_t)n;
+        bytes -= n;
+        if (n == left) rest_done(p, c);
+    }
+    bytes = consume_control(c, bytes);
+    if (consume_queue(p, c, &bytes)) return -ENOMEM;
+    return consume_rendered(p, c, g, bytes);
+}
+
+/* --- blocked and not ------------------------------------------------------------------------------- */
+
+void gw_client_watch(gw_plane_t *p, gw_client_t *c) {
+    struct epoll_event e = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = gw_client_handle(p, c)};
+    epoll_ctl(p->epoll_fd, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e);
+    c->watched = 1;
+}
+
+void gw_client_unwatch(gw_plane_t *p, gw_client_t *c) {
+    if (c->watched) epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+    c->watched = 0;
+}
+
+/* Frames of conflated topics left in the queue become marks: the socket will get what is newest then. */
+static void conflate_queue(gw_plane_t *p, gw_client_t *c) {
+    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
+    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
+    if (!c->conflated_links || !runs) return;
+    if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
+    c->runs = c->runs_inline;
+    c->runs_size = GW_RUNS_INLINE;
+    c->runs_head = c->runs_count = c->queued = 0;
+    for (uint32_t i = 0; i < runs; i++) {
+        uint64_t run = old[(head + i) & (size - 1)];
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+            uint64_t index = GW_RUN_FIRST(run) + k;
+            const gw_frame_t *f = gw_log_frame(&p->log, index);
+            gw_link_t *l = f->flags & GW_FRAME_NOTICE
+                ? NULL : gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
+            if (!l || l->lossless || (f->flags & GW_FRAME_SNAPSHOT)) {
+                gw_client_push(p, c, index);
+            } else if (l->dirty) {
+                gw_link_supersede(p, l);
+            } else {
+                l->dirty_recv_ns = f->recv_ns;
+                l->dirty_taken_ns = f->taken_ns;
+                gw_link_dirty(p, l, GW_LINK_UPDATE);
+            }
+        }
+    }
+    if (old != inline_copy) free(old);
+}
+
+static void block(gw_plane_t *p, gw_client_t *c) {
+    if (!(c->flags & GW_CLIENT_BLOCKED)) {
+        c->flags |= GW_CLIENT_BLOCKED;
+        GW_STORE_RELAXED(&c->blocked, 1);
+        c->blocked_previous = NULL;
+        c->blocked_next = p->blocked;
+        if (p->blocked) p->blocked->blocked_previous = c;
+        p->blocked = c;
+        p->blocked_count++;
+        gw_count(&p->stats->clients_blocked[0], 1);
+        gw_count(&p->stats->sends_short[0], 1);
+        conflate_queue(p, c);
+    }
+    gw_client_watch(p, c);
+}
+
+void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
+    if (!(c->flags & GW_CLIENT_BLOCKED)) return;
+    c->flags &= ~(uint32_t)GW_CLIENT_BLOCKED;
+    GW_STORE_RELAXED(&c->blocked, 0);
+    if (c->blocked_previous) c->blocked_previous->blocked_next = c->blocked_next;
+    else p->blocked = c->blocked_next;
+    if (c->blocked_next) c->blocked_next->blocked_previous = c->blocked_previous;
+    p->blocked_count--;
+    gw_count(&p->stats->clients_blocked[0], (uint64_t)-1);
+    if (c->backlogged) {
+        c->backlogged = 0;
+        gw_count(&p->wait->backlogged, (uint64_t)-1);
+    }
+}
+
+static void gone(gw_plane_t *p, gw_client_t *c, int error) {
+    c->flags |= GW_CLIENT_GONE;
+    if (c->rest.bytes) {
+        if (c->rest.counts) {
+            gw_count(&p->stats->dropped_closed[c->rest.channel], 1);
+            gw_count(&p->stats->pending[c->rest.channel], (uint64_t)-1);
+        }
+        free(c->rest.bytes);
+        c->rest.bytes = NULL;
+    }
+    if (!(c->flags & GW_CLIENT_DOOMED)) {
+        gw_client_discard(p, c, p->stats->dropped_closed);
+        gw_client_detach(p, c);
+    }
+    c->flags |= GW_CLIENT_DOOMED;
+    gw_client_unblock(p, c);
+    gw_client_unwatch(p, c);
+    consume_control(c, c->control_length - c->control_head);
+    gw_event_t *e = gw_event_new(GW_EVENT_GONE, gw_client_handle(p, c), 0);
+    if (!e) return;
+    e->error = error;
+    gw_event_put(p, e);
+}
+
+static void drained(gw_plane_t *p, gw_client_t *c) {
+    gw_client_unblock(p, c);
+    if (!c->closing || c->shut) return;
+    c->shut = 1;
+    shutdown(c->fd, SHUT_WR);
+    gw_event_t *e = gw_event_new(GW_EVENT_SHUT, gw_client_handle(p, c), 0);
+    if (e) gw_event_put(p, e);
+}
+
+static void resume(gw_plane_t *p, gw_client_t *c) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_plane_want_resume */
+    if (!GW_LOAD_RELAXED(&c->resume_wanted)) return;
+    if (gw_plane_control_used(p, gw_client_handle(p, c)) > p->o.control_bytes_max / 2) return;
+    if (!__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL)) return;
+    gw_event_t *e = gw_event_new(GW_EVENT_RESUME, gw_client_handle(p, c), 0);
+    if (e) gw_event_put(p, e);
+}
+
+void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
+    gw_gather_t *g = p->gather;
+    if (c->flags & GW_CLIENT_GONE) return;
+    for (;;) {
+        int had_control = c->control != NULL;
+        gather(p, c, g);
+        if (!g->bytes) break;
+        ssize_t n = p->io.send(p->io.self, c->fd, g->parts, g->count);
+        int error = errno;
+        p->now = p->io.monotonic(p->io.self);
+        if (n < 0) {
+            if (error == EINTR) continue;
+            if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) block(p, c);
+            else gone(p, c, error);
+            return;
+        }
+        gw_count(&p->stats->sends[0], 1);
+        gw_count(&p->stats->sent_bytes[0], (uint64_t)n);
+        GW_STORE_RELAXED(&c->sent_ns, p->now);
+        if (consume(p, c, g, (size_t)n)) {
+            gone(p, c, ENOMEM);
+            return;
+        }
+        if (had_control) resume(p, c);
+        if ((size_t)n < g->bytes) {
+            block(p, c);
+            return;
+        }
+        if (!c->runs_count && !c->control && !(c->flags & GW_CLIENT_DIRTY)) break;
+    }
+    drained(p, c);
+}

@@ -1,0 +1,339 @@
+/* Topics, patterns, subscriptions and links: who gets what. */
+#include "gw_pattern.h"
+#include "gw_plane_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+#define SLAB 256u /* links allocated at once */
+
+static uint64_t name_key(uint8_t channel, const char *name, size_t length) {
+    uint64_t h = 0xcbf29ce484222325ull ^ channel; /* FNV-1a, RFC 9923 */
+    for (size_t i = 0; i < length; i++) h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
+    return h;
+}
+
+gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
+    gw_topic_t *t = gw_map_get(&p->topics_by_name, name_key(channel, name, length));
+    while (t && (t->channel != channel || t->length != length || memcmp(t->name, name, length)))
+        t = t->next_same_hash;
+    return t;
+}
+
+static int topic_number(gw_plane_t *p, uint32_t *number) {
+    if (p->topics_free_count) {
+        *number = p->topics_free[--p->topics_free_count];
+        return 0;
+    }
+    if (p->topics_count == p->topics_size) {
+        uint32_t size = p->topics_size ? p->topics_size * 2 : 1024;
+        gw_topic_t **topics = realloc(p->topics, size * sizeof *topics);
+        if (topics) p->topics = topics;
+        uint32_t *unused = realloc(p->topics_free, size * sizeof *unused);
+        if (unused) p->topics_free = unused;
+        if (!topics || !unused) return -ENOMEM;
+        p->topics_size = size;
+    }
+    *number = p->topics_count++;
+    return 0;
+}
+
+gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
+    gw_topic_t *t = calloc(1, sizeof *t);
+    if (!t || topic_number(p, &t->number)) {
+        free(t);
+        return NULL;
+    }
+    t->channel = channel;
+    t->length = (uint8_t)length;
+    memcpy(t->name, name, length);
+    uint64_t key = name_key(channel, name, length);
+    t->next_same_hash = gw_map_get(&p->topics_by_name, key);
+    if (gw_map_put(&p->topics_by_name, key, t)) {
+        p->topics_free[p->topics_free_count++] = t->number;
+        free(t);
+        return NULL;
+    }
+    p->topics[t->number] = t;
+    p->topics_waiting++;
+    return t;
+}
+
+void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
+    if (t->links_count || t->bound) return;
+    uint64_t key = name_key(t->channel, t->name, t->length);
+    gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
+    if (first != t) {
+        while (first->next_same_hash != t) first = first->next_same_hash;
+        first->next_same_hash = t->next_same_hash;
+    } else if (t->next_same_hash) {
+        gw_map_put(&p->topics_by_name, key, t->next_same_hash);
+    } else {
+        gw_map_remove(&p->topics_by_name, key);
+    }
+    p->topics[t->number] = NULL;
+    p->topics_free[p->topics_free_count++] = t->number;
+    p->topics_waiting--;
+    free(t->links);
+    free(t);
+}
+
+/* --- links ----------------------------------------------------------------------------------------- */
+
+static gw_link_t *link_alloc(gw_plane_t *p) {
+    if (!p->links_free) {
+        gw_link_t *slab = calloc(SLAB, sizeof *slab);
+        if (!slab) return NULL;
+        slab[0].previous = p->slabs; /* the first of a slab only chains the slabs, to free them */
+        p->slabs = &slab[0];
+        for (uint32_t i = 1; i < SLAB; i++) {
+            slab[i].next = p->links_free;
+            p->links_free = &slab[i];
+        }
+    }
+    gw_link_t *l = p->links_free;
+    p->links_free = l->next;
+    memset(l, 0, sizeof *l);
+    return l;
+}
+
+gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t) {
+    return gw_map_get(&p->links, gw_link_key(p->clients, c, t->number));
+}
+
+static int topic_room(gw_topic_t *t) {
+    if (t->links_count < t->links_size) return 0;
+    uint32_t size = t->links_size ? t->links_size * 2 : 4;
+    gw_entry_t *links = realloc(t->links, size * sizeof *links);
+    if (!links) return -ENOMEM;
+    t->links = links;
+    t->links_size = size;
+    return 0;
+}
+
+gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s) {
+    gw_link_t *l = topic_room(t) ? NULL : link_alloc(p);
+    if (!l) return NULL;
+    if (gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {
+        l->next = p->links_free;
+        p->links_free = l;
+        return NULL;
+    }
+    l->client = c;
+    l->topic = t;
+    l->attach_seq = t->seq;
+    l->place = t->links_count;
+    t->links[t->links_count++] = (gw_entry_t){c, l};
+    l->next = c->links;
+    if (c->links) c->links->previous = l;
+    c->links = l;
+    c->links_count++;
+    c->conflated_links++;
+    gw_count(&p->stats->links[0], 1);
+    gw_link_govern(l, s);
+    return l;
+}
+
+void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
+    gw_client_t *c = l->client;
+    gw_topic_t *t = l->topic;
+    gw_link_clean(p, l);
+    gw_link_fold(l);
+    gw_entry_t last = t->links[--t->links_count];
+    t->links[l->place] = last;
+    last.link->place = l->place;
+    if (l->previous) l->previous->next = l->next;
+    else c->links = l->next;
+    if (l->next) l->next->previous = l->previous;
+    c->links_count--;
+    c->conflated_links -= !l->lossless;
+    gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
+    gw_count(&p->stats->links[0], (uint64_t)-1);
+    l->next = p->links_free;
+    p->links_free = l;
+    gw_topic_release(p, t);
+}
+
+/* Moves what has been settled so far to the subscription; what is pending stays the link's. */
+void gw_link_fold(gw_link_t *l) {
+    uint64_t routed = l->topic->seq - l->attach_seq - l->pending;
+    l->sub->routed += routed;
+    l->sub->conflated += l->conflated;
+    l->sub->dropped += l->dropped;
+    l->sub->delivered += routed - l->conflated - l->dropped;
+    l->attach_seq = l->topic->seq - l->pending;
+    l->conflated = l->dropped = 0;
+}
+
+void gw_link_mode(gw_link_t *l, uint8_t lossless) {
+    l->client->conflated_links += (uint32_t)l->lossless - lossless;
+    l->lossless = lossless;
+}
+
+void gw_link_govern(gw_link_t *l, gw_sub_t *s) {
+    if (l->sub) gw_link_fold(l);
+    l->sub = s;
+    gw_link_mode(l, s->lossless);
+}
+
+/* --- subscriptions --------------------------------------------------------------------------------- */
+
+static uint64_t sub_key(const gw_plane_t *p, const gw_client_t *c, uint32_t id) {
+    return (uint64_t)(c - p->clients) << 32 | id;
+}
+
+gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id) {
+    return gw_map_get(&p->subs, sub_key(p, c, id));
+}
+
+static gw_pattern_t *pattern_intern(gw_plane_t *p, const gw_item_t *item) {
+    gw_pattern_t *x = p->patterns;
+    while (x && (x->channel != item->channel || x->length != item->length ||
+                 memcmp(x->text, item->name, item->length)))
+        x = x->next;
+    if (x || !(x = calloc(1, sizeof *x))) return x;
+    x->channel = item->channel;
+    x->length = item->length;
+    memcpy(x->text, item->name, item->length);
+    x->next = p->patterns;
+    if (x->next) x->next->previous = x;
+    p->patterns = x;
+    return x;
+}
+
+static void pattern_release(gw_plane_t *p, gw_pattern_t *x) {
+    if (x->subs) return;
+    if (x->previous) x->previous->next = x->next;
+    else p->patterns = x->next;
+    if (x->next) x->next->previous = x->previous;
+    free(x);
+}
+
+gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
+    gw_sub_t *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->pattern = item->is_pattern ? pattern_intern(p, item) : NULL;
+    if ((item->is_pattern && !s->pattern) || gw_map_put(&p->subs, sub_key(p, c, item->id), s)) {
+        if (s->pattern) pattern_release(p, s->pattern);
+        free(s);
+        return NULL;
+    }
+    s->client = c;
+    s->id = item->id;
+    s->channel = item->channel;
+    gw_sub_t **list = &c->subs[item->is_pattern];
+    s->next = *list;
+    if (s->next) s->next->previous = s;
+    *list = s;
+    if (c->subs_count++ == 0) gw_count(&p->wait->subscribed, 1);
+    if (s->pattern) {
+        s->pattern_next = s->pattern->subs;
+        if (s->pattern_next) s->pattern_next->pattern_previous = s;
+        s->pattern->subs = s;
+    }
+    return s;
+}
+
+void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
+    gw_client_t *c = s->client;
+    if (s->previous) s->previous->next = s->next;
+    else c->subs[s->pattern != NULL] = s->next;
+    if (s->next) s->next->previous = s->previous;
+    if (--c->subs_count == 0) gw_count(&p->wait->subscribed, (uint64_t)-1);
+    if (s->pattern) {
+        if (s->pattern_previous) s->pattern_previous->pattern_next = s->pattern_next;
+        else s->pattern->subs = s->pattern_next;
+        if (s->pattern_next) s->pattern_next->pattern_previous = s->pattern_previous;
+        pattern_release(p, s->pattern);
+    }
+    gw_map_remove(&p->subs, sub_key(p, c, s->id));
+    free(s);
+}
+
+int gw_sub_covers(const gw_sub_t *s, const gw_topic_t *t) {
+    if (!s->pattern) return s->topic == t;
+    return s->channel == t->channel &&
+           gw_pattern_match(s->pattern->text, s->pattern->length, t->name, t->length);
+}
+
+gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t) {
+    gw_sub_t *best = NULL;
+    for (gw_sub_t *s = c->subs[1]; s; s = s->next)
+        if (!s->ending && (!best || s->order > best->order) && gw_sub_covers(s, t)) best = s;
+    return best;
+}
+
+/* Whether the client may have no further topic; tells it once per subscription. */
+int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
+    if (c->links_count < p->o.topics_per_client_max) return 0;
+    if (!s->limit_told) {
+        char text[256];
+        int length = snprintf(text, sizeof text,
+                              "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":"
+                              "\"topics_per_connection\",\"value\":%u,\"subscription\":\"%.*s\"}]}",
+                              p->o.topics_per_client_max, s->pattern ? s->pattern->length : s->topic->length,
+                              s->pattern ? s->pattern->text : s->topic->name);
+        s->limit_told = 1;
+        gw_client_control_text(p, c, text, (size_t)length);
+        gw_client_touch(p, c);
+    }
+    return 1;
+}
+
+uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->by_ring_count; i++) {
+        const gw_topic_t *t = p->by_ring[i];
+        n += t && t->channel == channel && gw_pattern_match(pattern, length, t->name, t->length);
+    }
+    return n;
+}
+
+/* --- the directory --------------------------------------------------------------------------------- */
+
+static void attach_patterns(gw_plane_t *p, gw_topic_t *t) {
+    for (gw_pattern_t *x = p->patterns; x; x = x->next) {
+        if (x->channel != t->channel || !gw_pattern_match(x->text, x->length, t->name, t->length)) continue;
+        for (gw_sub_t *s = x->subs; s; s = s->pattern_next) {
+            gw_link_t *l = gw_link_find(p, s->client, t);
+            if (!l) {
+                if (!gw_links_full(p, s->client, s)) gw_link_make(p, s->client, t, s);
+            } else if (l->sub->pattern && l->sub->order < s->order) {
+                l->pending = 0; /* just bound: nothing of it was ever routed */
+                gw_link_govern(l, s);
+            }
+        }
+    }
+}
+
+void gw_hub_grow(gw_plane_t *p) {
+    uint32_t count = gw_directory_count(&p->reader.segment);
+    while (p->by_ring_count < count && p->by_ring_count < p->by_ring_size) {
+        uint8_t channel = 0;
+        char name[GW_INSTRUMENT_MAX];
+        int length = gw_directory_read(&p->reader.segment, p->by_ring_count, &channel, name);
+        gw_topic_t *t = NULL;
+        if (length > 0 && channel < GW_CHANNELS && p->o.templates[channel][GW_ENCODE_UPDATE]) {
+            t = gw_topic_find(p, channel, name, (size_t)length);
+            if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
+        }
+        p->by_ring[p->by_ring_count++] = t;
+        if (!t || t->bound) continue;
+        t->bound = 1;
+        p->topics_waiting--;
+        attach_patterns(p, t);
+    }
+}
+
+void gw_hub_unbind(gw_plane_t *p) {
+    for (uint32_t i = 0; i < p->by_ring_count; i++) {
+        gw_topic_t *t = p->by_ring[i];
+        if (!t || !t->bound) continue;
+        t->bound = 0;
+        t->seq = 0;
+        t->frame_seq[0] = t->frame_seq[1] = 0;
+        p->topics_waiting++;
+        for (uint32_t k = 0; k < t->links_count; k++) t->links[k].link->attach_seq = 0;
+        gw_topic_release(p, t);
+    }
+    p->by_ring_count = 0;
+}

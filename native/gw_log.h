@@ -1,0 +1,58 @@
+/* The frame log: encoded frames, WebSocket header in front, in one private circular buffer.
+ *
+ * What waits for a client is a frame's index, never a copy. Frames with consecutive indices are
+ * consecutive bytes, but where the buffer wraps. A frame stays whole while less than the buffer's size
+ * in bytes, and less than the table's size in frames, has been appended after it; who holds an index
+ * across cycles must let go by half of that (gw_plane's guard). */
+#ifndef GW_LOG_H
+#define GW_LOG_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GW_FRAME_SNAPSHOT = 1, /* answers a subscribe: counted apart, no new record for its link */
+    GW_FRAME_NOTICE = 2,   /* a system message in the order of the data: not counted */
+    GW_FRAME_PACED = 4,
+};
+
+typedef struct {
+    uint64_t position;  /* of its first byte, counting all bytes ever appended */
+    uint64_t seq;       /* the topic's */
+    int64_t recv_ns;    /* MONOTONIC receive time */
+    int64_t taken_ns;   /* MONOTONIC, when the plane took the record */
+    uint32_t length;    /* header and payload */
+    uint32_t topic;     /* the plane's number of it */
+    uint8_t channel, flags, header, tail; /* header: its length; tail: of the closing literal */
+    uint8_t reserved[4];
+} gw_frame_t;
+
+typedef struct {
+    uint8_t *bytes;
+    gw_frame_t *frames;
+    uint64_t size;      /* of bytes, a power of two */
+    uint64_t count;     /* of frames, a power of two */
+    uint64_t position;  /* next byte */
+    uint64_t index;     /* next frame */
+} gw_log_t;
+
+int gw_log_init(gw_log_t *log, uint64_t size); /* touches every page; -ENOMEM, -EINVAL */
+void gw_log_free(gw_log_t *log);
+
+static inline gw_frame_t *gw_log_frame(const gw_log_t *log, uint64_t index) {
+    return &log->frames[index & (log->count - 1)];
+}
+
+static inline const uint8_t *gw_log_bytes(const gw_log_t *log, const gw_frame_t *frame) {
+    return log->bytes + (frame->position & (log->size - 1));
+}
+
+/* Room for `length` bytes in one piece; what is written there becomes a frame with gw_log_commit. */
+uint8_t *gw_log_reserve(gw_log_t *log, size_t length);
+/* The frame just written at the reserved place; its index. Position and length are filled here. */
+uint64_t gw_log_commit(gw_log_t *log, const gw_frame_t *frame, size_t length);
+/* Whether a frame may be referred to again: within the last quarter of the log. */
+int gw_log_fresh(const gw_log_t *log, uint64_t index);
+/* Whether a frame is in the older half: whoever still waits for it must let go. */
+int gw_log_old(const gw_log_t *log, uint64_t index);
+
+#endif

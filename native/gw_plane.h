@@ -1,0 +1,133 @@
+/* The data plane: one thread that takes records from the ring and owns every byte written to clients.
+ *
+ * The loop's thread talks to it through two queues: commands in, events out. What each rule is for,
+ * and the memory-order argument, is in native/README.md. */
+#ifndef GW_PLANE_H
+#define GW_PLANE_H
+#include "gw_queue.h"
+#include "gw_ring.h"
+#include "gw_stats.h"
+#include "gw_template.h"
+#include <sys/types.h>
+#include <sys/uio.h>
+
+typedef struct gw_plane gw_plane_t;
+
+/* The kernel and the clocks, as an argument: tests put their own in. `send` answers as sendmsg does. */
+typedef struct {
+    ssize_t (*send)(void *self, int fd, const struct iovec *parts, int count);
+    int64_t (*monotonic)(void *self);
+    int64_t (*realtime)(void *self);
+    void *self;
+} gw_io_t;
+
+enum { GW_ENCODE_UPDATE, GW_ENCODE_SNAPSHOT, GW_ENCODES };
+
+typedef struct {
+    gw_template_t *templates[GW_CHANNELS][GW_ENCODES]; /* taken over; NULL where a channel has none */
+    gw_stats_t *stats;
+    gw_wait_t *wait;        /* this worker's page, shared with the writer */
+    int event_fd;           /* rung by writer and loop */
+    uint32_t clients_max, topics_per_client_max, waiting_topics_max;
+    uint64_t log_bytes;
+    uint32_t control_bytes_max, lossless_frames_max;
+    int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;
+    int spin;               /* never block: the core is ours */
+    int cpu;                /* -1: any */
+    gw_io_t io;             /* all zero: the real ones */
+} gw_plane_options_t;
+
+/* 0, -ENOMEM, -EINVAL or the errno of epoll/eventfd. */
+int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out);
+int gw_plane_start(gw_plane_t *p);
+void gw_plane_stop(gw_plane_t *p); /* joins the thread; harmless when not started */
+void gw_plane_destroy(gw_plane_t *p);
+/* One cycle without waiting, in the caller's thread (tests). Whether anything was done. */
+int gw_plane_cycle(gw_plane_t *p);
+
+/* --- the loop's side: one thread ------------------------------------------------------------------ */
+typedef uint64_t gw_handle_t; /* generation << 32 | slot */
+
+typedef enum {
+    GW_CMD_ADD,         /* handle, fd, bytes (first of all), fills */
+    GW_CMD_SEND,        /* handle, bytes, fills */
+    GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
+    GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
+    GW_CMD_QUERY,       /* handle, token */
+    GW_CMD_CLOSE,       /* handle, bytes */
+    GW_CMD_REMOVE,      /* handle */
+    GW_CMD_ATTACH,      /* mapping, size: the plane unmaps it in the end */
+    GW_CMD_STOP,
+} gw_command_kind_t;
+
+/* A place in the bytes that the plane fills: 20 characters, or GW_EPOCH_LENGTH for the epoch. */
+enum { GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH, GW_FILL_KINDS };
+#define GW_FILL_WIDTH 20u
+typedef struct {
+    uint32_t offset, kind, arg; /* arg: index into items */
+} gw_fill_t;
+
+typedef struct {
+    uint32_t id; /* the caller's, unique per client */
+    uint8_t channel, is_pattern, lossless, snapshot, resync, length;
+    char name[GW_INSTRUMENT_MAX];
+} gw_item_t;
+
+typedef struct {
+    gw_node_t node;
+    gw_command_kind_t kind;
+    int fd;
+    gw_handle_t handle;
+    uint64_t token;
+    void *mapping;
+    size_t mapping_size;
+    uint32_t items_count, fills_count, bytes_count;
+    gw_item_t *items; /* the three point behind the struct */
+    gw_fill_t *fills;
+    uint8_t *bytes;
+} gw_command_t;
+
+/* One block with room for all; the caller fills it and posts it. NULL: no memory. */
+gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
+/* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds (it is freed then). */
+int gw_plane_post(gw_plane_t *p, gw_command_t *command);
+
+/* A free slot's handle for GW_CMD_ADD, or 0: clients_max are in use. Freed by gw_plane_take_event. */
+gw_handle_t gw_plane_slot(gw_plane_t *p);
+/* Control bytes queued and not yet sent, commands under way included. */
+uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle);
+/* Asks for GW_EVENT_RESUME once less than half is queued. 0 when that is so already. */
+int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle);
+int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle);
+int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle);
+
+typedef enum {
+    GW_EVENT_GONE,    /* error: errno of the socket */
+    GW_EVENT_CLOSE,   /* code, reason */
+    GW_EVENT_SHUT,
+    GW_EVENT_REMOVED,
+    GW_EVENT_STATS,   /* token, rows */
+    GW_EVENT_RESUME,
+} gw_event_kind_t;
+
+typedef struct {
+    uint32_t id, reserved;
+    uint64_t routed, delivered, conflated, filtered, dropped, pending;
+} gw_row_t;
+
+typedef struct {
+    gw_node_t node;
+    gw_event_kind_t kind;
+    int error, code;
+    gw_handle_t handle;
+    uint64_t token;
+    char reason[124]; /* RFC 6455 section 5.5: a close frame's reason is at most 123 bytes */
+    uint32_t rows_count;
+    gw_row_t rows[];
+} gw_event_t;
+
+int gw_plane_events_fd(const gw_plane_t *p);
+/* The oldest event or NULL; it is the plane's again at the next call. */
+const gw_event_t *gw_plane_take_event(gw_plane_t *p);
+
+#endif

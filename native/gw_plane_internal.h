@@ -1,0 +1,272 @@
+/* What the plane's files share: gw_hub.c (topics, links, patterns), gw_outbox.c (one client's bytes),
+ * gw_command.c (what the loop asked for) and gw_plane.c (the cycle). One thread owns all of it; the
+ * fields marked `shared` are read by the loop's thread. */
+#ifndef GW_PLANE_INTERNAL_H
+#define GW_PLANE_INTERNAL_H
+#include "gw_clock.h"
+#include "gw_frame.h"
+#include "gw_log.h"
+#include "gw_map.h"
+#include "gw_plane.h"
+#include <pthread.h>
+
+typedef struct gw_link gw_link_t;
+typedef struct gw_sub gw_sub_t;
+typedef struct gw_client gw_client_t;
+typedef struct gw_topic gw_topic_t;
+typedef struct gw_pattern gw_pattern_t;
+
+/* One subscriber of a topic, as the routing loop reads it. */
+typedef struct {
+    gw_client_t *client;
+    gw_link_t *link;
+} gw_entry_t;
+
+/* A topic as of the plane's cursor. */
+struct gw_topic {
+    gw_record_t state;
+    uint64_t seq; /* 0: nothing seen in this epoch */
+    gw_entry_t *links;
+    uint32_t links_count, links_size;
+    uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
+    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
+    uint32_t number;                /* in plane->topics */
+    uint8_t channel, bound, length; /* bound: the epoch's directory has it */
+    char name[GW_INSTRUMENT_MAX];
+    gw_topic_t *next_same_hash;
+};
+
+enum { GW_LINK_CLEAN, GW_LINK_UPDATE, GW_LINK_SNAPSHOT, GW_LINK_RESYNC };
+
+/* What becomes of the pending records of a link that a command chose. */
+enum { GW_MARK_NONE, GW_MARK_DROPPED, GW_MARK_CONFLATED };
+
+/* A topic on its way to a client, under the subscription that governs it. What was delivered is not
+ * counted per record: routed is a difference of seqs, and delivered is what is left of it. */
+struct gw_link {
+    gw_client_t *client;
+    gw_topic_t *topic;
+    gw_sub_t *sub;
+    gw_sub_t *chosen;                       /* to govern it once the command in hand is through */
+    gw_link_t *previous, *next;             /* of the client */
+    gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set */
+    int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
+    uint64_t attach_seq;                    /* routed = topic->seq - attach_seq */
+    uint64_t conflated, dropped;
+    uint64_t skipped;   /* to be told in the next rendered frame */
+    uint64_t pending;   /* as of the last gw_client_count_pending */
+    uint32_t place;     /* in topic->links */
+    uint8_t lossless;
+    uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
+                           RESYNC is an update told as a snapshot (after a lap) */
+    uint8_t marked;     /* GW_MARK_*: chosen by the command in hand */
+};
+
+struct gw_sub {
+    gw_client_t *client;
+    gw_pattern_t *pattern; /* or: */
+    gw_topic_t *topic;
+    gw_sub_t *previous, *next;                 /* of the client */
+    gw_sub_t *pattern_previous, *pattern_next; /* of the pattern */
+    uint64_t order;                            /* later wins among patterns */
+    uint64_t routed, delivered, conflated, dropped; /* of links that it no longer governs, and of past epochs */
+    uint32_t id, row; /* row: of the answer to a query */
+    uint8_t channel, lossless, snapshot, limit_told, ending;
+};
+
+struct gw_pattern {
+    gw_pattern_t *previous, *next;
+    gw_sub_t *subs;
+    uint8_t channel, length;
+    char text[GW_INSTRUMENT_MAX];
+};
+
+/* A frame cut by a short write: its rest, and what its last byte will count for. */
+typedef struct {
+    uint8_t *bytes;
+    uint32_t length, sent;
+    int64_t recv_ns, taken_ns;
+    uint32_t topic;
+    uint8_t channel, flags, counts;
+} gw_rest_t;
+
+/* Runs of frame indices: first in the low 44 bits (at a million frames a second, 200 days), count above. */
+#define GW_RUN_BITS 44
+#define GW_RUN_FIRST(run) ((run) & ((1ull << GW_RUN_BITS) - 1))
+#define GW_RUN_COUNT(run) ((run) >> GW_RUN_BITS)
+#define GW_RUN_ONE (1ull << GW_RUN_BITS)
+#define GW_RUN_COUNT_MAX ((1ull << (64 - GW_RUN_BITS)) - 1)
+#define GW_RUNS_INLINE 2u
+
+enum {
+    GW_CLIENT_BLOCKED = 1, /* waits for EPOLLOUT */
+    GW_CLIENT_DIRTY = 2,   /* has a dirty set */
+    GW_CLIENT_DOOMED = 4,  /* takes no more data: closing, or a close was asked for */
+    GW_CLIENT_GONE = 8,    /* its socket failed: nothing is written */
+};
+
+struct gw_client {
+    /* What routing and a plain flush touch stands first. */
+    uint32_t flags;
+    int fd;
+    uint32_t touched; /* place in plane->touched + 1, or 0 */
+    uint32_t queued;  /* frames in the queue */
+    uint64_t *runs;
+    uint32_t runs_head, runs_count, runs_size; /* size: a power of two */
+    uint32_t generation;
+    uint64_t runs_inline[GW_RUNS_INLINE];
+    int64_t sent_ns;  /* shared: MONOTONIC, last bytes taken */
+
+    gw_rest_t rest;
+    uint8_t *control;
+    uint32_t control_head, control_length, control_size;
+    gw_link_t *dirty_first, *dirty_last;
+    gw_link_t *links;
+    gw_sub_t *subs[2]; /* of names, of patterns */
+    gw_client_t *blocked_previous, *blocked_next, *doomed_next;
+    uint32_t links_count, subs_count, conflated_links;
+    uint32_t blocked;         /* shared */
+    uint64_t control_posted;  /* shared, written by the loop */
+    uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
+    uint32_t resume_wanted;   /* shared, both write */
+    uint8_t active, closing, shut, watched, backlogged, counted;
+};
+
+struct gw_plane {
+    gw_plane_options_t o;
+    gw_io_t io;
+    gw_stats_t *stats;
+    gw_wait_t *wait, wait_private;
+    gw_log_t log;
+    gw_client_t *clients;
+    uint32_t clients_high; /* slots ever used */
+    uint32_t *touched;
+    uint32_t touched_count, rotation;
+
+    gw_topic_t **topics; /* by number */
+    uint32_t topics_count, topics_size, topics_waiting;
+    uint32_t *topics_free;
+    uint32_t topics_free_count;
+    gw_map_t topics_by_name, links, subs;
+    gw_pattern_t *patterns;
+    uint64_t order;
+    gw_link_t *links_free, *slabs;
+
+    void *mapping, *mapping_next;
+    size_t mapping_size, mapping_next_size;
+    gw_reader_t reader;
+    char epoch[GW_EPOCH_LENGTH + 1];
+    gw_topic_t **by_ring; /* ring id -> topic */
+    uint32_t by_ring_count, by_ring_size;
+    uint8_t *batch;
+
+    gw_client_t *blocked, *doomed;
+    uint32_t blocked_count;
+    uint64_t guard_position, guard_index;
+    uint8_t *scratch;
+    struct gw_gather *gather;
+    gw_link_t **work;
+    uint32_t work_count;
+
+    int64_t now;       /* MONOTONIC, refreshed between sends */
+    int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
+    int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
+    int64_t timer_ns, heartbeat_scan_ns, sockets_ns;
+    uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */
+    uint64_t heartbeat_count;
+    int epoll_fd, events_fd, event_fd_private, can_poll, started, stopping;
+    pthread_t thread;
+    gw_queue_t commands, events;
+    uint64_t events_rung; /* shared */
+
+    /* the loop's own */
+    uint32_t *slots_free;
+    uint32_t slots_free_count, slots_next;
+    uint32_t *generations;
+};
+
+#define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
+#define GW_SCRATCH_BYTES (256u << 10)
+#define GW_RENDERED_MAX 2048u
+#define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
+
+static inline void gw_count(uint64_t *counter, uint64_t n) { gw_hdr_add(counter, n); }
+
+static inline uint64_t gw_link_key(const gw_client_t *clients, const gw_client_t *c, uint32_t number) {
+    return (uint64_t)(c - clients) << 32 | number;
+}
+
+/* gw_hub.c */
+gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
+gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
+void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
+void gw_hub_grow(gw_plane_t *p);                     /* the directory grew: bind, attach patterns */
+void gw_hub_unbind(gw_plane_t *p);                   /* a new epoch: every topic starts again */
+gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t);
+gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s);
+void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending */
+void gw_link_govern(gw_link_t *l, gw_sub_t *s); /* folds into the old one; l->pending must be right */
+void gw_link_fold(gw_link_t *l);
+void gw_link_mode(gw_link_t *l, uint8_t lossless);
+gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
+gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
+void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
+gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t); /* the latest, but ending ones */
+int gw_sub_covers(const gw_sub_t *s, const gw_topic_t *t);
+int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
+uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length);
+
+/* gw_encode.c: frames of the log */
+uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
+uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
+uint64_t gw_notice_frame(gw_plane_t *p, const char *payload, size_t length);
+size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t);
+
+/* gw_outbox.c */
+void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);
+void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
+void gw_client_touch(gw_plane_t *p, gw_client_t *c);
+void gw_client_untouch(gw_plane_t *p, gw_client_t *c);
+int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
+int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
+void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason); /* all data that waits */
+void gw_client_purge(gw_plane_t *p, gw_client_t *c); /* what waits for marked links leaves the queue */
+void gw_client_count_pending(gw_plane_t *p, gw_client_t *c); /* sets each link's pending */
+void gw_client_detach(gw_plane_t *p, gw_client_t *c); /* every link and subscription */
+void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason); /* detached by ...bury */
+void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
+void gw_doomed_bury(gw_plane_t *p); /* not while a topic's links are being walked */
+void gw_client_unwatch(gw_plane_t *p, gw_client_t *c);
+void gw_client_free(gw_plane_t *p, gw_client_t *c);
+void gw_client_shrink(gw_client_t *c); /* an empty queue's memory goes back */
+void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
+void gw_link_clean(gw_plane_t *p, gw_link_t *l);
+void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
+
+/* gw_flush.c */
+void gw_client_flush(gw_plane_t *p, gw_client_t *c);
+void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
+void gw_client_watch(gw_plane_t *p, gw_client_t *c);
+size_t gw_gather_size(void);
+
+/* gw_command.c */
+int gw_commands_run(gw_plane_t *p, int limit);
+gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows);
+void gw_event_put(gw_plane_t *p, gw_event_t *e);
+static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_t *c) {
+    return (uint64_t)c->generation << 32 | (uint64_t)(c - p->clients);
+}
+
+/* gw_epoch.c: segments, laps, epochs */
+void gw_epoch_attach(gw_plane_t *p, void *mapping, size_t size);
+void gw_epoch_switch(gw_plane_t *p); /* to mapping_next */
+void gw_epoch_lapped(gw_plane_t *p);
+void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
+void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
+
+/* gw_plane.c */
+void gw_plane_wake(gw_plane_t *p);
+void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */
+
+#endif

@@ -1,0 +1,202 @@
+/* Programs are loaded or refused, whatever their bytes; payloads stay within the room that was promised. */
+#include "check.h"
+#include "gw_template.h"
+#include "trade_program.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Loads from a block of exactly `size` bytes, so that the sanitizer sees a byte read too many. */
+static int load(const void *program, size_t size, gw_template_t **out) {
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    memcpy(copy, program, size);
+    int result = gw_template_load(copy, size, out);
+    free(copy);
+    return result;
+}
+
+static gw_template_t *load_trade(void) {
+    gw_template_t *t;
+    CHECK_EQUAL(load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &t), 0);
+    return t;
+}
+
+/* The payload as a fresh string, encoded into exactly the room promised. */
+static char *encode(const gw_template_t *t, const gw_record_t *record, const char *symbol) {
+    size_t symbol_length = strlen(symbol), room = gw_template_size_max(t, symbol_length);
+    char *out = malloc(room), *exact = malloc(symbol_length > 0 ? symbol_length : 1);
+    memcpy(exact, symbol, symbol_length);
+    gw_encode_t in = {record, exact, symbol_length, .ts_send = 1714979289123456796};
+    size_t length = gw_template_encode(t, &in, out);
+    CHECK(length <= room);
+    char *text = malloc(length + 1);
+    memcpy(text, out, length);
+    text[length] = 0;
+    free(out);
+    free(exact);
+    return text;
+}
+
+static gw_record_t trade_record(const char *id) {
+    gw_record_t r = {.h = {.kind = GW_TRADE, .topic_seq = 8813, .ts_event = 1714979289123456780,
+                           .ts_recv = 1714979289123456789}};
+    r.u.trade = (gw_trade_t){.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15,
+                             .qty_exponent = -3, .qty_digits = 4, .side = GW_SIDE_BUY,
+                             .id_length = (uint8_t)strlen(id)};
+    memcpy(r.u.trade.id, id, strlen(id));
+    return r;
+}
+
+static void a_trade_is_the_protocols_frame(void) {
+    gw_template_t *t = load_trade();
+    gw_record_t r = trade_record("381");
+    char *text = encode(t, &r, "BTCUSDT.BINANCE");
+    CHECK(strcmp(text, "{\"channel\":\"trade\",\"type\":\"update\",\"symbol\":\"BTCUSDT.BINANCE\",\"seq\":8813,"
+                       "\"ts_event\":1714979289123456780,\"ts_recv\":1714979289123456789,"
+                       "\"ts_send\":1714979289123456796,"
+                       "\"data\":[{\"id\":\"381\",\"price\":\"64250.10\",\"qty\":\"0.015\",\"side\":\"buy\"}]}") == 0);
+    CHECK_EQUAL(gw_template_kind(t), GW_TRADE);
+    free(text);
+    gw_template_free(t);
+}
+
+static void the_splice_stands_in_the_tails_place(void) {
+    gw_template_t *t = load_trade();
+    char *out = malloc(GW_SPLICE_MAX);
+    CHECK_EQUAL(gw_template_tail_length(t), 1);
+    size_t length = gw_template_splice(t, 42, out);
+    CHECK_EQUAL(length, strlen(",\"skipped\":42}"));
+    CHECK(memcmp(out, ",\"skipped\":42}", length) == 0);
+    CHECK_EQUAL(gw_template_splice(t, UINT64_MAX, out), strlen(",\"skipped\":18446744073709551615}"));
+    free(out);
+    gw_template_free(t);
+}
+
+static void ids_are_escaped_wherever_the_quote_is(void) {
+    gw_template_t *t = load_trade();
+    for (size_t at = 0; at < GW_ID_MAX; at++) {
+        char id[GW_ID_MAX + 1], expected[64];
+        memset(id, 'a', GW_ID_MAX);
+        id[GW_ID_MAX] = 0;
+        id[at] = at % 2 ? '"' : '\\';
+        snprintf(expected, sizeof expected, "\"id\":\"%.*s\\%s\"", (int)at, id, id + at);
+        gw_record_t r = trade_record(id);
+        char *text = encode(t, &r, "A.B");
+        CHECK(strstr(text, expected) != NULL);
+        free(text);
+    }
+    gw_template_free(t);
+}
+
+static void the_longest_payload_fits(void) {
+    gw_template_t *t = load_trade();
+    char id[GW_ID_MAX + 1], symbol[GW_INSTRUMENT_MAX + 1];
+    memset(id, '"', sizeof id - 1);
+    memset(symbol, 'S', sizeof symbol - 1);
+    id[sizeof id - 1] = symbol[sizeof symbol - 1] = 0;
+    gw_record_t r = trade_record(id);
+    r.h.topic_seq = UINT64_MAX;
+    r.h.ts_event = r.h.ts_recv = INT64_MIN;
+    r.u.trade.price = r.u.trade.qty = INT64_MIN;
+    r.u.trade.price_digits = r.u.trade.qty_digits = GW_DIGITS_MAX;
+    r.u.trade.side = GW_SIDE_SELL;
+    free(encode(t, &r, symbol));
+    gw_template_free(t);
+}
+
+static void bad_programs_are_refused(void) {
+#define CASE(text) {text, sizeof text - 1}
+    static const struct {
+        const char *program;
+        size_t size;
+    } cases[] = {
+        CASE(""),
+        CASE("\1"),
+        CASE("\2\1\0\0"),                                                     /* another version */
+        CASE("\1\0\0\0"), CASE("\1\3\0\0"),                                   /* no such kind */
+        CASE("\1\1\5abc"), CASE("\1\1\0\5abc"),                               /* cut texts */
+        CASE("\1\1\035xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0"),                      /* a splice too long */
+        CASE("\1\1\0\0\12"), CASE("\1\1\0\0\377"),                            /* no such operation */
+        CASE("\1\1\0\0\0"), CASE("\1\1\0\0\0\2a"),                            /* a cut literal */
+        CASE("\1\1\0\0\3"), CASE("\1\1\0\0\3\2"), CASE("\1\2\0\0\3\4"),       /* no such decimal */
+        CASE("\1\1\0\0\4"), CASE("\1\1\0\0\4\3"),                             /* no such time */
+        CASE("\1\2\0\0\10"), CASE("\1\2\0\0\11\0\0\0"),                       /* a quote has no id or side */
+        CASE("\1\1\0\0\11\0\0"), CASE("\1\1\0\0\11\0\0\0\11\0\0\0"),          /* sides: cut; twice */
+    };
+#undef CASE
+    gw_template_t *t;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQUAL(load(cases[i].program, cases[i].size, &t), -EINVAL);
+    uint8_t program[4096] = {1, 1, 0, 0};
+    memset(program + 4, 1, 65);
+    CHECK_EQUAL(load(program, 4 + 64, &t), 0);
+    gw_template_free(t);
+    CHECK_EQUAL(load(program, 4 + 65, &t), -EINVAL); /* more steps than there is room for */
+    memset(program + 4, 0, sizeof program - 4);      /* empty literals */
+    CHECK_EQUAL(load(program, 4094, &t), 0);
+    gw_template_free(t);
+    CHECK_EQUAL(load(program, 4096, &t), -EINVAL);
+}
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint64_t next_random(void) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/* Whatever the program's bytes and whatever the record's: loaded or -EINVAL, and the room suffices. */
+static void try_program(const uint8_t *program, size_t size) {
+    gw_template_t *t;
+    gw_record_t r;
+    int result = load(program, size, &t);
+    if (result != 0) {
+        CHECK_EQUAL(result, -EINVAL);
+        return;
+    }
+    for (size_t i = 0; i < sizeof r; i += 8) {
+        uint64_t word = next_random();
+        memcpy((char *)&r + i, &word, 8);
+    }
+    r.h.kind = gw_template_kind(t);
+    free(encode(t, &r, next_random() % 2 ? "" : "BTCUSDT.BINANCE"));
+    char *out = malloc(GW_SPLICE_MAX);
+    CHECK(gw_template_splice(t, next_random(), out) <= GW_SPLICE_MAX);
+    free(out);
+    gw_template_free(t);
+}
+
+static void any_bytes_are_loaded_or_refused(void) {
+    uint8_t program[sizeof trade_program];
+    for (size_t size = 0; size < TRADE_PROGRAM_SIZE; size++) try_program(TRADE_PROGRAM, size);
+    for (int i = 0; i < 30000; i++) { /* ours, with a few bytes changed */
+        memcpy(program, trade_program, TRADE_PROGRAM_SIZE);
+        for (uint64_t n = 1 + next_random() % 4; n > 0; n--)
+            program[next_random() % TRADE_PROGRAM_SIZE] = (uint8_t)(next_random() % 16);
+        try_program(program, TRADE_PROGRAM_SIZE);
+    }
+    for (int i = 0; i < 30000; i++) { /* small bytes after a good header: mostly operations */
+        size_t size = 4 + next_random() % 60;
+        memcpy(program, "\1\1\0\0", 4);
+        program[1] = (uint8_t)(1 + next_random() % 2);
+        for (size_t k = 4; k < size; k++) program[k] = (uint8_t)(next_random() % 11);
+        try_program(program, size);
+    }
+    for (int i = 0; i < 30000; i++) { /* anything */
+        size_t size = next_random() % sizeof program;
+        for (size_t k = 0; k < size; k++) program[k] = (uint8_t)next_random();
+        try_program(program, size);
+    }
+}
+
+int main(void) {
+    RUN(a_trade_is_the_protocols_frame);
+    RUN(the_splice_stands_in_the_tails_place);
+    RUN(ids_are_escaped_wherever_the_quote_is);
+    RUN(the_longest_payload_fits);
+    RUN(bad_programs_are_refused);
+    RUN(any_bytes_are_loaded_or_refused);
+    return 0;
+}

@@ -1,0 +1,307 @@
+"""The supervisor with real processes that do next to nothing (`standin.py`)."""
+
+import asyncio
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cluster.supervisor import ChildSpec, ChildStatistics, Policy, Supervisor
+
+STANDIN = str(Path(__file__).with_name("standin.py"))
+FAST = Policy(backoff_first_s=0.02, backoff_most_s=0.1, hang_s=1.8, drain_s=10, tripped_s=0.3)
+
+
+def spec(name: str = "one", mode: str = "ok", **more: Any) -> ChildSpec:
+    first = {"type": "start", "mode": mode, "name": name} | more.pop("first", {})
+    return ChildSpec(
+        role=more.pop("role", "standin"),
+        name=name,
+        argv=[sys.executable, "-P", STANDIN],
+        first=first,
+        **more,
+    )
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        await asyncio.sleep(0.01)
+
+
+def child(supervisor: Supervisor, name: str) -> ChildStatistics:
+    return next(c for c in supervisor.statistics().children if c.name == name)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_ready_when_all_are_and_stops_in_order(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[str] = []
+    supervisor = Supervisor(
+        [spec("low"), spec("high", rank=1)],
+        on_ready=lambda: seen.append("ready"),
+        on_drain=lambda: seen.append("drain"),
+    )
+    assert supervisor.statistics().problems
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: seen == ["ready"])
+    assert supervisor.statistics().problems == ()
+    await until(lambda: child(supervisor, "low").status.get("hello") == "low")
+    pids = [c.pid for c in supervisor.statistics().children]
+    supervisor.stop()
+    assert "draining" in supervisor.statistics().problems
+    assert await run == 0
+    assert seen == ["ready", "drain"]
+    order = [line.split()[2] for line in capfd.readouterr().out.splitlines() if "drained" in line]
+    assert order == ["high", "low"]
+    assert not any(map(alive, pids))
+
+
+async def test_f50_a_killed_child_is_restarted_and_the_others_go_on() -> None:
+    supervisor = Supervisor([spec("a"), spec("b")], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    one, other = child(supervisor, "a"), child(supervisor, "b")
+    os.kill(one.pid, signal.SIGSEGV)
+    await until(lambda: child(supervisor, "a").restarts == {"signal": 1})
+    assert any(word.startswith("a is") for word in supervisor.statistics().problems)
+    await until(lambda: not supervisor.statistics().problems)
+    assert child(supervisor, "a").pid != one.pid
+    assert child(supervisor, "b").pid == other.pid
+    assert child(supervisor, "b").restarts == {}
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_f50_a_stopped_child_is_a_hang_found_within_two_seconds() -> None:
+    fd = os.memfd_create("stamps")
+    os.ftruncate(fd, 4096)
+    memory = mmap.mmap(fd, 4096)
+    supervisor = Supervisor(
+        [
+            spec(
+                "a",
+                fds=(fd,),
+                first={"stamps_fd": fd},
+                stamps=lambda: [int.from_bytes(memory[:8], "little")],
+            )
+        ],
+        FAST,
+    )
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    await asyncio.sleep(2.2)  # a child that stamps is let live
+    pid = child(supervisor, "a").pid
+    assert child(supervisor, "a").restarts == {}
+    os.kill(pid, signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    await until(lambda: child(supervisor, "a").restarts == {"hang": 1}, 4)
+    assert 1.5 < time.monotonic() - stopped_s < 2.3
+    await until(lambda: not supervisor.statistics().problems)
+    supervisor.stop()
+    assert await run == 0
+    memory.close()
+    os.close(fd)
+
+
+async def test_f50_the_supervisors_own_pause_is_no_ones_hang() -> None:
+    # A frozen stamp is a hang, but after a pause of the supervisor the count starts again.
+    supervisor = Supervisor([spec("a", stamps=lambda: [1])], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    await asyncio.sleep(1)
+    time.sleep(1.5)  # noqa: ASYNC251 (the pause)
+    await asyncio.sleep(1)
+    assert child(supervisor, "a").restarts == {}
+    await until(lambda: child(supervisor, "a").restarts == {"hang": 1}, 3)
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_f50_a_crash_loop_trips_the_breaker_and_goes_on_slowly() -> None:
+    policy = Policy(
+        backoff_first_s=0.01, backoff_most_s=0.02, restarts_max=3, tripped_s=0.5, healthy_s=0.5
+    )
+    supervisor = Supervisor([spec("good"), spec("bad", "die")], policy)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "bad").tripped)
+    assert any("keeps dying" in word for word in supervisor.statistics().problems)
+    assert child(supervisor, "good").restarts == {}
+    tripped_s, before = time.monotonic(), child(supervisor, "bad").restarts["exit"]
+    await until(lambda: child(supervisor, "bad").restarts["exit"] == before + 2)
+    assert time.monotonic() - tripped_s > 0.5
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_f50_health_closes_the_breaker() -> None:
+    policy = Policy(
+        backoff_first_s=0.01, backoff_most_s=0.01, restarts_max=1, tripped_s=0.1, healthy_s=0.5
+    )
+    supervisor = Supervisor([spec("a")], policy)
+    run = asyncio.create_task(supervisor.run())
+    for _ in range(2):
+        await until(lambda: child(supervisor, "a").state == "ready")
+        pid = child(supervisor, "a").pid
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda pid=pid: child(supervisor, "a").pid != pid)  # type: ignore[misc]
+    await until(lambda: child(supervisor, "a").state == "ready")
+    assert child(supervisor, "a").tripped
+    await until(lambda: not supervisor.statistics().problems)
+    assert not child(supervisor, "a").tripped
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_a_segment_reaches_those_that_want_it_now_and_later(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    reader = spec("reader", takes_segments=True)
+    supervisor = Supervisor([spec("writer", "writer"), reader, spec("other")], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    epoch = supervisor.statistics().epoch
+    os.kill(child(supervisor, "reader").pid, signal.SIGKILL)
+    await until(lambda: child(supervisor, "reader").restarts)
+    await until(lambda: not supervisor.statistics().problems)
+    os.kill(child(supervisor, "writer").pid, signal.SIGKILL)
+    await until(lambda: supervisor.statistics().epoch != epoch)
+    newer = supervisor.statistics().epoch
+    await until(lambda: not supervisor.statistics().problems)
+    supervisor.stop()
+    assert await run == 0
+    got = [line for line in capfd.readouterr().out.splitlines() if line.startswith("segment")]
+    assert [epoch in line for line in got] == [True, True, False]
+    assert newer in got[-1]
+
+
+async def test_one_that_cannot_work_at_all_ends_all_with_its_code() -> None:
+    supervisor = Supervisor([spec("fine"), spec("portless", "failed")], FAST)
+    assert await asyncio.wait_for(supervisor.run(), 15) == 69
+
+
+async def test_one_that_never_says_ready_is_started_again() -> None:
+    supervisor = Supervisor([spec("a", "silent")], Policy(start_s=1.0, drain_s=0.3))
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "a").restarts == {"start": 1})
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_a_program_that_does_not_exist_is_a_death_like_any_other() -> None:
+    missing = ChildSpec(role="x", name="x", argv=["/nonexistent/program"], first={})
+    supervisor = Supervisor([missing], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "x").restarts.get("start", 0) > 1)
+    supervisor.stop()
+    assert await run == 0
+
+
+@pytest.mark.parametrize("mode", ["deaf", "undying"])
+async def test_f53_one_that_does_not_drain_is_killed_at_the_deadline(mode: str) -> None:
+    supervisor = Supervisor([spec("a", mode)], Policy(drain_s=0.5))
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    pid = child(supervisor, "a").pid
+    supervisor.stop()
+    started_s = time.monotonic()
+    assert await run == 1
+    assert time.monotonic() - started_s < 3
+    assert not alive(pid)
+
+
+async def test_f53_a_second_request_kills_at_once() -> None:
+    supervisor = Supervisor([spec("a", "undying"), spec("b", "undying", rank=1)], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    pids = [c.pid for c in supervisor.statistics().children]
+    supervisor.stop()
+    await asyncio.sleep(0.2)
+    supervisor.stop()
+    started_s = time.monotonic()
+    assert await run == 1
+    assert time.monotonic() - started_s < 1
+    assert not any(map(alive, pids))
+
+
+async def test_stopping_does_not_wait_out_a_backoff() -> None:
+    supervisor = Supervisor([spec("a", "die")], Policy(backoff_first_s=60, backoff_most_s=60))
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "a").state == "waiting")
+    supervisor.stop()
+    assert await asyncio.wait_for(run, 2) == 0
+
+
+async def test_nothing_is_left_after_many_restarts() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    policy = Policy(backoff_first_s=0.01, backoff_most_s=0.01, restarts_max=1000)
+    died = []
+    supervisor = Supervisor([spec("w", "writer", died=lambda: died.append(1))], policy)
+    run = asyncio.create_task(supervisor.run())
+    for n in range(5):
+        await until(lambda: not supervisor.statistics().problems)
+        os.kill(child(supervisor, "w").pid, signal.SIGKILL)
+        await until(lambda n=n: len(died) == n + 1)  # type: ignore[misc]
+    supervisor.stop()
+    assert await run == 0
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+PARENT = """
+import asyncio, signal, sys
+from gateway.cluster.supervisor import ChildSpec, Supervisor
+standin, mode = sys.argv[1:]
+spec = ChildSpec("x", "x", [sys.executable, "-P", standin], {"type": "start", "mode": mode})
+supervisor = Supervisor([spec], on_ready=lambda: print(supervisor.statistics().children[0].pid,
+                                                       flush=True))
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, supervisor.stop)
+    print("exit", await supervisor.run(), flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("mode", "within_s"), [("ok", 2.0), ("deaf", 7.0)])
+def test_no_orphan_outlives_a_killed_supervisor(mode: str, within_s: float) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", PARENT, STANDIN, mode], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + within_s
+        while alive(pid):
+            assert time.monotonic() < deadline, "an orphan is left"
+            time.sleep(0.05)
+
+
+def test_f53_ctrl_c_in_the_terminal_is_the_supervisors_business() -> None:
+    # The whole group gets SIGINT, as from a terminal; the child goes on until it is drained.
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", PARENT, STANDIN, "ok"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline().startswith("drained")
+        assert process.stdout.readline() == "exit 0\n"
+        assert not alive(pid)
