@@ -1,5 +1,7 @@
 """From options to feeds: the checks that need files, then files and sockets themselves."""
 
+import contextlib
+import functools
 from collections.abc import Sequence
 
 from gateway._native import UdpSocket
@@ -50,41 +52,35 @@ def build(feeds: Sequence[FeedOptions], publisher: Publisher, stats: Stats) -> l
     owners: dict[str, int] = {}
     names: set[str] = set()
     built: list[Feed] = []
-    for index, options in enumerate(feeds):
-        if isinstance(options, UdpOptions):
-            built.append(_udp(index, options, publisher, stats, owners, names))
-            continue
-        kind = "synthetic" if isinstance(options, SyntheticOptions) else "replay"
-        name = _unique(f"{kind}:{options.venue}", names)
-        counters = Counters(name, kind, options.venue, index, stats)
-        if isinstance(options, SyntheticOptions):
-            built.append(SyntheticFeed(name, index, options, publisher, counters, owners))
-        else:
-            built.append(ReplayFeed(name, index, options, publisher, counters, owners))
+    with contextlib.ExitStack() as undo:
+        for index, options in enumerate(feeds):
+            if isinstance(options, SyntheticOptions):
+                name = _unique(f"synthetic:{options.venue}", names)
+                counters = Counters(name, "synthetic", options.venue, index, stats)
+                built.append(SyntheticFeed(name, index, options, publisher, counters))
+            elif isinstance(options, ReplayOptions):
+                name = _unique(f"replay:{options.venue}", names)
+                counters = Counters(name, "replay", options.venue, index, stats)
+                built.append(ReplayFeed(name, index, options, publisher, counters, owners))
+            else:
+                socket = _bind(index, options)
+                undo.callback(socket.close)
+                name = _unique(f"udp:{socket.port}", names)
+                counters = Counters(name, "udp", options.venue, index, stats)
+                reopen = functools.partial(UdpSocket, options.host, socket.port)
+                built.append(
+                    UdpFeed(name, index, options, publisher, counters, owners, socket, reopen)
+                )
+        undo.pop_all()
     return built
 
 
-def _udp(
-    index: int,
-    options: UdpOptions,
-    publisher: Publisher,
-    stats: Stats,
-    owners: dict[str, int],
-    names: set[str],
-) -> UdpFeed:
+def _bind(index: int, options: UdpOptions) -> UdpSocket:
     try:
-        socket = UdpSocket(options.host, options.port)
+        return UdpSocket(options.host, options.port)
     except OSError as error:
         where = f"feeds.{index}: udp {options.host}:{options.port}"
         raise ResourceError(f"{where}: {error.strerror or error}") from error
-    port = socket.port
-    name = _unique(f"udp:{port}", names)
-    counters = Counters(name, "udp", options.venue, index, stats)
-
-    def reopen() -> UdpSocket:
-        return UdpSocket(options.host, port)
-
-    return UdpFeed(name, index, options, publisher, counters, owners, socket, reopen)
 
 
 def _unique(name: str, names: set[str]) -> str:

@@ -252,11 +252,12 @@ class ThreadFeed:
     def _interrupt(self) -> None:
         """Ends a wait that `_pause` does not bound."""
 
-    def _pause(self, duration_s: float) -> None:
-        """Sleeps that long, or until the feed shall stop."""
+    def _pause(self, duration_s: float) -> bool:
+        """Sleeps that long, or until the feed shall stop; then False."""
         end_s = time.monotonic() + duration_s
         while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
             time.sleep(min(left_s, STOP_CHECK_S))
+        return not self._stopping
 
 
 def backoff_s(attempt: int, *, first_s: float = 0.1, last_s: float = 10.0) -> float:

@@ -103,7 +103,8 @@ class ReplayFeed(ThreadFeed):
                 left_ns = started_ns + (stamp_ns - first_ns) / speed - time.monotonic_ns()
                 if left_ns > 0:
                     self._publish()
-                    self._pause(left_ns * 1e-9)
+                    if not self._pause(left_ns * 1e-9):
+                        return
             self._rows.append(row)
             if len(self._rows) >= BATCH_ROWS_MAX:
                 self._publish()

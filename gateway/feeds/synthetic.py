@@ -193,12 +193,10 @@ class SyntheticFeed(ThreadFeed):
         options: SyntheticOptions,
         publisher: Publisher,
         counters: Counters,
-        owners: dict[str, int],
     ) -> None:
         super().__init__(name, index, counters)
         self._options = options
         self._publisher = publisher
-        self._owners = owners
 
     def instruments(self) -> list[str]:
         return instruments(self._options) or []

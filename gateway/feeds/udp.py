@@ -8,6 +8,7 @@ sleeps until BATCH_INTERVAL_NS after the batch before it receives again. At 50 r
 nothing ever pauses, at 20,000 there are about five a batch.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -88,8 +89,11 @@ class UdpFeed(ThreadFeed):
         self._disconnect()
 
     def _interrupt(self) -> None:
-        if (socket := self._socket) is not None:
-            socket.wake()
+        socket = self._socket
+        # The thread may close the socket of a moment ago just now; then there is nothing to wake.
+        with contextlib.suppress(ValueError):
+            if socket is not None:
+                socket.wake()
 
     def _connect(self) -> DatagramSocket:
         if self._socket is None:

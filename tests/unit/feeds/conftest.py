@@ -1,0 +1,158 @@
+"""Doubles for everything around a feed: where records go, where counts go, where datagrams come
+from."""
+
+import asyncio
+import queue
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.feeds.feed import Feed
+
+if TYPE_CHECKING:
+    from gateway._native import Row
+
+
+class FakePublisher:
+    """Records every publish; the answers about the plane's progress are set by the test."""
+
+    def __init__(self) -> None:
+        self.topics: dict[tuple[str, str], int] = {}
+        self.topics_max = 65536
+        self.topic_calls = 0
+        self.rows: list[Row] = []
+        self.batches: list[dict[str, object]] = []
+        self.refuse: Callable[[Row], str | None] = lambda row: None
+        self.block_s: list[float] = []
+        self.behind_bytes = 0
+        self.backlogged_clients = 0
+        self.subscribed_clients = 0
+
+    def topic(self, channel: str, instrument: str) -> int:
+        self.topic_calls += 1
+        symbol = instrument.rpartition(".")[0]
+        if not symbol or len(symbol) > 48 or not set(symbol).isdisjoint('* "\\,'):
+            raise ValueError(f"not an instrument: {instrument!r}")
+        key = (channel, instrument)
+        if key not in self.topics and len(self.topics) >= self.topics_max:
+            raise OverflowError("topics_max")
+        return self.topics.setdefault(key, len(self.topics))
+
+    def publish(
+        self,
+        rows: "Sequence[Row]",
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        flags: int = 0,
+        feed: int = 0,
+        record_wire: bool = True,
+    ) -> list[tuple[int, str]]:
+        if self.block_s:
+            time.sleep(self.block_s.pop(0))
+        refused = [(i, why) for i, row in enumerate(rows) if (why := self.refuse(row)) is not None]
+        bad = {i for i, _ in refused}
+        self.rows.extend(row for i, row in enumerate(rows) if i not in bad)
+        self.batches.append(
+            {
+                "rows": len(rows),
+                "ts_recv": ts_recv,
+                "mono_recv": mono_recv,
+                "flags": flags,
+                "feed": feed,
+                "record_wire": record_wire,
+            }
+        )
+        return refused
+
+    def behind(self) -> int:
+        return self.behind_bytes
+
+    def backlogged(self) -> int:
+        return self.backlogged_clients
+
+    def subscribed(self) -> int:
+        return self.subscribed_clients
+
+    def of(self, channel: str, instrument: str) -> "list[Row]":
+        topic = self.topics[channel, instrument]
+        return [row for row in self.rows if row[0] == topic]
+
+
+class FakeStats:
+    """A statistics page as a dictionary."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, int], int] = {}
+
+    def add(self, name: str, index: int = 0, n: int = 1) -> None:
+        self.values[name, index] = self.values.get((name, index), 0) + n
+
+    def set(self, name: str, index: int = 0, value: int = 0) -> None:
+        self.values[name, index] = value
+
+
+class FakeSocket:
+    """A datagram socket fed by the test: a batch of datagrams, or an exception to raise."""
+
+    port = 9700
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self.oversized = 0
+        self.closed = False
+        self._queue: queue.SimpleQueue[list[bytes] | OSError] = queue.SimpleQueue()
+
+    def put(self, *datagrams: bytes) -> None:
+        self._queue.put(list(datagrams))
+
+    def fail(self, error: OSError) -> None:
+        self._queue.put(error)
+
+    def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
+        try:
+            item = self._queue.get(timeout=timeout_ms / 1000)
+        except queue.Empty:
+            return [], 0, 0
+        if isinstance(item, OSError):
+            raise item
+        return (item, time.time_ns(), time.monotonic_ns()) if item else ([], 0, 0)
+
+    def wake(self) -> None:
+        self._queue.put([])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def publisher() -> FakePublisher:
+    return FakePublisher()
+
+
+@pytest.fixture
+def stats() -> FakeStats:
+    return FakeStats()
+
+
+@pytest.fixture
+def new_socket() -> Callable[[], FakeSocket]:
+    return FakeSocket
+
+
+@pytest.fixture
+def run_until() -> Callable[[Feed, Callable[[], bool]], Awaitable[None]]:
+    """Runs a feed until a condition holds (or it ends by itself), then cancels it and waits."""
+
+    async def run(feed: Feed, holds: Callable[[], bool]) -> None:
+        task = asyncio.create_task(feed.run())
+        deadline_s = time.monotonic() + 10
+        while not holds() and not task.done():
+            assert time.monotonic() < deadline_s, feed.statistics()
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return run

@@ -1,0 +1,76 @@
+"""The feeds' part of the configuration file."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.feeds.options import (
+    FeedOptions,
+    ReplayOptions,
+    SyntheticOptions,
+    UdpOptions,
+    instruments,
+    problems,
+)
+
+
+def feed(**keys: object) -> FeedOptions:
+    return msgspec.convert(keys, FeedOptions)  # type: ignore[no-any-return]
+
+
+def test_the_type_key_chooses_the_struct() -> None:
+    assert feed(type="synthetic", rate=50) == SyntheticOptions(rate=50)
+    assert feed(type="udp", port=9701) == UdpOptions(port=9701)
+    assert feed(type="replay", path="a.gz", speed=0) == ReplayOptions(path="a.gz", speed=0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"type": "itch"}, "Invalid value 'itch'"),
+        ({"type": "udp", "prot": 1}, "unknown field `prot`"),
+        ({"type": "udp", "port": 65536}, r"<= 65535 - at `\$.port`"),
+        ({"type": "udp", "venue": "sim"}, r"\$.venue"),
+        ({"type": "udp", "venue": "A.B"}, r"\$.venue"),
+        ({"type": "udp", "venue": "A" * 17}, r"\$.venue"),
+        ({"type": "synthetic", "rate": 0}, r"\$.rate"),
+        ({"type": "synthetic", "symbols": 0}, r"\$.symbols"),
+        ({"type": "synthetic", "channels": []}, r"\$.channels"),
+        ({"type": "synthetic", "channels": ["book"]}, r"\$.channels"),
+        ({"type": "replay"}, "missing required field `path`"),
+        ({"type": "replay", "path": "a", "format": "kraken"}, r"\$.format"),
+        ({"type": "replay", "path": "a", "speed": -1}, r"\$.speed"),
+    ],
+)
+def test_f61_wrong_keys_and_values(keys: dict[str, Any], why: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=why):
+        feed(**keys)
+
+
+def test_only_a_synthetic_venue_is_closed() -> None:
+    assert instruments(UdpOptions()) is None
+    assert instruments(ReplayOptions(path="a")) is None
+    names = instruments(SyntheticOptions(symbols=1001, venue="X"))
+    assert names is not None
+    assert (names[0], names[7], names[1000]) == ("SYM000.X", "SYM007.X", "SYM1000.X")
+
+
+@pytest.mark.parametrize(
+    ("feeds", "keys"),
+    [
+        ([], []),
+        ([UdpOptions(), UdpOptions(port=9701)], []),
+        ([UdpOptions(), UdpOptions()], ["feeds.1.port"]),
+        ([UdpOptions(port=0), UdpOptions(port=0)], []),
+        ([ReplayOptions(path="a"), ReplayOptions(path="b")], []),
+        ([UdpOptions(), SyntheticOptions()], ["feeds.1.venue"]),
+        ([SyntheticOptions(), SyntheticOptions(seed=2)], ["feeds.1.venue"]),
+        ([SyntheticOptions(), SyntheticOptions(venue="SIM2")], []),
+        ([SyntheticOptions(burst_every_s=1, burst_s=1)], ["feeds.0.burst_s"]),
+        ([SyntheticOptions(burst_every_s=2, burst_s=1)], []),
+        ([UdpOptions(port=p) for p in range(9700, 9765)], ["feeds"]),
+    ],
+)
+def test_problems_between_keys_and_feeds(feeds: list[FeedOptions], keys: list[str]) -> None:
+    assert [key for key, _ in problems(feeds)] == keys

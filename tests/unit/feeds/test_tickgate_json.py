@@ -1,0 +1,103 @@
+"""Records of the udp feed: golden lines, refused lines, and any bytes at all."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.feeds.venues.tickgate_json import Quote, Trade, decode
+
+TRADE = (
+    b'{"channel":"trade","symbol":"SYM001","price":"64250.10","qty":"0.015",'
+    b'"side":"buy","id":"7","ts":1723161255342000000}'
+)
+QUOTE = (
+    b'{"channel":"bbo","symbol":"SYM001","bid":"1.0","bid_qty":"2","ask":"1.10","ask_qty":"3.00",'
+    b'"ts":5}'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "record"),
+    [
+        (TRADE, Trade("SYM001", "64250.10", "0.015", "buy", "7", 1723161255342000000)),
+        (QUOTE, Quote("SYM001", "1.0", "2", "1.10", "3.00", 5)),
+        (
+            b'{"channel":"trade","symbol":"A","price":"1","qty":"2"}',
+            Trade("A", "1", "2", None, "", 0),
+        ),
+        (
+            b' {"new":[1,{}],"qty":"2","price":"1","symbol":"A","channel":"trade","side":null} \r',
+            Trade("A", "1", "2", None, "", 0),
+        ),
+        (
+            b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}',
+            Quote("A", "1", "2", "3", "4", 0),
+        ),
+    ],
+)
+def test_golden(line: bytes, record: Trade | Quote) -> None:
+    assert decode([line]) == ([record], 0, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"x",
+        b"{}",
+        b"[]",
+        b"null",
+        TRADE[:-1],
+        TRADE + TRADE,
+        TRADE.replace(b'"64250.10"', b"64250.10"),
+        TRADE.replace(b'"0.015"', b"null"),
+        TRADE.replace(b'"buy"', b'"BUY"'),
+        TRADE.replace(b'"7"', b"7"),
+        TRADE.replace(b"trade", b"book"),
+        TRADE.replace(b'"symbol":"SYM001",', b""),
+        TRADE.replace(b"1723161255342000000", b"1e3"),
+        TRADE.replace(b"1723161255342000000", b"9223372036854775808"),
+        TRADE.replace(b"1723161255342000000", b'"5"'),
+        TRADE.replace(b"SYM001", b"\xff"),
+        TRADE.replace(b"SYM001", b"\\ud800"),
+        b'{"channel":"trade","deep":' + b"[" * 60_000,
+        b'{"channel":"trade","deep":' + b'{"a":' * 10_000,
+        b"\x00" * 100,
+    ],
+)
+def test_f44_a_bad_line_is_counted_and_the_rest_of_the_datagram_goes(line: bytes) -> None:
+    batch = decode([TRADE + b"\n" + line + b"\n" + QUOTE, line, TRADE])
+    assert [type(record) for record in batch.records] == [Trade, Quote, Trade]
+    assert batch.refused == 2
+    assert batch.why
+
+
+def test_blank_lines_are_nothing() -> None:
+    assert decode([b"", b"\n", b"\r\n \n", TRADE + b"\n", b"\n" + QUOTE + b"\r\n"])[1:] == (0, "")
+
+
+def test_f44_two_halves_of_a_record_do_not_join_over_a_line_or_a_datagram() -> None:
+    head, tail = TRADE[:40], TRADE[40:]
+    assert decode([head + b"\n" + tail])[1] == 2
+    assert decode([head, tail])[1] == 2
+
+
+@given(st.lists(st.one_of(st.binary(), st.sampled_from([TRADE, QUOTE, b"\n", TRADE[:50]]))))
+def test_f44_any_bytes_are_taken_or_counted(parts: list[bytes]) -> None:
+    datagrams = [b"".join(parts), *parts]
+    lines = [line for datagram in datagrams for line in datagram.split(b"\n")]
+    batch = decode(datagrams)
+    assert len(batch.records) + batch.refused == sum(1 for x in lines if x and not x.isspace())
+
+
+@given(
+    symbol=st.text(max_size=60),
+    price=st.text(max_size=20),
+    identity=st.text(max_size=40),
+    ts=st.integers(0, 2**63 - 1),
+)
+def test_texts_come_back_as_they_were_sent(symbol: str, price: str, identity: str, ts: int) -> None:
+    fields = {"channel": "trade", "symbol": symbol, "price": price, "qty": price, "id": identity}
+    line = json.dumps({**fields, "ts": ts}, ensure_ascii=False).encode(errors="surrogatepass")
+    assert decode([line]).records in ([], [Trade(symbol, price, price, None, identity, ts)])

@@ -1,0 +1,256 @@
+"""The udp feed over a scripted socket: rows, counts, moderation, reconnection, stop."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.feeds.feed import MESSAGE_CHARACTERS_MAX, REFUSED_SYMBOLS_MAX, Counters, Feed
+from gateway.feeds.options import UdpOptions
+from gateway.feeds.udp import BATCH_INTERVAL_NS, UdpFeed
+
+if TYPE_CHECKING:
+    from tests.unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
+
+RunUntil = Callable[[Feed, Callable[[], bool]], Awaitable[None]]
+
+
+def trade(symbol: str = "SYM001", **fields: str) -> bytes:
+    members = {"price": '"64250.10"', "qty": '"0.015"', "side": '"buy"', "id": '"7"', "ts": "5"}
+    body = ",".join(f'"{key}":{value}' for key, value in (members | fields).items())
+    return f'{{"channel":"trade","symbol":"{symbol}",{body}}}'.encode()
+
+
+@pytest.fixture
+def socket(new_socket: "Callable[[], FakeSocket]") -> "FakeSocket":
+    return new_socket()
+
+
+def make(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    reopen: "Callable[[], FakeSocket] | None" = None,
+    owners: dict[str, int] | None = None,
+) -> UdpFeed:
+    counters = Counters("udp:9700", "udp", "SIM", 3, stats)
+    return UdpFeed(
+        "udp:9700",
+        3,
+        UdpOptions(),
+        publisher,
+        counters,
+        {} if owners is None else owners,
+        socket,
+        reopen or (lambda: socket),
+    )
+
+
+async def test_rows_of_both_channels_in_one_publish(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    quote = b'{"channel":"bbo","symbol":"SYM001","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}'
+    socket.put(trade() + b"\n" + quote, trade("A", side="null"))
+    await run_until(feed, lambda: bool(publisher.batches))
+    assert publisher.topics == {
+        ("trade", "SYM001.SIM"): 0,
+        ("bbo", "SYM001.SIM"): 1,
+        ("trade", "A.SIM"): 2,
+    }
+    assert publisher.rows == [
+        (0, 5, "64250.10", "0.015", "buy", "7"),
+        (1, 0, "1", "2", "3", "4"),
+        (2, 5, "64250.10", "0.015", None, "7"),
+    ]
+    (batch,) = publisher.batches
+    assert (batch["feed"], batch["flags"], batch["record_wire"]) == (3, 0, True)
+    status = feed.statistics()
+    assert (status.name, status.type, status.venue) == ("udp:9700", "udp", "SIM")
+    assert (status.state, status.records, status.last_record_ns) == ("up", 3, batch["ts_recv"])
+    assert stats.values["feed_records", 3] == 3
+    assert stats.values["feed_last_ns", 3] == batch["ts_recv"]
+    assert stats.values["feed_up", 3] == 1
+    assert socket.closed
+
+
+async def test_each_symbol_is_asked_for_once(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    socket.put(*[trade() for _ in range(50)], *[trade("a b") for _ in range(50)])
+    await run_until(make(publisher, stats, socket), lambda: bool(publisher.batches))
+    assert publisher.topic_calls == 2
+
+
+async def test_f44_bad_lines_symbols_and_decimals_are_counted_and_skipped(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    publisher.refuse = lambda row: "price: 1e5" if row[2] == "1e5" else None
+    bad = [b"not json", trade("*"), trade(price='"1e5"'), trade(price="1.5"), trade("x" * 1000)]
+    for line in bad:
+        socket.put(trade() + b"\n" + line + b"\n" + trade())
+    await run_until(feed, lambda: len(publisher.rows) >= 2 * len(bad))
+    status = feed.statistics()
+    assert (status.state, status.records, status.decode_errors) == ("up", 10, 5)
+    assert stats.values["feed_decode_errors", 3] == 5
+    assert status.message.startswith("skipped: ")
+    assert len(status.message) <= MESSAGE_CHARACTERS_MAX
+
+
+async def test_f44_a_flood_of_bad_symbols_is_remembered_within_bounds(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    for k in range(0, 3 * REFUSED_SYMBOLS_MAX, 64):
+        socket.put(*[trade(f"{n} *") for n in range(k, k + 64)])
+    socket.put(trade())
+    await run_until(feed, lambda: bool(publisher.rows))
+    assert feed.statistics().decode_errors == 3 * REFUSED_SYMBOLS_MAX
+    assert len(feed._trades) == REFUSED_SYMBOLS_MAX + 1
+
+
+async def test_topics_max_refuses_new_symbols_alone(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    publisher.topics_max = 1
+    socket.put(trade("A"), trade("B"), trade("A"))
+    await run_until(feed, lambda: bool(publisher.batches))
+    status = feed.statistics()
+    assert (status.records, status.decode_errors) == (2, 1)
+    assert "ring.topics_max" in status.message
+
+
+async def test_another_feeds_instrument_is_refused(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket, owners={"A.SIM": 0})
+    socket.put(trade("A"), trade("B"))
+    await run_until(feed, lambda: bool(publisher.batches))
+    status = feed.statistics()
+    assert (status.records, status.decode_errors) == (1, 1)
+    assert "'A.SIM' is published by feeds.0" in status.message
+
+
+async def test_f45_event_times_pass_unshifted_whatever_the_sender_s_clock_does(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    future, last = time.time_ns() + 3600 * 10**9, 2**63 - 1
+    times = [future, 1, future, 0, last]
+    socket.put(*[trade(ts=str(ts)) for ts in times], trade(ts="-1"), trade(ts=str(last + 1)))
+    feed = make(publisher, stats, socket)
+    await run_until(feed, lambda: bool(publisher.batches))
+    assert [row[1] for row in publisher.rows] == times
+    assert feed.statistics().decode_errors == 2
+    (batch,) = publisher.batches
+    assert abs(time.time_ns() - int(str(batch["ts_recv"]))) < 10**10
+    assert abs(time.monotonic_ns() - int(str(batch["mono_recv"]))) < 10**10
+
+
+async def test_f42_kernel_drops_are_gaps(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    socket.dropped, socket.oversized = 5, 1
+    socket.put(trade())
+    await run_until(feed, lambda: bool(publisher.batches))
+    status = feed.statistics()
+    assert (status.gaps, status.lost, status.decode_errors) == (1, 5, 1)
+    assert (stats.values["feed_gaps", 3], stats.values["feed_lost", 3]) == (1, 5)
+
+
+async def test_a_busy_line_is_taken_in_batches_and_a_quiet_one_at_once(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    run_until: RunUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sleeps: list[float] = []
+    sleep = time.sleep
+
+    def observed(duration_s: float) -> None:
+        sleeps.append(duration_s)
+        sleep(duration_s)
+
+    feed = make(publisher, stats, socket)
+    monkeypatch.setattr("gateway.feeds.udp.time.sleep", observed)
+    for _ in range(20):  # All there before the feed starts: no receive waits.
+        socket.put(trade())
+    await run_until(feed, lambda: len(publisher.batches) == 20)
+    stamps = [int(str(batch["mono_recv"])) for batch in publisher.batches]
+    pairs = itertools.pairwise(stamps)
+    assert min(b - a for a, b in pairs) >= BATCH_INTERVAL_NS
+    assert sleeps
+    assert max(sleeps) <= BATCH_INTERVAL_NS * 1e-9
+
+    sleeps.clear()
+    feed = make(publisher, stats, socket)
+    task = asyncio.create_task(feed.run())
+    for _ in range(10):  # Each finds the feed waiting for a while.
+        await asyncio.sleep(0.01)
+        socket.put(trade())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(publisher.batches) == 30
+    assert not sleeps
+
+
+async def test_a_broken_socket_is_replaced_after_a_while(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    new_socket: "Callable[[], FakeSocket]",
+    run_until: RunUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.feeds.udp.backoff_s", lambda attempt: 0.001)
+    first, second = new_socket(), new_socket()
+    answers: list[Any] = [OSError("busy"), second]
+
+    def reopen() -> "FakeSocket":
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    feed = make(publisher, stats, first, reopen)
+    first.put(trade("A"))
+    first.fail(OSError(100, "Network is down"))
+    second.put(trade("B"))
+    await run_until(feed, lambda: len(publisher.rows) == 2)
+    status = feed.statistics()
+    assert (status.state, status.reconnects) == ("up", 1)
+    assert first.closed
+    assert stats.values["feed_reconnects", 3] == 1
+
+
+async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket"
+) -> None:
+    def bug(row: object) -> str | None:
+        raise ZeroDivisionError("bug")
+
+    publisher.refuse = bug
+    feed = make(publisher, stats, socket)
+    socket.put(trade())
+    await asyncio.wait_for(feed.run(), 5)
+    status = feed.statistics()
+    assert (status.state, status.message) == ("failed", "ZeroDivisionError: bug")
+    assert stats.values["feed_up", 3] == 0
+
+
+async def test_a_stop_is_prompt(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket"
+) -> None:
+    task = asyncio.create_task(make(publisher, stats, socket).run())
+    await asyncio.sleep(0.05)
+    before_s = time.monotonic()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert time.monotonic() - before_s < 0.5
+    assert socket.closed
