@@ -45,7 +45,7 @@ class Gateway:
         return document
 
     def pid(self, name: str) -> int:
-        return next(p["pid"] for p in self.status()["processes"] if p["name"] == name)
+        return next(int(p["pid"]) for p in self.status()["processes"] if p["name"] == name)
 
     def metric(self, name: str) -> float:
         _, text = self.get("metrics")
