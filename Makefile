@@ -2,23 +2,45 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find gateway native -type f -not -name '*.pyc') pyproject.toml meson.build
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not -name '*.pyc' -print) \
+	pyproject.toml meson.build README.md
+
+# The thread checker's shadow has no room for the widest address randomization; not every container may
+# turn it off, nor has to.
+SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .PHONY: build demo test lint bench clean
 build: $(VENV)/.built
 
 $(VENV)/.deps: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group dev
 	touch $@
 
+# Without isolation, so that a rebuild does not fetch the build tools again; found by their path.
 $(VENV)/.built: $(VENV)/.deps $(SOURCES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation .
 	touch $@
 
 demo: build
 	$(BIN)/tickgate demo
 
+test: build
+	$(MAKE) --no-print-directory -C native/test asan
+	$(SAME_ADDRESSES) $(MAKE) --no-print-directory -C native/test tsan
+	$(BIN)/pytest
+
+lint: build
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint native/cython
+
+bench: build
+	$(BIN)/python -P bench/micro/micro.py
+
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find gateway tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,19 +14,20 @@ HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
-# --- clock ------------------------------------------------------------------------------------------
+# --- clock ----------------------------------------------------------------------------------------
 def monotonic_ns() -> int: ...
 def realtime_ns() -> int: ...
 def request_slice(slice_ns: int) -> bool:
-    """Asks the scheduler for an EEVDF slice for the calling thread; False where the kernel refuses."""
+    """Asks for an EEVDF slice for the calling thread; False where the kernel refuses."""
 
-# --- shared segment (ring.pxi) --------------------------------------------------------------------------
+# --- shared segment (ring.pxi) --------------------------------------------------------------------
 def create_memory(name: str, size: int) -> int:
     """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""
 
 Row = tuple[int, int, str, str, str | None, str] | tuple[int, int, str, str, str, str]
-"""(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask, ask_qty)
-on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or None."""
+"""(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
+ask_qty) on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
+None."""
 
 @final
 class RingWriter:
@@ -39,14 +40,19 @@ class RingWriter:
         *,
         wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
-        stats: StatsPage | None = None,  # gets published[channel], stages wire and ingest, clock_anomalies
+        stats: StatsPage | None = None,  # published, clock_anomalies, stages wire and ingest
     ) -> None: ...
     @property
     def fd(self) -> int: ...
     @property
     def epoch(self) -> str: ...
     def topic(self, channel: str, instrument: str) -> int:
-        """The topic's id, registering it at first. ValueError (grammar), OverflowError (topics_max)."""
+        """The topic's id, registering it at first.
+
+        Raises:
+            ValueError: channel or instrument are not in the grammar.
+            OverflowError: all `topics_max` are taken.
+        """
     def publish(
         self,
         rows: Sequence[Row],
@@ -59,12 +65,13 @@ class RingWriter:
     ) -> list[tuple[int, str]]:
         """Publishes all good rows, in order, then rings the workers once.
 
-        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when all went.
-        `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time (ts_event in the
-        future) is counted in clock_anomalies[feed] and the record gets GW_FLAG_BAD_TS.
+        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when
+        all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time
+        (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
+        GW_FLAG_BAD_TS.
         """
     def behind(self) -> int:
-        """Bytes of ring that the slowest attached worker has not taken yet; 0 with none attached."""
+        """Bytes of ring that the slowest attached worker has not taken; 0 with none attached."""
     def backlogged(self) -> int:
         """Clients over all workers whose lossless queue is long (GW_BACKLOG_FRAMES)."""
     def subscribed(self) -> int:
@@ -83,7 +90,7 @@ class Segment:
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic from id `start` on."""
     def find(self, channel: str, instrument: str) -> int:
-        """The id, or -1. Amortised O(1): keeps a table of names, extended as the directory grows."""
+        """The id, or -1. Amortised O(1): a table of names is extended as the directory grows."""
     def match(self, channel: str, pattern: str) -> int:
         """How many topics of the channel match the pattern now."""
     def last_seq(self, topic: int) -> int: ...
@@ -91,7 +98,7 @@ class Segment:
 
 @final
 class RingReader:
-    """Reads a segment from now on (tests, tools, recording). Records as dicts with decimal texts."""
+    """Reads a segment from now on (tests, tools, recording): records as dicts with texts."""
 
     def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
@@ -101,7 +108,7 @@ class RingReader:
 def pattern_match(pattern: str, name: str) -> bool:
     """The plane's own glob: `*` is any run of characters, everything else itself."""
 
-# --- statistics (stats.pxi) -------------------------------------------------------------------------------
+# --- statistics (stats.pxi) -----------------------------------------------------------------------
 STATS_SIZE: Final[int]
 STATS: Final[dict[str, tuple[int, int]]]  # name -> (offset, length) in 8-byte words
 
@@ -122,7 +129,7 @@ class StatsPage:
     def record(self, stage: str, value_ns: int, n: int = 1) -> None: ...
     def close(self) -> None: ...
 
-# --- codec (codec.pxi) ----------------------------------------------------------------------------------
+# --- codec (codec.pxi) ----------------------------------------------------------------------------
 def decimal_round_trip(text: str) -> str:
     """Parses and formats a decimal as the ring does. ValueError naming what is wrong."""
 
@@ -131,10 +138,20 @@ class Template:
     """A compiled message template (see gateway/codec/native.py for the program's bytes)."""
 
     def __init__(self, program: bytes) -> None: ...
-    def encode(self, channel: str, symbol: str, row: Row, *, seq: int, ts_recv: int, ts_send: int, skipped: int = 0) -> bytes:
+    def encode(
+        self,
+        channel: str,
+        symbol: str,
+        row: Row,
+        *,
+        seq: int,
+        ts_recv: int,
+        ts_send: int,
+        skipped: int = 0,
+    ) -> bytes:
         """One payload, as the plane would encode it (tests and benches)."""
 
-# --- udp (udp.pxi) --------------------------------------------------------------------------------------
+# --- udp (udp.pxi) --------------------------------------------------------------------------------
 @final
 class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
@@ -149,33 +166,38 @@ class UdpSocket:
     def dropped(self) -> int:
         """Datagrams that the kernel dropped for want of buffer, so far."""
     def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
-        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv). ([], 0, 0) at the timeout
-        or after `wake()`. Datagrams over 64 KiB are truncated and dropped (counted in `oversized`)."""
+        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv).
+
+        ([], 0, 0) at the timeout or after `wake()`. Datagrams over 64 KiB are truncated and dropped
+        (counted in `oversized`).
+        """
     @property
     def oversized(self) -> int: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
-# --- the data plane (plane.pxi) ---------------------------------------------------------------------------
+# --- the data plane (plane.pxi) -------------------------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
-SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the plane's cursor; arg = index into `items`
+SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the cursor; arg = index into `items`
 SLOT_MATCHED: Final[int]  # 20 characters: topics the pattern covers now; arg = index into `items`
 SLOT_EPOCH: Final[int]  # 8 characters: the epoch at the plane's cursor
 
 Slot = tuple[int, int, int]
-"""(byte offset in the frame, SLOT_*, arg). A number is written left-aligned and padded with spaces."""
+"""(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
 Item = tuple[int, str, str, bool, bool, bool]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync). The id is the caller's, per
-connection and unique to (channel, string): an id already in use is replaced. resync False only changes
-the parameters in force (method `update`)."""
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync). The id is the caller's,
+per connection and unique to (channel, string): an id already in use is replaced. resync False only
+changes the parameters in force (method `update`)."""
 
-EVENT_GONE: Final[int]  # (EVENT_GONE, handle, errno): the peer's socket failed; nothing more is written
-EVENT_CLOSE: Final[int]  # (EVENT_CLOSE, handle, code, reason): the plane asks for a close (4008 ...)
-EVENT_SHUT: Final[int]  # (EVENT_SHUT, handle): close frame written and SHUT_WR done
-EVENT_REMOVED: Final[int]  # (EVENT_REMOVED, handle): the slot is free; the descriptor may be closed now
-EVENT_STATS: Final[int]  # (EVENT_STATS, handle, token, [(subscription id, routed, delivered, conflated, filtered, dropped, pending)])
-EVENT_RESUME: Final[int]  # (EVENT_RESUME, handle): the control queue fell below half; read again
+# The first item of an event; the handle follows, then what is said here.
+EVENT_GONE: Final[int]  # errno: the peer's socket failed; nothing more is written
+EVENT_CLOSE: Final[int]  # code, reason: the plane asks for a close (4008 ...)
+EVENT_SHUT: Final[int]  # close frame written and SHUT_WR done
+EVENT_REMOVED: Final[int]  # the slot is free; the descriptor may be closed now
+# token, [(subscription id, routed, delivered, conflated, filtered, dropped, pending)]
+EVENT_STATS: Final[int]
+EVENT_RESUME: Final[int]  # the control queue fell below half; read again
 
 @final
 class Plane:
@@ -213,9 +235,16 @@ class Plane:
         """Readable while events wait."""
     def events(self) -> list[tuple[object, ...]]: ...
     def attach(self, fd: int) -> None:
-        """Follow this segment from now on; a second one is a new epoch: clients get `epoch`, then snapshots."""
+        """Follow this segment from now on.
+
+        A second one is a new epoch: clients get `epoch`, then snapshots.
+        """
     def add(self, fd: int, first: bytes, slots: Sequence[Slot] = ()) -> int:
-        """A new client whose first bytes are these (101 and hello); its handle. OverflowError at clients_max."""
+        """A new client whose first bytes are these (101 and hello); its handle.
+
+        Raises:
+            OverflowError: there are `clients_max`.
+        """
     def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> int:
         """Queues control bytes (whole frames), ahead of data.
 
@@ -226,11 +255,11 @@ class Plane:
     def subscribe(
         self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]
     ) -> int:
-        """Fills the ack, queues it, attaches the items and marks snapshots, in one step. As `send`."""
+        """Fills the ack, queues it, attaches the items, marks snapshots, in one step. As `send`."""
     def unsubscribe(
         self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]
     ) -> int:
-        """Detaches, discards what is queued for topics no longer covered, then replies. As `send`."""
+        """Detaches, discards what is queued for topics no longer covered, replies. As `send`."""
     def query(self, handle: int, token: int) -> None:
         """Asks for EVENT_STATS, exact at the moment the plane answers."""
     def close(self, handle: int, frame: bytes) -> None:

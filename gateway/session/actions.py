@@ -20,8 +20,8 @@ EPOCH_WIDTH: Final = 8
 """Characters of an epoch, always."""
 
 Slot = tuple[int, int, int]
-"""(byte offset in the payload, SLOT_*, arg). For SLOT_SEQ and SLOT_MATCHED arg is the index into
-the items of the same action, else 0."""
+"""(byte offset in the payload, SLOT_*, arg). arg is the index into the items of the
+same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
 
 Item = tuple[int, str, str, bool, bool, bool]
 """(subscription id, channel, name or pattern, lossless, snapshot, resync)."""

@@ -72,3 +72,11 @@ UNKNOWN_SYMBOL: Final = ErrorCode("unknown_symbol")
 NOT_SUBSCRIBED: Final = ErrorCode("not_subscribed")
 LIMIT_EXCEEDED: Final = ErrorCode("limit_exceeded")
 RATE_LIMITED_ERROR: Final = ErrorCode("rate_limited", retryable=True)
+
+
+class Error(NamedTuple):
+    """Why a request or one of its symbols is refused."""
+
+    code: ErrorCode
+    message: str
+    retry_after_ms: int | None = None

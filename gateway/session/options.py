@@ -1,5 +1,6 @@
 """What all sessions of a worker share: limits, the objective they announce, counters."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,12 @@ RESULTS: Final = (
 )
 """How a request ended; `failed`: each of its symbols was refused."""
 
-REQUESTS: Final = tuple((method, result) for method in (*METHODS, "unknown") for result in RESULTS)
+METHOD_UNKNOWN: Final = "unknown"
+"""Stands for every method that there is not, and for texts whose method can't be read."""
+
+REQUESTS: Final = tuple(
+    (method, result) for method in (*METHODS, METHOD_UNKNOWN) for result in RESULTS
+)
 """(method, result) of each request counter: `tickgate_requests_total{method,result}`."""
 
 REJECTIONS: Final = ("unknown_symbol", "not_subscribed", "limit_exceeded")
@@ -89,6 +95,7 @@ class Shared:
         """Counts one request."""
         self.requests[_REQUEST_INDEX[method, result]] += 1
 
-    def reject(self, code: ErrorCode) -> None:
-        """Counts one symbol that was refused."""
-        self.rejections[_REJECTION_INDEX[code.name]] += 1
+    def reject(self, refusals: Iterable[ErrorCode]) -> None:
+        """Counts symbols that were refused."""
+        for code in refusals:
+            self.rejections[_REJECTION_INDEX[code.name]] += 1

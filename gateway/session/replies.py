@@ -23,8 +23,9 @@ from gateway.session.actions import (
     Reply,
     Slot,
 )
-from gateway.session.codes import ErrorCode
+from gateway.session.codes import Error, ErrorCode
 from gateway.session.messages import ReqId
+from gateway.session.subscriptions import Subscription
 
 MESSAGE_MAX: Final = 240
 """Characters of an error's message: what it quotes of a client's text is cut there."""
@@ -34,32 +35,11 @@ _EPOCH: Final = b" " * EPOCH_WIDTH
 _encode: Final = msgspec.json.encode
 
 
-class Error(NamedTuple):
-    """Why a request or one of its symbols is refused."""
-
-    code: ErrorCode
-    message: str
-    retry_after_ms: int | None = None
-
-    def json(self) -> bytes:
-        """The `error` object."""
-        fields: dict[str, Any] = {
-            "code": self.code.name,
-            "message": self.message[:MESSAGE_MAX],
-            "retryable": self.code.retryable,
-        }
-        if self.retry_after_ms is not None:
-            fields["retry_after_ms"] = self.retry_after_ms
-        return _encode(fields)
-
-
 class _Tail(NamedTuple):
-    """What follows the name in a result, and where its slots are."""
+    """What follows the name in a result, and its slots, in order, with offsets into the text."""
 
     text: bytes
-    epoch_at: int
-    number_at: int
-    number_kind: int
+    slots: tuple[tuple[int, int], ...]
 
 
 @cache  # one for each combination of a few flags
@@ -74,64 +54,59 @@ def _tail(channel: str, pattern: bool, lossless: bool, snapshot: bool, recover: 
     if pattern:
         before = head + b',"matched":'
         text = before + _NUMBER + parameters
-        return _Tail(text + _EPOCH + b'"}', len(text), len(before), SLOT_MATCHED)
+        slots = ((len(before), SLOT_MATCHED), (len(text), SLOT_EPOCH))
+        return _Tail(text + _EPOCH + b'"}', slots)
     text = head + parameters
     after = text + _EPOCH + b'","seq":'
-    return _Tail(after + _NUMBER + b"}", len(text), len(after), SLOT_SEQ)
+    return _Tail(after + _NUMBER + b"}", ((len(text), SLOT_EPOCH), (len(after), SLOT_SEQ)))
 
 
 class Results:
-    """A reply with one result for each string asked for, built from left to right."""
+    """A reply with one result for each string asked for, built from left to right.
 
-    __slots__ = ("_body", "_separator", "_slots", "_succeeded", "failed")
+    Attributes:
+        refusals: why each string that failed did.
+    """
 
-    def __init__(self) -> None:
-        self.failed = 0
+    __slots__ = ("_body", "_ended", "_recover", "_separator", "_slots", "_succeeded", "refusals")
+
+    def __init__(self, *, ended: bool = False, recover: bool = False) -> None:
+        """Results of subscriptions that end (`ended`) or are in force with their parameters.
+
+        With `recover` the client asked for what it missed: each result says that it can't be had.
+        """
+        self.refusals: list[ErrorCode] = []
+        self._ended = ended
+        self._recover = recover
         self._succeeded = 0
         self._body = bytearray()
         self._separator = b""
         self._slots: list[Slot] = []
 
-    def subscribed(
-        self,
-        channel: str,
-        name: str,
-        *,
-        pattern: bool,
-        lossless: bool,
-        snapshot: bool,
-        recover: bool,
-    ) -> None:
-        """The subscription is in force with these parameters; its item is the next one."""
-        tail = _tail(channel, pattern, lossless, snapshot, recover)
-        body = self._body
-        body += self._separator + b'{"symbol":"'
-        body += name.encode()
-        at = len(body)
-        body += tail.text
-        self._slots.append((at + tail.epoch_at, SLOT_EPOCH, 0))
-        self._slots.append((at + tail.number_at, tail.number_kind, self._succeeded))
-        self._separator = b","
-        self._succeeded += 1
-
-    def unsubscribed(self, channel: str, name: str) -> None:
-        """The subscription has ended."""
-        self._body += self._separator
-        self._body += f'{{"symbol":"{name}","success":true,"channel":"{channel}"}}'.encode()
+    def accepted(self, one: Subscription) -> None:
+        """This string succeeded; where it is in force, the action's next item is its."""
+        self._body += self._separator + b'{"symbol":"' + one.name.encode()
+        if self._ended:
+            self._body += b'","success":true,"channel":"%s"}' % one.channel.encode()
+        else:
+            tail = _tail(one.channel, one.pattern, one.lossless, one.snapshot, self._recover)
+            at, item = len(self._body), self._succeeded
+            self._slots += [(at + offset, kind, item) for offset, kind in tail.slots]
+            self._body += tail.text
         self._separator = b","
         self._succeeded += 1
 
     def refused(self, name: str, error: Error) -> None:
         """This string failed, alone."""
         self._body += self._separator + b'{"symbol":' + _encode(name)
-        self._body += b',"success":false,"error":' + error.json() + b"}"
+        self._body += b',"success":false,"error":' + _error(error) + b"}"
         self._separator = b","
-        self.failed += 1
+        self.refusals.append(error.code)
 
     def reply(self, method: str, req_id: ReqId, time_in_ns: int) -> Reply:
         """The whole reply."""
         head = _head(method, req_id, success=self._succeeded > 0)
-        head += b',"failed":%d,"time_in":%d,"time_out":' % (self.failed, time_in_ns)
+        head += b',"failed":%d,"time_in":%d,"time_out":' % (len(self.refusals), time_in_ns)
         time_out = (len(head), SLOT_TIME, 0)
         head += _NUMBER + b',"results":['
         shift = len(head)
@@ -151,7 +126,7 @@ def pong(req_id: ReqId, t0: int | UnsetType, received_ns: int) -> Reply:
 def refusal(method: str | UnsetType, req_id: ReqId, error: Error) -> Reply:
     """The reply to a request that failed as a whole."""
     name = UNSET if method is UNSET else method[:MESSAGE_MAX]
-    return Reply(_head(name, req_id, success=False) + b',"error":' + error.json() + b"}")
+    return Reply(_head(name, req_id, success=False) + b',"error":' + _error(error) + b"}")
 
 
 def page(
@@ -187,6 +162,17 @@ def shutdown(reconnect_after_ms: int) -> bytes:
         b'{"channel":"system","type":"shutdown","data":[{"reconnect_after_ms":%d}]}'
         % reconnect_after_ms
     )
+
+
+def _error(error: Error) -> bytes:
+    fields: dict[str, Any] = {
+        "code": error.code.name,
+        "message": error.message[:MESSAGE_MAX],
+        "retryable": error.code.retryable,
+    }
+    if error.retry_after_ms is not None:
+        fields["retry_after_ms"] = error.retry_after_ms
+    return _encode(fields)
 
 
 def _head(method: str | UnsetType, req_id: ReqId, *, success: bool) -> bytes:

@@ -61,8 +61,8 @@ def built() -> Face:
 
 def test_same_names() -> None:
     module, stub = set(built()), set(promised())
-    assert not stub - module, "promised and not built"
-    assert not module - stub, "built and not promised"
+    assert sorted(stub - module) == [], "promised and not built"
+    assert sorted(module - stub) == [], "built and not promised"
 
 
 def test_same_parameters() -> None:
