@@ -59,6 +59,6 @@ class Bystander:
     def stop(self) -> None:
         """Hangs up."""
         self._stopping = True
-        self._wire.sock.shutdown(2)
+        self._wire.end()  # the gateway hangs up in turn, which ends the thread
         self._thread.join(TIMEOUT_S)
         self._wire.sock.close()

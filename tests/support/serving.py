@@ -51,8 +51,10 @@ class Serving:
 
     def _addresses(self) -> tuple[str, str]:
         found = until(
-            lambda: re.search(r"serve\.ready.*?(ws://[^\s\",]+).*?(http://[^\s\",]+)", self.lines())
-            or self.process.poll() is not None,
+            lambda: (
+                re.search(r"serve\.ready.*?(ws://[^\s\",]+).*?(http://[^\s\",]+)", self.lines())
+                or self.process.poll() is not None
+            ),
             START_S,
         )
         assert isinstance(found, re.Match), self.lines()
