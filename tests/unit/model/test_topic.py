@@ -117,9 +117,11 @@ def test_any_text_is_an_instrument_or_refused_for_a_reason(name: str) -> None:
     try:
         instrument = split_instrument(name)
     except ValueError as why:
-        assert 0 < len(str(why)) <= 100
+        reason = str(why)
     else:
+        reason = "it is one"
         assert ".".join(instrument) == name
         assert name.isascii()
         assert name.isprintable()
         assert not set(name) & set('* "\\,')
+    assert 0 < len(reason) <= 100

@@ -1,4 +1,4 @@
-"""A client of a session: sends objects or texts on a manual clock, and checks every answer's shape."""
+"""A client of a session: sends objects or texts on a manual clock, checks every answer's shape."""
 
 import json
 from collections.abc import Callable, Iterable

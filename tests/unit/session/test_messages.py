@@ -24,8 +24,8 @@ def subscribe(**params: Any) -> str:
 
 
 def test_the_protocols_own_examples_decode() -> None:
-    text = """{"method":"subscribe","req_id":7,"params":{"channel":"trade","symbol":["BTCUSDT.BINANCE",
-    "ETH*"],"snapshot":true,"mode":"conflate","class":2,"max_hz":20,"max_age_ms":250,"depth":10,
+    text = """{"method":"subscribe","req_id":7,"params":{"channel":"trade",
+    "symbol":["BTCUSDT.BINANCE","ETH*"],"snapshot":true,"mode":"conflate","class":2,"max_hz":20,"max_age_ms":250,"depth":10,
     "from":{"epoch":"k3f9","seq":8812}}}"""
     request = decode(text)
     assert isinstance(request, messages.Subscribe)
@@ -148,7 +148,9 @@ VALUES = st.recursive(
 @given(VALUES | st.text())
 def test_any_text_decodes_or_is_malformed(value: object) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
+    reason = "none"
     try:
         decode(text)
     except Malformed as bad:
-        assert str(bad)
+        reason = str(bad)
+    assert reason
