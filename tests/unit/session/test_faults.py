@@ -30,6 +30,7 @@ MALFORMED = {
     "NUL behind": '{"method":"ping","req_id":7}\x00',
     "two requests": '{"method":"ping","req_id":7}{"method":"ping","req_id":8}',
     "lone surrogate": '{"method":"ping","req_id":7,"params":{"t0":"\\ud800"}}',
+    "text that UTF-8 can't hold": '{"req_id":7,"method":"\ud800"}',
     "a list for a string": '{"method":["subscribe"],"req_id":7}',
 }
 UNREADABLE_IDS = ("empty", "no object", "huge id")
