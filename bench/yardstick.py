@@ -1,7 +1,7 @@
 """Measures the gateway from outside, with yardsticks that are not part of it.
 
     python bench/yardstick.py cost        server CPU per delivery against a bare send loop, in turn
-    python bench/yardstick.py throughput  20,000 and 50,000 ticks/s to 100 clients; 100 symbols, 500 clients
+    python bench/yardstick.py throughput  20,000 and 50,000 ticks/s to 100 clients
 
 The yardsticks are three small C programs (a tick source, a swarm of subscribers, a bare send loop)
 found through TICKGATE_TOOLS, else `../shared/tools`; each is built at first use. The server runs on
@@ -128,7 +128,9 @@ def bare(clients: int) -> Iterator[Server]:
         process.wait()
 
 
-def swarm(server: Server, clients: int, warm: float, dur: float, *more: str) -> "subprocess.Popen[str]":
+def swarm(
+    server: Server, clients: int, warm: float, dur: float, *more: str
+) -> "subprocess.Popen[str]":
     command = ["taskset", "-c", "1", tool("wsload"), "--port", str(server.client_port)]
     command += ["--path", "/v1", "--key", '"ts_event":' if server.ops_port else '"ts":']
     command += ["--clients", str(clients), "--warm", str(warm), "--dur", str(dur), *more]
@@ -172,6 +174,10 @@ def measure(server: Server, clients: int, rate: float, warm: float, dur: float) 
     return result
 
 
+def shown(run: dict[str, float]) -> str:
+    return f"{run['cpu_us']:.3f} us ({run['per_s']:.0f}/s, p99 {run['p99_us']:.0f} us)"
+
+
 def cost(pairs: int, clients: int, rate: float) -> None:
     ratios = []
     for n in range(pairs):
@@ -181,9 +187,7 @@ def cost(pairs: int, clients: int, rate: float) -> None:
             floor = measure(server, clients, rate, 2, 6)
         ratios.append(ours["cpu_us"] / floor["cpu_us"])
         print(
-            f"pair {n}: ours {ours['cpu_us']:.3f} us ({ours['per_s']:.0f}/s, p99 {ours['p99_us']:.0f} us)"
-            f"  floor {floor['cpu_us']:.3f} us ({floor['per_s']:.0f}/s, p99 {floor['p99_us']:.0f} us)"
-            f"  ratio {ratios[-1]:.3f}",
+            f"pair {n}: ours {shown(ours)}  floor {shown(floor)}  ratio {ratios[-1]:.3f}",
             flush=True,
         )
     quartile = statistics.quantiles(ratios, n=4)[0] if pairs > 1 else ratios[0]

@@ -47,10 +47,6 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     return length;
 }
 
-uint8_t gw_record_cells(uint8_t kind) {
-    return kind == GW_TRADE || kind == GW_BBO ? 2 : 0;
-}
-
 static const char *decimal_why(int error) {
     return error == -ERANGE ? "more than 18 digits" : "not a decimal";
 }

@@ -83,7 +83,7 @@ int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
 
 /* Cells that a record of this kind takes; 0 for a kind that does not exist. */
-uint8_t gw_record_cells(uint8_t kind);
+static inline uint8_t gw_record_cells(uint8_t kind) { return kind == GW_TRADE || kind == GW_BBO ? 2 : 0; }
 
 typedef struct {
     const char *at;

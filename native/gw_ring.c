@@ -24,6 +24,15 @@ void gw_writer_free(gw_writer_t *w) {
     w->topic_seq = NULL;
 }
 
+/* How far ahead of the tail the writer asks for lines: a ring is larger than any cache, and the core's own
+ * prefetching stops at each page. Without this a record costs twice as much. */
+#define AHEAD 2048u
+
+static void ahead_prefetch(const gw_segment_t *s, uint64_t tail) {
+    for (unsigned line = 0; line < GW_RECORD_CELLS_MAX; line++)
+        __builtin_prefetch(s->ring + ((tail + AHEAD + line * GW_CELL) & (s->capacity - 1)), 1);
+}
+
 /* Only the words that consumers look at: kind and cells. */
 static void pad_write(uint8_t *at, uint64_t size) {
     gw_header_t pad = {.kind = GW_PAD, .cells = (uint8_t)(size / GW_CELL)};
@@ -32,12 +41,16 @@ static void pad_write(uint8_t *at, uint64_t size) {
 
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
     const gw_segment_t *s = &w->segment;
-    record->h.cells = gw_record_cells(record->h.kind);
+    uint8_t cells = gw_record_cells(record->h.kind);
+    /* A byte stored just before the word around it is loaded stalls the load until the store has reached
+     * the cache. Records are reused, so it is mostly right already. */
+    if (record->h.cells != cells) record->h.cells = cells;
+    ahead_prefetch(s, w->tail);
     record->h.ring_seq = ++w->ring_seq;
     record->h.topic_seq = ++w->topic_seq[record->h.topic];
     gw_table_write(s, record);
 
-    uint64_t size = record->h.cells * GW_CELL, offset = w->tail & (s->capacity - 1);
+    uint64_t size = cells * GW_CELL, offset = w->tail & (s->capacity - 1);
     uint64_t left = s->capacity - offset, pad = left < size ? left : 0;
     uint64_t next = w->tail + pad + size;
     GW_STORE_RELAXED(s->tail_intent, next);

@@ -345,9 +345,11 @@ cdef class RingWriter:
         cdef int64_t now = gw_monotonic_ns(), ingest_ns = now - mono_recv
         cdef uint32_t i
         cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
+        # Stamped apart from publishing: a small store just before its word is loaded would stall.
         for i in range(count):
             self.chunk[i].h.ts_publish = now
             self.chunk[i].h.ingest_ns = <uint32_t>min(max(ingest_ns, 0), <int64_t>UINT32_MAX)
+        for i in range(count):
             gw_writer_publish(&self.writer, &self.chunk[i])
             if page != NULL:
                 gw_hdr_add(&page.published[self.chunk[i].h.kind], 1)
