@@ -14,19 +14,20 @@ HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
-# --- clock ------------------------------------------------------------------------------------------
+# --- clock ----------------------------------------------------------------------------------------
 def monotonic_ns() -> int: ...
 def realtime_ns() -> int: ...
 def request_slice(slice_ns: int) -> bool:
-    """Asks the scheduler for an EEVDF slice for the calling thread; False where the kernel refuses."""
+    """Asks for an EEVDF slice for the calling thread; False where the kernel refuses."""
 
-# --- shared segment (ring.pxi) --------------------------------------------------------------------------
+# --- shared segment (ring.pxi) --------------------------------------------------------------------
 def create_memory(name: str, size: int) -> int:
     """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""
 
 Row = tuple[int, int, str, str, str | None, str] | tuple[int, int, str, str, str, str]
-"""(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask, ask_qty)
-on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or None."""
+"""(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
+ask_qty) on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
+None. At run time just `tuple`."""
 
 @final
 class RingWriter:
@@ -39,14 +40,19 @@ class RingWriter:
         *,
         wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
-        stats: StatsPage | None = None,  # gets published[channel], stages wire and ingest, clock_anomalies
+        stats: StatsPage | None = None,  # gets published, wire, ingest, clock_anomalies
     ) -> None: ...
     @property
     def fd(self) -> int: ...
     @property
     def epoch(self) -> str: ...
     def topic(self, channel: str, instrument: str) -> int:
-        """The topic's id, registering it at first. ValueError (grammar), OverflowError (topics_max)."""
+        """The topic's id, registering it at first.
+
+        Raises:
+            ValueError: the channel is unknown, or the instrument outside the grammar.
+            OverflowError: topics_max are registered.
+        """
     def publish(
         self,
         rows: Sequence[Row],
@@ -59,12 +65,16 @@ class RingWriter:
     ) -> list[tuple[int, str]]:
         """Publishes all good rows, in order, then rings the workers once.
 
-        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when all went.
-        `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time (ts_event in the
-        future) is counted in clock_anomalies[feed] and the record gets GW_FLAG_BAD_TS.
+        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when
+        all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time
+        (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
+        GW_FLAG_BAD_TS. `record_wire` False (replays) measures and marks nothing of the kind.
         """
     def behind(self) -> int:
-        """Bytes of ring that the slowest attached worker has not taken yet; 0 with none attached."""
+        """Bytes of ring that the slowest attached worker has not taken yet; 0 with none attached.
+
+        Here and below, attached means to this writer's own epoch.
+        """
     def backlogged(self) -> int:
         """Clients over all workers whose lossless queue is long (GW_BACKLOG_FRAMES)."""
     def subscribed(self) -> int:
@@ -83,15 +93,16 @@ class Segment:
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic from id `start` on."""
     def find(self, channel: str, instrument: str) -> int:
-        """The id, or -1. Amortised O(1): keeps a table of names, extended as the directory grows."""
+        """The id, or -1. Amortised O(1): keeps a table of names that grows as the directory does."""
     def match(self, channel: str, pattern: str) -> int:
         """How many topics of the channel match the pattern now."""
-    def last_seq(self, topic: int) -> int: ...
+    def last_seq(self, topic: int) -> int:
+        """The topic's last seq, 0 when it has none. BlockingIOError: its writer died inside it."""
     def close(self) -> None: ...
 
 @final
 class RingReader:
-    """Reads a segment from now on (tests, tools, recording). Records as dicts with decimal texts."""
+    """Reads a segment from now on (tests, tools, recording): dicts with decimal texts."""
 
     def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
@@ -101,7 +112,7 @@ class RingReader:
 def pattern_match(pattern: str, name: str) -> bool:
     """The plane's own glob: `*` is any run of characters, everything else itself."""
 
-# --- statistics (stats.pxi) -------------------------------------------------------------------------------
+# --- statistics (stats.pxi) -----------------------------------------------------------------------
 STATS_SIZE: Final[int]
 STATS: Final[dict[str, tuple[int, int]]]  # name -> (offset, length) in 8-byte words
 
@@ -134,7 +145,7 @@ class Template:
     def encode(self, channel: str, symbol: str, row: Row, *, seq: int, ts_recv: int, ts_send: int, skipped: int = 0) -> bytes:
         """One payload, as the plane would encode it (tests and benches)."""
 
-# --- udp (udp.pxi) --------------------------------------------------------------------------------------
+# --- udp (udp.pxi) --------------------------------------------------------------------------------
 @final
 class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
@@ -149,8 +160,11 @@ class UdpSocket:
     def dropped(self) -> int:
         """Datagrams that the kernel dropped for want of buffer, so far."""
     def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
-        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv). ([], 0, 0) at the timeout
-        or after `wake()`. Datagrams over 64 KiB are truncated and dropped (counted in `oversized`)."""
+        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv).
+
+        ([], 0, 0) at the timeout, at a signal, or after `wake()`. At most 256 a call. Datagrams
+        over 64 KiB are dropped and counted in `oversized`. RuntimeError: another thread is inside.
+        """
     @property
     def oversized(self) -> int: ...
     def wake(self) -> None: ...
