@@ -93,7 +93,7 @@ class Segment:
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic from id `start` on."""
     def find(self, channel: str, instrument: str) -> int:
-        """The id, or -1. Amortised O(1): keeps a table of names that grows as the directory does."""
+        """The id, or -1. Amortised O(1): keeps a table of names, grown with the directory."""
     def match(self, channel: str, pattern: str) -> int:
         """How many topics of the channel match the pattern now."""
     def last_seq(self, topic: int) -> int:

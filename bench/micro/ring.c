@@ -1,5 +1,6 @@
 /* What one record costs in the ring, and one duration in a histogram; all in one thread. */
 #include "micro.h"
+#include "gw_clock.h"
 #include "gw_hdr.h"
 #include "gw_ring.h"
 
@@ -98,6 +99,12 @@ static void hdr_record(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i++) gw_hdr_record(&histogram, values[i % VALUES], 1);
 }
 
+static void clock_read(uint64_t ops) {
+    int64_t now = 0;
+    for (uint64_t i = 0; i < ops; i++) now += gw_monotonic_ns();
+    micro_keep(&now);
+}
+
 const micro_row_t micro_ring_rows[] = {
     {"ring_publish", "publish a trade, 64 MiB ring, 100 topics", 1000000, ring_setup_default,
      publish, NULL},
@@ -109,5 +116,6 @@ const micro_row_t micro_ring_rows[] = {
     {"wait_ring_awake", "see that a worker is awake", 1000000, NULL, wait_ring_awake, NULL},
     {"trade_fill", "a trade's texts to its record", 1000000, NULL, row_fill, NULL},
     {"hdr_record", "record a duration", 1000000, hdr_setup, hdr_record, NULL},
+    {"clock_read", "read CLOCK_MONOTONIC", 1000000, NULL, clock_read, NULL},
     {NULL, NULL, 0, NULL, NULL, NULL},
 };

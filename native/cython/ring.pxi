@@ -13,6 +13,7 @@ from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZ
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
+from posix.unistd cimport close as close_descriptor
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
@@ -253,7 +254,7 @@ cdef class RingWriter:
         free(self.kinds)
         self.kinds = NULL
         if self.memory_fd >= 0:
-            os.close(self.memory_fd)
+            close_descriptor(self.memory_fd)
             self.memory_fd = -1
 
     cdef int check_open(self) except -1:
