@@ -21,6 +21,7 @@ static void take_state(gw_plane_t *p, gw_topic_t *t, const gw_record_t *record) 
     (void)p;
     t->state = *record;
     t->seq = record->h.topic_seq;
+    t->renewed = 0; /* there is something to snapshot */
 }
 
 static void show_cursor(gw_plane_t *p) {

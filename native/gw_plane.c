@@ -70,7 +70,8 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
     if (!n) return;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
-    uint64_t index = gw_topic_frame(p, t, GW_ENCODE_UPDATE);
+    uint64_t index = t->renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
+    t->renewed = 0;
     const gw_entry_t *e = t->links;
     for (uint32_t i = 0; i < n; i++) {
         if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);

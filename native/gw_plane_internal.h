@@ -31,7 +31,9 @@ struct gw_topic {
     uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
     uint32_t number;                /* in plane->topics */
-    uint8_t channel, bound, length; /* bound: the epoch's directory has it */
+    uint8_t channel, length;
+    uint8_t bound;   /* the epoch's directory has it */
+    uint8_t renewed; /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
     gw_topic_t *next_same_hash;
 };

@@ -1,5 +1,5 @@
-/* `micro` lists the rows; `micro ROW` measures one; `micro ROW OPS` only does the operation so often,
- * for a counter of instructions around the whole program. micro.py prints the table. */
+/* `micro` lists the rows; `micro ROW` measures one; `micro ROW OPS` only does the operation so
+ * often, for a counter of instructions around the whole program. micro.py prints the table. */
 #include "micro.h"
 #include "gw_clock.h"
 
