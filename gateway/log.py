@@ -175,8 +175,8 @@ def configure(
 def render_text(process: str, record: logging.LogRecord) -> bytes:
     """One line: time, level, process, logger, event, then `key=value`."""
     stamp, level, name, event, fields = _parts(record)
-    words = [stamp, f"{level:<7}", process, name, event]
-    words += [f"{key}={_quoted(value)}" for key, value in fields.items()]
+    words = [stamp, f"{level:<7}", process, name, _escaped(event)]
+    words += [f"{_escaped(key)}={_word(value)}" for key, value in fields.items()]
     return _line(" ".join(words))
 
 
@@ -184,17 +184,7 @@ def render_json(process: str, record: logging.LogRecord) -> bytes:
     """One line: a JSON object in ASCII."""
     stamp, level, name, event, fields = _parts(record)
     head = {"time": stamp, "level": level, "process": process, "logger": name, "event": event}
-    return _line(json.dumps(fields | head).replace("\x7f", "\\u007f"))
-
-
-def clean(value: object, chars_max: int = VALUE_CHARS_MAX) -> str:
-    """The value's text on one line: cut, with everything unprintable escaped."""
-    text = str(value)
-    if len(text) > chars_max:
-        text = f"{text[:chars_max]}...(+{len(text) - chars_max})"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _line(json.dumps(head | fields | head).replace("\x7f", "\\u007f"))
 
 
 def _parts(record: logging.LogRecord) -> tuple[str, str, str, str, dict[str, Any]]:
@@ -204,23 +194,35 @@ def _parts(record: logging.LogRecord) -> tuple[str, str, str, str, dict[str, Any
     if isinstance(given, dict):
         for key, value in list(given.items())[:FIELDS_MAX]:
             plain = value is None or isinstance(value, bool | int | float)
-            fields[str(key)] = value if plain else clean(value)
-        event = clean(record.msg)
+            fields[str(key)] = value if plain else _cut(str(value))
+        event = str(record.msg)
     else:
-        event = clean(record.getMessage())
+        event = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
-        trace = "".join(traceback.format_exception(record.exc_info[1]))
-        fields["exception"] = clean(repr(record.exc_info[1]))
-        fields["trace"] = clean(trace[-TRACE_CHARS_MAX:], TRACE_CHARS_MAX)
+        fields["exception"] = _cut(repr(record.exc_info[1]))
+        fields["trace"] = "".join(traceback.format_exception(record.exc_info[1]))[-TRACE_CHARS_MAX:]
     name = record.name.removeprefix(f"{_ROOT}.")
-    return stamp.replace("+00:00", "Z"), record.levelname.lower(), name, event, fields
+    return stamp.replace("+00:00", "Z"), record.levelname.lower(), name, _cut(event), fields
 
 
-def _quoted(value: object) -> str:
-    text = str(value)
-    if text and not any(c in text for c in ' "='):
+def _cut(text: str) -> str:
+    beyond = len(text) - VALUE_CHARS_MAX
+    return f"{text[:VALUE_CHARS_MAX]}...(+{beyond})" if beyond > 0 else text
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable() and "\\" not in text:
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "".join(
+        c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    if text and text.isprintable() and not any(c in text for c in ' ="\\'):
+        return text
+    return '"' + _escaped(text).replace('"', '\\"') + '"'
 
 
 def _line(text: str) -> bytes:

@@ -209,7 +209,10 @@ class SyntheticFeed(ThreadFeed):
         started_ns = time.monotonic_ns()
         done = 0
         while not self._stopping:
+            # The schedule is monotonic; its event times are on the wall clock of now, which may have
+            # been stepped since the start.
             elapsed_ns = time.monotonic_ns() - started_ns
+            origin_ns = time.time_ns() - elapsed_ns
             ready = elapsed_ns // schedule.slot_ns
             if ready == done:
                 self._pause(((done + 1) * schedule.slot_ns - elapsed_ns) * 1e-9)
@@ -218,8 +221,6 @@ class SyntheticFeed(ThreadFeed):
                 self._counters.gap(schedule.due(ready) - schedule.due(done))
                 done = ready
             rows: list[Row] = []
-            # Event times are on the wall clock of now: it may have been stepped since the start.
-            origin_ns = time.time_ns() - elapsed_ns
             while done < ready and len(rows) < ROWS_MAX:
                 count = schedule.due(done + 1) - schedule.due(done)
                 done += 1

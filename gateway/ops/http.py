@@ -86,6 +86,11 @@ class OpsServer:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._server.handler_tasks) if self._server is not None else 0
+
     async def __aenter__(self) -> "OpsServer":
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:

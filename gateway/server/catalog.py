@@ -1,4 +1,4 @@
-"""The instruments that sessions ask for: the segment's directory, and the venues of the configuration."""
+"""The instruments that sessions ask for: the segment's directory, and the configured venues."""
 
 from collections.abc import Mapping
 from typing import Literal

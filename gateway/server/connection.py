@@ -79,9 +79,26 @@ class Connection:
     """Reads one socket; all writing is the plane's once the handshake is through."""
 
     __slots__ = (
-        "_decoder", "_fragments", "_listener", "_protocol", "_received", "_reading", "_session",
-        "close_code", "close_reason", "controls", "controls_second", "deadline_ns", "fd", "handle",
-        "heard_ns", "message_ns", "peer", "pinged", "sock", "state",
+        "_decoder",
+        "_fragments",
+        "_listener",
+        "_protocol",
+        "_reading",
+        "_received",
+        "_session",
+        "close_code",
+        "close_reason",
+        "controls",
+        "controls_second",
+        "deadline_ns",
+        "fd",
+        "handle",
+        "heard_ns",
+        "message_ns",
+        "peer",
+        "pinged",
+        "sock",
+        "state",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener", sock: socket.socket, peer: str, now_ns: int) -> None:
@@ -108,7 +125,7 @@ class Connection:
         )
         listener.loop.add_reader(self.fd, self._readable)
 
-    # --- reading ------------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------
 
     def _readable(self) -> None:
         try:
@@ -123,10 +140,10 @@ class Connection:
             return
         self.heard_ns = self._listener.now_ns()
         if self.state is State.OPEN:
-            self._protocol.receive_data(_view[:n])
+            self._protocol.receive_data(bytes(_view[:n]))
             self._frames()
         elif self.state is State.HANDSHAKE:
-            self._protocol.receive_data(_view[:n])
+            self._protocol.receive_data(bytes(_view[:n]))
             self._handshake()
         elif self.state is State.LINGER:
             self._received += n
@@ -156,7 +173,7 @@ class Connection:
             self.state = State.CLOSING
             self._listener.remove(self)
 
-    # --- the handshake ------------------------------------------------------------------------------
+    # --- the handshake ---------------------------------------------------------------------------
 
     def _handshake(self) -> None:
         events = self._protocol.events_received()
@@ -222,7 +239,7 @@ class Connection:
         self.state = State.OPEN
         listener.opened(self)
 
-    # --- frames -------------------------------------------------------------------------------------
+    # --- frames ----------------------------------------------------------------------------------
 
     def _frames(self, events: Any = ()) -> None:
         for frame in [*events, *self._protocol.events_received()]:
@@ -337,7 +354,7 @@ class Connection:
         closes = [data for data in out if data and data[0] == 0x88]
         self._begin_close(closes[-1] if closes else b"")
 
-    # --- closing ------------------------------------------------------------------------------------
+    # --- closing ---------------------------------------------------------------------------------
 
     def fail(self, code: int, reason: str) -> None:
         """Closes with this code; the first reason given is the one that counts."""

@@ -7,6 +7,7 @@ import resource
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class Listener:
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._keepalive_slice = 0
         self._draining = False
+        self._empty = asyncio.Event()  # set when the last client is gone, while draining
         self._prepare_socket()
 
     def _prepare_socket(self) -> None:
@@ -86,7 +88,7 @@ class Listener:
         self.loop.add_reader(self.plane.events_fd, self._events)
         self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
-    # --- accepting ------------------------------------------------------------------------------------
+    # --- accepting -------------------------------------------------------------------------------
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
@@ -134,7 +136,7 @@ class Listener:
     def _shed(self, why: str) -> Refusal:
         return Refusal(503, "shed", why, (("Retry-After", str(RETRY_AFTER_S)),))
 
-    # --- what connections report ------------------------------------------------------------------------
+    # --- what connections report -----------------------------------------------------------------
 
     def count(self, name: str) -> None:
         self._stats.add(name)
@@ -175,7 +177,7 @@ class Listener:
         self._waiting.pop(connection, None)
         self.plane.remove(connection.handle)
 
-    # --- events and deadlines ----------------------------------------------------------------------------
+    # --- events and deadlines --------------------------------------------------------------------
 
     def _events(self) -> None:
         for handle in dispatch(self.plane, self._clients):  # type: ignore[arg-type]
@@ -187,6 +189,8 @@ class Listener:
                 "client.closed", peer=connection.peer, code=code, reason=connection.close_reason
             )
         self._stats.set("connections", 0, len(self._clients))
+        if self._draining and not self._clients:
+            self._empty.set()
 
     def _sweep(self) -> None:
         now = self.now_ns()
@@ -221,10 +225,10 @@ class Listener:
             elif connection.heard_ns < dead and not self.plane.pending(handle):
                 connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
 
-    # --- the end -----------------------------------------------------------------------------------------
+    # --- the end ---------------------------------------------------------------------------------
 
     async def drain(self, shutdown_message: bytes) -> None:
-        """Says shutdown and 1012 to all, and waits until they are gone, at most the close timeout."""
+        """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout."""
         self._draining = True
         self.accepting = False
         self.loop.remove_reader(self._socket.fileno())
@@ -233,9 +237,9 @@ class Listener:
             connection.shutdown(shutdown_message)
             if count % ACCEPTS_PER_TURN == 0:
                 await asyncio.sleep(0)
-        deadline = self.loop.time() + self.limits.close_timeout_s + 2 * SWEEP_INTERVAL_S
-        while self._clients and self.loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            timeout_s = self.limits.close_timeout_s + 2 * SWEEP_INTERVAL_S
+            await asyncio.wait_for(self._empty.wait(), timeout_s if self._clients else 0)
         self.loop.remove_reader(self.plane.events_fd)
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from gateway.server.plane import make_plane
 from gateway.session.replies import shutdown
 
 if TYPE_CHECKING:
+    from gateway._native import Plane
     from gateway.server.parts import WorkerParts
 
 STATUS_INTERVAL_S = 1.0
@@ -26,45 +27,41 @@ async def run(parts: "WorkerParts") -> None:
     """Serves clients until `parts.drain` is set."""
     plane = make_plane(parts, max_connections(parts.config.limits.max_connections))
     catalog = Catalog(parts.venues)
-    follow = asyncio.create_task(_first_of(parts, plane, catalog))
+    first = asyncio.create_task(_attach(parts, plane, catalog))
     drained = asyncio.create_task(parts.drain.wait())
     plane.start()
     try:
         # Nobody is accepted before there are names to ask for.
-        await asyncio.wait((follow, drained), return_when=asyncio.FIRST_COMPLETED)
-        if drained.done():
-            return
-        await _serve(parts, plane, catalog, drained)
+        await asyncio.wait((first, drained), return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            await first
+            await _serve(parts, plane, catalog)
     finally:
-        for task in (follow, drained):
-            task.cancel()
+        first.cancel()
+        drained.cancel()
         plane.stop()
 
 
-async def _serve(parts, plane, catalog, drained) -> None:  # type: ignore[no-untyped-def]
+async def _serve(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:
     listener = Listener(parts, plane, catalog)
     listener.start()
     follow = asyncio.create_task(_follow(parts, plane, catalog))
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
-    while not drained.done():
+    while not parts.drain.is_set():
         parts.status({"connections": len(listener), "accepting": listener.accepting})
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(drained), STATUS_INTERVAL_S)
+            await asyncio.wait_for(parts.drain.wait(), STATUS_INTERVAL_S)
     follow.cancel()
     await listener.drain(shutdown(random.randint(*RECONNECT_AFTER_MS)))
 
 
-async def _first_of(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
-    await _attach(parts, plane, catalog)
-
-
-async def _follow(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
+async def _follow(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:
     while True:
         await _attach(parts, plane, catalog)
 
 
-async def _attach(parts: "WorkerParts", plane, catalog) -> None:  # type: ignore[no-untyped-def]
+async def _attach(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:
     epoch, fd = await parts.segments.get()
     try:
         plane.attach(fd)

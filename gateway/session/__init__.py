@@ -1,0 +1,27 @@
+"""The protocol's server side, sans-IO: `Session` and the actions it answers with."""
+
+from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.catalog import Catalog
+from gateway.session.codes import CLOSE_CODES, CLOSES
+from gateway.session.options import REJECTIONS, REQUESTS, Options, Shared
+from gateway.session.replies import shutdown
+from gateway.session.session import Session, Statistics
+
+__all__ = [
+    "CLOSES",
+    "CLOSE_CODES",
+    "REJECTIONS",
+    "REQUESTS",
+    "Action",
+    "Catalog",
+    "Close",
+    "Options",
+    "Query",
+    "Reply",
+    "Session",
+    "Shared",
+    "Statistics",
+    "Subscribe",
+    "Unsubscribe",
+    "shutdown",
+]

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -192,9 +193,9 @@ async def test_a_busy_line_is_taken_in_batches_and_a_quiet_one_at_once(
     feed = make(publisher, stats, socket)
     task = asyncio.create_task(feed.run())
     for _ in range(10):  # Each finds the feed waiting for a while.
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.03)
         socket.put(trade())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.03)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert len(publisher.batches) == 30
@@ -254,3 +255,4 @@ async def test_a_stop_is_prompt(
     await asyncio.gather(task, return_exceptions=True)
     assert time.monotonic() - before_s < 0.5
     assert socket.closed
+    assert "udp:9700" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,40 @@
+"""What a feed publishes and a client subscribes to: channels, and the rows of each."""
+
+from typing import Final, NamedTuple
+
+
+class Channel(NamedTuple):
+    """A kind of record and how its topics are delivered unless the client says otherwise.
+
+    Attributes:
+        name: as in every message, and the label of the metrics.
+        number: the record's kind in the ring (gw_record.h) and the index into per-channel counters.
+        lossless: the default mode; False conflates.
+        priority: the default class, 0 is served first (PROTOCOL.md section 2).
+    """
+
+    name: str
+    number: int
+    lossless: bool
+    priority: int
+
+
+CHANNELS: Final[dict[str, Channel]] = {
+    "trade": Channel("trade", 1, lossless=True, priority=0),
+    "bbo": Channel("bbo", 2, lossless=False, priority=1),
+}
+"""The channels that exist."""
+
+CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status", "health", "slo", "ops")
+"""Channels of the protocol that this version does not have: refused by name."""
+
+TradeRow = tuple[int, int, str, str, str | None, str]
+"""(topic, ts_event, price, qty, side, id). `ts_event` is REALTIME ns, 0 where the venue sends none;
+price and qty are decimal texts with the venue's digits; side is the taker's: "buy", "sell" or None;
+id is the venue's, at most 36 characters."""
+
+BboRow = tuple[int, int, str, str, str, str]
+"""(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow."""
+
+Row = TradeRow | BboRow
+"""One record on its way into the ring."""

@@ -1,0 +1,69 @@
+"""What a session wants done: values that the server carries out, in order.
+
+Payloads are JSON texts without a frame header. A slot is a place in the payload that the data plane
+fills when it queues the bytes: numbers that only it knows.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+SLOT_TIME: Final = 0
+SLOT_SEQ: Final = 1
+SLOT_MATCHED: Final = 2
+SLOT_EPOCH: Final = 3
+
+NUMBER_WIDTH: Final = 20
+"""Characters of a number's slot: any 64-bit integer, left-aligned, the rest spaces."""
+
+EPOCH_WIDTH: Final = 8
+"""Characters of an epoch, always."""
+
+Slot = tuple[int, int, int]
+"""(byte offset in the payload, SLOT_*, arg). arg is the index into the items of the
+same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
+
+Item = tuple[int, str, str, bool, bool, bool]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync)."""
+
+StatsRow = tuple[int, int, int, int, int, int, int]
+"""(subscription id, routed, delivered, conflated, filtered, dropped, pending), in records."""
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """Send this payload."""
+
+    payload: bytes
+    slots: tuple[Slot, ...] = ()
+
+
+class Subscribe(Struct, frozen=True, gc=False):
+    """Send this ack and attach the items in one step."""
+
+    payload: bytes
+    slots: tuple[Slot, ...]
+    items: tuple[Item, ...]
+
+
+class Unsubscribe(Struct, frozen=True, gc=False):
+    """Send this reply and detach the subscriptions with these ids in one step."""
+
+    payload: bytes
+    slots: tuple[Slot, ...]
+    ids: tuple[int, ...]
+
+
+class Query(Struct, frozen=True, gc=False):
+    """Ask for this connection's statistics; `Session.stats` takes the rows, with the token."""
+
+    token: int
+
+
+class Close(Struct, frozen=True, gc=False):
+    """Close the connection; nothing that the client still sends counts."""
+
+    code: int
+    reason: str
+
+
+Action = Reply | Subscribe | Unsubscribe | Query | Close

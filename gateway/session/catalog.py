@@ -1,0 +1,23 @@
+"""What a session must know about the market data that there is."""
+
+from typing import Literal, Protocol
+
+
+class Catalog(Protocol):
+    """The topics of the present segment, and the venues of the configuration."""
+
+    @property
+    def epoch(self) -> str:
+        """The present segment's epoch."""
+
+    def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
+        """Whether the venue is configured, and whether its instruments are a closed list."""
+
+    def find(self, channel: str, name: str) -> bool:
+        """Whether the topic exists."""
+
+    def match(self, channel: str, pattern: str) -> int:
+        """How many topics the pattern covers now."""
+
+    def instruments(self) -> list[tuple[str, list[str]]]:
+        """(name, channels) of every instrument, sorted by name."""

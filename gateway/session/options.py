@@ -1,0 +1,101 @@
+"""What all sessions of a worker share: limits, the objective they announce, counters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.session.codes import ErrorCode
+from gateway.session.messages import METHODS
+from gateway.session.quota import Bucket, Rate
+
+RESULTS: Final = (
+    "ok",
+    "failed",
+    "bad_request",
+    "unknown_method",
+    "unknown_channel",
+    "rate_limited",
+)
+"""How a request ended; `failed`: each of its symbols was refused."""
+
+METHOD_UNKNOWN: Final = "unknown"
+"""Stands for every method that there is not, and for texts whose method can't be read."""
+
+REQUESTS: Final = tuple(
+    (method, result) for method in (*METHODS, METHOD_UNKNOWN) for result in RESULTS
+)
+"""(method, result) of each request counter: `tickgate_requests_total{method,result}`."""
+
+REJECTIONS: Final = ("unknown_symbol", "not_subscribed", "limit_exceeded")
+"""Reason of each counter of refused symbols: `tickgate_subscribe_rejected_total{reason}`."""
+
+_REQUEST_INDEX: Final = {pair: index for index, pair in enumerate(REQUESTS)}
+_REJECTION_INDEX: Final = {reason: index for index, reason in enumerate(REJECTIONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits of a session and what its hello says.
+
+    Attributes:
+        reply_bytes_max: of a reply with results. It must fit the control queue of a client.
+        page_bytes_max: of the rows in one reply to `list` or `stats`.
+        list_scan_max: names times patterns looked at for one reply to `list`: about 2 ms of work.
+        queries_max: `stats` requests that may wait for the data plane.
+    """
+
+    version: str
+    heartbeat_ms: int = 1000
+    slo_stage: str = "total"
+    slo_percentile: float = 99
+    slo_target_us: int = 1000
+    symbols_per_request: int = 1000
+    topics_max: int = 10_000
+    patterns_max: int = 256
+    requests_per_s: int = 50
+    requests_burst: int = 200
+    worker_requests_per_s: int = 20_000
+    errors_per_minute: int = 10
+    reply_bytes_max: int = 48 << 10
+    page_bytes_max: int = 32 << 10
+    list_scan_max: int = 4096
+    queries_max: int = 4
+
+    @property
+    def slo(self) -> dict[str, Any]:
+        """The objective, as in hello."""
+        whole = int(self.slo_percentile)
+        return {
+            "stage": self.slo_stage,
+            "percentile": whole if whole == self.slo_percentile else self.slo_percentile,
+            "target_us": self.slo_target_us,
+        }
+
+
+class Shared:
+    """The mutable part: the worker's own bucket, and counters of what clients asked for.
+
+    Attributes:
+        requests: counts by REQUESTS.
+        rejections: counts of refused symbols by REJECTIONS.
+    """
+
+    __slots__ = ("bucket", "options", "rate", "rejections", "requests")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.rate = Rate(options.requests_per_s, options.requests_burst)
+        # A tenth of a second's worth at once keeps the loop's own delay below that.
+        burst = max(1, options.worker_requests_per_s // 10)
+        self.bucket = Bucket(Rate(options.worker_requests_per_s, burst))
+        self.requests = [0] * len(REQUESTS)
+        self.rejections = [0] * len(REJECTIONS)
+
+    def count(self, method: str, result: str) -> None:
+        """Counts one request."""
+        self.requests[_REQUEST_INDEX[method, result]] += 1
+
+    def reject(self, refusals: Iterable[ErrorCode]) -> None:
+        """Counts symbols that were refused."""
+        for code in refusals:
+            self.rejections[_REJECTION_INDEX[code.name]] += 1

@@ -1,0 +1,369 @@
+"""One client's session: requests in, actions out (PROTOCOL.md sections 2, 3 and 5). Sans-IO.
+
+Theory of operation. A session is open until it answers with a `Close`; from then on it answers
+nothing. Each message costs one token of the connection and one of the worker, is decoded, and is
+handled in one step; nothing is ever under way but `stats`, whose rows come later.
+
+    open --request--> open      Reply | Subscribe | Unsubscribe | Query
+    open --error----> open      Reply; the `errors_per_minute`th in a minute adds Close(4502)
+    open --flood----> open      Reply rate_limited; once the bucket of refusals is empty Close(4029)
+    closed --any----> closed    nothing
+
+The session knows each string that the client subscribed to, with its id and its parameters. Which
+topics a pattern covers, and whose parameters win, is the data plane's to know: it sees a topic
+appear before its first record is routed.
+
+A request with symbols is carried out in two passes: the first decides each symbol and writes the
+reply, the second changes the session. A reply that would be too large thus changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gateway.model.record import CHANNELS, CHANNELS_PLANNED, Channel
+from gateway.session import codes, messages, replies
+from gateway.session.actions import (
+    Action,
+    Close,
+    Query,
+    Reply,
+    StatsRow,
+    Subscribe,
+    Unsubscribe,
+)
+from gateway.session.catalog import Catalog
+from gateway.session.codes import Error, ErrorCode
+from gateway.session.messages import Malformed, ReqId
+from gateway.session.options import METHOD_UNKNOWN, Shared
+from gateway.session.paging import instruments_page, stats_page
+from gateway.session.quota import Quota
+from gateway.session.replies import Results
+from gateway.session.subscriptions import Admission, Subscription, Subscriptions
+
+QUERY_RETRY_MS: Final = 100
+"""When a client may ask for `stats` again: the data plane answers within a few milliseconds."""
+
+_SymbolsRequest = messages.Subscribe | messages.Update | messages.Unsubscribe
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A session's state at one moment.
+
+    Attributes:
+        topics: what counts against the limit: names, and what each pattern covered when asked for.
+        refused: requests that were beyond the rate.
+    """
+
+    connection_id: str
+    subscriptions: int
+    patterns: int
+    topics: int
+    requests: int
+    errors: int
+    refused: int
+    queries: int
+    closed: bool
+
+
+class Session:
+    """The protocol's state of one connection. No method blocks or reads a clock."""
+
+    __slots__ = (
+        "_catalog",
+        "_closed",
+        "_connection_id",
+        "_errors",
+        "_next_token",
+        "_queries",
+        "_quota",
+        "_refused",
+        "_requests",
+        "_shared",
+        "_subscriptions",
+    )
+
+    def __init__(self, connection_id: str, catalog: Catalog, shared: Shared) -> None:
+        self._connection_id = connection_id
+        self._catalog = catalog
+        self._shared = shared
+        self._quota = Quota()
+        self._subscriptions = Subscriptions()
+        self._queries: dict[int, tuple[ReqId, int, int]] = {}
+        self._next_token = 0
+        self._requests = 0
+        self._errors = 0
+        self._refused = 0
+        self._closed = False
+
+    @property
+    def subscriptions(self) -> int:
+        """How many strings are subscribed to."""
+        return len(self._subscriptions)
+
+    def statistics(self) -> Statistics:
+        """The state at this moment."""
+        return Statistics(
+            connection_id=self._connection_id,
+            subscriptions=len(self._subscriptions),
+            patterns=self._subscriptions.patterns,
+            topics=self._subscriptions.topics,
+            requests=self._requests,
+            errors=self._errors,
+            refused=self._refused,
+            queries=len(self._queries),
+            closed=self._closed,
+        )
+
+    def hello(self, real_ns: int) -> Reply:
+        """The first message on the connection; `real_ns` is REALTIME."""
+        options = self._shared.options
+        return replies.hello(
+            version=options.version,
+            connection_id=self._connection_id,
+            now_ns=real_ns,
+            heartbeat_ms=options.heartbeat_ms,
+            slo=options.slo,
+        )
+
+    def receive(self, text: str, *, mono_ns: int, real_ns: int) -> list[Action]:
+        """What one message asks for, to be carried out in order. No text makes it raise.
+
+        Args:
+            text: a whole text message.
+            mono_ns: MONOTONIC time of its receipt.
+            real_ns: REALTIME of its receipt.
+        """
+        if self._closed:
+            return []
+        self._requests += 1
+        shared = self._shared
+        wait_ns = self._quota.take(shared.rate, mono_ns)
+        if wait_ns:
+            return self._refuse(text, wait_ns, mono_ns)
+        wait_ns = shared.bucket.take(mono_ns)
+        if wait_ns:
+            limit = f"{shared.bucket.rate.per_s} requests a second, all clients together"
+            return [self._rate_limited(text, wait_ns, limit)]
+        try:
+            request = messages.decode(text)
+        except Malformed as bad:
+            return self._malformed(bad, mono_ns)
+        return _HANDLERS[type(request)](self, request, mono_ns, real_ns)
+
+    # --- subscriptions ----------------------------------------------------------------------------
+
+    def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
+        params = request.params
+        admission = Admission(self._subscriptions, self._catalog, self._shared.options)
+        recover = params.from_ is not UNSET
+        snapshot = recover or params.snapshot is not False
+
+        def decide(channel: Channel, name: str) -> Subscription | Error:
+            lossless = channel.lossless if params.mode is UNSET else params.mode == "lossless"
+            return admission.decide(channel, name, lossless=lossless, snapshot=snapshot)
+
+        results = Results(recover=recover)
+        decided = self._decide("subscribe", request, decide, results, real_ns)
+        if isinstance(decided, Error):
+            return self._fail("subscribe", request.req_id, decided, mono_ns)
+        return self._attach(*decided, resync=True)
+
+    def _update(self, request: messages.Update, mono_ns: int, real_ns: int) -> list[Action]:
+        params = request.params
+
+        def decide(channel: Channel, name: str) -> Subscription | Error:
+            known = self._find(channel, name)
+            if isinstance(known, Error):
+                return known
+            return msgspec.structs.replace(
+                known,
+                lossless=known.lossless if params.mode is UNSET else params.mode == "lossless",
+                snapshot=known.snapshot if params.snapshot is UNSET else params.snapshot,
+            )
+
+        decided = self._decide("update", request, decide, Results(), real_ns)
+        if isinstance(decided, Error):
+            return self._fail("update", request.req_id, decided, mono_ns)
+        return self._attach(*decided, resync=False)
+
+    def _unsubscribe(
+        self, request: messages.Unsubscribe, mono_ns: int, real_ns: int
+    ) -> list[Action]:
+        results = Results(ended=True)
+        decided = self._decide("unsubscribe", request, self._find, results, real_ns)
+        if isinstance(decided, Error):
+            return self._fail("unsubscribe", request.req_id, decided, mono_ns)
+        reply, ended = decided
+        if not ended:
+            return [reply]
+        self._subscriptions.remove(ended)
+        return [Unsubscribe(reply.payload, reply.slots, tuple(one.id for one in ended))]
+
+    def _decide(
+        self,
+        method: str,
+        request: _SymbolsRequest,
+        decide: Callable[[Channel, str], Subscription | Error],
+        results: Results,
+        real_ns: int,
+    ) -> tuple[Reply, list[Subscription]] | Error:
+        """Decides each string: the reply and what to carry out, or why the whole request fails.
+
+        A string that comes twice in a request has one result.
+        """
+        params, options = request.params, self._shared.options
+        if not isinstance(params, messages.UnsubscribeParams):
+            for name, attribute in messages.UNBUILT.items():
+                if getattr(params, attribute) is not UNSET:
+                    return Error(codes.BAD_REQUEST, f"params.{name}: not built yet")
+        limit, count = options.symbols_per_request, len(params.symbol)
+        if not 1 <= count <= limit:
+            return Error(codes.BAD_REQUEST, f"params.symbol: 1 to {limit} strings, not {count}")
+        channel = CHANNELS.get(params.channel)
+        if channel is None:
+            return _no_channel(params.channel)
+        accepted: list[Subscription] = []
+        for symbol in dict.fromkeys(params.symbol):
+            one = decide(channel, symbol)
+            if isinstance(one, Error):
+                results.refused(symbol, one)
+            else:
+                results.accepted(one)
+                accepted.append(one)
+        reply = results.reply(method, request.req_id, real_ns)
+        if len(reply.payload) > options.reply_bytes_max:
+            message = f"the reply would exceed {options.reply_bytes_max} bytes: ask for fewer"
+            return Error(codes.BAD_REQUEST, f"params.symbol: {message}")
+        self._shared.count(method, "ok" if accepted else "failed")
+        self._shared.reject(results.refusals)
+        return reply, accepted
+
+    def _attach(self, reply: Reply, accepted: list[Subscription], *, resync: bool) -> list[Action]:
+        if not accepted:
+            return [reply]
+        self._subscriptions.put(accepted)
+        items = tuple(
+            (one.id, one.channel, one.name, one.lossless, one.snapshot, resync) for one in accepted
+        )
+        return [Subscribe(reply.payload, reply.slots, items)]
+
+    def _find(self, channel: Channel, name: str) -> Subscription | Error:
+        known = self._subscriptions.find(channel.name, name)
+        message = f"no {channel.name} subscription by this string"
+        return known or Error(codes.NOT_SUBSCRIBED, message)
+
+    # --- the other requests -----------------------------------------------------------------------
+
+    def _ping(self, request: messages.Ping, _mono_ns: int, real_ns: int) -> list[Action]:
+        t0 = UNSET if request.params is UNSET else request.params.t0
+        self._shared.count("ping", "ok")
+        return [replies.pong(request.req_id, t0, real_ns)]
+
+    def _auth(self, request: messages.Auth, mono_ns: int, _real_ns: int) -> list[Action]:
+        error = Error(codes.BAD_REQUEST, "auth: not built yet")
+        return self._fail("auth", request.req_id, error, mono_ns)
+
+    def _list(self, request: messages.List, mono_ns: int, real_ns: int) -> list[Action]:
+        options = self._shared.options
+        params = messages.ListParams() if request.params is UNSET else request.params
+        if params.channel is not UNSET and params.channel not in CHANNELS:
+            return self._fail("list", request.req_id, _no_channel(params.channel), mono_ns)
+        limit = options.symbols_per_request
+        if params.symbol is not UNSET and not 1 <= len(params.symbol) <= limit:
+            message = f"params.symbol: 1 to {limit} strings, not {len(params.symbol)}"
+            return self._fail("list", request.req_id, Error(codes.BAD_REQUEST, message), mono_ns)
+        rows, after = instruments_page(self._catalog.instruments(), params, options)
+        self._shared.count("list", "ok")
+        return [replies.page("list", request.req_id, real_ns, "instruments", rows, after)]
+
+    def _stats(self, request: messages.Stats, mono_ns: int, real_ns: int) -> list[Action]:
+        waiting = len(self._queries)
+        if waiting >= self._shared.options.queries_max:
+            message = f"{waiting} stats requests are waiting already"
+            error = Error(codes.RATE_LIMITED_ERROR, message, retry_after_ms=QUERY_RETRY_MS)
+            return self._fail("stats", request.req_id, error, mono_ns)
+        after = UNSET if request.params is UNSET else request.params.after
+        token = self._next_token
+        self._next_token += 1
+        self._queries[token] = (request.req_id, -1 if after is UNSET else after, real_ns)
+        self._shared.count("stats", "ok")
+        return [Query(token)]
+
+    def stats(self, token: int, rows: Sequence[StatsRow]) -> Reply:
+        """The reply to the `stats` request that asked with this token, from the plane's rows.
+
+        Raises:
+            KeyError: no request with this token is waiting.
+        """
+        req_id, after, time_in_ns = self._queries.pop(token)
+        options = self._shared.options
+        encoded, following = stats_page(rows, self._subscriptions, after, options)
+        return replies.page("stats", req_id, time_in_ns, "subscriptions", encoded, following)
+
+    # --- refusals ---------------------------------------------------------------------------------
+
+    def _fail(self, method: str, req_id: ReqId, error: Error, mono_ns: int) -> list[Action]:
+        """Refuses a request as a whole."""
+        self._shared.count(method, error.code.name)
+        return self._error(replies.refusal(method, req_id, error), error.code, mono_ns)
+
+    def _malformed(self, bad: Malformed, mono_ns: int) -> list[Action]:
+        """Answers a text that is no request, or one with a method that does not exist."""
+        error = Error(codes.BAD_REQUEST, str(bad))
+        if bad.method is not UNSET and bad.method not in messages.METHODS:
+            error = Error(codes.UNKNOWN_METHOD, f"methods are {', '.join(messages.METHODS)}")
+        self._shared.count(_counted(bad.method), error.code.name)
+        return self._error(replies.refusal(bad.method, bad.req_id, error), error.code, mono_ns)
+
+    def _error(self, reply: Reply, code: ErrorCode, mono_ns: int) -> list[Action]:
+        """The reply, and the end of a client that makes too many errors."""
+        self._errors += 1
+        limit = self._shared.options.errors_per_minute
+        if code.faulty and self._quota.error(limit, mono_ns):
+            self._closed = True
+            return [reply, Close(codes.TOO_MANY_ERRORS, f"too many errors: {limit} in a minute")]
+        return [reply]
+
+    def _refuse(self, text: str, wait_ns: int, mono_ns: int) -> list[Action]:
+        """Answers a request beyond the connection's rate, and ends a client that floods."""
+        rate = self._shared.rate
+        limit = f"{rate.per_s} requests a second, {rate.burst} at once"
+        if self._quota.refuse(rate, mono_ns):
+            self._closed = True
+            return [Close(codes.RATE_LIMITED, f"rate limited: {limit}")]
+        return [self._rate_limited(text, wait_ns, limit)]
+
+    def _rate_limited(self, text: str, wait_ns: int, limit: str) -> Reply:
+        self._refused += 1
+        method, req_id = messages.identify(text)
+        self._shared.count(_counted(method), "rate_limited")
+        retry_after_ms = -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
+        error = Error(codes.RATE_LIMITED_ERROR, f"limit: {limit}", retry_after_ms)
+        return replies.refusal(method, req_id, error)
+
+
+_HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] = {
+    messages.Subscribe: Session._subscribe,
+    messages.Update: Session._update,
+    messages.Unsubscribe: Session._unsubscribe,
+    messages.List: Session._list,
+    messages.Stats: Session._stats,
+    messages.Ping: Session._ping,
+    messages.Auth: Session._auth,
+}
+
+
+def _no_channel(name: str) -> Error:
+    if name in CHANNELS_PLANNED:
+        return Error(codes.UNKNOWN_CHANNEL, f"{name}: not built in this version")
+    return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(CHANNELS)}")
+
+
+def _counted(method: str | UnsetType) -> str:
+    """The method's name in the counters."""
+    return method if method is not UNSET and method in messages.METHODS else METHOD_UNKNOWN

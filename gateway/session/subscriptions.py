@@ -1,0 +1,157 @@
+"""What one client is subscribed to, and whether it may subscribe to more.
+
+The count of topics here is the sum over all strings, of what each covered when it was asked for: a
+topic that two strings cover counts twice. A request is thus refused before any work; what a pattern
+gains later, the data plane counts.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.model.record import Channel
+from gateway.model.topic import check_pattern, is_pattern, split_instrument
+from gateway.session import codes
+from gateway.session.catalog import Catalog
+from gateway.session.codes import Error
+from gateway.session.options import Options
+
+_ID_MASK: Final = (1 << 32) - 1  # the data plane's ids have 32 bits
+
+
+class Subscription(Struct, frozen=True, gc=False):
+    """One string and the parameters in force.
+
+    Attributes:
+        id: the data plane's name for it, unique among those of the connection that live.
+        topics: what it counts against the limit.
+    """
+
+    id: int
+    channel: str
+    name: str
+    pattern: bool
+    lossless: bool
+    snapshot: bool
+    topics: int
+
+
+class Subscriptions:
+    """The subscriptions of one connection, by string and by id."""
+
+    __slots__ = ("_by_id", "_by_name", "next_id", "patterns", "topics")
+
+    def __init__(self) -> None:
+        self.next_id = 0
+        self.patterns = 0
+        self.topics = 0
+        self._by_name: dict[tuple[str, str], Subscription] = {}
+        self._by_id: dict[int, Subscription] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, channel: str, name: str) -> Subscription | None:
+        """The subscription to this string."""
+        return self._by_name.get((channel, name))
+
+    def by_id(self, identity: int) -> Subscription | None:
+        """The subscription that has this id now."""
+        return self._by_id.get(identity)
+
+    def put(self, subscriptions: Iterable[Subscription]) -> None:
+        """Adds each, or replaces the one to the same string."""
+        for one in subscriptions:
+            known = self._by_name.get((one.channel, one.name))
+            if known is None:
+                self.patterns += one.pattern
+                self.next_id = (one.id + 1) & _ID_MASK
+            else:
+                self.topics -= known.topics
+            self.topics += one.topics
+            self._by_name[one.channel, one.name] = one
+            self._by_id[one.id] = one
+
+    def remove(self, subscriptions: Iterable[Subscription]) -> None:
+        """Ends each; its id may be used again once all others have been."""
+        for one in subscriptions:
+            del self._by_name[one.channel, one.name]
+            del self._by_id[one.id]
+            self.patterns -= one.pattern
+            self.topics -= one.topics
+
+
+class Admission:
+    """One request's strings, each decided knowing the ones before; the table is left as it is."""
+
+    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_table", "_topics")
+
+    def __init__(self, table: Subscriptions, catalog: Catalog, options: Options) -> None:
+        self._table = table
+        self._catalog = catalog
+        self._options = options
+        self._next_id = table.next_id
+        self._patterns = table.patterns
+        self._topics = table.topics
+
+    def decide(
+        self, channel: Channel, name: str, *, lossless: bool, snapshot: bool
+    ) -> Subscription | Error:
+        """The subscription to a string, or why there can be none."""
+        known = self._table.find(channel.name, name)
+        pattern = is_pattern(name)
+        topics = self._topics_of(channel.name, name, pattern, known)
+        if isinstance(topics, Error):
+            return topics
+        more = topics if known is None else topics - known.topics
+        if more > 0 and self._topics + more > self._options.topics_max:
+            return _limit("topics", self._topics, more, self._options.topics_max)
+        self._topics += more
+        if known is None:
+            self._patterns += pattern
+            identity = self._free_id()
+        else:
+            identity = known.id
+        return Subscription(identity, channel.name, name, pattern, lossless, snapshot, topics)
+
+    def _topics_of(
+        self, channel: str, name: str, pattern: bool, known: Subscription | None
+    ) -> int | Error:
+        if not pattern:
+            return 1 if known is not None else self._exact(channel, name)
+        try:
+            check_pattern(name)
+        except ValueError as bad:
+            return Error(codes.UNKNOWN_SYMBOL, str(bad))
+        limit = self._options.patterns_max
+        if known is None and self._patterns >= limit:
+            return _limit("patterns", self._patterns, 1, limit)
+        return self._catalog.match(channel, name)
+
+    def _exact(self, channel: str, name: str) -> int | Error:
+        try:
+            venue = split_instrument(name).venue
+        except ValueError as bad:
+            return Error(codes.UNKNOWN_SYMBOL, str(bad))
+        if self._catalog.find(channel, name):
+            return 1
+        match self._catalog.venue(venue):
+            case "open":
+                return 1
+            case "closed":
+                message = f"no {channel} of {name}: the list of {venue} is closed"
+                return Error(codes.UNKNOWN_SYMBOL, message)
+            case "unknown":
+                return Error(codes.UNKNOWN_SYMBOL, f"no venue {venue} here")
+
+    def _free_id(self) -> int:
+        identity = self._next_id
+        while self._table.by_id(identity) is not None:
+            identity = (identity + 1) & _ID_MASK
+        self._next_id = (identity + 1) & _ID_MASK
+        return identity
+
+
+def _limit(what: str, used: int, more: int, limit: int) -> Error:
+    return Error(codes.LIMIT_EXCEEDED, f"{what}: {used} in use and {more} more, of {limit}")

@@ -1,0 +1,329 @@
+"""The asyncio client against a small gateway of its own, in this process."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
+
+from gateway.client import (
+    Backoff,
+    Client,
+    ConnectFailed,
+    Disconnected,
+    Gap,
+    Hello,
+    RequestRefused,
+    System,
+    Tick,
+)
+
+TIMEOUT_S = 10.0
+Script = Callable[["Gateway", ServerConnection, int], Awaitable[None]]
+
+
+class Gateway:
+    """Says hello, answers requests, then does what the test's script says."""
+
+    def __init__(self, script: Script | None = None, *, heartbeat_ms: int = 1000) -> None:
+        self.script = script
+        self.heartbeat_ms = heartbeat_ms
+        self.connections = 0
+        self.requests: list[dict[str, Any]] = []
+        self.refuse_with: int | None = None
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> "Gateway":
+        self._server = await serve(
+            self.handle,
+            "127.0.0.1",
+            0,
+            subprotocols=["tickgate.v1.json"],  # type: ignore[list-item]
+            process_request=self.admit,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+
+    def admit(self, connection: ServerConnection, _: HttpRequest) -> Response | None:
+        if self.refuse_with is None:
+            return None
+        return connection.respond(self.refuse_with, "no")
+
+    async def handle(self, peer: ServerConnection) -> None:
+        number = self.connections
+        self.connections += 1
+        greeting = {"version": "0", "connection_id": f"c-{number}", "epoch": "e", "now": 1}
+        greeting |= {"heartbeat_ms": self.heartbeat_ms}
+        await peer.send(json.dumps({"channel": "system", "type": "hello", "data": [greeting]}))
+        script = asyncio.create_task(self.run(peer, number))
+        try:
+            async for text in peer:
+                await self.reply(peer, json.loads(text))
+        finally:
+            script.cancel()
+
+    async def run(self, peer: ServerConnection, number: int) -> None:
+        if self.script is not None:
+            await self.script(self, peer, number)
+
+    async def reply(self, peer: ServerConnection, request: dict[str, Any]) -> None:
+        self.requests.append(request)
+        params = request.get("params", {})
+        reply = {"method": request["method"], "req_id": request["req_id"], "success": True}
+        match request["method"]:
+            case "subscribe" | "unsubscribe" if params["channel"] == "nope":
+                error = {"code": "unknown_channel", "message": "no such channel"}
+                reply |= {"success": False, "error": error}
+            case "subscribe" | "unsubscribe":
+                reply["results"] = [{"symbol": s, "success": True} for s in params["symbol"]]
+            case "ping":
+                now = time.time_ns() + 3_600_000_000_000  # an hour ahead
+                reply |= {"t0": params["t0"], "t1": now, "t2": now}
+            case "list":
+                reply["instruments"] = [{"symbol": "A.SIM", "channels": ["trade"]}]
+            case "stats":
+                reply["subscriptions"] = [{"symbol": "A.SIM", "routed": 3}]
+        await peer.send(json.dumps(reply))
+
+    async def asked(self, count: int) -> None:
+        """Waits until so many requests have come."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(self.requests) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+def tick(seq: int, symbol: str = "A.SIM") -> str:
+    message = {"channel": "trade", "type": "update", "symbol": symbol, "seq": seq}
+    times = {"ts_event": 1, "ts_recv": 2, "ts_send": 3}
+    return json.dumps(message | times | {"data": [{"price": "1.5"}]})
+
+
+def client(gateway: Gateway, **more: Any) -> Client:
+    return Client(gateway.url, backoff=Backoff(0.01, 0.02), **more)
+
+
+async def take(events: Client, count: int) -> list[Any]:
+    async with asyncio.timeout(TIMEOUT_S):
+        return [await anext(events) for _ in range(count)]
+
+
+async def drain(events: Client) -> list[Any]:
+    async with asyncio.timeout(TIMEOUT_S):
+        return [event async for event in events]
+
+
+async def test_subscribe_and_ticks() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, _: int) -> None:
+        await gateway.asked(1)
+        for seq in (1, 2, 3):
+            await peer.send(tick(seq))
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        (result,) = await ticks.subscribe("trade", ["A.SIM"])
+        assert result.success
+        hello, *updates = await take(ticks, 4)
+        assert isinstance(hello, Hello)
+        assert [update.seq for update in updates] == [1, 2, 3]
+        assert abs(updates[0].ts_client - time.time_ns()) < 10**10
+        assert ticks.statistics().ticks == 3
+        assert ticks.hello == hello
+
+
+async def test_requests() -> None:
+    async with Gateway() as gateway, client(gateway) as ticks:
+        assert [one.symbol for one in await ticks.instruments()] == ["A.SIM"]
+        assert (await ticks.stats())[0]["routed"] == 3
+        assert (await ticks.unsubscribe("trade", ["A.SIM"]))[0].success
+        with pytest.raises(RequestRefused, match="unknown_channel: no such channel"):
+            await ticks.subscribe("nope", ["A.SIM"])
+
+
+async def test_the_offset_of_the_clocks() -> None:
+    async with Gateway() as gateway, client(gateway) as ticks:
+        offset = await ticks.offset()
+        assert abs(offset.offset_ns - 3_600_000_000_000) <= offset.error_ns
+        assert offset.error_ns < 1_000_000_000
+
+
+@pytest.mark.parametrize("code", [1012, 4008, 1011])
+async def test_it_reconnects_and_subscribes_again(code: int) -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, number: int) -> None:
+        await gateway.asked(2 * (number + 1))
+        if number == 0:
+            await peer.close(code, "go away")
+        else:
+            await peer.send(tick(1))
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        await ticks.subscribe("trade", ["A.SIM"])
+        await ticks.subscribe("bbo", ["*"], mode="conflate")
+        _, gone, again, update = await take(ticks, 4)
+        assert (gone.code, gone.reason) == (code, "go away")
+        assert 0 <= gone.retry_s <= 0.02
+        assert isinstance(again, Hello)
+        assert again.connection_id == "c-1"
+        assert isinstance(update, Tick)
+        params = [request["params"] for request in gateway.requests]
+        assert params[2:] == params[:2]
+
+
+@pytest.mark.parametrize("code", [1000, 1008, 4500, 4502])
+async def test_some_closes_are_the_end(code: int) -> None:
+    async def script(_: Gateway, peer: ServerConnection, number: int) -> None:
+        await peer.close(code, "enough")
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        events = await drain(ticks)
+        assert events[1:] == [Disconnected(code, "enough", None)]
+        assert await drain(ticks) == []
+        assert gateway.connections == 1
+        with pytest.raises(ConnectionError, match="not connected"):
+            await ticks.instruments()
+
+
+async def test_it_waits_as_long_as_a_shutdown_asks() -> None:
+    async def script(_: Gateway, peer: ServerConnection, number: int) -> None:
+        if number == 0:
+            data = [{"reconnect_after_ms": 130}]
+            message = {"channel": "system", "type": "shutdown", "data": data}
+            await peer.send(json.dumps(message))
+            await peer.close(1012, "restart")
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        began = time.monotonic()
+        _, shutdown, gone, again = await take(ticks, 4)
+        assert isinstance(shutdown, System)
+        assert gone.retry_s == 0.13
+        assert isinstance(again, Hello)
+        assert time.monotonic() - began >= 0.13
+
+
+async def test_without_reconnect_the_first_close_is_the_end() -> None:
+    async def script(_: Gateway, peer: ServerConnection, number: int) -> None:
+        await peer.close(1012, "restart")
+
+    async with Gateway(script) as gateway, client(gateway, reconnect=False) as ticks:
+        assert (await drain(ticks))[1:] == [Disconnected(1012, "restart", None)]
+
+
+async def test_refused_attempts_are_told_and_repeated_where_that_may_help() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, number: int) -> None:
+        gateway.refuse_with = 503
+        await peer.close(1012, "restart")
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        _, gone, refused = await take(ticks, 3)
+        assert gone.code == 1012
+        assert "HTTP 503" in refused.reason
+        assert refused.retry_s is not None
+        gateway.refuse_with = 403
+        events = await drain(ticks)
+        assert "HTTP 403" in events[-1].reason
+        assert events[-1].retry_s is None
+
+
+async def test_a_gap_subscribes_again() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, _: int) -> None:
+        await gateway.asked(1)
+        await peer.send(tick(1))
+        await peer.send(tick(5))
+        await gateway.asked(2)
+        await peer.send(tick(9))  # after the ack: sets `last` anew
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        await ticks.subscribe("trade", ["A.*"])
+        events = await take(ticks, 5)
+        assert [type(event) for event in events] == [Hello, Tick, Gap, Tick, Tick]
+        assert gateway.requests[1]["params"]["symbol"] == ["A.*"]
+
+
+async def test_a_silent_connection_is_given_up() -> None:
+    async with Gateway(heartbeat_ms=100) as gateway, client(gateway) as ticks:
+        _, gone, again = await take(ticks, 3)
+        assert (gone.code, gone.reason) == (1001, "no heartbeat")  # echoed by a live peer
+        assert isinstance(again, Hello)
+
+
+async def test_a_consumer_that_falls_behind_stops_the_reader_but_not_its_replies() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, _: int) -> None:
+        await gateway.asked(1)
+        for seq in range(1, 2001):
+            await peer.send(tick(seq))
+
+    gateway = Gateway(script, heartbeat_ms=100)
+    async with gateway, client(gateway, events_max=10) as ticks:
+        await ticks.subscribe("trade", ["A.SIM"])
+        await asyncio.sleep(0.9)  # long enough to be stale, had it been reading
+        assert ticks.statistics().messages < 200
+        assert (await ticks.instruments())[0].symbol == "A.SIM"
+        updates = [e for e in await take(ticks, 2001) if isinstance(e, Tick)]
+        assert [update.seq for update in updates] == list(range(1, 2001))
+
+
+async def test_a_request_whose_connection_ends_fails() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, number: int) -> None:
+        if number == 0:
+            peer.transport.abort()
+
+    class Mute(Gateway):
+        async def reply(self, peer: ServerConnection, request: dict[str, Any]) -> None:
+            self.requests.append(request)
+
+    async with Mute(script) as gateway, client(gateway) as ticks:
+        with pytest.raises(ConnectionError):
+            await ticks.subscribe("trade", ["A.SIM"])
+        await gateway.asked(1)  # the next connection asks for it
+        assert gateway.requests[-1]["params"]["symbol"] == ["A.SIM"]
+    async with Mute() as gateway, client(gateway, timeout_s=0.1) as ticks:
+        with pytest.raises(TimeoutError):
+            await ticks.instruments()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A listener whose connections nobody takes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+async def test_the_first_failure_is_the_callers(silent: str) -> None:
+    with pytest.raises(ConnectFailed, match="did not answer within") as caught:
+        await Client(silent, timeout_s=0.1).__aenter__()
+    assert caught.value.retryable
+    with pytest.raises(ConnectFailed, match="isn't a valid URI") as caught:
+        await Client("http://127.0.0.1").__aenter__()
+    assert not caught.value.retryable
+    async with Gateway() as gateway:
+        gateway.refuse_with = 400
+        with pytest.raises(ConnectFailed, match="HTTP 400"):
+            await Client(gateway.url).__aenter__()
+        url = gateway.url
+    with pytest.raises(ConnectFailed) as caught:
+        await Client(url).__aenter__()
+    assert caught.value.retryable
+
+
+async def test_a_server_without_hello_is_no_gateway() -> None:
+    async def echo(peer: ServerConnection) -> None:
+        await peer.send("welcome")
+        await peer.wait_closed()
+
+    async with serve(echo, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectFailed, match="it sent no hello"):
+            await Client(f"ws://127.0.0.1:{port}/v1").__aenter__()

@@ -1,0 +1,294 @@
+"""Continuity, acks, epochs and requests of the client's sans-IO session."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client.session import (
+    REQUEST_BYTES_MAX,
+    REQUEST_SYMBOLS_MAX,
+    ClientSession,
+    Event,
+    Gap,
+    Hello,
+    Malformed,
+    Reply,
+    Request,
+    System,
+    Tick,
+    clock_offset,
+)
+
+SECOND = 1_000_000_000
+
+
+def receive(session: ClientSession, message: dict[str, Any], mono_ns: int = 0) -> list[Event]:
+    return session.receive(json.dumps(message), mono_ns=mono_ns, real_ns=5)
+
+
+def tick(seq: int, symbol: str = "A.SIM", **more: Any) -> dict[str, Any]:
+    base = {"channel": "trade", "type": "update", "symbol": symbol, "seq": seq}
+    times = {"ts_event": 1, "ts_recv": 2, "ts_send": 3}
+    return base | times | {"data": [{"id": "1", "price": "1.0", "qty": "2", "side": "buy"}]} | more
+
+
+def hello(epoch: str = "e1", heartbeat_ms: int = 1000) -> dict[str, Any]:
+    data = {"version": "0.1.0", "connection_id": "c-1", "epoch": epoch, "now": 1}
+    return {
+        "channel": "system",
+        "type": "hello",
+        "data": [data | {"heartbeat_ms": heartbeat_ms, "slo": {}}],
+    }
+
+
+def ack(request: Request, *results: dict[str, Any]) -> dict[str, Any]:
+    method = json.loads(request.text)["method"]
+    return {"method": method, "req_id": request.req_id, "success": True, "results": list(results)}
+
+
+def good(symbol: str) -> dict[str, Any]:
+    return {"symbol": symbol, "success": True, "channel": "trade", "seq": 0}
+
+
+def wanted(session: ClientSession) -> list[tuple[str, list[str]]]:
+    """(channel, symbols) that a new connection would ask for."""
+    params = [json.loads(request.text)["params"] for request in session.connected(0)]
+    return [(param["channel"], param["symbol"]) for param in params]
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def test_hello_and_tick() -> None:
+    session = ClientSession()
+    (greeting,) = receive(session, hello())
+    assert isinstance(greeting, Hello)
+    assert session.hello == greeting
+    (one,) = receive(session, tick(7, skipped=2))
+    assert one == Tick(
+        channel="trade",
+        type="update",
+        symbol="A.SIM",
+        seq=7,
+        ts_event=1,
+        ts_recv=2,
+        ts_send=3,
+        ts_client=5,
+        data=({"id": "1", "price": "1.0", "qty": "2", "side": "buy"},),
+        skipped=2,
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"channel": "heartbeat", "n": 42, "ts_send": 1},
+        {"channel": "slo", "type": "update", "data": [{}]},
+        {"channel": "new", "type": "unheard", "symbol": "X", "more": [1]},
+        {},
+    ],
+)
+def test_unknown_messages_and_heartbeats_are_no_events(message: dict[str, Any]) -> None:
+    assert receive(ClientSession(), message) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "\x00",
+        "[" * 100_000,
+        '{"seq":"x"}',
+        '{"channel":1}',
+        '{"method":"ping","t0":1.5}',
+        '{"channel":"system","type":"hello","data":[]}',
+    ],
+)
+def test_malformed_messages_are_events(text: str) -> None:
+    session = ClientSession()
+    (event,) = session.receive(text, mono_ns=0, real_ns=0)
+    assert isinstance(event, Malformed)
+    assert session.statistics().malformed == 1
+
+
+@given(st.binary(max_size=60))
+def test_receive_never_raises(data: bytes) -> None:
+    ClientSession().receive(data, mono_ns=0, real_ns=0)
+
+
+def test_padded_numbers_of_an_ack_are_read() -> None:
+    text = '{"method":"subscribe","req_id":1,"success":true,"time_out":17                  ,'
+    text += '"results":[{"symbol":"A.SIM","success":true,"seq":8812                }]}'
+    (reply,) = ClientSession().receive(text, mono_ns=0, real_ns=0)
+    assert isinstance(reply, Reply)
+    assert reply.results[0].seq == 8812
+
+
+# --- continuity -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "gaps"),
+    [
+        ([(5, 0), (6, 0), (7, 0)], []),
+        ([(5, 0), (9, 3), (10, 0)], []),
+        ([(5, 0), (7, 0)], [(6, 7)]),
+        ([(5, 0), (9, 2)], [(8, 9)]),
+        ([(5, 0), (5, 0)], [(6, 5)]),
+        ([(5, 0), (4, 0), (5, 0)], [(6, 4)]),
+        ([(5, 0), (7, 0), (8, 0), (10, 0)], [(6, 7), (9, 10)]),
+    ],
+)
+def test_continuity(frames: list[tuple[int, int]], gaps: list[tuple[int, int]]) -> None:
+    session = ClientSession()
+    events = [e for seq, skipped in frames for e in receive(session, tick(seq, skipped=skipped))]
+    assert [(e.expected, e.seq) for e in events if isinstance(e, Gap)] == gaps
+    assert [e.seq for e in events if isinstance(e, Tick)] == [seq for seq, _ in frames]
+    assert session.statistics().gaps == len(gaps)
+
+
+def test_topics_are_counted_apart() -> None:
+    session = ClientSession()
+    for message in (tick(5), tick(8, "B.SIM"), tick(3, channel="bbo"), tick(6), tick(9, "B.SIM")):
+        assert not any(isinstance(event, Gap) for event in receive(session, message))
+    assert session.statistics().topics == 3
+
+
+def test_an_epoch_restarts_the_numbering() -> None:
+    session = ClientSession()
+    receive(session, tick(500))
+    epoch = {"channel": "system", "type": "epoch", "data": [{"epoch": "e2"}]}
+    assert receive(session, epoch) == [System("epoch", ({"epoch": "e2"},))]
+    assert [type(event) for event in receive(session, tick(1))] == [Tick]
+
+
+@pytest.mark.parametrize("symbol", ["A.SIM", "*.SIM", "*", "A*", "A.*M"])
+def test_the_first_frame_after_an_ack_sets_last(symbol: str) -> None:
+    session = ClientSession()
+    receive(session, tick(500))
+    (request,) = session.subscribe("trade", [symbol])
+    receive(session, ack(request, good(symbol)))
+    assert [type(event) for event in receive(session, tick(700))] == [Tick]
+    assert [type(event) for event in receive(session, tick(702))] == [Gap, Tick]
+
+
+@pytest.mark.parametrize("symbol", ["B.SIM", "*.OTHER", "AA*", "A.SI"])
+def test_an_ack_of_another_topic_changes_nothing(symbol: str) -> None:
+    session = ClientSession()
+    receive(session, tick(500))
+    (request,) = session.subscribe("trade", [symbol])
+    receive(session, ack(request, good(symbol)))
+    assert [type(event) for event in receive(session, tick(700))] == [Gap, Tick]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A.SIM", "B.SIM"]), st.integers(0, 3)), max_size=30))
+def test_any_loss_that_is_announced_is_no_gap(steps: list[tuple[str, int]]) -> None:
+    session = ClientSession()
+    seq = {"A.SIM": 0, "B.SIM": 0}
+    for symbol, skipped in steps:
+        seq[symbol] += 1 + skipped
+        message = tick(seq[symbol], symbol, skipped=skipped)
+        assert not any(isinstance(event, Gap) for event in receive(session, message))
+    assert session.statistics().skipped == sum(skipped for _, skipped in steps)
+
+
+# --- what is wanted -------------------------------------------------------------------------------
+
+
+def test_requests_have_the_protocol_s_form() -> None:
+    (request,) = ClientSession().subscribe("bbo", ["A.SIM", "B*"], mode="conflate")
+    assert json.loads(request.text) == {
+        "method": "subscribe",
+        "req_id": 1,
+        "params": {"channel": "bbo", "symbol": ["A.SIM", "B*"], "mode": "conflate"},
+    }
+
+
+def test_a_new_connection_asks_again_for_what_is_wanted_in_order() -> None:
+    session = ClientSession()
+    session.subscribe("trade", ["A.SIM", "B.SIM"])
+    session.subscribe("trade", ["*"], mode="conflate")
+    session.subscribe("bbo", ["A.SIM"])
+    session.unsubscribe("trade", ["B.SIM"])
+    session.subscribe("trade", ["A.SIM"])  # again: now its parameters are the latest
+    assert wanted(session) == [("trade", ["*"]), ("bbo", ["A.SIM"]), ("trade", ["A.SIM"])]
+    assert receive(session, tick(9))
+    session.connected(0)
+    assert [type(event) for event in receive(session, tick(1))] == [Tick]
+
+
+@pytest.mark.parametrize(("retryable", "left"), [(False, []), (True, [("trade", ["NO.X"])])])
+def test_what_was_refused_for_good_is_not_asked_for_again(
+    retryable: bool, left: list[tuple[str, list[str]]]
+) -> None:
+    session = ClientSession()
+    (request,) = session.subscribe("trade", ["NO.X"])
+    error = {"code": "unknown_symbol", "message": "no", "retryable": retryable}
+    receive(session, ack(request, {"symbol": "NO.X", "success": False, "error": error}))
+    assert wanted(session) == left
+    (request,) = session.subscribe("trade", ["NO.X"])
+    receive(session, ack(request) | {"success": False, "error": error})
+    assert wanted(session) == left
+
+
+def test_long_lists_go_in_several_requests() -> None:
+    symbols = [f"{'S' * 40}{n}.SIM" for n in range(2000)]
+    requests = ClientSession().subscribe("trade", symbols)
+    asked = [json.loads(request.text)["params"]["symbol"] for request in requests]
+    assert [symbol for chunk in asked for symbol in chunk] == symbols
+    assert max(map(len, asked)) <= REQUEST_SYMBOLS_MAX
+    assert max(len(request.text) for request in requests) <= REQUEST_BYTES_MAX + 200
+    assert len({request.req_id for request in requests}) == len(requests)
+    short = ClientSession().subscribe("trade", [f"{n}.S" for n in range(501)])
+    assert [len(json.loads(r.text)["params"]["symbol"]) for r in short] == [500, 1]
+
+
+def test_a_gap_is_healed_by_the_string_that_covers_the_topic() -> None:
+    session = ClientSession()
+    gap = Gap("trade", "A.SIM", 1, 5)
+    assert session.resync(gap) == []
+    session.subscribe("trade", ["*.SIM", "A*", "B*"])
+    session.subscribe("bbo", ["A.SIM"])
+    (request,) = session.resync(gap)
+    assert json.loads(request.text)["params"]["symbol"] == ["A*"]
+    session.subscribe("trade", ["A.SIM"], snapshot=False)
+    (request,) = session.resync(gap)
+    params = json.loads(request.text)["params"]
+    assert params == {"channel": "trade", "symbol": ["A.SIM"], "snapshot": False}
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def test_silence_of_five_heartbeats_is_stale() -> None:
+    session = ClientSession()
+    session.connected(10 * SECOND)
+    assert not session.stale(15 * SECOND)
+    assert session.stale(15 * SECOND + 1)
+    receive(session, hello(heartbeat_ms=200), mono_ns=20 * SECOND)
+    assert not session.stale(21 * SECOND)
+    assert session.stale(21 * SECOND + 1)
+    session.touch(30 * SECOND)
+    assert not session.stale(31 * SECOND)
+
+
+@given(
+    offset=st.integers(-(10**12), 10**12),
+    out=st.integers(0, 10**9),
+    work=st.integers(0, 10**9),
+    back=st.integers(0, 10**9),
+)
+def test_the_true_offset_is_within_the_error(offset: int, out: int, work: int, back: int) -> None:
+    t0 = 1_700_000_000 * SECOND
+    t1 = t0 + out + offset
+    t2 = t1 + work
+    t3 = t0 + out + work + back
+    found = clock_offset(t0, t1, t2, t3)
+    assert abs(found.offset_ns - offset) <= found.error_ns + 1
+    assert found.error_ns == (out + back + 1) // 2

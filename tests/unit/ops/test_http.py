@@ -1,0 +1,194 @@
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from gateway.errors import ResourceError
+from gateway.ops import http
+from gateway.ops.http import OpsServer
+from gateway.options import OpsOptions
+
+Answer = tuple[int, dict[str, str], bytes]
+CUT = 0
+"""In place of a code: the connection was closed without an answer."""
+
+
+@pytest.fixture
+async def server(site: Any) -> AsyncIterator[OpsServer]:
+    async with OpsServer(OpsOptions(port=0), site.subject) as server:
+        yield server
+
+
+def port_of(server: OpsServer) -> int:
+    return int(server.url.rpartition(":")[2].strip("/"))
+
+
+async def ask(server: OpsServer, target: str, method: str = "GET") -> Answer:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode("latin-1"))
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    if not answer:
+        return CUT, {}, b""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), headers, body
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to be")
+
+
+async def test_alive_and_ready(server: OpsServer) -> None:
+    assert (await ask(server, "/livez"))[::2] == (200, b"ok\n")
+    assert (await ask(server, "/readyz"))[::2] == (200, b"ready\n")
+
+
+async def test_not_ready_says_why_and_is_still_alive(server: OpsServer, site: Any) -> None:
+    site.supervision.problems = ["draining"]
+    assert (await ask(server, "/readyz"))[::2] == (503, b"draining\n")
+    assert (await ask(server, "/livez"))[0] == 200
+
+
+async def test_status_is_one_document(server: OpsServer, site: Any) -> None:
+    site.pages["worker-0"].record("total", 1_000_000, 10)
+    code, headers, body = await ask(server, "/statusz")
+    document = json.loads(body)
+    assert (code, headers["content-type"]) == (200, "application/json")
+    assert document["ready"] is True
+    assert document["version"] == "1.2.3"
+    assert document["epoch"] == "abcd1234"
+    assert document["listen"] == "ws://127.0.0.1:8765/v1"
+    assert document["ops"] == server.url
+    assert document["stages"]["total"]["count"] == 10
+    assert document["stages"]["total"]["p99_us"] == pytest.approx(1000, rel=0.002)
+    assert document["slo"]["target_us"] == 1500
+    assert document["channels"]["trade"]["published"] == 0
+    assert document["processes"][0]["name"] == "worker-0"
+    assert document["config"]["listen"]["port"] == 8765
+
+
+async def test_the_page_and_its_parts(server: OpsServer) -> None:
+    for path, kind in (
+        ("/", "text/html"),
+        ("/page.js", "text/javascript"),
+        ("/page.css", "text/css"),
+    ):
+        code, headers, body = await ask(server, path)
+        assert code == 200
+        assert headers["content-type"].startswith(kind)
+        assert int(headers["content-length"]) == len(body) > 500
+    _, _, body = await ask(server, "/")
+    assert b"<script>" not in body  # the policy forbids inline code
+    assert b"style=" not in body
+
+
+async def test_every_answer_has_the_security_headers(server: OpsServer) -> None:
+    for path in ("/", "/metrics", "/statusz", "/nope"):
+        _, headers, _ = await ask(server, path)
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/nope",
+        "//",
+        "//page.js",
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/static/page.js",
+        "/page.js/",
+        "/page.js%00",
+        "/..\\page.js",
+        "/\xc0\xaf",
+        "http://localhost/page.js",
+        "/v1",
+    ],
+)
+async def test_f06_no_path_but_the_known_ones(server: OpsServer, target: str) -> None:
+    assert (await ask(server, target))[0] in (CUT, 404)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+async def test_only_get(server: OpsServer, method: str) -> None:
+    code, _, _ = await ask(server, "/metrics", method)
+    assert code == 405
+
+
+async def test_a_query_is_no_part_of_the_path(server: OpsServer) -> None:
+    assert (await ask(server, "/livez?x=/../"))[0] == 200
+
+
+async def test_f57_a_flood_of_scrapes_is_bounded(
+    server: OpsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    at_once = most = 0
+
+    def render(_: object) -> bytes:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        release.wait(10)
+        at_once -= 1
+        return b"done\n"
+
+    monkeypatch.setattr("gateway.ops.metrics.Metrics.render", render)
+    scrapes = [asyncio.create_task(ask(server, "/metrics")) for _ in range(20)]
+    await until(lambda: sum(task.done() for task in scrapes) == 20 - http.SCRAPES_MAX)
+    assert (await ask(server, "/livez"))[0] == 200  # the rest is served meanwhile
+    release.set()
+    codes = [code for code, _, _ in await asyncio.gather(*scrapes)]
+    assert sorted(codes) == [200] * http.SCRAPES_MAX + [503] * (20 - http.SCRAPES_MAX)
+    assert most <= http.SCRAPES_MAX
+
+
+async def test_f57_slow_requests_and_scrapers_are_cut(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "EXCHANGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("gateway.ops.metrics.Metrics.render", lambda _: b"x" * (32 << 20))
+    async with OpsServer(OpsOptions(port=0), site.subject) as server:
+        address = ("127.0.0.1", port_of(server))
+        with socket.create_connection(address) as silent, socket.create_connection(address) as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: server.connections == 2)
+            started_s = time.monotonic()
+            await until(lambda: server.connections == 0)
+            assert 0.3 < time.monotonic() - started_s < 2
+            silent.setblocking(False)
+            assert silent.recv(1) == b""
+
+
+async def test_f57_connections_are_bounded(server: OpsServer) -> None:
+    address = ("127.0.0.1", port_of(server))
+    idle = [socket.create_connection(address) for _ in range(http.CONNECTIONS_MAX)]
+    await until(lambda: server.connections == http.CONNECTIONS_MAX)
+    with suppress(ConnectionResetError):
+        assert (await ask(server, "/livez"))[0] == CUT
+    for each in idle:
+        each.close()
+    await until(lambda: server.connections == 0)
+    assert (await ask(server, "/livez"))[0] == 200
+
+
+async def test_f61_a_busy_port_is_named(site: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ResourceError, match=rf"127.0.0.1:{port} .*ops.port.*in use"):
+            async with OpsServer(OpsOptions(port=port), site.subject):
+                pass
