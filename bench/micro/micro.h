@@ -13,7 +13,7 @@ typedef struct {
     void (*report)(void);      /* calls micro_figure */
 } micro_row_t;
 
-extern const micro_row_t micro_ring_rows[], micro_hop_rows[], micro_encode_rows[]; /* each ends with a row without a name */
+extern const micro_row_t micro_ring_rows[], micro_hop_rows[]; /* each ends with a row without a name */
 
 /* One figure, as one line that micro.py reads. */
 static inline void micro_figure(const char *name, double value, const char *unit, const char *what) {
