@@ -347,7 +347,7 @@ static void drained(gw_plane_t *p, gw_client_t *c) {
 }
 
 static void resume(gw_plane_t *p, gw_client_t *c) {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_plane_want_resume */
+    GW_FENCE_FULL(); /* pairs with gw_plane_want_resume */
     if (!GW_LOAD_RELAXED(&c->resume_wanted)) return;
     if (gw_plane_control_used(p, gw_client_handle(p, c)) > p->o.control_bytes_max / 2) return;
     if (!__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL)) return;

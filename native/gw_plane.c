@@ -247,7 +247,7 @@ static void wait_for_work(gw_plane_t *p) {
         if (p->o.spin && p->now < p->timer_ns) return;
     }
     GW_STORE_RELAXED(&p->wait->sleeping, 1);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_wait_ring: one of the two sees the other */
+    GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
     int64_t left = p->timer_ns - p->now;
     int timeout = something(p) || p->o.spin || left <= 0 ? 0 : (int)(left / 1000000) + 1;
     sockets(p, timeout);
