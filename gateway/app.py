@@ -40,6 +40,7 @@ from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
     from gateway.feeds.feed import Feed
@@ -211,8 +212,9 @@ class Site:
         # A feed that may wait for readers must not wait for a dead one.
         self._wait[WAIT_SIZE * index : WAIT_SIZE * (index + 1)] = bytes(WAIT_SIZE)
         page = StatsPage(self.stats_fds[f"{WORKER}-{index}"], writable=True)
-        # The page has no other writer now. Its clients are gone: what was pending for them is
-        # dropped, and what counted them is zero.
+        # The page has no other writer now. Its clients are gone without a close frame: what was
+        # pending for them is dropped, and what counted them is zero.
+        page.add("closes", CLOSE_CODES.index(1006), page.get("connections"))
         for channel in CHANNELS.values():
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)

@@ -14,9 +14,10 @@ from prometheus_client.registry import Collector
 
 from gateway.latency.histogram import Histogram, bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import ACCEPT_ERRORS, CLOSE_CODES, HANDSHAKES
+from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.ops.reading import Reader, Reading, feed_names, slo_state
 from gateway.ops.subject import Subject
+from gateway.session.codes import CLOSE_CODES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SLO_STATES = ("ok", "at_risk", "breached", "infeasible")

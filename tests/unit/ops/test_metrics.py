@@ -4,8 +4,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway._native import CHANNELS
-from gateway.model.outcomes import CLOSE_CODES, HANDSHAKES
+from gateway.model.outcomes import HANDSHAKES
 from gateway.ops.metrics import Metrics
+from gateway.session.codes import CLOSE_CODES
 
 PROTOCOL = """
 tickgate_stage_latency_seconds{stage}
