@@ -58,7 +58,7 @@ class Options:
     errors_per_minute: int = 10
     reply_bytes_max: int = 48 << 10
     page_bytes_max: int = 32 << 10
-    list_scan_max: int = 2048
+    list_scan_max: int = 1024
     queries_max: int = 4
 
     @property
