@@ -14,7 +14,7 @@ from gateway.feeds.options import UdpOptions
 from gateway.feeds.udp import BATCH_INTERVAL_NS, UdpFeed
 
 if TYPE_CHECKING:
-    from tests.unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
+    from unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
 
 RunUntil = Callable[[Feed, Callable[[], bool]], Awaitable[None]]
 

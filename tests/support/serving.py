@@ -1,0 +1,165 @@
+"""A real `tickgate serve` for tests: started once, looked at through its ops listener and /proc."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START_S = 30.0
+STOP_S = 20.0
+_SAMPLE = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'\w+="([^"]*)"')
+
+
+class Metrics(dict[tuple[str, ...], float]):
+    """One scrape: (name, values of its labels in order) to value; what is absent is 0."""
+
+    def __missing__(self, key: tuple[str, ...]) -> float:
+        return 0.0
+
+    def of(self, name: str, *labels: str) -> float:
+        """One sample; `tickgate_` goes before the name."""
+        return self[f"tickgate_{name}", *labels]
+
+    def total(self, name: str) -> float:
+        """All samples of a name."""
+        return sum(value for key, value in self.items() if key[0] == f"tickgate_{name}")
+
+
+class Serving:
+    """A gateway that runs.
+
+    Attributes:
+        url: where clients connect.
+        ops: where the ops listener is, without a slash at the end.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.url, self.ops = self._addresses()
+
+    def _addresses(self) -> tuple[str, str]:
+        found = until(
+            lambda: (
+                re.search(r"serve\.ready.*?(ws://[^\s\",]+).*?(http://[^\s\",]+)", self.lines())
+                or self.process.poll() is not None
+            ),
+            START_S,
+        )
+        assert isinstance(found, re.Match), self.lines()
+        return found[1], found[2].rstrip("/")
+
+    def lines(self) -> str:
+        """What it logged so far."""
+        return self.log.read_text("utf-8", "backslashreplace")
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of an ops page."""
+        try:
+            with urllib.request.urlopen(self.ops + path, timeout=15) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def metrics(self) -> Metrics:
+        """/metrics, now."""
+        _, body = self.get("/metrics")
+        samples = _SAMPLE.findall(body.decode())
+        return Metrics(
+            ((name, *_LABEL.findall(labels)), float(value)) for name, labels, value in samples
+        )
+
+    def rises(self, before: Metrics, name: str, *labels: str, by: float = 1) -> None:
+        """Waits until a counter is exactly `by` above what it was.
+
+        Raises:
+            AssertionError: it never is.
+        """
+        want = before.of(name, *labels) + by
+        try:
+            until(lambda: self.metrics().of(name, *labels) == want)
+        except AssertionError:
+            now = self.metrics()
+            raise AssertionError(
+                f"{name}{labels}: {now.of(name, *labels)}, not {want}; "
+                f"{ {k: v for k, v in now.items() if k[0] == f'tickgate_{name}' and v} }"
+            ) from None
+
+    def status(self) -> dict[str, Any]:
+        """/statusz."""
+        document: dict[str, Any] = json.loads(self.get("/statusz")[1])
+        return document
+
+    def pid(self, name: str = "worker-0") -> int:
+        """Of a child process."""
+        return next(int(one["pid"]) for one in self.status()["processes"] if one["name"] == name)
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 15.0, interval_s: float = 0.02) -> Any:
+    """Waits until the condition gives something true, and gives it.
+
+    Raises:
+        AssertionError: it never does.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(interval_s)
+    return found
+
+
+def descriptors(pid: int) -> int:
+    """Open descriptors of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident_bytes(pid: int) -> int:
+    """Its resident memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_s(pid: int) -> float:
+    """Processor time it has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_udp_port() -> int:
+    """One that nobody has at the moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(log: Path, *sets: str) -> Iterator[Serving]:
+    """Runs `tickgate serve` on free ports with these settings; `log` takes its standard error.
+
+    At the end it has to stop with exit code 0.
+    """
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
+    for one in ("listen.port=0", "ops.port=0", *sets):
+        words += ["--set", one]
+    environ = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
+    with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=environ) as process:
+        try:
+            yield Serving(process, log)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_S) == 0, log.read_text()
+        finally:
+            if process.poll() is None:
+                process.kill()
