@@ -1,5 +1,5 @@
-/* The broadcast ring: one writer that never waits, readers that copy first and then learn whether what
- * they copied was whole. The argument is in README.md. */
+/* The broadcast ring: one writer that never waits, readers that copy first and then learn whether
+ * what they copied was whole. The argument is in README.md. */
 #include "gw_ring.h"
 #include "gw_atomic.h"
 #include "gw_segment.h"
@@ -24,8 +24,8 @@ void gw_writer_free(gw_writer_t *w) {
     w->topic_seq = NULL;
 }
 
-/* How far ahead of the tail the writer asks for lines: a ring is larger than any cache, and the core's own
- * prefetching stops at each page. Without this a record costs twice as much. */
+/* How far ahead of the tail the writer asks for lines: a ring is larger than any cache, and the
+ * core's own prefetching stops at each page. Without this a record costs twice as much. */
 #define AHEAD 2048u
 
 static void ahead_prefetch(const gw_segment_t *s, uint64_t tail) {
@@ -42,8 +42,8 @@ static void pad_write(uint8_t *at, uint64_t size) {
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
     const gw_segment_t *s = &w->segment;
     uint8_t cells = gw_record_cells(record->h.kind);
-    /* A byte stored just before the word around it is loaded stalls the load until the store has reached
-     * the cache. Records are reused, so it is mostly right already. */
+    /* A byte stored just before the word around it is loaded stalls the load until the store has
+     * reached the cache. Records are reused, so it is mostly right already. */
     if (record->h.cells != cells) record->h.cells = cells;
     ahead_prefetch(s, w->tail);
     record->h.ring_seq = ++w->ring_seq;
@@ -105,9 +105,10 @@ int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size) {
 
         uint64_t pad;
         int64_t whole = records_check(buffer, length, to_end, &pad);
+        uint64_t passed = (uint64_t)whole + pad;
         /* Only a copy that the caller's buffer cut short may end inside a record. */
-        if (whole < 0 || (!cut && (uint64_t)whole + pad != length) || (uint64_t)whole + pad == 0) return lapped(r);
-        r->cursor += (uint64_t)whole + pad;
+        if (whole < 0 || passed == 0 || (!cut && passed != length)) return lapped(r);
+        r->cursor += passed;
         if (whole > 0) return whole;
     }
 }
@@ -117,7 +118,7 @@ void gw_wait_ring(gw_wait_t *wait, int event_fd) {
     if (GW_LOAD_RELAXED(&wait->sleeping) == 0) return;
     GW_STORE_RELAXED(&wait->sleeping, 0);
     uint64_t one = 1;
-    /* The descriptor does not block; a full counter means that the reader is being woken already. */
+    /* It does not block; a full counter means that the reader is being woken already. */
     ssize_t written = write(event_fd, &one, sizeof one);
     (void)written;
 }

@@ -1,4 +1,4 @@
-/* From one process to another through the ring: how long a record takes, and that none is ever torn. */
+/* From one process to another through the ring: how long it takes, and that no record is torn. */
 #include "micro.h"
 #include "../../native/test/ring_memory.h"
 #include "gw_clock.h"
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPIN_NS 20000         /* how long the hybrid waits awake */
+#define SPIN_NS 20000 /* how long the hybrid waits awake */
 #define OVERRUNS 30000000ull
 
 typedef struct {
@@ -39,10 +39,11 @@ static void cpu_take(int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    (void)sched_setaffinity(0, sizeof set, &set); /* with one processor the figures say so themselves */
+    /* With one processor this fails, and the figures say so themselves. */
+    (void)sched_setaffinity(0, sizeof set, &set);
 }
 
-/* Publishes every `interval_ns` until told to stop. Waits awake between, so that it is always on time. */
+/* Publishes every `interval_ns` until told to stop, waiting awake so that it is always on time. */
 static void writer_run(int64_t interval_ns) {
     gw_writer_t w;
     cpu_take(0);
@@ -101,7 +102,8 @@ static int64_t percentile(const gw_hdr_t *h, double percent) {
     return 0;
 }
 
-static void hop_measure(const char *name, const char *what, int64_t interval_ns, uint64_t hops, bool sleeps) {
+static void hop_measure(const char *name, const char *what, int64_t interval_ns, uint64_t hops,
+                        bool sleeps) {
     static gw_hdr_t histogram;
     static gw_record_t buffer[64];
     gw_reader_t reader = {.cursor = 0};
@@ -130,14 +132,16 @@ static void hop_spin(void) {
 }
 
 static void hop_hybrid_awake(void) {
-    hop_measure("hop_hybrid_awake", "hybrid, a record every 5 us: it never sleeps", 5000, 400000, true);
+    hop_measure("hop_hybrid_awake", "hybrid, a record every 5 us: it never sleeps", 5000, 400000,
+                true);
 }
 
 static void hop_hybrid_asleep(void) {
-    hop_measure("hop_hybrid_asleep", "hybrid, a record every 200 us: it always sleeps", 200000, 10000, true);
+    hop_measure("hop_hybrid_asleep", "hybrid, a record every 200 us: it always sleeps", 200000,
+                10000, true);
 }
 
-/* A writer at full speed in the smallest ring, which holds 32 records: whatever the reader gets is checked. */
+/* A writer at full speed in the smallest ring (32 records): whatever the reader gets is checked. */
 static void overruns(void) {
     static gw_record_t buffer[64], last;
     gw_reader_t reader = {.cursor = 0};
@@ -161,7 +165,8 @@ static void overruns(void) {
     micro_figure("overruns", (double)missed, "", "records that a lapped reader lost");
     micro_figure("overruns_taken", (double)taken, "", "records that it got meanwhile");
     micro_figure("overruns_slots", (double)slots, "", "last values that it read meanwhile");
-    micro_figure("overruns_torn", (double)torn, "", "of both, not whole and not noticed (must be 0)");
+    micro_figure("overruns_torn", (double)torn, "",
+                 "of both, not whole and not noticed (must be 0)");
 }
 
 const micro_row_t micro_hop_rows[] = {

@@ -1,5 +1,5 @@
-/* `micro` lists the rows; `micro ROW` measures one; `micro ROW OPS` only does the operation so often,
- * for a counter of instructions around the whole program. micro.py prints the table. */
+/* `micro` lists the rows; `micro ROW` measures one; `micro ROW OPS` only does the operation so
+ * often, for a counter of instructions around the whole program. micro.py prints the table. */
 #include "micro.h"
 #include "gw_clock.h"
 
@@ -8,7 +8,8 @@
 
 enum { ROUNDS = 30 };
 
-static const micro_row_t *const groups[] = {micro_ring_rows, micro_hop_rows};
+static const micro_row_t *const groups[] = {micro_ring_rows, micro_hop_rows, micro_encode_rows,
+                                            micro_plane_rows};
 
 static const micro_row_t *row_find(const char *name) {
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)

@@ -1,4 +1,5 @@
-/* Rows of the micro benchmark. A file of rows adds its array to the list in micro.c, and that is all. */
+/* Rows of the micro benchmark. A file of rows adds its array to the list in micro.c, and that is
+ * all. */
 #ifndef MICRO_H
 #define MICRO_H
 #include <stdint.h>
@@ -13,10 +14,13 @@ typedef struct {
     void (*report)(void);      /* calls micro_figure */
 } micro_row_t;
 
-extern const micro_row_t micro_ring_rows[], micro_hop_rows[]; /* each ends with a row without a name */
+/* Each ends with a row without a name. */
+extern const micro_row_t micro_ring_rows[], micro_hop_rows[], micro_encode_rows[],
+    micro_plane_rows[];
 
 /* One figure, as one line that micro.py reads. */
-static inline void micro_figure(const char *name, double value, const char *unit, const char *what) {
+static inline void micro_figure(const char *name, double value, const char *unit,
+                                const char *what) {
     printf("%s\t%.1f\t%s\t%s\n", name, value, unit, what);
     fflush(stdout);
 }

@@ -1,5 +1,6 @@
 /* What one record costs in the ring, and one duration in a histogram; all in one thread. */
 #include "micro.h"
+#include "gw_clock.h"
 #include "gw_hdr.h"
 #include "gw_ring.h"
 
@@ -15,7 +16,8 @@ static gw_record_t records[TOPICS];
 
 static void ring_setup(uint64_t capacity) {
     size_t size = gw_segment_size(capacity, TOPICS);
-    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *mem =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (mem == MAP_FAILED || gw_segment_format(mem, size, capacity, TOPICS, "k3f90000") < 0
         || gw_writer_init(&writer, mem, size) < 0)
         abort();
@@ -72,7 +74,8 @@ static void row_fill(uint64_t ops) {
     gw_trade_t trade;
     for (uint64_t i = 0; i < ops; i++) {
         if (gw_trade_fill(&trade, (gw_text_t){"64250.10", 8}, (gw_text_t){"0.01500", 7},
-                          (gw_text_t){"sell", 4}, (gw_text_t){"3810000037", 10}) != NULL)
+                          (gw_text_t){"sell", 4}, (gw_text_t){"3810000037", 10})
+            != NULL)
             abort();
         micro_keep(&trade);
     }
@@ -96,14 +99,23 @@ static void hdr_record(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i++) gw_hdr_record(&histogram, values[i % VALUES], 1);
 }
 
+static void clock_read(uint64_t ops) {
+    int64_t now = 0;
+    for (uint64_t i = 0; i < ops; i++) now += gw_monotonic_ns();
+    micro_keep(&now);
+}
+
 const micro_row_t micro_ring_rows[] = {
-    {"ring_publish", "publish a trade, 64 MiB ring, 100 topics", 1000000, ring_setup_default, publish, NULL},
-    {"ring_publish_cached", "the same in a 256 KiB ring", 1000000, ring_setup_cached, publish, NULL},
+    {"ring_publish", "publish a trade, 64 MiB ring, 100 topics", 1000000, ring_setup_default,
+     publish, NULL},
+    {"ring_publish_cached", "the same in a 256 KiB ring", 1000000, ring_setup_cached, publish,
+     NULL},
     {"ring_hop_local", "publish and poll in batches of 64, one thread", 1000000 / BATCH * BATCH,
      ring_setup_cached, publish_and_poll, NULL},
     {"table_read", "read a topic's last value", 1000000, table_setup, table_read, NULL},
     {"wait_ring_awake", "see that a worker is awake", 1000000, NULL, wait_ring_awake, NULL},
     {"trade_fill", "a trade's texts to its record", 1000000, NULL, row_fill, NULL},
     {"hdr_record", "record a duration", 1000000, hdr_setup, hdr_record, NULL},
+    {"clock_read", "read CLOCK_MONOTONIC", 1000000, NULL, clock_read, NULL},
     {NULL, NULL, 0, NULL, NULL, NULL},
 };

@@ -16,7 +16,7 @@ from gateway.model.topic import match_pattern
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
-REQUEST_SYMBOLS_MAX = 500
+REQUEST_SYMBOLS_MAX = 250
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5

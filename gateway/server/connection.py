@@ -288,7 +288,7 @@ class Connection:
             self._clock_message(unfinished=not frames or self._decoder is not None)
 
     def _clock_message(self, *, unfinished: bool) -> None:
-        # A read that ends no frame ended inside of one. Whatever a client holds open has a deadline.
+        # A read that ends no frame ended inside of one. What a client holds open has a deadline.
         if not unfinished:
             self.message_ns = 0
         elif not self.message_ns:

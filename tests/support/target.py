@@ -1,6 +1,7 @@
 """How the gateway that fault tests share is set up: its deadlines are short, its limits known."""
 
-from support.serving import Metrics, free_udp_port
+from support.serving import Metrics
+from support.udp import Venue
 
 HANDSHAKE_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
@@ -10,15 +11,13 @@ FRAGMENTS_MAX = 64
 CONTROL_FRAMES_PER_S = 100
 REQUESTS_BURST = 200
 SYMBOLS = tuple(f"SYM{number:03}.SIM" for number in range(1, 11))
-UDP_PORT = free_udp_port()
+VENUE = Venue("UDP", index=1)
 
 SETTINGS = (
     'feeds.0.type="synthetic"',
     f"feeds.0.symbols={len(SYMBOLS)}",
     "feeds.0.rate=400",
-    'feeds.1.type="udp"',
-    'feeds.1.venue="UDP"',
-    f"feeds.1.port={UDP_PORT}",
+    *VENUE.sets,
     'log.level="debug"',
     'log.format="json"',
     f"limits.handshake_timeout_s={HANDSHAKE_TIMEOUT_S}",

@@ -13,7 +13,7 @@ from gateway.feeds.build import build, check
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
 
 if TYPE_CHECKING:
-    from tests.unit.feeds.conftest import FakePublisher, FakeStats
+    from unit.feeds.conftest import FakePublisher, FakeStats
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX, ReplayFeed
 from gateway.feeds.venues import binance
 
 if TYPE_CHECKING:
-    from tests.unit.feeds.conftest import FakePublisher, FakeStats
+    from unit.feeds.conftest import FakePublisher, FakeStats
 
 RunUntil = Callable[[Feed, Callable[[], bool]], Awaitable[None]]
 T0 = 1723161254_000_000_000

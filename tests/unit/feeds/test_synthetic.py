@@ -13,7 +13,7 @@ from gateway.feeds.options import SyntheticOptions
 from gateway.feeds.synthetic import CHUNK, Market, Schedule, SyntheticFeed
 
 if TYPE_CHECKING:
-    from tests.unit.feeds.conftest import FakePublisher, FakeStats
+    from unit.feeds.conftest import FakePublisher, FakeStats
 
 RunUntil = Callable[[Feed, Callable[[], bool]], Awaitable[None]]
 

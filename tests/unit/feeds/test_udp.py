@@ -14,7 +14,7 @@ from gateway.feeds.options import UdpOptions
 from gateway.feeds.udp import BATCH_INTERVAL_NS, UdpFeed
 
 if TYPE_CHECKING:
-    from tests.unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
+    from unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
 
 RunUntil = Callable[[Feed, Callable[[], bool]], Awaitable[None]]
 
@@ -242,6 +242,7 @@ async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
     await asyncio.wait_for(feed.run(), 5)
     status = feed.statistics()
     assert (status.state, status.message) == ("failed", "ZeroDivisionError: bug")
+    assert socket.closed
     assert stats.values["feed_up", 3] == 0
 
 
