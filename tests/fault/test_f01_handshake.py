@@ -62,6 +62,7 @@ def test_f02_one_that_comes_and_goes_is_counted(gateway: Serving, before: Metric
         wire.send(b"GET /v1 HT")
     with Wire(gateway.url) as wire:
         wire.send(b"GET /v1 HT")
+        gateway.rises(before, "accepted_total", by=2)
         wire.reset()
     gateway.rises(before, "handshakes_total", "closed", by=2)
     with Wire(gateway.url) as wire:
