@@ -307,6 +307,12 @@ static void adopt_statistics(gw_stats_t *s) {
     s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
+/* Zero pages, touched only as slots are used. NULL: no memory. */
+static gw_client_t *clients_map(uint32_t n) {
+    void *m = mmap(NULL, n * sizeof(gw_client_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return m == MAP_FAILED ? NULL : m;
+}
+
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
@@ -317,7 +323,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->wait = options->wait ? options->wait : &p->wait_private;
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;
     uint32_t n = p->o.clients_max;
-    p->clients = calloc(n, sizeof *p->clients);
+    p->clients = clients_map(n);
     p->touched = calloc(2 * (size_t)n, sizeof *p->touched);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
@@ -379,7 +385,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->topics);
     free(p->topics_free);
     free(p->by_ring);
-    free(p->clients);
+    if (p->clients) munmap(p->clients, p->o.clients_max * sizeof *p->clients);
     free(p->touched);
     free(p->generations);
     free(p->slots_free);

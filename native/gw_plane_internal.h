@@ -109,8 +109,8 @@ enum {
 };
 
 struct gw_client {
-    /* What routing and a plain flush touch stands first. */
-    uint32_t flags;
+    /* What routing and a plain flush touch stands first, in one cache line. */
+    _Alignas(64) uint32_t flags;
     int fd;
     uint32_t touched; /* place in plane->touched + 1, or 0 */
     uint32_t queued;  /* frames in the queue */
@@ -134,6 +134,8 @@ struct gw_client {
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t active, closing, shut, watched, backlogged, counted;
 };
+
+_Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
 
 struct gw_plane {
     gw_plane_options_t o;
