@@ -84,6 +84,11 @@ class RepeatLimiter:
         window[1] += 1
         return window[1] <= self._per_s
 
+    @property
+    def counting(self) -> bool:
+        """Whether a window is open."""
+        return bool(self._windows)
+
     def expire(self, now_s: float) -> list[tuple[str, int]]:
         """Ends the windows older than a second: (event, lines suppressed) where there were any."""
         over = [event for event, window in self._windows.items() if now_s - window[0] >= 1]
@@ -126,9 +131,10 @@ class LogHandler(logging.Handler):
             for event, count in self._limiter.expire(float("inf")):
                 self._put(_suppressed(event, count))
             self._stopping = True
+            self._put(None)
         self._thread.join(timeout_s)
 
-    def _put(self, record: logging.LogRecord) -> None:
+    def _put(self, record: logging.LogRecord | None) -> None:
         try:
             self._queue.put_nowait(record)
         except queue.Full:
@@ -136,14 +142,17 @@ class LogHandler(logging.Handler):
 
     def _run(self) -> None:
         while True:
+            # Each window began with a record, so whoever waits without end misses no expiry.
+            timeout_s = 0.01 if self._stopping else 0.5 if self._limiter.counting else None
             try:
-                record = self._queue.get(timeout=0.5 if not self._stopping else 0.01)
+                record = self._queue.get(timeout=timeout_s)
             except queue.Empty:
                 if self._stopping:
                     return
                 self._flush_suppressed()
                 continue
-            assert record is not None
+            if record is None:  # stop: what is still queued is written first
+                continue
             try:
                 self._write(self._render(self._process, record))
             except (OSError, ValueError):
