@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -101,6 +102,8 @@ class Client:
             self._parse(data)
         else:
             self.ended = True
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
             assert not self._rest, f"torn frame: {self._rest[:80]!r}"
 
     def _parse(self, data: bytes) -> None:
