@@ -27,7 +27,7 @@ def create_memory(name: str, size: int) -> int:
 Row = tuple[int, int, str, str, str | None, str] | tuple[int, int, str, str, str, str]
 """(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
 ask_qty) on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
-None."""
+None. At run time just `tuple`."""
 
 @final
 class RingWriter:
@@ -40,7 +40,7 @@ class RingWriter:
         *,
         wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
-        stats: StatsPage | None = None,  # published, clock_anomalies, stages wire and ingest
+        stats: StatsPage | None = None,  # gets published, wire, ingest, clock_anomalies
     ) -> None: ...
     @property
     def fd(self) -> int: ...
@@ -50,8 +50,8 @@ class RingWriter:
         """The topic's id, registering it at first.
 
         Raises:
-            ValueError: channel or instrument are not in the grammar.
-            OverflowError: all `topics_max` are taken.
+            ValueError: the channel is unknown, or the instrument outside the grammar.
+            OverflowError: topics_max are registered.
         """
     def publish(
         self,
@@ -68,10 +68,13 @@ class RingWriter:
         Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when
         all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time
         (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
-        GW_FLAG_BAD_TS.
+        GW_FLAG_BAD_TS. `record_wire` False (replays) measures and marks nothing of the kind.
         """
     def behind(self) -> int:
-        """Bytes of ring that the slowest attached worker has not taken; 0 with none attached."""
+        """Bytes of ring that the slowest attached worker has not taken yet; 0 with none attached.
+
+        Here and below, attached means to this writer's own epoch.
+        """
     def backlogged(self) -> int:
         """Clients over all workers whose lossless queue is long (GW_BACKLOG_FRAMES)."""
     def subscribed(self) -> int:
@@ -90,15 +93,16 @@ class Segment:
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic from id `start` on."""
     def find(self, channel: str, instrument: str) -> int:
-        """The id, or -1. Amortised O(1): a table of names is extended as the directory grows."""
+        """The id, or -1. Amortised O(1): keeps a table of names, grown with the directory."""
     def match(self, channel: str, pattern: str) -> int:
         """How many topics of the channel match the pattern now."""
-    def last_seq(self, topic: int) -> int: ...
+    def last_seq(self, topic: int) -> int:
+        """The topic's last seq, 0 when it has none. BlockingIOError: its writer died inside it."""
     def close(self) -> None: ...
 
 @final
 class RingReader:
-    """Reads a segment from now on (tests, tools, recording): records as dicts with texts."""
+    """Reads a segment from now on (tests, tools, recording): dicts with decimal texts."""
 
     def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
@@ -168,8 +172,8 @@ class UdpSocket:
     def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
         """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv).
 
-        ([], 0, 0) at the timeout or after `wake()`. Datagrams over 64 KiB are truncated and dropped
-        (counted in `oversized`).
+        ([], 0, 0) at the timeout, at a signal, or after `wake()`. At most 256 a call. Datagrams
+        over 64 KiB are dropped and counted in `oversized`. RuntimeError: another thread is inside.
         """
     @property
     def oversized(self) -> int: ...

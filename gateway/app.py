@@ -341,7 +341,7 @@ def _say_ready(child: Child) -> None:
 async def _worker(
     child: Child, config: Config, stats: StatsPage, segments: asyncio.Queue[tuple[str, int]]
 ) -> int:
-    from gateway import feeds as parts
+    from gateway.feeds.options import venues
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
 
@@ -350,7 +350,7 @@ async def _worker(
         WorkerParts(
             index=first["index"],
             config=config,
-            venues=parts.venues(config.feeds),
+            venues=venues(config.feeds),
             listen_socket=socket.socket(fileno=first["listen_fd"]),
             stats=stats,
             wait_fd=first["wait_fd"],

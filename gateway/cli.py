@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from gateway.errors import TickgateError
 
@@ -123,8 +124,9 @@ Watch the ticks:
 or with a client of your own:
 
   {_short(sys.executable)} -c 'import json; from websockets.sync.client import connect; \
-ws = connect("{urls.client}"); ws.send(json.dumps({{"method": "subscribe", "params": \
-{{"channel": "trade", "symbol": ["SYM001.SIM"]}}}})); [print(m, flush=True) for m in ws]'
+ws = connect("{urls.client}").__enter__(); ws.send(json.dumps({{"method": "subscribe", \
+"req_id": 1, "params": {{"channel": "trade", "symbol": ["SYM001.SIM"]}}}})); \
+[print(m, flush=True) for m in ws]'
 
 Ctrl-C stops it.
 """
@@ -154,7 +156,9 @@ def tail(
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
     channel: Literal["trade", "bbo", "both"] = "both",
-    count: Annotated[int | None, Parameter(help="Stop after so many ticks.")] = None,
+    count: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="Stop after so many ticks.")
+    ] = None,
 ) -> int:
     """Shows live ticks with their age, until Ctrl-C."""
     import asyncio

@@ -28,7 +28,9 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         where = f" ({self.origin})" if self.origin else ""
-        return f"{self.key}{where}: {self.message}"
+        text = f"{self.key}{where}: {self.message}"
+        # A terminal would obey control characters in a key or a file's name.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ConfigurationError(TickgateError):

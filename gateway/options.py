@@ -71,7 +71,7 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     max_connections: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     topics_per_connection: Positive = 10_000
     patterns_per_connection: Positive = 256
-    symbols_per_request: Positive = 1000
+    symbols_per_request: Positive = 300
     message_bytes: Annotated[int, Meta(ge=256, le=1 << 20)] = 16384
     fragments_max: Positive = 64
     handshake_timeout_s: Seconds = 5.0

@@ -76,7 +76,7 @@ uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle) {
 int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
     gw_client_t *c = slot_client(p, handle);
     GW_STORE_RELAXED(&c->resume_wanted, 1);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with resume() in gw_flush.c */
+    GW_FENCE_FULL(); /* pairs with resume() in gw_flush.c */
     if (gw_plane_control_used(p, handle) > p->o.control_bytes_max / 2) return 1;
     return !__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL);
 }

@@ -1,6 +1,6 @@
-/* The two per-topic tables of a segment: the append-only directory and the last values (a seqlock each).
- * A slot's version is 2 * topic_seq at rest and one less while it is being written, so that it needs no
- * counter of its own. */
+/* The two per-topic tables of a segment: the append-only directory and the last values (a seqlock
+ * each). A slot's version is 2 * topic_seq at rest and one less while it is being written, so that
+ * it needs no counter of its own. */
 #include "gw_atomic.h"
 #include "gw_ring.h"
 #include "gw_segment.h"
@@ -8,18 +8,20 @@
 #include <errno.h>
 #include <string.h>
 
-/* A live writer is inside a slot for some 20 ns; 1,000 looks outlast it by far unless it was descheduled
- * there, and then its record still comes through the ring. */
+/* A live writer is inside a slot for some 20 ns; 1,000 looks outlast it by far unless it was
+ * descheduled there, and then its record still comes through the ring. */
 #define SEQLOCK_TRIES 1000
 #define SLOT_RECORD 8u /* the record's first word: the version has a line of its own */
 #define NAME_AT 2u     /* after channel and length */
 
 _Static_assert(NAME_AT + GW_INSTRUMENT_MAX <= GW_DIRECTORY_WORDS * 8, "an entry holds every name");
-_Static_assert(SLOT_RECORD * 8 + sizeof(gw_record_t) == GW_SLOT_WORDS * 8, "a slot holds every record");
+_Static_assert(SLOT_RECORD * 8 + sizeof(gw_record_t) == GW_SLOT_WORDS * 8,
+               "a slot holds every record");
 
 int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length) {
     gw_segment_t *s = &w->segment;
-    if (channel == 0 || channel >= GW_CHANNELS || length == 0 || length > GW_INSTRUMENT_MAX) return -EINVAL;
+    if (channel == 0 || channel >= GW_CHANNELS || length == 0 || length > GW_INSTRUMENT_MAX)
+        return -EINVAL;
     uint64_t id = GW_LOAD_RELAXED(s->topics);
     if (id >= s->topics_max) return -ENOSPC;
     uint64_t words[GW_DIRECTORY_WORDS] = {0};

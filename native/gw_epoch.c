@@ -21,11 +21,13 @@ static void take_state(gw_plane_t *p, gw_topic_t *t, const gw_record_t *record) 
     (void)p;
     t->state = *record;
     t->seq = record->h.topic_seq;
+    t->renewed = 0; /* there is something to snapshot */
 }
 
 static void show_cursor(gw_plane_t *p) {
     uint64_t epoch;
     memcpy(&epoch, p->epoch, sizeof epoch);
+    GW_STORE_RELEASE(&p->wait->attached, 0); /* nobody may pair this cursor with the epoch before */
     GW_STORE_RELAXED(&p->wait->cursor, p->reader.cursor);
     GW_STORE_RELEASE(&p->wait->epoch, epoch);
     GW_STORE_RELEASE(&p->wait->attached, 1);

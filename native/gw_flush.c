@@ -133,6 +133,7 @@ static void rest_done(gw_plane_t *p, gw_client_t *c) {
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
+    if (!c->control) c->flags &= ~(uint32_t)GW_CLIENT_MORE;
 }
 
 /* Keeps the rest of a frame of which `sent` bytes left. Without memory the client can't be kept whole. */
@@ -140,6 +141,7 @@ static int rest_keep(gw_client_t *c, const uint8_t *bytes, uint32_t length, uint
     c->rest.bytes = malloc(length - sent);
     if (!c->rest.bytes) return -ENOMEM;
     memcpy(c->rest.bytes, bytes + sent, length - sent);
+    c->flags |= GW_CLIENT_MORE;
     c->rest.length = length - sent;
     c->rest.sent = 0;
     return 0;
@@ -153,6 +155,7 @@ static size_t consume_control(gw_client_t *c, size_t bytes) {
         free(c->control);
         c->control = NULL;
         c->control_head = c->control_length = c->control_size = 0;
+        if (!c->rest.bytes) c->flags &= ~(uint32_t)GW_CLIENT_MORE;
     }
     GW_STORE_RELEASE(&c->control_done, c->control_done + n);
     return bytes - n;
@@ -230,7 +233,7 @@ static int consume(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t b
         bytes -= n;
         if (n == left) rest_done(p, c);
     }
-    bytes = consume_control(c, bytes);
+    if (c->control) bytes = consume_control(c, bytes);
     if (consume_queue(p, c, &bytes)) return -ENOMEM;
     return consume_rendered(p, c, g, bytes);
 }
@@ -319,6 +322,7 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
         free(c->rest.bytes);
         c->rest.bytes = NULL;
     }
+    c->flags &= ~(uint32_t)GW_CLIENT_MORE;
     if (!(c->flags & GW_CLIENT_DOOMED)) {
         gw_client_discard(p, c, p->stats->dropped_closed);
         gw_client_detach(p, c);
@@ -343,7 +347,7 @@ static void drained(gw_plane_t *p, gw_client_t *c) {
 }
 
 static void resume(gw_plane_t *p, gw_client_t *c) {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_plane_want_resume */
+    GW_FENCE_FULL(); /* pairs with gw_plane_want_resume */
     if (!GW_LOAD_RELAXED(&c->resume_wanted)) return;
     if (gw_plane_control_used(p, gw_client_handle(p, c)) > p->o.control_bytes_max / 2) return;
     if (!__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL)) return;
@@ -351,25 +355,60 @@ static void resume(gw_plane_t *p, gw_client_t *c) {
     if (e) gw_event_put(p, e);
 }
 
+/* One send. Its bytes, or -1 where the client is blocked or gone now; -EINTR: once more. */
+static ssize_t send_parts(gw_plane_t *p, gw_client_t *c, const struct iovec *parts, int count) {
+    ssize_t n = p->io.send(p->io.self, c->fd, parts, count);
+    int error = n < 0 ? errno : 0;
+    p->now = p->io.monotonic(p->io.self);
+    if (n < 0) {
+        if (error == EINTR) return -EINTR;
+        if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) block(p, c);
+        else gone(p, c, error);
+        return -1;
+    }
+    gw_count(&p->stats->sends[0], 1);
+    gw_count(&p->stats->sent_bytes[0], (uint64_t)n);
+    GW_STORE_RELAXED(&c->sent_ns, p->now);
+    return n;
+}
+
+/* The usual case, one run of frames and nothing else: its bytes are looked up once for all clients in
+ * turn that wait for the same. Whether it was that case. */
+static int flush_plain(gw_plane_t *p, gw_client_t *c) {
+    uint64_t run = c->runs[c->runs_head];
+    if (run != p->plain_run) {
+        p->plain_run = 0;
+        p->plain.iov_len = run_length(&p->log, run);
+        if (!p->plain.iov_len) return 0;
+        const gw_frame_t *first = gw_log_frame(&p->log, GW_RUN_FIRST(run));
+        p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(&p->log, first);
+        p->plain_run = run;
+    }
+    ssize_t n = send_parts(p, c, &p->plain, 1);
+    if (n == -EINTR) return 0;
+    if (n < 0) return 1;
+    if ((size_t)n == p->plain.iov_len) {
+        delivered_run(p, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        c->runs_count = c->queued = 0;
+        return 1;
+    }
+    size_t bytes = (size_t)n;
+    if (consume_queue(p, c, &bytes)) gone(p, c, ENOMEM);
+    else block(p, c);
+    return 1;
+}
+
 void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
+    if (c->flags == 0 && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
     for (;;) {
         int had_control = c->control != NULL;
         gather(p, c, g);
         if (!g->bytes) break;
-        ssize_t n = p->io.send(p->io.self, c->fd, g->parts, g->count);
-        int error = errno;
-        p->now = p->io.monotonic(p->io.self);
-        if (n < 0) {
-            if (error == EINTR) continue;
-            if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) block(p, c);
-            else gone(p, c, error);
-            return;
-        }
-        gw_count(&p->stats->sends[0], 1);
-        gw_count(&p->stats->sent_bytes[0], (uint64_t)n);
-        GW_STORE_RELAXED(&c->sent_ns, p->now);
+        ssize_t n = send_parts(p, c, g->parts, g->count);
+        if (n == -EINTR) continue;
+        if (n < 0) return;
         if (consume(p, c, g, (size_t)n)) {
             gone(p, c, ENOMEM);
             return;

@@ -329,6 +329,7 @@ void gw_hub_unbind(gw_plane_t *p) {
         gw_topic_t *t = p->by_ring[i];
         if (!t || !t->bound) continue;
         t->bound = 0;
+        t->renewed = 1;
         t->seq = 0;
         t->frame_seq[0] = t->frame_seq[1] = 0;
         p->topics_waiting++;

@@ -37,13 +37,17 @@ static int runs_grow(gw_client_t *c) {
 }
 
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
-    if (c->runs_count) {
-        uint64_t *last = &c->runs[(c->runs_head + c->runs_count - 1) & (c->runs_size - 1)];
-        if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) == index && GW_RUN_COUNT(*last) < GW_RUN_COUNT_MAX) {
-            *last += GW_RUN_ONE;
-            c->queued++;
-            return;
-        }
+    if (!c->runs_count) {
+        c->runs[c->runs_head] = index | GW_RUN_ONE;
+        c->runs_count = c->queued = 1;
+        if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
+        return;
+    }
+    uint64_t *last = &c->runs[(c->runs_head + c->runs_count - 1) & (c->runs_size - 1)];
+    if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) == index && GW_RUN_COUNT(*last) < GW_RUN_COUNT_MAX) {
+        *last += GW_RUN_ONE;
+        c->queued++;
+        return;
     }
     if (c->runs_count == c->runs_size && runs_grow(c)) {
         gw_client_slow(p, c, "no memory for its queue");
@@ -51,7 +55,6 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
     }
     c->runs[(c->runs_head + c->runs_count++) & (c->runs_size - 1)] = index | GW_RUN_ONE;
     c->queued++;
-    if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
 }
 
 void gw_client_shrink(gw_client_t *c) {
@@ -125,6 +128,7 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
 
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted) {
     if (c->flags & GW_CLIENT_GONE) return -EPIPE;
+    if (!length) return 0;
     size_t used = c->control_length - c->control_head;
     if (used + length > (size_t)p->o.control_bytes_max + GW_CONTROL_SLACK) return -ENOSPC;
     if (c->control_head) {
@@ -139,6 +143,7 @@ int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t l
     }
     memcpy(c->control + used, bytes, length);
     c->control_length = (uint32_t)(used + length);
+    c->flags |= GW_CLIENT_MORE;
     /* What the plane writes itself was never posted: its leaving must not count as done. */
     if (!posted) GW_STORE_RELAXED(&c->control_done, c->control_done - length);
     return 0;
@@ -295,5 +300,6 @@ void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     free(c->control);
     c->rest.bytes = c->control = NULL;
     c->control_head = c->control_length = c->control_size = 0;
+    c->flags &= ~(uint32_t)GW_CLIENT_MORE;
     gw_client_untouch(p, c);
 }

@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether the pattern covers the whole name. At most pattern_length * name_length steps, no recursion. */
-bool gw_pattern_match(const char *pattern, size_t pattern_length, const char *name, size_t name_length);
+/* Whether the pattern covers the whole name. At most pattern_length * name_length steps, no
+ * recursion. */
+bool gw_pattern_match(const char *pattern, size_t pattern_length, const char *name,
+                      size_t name_length);
 
 #endif

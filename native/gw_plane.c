@@ -1,6 +1,6 @@
 /* The cycle: commands, records, the sweep, sockets that became writable, timers. Then waiting. */
 #include "gw_plane_internal.h"
-#include <sched.h>
+#include "gw_sched.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +8,12 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define COMMANDS_PER_CYCLE 256
 #define SWEEP_SLICE 256u        /* clients between two looks at the commands */
 #define STAMP_EVERY 32u         /* records encoded under one reading of the clock: at 150 ns each, 5 us */
+#define SLICE_NS 100000         /* beside a busy thread the default slice costs a wake-up 1.9 ms */
 #define POLL_NS 20000           /* longest look at the ring before blocking */
 #define SOCKETS_EVERY_NS 100000 /* looks at writable sockets while records keep coming */
 #define TIMER_IDLE_NS 50000000
@@ -70,7 +70,8 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
     if (!n) return;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
-    uint64_t index = gw_topic_frame(p, t, GW_ENCODE_UPDATE);
+    uint64_t index = t->renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
+    t->renewed = 0;
     const gw_entry_t *e = t->links;
     for (uint32_t i = 0; i < n; i++) {
         if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
@@ -230,40 +231,21 @@ static int something(const gw_plane_t *p) {
 
 void gw_plane_wake(gw_plane_t *p) { gw_wait_ring(p->wait, p->o.event_fd); }
 
-static void relax(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-}
-
 static void wait_for_work(gw_plane_t *p) {
     if (p->can_poll || p->o.spin) {
         int64_t until = p->now + POLL_NS;
         do {
             if (something(p)) return;
-            relax();
+            gw_cpu_relax();
         } while (p->io.monotonic(p->io.self) < until);
         if (p->o.spin && p->now < p->timer_ns) return;
     }
     GW_STORE_RELAXED(&p->wait->sleeping, 1);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with gw_wait_ring: one of the two sees the other */
+    GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
     int64_t left = p->timer_ns - p->now;
     int timeout = something(p) || p->o.spin || left <= 0 ? 0 : (int)(left / 1000000) + 1;
     sockets(p, timeout);
     GW_STORE_RELAXED(&p->wait->sleeping, 0);
-}
-
-/* An EEVDF slice of 100 us (Linux >= 6.12; refused elsewhere, and then we go on without): beside a busy
- * thread on the same core the default slice costs a wake-up 1.9 ms. Layout: linux/sched/types.h. */
-static void ask_for_slice(void) {
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } a = {.size = 48, .runtime = 100000};
-    syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
 static void *thread(void *argument) {
@@ -275,7 +257,7 @@ static void *thread(void *argument) {
         sched_setaffinity(0, sizeof cpus, &cpus); /* refused: the scheduler's choice stands */
     }
     p->can_poll = !sched_getaffinity(0, sizeof cpus, &cpus) && CPU_COUNT(&cpus) >= 2;
-    ask_for_slice();
+    gw_sched_slice(SLICE_NS); /* refused by older kernels: then we go on without */
     while (!p->stopping)
         if (!gw_plane_cycle(p)) wait_for_work(p);
     return NULL;

@@ -31,7 +31,9 @@ struct gw_topic {
     uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
     uint32_t number;                /* in plane->topics */
-    uint8_t channel, bound, length; /* bound: the epoch's directory has it */
+    uint8_t channel, length;
+    uint8_t bound;   /* the epoch's directory has it */
+    uint8_t renewed; /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
     gw_topic_t *next_same_hash;
 };
@@ -103,6 +105,7 @@ enum {
     GW_CLIENT_DIRTY = 2,   /* has a dirty set */
     GW_CLIENT_DOOMED = 4,  /* takes no more data: closing, or a close was asked for */
     GW_CLIENT_GONE = 8,    /* its socket failed: nothing is written */
+    GW_CLIENT_MORE = 16,   /* has control bytes, or the rest of a cut frame */
 };
 
 struct gw_client {
@@ -165,6 +168,8 @@ struct gw_plane {
     uint64_t guard_position, guard_index;
     uint8_t *scratch;
     struct gw_gather *gather;
+    uint64_t plain_run;   /* the run that `plain` are the bytes of; 0: none (a run's count is never 0) */
+    struct iovec plain;
     gw_link_t **work;
     uint32_t work_count;
 

@@ -12,7 +12,8 @@ int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out) {
     for (; i < length; i++) {
         unsigned digit = (unsigned)(unsigned char)text[i] - '0';
         if (digit <= 9) {
-            /* Counting goes on past the limit, so that a text wrong in both ways is named for its grammar. */
+            /* Counting goes on past the limit, so that a text wrong in both ways is named for its
+             * grammar. */
             if (++digits <= GW_DIGITS_MAX) mantissa = mantissa * 10 + digit;
         } else if (text[i] == '.' && digits > 0 && point == 0) {
             point = digits;
@@ -33,7 +34,8 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     bool negative = mantissa < 0 || (digits & GW_DECIMAL_NEGATIVE_ZERO) != 0;
     uint64_t rest = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
     size_t width = digits & ~GW_DECIMAL_NEGATIVE_ZERO, fraction = (size_t)-exponent;
-    /* Bounds come from shared memory: they are cut here, so that no value can write outside `out`. */
+    /* Bounds come from shared memory: they are cut here, so that no value can write outside `out`.
+     */
     if (width > GW_DIGITS_MAX) width = GW_DIGITS_MAX;
     if (exponent > 0 || fraction >= width) fraction = 0;
     size_t length = negative + width + (fraction > 0);
@@ -47,15 +49,12 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     return length;
 }
 
-uint8_t gw_record_cells(uint8_t kind) {
-    return kind == GW_TRADE || kind == GW_BBO ? 2 : 0;
-}
-
 static const char *decimal_why(int error) {
     return error == -ERANGE ? "more than 18 digits" : "not a decimal";
 }
 
-const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side, gw_text_t id) {
+const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side,
+                          gw_text_t id) {
     gw_decimal_t p, q;
     int error = gw_decimal_parse(price.at, price.length, &p);
     if (error == 0) error = gw_decimal_parse(qty.at, qty.length, &q);
@@ -67,9 +66,14 @@ const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_
     if (id.length > GW_ID_MAX) return "id is longer than 36 characters";
     for (size_t i = 0; i < id.length; i++)
         if (id.at[i] < 0x20 || id.at[i] > 0x7e) return "id is not printable ASCII";
-    *trade = (gw_trade_t){.price = p.mantissa, .qty = q.mantissa, .price_exponent = p.exponent,
-                          .qty_exponent = q.exponent, .price_digits = p.digits, .qty_digits = q.digits,
-                          .side = taker, .id_length = (uint8_t)id.length};
+    *trade = (gw_trade_t){.price = p.mantissa,
+                          .qty = q.mantissa,
+                          .price_exponent = p.exponent,
+                          .qty_exponent = q.exponent,
+                          .price_digits = p.digits,
+                          .qty_digits = q.digits,
+                          .side = taker,
+                          .id_length = (uint8_t)id.length};
     memcpy(trade->id, id.at, id.length);
     return NULL;
 }

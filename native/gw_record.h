@@ -83,15 +83,18 @@ int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
 
 /* Cells that a record of this kind takes; 0 for a kind that does not exist. */
-uint8_t gw_record_cells(uint8_t kind);
+static inline uint8_t gw_record_cells(uint8_t kind) {
+    return kind == GW_TRADE || kind == GW_BBO ? 2 : 0;
+}
 
 typedef struct {
     const char *at;
     size_t length;
 } gw_text_t;
 
-/* Fill a payload from a feed's texts. NULL, or why it was refused (a constant text); an empty side is none. */
-const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side, gw_text_t id);
+/* Fill a payload from a feed's texts. NULL, or why it was refused; an empty side is none. */
+const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side,
+                          gw_text_t id);
 const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t sides[4]);
 
 #endif

@@ -1,5 +1,5 @@
-/* The broadcast ring: one writer that never waits, readers that copy first and then learn whether what
- * they copied was whole. The argument is in README.md. */
+/* The broadcast ring: one writer that never waits, readers that copy first and then learn whether
+ * what they copied was whole. The argument is in README.md. */
 #include "gw_ring.h"
 #include "gw_atomic.h"
 #include "gw_segment.h"
@@ -24,6 +24,15 @@ void gw_writer_free(gw_writer_t *w) {
     w->topic_seq = NULL;
 }
 
+/* How far ahead of the tail the writer asks for lines: a ring is larger than any cache, and the
+ * core's own prefetching stops at each page. Without this a record costs twice as much. */
+#define AHEAD 2048u
+
+static void ahead_prefetch(const gw_segment_t *s, uint64_t tail) {
+    for (unsigned line = 0; line < GW_RECORD_CELLS_MAX; line++)
+        __builtin_prefetch(s->ring + ((tail + AHEAD + line * GW_CELL) & (s->capacity - 1)), 1);
+}
+
 /* Only the words that consumers look at: kind and cells. */
 static void pad_write(uint8_t *at, uint64_t size) {
     gw_header_t pad = {.kind = GW_PAD, .cells = (uint8_t)(size / GW_CELL)};
@@ -32,12 +41,16 @@ static void pad_write(uint8_t *at, uint64_t size) {
 
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
     const gw_segment_t *s = &w->segment;
-    record->h.cells = gw_record_cells(record->h.kind);
+    uint8_t cells = gw_record_cells(record->h.kind);
+    /* A byte stored just before the word around it is loaded stalls the load until the store has
+     * reached the cache. Records are reused, so it is mostly right already. */
+    if (record->h.cells != cells) record->h.cells = cells;
+    ahead_prefetch(s, w->tail);
     record->h.ring_seq = ++w->ring_seq;
     record->h.topic_seq = ++w->topic_seq[record->h.topic];
     gw_table_write(s, record);
 
-    uint64_t size = record->h.cells * GW_CELL, offset = w->tail & (s->capacity - 1);
+    uint64_t size = cells * GW_CELL, offset = w->tail & (s->capacity - 1);
     uint64_t left = s->capacity - offset, pad = left < size ? left : 0;
     uint64_t next = w->tail + pad + size;
     GW_STORE_RELAXED(s->tail_intent, next);
@@ -92,9 +105,10 @@ int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size) {
 
         uint64_t pad;
         int64_t whole = records_check(buffer, length, to_end, &pad);
+        uint64_t passed = (uint64_t)whole + pad;
         /* Only a copy that the caller's buffer cut short may end inside a record. */
-        if (whole < 0 || (!cut && (uint64_t)whole + pad != length) || (uint64_t)whole + pad == 0) return lapped(r);
-        r->cursor += (uint64_t)whole + pad;
+        if (whole < 0 || passed == 0 || (!cut && passed != length)) return lapped(r);
+        r->cursor += passed;
         if (whole > 0) return whole;
     }
 }
@@ -104,7 +118,7 @@ void gw_wait_ring(gw_wait_t *wait, int event_fd) {
     if (GW_LOAD_RELAXED(&wait->sleeping) == 0) return;
     GW_STORE_RELAXED(&wait->sleeping, 0);
     uint64_t one = 1;
-    /* The descriptor does not block; a full counter means that the reader is being woken already. */
+    /* It does not block; a full counter means that the reader is being woken already. */
     ssize_t written = write(event_fd, &one, sizeof one);
     (void)written;
 }

@@ -1,5 +1,6 @@
-/* A short scheduling slice for latency-bound threads (EEVDF, Linux 6.12 and later): beside a busy thread
- * on the same core it is what makes a woken thread run at once, without real-time priority. */
+/* A short scheduling slice for latency-bound threads (EEVDF, Linux 6.12 and later): beside a busy
+ * thread on the same core it is what makes a woken thread run at once, without real-time priority.
+ */
 #ifndef GW_SCHED_H
 #define GW_SCHED_H
 #include <errno.h>

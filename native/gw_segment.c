@@ -1,5 +1,5 @@
-/* The segment's layout: one page of header and counters, then directory, last-value table and ring, each
- * from a page boundary on. Offsets follow from the two sizes, so there is none to mistrust. */
+/* The segment's layout: one page of header and counters, then directory, last-value table and ring,
+ * each from a page boundary on. Offsets follow from the two sizes, so there is none to mistrust. */
 #include "gw_ring.h"
 
 #include <errno.h>
@@ -33,7 +33,8 @@ static uint64_t table_size(uint32_t topics_max) {
 }
 
 static int sizes_check(uint64_t capacity, uint32_t topics_max) {
-    if (capacity < PAGE || capacity > CAPACITY_MAX || (capacity & (capacity - 1)) != 0) return -EINVAL;
+    if (capacity < PAGE || capacity > CAPACITY_MAX || (capacity & (capacity - 1)) != 0)
+        return -EINVAL;
     return topics_max == 0 || topics_max > TOPICS_MAX ? -EINVAL : 0;
 }
 
@@ -49,7 +50,8 @@ size_t gw_segment_size(uint64_t capacity, uint32_t topics_max) {
     return (size_t)(PAGE + directory_size(topics_max) + table_size(topics_max) + capacity);
 }
 
-int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch) {
+int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max,
+                      const char *epoch) {
     if (sizes_check(capacity, topics_max) < 0 || epoch_check(epoch) < 0) return -EINVAL;
     if (size < gw_segment_size(capacity, topics_max)) return -EINVAL;
     layout_t *layout = mem;
@@ -70,9 +72,13 @@ int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
     if (size < gw_segment_size(layout->capacity, layout->topics_max)) return -EINVAL;
     if (epoch_check(layout->epoch) < 0) return -EINVAL;
     uint8_t *base = mem;
-    *view = (gw_segment_t){.base = base, .size = size, .capacity = layout->capacity,
-                           .topics_max = layout->topics_max, .tail_intent = &layout->tail_intent,
-                           .tail = &layout->tail, .topics = &layout->topics};
+    *view = (gw_segment_t){.base = base,
+                           .size = size,
+                           .capacity = layout->capacity,
+                           .topics_max = layout->topics_max,
+                           .tail_intent = &layout->tail_intent,
+                           .tail = &layout->tail,
+                           .topics = &layout->topics};
     memcpy(view->epoch, layout->epoch, GW_EPOCH_LENGTH);
     base += PAGE;
     view->directory = (uint64_t *)base;

@@ -34,7 +34,8 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
     buffer_request(fd, buffer_bytes);
     u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (u->wake_fd < 0) return -errno;
-    /* Rounded so that the message headers after the slots are aligned; pages never touched cost nothing. */
+    /* Rounded so that the message headers after the slots are aligned; pages never touched cost
+     * nothing. */
     size_t slots = ((size_t)GW_UDP_BATCH * slot_bytes + 63) & ~(size_t)63;
     u->slab_bytes = slots + GW_UDP_BATCH * (sizeof(struct mmsghdr) + sizeof(side_t));
     u->slab = mmap(NULL, u->slab_bytes, PROT_READ | PROT_WRITE,
@@ -47,9 +48,10 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
     u->messages = (struct mmsghdr *)(u->slab + slots);
     side_t *sides = sides_of(u);
     for (uint32_t i = 0; i < GW_UDP_BATCH; i++) {
-        sides[i].part = (struct iovec){.iov_base = u->slab + (size_t)i * slot_bytes, .iov_len = slot_bytes};
-        u->messages[i].msg_hdr = (struct msghdr){.msg_iov = &sides[i].part, .msg_iovlen = 1,
-                                                 .msg_control = sides[i].control};
+        sides[i].part =
+            (struct iovec){.iov_base = u->slab + (size_t)i * slot_bytes, .iov_len = slot_bytes};
+        u->messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &sides[i].part, .msg_iovlen = 1, .msg_control = sides[i].control};
     }
     return 0;
 }

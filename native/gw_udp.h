@@ -13,23 +13,24 @@ struct mmsghdr;
 typedef struct {
     int fd, wake_fd;
     uint32_t slot_bytes;
-    uint32_t overflow;   /* the socket's own drop counter as last seen; it wraps */
-    uint64_t dropped;    /* datagrams that the kernel dropped for want of buffer */
-    uint64_t oversized;  /* datagrams longer than a slot, dropped here */
+    uint32_t overflow;          /* the socket's own drop counter as last seen; it wraps */
+    uint64_t dropped;           /* datagrams that the kernel dropped for want of buffer */
+    uint64_t oversized;         /* datagrams longer than a slot, dropped here */
     int64_t ts_recv, mono_recv; /* REALTIME and MONOTONIC ns of the last batch */
     uint8_t *slab;
     size_t slab_bytes;
     struct mmsghdr *messages; /* GW_UDP_BATCH, after the slots */
 } gw_udp_t;
 
-/* Takes a bound socket (the caller keeps owning it) and asks for `buffer_bytes` of kernel buffer, by force
- * where allowed. `slot_bytes`: the longest datagram, at most GW_UDP_DATAGRAM_MAX. 0 or a negative errno. */
+/* Takes a bound socket (the caller keeps owning it) and asks for `buffer_bytes` of kernel buffer,
+ * by force where allowed. `slot_bytes`: the longest datagram, at most GW_UDP_DATAGRAM_MAX. 0 or a
+ * negative errno. */
 int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes);
 void gw_udp_free(gw_udp_t *u);
 /* The kernel buffer as granted, in the kernel's own doubled bytes (socket(7), SO_RCVBUF). */
 int gw_udp_buffer_granted(const gw_udp_t *u);
-/* Waits at most `timeout_ms` (-1: for ever). Datagrams received, 0 (timeout, wake-up, signal), or a negative
- * errno. Oversized ones have length -1 in gw_udp_datagram. */
+/* Waits at most `timeout_ms` (-1: for ever). Datagrams received, 0 (timeout, wake-up, signal), or a
+ * negative errno. Oversized ones have length -1 in gw_udp_datagram. */
 int gw_udp_receive(gw_udp_t *u, int timeout_ms);
 /* The i-th datagram of the last batch: its bytes in the slab, valid until the next call. */
 const uint8_t *gw_udp_datagram(const gw_udp_t *u, int i, ssize_t *length);

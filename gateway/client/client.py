@@ -56,6 +56,8 @@ SUBPROTOCOL = Subprotocol("tickgate.v1.json")
 
 # A `list` of 65,536 instruments is about 5 MB; a hostile server gets no more than this.
 MESSAGE_BYTES_MAX = 16 << 20
+# Pages of one `list` or `stats`: a server that never ends is not followed for ever.
+PAGES_MAX = 1000
 # A connection that held for so long was a good one: the next backoff begins at its base again.
 STABLE_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
@@ -164,13 +166,20 @@ class Client:
         """Ends subscriptions; raises as `subscribe` does."""
         return await self._results(self._session.unsubscribe(channel, symbols))
 
-    async def instruments(self) -> tuple[Instrument, ...]:
-        """Every instrument that the gateway knows, with its channels."""
-        return (await self._ask(self._session.request("list"))).instruments
+    async def instruments(self, **params: Any) -> list[Instrument]:
+        """Every instrument that the gateway knows, or those of a `channel` and `symbol` strings."""
+        return [one for page in await self._pages("list", params) for one in page.instruments]
 
-    async def stats(self) -> tuple[dict[str, Any], ...]:
+    async def stats(self) -> list[dict[str, Any]]:
         """The accounting of this connection's subscriptions (PROTOCOL section 7)."""
-        return (await self._ask(self._session.request("stats"))).subscriptions
+        return [row for page in await self._pages("stats", {}) for row in page.subscriptions]
+
+    async def _pages(self, method: str, params: dict[str, Any]) -> list[Reply]:
+        pages = [await self._ask(self._session.request(method, params or None))]
+        while (after := pages[-1].next) is not None and len(pages) < PAGES_MAX:
+            params = {**params, "after": after}
+            pages.append(await self._ask(self._session.request(method, params)))
+        return pages
 
     async def offset(self, samples: int = 5) -> Offset:
         """The gateway's clock minus this host's: of some pings the one with the least error."""

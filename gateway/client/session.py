@@ -7,15 +7,16 @@ from then on `seq == last + 1 + skipped` must hold, else a `Gap` goes before the
 that covers the topic should be subscribed again (`resync`). Nothing here reads a clock or a socket.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.model.topic import match_pattern
+
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
-REQUEST_SYMBOLS_MAX = 500
+REQUEST_SYMBOLS_MAX = 250
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
@@ -61,6 +62,7 @@ class Reply(msgspec.Struct, frozen=True):
     error: Error | None = None
     instruments: tuple[Instrument, ...] = ()
     subscriptions: tuple[dict[str, Any], ...] = ()
+    next: int | str | None = None  # list, stats: the `after` of the following page
     t0: int = 0  # ping: this client's time, as sent
     t1: int = 0  # ping: the gateway received it
     t2: int = 0  # ping: the gateway answered
@@ -172,6 +174,7 @@ class _Wire(msgspec.Struct):
     error: Error | None = None
     instruments: tuple[Instrument, ...] = ()
     subscriptions: tuple[dict[str, Any], ...] = ()
+    next: int | str | None = None
     t0: int = 0
     t1: int = 0
     t2: int = 0
@@ -239,7 +242,7 @@ class ClientSession:
         covering = [
             (channel, symbol)
             for channel, symbol in self._wanted
-            if channel == gap.channel and "*" in symbol and _matches(symbol, gap.symbol)
+            if channel == gap.channel and "*" in symbol and match_pattern(symbol, gap.symbol)
         ]
         key = exact if exact in self._wanted else covering[-1] if covering else None
         if key is None:
@@ -322,6 +325,7 @@ class ClientSession:
             error=wire.error,
             instruments=wire.instruments,
             subscriptions=wire.subscriptions,
+            next=wire.next,
             t0=wire.t0,
             t1=wire.t1,
             t2=wire.t2,
@@ -364,7 +368,7 @@ class ClientSession:
         if "*" not in symbol:
             self._last.pop((channel, symbol), None)
             return
-        for key in [k for k in self._last if k[0] == channel and _matches(symbol, k[1])]:
+        for key in [k for k in self._last if k[0] == channel and match_pattern(symbol, k[1])]:
             del self._last[key]
 
 
@@ -380,8 +384,3 @@ def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
         size += len(symbol) + 3  # quotes and comma
     if chunk:
         yield chunk
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """The gateway's glob: `*` is any run of characters, everything else is itself."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None

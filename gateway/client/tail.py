@@ -43,6 +43,7 @@ async def tail(
                     _note(f"{channel} {result.symbol}: {result.error.code}: {result.error.message}")
         if not accepted:
             return 1
+        await anext(client)  # the first hello: that it connected shows by the ticks
         shown = 0
         final = False
         async for event in client:

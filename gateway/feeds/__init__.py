@@ -1,7 +1,5 @@
-"""Feeds: where records come from. `build` makes them from options; each runs on its own thread."""
+"""Feeds: where records come from. `build.build` makes them from options; each has its own thread.
 
-from gateway.feeds.build import build
-from gateway.feeds.feed import Feed
-from gateway.feeds.options import venues
-
-__all__ = ["Feed", "build", "venues"]
+Nothing is imported here: `options` is read by the configuration, which `config check` and `doctor`
+need at once and also where the native core does not load.
+"""

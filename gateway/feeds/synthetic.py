@@ -27,7 +27,7 @@ Fields = tuple[str, str, str, str]
 """(price, qty, side, id) of a trade, (bid, bid_qty, ask, ask_qty) of a quote."""
 
 CHUNK = 512
-"""Records made at once: long enough to spread numpy's cost per call, short enough (0.2 ms) that no
+"""Records made at once: long enough to spread numpy's cost per call, short enough (0.3 ms) that no
 other thread waits long for the interpreter. Another size is another market."""
 
 TRADE_SHARE = 0.4
@@ -86,9 +86,8 @@ class Market:
         self._volatility: Reals = np.zeros(count)  # Log of its ratio to the mean.
         self._trades: Integers = np.zeros(count, dtype=np.int64)
         self._quoted = "bbo" in options.channels
-        self._trade_share = 0.0 if "trade" not in options.channels else TRADE_SHARE
-        if not self._quoted:
-            self._trade_share = 1.0
+        both = self._quoted and "trade" in options.channels
+        self._trade_share = TRADE_SHARE if both else float(not self._quoted)
         decimals = [TICK_DECIMALS[k % len(TICK_DECIMALS)] for k in range(count)]
         self._formats = [f"%.{d}f" for d in decimals]
         self._ticks = [10.0**-d for d in decimals]
@@ -209,8 +208,8 @@ class SyntheticFeed(ThreadFeed):
         started_ns = time.monotonic_ns()
         done = 0
         while not self._stopping:
-            # The schedule is monotonic; its event times are on the wall clock of now, which may have
-            # been stepped since the start.
+            # The schedule is monotonic; its event times are on the wall clock of now, which may
+            # have been stepped since the start.
             elapsed_ns = time.monotonic_ns() - started_ns
             origin_ns = time.time_ns() - elapsed_ns
             ready = elapsed_ns // schedule.slot_ns

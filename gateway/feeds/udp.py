@@ -5,7 +5,7 @@ receive, a ring of the workers' bell, their sweep over the clients), so that at 
 are better taken several at once. A receive that had to wait shows a quiet line and is published at
 once. One that hardly waited shows that datagrams come faster than they are taken; then the thread
 sleeps until BATCH_INTERVAL_NS after the batch before it receives again. At 50 records a second
-nothing ever pauses, at 20,000 there are about five a batch.
+nothing ever pauses, at 20,000 there are five to eight a batch.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ RECEIVE_TIMEOUT_MS = 1000
 """Longest receive, so that the kernel's drop counter is looked at on a quiet line too."""
 
 QUIET_NS = 100_000
-"""A receive that waited this long found the line quiet: ten times what a batch of one costs."""
+"""A receive that waited this long found the line quiet: a few times what waking up costs."""
 
 BATCH_INTERVAL_NS = 250_000
 """Least time from batch to batch on a busy line: adds at most that to a record's latency, a quarter
@@ -75,18 +75,18 @@ class UdpFeed(ThreadFeed):
     def _work(self) -> None:
         attempt = 0
         while not self._stopping:
-            if self._socket is None:
-                self._pause(backoff_s(attempt))
-                attempt += 1
             opened_ns = time.monotonic_ns()
             try:
                 self._receive_all(self._connect())
             except OSError as error:
                 self._counters.change("down", str(error))
-                self._disconnect()
                 if time.monotonic_ns() - opened_ns > HEALTHY_NS:
                     attempt = 0
-        self._disconnect()
+                self._disconnect()
+                self._pause(backoff_s(attempt))
+                attempt += 1
+            finally:
+                self._disconnect()
 
     def _interrupt(self) -> None:
         socket = self._socket

@@ -18,6 +18,7 @@ from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.ops.reading import Reader, Reading, feed_names, slo_state
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
+from gateway.session.options import REJECTIONS, REQUESTS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SLO_STATES = ("ok", "at_risk", "breached", "infeasible")
@@ -39,8 +40,6 @@ _TOTALS = {
     "ring_torn_reads": ("torn_reads", "Torn last-value slots found and skipped."),
     "heartbeats": ("heartbeats", "Heartbeats sent."),
     "accepted": ("accepted", "Connections accepted."),
-    "requests": ("requests", "Requests received."),
-    "slow_consumers": ("slow_consumers", "Steps taken against slow consumers."),
     "control_frames": ("control_frames", "Pings, pongs and closes received."),
     "close_timeouts": ("close_timeouts", "Clients that never finished closing."),
     "log_dropped": ("log_dropped", "Log lines lost to a full queue or a failing write."),
@@ -173,9 +172,21 @@ def _outcomes(merged: Statistics) -> Iterator[Metric]:
         ("handshakes", "handshakes", "Handshakes by how they ended.", "result", HANDSHAKES),
         ("accept_errors", "accept_errors", "Accepts that failed.", "errno", ACCEPT_ERRORS),
         ("closes", "closes", "Connections by close code.", "code", map(str, CLOSE_CODES)),
+        ("subscribe_rejected", "subscribe_rejected", "Symbols refused.", "reason", REJECTIONS),
     ):
         values = merged.counters[array]
         yield _labelled(f"tickgate_{metric}", text, label, list(names), values)
+    requests = CounterMetricFamily(
+        "tickgate_requests", "Requests by how they ended.", labels=["method", "result"]
+    )
+    for labels, value in zip(REQUESTS, merged.counters["requests"], strict=False):
+        requests.add_metric(list(labels), value)
+    yield requests
+    # A client is blocked from a short write until its socket takes more; conflated topics then wait
+    # as marks. What makes a consumer too slow closes it.
+    slow = [merged.total("sends_short"), merged.counters["closes"][CLOSE_CODES.index(4008)]]
+    text = "Times that a client's socket took no more, and closes for that."
+    yield _labelled("tickgate_slow_consumer", text, "action", ["blocked", "closed"], slow)
 
 
 def _loops(reading: Reading) -> Iterator[Metric]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gateway._native import Segment
-from gateway.model.topic import split_instrument
+
+MATCHES_MAX = 4096
+"""Patterns whose counts are kept: more than clients with an honest use have between them."""
 
 
 class Catalog:
@@ -17,10 +19,14 @@ class Catalog:
     def __init__(self, venues: Mapping[str, bool]) -> None:
         self._venues = venues
         self._segment: Segment | None = None
+        self._matches: dict[tuple[str, str], tuple[int, int]] = {}  # (directory length, count)
+        self._instruments: tuple[int, list[tuple[str, list[str]]]] = (-1, [])
 
     def follow(self, fd: int) -> None:
         """Reads names from this segment from now on; the caller keeps owning `fd`."""
         previous, self._segment = self._segment, Segment(fd)
+        self._matches.clear()
+        self._instruments = (-1, [])
         if previous is not None:
             previous.close()
 
@@ -37,14 +43,23 @@ class Catalog:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 
     def match(self, channel: str, pattern: str) -> int:
-        return self._segment.match(channel, pattern) if self._segment else 0
-
-    def __len__(self) -> int:
-        return len(self._segment) if self._segment else 0
+        """How many topics the pattern covers; counted again only once the directory has grown."""
+        if self._segment is None:
+            return 0
+        length, count = self._matches.get((channel, pattern), (-1, 0))
+        if length != len(self._segment):
+            if len(self._matches) >= MATCHES_MAX:
+                self._matches.clear()
+            length, count = len(self._segment), self._segment.match(channel, pattern)
+            self._matches[channel, pattern] = (length, count)
+        return count
 
     def instruments(self) -> list[tuple[str, list[str]]]:
-        """Every instrument with its channels, by venue, then symbol."""
-        found: dict[str, list[str]] = {}
-        for channel, name in self._segment.topics() if self._segment else ():
-            found.setdefault(name, []).append(channel)
-        return sorted(found.items(), key=lambda entry: split_instrument(entry[0])[::-1])
+        """Every instrument with its channels, sorted by name."""
+        topics = self._segment.topics() if self._segment else []
+        if self._instruments[0] != len(topics):
+            found: dict[str, list[str]] = {}
+            for channel, name in topics:
+                found.setdefault(name, []).append(channel)
+            self._instruments = (len(topics), sorted(found.items()))
+        return self._instruments[1]

@@ -66,6 +66,10 @@ class Listener:
         self._socket = parts.listen_socket
         self._numbers = itertools.count(1)
         self._shared = Shared(session_options(parts.config))
+        # The page is older than this process where a worker was restarted: its counters go on.
+        before = parts.stats.read()
+        self._requests_before = before["requests"]
+        self._rejections_before = before["subscribe_rejected"]
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
@@ -198,9 +202,16 @@ class Listener:
             self._waiting.pop(connection, None)
             connection.expire()
         self._sweep_messages(now)
+        self._show_counts()
         self._sweep_keepalive(now)
         if not self._draining or self._clients or self._waiting:
             self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _show_counts(self) -> None:
+        for index, count in enumerate(self._shared.requests):
+            self._stats.set("requests", index, self._requests_before[index] + count)
+        for index, count in enumerate(self._shared.rejections):
+            self._stats.set("subscribe_rejected", index, self._rejections_before[index] + count)
 
     def _sweep_messages(self, now: int) -> None:
         limit_s = self.limits.message_timeout_s

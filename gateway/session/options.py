@@ -40,7 +40,7 @@ class Options:
     Attributes:
         reply_bytes_max: of a reply with results. It must fit the control queue of a client.
         page_bytes_max: of the rows in one reply to `list` or `stats`.
-        list_scan_max: names times patterns looked at for one reply to `list`: about 2 ms of work.
+        list_scan_max: names times patterns looked at for one reply to `list`: about 1 ms of work.
         queries_max: `stats` requests that may wait for the data plane.
     """
 
@@ -58,7 +58,7 @@ class Options:
     errors_per_minute: int = 10
     reply_bytes_max: int = 48 << 10
     page_bytes_max: int = 32 << 10
-    list_scan_max: int = 4096
+    list_scan_max: int = 1024
     queries_max: int = 4
 
     @property

@@ -51,7 +51,7 @@ def instruments_page(
 def stats_page(
     rows: Sequence[StatsRow], subscriptions: Subscriptions, after: int, options: Options
 ) -> tuple[list[bytes], int | None]:
-    """Rows by subscription id, those above `after`; what has been unsubscribed since is left out."""
+    """Rows by subscription id, those above `after`; subscriptions that ended since are left out."""
     left = [row for row in rows if row[0] > after and subscriptions.by_id(row[0]) is not None]
     encoded: list[bytes] = []
     size = 0

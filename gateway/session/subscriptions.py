@@ -130,12 +130,12 @@ class Admission:
         return self._catalog.match(channel, name)
 
     def _exact(self, channel: str, name: str) -> int | Error:
+        if self._catalog.find(channel, name):
+            return 1  # what the directory holds passed the grammar when it was registered
         try:
             venue = split_instrument(name).venue
         except ValueError as bad:
             return Error(codes.UNKNOWN_SYMBOL, str(bad))
-        if self._catalog.find(channel, name):
-            return 1
         match self._catalog.venue(venue):
             case "open":
                 return 1

@@ -193,7 +193,8 @@ cdef class Plane:
         self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
     ) except NULL:
         cdef uint32_t length = <uint32_t>len(data)
-        cdef gw_command_t *x = gw_command_new(kind, <uint32_t>len(items), <uint32_t>len(slots), length)
+        cdef gw_command_t *x = gw_command_new(
+            kind, <uint32_t>len(items), <uint32_t>len(slots), length)
         if x == NULL:
             raise MemoryError
         try:

@@ -13,6 +13,7 @@ from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZ
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
+from posix.unistd cimport close as close_descriptor
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
@@ -114,7 +115,7 @@ cdef enum:
 
 
 cdef bytes _epoch_next():
-    """REALTIME milliseconds in base 36, so that epochs sort by time; two in one millisecond differ."""
+    """REALTIME milliseconds in base 36: epochs sort by time, two in one millisecond differ."""
     global _epoch_ms
     _epoch_ms = max(<uint64_t>(gw_realtime_ns() // 1000000), _epoch_ms + 1)
     text = numpy.base_repr(_epoch_ms, 36).lower()
@@ -146,7 +147,7 @@ cdef int _integer(PyObject *value, int64_t *out) noexcept:
 
 
 cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexcept:
-    """Fills ts_event, kind and payload from a row's last five items. NULL, or why it was refused."""
+    """Fills ts_event, kind and payload from a row's last five items. NULL, or why not."""
     cdef gw_text_t texts[4]
     cdef int i
     if not _integer(PyTuple_GET_ITEM(row, 1), &record.h.ts_event):
@@ -253,7 +254,7 @@ cdef class RingWriter:
         free(self.kinds)
         self.kinds = NULL
         if self.memory_fd >= 0:
-            os.close(self.memory_fd)
+            close_descriptor(self.memory_fd)
             self.memory_fd = -1
 
     cdef int check_open(self) except -1:
@@ -283,7 +284,7 @@ cdef class RingWriter:
         cdef uint8_t kind = CHANNELS[channel]
         cdef int64_t topic = gw_writer_topic_add(&self.writer, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"all {self.writer.segment.topics_max} topics of the ring are taken")
+            raise OverflowError(f"all {self.writer.segment.topics_max} topics are taken")
         self.kinds[topic] = kind
         self.topics = <uint32_t>topic + 1
         self.ids[(channel, instrument)] = topic
@@ -345,9 +346,11 @@ cdef class RingWriter:
         cdef int64_t now = gw_monotonic_ns(), ingest_ns = now - mono_recv
         cdef uint32_t i
         cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
+        # Stamped apart from publishing: a small store just before its word is loaded would stall.
         for i in range(count):
             self.chunk[i].h.ts_publish = now
             self.chunk[i].h.ingest_ns = <uint32_t>min(max(ingest_ns, 0), <int64_t>UINT32_MAX)
+        for i in range(count):
             gw_writer_publish(&self.writer, &self.chunk[i])
             if page != NULL:
                 gw_hdr_add(&page.published[self.chunk[i].h.kind], 1)
@@ -360,7 +363,7 @@ cdef class RingWriter:
             gw_wait_ring(&self.waits[i], self.event_fds[i])
 
     cdef bint follows(self, gw_wait_t *wait) noexcept:
-        """Whether this worker's plane follows this very segment: one of an older epoch does not count."""
+        """Whether this worker's plane follows this very segment, not one of an older epoch."""
         cdef uint64_t epoch
         memcpy(&epoch, self.writer.segment.epoch, sizeof(epoch))
         return GW_LOAD_ACQUIRE(&wait.attached) != 0 and GW_LOAD_RELAXED(&wait.epoch) == epoch
@@ -429,7 +432,8 @@ cdef class Segment:
         for i in range(<uint32_t>len(self.names), count):
             length = gw_directory_read(&self.view, i, &channel, name)
             # An entry that makes no sense still takes its id.
-            topic = (_CHANNEL_NAMES.get(channel, ""), name[:max(length, 0)].decode("ascii", "replace"))
+            text = name[:max(length, 0)].decode("ascii", "replace")
+            topic = (_CHANNEL_NAMES.get(channel, ""), text)
             self.names.append(topic)
             self.ids[topic] = i
         return 0

@@ -1,4 +1,5 @@
-/* The whole test harness: a check that fails says where and with what values, and ends the program. */
+/* The whole test harness: a check that fails says where and with what values, and ends the program.
+ */
 #ifndef CHECK_H
 #define CHECK_H
 #include <stdio.h>

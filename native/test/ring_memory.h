@@ -37,7 +37,8 @@ static inline uint64_t proof(uint64_t seq, uint64_t i) {
 
 /* A trade whose payload and time follow from its place in the ring. */
 static inline gw_record_t whole_record(uint64_t ring_seq, uint32_t topic) {
-    gw_record_t record = {.h = {.kind = GW_TRADE, .topic = topic, .ts_event = (int64_t)proof(ring_seq, 99)}};
+    gw_record_t record = {
+        .h = {.kind = GW_TRADE, .topic = topic, .ts_event = (int64_t)proof(ring_seq, 99)}};
     for (uint64_t i = 0; i < 8; i++) record.u.words[i] = proof(ring_seq, i);
     return record;
 }

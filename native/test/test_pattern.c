@@ -10,7 +10,9 @@ static bool naive(const char *p, const char *n) {
     return *p == *n && naive(p + 1, n + 1);
 }
 
-static bool match(const char *p, const char *n) { return gw_pattern_match(p, strlen(p), n, strlen(n)); }
+static bool match(const char *p, const char *n) {
+    return gw_pattern_match(p, strlen(p), n, strlen(n));
+}
 
 /* The i-th word over an alphabet, as digits of a number. */
 static void word(unsigned i, const char *alphabet, size_t letters, char *out) {

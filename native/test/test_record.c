@@ -8,10 +8,22 @@
 static gw_text_t text(const char *at) { return (gw_text_t){at, strlen(at)}; }
 
 static void decimals_come_back_as_they_were(void) {
-    static const char *const texts[] = {
-        "0", "1", "-1", "0.0", "-0", "-0.00", "007.50", "64250.10", "0.00000000000000001", "0.015",
-        "999999999999999999", "-999999999999999999", "0.12345678901234567", "12345678901234567.8",
-        "000000000000000000", "-0000000000000000.00"};
+    static const char *const texts[] = {"0",
+                                        "1",
+                                        "-1",
+                                        "0.0",
+                                        "-0",
+                                        "-0.00",
+                                        "007.50",
+                                        "64250.10",
+                                        "0.00000000000000001",
+                                        "0.015",
+                                        "999999999999999999",
+                                        "-999999999999999999",
+                                        "0.12345678901234567",
+                                        "12345678901234567.8",
+                                        "000000000000000000",
+                                        "-0000000000000000.00"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         gw_decimal_t d;
         char out[GW_DECIMAL_TEXT_MAX];
@@ -27,12 +39,26 @@ static void decimals_outside_the_grammar_are_refused(void) {
     static const struct {
         const char *text;
         int error;
-    } cases[] = {
-        {"", -EINVAL}, {"-", -EINVAL}, {".", -EINVAL}, {"1.", -EINVAL}, {".5", -EINVAL}, {"-.5", -EINVAL},
-        {"+1", -EINVAL}, {"1e5", -EINVAL}, {"1.2.3", -EINVAL}, {" 1", -EINVAL}, {"1 ", -EINVAL},
-        {"--1", -EINVAL}, {"1-", -EINVAL}, {"NaN", -EINVAL}, {"0x1", -EINVAL}, {"1,5", -EINVAL},
-        {"1234567890123456789", -ERANGE}, {"0.123456789012345678", -ERANGE},
-        {"0000000000000000001", -ERANGE}, {"123456789012345678901234567890x", -EINVAL}};
+    } cases[] = {{"", -EINVAL},
+                 {"-", -EINVAL},
+                 {".", -EINVAL},
+                 {"1.", -EINVAL},
+                 {".5", -EINVAL},
+                 {"-.5", -EINVAL},
+                 {"+1", -EINVAL},
+                 {"1e5", -EINVAL},
+                 {"1.2.3", -EINVAL},
+                 {" 1", -EINVAL},
+                 {"1 ", -EINVAL},
+                 {"--1", -EINVAL},
+                 {"1-", -EINVAL},
+                 {"NaN", -EINVAL},
+                 {"0x1", -EINVAL},
+                 {"1,5", -EINVAL},
+                 {"1234567890123456789", -ERANGE},
+                 {"0.123456789012345678", -ERANGE},
+                 {"0000000000000000001", -ERANGE},
+                 {"123456789012345678901234567890x", -EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gw_decimal_t d;
         CHECK_EQUAL(gw_decimal_parse(cases[i].text, strlen(cases[i].text), &d), cases[i].error);
@@ -46,7 +72,8 @@ static void no_number_writes_outside_its_text(void) {
         for (int digits = 0; digits <= 255; digits++)
             for (size_t i = 0; i < 5; i++) {
                 out[GW_DECIMAL_TEXT_MAX] = 'x';
-                size_t length = gw_decimal_format(mantissas[i], (int8_t)exponent, (uint8_t)digits, out);
+                size_t length =
+                    gw_decimal_format(mantissas[i], (int8_t)exponent, (uint8_t)digits, out);
                 CHECK(length <= GW_DECIMAL_TEXT_MAX);
                 CHECK(out[GW_DECIMAL_TEXT_MAX] == 'x');
             }
@@ -73,7 +100,9 @@ static void a_bad_row_says_why(void) {
     CHECK(strstr(gw_trade_fill(&trade, text("x"), one, none, none), "decimal"));
     CHECK(strstr(gw_trade_fill(&trade, one, text("1234567890123456789"), none, none), "18 digits"));
     CHECK(strstr(gw_trade_fill(&trade, one, one, text("BUY"), none), "side"));
-    CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("1234567890123456789012345678901234567")), "36"));
+    CHECK(
+        strstr(gw_trade_fill(&trade, one, one, none, text("1234567890123456789012345678901234567")),
+               "36"));
     CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("a\n")), "ASCII"));
     CHECK(strstr(gw_trade_fill(&trade, one, one, none, text("\xc3\xa9")), "ASCII"));
     gw_bbo_t bbo;

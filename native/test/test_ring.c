@@ -84,7 +84,8 @@ static void f48_a_lapped_reader_knows_and_goes_on_from_the_tail(void) {
     ring_free(&r);
 }
 
-/* Row 49: the writer died after tail_intent. What it was overwriting is lost, all else is readable. */
+/* Row 49: the writer died after tail_intent. What it was overwriting is lost, all else is readable.
+ */
 static void f49_an_intent_without_a_tail_gives_up_only_what_it_covers(void) {
     ring_t r = ring_new(CAPACITY, 4);
     for (unsigned i = 0; i < HELD; i++) publish_whole(&r.writer, 0);
@@ -117,7 +118,8 @@ static void memory_that_lies_is_a_lap_never_a_read_outside(void) {
     static const uint64_t tails[] = {~0ull, 64, 1ull << 63, 12345};
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         *s->tail = *s->tail_intent = tails[i];
-        for (int polls = 0; polls < 5; polls++) (void)gw_reader_poll(&r.reader, buffer, sizeof buffer);
+        for (int polls = 0; polls < 5; polls++)
+            (void)gw_reader_poll(&r.reader, buffer, sizeof buffer);
         CHECK_EQUAL(r.reader.cursor % GW_CELL, 0);
     }
     ring_free(&r);

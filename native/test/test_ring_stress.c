@@ -1,4 +1,5 @@
-/* One writer thread that never waits against readers of every kind: fast, lapped, of the table, asleep. */
+/* One writer thread that never waits against readers of every kind: fast, lapped, of the table,
+ * asleep. */
 #include "check.h"
 #include "gw_atomic.h"
 #include "ring_memory.h"
@@ -35,8 +36,8 @@ static void *write_all(void *unused) {
 }
 
 typedef struct {
-    size_t batch;  /* records a poll */
-    int pause;     /* yields now and then, so that it is lapped often */
+    size_t batch; /* records a poll */
+    int pause;    /* yields now and then, so that it is lapped often */
     uint64_t taken, laps;
 } poller_t;
 
@@ -79,7 +80,8 @@ static void *read_table(void *argument) {
     return NULL;
 }
 
-/* The smallest ring holds 32 records: readers are lapped all the time, and never see half a record. */
+/* The smallest ring holds 32 records: readers are lapped all the time, and never see half a record.
+ */
 static void f48_no_reader_sees_a_torn_record(void) {
     ring = ring_new(4096, TOPICS);
     poller_t pollers[2] = {{.batch = 64}, {.batch = 3, .pause = 1}};
@@ -129,7 +131,8 @@ static void *sleep_and_poll(void *argument) {
     return NULL;
 }
 
-/* Each record is published while the reader is just about to sleep: the one moment that can go wrong. */
+/* Each record is published while the reader is just about to sleep: the one moment that can go
+ * wrong. */
 static void no_wake_up_is_lost(void) {
     ring = ring_new(1 << 20, TOPICS);
     event_fd = eventfd(0, EFD_NONBLOCK);

@@ -82,7 +82,8 @@ static void the_table_holds_each_topic_s_last_record(void) {
     ring_free(&r);
 }
 
-/* FAULTS.md row 49: the writer was killed inside a slot; readers give up on that slot and only on it. */
+/* FAULTS.md row 49: the writer was killed inside a slot; readers give up on that slot and only on
+ * it. */
 static void f49_a_slot_left_odd_is_reported_after_bounded_retries(void) {
     ring_t r = ring_new(4096, 4);
     gw_record_t last;

@@ -1,4 +1,5 @@
-/* The statistics page: every array where the table says, and histogram counts where HdrHistogram has them. */
+/* The statistics page: every array where the table says, and histogram counts where HdrHistogram
+ * has them. */
 #include "check.h"
 #include "gw_stats.h"
 

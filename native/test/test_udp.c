@@ -10,7 +10,8 @@
 static int bound(struct sockaddr_in *address) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t length = sizeof *address;
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK(fd >= 0);
     CHECK_EQUAL(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
     CHECK_EQUAL(getsockname(fd, (struct sockaddr *)address, &length), 0);

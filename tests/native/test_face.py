@@ -52,6 +52,8 @@ def built() -> Face:
     face: Face = {}
     for name, value in public(_native):
         if isinstance(value, type):
+            if value.__module__ == "builtins":
+                continue  # the bare form of a type that the stub spells out
             face[name] = None
             face |= {f"{name}.{member}": signature(held) for member, held in public(value)}
         else:

@@ -95,7 +95,10 @@ class Gateway:
                 now = time.time_ns() + 3_600_000_000_000  # an hour ahead
                 reply |= {"t0": params["t0"], "t1": now, "t2": now}
             case "list":
-                reply["instruments"] = [{"symbol": "A.SIM", "channels": ["trade"]}]
+                last = params.get("after") == "A.SIM"
+                symbol = "B.SIM" if last else "A.SIM"
+                reply["instruments"] = [{"symbol": symbol, "channels": ["trade"]}]
+                reply |= {} if last else {"next": symbol}
             case "stats":
                 reply["subscriptions"] = [{"symbol": "A.SIM", "routed": 3}]
         await peer.send(json.dumps(reply))
@@ -146,7 +149,12 @@ async def test_subscribe_and_ticks() -> None:
 
 async def test_requests() -> None:
     async with Gateway() as gateway, client(gateway) as ticks:
-        assert [one.symbol for one in await ticks.instruments()] == ["A.SIM"]
+        assert [one.symbol for one in await ticks.instruments(channel="trade")] == [
+            "A.SIM",
+            "B.SIM",
+        ]
+        asked = [request.get("params") for request in gateway.requests]
+        assert asked == [{"channel": "trade"}, {"channel": "trade", "after": "A.SIM"}]
         assert (await ticks.stats())[0]["routed"] == 3
         assert (await ticks.unsubscribe("trade", ["A.SIM"]))[0].success
         with pytest.raises(RequestRefused, match="unknown_channel: no such channel"):

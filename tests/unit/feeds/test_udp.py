@@ -242,6 +242,7 @@ async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
     await asyncio.wait_for(feed.run(), 5)
     status = feed.statistics()
     assert (status.state, status.message) == ("failed", "ZeroDivisionError: bug")
+    assert socket.closed
     assert stats.values["feed_up", 3] == 0
 
 

@@ -1,0 +1,207 @@
+"""Rows of the fault table that a session answers for: malformed texts, bombs, storms."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.session import Close, Options, Reply, Shared, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from tests.unit.session.conftest import Client, Connect
+
+MALFORMED = {
+    "empty": "",
+    "no JSON": '{"req_id":7,',
+    "no object": "[7]",
+    "depth bomb": '{"method":"subscribe","req_id":7,"params":' + "[" * 100_000,
+    "closed depth bomb": '{"req_id":7,"method":"subscribe","params":{"channel":"trade",'
+    '"symbol":["A.B"],"class":' + "[" * 8000 + "]" * 8000 + "}}",
+    "objects in objects": '{"method":"ping","req_id":7,"params":' + '{"t0":' * 5000,
+    "huge integer": '{"method":"ping","req_id":7,"params":{"t0":' + "9" * 10_000 + "}}",
+    "huge id": '{"method":"ping","req_id":' + "9" * 10_000 + "}",
+    "beyond 64 bits": '{"method":"ping","req_id":7,"params":{"t0":9223372036854775808}}',
+    "huge exponent": '{"method":"ping","req_id":7,"params":{"t0":1e999}}',
+    "NaN": '{"method":"ping","req_id":7,"params":{"t0":NaN}}',
+    "infinity": '{"method":"ping","req_id":7,"params":{"t0":-Infinity}}',
+    "duplicate keys": '{"method":"ping","req_id":7,"req_id":7}',
+    "unknown field": '{"method":"ping","req_id":7,"constructor":1}',
+    "unknown parameter": '{"method":"stats","req_id":7,"params":{"__proto__":1}}',
+    "NUL behind": '{"method":"ping","req_id":7}\x00',
+    "two requests": '{"method":"ping","req_id":7}{"method":"ping","req_id":8}',
+    "lone surrogate": '{"method":"ping","req_id":7,"params":{"t0":"\\ud800"}}',
+    "text that UTF-8 can't hold": '{"req_id":7,"method":"\ud800"}',
+    "a list for a string": '{"method":["subscribe"],"req_id":7}',
+}
+UNREADABLE_IDS = ("empty", "no object", "huge id")
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_f31_malformed_text_is_a_bad_request_with_its_id(client: "Client", name: str) -> None:
+    (action,) = client.send(MALFORMED[name])
+    assert isinstance(action, Reply)
+    assert len(action.payload) < 1024
+    message = client.message(action)
+    assert message["success"] is False
+    assert message["error"]["code"] == "bad_request"
+    assert message["error"]["message"]
+    assert message.get("req_id") == (None if name in UNREADABLE_IDS else 7)
+
+
+def test_f31_unknown_method_is_named_so(client: "Client") -> None:
+    reply = client.ask("eval", {"x": 1}, req_id="a")
+    assert reply["error"]["code"] == "unknown_method"
+    assert (reply["method"], reply["req_id"]) == ("eval", "a")
+
+
+def test_f31_the_tenth_error_in_a_minute_is_answered_and_closes(client: "Client") -> None:
+    for _ in range(9):
+        (action,) = client.send("{", after_s=5)
+        assert isinstance(action, Reply)
+    reply, close = client.send("{", after_s=5)
+    assert isinstance(reply, Reply)
+    assert isinstance(close, Close)
+    assert (close.code, close.reason) == (4502, "too many errors: 10 in a minute")
+    assert client.send({"method": "ping"}) == []
+    assert client.session.statistics().closed
+
+
+def test_f31_errors_are_forgotten_after_a_minute(client: "Client") -> None:
+    for _ in range(50):
+        (action,) = client.send("{", after_s=7)
+        assert isinstance(action, Reply)
+
+
+def test_f31_symbols_that_fail_are_no_errors_of_the_client(client: "Client") -> None:
+    for _ in range(50):
+        assert not client.subscribe("NOPE.X", "bad")["success"]
+    assert not client.session.statistics().closed
+
+
+def test_f33_a_hundred_thousand_topics(client: "Client") -> None:
+    limit = client.shared.options.topics_max
+    accepted = refused = 0
+    for start in range(0, 100_000, 200):
+        reply = client.subscribe(*(f"S{i}.SIM" for i in range(start, start + 200)))
+        accepted += 200 - reply["failed"]
+        refused += reply["failed"]
+        codes = {r["error"]["code"] for r in reply["results"] if not r["success"]}
+        assert codes <= {"limit_exceeded"}
+    assert (accepted, refused) == (limit, 100_000 - limit)
+    assert client.session.subscriptions == client.session.statistics().topics == limit
+
+
+def test_f33_a_wildcard_counts_what_it_covers_before_any_work(connect: "Connect") -> None:
+    client = connect(topics_max=5)
+    client.subscribe("A.SIM", "B.SIM")
+    reply = client.subscribe("*", "ETH*")
+    refused, accepted = reply["results"]
+    assert refused["error"]["code"] == "limit_exceeded"
+    assert refused["error"]["message"] == "topics: 2 in use and 4 more, of 5"
+    assert accepted["success"]
+    assert [item[2] for item in client.last.items] == ["ETH*"]
+
+
+def test_f33_a_pattern_that_grew_beyond_the_limit_stays_as_it_was(connect: "Connect") -> None:
+    client = connect(topics_max=5)
+    client.subscribe("*", mode="conflate")
+    client.catalog.topics = {"trade": [f"{i}.SIM" for i in range(6)]}
+    (result,) = client.subscribe("*")["results"]
+    assert result["error"]["code"] == "limit_exceeded"
+    assert client.session.statistics().topics == 4
+
+
+def test_f33_patterns_have_a_limit_of_their_own(client: "Client") -> None:
+    limit = client.shared.options.patterns_max
+    for start in range(0, limit, 64):
+        client.subscribe(*(f"P{i}*" for i in range(start, start + 64)))
+    matches = client.catalog.matches
+    (result,) = client.subscribe("one*more")["results"]
+    assert result["error"]["code"] == "limit_exceeded"
+    assert result["error"]["message"] == f"patterns: {limit} in use and 1 more, of {limit}"
+    assert client.catalog.matches == matches  # refused before any work
+    assert client.subscribe("P0*")["success"]
+
+
+@pytest.mark.parametrize("name", ["x" * 1_000_000 + ".SIM", "*" * 1_000_000, "\x00" * 1_000_000])
+def test_f33_a_topic_of_a_megabyte(client: "Client", name: str) -> None:
+    reply = client.subscribe(name)
+    assert reply["error"]["code"] == "bad_request"
+    assert len(client.last.payload) < 1024
+    assert client.session.subscriptions == 0
+
+
+@pytest.mark.parametrize("name", ["(a+)+$.SIM", "^.*$.SIM", "*" + "a*" * 32, "[*].SIM", "?.SIM"])
+def test_f33_regular_expressions_are_plain_characters(client: "Client", name: str) -> None:
+    (result,) = client.subscribe(name)["results"]
+    assert result["success"]
+    assert client.session.statistics().topics == ("*" not in name)
+
+
+@pytest.mark.parametrize("count", [0, 1001, 100_000])
+def test_f33_symbols_per_request(client: "Client", count: int) -> None:
+    reply = client.subscribe(*(f"S{i}.SIM" for i in range(count)))
+    assert reply["error"]["code"] == "bad_request"
+    assert reply["error"]["message"] == f"params.symbol: 1 to 1000 strings, not {count}"
+
+
+def test_f34_a_storm_is_refused_and_then_closed(client: "Client") -> None:
+    on = {"method": "subscribe", "req_id": 1, "params": {"channel": "trade", "symbol": ["A.SIM"]}}
+    off = {**on, "method": "unsubscribe", "req_id": 2}
+    actions = [action for _ in range(300) for action in client.send(on, after_s=0)]
+    actions += [action for _ in range(300) for action in client.send(off, after_s=0)]
+    assert [type(action) for action in actions[:200]] == [Subscribe] * 200
+    for action in actions[200:400]:
+        assert isinstance(action, Reply)
+        message = client.message(action)
+        assert message["error"]["code"] == "rate_limited"
+        assert message["error"]["retryable"] is True
+        assert message["error"]["retry_after_ms"] == 20
+        assert message["req_id"] in (1, 2)
+    (close,) = actions[400:]
+    assert isinstance(close, Close)
+    assert (close.code, close.reason) == (4029, "rate limited: 50 requests a second, 200 at once")
+    assert client.session.statistics().refused == 200
+
+
+def test_f34_waiting_as_told_is_enough(client: "Client") -> None:
+    ping = {"method": "ping", "req_id": 1}
+    for _ in range(200):
+        client.send(ping, after_s=0)
+    for _ in range(500):
+        (refused,) = client.send(ping, after_s=0)
+        assert isinstance(refused, Reply)
+        wait_ms = client.message(refused)["error"]["retry_after_ms"]
+        (answered,) = client.send(ping, after_s=wait_ms / 1000)
+        assert client.message(answered)["success"]
+
+
+def test_f34_within_the_rate_nothing_is_refused(client: "Client") -> None:
+    on = {"method": "subscribe", "params": {"channel": "trade", "symbol": ["A.SIM"]}}
+    for _ in range(500):
+        assert isinstance(client.send(on, after_s=0.02)[0], Subscribe)
+        on["method"] = "unsubscribe"
+        assert isinstance(client.send(on, after_s=0.02)[0], Unsubscribe)
+        on["method"] = "subscribe"
+
+
+def test_f34_all_clients_of_a_worker_share_a_bucket(connect: "Connect") -> None:
+    shared = Shared(Options(version="0.1.0", worker_requests_per_s=100))
+    clients = [connect(shared=shared) for _ in range(20)]
+    replies = [client.ask("ping", after_s=0) for client in clients]
+    assert [reply["success"] for reply in replies] == [True] * 10 + [False] * 10
+    assert replies[-1]["error"]["code"] == "rate_limited"
+    assert "all clients" in replies[-1]["error"]["message"]
+    # Others' haste never closes a client.
+    for _ in range(150):
+        assert not clients[-1].ask("ping", after_s=0)["success"]
+    assert not clients[-1].session.statistics().closed
+
+
+def test_f34_refused_texts_need_not_be_requests(connect: "Connect") -> None:
+    client = connect(requests_per_s=1, requests_burst=1)
+    client.send("{}", after_s=0)
+    (action,) = client.send('{"req_id":"a", oops', after_s=0)
+    message = client.message(action)
+    assert (message["req_id"], message["error"]["code"]) == ("a", "rate_limited")
+    assert json.loads(action.payload)["error"]["retry_after_ms"] == 1000  # type: ignore[union-attr]

@@ -1,0 +1,329 @@
+"""The session's transitions: what each request does to the subscriptions, and what it answers."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from tests.unit.session.conftest import Client, Connect
+
+CHANNELS_UNBUILT = ("book", "candle", "instrument", "status", "health", "slo", "ops")
+DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
+
+
+@pytest.mark.parametrize("channel", DEFAULTS)
+def test_a_name_is_attached_with_the_channels_defaults(client: "Client", channel: str) -> None:
+    reply = client.subscribe("BTCUSDT.BINANCE", channel=channel)
+    lossless, mode, priority = DEFAULTS[channel]
+    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True),)
+    assert reply["failed"] == 0
+    assert reply["time_in"] == client.real_ns
+    (result,) = reply["results"]
+    assert (result["mode"], result["class"], result["snapshot"]) == (mode, priority, True)
+
+
+@pytest.mark.parametrize("channel", DEFAULTS)
+@pytest.mark.parametrize("mode", ["conflate", "lossless"])
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_parameters_of_the_request_are_in_force(
+    client: "Client", channel: str, mode: str, snapshot: bool
+) -> None:
+    reply = client.subscribe("ETH*", channel=channel, mode=mode, snapshot=snapshot)
+    assert client.last.items == ((0, channel, "ETH*", mode == "lossless", snapshot, True),)
+    (result,) = reply["results"]
+    assert (result["mode"], result["snapshot"]) == (mode, snapshot)
+    assert "seq" not in result
+
+
+@pytest.mark.parametrize(
+    ("channel", "name", "message"),
+    [
+        ("trade", "BTCUSDT.BINANCE", None),
+        ("trade", "LATER.BINANCE", None),
+        ("trade", "X.SIM", None),
+        ("trade", "BRK.B.XNAS", None),
+        ("trade", "AAPL.XNAS", "the list of XNAS is closed"),
+        ("trade", "BTCUSDT.NOPE", "no venue NOPE"),
+        ("trade", "BTCUSDT", "SYMBOL.VENUE"),
+        ("trade", "", "SYMBOL.VENUE"),
+        ("trade", "A B.SIM", "may not contain ' '"),
+        ("trade", "é*", "may not contain"),
+        ("bbo", "NOTHING*", None),
+        ("bbo", "*", None),
+    ],
+)
+def test_names_that_are_taken_and_names_that_are_not(
+    client: "Client", channel: str, name: str, message: str | None
+) -> None:
+    reply = client.subscribe(name, channel=channel)
+    (result,) = reply["results"]
+    assert result["symbol"] == name
+    assert reply["success"] is result["success"] is (message is None)
+    if message is not None:
+        assert result["error"]["code"] == "unknown_symbol"
+        assert message in result["error"]["message"]
+        assert isinstance(client.last, Reply)
+        assert client.session.subscriptions == 0
+
+
+def test_one_bad_symbol_never_fails_the_others(client: "Client") -> None:
+    reply = client.subscribe("NOPE.X", "BTCUSDT.BINANCE", "bad", "ETH*")
+    assert reply["success"]
+    assert reply["failed"] == 2
+    assert [result["success"] for result in reply["results"]] == [False, True, False, True]
+    assert [item[2] for item in client.last.items] == ["BTCUSDT.BINANCE", "ETH*"]
+    # Slots name their item, not their result.
+    assert [arg for _, kind, arg in client.last.slots if kind in (1, 2)] == [0, 1]
+
+
+def test_a_string_that_comes_twice_has_one_result(client: "Client") -> None:
+    reply = client.subscribe("ETH*", "BTCUSDT.BINANCE", "ETH*")
+    assert [result["symbol"] for result in reply["results"]] == ["ETH*", "BTCUSDT.BINANCE"]
+    assert client.session.subscriptions == 2
+
+
+def test_subscribing_again_replaces_the_parameters_and_resyncs(client: "Client") -> None:
+    client.subscribe("ETH*", mode="conflate", snapshot=False)
+    client.subscribe("ETH*")
+    assert client.last.items == ((0, "trade", "ETH*", True, True, True),)
+    assert client.session.subscriptions == 1
+    assert client.session.statistics().topics == 2
+
+
+def test_ids_name_channel_and_string_while_they_live(client: "Client") -> None:
+    client.subscribe("ETH*", "BTC*")
+    client.subscribe("ETH*", channel="bbo")
+    assert client.last.items[0][0] == 2
+    client.ask("unsubscribe", {"channel": "trade", "symbol": ["ETH*"]})
+    assert client.last.ids == (0,)
+    client.subscribe("BTC*", "ETH*")
+    assert [item[0] for item in client.last.items] == [1, 3]
+
+
+def test_from_is_answered_and_a_snapshot_follows(client: "Client") -> None:
+    since = {"epoch": "k3f9aaaa", "seq": 8812}
+    params = {"channel": "trade", "symbol": ["BTCUSDT.BINANCE"], "snapshot": False}
+    reply = client.ask("subscribe", params | {"from": since})
+    (result,) = reply["results"]
+    assert result["recovery"] == "insufficient_state"
+    assert result["snapshot"] is True
+    assert client.last.items[0][4] is True
+
+
+def test_update_changes_what_it_names_and_nothing_else(client: "Client") -> None:
+    client.subscribe("ETH*", snapshot=False)
+    reply = client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "mode": "conflate"})
+    assert client.last.items == ((0, "trade", "ETH*", False, False, False),)
+    (result,) = reply["results"]
+    assert (result["mode"], result["snapshot"], result["matched"]) == ("conflate", False, 3)
+    client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "snapshot": True})
+    assert client.last.items == ((0, "trade", "ETH*", False, True, False),)
+
+
+def test_update_of_what_is_not_subscribed(client: "Client") -> None:
+    reply = client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "mode": "conflate"})
+    assert not reply["success"]
+    assert reply["results"][0]["error"]["code"] == "not_subscribed"
+    assert isinstance(client.last, Reply)
+
+
+def test_unsubscribe(client: "Client") -> None:
+    client.subscribe("ETH*", "BTCUSDT.BINANCE")
+    params = {"channel": "trade", "symbol": ["ETH*", "NOPE.X", "BTCUSDT.BINANCE", "ETH*"]}
+    reply = client.ask("unsubscribe", params)
+    assert isinstance(client.last, Unsubscribe)
+    assert client.last.ids == (0, 1)
+    assert (reply["success"], reply["failed"]) == (True, 1)
+    assert reply["results"][1]["error"]["code"] == "not_subscribed"
+    assert client.session.statistics().topics == 0
+    reply = client.ask("unsubscribe", params)
+    assert isinstance(client.last, Reply)
+    assert (reply["success"], reply["failed"]) == (False, 3)
+
+
+def test_channels_are_apart(client: "Client") -> None:
+    client.subscribe("ETH*")
+    reply = client.ask("unsubscribe", {"channel": "bbo", "symbol": ["ETH*"]})
+    assert reply["results"][0]["error"]["code"] == "not_subscribed"
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update", "unsubscribe"])
+@pytest.mark.parametrize("channel", [*CHANNELS_UNBUILT, "nope", ""])
+def test_channels_that_there_are_not(client: "Client", method: str, channel: str) -> None:
+    reply = client.ask(method, {"channel": channel, "symbol": ["*"]})
+    assert reply["error"]["code"] == "unknown_channel"
+    assert ("not built" in reply["error"]["message"]) is (channel in CHANNELS_UNBUILT)
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+@pytest.mark.parametrize("name", ["class", "max_hz", "max_age_ms", "depth"])
+@pytest.mark.parametrize("value", [2, None, {"a": 1}])
+def test_parameters_not_built_are_refused_by_name(
+    client: "Client", method: str, name: str, value: object
+) -> None:
+    client.subscribe("ETH*")
+    reply = client.ask(method, {"channel": "trade", "symbol": ["ETH*"], name: value})
+    assert reply["error"] == {
+        "code": "bad_request",
+        "message": f"params.{name}: not built yet",
+        "retryable": False,
+    }
+
+
+def test_auth_is_not_built(client: "Client") -> None:
+    reply = client.ask("auth", {"token": "secret"})
+    assert reply["error"]["code"] == "bad_request"
+    assert "auth" in reply["error"]["message"]
+    assert b"secret" not in client.last.payload
+
+
+def test_ping(client: "Client") -> None:
+    reply = client.ask("ping", {"t0": 1_700_000_000_000_000_001}, req_id="p")
+    assert reply == {
+        "method": "ping",
+        "req_id": "p",
+        "success": True,
+        "t0": 1_700_000_000_000_000_001,
+        "t1": client.real_ns,
+        "t2": 1_700_000_000_000_000_123,
+    }
+    assert "t0" not in client.ask("ping")
+
+
+def test_a_request_without_id_has_a_reply_without(client: "Client") -> None:
+    (action,) = client.send({"method": "ping"})
+    assert "req_id" not in client.message(action)
+
+
+def test_statistics_are_a_snapshot(client: "Client") -> None:
+    client.subscribe("ETH*", "BTCUSDT.BINANCE")
+    client.ask("nope")
+    client.send({"method": "stats"})
+    before = client.session.statistics()
+    assert (before.connection_id, before.subscriptions, before.patterns) == ("c-17", 2, 1)
+    assert (before.topics, before.requests, before.errors, before.queries) == (3, 3, 1, 1)
+    client.subscribe("X.SIM")
+    assert before.topics == 3
+
+
+def test_requests_and_refused_symbols_are_counted(client: "Client") -> None:
+    client.subscribe("ETH*", "NOPE.X")
+    client.subscribe("NOPE.X")
+    client.ask("nope")
+    client.send("{")
+    client.subscribe("*", channel="book")
+    counts = dict(zip(REQUESTS, client.shared.requests, strict=True))
+    assert {pair: n for pair, n in counts.items() if n} == {
+        ("subscribe", "ok"): 1,
+        ("subscribe", "failed"): 1,
+        ("subscribe", "unknown_channel"): 1,
+        ("unknown", "unknown_method"): 1,
+        ("unknown", "bad_request"): 1,
+    }
+    assert dict(zip(REJECTIONS, client.shared.rejections, strict=True))["unknown_symbol"] == 2
+
+
+def test_counters_fit_their_arrays() -> None:
+    assert len(REQUESTS) <= 64  # gw_stats.h: requests
+    assert len(REJECTIONS) <= 16  # gw_stats.h: subscribe_rejected
+
+
+def test_a_reply_too_large_changes_nothing(connect: "Connect") -> None:
+    client = connect(reply_bytes_max=1024)
+    reply = client.subscribe(*(f"SYM{i:03}.SIM" for i in range(10)))
+    assert reply["error"]["code"] == "bad_request"
+    assert "params.symbol" in reply["error"]["message"]
+    assert "1024" in reply["error"]["message"]
+    assert client.session.subscriptions == 0
+    assert client.session.statistics().topics == 0
+    client.subscribe(*(f"SYM{i:03}.SIM" for i in range(5)))
+    assert [item[0] for item in client.last.items] == [0, 1, 2, 3, 4]
+    assert len(client.last.payload) <= 1024
+
+
+# --- the model ------------------------------------------------------------------------------------
+
+NAMES = ("A.SIM", "B.SIM", "BTCUSDT.BINANCE", "*", "ETH*", "*.XNAS", "AAPL.XNAS", "NOPE.X", "bad")
+TOPICS = {"*": 4, "ETH*": 2, "*.XNAS": 1}
+REFUSED = ("AAPL.XNAS", "NOPE.X", "bad")
+TOPICS_MAX, PATTERNS_MAX = 7, 2
+
+OPERATIONS = st.tuples(
+    st.sampled_from(["subscribe", "subscribe", "update", "unsubscribe"]),
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=4),
+    st.sampled_from([{}, {"mode": "conflate"}, {"mode": "lossless"}, {"snapshot": False}]),
+)
+
+
+class Model:
+    """What subscriptions should be: a naive table of strings."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, tuple[bool, bool]] = {}
+        self.plane: dict[int, tuple[str, bool, bool]] = {}  # what a plane would hold
+
+    def expect(self, method: str, name: str, params: dict[str, Any]) -> str | None:
+        """The error code that this string should get, carrying it out where there is none."""
+        if method == "unsubscribe":
+            return None if self.table.pop(name, None) else "not_subscribed"
+        if method == "update" and name not in self.table:
+            return "not_subscribed"
+        if method == "subscribe" and name not in self.table:
+            if name in REFUSED:
+                return "unknown_symbol"
+            if name in TOPICS and len(set(self.table) & set(TOPICS)) >= PATTERNS_MAX:
+                return "limit_exceeded"
+            if sum(TOPICS.get(known, 1) for known in (*self.table, name)) > TOPICS_MAX:
+                return "limit_exceeded"
+        base = (True, True) if method == "subscribe" else self.table[name]
+        lossless = params["mode"] == "lossless" if "mode" in params else base[0]
+        self.table[name] = (lossless, params.get("snapshot", base[1]))
+        return None
+
+    def carry_out(self, action: object) -> None:
+        """What the data plane would do, checking that ids are unique and known."""
+        if isinstance(action, Subscribe):
+            for identity, _, name, lossless, snapshot, resync in action.items:
+                held = self.plane.get(identity)
+                assert held is None or held[0] == name
+                assert resync or held is not None
+                self.plane[identity] = (name, lossless, snapshot)
+        elif isinstance(action, Unsubscribe):
+            for identity in action.ids:
+                del self.plane[identity]
+
+
+@given(operations=st.lists(OPERATIONS, max_size=20))
+def test_subscriptions_agree_with_a_naive_table(
+    connect: "Connect", operations: list[tuple[str, list[str], dict[str, Any]]]
+) -> None:
+    client, model = connect(topics_max=TOPICS_MAX, patterns_max=PATTERNS_MAX), Model()
+    for method, names, extra in operations:
+        params = {} if method == "unsubscribe" else extra
+        expected = {name: model.expect(method, name, params) for name in dict.fromkeys(names)}
+        reply = client.ask(method, {"channel": "trade", "symbol": names, **params})
+        codes = {
+            result["symbol"]: None if result["success"] else result["error"]["code"]
+            for result in reply["results"]
+        }
+        assert codes == expected
+        assert reply["failed"] == sum(code is not None for code in expected.values())
+        assert reply["success"] is (None in expected.values())
+        model.carry_out(client.last)
+        held = {name: parameters for name, *parameters in model.plane.values()}
+        assert held == {name: list(parameters) for name, parameters in model.table.items()}
+        assert len(model.plane) == client.session.subscriptions == len(model.table)
+        topics = sum(TOPICS.get(name, 1) for name in model.table)
+        assert client.session.statistics().topics == topics
+
+
+@given(texts=st.lists(st.text() | st.binary().map(lambda b: b.decode("latin1")), max_size=5))
+def test_no_text_makes_a_session_raise(connect: "Connect", texts: list[str]) -> None:
+    client = connect()
+    for text in texts:
+        for action in client.send(text):
+            assert isinstance(action, Reply | Close | Query | Subscribe | Unsubscribe)

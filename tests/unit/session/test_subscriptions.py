@@ -1,0 +1,45 @@
+"""The table of subscriptions and the admission to it."""
+
+from typing import TYPE_CHECKING
+
+from gateway.model.record import CHANNELS
+from gateway.session import Options
+from gateway.session.codes import Error
+from gateway.session.subscriptions import Admission, Subscription, Subscriptions
+
+if TYPE_CHECKING:
+    from tests.unit.session.conftest import Client
+
+ID_MAX = 2**32 - 1
+
+
+def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
+    admission = Admission(table, client.catalog, Options(version="0.1.0"))
+    admitted = []
+    for name in names:
+        one = admission.decide(CHANNELS["trade"], name, lossless=True, snapshot=True)
+        assert not isinstance(one, Error)
+        admitted.append(one)
+    return admitted
+
+
+def test_ids_begin_anew_after_the_last_and_pass_those_in_use(client: "Client") -> None:
+    table = Subscriptions()
+    table.put(admit(client, table, "A.SIM", "B.SIM"))
+    table.next_id = ID_MAX
+    table.put(admit(client, table, "C.SIM", "D.SIM", "E.SIM"))
+    ids = {name: one.id for name in "ABCDE" if (one := table.find("trade", f"{name}.SIM"))}
+    assert ids == {"A": 0, "B": 1, "C": ID_MAX, "D": 2, "E": 3}
+    assert table.next_id == 4
+
+
+def test_deciding_leaves_the_table_as_it_is(client: "Client") -> None:
+    table = Subscriptions()
+    (one,) = admit(client, table, "ETH*")
+    assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 0)
+    table.put([one])
+    assert (len(table), table.topics, table.patterns, table.next_id) == (1, 2, 1, 1)
+    assert table.by_id(one.id) is table.find("trade", "ETH*") is one
+    table.remove([one])
+    assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 1)
+    assert table.by_id(one.id) is None
