@@ -8,7 +8,7 @@ import pytest
 from gateway.session import Close, Options, Reply, Shared, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
-    from tests.unit.session.conftest import Client, Connect
+    from unit.session.conftest import Client, Connect
 
 MALFORMED = {
     "empty": "",

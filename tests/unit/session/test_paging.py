@@ -7,7 +7,7 @@ import pytest
 from gateway.session import Reply
 
 if TYPE_CHECKING:
-    from tests.unit.session.conftest import Client, Connect
+    from unit.session.conftest import Client, Connect
 
 
 def follow(client: "Client", **params: Any) -> list[list[Any]]:

@@ -15,7 +15,7 @@ from gateway.session.replies import Results
 from gateway.session.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from tests.unit.session.conftest import Client
+    from unit.session.conftest import Client
 
 # What a client could hope to be taken for a slot: spaces, digits, quotes, fragments of replies.
 HOSTILE = st.sampled_from([" " * 20, " " * 8, '":"', '"seq":' + " " * 20, "0" * 20, '\\"', "}]}"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
-    from tests.unit.session.conftest import Client, Connect
+    from unit.session.conftest import Client, Connect
 
 CHANNELS_UNBUILT = ("book", "candle", "instrument", "status", "health", "slo", "ops")
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}

@@ -8,7 +8,7 @@ from gateway.session.codes import Error
 from gateway.session.subscriptions import Admission, Subscription, Subscriptions
 
 if TYPE_CHECKING:
-    from tests.unit.session.conftest import Client
+    from unit.session.conftest import Client
 
 ID_MAX = 2**32 - 1
 
