@@ -56,16 +56,8 @@ void gw_log_guard(gw_plane_t *p) {
     gw_doomed_bury(p);
 }
 
-static void route(gw_plane_t *p, const gw_record_t *r) {
-    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
-    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if (!t || r->h.topic_seq <= t->seq) return;
-    if (r->h.topic_seq > t->seq + 1) {
-        gw_topic_jump(p, t, r);
-        return;
-    }
-    t->state = *r;
-    t->seq = r->h.topic_seq;
+/* The topic's newest record, the next after its last, to all who take it. */
+void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     uint32_t n = t->links_count;
     if (!n) return;
     gw_count(&p->stats->routed[t->channel], n);
@@ -78,6 +70,19 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
         if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
         else gw_client_push(p, e[i].client, index);
     }
+}
+
+static void route(gw_plane_t *p, const gw_record_t *r) {
+    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
+    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
+    if (!t || r->h.topic_seq <= t->seq) return;
+    if (r->h.topic_seq > t->seq + 1) {
+        gw_topic_jump(p, t, r);
+        return;
+    }
+    t->state = *r;
+    t->seq = r->h.topic_seq;
+    gw_topic_route(p, t);
 }
 
 static int records(gw_plane_t *p) {
