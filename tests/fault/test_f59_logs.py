@@ -56,6 +56,7 @@ def test_f59_json_lines_stay_lines(gateway: Serving) -> None:
 
 
 def test_f59_text_lines_stay_lines(strict: Serving) -> None:
+    """CVE-2026-34519: control characters never reach a line of the log."""
     seen = len(strict.lines())
     provoke(strict)
     until(lambda: "code=4000" in strict.lines()[seen:])
