@@ -271,9 +271,7 @@ def test_f25_half_a_close_code(gateway: Serving, before: Metrics) -> None:
 
 
 @pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x82", b"\xed\xa0\x80"])
-def test_f25_close_reason_that_is_no_utf8(
-    gateway: Serving, before: Metrics, reason: bytes
-) -> None:
+def test_f25_close_reason_that_is_no_utf8(gateway: Serving, before: Metrics, reason: bytes) -> None:
     assert ends(gateway, before, 1007, close(1000, reason))
 
 
@@ -283,9 +281,7 @@ def test_f25_a_good_close_is_echoed(gateway: Serving, before: Metrics, code: int
 
 
 @pytest.mark.parametrize("code", [3000, 3999, 4000, 4999])
-def test_f25_the_clients_own_codes_are_echoed(
-    gateway: Serving, before: Metrics, code: int
-) -> None:
+def test_f25_the_clients_own_codes_are_echoed(gateway: Serving, before: Metrics, code: int) -> None:
     with connected(gateway.url) as wire:
         wire.send(close(code, b"x" * 123))
         assert wire.closed() == (code, "x" * 123)
