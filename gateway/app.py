@@ -53,7 +53,7 @@ SLICE_NS = 100_000
 """Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
 instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
-QUIET_INTERVAL_S = 0.2
+QUIET_INTERVAL_S = 0.5
 """How often the feed process and the supervisor, whose loops serve no client, stamp their life."""
 
 _log = log.get("app")

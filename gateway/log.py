@@ -87,6 +87,11 @@ class RepeatLimiter:
         window[1] += 1
         return window[1] <= self._per_s
 
+    @property
+    def counting(self) -> bool:
+        """Whether a window is open."""
+        return bool(self._windows)
+
     def expire(self, now_s: float) -> list[tuple[str, int]]:
         """Ends the windows older than a second: (event, lines suppressed) where there were any."""
         over = [event for event, window in self._windows.items() if now_s - window[0] >= 1]
@@ -139,8 +144,10 @@ class LogHandler(logging.Handler):
 
     def _run(self) -> None:
         while True:
+            # Each window began with a record, so whoever waits without end misses no expiry.
+            timeout_s = FLUSH_INTERVAL_S if self._limiter.counting else None
             try:
-                record = self._queue.get(timeout=FLUSH_INTERVAL_S)
+                record = self._queue.get(timeout=timeout_s)
             except queue.Empty:
                 self._flush_suppressed()
                 continue

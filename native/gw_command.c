@@ -52,7 +52,6 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
         GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
     }
     gw_queue_put(&p->commands, &x->node);
-    gw_plane_wake(p);
     return 0;
 }
 
@@ -196,6 +195,9 @@ static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item)
         else subscribe_name(p, c, s, item);
         return;
     }
+    /* Topics of an earlier epoch that have not come back have links, though the directory lacks them. */
+    for (gw_link_t *l = c->links; l; l = l->next)
+        if (!l->topic->bound && gw_sub_covers(s, l->topic)) cover(p, c, l->topic, s);
     for (uint32_t i = 0; i < p->by_ring_count; i++) {
         gw_topic_t *t = p->by_ring[i];
         if (t && gw_sub_covers(s, t)) cover(p, c, t, s);
@@ -230,7 +232,7 @@ static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     for (uint32_t i = 0; i < p->work_count; i++) {
         gw_link_t *l = p->work[i];
         l->marked = GW_MARK_NONE;
-        l->pending = 0;
+        l->pending = c->rest.link == l;
         gw_link_govern(l, l->chosen);
         if (l->sub->snapshot) gw_link_snapshot(p, l);
     }

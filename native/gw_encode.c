@@ -38,9 +38,8 @@ size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t) {
            GW_FRAME_HEADER_MAX + 64;
 }
 
-/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`. */
-size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out) {
-    const gw_frame_t *f = gw_log_frame(&p->log, gw_topic_frame(p, t, encode));
+/* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */
+static size_t splice(const gw_plane_t *p, const gw_frame_t *f, int encode, uint64_t skipped, uint8_t *out) {
     const uint8_t *bytes = gw_log_bytes(&p->log, f);
     if (!skipped) {
         memcpy(out, bytes, f->length);
@@ -48,24 +47,31 @@ size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skippe
     }
     size_t body = f->length - f->header - f->tail;
     memcpy(out + HEADER_USUAL, bytes + f->header, body);
-    body += gw_template_splice(p->o.templates[t->channel][encode], skipped, (char *)out + HEADER_USUAL + body);
+    body += gw_template_splice(p->o.templates[f->channel][encode], skipped, (char *)out + HEADER_USUAL + body);
     return frame_close(out, body) + body;
+}
+
+/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`. */
+size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out) {
+    return splice(p, gw_log_frame(&p->log, gw_topic_frame(p, t, encode)), encode, skipped, out);
 }
 
 /* The state after a lap, for those who take the topic without loss: a snapshot that counts as the update it is. */
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
     gw_frame_t f = *gw_log_frame(&p->log, gw_topic_frame(p, t, GW_ENCODE_SNAPSHOT));
     uint8_t *out = gw_log_reserve(&p->log, gw_topic_render_max(p, t));
-    size_t length = gw_topic_render(p, t, GW_ENCODE_SNAPSHOT, skipped, out);
-    f.flags = 0;
+    /* From the frame at hand: encoding once more would take the room just reserved. */
+    size_t length = splice(p, &f, GW_ENCODE_SNAPSHOT, skipped, out);
+    f.flags &= GW_FRAME_PACED;
     f.taken_ns = p->taken_ns;
+    f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;
     return gw_log_commit(&p->log, &f, length);
 }
 
-uint64_t gw_notice_frame(gw_plane_t *p, const char *payload, size_t length) {
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
     uint8_t *out = gw_log_reserve(&p->log, length + GW_FRAME_HEADER_MAX);
     memcpy(out + HEADER_USUAL, payload, length);
-    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .flags = GW_FRAME_NOTICE};
+    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .flags = GW_FRAME_NOTICE};
     f.header = (uint8_t)frame_close(out, length);
     return gw_log_commit(&p->log, &f, f.header + length);
 }

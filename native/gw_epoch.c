@@ -71,7 +71,7 @@ void gw_epoch_switch(gw_plane_t *p) {
         if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
         gw_client_discard(p, c, p->stats->dropped_epoch);
         for (gw_link_t *l = c->links; l; l = l->next) {
-            l->pending = 0;
+            l->pending = c->rest.link == l;
             gw_link_fold(l);
         }
     }
@@ -88,7 +88,7 @@ void gw_epoch_switch(gw_plane_t *p) {
         if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
         gw_client_touch(p, c);
         for (gw_link_t *l = c->links; l; l = l->next) {
-            l->attach_seq = l->topic->seq;
+            l->attach_seq = l->topic->seq - l->pending;
             gw_link_snapshot(p, l);
         }
     }
@@ -125,7 +125,13 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, uint64_t lost, const uint64_t
 
 void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
     uint64_t from = t->seq + 1, to = newest->h.topic_seq - 1, lost = newest->h.topic_seq - from;
-    take_state(p, t, newest);
+    t->state = *newest;
+    t->seq = newest->h.topic_seq;
+    if (!lost) { /* of this topic the lap took nothing */
+        gw_topic_route(p, t);
+        return;
+    }
+    t->renewed = 0;
     if (!t->links_count) return;
     gw_count(&p->stats->routed[t->channel], t->links_count * (lost + 1));
     gw_count(&p->stats->pending[t->channel], t->links_count * (lost + 1));
@@ -136,11 +142,10 @@ void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
                           t->channel == GW_TRADE ? "trade" : "bbo", t->length, t->name,
                           (unsigned long long)from, (unsigned long long)to);
     uint64_t frames[2];
-    frames[0] = gw_notice_frame(p, text, (size_t)length);
+    frames[0] = gw_notice_frame(p, t, text, (size_t)length);
     frames[1] = gw_topic_resync_frame(p, t, lost);
     for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, lost, frames);
 }
-
 
 /* The cursor stands at a tail read before this; every topic is compared with its slot. */
 void gw_epoch_lapped(gw_plane_t *p) {

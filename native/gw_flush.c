@@ -133,6 +133,7 @@ static void rest_done(gw_plane_t *p, gw_client_t *c) {
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
+    r->link = NULL;
     if (!c->control) c->flags &= ~(uint32_t)GW_CLIENT_MORE;
 }
 
@@ -180,10 +181,10 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             if (rest_keep(c, gw_log_bytes(&p->log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
-            c->rest.topic = f->topic;
             c->rest.channel = f->channel;
             c->rest.flags = f->flags;
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
+            c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
             c->queued--;
             *bytes = 0;
         }
@@ -213,7 +214,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
             c->rest.recv_ns = l->dirty_recv_ns;
             c->rest.taken_ns = l->dirty_taken_ns;
-            c->rest.topic = l->topic->number;
+            c->rest.link = counts ? l : NULL;
             c->rest.channel = l->topic->channel;
             c->rest.flags = counts ? 0 : GW_FRAME_SNAPSHOT;
             c->rest.counts = (uint8_t)counts;
@@ -265,17 +266,19 @@ static void conflate_queue(gw_plane_t *p, gw_client_t *c) {
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             uint64_t index = GW_RUN_FIRST(run) + k;
             const gw_frame_t *f = gw_log_frame(&p->log, index);
-            gw_link_t *l = f->flags & GW_FRAME_NOTICE
-                ? NULL : gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
-            if (!l || l->lossless || (f->flags & GW_FRAME_SNAPSHOT)) {
+            gw_link_t *l = gw_frame_link(p, c, f);
+            if (!l || l->lossless || (f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) {
                 gw_client_push(p, c, index);
-            } else if (l->dirty) {
+                continue;
+            }
+            if (l->dirty) {
                 gw_link_supersede(p, l);
             } else {
                 l->dirty_recv_ns = f->recv_ns;
                 l->dirty_taken_ns = f->taken_ns;
                 gw_link_dirty(p, l, GW_LINK_UPDATE);
             }
+            l->skipped += f->skipped; /* its successor tells what this one would have told */
         }
     }
     if (old != inline_copy) free(old);
@@ -320,7 +323,7 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
             gw_count(&p->stats->pending[c->rest.channel], (uint64_t)-1);
         }
         free(c->rest.bytes);
-        c->rest.bytes = NULL;
+        c->rest = (gw_rest_t){0};
     }
     c->flags &= ~(uint32_t)GW_CLIENT_MORE;
     if (!(c->flags & GW_CLIENT_DOOMED)) {

@@ -138,6 +138,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_topic_t *t = l->topic;
     gw_link_clean(p, l);
     gw_link_fold(l);
+    if (c->rest.link == l) c->rest.link = NULL;
     gw_entry_t last = t->links[--t->links_count];
     t->links[l->place] = last;
     last.link->place = l->place;
@@ -164,7 +165,9 @@ void gw_link_fold(gw_link_t *l) {
     l->conflated = l->dropped = 0;
 }
 
+/* What has been conflated so far is told by a snapshot, where loss has to be told. */
 void gw_link_mode(gw_link_t *l, uint8_t lossless) {
+    if (lossless && l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     l->client->conflated_links += (uint32_t)l->lossless - lossless;
     l->lossless = lossless;
 }
@@ -298,7 +301,7 @@ static void attach_patterns(gw_plane_t *p, gw_topic_t *t) {
             if (!l) {
                 if (!gw_links_full(p, s->client, s)) gw_link_make(p, s->client, t, s);
             } else if (l->sub->pattern && l->sub->order < s->order) {
-                l->pending = 0; /* just bound: nothing of it was ever routed */
+                l->pending = t->seq - l->attach_seq; /* just bound: at most a rest of the last epoch */
                 gw_link_govern(l, s);
             }
         }
@@ -333,7 +336,7 @@ void gw_hub_unbind(gw_plane_t *p) {
         t->seq = 0;
         t->frame_seq[0] = t->frame_seq[1] = 0;
         p->topics_waiting++;
-        for (uint32_t k = 0; k < t->links_count; k++) t->links[k].link->attach_seq = 0;
+        for (uint32_t k = 0; k < t->links_count; k++) t->links[k].link->attach_seq = -t->links[k].link->pending;
         gw_topic_release(p, t);
     }
     p->by_ring_count = 0;

@@ -23,7 +23,7 @@ typedef struct {
     uint32_t length;    /* header and payload */
     uint32_t topic;     /* the plane's number of it */
     uint8_t channel, flags, header, tail; /* header: its length; tail: of the closing literal */
-    uint8_t reserved[4];
+    uint32_t skipped;   /* records that it tells as not delivered, saturating */
 } gw_frame_t;
 
 typedef struct {

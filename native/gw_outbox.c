@@ -165,17 +165,13 @@ static void settle(gw_plane_t *p, gw_link_t *l, uint8_t channel, uint64_t *reaso
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
 }
 
-static gw_link_t *frame_link(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
-    return gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
-}
-
 void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason) {
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
             if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)))
-                settle(p, frame_link(p, c, f), f->channel, reason);
+                settle(p, gw_frame_link(p, c, f), f->channel, reason);
         }
     }
     gw_client_shrink(c);
@@ -221,9 +217,9 @@ void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             uint64_t index = GW_RUN_FIRST(run) + k;
             const gw_frame_t *f = gw_log_frame(&p->log, index);
-            gw_link_t *l = f->flags & GW_FRAME_NOTICE ? NULL : frame_link(p, c, f);
+            gw_link_t *l = gw_frame_link(p, c, f);
             if (!l || !l->marked) gw_client_push(p, c, index);
-            else if (!(f->flags & GW_FRAME_SNAPSHOT)) settle_marked(p, l);
+            else if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) settle_marked(p, l);
         }
     }
     if (old != inline_copy) free(old);
@@ -237,14 +233,11 @@ void gw_client_count_pending(gw_plane_t *p, gw_client_t *c) {
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
             if (f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)) continue;
-            gw_link_t *l = frame_link(p, c, f);
+            gw_link_t *l = gw_frame_link(p, c, f);
             if (l) l->pending++;
         }
     }
-    if (c->rest.bytes && c->rest.counts) {
-        gw_link_t *l = gw_map_get(&p->links, gw_link_key(p->clients, c, c->rest.topic));
-        if (l && l->topic->seq - l->attach_seq > l->pending) l->pending++;
-    }
+    if (c->rest.link) c->rest.link->pending++;
 }
 
 void gw_client_detach(gw_plane_t *p, gw_client_t *c) {
@@ -298,7 +291,8 @@ void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     gw_client_shrink(c);
     free(c->rest.bytes);
     free(c->control);
-    c->rest.bytes = c->control = NULL;
+    c->rest = (gw_rest_t){0};
+    c->control = NULL;
     c->control_head = c->control_length = c->control_size = 0;
     c->flags &= ~(uint32_t)GW_CLIENT_MORE;
     gw_client_untouch(p, c);

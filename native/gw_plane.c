@@ -56,16 +56,8 @@ void gw_log_guard(gw_plane_t *p) {
     gw_doomed_bury(p);
 }
 
-static void route(gw_plane_t *p, const gw_record_t *r) {
-    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
-    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if (!t || r->h.topic_seq <= t->seq) return;
-    if (r->h.topic_seq > t->seq + 1) {
-        gw_topic_jump(p, t, r);
-        return;
-    }
-    t->state = *r;
-    t->seq = r->h.topic_seq;
+/* The topic's newest record, the next after its last, to all who take it. */
+void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     uint32_t n = t->links_count;
     if (!n) return;
     gw_count(&p->stats->routed[t->channel], n);
@@ -78,6 +70,19 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
         if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
         else gw_client_push(p, e[i].client, index);
     }
+}
+
+static void route(gw_plane_t *p, const gw_record_t *r) {
+    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
+    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
+    if (!t || r->h.topic_seq <= t->seq) return;
+    if (r->h.topic_seq > t->seq + 1) {
+        gw_topic_jump(p, t, r);
+        return;
+    }
+    t->state = *r;
+    t->seq = r->h.topic_seq;
+    gw_topic_route(p, t);
 }
 
 static int records(gw_plane_t *p) {
@@ -278,6 +283,7 @@ void gw_plane_stop(gw_plane_t *p) {
     gw_command_t *x = gw_command_new(GW_CMD_STOP, 0, 0, 0);
     if (!x) abort();
     gw_plane_post(p, x);
+    gw_plane_wake(p);
     pthread_join(p->thread, NULL);
     p->started = 0;
     GW_STORE_RELEASE(&p->wait->attached, 0);
@@ -307,6 +313,12 @@ static void adopt_statistics(gw_stats_t *s) {
     s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
+/* Zero pages, touched only as slots are used. NULL: no memory. */
+static gw_client_t *clients_map(uint32_t n) {
+    void *m = mmap(NULL, n * sizeof(gw_client_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return m == MAP_FAILED ? NULL : m;
+}
+
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
@@ -317,7 +329,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->wait = options->wait ? options->wait : &p->wait_private;
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;
     uint32_t n = p->o.clients_max;
-    p->clients = calloc(n, sizeof *p->clients);
+    p->clients = clients_map(n);
     p->touched = calloc(2 * (size_t)n, sizeof *p->touched);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
@@ -379,7 +391,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->topics);
     free(p->topics_free);
     free(p->by_ring);
-    free(p->clients);
+    if (p->clients) munmap(p->clients, p->o.clients_max * sizeof *p->clients);
     free(p->touched);
     free(p->generations);
     free(p->slots_free);

@@ -88,7 +88,7 @@ typedef struct {
     uint8_t *bytes;
     uint32_t length, sent;
     int64_t recv_ns, taken_ns;
-    uint32_t topic;
+    gw_link_t *link; /* where it is a pending record; NULL once that has ended */
     uint8_t channel, flags, counts;
 } gw_rest_t;
 
@@ -109,8 +109,8 @@ enum {
 };
 
 struct gw_client {
-    /* What routing and a plain flush touch stands first. */
-    uint32_t flags;
+    /* What routing and a plain flush touch stands first, in one cache line. */
+    _Alignas(64) uint32_t flags;
     int fd;
     uint32_t touched; /* place in plane->touched + 1, or 0 */
     uint32_t queued;  /* frames in the queue */
@@ -134,6 +134,8 @@ struct gw_client {
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t active, closing, shut, watched, backlogged, counted;
 };
+
+_Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
 
 struct gw_plane {
     gw_plane_options_t o;
@@ -201,6 +203,11 @@ static inline uint64_t gw_link_key(const gw_client_t *clients, const gw_client_t
     return (uint64_t)(c - clients) << 32 | number;
 }
 
+/* Whom a frame of the client's queue goes to; NULL for none that lives. */
+static inline gw_link_t *gw_frame_link(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
+    return gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
+}
+
 /* gw_hub.c */
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
@@ -224,7 +231,7 @@ uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern,
 /* gw_encode.c: frames of the log */
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
-uint64_t gw_notice_frame(gw_plane_t *p, const char *payload, size_t length);
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t);
 
@@ -271,7 +278,7 @@ void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 
 /* gw_plane.c */
-void gw_plane_wake(gw_plane_t *p);
+void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */
 
 #endif

@@ -53,6 +53,7 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
         u->messages[i].msg_hdr = (struct msghdr){
             .msg_iov = &sides[i].part, .msg_iovlen = 1, .msg_control = sides[i].control};
     }
+    u->filled = GW_UDP_BATCH;
     return 0;
 }
 
@@ -79,12 +80,15 @@ static void drops_count(gw_udp_t *u, struct msghdr *header) {
 }
 
 static int batch_take(gw_udp_t *u) {
-    for (uint32_t i = 0; i < GW_UDP_BATCH; i++)
+    /* Only headers that the last call filled have lost their lengths: a quiet line touches one. */
+    for (int i = 0; i < u->filled; i++)
         u->messages[i].msg_hdr.msg_controllen = sizeof sides_of(u)[i].control;
+    u->filled = 0;
     int count = recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL);
     if (count < 0) return -errno;
     u->ts_recv = gw_realtime_ns();
     u->mono_recv = gw_monotonic_ns();
+    u->filled = count;
     for (int i = 0; i < count; i++) {
         drops_count(u, &u->messages[i].msg_hdr);
         if (u->messages[i].msg_hdr.msg_flags & MSG_TRUNC) u->oversized++;

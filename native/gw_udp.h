@@ -17,6 +17,7 @@ typedef struct {
     uint64_t dropped;           /* datagrams that the kernel dropped for want of buffer */
     uint64_t oversized;         /* datagrams longer than a slot, dropped here */
     int64_t ts_recv, mono_recv; /* REALTIME and MONOTONIC ns of the last batch */
+    int filled;                 /* headers of `messages` that the last batch used */
     uint8_t *slab;
     size_t slab_bytes;
     struct mmsghdr *messages; /* GW_UDP_BATCH, after the slots */

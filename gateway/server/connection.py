@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 65536
 HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
-LINGER_BYTES_MAX = 1 << 20
-"""What a refused client may still send before it is cut off."""
+DISCARDED_BYTES_MAX = 1 << 20
+"""What a refused or closing client may still send before it is cut off."""
 ABNORMAL = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
 REASON_BYTES_MAX = 123
@@ -166,10 +166,10 @@ class Connection:
             self._frames(bytes(_view[:n]))
         elif self.state is State.HANDSHAKE:
             self._handshake(bytes(_view[:n]))
-        elif self.state is State.LINGER:
+        else:
             self._received += n
-            if self._received > LINGER_BYTES_MAX:
-                self._finish()
+            if self._received > DISCARDED_BYTES_MAX:
+                self.expire()
 
     def _pause(self) -> None:
         if self._reading:
@@ -249,6 +249,7 @@ class Connection:
         head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
         self._listener.handshake_ended(self, refusal.result, body.decode())
         self.state = State.LINGER
+        self._received = 0
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.watch(self)
         try:
@@ -416,6 +417,7 @@ class Connection:
 
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
+        self._received = 0
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)

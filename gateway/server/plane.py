@@ -1,5 +1,6 @@
 """Makes the native data plane from the configuration, and hands its events to connections."""
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +45,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
         spin=options.wait == "spin",
         cpu=options.cpu,
+        soon=asyncio.get_running_loop().call_soon,
     )
 
 

@@ -149,6 +149,7 @@ def test_f04_beyond_the_limit(gateway: Serving, before: Metrics, data: bytes, st
 
 
 def test_f04_ten_megabytes_of_header_are_cut_off(gateway: Serving, before: Metrics) -> None:
+    """GHSA-8r68-gvr4-jh7j: memory before anyone is let in."""
     with Wire(gateway.url) as wire:
         wire.send_anyway(request(more=[("X", "x" * 10_000_000)]))
         wire.ended()
@@ -298,6 +299,7 @@ def test_f06_a_query_is_allowed(gateway: Serving) -> None:
     ],
 )
 def test_f07_strange_origins(gateway: Serving, before: Metrics, origin: str) -> None:
+    """CVE-2018-1270, GHSA-f53g-frr2-jhpf: cross-site WebSocket hijacking."""
     refused(gateway, request(more=[("Origin", origin)]), 403)
     gateway.rises(before, "handshakes_total", "origin")
 
@@ -320,6 +322,7 @@ def test_f07_our_own_pages(gateway: Serving, origin: str) -> None:
     ],
 )
 def test_f28_extensions_are_declined(gateway: Serving, offer: str) -> None:
+    """GHSA-qrvq-68c2-7grw: what is never inflated is no bomb."""
     with Wire(gateway.url) as wire:
         wire.send(request(more=[("Sec-WebSocket-Extensions", offer)]))
         response = wire.response()
@@ -382,6 +385,7 @@ def test_f58_unknown_subprotocols_are_refused(
 
 @pytest.mark.parametrize("name", ["Host", "Sec-WebSocket-Protocol", "Origin", "User-Agent", "X"])
 def test_f58_no_value_of_the_clients_splits_the_response(gateway: Serving, name: str) -> None:
+    """CVE-2026-34519: control characters never reach a header."""
     for value in ("a\rSet-Cookie: b", "a\x0bSet-Cookie: b", "a\x85Set-Cookie: b", "a\u0080b"):
         with Wire(gateway.url) as wire:
             without = [name] if name == "Host" else []

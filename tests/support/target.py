@@ -30,6 +30,38 @@ SETTINGS = (
     "limits.heartbeat_ms=200",
 )
 
+STRICT_TOPICS = 20
+STRICT_PATTERNS = 4
+STRICT_FRAMES = 256
+STRICT_VENUE = Venue("UDP")
+
+STRICT_SETTINGS = (
+    *STRICT_VENUE.sets,
+    'log.level="debug"',
+    "limits.handshake_timeout_s=2",
+    "limits.close_timeout_s=10",
+    f"limits.topics_per_connection={STRICT_TOPICS}",
+    f"limits.patterns_per_connection={STRICT_PATTERNS}",
+    f"limits.lossless_frames_max={STRICT_FRAMES}",
+    "limits.lossless_max_age_ms=1000",
+)
+"""Of a second gateway: small limits, time for the slow, and no feed but what a test sends."""
+
+SMALL_HANDSHAKES = 8
+SMALL_CONNECTIONS = 40
+
+SMALL_SETTINGS = (
+    'feeds.0.type="synthetic"',
+    "feeds.0.symbols=3",
+    "feeds.0.rate=100",
+    'log.level="debug"',
+    f"limits.max_connections={SMALL_CONNECTIONS}",
+    f"limits.handshakes_per_address={SMALL_HANDSHAKES}",
+    "limits.ping_interval_s=0.5",
+    "limits.pong_timeout_s=0.5",
+)
+"""Of a third gateway: little room and little patience."""
+
 
 def balanced(metrics: Metrics, connections: int) -> bool:
     """Whether each accepted connection ended in exactly one way (invariant I6)."""

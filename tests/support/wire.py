@@ -4,11 +4,12 @@ Nothing stands between a test and the socket, so that a test can be as wrong as 
 """
 
 import base64
+import itertools
 import json
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,9 +126,12 @@ class Wire:
     Args:
         url: its WebSocket URL.
         receive_bytes: of the kernel's receive buffer; small ones make slow clients.
+        reads: how many bytes each read takes at most, one after the other.
     """
 
-    def __init__(self, url: str, *, receive_bytes: int = 0) -> None:
+    def __init__(
+        self, url: str, *, receive_bytes: int = 0, reads: Iterator[int] | None = None
+    ) -> None:
         parts = urlsplit(url)
         self.sock = socket.socket()
         if receive_bytes:
@@ -136,6 +140,7 @@ class Wire:
         self.sock.settimeout(TIMEOUT_S)
         self.sock.connect((parts.hostname, parts.port))
         self._buffer = bytearray()
+        self._reads = reads or itertools.repeat(65536)
 
     def __enter__(self) -> "Wire":
         return self
@@ -167,12 +172,12 @@ class Wire:
 
     # --- receiving --------------------------------------------------------------------------------
 
-    def _more(self, deadline: float, most: int = 65536) -> bool:
+    def _more(self, deadline: float) -> bool:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError("nothing came")
         self.sock.settimeout(left_s)
-        data = self.sock.recv(most)
+        data = self.sock.recv(next(self._reads))
         self._buffer += data
         return bool(data)
 
@@ -190,6 +195,10 @@ class Wire:
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data
+
+    def unread(self, data: bytes | bytearray) -> None:
+        """Puts bytes back, to be read again as the next ones."""
+        self._buffer[:0] = data
 
     def response(self, timeout_s: float = TIMEOUT_S) -> Response:
         """The HTTP response; its body by Content-Length."""

@@ -1,0 +1,268 @@
+/* A naive model of the plane: what each client is subscribed to, who governs which topic, how many
+ * records each subscription was routed, and what each client's reader may see next. It knows nothing
+ * of queues: strings are matched one by one, and counted one by one. */
+#ifndef PLANE_MODEL_H
+#define PLANE_MODEL_H
+#include "plane_reader.h"
+
+#define NAMES 14
+#define PATTERNS 6
+#define STRINGS (NAMES + PATTERNS)
+#define IDS (2 * STRINGS) /* one subscription id for each string of each channel */
+#define TOPICS (2 * NAMES)
+#define LOG 512
+
+static const char *const strings[STRINGS] = {
+    "AA.SIM", "AB.SIM", "ABA.SIM", "BA.SIM", "BB.SIM", "BAB.SIM", "A.VEN", "B.VEN", "AB.VEN", "C.VEN",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.ABCDEFGHIJKLMNOP", "CC.SIM", "CA.VEN", "X.Y",
+    "*", "A*", "*.SIM", "*B*", "*A*.*", "C*N"};
+
+typedef struct {
+    bool active, lossless, snapshot;
+    uint64_t order;
+} sub_t;
+
+typedef struct {
+    enum { SUBSCRIBE, UPDATE, UNSUBSCRIBE, OTHER } kind;
+    unsigned n;
+    uint32_t ids[4];
+    bool lossless[4], snapshot[4];
+} entry_t;
+
+/* What a client knows of a topic. */
+typedef struct {
+    bool known;     /* a frame has come since the last ack: the next one must continue it */
+    bool told;      /* an ack named its seq: `base` */
+    bool snapshot;  /* and promised a snapshot */
+    bool gap;       /* a gap notice was the last that came */
+    uint64_t last, base, to;
+} seen_t;
+
+typedef struct {
+    peer_t *peer;
+    bool live;    /* has not been doomed, closed or removed */
+    bool pure;    /* never ended a subscription */
+    bool closing, removing, gone, closed, shut, asked;
+    unsigned replies, read;
+    entry_t log[LOG];
+    sub_t subs[IDS], told[IDS]; /* as the plane has them; as the client was told so far */
+    uint64_t orders;
+    uint64_t routed[IDS], attach[TOPICS];
+    bool due[TOPICS]; /* a snapshot was promised when the state was not empty */
+    seen_t seen[TOPICS];
+    uint64_t epoch, updates, frames;
+} client_t;
+
+static inline uint8_t id_channel(unsigned id) { return id < STRINGS ? GW_TRADE : GW_BBO; }
+static inline const char *id_string(unsigned id) { return strings[id % STRINGS]; }
+static inline bool id_pattern(unsigned id) { return id % STRINGS >= NAMES; }
+static inline uint8_t topic_channel(unsigned t) { return t < NAMES ? GW_TRADE : GW_BBO; }
+static inline const char *topic_name(unsigned t) { return strings[t % NAMES]; }
+
+static inline bool naive_match(const char *pattern, const char *name) {
+    if (!*pattern) return !*name;
+    if (*pattern == '*') return naive_match(pattern + 1, name) || (*name && naive_match(pattern, name + 1));
+    return *pattern == *name && naive_match(pattern + 1, name + 1);
+}
+
+/* The id that governs a topic, or -1: a name over patterns, a later pattern over an earlier one. */
+static inline int governs(const sub_t *subs, unsigned topic) {
+    int best = -1;
+    for (unsigned id = 0; id < IDS; id++) {
+        if (!subs[id].active || id_channel(id) != topic_channel(topic)) continue;
+        if (!id_pattern(id) && id % STRINGS == topic % NAMES) return (int)id;
+        if (!id_pattern(id) || !naive_match(id_string(id), topic_name(topic))) continue;
+        if (best < 0 || subs[id].order > subs[best].order) best = (int)id;
+    }
+    return best;
+}
+
+static inline void apply(sub_t *subs, const entry_t *x, uint64_t *orders) {
+    for (unsigned i = 0; i < x->n; i++) {
+        sub_t *s = &subs[x->ids[i]];
+        if (x->kind == UNSUBSCRIBE) s->active = false;
+        if (x->kind == UNSUBSCRIBE || (x->kind == UPDATE && !s->active)) continue;
+        s->lossless = x->lossless[i];
+        s->snapshot = x->snapshot[i];
+        if (x->kind == UPDATE) continue;
+        s->active = true;
+        s->order = ++*orders;
+    }
+}
+
+static inline bool governed_by(const sub_t *subs, unsigned topic, const entry_t *x) {
+    int id = governs(subs, topic);
+    for (unsigned i = 0; i < x->n; i++)
+        if (id == (int)x->ids[i]) return true;
+    return false;
+}
+
+/* --- the client's side ----------------------------------------------------------------------------- */
+
+static inline unsigned frame_topic(const frame_t *f) {
+    for (unsigned t = 0; t < TOPICS; t++)
+        if (topic_channel(t) == f->channel && !strcmp(topic_name(t), f->name)) return t;
+    CHECK(!"a frame of an unknown topic");
+    return 0;
+}
+
+static inline void read_reply(client_t *c, const frame_t *f) {
+    static uint64_t orders; /* only its order counts */
+    if (f->reply == 0) {
+        c->epoch = f->epoch;
+        return;
+    }
+    CHECK_EQUAL(f->reply, c->read + 1); /* in order, each once */
+    c->read++;
+    CHECK_EQUAL(f->epoch, c->epoch);
+    const entry_t *x = &c->log[f->reply % LOG];
+    apply(c->told, x, &orders);
+    for (unsigned t = 0; t < TOPICS; t++) {
+        seen_t *s = &c->seen[t];
+        int id = governs(c->told, t);
+        if (id < 0) s->known = s->told = s->gap = false;
+        if (x->kind != SUBSCRIBE || !governed_by(c->told, t, x)) continue;
+        s->known = s->told = s->gap = false;
+        for (unsigned i = 0; i < x->n; i++) {
+            if ((int)x->ids[i] != id || id_pattern(x->ids[i])) continue;
+            s->told = true;
+            s->base = f->seqs[i];
+            s->snapshot = x->snapshot[i] && s->base;
+            CHECK(s->base >= s->last);
+        }
+    }
+}
+
+static inline void read_data(client_t *c, const frame_t *f) {
+    unsigned t = frame_topic(f);
+    seen_t *s = &c->seen[t];
+    int id = governs(c->told, t);
+    CHECK(id >= 0); /* nothing precedes its ack, nothing follows the unsubscribe's reply */
+    CHECK_EQUAL(f->epoch, c->epoch);
+    CHECK(f->seq > s->last || (!s->known && f->snapshot && f->seq == s->last)); /* I1 */
+    if (s->known) CHECK_EQUAL(f->seq, s->last + 1 + f->skipped);
+    else if (s->told && s->snapshot) CHECK(f->snapshot && !f->skipped && f->seq >= s->base);
+    else if (s->told) CHECK_EQUAL(f->seq, s->base + 1 + f->skipped);
+    if (s->gap) CHECK(f->snapshot && f->seq == s->to + 1);
+    if (c->told[id].lossless && f->skipped) CHECK(f->snapshot); /* I2 */
+    s->known = true;
+    s->told = s->gap = false;
+    s->last = f->seq;
+    c->frames++;
+    c->updates += !f->snapshot || f->skipped;
+}
+
+static inline void read_frame(client_t *c, const frame_t *f) {
+    CHECK(!c->closed); /* nothing follows a close frame */
+    if (f->kind == REPLY) read_reply(c, f);
+    if (f->kind == DATA) read_data(c, f);
+    if (f->kind == CLOSE) c->closed = true;
+    CHECK(f->kind != LIMIT);
+    if (f->kind == EPOCH) {
+        CHECK(f->epoch > c->epoch);
+        c->epoch = f->epoch;
+        for (unsigned t = 0; t < TOPICS; t++) c->seen[t] = (seen_t){0};
+    }
+    if (f->kind == GAP) {
+        unsigned t = frame_topic(f);
+        CHECK(governs(c->told, t) >= 0);
+        if (c->seen[t].known) CHECK_EQUAL(f->from, c->seen[t].last + 1);
+        c->seen[t].gap = true;
+        c->seen[t].to = f->to;
+    }
+}
+
+/* --- the plane's side ------------------------------------------------------------------------------ */
+
+static inline gw_client_t *plane_client(const rig_t *rig, const client_t *c) {
+    return &rig->plane->clients[(uint32_t)c->peer->handle];
+}
+
+static inline const gw_topic_t *plane_topic(const rig_t *rig, unsigned t) {
+    const char *name = topic_name(t);
+    return gw_topic_find(rig->plane, topic_channel(t), name, strlen(name));
+}
+
+static inline uint64_t plane_seq(const rig_t *rig, unsigned t) {
+    const gw_topic_t *x = plane_topic(rig, t);
+    return x ? x->seq : 0;
+}
+
+/* Records of one topic that wait for a client. */
+static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) {
+    const gw_plane_t *p = rig->plane;
+    const gw_client_t *x = plane_client(rig, c);
+    const gw_topic_t *topic = plane_topic(rig, t);
+    uint64_t n = 0;
+    for (uint32_t i = 0; topic && i < x->runs_count; i++) {
+        uint64_t run = x->runs[(x->runs_head + i) & (x->runs_size - 1)];
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            n += f->topic == topic->number && !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
+        }
+    }
+    for (const gw_link_t *l = x->dirty_first; l; l = l->dirty_next)
+        n += l->topic == topic && l->dirty != GW_LINK_SNAPSHOT;
+    return n + (x->rest.link && x->rest.link->topic == topic);
+}
+
+/* What the command in hand changes for a client, before the records of its cycle. */
+static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x) {
+    sub_t before[IDS];
+    memcpy(before, c->subs, sizeof before);
+    apply(c->subs, x, &c->orders);
+    for (unsigned i = 0; i < x->n; i++)
+        if (!before[x->ids[i]].active || !c->subs[x->ids[i]].active) c->routed[x->ids[i]] = 0;
+    for (unsigned t = 0; t < TOPICS && x->kind == SUBSCRIBE; t++) {
+        if (!governed_by(c->subs, t, x)) continue;
+        int old = governs(before, t), new = governs(c->subs, t);
+        const gw_link_t *cut = plane_client(rig, c)->rest.link;
+        if (old >= 0 && old != new && cut && cut->topic == plane_topic(rig, t)) {
+            c->routed[old]--; /* a frame that is being sent is pending, and goes along */
+            c->routed[new]++;
+        }
+        c->attach[t] = plane_seq(rig, t);
+        c->due[t] = c->subs[new].snapshot && c->attach[t];
+    }
+    for (unsigned t = 0; t < TOPICS && x->kind == UNSUBSCRIBE; t++) {
+        int old = governs(before, t), new = governs(c->subs, t);
+        c->pure = false;
+        if (new < 0) c->attach[t] = 0, c->due[t] = false;
+        /* What waits for a topic goes over to the pattern that covers it from now on. */
+        else if (new != old) c->routed[new] += waiting(rig, c, t);
+    }
+}
+
+/* The rows of a query: one for each subscription, exact to the record. */
+static inline void model_rows(client_t *c, const gw_event_t *e, const uint64_t *pending) {
+    unsigned active = 0;
+    uint64_t waiting[GW_CHANNELS] = {0}, delivered = 0;
+    for (unsigned id = 0; id < IDS; id++) active += c->subs[id].active;
+    CHECK_EQUAL(e->rows_count, active);
+    for (uint32_t i = 0; i < e->rows_count; i++) {
+        const gw_row_t *r = &e->rows[i];
+        CHECK(r->id < IDS && c->subs[r->id].active);
+        CHECK_EQUAL(r->routed, c->routed[r->id]);
+        CHECK_EQUAL(r->routed, r->delivered + r->conflated + r->filtered + r->dropped + r->pending);
+        CHECK(r->delivered <= r->routed && r->conflated <= r->routed && r->dropped <= r->routed);
+        waiting[id_channel(r->id)] += r->pending;
+        delivered += r->delivered;
+    }
+    for (int i = 0; i < GW_CHANNELS; i++) CHECK_EQUAL(waiting[i], pending[i]);
+    CHECK(delivered <= c->frames && (!c->pure || delivered >= c->updates));
+}
+
+/* I3: at rest a client holds the last value of each topic that it was to get. */
+static inline void model_rest(const rig_t *rig, const client_t *c) {
+    const gw_client_t *x = plane_client(rig, c);
+    CHECK(!x->runs_count && !x->dirty_first && !x->rest.bytes && !x->control);
+    CHECK(peer_whole(c->peer));
+    for (unsigned t = 0; t < TOPICS; t++) {
+        uint64_t seq = plane_seq(rig, t);
+        if (governs(c->subs, t) < 0 || (seq == c->attach[t] && !c->due[t])) continue;
+        CHECK(c->seen[t].known);
+        CHECK_EQUAL(c->seen[t].last, seq);
+    }
+}
+
+#endif

@@ -1,0 +1,151 @@
+/* What a client reads: WebSocket frames, each parsed by the exact shape that it may have, so that a
+ * torn or mixed-up frame can't pass; and the plane's counters against a walk of all its queues. */
+#ifndef PLANE_READER_H
+#define PLANE_READER_H
+#include "plane_rig.h"
+
+typedef enum { DATA, REPLY, GAP, EPOCH, LIMIT, HEARTBEAT, CLOSE } frame_kind_t;
+
+typedef struct {
+    frame_kind_t kind;
+    uint8_t channel;
+    bool snapshot;
+    char name[80];
+    unsigned long long seq, skipped, price, epoch; /* of data; price is to be seq */
+    unsigned long long from, to;                   /* of a gap */
+    unsigned reply;
+    unsigned long long seqs[64]; /* of a reply */
+    unsigned seqs_count;
+    int code; /* of a close */
+} frame_t;
+
+static inline void parse_data(const char *text, frame_t *f) {
+    char channel[8], type[12];
+    int at = 0;
+    CHECK_EQUAL(sscanf(text, "{\"channel\":\"%7[a-z]\",\"type\":\"%11[a-z]\",\"symbol\":\"%79[^\"]\","
+                             "\"seq\":%llu,\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
+                       channel, type, f->name, &f->seq, &f->price, &f->epoch, &at), 6);
+    CHECK(at > 0);
+    if (strcmp(text + at, "}")) {
+        int end = 0;
+        CHECK_EQUAL(sscanf(text + at, ",\"skipped\":%llu}%n", &f->skipped, &end), 1);
+        CHECK(end > 0 && !text[at + end] && f->skipped > 0);
+    }
+    f->kind = DATA;
+    f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
+    f->snapshot = !strcmp(type, "snapshot");
+    CHECK(f->snapshot || !strcmp(type, "update"));
+    CHECK_EQUAL(f->price, f->seq);
+}
+
+static inline void parse_reply(const char *text, frame_t *f) {
+    unsigned long long time;
+    int at = 0;
+    CHECK_EQUAL(sscanf(text, "{\"reply\":%u,\"time\":%llu ,\"epoch\":\"e%7llu\",\"seqs\":[%n", &f->reply,
+                       &time, &f->epoch, &at), 3);
+    CHECK(at > 0);
+    f->kind = REPLY;
+    for (const char *s = text + at; *s != ']'; s += *s == ',') {
+        char *end;
+        CHECK(f->seqs_count < 64);
+        f->seqs[f->seqs_count++] = strtoull(s, &end, 10);
+        CHECK(end > s);
+        for (s += 20; end < s; end++) CHECK(*end == ' ');
+    }
+}
+
+static inline void parse_text(const char *text, frame_t *f) {
+    char channel[8];
+    if (!strncmp(text, "{\"reply\"", 8)) {
+        parse_reply(text, f);
+    } else if (!strncmp(text, "{\"channel\":\"heartbeat\"", 22)) {
+        f->kind = HEARTBEAT;
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"epoch\"", 34)) {
+        f->kind = EPOCH;
+        CHECK_EQUAL(sscanf(text + 34, ",\"data\":[{\"epoch\":\"e%7llu\"}]}", &f->epoch), 1);
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"gap\"", 32)) {
+        f->kind = GAP;
+        CHECK_EQUAL(sscanf(text + 32, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\","
+                                      "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
+                           channel, f->name, &f->from, &f->to), 4);
+        f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
+        CHECK(f->from <= f->to);
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"limit_exceeded\"", 43)) {
+        f->kind = LIMIT;
+    } else {
+        parse_data(text, f);
+    }
+}
+
+/* The next whole frame of the peer's stream; false: there is none yet. */
+static inline bool peer_frame(peer_t *peer, frame_t *f) {
+    const uint8_t *at = peer->stream + peer->read;
+    size_t left = peer->length - peer->read, header = 2, payload;
+    if (left < 2) return false;
+    CHECK(at[0] == 0x81 || at[0] == 0x88);
+    CHECK(at[1] <= 126);
+    payload = at[1];
+    if (payload == 126) {
+        if (left < 4) return false;
+        payload = (size_t)at[2] << 8 | at[3];
+        CHECK(payload >= 126);
+        header = 4;
+    }
+    if (left < header + payload) return false;
+    memset(f, 0, sizeof *f);
+    if (at[0] == 0x88) {
+        f->kind = CLOSE;
+        f->code = at[2] << 8 | at[3];
+    } else {
+        char text[65536];
+        memcpy(text, at + header, payload);
+        text[payload] = 0;
+        CHECK_EQUAL(strlen(text), payload);
+        parse_text(text, f);
+    }
+    peer->read += header + payload;
+    if (peer->read == peer->length) peer->read = peer->length = 0;
+    return true;
+}
+
+/* Whether the stream ends between two frames, all of them read. */
+static inline bool peer_whole(const peer_t *peer) { return peer->read == peer->length; }
+
+/* --- counters -------------------------------------------------------------------------------------- */
+
+/* Records of a channel that wait for a client, found by looking at everything that it keeps. */
+static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64_t *pending) {
+    for (uint32_t i = 0; i < c->runs_count; i++) {
+        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            CHECK(p->log.position - f->position <= p->log.size);
+            CHECK(p->log.index - (GW_RUN_FIRST(run) + k) <= p->log.count);
+            pending[f->channel] += !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
+        }
+    }
+    for (const gw_link_t *l = c->dirty_first; l; l = l->dirty_next)
+        pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
+    if (c->rest.bytes && c->rest.counts) pending[c->rest.channel]++;
+}
+
+static inline uint64_t stats_dropped(const gw_stats_t *s, int channel) {
+    return s->dropped_lapped[channel] + s->dropped_closed[channel] + s->dropped_unsubscribed[channel] +
+           s->dropped_slow[channel] + s->dropped_epoch[channel];
+}
+
+/* I7: the counters balance, and `pending` is what really waits. */
+static inline void rig_check_balance(const rig_t *rig) {
+    const gw_plane_t *p = rig->plane;
+    const gw_stats_t *s = rig->stats;
+    uint64_t pending[GW_CHANNELS] = {0};
+    for (uint32_t i = 0; i < p->clients_high; i++)
+        if (p->clients[i].active) walk_client(p, &p->clients[i], pending);
+    for (int i = 0; i < GW_CHANNELS; i++) {
+        CHECK_EQUAL(s->pending[i], pending[i]);
+        CHECK_EQUAL(s->routed[i], s->delivered[i] + s->conflated[i] + s->filtered[i] +
+                                      stats_dropped(s, i) + s->pending[i]);
+    }
+}
+
+#endif

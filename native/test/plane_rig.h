@@ -1,0 +1,353 @@
+/* A plane without a thread, for tests: segments in memfds with real writers, a kernel that takes what
+ * the test says, clocks that stand still until they are moved. Clients are socketpairs, so that epoll
+ * and shutdown are real; the bytes that `send` takes go to the test and never reach the socket, which
+ * therefore is always writable unless the test fills it. */
+#ifndef PLANE_RIG_H
+#define PLANE_RIG_H
+#include "check.h"
+#include "gw_plane_internal.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RIG_PEERS 64
+#define RIG_TOPICS 4096
+#define RIG_FDS 1024
+#define RIG_NO_LIMIT INT64_MAX
+#define RIG_START_NS 1000000000000
+
+typedef struct {
+    int fds[2]; /* the plane's, the far end */
+    gw_handle_t handle;
+    int64_t allowed; /* bytes that the kernel still takes */
+    int error;       /* sends fail with it */
+    uint64_t sends;
+    uint8_t *stream; /* all that was taken and not yet read */
+    size_t length, size, read;
+} peer_t;
+
+typedef struct {
+    uint8_t channel;
+    char name[GW_INSTRUMENT_MAX + 1];
+    int64_t id;     /* in the segment written now; -1: not in its directory */
+    uint64_t count; /* records published in this epoch */
+} rig_topic_t;
+
+typedef struct {
+    gw_plane_t *plane;
+    gw_stats_t *stats;
+    gw_wait_t wait;
+    int64_t now;
+    gw_writer_t writer;
+    void *memory; /* the writer's mapping */
+    size_t memory_size;
+    unsigned epoch; /* segments made so far */
+    uint64_t published[GW_CHANNELS];
+    rig_topic_t topics[RIG_TOPICS];
+    unsigned topics_count;
+    peer_t peers[RIG_PEERS];
+    int by_fd[RIG_FDS]; /* peer + 1 */
+} rig_t;
+
+/* --- templates ------------------------------------------------------------------------------------- */
+
+static inline uint8_t *program_text(uint8_t *out, const char *text) {
+    *out++ = 0; /* LITERAL */
+    *out++ = (uint8_t)strlen(text);
+    memcpy(out, text, strlen(text));
+    return out + strlen(text);
+}
+
+/* A message with the fields of PROTOCOL.md that matter here, and two decimals that say whose it is. */
+static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
+    static const uint8_t splice[] = "\013,\"skipped\":\001}";
+    uint8_t program[512], *at = program;
+    char head[96];
+    snprintf(head, sizeof head, "{\"channel\":\"%s\",\"type\":\"%s\",\"symbol\":\"",
+             channel == GW_TRADE ? "trade" : "bbo", type);
+    *at++ = 1;       /* version */
+    *at++ = channel; /* kind of its records */
+    memcpy(at, splice, sizeof splice - 1);
+    at = program_text(at + sizeof splice - 1, head);
+    *at++ = 1; /* SYMBOL */
+    at = program_text(at, "\",\"seq\":");
+    *at++ = 2; /* SEQ */
+    at = program_text(at, ",\"data\":[{\"price\":\"");
+    *at++ = 3; /* DECIMAL: price, or bid */
+    *at++ = 0;
+    at = program_text(at, "\",\"qty\":\"");
+    *at++ = 3; /* qty, or bid_qty */
+    *at++ = 1;
+    at = program_text(at, "\"}]");
+    gw_template_t *t = NULL;
+    CHECK_EQUAL(gw_template_load(program, (size_t)(at - program), &t), 0);
+    return t;
+}
+
+/* --- the kernel and the clocks --------------------------------------------------------------------- */
+
+static inline void peer_keep(peer_t *peer, const void *bytes, size_t n) {
+    if (peer->length + n > peer->size) {
+        peer->size = (peer->length + n) * 2;
+        peer->stream = realloc(peer->stream, peer->size);
+        CHECK(peer->stream != NULL);
+    }
+    if (n) memcpy(peer->stream + peer->length, bytes, n);
+    peer->length += n;
+}
+
+static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, int count) {
+    rig_t *rig = self;
+    CHECK(fd >= 0 && fd < RIG_FDS && rig->by_fd[fd] > 0);
+    peer_t *peer = &rig->peers[rig->by_fd[fd] - 1];
+    size_t taken = 0;
+    peer->sends++;
+    if (peer->error || !peer->allowed) {
+        errno = peer->error ? peer->error : EAGAIN;
+        return -1;
+    }
+    for (int i = 0; i < count && peer->allowed; i++) {
+        size_t n = parts[i].iov_len;
+        if ((int64_t)n > peer->allowed) n = (size_t)peer->allowed;
+        peer_keep(peer, parts[i].iov_base, n);
+        if (peer->allowed != RIG_NO_LIMIT) peer->allowed -= (int64_t)n;
+        taken += n;
+    }
+    return (ssize_t)taken;
+}
+
+static inline int64_t rig_monotonic(void *self) { return ((rig_t *)self)->now; }
+static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_START_NS; }
+
+/* --- making and unmaking --------------------------------------------------------------------------- */
+
+static inline gw_plane_options_t rig_options(void) {
+    return (gw_plane_options_t){
+        .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
+        .waiting_topics_max = RIG_TOPICS, .log_bytes = 1 << 20, .control_bytes_max = 64 << 10,
+        .lossless_frames_max = 65536, .lossless_max_age_ns = 2000000000,
+        .stall_max_ns = 120000000000, .heartbeat_ns = 1000000000,
+        .paced_stall_max_ns = 10000000000, .cpu = -1};
+}
+
+static inline rig_t *rig_new(gw_plane_options_t options) {
+    rig_t *rig = calloc(1, sizeof *rig);
+    CHECK(rig != NULL && (rig->stats = calloc(1, sizeof *rig->stats)) != NULL);
+    rig->now = RIG_START_NS;
+    for (uint8_t channel = GW_TRADE; channel <= GW_BBO; channel++) {
+        options.templates[channel][GW_ENCODE_UPDATE] = rig_template(channel, "update");
+        options.templates[channel][GW_ENCODE_SNAPSHOT] = rig_template(channel, "snapshot");
+    }
+    options.stats = rig->stats;
+    options.wait = &rig->wait;
+    options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
+    CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
+    return rig;
+}
+
+static inline void rig_post(rig_t *rig, gw_command_t *x) {
+    CHECK_EQUAL(gw_plane_post(rig->plane, x), 0);
+}
+
+/* A new segment, which the plane is told to follow and the writer writes from now on. */
+static inline void rig_segment(rig_t *rig, uint64_t capacity, uint32_t topics_max) {
+    size_t size = gw_segment_size(capacity, topics_max);
+    int fd = memfd_create("rig", MFD_CLOEXEC);
+    CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+    if (rig->memory) {
+        gw_writer_free(&rig->writer);
+        munmap(rig->memory, rig->memory_size);
+    }
+    char epoch[32];
+    snprintf(epoch, sizeof epoch, "e%07u", ++rig->epoch);
+    rig->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    rig->memory_size = size;
+    CHECK(rig->memory != MAP_FAILED);
+    CHECK_EQUAL(gw_segment_format(rig->memory, size, capacity, topics_max, epoch), 0);
+    CHECK_EQUAL(gw_writer_init(&rig->writer, rig->memory, size), 0);
+    for (unsigned i = 0; i < rig->topics_count; i++) {
+        rig->topics[i].id = -1;
+        rig->topics[i].count = 0;
+    }
+    gw_command_t *x = gw_command_new(GW_CMD_ATTACH, 0, 0, 0);
+    x->mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    x->mapping_size = size;
+    CHECK(x->mapping != MAP_FAILED);
+    close(fd);
+    rig_post(rig, x);
+}
+
+static inline void rig_free(rig_t *rig) {
+    gw_plane_destroy(rig->plane);
+    for (int i = 0; i < RIG_PEERS; i++) {
+        peer_t *peer = &rig->peers[i];
+        free(peer->stream);
+        if (peer->handle) close(peer->fds[0]), close(peer->fds[1]);
+    }
+    if (rig->memory) {
+        gw_writer_free(&rig->writer);
+        munmap(rig->memory, rig->memory_size);
+    }
+    free(rig->stats);
+    free(rig);
+}
+
+/* --- the feed -------------------------------------------------------------------------------------- */
+
+static inline unsigned rig_topic(rig_t *rig, uint8_t channel, const char *name) {
+    for (unsigned i = 0; i < rig->topics_count; i++)
+        if (rig->topics[i].channel == channel && !strcmp(rig->topics[i].name, name)) return i;
+    CHECK(rig->topics_count < RIG_TOPICS);
+    rig_topic_t *t = &rig->topics[rig->topics_count];
+    *t = (rig_topic_t){.channel = channel, .id = -1};
+    snprintf(t->name, sizeof t->name, "%s", name);
+    return rig->topics_count++;
+}
+
+static inline void rig_register(rig_t *rig, unsigned topic) {
+    rig_topic_t *t = &rig->topics[topic];
+    if (t->id < 0) t->id = gw_writer_topic_add(&rig->writer, t->channel, t->name, strlen(t->name));
+    CHECK(t->id >= 0);
+}
+
+static inline uint8_t digits_of(uint64_t n) { return n < 10 ? 1 : (uint8_t)(1 + digits_of(n / 10)); }
+
+/* Publishes the topic's next record: its price is its seq, its quantity the number of the epoch. */
+static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) {
+    rig_register(rig, topic);
+    rig_topic_t *t = &rig->topics[topic];
+    uint64_t seq = ++t->count;
+    gw_record_t r = {.h = {.kind = t->channel, .flags = flags, .topic = (uint32_t)t->id,
+                           .ts_publish = rig->now, .ingest_ns = 1000}};
+    if (t->channel == GW_TRADE) {
+        r.u.trade = (gw_trade_t){.price = (int64_t)seq, .price_digits = digits_of(seq),
+                                 .qty = rig->epoch, .qty_digits = digits_of(rig->epoch)};
+    } else {
+        r.u.bbo.mantissa[0] = (int64_t)seq;
+        r.u.bbo.digits[0] = digits_of(seq);
+        r.u.bbo.mantissa[1] = rig->epoch;
+        r.u.bbo.digits[1] = digits_of(rig->epoch);
+    }
+    gw_writer_publish(&rig->writer, &r);
+    rig->published[t->channel]++;
+}
+
+static inline void rig_publish(rig_t *rig, unsigned topic) { rig_publish_flags(rig, topic, 0); }
+
+/* --- clients --------------------------------------------------------------------------------------- */
+
+static inline gw_item_t item(uint32_t id, uint8_t channel, const char *name, bool lossless,
+                             bool snapshot) {
+    gw_item_t x = {.id = id, .channel = channel, .is_pattern = strchr(name, '*') != NULL,
+                   .lossless = lossless, .snapshot = snapshot, .resync = 1,
+                   .length = (uint8_t)strlen(name)};
+    memcpy(x.name, name, strlen(name));
+    return x;
+}
+
+/* A reply with places for the time, the epoch and each item's seq. */
+static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle, unsigned reply,
+                                      uint32_t items) {
+    char text[32768];
+    uint32_t seqs = kind == GW_CMD_SUBSCRIBE ? items : 0, at;
+    int length = snprintf(text, sizeof text, "{\"reply\":%u,\"time\":%20s,\"epoch\":\"%8s\",\"seqs\":[",
+                          reply, "", "");
+    at = (uint32_t)length;
+    for (uint32_t i = 0; i < seqs; i++)
+        length += snprintf(text + length, sizeof text - (size_t)length, "%s%20s", i ? "," : "", "");
+    length += snprintf(text + length, sizeof text - (size_t)length, "]}");
+    uint8_t header[GW_FRAME_HEADER_MAX];
+    uint32_t front = (uint32_t)gw_frame_header(GW_OP_TEXT, (size_t)length, header);
+    uint32_t time_at = (uint32_t)(strstr(text, "\"time\":") - text) + 7;
+    gw_command_t *x = gw_command_new(kind, items, seqs + 2, front + (uint32_t)length);
+    x->handle = handle;
+    memcpy(x->bytes, header, front);
+    memcpy(x->bytes + front, text, (size_t)length);
+    x->fills[0] = (gw_fill_t){front + time_at, GW_FILL_TIME, 0};
+    x->fills[1] = (gw_fill_t){front + time_at + 30, GW_FILL_EPOCH, 0};
+    for (uint32_t i = 0; i < seqs; i++)
+        x->fills[2 + i] = (gw_fill_t){front + at + 21 * i, GW_FILL_SEQ, i};
+    return x;
+}
+
+static inline peer_t *rig_connect(rig_t *rig) {
+    peer_t *peer = rig->peers;
+    while (peer->handle) peer++;
+    CHECK(peer < rig->peers + RIG_PEERS);
+    size_t size = peer->size;
+    *peer = (peer_t){.allowed = RIG_NO_LIMIT, .stream = peer->stream, .size = size};
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, peer->fds), 0);
+    CHECK(peer->fds[0] < RIG_FDS);
+    rig->by_fd[peer->fds[0]] = (int)(peer - rig->peers) + 1;
+    CHECK((peer->handle = gw_plane_slot(rig->plane)) != 0);
+    gw_command_t *x = rig_reply(GW_CMD_ADD, peer->handle, 0, 0);
+    x->fd = peer->fds[0];
+    rig_post(rig, x);
+    return peer;
+}
+
+static inline void rig_subscribe(rig_t *rig, peer_t *peer, unsigned reply, const gw_item_t *items,
+                                 uint32_t n) {
+    gw_command_t *x = rig_reply(GW_CMD_SUBSCRIBE, peer->handle, reply, n);
+    memcpy(x->items, items, n * sizeof *items);
+    rig_post(rig, x);
+}
+
+static inline void rig_unsubscribe(rig_t *rig, peer_t *peer, unsigned reply, const uint32_t *ids,
+                                   uint32_t n) {
+    gw_command_t *x = rig_reply(GW_CMD_UNSUBSCRIBE, peer->handle, reply, n);
+    for (uint32_t i = 0; i < n; i++) x->items[i].id = ids[i];
+    rig_post(rig, x);
+}
+
+static inline void rig_text(rig_t *rig, peer_t *peer, unsigned reply) {
+    rig_post(rig, rig_reply(GW_CMD_SEND, peer->handle, reply, 0));
+}
+
+static inline void rig_query(rig_t *rig, peer_t *peer, uint64_t token) {
+    gw_command_t *x = gw_command_new(GW_CMD_QUERY, 0, 0, 0);
+    x->handle = peer->handle;
+    x->token = token;
+    rig_post(rig, x);
+}
+
+static inline void rig_close(rig_t *rig, peer_t *peer, int code) {
+    gw_command_t *x = gw_command_new(GW_CMD_CLOSE, 0, 0, 4);
+    x->handle = peer->handle;
+    memcpy(x->bytes, (uint8_t[]){0x88, 2, (uint8_t)(code >> 8), (uint8_t)code}, 4);
+    rig_post(rig, x);
+}
+
+static inline void rig_remove(rig_t *rig, peer_t *peer) {
+    gw_command_t *x = gw_command_new(GW_CMD_REMOVE, 0, 0, 0);
+    x->handle = peer->handle;
+    rig_post(rig, x);
+}
+
+/* After GW_EVENT_REMOVED: the descriptor may be closed now. */
+static inline void rig_forget(rig_t *rig, peer_t *peer) {
+    rig->by_fd[peer->fds[0]] = 0;
+    close(peer->fds[0]);
+    close(peer->fds[1]);
+    peer->handle = 0;
+}
+
+static inline peer_t *rig_peer(rig_t *rig, gw_handle_t handle) {
+    for (int i = 0; i < RIG_PEERS; i++)
+        if (rig->peers[i].handle == handle) return &rig->peers[i];
+    return NULL;
+}
+
+/* Cycles until nothing is left to do; sockets are looked at too. */
+static inline void rig_settle(rig_t *rig) {
+    for (int i = 0; i < 200; i++) {
+        rig->now += 200000;
+        if (!gw_plane_cycle(rig->plane) && i > 2) break;
+    }
+}
+
+#endif

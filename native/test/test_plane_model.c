@@ -1,0 +1,348 @@
+/* The plane under random operations, against a naive model: invariants I1 to I4, I6 and I7.
+ * `test_plane_model SEED [STEPS]` repeats one run. */
+#include "plane_model.h"
+
+#define CLIENTS 10
+#define RING_BYTES 16384 /* 127 records: a burst laps the plane */
+
+typedef struct {
+    rig_t *rig;
+    client_t clients[CLIENTS];
+    uint64_t before[TOPICS]; /* the plane's seq of each topic, before the cycle */
+    uint64_t random, token;
+    uint64_t frames_gone; /* data frames that clients read who are no more */
+    bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
+} world_t;
+
+static world_t w;
+static unsigned long long running;
+
+static uint32_t random_below(uint32_t n) {
+    w.random ^= w.random << 13; /* xorshift64: Marsaglia, "Xorshift RNGs" */
+    w.random ^= w.random >> 7;
+    w.random ^= w.random << 17;
+    return (uint32_t)((w.random >> 33) % n);
+}
+
+static bool chance(uint32_t one_in) { return random_below(one_in) == 0; }
+
+/* --- operations ------------------------------------------------------------------------------------ */
+
+static bool command_fits(const client_t *c) {
+    return c->live && !c->closing && !c->removing && c->replies - c->read < LOG - 1 &&
+           gw_plane_control_used(w.rig->plane, c->peer->handle) < 32768;
+}
+
+static void subscribe(client_t *c, bool update) {
+    entry_t *x = &c->log[(c->replies + 1) % LOG];
+    gw_item_t items[4];
+    if (!command_fits(c)) return;
+    *x = (entry_t){.kind = update ? UPDATE : SUBSCRIBE, .n = 1 + random_below(3)};
+    for (unsigned i = 0; i < x->n; i++) {
+        do x->ids[i] = random_below(IDS);
+        while ((i > 0 && x->ids[i] == x->ids[0]) || (i > 1 && x->ids[i] == x->ids[1]));
+        x->lossless[i] = chance(2);
+        x->snapshot[i] = !chance(3);
+        items[i] = item(x->ids[i], id_channel(x->ids[i]), id_string(x->ids[i]), x->lossless[i],
+                        x->snapshot[i]);
+        items[i].resync = !update;
+    }
+    gw_commands_run(w.rig->plane, 256); /* so that the model sees what waits at this moment */
+    rig_subscribe(w.rig, c->peer, ++c->replies, items, x->n);
+    model_command(w.rig, c, x);
+}
+
+static void unsubscribe(client_t *c) {
+    entry_t *x = &c->log[(c->replies + 1) % LOG];
+    if (!command_fits(c) || w.calm) return;
+    *x = (entry_t){.kind = UNSUBSCRIBE};
+    unsigned from = random_below(IDS), most = 1 + random_below(4);
+    for (unsigned i = 0; i < IDS && x->n < most; i++) {
+        uint32_t id = (from + i) % IDS;
+        if (c->subs[id].active) x->ids[x->n++] = id;
+    }
+    if (!x->n) return;
+    gw_commands_run(w.rig->plane, 256); /* so that the model sees what waits at this moment */
+    rig_unsubscribe(w.rig, c->peer, ++c->replies, x->ids, x->n);
+    model_command(w.rig, c, x);
+}
+
+static void send_text(client_t *c) {
+    if (!command_fits(c)) return;
+    c->log[(c->replies + 1) % LOG] = (entry_t){.kind = OTHER};
+    rig_text(w.rig, c->peer, ++c->replies);
+}
+
+static void join(client_t *c) {
+    if (c->peer) return;
+    *c = (client_t){.peer = rig_connect(w.rig), .live = true, .pure = true};
+}
+
+static void leave(client_t *c) {
+    if (!c->peer || c->removing || w.calm) return;
+    if (chance(2) && !c->closing) {
+        rig_close(w.rig, c->peer, 1000);
+        c->closing = true;
+    } else {
+        rig_remove(w.rig, c->peer);
+        c->removing = true;
+    }
+    c->live = false;
+}
+
+static void change_socket(client_t *c) {
+    static const int errors[] = {EPIPE, ECONNRESET, ETIMEDOUT};
+    if (!c->peer) return;
+    uint32_t what = random_below(20);
+    if (what < 8) c->peer->allowed = RIG_NO_LIMIT;
+    else if (what < 16) c->peer->allowed = random_below(chance(2) ? 200 : 5000);
+    else if (what < 19) c->peer->allowed = 0;
+    else if (!w.calm && chance(4)) c->peer->error = errors[random_below(3)];
+}
+
+static void publish(void) {
+    unsigned n = chance(25) ? 100 + random_below(400) : 1 + random_below(12);
+    unsigned from = random_below(TOPICS), most = 1 + random_below(TOPICS);
+    while (n--) {
+        unsigned t = (from + random_below(most)) % TOPICS;
+        rig_publish(w.rig, t);
+    }
+}
+
+static void step_time(void) {
+    static const int64_t steps[] = {1000, 200000, 30000000, 400000000, 1100000000, 2500000000};
+    w.rig->now += steps[random_below(6)];
+}
+
+static void operate(void) {
+    client_t *c = &w.clients[random_below(CLIENTS)];
+    uint32_t what = random_below(100);
+    if (what < 30) publish();
+    else if (what < 45) subscribe(c, false);
+    else if (what < 50) subscribe(c, true);
+    else if (what < 58) unsubscribe(c);
+    else if (what < 62) send_text(c);
+    else if (what < 80) change_socket(c);
+    else if (what < 88) step_time();
+    else if (what < 96) join(c);
+    else if (what < 98) leave(c);
+    else if (what < 99) rig_register(w.rig, random_below(TOPICS));
+    else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
+}
+
+/* --- one cycle, and what follows from it --------------------------------------------------------------- */
+
+static client_t *client_of(gw_handle_t handle) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (w.clients[i].peer && w.clients[i].peer->handle == handle) return &w.clients[i];
+    CHECK(!"an event of nobody");
+    return NULL;
+}
+
+static void read_all(client_t *c) {
+    frame_t f;
+    while (peer_frame(c->peer, &f)) read_frame(c, &f);
+}
+
+/* I6: at most one of each, REMOVED last, and a stream that was shut is whole and closed. */
+static void removed(client_t *c) {
+    CHECK(c->removing);
+    read_all(c);
+    if (c->shut) CHECK(peer_whole(c->peer) && c->closed);
+    w.frames_gone += c->frames;
+    rig_forget(w.rig, c->peer);
+    c->peer = NULL;
+}
+
+static void event(const gw_event_t *e) {
+    client_t *c = client_of(e->handle);
+    if (e->kind == GW_EVENT_GONE) {
+        CHECK(!c->gone && c->peer->error == e->error);
+        c->gone = true;
+    } else if (e->kind == GW_EVENT_CLOSE) {
+        CHECK(!c->asked && e->code == 4008 && strstr(e->reason, "use mode=conflate"));
+        c->asked = true;
+        if (!c->closing && !c->removing) rig_close(w.rig, c->peer, e->code);
+        c->closing = true;
+    } else if (e->kind == GW_EVENT_SHUT) {
+        CHECK(!c->shut && c->closing);
+        c->shut = true;
+    } else if (e->kind == GW_EVENT_REMOVED) {
+        removed(c);
+        return;
+    }
+    if (e->kind == GW_EVENT_GONE || e->kind == GW_EVENT_CLOSE) w.calm = false; /* nothing sums up now */
+    if (e->kind != GW_EVENT_GONE && e->kind != GW_EVENT_SHUT) return;
+    if (!c->removing) rig_remove(w.rig, c->peer);
+    c->removing = true;
+}
+
+static void take_events(void) {
+    const gw_event_t *e;
+    while ((e = gw_plane_take_event(w.rig->plane))) event(e);
+}
+
+/* What the cycle routed, by the model; the switch to another epoch routes nothing. */
+static void model_cycle(bool switched) {
+    for (unsigned t = 0; t < TOPICS; t++) {
+        uint64_t now = plane_seq(w.rig, t), new = switched ? 0 : now - w.before[t];
+        for (int i = 0; i < CLIENTS; i++) {
+            client_t *c = &w.clients[i];
+            int id = c->live ? governs(c->subs, t) : -1;
+            if (id >= 0) c->routed[id] += new;
+            if (switched) c->attach[t] = now, c->due[t] = now > 0;
+        }
+    }
+}
+
+static void check_client(client_t *c) {
+    const gw_client_t *x = plane_client(w.rig, c);
+    read_all(c);
+    if (x->active && x->flags & GW_CLIENT_DOOMED) c->live = false;
+    CHECK(x->control_size <= (64u << 10) + GW_CONTROL_SLACK); /* I4 */
+    CHECK(x->runs_size <= 16384 && (!x->rest.bytes || x->rest.length < 512));
+}
+
+static void cycle(void) {
+    char epoch[GW_EPOCH_LENGTH + 1];
+    memcpy(epoch, w.rig->plane->epoch, sizeof epoch);
+    for (unsigned t = 0; t < TOPICS; t++) w.before[t] = plane_seq(w.rig, t);
+    gw_plane_cycle(w.rig->plane);
+    model_cycle(memcmp(epoch, w.rig->plane->epoch, sizeof epoch) != 0);
+    rig_check_balance(w.rig);
+    take_events();
+    for (int i = 0; i < CLIENTS; i++)
+        if (w.clients[i].peer) check_client(&w.clients[i]);
+}
+
+/* Asks between two cycles, so that what is pending can be walked at the same moment. */
+static void query(client_t *c, gw_row_t *sum) {
+    if (!c->live || !plane_client(w.rig, c)->active) return;
+    uint64_t pending[GW_CHANNELS] = {0};
+    const gw_client_t *x = plane_client(w.rig, c);
+    walk_client(w.rig->plane, x, pending);
+    /* A cut frame of a subscription that has ended is still to be sent, and in nobody's row. */
+    if (x->rest.bytes && x->rest.counts && !x->rest.link) pending[x->rest.channel]--;
+    rig_query(w.rig, c->peer, ++w.token);
+    gw_commands_run(w.rig->plane, 256);
+    const gw_event_t *e;
+    bool answered = false;
+    while ((e = gw_plane_take_event(w.rig->plane))) {
+        if (e->kind != GW_EVENT_STATS) {
+            event(e);
+            continue;
+        }
+        CHECK(!answered && e->token == w.token);
+        answered = true;
+        model_rows(c, e, pending);
+        for (uint32_t i = 0; i < e->rows_count; i++) {
+            sum->routed += e->rows[i].routed;
+            sum->delivered += e->rows[i].delivered;
+            sum->conflated += e->rows[i].conflated;
+            sum->dropped += e->rows[i].dropped;
+            sum->pending += e->rows[i].pending;
+        }
+    }
+    CHECK(answered);
+}
+
+static uint64_t total(const uint64_t *counter) { return counter[GW_TRADE] + counter[GW_BBO]; }
+
+static void check_sums(void) {
+    gw_row_t sum = {0};
+    const gw_stats_t *s = w.rig->stats;
+    for (int i = 0; i < CLIENTS; i++) query(&w.clients[i], &sum);
+    if (!w.calm) return;
+    CHECK_EQUAL(sum.routed, total(s->routed));
+    CHECK_EQUAL(sum.delivered, total(s->delivered));
+    CHECK_EQUAL(sum.conflated, total(s->conflated));
+    CHECK_EQUAL(sum.dropped, stats_dropped(s, GW_TRADE) + stats_dropped(s, GW_BBO));
+    CHECK_EQUAL(sum.pending, total(s->pending));
+}
+
+/* Everybody reads and nobody publishes: I3, and nothing is pending. */
+static void rest(void) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (w.clients[i].peer) w.clients[i].peer->allowed = RIG_NO_LIMIT;
+    for (int i = 0; i < 40; i++) {
+        w.rig->now += 200000;
+        cycle();
+    }
+    uint64_t frames = w.frames_gone;
+    for (int i = 0; i < CLIENTS; i++) {
+        client_t *c = &w.clients[i];
+        if (c->peer) frames += c->frames;
+        if (c->live) model_rest(w.rig, c);
+    }
+    CHECK_EQUAL(total(w.rig->stats->pending), 0);
+    CHECK_EQUAL(w.rig->stats->clients_blocked[0], 0);
+    CHECK_EQUAL(frames, total(w.rig->stats->delivered) + total(w.rig->stats->snapshots));
+}
+
+static void end(void) {
+    w.calm = false;
+    for (int i = 0; i < CLIENTS; i++) {
+        client_t *c = &w.clients[i];
+        if (c->peer && !c->removing) rig_remove(w.rig, c->peer);
+        c->removing = true;
+        c->live = false;
+    }
+    cycle();
+    for (int i = 0; i < CLIENTS; i++) CHECK(!w.clients[i].peer);
+    CHECK_EQUAL(w.rig->stats->clients[0], 0);
+    CHECK_EQUAL(w.rig->stats->links[0], 0);
+    CHECK_EQUAL(total(w.rig->stats->pending), 0);
+    CHECK_EQUAL(w.rig->wait.subscribed, 0);
+    CHECK_EQUAL(w.rig->wait.backlogged, 0);
+    rig_free(w.rig);
+}
+
+static void run(uint64_t seed, unsigned steps) {
+    gw_plane_options_t options = rig_options();
+    options.clients_max = CLIENTS;
+    running = seed;
+    w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
+    w.calm = seed % 4 == 0;
+    for (unsigned t = 0; t < TOPICS; t++) rig_topic(w.rig, topic_channel(t), topic_name(t));
+    rig_segment(w.rig, RING_BYTES, 64);
+    cycle();
+    for (unsigned i = 0; i < steps; i++) {
+        for (unsigned k = random_below(4); k > 0; k--) operate();
+        cycle();
+        gw_row_t ignored;
+        if (chance(4)) query(&w.clients[random_below(CLIENTS)], &ignored);
+        if (chance(60)) check_sums();
+        if (chance(200)) rest();
+    }
+    rest();
+    check_sums();
+    end();
+    running = 0;
+}
+
+static void say_seed(void) {
+    if (running) fprintf(stderr, "test_plane_model %llu\n", running);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+void __sanitizer_set_death_callback(void (*callback)(void));
+#endif
+
+int main(int argc, char **argv) {
+    uint64_t from = 1, to = 40;
+    unsigned steps = 1500;
+    const char *chosen = argc > 1 ? argv[1] : getenv("GW_TEST_SEED");
+    if (chosen) from = to = strtoull(chosen, NULL, 10);
+    if (argc > 2) steps = (unsigned)strtoul(argv[2], NULL, 10);
+#ifdef __SANITIZE_THREAD__
+    to = from; /* one thread: the checker can find nothing here */
+#endif
+    atexit(say_seed);
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_set_death_callback(say_seed);
+#endif
+    for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
+    printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
+           (unsigned long long)(to - from + 1), steps);
+    return 0;
+}
