@@ -119,8 +119,9 @@ def test_the_page_shows_live_ticks(gateway: Serving, visit: Visit, tmp_path: Pat
 
 def test_f63_names_from_the_wire_stay_text(gateway: Serving, venue: Venue, visit: Visit) -> None:
     page = visit.page
-    venue.trades(HOSTILE, 1)
     page.goto(gateway.ops)
+    visit.until(f"{cell('A.SIM', 1)} === '100.10'")
+    venue.trades(HOSTILE, 1)  # appears later, and is shown nevertheless
     visit.until(f"{cell(f'{HOSTILE}.SIM', 1)} === '100.10'")
     assert page.locator("img").count() == 0
     visit.check()
