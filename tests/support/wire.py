@@ -240,9 +240,10 @@ class Wire:
         return Frame(bool(first & 0x80), first & 0x0F, self.exactly(length, timeout_s))
 
     def message(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """The next text message; pings and pongs on the way are passed over."""
+        """The next text message; pings on the way are answered, pongs passed over."""
         while (one := self.frame(timeout_s)).opcode in (PING, PONG):
-            continue
+            if one.opcode == PING:
+                self.send(frame(PONG, one.payload))
         assert one.opcode == TEXT, one
         assert one.fin
         message: dict[str, Any] = json.loads(one.payload)
