@@ -15,6 +15,7 @@ import codecs
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from gateway.server.listener import Listener
 
 SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
-RECEIVE_BYTES = 65536
+RECEIVE_BYTES = 16 << 10
+"""Taken in one read: also what may wait here, as frames, for the replies before them to leave."""
 HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
 DISCARDED_BYTES_MAX = 1 << 20
@@ -93,6 +95,7 @@ class Connection:
     __slots__ = (
         "_decoder",
         "_fragments",
+        "_held",
         "_listener",
         "_protocol",
         "_reading",
@@ -131,6 +134,7 @@ class Connection:
         self._received = 0
         self._tail = b""  # the request's last bytes so far
         self._fragments = 0
+        self._held: list[Any] = []  # frames to be handled, the next one last
         self._reading = True
         self._decoder: Any = None
         self._session: Session | None = None
@@ -142,8 +146,11 @@ class Connection:
     # --- reading ---------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        self._guarded(self._read)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            self._read()
+            work()
         except Exception:
             _log.exception("connection.failed", peer=self.peer)
             if self.state is State.OPEN:
@@ -182,6 +189,7 @@ class Connection:
         if not self._reading and self.state is State.OPEN:
             self._reading = True
             self._listener.loop.add_reader(self.fd, self._readable)
+            self._guarded(self._work)
 
     def _lost(self, why: str) -> None:
         # A half-closed socket stays readable for ever: the reader goes at once.
@@ -289,15 +297,18 @@ class Connection:
     def _frames(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         frames = self._protocol.events_received()
-        for frame in frames:
-            if self.state is not State.OPEN:
-                return
-            assert isinstance(frame, Frame)
-            self._frame(frame)
-        if self.state is State.OPEN:
-            self._outgoing()
+        self._held = frames[::-1]
+        self._work()
         if self.state is State.OPEN:
             self._clock_message(unfinished=not frames or self._decoder is not None)
+
+    def _work(self) -> None:
+        # Stops where replies fill half the control queue, as reading does: whoever sends many
+        # requests at once and reads their replies is no slow consumer.
+        while self._held and self._reading and self.state is State.OPEN:
+            self._frame(self._held.pop())
+        if self.state is State.OPEN and not self._held:
+            self._outgoing()
 
     def _clock_message(self, *, unfinished: bool) -> None:
         # A read that ends no frame ended inside of one. What a client holds open has a deadline.
@@ -429,6 +440,7 @@ class Connection:
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
         self._received = 0
+        self._held = []
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from gateway.options import LimitsOptions, PlaneOptions
     from gateway.server.parts import WorkerParts
 
-CONTROL_BYTES_MAX = 64 << 10
-"""Replies, pongs and notices that may wait for one client; at half, its requests are not read."""
+CONTROL_BYTES_MAX = 96 << 10
+"""Replies, pongs and notices that may wait for one client. At half, its requests are not read: what
+is left has room for one more reply of the largest size."""
 
 
 class Client(Protocol):

@@ -15,17 +15,16 @@ from support.target import (
     balanced,
 )
 
-_running: list[tuple[Serving, Bystander | None]] = []
+_running: dict[str, tuple[Serving, Bystander | None]] = {}
 
 
 @pytest.fixture(scope="session")
 def _gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, Bystander]]:
     with serving(tmp_path_factory.mktemp("fault") / "stderr", *SETTINGS) as gateway:
         bystander = Bystander(gateway.url, ["SYM*"])
-        running = gateway, bystander
-        _running.append(running)
-        yield running
-        _running.remove(running)
+        _running["gateway"] = gateway, bystander
+        yield gateway, bystander
+        del _running["gateway"]
         bystander.stop()
 
 
@@ -63,9 +62,9 @@ def _serve(
     factory: pytest.TempPathFactory, name: str, settings: tuple[str, ...]
 ) -> Iterator[Serving]:
     with serving(factory.mktemp(name) / "stderr", *settings) as gateway:
-        _running.append((gateway, None))
+        _running[name] = gateway, None
         yield gateway
-        _running.remove((gateway, None))
+        del _running[name]
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +78,11 @@ def many_topics(strict: Serving) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _as_if_nothing_had_happened() -> Iterator[None]:
+def _as_if_nothing_had_happened(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each attack: others get their ticks, the books balance, nothing is in the log."""
     yield
-    for gateway, bystander in _running:
+    for name in _running.keys() & set(request.fixturenames):
+        gateway, bystander = _running[name]
         if bystander is not None:
             bystander.goes_on()
         clients = int(bystander is not None)

@@ -219,6 +219,20 @@ def test_f34_a_burst_is_served(gateway: Serving) -> None:
             assert wire.reply()["req_id"] == number
 
 
+def test_f34_many_requests_in_one_segment_wait_for_their_replies_to_leave(
+    gateway: Serving,
+) -> None:
+    """Replies of many times what may wait for a client: it reads them, so it is not slow."""
+    unknown = [f"x{number:04}.NOWHERE" for number in range(200)]
+    with connected(gateway.url) as wire:
+        requests = [subscribe(unknown, req_id=number) for number in range(20)]
+        wire.send(*requests, text({"method": "ping", "req_id": 20}))
+        for number in range(20):
+            reply = wire.reply()
+            assert (reply["req_id"], reply["failed"]) == (number, 200)
+        assert wire.reply()["req_id"] == 20
+
+
 def test_f34_one_that_reads_no_replies_is_not_read_further(
     gateway: Serving, before: Metrics
 ) -> None:

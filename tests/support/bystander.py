@@ -59,6 +59,7 @@ class Bystander:
     def stop(self) -> None:
         """Hangs up."""
         self._stopping = True
-        self._wire.end()  # the gateway hangs up in turn, which ends the thread
-        self._thread.join(TIMEOUT_S)
-        self._wire.sock.close()
+        with self._wire:
+            if not self.fault:
+                self._wire.end()  # the gateway hangs up in turn, which ends the thread
+            self._thread.join(TIMEOUT_S)

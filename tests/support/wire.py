@@ -243,7 +243,7 @@ class Wire:
         """The next text message; pings on the way are answered, pongs passed over."""
         while (one := self.frame(timeout_s)).opcode in (PING, PONG):
             if one.opcode == PING:
-                self.send(frame(PONG, one.payload))
+                self.send_anyway(frame(PONG, one.payload))
         assert one.opcode == TEXT, one
         assert one.fin
         message: dict[str, Any] = json.loads(one.payload)
