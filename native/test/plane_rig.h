@@ -128,7 +128,7 @@ static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + R
 static inline gw_plane_options_t rig_options(void) {
     return (gw_plane_options_t){
         .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
-        .waiting_topics_max = RIG_TOPICS, .log_bytes = 1 << 20, .control_bytes_max = 64 << 10,
+        .waiting_topics_max = RIG_TOPICS, .log_bytes = 2 << 20, .control_bytes_max = 64 << 10,
         .lossless_frames_max = 65536, .lossless_max_age_ns = 2000000000,
         .stall_max_ns = 120000000000, .heartbeat_ns = 1000000000,
         .paced_stall_max_ns = 10000000000, .cpu = -1};
