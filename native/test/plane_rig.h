@@ -134,7 +134,8 @@ static inline gw_plane_options_t rig_options(void) {
         .paced_stall_max_ns = 10000000000, .cpu = -1};
 }
 
-static inline rig_t *rig_new(gw_plane_options_t options) {
+/* With the real kernel and clocks where `real`. */
+static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     rig_t *rig = calloc(1, sizeof *rig);
     CHECK(rig != NULL && (rig->stats = calloc(1, sizeof *rig->stats)) != NULL);
     rig->now = RIG_START_NS;
@@ -144,10 +145,12 @@ static inline rig_t *rig_new(gw_plane_options_t options) {
     }
     options.stats = rig->stats;
     options.wait = &rig->wait;
-    options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
+    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
     CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
     return rig;
 }
+
+static inline rig_t *rig_new(gw_plane_options_t options) { return rig_make(options, false); }
 
 static inline void rig_post(rig_t *rig, gw_command_t *x) {
     CHECK_EQUAL(gw_plane_post(rig->plane, x), 0);
