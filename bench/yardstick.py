@@ -1,7 +1,10 @@
 """Measures the gateway from outside, with yardsticks that are not part of it.
 
     python bench/yardstick.py cost        server CPU per delivery against a bare send loop, in turn
-    python bench/yardstick.py throughput  20,000 and 50,000 ticks/s to 100 clients
+    python bench/yardstick.py throughput  2 and 5 million deliveries a second; random subsets
+    python bench/yardstick.py isolation   a quiet population beside one that comes and goes
+    python bench/yardstick.py slow        clients that stop reading
+    python bench/yardstick.py idle        8,000 connections
 
 The yardsticks are three small C programs (a tick source, a swarm of subscribers, a bare send loop)
 found through TICKGATE_TOOLS, else `../shared/tools`; each is built at first use. The server runs on
@@ -11,6 +14,7 @@ core 0, everything else on core 1. Method and reading: bench/README.md.
 import argparse
 import json
 import os
+import random
 import signal
 import socket
 import statistics
@@ -198,20 +202,154 @@ def throughput() -> None:
     for rate in (20_000, 50_000):
         with gateway() as server:
             got = measure(server, 100, rate, 2, 6)
+            got["server_total_p99_us"] = stage(server, "total")["p99_us"]
         print(f"{rate} ticks/s to 100 clients: " + json.dumps(got), flush=True)
+    with gateway() as server:
+        print("100 symbols, 500 clients of 20 random ones, 20,000 ticks/s: ", end="")
+        print(json.dumps(random_symbols(server, 25, 20, 20_000)), flush=True)
+
+
+def random_symbols(server: Server, groups: int, each: int, rate: float) -> dict[str, float]:
+    """Groups of clients, each with a random fifth of 100 symbols; everything must arrive."""
+    chance = random.Random(1)
+    loads = []
+    for _ in range(groups):
+        symbols = [f"SYM{n:03d}.SIM" for n in chance.sample(range(100), 20)]
+        request = {"method": "subscribe", "params": {"channel": "trade", "symbol": symbols}}
+        loads.append(swarm(server, each, 3, 6, "--sub", json.dumps(request)))
+    for load in loads:
+        opened(load)
+    with ticks(server.udp_port, rate, 12, symbols=100):
+        runs = [json.loads(load.communicate(timeout=60)[0]) for load in loads]
+    return {
+        "per_s": sum(run["per_s"] for run in runs),
+        "expected_per_s": rate / 100 * 20 * groups * each,
+        "closed": sum(run["closed"] for run in runs),
+        "p99_us": max(run["p99_us"] for run in runs),
+        "server_total_p99_us": stage(server, "total")["p99_us"],
+    }
+
+
+def isolation() -> None:
+    """50 ticks/s to 500 clients, quiet; then while 500 others a second come, ask and go."""
+    for name in ("quiet", "churn", "quiet", "churn"):
+        with gateway() as server:
+            load = swarm(server, 500, 2, 10, "--sub", SUBSCRIBE % ("trade", "SYM000.SIM"))
+            opened(load)
+            churn = churner(server) if name == "churn" else None
+            with ticks(server.udp_port, 50, 14):
+                got = json.loads(load.communicate(timeout=60)[0])
+            got["server_total_p99_us"] = stage(server, "total")["p99_us"]
+            print(f"{name}: " + json.dumps(got), flush=True)
+            if churn:
+                print("  churn: " + churn.communicate(timeout=60)[0].strip(), flush=True)
+
+
+def churner(server: Server) -> "subprocess.Popen[str]":
+    target, source = BUILD / "churn", ROOT / "bench" / "churn.c"
+    BUILD.mkdir(exist_ok=True)
+    subprocess.run(["cc", "-O2", "-o", target, source], check=True)
+    command = ["taskset", "-c", "1", str(target), str(server.client_port)]
+    command += ["500", "2000", "13", "SYM000.SIM"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def slow(pause_s: float) -> None:
+    """50 of 500 conflating clients stop reading at 5,000 ticks/s; then lossless ones pause."""
+    request = {"method": "subscribe", "params": {"channel": "trade", "symbol": ["SYM000.SIM"]}}
+    conflated = json.loads(json.dumps(request))
+    conflated["params"]["mode"] = "conflate"
+    with gateway() as server, ticks(server.udp_port, 5000, 2 * pause_s + 30):
+        worker = worker_pid(server)
+        reading = swarm(server, 450, 1, 2 * pause_s, "--sub", json.dumps(conflated))
+        opened(reading)
+        stopped_ones = swarm(server, 50, 1, 2 * pause_s, "--sub", json.dumps(conflated))
+        opened(stopped_ones)
+        time.sleep(pause_s / 2)
+        quiet, memory = stage(server, "total")["p99_us"], rss_mb(worker)
+        stopped_ones.send_signal(signal.SIGSTOP)
+        time.sleep(pause_s)
+        print(
+            f"rss before {memory:.1f} MB, after {pause_s:g} s {rss_mb(worker):.1f} MB", flush=True
+        )
+        print(
+            f"total p99 before {quiet:.0f} us, window after: {stage(server, 'total')}", flush=True
+        )
+        stopped_ones.send_signal(signal.SIGCONT)
+        print("reading: " + reading.communicate(timeout=2 * pause_s + 60)[0].strip(), flush=True)
+        print(
+            "stopped: " + stopped_ones.communicate(timeout=2 * pause_s + 60)[0].strip(), flush=True
+        )
+    for pause, rate in ((0.1, 20_000), (5.0, 20_000)):
+        with gateway() as server, ticks(server.udp_port, rate, 20):
+            load = swarm(server, 1, 1, 12, "--sub", json.dumps(request))
+            opened(load)
+            time.sleep(2)
+            load.send_signal(signal.SIGSTOP)
+            time.sleep(pause)
+            load.send_signal(signal.SIGCONT)
+            got = json.loads(load.communicate(timeout=60)[0])
+            print(f"lossless reader pausing {pause} s: closed {got['closed']}", flush=True)
+
+
+def idle() -> None:
+    """8,000 connections that say nothing: how fast they come in, what each takes."""
+    with gateway() as server:
+        worker = worker_pid(server)
+        memory, used, descriptors = rss_mb(worker), cpu_s([worker]), fds(worker)
+        load = swarm(server, 8000, 2, 4)
+        assert load.stderr is not None
+        print(load.stderr.readline().strip(), flush=True)
+        time.sleep(1)
+        print(
+            f"rss per connection {(rss_mb(worker) - memory) / 8:.2f} KB, "
+            f"descriptors per connection {(fds(worker) - descriptors) / 8000:.3f}, "
+            f"worker CPU per connection {(cpu_s([worker]) - used) / 8000 * 1e6:.0f} us",
+            flush=True,
+        )
+        load.communicate(timeout=60)
+
+
+def stage(server: Server, name: str) -> dict[str, float]:
+    """A stage's percentiles since the last look but one window, as the server sees them."""
+    from urllib.request import urlopen
+
+    with urlopen(f"http://127.0.0.1:{server.ops_port}/statusz", timeout=5) as answer:
+        found: dict[str, float] = json.load(answer)["stages"][name]
+    return found
+
+
+def worker_pid(server: Server) -> int:
+    """The process that serves clients."""
+    for pid in server.pids():
+        if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    raise SystemExit("no worker")
+
+
+def rss_mb(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def fds(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("what", choices=["cost", "throughput"])
+    parser.add_argument("what", choices=["cost", "throughput", "isolation", "slow", "idle"])
+    parser.add_argument("--pause", type=float, default=60, help="seconds, of `slow`")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=50)
     options = parser.parse_args()
     if options.what == "cost":
         cost(options.pairs, options.clients, options.rate)
+    elif options.what == "slow":
+        slow(options.pause)
     else:
-        throughput()
+        {"throughput": throughput, "isolation": isolation, "idle": idle}[options.what]()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import numpy as np
@@ -230,7 +230,11 @@ class Plane:
         heartbeat_ns: int = 1_000_000_000,
         spin: bool = False,
         cpu: int = -1,
-    ) -> None: ...
+        soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        """`soon` (a loop's `call_soon`) has the plane woken once for all commands of a turn."""
+    def wake(self) -> None:
+        """Tells a sleeping plane that commands wait; called by itself or through `soon`."""
     def start(self) -> None: ...
     def stop(self) -> None:
         """Stops and joins the thread; descriptors stay open (the caller's)."""

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ REPEATS_PER_S = 10
 EVENTS_MAX = 512
 """Distinct events counted at once: names are fixed in the code, this only bounds a mistake."""
 LINE_BYTES_MAX = 4096
+FLUSH_INTERVAL_S = 0.5
+"""How soon after the last line of a burst `log.suppressed` says how many more there were."""
 
 _ROOT = "gateway"
 
@@ -84,6 +87,11 @@ class RepeatLimiter:
         window[1] += 1
         return window[1] <= self._per_s
 
+    @property
+    def counting(self) -> bool:
+        """Whether a window is open."""
+        return bool(self._windows)
+
     def expire(self, now_s: float) -> list[tuple[str, int]]:
         """Ends the windows older than a second: (event, lines suppressed) where there were any."""
         over = [event for event, window in self._windows.items() if now_s - window[0] >= 1]
@@ -109,7 +117,6 @@ class LogHandler(logging.Handler):
         self._clock = clock
         self._limiter = RepeatLimiter()
         self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(QUEUE_RECORDS_MAX)
-        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -121,11 +128,12 @@ class LogHandler(logging.Handler):
             self._put(record)
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Writes what is queued, waiting at most `timeout_s` for a reader that may never come."""
+        """Writes what is queued; where nobody reads, it waits `timeout_s` for room, then again."""
         with self.lock or threading.RLock():
             for event, count in self._limiter.expire(float("inf")):
                 self._put(_suppressed(event, count))
-            self._stopping = True
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=timeout_s)
         self._thread.join(timeout_s)
 
     def _put(self, record: logging.LogRecord) -> None:
@@ -136,14 +144,15 @@ class LogHandler(logging.Handler):
 
     def _run(self) -> None:
         while True:
+            # Each window began with a record, so whoever waits without end misses no expiry.
+            timeout_s = FLUSH_INTERVAL_S if self._limiter.counting else None
             try:
-                record = self._queue.get(timeout=0.5 if not self._stopping else 0.01)
+                record = self._queue.get(timeout=timeout_s)
             except queue.Empty:
-                if self._stopping:
-                    return
                 self._flush_suppressed()
                 continue
-            assert record is not None
+            if record is None:
+                return
             try:
                 self._write(self._render(self._process, record))
             except (OSError, ValueError):

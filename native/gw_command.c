@@ -55,7 +55,6 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
         GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
     }
     gw_queue_put(&p->commands, &x->node);
-    gw_plane_wake(p);
     return 0;
 }
 

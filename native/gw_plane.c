@@ -304,6 +304,7 @@ void gw_plane_stop(gw_plane_t *p) {
     gw_command_t *x = gw_command_new(GW_CMD_STOP, 0, 0, 0);
     if (!x) abort();
     gw_plane_post(p, x);
+    gw_plane_wake(p);
     pthread_join(p->thread, NULL);
     p->started = 0;
     GW_STORE_RELEASE(&p->wait->attached, 0);

@@ -89,8 +89,10 @@ typedef struct {
 
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
-/* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds (it is freed then). */
+/* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds (it is freed then).
+ * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
 int gw_plane_post(gw_plane_t *p, gw_command_t *command);
+void gw_plane_wake(gw_plane_t *p);
 
 /* A free slot's handle for GW_CMD_ADD, or 0: clients_max are in use. Freed by gw_plane_take_event. */
 gw_handle_t gw_plane_slot(gw_plane_t *p);

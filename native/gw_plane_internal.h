@@ -284,7 +284,6 @@ void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 
 /* gw_plane.c */
-void gw_plane_wake(gw_plane_t *p);
 void gw_plane_relieve(gw_plane_t *p); /* between records */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */

@@ -28,6 +28,9 @@ WAIT_S = 0.0005
 HOLD_S = 0.01
 """Between two looks at the number of subscribed connections."""
 
+SETTLE_S = 0.25
+"""From the last awaited connection to the first record: who wants two channels asks twice."""
+
 
 class ReplayFeed(ThreadFeed):
     """Plays one capture; its sequence checks start afresh with each pass."""
@@ -80,10 +83,12 @@ class ReplayFeed(ThreadFeed):
 
     def _hold(self) -> None:
         clients = self._options.start_after_clients
-        if clients:
-            self._counters.change("up", f"waits for {clients} subscribed connections")
+        if not clients:
+            return
+        self._counters.change("up", f"waits for {clients} subscribed connections")
         while not self._stopping and self._publisher.subscribed() < clients:
             time.sleep(HOLD_S)
+        self._pause(SETTLE_S)
 
     def _play(self) -> None:
         """One pass through the capture."""

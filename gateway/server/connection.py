@@ -15,16 +15,18 @@ import codecs
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from websockets.exceptions import NegotiationError
+from websockets.exceptions import InvalidHandshake, NegotiationError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State as WireState
 from websockets.server import ServerProtocol
 
+from gateway import log
 from gateway.server.handshake import SUBPROTOCOLS, Refusal, check
 from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.session import Session
@@ -32,16 +34,22 @@ from gateway.session.session import Session
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
 
-RECEIVE_BYTES = 65536
-LINGER_BYTES_MAX = 1 << 20
-"""What a refused client may still send before it is cut off."""
+SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+RECEIVE_BYTES = 16 << 10
+"""Taken in one read: also what may wait here, as frames, for the replies before them to leave."""
+HANDSHAKE_BYTES_MAX = 32 << 10
+"""Of a request, all lines together: the library's own limits add up to 1 MiB."""
+DISCARDED_BYTES_MAX = 1 << 20
+"""What a refused or closing client may still send before it is cut off."""
 ABNORMAL = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
+REASON_BYTES_MAX = 123
 _ABORT = struct.pack("ii", 1, 0)
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 _buffer = bytearray(RECEIVE_BYTES)
 _view = memoryview(_buffer)
 
+_log = log.get("server")
 _quiet = logging.getLogger("gateway.websockets")
 _quiet.setLevel(logging.ERROR)
 
@@ -75,17 +83,25 @@ def frame_text(payload: bytes) -> tuple[bytes, int]:
     return header + payload, len(header)
 
 
+def frame_close(code: int, reason: str) -> bytes:
+    """A close frame of the server's; the reason is cut to what fits (RFC 6455 section 5.5)."""
+    text = reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
+    return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
+
+
 class Connection:
     """Reads one socket; all writing is the plane's once the handshake is through."""
 
     __slots__ = (
         "_decoder",
         "_fragments",
+        "_held",
         "_listener",
         "_protocol",
         "_reading",
         "_received",
         "_session",
+        "_tail",
         "close_code",
         "close_reason",
         "controls",
@@ -116,7 +132,9 @@ class Connection:
         self.pinged = False
         self.controls = self.controls_second = 0
         self._received = 0
+        self._tail = b""  # the request's last bytes so far
         self._fragments = 0
+        self._held: list[Any] = []  # frames to be handled, the next one last
         self._reading = True
         self._decoder: Any = None
         self._session: Session | None = None
@@ -128,6 +146,19 @@ class Connection:
     # --- reading ---------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        self._guarded(self._read)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            _log.exception("connection.failed", peer=self.peer)
+            if self.state is State.OPEN:
+                self.fail(1011, "internal error")
+            else:
+                self._lost("internal error")
+
+    def _read(self) -> None:
         try:
             n = self.sock.recv_into(_buffer, RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
@@ -140,15 +171,13 @@ class Connection:
             return
         self.heard_ns = self._listener.now_ns()
         if self.state is State.OPEN:
-            self._protocol.receive_data(bytes(_view[:n]))
-            self._frames()
+            self._frames(bytes(_view[:n]))
         elif self.state is State.HANDSHAKE:
-            self._protocol.receive_data(bytes(_view[:n]))
-            self._handshake()
-        elif self.state is State.LINGER:
+            self._handshake(bytes(_view[:n]))
+        else:
             self._received += n
-            if self._received > LINGER_BYTES_MAX:
-                self._finish()
+            if self._received > DISCARDED_BYTES_MAX:
+                self.expire()
 
     def _pause(self) -> None:
         if self._reading:
@@ -160,13 +189,14 @@ class Connection:
         if not self._reading and self.state is State.OPEN:
             self._reading = True
             self._listener.loop.add_reader(self.fd, self._readable)
+            self._guarded(self._work)
 
     def _lost(self, why: str) -> None:
         # A half-closed socket stays readable for ever: the reader goes at once.
         self._pause()
         if self.state in (State.HANDSHAKE, State.LINGER):
             if self.state is State.HANDSHAKE:
-                self._listener.count_handshake("closed")
+                self._listener.handshake_ended(self, "closed")
             self._finish()
         elif self.state in (State.OPEN, State.CLOSING):
             self._decide(ABNORMAL, why)
@@ -175,31 +205,53 @@ class Connection:
 
     # --- the handshake ---------------------------------------------------------------------------
 
-    def _handshake(self) -> None:
+    def _handshake(self, data: bytes) -> None:
+        # Frames may follow in the same read; before the 101 the library would answer them wrongly.
+        seen = self._tail + data
+        end = seen.find(b"\r\n\r\n") + 4
+        rest = seen[end:] if end > 3 else b""
+        self._tail = seen[-3:]
+        self._received += len(data)
+        self._protocol.receive_data(data[: len(data) - len(rest)])
         events = self._protocol.events_received()
-        if not events:
-            if self._protocol.handshake_exc is not None:
-                self._refuse_unparsed()
-            return
-        request = events[0]
-        assert isinstance(request, Request)
+        if events:
+            request = events[0]
+            assert isinstance(request, Request)
+            self._answer(request)
+            if rest and self.state is State.OPEN:
+                self._frames(rest)
+        elif self._protocol.handshake_exc is not None:
+            self._refuse_unparsed()
+        elif self._received > HANDSHAKE_BYTES_MAX:
+            text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
+            self.refuse(Refusal(431, "too_large", text))
+
+    def _answer(self, request: Request) -> None:
         refusal = check(request, self._listener.origins) or self._listener.admission()
         if refusal is not None:
             self.refuse(refusal)
             return
-        response = self._protocol.accept(request)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            result = "upgrade_required" if response.status_code == 426 else "bad_request"
-            headers = tuple(response.headers.raw_items())
-            text = response.body.decode("ascii", "replace").strip()
-            drop = {"date", "connection", "content-length", "content-type"}
-            kept = tuple((k, v) for k, v in headers if k.lower() not in drop)
-            self.refuse(Refusal(response.status_code, result, text, kept))
+        try:
+            accept, _, subprotocol = self._protocol.process_request(request)
+        except InvalidHandshake:
+            self._refuse_as_library(request)
             return
-        self._protocol.send_response(response)
-        self._open(b"".join(self._protocol.data_to_send()))
-        if len(events) > 1 or self.state is State.OPEN:
-            self._frames(events[1:])
+        # As `accept` and `send_response` would, without a date that no client reads: a fifth of
+        # what a connection costs. Nothing in it is the client's own text.
+        self._protocol.state = WireState.OPEN
+        lines = [*SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
+        if subprotocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+        self._open("\r\n".join([*lines, "", ""]).encode("ascii"))
+
+    def _refuse_as_library(self, request: Request) -> None:
+        response = self._protocol.accept(request)
+        result = "upgrade_required" if response.status_code == 426 else "bad_request"
+        headers = tuple(response.headers.raw_items())
+        text = response.body.decode("ascii", "replace").strip()
+        drop = {"date", "connection", "content-length", "content-type"}
+        kept = tuple((k, v) for k, v in headers if k.lower() not in drop)
+        self.refuse(Refusal(response.status_code, result, text, kept))
 
     def _refuse_unparsed(self) -> None:
         out = b"".join(self._protocol.data_to_send())
@@ -214,10 +266,11 @@ class Connection:
         head = [f"HTTP/1.1 {refusal.status} {phrase}", "Connection: close"]
         head += [f"{name}: {value}" for name, value in refusal.headers]
         head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-        self._listener.count_handshake(refusal.result)
-        self._listener.left_handshake(self)
+        self._listener.handshake_ended(self, refusal.result, body.decode())
         self.state = State.LINGER
+        self._received = 0
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
+        self._listener.watch(self)
         try:
             data = "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
             self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -241,13 +294,29 @@ class Connection:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def _frames(self, events: Any = ()) -> None:
-        for frame in [*events, *self._protocol.events_received()]:
-            if self.state is not State.OPEN:
-                return
-            self._frame(frame)
+    def _frames(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        frames = self._protocol.events_received()
+        self._held = frames[::-1]
+        self._work()
         if self.state is State.OPEN:
+            self._clock_message(unfinished=not frames or self._decoder is not None)
+
+    def _work(self) -> None:
+        # Stops where replies fill half the control queue, as reading does: whoever sends many
+        # requests at once and reads their replies is no slow consumer.
+        while self._held and self._reading and self.state is State.OPEN:
+            self._frame(self._held.pop())
+        if self.state is State.OPEN and not self._held:
             self._outgoing()
+
+    def _clock_message(self, *, unfinished: bool) -> None:
+        # A read that ends no frame ended inside of one. What a client holds open has a deadline.
+        if not unfinished:
+            self.message_ns = 0
+        elif not self.message_ns:
+            self.message_ns = self.heard_ns
+            self._listener.watch_message(self)
 
     def _frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.CONT):
@@ -281,8 +350,6 @@ class Connection:
         if frame.opcode is Opcode.TEXT:
             self._decoder = (_UTF8("strict"), [])
             self._fragments = 0
-            self.message_ns = self.heard_ns
-            self._listener.watch_message(self)
         self._fragments += 1
         limit = self._listener.limits.fragments_max
         if self._fragments > limit:
@@ -292,12 +359,12 @@ class Connection:
         parts.append(decoder.decode(frame.data, frame.fin))
         if frame.fin:
             self._decoder = None
-            self.message_ns = 0
             self._message("".join(parts))
 
     def _message(self, text: str) -> None:
         assert self._session is not None
         listener = self._listener
+        self.message_ns = 0
         actions = self._session.receive(text, mono_ns=self.heard_ns, real_ns=listener.real_ns())
         for action in actions:
             self._act(action)
@@ -338,21 +405,13 @@ class Connection:
         out = self._protocol.data_to_send()
         if not out:
             return
-        if self._protocol.state is not WireState.OPEN:
-            self._protocol_closed(out)
+        if self._protocol.state is WireState.OPEN:
+            self._queued(self._listener.plane.send(self.handle, out[-1]))
             return
-        self._queued(self._listener.plane.send(self.handle, out[-1]))
-
-    def _protocol_closed(self, out: list[bytes]) -> None:
-        sent, received = self._protocol.close_sent, self._protocol.close_rcvd
-        code, reason = ABNORMAL, "connection lost"
-        if sent is not None:
-            code, reason = sent.code, sent.reason
-        if received is not None and (sent is None or self._protocol.close_rcvd_then_sent):
-            code, reason = received.code, received.reason
-        self._decide(code, reason)
-        closes = [data for data in out if data and data[0] == 0x88]
-        self._begin_close(closes[-1] if closes else b"")
+        close = self._protocol.close_sent
+        assert close is not None
+        self._decide(close.code, close.reason)
+        self._begin_close(next(data for data in reversed(out) if data))
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -361,10 +420,7 @@ class Connection:
         if self.state is not State.OPEN:
             return
         self._decide(code, reason)
-        if self._protocol.state is WireState.OPEN:
-            self._protocol.fail(code, reason.encode()[:123].decode("utf-8", "ignore"))
-        closes = [data for data in self._protocol.data_to_send() if data and data[0] == 0x88]
-        self._begin_close(closes[-1] if closes else b"")
+        self._begin_close(frame_close(code, reason))
 
     def shutdown(self, message: bytes) -> None:
         """Says why, and closes with 1012: the gateway restarts."""
@@ -383,6 +439,8 @@ class Connection:
 
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
+        self._received = 0
+        self._held = []
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)
@@ -413,7 +471,7 @@ class Connection:
     def _finish(self) -> None:
         """Closes a socket that the plane never had."""
         self._pause()
-        self._listener.left_handshake(self)
+        self._listener.forget(self)
         self.state = State.CLOSED
         self.sock.close()
 

@@ -99,31 +99,36 @@ class Listener:
             try:
                 sock, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                break
             except OSError as error:
                 self._accept_failed(error)
                 return
             self._accepted(sock, address[0] if isinstance(address, tuple) else "")
+        if not self.accepting:
+            self.accepting = True
+            _log.info("accept.resumed", connections=len(self._clients))
 
     def _accept_failed(self, error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, "other")
         known = name if name in ACCEPT_ERRORS else "other"
         self._stats.add("accept_errors", ACCEPT_ERRORS.index(known))
-        _log.error("accept.failed", error=name, connections=len(self._clients))
-        self.accepting = False
+        if self.accepting:
+            self.accepting = False
+            _log.error("accept.failed", error=name, connections=len(self._clients))
         self.loop.remove_reader(self._socket.fileno())
         self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
 
     def _accept_again(self) -> None:
+        # Accepting tells at once whether there are descriptors again, even where nobody waits.
         if not self._draining:
-            self.accepting = True
             self.loop.add_reader(self._socket.fileno(), self._accept)
+            self._accept()
 
     def _accepted(self, sock: socket.socket, peer: str) -> None:
         self._stats.add("accepted")
         connection = Connection(self, sock, peer, self.now_ns())
         self._handshakes[peer] += 1
-        self._waiting[connection] = None
+        self.watch(connection)
         if self._handshakes[peer] > self.limits.handshakes_per_address:
             connection.refuse(self._shed("too many unfinished handshakes from this address"))
 
@@ -145,8 +150,14 @@ class Listener:
     def count(self, name: str) -> None:
         self._stats.add(name)
 
-    def count_handshake(self, result: str) -> None:
+    def handshake_ended(self, connection: Connection, result: str, why: str = "") -> None:
+        """Counts how; to be called once, while the connection is in its handshake."""
         self._stats.add("handshakes", HANDSHAKES.index(result))
+        self._handshakes[connection.peer] -= 1
+        if not self._handshakes[connection.peer]:
+            del self._handshakes[connection.peer]
+        if why:
+            _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
 
     def new_session(self) -> "tuple[Session, Reply]":
         """A session and its hello."""
@@ -155,30 +166,30 @@ class Listener:
         return session, session.hello(self.real_ns())
 
     def opened(self, connection: Connection) -> None:
-        self.count_handshake("ok")
-        self.left_handshake(connection)
+        self.handshake_ended(connection, "ok")
+        self.forget(connection)
         self._clients[connection.handle] = connection
         self._stats.set("connections", 0, len(self._clients))
 
-    def left_handshake(self, connection: Connection) -> None:
-        if connection.state is State.HANDSHAKE or connection.state is State.OPEN:
-            self._handshakes[connection.peer] -= 1
-            if not self._handshakes[connection.peer]:
-                del self._handshakes[connection.peer]
-        if connection.state is not State.HANDSHAKE or connection.close_code or connection.handle:
-            self._waiting.pop(connection, None)
+    def watch(self, connection: Connection) -> None:
+        """Lets it expire at its deadline."""
+        self._waiting[connection] = None
+
+    def forget(self, connection: Connection) -> None:
+        """It has no deadline any more."""
+        self._waiting.pop(connection, None)
 
     def watch_message(self, connection: Connection) -> None:
         self._messages[connection] = None
 
     def closing(self, connection: Connection) -> None:
         self._messages.pop(connection, None)
-        self._waiting[connection] = None
+        self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
         self._messages.pop(connection, None)
-        self._waiting.pop(connection, None)
+        self.forget(connection)
         self.plane.remove(connection.handle)
 
     # --- events and deadlines --------------------------------------------------------------------
@@ -199,7 +210,7 @@ class Listener:
     def _sweep(self) -> None:
         now = self.now_ns()
         for connection in [c for c in self._waiting if c.deadline_ns <= now]:
-            self._waiting.pop(connection, None)
+            self.forget(connection)
             connection.expire()
         self._sweep_messages(now)
         self._show_counts()

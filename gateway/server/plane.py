@@ -1,5 +1,6 @@
 """Makes the native data plane from the configuration, and hands its events to connections."""
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
     from gateway.options import LimitsOptions, PlaneOptions
     from gateway.server.parts import WorkerParts
 
-CONTROL_BYTES_MAX = 64 << 10
-"""Replies, pongs and notices that may wait for one client; at half, its requests are not read."""
+CONTROL_BYTES_MAX = 96 << 10
+"""Replies, pongs and notices that may wait for one client. At half, its requests are not read: what
+is left has room for one more reply of the largest size."""
 
 
 class Client(Protocol):
@@ -44,6 +46,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
         spin=options.wait == "spin",
         cpu=options.cpu,
+        soon=asyncio.get_running_loop().call_soon,
     )
 
 

@@ -50,6 +50,7 @@ cdef extern from "gw_plane.h" nogil:
     gw_command_t *gw_command_new(
         gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t length)
     int gw_plane_post(gw_plane_t *p, gw_command_t *command)
+    void gw_plane_wake(gw_plane_t *p)
     uint64_t gw_plane_slot(gw_plane_t *p)
     uint64_t gw_plane_control_used(const gw_plane_t *p, uint64_t handle)
     int gw_plane_want_resume(gw_plane_t *p, uint64_t handle)
@@ -109,6 +110,8 @@ cdef class Plane:
     cdef size_t waits_size
     cdef uint32_t control_max
     cdef StatsPage stats  # its page must outlive the thread
+    cdef object soon
+    cdef bint waking
 
     def __init__(
         self, *, dict templates, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
@@ -117,13 +120,14 @@ cdef class Plane:
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
-        bint spin=False, int cpu=-1,
+        bint spin=False, int cpu=-1, soon=None,
     ):
         if self.plane != NULL:
             raise RuntimeError("already initialised")
         cdef gw_plane_options_t o
         memset(&o, 0, sizeof(o))
         self.stats = stats
+        self.soon = soon
         self.control_max = control_bytes_max
         o.stats = stats.page
         o.event_fd = event_fd
@@ -218,7 +222,16 @@ cdef class Plane:
     cdef int post(self, gw_command_t *x) except -1:
         if gw_plane_post(self.plane, x) != 0:
             raise ValueError("a slot or an item is out of bounds")
+        if self.soon is None:
+            gw_plane_wake(self.plane)
+        elif not self.waking:
+            self.waking = True
+            self.soon(self.wake)
         return 0
+
+    def wake(self):
+        self.waking = False
+        gw_plane_wake(self.plane)
 
     cdef int queue(
         self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,

@@ -113,6 +113,7 @@ static void event(const gw_event_t *e) {
 static void loop_once(int timeout_ms) {
     struct pollfd p = {.fd = gw_plane_events_fd(rig->plane), .events = POLLIN};
     const gw_event_t *e;
+    gw_plane_wake(rig->plane); /* once for all that this turn posted */
     if (poll(&p, 1, timeout_ms) > 0)
         while ((e = gw_plane_take_event(rig->plane))) event(e);
     for (int i = 0; i < CLIENTS; i++)

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.fleet import Client, Json, pump
-from support.serving import Serving, serving
+from support.serving import Serving
+from support.stage import Stage
 
 CLIENTS = 50
 FILES = {
@@ -76,7 +77,7 @@ class Subscriber:
             {"method": "subscribe", "req_id": 2, "params": params | {"channel": "trade"}},
         )
 
-    def look(self, _: object) -> bool:
+    def look(self) -> bool:
         known, frames = self._known, self.frames
         for payload in self.client.take():
             frame = known.get(payload)
@@ -126,27 +127,23 @@ def feeds(capture: Callable[[str], Path]) -> list[str]:
 def test_every_client_gets_every_trade_and_the_last_quote_and_all_is_accounted_for(
     records: dict[Topic, list[tuple[int, Row]]],
     capture: Callable[[str], Path],
-    tmp_path: Path,
+    stage: Stage,
 ) -> None:
     known: dict[bytes, Frame | Json] = {}
     last = {topic: len(rows) for topic, rows in records.items()}
     assert {s: last["trade", s] for s in FILES} == TRADES
     assert {s: last["bbo", s] for s in FILES} == QUOTES
-    with serving(tmp_path / "log", *feeds(capture)) as gateway:
-        subscribers = [Subscriber(Client(gateway.url), last, known) for _ in range(CLIENTS)]
-        try:
-            for one in subscribers:
-                one.subscribe()
-            by_client = {one.client: one for one in subscribers}
-            pump(list(by_client), lambda client: by_client[client].look(client))
-            for one in subscribers:
-                assert one.client.closed is None
-                check_stream(one, records)
-            check_accounts(gateway, subscribers, last)
-            check_latecomer(gateway, records)
-        finally:
-            for one in subscribers:
-                one.client.close()
+    gateway = stage.serve(*feeds(capture))
+    subscribers = [Subscriber(stage.connect(), last, known) for _ in range(CLIENTS)]
+    for one in subscribers:
+        one.subscribe()
+    by_client = {one.client: one for one in subscribers}
+    pump(list(by_client), lambda client: by_client[client].look())
+    for one in subscribers:
+        assert one.client.closed is None
+        check_stream(one, records)
+    check_accounts(gateway, subscribers, last)
+    check_latecomer(gateway, stage.connect(), records)
 
 
 def check_stream(one: Subscriber, records: dict[Topic, list[tuple[int, Row]]]) -> None:
@@ -207,18 +204,19 @@ def check_accounts(gateway: Serving, subscribers: list[Subscriber], last: dict[T
         assert (feed["state"], feed["gaps"], feed["decode_errors"]) == ("done", 0, 0)
 
 
-def check_latecomer(gateway: Serving, records: dict[Topic, list[tuple[int, Row]]]) -> None:
+def check_latecomer(
+    gateway: Serving, client: Client, records: dict[Topic, list[tuple[int, Row]]]
+) -> None:
     """Who comes after the end gets the last state as snapshots, which are counted apart."""
     before = gateway.metrics()
-    with Client(gateway.url) as client:
-        late = Subscriber(client, {topic: len(rows) for topic, rows in records.items()}, {})
-        late.subscribe()
-        pump([client], late.look)
-        for topic, rows in records.items():
-            (frame,) = late.frames[topic]
-            assert (frame.type, frame.seq, frame.row) == ("snapshot", len(rows), rows[-1][1])
-        for row in client.ask("stats")["subscriptions"]:
-            assert (row["routed"], row["delivered"], row["pending"]) == (0, 0, 0)
+    late = Subscriber(client, {topic: len(rows) for topic, rows in records.items()}, {})
+    late.subscribe()
+    pump([client], lambda _: late.look())
+    for topic, rows in records.items():
+        (frame,) = late.frames[topic]
+        assert (frame.type, frame.seq, frame.row) == ("snapshot", len(rows), rows[-1][1])
+    for row in client.ask("stats")["subscriptions"]:
+        assert (row["routed"], row["delivered"], row["pending"]) == (0, 0, 0)
     after = gateway.metrics()
     assert after.total("snapshots_total") == 4
     for name in ("routed_total", "deliveries_total", "conflated_total", "dropped_total"):

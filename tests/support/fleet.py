@@ -13,6 +13,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,13 @@ READ_BYTES = 1 << 18
 TIMEOUT_S = 30.0
 
 Json = dict[str, Any]
+
+
+@lru_cache(4096)
+def decode(payload: bytes) -> Json:
+    """A message. Clients get the same bytes of a record: what one has decoded serves all."""
+    message: Json = json.loads(payload)
+    return message
 
 
 class Client:
@@ -93,6 +102,8 @@ class Client:
             self._parse(data)
         else:
             self.ended = True
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
             assert not self._rest, f"torn frame: {self._rest[:80]!r}"
 
     def _parse(self, data: bytes) -> None:
@@ -129,6 +140,7 @@ class Client:
         elif first == CLOSE:
             (code,) = struct.unpack_from("!H", payload)
             self.closed = code, payload[2:].decode()
+            self.socket.sendall(_frame(CLOSE, payload[:2]))
         else:
             assert first == PONG, f"unexpected frame {first:#x}: {payload[:80]!r}"
 

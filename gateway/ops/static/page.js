@@ -4,6 +4,7 @@
 
 const ROWS_MAX = 24;
 const RECONNECT_MS = 2000;
+const LIST_MS = 2000; // how soon an instrument that has just appeared is shown
 const byId = (id) => document.getElementById(id);
 const text = (id, value) => { byId(id).textContent = value; };
 
@@ -74,6 +75,7 @@ async function poll() {
 
 let socket = null;
 const rows = new Map(); // instrument -> {trade, bbo, row}
+let asked = new Set(); // instruments subscribed to on this connection
 let dirty = new Set();
 
 function connect(listen) {
@@ -81,9 +83,10 @@ function connect(listen) {
   // Bound to a wildcard, the gateway can't know by which name the browser came.
   if (!["127.0.0.1", "[::1]"].includes(location.hostname)) url.hostname = location.hostname;
   socket = new WebSocket(url, ["tickgate.v1.json"]);
+  asked = new Set();
   socket.onopen = () => {
     text("link", "live");
-    socket.send(JSON.stringify({ method: "list", req_id: 1 }));
+    list();
   };
   socket.onmessage = (event) => receive(JSON.parse(event.data));
   socket.onclose = (event) => {
@@ -92,13 +95,18 @@ function connect(listen) {
   };
 }
 
+function list() {
+  if (socket?.readyState === WebSocket.OPEN && asked.size < ROWS_MAX) {
+    socket.send(JSON.stringify({ method: "list", req_id: 1 }));
+  }
+}
+
 function receive(message) {
   if (message.method === "list" && message.success) {
-    const names = message.instruments.map((one) => one.symbol).slice(0, ROWS_MAX);
-    if (names.length === 0) {
-      setTimeout(() => socket.send(JSON.stringify({ method: "list", req_id: 1 })), RECONNECT_MS);
-      return;
-    }
+    const names = message.instruments.map((one) => one.symbol)
+      .filter((name) => !asked.has(name)).slice(0, ROWS_MAX - asked.size);
+    if (names.length === 0) return;
+    names.forEach((name) => asked.add(name));
     for (const channel of ["trade", "bbo"]) {
       // Conflated, like everything that a person looks at: a slow page must not be closed for it.
       const params = { channel, symbol: names, mode: "conflate" };
@@ -135,3 +143,4 @@ function draw() {
 
 poll();
 draw();
+setInterval(list, LIST_MS);

@@ -1,0 +1,116 @@
+"""Writes docs/faults.md: what must happen to each fault, and the tests that show it.
+
+The words are here; the tests are found by the row's number in their names (`test_f14_...`), and by
+an advisory's number in their docstrings. Run it after adding such a test.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs" / "faults.md"
+
+# number: (the fault, what must happen)
+ROWS = {
+    1: ("headers dribbled", "408 at a total deadline, and hung up on whether it leaves or not"),
+    2: ("a connection that says nothing", "the same; so many at once from one address, then 503"),
+    3: ("TLS hello, binary, another protocol", "closed at the deadline at the latest"),
+    4: ("too many headers, too long ones, a long path", "431 or 414 from the first byte too many"),
+    5: ("not quite a request", "400, 405, 426 or 505; frames right behind a good one are obeyed"),
+    6: ("another path, however it is written", "404"),
+    7: ("an origin that is not allowed", "403"),
+    14: ("unmasked frame", "1002"),
+    15: ("reserved bits", "1002"),
+    16: ("reserved opcode", "1002"),
+    17: ("long or fragmented control frame", "1002"),
+    18: ("fragments out of order", "1002"),
+    19: ("a length of terabytes, or with its top bit set", "1009 from the header alone"),
+    20: ("a length in more bytes than needed", "accepted: it is unambiguous"),
+    21: ("message too large", "1009, before its bytes are taken"),
+    22: ("endless tiny fragments", "1009"),
+    23: ("a message held open", "1008 at its deadline, be it fragments or half a frame"),
+    24: ("text that is no UTF-8", "1007, as soon as that is certain"),
+    25: ("bad close frames", "1002 or 1007; good ones are echoed"),
+    26: ("data after close, and clients that never hang up", "ignored; cut off at a deadline"),
+    27: ("flood of control frames", "the last ping is answered; too many a second are 4029"),
+    28: ("compression offered", "declined: one frame is the same for all"),
+    29: ("malformed offers of compression", "declined, or 400"),
+    31: ("text that is no request", "`bad_request` with its `req_id`; ten in a minute are 4502"),
+    32: ("binary frame", "1003"),
+    33: ("asking for too much", "refused by name before any work"),
+    34: ("asking too often", "`rate_limited` with when to retry; a flood is 4029"),
+    36: ("a client that never reads", "newer data instead of older, or 4008; memory is bounded"),
+    37: ("a client that reads a byte now and then", "the same: it is judged by age"),
+    38: ("some slow clients among many", "the others miss nothing"),
+    39: ("a client that is gone without a word", "4012 after a ping that nobody answers"),
+    40: ("reset and partial writes", "no torn frame; counted once; every record accounted for"),
+    41: ("feed disconnects", "reconnects with backoff and jitter; seen in `tickgate_feed_up`"),
+    42: ("feed has a gap", "counted, and told to subscribers"),
+    43: ("duplicates and disorder of a feed", "dropped and counted"),
+    44: ("malformed input of a feed", "counted and skipped, never fatal"),
+    45: ("event times that jump", "sent unshifted; counted; latency is of the monotonic clock"),
+    46: ("the host's clock is stepped", "timers do not notice"),
+    47: ("feed bursts", "conflation where allowed; nothing lost where not"),
+    48: ("a worker is lapped by the ring", "it knows, resyncs, and tells its clients"),
+    49: ("a writer killed in the middle of a record", "retried, then skipped; never delivered"),
+    50: ("a process killed or hung", "restarted with backoff; the others go on"),
+    51: ("supervisor killed", "children drain and exit; nothing is left"),
+    53: ("SIGTERM under load", "`shutdown`, 1012, exit 0; a second one ends at once"),
+    54: ("descriptors run out", "who is there is served; not ready; all come in afterwards"),
+    56: ("log pipe blocked, disk full", "lines are lost and counted, time is not"),
+    57: ("scrape flood, slow scraper", "bounded, and beside the data"),
+    58: ("values that would split a response", "only names that we know are echoed"),
+    59: ("values that would forge a log line", "escaped and cut"),
+    61: ("mistakes in the configuration", "all listed at once, exit 78; a busy port is 69"),
+    62: ("a pause of our own", "seen in the loop's lag; no client is blamed for it"),
+    63: ("names that would be markup on a page", "text only, and a content security policy"),
+    64: ("random frames and messages", "no crash, no leak"),
+    65: ("a long soak with churn", "memory and descriptors stay flat"),
+}
+"""Rows that are not here belong to what is not built yet: tokens, buses, proxies, admission."""
+
+_ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
+_ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every test that bears a row's number, and its file."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _ROW.match(node.name):
+                yield str(path.relative_to(TESTS)), node
+
+
+def render() -> str:
+    """The page as it should be.
+
+    Raises:
+        KeyError: a test bears a number that has no row.
+    """
+    shown: dict[int, dict[str, list[str]]] = {row: defaultdict(list) for row in ROWS}
+    advisories: dict[str, set[str]] = defaultdict(set)
+    for path, node in functions():
+        number, name = _ROW.findall(node.name.replace("_", " "))[0]
+        shown[int(number)][path].append(name)
+        for advisory in _ADVISORY.findall(ast.get_docstring(node) or ""):
+            advisories[advisory].add(f"`{path}` {name}")
+    lines = [
+        "# Faults and bad input",
+        "",
+        "What must happen, and the tests that show it: their names bear the row's number.",
+        "`tests/support/faults_page.py` writes this page from the tests that there are.",
+    ]
+    for row, (fault, must) in ROWS.items():
+        if shown[row]:
+            lines += ["", f"**{row}. {fault}**: {must}.", ""]
+            lines += [f"- `{path}`: {', '.join(names)}" for path, names in shown[row].items()]
+    lines += ["", "## Other people's advisories", ""]
+    lines += [f"- {one}: {', '.join(sorted(where))}" for one, where in sorted(advisories.items())]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render())

@@ -1,0 +1,127 @@
+"""What a request must say, check by check."""
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+
+from gateway.model.outcomes import HANDSHAKES
+from gateway.options import LOOPBACK_ORIGINS
+from gateway.server.handshake import Origins, Refusal, check
+
+GOOD = [
+    ("Host", "gateway.test"),
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="),
+    ("Sec-WebSocket-Version", "13"),
+]
+
+
+def refusal(
+    path: str = "/v1",
+    method: str = "GET",
+    protocol: str = "HTTP/1.1",
+    without: str = "",
+    more: tuple[str, str] | None = None,
+) -> Refusal | None:
+    pairs = [(name, value) for name, value in GOOD if name != without]
+    headers = Headers([*pairs, more] if more else pairs)
+    return check(Request(path, headers, method, protocol), Origins(LOOPBACK_ORIGINS))
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1?", "/v1?a=b", "/v1?/../x"])
+def test_a_good_one_passes(path: str) -> None:
+    assert refusal(path) is None
+
+
+def test_no_origin_passes_and_ours_does() -> None:
+    assert refusal() is None
+    assert refusal(more=("Origin", "http://localhost:3000")) is None
+
+
+TABLE = [
+    ("method", {"method": "POST"}, 405, "method"),
+    ("method before all else", {"method": "POST", "path": "/", "without": "Host"}, 405, "method"),
+    ("HTTP 1.0", {"protocol": "HTTP/1.0"}, 505, "version"),
+    ("no host", {"without": "Host"}, 400, "bad_request"),
+    ("empty host", {"without": "Host", "more": ("Host", "")}, 400, "bad_request"),
+    ("two hosts", {"more": ("Host", "b")}, 400, "bad_request"),
+    ("two versions", {"more": ("Sec-WebSocket-Version", "8")}, 400, "bad_request"),
+    ("path", {"path": "/"}, 404, "not_found"),
+    ("longer path", {"path": "/v11"}, 404, "not_found"),
+    ("path with a slash", {"path": "/v1/"}, 404, "not_found"),
+    ("whole URI", {"path": "http://gateway.test/v1"}, 404, "not_found"),
+    ("origin", {"more": ("Origin", "http://evil.test")}, 403, "origin"),
+    ("null origin", {"more": ("Origin", "null")}, 403, "origin"),
+    ("empty origin", {"more": ("Origin", "")}, 403, "origin"),
+    (
+        "old version",
+        {"without": "Sec-WebSocket-Version", "more": ("Sec-WebSocket-Version", "8")},
+        426,
+        "upgrade_required",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "result"), [t[1:] for t in TABLE], ids=[t[0] for t in TABLE]
+)
+def test_refusals(given: dict[str, object], status: int, result: str) -> None:
+    one = refusal(**given)  # type: ignore[arg-type]
+    assert one is not None
+    assert (one.status, one.result) == (status, result)
+    assert one.result in HANDSHAKES
+    assert one.text.isascii()
+
+
+def test_what_the_library_refuses_well_is_left_to_it() -> None:
+    for name in ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"):
+        assert refusal(without=name) is None
+
+
+def test_refusals_say_what_would_be_accepted() -> None:
+    post = refusal(method="POST")
+    assert post is not None
+    assert post.headers == (("Allow", "GET"),)
+    old = refusal(without="Sec-WebSocket-Version", more=("Sec-WebSocket-Version", "0"))
+    assert old is not None
+    assert ("Sec-WebSocket-Version", "13") in old.headers
+
+
+# --- origins --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "welcome"),
+    [
+        (["https://a.test"], "https://a.test", True),
+        (["https://a.test"], "HTTPS://A.TEST", True),
+        (["https://A.test"], "https://a.test", True),
+        (["https://a.test"], "http://a.test", False),
+        (["https://a.test"], "https://a.test:443", False),
+        (["https://a.test"], "https://a.test.evil", False),
+        (["https://a.test"], "https://evil.a.test", False),
+        (["https://a.test"], "https://aatest", False),
+        (["https://a.test:*"], "https://a.test", True),
+        (["https://a.test:*"], "https://a.test:1", True),
+        (["https://a.test:*"], "https://A.test:65535", True),
+        (["https://a.test:*"], "https://a.test:", False),
+        (["https://a.test:*"], "https://a.test:x", False),
+        (["https://a.test:*"], "https://a.test:123456", False),
+        (["https://a.test:*"], "https://a.test:80@evil", False),
+        (["https://a.test:*"], "https://a.test:80\n", False),
+        (["https://a.test:*"], "https://aXtest:80", False),
+        (["https://a.test:*", "http://b.test:*"], "http://b.test:7", True),
+        (["http://[::1]:*"], "http://[::1]:8080", True),
+        (["http://[::1]:*"], "http://1:8080", False),
+        (["*"], "null", True),
+        (["null"], "null", True),
+        ([], "http://localhost", False),
+        ([], "", False),
+        (list(LOOPBACK_ORIGINS), "http://127.0.0.1:3000", True),
+        (list(LOOPBACK_ORIGINS), "http://127.0.0.10", False),
+        (list(LOOPBACK_ORIGINS), "https://localhost", False),
+    ],
+)
+def test_origins(allowed: list[str], origin: str, welcome: bool) -> None:
+    assert (origin in Origins(allowed)) is welcome
