@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define ROOM_BLOCKED (32u << 10) /* a socket that just drained takes little: what it leaves is copied again */
 #define PARTS_MAX 4 /* rest, control, and two runs of frames, or one gathered piece */
 
 typedef struct {
@@ -14,7 +15,7 @@ typedef struct {
 typedef struct gw_gather {
     struct iovec parts[PARTS_MAX];
     int count;
-    size_t bytes;
+    size_t bytes, room; /* room: what may be copied */
     uint32_t rendered_count;
     gw_rendered_t rendered[GW_RENDERED_MAX];
 } gw_gather_t;
@@ -50,26 +51,26 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     return 1;
 }
 
-/* Copies whole frames of the queue, then rendered dirty topics, until the scratch is full. */
+/* Copies whole frames of the queue, then rendered dirty topics, until there is no room. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
         size_t whole = run_length(&p->log, run);
-        if (whole && used + whole <= GW_SCRATCH_BYTES) {
+        if (whole && used + whole <= g->room) {
             memcpy(p->scratch + used, gw_log_bytes(&p->log, gw_log_frame(&p->log, GW_RUN_FIRST(run))), whole);
             used += whole;
             continue;
         }
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            if (used + f->length > GW_SCRATCH_BYTES) goto full;
+            if (used + f->length > g->room) goto full;
             memcpy(p->scratch + used, gw_log_bytes(&p->log, f), f->length);
             used += f->length;
         }
     }
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic) > GW_SCRATCH_BYTES) break;
+        if (used + gw_topic_render_max(p, l->topic) > g->room) break;
         int encode = l->dirty == GW_LINK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
         size_t length = gw_topic_render(p, l->topic, encode, l->skipped, p->scratch + used);
         g->rendered[g->rendered_count++] = (gw_rendered_t){l, (uint32_t)length};
@@ -418,6 +419,7 @@ void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
     if (c->flags == 0 && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
+    g->room = c->flags & GW_CLIENT_BLOCKED ? ROOM_BLOCKED : GW_SCRATCH_BYTES;
     for (;;) {
         int had_control = c->control != NULL;
         p->gathering = c;
@@ -437,6 +439,7 @@ void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
             return;
         }
         if (!c->runs_count && !c->control && !(c->flags & GW_CLIENT_DIRTY)) break;
+        g->room = GW_SCRATCH_BYTES;
     }
     drained(p, c);
 }

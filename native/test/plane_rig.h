@@ -26,6 +26,7 @@ typedef struct {
     int64_t allowed; /* bytes that the kernel still takes */
     int error;       /* sends fail with it */
     uint64_t sends;
+    size_t offered; /* by the last of them */
     uint8_t *stream; /* all that was taken and not yet read */
     size_t length, size, read;
 } peer_t;
@@ -106,6 +107,8 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
     peer_t *peer = &rig->peers[rig->by_fd[fd] - 1];
     size_t taken = 0;
     peer->sends++;
+    peer->offered = 0;
+    for (int i = 0; i < count; i++) peer->offered += parts[i].iov_len;
     if (peer->error || !peer->allowed) {
         errno = peer->error ? peer->error : EAGAIN;
         return -1;

@@ -258,6 +258,34 @@ static void f37_a_slow_reader_s_memory_is_bounded(void) {
     rig_free(s.rig);
 }
 
+/* What is copied and rendered for one look at a slow socket is in proportion to what that takes. */
+static void f37_a_slow_reader_costs_little_at_a_time(void) {
+    gw_plane_options_t o = rig_options();
+    o.log_bytes = 8 << 20;
+    rig_t *rig = rig_new(o);
+    rig_segment(rig, 1 << 20, RIG_TOPICS);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t all = item(1, GW_BBO, "*", false, true);
+    rig_subscribe(rig, peer, 1, &all, 1);
+    pass(rig, 1000);
+    peer->allowed = 0;
+    for (int i = 0; i < 3000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "S%d.SIM", i);
+        rig_publish(rig, rig_topic(rig, GW_BBO, name));
+    }
+    pass(rig, 1000);
+    for (int i = 0; i < 20; i++) {
+        peer->allowed = 1000;
+        pass(rig, 1000000);
+        CHECK(peer->offered <= 33 << 10);
+    }
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    CHECK_EQUAL(rig->stats->delivered[GW_BBO], 3000);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(f36_lossless_queue_bounded_in_frames);
     RUN(f36_lossless_queue_bounded_in_age);
@@ -269,5 +297,6 @@ int main(void) {
     RUN(a_log_overrun_is_a_slow_client);
     RUN(a_lap_of_many_topics_dooms_nobody);
     RUN(f37_a_slow_reader_s_memory_is_bounded);
+    RUN(f37_a_slow_reader_costs_little_at_a_time);
     return 0;
 }
