@@ -185,7 +185,10 @@ class _Reader:
         prefix = key
         while prefix and prefix not in self.origins:
             prefix = prefix.rpartition(".")[0]
-        self.problems.append(Problem(key, message, self.origins[prefix]))
+        # A table that only overrides have made is known by what they set in it.
+        inside = (where for other, where in self.origins.items() if other.startswith(f"{key}."))
+        origin = self.origins[prefix] if prefix else next(inside, self.origins[""])
+        self.problems.append(Problem(key, message, origin))
 
     def table(self, cls: type[T], raw: Any, key: str) -> T | None:
         """The struct, with defaults in place of bad values; None where there can be none."""

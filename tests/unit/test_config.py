@@ -225,6 +225,13 @@ def test_limits_that_no_feed_can_meet(tmp_path: Path) -> None:
     assert problem("ring.topics_max=199", document={"feeds": [FEED]}).key == "ring.topics_max"
 
 
+def test_an_unknown_table_names_the_override_that_made_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        assemble({}, {"TICKGATE_NOPE__X": "1"}, ["listn.port=3"])
+    origins = {one.key: one.origin for one in caught.value.problems}
+    assert origins == {"nope": "TICKGATE_NOPE__X", "listn": "--set"}
+
+
 def test_a_bad_value_is_not_also_a_contradiction() -> None:
     assert [one.key for one in problems("ops.port=x", "listen.port=9464")] == ["ops.port"]
 
