@@ -64,12 +64,13 @@ class Listener:
         self._catalog = catalog
         self._stats = parts.stats
         self._socket = parts.listen_socket
-        self._numbers = itertools.count(1)
         self._shared = Shared(session_options(parts.config))
         # The page is older than this process where a worker was restarted: its counters go on.
         before = parts.stats.read()
         self._requests_before = before["requests"]
         self._rejections_before = before["subscribe_rejected"]
+        # No fewer than the sessions there were: an id is never given twice.
+        self._numbers = itertools.count(1 + before["accepted"][0])
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message

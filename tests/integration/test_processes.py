@@ -220,6 +220,16 @@ async def _rest(client: ClientConnection) -> None:
         await message(client, channel="bbo")
 
 
+async def test_f50_a_new_worker_gives_no_connection_id_twice() -> None:
+    with serving(*SYNTHETIC) as gateway:
+        ids = set()
+        for _ in range(2):
+            async with subscriber(gateway) as client:
+                ids.add((await message(client, type="hello"))["data"][0]["connection_id"])
+            os.kill(gateway.pid("worker-0"), signal.SIGKILL)
+        assert len(ids) == 2
+
+
 def test_f50_a_hanging_worker_is_replaced() -> None:
     with serving(*SYNTHETIC) as gateway:
         pid = gateway.pid("worker-0")
