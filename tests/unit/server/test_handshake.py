@@ -120,7 +120,8 @@ def test_refusals_say_what_would_be_accepted() -> None:
         ([], "", False),
         (list(LOOPBACK_ORIGINS), "http://127.0.0.1:3000", True),
         (list(LOOPBACK_ORIGINS), "http://127.0.0.10", False),
-        (list(LOOPBACK_ORIGINS), "https://localhost", False),
+        (list(LOOPBACK_ORIGINS), "https://localhost:3000", True),
+        (list(LOOPBACK_ORIGINS), "https://localhost.evil.com", False),
     ],
 )
 def test_origins(allowed: list[str], origin: str, welcome: bool) -> None:
