@@ -14,11 +14,10 @@ from prometheus_client.registry import Collector
 
 from gateway.latency.histogram import Histogram, bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
-from gateway.ops.reading import Reader, Reading, feed_names, slo_state
+from gateway.ops.reading import OUTCOMES, Reader, Reading, feed_names, slo_state
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
-from gateway.session.options import REJECTIONS, REQUESTS
+from gateway.session.options import REQUESTS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SLO_STATES = ("ok", "at_risk", "breached", "infeasible")
@@ -40,7 +39,7 @@ _TOTALS = {
     "ring_torn_reads": ("torn_reads", "Torn last-value slots found and skipped."),
     "heartbeats": ("heartbeats", "Heartbeats sent."),
     "accepted": ("accepted", "Connections accepted."),
-    "control_frames": ("control_frames", "Pings, pongs and closes received."),
+    "control_frames": ("control_frames", "Pings and pongs received."),
     "close_timeouts": ("close_timeouts", "Clients that never finished closing."),
     "log_dropped": ("log_dropped", "Log lines lost to a full queue or a failing write."),
 }
@@ -49,6 +48,12 @@ _GAUGES = {
     "subscriptions": ("links", "Topics attached to connections."),
     "pending": ("pending", "Updates queued for clients."),
     "clients_blocked": ("clients_blocked", "Clients whose socket takes no more for now."),
+}
+_OUTCOME_TEXTS = {
+    "handshakes": "Handshakes by how they ended.",
+    "accept_errors": "Accepts that failed.",
+    "closes": "Connections by close code.",
+    "subscribe_rejected": "Symbols refused.",
 }
 _BY_FEED = {
     "feed_records": ("feed_records", "Records published by the feed."),
@@ -168,14 +173,9 @@ def _simple(merged: Statistics) -> Iterator[Metric]:
 
 
 def _outcomes(merged: Statistics) -> Iterator[Metric]:
-    for metric, array, text, label, names in (
-        ("handshakes", "handshakes", "Handshakes by how they ended.", "result", HANDSHAKES),
-        ("accept_errors", "accept_errors", "Accepts that failed.", "errno", ACCEPT_ERRORS),
-        ("closes", "closes", "Connections by close code.", "code", map(str, CLOSE_CODES)),
-        ("subscribe_rejected", "subscribe_rejected", "Symbols refused.", "reason", REJECTIONS),
-    ):
-        values = merged.counters[array]
-        yield _labelled(f"tickgate_{metric}", text, label, list(names), values)
+    for array, (label, names) in OUTCOMES.items():
+        text = _OUTCOME_TEXTS[array]
+        yield _labelled(f"tickgate_{array}", text, label, names, merged.counters[array])
     requests = CounterMetricFamily(
         "tickgate_requests", "Requests by how they ended.", labels=["method", "result"]
     )

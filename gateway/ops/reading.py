@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING
 from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
 from gateway.latency.statistics import Statistics
+from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.ops.subject import Subject
+from gateway.session.codes import CLOSE_CODES
+from gateway.session.options import REJECTIONS
 
 if TYPE_CHECKING:
     from gateway.options import SloOptions
 
 SPACING_S = 1.0
 """Looks closer together than this share their past one, so that many readers cost no memory."""
+
+OUTCOMES = {
+    "handshakes": ("result", HANDSHAKES),
+    "accept_errors": ("errno", ACCEPT_ERRORS),
+    "closes": ("code", tuple(map(str, CLOSE_CODES))),
+    "subscribe_rejected": ("reason", REJECTIONS),
+}
+"""Counter arrays by outcome: what tells their places apart, and the name of each."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """/statusz: everything the gateway knows of itself, as one JSON document."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.latency.histogram import Histogram
-from gateway.ops.reading import Reader, slo_state
+from gateway.ops.reading import OUTCOMES, Reader, slo_state
 from gateway.ops.subject import Subject
+from gateway.session.options import REQUESTS
 
 
 class Status:
@@ -42,7 +44,7 @@ class Status:
             ],
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
             "workers": [
-                {"name": child.name} | dict(child.status)
+                {"name": child.name} | {k: v for k, v in child.status.items() if k != "type"}
                 for child in supervision.children
                 if child.role == "worker"
             ],
@@ -59,7 +61,7 @@ class Status:
                 for channel, index in subject.channels.items()
             },
             "counters": {
-                name: sum(values)
+                name: _by_outcome(name, values)
                 for name, values in counters.items()
                 if name not in _PER_CHANNEL and not name.endswith("_ns")
             },
@@ -81,6 +83,18 @@ _PER_CHANNEL = (
     "pending",
     "snapshots",
 )
+
+
+def _by_outcome(name: str, values: Sequence[int]) -> int | dict[str, Any]:
+    """One number, or one for each outcome where /metrics tells them apart too."""
+    if name == "requests":
+        methods: dict[str, dict[str, int]] = {}
+        for (method, result), value in zip(REQUESTS, values, strict=False):
+            methods.setdefault(method, {})[result] = value
+        return methods
+    if name in OUTCOMES:
+        return dict(zip(OUTCOMES[name][1], values, strict=False))
+    return sum(values)
 
 
 def _summary(histogram: Histogram) -> dict[str, float | int]:

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.errors import ResourceError
+from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import http
 from gateway.ops.http import OpsServer
 from gateway.options import OpsOptions
+from gateway.session.codes import CLOSE_CODES
+from gateway.session.options import REQUESTS
 
 Answer = tuple[int, dict[str, str], bytes]
 CUT = 0
@@ -76,6 +79,21 @@ async def test_status_is_one_document(server: OpsServer, site: Any) -> None:
     assert document["channels"]["trade"]["published"] == 0
     assert document["processes"][0]["name"] == "worker-0"
     assert document["config"]["listen"]["port"] == 8765
+
+
+async def test_status_tells_outcomes_apart_as_the_metrics_do(server: OpsServer, site: Any) -> None:
+    site.pages["worker-0"].add("handshakes", HANDSHAKES.index("origin"), 2)
+    site.pages["worker-1"].add("closes", CLOSE_CODES.index(4008), 3)
+    site.pages["worker-1"].add("requests", REQUESTS.index(("ping", "ok")), 4)
+    site.pages["worker-1"].set("connections", 0, 5)
+    site.supervision.children[0].status = {"type": "status", "accepting": True}
+    document = json.loads((await ask(server, "/statusz"))[2])
+    counters = document["counters"]
+    assert counters["handshakes"] == {name: 2 * (name == "origin") for name in HANDSHAKES}
+    assert counters["closes"]["4008"] == 3
+    assert counters["requests"]["ping"]["ok"] == 4
+    assert counters["connections"] == 5
+    assert document["workers"] == [{"name": "worker-0", "accepting": True}]
 
 
 async def test_the_page_and_its_parts(server: OpsServer) -> None:
