@@ -293,7 +293,7 @@ def test_f06_a_query_is_allowed(gateway: Serving) -> None:
     "origin",
     [
         *("http://evil.test", "null", "", "http://localhost.evil.test", "http://127.0.0.1.evil"),
-        *("https://localhost", "http://localhost:80x", "http://localhost:8080/", "localhost"),
+        *("https://localhost.evil", "http://localhost:80x", "http://localhost:8080/", "localhost"),
         *("http://localhost:80@evil.test", "http://[::1].evil", "http://localhost:", "file://"),
         *("http://localhost http://evil.test", "http://localhost:123456", "*", "http://127x0x0x1"),
     ],
@@ -306,7 +306,10 @@ def test_f07_strange_origins(gateway: Serving, before: Metrics, origin: str) -> 
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://localhost", "http://localhost:3000", "http://127.0.0.1:80", "http://[::1]:65535"],
+    [
+        *("http://localhost", "http://localhost:3000", "http://127.0.0.1:80", "http://[::1]:65535"),
+        *("https://localhost", "https://127.0.0.1:8443"),
+    ],
 )
 def test_f07_our_own_pages(gateway: Serving, origin: str) -> None:
     with Wire(gateway.url) as wire:
