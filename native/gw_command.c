@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define COMMANDS_NS 500000 /* a subscribe to thousands of topics takes that long alone */
+
 /* --- the loop's side ------------------------------------------------------------------------------- */
 
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes) {
@@ -32,7 +34,8 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
         const gw_fill_t *f = &x->fills[i];
         uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
         if (f->kind >= GW_FILL_KINDS || f->offset > x->bytes_count || x->bytes_count - f->offset < width) return 0;
-        if ((f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED) && f->arg >= x->items_count) return 0;
+        int of_item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED;
+        if (of_item && (x->kind != GW_CMD_SUBSCRIBE || f->arg >= x->items_count)) return 0;
     }
     for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
         const gw_item_t *item = &x->items[i];
@@ -92,11 +95,23 @@ int gw_plane_events_fd(const gw_plane_t *p) { return p->events_fd; }
 
 const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
     uint64_t n;
-    if (__atomic_exchange_n(&p->events_rung, 0, __ATOMIC_SEQ_CST))
-        if (read(p->events_fd, &n, sizeof n) < 0) n = 0; /* empty: rung between the two, and taken below */
+    /* Rung, but nothing to read: the plane stands between its two steps, and the descriptor will be
+     * readable with no event left to say so. It is read at the next call then. */
+    if (__atomic_exchange_n(&p->events_rung, 0, __ATOMIC_SEQ_CST) || p->events_unread)
+        p->events_unread = read(p->events_fd, &n, sizeof n) < 0;
     const gw_event_t *e = (const gw_event_t *)(void *)gw_queue_take(&p->events);
     if (e && e->kind == GW_EVENT_REMOVED) p->slots_free[p->slots_free_count++] = (uint32_t)e->handle;
     return e;
+}
+
+/* What was never taken, with the segments that it would have brought. */
+void gw_commands_free(gw_plane_t *p) {
+    const gw_node_t *node;
+    while (p->commands.head && (node = gw_queue_take(&p->commands))) {
+        const gw_command_t *x = (const gw_command_t *)(const void *)node;
+        if (x->kind == GW_CMD_ATTACH) munmap(x->mapping, x->mapping_size);
+    }
+    if (p->commands.head) gw_queue_free(&p->commands);
 }
 
 /* --- events ---------------------------------------------------------------------------------------- */
@@ -168,6 +183,7 @@ static void subscribe_name(gw_plane_t *p, gw_client_t *c, gw_sub_t *s, const gw_
     gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
     if (!t && p->topics_waiting < p->o.waiting_topics_max)
         t = gw_topic_make(p, item->channel, item->name, item->length);
+    if (!t) gw_limit_tell(p, c, "waiting_topics", p->o.waiting_topics_max, item->name, item->length);
     if (t) {
         s->topic = t;
         cover(p, c, t, s);
@@ -177,6 +193,16 @@ static void subscribe_name(gw_plane_t *p, gw_client_t *c, gw_sub_t *s, const gw_
     gw_sub_drop(p, s); /* a limit was in the way, and told */
 }
 
+/* Other parameters for what it governs already. */
+static void update(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
+    if (s->pattern) {
+        for (gw_link_t *l = c->links; l; l = l->next)
+            if (l->sub == s) gw_link_mode(l, s->lossless);
+    } else {
+        gw_link_mode(gw_link_find(p, c, s->topic), s->lossless);
+    }
+}
+
 static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
     gw_sub_t *s = gw_sub_find(p, c, item->id);
     int known = s != NULL;
@@ -184,8 +210,7 @@ static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item)
     s->lossless = item->lossless;
     s->snapshot = item->snapshot;
     if (!item->resync) {
-        for (gw_link_t *l = c->links; l; l = l->next)
-            if (l->sub == s) gw_link_mode(l, s->lossless);
+        update(p, c, s);
         return;
     }
     s->order = ++p->order;
@@ -215,8 +240,20 @@ static void count_pending(gw_plane_t *p, gw_client_t *c) {
     }
 }
 
+/* Bytes that will never leave are done too. */
+static void lose(gw_client_t *c, const gw_command_t *x) {
+    GW_STORE_RELEASE(&c->control_done, c->control_done + x->bytes_count);
+}
+
 static void reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
-    if (gw_client_control(p, c, x->bytes, x->bytes_count, 1)) gw_client_slow(p, c, "control queue");
+    if (!gw_client_control(p, c, x->bytes, x->bytes_count, 1)) return;
+    lose(c, x);
+    gw_client_slow(p, c, "control queue");
+}
+
+/* Who turns to conflation while blocked has its queue conflated too, or it were closed for its age. */
+static void turn(gw_plane_t *p, gw_client_t *c) {
+    if (c->flags & GW_CLIENT_BLOCKED) gw_client_conflate(p, c);
 }
 
 static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
@@ -227,7 +264,11 @@ static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     p->work_count = 0;
     p->taken_ns = p->now;
     p->send_ns = 0;
-    for (uint32_t i = 0; i < x->items_count; i++) subscribe_item(p, c, &x->items[i]);
+    int updates = 0;
+    for (uint32_t i = 0; i < x->items_count; i++) {
+        subscribe_item(p, c, &x->items[i]);
+        updates |= !x->items[i].resync;
+    }
     gw_client_purge(p, c);
     for (uint32_t i = 0; i < p->work_count; i++) {
         gw_link_t *l = p->work[i];
@@ -236,6 +277,7 @@ static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
         gw_link_govern(l, l->chosen);
         if (l->sub->snapshot) gw_link_snapshot(p, l);
     }
+    if (updates) turn(p, c);
 }
 
 static void end_link(gw_plane_t *p, gw_client_t *c, gw_link_t *l) {
@@ -269,6 +311,7 @@ static void unsubscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
         p->work[i]->pending = 0;
         gw_link_drop(p, p->work[i]);
     }
+    turn(p, c);
     for (uint32_t i = 0; i < x->items_count; i++) {
         gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
         if (s) gw_sub_drop(p, s);
@@ -322,7 +365,6 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
 }
 
 static void close_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
-    if (c->closing) return;
     c->closing = 1;
     c->flags |= GW_CLIENT_DOOMED;
     gw_client_discard(p, c, p->stats->dropped_closed);
@@ -331,6 +373,7 @@ static void close_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
 }
 
 static void remove_client(gw_plane_t *p, gw_client_t *c) {
+    gw_doomed_bury(p); /* the slot may be another's before the next burial */
     gw_client_discard(p, c, p->stats->dropped_closed);
     gw_client_detach(p, c);
     if (c->rest.bytes && c->rest.counts) {
@@ -348,13 +391,9 @@ static void remove_client(gw_plane_t *p, gw_client_t *c) {
 
 static void attach(gw_plane_t *p, const gw_command_t *x) {
     if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
-    p->mapping_next = NULL;
-    if (!p->mapping) {
-        gw_epoch_attach(p, x->mapping, x->mapping_size);
-        return;
-    }
-    p->mapping_next = x->mapping; /* once the old ring has been read to its end */
+    p->mapping_next = x->mapping; /* followed once the old ring has been read to its end */
     p->mapping_next_size = x->mapping_size;
+    if (!p->mapping) gw_epoch_switch(p);
 }
 
 static void run(gw_plane_t *p, const gw_command_t *x) {
@@ -369,7 +408,8 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     } else if (x->kind == GW_CMD_REMOVE) {
         remove_client(p, c);
         return;
-    } else if (c->flags & GW_CLIENT_GONE) {
+    } else if (c->flags & GW_CLIENT_GONE || c->closing) {
+        lose(c, x);
         return;
     } else if (x->kind == GW_CMD_SEND) {
         fill(p, x);
@@ -379,6 +419,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     } else if (x->kind == GW_CMD_QUERY) {
         query(p, c, x);
     } else if (c->flags & GW_CLIENT_DOOMED) {
+        lose(c, x);
         return;
     } else if (x->kind == GW_CMD_SUBSCRIBE) {
         subscribe(p, c, x);
@@ -389,14 +430,15 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
 }
 
+/* At most `limit` of them, and none begun after COMMANDS_NS: records wait behind. */
 int gw_commands_run(gw_plane_t *p, int limit) {
     int n = 0;
+    int64_t begun = 0;
     const gw_node_t *node;
-    while (n < limit && (node = gw_queue_take(&p->commands))) {
-        if (!n) p->now = p->io.monotonic(p->io.self);
+    while (n < limit && (!n || p->now - begun < COMMANDS_NS) && (node = gw_queue_take(&p->commands))) {
+        p->now = p->io.monotonic(p->io.self);
+        if (!n++) begun = p->now;
         run(p, (const gw_command_t *)(const void *)node);
-        gw_log_guard(p);
-        n++;
     }
     gw_count(&p->stats->commands[0], (uint64_t)n);
     return n;

@@ -4,6 +4,13 @@
 
 #define HEADER_USUAL 4u /* of payloads from 126 to 65,535 bytes */
 
+/* Every frame of the log is appended here, so nobody keeps one that a later one overwrites. */
+static uint64_t append(gw_plane_t *p, const gw_frame_t *f, size_t length) {
+    uint64_t index = gw_log_commit(&p->log, f, length);
+    gw_log_guard(p);
+    return index;
+}
+
 /* Puts the header in front of a payload written at out + HEADER_USUAL; returns its length. */
 static size_t frame_close(uint8_t *out, size_t payload) {
     size_t header = gw_frame_header_size(payload);
@@ -30,7 +37,7 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode) {
                            (t->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0)),
     };
     t->frame_seq[encode] = t->seq;
-    return t->frame[encode] = gw_log_commit(&p->log, &f, f.header + payload);
+    return t->frame[encode] = append(p, &f, f.header + payload);
 }
 
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t) {
@@ -65,7 +72,7 @@ uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
     f.flags &= GW_FRAME_PACED;
     f.taken_ns = p->taken_ns;
     f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;
-    return gw_log_commit(&p->log, &f, length);
+    return append(p, &f, length);
 }
 
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
@@ -73,5 +80,5 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload
     memcpy(out + HEADER_USUAL, payload, length);
     gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .flags = GW_FRAME_NOTICE};
     f.header = (uint8_t)frame_close(out, length);
-    return gw_log_commit(&p->log, &f, f.header + length);
+    return append(p, &f, f.header + length);
 }

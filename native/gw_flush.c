@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define ROOM_BLOCKED (32u << 10) /* a socket that just drained takes little: what it leaves is copied again */
 #define PARTS_MAX 4 /* rest, control, and two runs of frames, or one gathered piece */
 
 typedef struct {
@@ -14,7 +15,7 @@ typedef struct {
 typedef struct gw_gather {
     struct iovec parts[PARTS_MAX];
     int count;
-    size_t bytes;
+    size_t bytes, room; /* room: what may be copied */
     uint32_t rendered_count;
     gw_rendered_t rendered[GW_RENDERED_MAX];
 } gw_gather_t;
@@ -50,26 +51,26 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     return 1;
 }
 
-/* Copies whole frames of the queue, then rendered dirty topics, until the scratch is full. */
+/* Copies whole frames of the queue, then rendered dirty topics, until there is no room. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
         size_t whole = run_length(&p->log, run);
-        if (whole && used + whole <= GW_SCRATCH_BYTES) {
+        if (whole && used + whole <= g->room) {
             memcpy(p->scratch + used, gw_log_bytes(&p->log, gw_log_frame(&p->log, GW_RUN_FIRST(run))), whole);
             used += whole;
             continue;
         }
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            if (used + f->length > GW_SCRATCH_BYTES) goto full;
+            if (used + f->length > g->room) goto full;
             memcpy(p->scratch + used, gw_log_bytes(&p->log, f), f->length);
             used += f->length;
         }
     }
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic) > GW_SCRATCH_BYTES) break;
+        if (used + gw_topic_render_max(p, l->topic) > g->room) break;
         int encode = l->dirty == GW_LINK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
         size_t length = gw_topic_render(p, l->topic, encode, l->skipped, p->scratch + used);
         g->rendered[g->rendered_count++] = (gw_rendered_t){l, (uint32_t)length};
@@ -176,8 +177,9 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
         }
         delivered_run(p, first, whole);
         c->queued -= (uint32_t)whole;
+        *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
-            const gw_frame_t *f = gw_log_frame(&p->log, first + whole++);
+            const gw_frame_t *f = gw_log_frame(&p->log, first + whole);
             if (rest_keep(c, gw_log_bytes(&p->log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
@@ -186,12 +188,10 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
             c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
             c->queued--;
+            *run += 1 - GW_RUN_ONE;
             *bytes = 0;
         }
-        if (whole < count) {
-            *run = (first + whole) | (count - whole) << GW_RUN_BITS;
-            break;
-        }
+        if (GW_RUN_COUNT(*run)) break;
         c->runs_head = (c->runs_head + 1) & (c->runs_size - 1);
         c->runs_count--;
     }
@@ -241,63 +241,16 @@ static int consume(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t b
 
 /* --- blocked and not ------------------------------------------------------------------------------- */
 
-void gw_client_watch(gw_plane_t *p, gw_client_t *c) {
+static int watch(gw_plane_t *p, gw_client_t *c) {
     struct epoll_event e = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = gw_client_handle(p, c)};
-    epoll_ctl(p->epoll_fd, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e);
+    if (epoll_ctl(p->epoll_fd, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e)) return errno;
     c->watched = 1;
+    return 0;
 }
 
 void gw_client_unwatch(gw_plane_t *p, gw_client_t *c) {
     if (c->watched) epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
     c->watched = 0;
-}
-
-/* Frames of conflated topics left in the queue become marks: the socket will get what is newest then. */
-static void conflate_queue(gw_plane_t *p, gw_client_t *c) {
-    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
-    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
-    if (!c->conflated_links || !runs) return;
-    if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
-    c->runs = c->runs_inline;
-    c->runs_size = GW_RUNS_INLINE;
-    c->runs_head = c->runs_count = c->queued = 0;
-    for (uint32_t i = 0; i < runs; i++) {
-        uint64_t run = old[(head + i) & (size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            uint64_t index = GW_RUN_FIRST(run) + k;
-            const gw_frame_t *f = gw_log_frame(&p->log, index);
-            gw_link_t *l = gw_frame_link(p, c, f);
-            if (!l || l->lossless || (f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) {
-                gw_client_push(p, c, index);
-                continue;
-            }
-            if (l->dirty) {
-                gw_link_supersede(p, l);
-            } else {
-                l->dirty_recv_ns = f->recv_ns;
-                l->dirty_taken_ns = f->taken_ns;
-                gw_link_dirty(p, l, GW_LINK_UPDATE);
-            }
-            l->skipped += f->skipped; /* its successor tells what this one would have told */
-        }
-    }
-    if (old != inline_copy) free(old);
-}
-
-static void block(gw_plane_t *p, gw_client_t *c) {
-    if (!(c->flags & GW_CLIENT_BLOCKED)) {
-        c->flags |= GW_CLIENT_BLOCKED;
-        GW_STORE_RELAXED(&c->blocked, 1);
-        c->blocked_previous = NULL;
-        c->blocked_next = p->blocked;
-        if (p->blocked) p->blocked->blocked_previous = c;
-        p->blocked = c;
-        p->blocked_count++;
-        gw_count(&p->stats->clients_blocked[0], 1);
-        gw_count(&p->stats->sends_short[0], 1);
-        conflate_queue(p, c);
-    }
-    gw_client_watch(p, c);
 }
 
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
@@ -338,6 +291,67 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
     if (!e) return;
     e->error = error;
     gw_event_put(p, e);
+}
+
+/* A frame of a conflated topic becomes a mark. */
+static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
+    if (f->flags & GW_FRAME_SNAPSHOT) { /* a mark of newer records is told by the snapshot, too */
+        if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
+        else if (l->dirty != GW_LINK_SNAPSHOT) gw_link_supersede(p, l);
+        l->dirty = GW_LINK_SNAPSHOT;
+        l->skipped = 0;
+        return;
+    }
+    if (l->dirty) {
+        gw_link_supersede(p, l);
+    } else {
+        l->dirty_recv_ns = f->recv_ns;
+        l->dirty_taken_ns = f->taken_ns;
+        gw_link_dirty(p, l, GW_LINK_UPDATE);
+    }
+    if (l->dirty == GW_LINK_SNAPSHOT || !f->skipped) return;
+    l->skipped += f->skipped; /* what this frame would have told, as a snapshot */
+    l->dirty = GW_LINK_RESYNC;
+}
+
+/* Frames of conflated topics left in the queue become marks: the socket will get what is newest then. */
+void gw_client_conflate(gw_plane_t *p, gw_client_t *c) {
+    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
+    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
+    if (!c->conflated_links || !runs) return;
+    if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
+    c->runs = c->runs_inline;
+    c->runs_size = GW_RUNS_INLINE;
+    c->runs_head = c->runs_count = c->queued = 0;
+    for (uint32_t i = 0; i < runs; i++) {
+        uint64_t run = old[(head + i) & (size - 1)];
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+            uint64_t index = GW_RUN_FIRST(run) + k;
+            const gw_frame_t *f = gw_log_frame(&p->log, index);
+            gw_link_t *l = gw_frame_link(p, c, f);
+            if (!l || l->lossless) gw_client_push(p, c, index);
+            else conflate_frame(p, l, f);
+        }
+    }
+    if (old != inline_copy) free(old);
+}
+
+static void block(gw_plane_t *p, gw_client_t *c) {
+    if (!(c->flags & GW_CLIENT_BLOCKED)) {
+        c->flags |= GW_CLIENT_BLOCKED;
+        GW_STORE_RELAXED(&c->blocked, 1);
+        c->blocked_previous = NULL;
+        c->blocked_next = p->blocked;
+        if (p->blocked) p->blocked->blocked_previous = c;
+        p->blocked = c;
+        p->blocked_count++;
+        gw_count(&p->stats->clients_blocked[0], 1);
+        gw_count(&p->stats->sends_short[0], 1);
+        gw_client_conflate(p, c);
+    }
+    int error = watch(p, c);
+    if (error) gone(p, c, error); /* it would wait for ever */
 }
 
 static void drained(gw_plane_t *p, gw_client_t *c) {
@@ -405,9 +419,12 @@ void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
     if (c->flags == 0 && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
+    g->room = c->flags & GW_CLIENT_BLOCKED ? ROOM_BLOCKED : GW_SCRATCH_BYTES;
     for (;;) {
         int had_control = c->control != NULL;
+        p->gathering = c;
         gather(p, c, g);
+        p->gathering = NULL;
         if (!g->bytes) break;
         ssize_t n = send_parts(p, c, g->parts, g->count);
         if (n == -EINTR) continue;
@@ -422,6 +439,7 @@ void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
             return;
         }
         if (!c->runs_count && !c->control && !(c->flags & GW_CLIENT_DIRTY)) break;
+        g->room = GW_SCRATCH_BYTES;
     }
     drained(p, c);
 }

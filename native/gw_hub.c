@@ -189,14 +189,20 @@ gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id) {
 }
 
 static gw_pattern_t *pattern_intern(gw_plane_t *p, const gw_item_t *item) {
-    gw_pattern_t *x = p->patterns;
+    uint64_t key = name_key(item->channel, item->name, item->length);
+    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key), *x = first;
     while (x && (x->channel != item->channel || x->length != item->length ||
                  memcmp(x->text, item->name, item->length)))
-        x = x->next;
+        x = x->next_same_hash;
     if (x || !(x = calloc(1, sizeof *x))) return x;
     x->channel = item->channel;
     x->length = item->length;
     memcpy(x->text, item->name, item->length);
+    x->next_same_hash = first;
+    if (gw_map_put(&p->patterns_by_text, key, x)) {
+        free(x);
+        return NULL;
+    }
     x->next = p->patterns;
     if (x->next) x->next->previous = x;
     p->patterns = x;
@@ -205,6 +211,16 @@ static gw_pattern_t *pattern_intern(gw_plane_t *p, const gw_item_t *item) {
 
 static void pattern_release(gw_plane_t *p, gw_pattern_t *x) {
     if (x->subs) return;
+    uint64_t key = name_key(x->channel, x->text, x->length);
+    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key);
+    if (first != x) {
+        while (first->next_same_hash != x) first = first->next_same_hash;
+        first->next_same_hash = x->next_same_hash;
+    } else if (x->next_same_hash) {
+        gw_map_put(&p->patterns_by_text, key, x->next_same_hash);
+    } else {
+        gw_map_remove(&p->patterns_by_text, key);
+    }
     if (x->previous) x->previous->next = x->next;
     else p->patterns = x->next;
     if (x->next) x->next->previous = x->previous;
@@ -265,20 +281,24 @@ gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t) {
     return best;
 }
 
+void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name,
+                   size_t length) {
+    char text[256];
+    int n = snprintf(text, sizeof text,
+                     "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"%s\","
+                     "\"value\":%u,\"subscription\":\"%.*s\"}]}", limit, value, (int)length, name);
+    gw_client_control_text(p, c, text, (size_t)n);
+    gw_client_touch(p, c);
+}
+
 /* Whether the client may have no further topic; tells it once per subscription. */
 int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     if (c->links_count < p->o.topics_per_client_max) return 0;
-    if (!s->limit_told) {
-        char text[256];
-        int length = snprintf(text, sizeof text,
-                              "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":"
-                              "\"topics_per_connection\",\"value\":%u,\"subscription\":\"%.*s\"}]}",
-                              p->o.topics_per_client_max, s->pattern ? s->pattern->length : s->topic->length,
-                              s->pattern ? s->pattern->text : s->topic->name);
-        s->limit_told = 1;
-        gw_client_control_text(p, c, text, (size_t)length);
-        gw_client_touch(p, c);
-    }
+    const char *name = s->pattern ? s->pattern->text : s->topic->name;
+    size_t length = s->pattern ? s->pattern->length : s->topic->length;
+    if (!s->limit_told)
+        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length);
+    s->limit_told = 1;
     return 1;
 }
 
@@ -319,8 +339,9 @@ void gw_hub_grow(gw_plane_t *p) {
             t = gw_topic_find(p, channel, name, (size_t)length);
             if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
         }
+        if (t && t->bound) t = NULL; /* listed twice: the first one counts */
         p->by_ring[p->by_ring_count++] = t;
-        if (!t || t->bound) continue;
+        if (!t) continue;
         t->bound = 1;
         p->topics_waiting--;
         attach_patterns(p, t);
@@ -330,7 +351,7 @@ void gw_hub_grow(gw_plane_t *p) {
 void gw_hub_unbind(gw_plane_t *p) {
     for (uint32_t i = 0; i < p->by_ring_count; i++) {
         gw_topic_t *t = p->by_ring[i];
-        if (!t || !t->bound) continue;
+        if (!t) continue;
         t->bound = 0;
         t->renewed = 1;
         t->seq = 0;

@@ -102,25 +102,24 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
 
 /* A record for a client that is blocked, doomed, or has a dirty set. */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index) {
+    int queues = c->flags & GW_CLIENT_BLOCKED && l->lossless && !l->dirty;
+    if (queues && c->queued >= p->o.lossless_frames_max) gw_client_slow(p, c, "too many frames");
     if (c->flags & GW_CLIENT_DOOMED) {
         l->dropped++;
         gw_count(&p->stats->dropped_slow[l->topic->channel], 1);
         gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
-    } else if ((c->flags & GW_CLIENT_BLOCKED) && !l->lossless) {
+    } else if ((c->flags & GW_CLIENT_BLOCKED) && !queues) {
         const gw_frame_t *f = gw_log_frame(&p->log, index);
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
         gw_link_dirty(p, l, GW_LINK_UPDATE);
     } else {
         gw_client_push(p, c, index);
-        if (!(c->flags & GW_CLIENT_BLOCKED)) return;
-        if (c->queued > p->o.lossless_frames_max) gw_client_slow(p, c, "too many frames");
-        else if (c->queued > GW_BACKLOG_FRAMES && !c->backlogged) {
-            c->backlogged = 1;
-            gw_count(&p->wait->backlogged, 1);
-        }
+        if (!queues || c->queued <= GW_BACKLOG_FRAMES || c->backlogged) return;
+        c->backlogged = 1;
+        gw_count(&p->wait->backlogged, 1);
     }
 }
 
@@ -130,7 +129,8 @@ int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t l
     if (c->flags & GW_CLIENT_GONE) return -EPIPE;
     if (!length) return 0;
     size_t used = c->control_length - c->control_head;
-    if (used + length > (size_t)p->o.control_bytes_max + GW_CONTROL_SLACK) return -ENOSPC;
+    size_t room = (size_t)p->o.control_bytes_max + GW_CONTROL_SLACK + (c->closing ? GW_CLOSE_ROOM : 0);
+    if (used + length > room) return -ENOSPC;
     if (c->control_head) {
         memmove(c->control, c->control + c->control_head, used);
         c->control_head = 0;
@@ -207,7 +207,7 @@ void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
     uint32_t runs = c->runs_count, size = c->runs_size, head = c->runs_head;
     uint64_t *old = c->runs;
     uint64_t inline_copy[GW_RUNS_INLINE];
-    if (!runs) return;
+    if (!runs || !p->work_count) return;
     if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;

@@ -19,8 +19,10 @@
 #define TIMER_IDLE_NS 50000000
 #define TIMER_BLOCKED_NS 20000000
 #define HEARTBEATS_PER_CYCLE 64
+#define HEARTBEATS_LOOKS 1024   /* clients looked at for one in a cycle */
 #define HEARTBEAT_SCANS 8       /* a heartbeat is late by at most this part of its interval */
 #define LOG_GUARD_PARTS 16u     /* how often, in parts of the log, waiting clients are looked through */
+#define LOG_RELIEF_PARTS 8u     /* what a batch may encode, in parts of the log, before it is swept */
 #define EVENTS_MAX 256
 #define WAKE_KEY UINT64_MAX
 
@@ -45,15 +47,22 @@ static int64_t real_realtime(void *self) {
 
 /* --- records --------------------------------------------------------------------------------------- */
 
+/* Discards at once, but leaves links and subscriptions to gw_doomed_bury: this may run anywhere. */
+static void let_go(gw_plane_t *p, gw_client_t *c) {
+    if (!c->runs_count || c == p->gathering) return;
+    if (!gw_log_old(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))) return;
+    gw_client_slow(p, c, "too far behind");
+    gw_client_discard(p, c, p->stats->dropped_slow);
+}
+
 /* Those still waiting for a frame of the log's older half let go, before it is overwritten. */
 void gw_log_guard(gw_plane_t *p) {
     if (p->log.position < p->guard_position && p->log.index < p->guard_index) return;
     p->guard_position = p->log.position + p->log.size / LOG_GUARD_PARTS;
     p->guard_index = p->log.index + p->log.count / LOG_GUARD_PARTS;
-    for (gw_client_t *c = p->blocked; c; c = c->blocked_next)
-        if (c->runs_count && gw_log_old(&p->log, GW_RUN_FIRST(c->runs[c->runs_head])))
-            gw_client_slow(p, c, "too far behind");
-    gw_doomed_bury(p);
+    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) let_go(p, c);
+    for (uint32_t i = 0; i < p->touched_count; i++)
+        if (p->touched[i] != UINT32_MAX) let_go(p, &p->clients[p->touched[i]]);
 }
 
 /* The topic's newest record, the next after its last, to all who take it. */
@@ -104,10 +113,10 @@ static int records(gw_plane_t *p) {
         if (n % STAMP_EVERY == 0) p->send_ns = 0;
         gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
         route(p, r);
+        gw_plane_relieve(p);
         at += (int64_t)r->h.cells * GW_CELL;
     }
     gw_doomed_bury(p);
-    gw_log_guard(p);
     GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
     gw_count(&p->stats->records_taken[0], n);
     uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor;
@@ -118,14 +127,14 @@ static int records(gw_plane_t *p) {
 /* --- the sweep ------------------------------------------------------------------------------------- */
 
 /* Visits the clients with something new, from a place that rotates so that nobody is always last. */
-static void sweep(gw_plane_t *p) {
+static void sweep(gw_plane_t *p, int commands) {
     uint32_t n = p->touched_count;
     if (!n) return;
     uint32_t start = p->rotation++ % n;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = start + i < n ? start + i : start + i - n;
         uint32_t slot = p->touched[at];
-        if (i % SWEEP_SLICE == SWEEP_SLICE - 1) gw_commands_run(p, COMMANDS_PER_CYCLE);
+        if (commands && i % SWEEP_SLICE == SWEEP_SLICE - 1) gw_commands_run(p, COMMANDS_PER_CYCLE);
         if (slot == UINT32_MAX) continue;
         gw_client_t *c = &p->clients[slot];
         gw_client_untouch(p, c);
@@ -140,6 +149,17 @@ static void sweep(gw_plane_t *p) {
         p->clients[slot].touched = left;
     }
     p->touched_count = left;
+    p->swept_position = p->log.position;
+    p->swept_index = p->log.index;
+    gw_doomed_bury(p);
+}
+
+/* Sweeps before its time, when so much was encoded since the last sweep that those who were still to
+ * be visited would otherwise have to let go. */
+void gw_plane_relieve(gw_plane_t *p) {
+    if (p->log.position - p->swept_position > p->log.size / LOG_RELIEF_PARTS ||
+        p->log.index - p->swept_index > p->log.count / LOG_RELIEF_PARTS)
+        sweep(p, 0);
 }
 
 /* --- sockets --------------------------------------------------------------------------------------- */
@@ -161,7 +181,7 @@ static int sockets(gw_plane_t *p, int timeout_ms) {
         /* ERR and HUP too: the write that follows fails, and reports once. */
         if (c->active && c->generation == (uint32_t)(handle >> 32)) gw_client_flush(p, c);
     }
-    gw_log_guard(p);
+    gw_doomed_bury(p);
     return n;
 }
 
@@ -186,8 +206,9 @@ static void check_blocked(gw_plane_t *p) {
 
 static void heartbeats(gw_plane_t *p) {
     char text[96];
-    int length = 0, sent = 0;
+    int length = 0, sent = 0, looks = 0;
     for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
+        if (looks++ == HEARTBEATS_LOOKS) break;
         gw_client_t *c = &p->clients[p->heartbeat_next];
         if (!c->active || c->flags || p->now - c->sent_ns < p->o.heartbeat_ns) continue;
         if (!length)
@@ -219,7 +240,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     int busy = gw_commands_run(p, COMMANDS_PER_CYCLE) > 0;
     busy |= records(p);
     busy |= p->touched_count > 0;
-    sweep(p);
+    sweep(p, 1);
     if (!busy) p->now = p->io.monotonic(p->io.self);
     if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
     timers(p);
@@ -320,6 +341,8 @@ static gw_client_t *clients_map(uint32_t n) {
 }
 
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
+    /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
+    if (!options->clients_max || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
@@ -330,17 +353,19 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;
     uint32_t n = p->o.clients_max;
     p->clients = clients_map(n);
-    p->touched = calloc(2 * (size_t)n, sizeof *p->touched);
+    /* All at a sweep's start, all once more behind, and the holes of those removed meanwhile. */
+    p->touched = calloc(3 * (size_t)n + 2 * COMMANDS_PER_CYCLE, sizeof *p->touched);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
     p->work = calloc((size_t)p->o.topics_per_client_max + 1, sizeof *p->work);
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
-    int error = !n || !p->clients || !p->touched || !p->generations || !p->slots_free || !p->work ||
+    int error = !p->clients || !p->touched || !p->generations || !p->slots_free || !p->work ||
                 !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
+    if (!error) error = gw_map_init(&p->patterns_by_text, 1024);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
     if (!error) error = gw_log_init(&p->log, p->o.log_bytes);
@@ -350,6 +375,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
         gw_plane_destroy(p);
         return error;
     }
+    memset(p->epoch, '0', GW_EPOCH_LENGTH); /* until there is a segment */
     adopt_statistics(p->stats);
     *out = p;
     return 0;
@@ -377,9 +403,10 @@ void gw_plane_destroy(gw_plane_t *p) {
     }
     for (int i = 0; i < GW_CHANNELS; i++)
         for (int k = 0; k < GW_ENCODES; k++) gw_template_free(p->o.templates[i][k]);
-    if (p->commands.head) gw_queue_free(&p->commands);
+    gw_commands_free(p);
     if (p->events.head) gw_queue_free(&p->events);
     gw_map_free(&p->topics_by_name);
+    gw_map_free(&p->patterns_by_text);
     gw_map_free(&p->links);
     gw_map_free(&p->subs);
     gw_log_free(&p->log);

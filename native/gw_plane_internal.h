@@ -79,6 +79,7 @@ struct gw_sub {
 struct gw_pattern {
     gw_pattern_t *previous, *next;
     gw_sub_t *subs;
+    gw_pattern_t *next_same_hash;
     uint8_t channel, length;
     char text[GW_INSTRUMENT_MAX];
 };
@@ -152,7 +153,7 @@ struct gw_plane {
     uint32_t topics_count, topics_size, topics_waiting;
     uint32_t *topics_free;
     uint32_t topics_free_count;
-    gw_map_t topics_by_name, links, subs;
+    gw_map_t topics_by_name, patterns_by_text, links, subs;
     gw_pattern_t *patterns;
     uint64_t order;
     gw_link_t *links_free, *slabs;
@@ -167,7 +168,9 @@ struct gw_plane {
 
     gw_client_t *blocked, *doomed;
     uint32_t blocked_count;
-    uint64_t guard_position, guard_index;
+    uint64_t guard_position, guard_index; /* where the log's guard looks again */
+    uint64_t swept_position, swept_index; /* of the log, at the last sweep's end */
+    const gw_client_t *gathering;         /* its frames have been copied already */
     uint8_t *scratch;
     struct gw_gather *gather;
     uint64_t plain_run;   /* the run that `plain` are the bytes of; 0: none (a run's count is never 0) */
@@ -185,6 +188,7 @@ struct gw_plane {
     pthread_t thread;
     gw_queue_t commands, events;
     uint64_t events_rung; /* shared */
+    int events_unread;    /* the loop's: rung, but there was nothing to read yet */
 
     /* the loop's own */
     uint32_t *slots_free;
@@ -196,6 +200,7 @@ struct gw_plane {
 #define GW_SCRATCH_BYTES (256u << 10)
 #define GW_RENDERED_MAX 2048u
 #define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
+#define GW_CLOSE_ROOM 256u     /* a close frame always fits */
 
 static inline void gw_count(uint64_t *counter, uint64_t n) { gw_hdr_add(counter, n); }
 
@@ -226,6 +231,7 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
 gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t); /* the latest, but ending ones */
 int gw_sub_covers(const gw_sub_t *s, const gw_topic_t *t);
 int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
+void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length);
 uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length);
 
 /* gw_encode.c: frames of the log */
@@ -259,11 +265,12 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives w
 /* gw_flush.c */
 void gw_client_flush(gw_plane_t *p, gw_client_t *c);
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
-void gw_client_watch(gw_plane_t *p, gw_client_t *c);
+void gw_client_conflate(gw_plane_t *p, gw_client_t *c);
 size_t gw_gather_size(void);
 
 /* gw_command.c */
 int gw_commands_run(gw_plane_t *p, int limit);
+void gw_commands_free(gw_plane_t *p);
 gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows);
 void gw_event_put(gw_plane_t *p, gw_event_t *e);
 static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_t *c) {
@@ -271,13 +278,13 @@ static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_
 }
 
 /* gw_epoch.c: segments, laps, epochs */
-void gw_epoch_attach(gw_plane_t *p, void *mapping, size_t size);
 void gw_epoch_switch(gw_plane_t *p); /* to mapping_next */
 void gw_epoch_lapped(gw_plane_t *p);
 void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 
 /* gw_plane.c */
+void gw_plane_relieve(gw_plane_t *p); /* between records */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */
 

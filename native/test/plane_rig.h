@@ -26,6 +26,7 @@ typedef struct {
     int64_t allowed; /* bytes that the kernel still takes */
     int error;       /* sends fail with it */
     uint64_t sends;
+    size_t offered; /* by the last of them */
     uint8_t *stream; /* all that was taken and not yet read */
     size_t length, size, read;
 } peer_t;
@@ -106,6 +107,8 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
     peer_t *peer = &rig->peers[rig->by_fd[fd] - 1];
     size_t taken = 0;
     peer->sends++;
+    peer->offered = 0;
+    for (int i = 0; i < count; i++) peer->offered += parts[i].iov_len;
     if (peer->error || !peer->allowed) {
         errno = peer->error ? peer->error : EAGAIN;
         return -1;
@@ -128,13 +131,14 @@ static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + R
 static inline gw_plane_options_t rig_options(void) {
     return (gw_plane_options_t){
         .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
-        .waiting_topics_max = RIG_TOPICS, .log_bytes = 1 << 20, .control_bytes_max = 64 << 10,
+        .waiting_topics_max = RIG_TOPICS, .log_bytes = 2 << 20, .control_bytes_max = 64 << 10,
         .lossless_frames_max = 65536, .lossless_max_age_ns = 2000000000,
         .stall_max_ns = 120000000000, .heartbeat_ns = 1000000000,
         .paced_stall_max_ns = 10000000000, .cpu = -1};
 }
 
-static inline rig_t *rig_new(gw_plane_options_t options) {
+/* With the real kernel and clocks where `real`. */
+static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     rig_t *rig = calloc(1, sizeof *rig);
     CHECK(rig != NULL && (rig->stats = calloc(1, sizeof *rig->stats)) != NULL);
     rig->now = RIG_START_NS;
@@ -144,10 +148,12 @@ static inline rig_t *rig_new(gw_plane_options_t options) {
     }
     options.stats = rig->stats;
     options.wait = &rig->wait;
-    options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
+    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
     CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
     return rig;
 }
+
+static inline rig_t *rig_new(gw_plane_options_t options) { return rig_make(options, false); }
 
 static inline void rig_post(rig_t *rig, gw_command_t *x) {
     CHECK_EQUAL(gw_plane_post(rig->plane, x), 0);

@@ -94,14 +94,14 @@ static void change_socket(client_t *c) {
     static const int errors[] = {EPIPE, ECONNRESET, ETIMEDOUT};
     if (!c->peer) return;
     uint32_t what = random_below(20);
-    if (what < 8) c->peer->allowed = RIG_NO_LIMIT;
+    if (what < 6) c->peer->allowed = RIG_NO_LIMIT;
     else if (what < 16) c->peer->allowed = random_below(chance(2) ? 200 : 5000);
     else if (what < 19) c->peer->allowed = 0;
     else if (!w.calm && chance(4)) c->peer->error = errors[random_below(3)];
 }
 
 static void publish(void) {
-    unsigned n = chance(25) ? 100 + random_below(400) : 1 + random_below(12);
+    unsigned n = chance(40) ? 100 + random_below(400) : 1 + random_below(12);
     unsigned from = random_below(TOPICS), most = 1 + random_below(TOPICS);
     while (n--) {
         unsigned t = (from + random_below(most)) % TOPICS;
@@ -111,7 +111,7 @@ static void publish(void) {
 
 static void step_time(void) {
     static const int64_t steps[] = {1000, 200000, 30000000, 400000000, 1100000000, 2500000000};
-    w.rig->now += steps[random_below(6)];
+    w.rig->now += steps[random_below(w.calm || chance(2) ? 3 : 6)]; /* while calm nobody is closed */
 }
 
 static void operate(void) {
