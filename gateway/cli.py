@@ -33,6 +33,7 @@ Sets = Annotated[
     Parameter(
         name="--set",
         negative="",
+        show_default=False,
         allow_leading_hyphen=True,
         help="section.key=value, over file and environment; repeatable (feeds.0.rate=5000).",
     ),
@@ -47,7 +48,7 @@ def _version() -> str:
 
 app = App(
     name="tickgate",
-    help="A low-latency market data WebSocket gateway with an enforced P99.",
+    help="A low-latency market data WebSocket gateway.",
     version=_version,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
@@ -124,7 +125,7 @@ Watch the ticks:
 or with a client of your own:
 
   {_short(sys.executable)} -c 'import json; from websockets.sync.client import connect; \
-ws = connect("{urls.client}").__enter__(); ws.send(json.dumps({{"method": "subscribe", \
+ws = connect("{urls.client}"); ws.send(json.dumps({{"method": "subscribe", \
 "req_id": 1, "params": {{"channel": "trade", "symbol": ["SYM001.SIM"]}}}})); \
 [print(m, flush=True) for m in ws]'
 

@@ -50,6 +50,7 @@ class Reader:
         self._subject = subject
         self._lock = threading.Lock()  # /metrics is rendered on threads
         self._past: deque[tuple[float, dict[str, Histogram]]] = deque()
+        self._started_s = time.monotonic()
 
     def read(self) -> Reading:
         """Everything, now."""
@@ -61,7 +62,8 @@ class Reader:
             while len(self._past) > 1 and now_s - self._past[1][0] >= window_s:
                 self._past.popleft()
             if not self._past:
-                return self._keep(Reading(merged, each, dict(merged.stages), 0.0), now_s)
+                whole = Reading(merged, each, dict(merged.stages), now_s - self._started_s)
+                return self._keep(whole, now_s)
             before_s, before = self._past[0]
             window = {stage: now.subtract(before[stage]) for stage, now in merged.stages.items()}
             return self._keep(Reading(merged, each, window, now_s - before_s), now_s)

@@ -70,6 +70,7 @@ def test_a_native_module_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> 
     assert doctor.probe() == ({}, "its load ended with signal 6")
     monkeypatch.setattr(doctor, "_PROBE", "raise SystemExit(3)")
     assert doctor.probe() == ({}, "its load ended with code 3")
+    monkeypatch.setattr(doctor, "_PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 0.01)
     assert "does not load within" in doctor.probe()[1]
 
