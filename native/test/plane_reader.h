@@ -23,7 +23,8 @@ static inline void parse_data(const char *text, frame_t *f) {
     char channel[8], type[12];
     int at = 0;
     CHECK_EQUAL(sscanf(text, "{\"channel\":\"%7[a-z]\",\"type\":\"%11[a-z]\","
-                             "\"symbol\":\"%79[^\"]\",\"seq\":%llu,\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
+                             "\"symbol\":\"%79[^\"]\",\"seq\":%llu,"
+                             "\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
                        channel, type, f->name, &f->seq, &f->price, &f->epoch, &at), 6);
     CHECK(at > 0);
     if (strcmp(text + at, "}")) {
