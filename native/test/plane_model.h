@@ -1,6 +1,6 @@
-/* A naive model of the plane: what each client is subscribed to, who governs which topic, how many
- * records each subscription was routed, and what each client's reader may see next. It knows nothing
- * of queues: strings are matched one by one, and counted one by one. */
+/* A naive model of the plane: what each client is subscribed to, who governs which topic, how
+ * many records each subscription was routed, and what each client's reader may see next. It
+ * knows nothing of queues: strings are matched one by one, and counted one by one. */
 #ifndef PLANE_MODEL_H
 #define PLANE_MODEL_H
 #include "plane_reader.h"
@@ -13,7 +13,8 @@
 #define LOG 512
 
 static const char *const strings[STRINGS] = {
-    "AA.SIM", "AB.SIM", "ABA.SIM", "BA.SIM", "BB.SIM", "BAB.SIM", "A.VEN", "B.VEN", "AB.VEN", "C.VEN",
+    "AA.SIM", "AB.SIM", "ABA.SIM", "BA.SIM", "BB.SIM", "BAB.SIM", "A.VEN", "B.VEN",
+    "AB.VEN", "C.VEN",
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.ABCDEFGHIJKLMNOP", "CC.SIM", "CA.VEN", "X.Y",
     "*", "A*", "*.SIM", "*B*", "*A*.*", "C*N"};
 
@@ -61,7 +62,8 @@ static inline const char *topic_name(unsigned t) { return strings[t % NAMES]; }
 
 static inline bool naive_match(const char *pattern, const char *name) {
     if (!*pattern) return !*name;
-    if (*pattern == '*') return naive_match(pattern + 1, name) || (*name && naive_match(pattern, name + 1));
+    if (*pattern == '*')
+        return naive_match(pattern + 1, name) || (*name && naive_match(pattern, name + 1));
     return *pattern == *name && naive_match(pattern + 1, name + 1);
 }
 
@@ -97,7 +99,7 @@ static inline bool governed_by(const sub_t *subs, unsigned topic, const entry_t 
     return false;
 }
 
-/* --- the client's side ----------------------------------------------------------------------------- */
+/* --- the client's side ------------------------------------------------------------------------ */
 
 static inline unsigned frame_topic(const frame_t *f) {
     for (unsigned t = 0; t < TOPICS; t++)
@@ -172,7 +174,7 @@ static inline void read_frame(client_t *c, const frame_t *f) {
     }
 }
 
-/* --- the plane's side ------------------------------------------------------------------------------ */
+/* --- the plane's side ------------------------------------------------------------------------- */
 
 static inline gw_client_t *plane_client(const rig_t *rig, const client_t *c) {
     return &rig->plane->clients[(uint32_t)c->peer->handle];

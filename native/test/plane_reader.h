@@ -22,8 +22,9 @@ typedef struct {
 static inline void parse_data(const char *text, frame_t *f) {
     char channel[8], type[12];
     int at = 0;
-    CHECK_EQUAL(sscanf(text, "{\"channel\":\"%7[a-z]\",\"type\":\"%11[a-z]\",\"symbol\":\"%79[^\"]\","
-                             "\"seq\":%llu,\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
+    CHECK_EQUAL(sscanf(text, "{\"channel\":\"%7[a-z]\",\"type\":\"%11[a-z]\","
+                             "\"symbol\":\"%79[^\"]\",\"seq\":%llu,"
+                             "\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
                        channel, type, f->name, &f->seq, &f->price, &f->epoch, &at), 6);
     CHECK(at > 0);
     if (strcmp(text + at, "}")) {
@@ -41,8 +42,8 @@ static inline void parse_data(const char *text, frame_t *f) {
 static inline void parse_reply(const char *text, frame_t *f) {
     unsigned long long time;
     int at = 0;
-    CHECK_EQUAL(sscanf(text, "{\"reply\":%u,\"time\":%llu ,\"epoch\":\"e%7llu\",\"seqs\":[%n", &f->reply,
-                       &time, &f->epoch, &at), 3);
+    CHECK_EQUAL(sscanf(text, "{\"reply\":%u,\"time\":%llu ,\"epoch\":\"e%7llu\",\"seqs\":[%n",
+                       &f->reply, &time, &f->epoch, &at), 3);
     CHECK(at > 0);
     f->kind = REPLY;
     for (const char *s = text + at; *s != ']'; s += *s == ',') {
@@ -111,7 +112,7 @@ static inline bool peer_frame(peer_t *peer, frame_t *f) {
 /* Whether the stream ends between two frames, all of them read. */
 static inline bool peer_whole(const peer_t *peer) { return peer->read == peer->length; }
 
-/* --- counters -------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 /* Records of a channel that wait for a client, found by looking at everything that it keeps. */
 static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64_t *pending) {
@@ -130,8 +131,8 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
 }
 
 static inline uint64_t stats_dropped(const gw_stats_t *s, int channel) {
-    return s->dropped_lapped[channel] + s->dropped_closed[channel] + s->dropped_unsubscribed[channel] +
-           s->dropped_slow[channel] + s->dropped_epoch[channel];
+    return s->dropped_lapped[channel] + s->dropped_closed[channel] + s->dropped_slow[channel] +
+           s->dropped_unsubscribed[channel] + s->dropped_epoch[channel];
 }
 
 /* I7: the counters balance, and `pending` is what really waits. */

@@ -1,7 +1,7 @@
-/* A plane without a thread, for tests: segments in memfds with real writers, a kernel that takes what
- * the test says, clocks that stand still until they are moved. Clients are socketpairs, so that epoll
- * and shutdown are real; the bytes that `send` takes go to the test and never reach the socket, which
- * therefore is always writable unless the test fills it. */
+/* A plane without a thread, for tests: segments in memfds with real writers, a kernel that takes
+ * what the test says, clocks that stand still until they are moved. Clients are socketpairs, so
+ * that epoll and shutdown are real; the bytes that `send` takes go to the test and never reach
+ * the socket, which therefore is always writable unless the test fills it. */
 #ifndef PLANE_RIG_H
 #define PLANE_RIG_H
 #include "check.h"
@@ -54,7 +54,7 @@ typedef struct {
     int by_fd[RIG_FDS]; /* peer + 1 */
 } rig_t;
 
-/* --- templates ------------------------------------------------------------------------------------- */
+/* --- templates -------------------------------------------------------------------------------- */
 
 static inline uint8_t *program_text(uint8_t *out, const char *text) {
     *out++ = 0; /* LITERAL */
@@ -63,7 +63,7 @@ static inline uint8_t *program_text(uint8_t *out, const char *text) {
     return out + strlen(text);
 }
 
-/* A message with the fields of PROTOCOL.md that matter here, and two decimals that say whose it is. */
+/* A message with the fields of PROTOCOL.md that matter here, and two decimals that name it. */
 static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     static const uint8_t splice[] = "\013,\"skipped\":\001}";
     uint8_t program[512], *at = program;
@@ -89,7 +89,7 @@ static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     return t;
 }
 
-/* --- the kernel and the clocks --------------------------------------------------------------------- */
+/* --- the kernel and the clocks ---------------------------------------------------------------- */
 
 static inline void peer_keep(peer_t *peer, const void *bytes, size_t n) {
     if (peer->length + n > peer->size) {
@@ -126,7 +126,7 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
 static inline int64_t rig_monotonic(void *self) { return ((rig_t *)self)->now; }
 static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_START_NS; }
 
-/* --- making and unmaking --------------------------------------------------------------------------- */
+/* --- making and unmaking ---------------------------------------------------------------------- */
 
 static inline gw_plane_options_t rig_options(void) {
     return (gw_plane_options_t){
@@ -202,7 +202,7 @@ static inline void rig_free(rig_t *rig) {
     free(rig);
 }
 
-/* --- the feed -------------------------------------------------------------------------------------- */
+/* --- the feed --------------------------------------------------------------------------------- */
 
 static inline unsigned rig_topic(rig_t *rig, uint8_t channel, const char *name) {
     for (unsigned i = 0; i < rig->topics_count; i++)
@@ -220,7 +220,9 @@ static inline void rig_register(rig_t *rig, unsigned topic) {
     CHECK(t->id >= 0);
 }
 
-static inline uint8_t digits_of(uint64_t n) { return n < 10 ? 1 : (uint8_t)(1 + digits_of(n / 10)); }
+static inline uint8_t digits_of(uint64_t n) {
+    return n < 10 ? 1 : (uint8_t)(1 + digits_of(n / 10));
+}
 
 /* Publishes the topic's next record: its price is its seq, its quantity the number of the epoch. */
 static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) {
@@ -244,7 +246,7 @@ static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) 
 
 static inline void rig_publish(rig_t *rig, unsigned topic) { rig_publish_flags(rig, topic, 0); }
 
-/* --- clients --------------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static inline gw_item_t item(uint32_t id, uint8_t channel, const char *name, bool lossless,
                              bool snapshot) {
@@ -260,8 +262,8 @@ static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle
                                       uint32_t items) {
     char text[32768];
     uint32_t seqs = kind == GW_CMD_SUBSCRIBE ? items : 0, at;
-    int length = snprintf(text, sizeof text, "{\"reply\":%u,\"time\":%20s,\"epoch\":\"%8s\",\"seqs\":[",
-                          reply, "", "");
+    int length = snprintf(text, sizeof text,
+                          "{\"reply\":%u,\"time\":%20s,\"epoch\":\"%8s\",\"seqs\":[", reply, "", "");
     at = (uint32_t)length;
     for (uint32_t i = 0; i < seqs; i++)
         length += snprintf(text + length, sizeof text - (size_t)length, "%s%20s", i ? "," : "", "");

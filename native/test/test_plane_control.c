@@ -141,7 +141,8 @@ static void what_the_plane_says_itself_takes_room_too(void) {
     rig_free(rig);
 }
 
-/* The rest of the cut frame, no more data, the close frame, then the end of the stream: once each. */
+/* The rest of the cut frame, no more data, the close frame, then the end of the stream: once
+ * each. */
 static void closing_finishes_the_frame_and_drops_the_data(void) {
     rig_t *rig = ready();
     peer_t *peer = client(rig);
@@ -226,8 +227,9 @@ static void handles_of_clients_that_are_no_more_are_nobody(void) {
 static void a_place_outside_its_bytes_is_refused(void) {
     rig_t *rig = ready();
     peer_t *peer = client(rig);
-    static const gw_fill_t bad[] = {{1, GW_FILL_TIME, 0},  {20, GW_FILL_TIME, 0}, {UINT32_MAX, GW_FILL_TIME, 0},
-                                    {0, GW_FILL_KINDS, 0}, {0, GW_FILL_SEQ, 0},   {0, GW_FILL_MATCHED, 1}};
+    static const gw_fill_t bad[] = {
+        {1, GW_FILL_TIME, 0},  {20, GW_FILL_TIME, 0}, {UINT32_MAX, GW_FILL_TIME, 0},
+        {0, GW_FILL_KINDS, 0}, {0, GW_FILL_SEQ, 0},   {0, GW_FILL_MATCHED, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         gw_command_t *x = gw_command_new(GW_CMD_SEND, 0, 1, 20);
         x->handle = peer->handle;

@@ -24,8 +24,9 @@ static void read_all(peer_t *peer, got_t *got) {
     }
 }
 
-/* One batch as it can be: a reply in the control queue, two snapshots, lossless and conflated frames
- * between those of topics that this client does not take. All of it waits for one send of `allowed`. */
+/* One batch as it can be: a reply in the control queue, two snapshots, lossless and conflated
+ * frames between those of topics that this client does not take. All of it waits for one send of
+ * `allowed`. */
 static size_t hello; /* bytes that went before */
 
 static rig_t *batch(int64_t allowed, int mode, peer_t **out) {
@@ -34,7 +35,8 @@ static rig_t *batch(int64_t allowed, int mode, peer_t **out) {
     unsigned trade = rig_topic(rig, GW_TRADE, "A.SIM"), bbo = rig_topic(rig, GW_BBO, "A.SIM");
     unsigned other = rig_topic(rig, GW_TRADE, "B.SIM");
     peer_t *peer = *out = rig_connect(rig), *all = rig_connect(rig);
-    gw_item_t both[] = {item(1, GW_TRADE, "A.SIM", true, true), item(2, GW_BBO, "A.SIM", false, true)};
+    gw_item_t both[] = {item(1, GW_TRADE, "A.SIM", true, true),
+                        item(2, GW_BBO, "A.SIM", false, true)};
     gw_item_t rest = item(1, GW_TRADE, "*", true, true);
     rig_publish(rig, trade);
     rig_publish(rig, bbo);
@@ -117,7 +119,7 @@ static void f40_epipe_after_every_byte_offset(void) {
         }
         CHECK_EQUAL(gone, 1);
         rig_check_balance(rig);
-        read_all(peer, &got); /* whole frames first; a cut one ends the stream, and counts for nothing */
+        read_all(peer, &got); /* a cut frame ends the stream, and counts for nothing */
         const gw_stats_t *s = rig->stats;
         CHECK_EQUAL(s->pending[GW_TRADE] + s->pending[GW_BBO], 0);
         CHECK_EQUAL(s->delivered[GW_BBO], got.updates[1]);

@@ -26,7 +26,7 @@ static uint32_t random_below(uint32_t n) {
 
 static bool chance(uint32_t one_in) { return random_below(one_in) == 0; }
 
-/* --- operations ------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------- */
 
 static bool command_fits(const client_t *c) {
     return c->live && !c->closing && !c->removing && c->replies - c->read < LOG - 1 &&
@@ -111,7 +111,8 @@ static void publish(void) {
 
 static void step_time(void) {
     static const int64_t steps[] = {1000, 200000, 30000000, 400000000, 1100000000, 2500000000};
-    w.rig->now += steps[random_below(w.calm || chance(2) ? 3 : 6)]; /* while calm nobody is closed */
+    /* While calm nobody is closed. */
+    w.rig->now += steps[random_below(w.calm || chance(2) ? 3 : 6)];
 }
 
 static void operate(void) {
@@ -130,7 +131,7 @@ static void operate(void) {
     else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
 }
 
-/* --- one cycle, and what follows from it --------------------------------------------------------------- */
+/* --- one cycle, and what follows from it ------------------------------------------------------ */
 
 static client_t *client_of(gw_handle_t handle) {
     for (int i = 0; i < CLIENTS; i++)
@@ -171,7 +172,8 @@ static void event(const gw_event_t *e) {
         removed(c);
         return;
     }
-    if (e->kind == GW_EVENT_GONE || e->kind == GW_EVENT_CLOSE) w.calm = false; /* nothing sums up now */
+    /* One has gone: the rows of those who stay no longer sum to the totals. */
+    if (e->kind == GW_EVENT_GONE || e->kind == GW_EVENT_CLOSE) w.calm = false;
     if (e->kind != GW_EVENT_GONE && e->kind != GW_EVENT_SHUT) return;
     if (!c->removing) rig_remove(w.rig, c->peer);
     c->removing = true;

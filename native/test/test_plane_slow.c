@@ -1,4 +1,5 @@
-/* Slow clients: the limits of lossless queues, conflation, and the frame log that nobody outlives. */
+/* Slow clients: the limits of lossless queues, conflation, and the frame log that nobody
+ * outlives. */
 #include "plane_reader.h"
 
 #define SECOND 1000000000
@@ -41,8 +42,8 @@ static void expect_slow(rig_t *rig, const char *what) {
     CHECK(!strncmp(e.reason, start, strlen(start)));
     unsigned long long bytes, age;
     char cure[32];
-    CHECK_EQUAL(sscanf(e.reason + strlen(start), "%llu bytes pending, age %llu ms; use %31s", &bytes, &age,
-                       cure), 3);
+    CHECK_EQUAL(sscanf(e.reason + strlen(start), "%llu bytes pending, age %llu ms; use %31s", &bytes,
+                       &age, cure), 3);
     CHECK((bytes > 0) != !strcmp(what, "stalled")); /* marks have no bytes yet */
     CHECK(strcmp(what, "too old") || age >= 2000);
     CHECK(!strcmp(cure, "mode=conflate"));
@@ -176,7 +177,8 @@ static void turning_to_conflation_saves_a_slow_client(void) {
     rig_free(s.rig);
 }
 
-/* No frame that waits for somebody is ever overwritten: walk_client (in the balance) looks at each. */
+/* No frame that waits for somebody is ever overwritten: walk_client (in the balance) looks at
+ * each. */
 static void a_log_overrun_is_a_slow_client(void) {
     gw_plane_options_t o = rig_options();
     o.lossless_max_age_ns = 1000ll * SECOND;
@@ -187,8 +189,9 @@ static void a_log_overrun_is_a_slow_client(void) {
     rig_subscribe(s.rig, reader, 1, &all, 1);
     rig_publish(s.rig, s.trade);
     pass(s.rig, 1000);
-    uint64_t half = s.rig->plane->log.size / 2, published = 0;
-    while (s.rig->plane->log.position < half * 9 / 10 && s.rig->plane->log.index < s.rig->plane->log.count * 9 / 20) {
+    const gw_log_t *log = &s.rig->plane->log;
+    uint64_t published = 0;
+    while (log->position < log->size * 9 / 20 && log->index < log->count * 9 / 20) {
         for (int i = 0; i < 50; i++, published++) rig_publish(s.rig, other);
         pass(s.rig, 1000);
     }
@@ -212,7 +215,8 @@ static void a_lap_of_many_topics_dooms_nobody(void) {
         snprintf(name, sizeof name, "TOPIC-OF-A-LONG-NAME-%04d.SIM", i);
         rig_publish(rig, rig_topic(rig, GW_TRADE, name));
     }
-    gw_item_t lossless = item(1, GW_TRADE, "*", true, true), conflated = item(1, GW_TRADE, "*", false, true);
+    gw_item_t lossless = item(1, GW_TRADE, "*", true, true);
+    gw_item_t conflated = item(1, GW_TRADE, "*", false, true);
     peer_t *a = rig_connect(rig), *b = rig_connect(rig);
     rig_settle(rig);
     rig_subscribe(rig, a, 1, &lossless, 1);
@@ -252,7 +256,8 @@ static void f37_a_slow_reader_s_memory_is_bounded(void) {
         pass(s.rig, 1000000);
         if (i % 100 == 0) rig_subscribe(s.rig, s.peer, 3, all, 2);
         const gw_client_t *c = &s.rig->plane->clients[(uint32_t)s.peer->handle];
-        CHECK(c->runs_size <= 1024 && c->control_size < 4096 && (!c->rest.bytes || c->rest.length < 512));
+        CHECK(c->runs_size <= 1024 && c->control_size < 4096);
+        CHECK(!c->rest.bytes || c->rest.length < 512);
     }
     CHECK(!gw_plane_take_event(s.rig->plane));
     rig_free(s.rig);

@@ -1,5 +1,5 @@
-/* The plane's thread, a writer's and the loop's at once, over real sockets: for the thread checker, and
- * for the ways of sleeping and waking that no single thread has. */
+/* The plane's thread, a writer's and the loop's at once, over real sockets: for the thread
+ * checker, and for the ways of sleeping and waking that no single thread has. */
 #include "plane_reader.h"
 #include <poll.h>
 #include <pthread.h>
@@ -140,7 +140,8 @@ static void three_threads(void) {
     unsigned replies[CLIENTS] = {0}, joined = 0;
     o.clients_max = CLIENTS;
     rig = rig_make(o, true);
-    for (int i = 0; i < TOPICS; i++) rig_topic(rig, GW_TRADE, (char[]){(char)('A' + i), '.', 'S', 0});
+    for (int i = 0; i < TOPICS; i++)
+        rig_topic(rig, GW_TRADE, (char[]){(char)('A' + i), '.', 'S', 0});
     CHECK_EQUAL(gw_plane_start(rig->plane), 0);
     for (int epoch = 0; epoch < 3; epoch++) {
         pthread_t thread;
@@ -163,7 +164,8 @@ static void three_threads(void) {
     CHECK_EQUAL(rig->stats->pending[GW_TRADE], 0);
     CHECK_EQUAL(rig->stats->clients[0], 0);
     CHECK_EQUAL(rig->wait.subscribed, 0);
-    CHECK(frames > 100 && frames <= rig->stats->delivered[GW_TRADE] + rig->stats->snapshots[GW_TRADE]);
+    CHECK(frames > 100);
+    CHECK(frames <= rig->stats->delivered[GW_TRADE] + rig->stats->snapshots[GW_TRADE]);
     printf("   %u clients, %llu frames read, %llu wake-ups, %llu epochs\n", joined,
            (unsigned long long)frames, (unsigned long long)rig->stats->wakeups[0],
            (unsigned long long)rig->stats->epochs[0]);

@@ -6,8 +6,8 @@ static void expect(peer_t *peer, frame_kind_t kind, frame_t *f) {
     CHECK_EQUAL(f->kind, kind);
 }
 
-/* A data frame, or another that isn't. */
-static void expect_data(peer_t *peer, const char *name, bool snapshot, uint64_t seq, uint64_t skipped) {
+static void expect_data(peer_t *peer, const char *name, bool snapshot, uint64_t seq,
+                        uint64_t skipped) {
     frame_t f;
     expect(peer, DATA, &f);
     CHECK(!strcmp(f.name, name));
@@ -124,7 +124,8 @@ static void f33_too_many_waiting_names_are_told(void) {
     rig_segment(rig, 4096, 512);
     peer_t *peer = client(rig);
     frame_t f;
-    gw_item_t two[] = {item(1, GW_TRADE, "A.SIM", true, true), item(2, GW_TRADE, "B.SIM", true, true)};
+    gw_item_t two[] = {item(1, GW_TRADE, "A.SIM", true, true),
+                       item(2, GW_TRADE, "B.SIM", true, true)};
     rig_subscribe(rig, peer, 1, two, 2);
     rig_settle(rig);
     expect(peer, REPLY, &f);
@@ -138,7 +139,8 @@ static void the_first_segment_brings_what_waited(void) {
     rig_t *rig = rig_new(rig_options());
     peer_t *peer = rig_connect(rig);
     rig_settle(rig);
-    CHECK(memmem(peer->stream, peer->length, "\"epoch\":\"00000000\"", 18) != NULL); /* whole JSON */
+    /* Not NULs: a hello has to be JSON. */
+    CHECK(memmem(peer->stream, peer->length, "\"epoch\":\"00000000\"", 18) != NULL);
     peer->read = peer->length;
     gw_item_t two[] = {item(1, GW_TRADE, "A.SIM", true, true), item(2, GW_BBO, "*", false, true)};
     rig_subscribe(rig, peer, 1, two, 2);
