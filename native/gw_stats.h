@@ -18,9 +18,9 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
     X(torn_reads, 1) X(feed_gap_records, 1) X(commands, 1) X(wakeups, 1) X(epochs, 1)              \
     X(plane_alive_ns, 1)
 #define GW_STATS_LOOP(X)                                                                           \
-    X(connections, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64) X(requests, 64)               \
-    X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1) X(accept_errors, 16)       \
-    X(log_dropped, 1) X(loop_lag_ns, 1) X(loop_lag_max_ns, 1)                 \
+    X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
+    X(requests, 64) X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1)            \
+    X(accept_errors, 16) X(log_dropped, 1) X(loop_lag_ns, 1) X(loop_lag_max_ns, 1)                 \
     X(loop_alive_ns, 1)
 #define GW_STATS_FEED(X)                                                                           \
     X(published, GW_CHANNELS) X(feed_up, 64) X(feed_gaps, 64) X(feed_lost, 64)                     \

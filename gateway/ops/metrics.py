@@ -45,7 +45,8 @@ _TOTALS = {
 }
 _GAUGES = {
     "connections": ("connections", "Open client connections."),
-    "subscriptions": ("links", "Topics attached to connections."),
+    "subscriptions": ("subscriptions", "Names and patterns that clients are subscribed to."),
+    "attached_topics": ("links", "Topics attached to connections."),
     "pending": ("pending", "Updates queued for clients."),
     "clients_blocked": ("clients_blocked", "Clients whose socket takes no more for now."),
 }

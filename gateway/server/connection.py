@@ -115,6 +115,7 @@ class Connection:
         "pinged",
         "sock",
         "state",
+        "subscriptions",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener", sock: socket.socket, peer: str, now_ns: int) -> None:
@@ -129,6 +130,7 @@ class Connection:
         self.heard_ns = now_ns
         self.deadline_ns = now_ns + listener.handshake_timeout_ns
         self.message_ns = 0  # when an unfinished message began
+        self.subscriptions = 0  # as the listener has counted them
         self.pinged = False
         self.controls = self.controls_second = 0
         self._received = 0
@@ -382,12 +384,18 @@ class Connection:
         frame, header = frame_text(action.payload)
         slots = [(offset + header, kind, arg) for offset, kind, arg in action.slots]
         if isinstance(action, Subscribe):
+            self._count_subscriptions()
             self._queued(plane.subscribe(handle, frame, slots, action.items))
         elif isinstance(action, Unsubscribe):
+            self._count_subscriptions()
             self._queued(plane.unsubscribe(handle, frame, slots, action.ids))
         else:
             assert isinstance(action, Reply)
             self._queued(plane.send(handle, frame, slots))
+
+    def _count_subscriptions(self) -> None:
+        assert self._session is not None
+        self._listener.subscribed(self, self._session.subscriptions)
 
     def answer_stats(self, token: int, rows: Any) -> None:
         """The plane's answer to a query of this session's."""

@@ -75,6 +75,7 @@ class Listener:
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
+        self._subscriptions = 0  # of all clients
         self._keepalive_slice = 0
         self._draining = False
         self._empty = asyncio.Event()  # set when the last client is gone, while draining
@@ -183,12 +184,20 @@ class Listener:
     def watch_message(self, connection: Connection) -> None:
         self._messages[connection] = None
 
+    def subscribed(self, connection: Connection, count: int) -> None:
+        """It has so many subscriptions now."""
+        self._subscriptions += count - connection.subscriptions
+        connection.subscriptions = count
+        self._stats.set("subscriptions", 0, self._subscriptions)
+
     def closing(self, connection: Connection) -> None:
+        self.subscribed(connection, 0)
         self._messages.pop(connection, None)
         self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
+        self.subscribed(connection, 0)
         self._messages.pop(connection, None)
         self.forget(connection)
         self.plane.remove(connection.handle)

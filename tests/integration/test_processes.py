@@ -220,6 +220,22 @@ async def _rest(client: ClientConnection) -> None:
         await message(client, channel="bbo")
 
 
+async def test_each_string_asked_for_is_one_subscription() -> None:
+    """However many topics it covers: `tickgate_subscriptions` counts strings."""
+    with serving(*SYNTHETIC, "feeds.1.type=udp", "feeds.1.port=0", "feeds.1.venue=UDP") as gateway:
+        async with subscriber(gateway) as client:  # to bbo, by a pattern
+            await message(client, method="subscribe")
+            before = gateway.metric("tickgate_subscriptions")
+            assert before == 1
+            params = {"channel": "trade", "symbol": ["SYM000.SIM", "*.SIM", "WAITS.UDP", "NOPE.X"]}
+            for method, count in (("subscribe", 3), ("subscribe", 3), ("unsubscribe", 0)):
+                await client.send(json.dumps({"method": method, "params": params}))
+                await message(client, method=method)
+                assert gateway.metric("tickgate_subscriptions") == before + count
+        # The client's close was answered by now, and that ends its subscriptions.
+        assert gateway.metric("tickgate_subscriptions") == 0
+
+
 async def test_f50_a_new_worker_gives_no_connection_id_twice() -> None:
     with serving(*SYNTHETIC) as gateway:
         ids = set()
