@@ -39,6 +39,9 @@ class Catalog:
             return "unknown"
         return "closed" if self._venues[venue] else "open"
 
+    def __len__(self) -> int:
+        return len(self._segment) if self._segment else 0
+
     def find(self, channel: str, name: str) -> bool:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 

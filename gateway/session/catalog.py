@@ -10,6 +10,9 @@ class Catalog(Protocol):
     def epoch(self) -> str:
         """The present segment's epoch."""
 
+    def __len__(self) -> int:
+        """How many topics there are, of all channels."""
+
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         """Whether the venue is configured, and whether its instruments are a closed list."""
 

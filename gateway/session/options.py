@@ -41,6 +41,9 @@ class Options:
         reply_bytes_max: of a reply with results. It must fit the control queue of a client.
         page_bytes_max: of the rows in one reply to `list` or `stats`.
         list_scan_max: names times patterns looked at for one reply to `list`: about 1 ms of work.
+        pattern_scan_max: patterns times topics in one `subscribe`: about 10 ms of the data plane's
+            time, which all its clients wait for.
+        pattern_scan_cost: patterns times topics that are charged like one more request.
         queries_max: `stats` requests that may wait for the data plane.
     """
 
@@ -59,6 +62,8 @@ class Options:
     reply_bytes_max: int = 48 << 10
     page_bytes_max: int = 32 << 10
     list_scan_max: int = 1024
+    pattern_scan_max: int = 400_000
+    pattern_scan_cost: int = 4096
     queries_max: int = 4
 
     @property

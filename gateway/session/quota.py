@@ -70,6 +70,10 @@ class Quota:
             self._requests_full_ns = rate.spend(self._requests_full_ns, now_ns)
         return wait_ns
 
+    def charge(self, rate: Rate, now_ns: int, requests: int) -> None:
+        """Counts work of so many requests that was done all the same: later ones wait for it."""
+        self._requests_full_ns = max(self._requests_full_ns, now_ns) + requests * rate.interval_ns
+
     def refuse(self, rate: Rate, now_ns: int) -> bool:
         """Counts a refused request; True when the client floods and shall be closed."""
         if rate.wait_ns(self._refusals_full_ns, now_ns) > 0:

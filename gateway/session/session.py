@@ -25,6 +25,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateway.model.record import CHANNELS, CHANNELS_PLANNED, Channel
+from gateway.model.topic import is_pattern
 from gateway.session import codes, messages, replies
 from gateway.session.actions import (
     Action,
@@ -167,11 +168,23 @@ class Session:
             lossless = channel.lossless if params.mode is UNSET else params.mode == "lossless"
             return admission.decide(channel, name, lossless=lossless, snapshot=snapshot)
 
+        if (error := self._charge_patterns(params.symbol, mono_ns)) is not None:
+            return self._fail("subscribe", request.req_id, error, mono_ns)
         results = Results(recover=recover)
         decided = self._decide("subscribe", request, decide, results, real_ns)
         if isinstance(decided, Error):
             return self._fail("subscribe", request.req_id, decided, mono_ns)
         return self._attach(*decided, resync=True)
+
+    def _charge_patterns(self, symbols: list[str], mono_ns: int) -> Error | None:
+        """Each pattern is held against every topic, by the data plane too: that has its price."""
+        scan = sum(map(is_pattern, symbols)) * len(self._catalog)
+        options = self._shared.options
+        if scan > options.pattern_scan_max:
+            text = f"patterns times topics is {scan}, limit {options.pattern_scan_max}"
+            return Error(codes.BAD_REQUEST, f"params.symbol: {text}; ask for fewer at once")
+        self._quota.charge(self._shared.rate, mono_ns, scan // options.pattern_scan_cost)
+        return None
 
     def _update(self, request: messages.Update, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params

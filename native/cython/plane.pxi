@@ -256,10 +256,12 @@ cdef class Plane:
         self.post(x)
 
     def add(self, int fd, bytes first, slots=()):
+        cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, slots, ())
         cdef uint64_t handle = gw_plane_slot(self.plane)
         if handle == 0:
+            free(x)
             raise OverflowError("clients_max reached")
-        cdef gw_command_t *x = self.command(GW_CMD_ADD, handle, first, slots, ())
+        x.handle = handle
         x.fd = fd
         self.post(x)
         return handle

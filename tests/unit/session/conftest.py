@@ -40,6 +40,9 @@ class FakeCatalog:
     matches: int = 0
     epoch: str = EPOCH
 
+    def __len__(self) -> int:
+        return sum(map(len, self.topics.values()))
+
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         return {"SIM": "open", "BINANCE": "open", "XNAS": "closed"}.get(venue, "unknown")  # type: ignore[return-value]
 

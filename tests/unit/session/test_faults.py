@@ -123,6 +123,22 @@ def test_f33_patterns_have_a_limit_of_their_own(client: "Client") -> None:
     assert client.subscribe("P0*")["success"]
 
 
+def test_f33_patterns_cost_what_they_are_held_against(connect: "Connect") -> None:
+    client = connect(pattern_scan_max=1000, pattern_scan_cost=10, requests_per_s=10)
+    client.catalog.topics = {"trade": [f"{i}.SIM" for i in range(100)], "bbo": []}
+    reply = client.subscribe(*(f"P{i}*" for i in range(11)))
+    assert reply["error"]["code"] == "bad_request"
+    assert "patterns times topics is 1100, limit 1000" in reply["error"]["message"]
+    assert client.catalog.matches == 0
+    assert client.shared.options.requests_burst == 200
+    for turn in range(2):  # each costs 1 + 100
+        params = {"channel": "trade", "symbol": [f"{turn}P{i}*" for i in range(10)]}
+        assert client.ask("subscribe", params, after_s=0)["success"]
+    refused = client.ask("ping", after_s=0)
+    assert refused["error"]["code"] == "rate_limited"
+    assert client.ask("ping", after_s=refused["error"]["retry_after_ms"] / 1000)["success"]
+
+
 @pytest.mark.parametrize("name", ["x" * 1_000_000 + ".SIM", "*" * 1_000_000, "\x00" * 1_000_000])
 def test_f33_a_topic_of_a_megabyte(client: "Client", name: str) -> None:
     reply = client.subscribe(name)
