@@ -231,12 +231,16 @@ def random_symbols(server: Server, groups: int, each: int, rate: float) -> dict[
 
 
 def isolation() -> None:
-    """50 ticks/s to 500 clients, quiet; then while 500 others a second come, ask and go."""
-    for name in ("quiet", "churn", "quiet", "churn"):
+    """50 ticks/s to 500 clients, quiet; then while 500 others a second come, ask and go.
+
+    `churn` asks for a symbol of its own; `same` for the same one, which doubles each tick's sends.
+    """
+    for name in ("quiet", "churn", "same") * 2:
         with gateway() as server:
             load = swarm(server, 500, 2, 10, "--sub", SUBSCRIBE % ("trade", "SYM000.SIM"))
             opened(load)
-            churn = churner(server) if name == "churn" else None
+            symbol = {"churn": "SYM001.SIM", "same": "SYM000.SIM"}.get(name)
+            churn = churner(server, symbol) if symbol else None
             with ticks(server.udp_port, 50, 14):
                 got = json.loads(load.communicate(timeout=60)[0])
             got["server_total_p99_us"] = stage(server, "total")["p99_us"]
@@ -245,12 +249,12 @@ def isolation() -> None:
                 print("  churn: " + churn.communicate(timeout=60)[0].strip(), flush=True)
 
 
-def churner(server: Server) -> "subprocess.Popen[str]":
+def churner(server: Server, symbol: str) -> "subprocess.Popen[str]":
     target, source = BUILD / "churn", ROOT / "bench" / "churn.c"
     BUILD.mkdir(exist_ok=True)
     subprocess.run(["cc", "-O2", "-o", target, source], check=True)
     command = ["taskset", "-c", "1", str(target), str(server.client_port)]
-    command += ["500", "2000", "13", "SYM000.SIM"]
+    command += ["500", "2000", "13", symbol]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
