@@ -112,7 +112,7 @@ class Connection:
         "heard_ns",
         "message_ns",
         "peer",
-        "pinged",
+        "pinged_ns",
         "sock",
         "state",
         "subscriptions",
@@ -131,7 +131,7 @@ class Connection:
         self.deadline_ns = now_ns + listener.handshake_timeout_ns
         self.message_ns = 0  # when an unfinished message began
         self.subscriptions = 0  # as the listener has counted them
-        self.pinged = False
+        self.pinged_ns = 0  # when the pong's deadline began to run; 0: none is awaited
         self.controls = self.controls_second = 0
         self._received = 0
         self._tail = b""  # the request's last bytes so far
@@ -330,7 +330,7 @@ class Connection:
 
     def _control(self) -> None:
         self._listener.count("control_frames")
-        self.pinged = False
+        self.pinged_ns = 0
         second = self.heard_ns // 1_000_000_000
         if second != self.controls_second:
             self.controls_second, self.controls = second, 0
@@ -438,7 +438,7 @@ class Connection:
 
     def ping(self) -> None:
         """Asks for a sign of life."""
-        self.pinged = True
+        self.pinged_ns = self._listener.now_ns()
         self._listener.plane.send(self.handle, b"\x89\x00")
 
     def _decide(self, code: int, reason: str) -> None:

@@ -245,16 +245,19 @@ class Listener:
     def _sweep_keepalive(self, now: int) -> None:
         self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
         quiet = now - int(self.limits.ping_interval_s * 1e9)
-        dead = quiet - int(self.limits.pong_timeout_s * 1e9)
+        timeout_ns = int(self.limits.pong_timeout_s * 1e9)
         handles = itertools.islice(self._clients, self._keepalive_slice, None, KEEPALIVE_SLICES)
         for handle in list(handles):
             connection = self._clients[handle]
             if connection.state is not State.OPEN or connection.heard_ns > quiet:
                 continue
-            if not connection.pinged:
+            if connection.pinged_ns < connection.heard_ns:  # whatever came since is a sign of life
                 connection.ping()
-            # A client that has bytes waiting is slow, not silent: the plane judges it by age.
-            elif connection.heard_ns < dead and not self.plane.pending(handle):
+            elif self.plane.pending(handle):
+                # Bytes wait for it: it is slow, not silent, and the plane judges it by age. The
+                # ping itself may wait behind them, so its deadline runs from their end on.
+                connection.pinged_ns = now
+            elif now - connection.pinged_ns > timeout_ns:
                 connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
 
     # --- the end ---------------------------------------------------------------------------------
