@@ -315,26 +315,15 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     l->dirty = GW_LINK_RESYNC;
 }
 
+static int keep_lossless(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (!l || l->lossless) return 1;
+    conflate_frame(p, l, f);
+    return 0;
+}
+
 /* Frames of conflated topics left in the queue become marks: the socket will get what is newest then. */
 void gw_client_conflate(gw_plane_t *p, gw_client_t *c) {
-    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
-    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
-    if (!c->conflated_links || !runs) return;
-    if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
-    c->runs = c->runs_inline;
-    c->runs_size = GW_RUNS_INLINE;
-    c->runs_head = c->runs_count = c->queued = 0;
-    for (uint32_t i = 0; i < runs; i++) {
-        uint64_t run = old[(head + i) & (size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            uint64_t index = GW_RUN_FIRST(run) + k;
-            const gw_frame_t *f = gw_log_frame(&p->log, index);
-            gw_link_t *l = gw_frame_link(p, c, f);
-            if (!l || l->lossless) gw_client_push(p, c, index);
-            else conflate_frame(p, l, f);
-        }
-    }
-    if (old != inline_copy) free(old);
+    if (c->conflated_links) gw_client_sift(p, c, keep_lossless);
 }
 
 static void block(gw_plane_t *p, gw_client_t *c) {

@@ -197,17 +197,13 @@ static void settle_marked(gw_plane_t *p, gw_link_t *l) {
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
 }
 
-/* Takes what waits for the links in plane->work out of the outbox; the frames of others keep their order. */
-void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
-    for (uint32_t i = 0; i < p->work_count; i++) {
-        gw_link_t *l = p->work[i];
-        if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) settle_marked(p, l);
-        gw_link_clean(p, l);
-    }
-    uint32_t runs = c->runs_count, size = c->runs_size, head = c->runs_head;
-    uint64_t *old = c->runs;
-    uint64_t inline_copy[GW_RUNS_INLINE];
-    if (!runs || !p->work_count) return;
+/* Puts the queue through a sieve: frames that `keep` answers 1 to stay, in their order. The link is NULL
+ * for a frame of nobody's. What `keep` does not keep, it settles. */
+void gw_client_sift(gw_plane_t *p, gw_client_t *c,
+                    int (*keep)(gw_plane_t *, gw_link_t *, const gw_frame_t *)) {
+    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
+    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
+    if (!runs) return;
     if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
@@ -217,12 +213,26 @@ void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             uint64_t index = GW_RUN_FIRST(run) + k;
             const gw_frame_t *f = gw_log_frame(&p->log, index);
-            gw_link_t *l = gw_frame_link(p, c, f);
-            if (!l || !l->marked) gw_client_push(p, c, index);
-            else if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) settle_marked(p, l);
+            if (keep(p, gw_frame_link(p, c, f), f)) gw_client_push(p, c, index);
         }
     }
     if (old != inline_copy) free(old);
+}
+
+static int keep_unmarked(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (!l || !l->marked) return 1;
+    if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) settle_marked(p, l);
+    return 0;
+}
+
+/* Takes what waits for the links in plane->work out of the outbox; the frames of others keep their order. */
+void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
+    for (uint32_t i = 0; i < p->work_count; i++) {
+        gw_link_t *l = p->work[i];
+        if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) settle_marked(p, l);
+        gw_link_clean(p, l);
+    }
+    if (p->work_count) gw_client_sift(p, c, keep_unmarked);
 }
 
 void gw_client_count_pending(gw_plane_t *p, gw_client_t *c) {

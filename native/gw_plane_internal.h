@@ -249,6 +249,8 @@ void gw_client_untouch(gw_plane_t *p, gw_client_t *c);
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
 void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason); /* all data that waits */
+void gw_client_sift(gw_plane_t *p, gw_client_t *c,
+                    int (*keep)(gw_plane_t *, gw_link_t *, const gw_frame_t *));
 void gw_client_purge(gw_plane_t *p, gw_client_t *c); /* what waits for marked links leaves the queue */
 void gw_client_count_pending(gw_plane_t *p, gw_client_t *c); /* sets each link's pending */
 void gw_client_detach(gw_plane_t *p, gw_client_t *c); /* every link and subscription */
