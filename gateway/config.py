@@ -374,16 +374,7 @@ def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
     feeds = config.feeds
     if None in feeds:  # a feed that could not be read at all: what it clashes with is not known
         return
-    known = {key: message for key, message in feed_options.problems(feeds)}
-    venues: dict[str, int] = {}
-    for n, feed in enumerate(feeds):
-        first = venues.setdefault(feed.venue, n)
-        if first != n:
-            known[f"feeds.{n}.venue"] = (
-                f"found {json.dumps(feed.venue)}, which feeds.{first} publishes too; two feeds "
-                "may not publish the same instrument: give each a venue of its own"
-            )
-    yield from (((key,), message) for key, message in known.items())
+    yield from (((key,), message) for key, message in feed_options.problems(feeds))
     synthetic = [feed for feed in feeds if isinstance(feed, SyntheticOptions)]
     topics = sum(feed.symbols * len(feed.channels) for feed in synthetic)
     if topics > config.ring.topics_max:

@@ -13,7 +13,6 @@ from gateway.feeds.options import (
     ReplayOptions,
     SyntheticOptions,
     UdpOptions,
-    instruments,
     problems,
 )
 from gateway.feeds.replay import ReplayFeed
@@ -22,21 +21,14 @@ from gateway.feeds.udp import UdpFeed
 
 
 def check(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
-    """(key, message) of everything wrong: `options.problems`, and what the captures show."""
+    """(key, message) of everything wrong: `options.problems`, and captures that can't be read."""
     found = problems(feeds)
-    owners: dict[str, int] = {}
     for index, feed in enumerate(feeds):
-        names = instruments(feed) or []
         if isinstance(feed, ReplayOptions):
             try:
-                names = [f"{s}.{feed.venue}" for s in symbols(feed.path, DECODERS[feed.format])]
+                symbols(feed.path, DECODERS[feed.format])
             except CaptureError as error:
                 found.append((f"feeds.{index}.path", str(error)))
-        taken = [name for name in names if owners.setdefault(name, index) != index]
-        key = f"feeds.{index}.venue"
-        if taken and all(key != known for known, _ in found):
-            message = f"{taken[0]} is published by feeds.{owners[taken[0]]}: use another venue"
-            found.append((key, message))
     return found
 
 

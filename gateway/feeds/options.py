@@ -4,7 +4,7 @@
 opens a file or a socket.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -89,24 +89,32 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
         ):
             message = f"{feed.burst_s} is not shorter than burst_every_s = {feed.burst_every_s}"
             found.append((f"feeds.{index}.burst_s", message))
+        clashes: dict[str, str] = {}
         for before in range(index):
-            found.extend(
-                (f"feeds.{index}.{key}", f"{message} (feeds.{before})")
-                for key, message in _conflicts(feeds[before], feed)
-            )
+            for key, message in _conflicts(before, feeds[before], feed):
+                clashes.setdefault(f"feeds.{index}.{key}", message)
+        found.extend(clashes.items())
     return found
 
 
-def _conflicts(one: FeedOptions, other: FeedOptions) -> Iterator[tuple[str, str]]:
-    """Why two feeds cannot stand together, as far as their options tell (the captures say more)."""
-    if one.venue == other.venue and (
-        isinstance(one, SyntheticOptions) or isinstance(other, SyntheticOptions)
-    ):
-        yield "venue", f"{other.venue} belongs to a synthetic feed alone: give each feed its own"
+def _conflicts(index: int, one: FeedOptions, other: FeedOptions) -> list[tuple[str, str]]:
+    """Why `other` cannot stand beside `one`, the feed of that index.
+
+    What a feed will publish is known of few kinds, so that two of one venue are refused even where
+    their instruments might differ: better at the start than a symbol refused at 09:30.
+    """
+    found = []
+    if one.venue == other.venue:
+        message = (
+            f'found "{other.venue}", which feeds.{index} publishes too; two feeds '
+            "may not publish the same instrument: give each a venue of its own"
+        )
+        found.append(("venue", message))
     if (
         isinstance(one, UdpOptions)
         and isinstance(other, UdpOptions)
         and one.port
         and (one.host, one.port) == (other.host, other.port)
     ):
-        yield "port", f"{other.port} is taken by another udp feed"
+        found.append(("port", f"{other.port} is taken by another udp feed (feeds.{index})"))
+    return found

@@ -49,11 +49,11 @@ async def test_names_are_unique_and_indices_in_order(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_f61_two_captures_of_one_instrument_and_venue(path: str) -> None:
-    feeds = [ReplayOptions(path=path), ReplayOptions(path=path)]
-    assert check(feeds) == [
-        ("feeds.1.venue", "BTCUSDT.BINANCE is published by feeds.0: use another venue")
-    ]
+def test_f61_two_feeds_of_one_venue(path: str) -> None:
+    feeds: list[FeedOptions] = [ReplayOptions(path=path), UdpOptions(venue="BINANCE")]
+    ((key, message),) = check([*feeds, UdpOptions(venue="B", port=9701)])
+    assert key == "feeds.1.venue"
+    assert message.startswith('found "BINANCE", which feeds.0 publishes too')
 
 
 def test_f61_all_problems_at_once(
@@ -80,4 +80,4 @@ def test_f61_a_busy_port(publisher: "FakePublisher", stats: "FakeStats") -> None
         with pytest.raises(ResourceError, match=rf"^feeds.0: udp 127.0.0.1:{port}: "):
             build([UdpOptions(port=port)], publisher, stats)
         with pytest.raises(ResourceError, match=r"^feeds.1: "):
-            build([UdpOptions(port=0), UdpOptions(port=port)], publisher, stats)
+            build([UdpOptions(port=0, venue="A"), UdpOptions(port=port)], publisher, stats)
