@@ -60,16 +60,18 @@ def test_only_a_synthetic_venue_is_closed() -> None:
     ("feeds", "keys"),
     [
         ([], []),
-        ([UdpOptions(), UdpOptions(port=9701)], []),
-        ([UdpOptions(), UdpOptions()], ["feeds.1.port"]),
-        ([UdpOptions(port=0), UdpOptions(port=0)], []),
-        ([ReplayOptions(path="a"), ReplayOptions(path="b")], []),
+        ([UdpOptions(), UdpOptions(port=9701)], ["feeds.1.venue"]),
+        ([UdpOptions(), UdpOptions(port=9701, venue="B")], []),
+        ([UdpOptions(), UdpOptions(venue="B")], ["feeds.1.port"]),
+        ([UdpOptions(port=0), UdpOptions(port=0, venue="B")], []),
+        ([ReplayOptions(path="a"), ReplayOptions(path="b")], ["feeds.1.venue"]),
+        ([ReplayOptions(path="a"), ReplayOptions(path="a", venue="B")], []),
         ([UdpOptions(), SyntheticOptions()], ["feeds.1.venue"]),
         ([SyntheticOptions(), SyntheticOptions(seed=2)], ["feeds.1.venue"]),
         ([SyntheticOptions(), SyntheticOptions(venue="SIM2")], []),
         ([SyntheticOptions(burst_every_s=1, burst_s=1)], ["feeds.0.burst_s"]),
         ([SyntheticOptions(burst_every_s=2, burst_s=1)], []),
-        ([UdpOptions(port=p) for p in range(9700, 9765)], ["feeds"]),
+        ([UdpOptions(port=p, venue=f"V{p}") for p in range(9700, 9765)], ["feeds"]),
     ],
 )
 def test_problems_between_keys_and_feeds(feeds: list[FeedOptions], keys: list[str]) -> None:
