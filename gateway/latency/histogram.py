@@ -23,7 +23,8 @@ from gateway._native import HDR_COUNTS, HDR_MAX_NS
 
 Counts = npt.NDArray[np.uint64]
 
-_DIGITS = 3
+DIGITS = 3
+"""Significant decimal digits of the core's counts."""
 _HALF_BITS = 10  # 1,024 counts for each power of two
 
 _EDGES_NS = (*(digit * 10**power for power in range(3, 10) for digit in (1, 2, 5)), 10**10)
@@ -143,12 +144,31 @@ class Histogram:
             int(cumulative[_index(min(edge, HDR_MAX_NS))]) if edge >= 0 else 0 for edge in edges_ns
         ]
 
-    def to_hdr_v2(self) -> str:
-        """The counts in HdrHistogram's V2 compressed interchange format, base64."""
-        histogram = HdrHistogram(1, HDR_MAX_NS, _DIGITS)
-        np.frombuffer(histogram.counts, dtype=np.uint64)[:] = self.counts
-        used = np.flatnonzero(self.counts)
+    def to_hdr_v2(self, digits: int = DIGITS) -> str:
+        """The counts in HdrHistogram's V2 compressed interchange format, base64.
+
+        With fewer than the three significant digits that the counts have, each is counted as the
+        lowest value that it stands for.
+        """
+        histogram = HdrHistogram(1, HDR_MAX_NS, digits)
+        counts = self.counts if digits == DIGITS else _coarser(self.counts, digits)
+        np.frombuffer(histogram.counts, dtype=np.uint64)[: len(counts)] = counts
+        used = np.flatnonzero(counts)
         if used.size:
             histogram.set_internal_tacking_values(int(used[0]), int(used[-1]), self.count)
         encoded: bytes = histogram.encode()
         return encoded.decode("ascii")
+
+
+def _coarser(counts: Counts, digits: int) -> Counts:
+    """The same counts in the layout for fewer digits, where a power of two has fewer places."""
+    half_bits = (2 * 10**digits - 1).bit_length() - 1
+    places = np.flatnonzero(counts)
+    bucket = np.maximum((places >> _HALF_BITS) - 1, 0)
+    lowest = (places - (bucket << _HALF_BITS)) << bucket
+    # Exact: a float64 has room for 53 bits, and values have 36. The exponent is the bit length.
+    bucket = np.maximum(np.frexp(lowest.astype(np.float64))[1] - half_bits - 1, 0)
+    coarse = (bucket << half_bits) + (lowest >> bucket)
+    summed = np.zeros(int(coarse.max()) + 1 if coarse.size else 1, dtype=np.uint64)
+    np.add.at(summed, coarse, counts[places])
+    return summed

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway._native import HDR_COUNTS, HDR_MAX_NS, STATS_SIZE, StatsPage, create_memory
-from gateway.latency.histogram import Histogram, bucket_edges
+from gateway.latency.histogram import Histogram, _index, _lowest, bucket_edges
 
 # Values of every magnitude, and the places where a power of two begins.
 DURATIONS = st.one_of(
@@ -63,6 +63,21 @@ def test_v2_text_decodes_to_the_same_counts(values: list[tuple[int, int]]) -> No
     assert text.encode() == oracle.encode()
     decoded = HdrHistogram.decode(text)
     assert np.array_equal(np.frombuffer(decoded.counts, dtype=np.uint64), histogram.counts)
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+@settings(max_examples=20, deadline=None)
+@given(RECORDED)
+def test_fewer_digits_are_the_package_s_own(digits: int, values: list[tuple[int, int]]) -> None:
+    histogram, _ = recorded(values)
+    oracle = HdrHistogram(1, HDR_MAX_NS, digits)
+    for value, n in values:
+        # What is told is told of the counts: of the lowest value that each stands for.
+        oracle.record_value(_lowest(_index(value)), n)
+    decoded = HdrHistogram.decode(histogram.to_hdr_v2(digits))
+    assert np.array_equal(
+        np.frombuffer(decoded.counts, dtype=np.uint64), np.frombuffer(oracle.counts, np.uint64)
+    )
 
 
 @settings(max_examples=40, deadline=None)

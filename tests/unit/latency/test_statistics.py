@@ -43,3 +43,25 @@ def test_merging_nothing_is_all_zero() -> None:
     assert set(merged.counters) == set(STATS)
     assert merged.total("closes") == 0
     assert len(merged.counters["closes"]) == STATS["closes"][1]
+
+
+def test_a_sampler_reads_what_the_objective_is_judged_by(pages: list[StatsPage]) -> None:
+    sampler = statistics.Sampler(pages, "total", [("closes", 13), ("handshakes", 6)])
+    assert sampler.sample() == sampler.sample()
+    for n, page in enumerate(pages, start=1):
+        page.record("total", 100, n)
+        page.record("ring", 100, 50)
+        page.add("conflated", 1, 10 * n)
+        for name in ("lapped", "slow", "epoch", "closed", "unsubscribed"):
+            page.add(f"dropped_{name}", 2, n)
+        page.add("closes", 13, n)
+        page.add("closes", 12, 100)
+    pages[0].add("handshakes", 6, 4)
+    sample = sampler.sample()
+    assert sample.histogram.count_at_most(100) == sample.histogram.count == 3
+    assert sample.histogram.sum_ns == 300
+    assert (sample.conflated, sample.dropped, sample.shed) == (30, 9, 7)
+    pages[1].add("conflated", 1)
+    later = sampler.sample()
+    assert later.histogram is sample.histogram, "nothing was recorded: nothing is copied"
+    assert later.conflated == 31
