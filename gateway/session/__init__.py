@@ -1,6 +1,6 @@
 """The protocol's server side, sans-IO: `Session` and the actions it answers with."""
 
-from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.actions import Action, Close, Follow, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.catalog import Catalog
 from gateway.session.codes import CLOSE_CODES, CLOSES
 from gateway.session.options import REJECTIONS, REQUESTS, Options, Shared
@@ -15,6 +15,7 @@ __all__ = [
     "Action",
     "Catalog",
     "Close",
+    "Follow",
     "Options",
     "Query",
     "Reply",

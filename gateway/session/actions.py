@@ -53,6 +53,13 @@ class Unsubscribe(Struct, frozen=True, gc=False):
     ids: tuple[int, ...]
 
 
+class Follow(Struct, frozen=True, gc=False):
+    """Send this connection what the gateway says of itself on the channel, or do so no longer."""
+
+    channel: str
+    on: bool
+
+
 class Query(Struct, frozen=True, gc=False):
     """Ask for this connection's statistics; `Session.stats` takes the rows, with the token."""
 
@@ -66,4 +73,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Query | Close
+Action = Reply | Subscribe | Unsubscribe | Follow | Query | Close

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS
+from gateway.model.record import CHANNELS, CHANNELS_OWN
 from gateway.session.actions import (
     EPOCH_WIDTH,
     NUMBER_WIDTH,
@@ -45,12 +45,15 @@ class _Tail(NamedTuple):
 @cache  # one for each combination of a few flags
 def _tail(channel: str, pattern: bool, lossless: bool, snapshot: bool, recover: bool) -> _Tail:
     head = f'","success":true,"channel":"{channel}"'.encode()
-    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s,"epoch":"' % (
+    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
         b"lossless" if lossless else b"conflate",
-        CHANNELS[channel].priority,
+        (CHANNELS_OWN | CHANNELS)[channel].priority,
         b"true" if snapshot else b"false",
         b',"recovery":"insufficient_state"' if recover else b"",
     )
+    if channel in CHANNELS_OWN:  # no topic: nothing that the data plane would have to fill in
+        return _Tail(head + parameters + b"}", ())
+    parameters += b',"epoch":"'
     if pattern:
         before = head + b',"matched":'
         text = before + _NUMBER + parameters

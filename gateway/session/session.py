@@ -4,7 +4,7 @@ Theory of operation. A session is open until it answers with a `Close`; from the
 nothing. Each message costs one token of the connection and one of the worker, is decoded, and is
 handled in one step; nothing is ever under way but `stats`, whose rows come later.
 
-    open --request--> open      Reply | Subscribe | Unsubscribe | Query
+    open --request--> open      Reply | Subscribe | Unsubscribe | Follow | Query
     open --error----> open      Reply; the `errors_per_minute`th in a minute adds Close(4502)
     open --flood----> open      Reply rate_limited; once the bucket of refusals is empty Close(4029)
     closed --any----> closed    nothing
@@ -24,12 +24,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS, CHANNELS_PLANNED, Channel
+from gateway.model.record import CHANNELS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
 from gateway.model.topic import is_pattern
 from gateway.session import codes, messages, replies
 from gateway.session.actions import (
     Action,
     Close,
+    Follow,
     Query,
     Reply,
     StatsRow,
@@ -47,6 +48,8 @@ from gateway.session.subscriptions import Admission, Subscription, Subscriptions
 
 QUERY_RETRY_MS: Final = 100
 """When a client may ask for `stats` again: the data plane answers within a few milliseconds."""
+
+_CHANNELS: Final = CHANNELS | CHANNELS_OWN
 
 _SymbolsRequest = messages.Subscribe | messages.Update | messages.Unsubscribe
 
@@ -168,7 +171,8 @@ class Session:
             lossless = channel.lossless if params.mode is UNSET else params.mode == "lossless"
             return admission.decide(channel, name, lossless=lossless, snapshot=snapshot)
 
-        if (error := self._charge_patterns(params.symbol, mono_ns)) is not None:
+        patterns = sum(map(is_pattern, params.symbol)) if params.channel in CHANNELS else 0
+        if (error := self._charge_patterns(patterns, mono_ns)) is not None:
             return self._fail("subscribe", request.req_id, error, mono_ns)
         results = Results(recover=recover)
         decided = self._decide("subscribe", request, decide, results, real_ns)
@@ -176,9 +180,9 @@ class Session:
             return self._fail("subscribe", request.req_id, decided, mono_ns)
         return self._attach(*decided, resync=True)
 
-    def _charge_patterns(self, symbols: list[str], mono_ns: int) -> Error | None:
+    def _charge_patterns(self, patterns: int, mono_ns: int) -> Error | None:
         """Each pattern is held against every topic, by the data plane too: that has its price."""
-        scan = sum(map(is_pattern, symbols)) * len(self._catalog)
+        scan = patterns * len(self._catalog)
         options = self._shared.options
         if scan > options.pattern_scan_max:
             text = f"patterns times topics is {scan}, limit {options.pattern_scan_max}"
@@ -188,6 +192,7 @@ class Session:
 
     def _update(self, request: messages.Update, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
+        fixed = params.channel in CHANNELS_OWN  # such a channel has no snapshots
 
         def decide(channel: Channel, name: str) -> Subscription | Error:
             known = self._find(channel, name)
@@ -196,7 +201,7 @@ class Session:
             return msgspec.structs.replace(
                 known,
                 lossless=known.lossless if params.mode is UNSET else params.mode == "lossless",
-                snapshot=known.snapshot if params.snapshot is UNSET else params.snapshot,
+                snapshot=known.snapshot if fixed or params.snapshot is UNSET else params.snapshot,
             )
 
         decided = self._decide("update", request, decide, Results(), real_ns)
@@ -215,6 +220,8 @@ class Session:
         if not ended:
             return [reply]
         self._subscriptions.remove(ended)
+        if ended[0].channel in CHANNELS_OWN:
+            return [Follow(ended[0].channel, on=False), reply]
         return [Unsubscribe(reply.payload, reply.slots, tuple(one.id for one in ended))]
 
     def _decide(
@@ -237,9 +244,11 @@ class Session:
         limit, count = options.symbols_per_request, len(params.symbol)
         if not 1 <= count <= limit:
             return Error(codes.BAD_REQUEST, f"params.symbol: 1 to {limit} strings, not {count}")
-        channel = CHANNELS.get(params.channel)
+        channel = _CHANNELS.get(params.channel)
         if channel is None:
             return _no_channel(params.channel)
+        if channel.name in CHANNELS_OWN and getattr(params, "mode", UNSET) == "lossless":
+            return Error(codes.BAD_REQUEST, f"params.mode: {channel.name} is always conflate")
         accepted: list[Subscription] = []
         for symbol in dict.fromkeys(params.symbol):
             one = decide(channel, symbol)
@@ -260,6 +269,8 @@ class Session:
         if not accepted:
             return [reply]
         self._subscriptions.put(accepted)
+        if accepted[0].channel in CHANNELS_OWN:
+            return [reply, Follow(accepted[0].channel, on=True)]
         items = tuple(
             (one.id, one.channel, one.name, one.lossless, one.snapshot, resync) for one in accepted
         )
@@ -284,7 +295,7 @@ class Session:
     def _list(self, request: messages.List, mono_ns: int, real_ns: int) -> list[Action]:
         options = self._shared.options
         params = messages.ListParams() if request.params is UNSET else request.params
-        if params.channel is not UNSET and params.channel not in CHANNELS:
+        if params.channel is not UNSET and params.channel not in _CHANNELS:
             return self._fail("list", request.req_id, _no_channel(params.channel), mono_ns)
         limit = options.symbols_per_request
         if params.symbol is not UNSET and not 1 <= len(params.symbol) <= limit:
@@ -374,7 +385,7 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
 def _no_channel(name: str) -> Error:
     if name in CHANNELS_PLANNED:
         return Error(codes.UNKNOWN_CHANNEL, f"{name}: not built in this version")
-    return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(CHANNELS)}")
+    return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(_CHANNELS)}")
 
 
 def _counted(method: str | UnsetType) -> str:

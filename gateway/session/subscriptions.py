@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.model.record import Channel
+from gateway.model.record import CHANNELS_OWN, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument
 from gateway.session import codes
 from gateway.session.catalog import Catalog
@@ -100,8 +100,12 @@ class Admission:
     ) -> Subscription | Error:
         """The subscription to a string, or why there can be none."""
         known = self._table.find(channel.name, name)
-        pattern = is_pattern(name)
-        topics = self._topics_of(channel.name, name, pattern, known)
+        own = channel.name in CHANNELS_OWN
+        if own and name != "*":
+            return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
+        pattern = is_pattern(name) and not own
+        snapshot = snapshot and not own
+        topics = 1 if own else self._topics_of(channel.name, name, pattern, known)
         if isinstance(topics, Error):
             return topics
         more = topics if known is None else topics - known.topics

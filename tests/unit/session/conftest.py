@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from gateway.model.topic import match_pattern
-from gateway.session import Action, Close, Options, Query, Session, Shared
+from gateway.session import Action, Close, Follow, Options, Query, Session, Shared
 
 SLOT_WIDTHS = {0: 20, 1: 20, 2: 20, 3: 8}
 TIME_OUT, SEQ, MATCHED, EPOCH = 1_700_000_000_000_000_123, 8812, 3, "k3f9aaaa"
@@ -75,7 +75,7 @@ class Client:
         self.mono_ns += int(after_s * 1e9)
         actions = self.session.receive(text, mono_ns=self.mono_ns, real_ns=self.real_ns)
         for action in actions:
-            if not isinstance(action, Query | Close):
+            if not isinstance(action, Follow | Query | Close):
                 self.message(action)
         self.actions += actions
         return actions
@@ -89,7 +89,8 @@ class Client:
         request = {"method": method, "req_id": req_id}
         if params is not None:
             request["params"] = params
-        (action,) = self.send(request, **kwargs)
+        actions = self.send(request, **kwargs)
+        (action,) = (one for one in actions if not isinstance(one, Follow))
         return self.message(action)
 
     def subscribe(self, *symbols: str, channel: str = "trade", **params: Any) -> Any:

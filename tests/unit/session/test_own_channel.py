@@ -1,0 +1,110 @@
+"""`slo`: what the gateway says of itself. The data plane never hears of these subscriptions."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.session import Follow, Reply, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from unit.session.conftest import Client, Connect
+
+SLO = {"channel": "slo", "symbol": ["*"]}
+
+
+def test_it_is_acknowledged_first_and_then_followed(client: "Client") -> None:
+    reply = client.ask("subscribe", SLO)
+    acknowledged, follow = client.actions
+    assert isinstance(acknowledged, Reply)
+    assert follow == Follow("slo", on=True)
+    assert (reply["success"], reply["failed"]) == (True, 0)
+    assert reply["results"] == [
+        {
+            "symbol": "*",
+            "success": True,
+            "channel": "slo",
+            "mode": "conflate",
+            "class": 0,
+            "snapshot": False,
+        }
+    ]
+
+
+@pytest.mark.parametrize("symbol", ["", "BTCUSDT.BINANCE", "BTC*", "**", "*.BINANCE"])
+def test_it_has_one_symbol(client: "Client", symbol: str) -> None:
+    reply = client.ask("subscribe", {"channel": "slo", "symbol": [symbol]})
+    assert reply["results"][0]["error"]["code"] == "unknown_symbol"
+    assert reply["success"] is False
+    assert not any(isinstance(action, Follow) for action in client.actions)
+    assert client.session.subscriptions == 0
+
+
+def test_a_bad_symbol_beside_it_does_not_fail_it(client: "Client") -> None:
+    reply = client.ask("subscribe", {"channel": "slo", "symbol": ["X.Y", "*"]})
+    assert [one["success"] for one in reply["results"]] == [False, True]
+    assert client.last == Follow("slo", on=True)
+
+
+def test_it_ends_before_the_reply_is_sent(client: "Client") -> None:
+    client.ask("subscribe", SLO)
+    reply = client.ask("unsubscribe", SLO)
+    assert client.actions[-2] == Follow("slo", on=False)
+    assert reply["results"] == [{"symbol": "*", "success": True, "channel": "slo"}]
+    assert client.session.subscriptions == 0
+    again = client.ask("unsubscribe", SLO)
+    assert again["results"][0]["error"]["code"] == "not_subscribed"
+    assert isinstance(client.last, Reply)
+
+
+def test_it_counts_as_one_subscription_and_one_topic(connect: "Connect") -> None:
+    client = connect(topics_max=2, patterns_max=0)
+    client.ask("subscribe", SLO)
+    client.ask("subscribe", SLO)
+    statistics = client.session.statistics()
+    assert (statistics.subscriptions, statistics.topics, statistics.patterns) == (1, 1, 0)
+    reply = client.subscribe("A.SIM", "B.SIM")
+    assert [one["success"] for one in reply["results"]] == [True, False]
+    assert reply["results"][1]["error"]["code"] == "limit_exceeded"
+    full = connect(topics_max=1)
+    full.subscribe("A.SIM")
+    reply = full.ask("subscribe", SLO)
+    assert reply["results"][0]["error"]["code"] == "limit_exceeded"
+
+
+def test_its_star_is_held_against_no_topic(connect: "Connect") -> None:
+    client = connect(pattern_scan_max=0)
+    assert client.ask("subscribe", SLO)["success"] is True
+    assert client.catalog.matches == 0
+
+
+def test_other_channels_are_apart_from_it(client: "Client") -> None:
+    client.ask("subscribe", SLO)
+    client.subscribe("*", channel="bbo")
+    assert isinstance(client.last, Subscribe)
+    client.ask("unsubscribe", {"channel": "bbo", "symbol": ["*"]})
+    assert isinstance(client.last, Unsubscribe)
+    assert client.session.subscriptions == 1
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+def test_it_is_never_lossless(client: "Client", method: str) -> None:
+    client.ask("subscribe", SLO)
+    reply = client.ask(method, SLO | {"mode": "lossless"})
+    assert reply["error"]["message"] == "params.mode: slo is always conflate"
+
+
+@pytest.mark.parametrize("params", [{}, {"mode": "conflate"}, {"snapshot": True}])
+def test_an_update_has_nothing_to_change(client: "Client", params: dict[str, Any]) -> None:
+    client.ask("subscribe", SLO | {"snapshot": True})
+    reply = client.ask("update", SLO | params)
+    assert (reply["results"][0]["mode"], reply["results"][0]["snapshot"]) == ("conflate", False)
+    assert not any(isinstance(action, Subscribe) for action in client.actions)
+
+
+def test_what_was_missed_is_not_to_be_had(client: "Client") -> None:
+    reply = client.ask("subscribe", SLO | {"from": {"epoch": "k3f9aaaa", "seq": 3}})
+    assert reply["results"][0]["recovery"] == "insufficient_state"
+
+
+def test_it_has_no_instruments(client: "Client") -> None:
+    assert client.ask("list", {"channel": "slo"})["instruments"] == []
