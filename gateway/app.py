@@ -40,6 +40,7 @@ from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.model.outcomes import HANDSHAKES
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ WORKER_GAUGES = (
     "ring_lag_records",
 )
 """What a dead worker has no more of."""
+SHED = (
+    ("handshakes", HANDSHAKES.index("shed")),
+    *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
+)
+"""Clients that we turned away or cut off: each counts against the objective like a lost update."""
 STATUS_INTERVAL_S = 1.0
 QUIET_INTERVAL_S = 0.5
 """How often the feed process and the supervisor, whose loops serve no client, stamp their life."""
@@ -116,7 +122,9 @@ async def _serve(
             channels=CHANNELS,
             pages=site.pages,
             read=site.read,
+            sample=site.sampler.sample,
             supervision=supervisor.statistics,
+            tell=supervisor.tell,
             client_url=site.client_url,
         )
         async with OpsServer(config.ops, subject) as ops:
@@ -151,6 +159,7 @@ class Site:
         self.client_url = _url("ws", self._listeners[0], "/v1")
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
+        self.sampler = statistics.Sampler([*self.pages.values()], config.slo.stage, SHED)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
@@ -317,27 +326,40 @@ def main(argv: Sequence[str]) -> int:
 async def _run(
     child: Child,
     handler: log.LogHandler,
-    work: Callable[[StatsPage, asyncio.Queue[tuple[str, int]]], Coroutine[Any, Any, int]],
+    work: Callable[[StatsPage, "Inbox"], Coroutine[Any, Any, int]],
 ) -> int:
     """What all children do beside their work: listen to the supervisor and show signs of life."""
     stats = StatsPage(child.first["stats_fd"], writable=True)
-    segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+    inbox = Inbox()
     interval = {} if "index" in child.first else {"interval_s": QUIET_INTERVAL_S}
     tasks = [
-        asyncio.create_task(child.listen(partial(_take_segment, segments))),
+        asyncio.create_task(child.listen(inbox.take)),
         asyncio.create_task(stamp_alive(stats, dropped_logs=lambda: handler.dropped, **interval)),
     ]
     try:
-        return await work(stats, segments)
+        return await work(stats, inbox)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _take_segment(segments: asyncio.Queue[tuple[str, int]], message: Message) -> None:
-    if message.type == "segment":
-        segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
+class Inbox:
+    """What the supervisor sends a child while it runs."""
+
+    def __init__(self) -> None:
+        self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self.reports: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+
+    def take(self, message: Message) -> None:
+        """Puts a message where its reader waits."""
+        if message.type == "segment":
+            self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
+        elif message.type == "slo":
+            # Each tells everything: whoever comes late needs the newest alone.
+            if self.reports.full():
+                self.reports.get_nowait()
+            self.reports.put_nowait(str(message.body["text"]))
 
 
 def _say_ready(child: Child) -> None:
@@ -347,9 +369,7 @@ def _say_ready(child: Child) -> None:
     child.channel.send({"type": "ready"})
 
 
-async def _worker(
-    child: Child, config: Config, stats: StatsPage, segments: asyncio.Queue[tuple[str, int]]
-) -> int:
+async def _worker(child: Child, config: Config, stats: StatsPage, inbox: Inbox) -> int:
     from gateway.feeds.options import venues
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
@@ -364,7 +384,8 @@ async def _worker(
             stats=stats,
             wait_fd=first["wait_fd"],
             event_fd=first["event_fd"],
-            segments=segments,
+            segments=inbox.segments,
+            reports=inbox.reports,
             drain=child.drain,
             ready=partial(_say_ready, child),
             status=lambda body: _send_status(child, body),
@@ -373,9 +394,7 @@ async def _worker(
     return 0
 
 
-async def _feed(
-    child: Child, config: Config, stats: StatsPage, _: asyncio.Queue[tuple[str, int]]
-) -> int:
+async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox) -> int:
     from gateway.feeds.build import build
 
     first = child.first

@@ -194,6 +194,17 @@ class Supervisor:
             self._kill.set()
         self._stop.set()
 
+    def tell(self, name: str, body: Mapping[str, Any]) -> bool:
+        """Sends this child a message of its own language.
+
+        Returns:
+            False where it does not run, or reads so slowly that there is no room.
+        """
+        for child in self._children:
+            if child.spec.name == name and child.channel is not None:
+                return child.channel.send(body)
+        return False
+
     async def run(self) -> int:
         """Runs until stopped.
 

@@ -18,9 +18,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.health import Health
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
+from gateway.ops.objective import Watch
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import OpsOptions
@@ -50,6 +52,7 @@ _PAGE = MappingProxyType(
         "/page.css": ("page.css", "text/css; charset=utf-8"),
     }
 )
+_log = log.get("ops")
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -63,8 +66,9 @@ class OpsServer:
     def __init__(self, options: OpsOptions, subject: Subject) -> None:
         self._options = options
         self._health = Health(subject)
-        self._metrics = Metrics(subject)
-        self._status = Status(subject)
+        self._watch = Watch(subject)
+        self._metrics = Metrics(subject, self._watch)
+        self._status = Status(subject, self._watch)
         self._scrapes = 0
         self._server: Server | None = None
         self._sampler: asyncio.Task[None] | None = None
@@ -123,7 +127,13 @@ class OpsServer:
     async def _sample(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._health.sample(loop.time())
+            now_s = loop.time()
+            try:
+                self._health.sample(now_s)
+                self._watch.sample(now_s)
+            except Exception:
+                # One look fails; the next ones must not end with it.
+                _log.exception("sample.failed")
             await asyncio.sleep(SAMPLE_INTERVAL_S)
 
     async def _process(self, _: ServerConnection, request: Request) -> Response:

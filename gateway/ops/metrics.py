@@ -12,15 +12,17 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from gateway.latency.budget import window_name
 from gateway.latency.histogram import Histogram, bucket_edges
+from gateway.latency.slo import STATES, Report
 from gateway.latency.statistics import Statistics
-from gateway.ops.reading import OUTCOMES, Reader, Reading, feed_names, slo_state
+from gateway.ops.objective import Watch
+from gateway.ops.reading import OUTCOMES, Reader, Reading, feed_names
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REQUESTS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-SLO_STATES = ("ok", "at_risk", "breached", "infeasible")
 
 # name in the exposition -> (array in the page, help)
 _BY_CHANNEL = {
@@ -70,8 +72,9 @@ _BY_FEED = {
 class Metrics(Collector):
     """Renders the exposition; safe to call on several threads at once."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, watch: Watch) -> None:
         self._subject = subject
+        self._watch = watch
         self._reader = Reader(subject)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -94,7 +97,8 @@ class Metrics(Collector):
         yield from _outcomes(reading.merged)
         yield from _loops(reading)
         yield from self._feeds(reading.merged)
-        yield from self._processes(reading)
+        yield from self._processes()
+        yield from _objective(self._watch.look.report)
 
     def _latency(self, reading: Reading) -> Metric:
         family = HistogramMetricFamily(
@@ -121,14 +125,9 @@ class Metrics(Collector):
         for metric, (array, text) in _BY_FEED.items():
             yield _labelled(f"tickgate_{metric}", text, "feed", names, merged.counters[array])
 
-    def _processes(self, reading: Reading) -> Iterator[Metric]:
+    def _processes(self) -> Iterator[Metric]:
         supervision = self._subject.supervision()
-        slo = self._subject.config.slo
         yield _gauge("tickgate_ready", "1 while ready.", int(not supervision.problems))
-        state = SLO_STATES.index(slo_state(reading.window, slo))
-        yield _gauge("tickgate_slo_state", f"Of the objective: {_enumerated(SLO_STATES)}.", state)
-        yield _gauge("tickgate_slo_action", "Step of the latency controller: 0 none.", 0)
-        yield _gauge("tickgate_slo_target_seconds", "The objective.", slo.target_us / 1e6)
         restarts = CounterMetricFamily(
             "tickgate_child_restarts", "Processes started again.", labels=["role", "reason"]
         )
@@ -146,6 +145,45 @@ def _info(version: str) -> Metric:
     family = GaugeMetricFamily("tickgate_build_info", "The version.", labels=["version"])
     family.add_metric([version], 1)
     return family
+
+
+def _objective(report: Report) -> Iterator[Metric]:
+    """The objective, as in /statusz and on the `slo` channel: the report of the last look."""
+    state, target_s = STATES.index(report.state), report.objective.target_us / 1e6
+    yield _gauge("tickgate_slo_state", f"Of the objective: {_enumerated(STATES)}.", state)
+    yield _gauge("tickgate_slo_action", "Step of the latency controller: 0 none.", 0)
+    yield _gauge("tickgate_slo_target_seconds", "The objective.", target_s)
+    for name, text, value in (
+        ("state_seconds", "How long the state has lasted.", report.at_s - report.since_s),
+        ("window_seconds", "What the state is judged on.", report.window_s),
+        ("window_good", "Events of the window within the target.", report.good),
+        ("window_bad", "Events of the window beyond the target, or lost.", report.bad),
+        ("budget_remaining", "Of an hour's error budget: 1 all of it.", report.budget_remaining),
+    ):
+        yield _gauge(f"tickgate_slo_{name}", text, value)
+    reached_us = report.percentile_us(report.objective.percentile)
+    text = "The objective's percentile in the window; 0 where nothing was delivered."
+    yield _gauge("tickgate_slo_reached_seconds", text, (reached_us or 0) / 1e6)
+    burn = GaugeMetricFamily(
+        "tickgate_slo_burn_rate", "Budget spent over the window: 1 is allowed.", labels=["window"]
+    )
+    for span_s, rate in report.burn.items():
+        burn.add_metric([window_name(span_s)], rate)
+    yield burn
+    alerts = GaugeMetricFamily(
+        "tickgate_slo_burning", "1 while both windows exceed the rate.", labels=["windows", "rate"]
+    )
+    for alert in report.alerts:
+        alerts.add_metric([alert.rule.name, f"{alert.rule.rate:g}"], int(alert.burning))
+    yield alerts
+    events = [report.good_total, report.bad_total]
+    text = "Deliveries by the target; lost updates and clients sent away are bad."
+    yield _labelled("tickgate_slo_events", text, "result", ["good", "bad"], events)
+    text = "Times that a state was entered."
+    entered = list(report.transitions.values())
+    yield _labelled("tickgate_slo_transitions", text, "state", list(report.transitions), entered)
+    text = "Looks that came too late to count."
+    yield _counter("tickgate_slo_stalls", text, report.stalls)
 
 
 def _channels(merged: Statistics, channels: Mapping[str, int]) -> Iterator[Metric]:
@@ -166,9 +204,7 @@ def _channels(merged: Statistics, channels: Mapping[str, int]) -> Iterator[Metri
 
 def _simple(merged: Statistics) -> Iterator[Metric]:
     for metric, (array, text) in _TOTALS.items():
-        counter = CounterMetricFamily(f"tickgate_{metric}", text)
-        counter.add_metric([], merged.total(array))
-        yield counter
+        yield _counter(f"tickgate_{metric}", text, merged.total(array))
     for metric, (array, text) in _GAUGES.items():
         yield _gauge(f"tickgate_{metric}", text, merged.total(array))
 
@@ -218,6 +254,12 @@ def _buckets(histogram: Histogram, edges_ns: Sequence[int]) -> list[tuple[str, f
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    family = CounterMetricFamily(name, text)
     family.add_metric([], value)
     return family
 

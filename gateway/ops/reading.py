@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
@@ -14,11 +13,10 @@ from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REJECTIONS
 
-if TYPE_CHECKING:
-    from gateway.options import SloOptions
-
 SPACING_S = 1.0
 """Looks closer together than this share their past one, so that many readers cost no memory."""
+PAST_MAX = 60
+"""Looks kept, of 1.1 MB each: over a longer window they are further apart."""
 
 OUTCOMES = {
     "handshakes": ("result", HANDSHAKES),
@@ -43,7 +41,8 @@ class Reader:
     """Reads the pages when asked, and keeps what it read for as long as the objective's window.
 
     The window is exact where somebody looks at least once a second; at the first look it is the
-    whole past. Nothing is read while nobody looks: watching costs the one who watches.
+    whole past. Nothing is read while nobody looks: watching costs the one who watches. The stage of
+    the objective is looked at always, elsewhere: see `objective.py`.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -51,6 +50,7 @@ class Reader:
         self._lock = threading.Lock()  # /metrics is rendered on threads
         self._past: deque[tuple[float, dict[str, Histogram]]] = deque()
         self._started_s = time.monotonic()
+        self._spacing_s = max(SPACING_S, subject.config.slo.window_s / PAST_MAX)
 
     def read(self) -> Reading:
         """Everything, now."""
@@ -69,16 +69,9 @@ class Reader:
             return self._keep(Reading(merged, each, window, now_s - before_s), now_s)
 
     def _keep(self, reading: Reading, now_s: float) -> Reading:
-        if not self._past or now_s - self._past[-1][0] >= SPACING_S:
+        if not self._past or now_s - self._past[-1][0] >= self._spacing_s:
             self._past.append((now_s, dict(reading.merged.stages)))
         return reading
-
-
-def slo_state(window: dict[str, Histogram], slo: "SloOptions") -> str:
-    """Whether the objective held in the window; nothing recorded breaks nothing."""
-    histogram = window[slo.stage]
-    reached_ns = histogram.value_at_percentile(slo.percentile)
-    return "ok" if reached_ns <= slo.target_us * 1000 else "breached"
 
 
 def feed_names(subject: Subject) -> list[str]:

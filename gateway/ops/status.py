@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from gateway.latency.budget import window_name
 from gateway.latency.histogram import Histogram
-from gateway.ops.reading import OUTCOMES, Reader, slo_state
+from gateway.ops.objective import Look, Watch, summary
+from gateway.ops.reading import OUTCOMES, Reader
 from gateway.ops.subject import Subject
 from gateway.session.options import REQUESTS
 
@@ -15,8 +17,9 @@ from gateway.session.options import REQUESTS
 class Status:
     """Makes the document when asked."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, watch: Watch) -> None:
         self._subject = subject
+        self._watch = watch
         self._reader = Reader(subject)
         self._started_s = time.monotonic()
 
@@ -24,7 +27,8 @@ class Status:
         """The document, now; times in microseconds unless named otherwise."""
         subject, reading = self._subject, self._reader.read()
         supervision, counters = subject.supervision(), reading.merged.counters
-        config = subject.config
+        config, look = subject.config, self._watch.look
+        window = {**reading.window, config.slo.stage: look.report.sample.histogram}
         return {
             "version": subject.version,
             "uptime_s": round(time.monotonic() - self._started_s, 3),
@@ -48,13 +52,9 @@ class Status:
                 for child in supervision.children
                 if child.role == "worker"
             ],
-            "slo": {
-                **msgspec.to_builtins(config.slo),
-                "state": slo_state(reading.window, config.slo),
-                "action": "none",
-            },
+            "slo": {"enforce": config.slo.enforce, **_objective(look)},
             "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
-            "window": {name: _summary(h) for name, h in reading.window.items()},
+            "window": {name: _summary(h) for name, h in window.items()},
             "window_s": round(reading.window_s, 3),
             "channels": {
                 channel: {name: counters[name][index] for name in _PER_CHANNEL}
@@ -83,6 +83,23 @@ _PER_CHANNEL = (
     "pending",
     "snapshots",
 )
+
+
+def _objective(look: Look) -> dict[str, Any]:
+    """What the `slo` channel says, and what is only for those who run the gateway."""
+    report = look.report
+    return summary(look) | {
+        "good_total": report.good_total,
+        "bad_total": report.bad_total,
+        "burn": {window_name(span_s): round(rate, 3) for span_s, rate in report.burn.items()},
+        "alerts": [
+            {"windows": alert.rule.name, "rate": alert.rule.rate, "burning": alert.burning}
+            for alert in report.alerts
+        ],
+        "transitions": dict(report.transitions),
+        "stalls": report.stalls,
+        "age_s": round(max(time.monotonic() - report.at_s, 0.0), 3),
+    }
 
 
 def _by_outcome(name: str, values: Sequence[int]) -> int | dict[str, Any]:

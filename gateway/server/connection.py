@@ -28,7 +28,7 @@ from websockets.server import ServerProtocol
 
 from gateway import log
 from gateway.server.handshake import SUBPROTOCOLS, Refusal, check
-from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -380,6 +380,10 @@ class Connection:
             return
         if isinstance(action, Query):
             plane.query(handle, action.token)
+            return
+        if isinstance(action, Follow):
+            self._listener.follow(self, on=action.on)
+            self._count_subscriptions()
             return
         frame, header = frame_text(action.payload)
         slots = [(offset + header, kind, arg) for offset, kind, arg in action.slots]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gateway import log
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
+from gateway.server.followers import Followers
 from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
 from gateway.session.codes import CLOSE_CODES
@@ -74,6 +75,7 @@ class Listener:
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
+        self.followers = Followers(plane, self.show_status)
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._subscriptions = 0  # of all clients
         self._keepalive_slice = 0
@@ -190,14 +192,33 @@ class Listener:
         connection.subscriptions = count
         self._stats.set("subscriptions", 0, self._subscriptions)
 
+    def follow(self, connection: Connection, *, on: bool) -> None:
+        """It wants to hear of the objective, or no longer."""
+        if on:
+            self.followers.add(connection)
+        else:
+            self.followers.discard(connection)
+
+    def show_status(self) -> None:
+        """Tells the supervisor how things are here."""
+        self._parts.status(
+            {
+                "connections": len(self._clients),
+                "accepting": self.accepting,
+                "slo_subscribers": len(self.followers),
+            }
+        )
+
     def closing(self, connection: Connection) -> None:
         self.subscribed(connection, 0)
+        self.followers.discard(connection)
         self._messages.pop(connection, None)
         self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
         self.subscribed(connection, 0)
+        self.followers.discard(connection)
         self._messages.pop(connection, None)
         self.forget(connection)
         self.plane.remove(connection.handle)

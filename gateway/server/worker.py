@@ -45,14 +45,18 @@ async def run(parts: "WorkerParts") -> None:
 async def _serve(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:
     listener = Listener(parts, plane, catalog)
     listener.start()
-    follow = asyncio.create_task(_follow(parts, plane, catalog))
+    tasks = [
+        asyncio.create_task(_follow(parts, plane, catalog)),
+        asyncio.create_task(listener.followers.run(parts.reports)),
+    ]
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
     while not parts.drain.is_set():
-        parts.status({"connections": len(listener), "accepting": listener.accepting})
+        listener.show_status()
         with suppress(TimeoutError):
             await asyncio.wait_for(parts.drain.wait(), STATUS_INTERVAL_S)
-    follow.cancel()
+    for task in tasks:
+        task.cancel()
     await listener.drain(shutdown(random.randint(*RECONNECT_AFTER_MS)))
 
 

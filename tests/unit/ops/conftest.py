@@ -40,6 +40,8 @@ class Site:
     pages: dict[str, StatsPage]
     supervision: FakeSupervision
     subject: Subject
+    told: list[tuple[str, Any]]
+    """What was sent to children."""
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ def site() -> Iterator[Site]:
     names = ("supervisor", "worker-0", "worker-1")
     pages = {n: StatsPage(fd, writable=True) for n, fd in zip(names, fds, strict=True)}
     supervision = FakeSupervision()
+    told: list[tuple[str, Any]] = []
     subject = Subject(
         version="1.2.3",
         config=Config(
@@ -57,10 +60,12 @@ def site() -> Iterator[Site]:
         channels=CHANNELS,
         pages=pages,
         read=lambda: {name: statistics.read(page) for name, page in pages.items()},
+        sample=statistics.Sampler([*pages.values()], "total", [("handshakes", 6)]).sample,
         supervision=lambda: supervision,
+        tell=lambda name, body: told.append((name, body)),
         client_url="ws://127.0.0.1:8765/v1",
     )
-    yield Site(pages, supervision, subject)
+    yield Site(pages, supervision, subject, told)
     for page in pages.values():
         page.close()
     for fd in fds:

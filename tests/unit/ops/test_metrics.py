@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway._native import CHANNELS
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops.metrics import Metrics
+from gateway.ops.objective import Watch
 from gateway.session.codes import CLOSE_CODES
 
 PROTOCOL = """
@@ -23,7 +24,11 @@ tickgate_slo_state tickgate_slo_action tickgate_loop_lag_seconds tickgate_build_
 
 def scrape(site: Any) -> dict[str, dict[tuple[str, ...], float]]:
     """Sample name -> label values -> value, through the reference parser."""
-    text = Metrics(site.subject).render().decode()
+    return samples_of(Metrics(site.subject, Watch(site.subject)))
+
+
+def samples_of(metrics: Metrics) -> dict[str, dict[tuple[str, ...], float]]:
+    text = metrics.render().decode()
     samples: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -33,7 +38,7 @@ def scrape(site: Any) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def test_every_name_of_the_protocol_is_there_from_the_start(site: Any) -> None:
-    text = Metrics(site.subject).render().decode()
+    text = Metrics(site.subject, Watch(site.subject)).render().decode()
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -109,8 +114,25 @@ def test_f62_the_longest_pause_of_any_loop_is_shown(site: Any) -> None:
     assert scrape(site)["tickgate_loop_lag_seconds"][()] == 0.05
 
 
-def test_the_objective_is_judged_on_the_window(site: Any) -> None:
-    metrics = Metrics(site.subject)
+def test_the_objective_is_the_watch_s(site: Any) -> None:
+    watch = Watch(site.subject)
+    metrics = Metrics(site.subject, watch)
+    watch.sample(0.0)
     assert b"tickgate_slo_state 0.0" in metrics.render()
     site.pages["worker-0"].record("total", 9_000_000, 100)
-    assert b"tickgate_slo_state 2.0" in metrics.render()
+    site.pages["worker-1"].record("total", 1_000_000, 1900)
+    assert b"tickgate_slo_state 0.0" in metrics.render(), "nobody has looked yet"
+    watch.sample(1.0)
+    samples = samples_of(metrics)
+    assert samples["tickgate_slo_state"][()] == 2
+    assert samples["tickgate_slo_events_total"] == {("good",): 1900, ("bad",): 100}
+    assert samples["tickgate_slo_window_bad"][()] == 100
+    assert samples["tickgate_slo_budget_remaining"][()] == pytest.approx(-4)
+    assert samples["tickgate_slo_burn_rate"]["5m",] == pytest.approx(5)
+    assert samples["tickgate_slo_burning"] == {
+        ("14.4", "1h/5m"): 0,
+        ("6", "6h/30m"): 0,
+        ("1", "3d/6h"): 1,
+    }
+    assert samples["tickgate_slo_transitions_total"]["breached",] == 1
+    assert samples["tickgate_slo_reached_seconds"][()] == pytest.approx(0.009, rel=0.001)
