@@ -1,1 +1,1 @@
-"""Latency as data: the stages, their histograms, and what the statistics pages hold."""
+"""Latency as data: stages, histograms, what the pages hold, and whether the objective holds."""
