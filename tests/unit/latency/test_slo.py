@@ -64,6 +64,7 @@ def clock(page: Any) -> Clock:
         ([(0.5, 4949), (1.0, 51)], "at_risk"),  # at the target is within it
         ([(0.5, 4950), (1.1, 50)], "ok"),
         ([(0.5, 4949), (1.1, 51)], "breached"),
+        ([(0.5, 4949), (1.002, 51)], "breached"),  # as near as the counts can tell
         ([(50, 10)], "ok"),  # ten bad ones may be the only ones of the thousand to come
         ([(50, 11)], "breached"),  # eleven can't
         ([(0.5, 500), (1.1, 10)], "ok"),
@@ -80,6 +81,8 @@ def test_what_is_lost_is_bad(clock: Clock, name: str) -> None:
     setattr(clock.page, name, 110)
     report = clock.second()
     assert (report.state, report.bad, report.good) == ("breached", 110, 4950)
+    assert (report.bad_total, report.good_total) == (110, 4950)
+    assert report.budget_remaining == pytest.approx(1 - 110 / 50.6)
     assert report.percentile_us(99) == pytest.approx(100, rel=0.001), "of what was delivered"
 
 
@@ -120,6 +123,15 @@ def test_a_moment_of_trouble_starts_the_hold_again(clock: Clock) -> None:
     clock.second((0.75, 2000))
     assert clock.seconds(10, (0.1, 2000)) == "at_risk"
     assert clock.seconds(10, (0.1, 2000)) == "ok"
+
+
+def test_a_state_is_left_for_the_worst_of_the_hold(clock: Clock) -> None:
+    """A second at 0.75 is in the window as the hold begins, and no longer as it ends."""
+    clock.second((2, 2000))
+    clock.seconds(2, (0.1, 2000))
+    clock.second((0.75, 4000))
+    clock.seconds(30, (0.1, 2000))
+    assert clock.states == ["breached", "at_risk", "ok"]
 
 
 def test_infeasible_is_said_from_outside_and_has_a_margin(clock: Clock) -> None:
