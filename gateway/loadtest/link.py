@@ -1,0 +1,187 @@
+"""Messages between a load test and its processes, over an inherited socket.
+
+A process starts, gets a `Job`, says `Opened` when its clients are connected, waits for `Go`, and
+then tells its `Progress` on a grid of moments that is the same for all of them, and what it found
+at the end (`Final`). Arrays go as their bytes; of a histogram only the counts that are not zero.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from multiprocessing.connection import Connection, Pipe
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+from msgspec import Struct, field
+
+from gateway._native import HDR_COUNTS
+from gateway.latency.histogram import Counts
+
+PROGRESS_INTERVAL_NS = 500_000_000
+
+
+class Sparse(Struct, frozen=True, array_like=True):
+    """Counts of a histogram: where they are not zero (int32), and how many (uint64)."""
+
+    at: bytes = b""
+    counts: bytes = b""
+
+    @classmethod
+    def of(cls, counts: Counts) -> Sparse:
+        """What is not zero of `counts`."""
+        at = np.flatnonzero(counts)
+        return cls(at.astype(np.int32).tobytes(), counts[at].astype(np.uint64).tobytes())
+
+    def add_to(self, counts: Counts) -> None:
+        """Adds these counts to `counts`, in place."""
+        counts[np.frombuffer(self.at, np.int32)] += np.frombuffer(self.counts, np.uint64)
+
+    def dense(self) -> Counts:
+        """All counts, zeros included."""
+        counts = np.zeros(HDR_COUNTS, dtype=np.uint64)
+        self.add_to(counts)
+        return counts
+
+
+class Job(Struct, frozen=True, tag="job"):
+    """What a process's swarm is made of: see `gateway._native.Swarm`, whose names these are."""
+
+    targets: list[tuple[str, int, bytes]]
+    accept: bytes
+    groups: list[dict[str, int]]
+    texts: list[bytes]
+    clients: bytes  # int32, three a client: group, target, text
+    stamp_kind: str
+    stamp_arg: bytes | int
+    sources: list[str] = field(default_factory=list)
+    clock_offset_ns: int = 0
+    open_timeout_ns: int = 60_000_000_000
+
+
+class Opened(Struct, frozen=True, tag="opened"):
+    """As many clients are connected as will be."""
+
+    clients: int
+    took_ns: int
+
+
+class Go(Struct, frozen=True, tag="go"):
+    """The moments of the run, CLOCK_REALTIME.
+
+    Attributes:
+        at_ns: when the groups' own clocks start.
+        start_ns: the window's start, by the clock that stamps.
+        end_ns: its end.
+        until_ns: the end of the grace period, when the process stops, by its own clock.
+    """
+
+    at_ns: int
+    start_ns: int
+    end_ns: int
+    until_ns: int
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """Ends the run now: what there is becomes the `Final`."""
+
+
+class Progress(Struct, frozen=True, tag="progress"):
+    """What came since the moment before; `tick` is the index of this one in `moments`."""
+
+    tick: int
+    counters: dict[str, int]  # sums over the measured groups
+    age: Sparse
+
+
+class Final(Struct, frozen=True, tag="final"):
+    """All that a process has found.
+
+    Attributes:
+        counters: of each group.
+        counts: histograms by name, of each group.
+        load: the driving thread's own load inside the window.
+        ticks: rows of key, first ns, last ns, deliveries (uint64).
+        tick_mask: which keys the rows are a sample of.
+    """
+
+    counters: list[dict[str, int]]
+    counts: dict[str, list[Sparse]]
+    load: dict[str, int]
+    ticks: bytes
+    tick_mask: int
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """The process can't go on."""
+
+    why: str
+
+
+Message = Job | Opened | Go | Stop | Progress | Final | Failed
+
+
+def moments(go: Go) -> list[int]:
+    """When processes tell their progress (CLOCK_REALTIME ns): the same moments for all of them.
+
+    Both ends of the window are among them, and the last one is the end of the run.
+    """
+    step = PROGRESS_INTERVAL_NS
+    warming = [go.start_ns, *range(go.start_ns - step, go.at_ns, -step)]
+    window = range(go.start_ns + step, go.end_ns, step)
+    grace = range(go.end_ns, go.until_ns, step)
+    return [*reversed(warming), *window, *grace, go.until_ns]
+
+
+class Link:
+    """One end of a link. Messages are small or rare: both sides may block for them.
+
+    Attributes:
+        connection: for `multiprocessing.connection.wait`.
+    """
+
+    _decoder: ClassVar[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
+
+    def __init__(self, connection: Connection[bytes, bytes]) -> None:
+        self.connection = connection
+
+    @classmethod
+    def pair(cls) -> tuple[Link, Connection[bytes, bytes]]:
+        """Our end, and the connection whose descriptor a child inherits."""
+        ours, theirs = Pipe(duplex=True)
+        return cls(ours), theirs
+
+    @classmethod
+    def inherited(cls, fd: int) -> Link:
+        """The end that a parent has handed down; not inherited further."""
+        os.set_inheritable(fd, False)
+        return cls(Connection(fd))
+
+    def send(self, message: Message) -> None:
+        """Sends one message.
+
+        Raises:
+            OSError: the other side is gone.
+        """
+        self.connection.send_bytes(msgspec.msgpack.encode(message))
+
+    def poll(self, timeout_s: float) -> bool:
+        """Whether a message, or the end, is there within this time."""
+        return self.connection.poll(max(0.0, timeout_s))
+
+    def receive(self) -> Message | None:
+        """The next message; None: the other side is gone."""
+        try:
+            return self._decoder.decode(self.connection.recv_bytes())
+        except (EOFError, ConnectionError):
+            return None
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def total(counters: list[dict[str, int]]) -> dict[str, int]:
+    """Sums over groups."""
+    names: Mapping[str, Any] = counters[0] if counters else {}
+    return {name: sum(group[name] for group in counters) for name in names}
