@@ -205,7 +205,7 @@ def evaluate(threshold: Threshold, result: Result) -> ThresholdResult:
         return ThresholdResult(expression=threshold.expression, value=value, ok=False, shown=shown)
     shown = _SHOWN[_KINDS[threshold.figure]](value)
     if threshold.times_floor and result.floor is not None:
-        shown += f", {value / result.floor.cpu_us_per_delivery:.2f} of the floor"
+        shown += f", {value / result.floor.cpu_us_per_delivery:.2f} times the floor"
     holds = _OPERATORS[threshold.operator](value, limit)
     return ThresholdResult(
         expression=threshold.expression, value=value, ok=bool(holds), shown=shown
