@@ -86,10 +86,7 @@ def assemble(
             reader.problems.append(Problem(key, wrong, where))
     config = reader.read(merged)
     if config is not None:
-        bad = {problem.key for problem in reader.problems}
-        for keys, message in _contradictions(config):
-            if not any(_touches(key, other) for key in keys for other in bad):
-                reader.problem(keys[0], message)
+        reader.contradictions(_contradictions(config))
     if reader.problems or config is None:
         raise _failure(reader.problems)
     return config
@@ -163,10 +160,6 @@ def _put(document: dict[str, Any], path: Sequence[str], value: Any) -> str | Non
 
 
 # --- contradictions -------------------------------------------------------------------------------
-
-
-def _touches(key: str, other: str) -> bool:
-    return key == other or key.startswith(f"{other}.")
 
 
 def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
@@ -38,7 +38,7 @@ def read_toml(path: str | Path) -> dict[str, Any] | Problem:
 def in_words(value: Any) -> str:
     """A value in words, short and without control characters."""
     if isinstance(value, list):
-        return "an array"
+        return "an array" if value else "an empty array"
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, int) and value.bit_length() > 63:
@@ -83,6 +83,16 @@ class Reader(Generic[Root]):
         inside = (where for other, where in self.origins.items() if other.startswith(f"{key}."))
         origin = self.origins[prefix] if prefix else next(inside, self.origins[""])
         self.problems.append(Problem(key, message, origin))
+
+    def contradictions(self, known: Iterable[tuple[tuple[str, ...], str]]) -> None:
+        """Notes (keys, message) of values that are good only alone; the first key is named.
+
+        Where one of the keys has a problem of its own, the rest is not worth telling.
+        """
+        bad = {problem.key for problem in self.problems}
+        for keys, message in known:
+            if not any(_touches(key, other) for key in keys for other in bad):
+                self.problem(keys[0], message)
 
     def _table(self, cls: type[T], raw: Any, key: str) -> T | None:
         if not isinstance(raw, dict):
@@ -172,6 +182,10 @@ def _sections(root: type[msgspec.Struct]) -> Iterator[tuple[str, list[str]]]:
     for field in msgspec.structs.fields(root):
         for table in _tables(field.type):
             yield field.name, [inner.encode_name for inner in msgspec.structs.fields(table)]
+
+
+def _touches(key: str, other: str) -> bool:
+    return key == other or key.startswith(f"{other}.")
 
 
 def _join(key: str, name: str) -> str:
