@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.latency.histogram import Histogram
+from gateway.loadtest.link import SourceFinal
 from gateway.loadtest.merge import Merged
 from gateway.loadtest.result import (
     Clock,
@@ -45,6 +46,18 @@ class Sent:
     intended: Mapping[str, Int64s]
     sent: int
     late: Histogram
+
+    @classmethod
+    def told(cls, finals: Sequence[SourceFinal]) -> Sent:
+        """Of sources that send the same ticks to different servers: each was intended once.
+
+        `sent` is of the one that did the worst, `late` of all.
+        """
+        intended = {
+            channel: np.frombuffer(ticks, np.int64) for channel, ticks in finals[0].intended.items()
+        }
+        late = Histogram.merged(Histogram(final.late.dense()) for final in finals)
+        return cls(intended, min(final.sent for final in finals), late)
 
 
 @dataclass(frozen=True)

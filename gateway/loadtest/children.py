@@ -169,7 +169,7 @@ class Children:
                 raise child.failure()
             yield child, message
         for one in ready:
-            if isinstance(one, int):
+            if isinstance(one, int) and exited[one] in self._all:
                 raise exited[one].failure()
 
     def wait(self, seconds: float) -> None:

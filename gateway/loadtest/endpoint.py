@@ -17,6 +17,10 @@ SUBPROTOCOL = "tickgate.v1.json"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 
+PROBE_S = 5.0
+"""Where a server is to be had at all, it answers one upgrade request within this."""
+HEAD_BYTES_MAX = 16384
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -111,3 +115,30 @@ def upgrade(endpoint: Endpoint, key: str, *, subprotocol: str = "", headers: Hea
         *(f"{name}: {value}" for name, value in headers),
     ]
     return "\r\n".join((*lines, "", "")).encode("ascii")
+
+
+def probe(endpoint: Endpoint, request: bytes) -> None:
+    """Sends one upgrade request, to say why before a thousand clients fail.
+
+    Raises:
+        TickgateError: there is no server, or it does not answer with 101; the text has its words.
+    """
+    where = f"cannot connect to {endpoint.url}"
+    head = b""
+    try:
+        address = (endpoint.address, endpoint.port)
+        with socket.create_connection(address, timeout=PROBE_S) as peer:
+            peer.sendall(request)
+            while b"\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+                more = peer.recv(HEAD_BYTES_MAX)
+                if not more:
+                    break
+                head += more
+    except TimeoutError:
+        raise TickgateError(f"{where}: no answer within {PROBE_S:g} s") from None
+    except OSError as error:
+        raise TickgateError(f"{where}: {error.strerror or error}") from None
+    status = head.partition(b"\r\n")[0].decode("ascii", "replace")
+    if not re.match(r"HTTP/1\.1 101\b", status):
+        shown = "".join(c if c.isprintable() else "?" for c in status[:100])
+        raise TickgateError(f"{where}: the server answered {shown!r}, not with 101")

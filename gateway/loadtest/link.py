@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from gateway._native import HDR_COUNTS
 from gateway.latency.histogram import Counts
+from gateway.loadtest.scenario import Source
 
 PROGRESS_INTERVAL_NS = 500_000_000
 
@@ -56,6 +57,7 @@ class Job(Struct, frozen=True, tag="job"):
     stamp_kind: str
     stamp_arg: bytes | int
     sources: list[str] = field(default_factory=list)
+    connect_rate: int = 0
     clock_offset_ns: int = 0
     open_timeout_ns: int = 60_000_000_000
 
@@ -113,13 +115,37 @@ class Final(Struct, frozen=True, tag="final"):
     tick_mask: int
 
 
+class SourceJob(Struct, frozen=True, tag="source"):
+    """Where a source sends which ticks; `Opened` says that it could begin."""
+
+    host: str
+    port: int
+    source: Source
+    transport: Literal["udp", "nats"] = "udp"
+    subject_prefix: str = ""
+
+
+class SourceFinal(Struct, frozen=True, tag="sent"):
+    """What a source has done of the window.
+
+    Attributes:
+        intended: ticks due, by channel: int64 of each symbol's index.
+        sent: how many of them were sent.
+        late: sent - intended.
+    """
+
+    intended: dict[str, bytes]
+    sent: int
+    late: Sparse
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The process can't go on."""
 
     why: str
 
 
-Message = Job | Opened | Go | Stop | Progress | Final | Failed
+Message = Job | Opened | Go | Stop | Progress | Final | SourceJob | SourceFinal | Failed
 
 
 def moments(go: Go) -> list[int]:

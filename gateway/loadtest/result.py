@@ -152,7 +152,8 @@ class Clock(Struct, frozen=True, kw_only=True):
     offset_ns: Annotated[int, _is("server - client; it was added to the client's clock")] = 0
     error_ns: Annotated[int, _is("the offset is known to this, either way")] = 0
     method: Annotated[
-        Literal["shared", "ping"], _is("one clock for both, or four stamps of a ping")
+        Literal["shared", "ping", "none"],
+        _is("one clock for both; four stamps of pings; none: not related, so no age is to be had"),
     ] = "shared"
 
 
@@ -179,6 +180,23 @@ class ThresholdResult(Struct, frozen=True, kw_only=True):
     ]
     ok: Annotated[bool, _is("it holds")]
     shown: Annotated[str, _is("the value for people, with its unit")] = ""
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """One run of a search for a limit."""
+
+    rate: Annotated[float, _is("ticks a second")]
+    verdict: Annotated[Literal["pass", "fail", "invalid"], _is("of that run")]
+
+
+class LimitResult(Struct, frozen=True, kw_only=True):
+    """The search for the highest rate, in ticks a second; null: there was no such rate."""
+
+    passed: Annotated[float | None, _is("the highest that passed; the result is of that run")]
+    failed: Annotated[float | None, _is("the lowest that failed")]
+    invalid: Annotated[float | None, _is("the lowest at which the clients were overloaded")]
+    trials: Annotated[list[Trial], _is("all runs, in order")]
+    shown: Annotated[str, _is("the same for people")] = ""
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -264,6 +282,7 @@ class Result(Struct, frozen=True, kw_only=True):
     timeline: Annotated[list[Point], _is("the window, second by second")] = field(
         default_factory=list
     )
+    limit: Annotated[LimitResult | None, _is("null: no limit was searched for")] = None
     thresholds: Annotated[list[ThresholdResult], _is("in the order given")] = field(
         default_factory=list
     )

@@ -126,6 +126,7 @@ def _swarm(job: Job) -> Swarm:
         texts=job.texts,
         clients=np.frombuffer(job.clients, np.int32).reshape(-1, 3),
         stamp=(job.stamp_kind, job.stamp_arg),
+        connect_rate=job.connect_rate,
         clock_offset_ns=job.clock_offset_ns,
     )
 

@@ -10,7 +10,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from gateway.loadtest.children import Child, Children
@@ -46,7 +46,7 @@ def existing(url: str, *, feed: tuple[str, int] | None = None, pid: int | None =
     ours to see, or those below `pid`.
     """
     endpoint = parse(url)
-    roots = (pid,) if pid is not None else ()
+    roots: tuple[int, ...] = (pid,) if pid is not None else ()
     if endpoint.local and pid is None:
         roots = tuple(listeners(endpoint.address, endpoint.port))
     return Target((endpoint,), (feed,) if feed else (), _topmost(roots))
@@ -66,10 +66,31 @@ def gateways(children: Children, scenario: Scenario, *, cpus: Collection[int] = 
         argv += [word for one in sets for word in ("--set", one)]
         started.append((children.start(name, argv, cpus=cpus, link=False), feeds))
     return Target(
-        tuple(parse(_ready(child, children)) for child, _ in started),
+        tuple(parse(_wait(child, children, ready_url)) for child, _ in started),
         tuple(feed for _, feeds in started for feed in feeds),
         tuple(child.pid for child, _ in started),
     )
+
+
+def programs(
+    children: Children,
+    name: str,
+    command: Sequence[str],
+    *,
+    path: str = "/",
+    cpus: Collection[int] = (),
+) -> Target:
+    """Starts a server that takes `--port P --udp-port U` and says `ready`.
+
+    Raises:
+        ChildFailed: it has ended, with what it said, or is not ready in time.
+    """
+    port, udp_port = free_tcp_port(), free_udp_port()
+    argv = [*command, "--port", str(port), "--udp-port", str(udp_port)]
+    child = children.start(name, argv, cpus=cpus, link=False)
+    _wait(child, children, lambda said: said if "ready" in said.split() else None)
+    endpoint = parse(f"ws://127.0.0.1:{port}{path}")
+    return Target((endpoint,), (("127.0.0.1", udp_port),), (child.pid,))
 
 
 def settings(scenario: Scenario) -> tuple[list[str], tuple[tuple[str, int], ...]]:
@@ -107,20 +128,29 @@ def embedded(source: Source) -> dict[str, str]:
 
 def free_udp_port() -> int:
     """A port of this host that nobody has at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    return _free_port(socket.SOCK_DGRAM)
+
+
+def free_tcp_port() -> int:
+    """As `free_udp_port`, for a server to listen at."""
+    return _free_port(socket.SOCK_STREAM)
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
 
 
-def _ready(child: Child, children: Children) -> str:
-    """Waits until the gateway says that it serves; its clients' URL."""
+def _wait(child: Child, children: Children, found: Callable[[str], str | None]) -> str:
+    """Waits until what the server said has what is to be found."""
     deadline = time.monotonic() + START_S
-    while (url := ready_url(child.said())) is None:
+    while (text := found(child.said())) is None:
         if time.monotonic() > deadline:
             raise child.failure(f"was not ready within {START_S:g} s")
         children.wait(POLL_S)
-    return url
+    return text
 
 
 def ready_url(log: str) -> str | None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from gateway._native import HDR_COUNTS
 from gateway.latency.histogram import Counts, Histogram
-from gateway.loadtest.link import Go, Progress, moments
+from gateway.loadtest.interchange import Interval
+from gateway.loadtest.link import Go, Progress, Sparse, moments
 from gateway.loadtest.result import Point
 
 POINTS_MAX = 600
@@ -41,10 +42,27 @@ class _Interval:
     counters: dict[str, int] = field(default_factory=dict)
     age: Counts = field(default_factory=lambda: np.zeros(HDR_COUNTS, dtype=np.uint64))
 
-    def add(self, counters: dict[str, int]) -> None:
+    def add(self, progress: Progress) -> None:
         self.told += 1
-        for name, value in counters.items():
+        for name, value in progress.counters.items():
             self.counters[name] = self.counters.get(name, 0) + value
+        progress.age.add_to(self.age)
+
+
+@dataclass
+class _Second:
+    """Intervals of the window that share a point: the first and the last, and all that they had."""
+
+    first: int
+    last: int
+    counters: dict[str, int] = field(default_factory=dict)
+    age: Sparse = field(default_factory=Sparse)
+
+    def add(self, tick: int, interval: _Interval) -> None:
+        self.last = tick
+        for name, value in interval.counters.items():
+            self.counters[name] = self.counters.get(name, 0) + value
+        self.age = Sparse.of(self.age.dense() + interval.age)
 
 
 class Timeline:
@@ -61,18 +79,22 @@ class Timeline:
         self._moments = moments(go)
         self._intervals: dict[int, _Interval] = {}
         self._cpu_ns: dict[int, int] = {}
-        self._seconds = max(1, -(-(go.end_ns - go.start_ns) // (POINTS_MAX * 10**9)))
-        self._points: dict[int, tuple[int, int, _Interval]] = {}
+        self._second_ns = 10**9 * max(1, -(-(go.end_ns - go.start_ns) // (POINTS_MAX * 10**9)))
+        self._seconds: dict[int, _Second] = {}
 
     def add(self, progress: Progress) -> Snapshot | None:
         """Takes one process's progress; the snapshot of the moment once all have told it."""
         interval = self._intervals.setdefault(progress.tick, _Interval())
-        interval.add(progress.counters)
-        progress.age.add_to(interval.age)
+        interval.add(progress)
         if interval.told < self._processes:
             return None
         del self._intervals[progress.tick]
-        return self._complete(progress.tick, interval)
+        end_ns = self._moments[progress.tick]
+        if self._go.start_ns < end_ns <= self._go.end_ns:
+            number = (end_ns - 1 - self._go.start_ns) // self._second_ns
+            second = self._seconds.setdefault(number, _Second(progress.tick, progress.tick))
+            second.add(progress.tick, interval)
+        return self._snapshot(progress.tick, interval)
 
     def cpu(self, tick: int, used_ns: int) -> None:
         """The server's CPU time at a moment, from any origin."""
@@ -80,51 +102,57 @@ class Timeline:
 
     def points(self) -> list[Point]:
         """The window, a point for each second of it or for several where it is long."""
-        return [self._point(*one) for _, one in sorted(self._points.items())]
+        return [self._point(second) for _, second in sorted(self._seconds.items())]
 
-    def _complete(self, tick: int, interval: _Interval) -> Snapshot:
-        go, end = self._go, self._moments[tick]
-        begin = self._begin_ns(tick)
-        if go.start_ns < end <= go.end_ns:
-            second = (end - 1 - go.start_ns) // (10**9 * self._seconds)
-            first, _, point = self._points.setdefault(second, (tick, tick, _Interval()))
-            point.add(interval.counters)
-            point.age += interval.age
-            self._points[second] = (first, tick, point)
-        ages = Histogram(interval.age)
+    def intervals(self) -> list[Interval]:
+        """The ages of each point's time."""
+        return [
+            Interval(
+                "",
+                self._begin_ns(second.first),
+                self._moments[second.last],
+                Histogram(second.age.dense()),
+            )
+            for _, second in sorted(self._seconds.items())
+        ]
+
+    def _snapshot(self, tick: int, interval: _Interval) -> Snapshot:
+        go, end_ns = self._go, self._moments[tick]
         phase: Phase = "collecting"
-        if end <= go.end_ns:
-            phase = "warming up" if end <= go.start_ns else "measuring"
+        if end_ns <= go.end_ns:
+            phase = "warming up" if end_ns <= go.start_ns else "measuring"
+        ages, counters = Histogram(interval.age), interval.counters
         return Snapshot(
             phase=phase,
-            open=interval.counters.get("open", 0),
-            per_s=interval.counters.get("frames", 0) * 1e9 / max(1, end - begin),
+            open=counters.get("open", 0),
+            per_s=counters.get("frames", 0) * 1e9 / max(1, end_ns - self._begin_ns(tick)),
             p50_us=ages.value_at_percentile(50) / 1000,
             p99_us=ages.value_at_percentile(99) / 1000,
             max_us=ages.max_ns / 1000,
-            gaps=interval.counters.get("gaps", 0),
-            conflated=interval.counters.get("conflated", 0),
-            left_s=max(0.0, (go.until_ns - end) / 1e9),
+            gaps=counters.get("gaps", 0),
+            conflated=counters.get("conflated", 0),
+            left_s=max(0.0, (go.until_ns - end_ns) / 1e9),
+        )
+
+    def _point(self, second: _Second) -> Point:
+        begin_ns, end_ns = self._begin_ns(second.first), self._moments[second.last]
+        seconds = (end_ns - begin_ns) / 1e9
+        ages, counters = Histogram(second.age.dense()), second.counters
+        some = ages.count > 0
+        before, after = (self._cpu_ns.get(tick) for tick in (second.first - 1, second.last))
+        cpu = None
+        if before is not None and after is not None:
+            cpu = round((after - before) / 1e9 / seconds, 4)
+        return Point(
+            t_s=round((begin_ns - self._go.start_ns) / 1e9, 3),
+            per_s=round(counters.get("frames", 0) / seconds, 3),
+            p50_us=ages.value_at_percentile(50) / 1000 if some else None,
+            p99_us=ages.value_at_percentile(99) / 1000 if some else None,
+            max_us=ages.max_ns / 1000 if some else None,
+            gaps=counters.get("gaps"),
+            conflated=counters.get("conflated"),
+            server_cpu=cpu,
         )
 
     def _begin_ns(self, tick: int) -> int:
         return self._moments[tick - 1] if tick else self._go.at_ns
-
-    def _point(self, first: int, last: int, interval: _Interval) -> Point:
-        begin, end = self._begin_ns(first), self._moments[last]
-        seconds = (end - begin) / 1e9
-        ages = Histogram(interval.age)
-        some = ages.count > 0
-        cpu = [self._cpu_ns.get(tick) for tick in (first - 1, last)]
-        return Point(
-            t_s=round((begin - self._go.start_ns) / 1e9, 3),
-            per_s=round(interval.counters.get("frames", 0) / seconds, 3),
-            p50_us=ages.value_at_percentile(50) / 1000 if some else None,
-            p99_us=ages.value_at_percentile(99) / 1000 if some else None,
-            max_us=ages.max_ns / 1000 if some else None,
-            gaps=interval.counters.get("gaps"),
-            conflated=interval.counters.get("conflated"),
-            server_cpu=None
-            if cpu[0] is None or cpu[1] is None
-            else round((cpu[1] - cpu[0]) / 1e9 / seconds, 4),
-        )

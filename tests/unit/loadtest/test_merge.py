@@ -15,7 +15,13 @@ from gateway.loadtest.link import Final, Sparse
 
 
 def final(**given: Any) -> Final:
-    values = {"counters": [{}], "counts": {}, "load": {}, "ticks": b"", "tick_mask": 0}
+    values: dict[str, Any] = {
+        "counters": [{}],
+        "counts": {},
+        "load": {},
+        "ticks": b"",
+        "tick_mask": 0,
+    }
     return Final(**(values | given))
 
 

@@ -14,7 +14,9 @@ from support.serving import until
 from gateway.loadtest import processes
 from gateway.loadtest.processes import Meter, cpu_ns, family, is_local, listeners, listening
 
-SPIN = "import sys; print(flush=True)\nwhile True: sys.stdin.readline() or sys.exit(); sum(range({}))"
+SPIN = (
+    "import sys; print(flush=True)\\nwhile True: sys.stdin.readline() or sys.exit(); sum(range({}))"
+)
 
 
 @contextmanager
@@ -56,8 +58,8 @@ def test_a_process_that_is_gone_has_no_cpu_time_and_no_family() -> None:
 def test_a_family_goes_down_to_grandchildren_of_any_thread() -> None:
     code = (
         "import subprocess, sys, threading\n"
-        "inner = 'import subprocess, sys; p = subprocess.Popen([sys.executable, \"-ESc\","
-        " \"input()\"]); print(p.pid, flush=True); p.wait()'\n"
+        'inner = \'import subprocess, sys; p = subprocess.Popen([sys.executable, "-ESc",'
+        ' "input()"]); print(p.pid, flush=True); p.wait()\'\n'
         "def run():\n"
         "    p = subprocess.Popen([sys.executable, '-ESc', inner], stdout=subprocess.PIPE)\n"
         "    print(p.pid, int(p.stdout.readline()), flush=True)\n"

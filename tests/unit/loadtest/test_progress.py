@@ -142,7 +142,7 @@ def test_a_pipe_gets_plain_lines() -> None:
 
 def test_a_pipe_gets_a_line_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = iter([0.0, 0.5, 1.0, 1.49, 1.95])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now_s))
+    monkeypatch.setattr("gateway.loadtest.progress.time.monotonic", lambda: next(now_s))
     out = io.StringIO()
     with progress.view(out) as view:
         for left_s in (5, 4, 3, 2, 1):
