@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.latency.histogram import Histogram
-from gateway.loadtest.link import SourceFinal
+from gateway.loadtest.link import SourceFinal, summed
 from gateway.loadtest.merge import Merged
 from gateway.loadtest.result import (
     Clock,
@@ -56,7 +56,7 @@ class Sent:
         intended = {
             channel: np.frombuffer(ticks, np.int64) for channel, ticks in finals[0].intended.items()
         }
-        late = Histogram.merged(Histogram(final.late.dense()) for final in finals)
+        late = summed(final.late for final in finals)
         return cls(intended, min(final.sent for final in finals), late)
 
 

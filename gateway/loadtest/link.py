@@ -8,7 +8,7 @@ at the end (`Final`). Arrays go as their bytes; of a histogram only the counts t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, ClassVar, Literal
 
@@ -17,33 +17,49 @@ import numpy as np
 from msgspec import Struct, field
 
 from gateway._native import HDR_COUNTS
-from gateway.latency.histogram import Counts
+from gateway.latency.histogram import Counts, Histogram
 from gateway.loadtest.scenario import Source
 
 PROGRESS_INTERVAL_NS = 500_000_000
 
 
 class Sparse(Struct, frozen=True, array_like=True):
-    """Counts of a histogram: where they are not zero (int32), and how many (uint64)."""
+    """A histogram: where its counts are not zero (int32), how many there (uint64), and totals."""
 
     at: bytes = b""
     counts: bytes = b""
+    sum_ns: int = 0
+    saturated: int = 0
+    negative: int = 0
 
     @classmethod
-    def of(cls, counts: Counts) -> Sparse:
+    def of(
+        cls, counts: Counts, *, sum_ns: int = 0, saturated: int = 0, negative: int = 0
+    ) -> Sparse:
         """What is not zero of `counts`."""
         at = np.flatnonzero(counts)
-        return cls(at.astype(np.int32).tobytes(), counts[at].astype(np.uint64).tobytes())
+        kept = counts[at].astype(np.uint64).tobytes()
+        return cls(at.astype(np.int32).tobytes(), kept, sum_ns, saturated, negative)
 
     def add_to(self, counts: Counts) -> None:
         """Adds these counts to `counts`, in place."""
         counts[np.frombuffer(self.at, np.int32)] += np.frombuffer(self.counts, np.uint64)
 
-    def dense(self) -> Counts:
-        """All counts, zeros included."""
-        counts = np.zeros(HDR_COUNTS, dtype=np.uint64)
-        self.add_to(counts)
-        return counts
+    def histogram(self) -> Histogram:
+        """The same with all its zeros."""
+        return summed([self])
+
+
+def summed(parts: Iterable[Sparse]) -> Histogram:
+    """All of them together."""
+    counts = np.zeros(HDR_COUNTS, dtype=np.uint64)
+    sum_ns = saturated = negative = 0
+    for part in parts:
+        part.add_to(counts)
+        sum_ns += part.sum_ns
+        saturated += part.saturated
+        negative += part.negative
+    return Histogram(counts, sum_ns, saturated, negative)
 
 
 class Job(Struct, frozen=True, tag="job"):
@@ -63,10 +79,11 @@ class Job(Struct, frozen=True, tag="job"):
 
 
 class Opened(Struct, frozen=True, tag="opened"):
-    """As many clients are connected as will be."""
+    """As many clients are connected as will be; of the others, why not and how often."""
 
     clients: int
     took_ns: int
+    refusals: dict[str, int] = field(default_factory=dict)
 
 
 class Go(Struct, frozen=True, tag="go"):
@@ -102,14 +119,14 @@ class Final(Struct, frozen=True, tag="final"):
 
     Attributes:
         counters: of each group.
-        counts: histograms by name, of each group.
+        histograms: by name, of each group.
         load: the driving thread's own load inside the window.
         ticks: rows of key, first ns, last ns, deliveries (uint64).
         tick_mask: which keys the rows are a sample of.
     """
 
     counters: list[dict[str, int]]
-    counts: dict[str, list[Sparse]]
+    histograms: dict[str, list[Sparse]]
     load: dict[str, int]
     ticks: bytes
     tick_mask: int

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway._native import HDR_COUNTS, HDR_MAX_NS
-from gateway.latency.histogram import Counts, Histogram
-from gateway.loadtest.link import Final
+from gateway.latency.histogram import Histogram
+from gateway.loadtest.link import Final, summed
 from gateway.loadtest.result import ClientLoad
 
 TickTable = npt.NDArray[np.uint64]
@@ -30,22 +30,20 @@ class Merged:
 
     Attributes:
         counters: of each group.
-        counts: histograms by name, of each group.
+        histograms: by name, of each group.
         skew: last - first recipient of each tick that more than one client got.
         load: of the processes' driving threads.
     """
 
     counters: list[dict[str, int]]
-    counts: dict[str, list[Counts]]
+    histograms: dict[str, list[Histogram]]
     skew: Histogram
     load: ClientLoad
 
     def histogram(self, name: str, groups: Iterable[int]) -> Histogram:
         """One histogram over these groups; of nothing where there is none of the name."""
-        total = np.zeros(HDR_COUNTS, dtype=np.uint64)
-        for group in groups if name in self.counts else ():
-            total += self.counts[name][group]
-        return Histogram(total)
+        known = self.histograms.get(name)
+        return Histogram.merged(known[group] for group in groups) if known else Histogram.empty()
 
     def total(self, name: str, groups: Iterable[int]) -> int:
         """One counter over these groups."""
@@ -55,15 +53,13 @@ class Merged:
 def merge(finals: Sequence[Final]) -> Merged:
     """Joins what the processes of one run found; they all have the same groups."""
     groups = range(len(finals[0].counters))
-    counts: dict[str, list[Counts]] = {}
-    for name in finals[0].counts:
-        counts[name] = [np.zeros(HDR_COUNTS, dtype=np.uint64) for _ in groups]
-        for final in finals:
-            for group in groups:
-                final.counts[name][group].add_to(counts[name][group])
+    histograms = {
+        name: [summed(final.histograms[name][group] for final in finals) for group in groups]
+        for name in finals[0].histograms
+    }
     return Merged(
         counters=[_added([final.counters[group] for final in finals]) for group in groups],
-        counts=counts,
+        histograms=histograms,
         skew=skew(join(finals)),
         load=client_load(finals),
     )

@@ -173,7 +173,7 @@ def measure(
     view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
     swarms, subscribers = _swarms(children, target, scenario, settings, clock, key, requests)
     sources = [_source(children, feed, scenario, settings) for feed in target.feeds]
-    open_ns = _opened(children, [*swarms, *sources])
+    open_ns = _opened(children, [*swarms, *sources], view)
     go = moments_of(scenario, time.time_ns() + LEAD_NS)
     watch = Watch(
         children, swarms, sources, go, roots=target.roots, view=view, clients=scenario.clients
@@ -289,13 +289,14 @@ def _source(
     return child
 
 
-def _opened(children: Children, waiting: Sequence[Child]) -> int:
+def _opened(children: Children, waiting: Sequence[Child], view: View) -> int:
     """Waits until all are ready; the longest time that one took to connect its clients, in ns.
 
     Raises:
         ChildFailed: one fails, or does not get ready.
     """
-    missing, longest_ns = list(waiting), 0
+    missing, longest_ns, opened = list(waiting), 0, 0
+    refusals: dict[str, int] = {}
     deadline = time.monotonic() + OPEN_S + READY_S
     while missing:
         left_s = deadline - time.monotonic()
@@ -305,5 +306,17 @@ def _opened(children: Children, waiting: Sequence[Child]) -> int:
             if not isinstance(message, Opened):
                 raise child.failure(f"said {type(message).__name__} before the start")
             missing.remove(child)
+            opened += message.clients
+            for why, count in message.refusals.items():
+                refusals[why] = refusals.get(why, 0) + count
             longest_ns = max(longest_ns, message.took_ns)
+    if not opened:
+        raise TickgateError(f"no client could connect: {_shown(refusals)}")
+    if refusals:
+        view.note(f"only {opened} clients could connect: {_shown(refusals)}")
     return longest_ns
+
+
+def _shown(refusals: Mapping[str, int]) -> str:
+    reasons = (f"{why} ({count} times)" for why, count in sorted(refusals.items()))
+    return ", ".join(reasons) or "nobody answered in time"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gateway._native import Swarm
+from gateway._native import SWARM_HISTOGRAMS, Swarm
 from gateway.latency.histogram import Counts
 from gateway.loadtest.link import (
     Failed,
@@ -30,7 +30,6 @@ from gateway.loadtest.link import (
     total,
 )
 
-HISTOGRAMS = ("age", "arrival", "own", "wire", "server", "delivery", "handshake")
 GAUGES = ("open",)
 FOREVER_NS = 1 << 62
 JOIN_S = 5.0
@@ -51,7 +50,8 @@ class _Driver(threading.Thread):
         try:
             began = time.monotonic_ns()
             clients = self._swarm.connect(self._timeout_ns)
-            self.message = Opened(clients, time.monotonic_ns() - began)
+            took_ns = time.monotonic_ns() - began
+            self.message = Opened(clients, took_ns, self._swarm.refusals())
             self.opened.set()
             self._swarm.run(FOREVER_NS)
         except Exception as error:
@@ -169,14 +169,20 @@ def _final(swarm: Swarm, groups: int, load: dict[str, int]) -> Final:
     ticks, mask = swarm.ticks()
     return Final(
         counters=swarm.counters(),
-        counts={
-            name: [Sparse.of(swarm.counts(name, group)) for group in range(groups)]
-            for name in HISTOGRAMS
+        histograms={
+            name: [_histogram(swarm, name, group) for group in range(groups)]
+            for name in SWARM_HISTOGRAMS
         },
         load=load,
         ticks=ticks.tobytes(),
         tick_mask=mask,
     )
+
+
+def _histogram(swarm: Swarm, name: str, group: int) -> Sparse:
+    _, sum_ns, saturated, negative = swarm.totals(name, group)
+    counts = swarm.counts(name, group)
+    return Sparse.of(counts, sum_ns=sum_ns, saturated=saturated, negative=negative)
 
 
 def _raise_descriptor_limit(clients: int) -> None:

@@ -62,7 +62,7 @@ class _Second:
         self.last = tick
         for name, value in interval.counters.items():
             self.counters[name] = self.counters.get(name, 0) + value
-        self.age = Sparse.of(self.age.dense() + interval.age)
+        self.age = Sparse.of(self.age.histogram().counts + interval.age)
 
 
 class Timeline:
@@ -111,7 +111,7 @@ class Timeline:
                 "",
                 self._begin_ns(second.first),
                 self._moments[second.last],
-                Histogram(second.age.dense()),
+                second.age.histogram(),
             )
             for _, second in sorted(self._seconds.items())
         ]
@@ -137,7 +137,7 @@ class Timeline:
     def _point(self, second: _Second) -> Point:
         begin_ns, end_ns = self._begin_ns(second.first), self._moments[second.last]
         seconds = (end_ns - begin_ns) / 1e9
-        ages, counters = Histogram(second.age.dense()), second.counters
+        ages, counters = second.age.histogram(), second.counters
         some = ages.count > 0
         before, after = (self._cpu_ns.get(tick) for tick in (second.first - 1, second.last))
         cpu = None
@@ -145,7 +145,7 @@ class Timeline:
             cpu = round((after - before) / 1e9 / seconds, 4)
         return Point(
             t_s=round((begin_ns - self._go.start_ns) / 1e9, 3),
-            per_s=round(counters.get("frames", 0) / seconds, 3),
+            per_s=round(counters.get("received", 0) / seconds, 3),
             p50_us=ages.value_at_percentile(50) / 1000 if some else None,
             p99_us=ages.value_at_percentile(99) / 1000 if some else None,
             max_us=ages.max_ns / 1000 if some else None,

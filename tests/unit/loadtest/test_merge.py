@@ -17,7 +17,7 @@ from gateway.loadtest.link import Final, Sparse
 def final(**given: Any) -> Final:
     values: dict[str, Any] = {
         "counters": [{}],
-        "counts": {},
+        "histograms": {},
         "load": {},
         "ticks": b"",
         "tick_mask": 0,
@@ -50,8 +50,8 @@ def test_counters_add_up_group_by_group() -> None:
 
 
 def test_histograms_add_up_group_by_group() -> None:
-    one = final(counters=[{}, {}], counts={"age": [sparse(_5=2), sparse(_9=1)]})
-    other = final(counters=[{}, {}], counts={"age": [sparse(_5=1, _6=4), sparse()]})
+    one = final(counters=[{}, {}], histograms={"age": [sparse(_5=2), sparse(_9=1)]})
+    other = final(counters=[{}, {}], histograms={"age": [sparse(_5=1, _6=4), sparse()]})
     merged = merge.merge([one, other])
     assert merged.histogram("age", [0]).counts[[5, 6, 9]].tolist() == [3, 4, 0]
     assert merged.histogram("age", [0, 1]).count == 8
@@ -59,8 +59,8 @@ def test_histograms_add_up_group_by_group() -> None:
 
 
 def test_a_percentile_is_of_all_and_no_mean_of_percentiles() -> None:
-    fast = final(counts={"age": [sparse(_100=990)]})
-    slow = final(counts={"age": [sparse(_2000=10)]})
+    fast = final(histograms={"age": [sparse(_100=990)]})
+    slow = final(histograms={"age": [sparse(_2000=10)]})
     both = merge.merge([fast, slow]).histogram("age", [0])
     assert both.value_at_percentile(99) == 100
     assert both.value_at_percentile(99.1) == 2000
@@ -70,7 +70,7 @@ def test_a_percentile_is_of_all_and_no_mean_of_percentiles() -> None:
 def test_a_sparse_histogram_is_the_dense_one(counts: dict[int, int]) -> None:
     dense = np.zeros(HDR_COUNTS, dtype=np.uint64)
     dense[list(counts)] = list(counts.values())
-    assert (Sparse.of(dense).dense() == dense).all()
+    assert (Sparse.of(dense).histogram().counts == dense).all()
 
 
 # --- load -----------------------------------------------------------------------------------------

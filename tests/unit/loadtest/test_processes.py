@@ -15,7 +15,7 @@ from gateway.loadtest import processes
 from gateway.loadtest.processes import Meter, cpu_ns, family, is_local, listeners, listening
 
 SPIN = (
-    "import sys; print(flush=True)\\nwhile True: sys.stdin.readline() or sys.exit(); sum(range({}))"
+    "import sys; print(flush=True)\nwhile True: sys.stdin.readline() or sys.exit(); sum(range({}))"
 )
 
 

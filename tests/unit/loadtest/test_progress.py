@@ -19,7 +19,11 @@ def told(tick: int, *ages_ns: int, **counters: int) -> Progress:
     counts = np.zeros(HDR_COUNTS, dtype=np.uint64)
     for age in ages_ns:
         counts[age] += 1
-    return Progress(tick, {"frames": len(ages_ns), "open": 1} | counters, Sparse.of(counts))
+    return Progress(
+        tick,
+        {"frames": len(ages_ns), "received": len(ages_ns), "open": 1} | counters,
+        Sparse.of(counts),
+    )
 
 
 # --- moments --------------------------------------------------------------------------------------
