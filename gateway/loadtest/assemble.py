@@ -129,7 +129,7 @@ def assemble(run: Run) -> Result:
     expected = _expected(run.sent, run.subscribers) if counted else None
     return Result(
         name=scenario.name,
-        started=datetime.fromtimestamp(run.start_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
+        started=datetime.fromtimestamp(run.start_ns / 1e9, UTC).isoformat(timespec="microseconds"),
         duration_s=round(run.window_s, 6),
         url=run.url,
         clients=scenario.clients,

@@ -115,7 +115,10 @@ class How:
 class Output:
     """Where results go."""
 
-    json: Annotated[str | None, Parameter(help="The result; - for standard output.")] = None
+    json: Annotated[
+        str | None,
+        Parameter(help="The result; - for standard output.", allow_leading_hyphen=True),
+    ] = None
     hgrm: Annotated[Path | None, Parameter(help="The percentiles, for plotters.")] = None
     hlog: Annotated[Path | None, Parameter(help="The histogram of each second.")] = None
     html: Annotated[Path | None, Parameter(help="A page with everything, in one file.")] = None

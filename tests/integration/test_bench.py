@@ -1,0 +1,213 @@
+"""`tickgate bench` as a user runs it: against gateways, and servers whose truth is known."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from support.serving import serving
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from gateway.loadtest.processes import family
+from gateway.loadtest.result import Result, from_json
+
+COMMAND = [sys.executable, "-P", "-m", "gateway.cli", "bench"]
+TIMEOUT_S = 60.0
+SHORT = ("--warmup", "0.3", "--duration", "1")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def result(*arguments: str, code: int = 0) -> Result:
+    """Of a run that ends with this exit code."""
+    done = run(*arguments, "--json", "-")
+    assert done.returncode == code, done.stderr + done.stdout
+    return from_json(done.stdout)
+
+
+# --- our gateway ----------------------------------------------------------------------------------
+
+
+def test_everything_reaches_fifty_clients(tmp_path: Path) -> None:
+    names = [tmp_path / f"out.{kind}" for kind in ("json", "hgrm", "hlog", "html")]
+    words = [word for path in names for word in (f"--{path.suffix[1:]}", str(path))]
+    done = run(
+        *("--clients", "50", "--rate", "200", "--warmup", "0.5", "--duration", "2"),
+        *("--threshold", "reach==1", "gaps==0", *words),
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "PASS: 2 of 2 thresholds hold" in done.stdout
+    assert "measuring  clients 50/50" in done.stderr
+    document = json.loads(names[0].read_bytes())
+    assert {"p50_us", "p90_us", "p99_us", "p999_us", "max_us", "count", "per_s"} <= set(
+        document["latency"]
+    )
+    assert {"reach", "gaps", "conflated"} <= set(document)
+    found = from_json(names[0].read_bytes())
+    assert found.source is not None
+    assert found.source.intended == found.source.sent
+    assert abs(found.source.intended - 400) <= 1
+    assert found.expected == found.delivered == found.latency.count == 50 * found.source.intended
+    assert found.server is not None
+    assert found.server.cpu_s > 0
+    assert len(found.server.pids) == 3  # supervisor, feed, worker
+    assert [point.t_s for point in found.timeline] == [0.0, 1.0]
+    assert found.latency.p50_us <= found.latency.p99_us <= found.latency.max_us
+    assert all(path.stat().st_size for path in names)
+
+
+def test_several_processes_gateways_and_channels() -> None:
+    scenario = Path(__file__).parents[2] / "bench" / "scenarios" / "smoke.toml"
+    found = result(str(scenario), "--processes", "2", "--duration", "1", "--quiet")
+    assert found.reach == 1
+    assert found.client.processes == 2
+    assert set(found.groups) == {"trades", "quotes"}
+
+
+def test_a_threshold_that_fails_is_named_and_is_exit_code_99() -> None:
+    done = run("--clients", "2", *SHORT, "--threshold", "p50<1ns", "gaps==0", "-q")
+    assert done.returncode == 99
+    assert done.stdout.startswith("FAIL: p50<1ns: ")
+    assert "gaps" not in done.stdout
+
+
+def test_the_floor_is_measured_where_a_threshold_needs_it() -> None:
+    words = ("--clients", "20", "--rate", "100", *SHORT)
+    found = result(*words, "--threshold", "cpu_per_delivery<1000*floor")
+    assert found.floor is not None
+    assert found.floor.cpu_us_per_delivery > 0
+
+
+def test_a_limit_is_searched_for(tmp_path: Path) -> None:
+    file = tmp_path / "limit.toml"
+    file.write_text(
+        "warmup_s = 0.2\nduration_s = 0.5\ngrace_s = 0.2\nthresholds = ['per_s<300']\n"
+        "[[groups]]\nname = 'all'\nclients = 2\n"
+        "[limit]\nrate_min = 50\nrate_max = 500\nsteps = 2\nretries = 0\n"
+    )
+    found = result(str(file))
+    assert found.limit is not None
+    assert found.limit.passed is not None
+    assert found.limit.failed is None or found.limit.failed > found.limit.passed
+    assert len(found.limit.trials) == 2
+    assert found.scenario["source"]["rate"] == found.limit.passed
+    assert found.latency.per_s < 300
+
+
+# --- a server that runs already -------------------------------------------------------------------
+
+
+def test_only_listening_at_a_gateway(tmp_path: Path) -> None:
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = ("--url", gateway.url, "--clients", "5", "--symbols", "SYM00*", *SHORT)
+        found = result(*words, "--threshold", "reach==1", "gaps==0")
+        assert found.server is not None
+        assert set(found.server.pids) == set(family(gateway.process.pid))
+    assert found.source is None
+    assert found.expected is None
+    assert found.delivered > 0
+
+
+def test_an_existing_gateway_with_a_feed_of_ours(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    sets = ("feeds.0.type=udp", f"feeds.0.port={port}", "feeds.0.venue=SIM")
+    file = tmp_path / "mine.toml"
+    file.write_text("[[groups]]\nname = 'all'\nclients = 3\n")
+    with serving(tmp_path / "log", *sets) as gateway:
+        words = (str(file), "--url", gateway.url, "--feed", f"127.0.0.1:{port}", *SHORT)
+        found = result(*words, "--rate", "100", "--threshold", "reach==1")
+    assert found.source is not None
+    assert found.expected == found.delivered > 0
+
+
+# --- a server whose truth is known ----------------------------------------------------------------
+
+
+class Staller:
+    """Sends a tick each millisecond, stamped with the time that it was due, and stalls once.
+
+    Attributes:
+        ticks: of each connection, rows of due, before and after it was sent (ns).
+    """
+
+    STALL_AT, STALL_S, PERIOD_NS = 1200, 0.2, 1_000_000
+
+    def __init__(self) -> None:
+        self.ticks: list[list[tuple[int, int, int]]] = []
+
+    def __call__(self, peer: ServerConnection) -> None:
+        ticks: list[tuple[int, int, int]] = []
+        self.ticks.append(ticks)
+        start = time.time_ns()
+        try:
+            for number in range(30_000):
+                if number == self.STALL_AT:
+                    time.sleep(self.STALL_S)
+                due = start + number * self.PERIOD_NS
+                time.sleep(max(0, due - time.time_ns()) / 1e9)
+                before = time.time_ns()
+                peer.send(f'{{"number":{number},"data":[{{"E":{due}}}]}}')
+                ticks.append((due, before, time.time_ns()))
+        except ConnectionClosed:
+            pass
+
+
+@contextmanager
+def server(handler: Any) -> Iterator[str]:
+    """A WebSocket server in this process; its URL."""
+    with serve(handler, "127.0.0.1", 0, compression=None) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{running.socket.getsockname()[1]}/"
+        running.shutdown()
+        thread.join()
+
+
+def at(percentile: float, values: "np.ndarray[Any, Any]") -> float:
+    """As HdrHistogram means it: so many per cent of the values are at most this."""
+    ordered = np.sort(values)
+    return float(ordered[max(0, int(percentile * len(ordered) / 100 + 0.5) - 1)])
+
+
+def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
+    staller = Staller()
+    with server(staller) as url:
+        found = result(
+            *("--url", url, "--stamp", "json:data.0.E", "--clients", "2"),
+            *("--warmup", "0.3", "--duration", "2"),
+        )
+    start_ns = datetime.fromisoformat(found.started).timestamp() * 1e9
+    rows = np.array([row for ticks in staller.ticks[1:] for row in ticks])  # without the probe's
+    rows = rows[(rows[:, 0] >= start_ns - 1000) & (rows[:, 0] < start_ns + 2e9 - 1000)]
+    sent_us, done_us = (rows[:, 1:] - rows[:, :1]).T / 1000
+    assert found.delivered == found.latency.count
+    assert abs(found.latency.count - len(rows)) <= 2
+    assert found.own is not None
+    assert at(99, sent_us) > 1e5, "the stall was not in the window"
+    for percentile, reported_us in (
+        (50, found.latency.p50_us),
+        (90, found.latency.p90_us),
+        (99, found.latency.p99_us),
+        (99.9, found.latency.p999_us),
+        (100, found.latency.max_us),
+    ):
+        # A tick is not there before it is sent, and the client has it after its own delay. A
+        # tick more or less at the window's edges may move an order statistic by a place.
+        least, most = at(percentile - 0.1, sent_us), at(min(100, percentile + 0.1), done_us)
+        assert least * 0.999 <= reported_us <= (most + found.own.max_us) * 1.001 + 1000
