@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.document import in_words
+from gateway.loadtest import thresholds
 from gateway.options import LimitsOptions
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def contradictions(scenario: Scenario) -> Iterator[Contradiction]:
         yield ("groups",), f"found {len(groups)} groups; expected at most {GROUPS_MAX}"
     if None not in groups:
         yield from _client_contradictions(scenario)
+        yield from _threshold_contradictions(scenario)
     if scenario.limit is not None:
         yield from _limit_contradictions(scenario, scenario.limit)
 
@@ -140,6 +142,9 @@ def _client_contradictions(scenario: Scenario) -> Iterator[Contradiction]:
     if scenario.processes > clients:
         message = f"found {scenario.processes}; there are only {clients} clients"
         yield ("processes", "groups"), message
+    if 0 < scenario.connect_rate < scenario.processes:
+        message = f"found {scenario.connect_rate}; expected one for each of {scenario.processes}"
+        yield ("connect_rate", "processes"), f"{message} processes"
     for n, address in enumerate(scenario.sources):
         try:
             ipaddress.IPv4Address(address)
@@ -157,6 +162,15 @@ def _client_contradictions(scenario: Scenario) -> Iterator[Contradiction]:
             f"{-(-clients // (targets * PORTS_MAX))}, or that many addresses"
         )
         yield ("sources", "groups", "gateways"), message
+
+
+def _threshold_contradictions(scenario: Scenario) -> Iterator[Contradiction]:
+    names = [group.name for group in scenario.groups]
+    for n, expression in enumerate(scenario.thresholds):
+        try:
+            thresholds.parse(expression, names)
+        except thresholds.ThresholdError as error:
+            yield (f"thresholds.{n}", "groups"), str(error)
 
 
 def _limit_contradictions(scenario: Scenario, limit: Limit) -> Iterator[Contradiction]:

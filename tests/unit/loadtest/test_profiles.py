@@ -93,7 +93,11 @@ def test_listening_is_one_request_and_expects_nothing() -> None:
     [
         ({"pick": "all"}, 400, ["*.SIM"]),
         ({"symbols": ["A*", "B"]}, 400, ["A*", "B"]),
-        ({"pick": "zipf", "symbols_each": 2}, 3, ["SYM000.SIM", "SYM001.SIM", "SYM002.SIM"]),
+        (
+            {"pick": "zipf", "symbols_each": 2, "mode": "conflate"},
+            3,
+            ["SYM000.SIM", "SYM001.SIM", "SYM002.SIM"],
+        ),
         ({"pick": "zipf", "symbols_each": 2}, 301, None),  # a request can't name them all
         ({"subscribe": "mine"}, 3, None),
     ],

@@ -84,6 +84,13 @@ LIMIT = {"rate_min": 100, "rate_max": 200}
         (document(sources=["127.0.0.2", "::1"]), "sources.1", 'found "::1"; expected an IPv4'),
         (document(sources=["127.0.0.2"] * 2), "sources.1", 'found "127.0.0.2" twice'),
         (group(clients=28_001), "sources", "28001 clients from 1 address(es) to 1 gateway"),
+        (
+            document(processes=3, connect_rate=2),
+            "connect_rate",
+            "found 2; expected one for each of 3 processes",
+        ),
+        (document(thresholds=["p99<1ms", "p99<1"]), "thresholds.1", "column 6: a unit is missing"),
+        (document(thresholds=["b.p99<1ms"]), "thresholds.0", "no group 'b'; there are a"),
         (group(clents=1), "groups.0.clents", "unknown key; did you mean clients?"),
         (group(clients=0), "groups.0.clients", "found 0; expected an integer from 1 to 1000"),
         (group(name="a,b"), "groups.0.name", 'found "a,b"; expected text that matches'),
