@@ -136,8 +136,8 @@ def bench(
     output: Output = Output(),
 ) -> int:
     """Runs a load test and prints what came of it."""
-    _interruptible()
-    test, settings = _test(scenario, load, how), _settings(load, how)
+    settings = _settings(load, how)
+    test = _test(scenario, load, how)
     named = {"--hgrm": output.hgrm, "--hlog": output.hlog, "--html": output.html}
     if output.json not in (None, STDOUT):
         named["--json"] = Path(str(output.json))
@@ -147,6 +147,7 @@ def bench(
     from gateway.loadtest.thresholds import exit_code
 
     benches.understood(test)
+    _interruptible()
     with view(sys.stderr, quiet=output.quiet) as shown:
         outcome = benches.bench(test, settings, shown)
     _write(outcome, output)
@@ -170,7 +171,6 @@ def peers(
     client_cpus: Annotated[str, Parameter(help="CPUs of clients and source.")] = "",
 ) -> None:
     """Measures the gateway beside other servers, all under the same load, in turn."""
-    _interruptible()
     writable({"--json": json, "--markdown": markdown})
     from rich.console import Console
 
@@ -187,6 +187,7 @@ def peers(
         client_cpus=cpus("--client-cpus", client_cpus),
     )
     machine = environment()
+    _interruptible()
     with view(sys.stderr, quiet=True) as quiet:
         found = run_peers(
             directory,

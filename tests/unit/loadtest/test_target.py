@@ -17,6 +17,7 @@ from gateway.config import assemble
 from gateway.feeds.options import SyntheticOptions, UdpOptions
 from gateway.loadtest import target
 from gateway.loadtest.children import ChildFailed, Children
+from gateway.loadtest.processes import family
 from gateway.loadtest.scenario import Scenario, from_document
 
 
@@ -142,7 +143,7 @@ def test_an_existing_server_on_this_host_is_found_with_its_family() -> None:
             assert target.existing(url, pid=os.getpid()).roots == (os.getpid(),)
             assert target.existing(url, feed=("127.0.0.1", 9)).feeds == (("127.0.0.1", 9),)
         finally:
-            for pid in reversed(target.family(process.pid)):
+            for pid in reversed(family(process.pid)):
                 os.kill(pid, 9)
 
 
@@ -168,4 +169,4 @@ def test_nothing_is_left_when_the_load_test_is_killed(tmp_path: Path) -> None:
             until(lambda: words_of().split(b"\0")[1:2] == [b"-c"])  # it is what it shall be
         finally:
             process.kill()
-    until(lambda: target.family(pid) == [] or "Z" in Path(f"/proc/{pid}/stat").read_text())
+    until(lambda: family(pid) == [] or "Z" in Path(f"/proc/{pid}/stat").read_text())
