@@ -180,6 +180,72 @@ class UdpSocket:
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
+# --- load test: the source of ticks (source.pxi) and the bare send loop (floor.pxi) ---------------
+@final
+class TickSource:
+    """Sends ticks at their intended times, however late (open loop), to one address.
+
+    A tick is one line of the `udp` feed's JSON. Its `ts` is the intended time, its price walks, its
+    id rises. Ticks due at once share a datagram (`udp`), or a write of PUB messages (`nats`).
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        symbols: Sequence[str],  # as they stand in the tick: without the venue
+        transport: str = "udp",  # or "nats"
+        subject_prefix: str = "",  # a NATS subject is this and the symbol
+        batch_bytes_max: int = 1400,  # of a datagram; one tick always fits, so that 1 is one each
+        interval_ns: int = 200_000,  # at least from wake-up to wake-up; what is due leaves together
+        spin: bool = False,  # looks at the clock for the last 60 us of each wait: takes a core
+    ) -> None:
+        """IPv4. Connects, for `nats` up to the server's first PONG.
+
+        Raises:
+            ValueError: a symbol, the prefix, the transport or batch_bytes_max is out of bounds.
+            OSError: no such host, or the NATS server is not there or refuses; with its words.
+        """
+    def send(
+        self,
+        due_ns: npt.NDArray[np.int64],  # REALTIME, never falling
+        symbol: npt.NDArray[np.int32],
+        channel: npt.NDArray[np.uint8],  # codes of CHANNELS
+    ) -> int:
+        """Sends each row when it is due, GIL released; how many had their turn: all, but at a stop.
+
+        What the kernel refused had its turn, and is not in `sent`. A step of the wall clock moves
+        the intended times along and is counted.
+
+        Raises:
+            ValueError: a row's symbol or channel does not exist, or its time falls; closed.
+            OSError: the NATS server hung up or says -ERR.
+            RuntimeError: another thread is sending.
+        """
+    def stop(self) -> None:
+        """Ends `send` within 0.1 s, and every later one at once. From any thread."""
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """Histogram counts of lateness: when the kernel had taken it, minus when it was due."""
+    def counters(self) -> dict[str, int]:
+        """sent (ticks), bytes, errors and send_calls (system calls), cpu_ns (of the thread, inside
+        finished `send`s), late_sum_ns, late_saturated, clock_steps."""
+    def close(self) -> None: ...
+
+@final
+class Floor:
+    """Each line of each datagram, as a text frame, to all clients: a bare loop of send()."""
+
+    def __init__(self, udp_fd: int, client_fds: Sequence[int]) -> None:
+        """Takes sockets that stay the caller's; a client that takes less is shut down."""
+    def run(self) -> None:
+        """Runs until `stop`, GIL released. OSError: of the datagram socket."""
+    def stop(self) -> None:
+        """Ends `run` within 0.1 s. From any thread."""
+    def counters(self) -> dict[str, int]:
+        """datagrams, ticks (lines), sends (system calls), deliveries (frames that a client's socket
+        took), bytes, cut_off (clients), cpu_ns (of the thread, once `run` has ended)."""
+
 # --- the data plane (plane.pxi) -------------------------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
 SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the cursor; arg = index into `items`
