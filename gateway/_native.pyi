@@ -392,7 +392,8 @@ class Swarm:
         groups: Sequence[dict[str, int]],  # keys of SWARM_GROUP_KEYS; at most SWARM_GROUPS_MAX
         texts: Sequence[bytes],
         clients: npt.NDArray[np.int32],  # (n, 3): group, target, text to send once open (-1: none)
-        # ("tickgate", b""), ("json", b"data.0.E": a dotted path) or ("offset", n: u64 at byte n)
+        # ("tickgate", b""), ("json", b"data.0.E": a dotted path), ("offset", n: u64 at byte n), or
+        # ("after", b'"ts":'): the digits after each of these in a message, each a record
         stamp: tuple[str, bytes | int],
         frame_bytes_max: int = 16 << 20,  # of a message
         connecting_max: int = 256,  # handshakes under way at once

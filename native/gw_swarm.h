@@ -62,8 +62,10 @@ extern const char *const gw_swarm_load_names[GW_SWARM_LOADS_COUNT];
 extern const char *const gw_swarm_group_names[GW_SWARM_GROUP_COUNT];
 
 /* Where a record's stamp is: in our own frames; at a path of a JSON text; at a byte offset, as a
- * little-endian 64-bit integer. */
-enum { GW_SWARM_STAMP_TICKGATE, GW_SWARM_STAMP_JSON, GW_SWARM_STAMP_OFFSET };
+ * little-endian 64-bit integer; the digits after a text wherever it stands. Only of the last kind a
+ * message may have several, each a record of its own: there are servers that put what is queued for
+ * a client into one message. */
+enum { GW_SWARM_STAMP_TICKGATE, GW_SWARM_STAMP_JSON, GW_SWARM_STAMP_OFFSET, GW_SWARM_STAMP_AFTER };
 
 typedef struct {
     const char *bytes;
@@ -89,7 +91,7 @@ typedef struct {
     uint32_t targets_count, sources_count, groups_count, texts_count, clients_count;
     gw_swarm_text_t accept; /* the expected Sec-WebSocket-Accept; empty: not checked */
     int stamp;
-    gw_swarm_text_t stamp_path; /* dotted: "data.0.E" */
+    gw_swarm_text_t stamp_path; /* dotted: "data.0.E"; or the text before the digits */
     uint64_t stamp_offset;
     uint64_t frame_bytes_max;
     uint32_t connecting_max;   /* handshakes under way at once */

@@ -103,6 +103,31 @@ static int64_t foreign_stamp(const gw_swarm_t *s, const char *bytes, size_t n) {
     return ns <= INT64_MAX ? (int64_t)ns : 0;
 }
 
+/* A record of another protocol. */
+static void foreign(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns) {
+    if (s->in_window) GW_SWARM_COUNT(g, received, 1);
+    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
+}
+
+/* Every number behind the text is a record's stamp; false: there is none. */
+static bool stamps_after(gw_swarm_t *s, gw_swarm_group_t *g, const char *bytes, size_t n) {
+    gw_swarm_text_t text = s->o.stamp_path;
+    const char *at = bytes, *end = bytes + n;
+    bool found = false;
+    while ((at = memmem(at, (size_t)(end - at), text.bytes, text.length))) {
+        at += text.length;
+        while (at < end && (*at == ' ' || *at == '"')) at++;
+        gw_swarm_span_t number = {at, at};
+        while (number.end < end && ((*number.end >= '0' && *number.end <= '9') || *number.end == '.'))
+            number.end++;
+        int64_t stamp_ns = number.end > at ? gw_swarm_json_time(number) : 0;
+        if (!stamp_ns) continue;
+        foreign(s, g, stamp_ns);
+        found = true;
+    }
+    return found;
+}
+
 void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
     gw_swarm_group_t *g = gw_swarm_group(s, c);
     GW_SWARM_COUNT(g, frames, 1);
@@ -112,11 +137,11 @@ void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, si
         tickgate(s, c, g, bytes, n);
         return;
     }
-    int64_t stamp_ns = foreign_stamp(s, bytes, n);
-    if (!stamp_ns) {
-        GW_SWARM_COUNT(g, unstamped, 1);
+    if (s->o.stamp == GW_SWARM_STAMP_AFTER) {
+        if (!stamps_after(s, g, bytes, n)) GW_SWARM_COUNT(g, unstamped, 1);
         return;
     }
-    if (s->in_window) GW_SWARM_COUNT(g, received, 1);
-    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
+    int64_t stamp_ns = foreign_stamp(s, bytes, n);
+    if (stamp_ns) foreign(s, g, stamp_ns);
+    else GW_SWARM_COUNT(g, unstamped, 1);
 }

@@ -87,10 +87,12 @@ static int targets_copy(gw_swarm_t *s, const gw_swarm_options_t *o) {
 static int stamp_copy(gw_swarm_t *s, const gw_swarm_options_t *o) {
     s->o.accept = o->accept;
     int error = text_copy(&s->o.accept);
-    if (error || o->stamp != GW_SWARM_STAMP_JSON) return error;
+    if (error || (o->stamp != GW_SWARM_STAMP_JSON && o->stamp != GW_SWARM_STAMP_AFTER)) return error;
     s->o.stamp_path = o->stamp_path;
     error = text_copy(&s->o.stamp_path);
-    return error ? error : gw_swarm_path_init(&s->path, s->o.stamp_path);
+    if (error) return error;
+    if (o->stamp == GW_SWARM_STAMP_AFTER) return o->stamp_path.length ? 0 : -EINVAL;
+    return gw_swarm_path_init(&s->path, s->o.stamp_path);
 }
 
 static int groups_make(gw_swarm_t *s, const gw_swarm_options_t *o) {

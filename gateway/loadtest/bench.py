@@ -19,7 +19,7 @@ from gateway.loadtest.limit import Search
 from gateway.loadtest.peer import PEERS, Ready
 from gateway.loadtest.progress import View
 from gateway.loadtest.result import Environment, Floor, LimitResult, Result, Trial
-from gateway.loadtest.run import Outcome, Program, Settings, run, run_program
+from gateway.loadtest.run import Interrupted, Outcome, Program, Settings, run, run_program
 from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.thresholds import Threshold, judge, needs_floor, parse
 
@@ -115,10 +115,13 @@ def peer_measure(settings: Settings, view: View, machine: Environment) -> peers.
         if ready is not None:
             peer = PEERS[name]
             program = Program(name, ready.command, path=peer.path, transport=peer.via)
+            outcome = run_program(program, scenario, settings, view, machine)
         elif name == peers.FLOOR:
-            program = Program(name, FLOOR)
+            outcome = run_program(Program(name, FLOOR), scenario, settings, view, machine)
         else:
-            return judge(run(scenario, settings, view, machine).result, [])
-        return judge(run_program(program, scenario, settings, view, machine).result, [])
+            outcome = run(scenario, settings, view, machine)
+        if not outcome.whole:
+            raise Interrupted("interrupted in the middle of a measurement")
+        return judge(outcome.result, [])
 
     return measure

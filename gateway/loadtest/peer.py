@@ -59,8 +59,11 @@ class Absent:
     reason: str
 
 
-NATS_SUBJECTS: Final = "ticks"
-"""What ticks are published under, and what clients of NATS subscribe to."""
+NATS_SUBJECTS: Final = "ticks."
+"""What ticks are published under: this and their symbol."""
+
+FIRST_SYMBOL: Final = "SYM000"
+"""The only one of the loads here."""
 
 PEERS: Final = {
     peer.name: peer
@@ -80,9 +83,8 @@ PEERS: Final = {
             "nats",
             "nats_server.py",
             "nats-server",
-            subscribe=(
-                f'CONNECT {{"verbose":false,"pedantic":false}}\r\nSUB {NATS_SUBJECTS} 1\r\n'
-            ),
+            subscribe='CONNECT {"verbose":false,"pedantic":false}\r\n'
+            f"SUB {NATS_SUBJECTS}{FIRST_SYMBOL} 1\r\n",
             via="nats",
         ),
     )

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from msgspec import Struct, field
 from gateway.errors import TickgateError
 from gateway.loadtest.peer import PEERS, Absent, Ready, prepare
 from gateway.loadtest.result import Environment, Result
+from gateway.loadtest.run import Interrupted
 from gateway.loadtest.scenario import Group, Scenario, Source
 
 SCHEMA: Final = 1
@@ -130,7 +132,7 @@ def run_peers(
     rounds: int = 3,
     say: Callable[[str], None] = lambda line: None,
 ) -> PeersResult:
-    """Measures the servers in turn, the floor with them.
+    """Measures the servers in turn, the floor with them; a Ctrl-C ends it with what there is.
 
     Args:
         directory: `bench/peers`.
@@ -151,28 +153,34 @@ def run_peers(
         raise UnknownPeer(f"no such peer: {', '.join(unknown)}; there are {', '.join(NAMES)}")
     chosen = [name for name in NAMES if not names or name in names or name == FLOOR]
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    turns: list[dict[str, list[Result | TickgateError]]] = [{} for _ in settings]
     with tempfile.TemporaryDirectory(prefix="tickgate-peers-") as built:
         ready, skipped = _prepared(directory, chosen, Path(built), say)
-        results = []
-        for setting in settings:
-            turns: dict[str, list[Result | TickgateError]] = {name: [] for name in ready}
-            for round_number in range(1, rounds + 1):
-                for name, how in ready.items():
+        try:
+            for setting, taken in zip(settings, turns, strict=True):
+                for number, name in product(range(1, rounds + 1), ready):
                     load = scenario(setting, name, warmup_s=warmup_s, duration_s=duration_s)
                     try:
-                        turns[name].append(measure(name, how, load))
+                        found: Result | TickgateError = measure(name, ready[name], load)
+                    except Interrupted:
+                        raise
                     except TickgateError as error:
-                        turns[name].append(error)
-                    say(f"{setting.name} {round_number}/{rounds} {name}: {_said(turns[name][-1])}")
-            versions = {name: how.version for name, how in ready.items() if how is not None}
-            versions[GATEWAY] = f"tickgate {environment.tickgate}"
-            results.append(SettingResult(setting=setting, peers=compared(turns, versions)))
+                        found = error
+                    taken.setdefault(name, []).append(found)
+                    say(f"{setting.name} {number}/{rounds} {name}: {_said(found)}")
+        except Interrupted:
+            say("interrupted: this is what there was")
+    versions = {name: how.version for name, how in ready.items() if how is not None}
+    versions[GATEWAY] = f"tickgate {environment.tickgate}"
     return PeersResult(
         started=started,
         warmup_s=warmup_s,
         duration_s=duration_s,
         rounds=rounds,
-        settings=results,
+        settings=[
+            SettingResult(setting=setting, peers=compared(taken, versions))
+            for setting, taken in zip(settings, turns, strict=True)
+        ],
         skipped=skipped,
         environment=environment,
     )

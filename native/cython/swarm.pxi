@@ -15,6 +15,7 @@ cdef extern from "gw_swarm.h" nogil:
     enum: GW_SWARM_STAMP_TICKGATE
     enum: GW_SWARM_STAMP_JSON
     enum: GW_SWARM_STAMP_OFFSET
+    enum: GW_SWARM_STAMP_AFTER
     enum: GW_SWARM_REFUSED_STATUS_MIN
     enum: GW_SWARM_REFUSED_ANSWER
     enum: GW_SWARM_REFUSED_COUNT
@@ -196,12 +197,17 @@ cdef class _SwarmOptions:
         elif kind == "json":
             self.o.stamp = GW_SWARM_STAMP_JSON
             self.o.stamp_path = self.text(where, "stamp")
+        elif kind == "after":
+            if not where:
+                raise ValueError("stamp: the text before the digits is empty")
+            self.o.stamp = GW_SWARM_STAMP_AFTER
+            self.o.stamp_path = self.text(where, "stamp")
         elif kind == "offset":
             _within("stamp", where, 0, (1 << 31) - 1)
             self.o.stamp = GW_SWARM_STAMP_OFFSET
             self.o.stamp_offset = where
         else:
-            raise ValueError(f"stamp: {kind!r} is none of 'tickgate', 'json', 'offset'")
+            raise ValueError(f"stamp: {kind!r} is none of 'tickgate', 'json', 'after', 'offset'")
         return 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.serving import free_udp_port, until
 from websockets.sync.client import ClientConnection, connect
 
-from gateway.loadtest.peer import NATS_SUBJECTS, PEERS, Absent, Peer, prepare
+from gateway.loadtest.peer import FIRST_SYMBOL, NATS_SUBJECTS, PEERS, Absent, Peer, prepare
 
 DIRECTORY = Path(__file__).parents[2] / "bench" / "peers"
 CLIENTS = 3
@@ -38,7 +38,7 @@ class Ticks:
         """All in one datagram, or one write."""
         lines = [b'{"channel":"trade","symbol":"SYM000","ts":%d}' % stamp for stamp in stamps]
         if self._nats:
-            subject = NATS_SUBJECTS.encode()
+            subject = f"{NATS_SUBJECTS}{FIRST_SYMBOL}".encode()
             lines = [b"PUB %b %d\r\n%b\r" % (subject, len(line), line) for line in lines]
         self._socket.sendall(b"\n".join((*lines, b"")))
 

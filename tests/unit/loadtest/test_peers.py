@@ -23,6 +23,7 @@ from gateway.loadtest.peers import (
 )
 from gateway.loadtest.peers_table import markdown, print_peers
 from gateway.loadtest.result import Connections, Result, ServerResult, SourceResult
+from gateway.loadtest.run import Interrupted
 from gateway.loadtest.scenario import Scenario
 
 DIRECTORY = Path(__file__).parents[3] / "bench" / "peers"
@@ -120,6 +121,16 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
     text = shown(found)
     assert "picows failed in 2 of 2 rounds: picows: ended\n" in text
     assert "failed" in markdown(found)
+
+
+def test_an_interruption_ends_it_with_what_there_is() -> None:
+    said: list[str] = []
+    bench = Bench(floor=[1.0, 1.0], gateway=[2.0, Interrupted("now")])
+    found = bench.run(GATEWAY, rounds=3, say=said.append)
+    assert bench.turns == ["floor", "gateway"] * 2
+    assert [len(peer.rounds) for peer in found.settings[0].peers] == [2, 1]
+    assert not found.settings[0].peers[1].errors
+    assert said[-1].startswith("interrupted")
 
 
 def test_an_absent_one_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
