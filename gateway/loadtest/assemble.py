@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.latency.histogram import Histogram
-from gateway.loadtest.link import SourceFinal, summed
 from gateway.loadtest.merge import Merged
 from gateway.loadtest.result import (
     Clock,
@@ -26,6 +25,7 @@ from gateway.loadtest.result import (
     SourceResult,
 )
 from gateway.loadtest.scenario import Scenario
+from gateway.loadtest.source import SourceReport
 
 STAGES = ("wire", "server", "delivery", "handshake")
 ACCOUNTED = "first_last_span"
@@ -48,16 +48,16 @@ class Sent:
     late: Histogram
 
     @classmethod
-    def told(cls, finals: Sequence[SourceFinal]) -> Sent:
+    def told(cls, reports: Sequence[SourceReport]) -> Sent:
         """Of sources that send the same ticks to different servers: each was intended once.
 
         `sent` is of the one that did the worst, `late` of all.
         """
         intended = {
-            channel: np.frombuffer(ticks, np.int64) for channel, ticks in finals[0].intended.items()
+            channel: np.array(ticks, np.int64) for channel, ticks in reports[0].intended.items()
         }
-        late = summed(final.late for final in finals)
-        return cls(intended, min(final.sent for final in finals), late)
+        late = Histogram.merged(report.lateness for report in reports)
+        return cls(intended, min(report.sent for report in reports), late)
 
 
 @dataclass(frozen=True)

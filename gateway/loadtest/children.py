@@ -13,13 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
 from types import TracebackType
-from typing import IO
+from typing import IO, Literal
 
 from gateway.errors import TickgateError
 from gateway.loadtest.link import Failed, Link, Message
+from gateway.loadtest.source import SourceJob, SourceReport
+from gateway.loadtest.source_link import SourceLink
 
 STOP_S = 15.0
 """A gateway drains its clients before it ends; whoever takes longer is killed."""
@@ -35,6 +37,10 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 
+Talks = Literal["link", "lines", "not"]
+"""Over a link of messages, as a tick source does, or not at all."""
+
+
 class ChildFailed(TickgateError):
     """A process of the load test, or the server that it started, ended or can't go on."""
 
@@ -47,34 +53,45 @@ class Child:
         link: its link; None where it has none.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], cpus: Collection[int], link: bool) -> None:
+    def __init__(self, name: str, argv: Sequence[str], cpus: Collection[int], talks: Talks) -> None:
         self.name = name
-        self.link: Link | None = None
+        self.link: Link | SourceLink | None = None
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
-        handed = []
-        if link:
-            self.link, theirs = Link.pair()
-            handed = [theirs.fileno()]
-            argv = [*argv, str(theirs.fileno())]
-        leash = [sys.executable, "-ESc", _LEASH, str(os.getpid())]
-        try:
-            with pinned(cpus):
-                self.process = subprocess.Popen(
-                    [*leash, *argv],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._said,
-                    stderr=self._said,
-                    pass_fds=handed,
-                    start_new_session=True,
-                )
-        finally:
-            if link:
-                theirs.close()
+        with ExitStack() as stack:
+            handed = []
+            if talks == "link":
+                self.link, theirs = Link.pair()
+                stack.callback(theirs.close)
+                handed = [theirs.fileno()]
+                argv = [*argv, str(theirs.fileno())]
+            stack.enter_context(pinned(cpus))
+            self.process = subprocess.Popen(
+                [sys.executable, "-ESc", _LEASH, str(os.getpid()), *argv],
+                stdin=subprocess.PIPE if talks == "lines" else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talks == "lines" else self._said,
+                stderr=self._said,
+                pass_fds=handed,
+                start_new_session=True,
+            )
+        if talks == "lines":
+            self.link = SourceLink(self.process)
         self.exited_fd = os.pidfd_open(self.process.pid)
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def tell(self, message: Message | SourceJob) -> None:
+        """Sends it a message.
+
+        Raises:
+            ChildFailed: it is gone.
+        """
+        assert self.link is not None
+        try:
+            self.link.send(message)
+        except OSError:
+            raise self.failure("is gone") from None
 
     def said(self) -> str:
         """What it wrote on its standard streams so far."""
@@ -135,10 +152,15 @@ class Children:
         self._all: list[Child] = []
 
     def start(
-        self, name: str, argv: Sequence[str], *, cpus: Collection[int] = (), link: bool = True
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cpus: Collection[int] = (),
+        talks: Talks = "link",
     ) -> Child:
         """Starts a process; with a link its last argument is the link's descriptor."""
-        child = Child(name, argv, cpus, link)
+        child = Child(name, argv, cpus, talks)
         self._all.append(child)
         return child
 
@@ -147,19 +169,16 @@ class Children:
         self._all.remove(child)
         child.stop()
 
-    def messages(self, timeout_s: float) -> Iterator[tuple[Child, Message]]:
+    def messages(self, timeout_s: float) -> Iterator[tuple[Child, Message | SourceReport]]:
         """What the children say within this time, one message of each at most.
 
         Raises:
             ChildFailed: one has ended, or says that it can't go on.
         """
-        linked = {child.link.connection: child for child in self._all if child.link is not None}
+        linked = {child.link.fileno(): child for child in self._all if child.link is not None}
         exited = {child.exited_fd: child for child in self._all}
         ready = connection.wait([*linked, *exited], max(0.0, timeout_s))
-        for one in ready:
-            if isinstance(one, int) or linked[one].link is None:  # type: ignore[index]
-                continue
-            child = linked[one]  # type: ignore[index]
+        for child in [linked[fd] for fd in ready if fd in linked]:
             assert child.link is not None
             message = child.link.receive()
             if isinstance(message, Failed):
@@ -168,9 +187,9 @@ class Children:
                 child.process.wait(STOP_S)
                 raise child.failure()
             yield child, message
-        for one in ready:
-            if isinstance(one, int) and exited[one] in self._all:
-                raise exited[one].failure()
+        for child in [exited[fd] for fd in ready if fd in exited]:
+            if child in self._all:
+                raise child.failure()
 
     def wait(self, seconds: float) -> None:
         """Lets time pass while all children live; messages stay where they are.
@@ -181,9 +200,9 @@ class Children:
         exited = {child.exited_fd: child for child in self._all}
         deadline = time.monotonic() + seconds
         while (left_s := deadline - time.monotonic()) > 0:
-            for one in connection.wait(list(exited), left_s):
-                assert isinstance(one, int)
-                raise exited[one].failure()
+            for fd in connection.wait(list(exited), left_s):
+                assert isinstance(fd, int)
+                raise exited[fd].failure()
             if not exited:
                 time.sleep(left_s)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -18,7 +18,9 @@ from msgspec import Struct, field
 
 from gateway._native import HDR_COUNTS
 from gateway.latency.histogram import Counts, Histogram
-from gateway.loadtest.scenario import Source
+
+if TYPE_CHECKING:
+    from gateway.loadtest.source import SourceJob
 
 PROGRESS_INTERVAL_NS = 500_000_000
 
@@ -132,37 +134,13 @@ class Final(Struct, frozen=True, tag="final"):
     tick_mask: int
 
 
-class SourceJob(Struct, frozen=True, tag="source"):
-    """Where a source sends which ticks; `Opened` says that it could begin."""
-
-    host: str
-    port: int
-    source: Source
-    transport: Literal["udp", "nats"] = "udp"
-    subject_prefix: str = ""
-
-
-class SourceFinal(Struct, frozen=True, tag="sent"):
-    """What a source has done of the window.
-
-    Attributes:
-        intended: ticks due, by channel: int64 of each symbol's index.
-        sent: how many of them were sent.
-        late: sent - intended.
-    """
-
-    intended: dict[str, bytes]
-    sent: int
-    late: Sparse
-
-
 class Failed(Struct, frozen=True, tag="failed"):
     """The process can't go on."""
 
     why: str
 
 
-Message = Job | Opened | Go | Stop | Progress | Final | SourceJob | SourceFinal | Failed
+Message = Job | Opened | Go | Stop | Progress | Final | Failed
 
 
 def moments(go: Go) -> list[int]:
@@ -178,16 +156,12 @@ def moments(go: Go) -> list[int]:
 
 
 class Link:
-    """One end of a link. Messages are small or rare: both sides may block for them.
-
-    Attributes:
-        connection: for `multiprocessing.connection.wait`.
-    """
+    """One end of a link. Messages are small or rare: both sides may block for them."""
 
     _decoder: ClassVar[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
 
     def __init__(self, connection: Connection[bytes, bytes]) -> None:
-        self.connection = connection
+        self._connection = connection
 
     @classmethod
     def pair(cls) -> tuple[Link, Connection[bytes, bytes]]:
@@ -201,27 +175,31 @@ class Link:
         os.set_inheritable(fd, False)
         return cls(Connection(fd))
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message | SourceJob) -> None:
         """Sends one message.
 
         Raises:
             OSError: the other side is gone.
         """
-        self.connection.send_bytes(msgspec.msgpack.encode(message))
+        self._connection.send_bytes(msgspec.msgpack.encode(message))
 
     def poll(self, timeout_s: float) -> bool:
         """Whether a message, or the end, is there within this time."""
-        return self.connection.poll(max(0.0, timeout_s))
+        return self._connection.poll(max(0.0, timeout_s))
 
     def receive(self) -> Message | None:
         """The next message; None: the other side is gone."""
         try:
-            return self._decoder.decode(self.connection.recv_bytes())
+            return self._decoder.decode(self._connection.recv_bytes())
         except (EOFError, ConnectionError):
             return None
 
+    def fileno(self) -> int:
+        """Readable while a message is there, or the end."""
+        return self._connection.fileno()
+
     def close(self) -> None:
-        self.connection.close()
+        self._connection.close()
 
 
 def total(counters: list[dict[str, int]]) -> dict[str, int]:

@@ -23,12 +23,13 @@ from gateway.loadtest.assemble import Run, Sent, assemble
 from gateway.loadtest.children import Child, Children
 from gateway.loadtest.endpoint import SUBPROTOCOL, Headers
 from gateway.loadtest.interchange import Interval
-from gateway.loadtest.link import Go, Job, Opened, SourceJob
+from gateway.loadtest.link import Go, Job, Opened
 from gateway.loadtest.peer import NATS_SUBJECTS
 from gateway.loadtest.profiles import Plan, plan
 from gateway.loadtest.progress import View
 from gateway.loadtest.result import Clock, Environment, Result
 from gateway.loadtest.scenario import Scenario
+from gateway.loadtest.source import SourceJob
 from gateway.loadtest.target import Target, existing, gateways, programs
 from gateway.loadtest.watch import Watch
 
@@ -242,8 +243,7 @@ def _swarms(
         name = "swarm" if scenario.processes == 1 else f"swarm-{number}"
         argv = [sys.executable, "-P", "-m", "gateway.loadtest.swarm_process"]
         child = children.start(name, argv, cpus=settings.client_cpus)
-        assert child.link is not None
-        child.link.send(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
+        child.tell(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
         swarms.append(child)
     return swarms, subscribers
 
@@ -275,15 +275,16 @@ def _source(
     children: Children, feed: tuple[str, int], scenario: Scenario, settings: Settings
 ) -> Child:
     argv = [sys.executable, "-P", "-m", "gateway.loadtest.source"]
-    child = children.start("source", argv, cpus=settings.client_cpus)
-    assert child.link is not None
-    child.link.send(
+    child = children.start("source", argv, cpus=settings.client_cpus, talks="lines")
+    child.tell(
         SourceJob(
             host=feed[0],
             port=feed[1],
-            source=scenario.source,
             transport=settings.transport,
             subject_prefix=NATS_SUBJECTS if settings.transport == "nats" else "",
+            source=scenario.source,
+            warmup_s=scenario.warmup_s,
+            duration_s=scenario.duration_s,
         )
     )
     return child

@@ -64,7 +64,7 @@ def gateways(children: Children, scenario: Scenario, *, cpus: Collection[int] = 
         name = "gateway" if scenario.gateways == 1 else f"gateway-{number}"
         argv = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
         argv += [word for one in sets for word in ("--set", one)]
-        started.append((children.start(name, argv, cpus=cpus, link=False), feeds))
+        started.append((children.start(name, argv, cpus=cpus, talks="not"), feeds))
     return Target(
         tuple(parse(_wait(child, children, ready_url)) for child, _ in started),
         tuple(feed for _, feeds in started for feed in feeds),
@@ -87,7 +87,7 @@ def programs(
     """
     port, udp_port = free_tcp_port(), free_udp_port()
     argv = [*command, "--port", str(port), "--udp-port", str(udp_port)]
-    child = children.start(name, argv, cpus=cpus, link=False)
+    child = children.start(name, argv, cpus=cpus, talks="not")
     _wait(child, children, lambda said: said if "ready" in said.split() else None)
     endpoint = parse(f"ws://127.0.0.1:{port}{path}")
     return Target((endpoint,), (("127.0.0.1", udp_port),), (child.pid,))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from gateway.loadtest.assemble import Usage
 from gateway.loadtest.children import Child, Children
-from gateway.loadtest.link import Final, Go, Message, Progress, SourceFinal, Stop, moments
+from gateway.loadtest.link import Final, Go, Message, Progress, Stop, moments
 from gateway.loadtest.processes import Meter
 from gateway.loadtest.progress import View
+from gateway.loadtest.source import SourceReport
 from gateway.loadtest.timeline import Timeline
 
 FINAL_S = 15.0
@@ -51,10 +52,9 @@ class Watch:
         self._looks: list[tuple[int, int]] = []  # (MONOTONIC ns, CPU ns) within the window
         self.end_ns = go.end_ns
         self.finals: list[Final] = []
-        self.sent: list[SourceFinal] = []
+        self.sent: list[SourceReport] = []
         for child in self._waiting:
-            assert child.link is not None
-            child.link.send(go)
+            child.tell(go)
 
     def follow(self) -> None:
         """To the end of the run, or until Ctrl-C: then what there is is asked for.
@@ -74,8 +74,7 @@ class Watch:
                 raise
             self.end_ns = min(now, self._go.end_ns)
             for child in self._waiting:
-                assert child.link is not None
-                child.link.send(Stop())
+                child.tell(Stop())
         self._collect()
 
     @property
@@ -103,7 +102,7 @@ class Watch:
         for child, message in self._children.messages(timeout_s):
             self._take(child, message)
 
-    def _take(self, child: Child, message: Message) -> None:
+    def _take(self, child: Child, message: Message | SourceReport) -> None:
         if isinstance(message, Progress):
             snapshot = self.timeline.add(message)
             if snapshot is not None:
@@ -111,7 +110,7 @@ class Watch:
             return
         if isinstance(message, Final):
             self.finals.append(message)
-        elif isinstance(message, SourceFinal):
+        elif isinstance(message, SourceReport):
             self.sent.append(message)
         else:
             raise child.failure(f"said {type(message).__name__} in the middle of the run")

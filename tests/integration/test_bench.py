@@ -1,19 +1,22 @@
 """`tickgate bench` as a user runs it: against gateways, and servers whose truth is known."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.serving import serving
+import pytest
+from support.serving import serving, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -211,3 +214,135 @@ def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
         # tick more or less at the window's edges may move an order statistic by a place.
         least, most = at(percentile - 0.1, sent_us), at(min(100, percentile + 0.1), done_us)
         assert least * 0.999 <= reported_us <= (most + found.own.max_us) * 1.001 + 1000
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run that goes on; none of its processes may be left when it ends."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, *arguments], text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def measuring(process: "subprocess.Popen[str]") -> list[int]:
+    """Waits until the window has begun; the load test's processes, its own first."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("measuring"):
+            return family(process.pid)
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
+def named(pids: Sequence[int], name: bytes) -> int:
+    return next(pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def gone(pids: Sequence[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+LONG = ("--clients", "10", "--rate", "100", "--warmup", "0.3", "--duration", "60")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_shows_what_there_is_and_leaves_nothing(number: int) -> None:
+    with started(*LONG, "--json", "-") as process:
+        pids = measuring(process)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, errors
+    found = from_json(out)
+    assert "interrupted after" in found.failed_because[-1]
+    assert found.delivered > 0
+    assert found.source is not None
+    assert 0 < found.duration_s < 60
+    assert len(pids) >= 6
+    assert gone(pids)
+
+
+def test_an_interrupt_before_the_window_says_so_and_leaves_nothing() -> None:
+    with started("--clients", "10", "--warmup", "60") as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("warming up"):
+            assert process.poll() is None
+        pids = family(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (1, "")
+    assert "tickgate: interrupted before anything was measured" in errors
+    assert gone(pids)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(b"swarm_process", "swarm"), (b"loadtest.source", "source"), (b"gateway.cli", "gateway")],
+)
+def test_a_process_that_dies_is_named_and_nothing_is_left(part: bytes, name: str) -> None:
+    with started(*LONG) as process:
+        pids = measuring(process)
+        os.kill(named(pids[1:], part), signal.SIGKILL)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (1, "")
+    assert f"tickgate: {name}: ended with signal SIGKILL" in errors
+    assert "Traceback" not in errors
+    until(lambda: gone(pids))
+
+
+def test_nothing_is_left_of_a_load_test_that_is_killed() -> None:
+    with started(*LONG) as process:
+        pids = measuring(process)
+        process.kill()
+    until(lambda: gone(pids[1:]))
+
+
+def test_a_client_without_a_cpu_is_exit_code_3() -> None:
+    cpu = max(os.sched_getaffinity(0))
+    spin = [sys.executable, "-ESc", "while True: pass"]
+    spinners = [subprocess.Popen(spin) for _ in range(4)]
+    try:
+        for one in spinners:
+            os.sched_setaffinity(one.pid, {cpu})
+        words = ("--clients", "100", "--rate", "2000", *SHORT, "--client-cpus", str(cpu))
+        done = run(*words, "--quiet")
+    finally:
+        for one in spinners:
+            one.kill()
+            one.wait()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.startswith("INVALID: the client was the bottleneck: ")
+
+
+def test_a_server_that_refuses_says_how() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def answer() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(b"HTTP/1.1 503 Busy\x1b[2J\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        done = run("--url", f"ws://127.0.0.1:{port}/", "-q")
+        thread.join()
+    assert done.returncode == 1
+    assert "the server answered 'HTTP/1.1 503 Busy?[2J', not with 101" in done.stderr
+
+
+def test_a_server_that_sends_nothing_is_exit_code_1() -> None:
+    def silent(peer: ServerConnection) -> None:
+        for _ in peer:
+            pass
+
+    with server(silent) as url:
+        done = run("--url", url, *SHORT, "-q")
+    assert done.returncode == 1
+    assert "nothing was delivered" in done.stdout

@@ -67,39 +67,39 @@ def test_a_child_that_ends_is_named(children: Children, code: str, how: str) -> 
 
 
 def test_a_child_that_ends_while_nobody_listens_is_named(children: Children) -> None:
-    children.start("gateway", [sys.executable, "-ESc", "import sys; sys.exit(9)"], link=False)
+    children.start("gateway", [sys.executable, "-ESc", "import sys; sys.exit(9)"], talks="not")
     with pytest.raises(ChildFailed, match="gateway: ended with exit code 9"):
         children.wait(30)
 
 
 def test_waiting_ends_when_time_is_up(children: Children) -> None:
     children.wait(0.01)
-    children.start("one", SLEEP, link=False)
+    children.start("one", SLEEP, talks="not")
     children.wait(0.01)
 
 
 def test_all_are_ended_the_last_one_first() -> None:
     with Children() as some:
-        pids = [some.start(f"{n}", SLEEP, link=False).pid for n in range(2)]
+        pids = [some.start(f"{n}", SLEEP, talks="not").pid for n in range(2)]
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_all_are_ended_after_an_error() -> None:
     with suppress(RuntimeError), Children() as some:
-        pid = some.start("one", SLEEP, link=False).pid
+        pid = some.start("one", SLEEP, talks="not").pid
         raise RuntimeError
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_one_that_is_stopped_or_deaf_is_ended_too(children: Children) -> None:
-    stopped = children.start("stopped", SLEEP, link=False)
+    stopped = children.start("stopped", SLEEP, talks="not")
     until(lambda: "up" in stopped.said())
     os.kill(stopped.pid, signal.SIGSTOP)
     began = time.monotonic()
     children.stop(stopped)
     assert stopped.process.returncode == -signal.SIGTERM
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
-    deaf = children.start("deaf", [sys.executable, "-ESc", f"{code}; time.sleep(60)"], link=False)
+    deaf = children.start("deaf", [sys.executable, "-ESc", f"{code}; time.sleep(60)"], talks="not")
     until(lambda: "up" in deaf.said())
     deaf.stop(timeout_s=0.1)
     assert deaf.process.returncode == -signal.SIGKILL
@@ -108,7 +108,7 @@ def test_one_that_is_stopped_or_deaf_is_ended_too(children: Children) -> None:
 
 
 def test_one_that_was_stopped_is_no_failure(children: Children) -> None:
-    child = children.start("one", SLEEP, link=False)
+    child = children.start("one", SLEEP, talks="not")
     children.stop(child)
     assert list(children.messages(0.01)) == []
 
@@ -118,7 +118,7 @@ def test_one_that_was_stopped_is_no_failure(children: Children) -> None:
 
 def test_a_child_is_pinned_and_we_are_not(children: Children) -> None:
     ours = os.sched_getaffinity(0)
-    child = children.start("one", SLEEP, cpus=[max(ours)], link=False)
+    child = children.start("one", SLEEP, cpus=[max(ours)], talks="not")
     assert os.sched_getaffinity(child.pid) == {max(ours)}
     assert os.sched_getaffinity(0) == ours
 
