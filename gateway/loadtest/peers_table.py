@@ -1,4 +1,7 @@
-"""The comparison with other servers as a table: for a terminal, and as Markdown for a README."""
+"""The comparison with other servers as a table: for a terminal, and as Markdown for a README.
+
+It fits 80 columns; where the output is no terminal it is the same without colours.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,14 @@ from rich.text import Text
 from gateway.loadtest import units
 from gateway.loadtest.peers import FLOOR, Figures, PeersResult, SettingResult
 
-HEADINGS = ("server", "CPU a delivery", "of the floor", "p50", "p99", "reach", "a second", "memory")
+HEADINGS = ("server", "CPU", "x floor", "p50", "p99", "reach", "rate", "memory")
+MEANING = (
+    "CPU: time of all the server's processes for each tick that a client got; x floor: of what a"
+    " bare loop of send() took in the same round; p50 and p99: age of ticks at the clients; reach:"
+    " ticks that clients got of those that were due; rate: those a second; memory: the most seen"
+)
 BOTTLENECK = "the clients themselves were the bottleneck in a round or more: ages are theirs too"
-_CLIENTS = "*"
+_MARK = "*"
 
 
 def print_peers(result: PeersResult, console: Console) -> None:
@@ -54,39 +62,43 @@ def heading(one: SettingResult) -> str:
 def rows(one: SettingResult) -> Iterator[tuple[str, ...]]:
     """The cells of each server that ran, medians over the rounds."""
     for peer in one.peers:
-        name = peer.version or peer.name
         if peer.median is None:
-            yield (name, "failed", *["-"] * (len(HEADINGS) - 2))
+            yield (peer.name, "failed", *["-"] * (len(HEADINGS) - 2))
         else:
-            yield (name, *_cells(peer.name, peer.median))
+            yield (peer.name, *_cells(peer.name, peer.median))
 
 
 def notes(result: PeersResult) -> Iterator[str]:
     """What the tables do not say."""
+    yield MEANING
     rounds = "round" if result.rounds == 1 else "rounds"
-    yield (
-        f"medians of {result.rounds} {rounds} of {result.duration_s:g} s, all servers in turn;"
-        " the floor is a bare loop of send(), and ratios are to that of the same round"
-    )
+    yield f"medians of {result.rounds} {rounds} of {result.duration_s:g} s, all servers in turn"
     ran = [peer for one in result.settings for peer in one.peers]
+    versions = dict.fromkeys(peer.version for peer in ran if peer.version)
+    yield f"versions: {'; '.join(versions)}"
     if any(peer.median and not peer.median.valid for peer in ran):
-        yield f"{_CLIENTS} {BOTTLENECK}"
+        yield f"{_MARK} {BOTTLENECK}"
     for one in result.settings:
-        for peer in one.peers:
-            if peer.errors:
-                first, times = peer.errors[0].splitlines()[0], len(peer.errors)
-                yield f"{peer.name} failed in {times} of {len(peer.rounds)} rounds: {first}"
-            if peer.median and peer.median.closed:
-                yield f"{peer.name} hung up on {peer.median.closed} clients ({one.setting.name})"
+        yield from _failures(one)
     for name, reason in result.skipped.items():
         yield f"without {name}: {reason}"
+
+
+def _failures(one: SettingResult) -> Iterator[str]:
+    for peer in one.peers:
+        where = f"{one.setting.name}: {peer.name}"
+        if peer.errors:
+            first, times = peer.errors[0].splitlines()[0], len(peer.errors)
+            yield f"{where} failed in {times} of {len(peer.rounds)} rounds: {first}"
+        if peer.median and peer.median.closed:
+            yield f"{where} hung up on {peer.median.closed} clients"
 
 
 def _cells(name: str, median: Figures) -> tuple[str, ...]:
     def shown(value: float | None, text: str) -> str:
         return "-" if value is None else text.format(value)
 
-    mark = "" if median.valid else _CLIENTS
+    mark = "" if median.valid else _MARK
     return (
         shown(median.cpu_us, "{:.2f} µs"),
         "1" if name == FLOOR else shown(median.floor_ratio, "{:.2f}"),

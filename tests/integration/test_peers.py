@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,15 @@ class Ticks:
         self._socket.close()
 
 
+def free_port() -> int:
+    """One that nobody has, by UDP or TCP."""
+    while True:
+        port = free_udp_port()
+        with socket.socket() as taken, suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
+
+
 @contextmanager
 def running(peer: Peer, directory: Path) -> Iterator[tuple[int, int]]:
     """Runs a peer; its ports of clients and of ticks."""
@@ -54,7 +63,7 @@ def running(peer: Peer, directory: Path) -> Iterator[tuple[int, int]]:
         # The newest Go of a machine's distribution may be too old, and that is nobody's omission.
         too_old = found.reason.startswith("needs Go")
         (pytest.xfail if too_old else pytest.skip)(f"{peer.name}: {found.reason}")
-    ports = free_udp_port(), free_udp_port()
+    ports = free_port(), free_port()
     arguments = ("--port", str(ports[0]), "--udp-port", str(ports[1]))
     said = directory / "said"
     with said.open("wb") as file:

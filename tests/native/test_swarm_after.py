@@ -1,4 +1,4 @@
-"""Stamps behind a text: each one in a message is a record, as of servers that put several in one."""
+"""Stamps behind a text: each is a record, as of servers that put several into one message."""
 
 import socket
 import threading

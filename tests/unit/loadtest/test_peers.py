@@ -78,7 +78,7 @@ class Bench:
 
 def shown(found: PeersResult) -> str:
     text = io.StringIO()
-    print_peers(found, Console(file=text, width=120))
+    print_peers(found, Console(file=text, width=200))
     return text.getvalue()
 
 
@@ -119,7 +119,7 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
     assert [one.floor_ratio for one in gateway.rounds if one] == [2.0, None]
     assert (picows.median, picows.rounds) == (None, [None, None])
     text = shown(found)
-    assert "picows failed in 2 of 2 rounds: picows: ended\n" in text
+    assert "small: picows failed in 2 of 2 rounds: picows: ended\n" in text
     assert "failed" in markdown(found)
 
 
@@ -178,14 +178,33 @@ def test_tables() -> None:
     for table in (text, marked):
         assert "small: 100 /s to each of 10 clients, 1.00 k/s in all" in table
         assert "* the clients themselves were the bottleneck" in table
-        assert "picows hung up on 2 clients (small)" in table
-    version = f"picows {metadata.version('picows')}"
-    row = next(line for line in marked.splitlines() if line.startswith(f"| {version} |"))
+        assert "small: picows hung up on 2 clients" in table
+        assert f"versions: tickgate 0.1.0; picows {metadata.version('picows')}" in table
+    row = next(line for line in marked.splitlines() if line.startswith("| picows |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:3] == ["3.00 µs", "3.00"]
     assert cells[3].endswith("*")
     assert cells[5] == "75 %"
-    assert "| tickgate 0.1.0 | 1.25 µs | 1.25 |" in marked
+    assert "| gateway | 1.25 µs | 1.25 |" in marked
+
+
+def test_the_table_fits_a_terminal() -> None:
+    slow = sample_latency(99_000.0)
+    busy = msgspec.structs.replace(result(11.25, valid=False), latency=slow)
+    found = run_peers(
+        DIRECTORY,
+        ["websockets"],
+        measure=lambda *_: busy,
+        environment=sample_environment(),
+        settings=[SETTINGS[1]],
+        rounds=1,
+    )
+    text = io.StringIO()
+    print_peers(found, Console(file=text, width=80))
+    row = next(line for line in text.getvalue().splitlines() if line.startswith("websockets"))
+    assert "…" not in row
+    assert "11.25 µs" in row
+    assert row.rstrip().endswith("21.0 MB")
 
 
 def test_json_round_trip() -> None:
