@@ -23,8 +23,6 @@ from gateway.loadtest.run import Interrupted, Outcome, Program, Settings, run, r
 from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.thresholds import Threshold, judge, needs_floor, parse
 
-FLOOR = (sys.executable, "-P", "-m", "gateway.loadtest.floor")
-
 
 def bench(scenario: Scenario, settings: Settings, view: View) -> Outcome:
     """Runs the load test.
@@ -100,12 +98,16 @@ def search(scenario: Scenario, trial: Callable[[Scenario], Outcome], view: View)
 
 def _floor(scenario: Scenario, settings: Settings, view: View, machine: Environment) -> Floor:
     view.note("measuring the floor: a bare loop of send()")
-    program = Program("floor", FLOOR)
-    result = run_program(program, scenario, settings, view, machine).result
+    result = run_program(_floor_program(scenario), scenario, settings, view, machine).result
     cost = result.server.cpu_us_per_delivery if result.server else None
     if cost is None:
         raise TickgateError("the floor delivered nothing: its cost is not known")
     return Floor(cpu_us_per_delivery=cost)
+
+
+def _floor_program(scenario: Scenario) -> Program:
+    command = (sys.executable, "-P", "-m", "gateway.loadtest.floor")
+    return Program(peers.FLOOR, (*command, "--clients", str(scenario.clients)))
 
 
 def peer_measure(settings: Settings, view: View, machine: Environment) -> peers.Measure:
@@ -117,7 +119,7 @@ def peer_measure(settings: Settings, view: View, machine: Environment) -> peers.
             program = Program(name, ready.command, path=peer.path, transport=peer.via)
             outcome = run_program(program, scenario, settings, view, machine)
         elif name == peers.FLOOR:
-            outcome = run_program(Program(name, FLOOR), scenario, settings, view, machine)
+            outcome = run_program(_floor_program(scenario), scenario, settings, view, machine)
         else:
             outcome = run(scenario, settings, view, machine)
         if not outcome.whole:

@@ -38,7 +38,7 @@ DEFAULT: dict[str, Any] = {
     "duration_s": 5.0,
     "groups": [{"name": "clients", "clients": 100}],
 }
-"""Without a scenario and a URL: ten seconds, and a load that any machine carries."""
+"""Without a scenario and a URL: ten seconds in all, and a load that most machines carry."""
 
 STDOUT = "-"
 
@@ -130,7 +130,11 @@ class Output:
 @app.default
 def bench(
     scenario: Annotated[
-        str | None, Parameter(help="A TOML file, or the name of one in bench/scenarios.")
+        str | None,
+        Parameter(
+            help="A TOML file, or the name of one in bench/scenarios. Without one, with --url: only"
+            " listens; else 100 clients of one symbol at 1,000 ticks a second, for 5 s."
+        ),
     ] = None,
     /,
     *,

@@ -53,13 +53,17 @@ def cells(snapshot: Snapshot, clients: int) -> list[tuple[str, str]]:
         ("", snapshot.phase),
         ("clients", f"{snapshot.open}/{clients}"),
         ("frames/s", f"{snapshot.per_s:,.0f}"),
-        ("p50", units.duration(snapshot.p50_us)),
-        ("p99", units.duration(snapshot.p99_us)),
-        ("max", units.duration(snapshot.max_us)),
+        ("p50", _age(snapshot.p50_us)),
+        ("p99", _age(snapshot.p99_us)),
+        ("max", _age(snapshot.max_us)),
         ("gaps", str(snapshot.gaps)),
         ("conflated", str(snapshot.conflated)),
         ("left", f"{snapshot.left_s:.0f} s"),
     ]
+
+
+def _age(us: float) -> str:
+    return units.duration(us) if us else "-"  # nothing that counts has come
 
 
 class Quiet:

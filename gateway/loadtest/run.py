@@ -168,8 +168,8 @@ def measure(
         endpoints.upgrade(each, key, subprotocol=subprotocol, headers=settings.headers)
         for each in target.endpoints
     ]
-    for each, request in zip(target.endpoints, requests, strict=True):
-        endpoints.probe(each, request)
+    if scenario.url:
+        endpoints.probe(target.endpoints[0], requests[0])
     clock = related(target, settings)
     view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
     swarms, subscribers = _swarms(children, target, scenario, settings, clock, key, requests)
