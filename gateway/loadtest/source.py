@@ -139,6 +139,7 @@ class Sender:
             spin=job.spin,
         )
         self._before: tuple[dict[str, int], Histogram] | None = None
+        self._parent = os.getppid()
         self._stopping = False
         self._failed = ""
 
@@ -147,10 +148,9 @@ class Sender:
         queue: Queue[Chunk | None] = Queue(CHUNKS_AHEAD)
         thread = threading.Thread(target=self._send_all, args=(queue, start_ns), name="sender")
         thread.start()
-        parent = os.getppid()
         for chunk in self._schedule.chunks():
             queue.put(chunk)
-            if os.getppid() != parent:  # Who asked is gone.
+            if os.getppid() != self._parent:  # Who asked is gone.
                 self.stop()
             if self._stopping or self._failed:
                 break
@@ -240,7 +240,8 @@ def main() -> int:
     gc.freeze()
     gc.disable()  # A collection would hold the lock that the sender needs between two chunks.
     report = sender.run(start_ns)
-    print(msgspec.json.encode(report).decode(), flush=True)
+    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    sys.stdout.flush()
     return 1 if report.failed else 0
 
 
