@@ -3,16 +3,10 @@
 import argparse
 import asyncio
 import signal
-import socket
 from collections.abc import Callable
-
-UDP_BUFFER_BYTES = 8 << 20
-"""What our own gateway asks for: the same for all, so that none loses ticks by its settings."""
 
 BACKLOG = 1024
 """A swarm connects by the hundred at once; with asyncio's 100 it would wait for SYN retries."""
-
-_SO_RCVBUFFORCE = 33  # asm-generic/socket.h: beyond net.core.rmem_max, where that is allowed
 
 
 def ports(description: str) -> tuple[int, int]:
@@ -35,14 +29,10 @@ class _Lines(asyncio.DatagramProtocol):
 
 async def broadcast_lines(udp_port: int, broadcast: Callable[[bytes], None]) -> None:
     """Says `ready`, and calls `broadcast` with every line that comes until SIGTERM."""
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, UDP_BUFFER_BYTES)
-    except PermissionError:
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
-    udp.bind(("127.0.0.1", udp_port))
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Lines(broadcast), sock=udp)
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Lines(broadcast), local_addr=("127.0.0.1", udp_port)
+    )
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     print("ready", flush=True)

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.errors import TickgateError
+from gateway.loadtest import units
 from gateway.loadtest.peer import PEERS, Absent, Ready, prepare
 from gateway.loadtest.result import Environment, Result
 from gateway.loadtest.run import Interrupted
@@ -56,7 +57,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     Attributes:
         cpu_us: CPU time of all its processes for each tick that a client got.
         floor_ratio: the same over the floor's of the same round; None: no floor was measured.
-        p50_us: age of ticks at the clients.
+        p50_us: age of ticks at the clients; None: they got none of the window's.
         p99_us: the same.
         reach: ticks that clients got, of those that they should have got.
         per_s: ticks that clients got, a second.
@@ -67,8 +68,8 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     cpu_us: float | None
     floor_ratio: float | None = None
-    p50_us: float
-    p99_us: float
+    p50_us: float | None
+    p99_us: float | None
     reach: float | None
     per_s: float
     rss_mb: float | None
@@ -249,8 +250,8 @@ def _figures(result: Result, floor_us: float | None) -> Figures:
     return Figures(
         cpu_us=cpu_us,
         floor_ratio=cpu_us / floor_us if cpu_us is not None and floor_us else None,
-        p50_us=result.latency.p50_us,
-        p99_us=result.latency.p99_us,
+        p50_us=result.latency.p50_us if result.latency.count else None,
+        p99_us=result.latency.p99_us if result.latency.count else None,
         reach=result.delivered / due if due else None,
         per_s=result.latency.per_s,
         rss_mb=server.rss_mb_max if server else None,
@@ -271,8 +272,8 @@ def _median(rounds: Sequence[Figures]) -> Figures | None:
     return Figures(
         cpu_us=of("cpu_us"),
         floor_ratio=of("floor_ratio"),
-        p50_us=statistics.median(one.p50_us for one in rounds),
-        p99_us=statistics.median(one.p99_us for one in rounds),
+        p50_us=of("p50_us"),
+        p99_us=of("p99_us"),
         reach=of("reach"),
         per_s=statistics.median(one.per_s for one in rounds),
         rss_mb=of("rss_mb"),
@@ -286,4 +287,4 @@ def _said(turn: Result | TickgateError) -> str:
         return f"failed: {turn}"
     cost = turn.server.cpu_us_per_delivery if turn.server else None
     shown = "no CPU to be seen" if cost is None else f"{cost:.3f} µs of CPU a tick and client"
-    return f"{shown}, p99 {turn.latency.p99_us:.0f} µs"
+    return f"{shown}, {units.rate(turn.latency.per_s)}"

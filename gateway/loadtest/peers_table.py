@@ -102,8 +102,8 @@ def _cells(name: str, median: Figures) -> tuple[str, ...]:
     return (
         shown(median.cpu_us, "{:.2f} µs"),
         "1" if name == FLOOR else shown(median.floor_ratio, "{:.2f}"),
-        units.duration(median.p50_us) + mark,
-        units.duration(median.p99_us) + mark,
+        "-" if median.p50_us is None else units.duration(median.p50_us) + mark,
+        "-" if median.p99_us is None else units.duration(median.p99_us) + mark,
         "-" if median.reach is None else units.share(median.reach),
         units.rate(median.per_s),
         "-" if median.rss_mb is None else units.memory(median.rss_mb),

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.loadtest.children import Child, Children
@@ -85,7 +86,8 @@ def programs(
     Raises:
         ChildFailed: it has ended, with what it said, or is not ready in time.
     """
-    port, udp_port = free_tcp_port(), free_udp_port()
+    # Where a program publishes to a broker the second one is of TCP: it has to be free for both.
+    port, udp_port = free_tcp_port(), free_port()
     argv = [*command, "--port", str(port), "--udp-port", str(udp_port)]
     child = children.start(name, argv, cpus=cpus, talks="not")
     _wait(child, children, lambda said: said if "ready" in said.split() else None)
@@ -124,6 +126,15 @@ def embedded(source: Source) -> dict[str, str]:
         feed["burst_s"] = repr(source.burst_s)
         feed["burst_factor"] = repr(source.burst_rate / source.rate)
     return feed
+
+
+def free_port() -> int:
+    """A port of this host that nobody has at the moment, by TCP or UDP."""
+    while True:
+        port = free_tcp_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def free_udp_port() -> int:

@@ -13,13 +13,6 @@ import (
 	"syscall"
 )
 
-// udpBufferBytes is what our own gateway asks for: the same for all, so that none loses ticks by
-// its settings.
-const udpBufferBytes = 8 << 20
-
-// soRcvbufforce (asm-generic/socket.h) goes beyond net.core.rmem_max, where that is allowed.
-const soRcvbufforce = 33
-
 // Serve has handler serve WebSocket clients, calls broadcast with every line that comes, and
 // returns on SIGTERM. The bytes of a line are the callee's to keep.
 func Serve(handler http.Handler, broadcast func(line []byte)) {
@@ -31,7 +24,6 @@ func Serve(handler http.Handler, broadcast func(line []byte)) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enlarge(udp)
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		log.Fatal(err)
@@ -43,20 +35,6 @@ func Serve(handler http.Handler, broadcast func(line []byte)) {
 	signal.Notify(stop, syscall.SIGTERM)
 	fmt.Println("ready")
 	<-stop
-}
-
-func enlarge(udp *net.UDPConn) {
-	raw, err := udp.SyscallConn()
-	if err != nil {
-		log.Fatal(err)
-	}
-	var refused error
-	err = raw.Control(func(fd uintptr) {
-		refused = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soRcvbufforce, udpBufferBytes)
-	})
-	if err != nil || refused != nil {
-		_ = udp.SetReadBuffer(udpBufferBytes)
-	}
 }
 
 func read(udp *net.UDPConn, broadcast func(line []byte)) {
