@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gateway.loadtest.source import SourceReport
 from support.results import sample_result
 
 from gateway.latency.histogram import Histogram
@@ -12,6 +11,7 @@ from gateway.loadtest.assemble import Run, Sent, Usage, assemble
 from gateway.loadtest.merge import Merged, histogram_of
 from gateway.loadtest.result import ClientLoad, Clock, from_json
 from gateway.loadtest.scenario import Scenario, from_document
+from gateway.loadtest.source import SourceReport
 from gateway.loadtest.thresholds import exit_code, judge, parse
 
 COUNTERS = dict.fromkeys(
