@@ -98,8 +98,11 @@ def search(scenario: Scenario, trial: Callable[[Scenario], Outcome], view: View)
 
 def _floor(scenario: Scenario, settings: Settings, view: View, machine: Environment) -> Floor:
     view.note("measuring the floor: a bare loop of send()")
-    result = run_program(_floor_program(scenario), scenario, settings, view, machine).result
-    cost = result.server.cpu_us_per_delivery if result.server else None
+    outcome = run_program(_floor_program(scenario), scenario, settings, view, machine)
+    server = outcome.result.server
+    cost = server.cpu_us_per_delivery if server else None
+    if not outcome.whole:
+        raise Interrupted("interrupted while the floor was measured")
     if cost is None:
         raise TickgateError("the floor delivered nothing: its cost is not known")
     return Floor(cpu_us_per_delivery=cost)

@@ -70,7 +70,9 @@ def facts(result: Result) -> list[tuple[str, str]]:
     clients = f"{result.clients:,}"
     if connections.opened >= result.clients:
         clients += f", all open after {units.duration(connections.open_s * 1e6)}"
+    limit = [("limit", result.limit.shown)] if result.limit else []
     return [
+        *limit,
         ("clients", clients),
         (
             "connections",
@@ -109,7 +111,9 @@ def loads(result: Result) -> list[tuple[str, str]]:
             f" longest turn {units.duration(client.turn_max_us)}",
         )
     )
-    if clock.method != "shared":
+    if clock.method == "none":
+        rows.append(("clocks", "not related: ages are wrong by as much as the two differ"))
+    elif clock.method == "ping":
         offset, error = (units.duration(ns / 1000) for ns in (clock.offset_ns, clock.error_ns))
         rows.append(("clocks", f"the server's is {offset} ahead, give or take {error}"))
     return rows

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.loadtest.children import Child, Children
-from gateway.loadtest.endpoint import Endpoint, parse
+from gateway.loadtest.endpoint import BadUrl, Endpoint, parse
 from gateway.loadtest.processes import family, listeners
 from gateway.loadtest.scenario import Scenario, Source
 
@@ -45,8 +45,13 @@ def existing(url: str, *, feed: tuple[str, int] | None = None, pid: int | None =
 
     Its processes are those that listen at the URL's port, if that is on this host and they are
     ours to see, or those below `pid`.
+
+    Raises:
+        TickgateError: the URL is wrong, or there is no such process.
     """
     endpoint = parse(url)
+    if pid is not None and not family(pid):
+        raise BadUrl(f"--pid: there is no process {pid}")
     roots: tuple[int, ...] = (pid,) if pid is not None else ()
     if endpoint.local and pid is None:
         roots = tuple(listeners(endpoint.address, endpoint.port))

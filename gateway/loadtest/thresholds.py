@@ -331,6 +331,8 @@ def _own_part(threshold: Threshold, result: Result) -> list[str]:
     age, limit = _value(threshold, result), threshold.limit
     if age is None:
         return []
+    if result.clock.method == "none":
+        return [f"{threshold.expression} cannot be told: the server's clock is not related to ours"]
     error_us = result.clock.error_ns / 1000
     if abs(age - limit) < error_us:
         return [

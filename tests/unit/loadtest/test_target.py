@@ -14,6 +14,7 @@ import pytest
 from support.serving import until
 
 from gateway.config import assemble
+from gateway.errors import TickgateError
 from gateway.feeds.options import SyntheticOptions, UdpOptions
 from gateway.loadtest import target
 from gateway.loadtest.children import ChildFailed, Children
@@ -145,6 +146,11 @@ def test_an_existing_server_on_this_host_is_found_with_its_family() -> None:
         finally:
             for pid in reversed(family(process.pid)):
                 os.kill(pid, 9)
+
+
+def test_a_process_that_is_not_there() -> None:
+    with pytest.raises(TickgateError, match=r"--pid: there is no process 4194999"):
+        target.existing("ws://127.0.0.1:1/", pid=4194999)  # beyond PID_MAX_LIMIT
 
 
 def test_a_server_elsewhere_has_no_processes() -> None:
