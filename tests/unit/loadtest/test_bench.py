@@ -1,5 +1,6 @@
-"""The search for a limit, and results of runs that were interrupted."""
+"""The search for a limit, results of runs that were interrupted, and how clocks are related."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -8,10 +9,14 @@ import pytest
 from support.results import sample_result
 
 from gateway.loadtest.bench import partial, search, understood
+from gateway.loadtest.clock import Offset
+from gateway.loadtest.endpoint import parse
 from gateway.loadtest.progress import Quiet
-from gateway.loadtest.run import LEAD_NS, Outcome, moments_of
+from gateway.loadtest.run import LEAD_NS, Outcome, Settings, moments_of, related
 from gateway.loadtest.scenario import Scenario, from_document
-from gateway.loadtest.thresholds import exit_code
+from gateway.loadtest.target import Target
+from gateway.loadtest.thresholds import exit_code, judge
+from gateway.loadtest.thresholds import parse as parse_threshold
 
 Verdict = Literal["pass", "fail", "invalid"]
 
@@ -95,3 +100,31 @@ def test_the_moments_of_a_run() -> None:
     assert (go.end_ns - go.start_ns) / 1e9 == scenario().duration_s
     assert (go.until_ns - go.end_ns) / 1e9 == scenario().grace_s
     assert LEAD_NS < 1e9
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+
+def at(url: str, *, local: bool) -> Target:
+    return Target((dataclasses.replace(parse(url), local=local),))
+
+
+def test_on_this_host_there_is_one_clock() -> None:
+    assert related(at("ws://127.0.0.1:1/", local=True), Settings()).method == "shared"
+
+
+def test_a_gateway_elsewhere_is_asked_for_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.loadtest.clock.measure", lambda url, headers: Offset(-70, 5))
+    found = related(at("ws://127.0.0.1:1/", local=False), Settings())
+    assert (found.method, found.offset_ns, found.error_ns) == ("ping", -70, 5)
+    foreign = Settings(stamp=("json", b"E"))
+    assert related(at("ws://127.0.0.1:1/", local=False), foreign).method == "none"
+
+
+def test_ages_by_a_clock_that_nobody_knows_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.loadtest.clock.measure", lambda url, headers: None)
+    clock = related(at("ws://127.0.0.1:1/", local=False), Settings())
+    assert clock.method == "none"
+    result = msgspec.structs.replace(sample_result(), clock=clock)
+    assert exit_code(judge(result, [parse_threshold("p99<1s")])) == 3
+    assert exit_code(judge(result, [parse_threshold("gaps==0")])) == 0
