@@ -247,8 +247,6 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
     unfit = [option for option, given in own.items() if given]
     if unfit and (name is not None or load.url is None):
         raise UsageError(f"{unfit[0]}: only with --url and without a scenario")
-    if load.url is None and (option := "--feed" if how.feed else "--pid" if how.pid else None):
-        raise UsageError(f"{option}: only with --url")
     if name is None and load.url is not None:
         if load.rate is not None:
             raise UsageError("--rate: without a scenario nothing is sent to the server at --url")
@@ -263,6 +261,9 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
         channel=load.channel,
         url=load.url,
     )
+    for option, given in (("--feed", how.feed), ("--pid", how.pid)):
+        if given is not None and not changed.url:
+            raise UsageError(f"{option}: only with --url")
     import msgspec
 
     thresholds = [*changed.thresholds, *(load.threshold or ())]
