@@ -2,7 +2,8 @@
 
 It reads a `SourceJob` (a line of JSON) from standard input, connects, makes its schedule and says
 `ready`. Then it reads the start, CLOCK_REALTIME nanoseconds, from a second line, unless the job had
-it. When the schedule is over, or at SIGTERM, its `SourceReport` (a line of JSON) is the last line.
+it. When the schedule is over, or at SIGTERM once it began, its `SourceReport` (a line of JSON) is
+the last line. Who closes standard input or sends SIGTERM before ends it without one.
 
 A thread of its own sends, mostly without the interpreter's lock; the main thread makes the next
 chunks of the schedule meanwhile.
@@ -138,6 +139,7 @@ class Sender:
             batch_bytes_max=job.batch_bytes_max,
             spin=job.spin,
         )
+        self._missed: list[Chunk] = []
         self._before: tuple[dict[str, int], Histogram] | None = None
         self._parent = os.getppid()
         self._stopping = False
@@ -149,6 +151,7 @@ class Sender:
         thread = threading.Thread(target=self._send_all, args=(queue, start_ns), name="sender")
         thread.start()
         for chunk in self._schedule.chunks():
+            self._count(chunk, 1)  # Here, as the sender has no time for it.
             queue.put(chunk)
             if os.getppid() != self._parent:  # Who asked is gone.
                 self.stop()
@@ -166,25 +169,34 @@ class Sender:
     def _send_all(self, queue: Queue[Chunk | None], start_ns: int) -> None:
         request_slice(SLICE_NS)
         while (chunk := queue.get()) is not None:
-            if self._failed:
-                continue  # What was made ahead; the queue must not block.
-            cut = int(np.searchsorted(chunk.due_ns, self._schedule.window_ns[0]))
+            done = 0
             try:
-                self._send(chunk.part(0, cut), start_ns)
-                if cut < len(chunk.due_ns):
-                    if self._before is None:
-                        self._before = self._reading()
-                    inside = chunk.part(cut, len(chunk.due_ns))
-                    self._count(inside.part(0, self._send(inside, start_ns)))
+                if not self._failed:
+                    done = self._send(chunk, start_ns)
             except OSError as error:
                 self._failed = str(error)
+            if done < len(chunk.due_ns):
+                self._missed.append(chunk.part(done, len(chunk.due_ns)))
 
     def _send(self, chunk: Chunk, start_ns: int) -> int:
-        return self._native.send(chunk.due_ns + start_ns, chunk.symbol, chunk.channel)
+        """How many rows had their turn. Takes a reading where the window begins."""
+        cut = 0
+        if self._before is None:
+            cut = self._cut(chunk)
+            done = self._native.send(*_at(chunk.part(0, cut), start_ns))
+            if done < cut or cut == len(chunk.due_ns):
+                return done
+            self._before = self._reading()
+        return cut + self._native.send(*_at(chunk.part(cut, len(chunk.due_ns)), start_ns))
 
-    def _count(self, chunk: Chunk) -> None:
-        for name, part in counts(chunk, list(self._intended), self._schedule.symbols).items():
-            self._intended[name] += part
+    def _cut(self, chunk: Chunk) -> int:
+        """The first row of the window."""
+        return int(np.searchsorted(chunk.due_ns, self._schedule.window_ns[0]))
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        inside = chunk.part(self._cut(chunk), len(chunk.due_ns))
+        for name, part in counts(inside, list(self._intended), self._schedule.symbols).items():
+            self._intended[name] += sign * part
 
     def _reading(self) -> tuple[dict[str, int], Histogram]:
         counters = self._native.counters()
@@ -193,6 +205,8 @@ class Sender:
         return counters, Histogram(self._native.counts(), sum_ns, saturated)
 
     def _report(self) -> SourceReport:
+        for chunk in self._missed:
+            self._count(chunk, -1)
         counters, late = self._reading()
         before, late_before = self._before or (counters, late)
         late = late.subtract(late_before)
@@ -212,6 +226,10 @@ class Sender:
         )
 
 
+def _at(chunk: Chunk, start_ns: int) -> Chunk:
+    return chunk._replace(due_ns=chunk.due_ns + start_ns)
+
+
 def _read_line() -> bytes:
     line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
     if not line:
@@ -226,16 +244,16 @@ def _on_signals(handler: Callable[[], None]) -> None:
 
 def main() -> int:
     """The process; its exit code: 1 where the report says `failed`, 2 for a bad job."""
+    _on_signals(sys.exit)
     try:
         job = msgspec.json.decode(_read_line(), type=SourceJob)
         sender = Sender(job)
-        # From here on a signal ends the run, not the process: the report is owed.
-        _on_signals(sender.stop)
         print("ready", flush=True)
         start_ns = job.start_ns or int(_read_line())
     except (OSError, ValueError, TickgateError) as error:
         print(f"tickgate source: {error}", file=sys.stderr)
         return 2
+    _on_signals(sender.stop)  # From here on a report is owed.
     gc.collect()
     gc.freeze()
     gc.disable()  # A collection would hold the lock that the sender needs between two chunks.

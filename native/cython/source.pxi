@@ -152,7 +152,8 @@ cdef class TickSource:
         self.sending = False
         if error < 0:
             said = self.source.line[:self.source.line_length].decode(errors="replace")
-            raise OSError(-error, said if error == -errno.EPROTO else os.strerror(-error))
+            why = said if error == -errno.EPROTO else os.strerror(-error)
+            raise OSError(-error, f"the NATS server is lost: {why}")
         return done
 
     def stop(self):

@@ -105,9 +105,37 @@ static void who_does_not_read_is_cut_off_and_holds_up_nobody(void) {
     free(f);
 }
 
+static void half_a_frame_is_a_client_cut_off(void) {
+    int udp[2], ends[2], small = 4096, client;
+    static char line[60000];
+    gw_floor_t *f = malloc(sizeof *f);
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_DGRAM, 0, udp), 0);
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    CHECK_EQUAL(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    client = ends[0];
+    memset(line, 'x', sizeof line);
+    CHECK_EQUAL(send(udp[1], line, sizeof line, 0), sizeof line);
+    CHECK_EQUAL(gw_floor_init(f, udp[0], &client, 1), 0);
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, run, f), 0);
+    for (int i = 0; i < 5000 && GW_LOAD_RELAXED(&f->cut_off) == 0; i++) usleep(1000);
+    gw_floor_stop(f);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK_EQUAL(f->cut_off, 1);
+    CHECK_EQUAL(f->deliveries, 0);
+    CHECK(recv(ends[1], line, sizeof line, MSG_DONTWAIT) > 0); /* the half that was taken */
+    CHECK_EQUAL(recv(ends[1], line, sizeof line, 0), 0);
+    close(ends[0]);
+    close(ends[1]);
+    close(udp[0]);
+    close(udp[1]);
+    free(f);
+}
+
 int main(void) {
     RUN(a_frame_for_each_line_that_is_not_empty);
     RUN(lengths_of_every_kind_of_header);
     RUN(who_does_not_read_is_cut_off_and_holds_up_nobody);
+    RUN(half_a_frame_is_a_client_cut_off);
     return 0;
 }

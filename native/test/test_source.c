@@ -260,6 +260,19 @@ static void nobody_listening_is_counted_not_fatal(void) {
     close(sender);
 }
 
+static void what_is_refused_twice_is_given_up(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* not connected: nothing can leave */
+    gw_source_t *s = source_of(fd, false, 1);
+    gw_source_rows_t rows = rows_of(10, 3, 1000, 1);
+    size_t done;
+    CHECK_EQUAL(gw_source_send(s, &rows, &done), 0);
+    CHECK_EQUAL(done, 10);
+    CHECK_EQUAL(s->sent, 0);
+    CHECK_EQUAL(s->errors, 20);
+    source_drop(s);
+    close(fd);
+}
+
 typedef struct {
     gw_source_t *source;
     const gw_source_rows_t *rows;
@@ -406,6 +419,7 @@ int main(void) {
     RUN(wake_ups_are_spaced);
     RUN(a_spinning_source_sends_the_same);
     RUN(nobody_listening_is_counted_not_fatal);
+    RUN(what_is_refused_twice_is_given_up);
     RUN(a_stop_ends_the_longest_wait);
     RUN(the_server_is_heard_in_pieces);
     RUN(a_stream_holds_every_message_whole);

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,6 +126,37 @@ def test_a_signal_ends_it_with_a_report_of_what_it_did(
     assert sent == {
         "trade": [sum(record["symbol"] == name for record in found) for name in job.symbols]
     }
+
+
+def test_it_can_be_ended_before_the_start(receiver: UdpSocket) -> None:
+    job = SourceJob(port=receiver.port, warmup_s=0, duration_s=1)
+    with source_process() as process:
+        say(process, msgspec.json.encode(job))
+        assert hear(process) == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_a_server_that_is_lost_is_in_the_report() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, source_process() as process:
+        job = SourceJob(
+            port=listener.getsockname()[1],
+            transport="nats",
+            source=Source(rate=1000.0),
+            warmup_s=0,
+            duration_s=60,
+            start_ns=time.time_ns(),
+        )
+        say(process, msgspec.json.encode(job))
+        listener.settimeout(TIMEOUT_S)
+        with listener.accept()[0] as peer:
+            peer.sendall(b"INFO {}\r\nPONG\r\n")
+            assert hear(process) == b"ready\n"
+        report = reported(process)
+        assert process.returncode == 1
+    assert "the NATS server is lost" in report.failed
+    assert not report.complete
 
 
 _PARENT = """

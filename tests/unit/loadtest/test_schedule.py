@@ -41,6 +41,8 @@ def test_the_end_belongs_to_nobody() -> None:
     made = schedule(warmup_s=0.1, duration_s=0.2, rate=10.0)
     assert made.window_ns == (SECOND // 10, 3 * SECOND // 10)
     assert joined(made).due_ns.tolist() == [0, SECOND // 10, SECOND // 5]
+    # 3000 * 0.017 is 51.00000000000001: tick 51 is due just before the end, and rounded to it.
+    assert len(joined(schedule(warmup_s=0, duration_s=0.017, rate=3000.0)).due_ns) == 51
 
 
 def test_channels_and_symbols_take_turns_and_each_topic_is_even() -> None:
