@@ -3,6 +3,7 @@
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +13,12 @@ import pytest
 from support.serving import free_udp_port, until
 from websockets.sync.client import ClientConnection, connect
 
-from gateway.loadtest.peer import FIRST_SYMBOL, NATS_SUBJECTS, PEERS, Absent, Peer, prepare
+from gateway.loadtest.bench import peer_measure
+from gateway.loadtest.environment import environment
+from gateway.loadtest.peer import FIRST_SYMBOL, NATS_SUBJECTS, PEERS, Peer, Ready, prepare
+from gateway.loadtest.peers import Setting, scenario
+from gateway.loadtest.progress import view
+from gateway.loadtest.run import Settings
 
 DIRECTORY = Path(__file__).parents[2] / "bench" / "peers"
 CLIENTS = 3
@@ -55,14 +61,21 @@ def free_port() -> int:
             return port
 
 
+def ready(peer: Peer, directory: Path) -> Ready:
+    """What starts a peer; one that can't run here skips the test by its name."""
+    found = prepare(peer, DIRECTORY, directory)
+    if isinstance(found, Ready):
+        return found
+    # The newest Go of a machine's distribution may be too old, and that is nobody's omission.
+    if found.reason.startswith("needs Go"):
+        pytest.xfail(f"{peer.name}: {found.reason}")
+    pytest.skip(f"{peer.name}: {found.reason}")
+
+
 @contextmanager
 def running(peer: Peer, directory: Path) -> Iterator[tuple[int, int]]:
     """Runs a peer; its ports of clients and of ticks."""
-    found = prepare(peer, DIRECTORY, directory)
-    if isinstance(found, Absent):
-        # The newest Go of a machine's distribution may be too old, and that is nobody's omission.
-        too_old = found.reason.startswith("needs Go")
-        (pytest.xfail if too_old else pytest.skip)(f"{peer.name}: {found.reason}")
+    found = ready(peer, directory)
     ports = free_port(), free_port()
     arguments = ("--port", str(ports[0]), "--udp-port", str(ports[1]))
     said = directory / "said"
@@ -124,3 +137,23 @@ def subscribed(client: ClientConnection, ticks: Ticks) -> None:
         if stamps(client, 0.2):
             return
     pytest.fail("no tick arrives")
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("centrifuge", 200.0),
+        ("nats", 5000.0),  # by TCP, so that nothing is lost, with many ticks in each message
+    ],
+)
+def test_the_load_test_counts_every_tick(name: str, rate: float, tmp_path: Path) -> None:
+    load = scenario(Setting("small", CLIENTS, rate), name, warmup_s=0.2, duration_s=0.4)
+    with view(sys.stderr, quiet=True) as quiet:
+        measure = peer_measure(Settings(), quiet, environment())
+        result = measure(name, ready(PEERS[name], tmp_path), load)
+    assert result.source is not None
+    assert result.source.intended == pytest.approx(0.4 * rate, abs=1)
+    assert result.delivered == result.source.intended * CLIENTS
+    assert result.latency.count == result.delivered
+    assert result.server is not None
+    assert result.server.cpu_us_per_delivery is not None
