@@ -180,6 +180,72 @@ class UdpSocket:
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
+# --- load test: the source of ticks (source.pxi) and the bare send loop (floor.pxi) ---------------
+@final
+class TickSource:
+    """Sends ticks at their intended times, however late (open loop), to one address.
+
+    A tick is one line of the `udp` feed's JSON. Its `ts` is the intended time, its price walks, its
+    id rises. Ticks due at once share a datagram (`udp`), or a write of PUB messages (`nats`).
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        symbols: Sequence[str],  # as they stand in the tick: without the venue
+        transport: str = "udp",  # or "nats"
+        subject_prefix: str = "",  # a NATS subject is this and the symbol
+        batch_bytes_max: int = 1400,  # of a datagram; one tick always fits, so that 1 is one each
+        interval_ns: int = 200_000,  # at least from wake-up to wake-up; what is due leaves together
+        spin: bool = False,  # looks at the clock for the last 60 us of each wait: takes a core
+    ) -> None:
+        """IPv4. Connects, for `nats` up to the server's first PONG.
+
+        Raises:
+            ValueError: a symbol, the prefix, the transport or batch_bytes_max is out of bounds.
+            OSError: no such host, or the NATS server is not there or refuses; with its words.
+        """
+    def send(
+        self,
+        due_ns: npt.NDArray[np.int64],  # REALTIME, never falling
+        symbol: npt.NDArray[np.int32],
+        channel: npt.NDArray[np.uint8],  # codes of CHANNELS
+    ) -> int:
+        """Sends each row when it is due, GIL released; how many had their turn: all, but at a stop.
+
+        What the kernel refused had its turn, and is not in `sent`. A step of the wall clock moves
+        the intended times along and is counted.
+
+        Raises:
+            ValueError: a row's symbol or channel does not exist, or its time falls; closed.
+            OSError: the NATS server hung up or says -ERR.
+            RuntimeError: another thread is sending.
+        """
+    def stop(self) -> None:
+        """Ends `send` within 0.1 s, and every later one at once. From any thread."""
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """Histogram counts of lateness: when the kernel had taken it, minus when it was due."""
+    def counters(self) -> dict[str, int]:
+        """sent (ticks), bytes, errors and send_calls (system calls), cpu_ns (of the thread, inside
+        finished `send`s), late_sum_ns, late_saturated, clock_steps."""
+    def close(self) -> None: ...
+
+@final
+class Floor:
+    """Each line of each datagram, as a text frame, to all clients: a bare loop of send()."""
+
+    def __init__(self, udp_fd: int, client_fds: Sequence[int]) -> None:
+        """Takes sockets that stay the caller's; a client that takes less is shut down."""
+    def run(self) -> None:
+        """Runs until `stop`, GIL released. OSError: of the datagram socket."""
+    def stop(self) -> None:
+        """Ends `run` within 0.1 s. From any thread."""
+    def counters(self) -> dict[str, int]:
+        """datagrams, ticks (lines), sends (system calls), deliveries (frames that a client's socket
+        took), bytes, cut_off (clients), cpu_ns (of the thread, once `run` has ended)."""
+
 # --- the data plane (plane.pxi) -------------------------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
 SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the cursor; arg = index into `items`
@@ -278,3 +344,112 @@ class Plane:
         """Whether the client has unsent bytes right now (for the pong deadline)."""
     def sent_ns(self, handle: int) -> int:
         """MONOTONIC time of the last bytes that its socket took."""
+
+# --- the load test's swarm (swarm.pxi) ------------------------------------------------------------
+SWARM_GROUPS_MAX: Final[int]
+SWARM_GROUP_KEYS: Final[tuple[str, ...]]
+"""What a group is told; all default to 0 (never, none), `text_off` to -1. Times are ns after `go`.
+
+`measured`: 1, its deliveries go to histograms. `read_bytes_per_s`: each client reads no faster.
+`rcvbuf_bytes`: SO_RCVBUF. `stall_at_ns stall_for_ns stall_every_ns`: nobody of the group reads.
+`drop_at_ns drop_every_ns`: all disconnect (RST) and reconnect at once. `lifetime_ns`: each client
+leaves (close 1000) once in this time, spread evenly over the group, and connects again after
+`reconnect_ns`; where that is set, those whom the server closed come back after it too.
+`resubscribe_every_ns`: each client sends the group's `text_off` (an index into texts) and its own
+text in turns, spread evenly; its own again where that is -1."""
+SWARM_COUNTERS: Final[tuple[str, ...]]
+"""Counters of a group. "In the window": the record's stamp (ts_event) is.
+
+At any time: `open` (now), `opened`, `refused` (attempts), `closed` (ended by the server or the
+network, with a close frame `closed_4008` or `closed_other`), `reconnects` (opened again), `frames`
+and `bytes` (messages of any kind, their payloads), `window_frames` (those that arrived in the
+window), `received` (records that arrived in the window), `snapshots`, `unstamped` (no stamp found),
+`control` (replies and notices), `errors` (replies that refuse something), `heartbeats`,
+`protocol_errors`, `oversized`. In the window: `delivered` (records, snapshots and duplicates not),
+`duplicates`, `conflated` (sum of "skipped"), `gap_events` (broken chains), `gaps` (records missing
+there), `first_last_span` (last - first + 1 over client x topic) and of these `accounted` (delivered
+or told as skipped)."""
+SWARM_HISTOGRAMS: Final[tuple[str, ...]]
+"""`age`: receive - stamp. `arrival`: the kernel's receive stamp - stamp. `own`: receive - kernel's.
+`wire`: ts_event to ts_recv. `server`: ts_recv to ts_send. `delivery`: ts_send to receive. All of
+records in the window, of measured groups; the last three of Tickgate's own frames. `handshake`:
+connect() to the 101, of all groups, always. The kernel stamps a read's newest byte: where a read
+brings several records, the older ones' `own` is too short."""
+
+@final
+class Swarm:
+    """WebSocket clients, all driven by the thread that is in `connect` or `run` (GIL released).
+
+    What is not said to be for the driving thread may be called from any, at any time.
+    """
+
+    def __init__(
+        self,
+        *,
+        targets: Sequence[tuple[str, int, bytes]],  # (IPv4 address, port, HTTP upgrade request)
+        accept: bytes,  # the expected Sec-WebSocket-Accept; b"": not checked
+        sources: Sequence[str] = (),  # local addresses, taken in turn; (): the kernel's choice
+        groups: Sequence[dict[str, int]],  # keys of SWARM_GROUP_KEYS; at most SWARM_GROUPS_MAX
+        texts: Sequence[bytes],
+        clients: npt.NDArray[np.int32],  # (n, 3): group, target, text to send once open (-1: none)
+        # ("tickgate", b""), ("json", b"data.0.E": a dotted path), ("offset", n: u64 at byte n), or
+        # ("after", b'"ts":'): the digits after each of these in a message, each a record
+        stamp: tuple[str, bytes | int],
+        frame_bytes_max: int = 16 << 20,  # of a message
+        connecting_max: int = 256,  # handshakes under way at once
+        connect_rate: int = 0,  # new connections a second; 0: as fast as they go
+        ticks_tracked_max: int = 65536,
+        clock_offset_ns: int = 0,  # added to the local clock to get the server's
+    ) -> None:
+        """Opens nothing yet.
+
+        Stamps in JSON are numbers or strings of digits, in s, ms, µs or ns by their size, with
+        decimals or without; at an offset they are little-endian ns.
+
+        Raises:
+            ValueError: naming the argument, its value and what it may be.
+            OSError: no memory or descriptors.
+        """
+    def connect(self, timeout_ns: int) -> int:
+        """Opens all; returns how many are open when none is under way any more, or at the timeout.
+
+        A client that is refused here stays away. Raises as `run`.
+        """
+    def go(self, at_ns: int) -> None:
+        """The REALTIME origin of the groups' times."""
+    def window(self, start_ns: int, end_ns: int) -> None:
+        """Records stamped in [start, end) count; to be called before `start_ns`."""
+    def run(self, until_ns: int) -> None:
+        """Drives everything until this REALTIME moment or `stop`.
+
+        Python's signal handlers run within, and what they raise ends it.
+
+        Raises:
+            RuntimeError: another thread drives it.
+            OSError: epoll failed.
+        """
+    def stop(self) -> None:
+        """Has `connect` and `run` return, now and at every later call."""
+    def counters(self) -> list[dict[str, int]]:
+        """SWARM_COUNTERS of each group."""
+    def load(self) -> dict[str, int]:
+        """The driving thread's own load while in `connect` and `run`, cumulative, 1 ms old at most.
+
+        `cpu_ns wall_ns`, `run_delay_ns` (ready, but without a CPU; 20 ms old at most), `turns` of
+        the loop, `turn_max_ns` (the longest; starts anew with the window), `reads`.
+        """
+    def refusals(self) -> dict[str, int]:
+        """Why attempts to connect failed: "ECONNREFUSED", "HTTP 503", "no valid answer"."""
+    def counts(self, name: str, group: int) -> npt.NDArray[np.uint64]:
+        """One of SWARM_HISTOGRAMS, shape (HDR_COUNTS,), as `Histogram` takes it."""
+    def totals(self, name: str, group: int) -> tuple[int, int, int, int]:
+        """Its (count, sum_ns, saturated, negative)."""
+    def ticks(self) -> tuple[npt.NDArray[np.uint64], int]:
+        """When the first and the last recipient had a tick, for a sample of those in the window.
+
+        Returns rows (key, first_ns, last_ns, deliveries), times by the server's clock, and a mask:
+        ticks whose `key & mask` is 0 are in the sample. Keys are the same in every process: merge
+        tables under the wider mask. RuntimeError while somebody drives it.
+        """
+    def close(self) -> None:
+        """Closes every connection. RuntimeError while somebody drives it."""

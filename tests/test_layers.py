@@ -19,7 +19,7 @@ RANKS = (
     ("app", "doctor"),
     ("config",),
     ("server", "feeds", "ops", "cluster", "client", "loadtest"),
-    ("session", "codec", "latency"),
+    ("session", "codec", "latency", "document"),
     ("model", "errors", "limits", "clock", "options", "log"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}

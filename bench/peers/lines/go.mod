@@ -1,0 +1,3 @@
+module tickgate/bench/peers/lines
+
+go 1.19

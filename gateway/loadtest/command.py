@@ -1,0 +1,401 @@
+"""`tickgate bench`: its options, the runs that they mean, and what is written of the results.
+
+Only what the command line needs is imported here: `tickgate --help` reads this module too.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from gateway.errors import TickgateError
+
+if TYPE_CHECKING:
+    from gateway.loadtest.result import Result
+    from gateway.loadtest.run import Outcome, Settings, Stamp
+    from gateway.loadtest.scenario import Scenario
+
+app = App(
+    name="bench",
+    help=(
+        "Load test: clients and ticks for a gateway of its own, or for the server at --url."
+        " Exit codes: 0, 1 failed, 2 usage, 3 the clients themselves were overloaded,"
+        " 99 a threshold failed."
+    ),
+    help_format="plaintext",
+)
+
+DEFAULT: dict[str, Any] = {
+    "name": "default",
+    "description": "100 clients of one symbol, 1,000 ticks a second: 100,000 deliveries a second",
+    "duration_s": 5.0,
+    "groups": [{"name": "clients", "clients": 100}],
+}
+"""Without a scenario and a URL: ten seconds in all, and a load that most machines carry."""
+
+STDOUT = "-"
+
+
+class UsageError(TickgateError):
+    """Options that contradict each other, or a value of a form of its own."""
+
+    exit_code = 2
+
+
+def _several(help: str) -> Any:
+    return Parameter(help=help, negative="", consume_multiple=True, show_default=False)
+
+
+Positive = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Seconds = Annotated[float | None, Parameter(validator=Number(gte=0))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What is different from the scenario."""
+
+    url: Annotated[str | None, Parameter(help="A server that runs already: ws://HOST:PORT/v1.")] = (
+        None
+    )
+    clients: Annotated[Positive, Parameter(help="Over all groups.")] = None
+    channel: Annotated[
+        Literal["trade", "bbo"] | None, Parameter(help="Sent, and subscribed to.")
+    ] = None
+    symbols: Annotated[
+        list[str] | None,
+        _several("Names and patterns; with --url, without a scenario."),
+    ] = None
+    subscribe: Annotated[
+        str, Parameter(help="The text to send instead of our request; as --symbols.")
+    ] = ""
+    warmup: Annotated[Seconds, Parameter(help="Seconds before the window.")] = None
+    duration: Annotated[Seconds, Parameter(help="Seconds of the window.")] = None
+    rate: Annotated[float | None, Parameter(help="Ticks a second, in all.")] = None
+    processes: Annotated[Positive, Parameter(help="That drive the clients.")] = None
+    threshold: Annotated[
+        list[str] | None, _several("What must hold, e.g. 'p99<1ms' 'reach>=99.9%'; see the docs.")
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How it is run and measured."""
+
+    stamp: Annotated[
+        str,
+        Parameter(
+            help="Where frames have their time: tickgate, json:PATH (json:data.0.E),"
+            " after:TEXT or offset:N (little-endian ns)."
+        ),
+    ] = "tickgate"
+    header: Annotated[
+        list[str] | None, _several("'NAME: VALUE' of the upgrade request; repeatable.")
+    ] = None
+    feed: Annotated[
+        str | None, Parameter(help="HOST:PORT of the udp feed of the server at --url.")
+    ] = None
+    pid: Annotated[
+        int | None, Parameter(help="The server at --url; default: who listens there, on this host.")
+    ] = None
+    server_cpus: Annotated[str, Parameter(help="CPUs of the gateway: 0 or 0,2 or 0-3.")] = ""
+    client_cpus: Annotated[str, Parameter(help="CPUs of clients and source.")] = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where results go."""
+
+    json: Annotated[
+        str | None,
+        Parameter(help="The result; - for standard output.", allow_leading_hyphen=True),
+    ] = None
+    hgrm: Annotated[Path | None, Parameter(help="The percentiles, for plotters.")] = None
+    hlog: Annotated[Path | None, Parameter(help="The histogram of each second.")] = None
+    html: Annotated[Path | None, Parameter(help="A page with everything, in one file.")] = None
+    quiet: Annotated[
+        bool, Parameter(name=("--quiet", "-q"), help="Only the verdict.", negative="")
+    ] = False
+
+
+@app.default
+def bench(
+    scenario: Annotated[
+        str | None,
+        Parameter(
+            help="A TOML file, or the name of one in bench/scenarios. Without one, with --url: only"
+            " listens; else 100 clients of one symbol at 1,000 ticks a second, for 5 s."
+        ),
+    ] = None,
+    /,
+    *,
+    load: Load = Load(),
+    how: How = How(),
+    output: Output = Output(),
+) -> int:
+    """Runs a load test and prints what came of it."""
+    settings = _settings(load, how)
+    test = _test(scenario, load, how)
+    named = {"--hgrm": output.hgrm, "--hlog": output.hlog, "--html": output.html}
+    if output.json not in (None, STDOUT):
+        named["--json"] = Path(str(output.json))
+    writable(named)
+    from gateway.loadtest import bench as benches
+    from gateway.loadtest.progress import view
+    from gateway.loadtest.thresholds import exit_code
+
+    benches.understood(test)
+    _interruptible()
+    with view(sys.stderr, quiet=output.quiet) as shown:
+        outcome = benches.bench(test, settings, shown)
+    _write(outcome, output)
+    return exit_code(outcome.result)
+
+
+@app.command
+def peers(
+    names: Annotated[
+        list[str] | None, Parameter(help="Which servers; all that can run here.", negative="")
+    ] = None,
+    /,
+    *,
+    directory: Annotated[Path, Parameter(help="Where their programs are.")] = Path("bench/peers"),
+    rounds: Annotated[int, Parameter(validator=Number(gte=1), help="All in turn, so often.")] = 3,
+    warmup: Annotated[float, Parameter(validator=Number(gte=0))] = 2.0,
+    duration: Annotated[float, Parameter(validator=Number(gt=0))] = 6.0,
+    json: Annotated[Path | None, Parameter(help="The results.")] = None,
+    markdown: Annotated[Path | None, Parameter(help="The tables, for a README.")] = None,
+    server_cpus: Annotated[str, Parameter(help="CPUs of the servers: 0 or 0,2 or 0-3.")] = "",
+    client_cpus: Annotated[str, Parameter(help="CPUs of clients and source.")] = "",
+) -> None:
+    """Measures the gateway beside other servers, all under the same load, in turn."""
+    writable({"--json": json, "--markdown": markdown})
+    from rich.console import Console
+
+    from gateway.loadtest.bench import peer_measure
+    from gateway.loadtest.environment import environment
+    from gateway.loadtest.peers import run_peers
+    from gateway.loadtest.peers_table import markdown as as_markdown
+    from gateway.loadtest.peers_table import print_peers
+    from gateway.loadtest.progress import view
+    from gateway.loadtest.run import Settings
+
+    settings = Settings(
+        server_cpus=cpus("--server-cpus", server_cpus),
+        client_cpus=cpus("--client-cpus", client_cpus),
+    )
+    machine = environment()
+    _interruptible()
+    with view(sys.stderr, quiet=True) as quiet:
+        found = run_peers(
+            directory,
+            names or (),
+            measure=peer_measure(settings, quiet, machine),
+            environment=machine,
+            warmup_s=warmup,
+            duration_s=duration,
+            rounds=rounds,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    if json is not None:
+        json.write_bytes(found.to_json())
+    if markdown is not None:
+        markdown.write_text(as_markdown(found))
+    print_peers(found, Console())
+
+
+@app.command
+def compare(
+    a: Annotated[Path, Parameter(help="A result, or a directory of results of one side.")],
+    b: Annotated[Path, Parameter(help="The same of the other side.")],
+    /,
+    *,
+    force: Annotated[
+        bool, Parameter(help="Whatever differs in machine and load.", negative="")
+    ] = False,
+) -> None:
+    """Compares results of two versions or settings: ratios, with their 95 % intervals."""
+    from gateway.loadtest.compare import compare as compared
+    from gateway.loadtest.compare import text
+
+    sys.stdout.write(text(compared(_results(a), _results(b), force=force)))
+
+
+def _interruptible() -> None:
+    """Whatever asks us to end is as Ctrl-C: children are ended, and what there is is shown."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+# --- what the options mean ------------------------------------------------------------------------
+
+
+def _test(name: str | None, load: Load, how: How) -> Scenario:
+    from gateway.loadtest import scenario as scenarios
+
+    own = {"--symbols": load.symbols, "--subscribe": load.subscribe}
+    unfit = [option for option, given in own.items() if given]
+    if unfit and (name is not None or load.url is None):
+        raise UsageError(f"{unfit[0]}: only with --url and without a scenario")
+    if name is None and load.url is not None:
+        if load.rate is not None:
+            raise UsageError("--rate: without a scenario nothing is sent to the server at --url")
+        return _listening(load.url, load)
+    base = scenarios.from_document(DEFAULT) if name is None else scenarios.load(name)
+    changed = base.overridden(
+        clients=load.clients,
+        duration_s=load.duration,
+        warmup_s=load.warmup,
+        rate=load.rate,
+        processes=load.processes,
+        channel=load.channel,
+        url=load.url,
+    )
+    for option, given in (("--feed", how.feed), ("--pid", how.pid)):
+        if given is not None and not changed.url:
+            raise UsageError(f"{option}: only with --url")
+    import msgspec
+
+    thresholds = [*changed.thresholds, *(load.threshold or ())]
+    return msgspec.structs.replace(changed, thresholds=thresholds)
+
+
+def _listening(url: str, load: Load) -> Scenario:
+    from gateway.loadtest.scenario import listening
+
+    if load.symbols and load.subscribe:
+        raise UsageError("--subscribe: not with --symbols, which makes the request itself")
+    given = {
+        "clients": load.clients,
+        "channel": load.channel,
+        "symbols": load.symbols,
+        "warmup_s": load.warmup,
+        "duration_s": load.duration,
+        "processes": load.processes,
+    }
+    return listening(
+        url,
+        subscribe=load.subscribe,
+        thresholds=load.threshold or (),
+        **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
+    )
+
+
+def _settings(load: Load, how: How) -> Settings:
+    from gateway.loadtest.endpoint import header, parse
+    from gateway.loadtest.run import Settings
+
+    if load.url is not None:
+        parse(load.url)
+    return Settings(
+        stamp=stamp(how.stamp),
+        headers=[header(text) for text in how.header or ()],
+        feed=_feed(how.feed),
+        pid=how.pid,
+        server_cpus=cpus("--server-cpus", how.server_cpus),
+        client_cpus=cpus("--client-cpus", how.client_cpus),
+    )
+
+
+def stamp(text: str) -> Stamp:
+    """`--stamp` in the native swarm's words.
+
+    Raises:
+        UsageError: it is none of the forms.
+    """
+    kind, colon, rest = text.partition(":")
+    if text == "tickgate":
+        return "tickgate", b""
+    if colon and rest and kind in ("json", "after"):
+        return kind, rest.encode()
+    if kind == "offset" and rest.isascii() and rest.isdigit():
+        return kind, int(rest)
+    raise UsageError(f"--stamp: found {text!r}; expected tickgate, json:PATH, after:TEXT, offset:N")
+
+
+def cpus(option: str, text: str) -> tuple[int, ...]:
+    """A list of CPUs as taskset(1) takes it: `0,2-3`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found: list[int] = []
+    for part in text.split(",") if text else ():
+        first, dash, last = part.partition("-")
+        ends = [first, last] if dash else [first, first]
+        if not all(end.isascii() and end.isdigit() and len(end) < 5 for end in ends):
+            raise UsageError(f"{option}: found {text!r}; expected CPUs as 0 or 0,2 or 0-3")
+        found += range(int(ends[0]), int(ends[1]) + 1)
+    return tuple(sorted(set(found)))
+
+
+def _feed(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--feed: found {text!r}; expected HOST:PORT")
+    return host, int(port)
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def writable(paths: Mapping[str, Path | None]) -> None:
+    """That a file can't be written should show before the test, not after it.
+
+    Raises:
+        UsageError: the directory is not there, or it is no file.
+    """
+    for option, path in paths.items():
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise UsageError(f"{option}: {path}: no file can be written there")
+
+
+def _write(outcome: Outcome, output: Output) -> None:
+    from rich.console import Console
+
+    from gateway.loadtest.summary import print_summary
+    from gateway.loadtest.thresholds import verdict_line
+
+    result = outcome.result
+    if output.hgrm is not None:
+        from gateway.loadtest.interchange import decode, hgrm
+
+        output.hgrm.write_text(hgrm(decode(result.histogram)))
+    if output.hlog is not None:
+        from gateway.loadtest.interchange import hlog
+
+        output.hlog.write_text(hlog(outcome.start_ns, outcome.intervals, result.name))
+    if output.html is not None:
+        from gateway.loadtest.report import report
+
+        output.html.write_text(report(result))
+    if output.json not in (None, STDOUT):
+        Path(str(output.json)).write_bytes(result.to_json())
+    if output.json == STDOUT:
+        sys.stdout.write(result.to_json().decode())
+    elif output.quiet:
+        print(verdict_line(result))
+    else:
+        print_summary(result, Console())
+
+
+def _results(path: Path) -> Sequence[Result]:
+    from gateway.loadtest.result import from_json
+
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    try:
+        return [from_json(file.read_bytes(), str(file)) for file in files]
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None

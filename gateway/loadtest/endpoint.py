@@ -1,0 +1,144 @@
+"""Where clients of a load test connect: a WebSocket URL, its address, the upgrade request."""
+
+import base64
+import hashlib
+import os
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.errors import TickgateError
+from gateway.loadtest.processes import is_local
+
+SUBPROTOCOL = "tickgate.v1.json"
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+
+PROBE_S = 5.0
+"""Where a server is to be had at all, it answers one upgrade request within this."""
+HEAD_BYTES_MAX = 16384
+
+Headers = Sequence[tuple[str, str]]
+
+
+class BadUrl(TickgateError):
+    """The URL or a header can't be used; a mistake in usage."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A parsed `ws://` URL.
+
+    Attributes:
+        url: as it was given.
+        authority: host and port as the Host header has them.
+        path: with the query; at least "/".
+        address: IPv4 address of the host.
+        port: TCP port.
+        local: whether the address is one of this host's.
+    """
+
+    url: str
+    authority: str
+    path: str
+    address: str
+    port: int
+    local: bool
+
+
+def parse(url: str) -> Endpoint:
+    """The endpoint of a URL; its host's name is looked up.
+
+    Raises:
+        BadUrl: it is not a `ws://` URL.
+        TickgateError: its host has no IPv4 address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "wss":
+        raise BadUrl("--url: wss:// is not supported: the load would be the clients' own TLS")
+    if parts.scheme != "ws" or not parts.hostname:
+        raise BadUrl(f"--url: found {url!r}; expected ws://HOST[:PORT]/PATH")
+    try:
+        port = parts.port or 80
+    except ValueError as error:
+        raise BadUrl(f"--url: {error}") from None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not (path.isascii() and path.isprintable()) or " " in path:
+        raise BadUrl("--url: the path may only have printable ASCII characters, without spaces")
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise TickgateError(f"{parts.hostname}: no IPv4 address: {error.strerror}") from None
+    address = str(found[0][4][0])
+    authority = parts.netloc.rpartition("@")[2]
+    return Endpoint(url, authority, path, address, port, is_local(address))
+
+
+def header(text: str) -> tuple[str, str]:
+    """One `--header 'NAME: VALUE'` in its two parts.
+
+    Raises:
+        BadUrl: it is not of that form.
+    """
+    name, colon, value = text.partition(":")
+    value = value.strip()
+    if not colon or not _TOKEN.fullmatch(name) or not (value.isascii() and value.isprintable()):
+        raise BadUrl(f"--header: found {text!r}; expected 'NAME: VALUE' in ASCII")
+    return name, value
+
+
+def key() -> str:
+    """A fresh Sec-WebSocket-Key: one for all connections of a test."""
+    return base64.b64encode(os.urandom(16)).decode("ascii")
+
+
+def accept(key: str) -> bytes:
+    """The Sec-WebSocket-Accept that a server has to answer with (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1((key + _GUID).encode("ascii")).digest())
+
+
+def upgrade(endpoint: Endpoint, key: str, *, subprotocol: str = "", headers: Headers = ()) -> bytes:
+    """The whole upgrade request. There is no Origin: this is no page."""
+    lines = [
+        f"GET {endpoint.path} HTTP/1.1",
+        f"Host: {endpoint.authority}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        *([f"Sec-WebSocket-Protocol: {subprotocol}"] if subprotocol else []),
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    return "\r\n".join((*lines, "", "")).encode("ascii")
+
+
+def probe(endpoint: Endpoint, request: bytes) -> None:
+    """Sends one upgrade request, to say why before a thousand clients fail.
+
+    Raises:
+        TickgateError: there is no server, or it does not answer with 101; the text has its words.
+    """
+    where = f"cannot connect to {endpoint.url}"
+    head = b""
+    try:
+        address = (endpoint.address, endpoint.port)
+        with socket.create_connection(address, timeout=PROBE_S) as peer:
+            peer.sendall(request)
+            while b"\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+                more = peer.recv(HEAD_BYTES_MAX)
+                if not more:
+                    break
+                head += more
+    except TimeoutError:
+        raise TickgateError(f"{where}: no answer within {PROBE_S:g} s") from None
+    except OSError as error:
+        raise TickgateError(f"{where}: {error.strerror or error}") from None
+    status = head.partition(b"\r\n")[0].decode("ascii", "replace")
+    if not re.match(r"HTTP/1\.1 101\b", status):
+        shown = "".join(c if c.isprintable() else "?" for c in status[:100])
+        raise TickgateError(f"{where}: the server answered {shown!r}, not with 101")

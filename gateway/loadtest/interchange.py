@@ -1,0 +1,110 @@
+"""Histograms for other people's tools: percentile text (hgrm), interval logs (hlog), V2 base64.
+
+Both texts are as HdrHistogram's Java and C versions write them (`outputPercentileDistribution`,
+`HistogramLogWriter`: https://github.com/HdrHistogram). The `hdrhistogram` package is the codec and
+walks the percentiles; its own writers differ from those (no tags, a start time that fails, whole
+milliseconds, another footer), so the lines around are written here.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import re
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from hdrh.codec import HdrCookieException, HdrLengthException  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+
+from gateway._native import HDR_COUNTS
+from gateway.latency.histogram import Histogram
+from gateway.loadtest.result import ResultError
+
+_NS_PER_MS = 1e6
+_TICKS_PER_HALF_DISTANCE = 5
+_LOG_HEADER = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What one group recorded in one piece of the run."""
+
+    tag: str
+    """The group's name; readers keep tags apart."""
+    start_ns: int
+    end_ns: int
+    histogram: Histogram
+
+
+def decode(text: str) -> Histogram:
+    """The histogram that `Histogram.to_hdr_v2` wrote, or any of the same range and digits.
+
+    Raises:
+        ResultError: the text is none, or of another range or precision.
+    """
+    try:
+        decoded = HdrHistogram.decode(text)
+    except (
+        binascii.Error,
+        HdrCookieException,
+        HdrLengthException,
+        IndexError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise ResultError(f"not a V2 histogram: {error}") from None
+    counts = np.frombuffer(decoded.counts, dtype=np.uint64)
+    if counts.size != HDR_COUNTS:
+        raise ResultError(f"a histogram of {counts.size} counts, not of {HDR_COUNTS}")
+    return Histogram(counts.copy())
+
+
+def hgrm(histogram: Histogram) -> str:
+    """The percentile distribution, values in milliseconds, as plotters of `.hgrm` files take it."""
+    hdr = HdrHistogram.decode(histogram.to_hdr_v2())
+    out = io.BytesIO()
+    hdr.output_percentile_distribution(out, _NS_PER_MS, _TICKS_PER_HALF_DISTANCE)
+    body, _, _ = out.getvalue().decode("ascii").partition("#[")
+    empty = not histogram.count
+    mean = 0.0 if empty else hdr.get_mean_value() / _NS_PER_MS
+    deviation = 0.0 if empty else hdr.get_stddev() / _NS_PER_MS
+    return (
+        f"{body}#[Mean    = {mean:12.3f}, StdDeviation   = {deviation:12.3f}]\n"
+        f"#[Max     = {hdr.get_max_value() / _NS_PER_MS:12.3f},"
+        f" Total count    = {histogram.count:12d}]\n"
+        f"#[Buckets = {hdr.bucket_count:12d}, SubBuckets     = {hdr.sub_bucket_count:12d}]\n"
+    )
+
+
+def hlog(start_ns: int, intervals: Iterable[Interval], comment: str = "") -> str:
+    """An interval log: times in seconds since `start_ns`, the maxima in milliseconds.
+
+    Args:
+        start_ns: The window's start, CLOCK_REALTIME; no interval begins before it.
+        intervals: In order of their starts, as readers stop at a later one.
+        comment: A line for people, e.g. the scenario's name.
+    """
+    seconds = start_ns / 1e9
+    date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(seconds))
+    lines = [f"#[{re.sub(r'[^ -~]', '?', comment)}]\n"] if comment else []
+    lines += [
+        "#[Histogram log format version 1.3]\n",
+        f"#[BaseTime: {seconds:.3f} (seconds since epoch)]\n",
+        f"#[StartTime: {seconds:.3f} (seconds since epoch), {date}]\n",
+        _LOG_HEADER,
+    ]
+    for each in intervals:
+        # The format has no quoting: what would end a tag is not in it.
+        tag = re.sub(r"[,\s]", "_", each.tag)
+        start_s, length_s = (each.start_ns - start_ns) / 1e9, (each.end_ns - each.start_ns) / 1e9
+        max_ms = each.histogram.max_ns / _NS_PER_MS
+        lines.append(
+            f"{f'Tag={tag},' if tag else ''}{start_s:.3f},{length_s:.3f},{max_ms:.3f},"
+            f"{each.histogram.to_hdr_v2()}\n"
+        )
+    return "".join(lines)

@@ -1,0 +1,323 @@
+"""One run of a scenario: servers, clients and source are started, followed, and gone again.
+
+Everything that measures waits for everything else: the clients connect, the source gets ready, and
+only when all are does a moment in the near future become the run's origin, the same for all.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.errors import TickgateError
+from gateway.loadtest import clock as clocks
+from gateway.loadtest import endpoint as endpoints
+from gateway.loadtest import merge
+from gateway.loadtest.assemble import Run, Sent, assemble
+from gateway.loadtest.children import Child, Children
+from gateway.loadtest.endpoint import SUBPROTOCOL, Headers
+from gateway.loadtest.interchange import Interval
+from gateway.loadtest.link import Go, Job, Opened
+from gateway.loadtest.peer import NATS_SUBJECTS
+from gateway.loadtest.profiles import Plan, plan
+from gateway.loadtest.progress import View
+from gateway.loadtest.result import Clock, Environment, Result
+from gateway.loadtest.scenario import Scenario
+from gateway.loadtest.source import SourceJob
+from gateway.loadtest.target import Target, existing, gateways, programs
+from gateway.loadtest.watch import Watch
+
+LEAD_NS = 300_000_000
+"""From the order to go to the origin: everybody has read the order by then."""
+OPEN_S = 60.0
+"""All clients have this long to connect: the fleet of the largest scenario takes a few seconds."""
+READY_S = 15.0
+"""An interpreter that has not said a word by then never will."""
+
+Stamp = tuple[str, bytes | int]
+TICKGATE: Stamp = ("tickgate", b"")
+LINE: Stamp = ("after", b'"ts":')
+"""Where a tick of the `udp` feed has its time."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a scenario is run: what the command line says beside it.
+
+    Attributes:
+        stamp: where a data frame has its time, in the native swarm's words.
+        headers: of the upgrade request, beside those of the protocol.
+        feed: where a server that runs already takes ticks; None: nobody sends any to it.
+        pid: the root of that server's processes; None: whoever listens at the URL.
+        server_cpus: where servers that are started run; empty: anywhere.
+        client_cpus: where clients and source run.
+        transport: how ticks get to the server.
+    """
+
+    stamp: Stamp = TICKGATE
+    headers: Headers = ()
+    feed: tuple[str, int] | None = None
+    pid: int | None = None
+    server_cpus: Collection[int] = ()
+    client_cpus: Collection[int] = ()
+    transport: Literal["udp", "nats"] = "udp"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server that repeats the lines of ticks as they come.
+
+    Attributes:
+        name: what it is called.
+        command: starts it, given `--port` and `--udp-port` as well.
+        path: of its WebSocket URL.
+        transport: how ticks get to it.
+    """
+
+    name: str
+    command: Sequence[str]
+    path: str = "/"
+    transport: Literal["udp", "nats"] = "udp"
+
+
+class Interrupted(TickgateError):
+    """Ctrl-C before there was anything to show."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run brought.
+
+    Attributes:
+        result: what was found.
+        whole: it is of the whole window; not so after a Ctrl-C.
+        intervals: the ages, second by second.
+        start_ns: CLOCK_REALTIME of the window's start.
+    """
+
+    result: Result
+    whole: bool
+    intervals: list[Interval]
+    start_ns: int
+
+
+def run(scenario: Scenario, settings: Settings, view: View, environment: Environment) -> Outcome:
+    """Runs it once. Nothing that was started is left when this returns or raises.
+
+    Returns:
+        What it brought, not yet judged.
+
+    Raises:
+        TickgateError: the server can't be reached, or a process failed; the text says which.
+    """
+    try:
+        with Children() as children:
+            if scenario.url:
+                feed = settings.feed if scenario.source.via == "udp" else None
+                target = existing(scenario.url, feed=feed, pid=settings.pid)
+            else:
+                view.note("starting the gateway")
+                target = gateways(children, scenario, cpus=settings.server_cpus)
+            return measure(children, target, scenario, settings, view, environment)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before anything was measured") from None
+
+
+def run_program(
+    program: Program,
+    scenario: Scenario,
+    settings: Settings,
+    view: View,
+    environment: Environment,
+) -> Outcome:
+    """As `run`, with another server than our gateway: it gets the same load."""
+    try:
+        with Children() as children:
+            view.note(f"starting {program.name}")
+            target = programs(
+                children,
+                program.name,
+                program.command,
+                path=program.path,
+                cpus=settings.server_cpus,
+            )
+            settings = replace(settings, stamp=LINE, transport=program.transport)
+            return measure(children, target, scenario, settings, view, environment)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before anything was measured") from None
+
+
+def measure(
+    children: Children,
+    target: Target,
+    scenario: Scenario,
+    settings: Settings,
+    view: View,
+    environment: Environment,
+) -> Outcome:
+    """As `run`, against servers that are there."""
+    key = endpoints.key()
+    subprotocol = SUBPROTOCOL if settings.stamp[0] == "tickgate" else ""
+    requests = [
+        endpoints.upgrade(each, key, subprotocol=subprotocol, headers=settings.headers)
+        for each in target.endpoints
+    ]
+    if scenario.url:
+        endpoints.probe(target.endpoints[0], requests[0])
+    clock = related(target, settings)
+    view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
+    swarms, subscribers = _swarms(children, target, scenario, settings, clock, key, requests)
+    sources = [_source(children, feed, scenario, settings) for feed in target.feeds]
+    open_ns = _opened(children, [*swarms, *sources], view)
+    go = moments_of(scenario, time.time_ns() + LEAD_NS)
+    watch = Watch(
+        children, swarms, sources, go, roots=target.roots, view=view, clients=scenario.clients
+    )
+    watch.follow()
+    result = assemble(
+        Run(
+            scenario=scenario,
+            url=target.endpoints[0].url,
+            start_ns=go.start_ns,
+            window_s=(watch.end_ns - go.start_ns) / 1e9,
+            sequenced=bool(subprotocol),
+            open_s=open_ns / 1e9,
+            subscribers=subscribers,
+            merged=merge.merge(watch.finals),
+            sent=Sent.told(watch.sent) if watch.sent else None,
+            usage=watch.usage,
+            clock=clock,
+            points=watch.timeline.points(),
+            environment=environment,
+        )
+    )
+    whole = watch.end_ns == go.end_ns
+    return Outcome(result, whole, watch.timeline.intervals(), go.start_ns)
+
+
+def moments_of(scenario: Scenario, at_ns: int) -> Go:
+    """The moments of a run that begins at `at_ns`."""
+    start_ns = at_ns + round(scenario.warmup_s * 1e9)
+    end_ns = start_ns + round(scenario.duration_s * 1e9)
+    return Go(at_ns, start_ns, end_ns, end_ns + round(scenario.grace_s * 1e9))
+
+
+def related(target: Target, settings: Settings) -> Clock:
+    """How the server's clock and ours are related: one on this host, by pings elsewhere."""
+    first = target.endpoints[0]
+    if first.local:
+        return Clock()
+    if settings.stamp == TICKGATE:
+        offset = clocks.measure(first.url, settings.headers)
+        if offset is not None:
+            return Clock(offset_ns=offset.offset_ns, error_ns=offset.error_ns, method="ping")
+    return Clock(method="none")
+
+
+def _swarms(
+    children: Children,
+    target: Target,
+    scenario: Scenario,
+    settings: Settings,
+    clock: Clock,
+    key: str,
+    requests: Sequence[bytes],
+) -> tuple[list[Child], Mapping[str, npt.NDArray[np.int64]]]:
+    """Starts the processes of clients, and says who should get what in all of them."""
+    targets = [
+        (each.address, each.port, request)
+        for each, request in zip(target.endpoints, requests, strict=True)
+    ]
+    swarms: list[Child] = []
+    subscribers: dict[str, npt.NDArray[np.int64]] = {}
+    for number in range(scenario.processes):
+        mine = plan(scenario, targets=len(targets), share=(number, scenario.processes))
+        for channel, counts in mine.subscribers.items():
+            subscribers[channel] = subscribers.get(channel, 0) + counts
+        name = "swarm" if scenario.processes == 1 else f"swarm-{number}"
+        argv = [sys.executable, "-P", "-m", "gateway.loadtest.swarm_process"]
+        child = children.start(name, argv, cpus=settings.client_cpus)
+        child.tell(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
+        swarms.append(child)
+    return swarms, subscribers
+
+
+def _job(
+    plan: Plan,
+    targets: list[tuple[str, int, bytes]],
+    accept: bytes,
+    scenario: Scenario,
+    settings: Settings,
+    clock: Clock,
+) -> Job:
+    return Job(
+        targets=targets,
+        accept=accept,
+        groups=plan.groups,
+        texts=plan.texts,
+        clients=plan.clients.tobytes(),
+        stamp_kind=settings.stamp[0],
+        stamp_arg=settings.stamp[1],
+        sources=scenario.sources,
+        connect_rate=scenario.connect_rate // scenario.processes,
+        clock_offset_ns=clock.offset_ns,
+        open_timeout_ns=round(OPEN_S * 1e9),
+    )
+
+
+def _source(
+    children: Children, feed: tuple[str, int], scenario: Scenario, settings: Settings
+) -> Child:
+    argv = [sys.executable, "-P", "-m", "gateway.loadtest.source"]
+    child = children.start("source", argv, cpus=settings.client_cpus, talks="lines")
+    child.tell(
+        SourceJob(
+            host=feed[0],
+            port=feed[1],
+            transport=settings.transport,
+            subject_prefix=NATS_SUBJECTS if settings.transport == "nats" else "",
+            source=scenario.source,
+            warmup_s=scenario.warmup_s,
+            duration_s=scenario.duration_s,
+        )
+    )
+    return child
+
+
+def _opened(children: Children, waiting: Sequence[Child], view: View) -> int:
+    """Waits until all are ready; the longest time that one took to connect its clients, in ns.
+
+    Raises:
+        ChildFailed: one fails, or does not get ready.
+    """
+    missing, longest_ns, opened = list(waiting), 0, 0
+    refusals: dict[str, int] = {}
+    deadline = time.monotonic() + OPEN_S + READY_S
+    while missing:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise missing[0].failure(f"was not ready within {OPEN_S + READY_S:g} s")
+        for child, message in children.messages(left_s):
+            if not isinstance(message, Opened):
+                raise child.failure(f"said {type(message).__name__} before the start")
+            missing.remove(child)
+            opened += message.clients
+            for why, count in message.refusals.items():
+                refusals[why] = refusals.get(why, 0) + count
+            longest_ns = max(longest_ns, message.took_ns)
+    if not opened:
+        raise TickgateError(f"no client could connect: {_shown(refusals)}")
+    if refusals:
+        view.note(f"only {opened} clients could connect: {_shown(refusals)}")
+    return longest_ns
+
+
+def _shown(refusals: Mapping[str, int]) -> str:
+    reasons = (f"{why} ({count} times)" for why, count in sorted(refusals.items()))
+    return ", ".join(reasons) or "nobody answered in time"

@@ -1,0 +1,207 @@
+"""One process of clients: a native swarm driven by one thread, and a main thread that reports.
+
+`python -m gateway.loadtest.swarm_process FD`: FD is the link to the load test. The process ends
+when the link does. What it counts it never resets; progress is the difference of two looks.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from gateway._native import SWARM_HISTOGRAMS, Swarm, request_slice
+from gateway.latency.histogram import Counts
+from gateway.loadtest.link import (
+    Failed,
+    Final,
+    Go,
+    Job,
+    Link,
+    Opened,
+    Progress,
+    Sparse,
+    Stop,
+    moments,
+    total,
+)
+
+GAUGES = ("open",)
+FOREVER_NS = 1 << 62
+JOIN_S = 5.0
+SLICE_NS = 100_000
+"""Scheduler slice of the driving thread: what waits for a CPU meanwhile is its own delay."""
+
+
+class _Driver(threading.Thread):
+    """Connects and drives the clients until the swarm is stopped."""
+
+    def __init__(self, swarm: Swarm, timeout_ns: int) -> None:
+        super().__init__(name="swarm", daemon=True)
+        self._swarm = swarm
+        self._timeout_ns = timeout_ns
+        self.opened = threading.Event()
+        self.message = Opened(0, 0)
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        request_slice(SLICE_NS)
+        try:
+            began = time.monotonic_ns()
+            clients = self._swarm.connect(self._timeout_ns)
+            took_ns = time.monotonic_ns() - began
+            self.message = Opened(clients, took_ns, self._swarm.refusals())
+            self.opened.set()
+            self._swarm.run(FOREVER_NS)
+        except Exception as error:
+            self.error = error
+            self.opened.set()
+
+
+class _Reporter:
+    """Tells what came since the last look."""
+
+    def __init__(self, swarm: Swarm, measured: Sequence[int]) -> None:
+        self._swarm = swarm
+        self._measured = measured
+        self._counters = self._sums()
+        self._age = self._ages()
+
+    def progress(self, tick: int) -> Progress:
+        counters, age = self._sums(), self._ages()
+        before, self._counters = self._counters, counters
+        new, self._age = age - self._age, age
+        since = {
+            name: value - (0 if name in GAUGES else before.get(name, 0))
+            for name, value in counters.items()
+        }
+        return Progress(tick, since, Sparse.of(new))
+
+    def _sums(self) -> dict[str, int]:
+        counters = self._swarm.counters()
+        return total([counters[group] for group in self._measured])
+
+    def _ages(self) -> Counts:
+        age = np.zeros_like(self._swarm.counts("age", 0))
+        for group in self._measured:
+            age += self._swarm.counts("age", group)
+        return age
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the job that comes through the link."""
+    link = Link.inherited(int(argv[0]))
+    job = link.receive()
+    if not isinstance(job, Job):
+        return 1
+    try:
+        _raise_descriptor_limit(len(job.clients) // 12)
+        swarm = _swarm(job)
+        driver = _Driver(swarm, job.open_timeout_ns)
+        driver.start()
+        final = _run(link, swarm, driver, job)
+        swarm.stop()
+        driver.join(JOIN_S)
+        if driver.error is not None:
+            raise driver.error
+        if final is not None:
+            link.send(_final(swarm, len(job.groups), final))
+            link.receive()  # the load test closes when it has all
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        link.send(Failed(f"{type(error).__name__}: {error}"))
+        link.receive()
+        return 1
+    return 0
+
+
+def _swarm(job: Job) -> Swarm:
+    return Swarm(
+        targets=job.targets,
+        accept=job.accept,
+        sources=job.sources,
+        groups=job.groups,
+        texts=job.texts,
+        clients=np.frombuffer(job.clients, np.int32).reshape(-1, 3),
+        stamp=(job.stamp_kind, job.stamp_arg),
+        connect_rate=job.connect_rate,
+        clock_offset_ns=job.clock_offset_ns,
+    )
+
+
+def _run(link: Link, swarm: Swarm, driver: _Driver, job: Job) -> dict[str, int] | None:
+    """From connecting to the end; the load inside the window, None: the load test is gone."""
+    while not driver.opened.wait(0.05):
+        if link.poll(0):  # nothing is due yet: it is the end, or the order to stop
+            return {} if isinstance(link.receive(), Stop) else None
+    if driver.error is not None:
+        raise driver.error
+    link.send(driver.message)
+    go = link.receive()
+    if not isinstance(go, Go):
+        return {} if isinstance(go, Stop) else None
+    # The window is of stamps, and those are of the server's clock.
+    offset = job.clock_offset_ns
+    swarm.window(go.start_ns + offset, go.end_ns + offset)
+    swarm.go(go.at_ns)
+    measured = [n for n, group in enumerate(job.groups) if group.get("measured")]
+    reporter = _Reporter(swarm, measured)
+    before: dict[str, int] = {}
+    during: dict[str, int] = {}
+    for tick, moment in enumerate(moments(go)):
+        while (left_ns := moment - time.time_ns()) > 0:
+            if driver.error is not None:
+                raise driver.error
+            if link.poll(min(left_ns / 1e9, 1.0)):
+                return during if isinstance(link.receive(), Stop) else None
+        load = swarm.load()
+        before = load if moment <= go.start_ns else before
+        if moment <= go.end_ns:
+            during = {name: value - before.get(name, 0) for name, value in load.items()}
+            during["turn_max_ns"] = load["turn_max_ns"]
+        link.send(reporter.progress(tick))
+    return during
+
+
+def _final(swarm: Swarm, groups: int, load: dict[str, int]) -> Final:
+    ticks, mask = swarm.ticks()
+    return Final(
+        counters=swarm.counters(),
+        histograms={
+            name: [_histogram(swarm, name, group) for group in range(groups)]
+            for name in SWARM_HISTOGRAMS
+        },
+        load=load,
+        ticks=ticks.tobytes(),
+        tick_mask=mask,
+    )
+
+
+def _histogram(swarm: Swarm, name: str, group: int) -> Sparse:
+    _, sum_ns, saturated, negative = swarm.totals(name, group)
+    counts = swarm.counts(name, group)
+    return Sparse.of(counts, sum_ns=sum_ns, saturated=saturated, negative=negative)
+
+
+def _raise_descriptor_limit(clients: int) -> None:
+    """One descriptor a client: takes what the hard limit allows.
+
+    Raises:
+        OSError: that is not enough.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and clients + 64 > hard:
+        raise OSError(
+            f"{clients} clients need as many descriptors; the limit is {hard}"
+            " (ulimit -Hn): raise it, or use more --processes"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+/* The loop, its own load, and what other threads ask and say. */
+#include "gw_swarm_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 512
+#define LOAD_EVERY_NS 1000000   /* looks at the thread's clock */
+#define DELAY_EVERY_NS 20000000 /* and at what the scheduler says */
+
+/* --- own load -------------------------------------------------------------------------------------- */
+
+static int64_t loaded(const gw_swarm_t *s, int load) { return (int64_t)s->load[load]; }
+
+static void load_set(gw_swarm_t *s, int load, int64_t value) {
+    GW_STORE_RELAXED(&s->load[load], (uint64_t)value);
+}
+
+/* How long the thread was ready and had no CPU (proc(5), schedstat); 0 where the kernel does not say. */
+static int64_t run_delay(const gw_swarm_t *s) {
+    char text[128];
+    unsigned long long ran, waited;
+    ssize_t n = s->schedstat_fd >= 0 ? pread(s->schedstat_fd, text, sizeof text - 1, 0) : 0;
+    text[n > 0 ? n : 0] = 0;
+    return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? (int64_t)waited : 0;
+}
+
+static void load_publish(gw_swarm_t *s, int64_t now) {
+    s->load_ns = now + LOAD_EVERY_NS;
+    load_set(s, GW_SWARM_LOAD_cpu_ns, s->cpu_base_ns + gw_clock_ns(CLOCK_THREAD_CPUTIME_ID));
+    load_set(s, GW_SWARM_LOAD_wall_ns, s->wall_base_ns + now);
+    if (now < s->delay_ns) return;
+    s->delay_ns = now + DELAY_EVERY_NS;
+    load_set(s, GW_SWARM_LOAD_run_delay_ns, s->delay_base_ns + run_delay(s));
+    int64_t window_ns = GW_LOAD_ACQUIRE(&s->window_next_start_ns);
+    if (window_ns == s->turn_window_ns || gw_realtime_ns() + s->o.clock_offset_ns < window_ns) return;
+    s->turn_window_ns = window_ns;
+    load_set(s, GW_SWARM_LOAD_turn_max_ns, 0);
+}
+
+/* The loads go on from where the run before stopped, which may have been another thread's. */
+static void load_begin(gw_swarm_t *s, int64_t now) {
+    s->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    s->cpu_base_ns = loaded(s, GW_SWARM_LOAD_cpu_ns) - gw_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    s->wall_base_ns = loaded(s, GW_SWARM_LOAD_wall_ns) - now;
+    s->delay_base_ns = loaded(s, GW_SWARM_LOAD_run_delay_ns) - run_delay(s);
+}
+
+static void load_end(gw_swarm_t *s) {
+    s->delay_ns = 0;
+    load_publish(s, gw_monotonic_ns());
+    if (s->schedstat_fd >= 0) close(s->schedstat_fd);
+    s->schedstat_fd = -1;
+}
+
+/* --- the loop -------------------------------------------------------------------------------------- */
+
+static void client_event(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t events) {
+    uint32_t generation = c->generation;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) c->flags |= GW_SWARM_ENDING;
+    if (events & (EPOLLHUP | EPOLLERR)) c->flags |= GW_SWARM_BROKEN;
+    if (c->state == GW_SWARM_CONNECTING) {
+        if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) gw_swarm_connected(s, c);
+    } else if ((events & EPOLLOUT) && c->out.length) {
+        gw_swarm_flush(s, c);
+    }
+    if (c->generation != generation || c->state == GW_SWARM_CONNECTING) return;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) gw_swarm_readable(s, c);
+}
+
+/* Those whose sockets were not emptied by their last read: once each. */
+static void rest_read(gw_swarm_t *s) {
+    const gw_swarm_client_t *last = s->ready.tail;
+    for (gw_swarm_client_t *c = s->ready.head; c; c = s->ready.head) {
+        bool done = c == last;
+        gw_swarm_list_remove(c);
+        gw_swarm_readable(s, c);
+        if (done) return;
+    }
+}
+
+static int timeout_ms(const gw_swarm_t *s, int64_t until_ns) {
+    int64_t next_ns = s->timer_ns < until_ns ? s->timer_ns : until_ns;
+    if (s->ready.head || next_ns <= s->monotonic_ns) return 0;
+    return (int)((next_ns - s->monotonic_ns + 999999) / 1000000);
+}
+
+/* One look at the sockets and all that follows from it. `until_ns`: MONOTONIC. */
+static int turn(gw_swarm_t *s, int64_t until_ns) {
+    struct epoll_event events[EVENTS_MAX];
+    int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, timeout_ms(s, until_ns));
+    int error = n < 0 ? -errno : 0;
+    int64_t start_ns = s->monotonic_ns = gw_monotonic_ns();
+    for (int i = 0; i < n; i++) {
+        uint64_t key = events[i].data.u64, rung;
+        if (key == GW_SWARM_WAKE_KEY) {
+            if (read(s->wake_fd, &rung, sizeof rung) > 0) s->timer_ns = s->monotonic_ns;
+            continue;
+        }
+        gw_swarm_client_t *c = &s->clients[(uint32_t)key];
+        if (c->generation == (uint32_t)(key >> 32)) client_event(s, c, events[i].events);
+    }
+    rest_read(s);
+    gw_swarm_timers(s);
+    s->monotonic_ns = gw_monotonic_ns();
+    gw_hdr_add(&s->load[GW_SWARM_LOAD_turns], 1);
+    if (s->monotonic_ns - start_ns > loaded(s, GW_SWARM_LOAD_turn_max_ns))
+        load_set(s, GW_SWARM_LOAD_turn_max_ns, s->monotonic_ns - start_ns);
+    if (s->monotonic_ns >= s->load_ns) load_publish(s, s->monotonic_ns);
+    return error;
+}
+
+static int drive(gw_swarm_t *s, int64_t until_ns, bool connecting) {
+    int error = 0;
+    s->monotonic_ns = s->timer_ns = gw_monotonic_ns();
+    load_begin(s, s->monotonic_ns);
+    gw_swarm_timers(s);
+    while (!error && s->monotonic_ns < until_ns && !GW_LOAD_ACQUIRE(&s->stopping)) {
+        if (connecting && !s->wanting.head && !s->shaking.head) break;
+        error = turn(s, until_ns);
+    }
+    load_end(s);
+    return error;
+}
+
+int gw_swarm_connect(gw_swarm_t *s, int64_t until_monotonic_ns) {
+    return drive(s, until_monotonic_ns, true);
+}
+
+int gw_swarm_run(gw_swarm_t *s, int64_t until_ns) {
+    return drive(s, until_ns - gw_realtime_ns() + gw_monotonic_ns(), false);
+}
+
+/* --- other threads --------------------------------------------------------------------------------- */
+
+static void wake(gw_swarm_t *s) {
+    uint64_t one = 1;
+    ssize_t written = write(s->wake_fd, &one, sizeof one);
+    (void)written;
+}
+
+void gw_swarm_go(gw_swarm_t *s, int64_t at_ns) {
+    GW_STORE_RELEASE(&s->go_ns, at_ns);
+    wake(s);
+}
+
+void gw_swarm_window(gw_swarm_t *s, int64_t start_ns, int64_t end_ns) {
+    /* Whoever sees the new end sees the new start: no moment has the old start with the new end. */
+    GW_STORE_RELAXED(&s->window_next_start_ns, start_ns);
+    GW_STORE_RELEASE(&s->window_next_end_ns, end_ns);
+}
+
+void gw_swarm_stop(gw_swarm_t *s) {
+    GW_STORE_RELEASE(&s->stopping, 1);
+    wake(s);
+}
+
+uint32_t gw_swarm_groups_count(const gw_swarm_t *s) { return s->o.groups_count; }
+
+const uint64_t *gw_swarm_counters(const gw_swarm_t *s, uint32_t group) {
+    return s->groups[group].counters;
+}
+
+const gw_hdr_t *gw_swarm_histogram(const gw_swarm_t *s, uint32_t group, int histogram) {
+    return &s->groups[group].histograms[histogram];
+}
+
+const uint64_t *gw_swarm_load(const gw_swarm_t *s) { return s->load; }
+
+const uint64_t *gw_swarm_refused(const gw_swarm_t *s) { return s->refusals; }
+
+size_t gw_swarm_ticks(const gw_swarm_t *s, gw_swarm_tick_t *out, size_t max, uint64_t *mask) {
+    const gw_swarm_ticks_t *t = &s->ticks;
+    size_t n = 0;
+    for (uint64_t i = 0; i <= t->slots_mask; i++) {
+        if (!t->slots[i].key || (t->slots[i].key & t->sample_mask)) continue;
+        if (n < max) out[n] = t->slots[i];
+        n++;
+    }
+    *mask = t->sample_mask;
+    return n;
+}

@@ -1,0 +1,147 @@
+/* What a message is and what it says, put into its group's counters and histograms. */
+#include "gw_map.h"
+#include "gw_swarm_fields.h"
+#include "gw_swarm_internal.h"
+
+static bool in_window(const gw_swarm_t *s, int64_t stamp_ns) {
+    return stamp_ns >= s->window_start_ns && stamp_ns < s->window_end_ns;
+}
+
+/* A record whose stamp is in the window. `tick` tells it from others, in every process alike. */
+static void deliver(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns, uint64_t tick) {
+    GW_SWARM_COUNT(g, delivered, 1);
+    if (!GW_SWARM_VALUE(g, measured)) return;
+    gw_hdr_t *h = g->histograms;
+    gw_hdr_record(&h[GW_SWARM_HISTOGRAM_age], s->now_ns - stamp_ns, 1);
+    if (s->kernel_ns) {
+        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_arrival], s->kernel_ns - stamp_ns, 1);
+        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_own], s->now_ns - s->kernel_ns, 1);
+    }
+    gw_swarm_ticks_note(&s->ticks, tick, s->now_ns);
+}
+
+static void stages(gw_swarm_t *s, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
+    gw_hdr_t *h = g->histograms;
+    if (!GW_SWARM_VALUE(g, measured) || !f->ts_recv || !f->ts_send) return;
+    gw_hdr_record(&h[GW_SWARM_HISTOGRAM_wire], f->ts_recv - f->ts_event, 1);
+    gw_hdr_record(&h[GW_SWARM_HISTOGRAM_server], f->ts_send - f->ts_recv, 1);
+    gw_hdr_record(&h[GW_SWARM_HISTOGRAM_delivery], s->now_ns - f->ts_send, 1);
+}
+
+/* `first_last_span` and `accounted` grow by what one record adds to them, so that no topic has to
+ * remember where its span began. */
+static void span(gw_swarm_group_t *g, uint64_t records, uint64_t accounted) {
+    GW_SWARM_COUNT(g, first_last_span, records);
+    GW_SWARM_COUNT(g, accounted, accounted);
+}
+
+/* A record after one before it. False: it is a duplicate. */
+static bool chain(gw_swarm_group_t *g, const gw_swarm_fields_t *f, uint64_t last, bool counts) {
+    if (f->seq <= last) {
+        if (counts) GW_SWARM_COUNT(g, duplicates, 1);
+        return false;
+    }
+    if (!counts) return true;
+    uint64_t between = f->seq - last - 1;
+    if (between != f->skipped) {
+        GW_SWARM_COUNT(g, gap_events, 1);
+        GW_SWARM_COUNT(g, gaps, between > f->skipped ? between - f->skipped : 0);
+    }
+    span(g, between + 1, 1 + (f->skipped < between ? f->skipped : between));
+    return true;
+}
+
+static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
+    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
+    bool counts = in_window(s, f->ts_event);
+    if (t && t->last) {
+        if (!chain(g, f, t->last, counts)) return;
+    } else if (counts) {
+        span(g, 1, 1);
+    }
+    if (t) t->last = f->seq;
+    if (s->in_window) GW_SWARM_COUNT(g, received, 1);
+    if (!counts) return;
+    if (f->skipped) GW_SWARM_COUNT(g, conflated, f->skipped);
+    deliver(s, g, f->ts_event, gw_map_hash(f->topic + f->seq * 0x9e3779b97f4a7c15u));
+    stages(s, g, f);
+}
+
+/* A snapshot starts the chain anew; where it goes on with it, its record is accounted for. */
+static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
+    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
+    GW_SWARM_COUNT(g, snapshots, 1);
+    if (in_window(s, f->ts_event)) {
+        GW_SWARM_COUNT(g, conflated, f->skipped);
+        if (t && t->last && f->seq > t->last && f->seq - t->last - 1 == f->skipped)
+            span(g, f->seq - t->last, f->seq - t->last);
+    }
+    if (t) t->last = f->seq;
+}
+
+static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const char *bytes, size_t n) {
+    gw_swarm_fields_t f;
+    if (!gw_swarm_fields_fast(bytes, n, &f)) gw_swarm_fields_scan(bytes, n, &f);
+    if (f.resync) gw_swarm_topics_reset(&c->topics);
+    switch (f.kind) {
+    case GW_SWARM_UPDATE: update(s, c, g, &f); break;
+    case GW_SWARM_SNAPSHOT: snapshot(s, c, g, &f); break;
+    case GW_SWARM_HEARTBEAT: GW_SWARM_COUNT(g, heartbeats, 1); break;
+    case GW_SWARM_CONTROL:
+        GW_SWARM_COUNT(g, control, 1);
+        if (f.failed) GW_SWARM_COUNT(g, errors, 1);
+        break;
+    default: GW_SWARM_COUNT(g, unstamped, 1);
+    }
+}
+
+/* The stamp of a message of another protocol; 0: it has none. */
+static int64_t foreign_stamp(const gw_swarm_t *s, const char *bytes, size_t n) {
+    if (s->o.stamp == GW_SWARM_STAMP_JSON) return gw_swarm_json_time(gw_swarm_path_find(&s->path, bytes, n));
+    if (n < 8 || s->o.stamp_offset > n - 8) return 0;
+    uint64_t ns = gw_swarm_load8(bytes + s->o.stamp_offset);
+    return ns <= INT64_MAX ? (int64_t)ns : 0;
+}
+
+/* A record of another protocol. */
+static void foreign(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns) {
+    if (s->in_window) GW_SWARM_COUNT(g, received, 1);
+    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
+}
+
+/* Every number behind the text is a record's stamp; false: there is none. */
+static bool stamps_after(gw_swarm_t *s, gw_swarm_group_t *g, const char *bytes, size_t n) {
+    gw_swarm_text_t text = s->o.stamp_path;
+    const char *at = bytes, *end = bytes + n;
+    bool found = false;
+    while ((at = memmem(at, (size_t)(end - at), text.bytes, text.length))) {
+        at += text.length;
+        while (at < end && (*at == ' ' || *at == '"')) at++;
+        gw_swarm_span_t number = {at, at};
+        while (number.end < end && ((*number.end >= '0' && *number.end <= '9') || *number.end == '.'))
+            number.end++;
+        int64_t stamp_ns = number.end > at ? gw_swarm_json_time(number) : 0;
+        if (!stamp_ns) continue;
+        foreign(s, g, stamp_ns);
+        found = true;
+    }
+    return found;
+}
+
+void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
+    gw_swarm_group_t *g = gw_swarm_group(s, c);
+    GW_SWARM_COUNT(g, frames, 1);
+    GW_SWARM_COUNT(g, bytes, n);
+    if (s->in_window) GW_SWARM_COUNT(g, window_frames, 1);
+    if (s->o.stamp == GW_SWARM_STAMP_TICKGATE) {
+        tickgate(s, c, g, bytes, n);
+        return;
+    }
+    if (s->o.stamp == GW_SWARM_STAMP_AFTER) {
+        if (!stamps_after(s, g, bytes, n)) GW_SWARM_COUNT(g, unstamped, 1);
+        return;
+    }
+    int64_t stamp_ns = foreign_stamp(s, bytes, n);
+    if (stamp_ns) foreign(s, g, stamp_ns);
+    else GW_SWARM_COUNT(g, unstamped, 1);
+}

@@ -1,0 +1,31 @@
+/* What a message of our own protocol (JSON) says to a load test: its kind, topic, seq and stamps. */
+#ifndef GW_SWARM_FIELDS_H
+#define GW_SWARM_FIELDS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GW_SWARM_UPDATE,
+    GW_SWARM_SNAPSHOT,
+    GW_SWARM_HEARTBEAT,
+    GW_SWARM_CONTROL,  /* replies, notices, other channels */
+    GW_SWARM_UNSTAMPED /* a topic's record without seq or ts_event, or none of our messages */
+};
+
+typedef struct {
+    uint8_t kind;
+    bool resync; /* an ack or a new epoch: the next record of a topic has no one before it */
+    bool failed; /* a reply that refuses something */
+    uint64_t topic, seq, skipped;          /* topic: a hash of channel and symbol */
+    int64_t ts_event, ts_recv, ts_send; /* 0: absent */
+} gw_swarm_fields_t;
+
+/* Reads any JSON text, whatever the order of its members; of a member that stands twice the first. */
+void gw_swarm_fields_scan(const char *text, size_t length, gw_swarm_fields_t *f);
+/* Reads records laid out as the gateway writes them, several times faster; false: not such a one, use
+ * gw_swarm_fields_scan, which gives the same of those too. `data` is not looked into: "skipped" is
+ * the last member, as the protocol has it. */
+bool gw_swarm_fields_fast(const char *text, size_t length, gw_swarm_fields_t *f);
+
+#endif

@@ -1,0 +1,251 @@
+/* Reading: one shared buffer for all clients, so that what was just read is still in the cache when it is
+ * looked at; only what is no whole frame yet is kept with the client. */
+#include "gw_swarm_frame.h"
+#include "gw_swarm_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define DRAINS_MAX 16 /* reads in a turn of a client that leaves; the deadline ends what takes longer */
+
+/* --- the upgrade's response ------------------------------------------------------------------------ */
+
+/* The value of a header in a response's head, without spaces around it. */
+static gw_swarm_span_t header(const char *head, size_t length, const char *name) {
+    const char *end = head + length;
+    size_t name_length = strlen(name);
+    for (const char *line = head; line && line < end; line = memchr(line, '\n', (size_t)(end - line))) {
+        if (*line == '\n') line++;
+        if ((size_t)(end - line) <= name_length || strncasecmp(line, name, name_length)) continue;
+        if (line[name_length] != ':') continue;
+        gw_swarm_span_t value = {line + name_length + 1, memchr(line, '\r', (size_t)(end - line))};
+        if (!value.end) break;
+        while (value.at < value.end && *value.at == ' ') value.at++;
+        while (value.at < value.end && value.end[-1] == ' ') value.end--;
+        return value;
+    }
+    return (gw_swarm_span_t){NULL, NULL};
+}
+
+/* Why a whole head is refused; 0: it is the upgrade that we asked for. */
+static uint32_t head_refused(const gw_swarm_t *s, const char *head, size_t length) {
+    static const char version[] = "HTTP/1.1 ";
+    gw_swarm_span_t status = {head + sizeof version - 1, head + sizeof version + 2};
+    uint64_t code;
+    if (length < sizeof version + 3 || memcmp(head, version, sizeof version - 1) ||
+        !gw_swarm_json_unsigned(status, &code))
+        return GW_SWARM_REFUSED_ANSWER;
+    if (code != 101)
+        return code >= GW_SWARM_REFUSED_STATUS_MIN && code < GW_SWARM_REFUSED_ANSWER
+                   ? (uint32_t)code
+                   : GW_SWARM_REFUSED_ANSWER;
+    if (!s->o.accept.length) return 0;
+    gw_swarm_span_t accept = header(head, length, "Sec-WebSocket-Accept");
+    bool same = accept.at && (size_t)(accept.end - accept.at) == s->o.accept.length &&
+                !memcmp(accept.at, s->o.accept.bytes, s->o.accept.length);
+    return same ? 0 : GW_SWARM_REFUSED_ANSWER;
+}
+
+/* Takes the response; its length once it is whole, with the client open. 0: not yet, or refused. */
+static size_t shake(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
+    const char *end = memmem(bytes, n, "\r\n\r\n", 4);
+    size_t length = end ? (size_t)(end - bytes) + 4 : n;
+    if (!end && n <= GW_SWARM_ANSWER_BYTES_MAX) return 0;
+    uint32_t why = end ? head_refused(s, bytes, length) : GW_SWARM_REFUSED_ANSWER;
+    if (why) {
+        gw_swarm_refuse(s, c, why);
+        return 0;
+    }
+    gw_swarm_opened(s, c);
+    return length;
+}
+
+/* --- frames ---------------------------------------------------------------------------------------- */
+
+static void fail_protocol(gw_swarm_t *s, gw_swarm_client_t *c) {
+    GW_SWARM_COUNT(gw_swarm_group(s, c), protocol_errors, 1);
+    gw_swarm_fail(s, c, 1002);
+}
+
+static void closed(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, size_t n) {
+    if (n == 1) {
+        fail_protocol(s, c);
+        return;
+    }
+    gw_swarm_group_t *g = gw_swarm_group(s, c);
+    if (n >= 2 && (bytes[0] << 8 | bytes[1]) == 4008) GW_SWARM_COUNT(g, closed_4008, 1);
+    else GW_SWARM_COUNT(g, closed_other, 1);
+    gw_swarm_control(s, c, GW_OP_CLOSE, bytes, n < 2 ? 0 : 2);
+    gw_swarm_lose(s, c);
+}
+
+/* A frame of a message in several. */
+static void fragment(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t *f, const uint8_t *bytes) {
+    if (c->fragmented == (f->opcode != GW_OP_CONTINUATION)) {
+        fail_protocol(s, c);
+        return;
+    }
+    if (gw_swarm_bytes_add(&c->message, bytes, f->length)) {
+        gw_swarm_fail(s, c, 1011);
+        return;
+    }
+    c->fragmented = !f->fin;
+    if (c->fragmented) return;
+    gw_swarm_message(s, c, (const char *)c->message.bytes, c->message.length);
+    gw_swarm_bytes_free(&c->message);
+}
+
+static void frame(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t *f, const uint8_t *bytes) {
+    switch (f->opcode) {
+    case GW_OP_CLOSE: closed(s, c, bytes, f->length); break;
+    case GW_OP_PING: gw_swarm_control(s, c, GW_OP_PONG, bytes, f->length); break;
+    case GW_OP_PONG: break;
+    default:
+        if (f->fin && f->opcode && !c->fragmented) gw_swarm_message(s, c, (const char *)bytes, f->length);
+        else fragment(s, c, f, bytes);
+    }
+}
+
+/* Takes all whole frames; their length. Sets `rest_need` where one is begun. All of `n` where the
+ * client did not stay open. */
+static size_t frames(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, size_t n) {
+    size_t at = 0;
+    gw_swarm_frame_t f;
+    int whole;
+    while ((whole = gw_swarm_frame_parse(bytes + at, n - at, &f)) > 0) {
+        if (f.opcode < GW_OP_CLOSE && f.length > s->o.frame_bytes_max - c->message.length) {
+            GW_SWARM_COUNT(gw_swarm_group(s, c), oversized, 1);
+            gw_swarm_fail(s, c, 1009);
+            return n;
+        }
+        if (f.length > n - at - f.header_size) {
+            c->rest_need = f.header_size + f.length;
+            return at;
+        }
+        frame(s, c, &f, bytes + at + f.header_size);
+        if (c->state != GW_SWARM_OPEN) return n;
+        at += f.header_size + f.length;
+    }
+    if (whole == 0) return at;
+    fail_protocol(s, c);
+    return n;
+}
+
+/* --- putting reads together ------------------------------------------------------------------------ */
+
+uint8_t *gw_swarm_room(gw_swarm_t *s, gw_swarm_client_t *c, size_t *size) {
+    if (c->rest_need <= GW_SWARM_REST_BYTES) {
+        if (c->rest.length) memcpy(s->buffer, c->rest.bytes, c->rest.length);
+        *size = GW_SWARM_READ_BYTES;
+        return s->buffer + c->rest.length;
+    }
+    /* A long frame gets a buffer of its own, or each read of a part would copy all parts before it. */
+    if (c->rest.capacity < c->rest_need) {
+        uint8_t *bytes = realloc(c->rest.bytes, c->rest_need);
+        if (!bytes) return NULL;
+        c->rest.bytes = bytes;
+        c->rest.capacity = c->rest_need;
+    }
+    *size = c->rest_need - c->rest.length;
+    return c->rest.bytes + c->rest.length;
+}
+
+static void took_long(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
+    c->rest.length += n;
+    if (c->rest.length < c->rest_need) return;
+    gw_swarm_bytes_t whole = c->rest;
+    c->rest = (gw_swarm_bytes_t){NULL, 0, 0};
+    c->rest_need = 0;
+    (void)frames(s, c, whole.bytes, whole.length);
+    free(whole.bytes);
+}
+
+void gw_swarm_took(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
+    if (c->rest_need > GW_SWARM_REST_BYTES) {
+        took_long(s, c, n);
+        return;
+    }
+    uint32_t generation = c->generation;
+    size_t size = c->rest.length + n, at = 0;
+    c->rest.length = c->rest_need = 0;
+    if (c->state == GW_SWARM_SHAKING) at = shake(s, c, (const char *)s->buffer, size);
+    if (c->state == GW_SWARM_OPEN) at += frames(s, c, s->buffer + at, size - at);
+    if (c->generation != generation) return;
+    if (at == size) gw_swarm_bytes_free(&c->rest);
+    else if (gw_swarm_bytes_add(&c->rest, s->buffer + at, size - at)) gw_swarm_lose(s, c);
+}
+
+/* --- the socket ------------------------------------------------------------------------------------ */
+
+/* The kernel's stamp of the newest byte that was read; 0: none. */
+static int64_t kernel_stamp(struct msghdr *m) {
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_TIMESTAMPNS) continue;
+        struct timespec t;
+        if (h->cmsg_len != CMSG_LEN(sizeof t)) continue;
+        memcpy(&t, CMSG_DATA(h), sizeof t);
+        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    }
+    return 0;
+}
+
+static void ended(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t error) {
+    if (c->state == GW_SWARM_OPEN) gw_swarm_lose(s, c);
+    else gw_swarm_refuse(s, c, error ? error : GW_SWARM_REFUSED_ANSWER);
+}
+
+/* The clock is read once for all that one read brings. */
+static void timestamp(gw_swarm_t *s, struct msghdr *m) {
+    int64_t kernel_ns = kernel_stamp(m);
+    s->now_ns = gw_realtime_ns() + s->o.clock_offset_ns;
+    s->kernel_ns = kernel_ns ? kernel_ns + s->o.clock_offset_ns : 0;
+    /* The end first: it is what gw_swarm_window sets last. */
+    s->window_end_ns = GW_LOAD_ACQUIRE(&s->window_next_end_ns);
+    s->window_start_ns = GW_LOAD_RELAXED(&s->window_next_start_ns);
+    s->in_window = s->now_ns >= s->window_start_ns && s->now_ns < s->window_end_ns;
+}
+
+/* After our close frame: what still comes is of no interest, only its end. */
+static void drain(gw_swarm_t *s, gw_swarm_client_t *c) {
+    for (int i = 0; i < DRAINS_MAX; i++) {
+        ssize_t n = recv(c->fd, s->buffer, GW_SWARM_READ_BYTES, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        if (n > 0) continue;
+        gw_swarm_left(s, c);
+        return;
+    }
+}
+
+void gw_swarm_read(gw_swarm_t *s, gw_swarm_client_t *c, size_t limit) {
+    if (c->state == GW_SWARM_CLOSING) {
+        drain(s, c);
+        return;
+    }
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec part = {.iov_len = 0};
+    part.iov_base = gw_swarm_room(s, c, &part.iov_len);
+    if (!part.iov_base) {
+        gw_swarm_fail(s, c, 1011);
+        return;
+    }
+    if (part.iov_len > limit) part.iov_len = limit;
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT);
+    gw_hdr_add(&s->load[GW_SWARM_LOAD_reads], 1);
+    if (n <= 0) {
+        if (n < 0 && errno == EAGAIN) c->flags &= (uint8_t)~GW_SWARM_READABLE;
+        else if (n < 0 && errno == EINTR) gw_swarm_list_add(&s->ready, c);
+        else ended(s, c, n < 0 ? (uint32_t)errno : 0);
+        return;
+    }
+    timestamp(s, &m);
+    uint32_t generation = c->generation;
+    gw_swarm_took(s, c, (size_t)n);
+    if (c->generation != generation) return;
+    /* A read that was not filled emptied the socket: the next bytes are an event of their own. */
+    if ((size_t)n < part.iov_len && !(c->flags & GW_SWARM_ENDING)) c->flags &= (uint8_t)~GW_SWARM_READABLE;
+    else if (gw_swarm_reads_freely(s, c)) gw_swarm_list_add(&s->ready, c);
+}

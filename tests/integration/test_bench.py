@@ -1,0 +1,372 @@
+"""`tickgate bench` as a user runs it: against gateways, and servers whose truth is known."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.serving import serving, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from gateway.loadtest.processes import family
+from gateway.loadtest.result import Result, from_json
+
+COMMAND = [sys.executable, "-P", "-m", "gateway.cli", "bench"]
+TIMEOUT_S = 60.0
+SHORT = ("--warmup", "0.3", "--duration", "1")
+QUICK = """
+warmup_s = 0.2
+duration_s = 0.6
+grace_s = 0.2
+source = { rate = 200 }
+groups = [{ name = "all", clients = 3 }]
+"""
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> str:
+    """The file of a scenario that takes a second."""
+    file = tmp_path / "quick.toml"
+    file.write_text(QUICK)
+    return str(file)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def result(*arguments: str, code: int = 0) -> Result:
+    """Of a run that ends with this exit code."""
+    done = run(*arguments, "--json", "-")
+    assert done.returncode == code, done.stderr + done.stdout
+    return from_json(done.stdout)
+
+
+# --- our gateway ----------------------------------------------------------------------------------
+
+
+def test_everything_reaches_fifty_clients(tmp_path: Path) -> None:
+    names = [tmp_path / f"out.{kind}" for kind in ("json", "hgrm", "hlog", "html")]
+    words = [word for path in names for word in (f"--{path.suffix[1:]}", str(path))]
+    done = run(
+        *("--clients", "50", "--rate", "200", "--warmup", "0.3", "--duration", "2"),
+        *("--threshold", "reach==1", "gaps==0", *words),
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "PASS: 2 of 2 thresholds hold" in done.stdout
+    assert "measuring  clients 50/50" in done.stderr
+    document = json.loads(names[0].read_bytes())
+    assert {"p50_us", "p90_us", "p99_us", "p999_us", "max_us", "count", "per_s"} <= set(
+        document["latency"]
+    )
+    assert {"reach", "gaps", "conflated"} <= set(document)
+    found = from_json(names[0].read_bytes())
+    assert found.source is not None
+    assert found.source.intended == found.source.sent
+    assert abs(found.source.intended - 400) <= 1
+    assert found.expected == found.delivered == found.latency.count == 50 * found.source.intended
+    assert found.server is not None
+    assert found.server.cpu_s > 0
+    assert len(found.server.pids) == 3  # supervisor, feed, worker
+    assert [point.t_s for point in found.timeline] == [0.0, 1.0]
+    assert found.latency.p50_us <= found.latency.p99_us <= found.latency.max_us
+    assert all(path.stat().st_size for path in names)
+
+
+def test_several_processes_gateways_and_channels(tmp_path: Path) -> None:
+    file = tmp_path / "several.toml"
+    file.write_text(
+        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 0.3\ngateways = 2\nprocesses = 2\n"
+        "[source]\nchannels = ['trade', 'bbo']\nsymbols = 6\nrate = 300\n"
+        "[[groups]]\nname = 'trades'\nclients = 4\npick = 'random'\nsymbols_each = 2\n"
+        "[[groups]]\nname = 'quotes'\nclients = 4\nchannel = 'bbo'\npick = 'all'\n"
+        "mode = 'lossless'\n"
+    )
+    found = result(str(file), "--threshold", "reach==1", "gaps==0", "duplicates==0")
+    assert found.source is not None
+    assert found.expected == (found.source.intended // 2) * 4 + 4 * 2 * found.source.intended // 12
+    assert found.client.processes == 2
+    assert [group.clients for group in found.groups.values()] == [4, 4]
+    assert found.server is not None
+    assert len(found.server.pids) == 6
+    assert found.skew is not None
+    assert found.skew.count > 0
+
+
+def test_a_threshold_that_fails_is_named_and_is_exit_code_99(quick: str) -> None:
+    done = run(quick, "--threshold", "delivered>=1e9", "gaps==0", "-q")
+    assert done.returncode == 99
+    assert done.stdout.startswith("FAIL: delivered>=1e9: ")
+    assert "gaps" not in done.stdout
+
+
+def test_the_floor_is_measured_where_a_threshold_needs_it(quick: str) -> None:
+    found = result(quick, "--threshold", "cpu_per_delivery<1000*floor")
+    assert found.floor is not None
+    assert found.floor.cpu_us_per_delivery > 0
+
+
+def test_a_limit_is_searched_for(tmp_path: Path) -> None:
+    file = tmp_path / "limit.toml"
+    file.write_text(
+        "warmup_s = 0.1\nduration_s = 0.4\ngrace_s = 0.1\nthresholds = ['per_s<300']\n"
+        "[[groups]]\nname = 'all'\nclients = 2\n"
+        "[limit]\nrate_min = 50\nrate_max = 500\nsteps = 2\nretries = 0\n"
+    )
+    found = result(str(file))
+    assert found.limit is not None
+    assert found.limit.passed is not None
+    assert found.limit.failed is None or found.limit.failed > found.limit.passed
+    assert len(found.limit.trials) == 2
+    assert found.scenario["source"]["rate"] == found.limit.passed
+    assert found.latency.per_s < 300
+
+
+# --- a server that runs already -------------------------------------------------------------------
+
+
+def test_only_listening_at_a_gateway(tmp_path: Path) -> None:
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = ("--url", gateway.url, "--clients", "5", "--symbols", "SYM00*", *SHORT)
+        found = result(*words, "--threshold", "reach==1", "gaps==0")
+        assert found.server is not None
+        assert set(found.server.pids) == set(family(gateway.process.pid))
+    assert found.source is None
+    assert found.expected is None
+    assert found.delivered > 0
+
+
+def test_an_existing_gateway_with_a_feed_of_ours(quick: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    sets = ("feeds.0.type=udp", f"feeds.0.port={port}", "feeds.0.venue=SIM")
+    with serving(tmp_path / "log", *sets) as gateway:
+        words = (quick, "--url", gateway.url, "--feed", f"127.0.0.1:{port}")
+        found = result(*words, "--threshold", "reach==1")
+    assert found.source is not None
+    assert found.expected == found.delivered > 0
+
+
+# --- a server whose truth is known ----------------------------------------------------------------
+
+
+class Staller:
+    """Sends a tick each millisecond, stamped with the time that it was due, and stalls once.
+
+    Attributes:
+        ticks: of each connection, rows of due, before and after it was sent (ns).
+    """
+
+    STALL_AT, STALL_S, PERIOD_NS = 1200, 0.2, 1_000_000
+
+    def __init__(self) -> None:
+        self.ticks: list[list[tuple[int, int, int]]] = []
+
+    def __call__(self, peer: ServerConnection) -> None:
+        ticks: list[tuple[int, int, int]] = []
+        self.ticks.append(ticks)
+        start = time.time_ns()
+        try:
+            for number in range(30_000):
+                if number == self.STALL_AT:
+                    time.sleep(self.STALL_S)
+                due = start + number * self.PERIOD_NS
+                time.sleep(max(0, due - time.time_ns()) / 1e9)
+                before = time.time_ns()
+                peer.send(f'{{"number":{number},"data":[{{"E":{due}}}]}}')
+                ticks.append((due, before, time.time_ns()))
+        except ConnectionClosed:
+            pass
+
+
+@contextmanager
+def server(handler: Any) -> Iterator[str]:
+    """A WebSocket server in this process; its URL."""
+    with serve(handler, "127.0.0.1", 0, compression=None) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{running.socket.getsockname()[1]}/"
+        running.shutdown()
+        thread.join()
+
+
+def at(percentile: float, values: "np.ndarray[Any, Any]") -> float:
+    """As HdrHistogram means it: so many per cent of the values are at most this."""
+    ordered = np.sort(values)
+    return float(ordered[max(0, int(percentile * len(ordered) / 100 + 0.5) - 1)])
+
+
+def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
+    staller = Staller()
+    with server(staller) as url:
+        found = result(
+            *("--url", url, "--stamp", "json:data.0.E", "--clients", "2"),
+            *("--warmup", "0.3", "--duration", "2"),
+        )
+    start_ns = datetime.fromisoformat(found.started).timestamp() * 1e9
+    rows = np.array([row for ticks in staller.ticks[1:] for row in ticks])  # without the probe's
+    rows = rows[(rows[:, 0] >= start_ns - 1000) & (rows[:, 0] < start_ns + 2e9 - 1000)]
+    sent_us, done_us = (rows[:, 1:] - rows[:, :1]).T / 1000
+    assert found.delivered == found.latency.count
+    assert abs(found.latency.count - len(rows)) <= 2
+    assert found.own is not None
+    assert at(99, sent_us) > 1e5, "the stall was not in the window"
+    for percentile, reported_us in (
+        (50, found.latency.p50_us),
+        (90, found.latency.p90_us),
+        (99, found.latency.p99_us),
+        (99.9, found.latency.p999_us),
+        (100, found.latency.max_us),
+    ):
+        # A tick is not there before it is sent, and the client has it after its own delay. A
+        # tick more or less at the window's edges may move an order statistic by a place.
+        least, most = at(percentile - 0.1, sent_us), at(min(100, percentile + 0.1), done_us)
+        assert least * 0.999 <= reported_us <= (most + found.own.max_us) * 1.001 + 1000
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run that goes on; none of its processes may be left when it ends."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, *arguments], text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def measuring(process: "subprocess.Popen[str]") -> list[int]:
+    """Waits until the window has begun; the load test's processes, its own first."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("measuring"):
+            return family(process.pid)
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
+def named(pids: Sequence[int], name: bytes) -> int:
+    return next(pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def gone(pids: Sequence[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+LONG = ("--clients", "10", "--rate", "100", "--warmup", "0.3", "--duration", "60")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_shows_what_there_is_and_leaves_nothing(number: int) -> None:
+    with started(*LONG, "--json", "-") as process:
+        pids = measuring(process)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, errors
+    found = from_json(out)
+    assert "interrupted after" in found.failed_because[-1]
+    assert found.delivered > 0
+    assert found.source is not None
+    assert 0 < found.duration_s < 60
+    assert len(pids) >= 6
+    assert gone(pids)
+
+
+def test_an_interrupt_before_the_window_says_so_and_leaves_nothing() -> None:
+    with started("--clients", "10", "--warmup", "60") as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("warming up"):
+            assert process.poll() is None
+        pids = family(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (1, "")
+    assert "tickgate: interrupted before anything was measured" in errors
+    assert gone(pids)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(b"swarm_process", "swarm"), (b"loadtest.source", "source"), (b"gateway.cli", "gateway")],
+)
+def test_a_process_that_dies_is_named_and_nothing_is_left(part: bytes, name: str) -> None:
+    with started(*LONG) as process:
+        pids = measuring(process)
+        os.kill(named(pids[1:], part), signal.SIGKILL)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (1, "")
+    assert f"tickgate: {name}: ended with signal SIGKILL" in errors
+    assert "Traceback" not in errors
+    until(lambda: gone(pids))
+
+
+def test_nothing_is_left_of_a_load_test_that_is_killed() -> None:
+    with started(*LONG) as process:
+        pids = measuring(process)
+        process.kill()
+    until(lambda: gone(pids[1:]))
+
+
+def test_a_client_without_a_cpu_is_exit_code_3(quick: str) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    spin = [sys.executable, "-ESc", "while True: pass"]
+    spinners = [subprocess.Popen(spin) for _ in range(3)]
+    try:
+        for one in spinners:
+            os.sched_setaffinity(one.pid, {cpu})
+        words = (quick, "--clients", "100", "--rate", "2000", "--client-cpus", str(cpu))
+        done = run(*words, "--quiet")
+    finally:
+        for one in spinners:
+            one.kill()
+            one.wait()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.startswith("INVALID: the client was the bottleneck: ")
+
+
+def test_a_server_that_refuses_says_how() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def answer() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(b"HTTP/1.1 503 Busy\x1b[2J\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        done = run("--url", f"ws://127.0.0.1:{port}/", "-q")
+        thread.join()
+    assert done.returncode == 1
+    assert "the server answered 'HTTP/1.1 503 Busy?[2J', not with 101" in done.stderr
+
+
+def test_a_server_that_sends_nothing_is_exit_code_1() -> None:
+    def silent(peer: ServerConnection) -> None:
+        for _ in peer:
+            pass
+
+    with server(silent) as url:
+        done = run("--url", url, *SHORT, "-q")
+    assert done.returncode == 1
+    assert "nothing was delivered" in done.stdout

@@ -1,0 +1,130 @@
+"""The search for a limit, results of runs that were interrupted, and how clocks are related."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import pytest
+from support.results import sample_result
+
+from gateway.loadtest.bench import partial, search, understood
+from gateway.loadtest.clock import Offset
+from gateway.loadtest.endpoint import parse
+from gateway.loadtest.progress import Quiet
+from gateway.loadtest.run import LEAD_NS, Outcome, Settings, moments_of, related
+from gateway.loadtest.scenario import Scenario, from_document
+from gateway.loadtest.target import Target
+from gateway.loadtest.thresholds import exit_code, judge
+from gateway.loadtest.thresholds import parse as parse_threshold
+
+Verdict = Literal["pass", "fail", "invalid"]
+
+
+def scenario() -> Scenario:
+    limit = {"rate_min": 100, "rate_max": 10_000, "steps": 5, "retries": 0}
+    groups = [{"name": "all", "clients": 1}]
+    thresholds = ["p99<1ms"]
+    return from_document(
+        {"name": "test", "groups": groups, "limit": limit, "thresholds": thresholds}
+    )
+
+
+def trials(
+    verdict: Callable[[float], Verdict], *, whole: Callable[[float], bool] = lambda rate: True
+) -> Callable[[Scenario], Outcome]:
+    """Runs that come out so, by their rate."""
+
+    def trial(scenario: Scenario) -> Outcome:
+        rate = scenario.source.rate
+        result = msgspec.structs.replace(
+            sample_result(), name=f"{rate:g}", verdict=verdict(rate), limit=None
+        )
+        return Outcome(result, whole(rate), [], 0)
+
+    return trial
+
+
+def test_the_result_is_of_the_highest_rate_that_passed() -> None:
+    found = search(scenario(), trials(lambda rate: "pass" if rate < 2000 else "fail"), Quiet())
+    limit = found.result.limit
+    assert limit is not None
+    assert limit.passed is not None
+    assert limit.failed is not None
+    assert 1500 < limit.passed < 2000 <= limit.failed < 2600
+    assert (found.result.name, found.result.verdict) == (f"{limit.passed:g}", "pass")
+    assert len(limit.trials) == 5
+    assert limit.trials[0].rate == 1000
+    assert "ticks/s passed" in limit.shown
+
+
+def test_where_none_passes_the_result_is_of_the_last_one() -> None:
+    found = search(scenario(), trials(lambda rate: "fail"), Quiet())
+    assert found.result.limit is not None
+    assert found.result.limit.passed is None
+    assert found.result.verdict == "fail"
+    assert found.result.name == f"{found.result.limit.trials[-1].rate:g}"
+
+
+def test_an_overloaded_client_ends_the_way_up() -> None:
+    found = search(scenario(), trials(lambda rate: "pass" if rate < 2000 else "invalid"), Quiet())
+    assert found.result.limit is not None
+    assert found.result.limit.failed is None
+    assert found.result.limit.invalid is not None
+
+
+def test_an_interrupt_ends_the_search() -> None:
+    trial = trials(lambda rate: "pass", whole=lambda rate: rate < 2000)
+    found = search(scenario(), trial, Quiet())
+    assert not found.whole
+    assert found.result.limit is None
+
+
+def test_a_partial_result_is_no_pass() -> None:
+    found = partial(msgspec.structs.replace(sample_result(), duration_s=1.25, verdict="pass"))
+    assert "interrupted after 1.2 of" in found.failed_because[-1]
+    assert exit_code(found) == 1
+
+
+def test_thresholds_know_the_groups() -> None:
+    given = msgspec.structs.replace(scenario(), thresholds=["all.p99<1ms", "gaps==0"])
+    assert [one.group for one in understood(given)] == ["all", ""]
+    with pytest.raises(Exception, match="no group 'none'"):
+        understood(msgspec.structs.replace(given, thresholds=["none.p99<1ms"]))
+
+
+def test_the_moments_of_a_run() -> None:
+    go = moments_of(scenario(), 1_000)
+    assert go.at_ns == 1_000
+    assert (go.start_ns - go.at_ns) / 1e9 == scenario().warmup_s
+    assert (go.end_ns - go.start_ns) / 1e9 == scenario().duration_s
+    assert (go.until_ns - go.end_ns) / 1e9 == scenario().grace_s
+    assert LEAD_NS < 1e9
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+
+def at(url: str, *, local: bool) -> Target:
+    return Target((dataclasses.replace(parse(url), local=local),))
+
+
+def test_on_this_host_there_is_one_clock() -> None:
+    assert related(at("ws://127.0.0.1:1/", local=True), Settings()).method == "shared"
+
+
+def test_a_gateway_elsewhere_is_asked_for_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.loadtest.clock.measure", lambda url, headers: Offset(-70, 5))
+    found = related(at("ws://127.0.0.1:1/", local=False), Settings())
+    assert (found.method, found.offset_ns, found.error_ns) == ("ping", -70, 5)
+    foreign = Settings(stamp=("json", b"E"))
+    assert related(at("ws://127.0.0.1:1/", local=False), foreign).method == "none"
+
+
+def test_ages_by_a_clock_that_nobody_knows_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.loadtest.clock.measure", lambda url, headers: None)
+    clock = related(at("ws://127.0.0.1:1/", local=False), Settings())
+    assert clock.method == "none"
+    result = msgspec.structs.replace(sample_result(), clock=clock)
+    assert exit_code(judge(result, [parse_threshold("p99<1s")])) == 3
+    assert exit_code(judge(result, [parse_threshold("gaps==0")])) == 0

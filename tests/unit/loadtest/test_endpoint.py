@@ -1,0 +1,82 @@
+"""URLs, headers and the upgrade request."""
+
+import pytest
+
+from gateway.errors import TickgateError
+from gateway.loadtest import endpoint
+from gateway.loadtest.endpoint import BadUrl, parse, upgrade
+
+
+def test_a_url_in_its_parts() -> None:
+    found = parse("ws://127.0.0.1:8765/v1?a=b")
+    assert (found.address, found.port, found.path) == ("127.0.0.1", 8765, "/v1?a=b")
+    assert found.authority == "127.0.0.1:8765"
+    assert found.local
+
+
+def test_what_a_url_may_leave_out() -> None:
+    found = parse("ws://127.0.0.1")
+    assert (found.port, found.path, found.authority) == (80, "/", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("wss://127.0.0.1/", "wss:// is not supported"),
+        ("http://127.0.0.1/", "expected ws://HOST"),
+        ("127.0.0.1:8765", "expected ws://HOST"),
+        ("ws:///v1", "expected ws://HOST"),
+        ("ws://127.0.0.1:99999/", "--url: "),
+        ("ws://127.0.0.1/a b", "printable ASCII"),
+        ("ws://127.0.0.1/\u00e4", "printable ASCII"),
+        ("ws://127.0.0.1/a\r\nX: y", "--url"),
+    ],
+)
+def test_a_wrong_url_says_why(url: str, why: str) -> None:
+    with pytest.raises(BadUrl, match="--url") as caught:
+        parse(url)
+    assert why in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_host_is_no_mistake_in_usage() -> None:
+    with pytest.raises(TickgateError, match=r"no\.such\.invalid: no IPv4 address") as caught:
+        parse("ws://no.such.invalid/")
+    assert caught.value.exit_code == 1
+
+
+def test_the_accept_of_the_rfc() -> None:
+    # RFC 6455 section 1.3 has the example.
+    assert endpoint.accept("dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def test_keys_are_fresh() -> None:
+    assert endpoint.key() != endpoint.key()
+    assert len(endpoint.key()) == 24
+
+
+def test_the_upgrade_request() -> None:
+    request = upgrade(parse("ws://127.0.0.1:9/v1"), "KEY", headers=[("X-A", "1"), ("X-B", "")])
+    assert request == (
+        b"GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:9\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: KEY\r\nSec-WebSocket-Version: 13\r\nX-A: 1\r\nX-B: \r\n\r\n"
+    )
+
+
+def test_the_upgrade_request_with_a_subprotocol() -> None:
+    request = upgrade(parse("ws://127.0.0.1/"), "KEY", subprotocol="tickgate.v1.json")
+    assert b"\r\nSec-WebSocket-Protocol: tickgate.v1.json\r\n" in request
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("A: b", ("A", "b")), ("A:b: c", ("A", "b: c")), ("X-Empty:", ("X-Empty", ""))],
+)
+def test_headers(text: str, parts: tuple[str, str]) -> None:
+    assert endpoint.header(text) == parts
+
+
+@pytest.mark.parametrize("text", ["", "A", ": b", "A B: c", "A: b\r\nC: d", "A: \u00e4"])
+def test_wrong_headers(text: str) -> None:
+    with pytest.raises(BadUrl, match="--header"):
+        endpoint.header(text)

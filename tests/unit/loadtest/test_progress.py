@@ -1,0 +1,177 @@
+"""What is shown while a load test runs, and the timeline that it comes from."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway._native import HDR_COUNTS
+from gateway.loadtest import progress
+from gateway.loadtest.link import Go, Progress, Sparse, moments
+from gateway.loadtest.timeline import Snapshot, Timeline
+
+S = 1_000_000_000
+GO = Go(at_ns=100 * S, start_ns=101 * S, end_ns=103 * S, until_ns=104 * S)
+
+
+def told(tick: int, *ages_ns: int, **counters: int) -> Progress:
+    counts = np.zeros(HDR_COUNTS, dtype=np.uint64)
+    for age in ages_ns:
+        counts[age] += 1
+    return Progress(
+        tick,
+        {"frames": len(ages_ns), "received": len(ages_ns), "open": 1} | counters,
+        Sparse.of(counts),
+    )
+
+
+# --- moments --------------------------------------------------------------------------------------
+
+
+def test_moments_have_both_ends_of_the_window() -> None:
+    tenths = [(moment - GO.at_ns) * 10 // S for moment in moments(GO)]
+    assert tenths == [5, 10, 15, 20, 25, 30, 35, 40]
+
+
+@pytest.mark.parametrize(
+    ("warmup", "window", "grace"), [(0, 1, 1), (7, 13, 0), (5, 20, 3), (20, 4, 1), (1, 60, 10)]
+)
+def test_moments_of_any_run_rise_to_its_end(warmup: int, window: int, grace: int) -> None:
+    at, tenth = 100 * S, S // 10
+    start = at + warmup * tenth
+    end = start + window * tenth
+    go = Go(at, start, end, end + grace * tenth)
+    found = moments(go)
+    assert found == sorted(set(found))
+    assert {start, end, go.until_ns} <= set(found)
+    assert min(found) >= at
+
+
+# --- the timeline ---------------------------------------------------------------------------------
+
+
+def test_a_snapshot_comes_when_all_have_told() -> None:
+    timeline = Timeline(GO, processes=2)
+    assert timeline.add(told(2, 10, 20)) is None
+    assert timeline.add(told(3, 7)) is None  # the same one is ahead: a moment is not mixed
+    found = timeline.add(told(2, 30, 40, gaps=2, conflated=5))
+    assert found is not None
+    assert (found.phase, found.open, found.per_s) == ("measuring", 2, 8.0)
+    assert (found.max_us, found.gaps, found.conflated) == (0.04, 2, 5)
+    assert found.left_s == 2.5
+
+
+def test_the_phases() -> None:
+    timeline = Timeline(GO, processes=1)
+    found = [timeline.add(told(tick)) for tick in range(8)]
+    assert [one.phase if one else None for one in found] == (
+        ["warming up"] * 2 + ["measuring"] * 4 + ["collecting"] * 2
+    )
+
+
+def test_points_are_seconds_of_the_window() -> None:
+    timeline = Timeline(GO, processes=1)
+    for tick in range(8):
+        timeline.cpu(tick, tick * S // 10)
+        ages = [100] if tick < 4 else [200, 300]
+        timeline.add(told(tick, *ages, gaps=tick))
+    first, second = timeline.points()
+    assert (first.t_s, first.per_s, first.p50_us, first.max_us) == (0.0, 2.0, 0.1, 0.1)
+    assert (second.t_s, second.per_s, second.p50_us, second.max_us) == (1.0, 4.0, 0.2, 0.3)
+    assert (first.gaps, second.gaps) == (2 + 3, 4 + 5)
+    assert (first.server_cpu, second.server_cpu) == (0.2, 0.2)
+
+
+def test_a_second_without_anything_has_no_percentiles() -> None:
+    timeline = Timeline(GO, processes=1)
+    for tick in range(4):
+        timeline.add(told(tick))
+    (point,) = timeline.points()
+    assert (point.per_s, point.p50_us, point.server_cpu) == (0.0, None, None)
+
+
+def test_a_long_run_has_few_points() -> None:
+    go = Go(at_ns=0, start_ns=0, end_ns=1200 * S, until_ns=1200 * S)
+    timeline = Timeline(go, processes=1)
+    for tick in range(len(moments(go))):
+        timeline.add(told(tick, 100))
+    points = timeline.points()
+    assert len(points) == 600
+    assert {point.per_s for point in points} == {2.0}
+
+
+# --- views ----------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def snapshot(**changed: Any) -> Snapshot:
+    values: dict[str, Any] = {
+        "phase": "measuring",
+        "open": 50,
+        "per_s": 12345.6,
+        "p50_us": 81.0,
+        "p99_us": 1700.0,
+        "max_us": 2.5e6,
+        "gaps": 0,
+        "conflated": 3,
+        "left_s": 4.4,
+    }
+    return Snapshot(**(values | changed))
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    out = io.StringIO()
+    with progress.view(out) as view:
+        view.note("opening 50 clients")
+        view.show(snapshot(), 50)
+    first, second = out.getvalue().splitlines()
+    assert first == "opening 50 clients"
+    assert second.split("  ") == [
+        "measuring",
+        "clients 50/50",
+        "frames/s 12,346",
+        "p50 81.0 µs",
+        "p99 1.70 ms",
+        "max 2.50 s",
+        "gaps 0",
+        "conflated 3",
+        "left 4 s",
+    ]
+
+
+def test_a_pipe_gets_a_line_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = iter([0.0, 0.5, 1.0, 1.49, 1.95])
+    monkeypatch.setattr("gateway.loadtest.progress.time.monotonic", lambda: next(now_s))
+    out = io.StringIO()
+    with progress.view(out) as view:
+        for left_s in (5, 4, 3, 2, 1):
+            view.show(snapshot(left_s=left_s), 50)
+    shown = [line.rpartition("left ")[2] for line in out.getvalue().splitlines()]
+    assert shown == ["5 s", "3 s", "1 s"]
+
+
+def test_a_terminal_gets_a_table_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    with progress.view(out) as view:
+        view.note("opening 50 clients")
+        view.show(snapshot(), 50)
+        shown = out.getvalue()
+    assert "opening 50 clients" in shown
+    assert "12,346" in shown
+    assert "1.70 ms" in shown
+    assert out.getvalue().endswith("\x1b[2K")  # the line is erased
+
+
+def test_quiet_says_nothing() -> None:
+    out = Terminal()
+    with progress.view(out, quiet=True) as view:
+        view.note("opening")
+        view.show(snapshot(), 50)
+    assert out.getvalue() == ""
