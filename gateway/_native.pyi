@@ -373,8 +373,12 @@ SWARM_HISTOGRAMS: Final[tuple[str, ...]]
 """`age`: receive - stamp. `arrival`: the kernel's receive stamp - stamp. `own`: receive - kernel's.
 `wire`: ts_event to ts_recv. `server`: ts_recv to ts_send. `delivery`: ts_send to receive. All of
 records in the window, of measured groups; the last three of Tickgate's own frames. `handshake`:
-connect() to the 101, of all groups, always. The kernel stamps a read's newest byte: where a read
-brings several records, the older ones' `own` is too short."""
+connect() to the 101, of all groups, always.
+
+The kernel stamps a read's newest byte alone. Where a read brings several records, the older ones
+count as arrived at the earliest possible moment: after the socket was last seen empty, and not
+before ts_send. So `own` is never less than what the client added, `arrival` never more than what
+the server did."""
 
 @final
 class Swarm:

@@ -2,11 +2,13 @@
 #include "gw_swarm_internal.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 512
+#define SLEEP_NS 20000 /* a look that takes so long slept */
+#define WAKE_NS 10000  /* from the wake-up to the first instruction, besides waiting for a CPU */
 #define LOAD_EVERY_NS 1000000   /* looks at the thread's clock */
 #define DELAY_EVERY_NS 20000000 /* and at what the scheduler says */
 
@@ -18,13 +20,15 @@ static void load_set(gw_swarm_t *s, int load, int64_t value) {
     GW_STORE_RELAXED(&s->load[load], (uint64_t)value);
 }
 
-/* How long the thread was ready and had no CPU (proc(5), schedstat); 0 where the kernel does not say. */
+/* How long the thread was ready and had no CPU (proc(5), schedstat: the second number); 0 where the kernel
+ * does not say. */
 static int64_t run_delay(const gw_swarm_t *s) {
     char text[128];
-    unsigned long long ran, waited;
-    ssize_t n = s->schedstat_fd >= 0 ? pread(s->schedstat_fd, text, sizeof text - 1, 0) : 0;
-    text[n > 0 ? n : 0] = 0;
-    return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? (int64_t)waited : 0;
+    ssize_t n = s->schedstat_fd >= 0 ? pread(s->schedstat_fd, text, sizeof text, 0) : 0;
+    const char *at = n > 0 ? memchr(text, ' ', (size_t)n) : NULL;
+    int64_t waited_ns = 0;
+    while (at && ++at < text + n && *at >= '0' && *at <= '9') waited_ns = waited_ns * 10 + (*at - '0');
+    return waited_ns;
 }
 
 static void load_publish(gw_swarm_t *s, int64_t now) {
@@ -33,7 +37,8 @@ static void load_publish(gw_swarm_t *s, int64_t now) {
     load_set(s, GW_SWARM_LOAD_wall_ns, s->wall_base_ns + now);
     if (now < s->delay_ns) return;
     s->delay_ns = now + DELAY_EVERY_NS;
-    load_set(s, GW_SWARM_LOAD_run_delay_ns, s->delay_base_ns + run_delay(s));
+    s->delay_last_ns = run_delay(s);
+    load_set(s, GW_SWARM_LOAD_run_delay_ns, s->delay_base_ns + s->delay_last_ns);
     int64_t window_ns = GW_LOAD_ACQUIRE(&s->window_next_start_ns);
     if (window_ns == s->turn_window_ns || gw_realtime_ns() + s->o.clock_offset_ns < window_ns) return;
     s->turn_window_ns = window_ns;
@@ -45,7 +50,8 @@ static void load_begin(gw_swarm_t *s, int64_t now) {
     s->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     s->cpu_base_ns = loaded(s, GW_SWARM_LOAD_cpu_ns) - gw_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     s->wall_base_ns = loaded(s, GW_SWARM_LOAD_wall_ns) - now;
-    s->delay_base_ns = loaded(s, GW_SWARM_LOAD_run_delay_ns) - run_delay(s);
+    s->delay_last_ns = run_delay(s);
+    s->delay_base_ns = loaded(s, GW_SWARM_LOAD_run_delay_ns) - s->delay_last_ns;
 }
 
 static void load_end(gw_swarm_t *s) {
@@ -87,12 +93,28 @@ static int timeout_ms(const gw_swarm_t *s, int64_t until_ns) {
     return (int)((next_ns - s->monotonic_ns + 999999) / 1000000);
 }
 
+/* Notes when the sockets that a look reports were empty for the last time. They were at the look before,
+ * which would have reported them too; and where this look slept, until something woke it up, which is as
+ * long ago as the thread then waited for a CPU. */
+static void sockets_seen(gw_swarm_t *s, int n, int64_t before_ns) {
+    int64_t slept_ns = s->monotonic_ns - before_ns, now_ns = gw_realtime_ns() + s->o.clock_offset_ns;
+    s->empty_ns = s->empty_next_ns;
+    if (slept_ns > SLEEP_NS) {
+        int64_t delay_ns = run_delay(s), waited_ns = delay_ns - s->delay_last_ns;
+        s->delay_last_ns = delay_ns;
+        s->empty_ns = now_ns - (waited_ns + WAKE_NS < slept_ns ? waited_ns + WAKE_NS : slept_ns);
+    }
+    if (n < EVENTS_MAX) s->empty_next_ns = now_ns; /* else there may be more that it did not report */
+}
+
 /* One look at the sockets and all that follows from it. `until_ns`: MONOTONIC. */
 static int turn(gw_swarm_t *s, int64_t until_ns) {
     struct epoll_event events[EVENTS_MAX];
+    int64_t before_ns = s->monotonic_ns;
     int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, timeout_ms(s, until_ns));
     int error = n < 0 ? -errno : 0;
     int64_t start_ns = s->monotonic_ns = gw_monotonic_ns();
+    sockets_seen(s, n, before_ns);
     for (int i = 0; i < n; i++) {
         uint64_t key = events[i].data.u64, rung;
         if (key == GW_SWARM_WAKE_KEY) {

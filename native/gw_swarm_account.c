@@ -7,15 +7,23 @@ static bool in_window(const gw_swarm_t *s, int64_t stamp_ns) {
     return stamp_ns >= s->window_start_ns && stamp_ns < s->window_end_ns;
 }
 
+/* When a record arrived, at the earliest: the kernel tells it of a read's newest byte alone. In doubt a
+ * delay is the client's own, so that a server is not blamed for it. */
+static int64_t arrived(const gw_swarm_t *s, int64_t sent_ns) {
+    int64_t earliest_ns = sent_ns > s->since_ns ? sent_ns : s->since_ns;
+    return earliest_ns < s->kernel_ns ? earliest_ns : s->kernel_ns;
+}
+
 /* A record whose stamp is in the window. `tick` tells it from others, in every process alike. */
-static void deliver(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns, uint64_t tick) {
+static void deliver(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns, int64_t sent_ns, uint64_t tick) {
     GW_SWARM_COUNT(g, delivered, 1);
     if (!GW_SWARM_VALUE(g, measured)) return;
     gw_hdr_t *h = g->histograms;
     gw_hdr_record(&h[GW_SWARM_HISTOGRAM_age], s->now_ns - stamp_ns, 1);
     if (s->kernel_ns) {
-        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_arrival], s->kernel_ns - stamp_ns, 1);
-        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_own], s->now_ns - s->kernel_ns, 1);
+        int64_t arrived_ns = arrived(s, sent_ns);
+        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_arrival], arrived_ns - stamp_ns, 1);
+        gw_hdr_record(&h[GW_SWARM_HISTOGRAM_own], s->now_ns - arrived_ns, 1);
     }
     gw_swarm_ticks_note(&s->ticks, tick, s->now_ns);
 }
@@ -63,7 +71,8 @@ static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, con
     if (s->in_window) GW_SWARM_COUNT(g, received, 1);
     if (!counts) return;
     if (f->skipped) GW_SWARM_COUNT(g, conflated, f->skipped);
-    deliver(s, g, f->ts_event, gw_map_hash(f->topic + f->seq * 0x9e3779b97f4a7c15u));
+    int64_t sent_ns = f->ts_send ? f->ts_send : f->ts_event;
+    deliver(s, g, f->ts_event, sent_ns, gw_map_hash(f->topic + f->seq * 0x9e3779b97f4a7c15u));
     stages(s, g, f);
 }
 
@@ -106,7 +115,7 @@ static int64_t foreign_stamp(const gw_swarm_t *s, const char *bytes, size_t n) {
 /* A record of another protocol. */
 static void foreign(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns) {
     if (s->in_window) GW_SWARM_COUNT(g, received, 1);
-    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
+    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
 }
 
 /* Every number behind the text is a record's stamp; false: there is none. */

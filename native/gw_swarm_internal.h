@@ -62,6 +62,7 @@ struct gw_swarm_client {
     gw_swarm_client_t *next, *previous;
     int64_t due_ns; /* MONOTONIC: when its time in that list is over */
     int64_t connect_ns;
+    int64_t since_ns; /* server's clock: what is unread came after this */
 };
 
 /* Visits each member of a group once in a period, at even distances. */
@@ -98,10 +99,13 @@ struct gw_swarm {
     int epoll_fd, wake_fd, schedstat_fd;
 
     uint8_t *buffer; /* GW_SWARM_REST_BYTES + GW_SWARM_READ_BYTES */
-    /* Of the read at hand: REALTIME ns of the server's clock, and whether that is in the window. */
-    int64_t now_ns, kernel_ns; /* kernel_ns 0: it gave none */
+    /* Of the read at hand, ns of the server's clock: when it was, the kernel's stamp of its newest byte
+     * (0: none), and before when the message at hand can't have arrived. */
+    int64_t now_ns, kernel_ns, since_ns;
     int64_t window_start_ns, window_end_ns;
     bool in_window;
+    /* When the sockets that this turn reported were empty for certain, and those that the next one will. */
+    int64_t empty_ns, empty_next_ns;
 
     int64_t monotonic_ns, timer_ns, connect_next_ns;
     uint64_t random;
@@ -109,7 +113,7 @@ struct gw_swarm {
 
     uint64_t load[GW_SWARM_LOADS_COUNT];
     int64_t load_ns, delay_ns; /* when to look at the clock of the thread, and at its run delay */
-    int64_t cpu_base_ns, wall_base_ns, delay_base_ns, turn_window_ns;
+    int64_t cpu_base_ns, wall_base_ns, delay_base_ns, delay_last_ns, turn_window_ns;
 
     /* Other threads' */
     int64_t go_ns, window_next_start_ns, window_next_end_ns;

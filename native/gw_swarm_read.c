@@ -124,6 +124,7 @@ static size_t frames(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, 
             c->rest_need = f.header_size + f.length;
             return at;
         }
+        if (at + f.header_size + f.length == n) s->since_ns = s->kernel_ns; /* its last byte is the newest */
         frame(s, c, &f, bytes + at + f.header_size);
         if (c->state != GW_SWARM_OPEN) return n;
         at += f.header_size + f.length;
@@ -197,10 +198,11 @@ static void ended(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t error) {
 }
 
 /* The clock is read once for all that one read brings. */
-static void timestamp(gw_swarm_t *s, struct msghdr *m) {
+static void timestamp(gw_swarm_t *s, const gw_swarm_client_t *c, struct msghdr *m) {
     int64_t kernel_ns = kernel_stamp(m);
     s->now_ns = gw_realtime_ns() + s->o.clock_offset_ns;
     s->kernel_ns = kernel_ns ? kernel_ns + s->o.clock_offset_ns : 0;
+    s->since_ns = c->since_ns;
     /* The end first: it is what gw_swarm_window sets last. */
     s->window_end_ns = GW_LOAD_ACQUIRE(&s->window_next_end_ns);
     s->window_start_ns = GW_LOAD_RELAXED(&s->window_next_start_ns);
@@ -241,11 +243,15 @@ void gw_swarm_read(gw_swarm_t *s, gw_swarm_client_t *c, size_t limit) {
         else ended(s, c, n < 0 ? (uint32_t)errno : 0);
         return;
     }
-    timestamp(s, &m);
+    timestamp(s, c, &m);
     uint32_t generation = c->generation;
     gw_swarm_took(s, c, (size_t)n);
     if (c->generation != generation) return;
     /* A read that was not filled emptied the socket: the next bytes are an event of their own. */
-    if ((size_t)n < part.iov_len && !(c->flags & GW_SWARM_ENDING)) c->flags &= (uint8_t)~GW_SWARM_READABLE;
-    else if (gw_swarm_reads_freely(s, c)) gw_swarm_list_add(&s->ready, c);
+    if ((size_t)n < part.iov_len && !(c->flags & GW_SWARM_ENDING)) {
+        c->flags &= (uint8_t)~GW_SWARM_READABLE;
+        c->since_ns = s->now_ns;
+    } else if (gw_swarm_reads_freely(s, c)) {
+        gw_swarm_list_add(&s->ready, c);
+    }
 }

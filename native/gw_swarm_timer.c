@@ -166,6 +166,7 @@ static void connects(gw_swarm_t *s) {
 }
 
 void gw_swarm_readable(gw_swarm_t *s, gw_swarm_client_t *c) {
+    if (!(c->flags & GW_SWARM_READABLE) && c->since_ns < s->empty_ns) c->since_ns = s->empty_ns;
     c->flags |= GW_SWARM_READABLE;
     if (gw_swarm_reads_freely(s, c)) gw_swarm_read(s, c, SIZE_MAX);
 }

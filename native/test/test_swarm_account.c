@@ -205,7 +205,7 @@ static void check_one(const rig_t *r, int histogram, int64_t value) {
 static void each_stage_is_the_difference_of_its_stamps(void) {
     rig_t r = rig_windowed();
     window(&r, T0, T0 + 1000000000, T0 + 2000);
-    r.s->kernel_ns = T0 + 1500;
+    r.s->kernel_ns = r.s->since_ns = T0 + 1500;
     update(&r, TOPIC_A, 1, 0);
     check_one(&r, GW_SWARM_HISTOGRAM_age, 2000);
     check_one(&r, GW_SWARM_HISTOGRAM_arrival, 1500);
@@ -223,6 +223,24 @@ static void each_stage_is_the_difference_of_its_stamps(void) {
     CHECK_EQUAL(mask, 0);
     CHECK(ticks[0].first_ns == T0 + 2000 && ticks[0].deliveries == 1);
     rig_close(&r);
+}
+
+/* Of a read's records all but the newest may have come since the socket was seen empty, but not before
+ * they were sent, nor after the newest. */
+static void older_records_count_from_when_they_may_have_come(void) {
+    static const struct {
+        int64_t since_ns, own_ns;
+    } cases[] = {{0, 1750}, {249, 1750}, {1000, 1000}, {1500, 500}, {1700, 500}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rig_t r = rig_windowed();
+        window(&r, T0, T0 + 1000000000, T0 + 2000);
+        r.s->kernel_ns = T0 + 1500;
+        r.s->since_ns = T0 + cases[i].since_ns;
+        update(&r, TOPIC_A, 1, 0);
+        check_one(&r, GW_SWARM_HISTOGRAM_own, cases[i].own_ns);
+        check_one(&r, GW_SWARM_HISTOGRAM_arrival, 2000 - cases[i].own_ns);
+        rig_close(&r);
+    }
 }
 
 static void an_unmeasured_group_only_counts(void) {
@@ -306,6 +324,7 @@ int main(void) {
     RUN(acks_and_epochs_start_anew);
     RUN(only_stamps_in_the_window_count);
     RUN(each_stage_is_the_difference_of_its_stamps);
+    RUN(older_records_count_from_when_they_may_have_come);
     RUN(an_unmeasured_group_only_counts);
     RUN(other_protocols_have_a_stamp_alone);
     RUN(options_are_checked);
