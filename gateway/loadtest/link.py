@@ -112,7 +112,7 @@ class Progress(Struct, frozen=True, tag="progress"):
     """What came since the moment before; `tick` is the index of this one in `moments`."""
 
     tick: int
-    counters: dict[str, int]  # sums over the measured groups
+    counters: dict[str, int]  # sums over the measured groups; `open`: over all
     age: Sparse
 
 

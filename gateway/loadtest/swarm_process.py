@@ -83,7 +83,8 @@ class _Reporter:
 
     def _sums(self) -> dict[str, int]:
         counters = self._swarm.counters()
-        return total([counters[group] for group in self._measured])
+        sums = total([counters[group] for group in self._measured])
+        return sums | {"open": sum(group["open"] for group in counters)}
 
     def _ages(self) -> Counts:
         age = np.zeros_like(self._swarm.counts("age", 0))

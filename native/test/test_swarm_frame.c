@@ -32,7 +32,7 @@ static void headers_are_told_apart(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t *exact = malloc(cases[i].n);
-        gw_swarm_frame_t f;
+        gw_swarm_frame_t f = {.length = 0};
         memcpy(exact, cases[i].bytes, cases[i].n);
         CHECK_EQUAL(gw_swarm_frame_parse(exact, cases[i].n, &f), cases[i].result);
         if (cases[i].result == 1) CHECK_EQUAL(f.length, cases[i].length);

@@ -226,12 +226,13 @@ class SwarmServer:
 
     async def _end(self) -> None:
         self._ending = True
-        self._server.close()
         for peer in list(self._open):
             peer.abort()
-        # Those accepted just now are made in the turns that follow, and are aborted there.
+        # Those accepted just now are made in the turns that follow, and aborted there; asyncio
+        # forgets to close one that is made after its server's end.
         for _ in range(10):
             others = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*others, return_exceptions=True)
             await asyncio.sleep(0)
         assert not self._open
+        self._server.close()
