@@ -351,9 +351,10 @@ def _own_part(threshold: Threshold, result: Result) -> list[str]:
             " at its kernel"
         ]
     late = _percentile(result.source.late if result.source else None, threshold.figure)
-    if late is not None and not holds(late, limit) and threshold.operator in ("<", "<="):
+    if late is not None and holds(age - late, limit):
         return [
-            f"the tick source was the bottleneck: {threshold.expression} fails already with its"
-            f" own lateness, {units.duration(late)}"
+            f"the tick source was the bottleneck: {threshold.expression} fails with"
+            f" {units.duration(age)} and holds without the source's lateness,"
+            f" {units.duration(late)}"
         ]
     return []
