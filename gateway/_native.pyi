@@ -31,7 +31,10 @@ None. At run time just `tuple`."""
 
 @final
 class RingWriter:
-    """The one writer of a segment: creates, maps and seals a memfd, then publishes."""
+    """The one writer of a segment: creates, maps and seals a memfd, then publishes.
+
+    Any thread may publish; the page `stats` cannot be closed before the writer.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """What every feed is: its protocol, its status, its counters, its topics and its thread.
 
 A feed decodes and publishes on a thread of its own, because timers of an event loop are too coarse
-(milliseconds) and a feed must not wait for the process's other work. The interpreter's lock makes
-the calls into the one `Publisher` take turns, as its single-writer rule demands.
+(milliseconds) and a feed must not wait for the process's other work. All publish through one
+`Publisher`, which makes them take turns.
 """
 
 import asyncio
