@@ -159,6 +159,13 @@ class Template:
         """One payload, as the plane would encode it (tests and benches)."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
+UsualLine = tuple[str, str, int, str, str, str, str]
+"""(channel, symbol, ts, then as in a `Row`). At run time just `tuple`."""
+
+def usual_line(line: bytes) -> UsualLine | tuple[()] | None:
+    """What the native core reads in a line of the usual form; () when it is blank, None when it is
+    of another form and left to `venues.tickgate_json` (tests)."""
+
 @final
 class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""

@@ -55,9 +55,7 @@ cdef extern from "gw_record.h" nogil:
         const char *at
         size_t length
 
-    const char *gw_trade_fill(
-        gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side, gw_text_t id)
-    const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t *sides)
+    const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts)
     size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out)
 
 cdef extern from "gw_ring.h" nogil:
@@ -175,10 +173,7 @@ cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexce
             texts[i] = gw_text_t("", 0)
         else:
             return "not a text"
-    record.h.kind = kind
-    if kind == GW_TRADE:
-        return gw_trade_fill(&record.trade, texts[0], texts[1], texts[2], texts[3])
-    return gw_bbo_fill(&record.bbo, texts)
+    return gw_record_fill(record, kind, texts)
 
 
 def create_memory(str name, int64_t size):

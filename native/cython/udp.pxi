@@ -14,6 +14,31 @@ cdef extern from "gw_udp.h" nogil:
     const uint8_t *gw_udp_datagram(const gw_udp_t *u, int i, Py_ssize_t *length)
     void gw_udp_wake(gw_udp_t *u)
 
+cdef extern from "gw_line.h" nogil:
+    ctypedef enum gw_line_form_t:
+        GW_LINE_OTHER, GW_LINE_USUAL, GW_LINE_BLANK
+
+    ctypedef struct gw_line_t:
+        uint8_t kind
+        int64_t ts
+        gw_text_t symbol
+        gw_text_t texts[4]
+
+    gw_line_form_t gw_line_parse(const char *at, size_t length, gw_line_t *line)
+
+
+cdef str _ascii(gw_text_t text):
+    return text.at[:text.length].decode("ascii")
+
+
+def usual_line(bytes line):
+    cdef gw_line_t parsed
+    cdef gw_line_form_t form = gw_line_parse(line, <size_t>len(line), &parsed)
+    if form != GW_LINE_USUAL:
+        return () if form == GW_LINE_BLANK else None
+    texts = [_ascii(parsed.texts[i]) for i in range(4)]
+    return (_CHANNEL_NAMES[parsed.kind], _ascii(parsed.symbol), parsed.ts, *texts)
+
 
 cdef class UdpSocket:
     cdef gw_udp_t udp
