@@ -203,6 +203,7 @@ cdef class RingWriter:
     cdef uint32_t topics
     cdef dict ids
     cdef StatsPage stats
+    cdef int inside  # threads that publish without the interpreter's lock right now
 
     def __cinit__(self):
         self.memory_fd = -1
@@ -376,6 +377,8 @@ cdef class RingWriter:
         return total
 
     def close(self):
+        if self.inside > 0:
+            raise RuntimeError("a feed is publishing: let its receive return first")
         self.release()
 
 

@@ -2,7 +2,7 @@
 #include "check.h"
 #include "gw_atomic.h"
 #include "gw_clock.h"
-#include "gw_publisher.h"
+#include "publisher_memory.h"
 #include "ring_memory.h"
 
 #include <errno.h>
@@ -19,33 +19,12 @@
 #define FEEDS 3u
 #define TOPICS (FEEDS + 200u)
 
-static gw_publisher_t publisher;
-static gw_stats_t stats;
-static gw_reader_t reader;
-static void *memory;
-
-static void publisher_new(uint64_t capacity) {
-    size_t size = gw_segment_size(capacity, TOPICS);
-    memory = aligned_alloc(4096, size);
-    CHECK(memory != NULL);
-    memset(memory, 0, size);
-    memset(&stats, 0, sizeof stats);
-    CHECK_EQUAL(gw_segment_format(memory, size, capacity, TOPICS, "k3f90000"), 0);
-    CHECK_EQUAL(gw_publisher_init(&publisher, memory, size, &stats), 0);
-    reader = (gw_reader_t){.segment = publisher.writer.segment};
-}
-
-static void publisher_end(void) {
-    gw_publisher_free(&publisher);
-    free(memory);
-}
-
 static gw_record_t record_of(uint32_t topic, int64_t ts_event) {
     return (gw_record_t){.h = {.kind = GW_TRADE, .topic = topic, .ts_event = ts_event}};
 }
 
 static void receipts_are_stamped_and_measured(void) {
-    publisher_new(1 << 16);
+    publisher_new(1 << 16, 1);
     CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3), 0);
     gw_record_t records[3] = {record_of(0, 900), record_of(0, 0), record_of(0, 5000)}, got[3];
     gw_receipt_t receipt = {.ts_recv = 1000, .feed = 7, .flags = GW_FLAG_LAST, .wire = true};
@@ -148,7 +127,7 @@ static uint64_t reader_run(gw_wait_t *wait, int event_fd) {
 }
 
 static void several_feeds_take_turns(void) {
-    publisher_new(1 << 26);
+    publisher_new(1 << 26, TOPICS);
     static gw_wait_t wait;
     int event_fd = eventfd(0, EFD_NONBLOCK);
     publisher.waits = &wait;
