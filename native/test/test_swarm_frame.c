@@ -94,6 +94,7 @@ static void check_small(rig_t *r) {
     CHECK_EQUAL(RIG_COUNTER(r, open), 0);
     CHECK_EQUAL(RIG_COUNTER(r, protocol_errors), 0);
     CHECK_EQUAL(r->c->state, GW_SWARM_IDLE);
+    CHECK(!r->c->rest.bytes && !r->c->message.bytes && !r->c->out.bytes);
 }
 
 static rig_t rig_windowed(void) {
@@ -159,6 +160,7 @@ static int answered(const void *bytes, size_t n, const gw_swarm_options_t *o, ui
     *oversized = RIG_COUNTER(&r, oversized);
     if (code) {
         CHECK_EQUAL(r.c->fd, -1);
+        CHECK(!r.c->rest.bytes && !r.c->message.bytes && !r.c->out.bytes);
         CHECK_EQUAL(RIG_COUNTER(&r, closed), 1);
         CHECK_EQUAL(RIG_COUNTER(&r, protocol_errors) + *oversized, 1);
     }
@@ -270,6 +272,7 @@ static void any_bytes_are_taken_or_refused(void) {
         CHECK(RIG_COUNTER(&r, closed) <= 1);
         CHECK_EQUAL(RIG_COUNTER(&r, open) + RIG_COUNTER(&r, closed), 1);
         CHECK_EQUAL(r.c->fd >= 0, RIG_COUNTER(&r, open) == 1);
+        if (r.c->fd < 0) CHECK(!r.c->rest.bytes && !r.c->message.bytes && !r.c->out.bytes);
         rig_close(&r);
     }
 }
