@@ -137,6 +137,7 @@ def test_latency_is_between_what_the_server_did_and_what_passed() -> None:
     delays = [0, 30 * MS, 200 * MS]
 
     async def script(peer: Peer) -> None:
+        await asyncio.sleep(0.05)  # a kernel begins to stamp a moment after it is first asked to
         for i in range(300):
             await peer.send(record(i + 1, event=time.time_ns() - delays[i % 3]))
 
