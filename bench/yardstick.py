@@ -5,6 +5,7 @@
     python bench/yardstick.py isolation   a quiet population beside one that comes and goes
     python bench/yardstick.py slow        clients that stop reading
     python bench/yardstick.py idle        8,000 connections
+    python bench/yardstick.py agreement   `tickgate bench` and the swarm, attached at once
 
 The yardsticks are three small C programs (a tick source, a swarm of subscribers, a bare send loop)
 found through TICKGATE_TOOLS, else `../shared/tools`; each is built at first use. The server runs on
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +92,19 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
 
 
 @contextmanager
-def gateway(*settings: str, cpu: str | None = "0") -> Iterator[Server]:
+def gateway(
+    *settings: str, cpu: str | None = "0", environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Our gateway with a `udp` feed."""
     ports = [free_port() for _ in range(3)]
     values = [f"listen.port={ports[0]}", f"ops.port={ports[1]}", "feeds.0.type=udp"]
-    values += [f"feeds.0.port={ports[2]}", "log.level=warning", *settings]
+    values += [f"feeds.0.port={ports[2]}", "log.level=error", *settings]
     command = [str(Path(sys.executable).parent / "tickgate"), "serve"]
     command += [word for value in values for word in ("--set", value)]
     pin = ["taskset", "-c", cpu] if cpu else []
-    with stopped(subprocess.Popen([*pin, *command])) as process:
+    with stopped(
+        subprocess.Popen([*pin, *command], env=os.environ | (environment or {}))
+    ) as process:
         wait_ready(ports[1])
         yield Server(process, ports[0], ports[2], ports[1])
 
@@ -230,13 +235,27 @@ def random_symbols(server: Server, groups: int, each: int, rate: float) -> dict[
     }
 
 
-def isolation() -> None:
+COLLECTING = """
+import gc, threading, time
+def run():
+    while True:
+        time.sleep(1)
+        gc.collect()
+threading.Thread(target=run, daemon=True).start()
+"""
+
+
+def isolation(cpus: str) -> None:
     """50 ticks/s to 500 clients, quiet; then while 500 others a second come, ask and go.
 
-    `churn` asks for a symbol of its own; `same` for the same one, which doubles each tick's sends.
+    `churn` asks for a symbol of its own; `same` for the same one, which doubles each tick's sends;
+    `collect` is quiet, but every process of the gateway collects its garbage each second.
     """
-    for name in ("quiet", "churn", "same") * 2:
-        with gateway() as server:
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "sitecustomize.py").write_text(COLLECTING)
+    for name in ("quiet", "churn", "collect", "same") * 3:
+        environment = {"PYTHONPATH": str(BUILD)} if name == "collect" else {}
+        with gateway(cpu=cpus, environment=environment) as server:
             load = swarm(server, 500, 2, 10, "--sub", SUBSCRIBE % ("trade", "SYM000.SIM"))
             opened(load)
             symbol = {"churn": "SYM001.SIM", "same": "SYM000.SIM"}.get(name)
@@ -314,6 +333,33 @@ def idle() -> None:
         load.communicate(timeout=60)
 
 
+def agreement(rounds: int = 5) -> None:
+    """Our load test and the yardstick listen to the same traffic at once: do they say the same?"""
+    request = SUBSCRIBE % ("trade", "SYM000.SIM")
+    ratios: dict[str, list[float]] = {"p50_us": [], "p99_us": [], "per_s": []}
+    for _ in range(rounds):
+        with gateway() as server, ticks(server.udp_port, 1000, 20):
+            bench = [str(Path(sys.executable).parent / "tickgate"), "bench", "--quiet"]
+            bench += ["--url", f"ws://127.0.0.1:{server.client_port}/v1", "--clients", "100"]
+            bench += ["--symbols", "SYM000.SIM", "--warmup", "3", "--duration", "8", "--json", "-"]
+            pin = ["taskset", "-c", "1"]
+            load = swarm(server, 100, 3, 8, "--sub", request)
+            ours = subprocess.run(
+                [*pin, *bench], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+            )
+            theirs = json.loads(load.communicate(timeout=60)[0])
+        found = json.loads(ours.stdout)["latency"]
+        for name, values in ratios.items():
+            values.append(found[name] / theirs[name])
+        print(
+            " ".join(
+                f"{n} {found[n]:.0f} : {theirs[n]:.0f} = {v[-1]:.3f}" for n, v in ratios.items()
+            ),
+            flush=True,
+        )
+    print("medians: " + " ".join(f"{n} {statistics.median(v):.3f}" for n, v in ratios.items()))
+
+
 def stage(server: Server, name: str) -> dict[str, float]:
     """A stage's percentiles since the last look but one window, as the server sees them."""
     from urllib.request import urlopen
@@ -340,10 +386,14 @@ def fds(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+PLAIN = {"throughput": throughput, "idle": idle, "agreement": agreement}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("what", choices=["cost", "throughput", "isolation", "slow", "idle"])
+    parser.add_argument("what", choices=["cost", "isolation", "slow", *PLAIN])
     parser.add_argument("--pause", type=float, default=60, help="seconds, of `slow`")
+    parser.add_argument("--cpus", default="0", help="of the server, in `isolation`")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=50)
@@ -352,8 +402,10 @@ def main() -> None:
         cost(options.pairs, options.clients, options.rate)
     elif options.what == "slow":
         slow(options.pause)
+    elif options.what == "isolation":
+        isolation(options.cpus)
     else:
-        {"throughput": throughput, "isolation": isolation, "idle": idle}[options.what]()
+        PLAIN[options.what]()
 
 
 if __name__ == "__main__":

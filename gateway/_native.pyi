@@ -31,7 +31,10 @@ None. At run time just `tuple`."""
 
 @final
 class RingWriter:
-    """The one writer of a segment: creates, maps and seals a memfd, then publishes."""
+    """The one writer of a segment: creates, maps and seals a memfd, then publishes.
+
+    Any thread may publish; the page `stats` cannot be closed before the writer.
+    """
 
     def __init__(
         self,
@@ -156,11 +159,40 @@ class Template:
         """One payload, as the plane would encode it (tests and benches)."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
+UsualLine = tuple[str, str, int, str, str, str, str]
+"""(channel, symbol, ts, then as in a `Row`). At run time just `tuple`."""
+
+def usual_line(line: bytes) -> UsualLine | tuple[()] | None:
+    """What the native core reads in a line of the usual form; () when it is blank, None when it is
+    of another form and left to `venues.tickgate_json` (tests)."""
+
+@final
+class UdpIntake:
+    """Publishes the usual lines of a feed's datagrams as they come, without the interpreter.
+
+    A line is usual when it is of the usual form, `learn` named its symbol, and a record can hold
+    its values. Counts what it publishes in the writer's page: what `RingWriter.publish` counts, and
+    feed_records and feed_last_ns. One thread owns it and the socket that feeds it.
+    """
+
+    def __init__(
+        self,
+        writer: RingWriter,
+        *,
+        feed: int,
+        quiet_ns: int,  # a receive that waited less found a busy line ...
+        interval_ns: int,  # ... and the next batch comes this long after it at the soonest
+    ) -> None: ...
+    def learn(self, channel: str, symbol: str, topic: int) -> None:
+        """Takes the symbol's lines from now on. ValueError: the topic is none of the channel's."""
+
 @final
 class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
 
-    def __init__(self, host: str, port: int, *, buffer_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self, host: str, port: int, *, buffer_bytes: int = 8 << 20, intake: UdpIntake | None = None
+    ) -> None:
         """OSError when the port is not to be had."""
     @property
     def port(self) -> int: ...
@@ -174,6 +206,10 @@ class UdpSocket:
 
         ([], 0, 0) at the timeout, at a signal, or after `wake()`. At most 256 a call. Datagrams
         over 64 KiB are dropped and counted in `oversized`. RuntimeError: another thread is inside.
+
+        With an intake it goes on while all lines are usual, at most for the timeout, and returns
+        those that are not, with the times of their batch: what came before them is published, what
+        follows them is taken by the next call. Also ([], 0, 0) where `dropped` or `oversized` rose.
         """
     @property
     def oversized(self) -> int: ...

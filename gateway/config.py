@@ -6,7 +6,6 @@ values come last.
 """
 
 import copy
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

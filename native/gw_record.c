@@ -90,3 +90,10 @@ const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t sides[4]) {
     }
     return NULL;
 }
+
+const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4]) {
+    record->h.kind = kind;
+    if (kind == GW_TRADE)
+        return gw_trade_fill(&record->u.trade, texts[0], texts[1], texts[2], texts[3]);
+    return gw_bbo_fill(&record->u.bbo, texts);
+}

@@ -96,5 +96,8 @@ typedef struct {
 const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side,
                           gw_text_t id);
 const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t sides[4]);
+/* Kind and payload: of a trade from price, qty, side, id; of a bbo from bid, bid_qty, ask, ask_qty.
+ */
+const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4]);
 
 #endif

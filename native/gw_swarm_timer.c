@@ -61,13 +61,14 @@ static void rounds(gw_swarm_t *s, gw_swarm_group_t *g) {
 
 /* --- what a whole group does ----------------------------------------------------------------------- */
 
-/* Whether a moment has come; it moves on to the next one. */
+/* Whether a moment has come; it moves on to the next one, past those that were missed. */
 static bool comes(gw_swarm_t *s, int64_t *at_ns, int64_t every_ns) {
     if (*at_ns > s->monotonic_ns) {
         gw_swarm_timer(s, *at_ns);
         return false;
     }
     *at_ns = every_ns ? *at_ns + every_ns : NEVER;
+    if (*at_ns <= s->monotonic_ns) *at_ns = s->monotonic_ns + every_ns;
     gw_swarm_timer(s, *at_ns);
     return true;
 }

@@ -1,9 +1,9 @@
 #include "gw_udp.h"
+#include "gw_atomic.h"
 #include "gw_clock.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -53,7 +53,7 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
         u->messages[i].msg_hdr = (struct msghdr){
             .msg_iov = &sides[i].part, .msg_iovlen = 1, .msg_control = sides[i].control};
     }
-    u->filled = GW_UDP_BATCH;
+    u->filled = u->place.datagram = GW_UDP_BATCH;
     return 0;
 }
 
@@ -84,6 +84,7 @@ static int batch_take(gw_udp_t *u) {
     for (int i = 0; i < u->filled; i++)
         u->messages[i].msg_hdr.msg_controllen = sizeof sides_of(u)[i].control;
     u->filled = 0;
+    u->place = (gw_udp_place_t){0};
     int count = recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL);
     if (count < 0) return -errno;
     u->ts_recv = gw_realtime_ns();
@@ -118,8 +119,31 @@ const uint8_t *gw_udp_datagram(const gw_udp_t *u, int i, ssize_t *length) {
     return u->slab + (size_t)i * u->slot_bytes;
 }
 
+bool gw_udp_line(gw_udp_t *u, gw_text_t *line) {
+    gw_udp_place_t *p = &u->place;
+    for (; p->datagram < u->filled; *p = (gw_udp_place_t){.datagram = p->datagram + 1}) {
+        ssize_t length;
+        const char *at = (const char *)gw_udp_datagram(u, p->datagram, &length);
+        if (length < 0 || p->offset >= (size_t)length) continue;
+        size_t left = (size_t)length - p->offset;
+        line->at = at + p->offset;
+        const char *newline = memchr(line->at, '\n', left);
+        line->length = newline == NULL ? left : (size_t)(newline - line->at);
+        p->offset += line->length + 1;
+        return true;
+    }
+    return false;
+}
+
 void gw_udp_wake(gw_udp_t *u) {
+    GW_STORE_RELAXED(&u->woken, 1);
     uint64_t one = 1;
     ssize_t written = write(u->wake_fd, &one, sizeof one);
     (void)written;
+}
+
+bool gw_udp_woken(gw_udp_t *u) {
+    if (GW_LOAD_RELAXED(&u->woken) == 0) return false;
+    GW_STORE_RELAXED(&u->woken, 0);
+    return true;
 }

@@ -2,6 +2,7 @@
 #include "micro.h"
 #include "gw_clock.h"
 #include "gw_hdr.h"
+#include "gw_line.h"
 #include "gw_ring.h"
 
 #include <stdlib.h>
@@ -81,6 +82,20 @@ static void row_fill(uint64_t ops) {
     }
 }
 
+static void line_take(uint64_t ops) {
+    static const char bytes[] =
+        "{\"channel\":\"trade\",\"symbol\":\"SYM001\",\"price\":\"64250.10\",\"qty\":\"0.015\","
+        "\"side\":\"buy\",\"id\":\"7\",\"ts\":1723161255342000000}";
+    for (uint64_t i = 0; i < ops; i++) {
+        gw_line_t line;
+        gw_record_t record;
+        if (gw_line_parse(bytes, sizeof bytes - 1, &line) != GW_LINE_USUAL
+            || gw_record_fill(&record, line.kind, line.texts) != NULL)
+            abort();
+        micro_keep(&record);
+    }
+}
+
 static gw_hdr_t histogram;
 static int64_t values[VALUES];
 
@@ -115,6 +130,7 @@ const micro_row_t micro_ring_rows[] = {
     {"table_read", "read a topic's last value", 1000000, table_setup, table_read, NULL},
     {"wait_ring_awake", "see that a worker is awake", 1000000, NULL, wait_ring_awake, NULL},
     {"trade_fill", "a trade's texts to its record", 1000000, NULL, row_fill, NULL},
+    {"trade_line", "a trade's line of JSON to its record", 1000000, NULL, line_take, NULL},
     {"hdr_record", "record a duration", 1000000, hdr_setup, hdr_record, NULL},
     {"clock_read", "read CLOCK_MONOTONIC", 1000000, NULL, clock_read, NULL},
     {NULL, NULL, 0, NULL, NULL, NULL},

@@ -53,7 +53,7 @@ class Policy:
     start_s: float = 30.0
     hang_s: float = 1.5
     """Found within 2 s, the time of the watch's round included."""
-    watch_s: float = 0.25
+    watch_s: float = 0.5
     stall_s: float = 0.5
     """A gap of the supervisor's own loop beyond which the stamps' ages prove nothing."""
     drain_s: float = 10.0

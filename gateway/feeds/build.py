@@ -4,10 +4,10 @@ import contextlib
 import functools
 from collections.abc import Sequence
 
-from gateway._native import UdpSocket
+from gateway._native import RingWriter, UdpIntake, UdpSocket
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds.capture import DECODERS, CaptureError, symbols
-from gateway.feeds.feed import Counters, Feed, Publisher, Stats
+from gateway.feeds.feed import Counters, Feed, Stats
 from gateway.feeds.options import (
     FeedOptions,
     ReplayOptions,
@@ -17,7 +17,7 @@ from gateway.feeds.options import (
 )
 from gateway.feeds.replay import ReplayFeed
 from gateway.feeds.synthetic import SyntheticFeed
-from gateway.feeds.udp import UdpFeed
+from gateway.feeds.udp import BATCH_INTERVAL_NS, QUIET_NS, UdpFeed
 
 
 def check(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
@@ -32,8 +32,8 @@ def check(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
     return found
 
 
-def build(feeds: Sequence[FeedOptions], publisher: Publisher, stats: Stats) -> list[Feed]:
-    """The feeds, in order, ready to `run`; sockets are bound by now.
+def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> list[Feed]:
+    """The feeds, in order, ready to `run`; sockets are bound by now. `stats` is the writer's page.
 
     Raises:
         ConfigurationError: options contradict, or a capture cannot be read.
@@ -49,27 +49,31 @@ def build(feeds: Sequence[FeedOptions], publisher: Publisher, stats: Stats) -> l
             if isinstance(options, SyntheticOptions):
                 name = _unique(f"synthetic:{options.venue}", names)
                 counters = Counters(name, "synthetic", options.venue, index, stats)
-                built.append(SyntheticFeed(name, index, options, publisher, counters))
+                built.append(SyntheticFeed(name, index, options, writer, counters))
             elif isinstance(options, ReplayOptions):
                 name = _unique(f"replay:{options.venue}", names)
                 counters = Counters(name, "replay", options.venue, index, stats)
-                built.append(ReplayFeed(name, index, options, publisher, counters, owners))
+                built.append(ReplayFeed(name, index, options, writer, counters, owners))
             else:
-                socket = _bind(index, options)
+                intake = UdpIntake(
+                    writer, feed=index, quiet_ns=QUIET_NS, interval_ns=BATCH_INTERVAL_NS
+                )
+                socket = _bind(index, options, intake)
                 undo.callback(socket.close)
                 name = _unique(f"udp:{socket.port}", names)
                 counters = Counters(name, "udp", options.venue, index, stats)
-                reopen = functools.partial(UdpSocket, options.host, socket.port)
+                reopen = functools.partial(UdpSocket, options.host, socket.port, intake=intake)
+                learn = intake.learn
                 built.append(
-                    UdpFeed(name, index, options, publisher, counters, owners, socket, reopen)
+                    UdpFeed(name, index, options, writer, counters, owners, learn, socket, reopen)
                 )
         undo.pop_all()
     return built
 
 
-def _bind(index: int, options: UdpOptions) -> UdpSocket:
+def _bind(index: int, options: UdpOptions, intake: UdpIntake) -> UdpSocket:
     try:
-        return UdpSocket(options.host, options.port)
+        return UdpSocket(options.host, options.port, intake=intake)
     except OSError as error:
         where = f"feeds.{index}: udp {options.host}:{options.port}"
         raise ResourceError(f"{where}: {error.strerror or error}") from error

@@ -1,8 +1,8 @@
 """What every feed is: its protocol, its status, its counters, its topics and its thread.
 
 A feed decodes and publishes on a thread of its own, because timers of an event loop are too coarse
-(milliseconds) and a feed must not wait for the process's other work. The interpreter's lock makes
-the calls into the one `Publisher` take turns, as its single-writer rule demands.
+(milliseconds) and a feed must not wait for the process's other work. All publish through one
+`Publisher`, which makes them take turns.
 """
 
 import asyncio
@@ -66,10 +66,12 @@ class Stats(Protocol):
 
     def add(self, name: str, index: int = 0, n: int = 1) -> None: ...
     def set(self, name: str, index: int = 0, value: int = 0) -> None: ...
+    def get(self, name: str, index: int = 0) -> int: ...
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A feed as it is now. Counts are since the start; `last_record_ns` is REALTIME, 0: none."""
+    """A feed as it is now. Counts are since the start; `last_record_ns` is REALTIME, 0: none, and
+    outlives a restart."""
 
     name: str
     type: str
@@ -101,7 +103,10 @@ class Feed(Protocol):
 
 
 class Counters:
-    """One feed's counts: its `Status` and its places in the statistics page, kept together."""
+    """One feed's counts: its `Status` and its places in the statistics page, kept together.
+
+    Of records there is one count, in the page, where an intake adds what it publishes itself.
+    """
 
     def __init__(self, name: str, kind: str, venue: str, index: int, stats: Stats) -> None:
         self._identity = (name, kind, venue)
@@ -110,15 +115,14 @@ class Counters:
         self._state: State = "connecting"
         self._message = ""
         self._message_ns = -MESSAGE_INTERVAL_NS
-        self._last_record_ns = 0
+        self._records_before = stats.get("feed_records", index)
         self._counts = dict.fromkeys(
-            ("records", "decode_errors", "gaps", "lost", "duplicates", "reconnects"), 0
+            ("decode_errors", "gaps", "lost", "duplicates", "reconnects"), 0
         )
         self.skipped = 0
 
     def published(self, records: int, ts_recv: int) -> None:
-        self._add("records", records)
-        self._last_record_ns = ts_recv
+        self._stats.add("feed_records", self._index, records)
         self._stats.set("feed_last_ns", self._index, ts_recv)
 
     def refused(self, lines: int, why: str) -> None:
@@ -154,7 +158,8 @@ class Counters:
             venue=venue,
             state=self._state,
             skipped=self.skipped,
-            last_record_ns=self._last_record_ns,
+            records=self._stats.get("feed_records", self._index) - self._records_before,
+            last_record_ns=self._stats.get("feed_last_ns", self._index),
             message=self._message,
             **self._counts,
         )

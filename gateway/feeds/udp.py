@@ -1,11 +1,10 @@
 """The `udp` feed: JSON records in datagrams, decoded and published a batch at a time.
 
-Moderation, as a network card does with interrupts: publishing costs a fixed part per batch (a
-receive, a ring of the workers' bell, their sweep over the clients), so that at high rates records
-are better taken several at once. A receive that had to wait shows a quiet line and is published at
-once. One that hardly waited shows that datagrams come faster than they are taken; then the thread
-sleeps until BATCH_INTERVAL_NS after the batch before it receives again. At 50 records a second
-nothing ever pauses, at 20,000 there are five to eight a batch.
+Usual lines never come here: the socket's intake (native/gw_intake.h) publishes them itself, without
+the interpreter, and moderates the batches by QUIET_NS and BATCH_INTERVAL_NS: at 50 records a second
+nothing ever pauses, at 20,000 there are five to eight a batch. What it leaves is decoded here, in
+its place between the others: lines of another form, bad ones, and the first of each symbol, which
+the intake takes from then on.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from gateway._native import Row
 
 RECEIVE_TIMEOUT_MS = 1000
-"""Longest receive, so that the kernel's drop counter is looked at on a quiet line too."""
+"""Longest receive, whether the line is quiet or all that comes is usual."""
 
 QUIET_NS = 100_000
 """A receive that waited this long found the line quiet: a few times what waking up costs."""
@@ -34,9 +33,12 @@ of the default objective, and bounds the workers' wake-ups at 4,000 a second."""
 HEALTHY_NS = 10_000_000_000
 """A socket that lasted this long starts the backoff afresh."""
 
+Learn = Callable[[str, str, int], None]
+"""(channel, symbol, topic): the intake takes this symbol's usual lines from now on."""
+
 
 class DatagramSocket(Protocol):
-    """Where datagrams come from; `_native.UdpSocket` is one."""
+    """Where datagrams come from, or what an intake left of them; `_native.UdpSocket` is one."""
 
     @property
     def port(self) -> int: ...
@@ -49,8 +51,33 @@ class DatagramSocket(Protocol):
     def close(self) -> None: ...
 
 
+class _TaughtTopics(Topics):
+    """Topics that the intake learns when they are made."""
+
+    def __init__(
+        self,
+        channel: str,
+        venue: str,
+        index: int,
+        publisher: Publisher,
+        owners: dict[str, int],
+        learn: Learn,
+    ) -> None:
+        super().__init__(channel, venue, index, publisher, owners)
+        self._learn = learn
+
+    def __missing__(self, symbol: str) -> int:
+        topic = super().__missing__(symbol)
+        if topic >= 0:
+            self._learn(self._channel, symbol, topic)
+        return topic
+
+
 class UdpFeed(ThreadFeed):
-    """Receives on an open socket; after an error of it, opens another with backoff."""
+    """Receives on an open socket; after an error of it, opens another with backoff.
+
+    `learn` is of the intake that the sockets have in common.
+    """
 
     def __init__(
         self,
@@ -60,13 +87,14 @@ class UdpFeed(ThreadFeed):
         publisher: Publisher,
         counters: Counters,
         owners: dict[str, int],
+        learn: Learn,
         socket: DatagramSocket,
         reopen: Callable[[], DatagramSocket],
     ) -> None:
         super().__init__(name, index, counters)
         self._publisher = publisher
-        self._trades = Topics("trade", options.venue, index, publisher, owners)
-        self._quotes = Topics("bbo", options.venue, index, publisher, owners)
+        self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, learn)
+        self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, learn)
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
         self._dropped = 0
@@ -110,16 +138,10 @@ class UdpFeed(ThreadFeed):
 
     def _receive_all(self, socket: DatagramSocket) -> None:
         while not self._stopping:
-            asked_ns = time.monotonic_ns()
             datagrams, ts_recv, mono_recv = socket.receive(RECEIVE_TIMEOUT_MS)
             self._count_losses(socket)
-            if not datagrams:
-                continue
-            self._publish(datagrams, ts_recv, mono_recv)
-            if mono_recv - asked_ns < QUIET_NS:
-                left_ns = mono_recv + BATCH_INTERVAL_NS - time.monotonic_ns()
-                if left_ns > 0:
-                    time.sleep(left_ns * 1e-9)
+            if datagrams:
+                self._publish(datagrams, ts_recv, mono_recv)
 
     def _publish(self, datagrams: list[bytes], ts_recv: int, mono_recv: int) -> None:
         batch = tickgate_json.decode(datagrams)

@@ -33,7 +33,7 @@ CONNECTIONS_MAX = 64
 """People and scrapers; one more is cut at once."""
 SCRAPES_MAX = 4
 """Renderings of /metrics at once; one more gets 503."""
-SAMPLE_INTERVAL_S = 0.25
+SAMPLE_INTERVAL_S = 0.5
 
 SECURITY_HEADERS = (
     (

@@ -27,7 +27,7 @@ cdef extern from "gw_pattern.h" nogil:
 
 cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX
-    enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_BAD_TS, GW_FLAG_PACED
+    enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
 
     ctypedef struct gw_header_t:
         uint64_t ring_seq, topic_seq
@@ -55,9 +55,7 @@ cdef extern from "gw_record.h" nogil:
         const char *at
         size_t length
 
-    const char *gw_trade_fill(
-        gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side, gw_text_t id)
-    const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t *sides)
+    const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts)
     size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out)
 
 cdef extern from "gw_ring.h" nogil:
@@ -70,7 +68,6 @@ cdef extern from "gw_ring.h" nogil:
 
     ctypedef struct gw_writer_t:
         gw_segment_t segment
-        uint64_t tail
 
     ctypedef struct gw_reader_t:
         gw_segment_t segment
@@ -83,15 +80,33 @@ cdef extern from "gw_ring.h" nogil:
     int gw_segment_format(
         void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch)
     int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
-    int gw_writer_init(gw_writer_t *w, void *mem, size_t size)
-    void gw_writer_free(gw_writer_t *w)
-    int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length)
-    void gw_writer_publish(gw_writer_t *w, gw_record_t *record)
     int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
     uint32_t gw_directory_count(const gw_segment_t *s)
     int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name)
     int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
-    void gw_wait_ring(gw_wait_t *wait, int event_fd)
+
+cdef extern from "gw_publisher.h" nogil:
+    enum: GW_PUBLISH_MAX
+
+    ctypedef struct gw_publisher_t:
+        gw_writer_t writer
+        gw_wait_t *waits
+        int *event_fds
+        size_t workers
+
+    ctypedef struct gw_receipt_t:
+        int64_t ts_recv, mono_recv
+        uint32_t feed
+        uint8_t flags
+        bint wire
+
+    int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats)
+    void gw_publisher_free(gw_publisher_t *p)
+    int64_t gw_publisher_topic_add(
+        gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
+    void gw_publisher_publish(
+        gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
+    void gw_publisher_ring(gw_publisher_t *p)
 
 
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
@@ -110,7 +125,6 @@ cdef object _INSTRUMENT = re.compile(
 cdef uint64_t _epoch_ms = 0  # of the last epoch that this process made
 
 cdef enum:
-    CHUNK = 64  # records filled between two reads of the clock
     FEEDS = 64  # length of the feed_* counters
 
 
@@ -159,10 +173,7 @@ cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexce
             texts[i] = gw_text_t("", 0)
         else:
             return "not a text"
-    record.h.kind = kind
-    if kind == GW_TRADE:
-        return gw_trade_fill(&record.trade, texts[0], texts[1], texts[2], texts[3])
-    return gw_bbo_fill(&record.bbo, texts)
+    return gw_record_fill(record, kind, texts)
 
 
 def create_memory(str name, int64_t size):
@@ -183,18 +194,16 @@ def pattern_match(str pattern, str name):
 
 
 cdef class RingWriter:
-    cdef gw_writer_t writer
-    cdef gw_record_t chunk[CHUNK]
+    cdef gw_publisher_t publisher
+    cdef gw_record_t chunk[GW_PUBLISH_MAX]
     cdef void *mem
     cdef size_t size
-    cdef gw_wait_t *waits
-    cdef size_t workers
-    cdef int *event_fds
     cdef int memory_fd
     cdef uint8_t *kinds
     cdef uint32_t topics
     cdef dict ids
     cdef StatsPage stats
+    cdef int inside  # threads that publish without the interpreter's lock right now
 
     def __cinit__(self):
         self.memory_fd = -1
@@ -204,7 +213,9 @@ cdef class RingWriter:
         if self.mem != NULL:
             raise RuntimeError("already initialised")
         self.ids = {}
-        self.stats = stats
+        if stats is not None and stats.page != NULL:
+            stats.holders += 1
+            self.stats = stats
         self.segment_create(capacity, topics_max)
         if wait_fd >= 0:
             self.workers_map(wait_fd, event_fds)
@@ -220,7 +231,9 @@ cdef class RingWriter:
         fcntl.fcntl(self.memory_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
                     | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
         self.kinds = <uint8_t *>calloc(topics_max, 1)
-        if self.kinds == NULL or gw_writer_init(&self.writer, self.mem, self.size) < 0:
+        cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
+        if self.kinds == NULL or gw_publisher_init(
+                &self.publisher, self.mem, self.size, page) < 0:
             raise MemoryError
         return 0
 
@@ -228,29 +241,33 @@ cdef class RingWriter:
         cdef size_t i, workers = len(event_fds)
         if workers == 0:
             return 0
-        self.waits = <gw_wait_t *>_map(wait_fd, workers * sizeof(gw_wait_t), PROT_READ | PROT_WRITE)
-        self.workers = workers
-        self.event_fds = <int *>calloc(workers, sizeof(int))
-        if self.event_fds == NULL:
+        cdef size_t size = workers * sizeof(gw_wait_t)
+        self.publisher.waits = <gw_wait_t *>_map(wait_fd, size, PROT_READ | PROT_WRITE)
+        self.publisher.workers = workers
+        self.publisher.event_fds = <int *>calloc(workers, sizeof(int))
+        if self.publisher.event_fds == NULL:
             raise MemoryError
         for i in range(workers):
-            self.event_fds[i] = event_fds[i]
+            self.publisher.event_fds[i] = event_fds[i]
         return 0
 
     def __dealloc__(self):
         self.release()
 
     cdef void release(self) noexcept:
-        gw_writer_free(&self.writer)
+        gw_publisher_free(&self.publisher)
         if self.mem != NULL:
             munmap(self.mem, self.size)
             self.mem = NULL
-        if self.waits != NULL:
-            munmap(self.waits, self.workers * sizeof(gw_wait_t))
-            self.waits = NULL
-        self.workers = 0
-        free(self.event_fds)
-        self.event_fds = NULL
+        if self.publisher.waits != NULL:
+            munmap(self.publisher.waits, self.publisher.workers * sizeof(gw_wait_t))
+            self.publisher.waits = NULL
+        if self.stats is not None:
+            self.stats.holders -= 1
+            self.stats = None
+        self.publisher.workers = 0
+        free(self.publisher.event_fds)
+        self.publisher.event_fds = NULL
         free(self.kinds)
         self.kinds = NULL
         if self.memory_fd >= 0:
@@ -269,7 +286,7 @@ cdef class RingWriter:
     @property
     def epoch(self):
         self.check_open()
-        return self.writer.segment.epoch[:GW_EPOCH_LENGTH].decode()
+        return self.publisher.writer.segment.epoch[:GW_EPOCH_LENGTH].decode()
 
     def topic(self, str channel, str instrument):
         known = self.ids.get((channel, instrument))
@@ -282,9 +299,10 @@ cdef class RingWriter:
             raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
         name = instrument.encode()
         cdef uint8_t kind = CHANNELS[channel]
-        cdef int64_t topic = gw_writer_topic_add(&self.writer, kind, name, <size_t>len(name))
+        cdef int64_t topic = gw_publisher_topic_add(
+            &self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"all {self.writer.segment.topics_max} topics are taken")
+            raise OverflowError(f"all {self.publisher.writer.segment.topics_max} topics are taken")
         self.kinds[topic] = kind
         self.topics = <uint32_t>topic + 1
         self.ids[(channel, instrument)] = topic
@@ -299,22 +317,20 @@ cdef class RingWriter:
         cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(fast)
         cdef uint32_t filled = 0
         cdef const char *why
-        cdef gw_record_t *record
+        cdef gw_receipt_t receipt = gw_receipt_t(ts_recv, mono_recv, feed, flags, record_wire)
         refused = []
         for i in range(count):
-            record = &self.chunk[filled]
-            why = self.row_take(<object>PySequence_Fast_GET_ITEM(fast, i), record)
+            why = self.row_take(
+                <object>PySequence_Fast_GET_ITEM(fast, i), &self.chunk[filled])
             if why != NULL:
                 refused.append((i, (<bytes>why).decode()))
                 continue
-            record.h.flags = flags
-            self.wire_take(&record.h, ts_recv, feed, record_wire)
             filled += 1
-            if filled == CHUNK:
-                self.chunk_publish(filled, mono_recv)
+            if filled == GW_PUBLISH_MAX:
+                gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
                 filled = 0
-        self.chunk_publish(filled, mono_recv)
-        self.workers_ring()
+        gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
+        gw_publisher_ring(&self.publisher)
         return refused
 
     cdef const char *row_take(self, object row, gw_record_t *record) noexcept:
@@ -326,74 +342,43 @@ cdef class RingWriter:
         record.h.topic = <uint32_t>topic
         return _row_fill(row, self.kinds[topic], record)
 
-    cdef void wire_take(self, gw_header_t *h, int64_t ts_recv, uint32_t feed, bint record) noexcept:
-        """Stamps the receipt, and measures how long the venue's message travelled."""
-        h.ts_recv = ts_recv
-        if h.ts_event == 0:
-            h.ts_event = ts_recv
-            return
-        if not record:
-            return
-        cdef int64_t wire_ns = ts_recv - h.ts_event
-        if wire_ns < 0:
-            h.flags |= GW_FLAG_BAD_TS
-        if self.stats is not None and self.stats.page != NULL:
-            gw_hdr_record(&self.stats.page.stage[GW_STAGE_WIRE], wire_ns, 1)
-            if wire_ns < 0:
-                gw_hdr_add(&self.stats.page.clock_anomalies[feed], 1)
-
-    cdef void chunk_publish(self, uint32_t count, int64_t mono_recv) noexcept:
-        cdef int64_t now = gw_monotonic_ns(), ingest_ns = now - mono_recv
-        cdef uint32_t i
-        cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
-        # Stamped apart from publishing: a small store just before its word is loaded would stall.
-        for i in range(count):
-            self.chunk[i].h.ts_publish = now
-            self.chunk[i].h.ingest_ns = <uint32_t>min(max(ingest_ns, 0), <int64_t>UINT32_MAX)
-        for i in range(count):
-            gw_writer_publish(&self.writer, &self.chunk[i])
-            if page != NULL:
-                gw_hdr_add(&page.published[self.chunk[i].h.kind], 1)
-        if page != NULL and count > 0:
-            gw_hdr_record(&page.stage[GW_STAGE_INGEST], ingest_ns, count)
-
-    cdef void workers_ring(self) noexcept:
-        cdef size_t i
-        for i in range(self.workers):
-            gw_wait_ring(&self.waits[i], self.event_fds[i])
-
     cdef bint follows(self, gw_wait_t *wait) noexcept:
         """Whether this worker's plane follows this very segment, not one of an older epoch."""
         cdef uint64_t epoch
-        memcpy(&epoch, self.writer.segment.epoch, sizeof(epoch))
+        memcpy(&epoch, self.publisher.writer.segment.epoch, sizeof(epoch))
         return GW_LOAD_ACQUIRE(&wait.attached) != 0 and GW_LOAD_RELAXED(&wait.epoch) == epoch
 
     def behind(self):
         cdef size_t i
-        cdef uint64_t cursor, slowest = self.writer.tail
-        for i in range(self.workers):
-            if self.follows(&self.waits[i]):
-                cursor = GW_LOAD_RELAXED(&self.waits[i].cursor)
+        cdef uint64_t cursor, tail, slowest
+        if self.mem == NULL:
+            return 0
+        tail = slowest = GW_LOAD_ACQUIRE(self.publisher.writer.segment.tail)
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                cursor = GW_LOAD_RELAXED(&self.publisher.waits[i].cursor)
                 slowest = min(slowest, cursor)
-        return self.writer.tail - slowest
+        return tail - slowest
 
     def backlogged(self):
         cdef size_t i
         cdef uint64_t total = 0
-        for i in range(self.workers):
-            if self.follows(&self.waits[i]):
-                total += GW_LOAD_RELAXED(&self.waits[i].backlogged)
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                total += GW_LOAD_RELAXED(&self.publisher.waits[i].backlogged)
         return total
 
     def subscribed(self):
         cdef size_t i
         cdef uint64_t total = 0
-        for i in range(self.workers):
-            if self.follows(&self.waits[i]):
-                total += GW_LOAD_RELAXED(&self.waits[i].subscribed)
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                total += GW_LOAD_RELAXED(&self.publisher.waits[i].subscribed)
         return total
 
     def close(self):
+        if self.inside > 0:
+            raise RuntimeError("a feed is publishing: let its receive return first")
         self.release()
 
 

@@ -19,8 +19,6 @@ cdef extern from "gw_stats.h" nogil:
     const uint64_t GW_HDR_MAX
     enum: GW_HDR_COUNTS
     enum: GW_STAGES
-    enum: GW_STAGE_WIRE
-    enum: GW_STAGE_INGEST
     const uint64_t GW_STATS_MAGIC
 
     ctypedef struct gw_hdr_t:
@@ -33,11 +31,8 @@ cdef extern from "gw_stats.h" nogil:
 
     ctypedef struct gw_stats_t:
         uint64_t magic, pid, start_ns
-        uint64_t published[8]
-        uint64_t clock_anomalies[64]
         gw_hdr_t stage[GW_STAGES]
 
-    void gw_hdr_add(uint64_t *p, uint64_t n)
     void gw_hdr_record(gw_hdr_t *h, int64_t value, uint64_t n)
     const gw_stat_info_t *gw_stat_infos
     const uint32_t gw_stat_infos_count
@@ -66,6 +61,7 @@ cdef void *_map(int fd, size_t size, int protection) except NULL:
 cdef class StatsPage:
     cdef gw_stats_t *page
     cdef bint writable
+    cdef int holders  # who counts in the page without asking; it stays mapped for them
 
     def __init__(self, int fd, *, bint writable):
         if self.page != NULL:
@@ -137,6 +133,8 @@ cdef class StatsPage:
         gw_hdr_record(h, value_ns, n)
 
     def close(self):
+        if self.holders > 0:
+            raise RuntimeError("close the ring writer that counts in this page first")
         if self.page != NULL:
             munmap(self.page, sizeof(gw_stats_t))
             self.page = NULL

@@ -14,14 +14,108 @@ cdef extern from "gw_udp.h" nogil:
     const uint8_t *gw_udp_datagram(const gw_udp_t *u, int i, Py_ssize_t *length)
     void gw_udp_wake(gw_udp_t *u)
 
+cdef extern from "gw_line.h" nogil:
+    ctypedef enum gw_line_form_t:
+        GW_LINE_OTHER, GW_LINE_USUAL, GW_LINE_BLANK
+
+    ctypedef struct gw_line_t:
+        uint8_t kind
+        int64_t ts
+        gw_text_t symbol
+        gw_text_t texts[4]
+
+    gw_line_form_t gw_line_parse(const char *at, size_t length, gw_line_t *line)
+
+
+cdef extern from "gw_symbols.h" nogil:
+    ctypedef struct gw_symbols_t:
+        pass
+
+    int gw_symbols_put(gw_symbols_t *s, uint8_t kind, gw_text_t symbol, uint32_t topic)
+
+cdef extern from "gw_intake.h" nogil:
+    enum: GW_INTAKE_REST_MAX
+
+    ctypedef struct gw_intake_t:
+        gw_symbols_t symbols
+        gw_text_t rest[GW_INTAKE_REST_MAX]
+
+    int gw_intake_init(gw_intake_t *intake, gw_publisher_t *publisher, uint32_t feed,
+                       int64_t quiet_ns, int64_t interval_ns)
+    void gw_intake_free(gw_intake_t *intake)
+    int gw_intake_receive(gw_intake_t *intake, gw_udp_t *u, int timeout_ms)
+
+
+cdef str _ascii(gw_text_t text):
+    return text.at[:text.length].decode("ascii")
+
+
+def usual_line(bytes line):
+    cdef gw_line_t parsed
+    cdef gw_line_form_t form = gw_line_parse(line, <size_t>len(line), &parsed)
+    if form != GW_LINE_USUAL:
+        return () if form == GW_LINE_BLANK else None
+    texts = [_ascii(parsed.texts[i]) for i in range(4)]
+    return (_CHANNEL_NAMES[parsed.kind], _ascii(parsed.symbol), parsed.ts, *texts)
+
+
+cdef class UdpIntake:
+    cdef gw_intake_t intake
+    cdef RingWriter writer  # its publisher must outlive a receive
+    cdef bint receiving
+
+    def __init__(self, RingWriter writer not None, *, uint32_t feed, int64_t quiet_ns,
+                 int64_t interval_ns):
+        if self.writer is not None:
+            raise RuntimeError("already initialised")
+        writer.check_open()
+        if feed >= FEEDS:
+            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        if gw_intake_init(&self.intake, &writer.publisher, feed, quiet_ns, interval_ns) < 0:
+            raise MemoryError
+        self.writer = writer
+
+    def __dealloc__(self):
+        gw_intake_free(&self.intake)
+
+    def learn(self, str channel, str symbol, uint32_t topic):
+        cdef bytes text = symbol.encode()
+        cdef uint8_t kind = CHANNELS[channel]
+        self.writer.check_open()
+        if self.receiving:
+            raise RuntimeError("a thread is receiving")
+        if topic >= self.writer.topics or self.writer.kinds[topic] != kind:
+            raise ValueError(f"topic {topic} is none of channel {channel!r}")
+        cdef int error = gw_symbols_put(
+            &self.intake.symbols, kind, gw_text_t(text, <size_t>len(text)), topic)
+        if error == -errno.ENOMEM:
+            raise MemoryError
+        if error < 0:
+            raise ValueError(f"symbol {symbol!r} of {len(text)} bytes")
+
+    cdef int receive(self, gw_udp_t *udp, int timeout_ms) except? -1:
+        """As gw_intake_receive; whom it needs can't be closed or used by others meanwhile."""
+        cdef int count
+        self.writer.check_open()
+        if self.receiving:
+            raise RuntimeError("another thread is receiving")
+        self.receiving = True
+        self.writer.inside += 1
+        with nogil:
+            count = gw_intake_receive(&self.intake, udp, timeout_ms)
+        self.writer.inside -= 1
+        self.receiving = False
+        return count
+
 
 cdef class UdpSocket:
     cdef gw_udp_t udp
     cdef object bound  # None when closed
+    cdef UdpIntake intake
     cdef int local_port
     cdef bint receiving
 
-    def __init__(self, str host, int port, *, int buffer_bytes=8 << 20):
+    def __init__(self, str host, int port, *, int buffer_bytes=8 << 20, UdpIntake intake=None):
         if self.bound is not None:
             raise RuntimeError("already initialised")
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -36,6 +130,7 @@ cdef class UdpSocket:
             bound.close()
             raise
         self.local_port = bound.getsockname()[1]
+        self.intake = intake
         self.bound = bound
 
     def __dealloc__(self):
@@ -65,26 +160,41 @@ cdef class UdpSocket:
         return self.udp.oversized
 
     def receive(self, int timeout_ms):
-        cdef int i, count
-        cdef Py_ssize_t length
-        cdef const uint8_t *at
+        cdef int count
         self.check_open()
+        if timeout_ms < 0:
+            raise ValueError(f"timeout of {timeout_ms} ms")
         if self.receiving:
             raise RuntimeError("another thread is receiving")
         self.receiving = True
-        with nogil:
-            count = gw_udp_receive(&self.udp, timeout_ms)
-        self.receiving = False
+        try:
+            if self.intake is not None:
+                count = self.intake.receive(&self.udp, timeout_ms)
+            else:
+                with nogil:
+                    count = gw_udp_receive(&self.udp, timeout_ms)
+        finally:
+            self.receiving = False
         if count < 0:
             raise OSError(-count, os.strerror(-count))
         if count == 0:
             return [], 0, 0
+        taken = self.datagrams(count) if self.intake is None else self.lines(count)
+        return taken, self.udp.ts_recv, self.udp.mono_recv
+
+    cdef list datagrams(self, int count):
+        cdef Py_ssize_t length
+        cdef const uint8_t *at
         datagrams = []
         for i in range(count):
             at = gw_udp_datagram(&self.udp, i, &length)
             if length >= 0:
                 datagrams.append((<const char *>at)[:length])
-        return datagrams, self.udp.ts_recv, self.udp.mono_recv
+        return datagrams
+
+    cdef list lines(self, int count):
+        cdef gw_text_t *rest = self.intake.intake.rest
+        return [rest[i].at[:rest[i].length] for i in range(count)]
 
     def wake(self):
         self.check_open()

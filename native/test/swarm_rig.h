@@ -109,10 +109,13 @@ __attribute__((unused)) static size_t rig_frame(uint8_t first, const void *bytes
     return header + n;
 }
 
-/* The next frame that the client sent, unmasked into `out`; its opcode, or -1. */
+/* The next frame that the client sent, if it is whole, unmasked into `out`, which has room for the longest
+ * with its header; its opcode, or -1. */
 __attribute__((unused)) static int rig_sent(rig_t *r, uint8_t *out, size_t *n) {
     uint8_t head[6];
-    if (recv(r->peer, head, 6, 0) != 6) return -1;
+    if (recv(r->peer, head, 6, MSG_PEEK) != 6) return -1;
+    if (recv(r->peer, out, 6 + (size_t)(head[1] & 0x7f), MSG_PEEK) < 6 + (head[1] & 0x7f)) return -1;
+    CHECK_EQUAL(recv(r->peer, head, 6, 0), 6);
     CHECK_EQUAL(head[0] & 0xf0, 0x80);
     CHECK_EQUAL(head[1] & 0x80, 0x80);
     *n = head[1] & 0x7f;

@@ -242,6 +242,31 @@ static void older_records_count_from_when_they_may_have_come(void) {
     }
 }
 
+/* The newest is the one that a read ends with. */
+static void the_last_record_of_a_read_is_the_newest(void) {
+    for (int whole = 0; whole < 2; whole++) {
+        uint8_t bytes[600];
+        char text[300];
+        size_t n = 0;
+        rig_t r = rig_windowed();
+        for (int seq = 1; seq <= 2; seq++) {
+            int length = snprintf(text, sizeof text,
+                                  "{\"channel\":\"trade\",\"type\":\"update\",\"symbol\":\"A.B\",\"seq\":%d,"
+                                  "\"ts_event\":%lld}",
+                                  seq, (long long)T0);
+            n += rig_frame(0x81, text, (size_t)length, bytes + n);
+        }
+        window(&r, T0, T0 + 1000000000, T0 + 2000);
+        r.s->kernel_ns = T0 + 1500;
+        r.s->since_ns = T0 + 1000;
+        if (!whole) n += rig_frame(0x81, text, 0, bytes + n) - 1; /* the beginning of a third */
+        rig_feed(&r, bytes, n, SIZE_MAX);
+        CHECK_EQUAL(r.g->histograms[GW_SWARM_HISTOGRAM_own].count, 2);
+        CHECK_EQUAL(r.g->histograms[GW_SWARM_HISTOGRAM_own].sum, whole ? 1000 + 500 : 1000 + 1000);
+        rig_close(&r);
+    }
+}
+
 static void an_unmeasured_group_only_counts(void) {
     gw_swarm_group_options_t group = {.values = {[GW_SWARM_GROUP_text_off] = -1}};
     gw_swarm_options_t o = rig_options();
@@ -324,6 +349,7 @@ int main(void) {
     RUN(only_stamps_in_the_window_count);
     RUN(each_stage_is_the_difference_of_its_stamps);
     RUN(older_records_count_from_when_they_may_have_come);
+    RUN(the_last_record_of_a_read_is_the_newest);
     RUN(an_unmeasured_group_only_counts);
     RUN(other_protocols_have_a_stamp_alone);
     RUN(options_are_checked);

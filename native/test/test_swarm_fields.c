@@ -176,7 +176,7 @@ static void they_agree_on_damaged_records(void) {
 static void numbers_out_of_range_are_no_stamps(void) {
 #define STAMPED(seq, event)                                                                        \
     "{\"channel\":\"trade\",\"type\":\"update\",\"symbol\":\"A.B\",\"seq\":" seq ",\"ts_event\":" event     \
-    ",\"ts_recv\":1714979289123456789,\"ts_send\":1714979289123456789,\"data\":[{\"id\":\"381\"}]}"
+    ",\"ts_recv\":1714979289123456789,\"ts_send\":1714979289123456789,\"data\":[{\"id\":\"381\",\"price\":\"64250.10\"}]}"
     static const struct {
         const char *text;
         int kind;
@@ -201,7 +201,9 @@ static void numbers_out_of_range_are_no_stamps(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         gw_swarm_fields_t f, scanned = scan_text(cases[i].text);
         CHECK_EQUAL(scanned.kind, cases[i].kind);
-        if (fast(cases[i].text, strlen(cases[i].text), &f)) check_same(&f, &scanned);
+        bool known = fast(cases[i].text, strlen(cases[i].text), &f);
+        if (known) check_same(&f, &scanned);
+        CHECK(known || i > 1); /* the first two are plain enough */
     }
 }
 
@@ -260,6 +262,7 @@ static void paths_lead_to_stamps(void) {
         {"data.0", "{\"data\":[]}", 0},
         {"0", "[1714979289123456789]", 1714979289123456789},
         {"0", "{\"0\":1714979289123456789}", 1714979289123456789},
+        {"1", "[\"\\\"\",7]", 7000000000}, {"1", "[\"\\\\\",7]", 7000000000},
         {"a.b", "{\"a\":{\"c\":1,\"b\":1714979289.123456789}}", 1714979289123456789},
         {"a.b", "{\"a\":7}", 0},
         {"a", "{\"a\\\"\":1,\"b\":{\"a\":2},\"a\":\"1714979289123.25\"}", 1714979289123250000},

@@ -75,7 +75,7 @@ static void stream_small(void) {
 }
 
 static void check_small(rig_t *r) {
-    uint8_t bytes[128];
+    uint8_t bytes[140];
     size_t n;
     CHECK_EQUAL(RIG_COUNTER(r, frames), 5);
     CHECK_EQUAL(RIG_COUNTER(r, received), 4);
@@ -94,6 +94,7 @@ static void check_small(rig_t *r) {
     CHECK_EQUAL(RIG_COUNTER(r, open), 0);
     CHECK_EQUAL(RIG_COUNTER(r, protocol_errors), 0);
     CHECK_EQUAL(r->c->state, GW_SWARM_IDLE);
+    CHECK(!r->c->rest.bytes && !r->c->message.bytes && !r->c->out.bytes);
 }
 
 static rig_t rig_windowed(void) {
@@ -152,13 +153,14 @@ static void long_frames_are_put_together(void) {
 /* The code of the close frame that answers these bytes, after which the client is gone. */
 static int answered(const void *bytes, size_t n, const gw_swarm_options_t *o, uint64_t *oversized) {
     rig_t r = rig_open(o);
-    uint8_t sent[128];
+    uint8_t sent[140];
     size_t length = 0;
     rig_feed(&r, bytes, n, SIZE_MAX);
     int code = rig_sent(&r, sent, &length) == GW_OP_CLOSE && length == 2 ? sent[0] << 8 | sent[1] : 0;
     *oversized = RIG_COUNTER(&r, oversized);
     if (code) {
         CHECK_EQUAL(r.c->fd, -1);
+        CHECK(!r.c->rest.bytes && !r.c->message.bytes && !r.c->out.bytes);
         CHECK_EQUAL(RIG_COUNTER(&r, closed), 1);
         CHECK_EQUAL(RIG_COUNTER(&r, protocol_errors) + *oversized, 1);
     }
@@ -208,6 +210,27 @@ static void what_is_too_long_is_not_waited_for(void) {
     CHECK_EQUAL(answered(stream, stream_size, &o, &oversized), 0);
     put(0x80, stream + 5000, 1);
     CHECK_EQUAL(answered(stream, stream_size, &o, &oversized), 1009);
+}
+
+/* A server that asks and does not read what it is told. */
+static void pongs_wait_within_bounds(void) {
+    gw_swarm_options_t o = rig_options();
+    rig_t r = rig_open(&o);
+    uint8_t bytes[140] = {0};
+    size_t n, pongs = 0;
+    stream_size = 0;
+    for (int i = 0; i < 4000; i++) put(0x89, bytes, 125);
+    for (int i = 0; i < 4; i++) rig_feed(&r, stream, stream_size, SIZE_MAX);
+    CHECK(r.c->out.length > GW_SWARM_OUT_BYTES_MIN / 2);
+    CHECK(r.c->out.length <= GW_SWARM_OUT_BYTES_MIN);
+    while (r.c->out.length || pongs < 100) { /* whole frames, however they were queued */
+        while (rig_sent(&r, bytes, &n) == GW_OP_PONG) pongs++;
+        gw_swarm_flush(r.s, r.c);
+    }
+    while (rig_sent(&r, bytes, &n) == GW_OP_PONG) pongs++;
+    CHECK(pongs > 500 && pongs < 16000);
+    CHECK(!r.c->out.bytes);
+    rig_close(&r);
 }
 
 static void answers_are_checked(void) {
@@ -270,6 +293,7 @@ static void any_bytes_are_taken_or_refused(void) {
         CHECK(RIG_COUNTER(&r, closed) <= 1);
         CHECK_EQUAL(RIG_COUNTER(&r, open) + RIG_COUNTER(&r, closed), 1);
         CHECK_EQUAL(r.c->fd >= 0, RIG_COUNTER(&r, open) == 1);
+        if (r.c->fd < 0) CHECK(!r.c->rest.bytes && !r.c->message.bytes && !r.c->out.bytes);
         rig_close(&r);
     }
 }
@@ -280,6 +304,7 @@ int main(void) {
     RUN(long_frames_are_put_together);
     RUN(broken_rules_end_the_connection);
     RUN(what_is_too_long_is_not_waited_for);
+    RUN(pongs_wait_within_bounds);
     RUN(answers_are_checked);
     RUN(an_endless_answer_is_refused);
     RUN(any_bytes_are_taken_or_refused);

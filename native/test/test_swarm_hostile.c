@@ -42,7 +42,7 @@ static void pings_of_a_server_that_never_reads_are_not_hoarded(void) {
     CHECK(r.c->out.length > 0 && r.c->out.length <= GW_SWARM_OUT_BYTES_MIN);
     CHECK_EQUAL(r.c->rest.length, 0);
     /* What was queued comes whole once the server reads. */
-    uint8_t sent[128];
+    uint8_t sent[GW_CONTROL_BYTES_MAX + 6];
     size_t length;
     for (;;) {
         int opcode = rig_sent(&r, sent, &length);

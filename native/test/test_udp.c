@@ -1,27 +1,7 @@
 /* Datagrams over loopback: batches, the wake-up, what is too long, what the kernel had to drop. */
 #include "check.h"
 #include "gw_udp.h"
-
-#include <arpa/inet.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-static int bound(struct sockaddr_in *address) {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t length = sizeof *address;
-    *address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    CHECK(fd >= 0);
-    CHECK_EQUAL(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
-    CHECK_EQUAL(getsockname(fd, (struct sockaddr *)address, &length), 0);
-    return fd;
-}
-
-static void send_bytes(int fd, const struct sockaddr_in *to, const void *bytes, size_t length) {
-    ssize_t sent = sendto(fd, bytes, length, 0, (const struct sockaddr *)to, sizeof *to);
-    CHECK_EQUAL(sent, length);
-}
+#include "udp_loopback.h"
 
 static void batches_come_whole_and_in_order(void) {
     struct sockaddr_in address;
@@ -47,14 +27,43 @@ static void batches_come_whole_and_in_order(void) {
     close(sender);
 }
 
+static void lines_of_a_batch(void) {
+    static const char *const sent[] = {"", "a", "\n", "b\nc", "d\n", "\n\ne", "too long"};
+    static const char *const expected[] = {"a", "", "b", "c", "d", "", "", "e", "f"};
+    struct sockaddr_in address;
+    int fd = bound(&address), sender = socket(AF_INET, SOCK_DGRAM, 0);
+    gw_udp_t u;
+    gw_text_t line;
+    CHECK_EQUAL(gw_udp_init(&u, fd, 1 << 20, 4), 0);
+    CHECK(!gw_udp_line(&u, &line));
+    for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++)
+        send_bytes(sender, &address, sent[i], strlen(sent[i]));
+    send_bytes(sender, &address, "f", 1);
+    CHECK_EQUAL(gw_udp_receive(&u, 1000), 8);
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        CHECK(gw_udp_line(&u, &line));
+        CHECK_EQUAL(line.length, strlen(expected[i]));
+        CHECK(memcmp(line.at, expected[i], line.length) == 0);
+    }
+    CHECK(!gw_udp_line(&u, &line) && !gw_udp_line(&u, &line));
+    CHECK_EQUAL(gw_udp_receive(&u, 0), 0);
+    CHECK(!gw_udp_line(&u, &line));
+    gw_udp_free(&u);
+    close(fd);
+    close(sender);
+}
+
 static void a_wake_up_ends_the_wait(void) {
     struct sockaddr_in address;
     int fd = bound(&address);
     gw_udp_t u;
     CHECK_EQUAL(gw_udp_init(&u, fd, 1 << 20, 2048), 0);
+    CHECK(!gw_udp_woken(&u));
     gw_udp_wake(&u);
     CHECK_EQUAL(gw_udp_receive(&u, -1), 0);
     CHECK_EQUAL(gw_udp_receive(&u, 0), 0);
+    CHECK(gw_udp_woken(&u));
+    CHECK(!gw_udp_woken(&u));
     gw_udp_free(&u);
     close(fd);
 }
@@ -98,6 +107,7 @@ static void kernel_drops_are_counted(void) {
 
 int main(void) {
     RUN(batches_come_whole_and_in_order);
+    RUN(lines_of_a_batch);
     RUN(a_wake_up_ends_the_wait);
     RUN(what_is_too_long_is_counted_and_dropped);
     RUN(kernel_drops_are_counted);

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import json
+import random
 import re
 import socket
 import time
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway._native import STATS_SIZE, RingReader, RingWriter, StatsPage, create_memory
+from gateway._native import STATS_SIZE, RingReader, RingWriter, StatsPage, UdpSocket, create_memory
 from gateway.feeds.build import build
-from gateway.feeds.feed import Feed
+from gateway.feeds.feed import Counters, Feed
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
+from gateway.feeds.udp import UdpFeed
 
 Record = dict[str, int | str]
 
@@ -73,6 +76,147 @@ async def test_f45_udp_to_the_ring(writer: RingWriter, page: StatsPage) -> None:
     # A time in the future is counted on its own, and passed on as it came.
     assert page.get("clock_anomalies") == 1
     assert found[50]["ts_event"] == future
+    reader.close()
+
+
+def a_line(rng: random.Random) -> bytes:
+    """A line as venues send it, in one of its many forms, or one that nobody should."""
+    symbol = rng.choice(["A", "B", "C", "SYM001", "BRK.B", "a b", "", "*", "Z" * 49, "\u00e9"])
+    decimal = rng.choice(["1", "64250.10", "-0.0", "007.5", "1e5", "", "1234567890123456789"])
+    ts = rng.choice([0, 5, time.time_ns(), time.time_ns() + 10**12, 2**63 - 1, 2**63, -1, 1.5])
+    fields: dict[str, object] = {"channel": "trade", "symbol": symbol, "price": "1.5", "qty": "2"}
+    if rng.random() < 0.4:
+        fields = {"channel": "bbo", "symbol": symbol}
+        fields |= {"bid": "1", "bid_qty": "2", "ask": "1.01", "ask_qty": "-3"}
+    else:
+        fields |= {"id": rng.choice(["7", "x" * 36, "x" * 37, "\t", "~"])}
+        fields |= {"side": rng.choice(["buy", "sell", None, "", "BUY"])}
+    fields["ts"] = ts
+    # Most lines stay good: one member is damaged, left out, doubled, or added, if any.
+    name = rng.choice(list(fields))
+    kind = rng.randrange(12)
+    if kind == 0:
+        fields[name] = rng.choice([decimal, None, 7, {}])
+    elif kind == 1:
+        del fields[name]
+    elif kind == 2:
+        fields["new"] = rng.choice([decimal, 1, [1, {"a": "}"}]])
+    if rng.random() < 0.6:
+        fields |= {"symbol": rng.choice("ABC"), "ts": rng.choice([0, 5, time.time_ns()])}
+        fields |= {key: value for key, value in (("id", "9"), ("side", "buy")) if key in fields}
+    items = list(fields.items())
+    rng.shuffle(items)
+    if kind == 3:
+        items.append((name, fields.get(name)))
+    comma, colon = rng.choice([(",", ":"), (", ", ": "), ("\t,\r", " :")])
+    form = rng.random() < 0.5
+    parts = [f'"{key}"{colon}{json.dumps(value, ensure_ascii=form)}' for key, value in items]
+    line = "{" + comma.join(parts) + "}" + rng.choice(["", "\r", " "])
+    return (line[: rng.randrange(len(line))] if kind == 4 else line).encode()
+
+
+async def send_lines(rng: random.Random, ports: tuple[int, ...]) -> None:
+    """The same datagrams to each port: single ones on a quiet line, and batches of them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for round_number in range(300):
+            for _ in range(rng.randrange(1, 20)):
+                lines = [a_line(rng) for _ in range(rng.choice([1, 1, 1, 2, 5]))]
+                datagram = rng.choice([b"\n", b"\n\n", b"\n \r\n"]).join(lines)
+                for port in ports:
+                    sender.sendto(datagram, ("127.0.0.1", port))
+            await asyncio.sleep(rng.choice([0, 0.002]) if round_number % 10 else 0.02)
+    await asyncio.sleep(0.2)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for it, at most 10 s."""
+    deadline_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.001)
+
+
+def without_clocks(record: Record) -> Record:
+    """What does not depend on when it was received."""
+    given = record["ts_event"] != record["ts_recv"]
+    clocks = {"ts_recv", "ts_publish", "ingest_ns", "ts_event"}
+    rest = {key: value for key, value in record.items() if key not in clocks}
+    return rest | {"ts_event": record["ts_event"] if given else 0}
+
+
+async def test_f44_an_intake_publishes_what_python_would(
+    writer: RingWriter, page: StatsPage
+) -> None:
+    """The same datagrams to a feed with an intake and to one without: the same records in the same
+    order, the same counts."""
+    pages = page, StatsPage(create_memory("stats", STATS_SIZE), writable=True)
+    writers = writer, RingWriter(1 << 25, 1024, stats=pages[1])
+    (feed,) = build([UdpOptions(port=0)], writer, page)
+    plain = UdpSocket("127.0.0.1", 0)
+    counters = Counters("plain", "udp", "SIM", 0, pages[1])
+    feeds = (
+        feed,
+        UdpFeed(
+            *("plain", 0, UdpOptions(), writers[1], counters, {}),
+            *(lambda *_: None, plain, lambda: plain),
+        ),
+    )
+    readers = [RingReader(one.fd) for one in writers]
+    tasks = [asyncio.create_task(one.run()) for one in feeds]
+    await send_lines(random.Random(7), (int(feed.name.removeprefix("udp:")), plain.port))
+
+    def counts() -> list[tuple[int, int]]:
+        return [(one.statistics().records, one.statistics().decode_errors) for one in feeds]
+
+    await until(lambda: len(set(counts())) == 1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    (records, decode_errors), _ = counts()
+    found = [
+        [without_clocks(record) for record in reader.poll(1 << 16) or []] for reader in readers
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == records > 3000
+    assert decode_errors > 500
+    for name in ("published", "feed_records", "feed_decode_errors", "feed_lost", "clock_anomalies"):
+        assert pages[0].read()[name] == pages[1].read()[name], name
+    assert pages[0].totals("wire")[0] == pages[1].totals("wire")[0]
+    assert pages[0].totals("ingest")[0] == pages[1].totals("ingest")[0] == records
+    for reader in readers:
+        reader.close()
+    writers[1].close()
+    pages[1].close()
+
+
+async def test_usual_lines_need_no_python(
+    writer: RingWriter, page: StatsPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    publish = UdpFeed._publish
+
+    def observed(self: UdpFeed, datagrams: list[bytes], ts_recv: int, mono_recv: int) -> None:
+        asked.append(len(datagrams))
+        publish(self, datagrams, ts_recv, mono_recv)
+
+    monkeypatch.setattr(UdpFeed, "_publish", observed)
+    reader = RingReader(writer.fd)
+    (feed,) = build([UdpOptions(port=0)], writer, page)
+    port = int(feed.name.removeprefix("udp:"))
+    task = asyncio.create_task(feed.run())
+    found: list[Record] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for k in range(200):
+            line = f'{{"channel":"trade","symbol":"A","price":"1","qty":"2","id":"{k}"}}'
+            sender.sendto(line.encode(), ("127.0.0.1", port))
+            await until(lambda k=k: feed.statistics().records > k)  # type: ignore[misc]
+            found += reader.poll() or []
+            assert len(found) == feed.statistics().records == k + 1
+    assert feed.statistics().last_record_ns == found[-1]["ts_recv"]
+    assert [record["id"] for record in found] == [str(k) for k in range(200)]
+    assert asked == [1]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     reader.close()
 
 

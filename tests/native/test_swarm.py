@@ -137,6 +137,7 @@ def test_latency_is_between_what_the_server_did_and_what_passed() -> None:
     delays = [0, 30 * MS, 200 * MS]
 
     async def script(peer: Peer) -> None:
+        await asyncio.sleep(0.05)  # a kernel begins to stamp a moment after it is first asked to
         for i in range(300):
             await peer.send(record(i + 1, event=time.time_ns() - delays[i % 3]))
 
@@ -155,6 +156,28 @@ def test_latency_is_between_what_the_server_did_and_what_passed() -> None:
         arrival, own = client.totals("arrival", 0)[1], client.totals("own", 0)[1]
         assert arrival + own == client.totals("age", 0)[1]
         assert client.totals("handshake", 0)[0] == 1
+        client.close()
+
+
+def test_what_a_server_kept_back_is_not_the_clients_own_delay() -> None:
+    pause_s = 0.6
+
+    async def script(peer: Peer) -> None:
+        await peer.send(record(1))
+        await asyncio.sleep(pause_s)
+        old = time.time_ns() - 10 * SECOND
+        await peer.send(*[record(seq, event=old) for seq in range(2, 22)])
+
+    with SwarmServer(script) as server:
+        client = swarm(server)
+        connect(client, 1)
+        client.run(time.time_ns() + round(pause_s * SECOND))
+        drive(client, lambda: counter(client, "delivered") == 21)
+        # All but the last are known to have come after the socket was last seen empty, which is
+        # long after the first was read.
+        assert Histogram(client.counts("own", 0)).max_ns < pause_s * SECOND / 2
+        arrival = Histogram(client.counts("arrival", 0))
+        assert arrival.value_at_percentile(50) > 9 * SECOND
         client.close()
 
 
@@ -411,6 +434,19 @@ def test_those_whom_the_server_closes_come_back_if_told() -> None:
         back.connect(PATIENCE_NS)
         drive(back, lambda: counter(back, "reconnects") > 6)
         back.close()
+
+
+def test_an_end_right_behind_the_last_record_is_seen() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(record(1))
+        peer.close()
+
+    with SwarmServer(script) as server:
+        client = swarm(server, each=20)
+        client.connect(PATIENCE_NS)
+        drive(client, lambda: counter(client, "closed") == 20)
+        assert (counter(client, "opened"), counter(client, "frames")) == (20, 20)
+        client.close()
 
 
 def test_broken_rules_are_counted_and_answered() -> None:

@@ -1,4 +1,4 @@
-"""The datagram receiver."""
+"""The datagram receiver, alone and with an intake that publishes what is usual."""
 
 import socket
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway import _native
-from gateway._native import UdpSocket
+from gateway._native import CHANNELS, RingReader, RingWriter, StatsPage, UdpIntake, UdpSocket
 
 
 @pytest.fixture
@@ -92,3 +92,136 @@ def test_a_closed_receiver_says_so() -> None:
         receiver.receive(0)
     with pytest.raises(ValueError, match="closed"):
         receiver.wake()
+
+
+# --- with an intake -----------------------------------------------------------------------------
+
+FEED = 7
+
+
+def trade(symbol: str, identity: int, price: str = "1.50") -> bytes:
+    return (
+        b'{"channel":"trade","symbol":"%s","price":"%s","qty":"2","side":"sell","id":"%d","ts":9}'
+        % (symbol.encode(), price.encode(), identity)
+    )
+
+
+@pytest.fixture
+def writer(page: StatsPage) -> Iterator[RingWriter]:
+    writer = RingWriter(1 << 16, 16, stats=page)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def intake(writer: RingWriter) -> UdpIntake:
+    return UdpIntake(writer, feed=FEED, quiet_ns=0, interval_ns=0)
+
+
+@pytest.fixture
+def socket_of(intake: UdpIntake) -> Iterator[UdpSocket]:
+    receiver = UdpSocket("127.0.0.1", 0, intake=intake)
+    yield receiver
+    receiver.close()
+
+
+def test_usual_lines_of_learned_symbols_are_published_and_the_rest_comes_back(
+    writer: RingWriter, page: StatsPage, intake: UdpIntake, socket_of: UdpSocket
+) -> None:
+    reader = RingReader(writer.fd)
+    intake.learn("trade", "A", writer.topic("trade", "A.X"))
+    quote = b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}'
+    escaped = trade("A", 4).replace(b'"A"', rb'"\u0041"')
+    send(
+        socket_of.port,
+        trade("A", 1) + b"\n" + trade("B", 2) + b"\n\n" + quote + b"\n" + trade("A", 3),
+        escaped,
+        trade("A", 5, price="1e5"),
+        trade("A", 6),
+    )
+    rest, ts_recv, mono_recv = socket_of.receive(1000)
+    assert rest == [trade("B", 2), quote]
+    assert 0 < _native.realtime_ns() - ts_recv < 10**10
+    assert 0 < _native.monotonic_ns() - mono_recv < 10**10
+    assert page.get("feed_records", FEED) == 1
+    intake.learn("bbo", "A", writer.topic("bbo", "A.X"))
+    rest = socket_of.receive(1000)[0]
+    while len(rest) < 2:  # two datagrams, perhaps of two batches
+        rest += socket_of.receive(1000)[0]
+    assert rest == [escaped, trade("A", 5, price="1e5")]
+    assert socket_of.receive(50) == ([], 0, 0)
+    send(socket_of.port, quote)
+    assert socket_of.receive(50) == ([], 0, 0)
+    records = reader.poll()
+    assert records is not None
+    assert [record.get("id", "quote") for record in records] == ["1", "3", "6", "quote"]
+    assert {record["price"] for record in records[:3]} == {"1.50"}
+    assert page.get("feed_records", FEED) == 4
+    assert page.get("feed_last_ns", FEED) == records[-1]["ts_recv"]
+    assert page.get("published", CHANNELS["trade"]) == 3
+    assert page.totals("wire")[0] == 3
+    assert page.totals("ingest")[0] == 4
+    reader.close()
+
+
+def test_only_topics_that_the_writer_made_are_learned(
+    writer: RingWriter, intake: UdpIntake
+) -> None:
+    topic = writer.topic("trade", "A.X")
+    for channel, number in (("bbo", topic), ("trade", topic + 1), ("trade", 15)):
+        with pytest.raises(ValueError, match="none of channel"):
+            intake.learn(channel, "A", number)
+    for symbol in ("", "A" * 49):
+        with pytest.raises(ValueError, match="symbol"):
+            intake.learn("trade", symbol, topic)
+    with pytest.raises(ValueError, match="at most 64"):
+        UdpIntake(writer, feed=64, quiet_ns=0, interval_ns=0)
+
+
+def test_a_receive_holds_what_it_publishes_to(
+    writer: RingWriter, page: StatsPage, intake: UdpIntake, socket_of: UdpSocket
+) -> None:
+    other = UdpSocket("127.0.0.1", 0, intake=intake)
+    thread = threading.Thread(target=lambda: socket_of.receive(20_000))
+    thread.start()
+    while True:
+        try:
+            other.receive(0)
+        except RuntimeError:
+            break
+    with pytest.raises(RuntimeError, match="receiving"):
+        intake.learn("trade", "A", 0)
+    with pytest.raises(RuntimeError, match="publishing"):
+        writer.close()
+    with pytest.raises(RuntimeError, match="wake"):
+        socket_of.close()
+    socket_of.wake()
+    thread.join(10)
+    with pytest.raises(RuntimeError, match="ring writer"):
+        page.close()
+    writer.close()
+    for use in (lambda: other.receive(0), lambda: intake.learn("trade", "A", 0)):
+        with pytest.raises(ValueError, match="closed"):
+            use()
+    other.close()
+
+
+def test_a_timeout_bounds_a_receive_of_usual_lines(
+    writer: RingWriter, page: StatsPage, intake: UdpIntake, socket_of: UdpSocket
+) -> None:
+    intake.learn("trade", "A", writer.topic("trade", "A.X"))
+    ended = threading.Event()
+
+    def keep_sending() -> None:
+        while not ended.is_set():
+            send(socket_of.port, trade("A", 1))
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=keep_sending)
+    thread.start()
+    start = time.monotonic()
+    assert socket_of.receive(200) == ([], 0, 0)
+    assert 0.19 <= time.monotonic() - start < 5
+    assert page.get("feed_records", FEED) > 10
+    ended.set()
+    thread.join()

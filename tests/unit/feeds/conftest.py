@@ -93,6 +93,9 @@ class FakeStats:
     def set(self, name: str, index: int = 0, value: int = 0) -> None:
         self.values[name, index] = value
 
+    def get(self, name: str, index: int = 0) -> int:
+        return self.values.get((name, index), 0)
+
 
 class FakeSocket:
     """A datagram socket fed by the test: a batch of datagrams, or an exception to raise."""

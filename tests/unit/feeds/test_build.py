@@ -3,17 +3,29 @@
 import asyncio
 import gzip
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway._native import STATS_SIZE, RingWriter, StatsPage, create_memory
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds.build import build, check
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
 
-if TYPE_CHECKING:
-    from unit.feeds.conftest import FakePublisher, FakeStats
+
+@pytest.fixture
+def page() -> Iterator[StatsPage]:
+    page = StatsPage(create_memory("stats", STATS_SIZE), writable=True)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def writer(page: StatsPage) -> Iterator[RingWriter]:
+    writer = RingWriter(1 << 16, 64, stats=page)
+    yield writer
+    writer.close()
 
 
 @pytest.fixture
@@ -25,7 +37,7 @@ def path(tmp_path: Path) -> str:
 
 
 async def test_names_are_unique_and_indices_in_order(
-    path: str, publisher: "FakePublisher", stats: "FakeStats"
+    path: str, writer: RingWriter, page: StatsPage
 ) -> None:
     options: list[FeedOptions] = [
         SyntheticOptions(symbols=2, venue="A"),
@@ -33,7 +45,7 @@ async def test_names_are_unique_and_indices_in_order(
         ReplayOptions(path=path, venue="BINANCE_USDM"),
         UdpOptions(port=0, venue="B"),
     ]
-    feeds = build(options, publisher, stats)
+    feeds = build(options, writer, page)
     names = [feed.name for feed in feeds]
     assert names[:3] == ["synthetic:A", "replay:BINANCE", "replay:BINANCE_USDM"]
     assert names[3].startswith("udp:")
@@ -56,9 +68,7 @@ def test_f61_two_feeds_of_one_venue(path: str) -> None:
     assert message.startswith('found "BINANCE", which feeds.0 publishes too')
 
 
-def test_f61_all_problems_at_once(
-    tmp_path: Path, publisher: "FakePublisher", stats: "FakeStats"
-) -> None:
+def test_f61_all_problems_at_once(tmp_path: Path, writer: RingWriter, page: StatsPage) -> None:
     absent = str(tmp_path / "absent.jsonl.gz")
     feeds: list[FeedOptions] = [
         ReplayOptions(path=absent),
@@ -66,18 +76,18 @@ def test_f61_all_problems_at_once(
         SyntheticOptions(burst_every_s=1, burst_s=2),
     ]
     with pytest.raises(ConfigurationError) as refusal:
-        build(feeds, publisher, stats)
+        build(feeds, writer, page)
     text = str(refusal.value)
     assert f"feeds.0.path: {absent}: No such file" in text
     assert "feeds.2.burst_s: " in text
     assert text.count("feeds.2.venue: ") == 1
 
 
-def test_f61_a_busy_port(publisher: "FakePublisher", stats: "FakeStats") -> None:
+def test_f61_a_busy_port(writer: RingWriter, page: StatsPage) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with pytest.raises(ResourceError, match=rf"^feeds.0: udp 127.0.0.1:{port}: "):
-            build([UdpOptions(port=port)], publisher, stats)
+            build([UdpOptions(port=port)], writer, page)
         with pytest.raises(ResourceError, match=r"^feeds.1: "):
-            build([UdpOptions(port=0, venue="A"), UdpOptions(port=port)], publisher, stats)
+            build([UdpOptions(port=0, venue="A"), UdpOptions(port=port)], writer, page)

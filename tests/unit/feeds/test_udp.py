@@ -1,7 +1,7 @@
-"""The udp feed over a scripted socket: rows, counts, moderation, reconnection, stop."""
+"""The udp feed over a scripted socket, whose intake leaves it everything: rows, counts, what the
+intake is taught, reconnection, stop."""
 
 import asyncio
-import itertools
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ import pytest
 
 from gateway.feeds.feed import MESSAGE_CHARACTERS_MAX, REFUSED_SYMBOLS_MAX, Counters, Feed
 from gateway.feeds.options import UdpOptions
-from gateway.feeds.udp import BATCH_INTERVAL_NS, UdpFeed
+from gateway.feeds.udp import UdpFeed
 
 if TYPE_CHECKING:
     from unit.feeds.conftest import FakePublisher, FakeSocket, FakeStats
@@ -36,6 +36,7 @@ def make(
     socket: "FakeSocket",
     reopen: "Callable[[], FakeSocket] | None" = None,
     owners: dict[str, int] | None = None,
+    learned: list[tuple[str, str, int]] | None = None,
 ) -> UdpFeed:
     counters = Counters("udp:9700", "udp", "SIM", 3, stats)
     return UdpFeed(
@@ -45,6 +46,7 @@ def make(
         publisher,
         counters,
         {} if owners is None else owners,
+        lambda *symbol: None if learned is None else learned.append(symbol),
         socket,
         reopen or (lambda: socket),
     )
@@ -84,6 +86,31 @@ async def test_each_symbol_is_asked_for_once(
     socket.put(*[trade() for _ in range(50)], *[trade("a b") for _ in range(50)])
     await run_until(make(publisher, stats, socket), lambda: bool(publisher.batches))
     assert publisher.topic_calls == 2
+
+
+async def test_the_intake_learns_each_good_symbol_once(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    learned: list[tuple[str, str, int]] = []
+    quote = b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}'
+    socket.put(trade("A"), quote, trade("a b*"), trade("A"), quote, trade("OTHER"))
+    socket.put(trade("B"), trade("A"))
+    feed = make(publisher, stats, socket, owners={"OTHER.SIM": 1}, learned=learned)
+    await run_until(feed, lambda: len(publisher.batches) == 2)
+    assert learned == [("trade", "A", 0), ("bbo", "A", 1), ("trade", "B", 2)]
+
+
+async def test_records_that_the_intake_published_are_the_feed_s_too(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    stats.values["feed_records", 3] = 1000  # of the process before
+    feed = make(publisher, stats, socket)
+    socket.put(trade())
+    await run_until(feed, lambda: bool(publisher.batches))
+    stats.add("feed_records", 3, 5)
+    stats.set("feed_last_ns", 3, 7)
+    status = feed.statistics()
+    assert (status.records, status.last_record_ns) == (6, 7)
 
 
 async def test_f44_bad_lines_symbols_and_decimals_are_counted_and_skipped(
@@ -162,44 +189,6 @@ async def test_f42_kernel_drops_are_gaps(
     status = feed.statistics()
     assert (status.gaps, status.lost, status.decode_errors) == (1, 5, 1)
     assert (stats.values["feed_gaps", 3], stats.values["feed_lost", 3]) == (1, 5)
-
-
-async def test_a_busy_line_is_taken_in_batches_and_a_quiet_one_at_once(
-    publisher: "FakePublisher",
-    stats: "FakeStats",
-    socket: "FakeSocket",
-    run_until: RunUntil,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sleeps: list[float] = []
-    sleep = time.sleep
-
-    def observed(duration_s: float) -> None:
-        sleeps.append(duration_s)
-        sleep(duration_s)
-
-    feed = make(publisher, stats, socket)
-    monkeypatch.setattr("gateway.feeds.udp.time.sleep", observed)
-    for _ in range(20):  # All there before the feed starts: no receive waits.
-        socket.put(trade())
-    await run_until(feed, lambda: len(publisher.batches) == 20)
-    stamps = [int(str(batch["mono_recv"])) for batch in publisher.batches]
-    pairs = itertools.pairwise(stamps)
-    assert min(b - a for a, b in pairs) >= BATCH_INTERVAL_NS
-    assert sleeps
-    assert max(sleeps) <= BATCH_INTERVAL_NS * 1e-9
-
-    sleeps.clear()
-    feed = make(publisher, stats, socket)
-    task = asyncio.create_task(feed.run())
-    for _ in range(10):  # Each finds the feed waiting for a while.
-        await asyncio.sleep(0.03)
-        socket.put(trade())
-    await asyncio.sleep(0.03)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert len(publisher.batches) == 30
-    assert not sleeps
 
 
 async def test_a_broken_socket_is_replaced_after_a_while(

@@ -1,0 +1,48 @@
+/* The one way into a segment for all threads of its process: several feeds publish through one
+ * writer.
+ *
+ * Who changes the segment or the statistics that feeds share holds `lock`: for at most
+ * GW_PUBLISH_MAX records and without any system call, so that nobody waits for long. README.md,
+ * "Several threads publish", says why a thread that holds the interpreter's lock may wait for it
+ * too. */
+#ifndef GW_PUBLISHER_H
+#define GW_PUBLISHER_H
+#include "gw_ring.h"
+#include "gw_stats.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Records published between two reads of the clock and while the lock is held: microseconds. */
+#define GW_PUBLISH_MAX 64u
+
+typedef struct {
+    gw_writer_t writer; /* under the lock */
+    pthread_mutex_t lock;
+    gw_stats_t *stats; /* published, wire, ingest, clock_anomalies: under the lock. NULL: none */
+    gw_wait_t *waits;  /* `workers` of each, filled in before the first record; the caller's */
+    int *event_fds;
+    size_t workers;
+} gw_publisher_t;
+
+/* What the records of one batch have in common. */
+typedef struct {
+    int64_t ts_recv, mono_recv; /* REALTIME and MONOTONIC ns of one moment */
+    uint32_t feed;              /* index into the counters of feeds */
+    uint8_t flags;
+    bool wire; /* measure the venue's way to us; not for what is played again */
+} gw_receipt_t;
+
+/* `mem` is a formatted segment. 0 or a negative errno. */
+int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats);
+/* Nobody may be inside any more. One of zeroes, which was never initialised, is freed as well. */
+void gw_publisher_free(gw_publisher_t *p);
+/* As gw_writer_topic_add. */
+int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
+/* Stamps, measures and publishes at most GW_PUBLISH_MAX records, whose topic, kind, ts_event (0:
+ * the venue gave none) and payload the caller filled. `gw_publisher_ring` tells the workers. */
+void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
+                          const gw_receipt_t *receipt);
+void gw_publisher_ring(gw_publisher_t *p);
+
+#endif

@@ -1,0 +1,161 @@
+/* Several threads publish through one writer: nothing is lost, torn, miscounted or left asleep. */
+#include "check.h"
+#include "gw_atomic.h"
+#include "gw_clock.h"
+#include "publisher_memory.h"
+#include "ring_memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BATCHES 1000u
+#else
+#define BATCHES 4000u
+#endif
+#define FEEDS 3u
+#define TOPICS (FEEDS + 200u)
+
+static gw_record_t record_of(uint32_t topic, int64_t ts_event) {
+    return (gw_record_t){.h = {.kind = GW_TRADE, .topic = topic, .ts_event = ts_event}};
+}
+
+static void receipts_are_stamped_and_measured(void) {
+    publisher_new(1 << 16, 1);
+    CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3), 0);
+    gw_record_t records[3] = {record_of(0, 900), record_of(0, 0), record_of(0, 5000)}, got[3];
+    gw_receipt_t receipt = {.ts_recv = 1000, .feed = 7, .flags = GW_FLAG_LAST, .wire = true};
+    receipt.mono_recv = gw_monotonic_ns() - 10000000000; /* more than 32 bits of nanoseconds */
+    gw_publisher_publish(&publisher, records, 0, &receipt);
+    gw_publisher_publish(&publisher, records, 3, &receipt);
+    CHECK_EQUAL(gw_reader_poll(&reader, got, sizeof got), sizeof got);
+    static const int64_t events[3] = {900, 1000, 5000};
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(got[i].h.ts_event, events[i]);
+        CHECK_EQUAL(got[i].h.ts_recv, 1000);
+        CHECK_EQUAL(got[i].h.flags, GW_FLAG_LAST | (i == 2 ? GW_FLAG_BAD_TS : 0));
+        CHECK_EQUAL(got[i].h.ingest_ns, UINT32_MAX);
+        CHECK(got[i].h.ts_publish > receipt.mono_recv);
+    }
+    CHECK_EQUAL(stats.stage[GW_STAGE_WIRE].count, 1);
+    CHECK_EQUAL(stats.stage[GW_STAGE_WIRE].sum, 100);
+    CHECK_EQUAL(stats.stage[GW_STAGE_WIRE].negative, 1);
+    CHECK_EQUAL(stats.stage[GW_STAGE_INGEST].count, 3);
+    CHECK_EQUAL(stats.clock_anomalies[7], 1);
+    CHECK_EQUAL(stats.published[GW_TRADE], 3);
+
+    /* A receipt from the future, and a replay: neither measured as what it is not. */
+    receipt.mono_recv = gw_monotonic_ns() + 10000000000;
+    receipt.wire = false;
+    records[0] = record_of(0, 5000);
+    gw_publisher_publish(&publisher, records, 1, &receipt);
+    CHECK_EQUAL(gw_reader_poll(&reader, got, sizeof got), sizeof got[0]);
+    CHECK_EQUAL(got[0].h.ingest_ns, 0);
+    CHECK_EQUAL(got[0].h.flags, GW_FLAG_LAST);
+    CHECK_EQUAL(stats.clock_anomalies[7], 1);
+    CHECK_EQUAL(stats.stage[GW_STAGE_INGEST].negative, 1);
+    publisher_end();
+}
+
+static void a_publisher_that_never_was_is_freed(void) {
+    uint8_t page[4096] = {0};
+    CHECK_EQUAL(gw_publisher_init(&publisher, page, sizeof page, NULL), -EINVAL);
+    gw_publisher_free(&publisher);
+}
+
+static uint64_t running;
+
+/* Batches of one to a whole chunk on the feed's own topic; ids tell their order. */
+static void *feed_run(void *argument) {
+    uint32_t feed = *(uint32_t *)argument;
+    gw_record_t records[GW_PUBLISH_MAX];
+    int64_t next = 1;
+    for (uint32_t batch = 0; batch < BATCHES; batch++) {
+        uint32_t count = 1 + (uint32_t)(proof(batch, feed) % GW_PUBLISH_MAX);
+        for (uint32_t i = 0; i < count; i++) records[i] = record_of(feed, next++);
+        gw_receipt_t receipt = {.ts_recv = next, .mono_recv = gw_monotonic_ns(), .feed = feed};
+        receipt.wire = true;
+        gw_publisher_publish(&publisher, records, count, &receipt);
+        gw_publisher_ring(&publisher);
+        if (batch % 16 == 0) sched_yield();
+    }
+    __atomic_fetch_sub(&running, 1, __ATOMIC_SEQ_CST);
+    gw_publisher_ring(&publisher); /* there is an end to see */
+    return NULL;
+}
+
+static void *topics_add(void *unused) {
+    (void)unused;
+    for (uint32_t i = FEEDS; i < TOPICS; i++) {
+        CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "NEW.X", 5), i);
+        sched_yield();
+    }
+    CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "NEW.X", 5), -ENOSPC);
+    return NULL;
+}
+
+/* Takes all there is until every feed is done; it sleeps as the plane does. */
+static uint64_t reader_run(gw_wait_t *wait, int event_fd) {
+    gw_record_t buffer[64];
+    uint64_t last[FEEDS] = {0}, total = 0;
+    for (;;) {
+        uint64_t over = __atomic_load_n(&running, __ATOMIC_SEQ_CST) == 0;
+        int64_t size = gw_reader_poll(&reader, buffer, sizeof buffer);
+        CHECK(size >= 0); /* the ring holds all: nobody is lapped */
+        for (int64_t i = 0; i < size / (int64_t)sizeof buffer[0]; i++) {
+            gw_header_t *h = &buffer[i].h;
+            CHECK_EQUAL(h->ring_seq, ++total);
+            CHECK_EQUAL(h->topic_seq, ++last[h->topic]);
+            CHECK_EQUAL(h->ts_event, h->topic_seq);
+        }
+        if (size > 0) continue;
+        if (over) return total;
+        GW_STORE_RELAXED(&wait->sleeping, 1);
+        GW_FENCE_FULL();
+        if (GW_LOAD_RELAXED(reader.segment.tail) == reader.cursor
+            && __atomic_load_n(&running, __ATOMIC_SEQ_CST) > 0) {
+            struct pollfd ready = {.fd = event_fd, .events = POLLIN};
+            CHECK_EQUAL(poll(&ready, 1, 10000), 1); /* a lost wake-up would be a timeout */
+            uint64_t count;
+            CHECK_EQUAL(read(event_fd, &count, sizeof count), sizeof count);
+        }
+        GW_STORE_RELAXED(&wait->sleeping, 0);
+    }
+}
+
+static void several_feeds_take_turns(void) {
+    publisher_new(1 << 26, TOPICS);
+    static gw_wait_t wait;
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    publisher.waits = &wait;
+    publisher.event_fds = &event_fd;
+    publisher.workers = 1;
+    uint32_t feeds[FEEDS];
+    pthread_t threads[FEEDS + 1];
+    running = FEEDS;
+    for (uint32_t i = 0; i < FEEDS; i++) {
+        feeds[i] = i;
+        CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "OLD.X", 5), i);
+    }
+    for (uint32_t i = 0; i < FEEDS; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, feed_run, &feeds[i]), 0);
+    CHECK_EQUAL(pthread_create(&threads[FEEDS], NULL, topics_add, NULL), 0);
+    uint64_t total = reader_run(&wait, event_fd);
+    for (uint32_t i = 0; i <= FEEDS; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    CHECK_EQUAL(stats.published[GW_TRADE], total);
+    CHECK_EQUAL(stats.stage[GW_STAGE_INGEST].count, total);
+    CHECK_EQUAL(stats.stage[GW_STAGE_WIRE].count, total);
+    CHECK_EQUAL(gw_directory_count(&reader.segment), TOPICS);
+    close(event_fd);
+    publisher_end();
+}
+
+int main(void) {
+    RUN(receipts_are_stamped_and_measured);
+    RUN(a_publisher_that_never_was_is_freed);
+    RUN(several_feeds_take_turns);
+    return 0;
+}

@@ -1,0 +1,137 @@
+"""The native parser of the udp feed's usual lines, against the decoder that knows all of JSON."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway._native import usual_line
+from gateway.feeds.venues.tickgate_json import Quote, Trade, decode
+
+if TYPE_CHECKING:
+    from gateway._native import UsualLine
+
+TRADE = (
+    b'{"channel":"trade","symbol":"SYM001","price":"64250.10","qty":"0.015",'
+    b'"side":"buy","id":"7","ts":1723161255342000000}'
+)
+QUOTE = (
+    b'{"channel":"bbo","symbol":"SYM001","bid":"1.0","bid_qty":"2","ask":"1.10","ask_qty":"3.00",'
+    b'"ts":5}'
+)
+
+plain = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)).filter(
+    lambda text: not set(text) & {'"', "\\"}
+)
+space = st.text(" \t\r", max_size=2)
+sides = st.sampled_from(["buy", "sell", None])
+times = st.integers(0, 2**63 - 1) | st.sampled_from([0, 9, 10, 2**63 - 1])
+trades: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"channel": st.just("trade"), "symbol": plain, "price": plain, "qty": plain},
+    optional={"side": sides, "id": plain, "ts": times},
+)
+quotes: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"channel": st.just("bbo"), "symbol": plain}
+    | dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), plain),
+    optional={"ts": times},
+)
+Members = list[tuple[str, object]]
+
+
+@st.composite
+def members(draw: st.DrawFn) -> Members:
+    """What an object of the usual form has, in any order."""
+    fields: dict[str, object] = draw(trades | quotes)
+    return draw(st.permutations(list(fields.items())))
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> Members:
+    """The same with a member too many, or with another value in the place of one."""
+    found = draw(members())
+    names = ["channel", "symbol", "price", "qty", "side", "id", "ts", "bid", "ask_qty", "new", ""]
+    value = st.text(max_size=3) | st.integers(-(2**65), 2**65) | st.floats() | st.none()
+    extra = draw(st.sampled_from(names)), draw(value | st.sampled_from(["trade", "bbo", "buy"]))
+    at = draw(st.integers(0, len(found)))
+    return [*found[:at], extra, *found[at + draw(st.integers(0, 1)) :]]
+
+
+def written(draw: st.DrawFn, found: Members, *, ensure_ascii: bool) -> bytes:
+    """A line of these members, with white space wherever it may stand."""
+
+    def spaced(text: str) -> str:
+        return draw(space) + text + draw(space)
+
+    texts = [
+        spaced(json.dumps(name)) + ":" + spaced(json.dumps(value, ensure_ascii=ensure_ascii))
+        for name, value in found
+    ]
+    return spaced("{" + ",".join(texts) + "}").encode(errors="surrogatepass")
+
+
+@st.composite
+def usual(draw: st.DrawFn) -> bytes:
+    return written(draw, draw(members()), ensure_ascii=True)
+
+
+@st.composite
+def unusual(draw: st.DrawFn) -> bytes:
+    """A line of the form, or one that once was."""
+    line = written(draw, draw(members() | damaged()), ensure_ascii=draw(st.booleans()))
+    at, end = sorted(draw(st.tuples(*[st.integers(0, len(line))] * 2)))
+    kind = draw(st.sampled_from(["whole", "cut", "insert", "replace", "without"]))
+    if kind == "cut":
+        return line[at:end]
+    if kind == "whole":
+        return line
+    put = draw(st.binary(max_size=3) | st.sampled_from([*b'{}:,"\\0-']).map(lambda c: bytes([c])))
+    end = {"insert": at, "replace": at + len(put), "without": min(at + 1, len(line))}[kind]
+    return line[:at] + (b"" if kind == "without" else put) + line[end:]
+
+
+def as_record(line: "UsualLine") -> Trade | Quote:
+    channel, symbol, ts, *texts = line
+    if channel == "bbo":
+        return Quote(symbol, texts[0], texts[1], texts[2], texts[3], ts)
+    price, qty, side, identity = texts
+    return Trade(symbol, price, qty, side or None, identity, ts)  # type: ignore[arg-type]
+
+
+def test_golden() -> None:
+    assert usual_line(TRADE) == (
+        *("trade", "SYM001", 1723161255342000000),
+        *("64250.10", "0.015", "buy", "7"),
+    )
+    assert usual_line(QUOTE) == ("bbo", "SYM001", 5, "1.0", "2", "1.10", "3.00")
+
+
+@given(usual())
+def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
+    read = usual_line(line)
+    assert read
+    assert decode([line]) == ([as_record(read)], 0, "")
+
+
+@given(unusual() | st.binary() | st.text(" \t\r\v\f\0\x1c\x85").map(str.encode))
+@example(b"\x1c")
+@example(b" \x0b\x0c\r\t")
+@example(TRADE.replace(b'"buy"', b'""'))
+@example(TRADE.replace(b"1723161255342000000", b"9223372036854775808"))
+@example(TRADE.replace(b"SYM001", b"\x7f"))
+@example(TRADE + b"\0")
+def test_nothing_is_taken_that_the_decoder_reads_otherwise(line: bytes) -> None:
+    read = usual_line(line)
+    if read is not None and b"\n" not in line:
+        assert decode([line]) == ([as_record(read)] if read else [], 0, "")
+
+
+@pytest.mark.parametrize("line", [TRADE, QUOTE])
+def test_a_line_with_any_one_byte_changed(line: bytes) -> None:
+    for at in range(len(line)):
+        for byte in range(256):
+            changed = line[:at] + bytes([byte]) + line[at + 1 :]
+            read = usual_line(changed)
+            if read and byte != 0x0A:
+                assert decode([changed]) == ([as_record(read)], 0, "")
