@@ -87,7 +87,10 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     open: Annotated[int, _is("of them connected when the window ended")]
     delivered: Annotated[int, _is("data frames stamped in the window; snapshots are not")]
     per_s: Annotated[float, _is("data frames that arrived in the window, a second")] = 0.0
-    reach: Annotated[float | None, _is("as in the whole, of this group alone")] = None
+    reach: Annotated[
+        float | None,
+        _is("records accounted for by `seq` / (last - first + 1), 0 to 1; null: cannot be known"),
+    ] = None
     gaps: Annotated[int | None, _is("as in the whole")] = None
     conflated: Annotated[int | None, _is("as in the whole")] = None
     duplicates: Annotated[int | None, _is("as in the whole")] = None
