@@ -323,7 +323,7 @@ def from_json(text: bytes | str, origin: str = "result") -> Result:
         version = msgspec.json.decode(text, type=_Version).schema
         if version == SCHEMA:
             return msgspec.json.decode(text, type=Result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ResultError(f"{origin}: not a result of a load test: {error}") from None
     raise ResultError(
         f"{origin}: schema {version}, this version of tickgate reads {SCHEMA}: run the load test"
