@@ -160,7 +160,10 @@ class Clock(Struct, frozen=True, kw_only=True):
     error_ns: Annotated[int, _is("the offset is known to this, either way")] = 0
     method: Annotated[
         Literal["shared", "ping", "none"],
-        _is("one clock for both; four stamps of pings; none: not related, so no age is to be had"),
+        _is(
+            "shared: one clock for both; ping: by four stamps of pings; none: not related, so no"
+            " age is to be had"
+        ),
     ] = "shared"
 
 
