@@ -311,9 +311,9 @@ def _percentile(latency: Latency | None, statistic: str) -> float | None:
     return value
 
 
-def _floor_us(result: Result) -> float | None:
-    """None, too, where the loop was too short for its CPU time to show."""
-    return (result.floor.cpu_us_per_delivery or None) if result.floor else None
+def _floor_us(result: Result) -> float:
+    """0 where it was not measured, or the loop was too short for its CPU time to show."""
+    return result.floor.cpu_us_per_delivery if result.floor else 0.0
 
 
 def _failed_because(result: Result) -> list[str]:

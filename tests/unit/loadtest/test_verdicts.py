@@ -218,7 +218,9 @@ BUSY = {"client": client(busy=1.0)}
 def test_of_several_exit_codes_the_first_of_1_3_99_0(
     changed: dict[str, Any], expression: str, code: int
 ) -> None:
-    assert exit_code(judge(plain(**changed), thresholds(expression))) == code
+    judged = judge(plain(**changed), thresholds(expression))
+    assert exit_code(judged) == code
+    assert judged.verdict == {1: "fail", 3: "invalid", 99: "fail", 0: "pass"}[code]
 
 
 def test_a_mistake_comes_before_all_others() -> None:
