@@ -87,7 +87,10 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     open: Annotated[int, _is("of them connected when the window ended")]
     delivered: Annotated[int, _is("data frames stamped in the window; snapshots are not")]
     per_s: Annotated[float, _is("data frames that arrived in the window, a second")] = 0.0
-    reach: Annotated[float | None, _is("as in the whole, of this group alone")] = None
+    reach: Annotated[
+        float | None,
+        _is("records accounted for by `seq` / (last - first + 1), 0 to 1; null: cannot be known"),
+    ] = None
     gaps: Annotated[int | None, _is("as in the whole")] = None
     conflated: Annotated[int | None, _is("as in the whole")] = None
     duplicates: Annotated[int | None, _is("as in the whole")] = None
@@ -157,7 +160,10 @@ class Clock(Struct, frozen=True, kw_only=True):
     error_ns: Annotated[int, _is("the offset is known to this, either way")] = 0
     method: Annotated[
         Literal["shared", "ping", "none"],
-        _is("one clock for both; four stamps of pings; none: not related, so no age is to be had"),
+        _is(
+            "shared: one clock for both; ping: by four stamps of pings; none: not related, so no"
+            " age is to be had"
+        ),
     ] = "shared"
 
 
@@ -320,7 +326,7 @@ def from_json(text: bytes | str, origin: str = "result") -> Result:
         version = msgspec.json.decode(text, type=_Version).schema
         if version == SCHEMA:
             return msgspec.json.decode(text, type=Result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ResultError(f"{origin}: not a result of a load test: {error}") from None
     raise ResultError(
         f"{origin}: schema {version}, this version of tickgate reads {SCHEMA}: run the load test"

@@ -19,6 +19,7 @@ histogram buckets, 0.1 % wide: a value exactly at a limit may count as above it.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -72,6 +73,13 @@ _OF_A_GROUP = {
     *(f"arrival_{statistic}" for statistic in _STATISTICS),
     *("reach", "gaps", "conflated", "duplicates", "delivered", "reconnects", "closed", "per_s"),
 }
+_ACROSS_CLOCKS = {
+    f"{series}_{statistic}".lstrip("_")
+    for series in ("", "arrival", "delivery")
+    for statistic in _STATISTICS
+}
+"""From a stamp of the server's host to one of the client's: as good as their clocks agree."""
+
 _UNITS: dict[Kind, dict[str, float]] = {
     "duration": units.DURATIONS_US,
     "share": {"": 1.0, "%": 0.01},
@@ -152,17 +160,21 @@ def needs_floor(thresholds: Sequence[Threshold]) -> bool:
 
 def _name(expression: str, text: str, groups: Collection[str] | None) -> tuple[str, str]:
     """The group, empty for the whole, and the figure."""
-    group, _, figure = (part.strip() for part in text.rpartition("."))
+    group, dot, figure = (part.strip() for part in text.rpartition("."))
     at = text.rfind(figure) if figure else len(text.rstrip())
     if figure not in _KINDS:
         wrong = f"no figure {figure!r}" if figure else "a figure is missing"
         raise ThresholdError(expression, at, f"{wrong}; there are {_names()}")
-    if "." not in text:
+    if not dot:
         return "", figure
+    if not group:
+        raise ThresholdError(expression, text.index("."), "a group's name is missing")
     if groups is not None and group not in groups:
         there = " ".join(groups) or "none"
-        raise ThresholdError(expression, 0, f"no group {group!r}; there are {there}")
-    if not group or figure not in _OF_A_GROUP:
+        raise ThresholdError(
+            expression, text.index(group), f"no group {group!r}; there are {there}"
+        )
+    if figure not in _OF_A_GROUP:
         allowed = " ".join(name for name in FIGURES if name in _OF_A_GROUP)
         raise ThresholdError(expression, at, f"{figure} is no group's; these are: {allowed}")
     return group, figure
@@ -193,6 +205,8 @@ def _limit(expression: str, at: int, text: str, figure: str) -> float:
     limit = round(float(number[1]) * _UNITS[kind][number[3]], 12)
     if kind == "share" and not 0 <= limit <= 1:
         raise ThresholdError(expression, at, f"{figure} is from 0 to 1, or from 0% to 100%")
+    if not 0 <= limit < math.inf:
+        raise ThresholdError(expression, at, f"{figure} is a finite number from 0 on")
     return limit
 
 
@@ -201,13 +215,16 @@ def _limit(expression: str, at: int, text: str, figure: str) -> float:
 
 def evaluate(threshold: Threshold, result: Result) -> ThresholdResult:
     """Whether it holds; not where its figure, or the floor that it refers to, was not measured."""
-    value, limit = _value(threshold, result), _limit_of(threshold, result)
+    value, floor_us = _value(threshold, result), _floor_us(result)
+    limit: float | None = threshold.limit
+    if threshold.times_floor:
+        limit = threshold.limit * floor_us if floor_us else None
     if value is None or limit is None:
         shown = "not measured" if value is None else "the floor was not measured"
         return ThresholdResult(expression=threshold.expression, value=value, ok=False, shown=shown)
     shown = _SHOWN[_KINDS[threshold.figure]](value)
-    if threshold.times_floor and result.floor is not None:
-        shown += f", {value / result.floor.cpu_us_per_delivery:.2f} times the floor"
+    if threshold.times_floor and floor_us:
+        shown += f", {value / floor_us:.2f} times the floor"
     holds = _OPERATORS[threshold.operator](value, limit)
     return ThresholdResult(
         expression=threshold.expression, value=value, ok=bool(holds), shown=shown
@@ -294,16 +311,16 @@ def _percentile(latency: Latency | None, statistic: str) -> float | None:
     return value
 
 
-def _limit_of(threshold: Threshold, result: Result) -> float | None:
-    if not threshold.times_floor:
-        return threshold.limit
-    return threshold.limit * result.floor.cpu_us_per_delivery if result.floor else None
+def _floor_us(result: Result) -> float:
+    """0 where it was not measured, or the loop was too short for its CPU time to show."""
+    return result.floor.cpu_us_per_delivery if result.floor else 0.0
 
 
 def _failed_because(result: Result) -> list[str]:
     reasons = []
-    if result.connections.opened < result.clients:
-        reasons.append(f"only {result.connections.opened} of {result.clients} clients connected")
+    connected = result.connections.opened - result.connections.reconnects
+    if connected < result.clients:
+        reasons.append(f"only {connected} of {result.clients} clients connected")
     if not result.delivered and result.expected != 0:
         reasons.append("nothing was delivered in the window")
     return reasons
@@ -323,26 +340,32 @@ def _invalid_because(result: Result, thresholds: Sequence[Threshold]) -> list[st
             f" of the window (limit {RUN_DELAY_MAX:.0%})"
         )
     for threshold in thresholds:
-        if threshold.figure in _STATISTICS:
-            reasons += _own_part(threshold, result)
+        if threshold.figure in _ACROSS_CLOCKS:
+            reasons += _clocks_part(threshold, result) or _own_part(threshold, result)
     return reasons
 
 
-def _own_part(threshold: Threshold, result: Result) -> list[str]:
-    """Whether a threshold on the age at the client says something of the server."""
-    age, limit = _value(threshold, result), threshold.limit
-    if age is None:
+def _clocks_part(threshold: Threshold, result: Result) -> list[str]:
+    """Whether the two clocks agree too little to tell."""
+    value = _value(threshold, result)
+    if value is None:
         return []
     if result.clock.method == "none":
         return [f"{threshold.expression} cannot be told: the server's clock is not related to ours"]
     error_us = result.clock.error_ns / 1000
-    if abs(age - limit) < error_us:
+    if abs(value - threshold.limit) < error_us:
         return [
-            f"{threshold.expression} cannot be told: {units.duration(age)}, and the clocks are"
+            f"{threshold.expression} cannot be told: {units.duration(value)}, and the clocks are"
             f" related to {units.duration(error_us)} only"
         ]
+    return []
+
+
+def _own_part(threshold: Threshold, result: Result) -> list[str]:
+    """Whether it was not the server that made the age at the client miss the threshold."""
+    age, limit = _value(threshold, result), threshold.limit
     holds = _OPERATORS[threshold.operator]
-    if holds(age, limit):
+    if threshold.figure not in _STATISTICS or age is None or holds(age, limit):
         return []
     at_kernel = msgspec.structs.replace(threshold, figure=f"arrival_{threshold.figure}")
     arrival = _value(at_kernel, result)

@@ -46,6 +46,20 @@ def sample_latency(median_us: float, *, seed: int = 1) -> Latency:
     return Latency.of(durations(median_us, seed=seed), _RATE)
 
 
+def stepped(first_us: float, count: int = 1000) -> Latency:
+    """A p50 of this, a p90 of 1 µs more, and so on: none can be taken for another one."""
+    return Latency(
+        p50_us=first_us,
+        p90_us=first_us + 1,
+        p99_us=first_us + 2,
+        p999_us=first_us + 3,
+        max_us=first_us + 4,
+        mean_us=first_us,
+        count=count,
+        per_s=count / _DURATION_S,
+    )
+
+
 def sample_timeline(median_us: float, *, seed: int = 1) -> list[Point]:
     """A point a second whose figures waver a little, with one second that was worse."""
     rng = np.random.default_rng(seed)
