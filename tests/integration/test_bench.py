@@ -22,6 +22,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from gateway.loadtest.processes import family
 from gateway.loadtest.result import Result, from_json
+from gateway.loadtest.target import free_udp_port
 
 COMMAND = [sys.executable, "-P", "-m", "gateway.cli", "bench"]
 TIMEOUT_S = 60.0
@@ -238,6 +239,32 @@ def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
         # tick more or less at the window's edges may move an order statistic by a place.
         least, most = at(percentile - 0.1, sent_us), at(min(100, percentile + 0.1), done_us)
         assert least * 0.999 <= reported_us <= (most + found.own.max_us) * 1.001 + 1000
+
+
+def test_the_floor_of_a_test_of_a_running_gateway(quick: str, tmp_path: Path) -> None:
+    port = free_udp_port()
+    feed = ("feeds.0.type=udp", f"feeds.0.port={port}", "feeds.0.venue=SIM")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = (quick, "--url", gateway.url, "--feed", f"127.0.0.1:{port}")
+        done = run(*words, "--threshold", "reach==1", "cpu_per_delivery<1000*floor")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "could connect" not in done.stderr  # the floor serves so many clients and no probe
+
+
+def test_what_can_not_be_understood_is_said(quick: str) -> None:
+    staller = Staller()
+    with server(staller) as url:
+        done = run("--url", url, "--stamp", "json:nope", *SHORT)
+    assert done.returncode == 1
+    assert "messages had no stamp of the kind --stamp json:nope" in done.stderr
+
+
+def test_clients_can_not_come_from_another_host(tmp_path: Path) -> None:
+    file = tmp_path / "away.toml"
+    file.write_text("sources = ['192.0.2.1']\ngroups = [{ name = 'all', clients = 1 }]\n")
+    done = run(str(file))
+    assert done.returncode == 1
+    assert "tickgate: sources: 192.0.2.1 is no address of this host" in done.stderr
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
