@@ -111,7 +111,7 @@ def _ended(best: Outcome, searching: Search, *, whole: bool) -> Outcome:
     result = msgspec.structs.replace(best.result, limit=searching.found)
     if not whole:
         runs = len(searching.found.trials)
-        result = interrupted(result, f"after {runs} runs of the search: its best one")
+        result = interrupted(result, f"after run {runs} of the search: the best so far")
     return replace(best, result=result, whole=whole)
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 app = App(
     name="bench",
-    help=(
-        "Load test: clients and ticks for a gateway of its own, or for the server at --url.\n\n"
-        "Try `tickgate bench`, `tickgate bench one_to_1k`, or `tickgate bench --url"
-        " ws://127.0.0.1:8765/v1 --symbols '*'`.\n\n"
+    help="Load test: clients and ticks.",
+    help_epilogue=(
+        "Try: tickgate bench; tickgate bench one_to_1k; tickgate bench --url"
+        " ws://127.0.0.1:8765/v1 --symbols '*'\n\n"
         "Exit codes: 0 well, 1 failed or interrupted, 2 usage, 3 the clients themselves were"
         " overloaded, 99 a threshold failed."
     ),
@@ -182,7 +182,7 @@ def _bench(scenario: str | None, load: Load, how: How, output: Output) -> int:
     return exit_code(outcome.result)
 
 
-@app.command
+@app.command(help_epilogue="")
 def peers(
     names: Annotated[
         list[str] | None, Parameter(help="Which servers; all that can run here.", negative="")
@@ -203,7 +203,7 @@ def peers(
     client_cpus: Annotated[
         str, Parameter(help="CPUs of clients and source.", show_default=False)
     ] = "",
-) -> None:
+) -> int:
     """Measures the gateway beside other servers, all under the same load, in turn."""
     writable({"--json": json, "--markdown": markdown})
     from rich.console import Console
@@ -237,9 +237,10 @@ def peers(
     if markdown is not None:
         markdown.write_text(as_markdown(found))
     print_peers(found, Console())
+    return 0 if found.complete else 1
 
 
-@app.command
+@app.command(help_epilogue="")
 def compare(
     a: Annotated[Path, Parameter(help="A result, or a directory of results of one side.")],
     b: Annotated[Path, Parameter(help="The same of the other side.")],

@@ -261,7 +261,7 @@ def _swarms(
     return swarms, subscribers
 
 
-def _upgrades(target: Target, settings: Settings, key: str) -> list[bytes]:
+def _upgrades(target: Target, settings: Settings, key: bytes) -> list[bytes]:
     """The upgrade request of each endpoint."""
     subprotocol = SUBPROTOCOL if settings.stamp == TICKGATE else ""
     return [

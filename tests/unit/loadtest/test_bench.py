@@ -102,7 +102,7 @@ def test_an_interrupt_ends_the_search_with_the_best_run_so_far() -> None:
         assert found.result.limit.passed == 1000
         assert found.result.name == "1000"
         assert found.result.failed_because == [
-            "interrupted after 1 runs of the search: its best one"
+            "interrupted after run 1 of the search: the best so far"
         ]
         assert exit_code(found.result) == 1
 
