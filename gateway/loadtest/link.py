@@ -122,7 +122,7 @@ class Final(Struct, frozen=True, tag="final"):
     Attributes:
         counters: of each group.
         histograms: by name, of each group.
-        load: the driving thread's own load inside the window.
+        load: the driving thread's own load inside the window, and how long the process stood still.
         ticks: rows of key, first ns, last ns, deliveries (uint64).
         tick_mask: which keys the rows are a sample of.
     """

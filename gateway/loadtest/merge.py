@@ -70,16 +70,21 @@ def _added(counters: Sequence[dict[str, int]]) -> dict[str, int]:
 
 
 def client_load(finals: Sequence[Final]) -> ClientLoad:
-    """The load of the busiest driving thread, and the longest turn of any."""
+    """The load of the busiest driving thread, the longest turn and standstill of any."""
 
     def worst(name: str) -> float:
         return max(_share(final.load, name) for final in finals)
+
+    def longest_us(name: str) -> float:
+        return max(final.load.get(name, 0) for final in finals) / 1000
 
     return ClientLoad(
         processes=len(finals),
         busy=worst("cpu_ns"),
         run_delay=worst("run_delay_ns"),
-        turn_max_us=max(final.load.get("turn_max_ns", 0) for final in finals) / 1000,
+        turn_max_us=longest_us("turn_max_ns"),
+        still=worst("still_ns"),
+        still_max_us=longest_us("still_max_ns"),
     )
 
 

@@ -144,6 +144,10 @@ class ClientLoad(Struct, frozen=True, kw_only=True):
         float, _is("share of the window that the worst thread was ready but had no CPU, 0 to 1")
     ]
     turn_max_us: Annotated[float, _is("longest time between two looks at the sockets")]
+    still: Annotated[
+        float, _is("share of the window that the worst process stood still: stopped, or no CPU")
+    ] = 0.0
+    still_max_us: Annotated[float, _is("the longest of these times")] = 0.0
 
 
 class Clock(Struct, frozen=True, kw_only=True):

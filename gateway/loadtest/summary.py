@@ -111,6 +111,9 @@ def loads(result: Result) -> list[tuple[str, str]]:
             f" longest turn {units.duration(client.turn_max_us)}",
         )
     )
+    if client.still_max_us:
+        still = f"for {units.share(client.still)}, at most {units.duration(client.still_max_us)}"
+        rows.append(("stood still", f"{still} at a time"))
     if clock.method == "none":
         rows.append(("clocks", "not related: ages are wrong by as much as the two differ"))
     elif clock.method == "ping":

@@ -33,6 +33,9 @@ from gateway.loadtest.link import (
 GAUGES = ("open",)
 FOREVER_NS = 1 << 62
 JOIN_S = 5.0
+LOOK_S = 0.05
+STILL_NS = 20_000_000
+"""A thread that wakes up later than this had no CPU, or its process was stopped: it stood still."""
 SLICE_NS = 100_000
 """Scheduler slice of the driving thread: what waits for a CPU meanwhile is its own delay."""
 
@@ -93,6 +96,43 @@ class _Reporter:
         return age
 
 
+class _Load:
+    """The process's own part: the load of its driving thread, and when nothing ran at all.
+
+    Attributes:
+        during: inside the window, as far as it went.
+    """
+
+    def __init__(self, swarm: Swarm, go: Go) -> None:
+        self._swarm = swarm
+        self._go = go
+        self._before: dict[str, int] = {}
+        self._still_ns = self._still_max_ns = 0
+        self._awake_ns = time.monotonic_ns()
+        self.during: dict[str, int] = {}
+
+    def sleep(self, link: Link, seconds: float) -> bool:
+        """Waits for a message; the time since the last wait beyond that, it stood still."""
+        found = link.poll(seconds)
+        now_ns = time.monotonic_ns()
+        late_ns = now_ns - self._awake_ns - round(seconds * 1e9)
+        self._awake_ns = now_ns
+        if late_ns > STILL_NS and time.time_ns() > self._go.start_ns:
+            self._still_ns += late_ns
+            self._still_max_ns = max(self._still_max_ns, late_ns)
+        return found
+
+    def look(self, moment: int) -> None:
+        """Takes the load at one of the run's moments."""
+        load = self._swarm.load()
+        if moment <= self._go.start_ns:
+            self._before = load
+        if moment <= self._go.end_ns:
+            self.during = {name: value - self._before.get(name, 0) for name, value in load.items()}
+            self.during["turn_max_ns"] = load["turn_max_ns"]
+        self.during |= {"still_ns": self._still_ns, "still_max_ns": self._still_max_ns}
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the job that comes through the link."""
     link = Link.inherited(int(argv[0]))
@@ -137,7 +177,7 @@ def _swarm(job: Job) -> Swarm:
 
 def _run(link: Link, swarm: Swarm, driver: _Driver, job: Job) -> dict[str, int] | None:
     """From connecting to the end; the load inside the window, None: the load test is gone."""
-    while not driver.opened.wait(0.05):
+    while not driver.opened.wait(LOOK_S):
         if link.poll(0):  # nothing is due yet: it is the end, or the order to stop
             return {} if isinstance(link.receive(), Stop) else None
     if driver.error is not None:
@@ -148,22 +188,16 @@ def _run(link: Link, swarm: Swarm, driver: _Driver, job: Job) -> dict[str, int] 
         return {} if isinstance(go, Stop) else None
     _begin(swarm, go, job.clock_offset_ns)
     measured = [n for n, group in enumerate(job.groups) if group.get("measured")]
-    reporter = _Reporter(swarm, measured)
-    before: dict[str, int] = {}
-    during: dict[str, int] = {}
+    reporter, load = _Reporter(swarm, measured), _Load(swarm, go)
     for tick, moment in enumerate(moments(go)):
         while (left_ns := moment - time.time_ns()) > 0:
             if driver.error is not None:
                 raise driver.error
-            if link.poll(min(left_ns / 1e9, 1.0)):
-                return during if isinstance(link.receive(), Stop) else None
-        load = swarm.load()
-        before = load if moment <= go.start_ns else before
-        if moment <= go.end_ns:
-            during = {name: value - before.get(name, 0) for name, value in load.items()}
-            during["turn_max_ns"] = load["turn_max_ns"]
+            if load.sleep(link, min(left_ns / 1e9, LOOK_S)):
+                return load.during if isinstance(link.receive(), Stop) else None
+        load.look(moment)
         link.send(reporter.progress(tick))
-    return during
+    return load.during
 
 
 def _begin(swarm: Swarm, go: Go, clock_offset_ns: int) -> None:

@@ -38,6 +38,8 @@ RUN_DELAY_MAX: Final = 0.20
 """Share of the window without a CPU at which the client's delays are the machine's."""
 
 _STATISTICS = ("p50", "p90", "p99", "p999", "max")
+_SHARES = dict(zip(_STATISTICS, (0.5, 0.1, 0.01, 0.001, 1e-9), strict=True))
+"""Of the window: a client that stood still for less of it can't have moved the figure."""
 _SERIES = ("", "arrival", "own", "skew", "late", "wire", "server", "delivery", "handshake")
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -349,6 +351,12 @@ def _own_part(threshold: Threshold, result: Result) -> list[str]:
             f"the client was the bottleneck: {threshold.expression} fails with"
             f" {units.duration(age)} at the client and holds with {units.duration(arrival)}"
             " at its kernel"
+        ]
+    still_us = result.client.still_max_us
+    if result.client.still >= _SHARES[threshold.figure] and holds(age - still_us, limit):
+        return [
+            f"the client was the bottleneck: {threshold.expression} fails with"
+            f" {units.duration(age)}, and the client stood still for {units.duration(still_us)}"
         ]
     late = _percentile(result.source.late if result.source else None, threshold.figure)
     if late is not None and holds(age - late, limit):

@@ -370,6 +370,18 @@ def test_a_client_without_a_cpu_is_exit_code_3(quick: str) -> None:
     assert done.stdout.startswith("INVALID: the client was the bottleneck: ")
 
 
+def test_a_client_that_stands_still_is_not_the_server_s_fault() -> None:
+    words = ("--clients", "5", "--rate", "500", "--warmup", "0.3", "--duration", "3")
+    with started(*words, "--threshold", "max<400ms") as process:
+        swarm = named(measuring(process)[1:], b"swarm_process")
+        os.kill(swarm, signal.SIGSTOP)
+        time.sleep(0.8)
+        os.kill(swarm, signal.SIGCONT)
+        out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 3, errors + out
+    assert "INVALID: the client was the bottleneck: max<400ms fails with" in out
+
+
 def test_a_server_that_refuses_says_how() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

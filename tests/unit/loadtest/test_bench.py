@@ -214,3 +214,29 @@ def test_what_went_wrong_is_said(
     found = list(doubts(scenario(), settings, target, merged, [report]))
     assert len(found) == bool(said)
     assert all(words in found[0] for words in said)
+
+
+# --- a client that stood still --------------------------------------------------------------------
+
+
+def stood(still: float, still_max_us: float, expression: str) -> int:
+    """Exit code of ages with p99 = 1,134 us and a client that stood still for a while."""
+    client = ClientLoad(
+        processes=1,
+        busy=0.1,
+        run_delay=0,
+        turn_max_us=50,
+        still=still,
+        still_max_us=still_max_us,
+    )
+    result = msgspec.structs.replace(sample_result(), client=client, arrival=None, source=None)
+    return exit_code(judge(result, [parse_threshold(expression)]))
+
+
+def test_what_the_client_may_have_done_itself_is_not_held_against_the_server() -> None:
+    assert stood(0.02, 900, "p99<1ms") == 3
+    assert stood(0.001, 900, "p99<1ms") == 99, "too short to have moved the percentile"
+    assert stood(0.02, 50, "p99<1ms") == 99, "it would fail without it"
+    assert stood(0.02, 900, "p99<2ms") == 0
+    assert stood(0.0001, 1e6, "max<1us") == 3
+    assert stood(0, 0, "max<1us") == 99

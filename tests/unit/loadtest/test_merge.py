@@ -79,8 +79,10 @@ def test_a_sparse_histogram_is_the_dense_one(counts: dict[int, int]) -> None:
 def test_the_load_is_that_of_the_busiest() -> None:
     quiet = {"cpu_ns": 10, "wall_ns": 100, "run_delay_ns": 50, "turn_max_ns": 4000}
     busy = {"cpu_ns": 98, "wall_ns": 100, "run_delay_ns": 1, "turn_max_ns": 2000}
+    busy |= {"still_ns": 30, "still_max_ns": 20_000}
     load = merge.client_load([final(load=quiet), final(load=busy)])
     assert (load.processes, load.busy, load.run_delay, load.turn_max_us) == (2, 0.98, 0.5, 4.0)
+    assert (load.still, load.still_max_us) == (0.3, 20.0)
 
 
 def test_no_load_was_seen_before_the_window() -> None:
