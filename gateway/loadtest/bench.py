@@ -40,7 +40,8 @@ def bench(scenario: Scenario, settings: Settings, view: View) -> Outcome:
     def trial(scenario: Scenario) -> Outcome:
         outcome = run(scenario, settings, view, machine)
         result = judge(msgspec.structs.replace(outcome.result, floor=floor), thresholds)
-        return replace(outcome, result=result if outcome.whole else partial(result))
+        result = deserted(result) if outcome.whole else partial(result)
+        return replace(outcome, result=result)
 
     return trial(scenario) if scenario.limit is None else search(scenario, trial, view)
 
@@ -68,7 +69,19 @@ def partial(result: Result) -> Result:
 
 def interrupted(result: Result, when: str) -> Result:
     """A result of what was interrupted, and says so; that is no pass."""
-    why = f"interrupted {when}"
+    return failed(result, f"interrupted {when}")
+
+
+def deserted(result: Result) -> Result:
+    """A result that says so where the server has left everybody: silence holds most thresholds."""
+    closed = result.connections.closed
+    if not closed or any(group.open for group in result.groups.values()):
+        return result
+    return failed(result, f"no client was connected at the end, {closed:,} connections were closed")
+
+
+def failed(result: Result, why: str) -> Result:
+    """A result that is no pass, whatever its thresholds say."""
     return msgspec.structs.replace(
         result, verdict="fail", failed_because=[*result.failed_because, why]
     )

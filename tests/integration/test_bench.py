@@ -346,6 +346,18 @@ def test_a_process_that_dies_is_named_and_nothing_is_left(part: bytes, name: str
     until(lambda: gone(pids))
 
 
+def test_a_server_that_ends_in_the_window_has_not_passed(tmp_path: Path) -> None:
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=2", "feeds.0.rate=100")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = ("--url", gateway.url, "--clients", "5", "--warmup", "0.3", "--duration", "3")
+        with started(*words) as process:
+            measuring(process)
+            gateway.process.terminate()
+            out, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert "FAIL: no client was connected at the end" in out
+
+
 def test_nothing_is_left_of_a_load_test_that_is_killed() -> None:
     with started(*LONG) as process:
         pids = measuring(process)

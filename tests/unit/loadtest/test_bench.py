@@ -9,7 +9,7 @@ import pytest
 from support.results import sample_result
 
 from gateway.latency.histogram import Histogram
-from gateway.loadtest.bench import partial, search, understood
+from gateway.loadtest.bench import deserted, partial, search, understood
 from gateway.loadtest.clock import Offset
 from gateway.loadtest.endpoint import parse
 from gateway.loadtest.merge import Merged
@@ -129,6 +129,19 @@ def test_a_partial_result_is_no_pass() -> None:
     found = partial(msgspec.structs.replace(sample_result(), duration_s=1.25, verdict="pass"))
     assert "interrupted after 1.2 of" in found.failed_because[-1]
     assert exit_code(found) == 1
+
+
+def test_a_server_that_left_everybody_has_not_passed() -> None:
+    passed = msgspec.structs.replace(sample_result(), verdict="pass", failed_because=[])
+    groups = {name: msgspec.structs.replace(group, open=0) for name, group in passed.groups.items()}
+    connections = msgspec.structs.replace(passed.connections, closed=5)
+    left = msgspec.structs.replace(passed, groups=groups, connections=connections)
+    assert exit_code(deserted(left)) == 1
+    assert "no client was connected at the end" in deserted(left).failed_because[-1]
+    # Who hangs up himself, at the end or before, was not left.
+    ours = msgspec.structs.replace(connections, closed=0)
+    assert exit_code(deserted(msgspec.structs.replace(left, connections=ours))) == 0
+    assert exit_code(deserted(msgspec.structs.replace(left, groups=passed.groups))) == 0
 
 
 def test_thresholds_know_the_groups() -> None:
