@@ -12,6 +12,7 @@
 #define STEP_NS 1000000
 /* Between two readings of MONOTONIC: more, and the thread was away, so that it is no reading. */
 #define READING_NS_MAX 20000
+#define HEAR_READS_MAX 16 /* of 4 KiB, at most every 50 ms or where the server takes no more */
 #define PRICE_MIN 1000u
 #define PRICE_SPAN 999000u
 
@@ -23,7 +24,7 @@ void gw_pace_follow(gw_pace_t *pace, int64_t before, int64_t real, int64_t after
     int64_t change = offset - pace->offset;
     if (pace->offset != 0 && (change > STEP_NS || change < -STEP_NS)) {
         pace->shift += change;
-        pace->steps++;
+        gw_hdr_add(&pace->steps, 1);
     }
     pace->offset = offset;
 }
@@ -202,23 +203,24 @@ int gw_source_hear(gw_source_t *s, const char *bytes, size_t count) {
         }
         if (s->line_length > 0 && s->line[s->line_length - 1] == '\r') s->line_length--;
         if (said(s, "-ERR")) return -EPROTO;
-        if (said(s, "PING")) s->pongs++;
+        if (said(s, "PING")) s->pinged = true;
         s->line_length = 0;
     }
     return 0;
 }
 
-/* Takes all that the server has said so far. */
+/* Takes what the server has said so far; of one that does not stop talking, a part. */
 static int hear(gw_source_t *s) {
     char bytes[4096];
     s->heard_ns = gw_monotonic_ns();
-    for (;;) {
+    for (int i = 0; i < HEAR_READS_MAX; i++) {
         ssize_t count = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (count == 0) return -ECONNRESET;
         if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         int error = gw_source_hear(s, bytes, (size_t)count);
         if (error < 0) return error;
     }
+    return 0;
 }
 
 /* All of it, or -ECANCELED at a stop. A server that takes no more makes us late, not lossy. */
@@ -245,13 +247,14 @@ static int stream_send(gw_source_t *s, const uint8_t *at, size_t left) {
     return 0;
 }
 
-/* Between two batches: reads now and then, and answers. */
+/* Between two batches: reads now and then, and answers, whatever the number of PINGs by one PONG: a
+ * server lets go of those who answer none. */
 static int conversation(gw_source_t *s) {
     int error = 0;
     if (gw_monotonic_ns() - s->heard_ns >= GW_SOURCE_SLEEP_NS_MAX / 2) error = hear(s);
-    for (; error == 0 && s->pongs > 0; s->pongs--)
-        error = stream_send(s, (const uint8_t *)"PONG\r\n", 6);
-    return error;
+    if (error < 0 || !s->pinged) return error;
+    s->pinged = false;
+    return stream_send(s, (const uint8_t *)"PONG\r\n", 6);
 }
 
 static int batch_send(gw_source_t *s) {

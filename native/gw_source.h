@@ -71,7 +71,7 @@ typedef struct {
     int64_t heard_ns; /* MONOTONIC: when we last read what the server says */
     char line[128];   /* what it said last, cut; without its end */
     uint32_t line_length;
-    uint32_t pongs; /* owed */
+    bool pinged; /* a PONG is owed */
 
     uint64_t sent, bytes, errors, send_calls, cpu_ns; /* one writer, relaxed */
     gw_hdr_t late;                                    /* sent - due */

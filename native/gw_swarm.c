@@ -152,7 +152,7 @@ int gw_swarm_connect(gw_swarm_t *s, int64_t until_monotonic_ns) {
 }
 
 int gw_swarm_run(gw_swarm_t *s, int64_t until_ns) {
-    return drive(s, until_ns - gw_realtime_ns() + gw_monotonic_ns(), false);
+    return drive(s, gw_swarm_monotonic(until_ns), false);
 }
 
 /* --- other threads --------------------------------------------------------------------------------- */

@@ -76,14 +76,14 @@ static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, con
     stages(s, g, f);
 }
 
-/* A snapshot starts the chain anew; where it goes on with it, its record is accounted for. */
+/* A snapshot is a link of the chain as an update is: it says itself what was skipped before it, and where
+ * it may start anew, an ack or an epoch came before it. One that goes back misses nothing. */
 static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
     gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
     GW_SWARM_COUNT(g, snapshots, 1);
     if (in_window(s, f->ts_event)) {
         GW_SWARM_COUNT(g, conflated, f->skipped);
-        if (t && t->last && f->seq > t->last && f->seq - t->last - 1 == f->skipped)
-            span(g, f->seq - t->last, f->seq - t->last);
+        if (t && t->last && f->seq > t->last) (void)chain(g, f, t->last, true);
     }
     if (t) t->last = f->seq;
 }
@@ -91,7 +91,7 @@ static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, c
 static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const char *bytes, size_t n) {
     gw_swarm_fields_t f;
     if (!gw_swarm_fields_fast(bytes, n, &f)) gw_swarm_fields_scan(bytes, n, &f);
-    if (f.resync) gw_swarm_topics_reset(&c->topics);
+    if (f.resync) gw_swarm_topics_free(&c->topics);
     switch (f.kind) {
     case GW_SWARM_UPDATE: update(s, c, g, &f); break;
     case GW_SWARM_SNAPSHOT: snapshot(s, c, g, &f); break;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define NUMBER_MAX 1000000000000000 /* of a group's options: 11 days, in ns */
+#define OFFSET_MAX_NS (INT64_C(1) << 60) /* 36 years: no sum with a time of now overflows */
 
 #define TEXT(name) #name,
 const char *const gw_swarm_counter_names[] = {GW_SWARM_COUNTERS(TEXT)};
@@ -33,6 +34,7 @@ static bool options_good(const gw_swarm_options_t *o) {
     if (!o->targets_count || !o->groups_count || !o->clients_count || !o->connecting_max) return false;
     if (o->groups_count > GW_SWARM_GROUPS_MAX || o->clients_count > INT32_MAX) return false;
     if (!o->frame_bytes_max || o->frame_bytes_max > INT32_MAX) return false;
+    if (o->clock_offset_ns > OFFSET_MAX_NS || o->clock_offset_ns < -OFFSET_MAX_NS) return false;
     for (uint32_t i = 0; i < o->clients_count; i++)
         if (!client_good(o, o->clients + 3 * (size_t)i)) return false;
     for (uint32_t i = 0; i < o->groups_count; i++)

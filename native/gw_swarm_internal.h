@@ -130,6 +130,11 @@ static inline gw_swarm_group_t *gw_swarm_group(gw_swarm_t *s, const gw_swarm_cli
     return &s->groups[c->group];
 }
 
+/* The MONOTONIC time of a REALTIME one; one before 1970 is as long past as that. */
+static inline int64_t gw_swarm_monotonic(int64_t realtime_ns) {
+    return (realtime_ns > 0 ? realtime_ns : 0) - gw_realtime_ns() + gw_monotonic_ns();
+}
+
 /* --- lists (gw_swarm_client.c) --- */
 void gw_swarm_list_add(gw_swarm_list_t *list, gw_swarm_client_t *c);
 void gw_swarm_list_remove(gw_swarm_client_t *c);

@@ -93,7 +93,8 @@ static void fragment(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t
     }
     c->fragmented = !f->fin;
     if (c->fragmented) return;
-    gw_swarm_message(s, c, (const char *)c->message.bytes, c->message.length);
+    /* Nothing but empty fragments left no bytes. */
+    gw_swarm_message(s, c, c->message.length ? (const char *)c->message.bytes : "", c->message.length);
     gw_swarm_bytes_free(&c->message);
 }
 
@@ -175,7 +176,7 @@ void gw_swarm_took(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
     if (c->state == GW_SWARM_OPEN) at += frames(s, c, s->buffer + at, size - at);
     if (c->generation != generation) return;
     if (at == size) gw_swarm_bytes_free(&c->rest);
-    else if (gw_swarm_bytes_add(&c->rest, s->buffer + at, size - at)) gw_swarm_lose(s, c);
+    else if (gw_swarm_bytes_add(&c->rest, s->buffer + at, size - at)) gw_swarm_fail(s, c, 1011);
 }
 
 /* --- the socket ------------------------------------------------------------------------------------ */

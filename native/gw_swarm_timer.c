@@ -115,7 +115,7 @@ static void look_for_go(gw_swarm_t *s) {
     int64_t go_ns = GW_LOAD_ACQUIRE(&s->go_ns);
     if (go_ns == s->go_seen_ns) return;
     s->go_seen_ns = go_ns;
-    int64_t origin_ns = go_ns - gw_realtime_ns() + gw_monotonic_ns();
+    int64_t origin_ns = gw_swarm_monotonic(go_ns);
     for (uint32_t i = 0; i < s->o.groups_count; i++) arm(&s->groups[i], origin_ns);
     s->timer_ns = s->monotonic_ns;
 }

@@ -57,12 +57,7 @@ static inline gw_swarm_topic_t *gw_swarm_topics_get(gw_swarm_topics_t *t, uint64
     return e;
 }
 
-/* The next record of each topic is its first. */
-static inline void gw_swarm_topics_reset(gw_swarm_topics_t *t) {
-    t->one.last = 0;
-    for (uint32_t i = 0; t->many && i <= t->mask; i++) t->many[i].last = 0;
-}
-
+/* Forgets all, also where numbering starts anew: a storm of that costs what the records between did. */
 static inline void gw_swarm_topics_free(gw_swarm_topics_t *t) {
     free(t->many);
     *t = (gw_swarm_topics_t){.many = NULL};

@@ -15,6 +15,7 @@ cdef class Floor:
     def __init__(self, int udp_fd, client_fds):
         if self.floor != NULL:
             raise RuntimeError("already initialised")
+        client_fds = list(client_fds)
         self.floor = <gw_floor_t *>calloc(1, sizeof(gw_floor_t))
         self.clients = <int *>calloc(len(client_fds) or 1, sizeof(int))
         if self.floor == NULL or self.clients == NULL:

@@ -225,6 +225,7 @@ cdef class Swarm:
         _within("connecting_max", connecting_max, 1, 1 << 20)
         _within("connect_rate", connect_rate, 0, 1 << 30)
         _within("ticks_tracked_max", ticks_tracked_max, 1, 1 << 24)
+        _within("clock_offset_ns", clock_offset_ns, -(1 << 60), 1 << 60)
         options.set_targets(targets, sources)
         options.set_texts(texts)
         options.set_groups(groups)
@@ -278,7 +279,7 @@ cdef class Swarm:
         return 0
 
     def connect(self, int64_t timeout_ns):
-        self.drive(gw_monotonic_ns() + timeout_ns, True)
+        self.drive(gw_monotonic_ns() + min(timeout_ns, <int64_t>1 << 62), True)
         return sum([group["open"] for group in self.counters()])
 
     def run(self, int64_t until_ns):

@@ -319,7 +319,7 @@ static void the_server_is_heard_in_pieces(void) {
     gw_source_t *s = source_of(-1, true, 1);
     static const char said[] = "PING\r\nINFO {}\r\n+OK\r\nPING\r\n";
     for (size_t i = 0; i < sizeof said - 1; i++) CHECK_EQUAL(gw_source_hear(s, said + i, 1), 0);
-    CHECK_EQUAL(s->pongs, 2);
+    CHECK(s->pinged);
     for (int i = 0; i < 1000; i++) CHECK_EQUAL(gw_source_hear(s, "PING", 4), 0); /* one long line */
     CHECK_EQUAL(gw_source_hear(s, "\n-ERR 'no", 9), 0);
     CHECK_EQUAL(gw_source_hear(s, "t you'\r\n", 8), -EPROTO);
@@ -391,6 +391,44 @@ static void a_server_that_takes_nothing_does_not_hold_a_stop(void) {
     close(ends[1]);
 }
 
+static void *flood(void *fd) {
+    static char words[6000];
+    for (size_t i = 0; i < sizeof words; i += 6) memcpy(words + i, "PING\r\n", 6);
+    while (send(*(int *)fd, words, sizeof words, MSG_NOSIGNAL) > 0) continue;
+    return NULL;
+}
+
+static void *swallow(void *fd) {
+    static char words[65536];
+    while (recv(*(int *)fd, words, sizeof words, 0) > 0) continue;
+    return NULL;
+}
+
+static void a_server_that_never_stops_talking_holds_nothing(void) {
+    int ends[2];
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    gw_source_t *s = source_of(ends[0], true, 1);
+    gw_source_rows_t rows = rows_of(20, 3, gw_realtime_ns(), 1);
+    for (int i = 10; i < 20; i++) due[i] += 3600000000000;
+    run_t r = {.source = s, .rows = &rows};
+    pthread_t talking, listening, sending;
+    CHECK_EQUAL(pthread_create(&talking, NULL, flood, &ends[1]), 0);
+    CHECK_EQUAL(pthread_create(&listening, NULL, swallow, &ends[1]), 0);
+    usleep(5000);
+    CHECK_EQUAL(pthread_create(&sending, NULL, run, &r), 0);
+    reach(&s->sent, 10);
+    gw_source_stop(s);
+    CHECK_EQUAL(pthread_join(sending, NULL), 0);
+    CHECK_EQUAL(r.error, 0);
+    CHECK_EQUAL(r.done, 10);
+    shutdown(ends[0], SHUT_RDWR);
+    pthread_join(talking, NULL);
+    pthread_join(listening, NULL);
+    source_drop(s);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void a_server_that_leaves_is_an_error_with_its_words(void) {
     static const char *said[] = {"", "-ERR 'Authorization Violation'\r\n"};
     static const int expected[] = {-ECONNRESET, -EPROTO};
@@ -424,6 +462,7 @@ int main(void) {
     RUN(the_server_is_heard_in_pieces);
     RUN(a_stream_holds_every_message_whole);
     RUN(a_server_that_takes_nothing_does_not_hold_a_stop);
+    RUN(a_server_that_never_stops_talking_holds_nothing);
     RUN(a_server_that_leaves_is_an_error_with_its_words);
     return 0;
 }

@@ -655,6 +655,7 @@ GOOD: dict[str, Any] = {
         ({"connecting_max": 0}, "connecting_max: 0"),
         ({"connect_rate": -1}, "connect_rate: -1"),
         ({"ticks_tracked_max": 0}, "ticks_tracked_max: 0"),
+        ({"clock_offset_ns": 1 << 61}, "clock_offset_ns: 2305843009213693952"),
     ],
 )
 def test_bad_arguments_are_named(change: dict[str, Any], complaint: str) -> None:
