@@ -16,7 +16,6 @@ from gateway.loadtest.result import (
     Clock,
     Connections,
     Environment,
-    Floor,
     GroupResult,
     Latency,
     Point,
@@ -28,7 +27,8 @@ from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.source import SourceReport
 
 STAGES = ("wire", "server", "delivery", "handshake")
-ACCOUNTED = "first_last_span"
+CROSSING = ("wire", "delivery")
+"""Stages that begin at one side's clock and end at the other's."""
 
 Int64s = npt.NDArray[np.int64]
 
@@ -90,6 +90,7 @@ class Run:
         sequenced: whether the frames are our protocol's, with `seq` and all.
         open_s: until all clients were open.
         subscribers: by channel and symbol's index, of the groups that count.
+        apart: the server is on another host, so that its clock is not ours.
     """
 
     scenario: Scenario
@@ -105,7 +106,7 @@ class Run:
     clock: Clock
     points: list[Point]
     environment: Environment
-    floor: Floor | None = None
+    apart: bool = False
 
 
 def assemble(run: Run) -> Result:
@@ -122,9 +123,12 @@ def assemble(run: Run) -> Result:
         return merged.total(name, measured) if run.sequenced else None
 
     age = merged.histogram("age", measured)
-    histograms = {name: merged.histogram(name, measured) for name in ("arrival", "own", *STAGES)}
+    # Where the clocks were related, it was by an offset that the swarm has applied.
+    unrelated = run.apart and run.clock.method == "shared"
+    names = [name for name in STAGES if not (unrelated and name in CROSSING)]
+    histograms = {name: merged.histogram(name, measured) for name in ("arrival", "own", *names)}
     histograms |= {"skew": merged.skew}
-    stages = {name: found for name in STAGES if (found := latency(name)) is not None}
+    stages = {name: found for name in names if (found := latency(name)) is not None}
     per_s = merged.total("received", measured) / run.window_s
     expected = _expected(run.sent, run.subscribers) if counted else None
     return Result(
@@ -150,13 +154,12 @@ def assemble(run: Run) -> Result:
         connections=Connections(
             opened=merged.total("opened", every),
             refused=merged.total("refused", every),
-            closed=closed(merged, every),
+            closed=merged.total("closed", every),
             reconnects=merged.total("reconnects", every),
             open_s=round(run.open_s, 3),
         ),
         source=_source(run.sent, run.window_s),
         server=_server(run.usage, merged.total("received", every), run.window_s),
-        floor=run.floor,
         client=merged.load,
         clock=run.clock,
         timeline=run.points,
@@ -177,13 +180,8 @@ def span(merged: Merged, measured: Sequence[int]) -> float | None:
     Of each client and topic, records accounted for (delivered, or skipped and told so) after the
     first, of all that were numbered from the first to the last.
     """
-    whole = merged.total(ACCOUNTED, measured)
+    whole = merged.total("first_last_span", measured)
     return merged.total("accounted", measured) / whole if whole else None
-
-
-def closed(merged: Merged, groups: Sequence[int]) -> int:
-    """Connections that the server ended."""
-    return merged.total("closed", groups)
 
 
 def _expected(sent: Sent | None, subscribers: Mapping[str, Int64s]) -> int | None:
@@ -216,7 +214,7 @@ def _group(run: Run, n: int) -> GroupResult:
         conflated=sequenced("conflated"),
         duplicates=sequenced("duplicates"),
         reconnects=merged.total("reconnects", [n]),
-        closed=closed(merged, [n]),
+        closed=merged.total("closed", [n]),
         measured=group.measured,
         latency=_latency(merged.histogram("age", [n]), run.window_s),
         arrival=_latency(merged.histogram("arrival", [n]), run.window_s),

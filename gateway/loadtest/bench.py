@@ -12,16 +12,16 @@ from dataclasses import replace
 
 import msgspec
 
-from gateway.errors import TickgateError
+from gateway.errors import Problem, TickgateError
 from gateway.loadtest import peers
 from gateway.loadtest.environment import environment
 from gateway.loadtest.limit import Search
 from gateway.loadtest.peer import PEERS, Ready
 from gateway.loadtest.progress import View
-from gateway.loadtest.result import Environment, Floor, LimitResult, Result, Trial
+from gateway.loadtest.result import Environment, Floor, Result
 from gateway.loadtest.run import Interrupted, Outcome, Program, Settings, run, run_program
-from gateway.loadtest.scenario import Scenario
-from gateway.loadtest.thresholds import Threshold, judge, needs_floor, parse
+from gateway.loadtest.scenario import Scenario, ScenarioError
+from gateway.loadtest.thresholds import Threshold, judge, needs_floor, parse, verdict_line
 
 
 def bench(scenario: Scenario, settings: Settings, view: View) -> Outcome:
@@ -40,7 +40,8 @@ def bench(scenario: Scenario, settings: Settings, view: View) -> Outcome:
     def trial(scenario: Scenario) -> Outcome:
         outcome = run(scenario, settings, view, machine)
         result = judge(msgspec.structs.replace(outcome.result, floor=floor), thresholds)
-        return replace(outcome, result=result if outcome.whole else partial(result))
+        result = deserted(result) if outcome.whole else partial(result)
+        return replace(outcome, result=result)
 
     return trial(scenario) if scenario.limit is None else search(scenario, trial, view)
 
@@ -50,50 +51,81 @@ def understood(scenario: Scenario) -> list[Threshold]:
 
     Raises:
         ThresholdError: one of them is wrong.
+        ScenarioError: one wants the floor, but there are no ticks to measure it with.
     """
     names = [group.name for group in scenario.groups]
-    return [parse(expression, names) for expression in scenario.thresholds]
+    found = [parse(expression, names) for expression in scenario.thresholds]
+    if needs_floor(found) and scenario.source.via == "none":
+        problem = Problem("thresholds", "the floor is of ticks that we send, and here are none")
+        raise ScenarioError("the scenario has an error", [problem])
+    return found
 
 
 def partial(result: Result) -> Result:
-    """A result that says that it was interrupted; that is no pass."""
+    """A result that says that its run was interrupted."""
     meant_s = result.scenario.get("duration_s", 0)
-    why = f"interrupted after {result.duration_s:.1f} of {meant_s:g} s: a partial result"
+    return interrupted(result, f"after {result.duration_s:.1f} of {meant_s:g} s: a partial result")
+
+
+def interrupted(result: Result, when: str) -> Result:
+    """A result of what was interrupted, and says so; that is no pass."""
+    return failed(result, f"interrupted {when}")
+
+
+def deserted(result: Result) -> Result:
+    """A result that says so where the server has left everybody: silence holds most thresholds."""
+    closed = result.connections.closed
+    if not closed or any(group.open for group in result.groups.values()):
+        return result
+    return failed(result, f"no client was connected at the end, {closed:,} connections were closed")
+
+
+def failed(result: Result, why: str) -> Result:
+    """A result that is no pass, whatever its thresholds say."""
     return msgspec.structs.replace(
         result, verdict="fail", failed_because=[*result.failed_because, why]
     )
 
 
 def search(scenario: Scenario, trial: Callable[[Scenario], Outcome], view: View) -> Outcome:
-    """The highest rate at which the thresholds hold, by bisection.
+    """The highest rate at which the thresholds hold, by bisection; a Ctrl-C ends it.
 
     Returns:
         What came of the run at that rate, or of the last one where none passed; its result says
         what was tried.
+
+    Raises:
+        Interrupted: in the first run, before there was anything to show.
     """
     assert scenario.limit is not None
     searching = Search(scenario.limit)
-    passed: dict[float, Outcome] = {}
+    best: Outcome | None = None
     while (rate := searching.rate) is not None:
         view.note(f"trying {rate:,g} ticks/s")
-        outcome = trial(scenario.overridden(rate=rate))
+        try:
+            outcome = trial(scenario.overridden(rate=rate))
+        except Interrupted:
+            if best is None:
+                raise
+            return _ended(best, searching, whole=False)
         if not outcome.whole:
-            return outcome
+            return outcome if best is None else _ended(best, searching, whole=False)
         verdict = outcome.result.verdict
         searching.tell(verdict)
-        if verdict == "pass":
-            passed[rate] = outcome
-    found = searching.found
-    best = outcome if found.passed is None else passed[found.passed]
-    trials = [Trial(rate=one.rate, verdict=one.outcome) for one in found.trials]
-    limit = LimitResult(
-        passed=found.passed,
-        failed=found.failed,
-        invalid=found.invalid,
-        shown=str(found),
-        trials=trials,
-    )
-    return replace(best, result=msgspec.structs.replace(best.result, limit=limit))
+        view.say(f"{rate:,g} ticks/s: {verdict_line(outcome.result)}")
+        # A rate is only tried above those that passed: the last that passes is the highest.
+        if verdict == "pass" or best is None or best.result.verdict != "pass":
+            best = outcome
+    assert best is not None
+    return _ended(best, searching, whole=True)
+
+
+def _ended(best: Outcome, searching: Search, *, whole: bool) -> Outcome:
+    result = msgspec.structs.replace(best.result, limit=searching.found)
+    if not whole:
+        runs = len(searching.found.trials)
+        result = interrupted(result, f"after run {runs} of the search: the best so far")
+    return replace(best, result=result, whole=whole)
 
 
 def _floor(scenario: Scenario, settings: Settings, view: View, machine: Environment) -> Floor:

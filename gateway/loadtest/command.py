@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 app = App(
     name="bench",
-    help=(
-        "Load test: clients and ticks for a gateway of its own, or for the server at --url."
-        " Exit codes: 0, 1 failed, 2 usage, 3 the clients themselves were overloaded,"
-        " 99 a threshold failed."
+    help="Load test: clients and ticks.",
+    help_epilogue=(
+        "Try: tickgate bench; tickgate bench one_to_1k; tickgate bench --url"
+        " ws://127.0.0.1:8765/v1 --symbols '*'\n\n"
+        "Exit codes: 0 well, 1 failed or interrupted, 2 usage, 3 the clients themselves were"
+        " overloaded, 99 a threshold failed."
     ),
     help_format="plaintext",
 )
@@ -65,21 +68,26 @@ class Load:
     url: Annotated[str | None, Parameter(help="A server that runs already: ws://HOST:PORT/v1.")] = (
         None
     )
-    clients: Annotated[Positive, Parameter(help="Over all groups.")] = None
+    clients: Annotated[Positive, Parameter(help="How many, over all groups.")] = None
     channel: Annotated[
-        Literal["trade", "bbo"] | None, Parameter(help="Sent, and subscribed to.")
+        Literal["trade", "bbo"] | None, Parameter(help="What is sent, and subscribed to.")
     ] = None
     symbols: Annotated[
         list[str] | None,
-        _several("Names and patterns; with --url, without a scenario."),
+        _several("What to subscribe to: names and patterns; only with --url alone. Default: '*'."),
     ] = None
     subscribe: Annotated[
-        str, Parameter(help="The text to send instead of our request; as --symbols.")
+        str,
+        Parameter(
+            help="The text to send instead of our request ({n}: the client's number); only with"
+            " --url alone.",
+            show_default=False,
+        ),
     ] = ""
     warmup: Annotated[Seconds, Parameter(help="Seconds before the window.")] = None
     duration: Annotated[Seconds, Parameter(help="Seconds of the window.")] = None
     rate: Annotated[float | None, Parameter(help="Ticks a second, in all.")] = None
-    processes: Annotated[Positive, Parameter(help="That drive the clients.")] = None
+    processes: Annotated[Positive, Parameter(help="How many drive the clients.")] = None
     threshold: Annotated[
         list[str] | None, _several("What must hold, e.g. 'p99<1ms' 'reach>=99.9%'; see the docs.")
     ] = None
@@ -101,13 +109,19 @@ class How:
         list[str] | None, _several("'NAME: VALUE' of the upgrade request; repeatable.")
     ] = None
     feed: Annotated[
-        str | None, Parameter(help="HOST:PORT of the udp feed of the server at --url.")
+        str | None,
+        Parameter(help="HOST:PORT of the udp feed of the server at --url, to send it ticks."),
     ] = None
     pid: Annotated[
-        int | None, Parameter(help="The server at --url; default: who listens there, on this host.")
+        int | None,
+        Parameter(help="The process of the server at --url. Default: who listens there."),
     ] = None
-    server_cpus: Annotated[str, Parameter(help="CPUs of the gateway: 0 or 0,2 or 0-3.")] = ""
-    client_cpus: Annotated[str, Parameter(help="CPUs of clients and source.")] = ""
+    server_cpus: Annotated[
+        str, Parameter(help="CPUs of the gateway: 0 or 0,2 or 0-3.", show_default=False)
+    ] = ""
+    client_cpus: Annotated[
+        str, Parameter(help="CPUs of clients and source.", show_default=False)
+    ] = ""
 
 
 @Parameter(name="*")
@@ -117,13 +131,16 @@ class Output:
 
     json: Annotated[
         str | None,
-        Parameter(help="The result; - for standard output.", allow_leading_hyphen=True),
+        Parameter(help="The result as JSON; - for standard output.", allow_leading_hyphen=True),
     ] = None
     hgrm: Annotated[Path | None, Parameter(help="The percentiles, for plotters.")] = None
     hlog: Annotated[Path | None, Parameter(help="The histogram of each second.")] = None
     html: Annotated[Path | None, Parameter(help="A page with everything, in one file.")] = None
     quiet: Annotated[
-        bool, Parameter(name=("--quiet", "-q"), help="Only the verdict.", negative="")
+        bool,
+        Parameter(
+            name=("--quiet", "-q"), help="Only the verdict.", negative="", show_default=False
+        ),
     ] = False
 
 
@@ -132,8 +149,8 @@ def bench(
     scenario: Annotated[
         str | None,
         Parameter(
-            help="A TOML file, or the name of one in bench/scenarios. Without one, with --url: only"
-            " listens; else 100 clients of one symbol at 1,000 ticks a second, for 5 s."
+            help="A TOML file, or the name of one in bench/scenarios. Without one: 100 clients of"
+            " one symbol at 1,000 ticks a second, for 5 s; with --url and no --feed: only listens."
         ),
     ] = None,
     /,
@@ -143,6 +160,11 @@ def bench(
     output: Output = Output(),
 ) -> int:
     """Runs a load test and prints what came of it."""
+    with _interruptible():
+        return _bench(scenario, load, how, output)
+
+
+def _bench(scenario: str | None, load: Load, how: How, output: Output) -> int:
     settings = _settings(load, how)
     test = _test(scenario, load, how)
     named = {"--hgrm": output.hgrm, "--hlog": output.hlog, "--html": output.html}
@@ -154,14 +176,13 @@ def bench(
     from gateway.loadtest.thresholds import exit_code
 
     benches.understood(test)
-    _interruptible()
     with view(sys.stderr, quiet=output.quiet) as shown:
         outcome = benches.bench(test, settings, shown)
     _write(outcome, output)
     return exit_code(outcome.result)
 
 
-@app.command
+@app.command(help_epilogue="")
 def peers(
     names: Annotated[
         list[str] | None, Parameter(help="Which servers; all that can run here.", negative="")
@@ -170,13 +191,19 @@ def peers(
     *,
     directory: Annotated[Path, Parameter(help="Where their programs are.")] = Path("bench/peers"),
     rounds: Annotated[int, Parameter(validator=Number(gte=1), help="All in turn, so often.")] = 3,
-    warmup: Annotated[float, Parameter(validator=Number(gte=0))] = 2.0,
-    duration: Annotated[float, Parameter(validator=Number(gt=0))] = 6.0,
+    warmup: Annotated[
+        float, Parameter(validator=Number(gte=0), help="Seconds before each window.")
+    ] = 2.0,
+    duration: Annotated[float, Parameter(validator=Number(gt=0), help="Seconds of each.")] = 6.0,
     json: Annotated[Path | None, Parameter(help="The results.")] = None,
     markdown: Annotated[Path | None, Parameter(help="The tables, for a README.")] = None,
-    server_cpus: Annotated[str, Parameter(help="CPUs of the servers: 0 or 0,2 or 0-3.")] = "",
-    client_cpus: Annotated[str, Parameter(help="CPUs of clients and source.")] = "",
-) -> None:
+    server_cpus: Annotated[
+        str, Parameter(help="CPUs of the servers: 0 or 0,2 or 0-3.", show_default=False)
+    ] = "",
+    client_cpus: Annotated[
+        str, Parameter(help="CPUs of clients and source.", show_default=False)
+    ] = "",
+) -> int:
     """Measures the gateway beside other servers, all under the same load, in turn."""
     writable({"--json": json, "--markdown": markdown})
     from rich.console import Console
@@ -189,13 +216,12 @@ def peers(
     from gateway.loadtest.progress import view
     from gateway.loadtest.run import Settings
 
-    settings = Settings(
-        server_cpus=cpus("--server-cpus", server_cpus),
-        client_cpus=cpus("--client-cpus", client_cpus),
-    )
-    machine = environment()
-    _interruptible()
-    with view(sys.stderr, quiet=True) as quiet:
+    with _interruptible(), view(sys.stderr, quiet=True) as quiet:
+        settings = Settings(
+            server_cpus=cpus("--server-cpus", server_cpus),
+            client_cpus=cpus("--client-cpus", client_cpus),
+        )
+        machine = environment()
         found = run_peers(
             directory,
             names or (),
@@ -211,9 +237,10 @@ def peers(
     if markdown is not None:
         markdown.write_text(as_markdown(found))
     print_peers(found, Console())
+    return 0 if found.complete else 1
 
 
-@app.command
+@app.command(help_epilogue="")
 def compare(
     a: Annotated[Path, Parameter(help="A result, or a directory of results of one side.")],
     b: Annotated[Path, Parameter(help="The same of the other side.")],
@@ -230,11 +257,20 @@ def compare(
     sys.stdout.write(text(compared(_results(a), _results(b), force=force)))
 
 
-def _interruptible() -> None:
-    """Whatever asks us to end is as Ctrl-C: children are ended, and what there is is shown."""
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Whatever asks us to end is as Ctrl-C: children are ended, and what there is is shown.
+
+    Raises:
+        TickgateError: there is nothing; a load test that did not take place is no success.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise TickgateError("interrupted before anything was measured") from None
 
 
 # --- what the options mean ------------------------------------------------------------------------
@@ -245,11 +281,13 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
 
     own = {"--symbols": load.symbols, "--subscribe": load.subscribe}
     unfit = [option for option, given in own.items() if given]
-    if unfit and (name is not None or load.url is None):
-        raise UsageError(f"{unfit[0]}: only with --url and without a scenario")
-    if name is None and load.url is not None:
+    listens = name is None and load.url is not None and how.feed is None
+    if unfit and not listens:
+        raise UsageError(f"{unfit[0]}: only with --url, without a scenario and --feed")
+    if listens:
+        assert load.url is not None
         if load.rate is not None:
-            raise UsageError("--rate: without a scenario nothing is sent to the server at --url")
+            raise UsageError("--rate: nothing is sent to the server at --url without --feed")
         return _listening(load.url, load)
     base = scenarios.from_document(DEFAULT) if name is None else scenarios.load(name)
     changed = base.overridden(

@@ -14,7 +14,7 @@ from gateway.loadtest.processes import is_local
 
 SUBPROTOCOL = "tickgate.v1.json"
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 
 PROBE_S = 5.0
@@ -92,24 +92,26 @@ def header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def key() -> str:
+def key() -> bytes:
     """A fresh Sec-WebSocket-Key: one for all connections of a test."""
-    return base64.b64encode(os.urandom(16)).decode("ascii")
+    return base64.b64encode(os.urandom(16))
 
 
-def accept(key: str) -> bytes:
+def accept(key: bytes) -> bytes:
     """The Sec-WebSocket-Accept that a server has to answer with (RFC 6455 section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1((key + _GUID).encode("ascii")).digest())
+    return base64.b64encode(hashlib.sha1(key + _GUID).digest())
 
 
-def upgrade(endpoint: Endpoint, key: str, *, subprotocol: str = "", headers: Headers = ()) -> bytes:
+def upgrade(
+    endpoint: Endpoint, key: bytes, *, subprotocol: str = "", headers: Headers = ()
+) -> bytes:
     """The whole upgrade request. There is no Origin: this is no page."""
     lines = [
         f"GET {endpoint.path} HTTP/1.1",
         f"Host: {endpoint.authority}",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
+        f"Sec-WebSocket-Key: {key.decode()}",
         "Sec-WebSocket-Version: 13",
         *([f"Sec-WebSocket-Protocol: {subprotocol}"] if subprotocol else []),
         *(f"{name}: {value}" for name, value in headers),

@@ -9,8 +9,6 @@ beyond this per delivery is its own doing: the denominator of `cpu_per_delivery<
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import re
 import resource
 import signal
@@ -23,6 +21,7 @@ from typing import Final
 import msgspec
 
 from gateway._native import Floor
+from gateway.loadtest.endpoint import accept
 
 BACKLOG: Final = 4096
 """All of a swarm may connect at once."""
@@ -46,7 +45,6 @@ DRAINED_MAX: Final = 1 << 20
 _SO_RCVBUFFORCE: Final = 33  # include/uapi/asm-generic/socket.h; socket(7)
 
 _KEY: Final = re.compile(rb"\r\nsec-websocket-key:[ \t]*([^\r\n]{1,64}?)[ \t]*\r\n", re.IGNORECASE)
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
 def response(request: bytes) -> bytes | None:
@@ -54,10 +52,9 @@ def response(request: bytes) -> bytes | None:
     key = _KEY.search(request)
     if key is None or not request.startswith(b"GET "):
         return None
-    accept = base64.b64encode(hashlib.sha1(key[1] + _GUID).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept
+        b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept(key[1])
     )
 
 

@@ -14,52 +14,15 @@ limit that was found is the client's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from gateway.loadtest.result import LimitResult, Trial
 from gateway.loadtest.scenario import Limit
 
-Outcome = Literal["pass", "fail", "invalid"]
+Verdict = Literal["pass", "fail", "invalid"]
 
 RATIO_MIN: Final = 1.02
 """Bounds that are closer than this are one: two runs at the same rate differ by as much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run."""
-
-    rate: float
-    """Ticks a second."""
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the trials so far have shown, rates in ticks a second; None: there was no such rate."""
-
-    passed: float | None
-    """The highest that passed."""
-    failed: float | None
-    """The lowest that failed, each time that it was tried."""
-    invalid: float | None
-    """The lowest at which the client itself was overloaded."""
-    trials: tuple[Trial, ...]
-    """All runs, in order."""
-
-    @property
-    def client_limited(self) -> bool:
-        """Whether the client gave out before the server did."""
-        return self.invalid is not None and (self.failed is None or self.invalid < self.failed)
-
-    def __str__(self) -> str:
-        text = "no rate passed" if self.passed is None else f"{self.passed:,.10g} ticks/s passed"
-        if self.client_limited:
-            said = f"{text}; at {self.invalid:,.10g} the client itself was overloaded"
-            return said if self.passed is None else f"{said}: the server's limit may be higher"
-        if self.failed is not None:
-            return f"{text}; {self.failed:,.10g} failed"
-        return f"{text} and none failed: raise rate_max"
 
 
 class Search:
@@ -70,17 +33,21 @@ class Search:
         self._lower, self._upper = limit.rate_min, limit.rate_max
         self._steps = self._tries = 0
         self._trials: list[Trial] = []
-        self._found: dict[Outcome, float] = {}
+        self._found: dict[Verdict, float] = {}
         self.rate: float | None = self._middle()
         """To try next, ticks a second; None: the search is over."""
 
     @property
-    def found(self) -> Found:
+    def found(self) -> LimitResult:
         """What is known now."""
         known = self._found.get
-        return Found(known("pass"), known("fail"), known("invalid"), tuple(self._trials))
+        passed, failed, invalid = known("pass"), known("fail"), known("invalid")
+        shown = in_words(passed, failed, invalid)
+        return LimitResult(
+            passed=passed, failed=failed, invalid=invalid, trials=list(self._trials), shown=shown
+        )
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, verdict: Verdict) -> None:
         """Takes what became of the run at `rate`, and moves on.
 
         Raises:
@@ -89,15 +56,15 @@ class Search:
         rate = self.rate
         if rate is None:
             raise ValueError("the search is over: there is no rate that this could be of")
-        self._trials.append(Trial(rate, outcome))
+        self._trials.append(Trial(rate=rate, verdict=verdict))
         self._tries += 1
-        if outcome == "fail" and self._tries <= self._limit.retries:
+        if verdict == "fail" and self._tries <= self._limit.retries:
             return
         self._tries = 0
         self._steps += 1
         # The interval only shrinks, so the last of each kind is the highest or the lowest.
-        self._found[outcome] = rate
-        if outcome == "pass":
+        self._found[verdict] = rate
+        if verdict == "pass":
             self._lower = rate
         else:
             self._upper = rate
@@ -108,3 +75,14 @@ class Search:
         """Between the bounds, with the three digits that differ by less than `RATIO_MIN`."""
         rate = math.sqrt(self._lower * self._upper)
         return round(rate, 2 - math.floor(math.log10(rate)))
+
+
+def in_words(passed: float | None, failed: float | None, invalid: float | None) -> str:
+    """The highest rate that passed and the lowest that did not, for people."""
+    text = "no rate passed" if passed is None else f"{passed:,.10g} ticks/s passed"
+    if invalid is not None and (failed is None or invalid < failed):
+        said = f"{text}; at {invalid:,.10g} the client itself was overloaded"
+        return said if passed is None else f"{said}: the server's limit may be higher"
+    if failed is not None:
+        return f"{text}; {failed:,.10g} failed"
+    return f"{text} and none failed: raise rate_max"

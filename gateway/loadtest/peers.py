@@ -111,6 +111,11 @@ class PeersResult(Struct, frozen=True, kw_only=True):
     skipped: dict[str, str] = field(default_factory=dict)
     environment: Environment
 
+    @property
+    def complete(self) -> bool:
+        """Whether every server had all its turns: nobody interrupted."""
+        return all(len(peer.rounds) == self.rounds for one in self.settings for peer in one.peers)
+
     def to_json(self) -> bytes:
         """Indented JSON with a newline at its end."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
@@ -148,6 +153,7 @@ def run_peers(
 
     Raises:
         UnknownPeer: there is no such server.
+        Interrupted: in the first turn.
     """
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
@@ -170,6 +176,8 @@ def run_peers(
                     taken.setdefault(name, []).append(found)
                     say(f"{setting.name} {number}/{rounds} {name}: {_said(found)}")
         except Interrupted:
+            if not any(turns):
+                raise
             say("interrupted: this is what there was")
     versions = {name: how.version for name, how in ready.items() if how is not None}
     versions[GATEWAY] = f"tickgate {environment.tickgate}"

@@ -27,6 +27,9 @@ class View(Protocol):
     def note(self, text: str) -> None:
         """Says what begins."""
 
+    def say(self, text: str) -> None:
+        """Says what stays to be read."""
+
     def show(self, snapshot: Snapshot, clients: int) -> None:
         """Shows the last interval; `clients` is how many should be open."""
 
@@ -52,7 +55,7 @@ def cells(snapshot: Snapshot, clients: int) -> list[tuple[str, str]]:
     return [
         ("", snapshot.phase),
         ("clients", f"{snapshot.open}/{clients}"),
-        ("frames/s", f"{snapshot.per_s:,.0f}"),
+        ("rate", units.rate(snapshot.per_s)),
         ("p50", _age(snapshot.p50_us)),
         ("p99", _age(snapshot.p99_us)),
         ("max", _age(snapshot.max_us)),
@@ -70,6 +73,9 @@ class Quiet:
     """Shows nothing."""
 
     def note(self, text: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
         pass
 
     def show(self, snapshot: Snapshot, clients: int) -> None:
@@ -91,6 +97,9 @@ class Lines(Quiet):
 
     def note(self, text: str) -> None:
         print(text, file=self._out, flush=True)
+
+    def say(self, text: str) -> None:
+        self.note(text)
 
     def show(self, snapshot: Snapshot, clients: int) -> None:
         now = time.monotonic()
@@ -117,6 +126,11 @@ class Live(Quiet):
 
         self._live.update(Text(text, style="dim"), refresh=True)
 
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text))
+
     def show(self, snapshot: Snapshot, clients: int) -> None:
         self._live.update(_table(snapshot, clients), refresh=True)
 
@@ -129,10 +143,9 @@ class Live(Quiet):
 
 
 def _table(snapshot: Snapshot, clients: int) -> Table:
-    from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE)
+    table = Table(box=None, pad_edge=False, header_style="dim")
     found = cells(snapshot, clients)
     for name, _ in found:
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)

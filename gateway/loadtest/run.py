@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,12 +24,14 @@ from gateway.loadtest.children import Child, Children
 from gateway.loadtest.endpoint import SUBPROTOCOL, Headers
 from gateway.loadtest.interchange import Interval
 from gateway.loadtest.link import Go, Job, Opened
+from gateway.loadtest.merge import Merged
 from gateway.loadtest.peer import NATS_SUBJECTS
+from gateway.loadtest.processes import is_local
 from gateway.loadtest.profiles import Plan, plan
 from gateway.loadtest.progress import View
 from gateway.loadtest.result import Clock, Environment, Result
 from gateway.loadtest.scenario import Scenario
-from gateway.loadtest.source import SourceJob
+from gateway.loadtest.source import SourceJob, SourceReport
 from gateway.loadtest.target import Target, existing, gateways, programs
 from gateway.loadtest.watch import Watch
 
@@ -121,6 +123,9 @@ def run(scenario: Scenario, settings: Settings, view: View, environment: Environ
             if scenario.url:
                 feed = settings.feed if scenario.source.via == "udp" else None
                 target = existing(scenario.url, feed=feed, pid=settings.pid)
+                endpoints.probe(
+                    target.endpoints[0], _upgrades(target, settings, endpoints.key())[0]
+                )
             else:
                 view.note("starting the gateway")
                 target = gateways(children, scenario, cpus=settings.server_cpus)
@@ -162,39 +167,38 @@ def measure(
     environment: Environment,
 ) -> Outcome:
     """As `run`, against servers that are there."""
-    key = endpoints.key()
-    subprotocol = SUBPROTOCOL if settings.stamp[0] == "tickgate" else ""
-    requests = [
-        endpoints.upgrade(each, key, subprotocol=subprotocol, headers=settings.headers)
-        for each in target.endpoints
-    ]
-    if scenario.url:
-        endpoints.probe(target.endpoints[0], requests[0])
+    for address in scenario.sources:
+        if not is_local(address):
+            raise TickgateError(f"sources: {address} is no address of this host")
     clock = related(target, settings)
     view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
-    swarms, subscribers = _swarms(children, target, scenario, settings, clock, key, requests)
+    swarms, subscribers = _swarms(children, target, scenario, settings, clock)
     sources = [_source(children, feed, scenario, settings) for feed in target.feeds]
-    open_ns = _opened(children, [*swarms, *sources], view)
+    open_ns = _opened(children, [*swarms, *sources], view, open_s(scenario))
     go = moments_of(scenario, time.time_ns() + LEAD_NS)
     watch = Watch(
         children, swarms, sources, go, roots=target.roots, view=view, clients=scenario.clients
     )
     watch.follow()
+    merged = merge.merge(watch.finals)
+    for doubt in doubts(scenario, settings, target, merged, watch.sent):
+        view.say(doubt)
     result = assemble(
         Run(
             scenario=scenario,
             url=target.endpoints[0].url,
             start_ns=go.start_ns,
             window_s=(watch.end_ns - go.start_ns) / 1e9,
-            sequenced=bool(subprotocol),
+            sequenced=settings.stamp == TICKGATE,
             open_s=open_ns / 1e9,
             subscribers=subscribers,
-            merged=merge.merge(watch.finals),
+            merged=merged,
             sent=Sent.told(watch.sent) if watch.sent else None,
             usage=watch.usage,
             clock=clock,
             points=watch.timeline.points(),
             environment=environment,
+            apart=not target.endpoints[0].local,
         )
     )
     whole = watch.end_ns == go.end_ns
@@ -208,10 +212,20 @@ def moments_of(scenario: Scenario, at_ns: int) -> Go:
     return Go(at_ns, start_ns, end_ns, end_ns + round(scenario.grace_s * 1e9))
 
 
+def open_s(scenario: Scenario) -> float:
+    """How long clients may take to connect: as many a second as are wanted need their time."""
+    rate = scenario.connect_rate // scenario.processes * scenario.processes
+    return OPEN_S + (scenario.clients / rate if rate else 0.0)
+
+
 def related(target: Target, settings: Settings) -> Clock:
-    """How the server's clock and ours are related: one on this host, by pings elsewhere."""
+    """How the clock that stamps and ours are related.
+
+    On this host there is one; ticks of our own source are stamped here wherever the server is.
+    Else pings tell.
+    """
     first = target.endpoints[0]
-    if first.local:
+    if first.local or target.feeds:
         return Clock()
     if settings.stamp == TICKGATE:
         offset = clocks.measure(first.url, settings.headers)
@@ -226,13 +240,12 @@ def _swarms(
     scenario: Scenario,
     settings: Settings,
     clock: Clock,
-    key: str,
-    requests: Sequence[bytes],
 ) -> tuple[list[Child], Mapping[str, npt.NDArray[np.int64]]]:
     """Starts the processes of clients, and says who should get what in all of them."""
+    key = endpoints.key()
     targets = [
         (each.address, each.port, request)
-        for each, request in zip(target.endpoints, requests, strict=True)
+        for each, request in zip(target.endpoints, _upgrades(target, settings, key), strict=True)
     ]
     swarms: list[Child] = []
     subscribers: dict[str, npt.NDArray[np.int64]] = {}
@@ -246,6 +259,15 @@ def _swarms(
         child.tell(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
         swarms.append(child)
     return swarms, subscribers
+
+
+def _upgrades(target: Target, settings: Settings, key: bytes) -> list[bytes]:
+    """The upgrade request of each endpoint."""
+    subprotocol = SUBPROTOCOL if settings.stamp == TICKGATE else ""
+    return [
+        endpoints.upgrade(each, key, subprotocol=subprotocol, headers=settings.headers)
+        for each in target.endpoints
+    ]
 
 
 def _job(
@@ -267,7 +289,7 @@ def _job(
         sources=scenario.sources,
         connect_rate=scenario.connect_rate // scenario.processes,
         clock_offset_ns=clock.offset_ns,
-        open_timeout_ns=round(OPEN_S * 1e9),
+        open_timeout_ns=round(open_s(scenario) * 1e9),
     )
 
 
@@ -290,7 +312,7 @@ def _source(
     return child
 
 
-def _opened(children: Children, waiting: Sequence[Child], view: View) -> int:
+def _opened(children: Children, waiting: Sequence[Child], view: View, connecting_s: float) -> int:
     """Waits until all are ready; the longest time that one took to connect its clients, in ns.
 
     Raises:
@@ -298,11 +320,11 @@ def _opened(children: Children, waiting: Sequence[Child], view: View) -> int:
     """
     missing, longest_ns, opened = list(waiting), 0, 0
     refusals: dict[str, int] = {}
-    deadline = time.monotonic() + OPEN_S + READY_S
+    deadline = time.monotonic() + connecting_s + READY_S
     while missing:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            raise missing[0].failure(f"was not ready within {OPEN_S + READY_S:g} s")
+            raise missing[0].failure(f"was not ready within {connecting_s + READY_S:g} s")
         for child, message in children.messages(left_s):
             if not isinstance(message, Opened):
                 raise child.failure(f"said {type(message).__name__} before the start")
@@ -314,10 +336,39 @@ def _opened(children: Children, waiting: Sequence[Child], view: View) -> int:
     if not opened:
         raise TickgateError(f"no client could connect: {_shown(refusals)}")
     if refusals:
-        view.note(f"only {opened} clients could connect: {_shown(refusals)}")
+        view.say(f"only {opened} clients could connect: {_shown(refusals)}")
     return longest_ns
 
 
 def _shown(refusals: Mapping[str, int]) -> str:
     reasons = (f"{why} ({count} times)" for why, count in sorted(refusals.items()))
     return ", ".join(reasons) or "nobody answered in time"
+
+
+def doubts(
+    scenario: Scenario,
+    settings: Settings,
+    target: Target,
+    merged: Merged,
+    reports: Sequence[SourceReport],
+) -> Iterator[str]:
+    """What went wrong on the way, and would else show as figures that nobody understands."""
+    every = range(len(scenario.groups))
+    unstamped = merged.total("unstamped", every)
+    if unstamped and not merged.total("delivered", every):
+        kind, argument = settings.stamp
+        shown = argument.decode() if isinstance(argument, bytes) else str(argument)
+        where = f"{kind}:{shown}" if shown else kind
+        yield f"{unstamped:,} messages had no stamp of the kind --stamp {where}"
+    for n in every:
+        group = scenario.groups[n]
+        # Who unsubscribes from all that the group might have is refused what he has not.
+        refused = 0 if group.resubscribe_every_s else merged.total("errors", [n])
+        if refused:
+            yield f"{group.name}: the server refused something in {refused:,} replies"
+    failed = sum(report.errors for report in reports)
+    if failed:
+        feeds = ", ".join(f"{host}:{port}" for host, port in target.feeds)
+        yield f"{failed:,} sends of ticks failed: does a udp feed listen at {feeds}?"
+    if any(report.clock_steps for report in reports):
+        yield "the wall clock was set during the run: ages are wrong by as much"

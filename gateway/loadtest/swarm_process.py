@@ -186,10 +186,7 @@ def _run(link: Link, swarm: Swarm, driver: _Driver, job: Job) -> dict[str, int] 
     go = link.receive()
     if not isinstance(go, Go):
         return {} if isinstance(go, Stop) else None
-    # The window is of stamps, and those are of the server's clock.
-    offset = job.clock_offset_ns
-    swarm.window(go.start_ns + offset, go.end_ns + offset)
-    swarm.go(go.at_ns)
+    _begin(swarm, go, job.clock_offset_ns)
     measured = [n for n, group in enumerate(job.groups) if group.get("measured")]
     reporter, load = _Reporter(swarm, measured), _Load(swarm, go)
     for tick, moment in enumerate(moments(go)):
@@ -201,6 +198,23 @@ def _run(link: Link, swarm: Swarm, driver: _Driver, job: Job) -> dict[str, int] 
         load.look(moment)
         link.send(reporter.progress(tick))
     return load.during
+
+
+def _begin(swarm: Swarm, go: Go, clock_offset_ns: int) -> None:
+    """Sets the moments of the run.
+
+    Raises:
+        TimeoutError: it has begun; what came before is counted nowhere.
+    """
+    # The window is of stamps, and those are of the server's clock.
+    swarm.window(go.start_ns + clock_offset_ns, go.end_ns + clock_offset_ns)
+    swarm.go(go.at_ns)
+    late_ns = time.time_ns() - go.start_ns
+    if late_ns > 0:
+        raise TimeoutError(
+            f"the window began {late_ns / 1e6:.0f} ms before this process was ready for it: the"
+            " machine is too busy, or the warm-up too short"
+        )
 
 
 def _final(swarm: Swarm, groups: int, load: dict[str, int]) -> Final:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from gateway.loadtest.children import Child, Children
 from gateway.loadtest.endpoint import BadUrl, Endpoint, parse
 from gateway.loadtest.processes import family, listeners
+from gateway.loadtest.profiles import VENUE
 from gateway.loadtest.scenario import Scenario, Source
 
 START_S = 30.0
 """A gateway that is not ready by then never will be: on an idle machine it takes a second."""
 POLL_S = 0.02
-VENUE = "SIM"
 
 
 @dataclass(frozen=True)

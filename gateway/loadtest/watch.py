@@ -50,6 +50,7 @@ class Watch:
         self._meter = Meter(roots)
         self._resident_bytes = 0
         self._looks: list[tuple[int, int]] = []  # (MONOTONIC ns, CPU ns) within the window
+        self._stopping = False
         self.end_ns = go.end_ns
         self.finals: list[Final] = []
         self.sent: list[SourceReport] = []
@@ -73,6 +74,7 @@ class Watch:
             if now <= self._go.start_ns:
                 raise
             self.end_ns = min(now, self._go.end_ns)
+            self._stopping = True
             for child in self._waiting:
                 child.tell(Stop())
         self._collect()
@@ -108,6 +110,8 @@ class Watch:
             if snapshot is not None:
                 self._view.show(snapshot, self._clients)
             return
+        if isinstance(message, SourceReport) and not message.complete and not self._stopping:
+            raise child.failure("was stopped before its end")
         if isinstance(message, Final):
             self.finals.append(message)
         elif isinstance(message, SourceReport):

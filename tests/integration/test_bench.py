@@ -22,6 +22,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from gateway.loadtest.processes import family
 from gateway.loadtest.result import Result, from_json
+from gateway.loadtest.target import free_udp_port
 
 COMMAND = [sys.executable, "-P", "-m", "gateway.cli", "bench"]
 TIMEOUT_S = 60.0
@@ -240,6 +241,32 @@ def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
         assert least * 0.999 <= reported_us <= (most + found.own.max_us) * 1.001 + 1000
 
 
+def test_the_floor_of_a_test_of_a_running_gateway(quick: str, tmp_path: Path) -> None:
+    port = free_udp_port()
+    feed = ("feeds.0.type=udp", f"feeds.0.port={port}", "feeds.0.venue=SIM")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = (quick, "--url", gateway.url, "--feed", f"127.0.0.1:{port}")
+        done = run(*words, "--threshold", "reach==1", "cpu_per_delivery<1000*floor")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "could connect" not in done.stderr  # the floor serves so many clients and no probe
+
+
+def test_what_can_not_be_understood_is_said(quick: str) -> None:
+    staller = Staller()
+    with server(staller) as url:
+        done = run("--url", url, "--stamp", "json:nope", *SHORT)
+    assert done.returncode == 1
+    assert "messages had no stamp of the kind --stamp json:nope" in done.stderr
+
+
+def test_clients_can_not_come_from_another_host(tmp_path: Path) -> None:
+    file = tmp_path / "away.toml"
+    file.write_text("sources = ['192.0.2.1']\ngroups = [{ name = 'all', clients = 1 }]\n")
+    done = run(str(file))
+    assert done.returncode == 1
+    assert "tickgate: sources: 192.0.2.1 is no address of this host" in done.stderr
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
@@ -317,6 +344,18 @@ def test_a_process_that_dies_is_named_and_nothing_is_left(part: bytes, name: str
     assert f"tickgate: {name}: ended with signal SIGKILL" in errors
     assert "Traceback" not in errors
     until(lambda: gone(pids))
+
+
+def test_a_server_that_ends_in_the_window_has_not_passed(tmp_path: Path) -> None:
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=2", "feeds.0.rate=100")
+    with serving(tmp_path / "log", *feed) as gateway:
+        words = ("--url", gateway.url, "--clients", "5", "--warmup", "0.3", "--duration", "3")
+        with started(*words) as process:
+            measuring(process)
+            gateway.process.terminate()
+            out, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert "FAIL: no client was connected at the end" in out
 
 
 def test_nothing_is_left_of_a_load_test_that_is_killed() -> None:

@@ -200,3 +200,12 @@ def test_an_overloaded_client_ends_with_exit_code_3() -> None:
     found = judge(assemble(run(counters, load=load)), [parse("gaps!=0")])
     assert (found.verdict, exit_code(found)) == ("invalid", 3)
     assert "the client was the bottleneck" in found.invalid_because[0]
+
+
+def test_stages_between_two_clocks_need_them_related() -> None:
+    names = ("wire", "server", "delivery", "age")
+    found = {name: [ages(5)] for name in names}
+    assert set(assemble(run({}, histograms=found, apart=True)).stages) == {"server"}
+    related = Clock(offset_ns=7, error_ns=1, method="ping")
+    told = assemble(run({}, histograms=found, apart=True, clock=related))
+    assert set(told.stages) == {"wire", "server", "delivery"}

@@ -57,6 +57,8 @@ def test_help(arguments: tuple[str, ...]) -> None:
         (["--pid", "1"], "--pid"),
         ([*URL, "--feed", "9"], "--feed"),
         ([*URL, "--rate", "5"], "--rate"),
+        ([*URL, "--feed", "127.0.0.1:9", "--symbols", "A.SIM"], "--symbols"),
+        ([*URL, "--threshold", "cpu_per_delivery<2*floor"], "the floor is of ticks"),
         ([*URL, "--symbols", "A.SIM", "--subscribe", "x"], "--subscribe"),
         (["--url", "wss://127.0.0.1/"], "wss://"),
         (["--url", "127.0.0.1:5"], "--url"),
@@ -96,6 +98,30 @@ def test_a_server_that_is_not_there_is_exit_code_1() -> None:
     assert (
         done.stderr == f"tickgate: cannot connect to ws://127.0.0.1:{port}/v1: Connection refused\n"
     )
+
+
+def test_help_has_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    assert "99 a threshold failed" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_interrupt_at_any_moment_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_settings", interrupted)
+    monkeypatch.setattr(command, "cpus", interrupted)
+    for arguments in ([], ["peers"]):
+        assert main(["bench", *arguments]) == 1
+        assert "interrupted before anything was measured" in capsys.readouterr().err
+
+
+def test_with_a_feed_and_no_scenario_the_default_load_is_sent() -> None:
+    found = command._test(None, Load(url="ws://127.0.0.1:1/"), How(feed="127.0.0.1:9"))
+    assert (found.source.via, found.url, found.clients) == ("udp", "ws://127.0.0.1:1/", 100)
+    assert command._test(None, Load(url="ws://127.0.0.1:1/"), How()).source.via == "none"
 
 
 def test_help_and_version_load_nothing_heavy() -> None:

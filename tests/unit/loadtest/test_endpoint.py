@@ -47,7 +47,7 @@ def test_an_unknown_host_is_no_mistake_in_usage() -> None:
 
 def test_the_accept_of_the_rfc() -> None:
     # RFC 6455 section 1.3 has the example.
-    assert endpoint.accept("dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert endpoint.accept(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 def test_keys_are_fresh() -> None:
@@ -56,7 +56,7 @@ def test_keys_are_fresh() -> None:
 
 
 def test_the_upgrade_request() -> None:
-    request = upgrade(parse("ws://127.0.0.1:9/v1"), "KEY", headers=[("X-A", "1"), ("X-B", "")])
+    request = upgrade(parse("ws://127.0.0.1:9/v1"), b"KEY", headers=[("X-A", "1"), ("X-B", "")])
     assert request == (
         b"GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:9\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: KEY\r\nSec-WebSocket-Version: 13\r\nX-A: 1\r\nX-B: \r\n\r\n"
@@ -64,7 +64,7 @@ def test_the_upgrade_request() -> None:
 
 
 def test_the_upgrade_request_with_a_subprotocol() -> None:
-    request = upgrade(parse("ws://127.0.0.1/"), "KEY", subprotocol="tickgate.v1.json")
+    request = upgrade(parse("ws://127.0.0.1/"), b"KEY", subprotocol="tickgate.v1.json")
     assert b"\r\nSec-WebSocket-Protocol: tickgate.v1.json\r\n" in request
 
 

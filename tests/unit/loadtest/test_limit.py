@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.loadtest.limit import RATIO_MIN, Found, Outcome, Search
+from gateway.loadtest.limit import RATIO_MIN, Search, Verdict, in_words
+from gateway.loadtest.result import LimitResult
 from gateway.loadtest.scenario import Limit
 
 
 def search(
-    oracle: Callable[[float], Outcome], low: float, high: float, steps: int, retries: int = 0
-) -> Found:
+    oracle: Callable[[float], Verdict], low: float, high: float, steps: int, retries: int = 0
+) -> LimitResult:
     state = Search(Limit(rate_min=low, rate_max=high, steps=steps, retries=retries))
     for _ in range(steps * (retries + 1)):
         if state.rate is None:
@@ -24,7 +25,7 @@ def search(
     return state.found
 
 
-def below(limit: float) -> Callable[[float], Outcome]:
+def below(limit: float) -> Callable[[float], Verdict]:
     return lambda rate: "pass" if rate < limit else "fail"
 
 
@@ -51,7 +52,7 @@ def test_a_noisy_oracle(seed: int) -> None:
     """Within 10 % of the limit chance decides, and anywhere one run in ten fails for no reason."""
     chance, limit = random.Random(seed), 23_000.0
 
-    def noisy(rate: float) -> Outcome:
+    def noisy(rate: float) -> Verdict:
         if chance.random() < 0.1:
             return "fail"
         return below(limit * chance.uniform(0.9, 1.1))(rate)
@@ -59,7 +60,7 @@ def test_a_noisy_oracle(seed: int) -> None:
     found = search(noisy, 1000, 100_000, 12, retries=3)
     assert found.passed is not None
     assert 0.85 * limit < found.passed < 1.1 * limit
-    assert found.passed == max(trial.rate for trial in found.trials if trial.outcome == "pass")
+    assert found.passed == max(trial.rate for trial in found.trials if trial.verdict == "pass")
     assert found.failed is not None
     assert found.failed > found.passed
 
@@ -82,13 +83,12 @@ def test_nothing_higher_is_tried_than_where_the_client_was_overloaded() -> None:
     overloaded = math.inf
     for trial in found.trials:
         assert trial.rate < overloaded
-        overloaded = min(overloaded, trial.rate if trial.outcome == "invalid" else math.inf)
-    assert found.client_limited
+        overloaded = min(overloaded, trial.rate if trial.verdict == "invalid" else math.inf)
     assert found.failed is None
     assert found.invalid is not None
     assert found.passed is not None
     assert 1 < found.invalid / found.passed <= RATIO_MIN
-    assert str(found) == (
+    assert found.shown == (
         f"{found.passed:,.0f} ticks/s passed; at {found.invalid:,.0f} the client itself was "
         "overloaded: the server's limit may be higher"
     )
@@ -96,11 +96,10 @@ def test_nothing_higher_is_tried_than_where_the_client_was_overloaded() -> None:
 
 def test_an_overloaded_client_above_the_servers_limit_does_not_matter() -> None:
     found = search(lambda rate: "invalid" if rate > 9000 else below(2000)(rate), 100, 1e6, 20)
-    assert not found.client_limited
     assert found.invalid is not None
     assert found.failed is not None
     assert 2000 <= found.failed < found.invalid
-    assert str(found).endswith("failed")
+    assert found.shown.endswith("failed")
 
 
 @pytest.mark.parametrize(
@@ -111,12 +110,12 @@ def test_an_overloaded_client_above_the_servers_limit_does_not_matter() -> None:
         (lambda _: "invalid", "no rate passed; at 101 the client itself was overloaded"),
     ],
 )
-def test_a_limit_beyond_the_ends(oracle: Callable[[float], Outcome], text: str) -> None:
-    assert str(search(oracle, 100, 1000, 10)) == text
+def test_a_limit_beyond_the_ends(oracle: Callable[[float], Verdict], text: str) -> None:
+    assert search(oracle, 100, 1000, 10).shown == text
 
 
 def test_large_rates_are_shown_in_full() -> None:
-    assert "1,230,000" in str(Found(1_230_000.0, None, None, ()))
+    assert "1,230,000" in in_words(1_230_000.0, None, None)
 
 
 def test_nothing_can_be_told_when_it_is_over() -> None:

@@ -134,7 +134,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert second.split("  ") == [
         "measuring",
         "clients 50/50",
-        "frames/s 12,346",
+        "rate 12.3 k/s",
         "p50 81.0 µs",
         "p99 1.70 ms",
         "max 2.50 s",
@@ -142,6 +142,17 @@ def test_a_pipe_gets_plain_lines() -> None:
         "conflated 3",
         "left 4 s",
     ]
+
+
+def test_what_is_said_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    with progress.view(out) as shown:
+        shown.say("only 5 clients could connect")
+        shown.show(snapshot(), 50)
+    assert "only 5 clients could connect\n" in out.getvalue()
+    assert "measuring" in out.getvalue().partition("only 5")[2]
 
 
 def test_a_pipe_gets_a_line_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +167,7 @@ def test_a_pipe_gets_a_line_a_second_at_most(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_terminal_gets_a_table_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
     with progress.view(out) as view:
@@ -164,8 +175,9 @@ def test_a_terminal_gets_a_table_that_goes_again(monkeypatch: pytest.MonkeyPatch
         view.show(snapshot(), 50)
         shown = out.getvalue()
     assert "opening 50 clients" in shown
-    assert "12,346" in shown
+    assert "12.3 k/s" in shown
     assert "1.70 ms" in shown
+    assert "…" not in shown  # a terminal of 80 columns has room for all of it
     assert out.getvalue().endswith("\x1b[2K")  # the line is erased
 
 
