@@ -48,7 +48,7 @@ def _percentiles(result: Result) -> Chart | None:
         return None
     if limits := _limits(result):
         traces.append(limits)
-    end = max(max(trace["x"]) for trace in traces)
+    end = max(2.0, *(max(trace["x"]) for trace in traces))  # of a single value too, some width
     shown = [(at, text) for at, text in _NINES if at <= end]
     return {
         "id": "percentiles",
@@ -68,9 +68,13 @@ def _curve(name: str, histogram: Histogram, role: str) -> dict[str, Any]:
     count = histogram.count
     steps = range(math.ceil(_STEPS_PER_HALVING * math.log2(count)) + 1) if count else range(0)
     x = [2 ** (step / _STEPS_PER_HALVING) for step in steps]
-    # A count of values has so many nines and no more: the last is the longest.
-    y = [histogram.value_at_percentile(100 - 100 / at) / 1000 for at in x]
-    words = [f"{100 - 100 / at:.6g} %: {units.duration(us)}" for at, us in zip(x, y, strict=True)]
+    # A count of values has so many nines and no more: beyond them is the longest alone.
+    percentiles = [100 - 100 / at if at < count else 100.0 for at in x]
+    y = [histogram.value_at_percentile(percentile) / 1000 for percentile in percentiles]
+    words = [
+        f"{percentile:.6g} %: {units.duration(us)}"
+        for percentile, us in zip(percentiles, y, strict=True)
+    ]
     return _trace(name, x, y, role, words=words, mode="lines", line={"shape": "hv"})
 
 
@@ -203,7 +207,7 @@ def _durations(values_us: Iterable[float]) -> Chart:
     """A logarithmic axis with round durations at its ticks."""
     known = [max(value, _LEAST_US) for value in values_us]
     low, high = (math.log10(edge(known)) for edge in (min, max)) if known else (0.0, 3.0)
-    margin = max(0.05 * (high - low), 0.1)
+    margin = max(0.05 * (high - low), 0.2)  # room for a tick: 2 to 5 is 0.398
     low, high = low - margin, high + margin
     digits = (1, 2, 5) if high - low < 3 else (1,)
     ticks = [

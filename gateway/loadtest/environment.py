@@ -83,7 +83,7 @@ def _commit(package: Path) -> str | None:
         done = subprocess.run(
             (*command, "--dirty=+"), capture_output=True, text=True, timeout=_GIT_TIMEOUT_S
         )
-    except (OSError, KeyError, ValueError, subprocess.TimeoutExpired):
+    except (OSError, KeyError, TypeError, ValueError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
 

@@ -53,6 +53,7 @@ def decode(text: str) -> Histogram:
         HdrCookieException,
         HdrLengthException,
         IndexError,
+        RuntimeError,  # a payload of no bytes
         TypeError,
         ValueError,
         zlib.error,
@@ -61,6 +62,9 @@ def decode(text: str) -> Histogram:
     counts = np.frombuffer(decoded.counts, dtype=np.uint64)
     if counts.size != HDR_COUNTS:
         raise ResultError(f"a histogram of {counts.size} counts, not of {HDR_COUNTS}")
+    lowest = decoded.lowest_trackable_value  # twice of it is as many counts for twice the range
+    if lowest != 1:
+        raise ResultError(f"a histogram whose lowest value is {lowest}, not 1")
     return Histogram(counts.copy())
 
 

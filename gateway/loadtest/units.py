@@ -39,5 +39,6 @@ def memory(megabytes: float) -> str:
 
 
 def _digits(value: float) -> str:
-    before = math.floor(math.log10(abs(value) * 1.0005)) + 1
-    return f"{value:,.{max(3 - before, 0)}f}" if before > -3 else f"{value:.2g}"
+    # Of the value as it is shown: 99.96 has three digits before the point once it is rounded.
+    exponent = int(f"{value:.2e}".partition("e")[2])
+    return f"{value:,.{max(2 - exponent, 0)}f}" if exponent > -4 else f"{value:.2g}"

@@ -1,27 +1,12 @@
 """Chromium on the ops page: live ticks, nothing executed that came over the wire, no other host."""
 
-import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 from support.serving import Serving
 from support.udp import Venue
+from support.visit import Visit
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 HOSTILE = "<img/src=x/onerror=alert(1)>"
-TIMEOUT_MS = 30_000
 
 TICKS_FROM_THE_CONSOLE = """
 url => new Promise((resolve, reject) => {
@@ -36,67 +21,6 @@ url => new Promise((resolve, reject) => {
   socket.onclose = ({code}) => resolve([code, seen]);
 })
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("program chromium is absent")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page and everything about it that must not be."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.hosts: set[str] = set()
-        self.wrong: list[str] = []
-        page.set_default_timeout(TIMEOUT_MS)
-        page.on("request", lambda request: self._seen(request.url))
-        page.on("websocket", lambda socket: self._seen(socket.url))
-        page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
-        page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}"))
-        page.on("crash", lambda _: self.wrong.append("crash"))
-        page.on(
-            "console",
-            lambda said: (
-                self.wrong.append(f"{said.type}: {said.text}")
-                if said.type in ("error", "warning")
-                else None
-            ),
-        )
-
-    def _seen(self, url: str) -> None:
-        if not url.startswith("data:"):
-            self.hosts.add(urlsplit(url).hostname or "")
-
-    def until(self, script: str) -> None:
-        """Waits until a JavaScript expression is true in the page.
-
-        Not by `wait_for_function`: it evaluates in the page, which the page's policy forbids.
-        """
-        deadline = time.monotonic() + TIMEOUT_MS / 1000
-        while not self.page.evaluate(script):
-            assert time.monotonic() < deadline, f"never true: {script}; {self.wrong}"
-            self.page.wait_for_timeout(20)
-
-    def check(self) -> None:
-        """Nothing was wrong, and nobody but this host was asked for anything."""
-        assert self.wrong == []
-        assert self.hosts == {"127.0.0.1"}
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield Visit(context.new_page())
-    context.close()
 
 
 def cell(symbol: str, column: int) -> str:
