@@ -41,11 +41,15 @@ class Sent:
         intended: ticks due, by channel and symbol's index.
         sent: how many of them were sent.
         late: sent - intended.
+        errors: sends that failed.
+        clock_steps: times that the wall clock was set.
     """
 
     intended: Mapping[str, Int64s]
     sent: int
     late: Histogram
+    errors: int = 0
+    clock_steps: int = 0
 
     @classmethod
     def told(cls, reports: Sequence[SourceReport]) -> Sent:
@@ -57,7 +61,13 @@ class Sent:
             channel: np.array(ticks, np.int64) for channel, ticks in reports[0].intended.items()
         }
         late = Histogram.merged(report.lateness for report in reports)
-        return cls(intended, min(report.sent for report in reports), late)
+        return cls(
+            intended,
+            min(report.sent for report in reports),
+            late,
+            sum(report.errors for report in reports),
+            max(report.clock_steps for report in reports),
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Run:
         open_s: until all clients were open.
         subscribers: by channel and symbol's index, of the groups that count.
         apart: the server is on another host, so that its clock is not ours.
+        doubts: what went wrong on the way, in words.
     """
 
     scenario: Scenario
@@ -107,6 +118,7 @@ class Run:
     points: list[Point]
     environment: Environment
     apart: bool = False
+    doubts: Sequence[str] = ()
 
 
 def assemble(run: Run) -> Result:
@@ -163,6 +175,7 @@ def assemble(run: Run) -> Result:
         client=merged.load,
         clock=run.clock,
         timeline=run.points,
+        doubts=list(run.doubts),
         histogram=age.to_hdr_v2(),
         histograms={name: one.to_hdr_v2() for name, one in histograms.items() if one.count},
         environment=run.environment,
@@ -215,6 +228,10 @@ def _group(run: Run, n: int) -> GroupResult:
         duplicates=sequenced("duplicates"),
         reconnects=merged.total("reconnects", [n]),
         closed=merged.total("closed", [n]),
+        closed_slow=merged.total("closed_4008", [n]),
+        refused_requests=merged.total("errors", [n]),
+        protocol_errors=merged.total("protocol_errors", [n]) + merged.total("oversized", [n]),
+        unstamped=merged.total("unstamped", [n]),
         measured=group.measured,
         latency=_latency(merged.histogram("age", [n]), run.window_s),
         arrival=_latency(merged.histogram("arrival", [n]), run.window_s),
@@ -229,6 +246,8 @@ def _source(sent: Sent | None, window_s: float) -> SourceResult | None:
         sent=sent.sent,
         late=Latency.of(sent.late, sent.late.count / window_s),
         achieved_per_s=round(sent.sent / window_s, 3),
+        errors=sent.errors,
+        clock_steps=sent.clock_steps,
     )
 
 

@@ -96,6 +96,10 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     duplicates: Annotated[int | None, _is("as in the whole")] = None
     reconnects: Annotated[int, _is("connections opened after the first, meant or not")] = 0
     closed: Annotated[int, _is("connections that the server ended")] = 0
+    closed_slow: Annotated[int, _is("of them with 4008, slow consumer")] = 0
+    refused_requests: Annotated[int, _is("replies that said no to something")] = 0
+    protocol_errors: Annotated[int, _is("connections given up: bad or too long frames")] = 0
+    unstamped: Annotated[int, _is("messages without the time that `--stamp` names")] = 0
     measured: Annotated[bool, _is("false: load only, its deliveries are in no histogram")] = True
     latency: Annotated[Latency | None, _is("age at the client; null where not measured")] = None
     arrival: Annotated[Latency | None, _is("age at the client's kernel")] = None
@@ -118,6 +122,8 @@ class SourceResult(Struct, frozen=True, kw_only=True):
     sent: Annotated[int, _is("of them sent, late or not")]
     late: Annotated[Latency, _is("sent - intended; it is part of every age, and not the server's")]
     achieved_per_s: Annotated[float, _is("ticks sent a second, over the window")]
+    errors: Annotated[int, _is("sends that failed: mostly, nobody listened")] = 0
+    clock_steps: Annotated[int, _is("times that the wall clock was set: the run is invalid")] = 0
 
 
 class ServerResult(Struct, frozen=True, kw_only=True):
@@ -294,6 +300,9 @@ class Result(Struct, frozen=True, kw_only=True):
     )
     limit: Annotated[LimitResult | None, _is("null: no limit was searched for")] = None
     thresholds: Annotated[list[ThresholdResult], _is("in the order given")] = field(
+        default_factory=list
+    )
+    doubts: Annotated[list[str], _is("what went wrong on the way, in words")] = field(
         default_factory=list
     )
     valid: Annotated[bool, _is("false: the figures are not the server's alone")] = True

@@ -68,7 +68,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
     if result.expected is not None:
         reach += f" of {result.expected:,}"
     clients = f"{result.clients:,}"
-    if connections.opened >= result.clients:
+    if connections.opened - connections.reconnects >= result.clients:
         clients += f", all open after {units.duration(connections.open_s * 1e6)}"
     limit = [("limit", result.limit.shown)] if result.limit else []
     return [

@@ -339,6 +339,8 @@ def _invalid_because(result: Result, thresholds: Sequence[Threshold]) -> list[st
             f"the client was the bottleneck: it waited for a CPU during {client.run_delay:.0%}"
             f" of the window (limit {RUN_DELAY_MAX:.0%})"
         )
+    if result.source and result.source.clock_steps:
+        reasons.append("the wall clock was set during the run: ages are wrong by as much")
     for threshold in thresholds:
         if threshold.figure in _ACROSS_CLOCKS:
             reasons += _clocks_part(threshold, result) or _own_part(threshold, result)

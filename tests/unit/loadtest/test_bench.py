@@ -214,7 +214,6 @@ def test_clients_that_connect_slowly_have_the_time_for_it() -> None:
         ({"unstamped": 7, "delivered": 1}, SourceReport(intended={}), []),
         ({"errors": 2}, SourceReport(intended={}), ["all: the server refused something in 2"]),
         ({}, SourceReport(intended={}, errors=3), ["3 sends of ticks failed", "127.0.0.1:9?"]),
-        ({}, SourceReport(intended={}, clock_steps=1), ["the wall clock was set"]),
     ],
 )
 def test_what_went_wrong_is_said(

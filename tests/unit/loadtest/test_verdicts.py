@@ -31,9 +31,11 @@ def client(**changed: float) -> ClientLoad:
     return msgspec.structs.replace(calm, **changed)
 
 
-def source(late_us: float) -> SourceResult:
+def source(late_us: float, clock_steps: int = 0) -> SourceResult:
     late = stepped(late_us)
-    return SourceResult(intended=1200, sent=1200, late=late, achieved_per_s=200.0)
+    return SourceResult(
+        intended=1200, sent=1200, late=late, achieved_per_s=200.0, clock_steps=clock_steps
+    )
 
 
 def plain(**changed: Any) -> Result:
@@ -88,6 +90,8 @@ CLOSE = "the clocks are related to"
         ({"arrival": None, "source": source(60)}, "p99<1.1ms", ""),  # Late, and it holds anyway.
         ({"arrival": None, "source": source(60)}, "", ""),
         ({"arrival": None, "source": None}, "p99<950us", ""),
+        # A clock that is set in the run makes every age wrong.
+        ({"source": source(0, clock_steps=1)}, "", "the wall clock was set"),
         # The client stood still for long enough of the window, and without that it would hold.
         ({"arrival": None, "client": client(still=0.01, still_max_us=80.0)}, "p99<950us", STILL),
         ({"arrival": None, "client": client(still=0.009, still_max_us=80.0)}, "p99<950us", ""),
