@@ -145,6 +145,7 @@ def _losses(points: Sequence[Point]) -> Chart | None:
         {
             **_over_time(points, name, role, name, _count),
             "type": "bar",
+            "textposition": "none",  # else it is written into the bar
         }
         for name, role in names.items()
         if any(getattr(point, name) is not None for point in points)

@@ -44,7 +44,7 @@ class Visit:
             assert time.monotonic() < deadline, f"never true: {script}; {self.wrong}"
             self.page.wait_for_timeout(20)
 
-    def check(self) -> None:
-        """Nothing was wrong, and nobody but this host was asked for anything."""
+    def check(self, host: str | None = "127.0.0.1") -> None:
+        """Nothing was wrong, and nobody but this host (None: a file) was asked for anything."""
         assert self.wrong == []
-        assert {urlsplit(url).hostname for url in self.urls} <= {"127.0.0.1", None}
+        assert {urlsplit(url).hostname for url in self.urls} == {host}
