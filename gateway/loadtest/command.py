@@ -235,7 +235,7 @@ def peers(
     if json is not None:
         json.write_bytes(found.to_json())
     if markdown is not None:
-        markdown.write_text(as_markdown(found))
+        markdown.write_text(as_markdown(found), encoding="utf-8")
     print_peers(found, Console())
     return 0 if found.complete else 1
 
@@ -410,15 +410,15 @@ def _write(outcome: Outcome, output: Output) -> None:
     if output.hgrm is not None:
         from gateway.loadtest.interchange import decode, hgrm
 
-        output.hgrm.write_text(hgrm(decode(result.histogram)))
+        output.hgrm.write_text(hgrm(decode(result.histogram)), encoding="utf-8")
     if output.hlog is not None:
         from gateway.loadtest.interchange import hlog
 
-        output.hlog.write_text(hlog(outcome.start_ns, outcome.intervals, result.name))
+        output.hlog.write_text(hlog(outcome.start_ns, outcome.intervals, result.name), encoding="utf-8")
     if output.html is not None:
         from gateway.loadtest.report import report
 
-        output.html.write_text(report(result))
+        output.html.write_text(report(result), encoding="utf-8")
     if output.json not in (None, STDOUT):
         Path(str(output.json)).write_bytes(result.to_json())
     if output.json == STDOUT:
