@@ -414,7 +414,9 @@ def _write(outcome: Outcome, output: Output) -> None:
     if output.hlog is not None:
         from gateway.loadtest.interchange import hlog
 
-        output.hlog.write_text(hlog(outcome.start_ns, outcome.intervals, result.name), encoding="utf-8")
+        output.hlog.write_text(
+            hlog(outcome.start_ns, outcome.intervals, result.name), encoding="utf-8"
+        )
     if output.html is not None:
         from gateway.loadtest.report import report
 
