@@ -7,6 +7,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from gateway._native import STATS_SIZE, StatsPage, create_memory
+
 REQUIRE_ALL = os.environ.get("TICKGATE_REQUIRE_ALL") == "1"
 DATA = Path(os.environ.get("TICKGATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -35,6 +37,16 @@ def capture(data: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def page() -> Generator[StatsPage, None, None]:
+    """A process's statistics page, all zero."""
+    fd = create_memory("stats", STATS_SIZE)
+    page = StatsPage(fd, writable=True)
+    yield page
+    page.close()
+    os.close(fd)
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
-from types import TracebackType
 from typing import IO, Literal
 
 from gateway.errors import TickgateError
@@ -209,11 +208,6 @@ class Children:
     def __enter__(self) -> Children:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         while self._all:
             self._all.pop().stop()

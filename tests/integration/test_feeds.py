@@ -22,13 +22,6 @@ Record = dict[str, int | str]
 
 
 @pytest.fixture
-def page() -> Iterator[StatsPage]:
-    page = StatsPage(create_memory("stats", STATS_SIZE), writable=True)
-    yield page
-    page.close()
-
-
-@pytest.fixture
 def writer(page: StatsPage) -> Iterator[RingWriter]:
     writer = RingWriter(1 << 25, 1024, stats=page)
     yield writer

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway._native import STATS_SIZE, RingWriter, StatsPage, create_memory
+from gateway._native import RingWriter, StatsPage
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds.build import build, check
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
-
-
-@pytest.fixture
-def page() -> Iterator[StatsPage]:
-    page = StatsPage(create_memory("stats", STATS_SIZE), writable=True)
-    yield page
-    page.close()
 
 
 @pytest.fixture
