@@ -9,6 +9,8 @@ import numpy.typing as npt
 # --- constants ------------------------------------------------------------------------------------
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, "bbo": 2}: also the index into per-channel counters
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
+CLASS_STAGES: Final[tuple[str, ...]]  # "total_0" to "total_3": `total` of each class, whose sum it is
+PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
@@ -291,8 +293,8 @@ SLOT_EPOCH: Final[int]  # 8 characters: the epoch at the plane's cursor
 Slot = tuple[int, int, int]
 """(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
-Item = tuple[int, str, str, bool, bool, bool]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync). The id is the caller's,
+Item = tuple[int, str, str, bool, bool, bool, int]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the caller's,
 per connection and unique to (channel, string): an id already in use is replaced. resync False only
 changes the parameters in force (method `update`)."""
 
@@ -304,6 +306,9 @@ EVENT_REMOVED: Final[int]  # the slot is free; the descriptor may be closed now
 # token, [(subscription id, routed, delivered, conflated, filtered, dropped, pending)]
 EVENT_STATS: Final[int]
 EVENT_RESUME: Final[int]  # the control queue fell below half; read again
+EVENT_LADDER: Final[int]  # handle 0; the ladder's step now, before, the reason in words
+EVENT_LEVEL: Final[int]  # the connection's level now, before, the reason in words
+EVENT_STALL: Final[int]  # handle 0; how long the plane stood still in ns, in words
 
 @final
 class Plane:
@@ -330,6 +335,8 @@ class Plane:
         stall_max_ns: int = 120_000_000_000,
         paced_stall_max_ns: int = 10_000_000_000,
         heartbeat_ns: int = 1_000_000_000,
+        target_ns: int = 0,  # of class 0 and 1; 0: no controller
+        enforce: bool = False,  # the controller acts; else it only says what it sees
         spin: bool = False,
         cpu: int = -1,
         soon: Callable[[Callable[[], None]], object] | None = None,

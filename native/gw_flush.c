@@ -95,7 +95,7 @@ static void delivered(gw_plane_t *p, uint8_t channel, int64_t recv_ns, int64_t t
     gw_count(&p->stats->delivered[channel], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL], p->now - recv_ns, 1);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + (channel != GW_TRADE)], p->now - recv_ns, 1);
 }
 
 /* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
@@ -109,7 +109,7 @@ static void delivered_run(gw_plane_t *p, uint64_t first, uint64_t count) {
             gw_count(&p->stats->snapshots[f->channel], 1);
             continue;
         }
-        gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL], p->now - f->recv_ns, 1);
+        gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + (f->channel != GW_TRADE)], p->now - f->recv_ns, 1);
         if (head && head->channel == f->channel && head->taken_ns == f->taken_ns) {
             same++;
             continue;

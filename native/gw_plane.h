@@ -32,6 +32,8 @@ typedef struct {
     uint64_t log_bytes;
     uint32_t control_bytes_max, lossless_frames_max;
     int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;
+    int64_t target_ns;      /* of class 0 and 1; 0: no controller */
+    int enforce;            /* the controller acts; else it only says what it sees */
     int spin;               /* never block: the core is ours */
     int cpu;                /* -1: any */
     gw_io_t io;             /* all zero: the real ones */
@@ -69,7 +71,7 @@ typedef struct {
 
 typedef struct {
     uint32_t id; /* the caller's, unique per client */
-    uint8_t channel, is_pattern, lossless, snapshot, resync, length;
+    uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
     char name[GW_INSTRUMENT_MAX];
 } gw_item_t;
 
@@ -110,6 +112,9 @@ typedef enum {
     GW_EVENT_REMOVED,
     GW_EVENT_STATS,   /* token, rows */
     GW_EVENT_RESUME,
+    GW_EVENT_LADDER, /* no handle; code: the step now, error: before, reason: in words */
+    GW_EVENT_LEVEL,  /* code: the connection's level now, error: before, reason: in words */
+    GW_EVENT_STALL,  /* no handle; token: how long in ns, reason: in words */
 } gw_event_kind_t;
 
 typedef struct {

@@ -6,6 +6,11 @@
 #include "gw_record.h"
 
 enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_TOTAL, GW_STAGES };
+#define GW_CLASSES 4u /* of subscriptions: 0 is served first (PROTOCOL.md section 2) */
+/* `total` is kept apart for each class, from GW_STAGE_TOTAL on; the stage is their sum. */
+#define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
+#define GW_LEVELS 4u       /* of one connection: gw_control.h */
+#define GW_PAUSED UINT64_MAX
 
 /* X(name, length). Per channel where the length is GW_CHANNELS. */
 #define GW_STATS_PLANE(X)                                                                          \
@@ -16,12 +21,20 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
     X(sends, 1) X(sends_short, 1) X(sent_bytes, 1) X(heartbeats, 1) X(links, 1) X(clients, 1)      \
     X(clients_blocked, 1) X(records_taken, 1) X(ring_lag_records, 1) X(ring_lapped, 1)             \
     X(torn_reads, 1) X(feed_gap_records, 1) X(commands, 1) X(wakeups, 1) X(epochs, 1)              \
-    X(plane_alive_ns, 1)
+    X(plane_alive_ns, 1)                                                                           \
+    X(class_conflated, GW_CLASSES) X(class_dropped, GW_CLASSES) /* of what is counted above */     \
+    X(class_links, GW_CLASSES)                                                                     \
+    X(ladder_step, 1) X(ladder_up, 1) X(ladder_down, 1) X(conflation_interval_ns, GW_CLASSES)      \
+    X(overload_since_ns, 1) X(infeasible, 1) X(levels, GW_LEVELS) X(level_down, 1) X(level_up, 1)  \
+    X(ring_age_ns, 1) X(plane_busy_ppm, 1) X(delivery_cost_ns, 1) X(write_cost_ns, 1)              \
+    X(audience_max, 1) X(fan_out_ns, 1) X(offered_per_s, 1) X(capacity_per_s, 1)                   \
+    X(plane_stalls, 1) X(plane_stall_ns, 1)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
     X(requests, 64) X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1)            \
     X(accept_errors, 16) X(log_dropped, 1) X(loop_lag_ns, 1) X(loop_lag_max_ns, 1)                 \
-    X(loop_alive_ns, 1)
+    X(loop_alive_ns, 1) X(gc_pauses, 3) X(gc_pause_ns, 1) X(gc_pause_max_ns, 1)                    \
+    X(stalls, 8) X(stall_ns, 8) X(run_delay_ns, 1) X(cpu_ns, 1)
 #define GW_STATS_FEED(X)                                                                           \
     X(published, GW_CHANNELS) X(feed_up, 64) X(feed_gaps, 64) X(feed_lost, 64)                     \
     X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
@@ -37,7 +50,7 @@ typedef struct {
     uint64_t pad1[8];
     GW_STATS_FEED(GW_STATS_MEMBER)
     uint64_t pad2[8];
-    gw_hdr_t stage[GW_STAGES];
+    gw_hdr_t stage[GW_HISTOGRAMS];
 } gw_stats_t;
 #undef GW_STATS_MEMBER
 #define GW_STATS_MAGIC 0x3153544154535747ull

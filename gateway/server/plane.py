@@ -8,7 +8,7 @@ from gateway import _native as native
 from gateway.codec.native import programs
 
 if TYPE_CHECKING:
-    from gateway.options import LimitsOptions, PlaneOptions
+    from gateway.options import LimitsOptions, PlaneOptions, SloOptions
     from gateway.server.parts import WorkerParts
 
 CONTROL_BYTES_MAX = 96 << 10
@@ -30,6 +30,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
     """The plane of one worker, not started yet."""
     limits: LimitsOptions = parts.config.limits
     options: PlaneOptions = parts.config.plane
+    slo: SloOptions = parts.config.slo
     return native.Plane(
         templates=programs(),
         stats=parts.stats,
@@ -44,6 +45,8 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         lossless_max_age_ns=limits.lossless_max_age_ms * 1_000_000,
         stall_max_ns=limits.stall_max_s * 1_000_000_000,
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
+        target_ns=slo.target_us * 1000,
+        enforce=slo.enforce,
         spin=options.wait == "spin",
         cpu=options.cpu,
         soon=asyncio.get_running_loop().call_soon,

@@ -23,8 +23,8 @@ Slot = tuple[int, int, int]
 """(byte offset in the payload, SLOT_*, arg). arg is the index into the items of the
 same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
 
-Item = tuple[int, str, str, bool, bool, bool]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync)."""
+Item = tuple[int, str, str, bool, bool, bool, int]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class)."""
 
 StatsRow = tuple[int, int, int, int, int, int, int]
 """(subscription id, routed, delivered, conflated, filtered, dropped, pending), in records."""

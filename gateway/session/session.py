@@ -272,7 +272,11 @@ class Session:
         if accepted[0].channel in CHANNELS_OWN:
             return [reply, Follow(accepted[0].channel, on=True)]
         items = tuple(
-            (one.id, one.channel, one.name, one.lossless, one.snapshot, resync) for one in accepted
+            (
+                *(one.id, one.channel, one.name, one.lossless, one.snapshot, resync),
+                CHANNELS[one.channel].priority,
+            )
+            for one in accepted
         )
         return [Subscribe(reply.payload, reply.slots, items)]
 

@@ -6,7 +6,7 @@ cdef extern from "gw_plane.h" nogil:
         pass
     enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
-    enum: GW_EVENT_RESUME
+    enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
         GW_CMD_REMOVE, GW_CMD_ATTACH
@@ -18,13 +18,13 @@ cdef extern from "gw_plane.h" nogil:
         uint32_t clients_max, topics_per_client_max, waiting_topics_max
         uint64_t log_bytes
         uint32_t control_bytes_max, lossless_frames_max
-        int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns
-        int spin, cpu
+        int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns, target_ns
+        int enforce, spin, cpu
     ctypedef struct gw_fill_t:
         uint32_t offset, kind, arg
     ctypedef struct gw_item_t:
         uint32_t id
-        uint8_t channel, is_pattern, lossless, snapshot, resync, length
+        uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
         char name[65]
     ctypedef struct gw_command_t:
         int fd
@@ -70,11 +70,14 @@ EVENT_SHUT = GW_EVENT_SHUT
 EVENT_REMOVED = GW_EVENT_REMOVED
 EVENT_STATS = GW_EVENT_STATS
 EVENT_RESUME = GW_EVENT_RESUME
+EVENT_LADDER = GW_EVENT_LADDER
+EVENT_LEVEL = GW_EVENT_LEVEL
+EVENT_STALL = GW_EVENT_STALL
 
 
 cdef int _fill_item(gw_item_t *out, tuple item) except -1:
     cdef Py_ssize_t length
-    identifier, channel, name, lossless, snapshot, resync = item
+    identifier, channel, name, lossless, snapshot, resync, priority = item
     cdef const char *text = PyUnicode_AsUTF8AndSize(name, &length)
     if not 0 < length <= GW_INSTRUMENT_MAX:
         raise ValueError(f"name of {length} bytes: 1 to {GW_INSTRUMENT_MAX}")
@@ -84,6 +87,9 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
     out.lossless = lossless
     out.snapshot = snapshot
     out.resync = resync
+    if not 0 <= priority < GW_CLASSES:
+        raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
+    out.priority = priority
     out.length = <uint8_t>length
     memcpy(out.name, text, length)
     return 0
@@ -101,6 +107,10 @@ cdef tuple _event(const gw_event_t *e):
             rows.append(
                 (r.id, r.routed, r.delivered, r.conflated, r.filtered, r.dropped, r.pending))
         return (EVENT_STATS, e.handle, e.token, rows)
+    if e.kind == GW_EVENT_LADDER or e.kind == GW_EVENT_LEVEL:
+        return (e.kind, e.handle, e.code, e.error, e.reason.decode("utf-8", "replace"))
+    if e.kind == GW_EVENT_STALL:
+        return (EVENT_STALL, e.handle, e.token, e.reason.decode("utf-8", "replace"))
     return (e.kind, e.handle)
 
 
@@ -120,7 +130,7 @@ cdef class Plane:
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
-        bint spin=False, int cpu=-1, soon=None,
+        int64_t target_ns=0, bint enforce=False, bint spin=False, int cpu=-1, soon=None,
     ):
         if self.plane != NULL:
             raise RuntimeError("already initialised")
@@ -141,6 +151,8 @@ cdef class Plane:
         o.stall_max_ns = stall_max_ns
         o.paced_stall_max_ns = paced_stall_max_ns
         o.heartbeat_ns = heartbeat_ns
+        o.target_ns = target_ns
+        o.enforce = enforce
         o.spin = spin
         o.cpu = cpu
         if wait_fd >= 0:

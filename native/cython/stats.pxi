@@ -18,7 +18,8 @@ cdef extern from "gw_atomic.h" nogil:
 cdef extern from "gw_stats.h" nogil:
     const uint64_t GW_HDR_MAX
     enum: GW_HDR_COUNTS
-    enum: GW_STAGES
+    enum: GW_STAGES, GW_CLASSES, GW_HISTOGRAMS
+    const uint64_t GW_PAUSED
     const uint64_t GW_STATS_MAGIC
 
     ctypedef struct gw_hdr_t:
@@ -31,7 +32,7 @@ cdef extern from "gw_stats.h" nogil:
 
     ctypedef struct gw_stats_t:
         uint64_t magic, pid, start_ns
-        gw_hdr_t stage[GW_STAGES]
+        gw_hdr_t stage[GW_HISTOGRAMS]
 
     void gw_hdr_record(gw_hdr_t *h, int64_t value, uint64_t n)
     const gw_stat_info_t *gw_stat_infos
@@ -39,6 +40,8 @@ cdef extern from "gw_stats.h" nogil:
 
 
 STAGES = ("wire", "ingest", "ring", "fanout", "total")
+CLASS_STAGES = tuple([f"total_{i}" for i in range(GW_CLASSES)])
+PAUSED = GW_PAUSED
 HDR_MAX_NS = GW_HDR_MAX
 HDR_COUNTS = GW_HDR_COUNTS
 STATS_SIZE = sizeof(gw_stats_t)
@@ -87,9 +90,13 @@ cdef class StatsPage:
             raise IndexError(f"{name}[{index}]: length {length}")
         return <uint64_t *>self.page + offset + index
 
-    cdef gw_hdr_t *histogram(self, str stage) except NULL:
+    cdef gw_hdr_t *histograms(self, str stage, uint32_t *count) except NULL:
+        """The histograms that a stage is the sum of, next to each other."""
         if self.page == NULL:
             raise ValueError("statistics page is closed")
+        count[0] = GW_CLASSES if stage == "total" else 1
+        if stage in CLASS_STAGES:
+            return &self.page.stage[GW_STAGES - 1 + <uint32_t>CLASS_STAGES.index(stage)]
         return &self.page.stage[STAGES.index(stage)]
 
     def add(self, str name, uint32_t index=0, uint64_t n=1):
@@ -112,22 +119,28 @@ cdef class StatsPage:
         return result
 
     def counts(self, str stage):
-        cdef gw_hdr_t *h = self.histogram(stage)
-        counts = numpy.empty(GW_HDR_COUNTS, dtype=numpy.uint64)
-        gw_words_read(<uint64_t *><size_t>counts.ctypes.data, h.counts, GW_HDR_COUNTS)
-        return counts
+        cdef uint32_t i, n
+        cdef gw_hdr_t *h = self.histograms(stage, &n)
+        counts = numpy.empty((n, GW_HDR_COUNTS), dtype=numpy.uint64)
+        cdef uint64_t *to = <uint64_t *><size_t>counts.ctypes.data
+        for i in range(n):
+            gw_words_read(to + i * GW_HDR_COUNTS, h[i].counts, GW_HDR_COUNTS)
+        return counts[0] if n == 1 else counts.sum(axis=0)
 
     def totals(self, str stage):
-        cdef gw_hdr_t *h = self.histogram(stage)
-        return (
-            GW_LOAD_RELAXED(&h.count),
-            GW_LOAD_RELAXED(&h.sum),
-            GW_LOAD_RELAXED(&h.saturated),
-            GW_LOAD_RELAXED(&h.negative),
-        )
+        cdef uint32_t i, n
+        cdef gw_hdr_t *h = self.histograms(stage, &n)
+        cdef uint64_t count = 0, sum = 0, saturated = 0, negative = 0
+        for i in range(n):
+            count += GW_LOAD_RELAXED(&h[i].count)
+            sum += GW_LOAD_RELAXED(&h[i].sum)
+            saturated += GW_LOAD_RELAXED(&h[i].saturated)
+            negative += GW_LOAD_RELAXED(&h[i].negative)
+        return count, sum, saturated, negative
 
     def record(self, str stage, int64_t value_ns, uint64_t n=1):
-        cdef gw_hdr_t *h = self.histogram(stage)
+        cdef uint32_t histograms
+        cdef gw_hdr_t *h = self.histograms(stage, &histograms)
         if not self.writable:
             raise ValueError("statistics page is read-only")
         gw_hdr_record(h, value_ns, n)

@@ -19,7 +19,7 @@ DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 def test_a_name_is_attached_with_the_channels_defaults(client: "Client", channel: str) -> None:
     reply = client.subscribe("BTCUSDT.BINANCE", channel=channel)
     lossless, mode, priority = DEFAULTS[channel]
-    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True),)
+    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True, int(channel == "bbo")),)
     assert reply["failed"] == 0
     assert reply["time_in"] == client.real_ns
     (result,) = reply["results"]
@@ -33,7 +33,7 @@ def test_parameters_of_the_request_are_in_force(
     client: "Client", channel: str, mode: str, snapshot: bool
 ) -> None:
     reply = client.subscribe("ETH*", channel=channel, mode=mode, snapshot=snapshot)
-    assert client.last.items == ((0, channel, "ETH*", mode == "lossless", snapshot, True),)
+    assert client.last.items == ((0, channel, "ETH*", mode == "lossless", snapshot, True, int(channel == "bbo")),)
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"]) == (mode, snapshot)
     assert "seq" not in result
@@ -89,7 +89,7 @@ def test_a_string_that_comes_twice_has_one_result(client: "Client") -> None:
 def test_subscribing_again_replaces_the_parameters_and_resyncs(client: "Client") -> None:
     client.subscribe("ETH*", mode="conflate", snapshot=False)
     client.subscribe("ETH*")
-    assert client.last.items == ((0, "trade", "ETH*", True, True, True),)
+    assert client.last.items == ((0, "trade", "ETH*", True, True, True, 0),)
     assert client.session.subscriptions == 1
     assert client.session.statistics().topics == 2
 
@@ -117,11 +117,11 @@ def test_from_is_answered_and_a_snapshot_follows(client: "Client") -> None:
 def test_update_changes_what_it_names_and_nothing_else(client: "Client") -> None:
     client.subscribe("ETH*", snapshot=False)
     reply = client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "mode": "conflate"})
-    assert client.last.items == ((0, "trade", "ETH*", False, False, False),)
+    assert client.last.items == ((0, "trade", "ETH*", False, False, False, 0),)
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"], result["matched"]) == ("conflate", False, 3)
     client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "snapshot": True})
-    assert client.last.items == ((0, "trade", "ETH*", False, True, False),)
+    assert client.last.items == ((0, "trade", "ETH*", False, True, False, 0),)
 
 
 def test_update_of_what_is_not_subscribed(client: "Client") -> None:
@@ -287,7 +287,7 @@ class Model:
     def carry_out(self, action: object) -> None:
         """What the data plane would do, checking that ids are unique and known."""
         if isinstance(action, Subscribe):
-            for identity, _, name, lossless, snapshot, resync in action.items:
+            for identity, _, name, lossless, snapshot, resync, _ in action.items:
                 held = self.plane.get(identity)
                 assert held is None or held[0] == name
                 assert resync or held is not None
