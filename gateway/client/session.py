@@ -66,6 +66,7 @@ class Reply(msgspec.Struct, frozen=True):
     t0: int = 0  # ping: this client's time, as sent
     t1: int = 0  # ping: the gateway received it
     t2: int = 0  # ping: the gateway answered
+    points: tuple[dict[str, Any], ...] = ()  # history
     ts_client: int = 0  # REALTIME ns when this client received the reply
 
 
@@ -111,13 +112,22 @@ class System(msgspec.Struct, frozen=True):
     data: tuple[dict[str, Any], ...]
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What a channel of the gateway's own says (slo, ops): it has no symbol and no `seq`."""
+
+    channel: str
+    type: str
+    ts_send: int
+    data: tuple[dict[str, Any], ...]
+
+
 class Malformed(msgspec.Struct, frozen=True):
     """A message that is not the protocol's; it was skipped."""
 
     reason: str
 
 
-Event = Hello | Reply | Tick | Gap | System | Malformed
+Event = Hello | Reply | Tick | Gap | System | Report | Malformed
 
 
 class Request(NamedTuple):
@@ -178,6 +188,7 @@ class _Wire(msgspec.Struct):
     t0: int = 0
     t1: int = 0
     t2: int = 0
+    points: tuple[dict[str, Any], ...] = ()
 
 
 class ClientSession:
@@ -305,6 +316,8 @@ class ClientSession:
             return [Malformed(str(error))]
         if wire.symbol and wire.type in ("snapshot", "update"):
             return self._tick(wire, real_ns)
+        if wire.channel and wire.data:
+            return [Report(wire.channel, wire.type, wire.ts_send, wire.data)]
         return []  # a heartbeat, or a type that this client does not know yet
 
     def _reply(self, wire: _Wire, real_ns: int) -> Reply:
@@ -329,6 +342,7 @@ class ClientSession:
             t0=wire.t0,
             t1=wire.t1,
             t2=wire.t2,
+            points=wire.points,
             ts_client=real_ns,
         )
 

@@ -16,6 +16,7 @@ from gateway.client.session import (
     Hello,
     Malformed,
     Reply,
+    Report,
     Request,
     System,
     Tick,
@@ -86,13 +87,19 @@ def test_hello_and_tick() -> None:
     "message",
     [
         {"channel": "heartbeat", "n": 42, "ts_send": 1},
-        {"channel": "slo", "type": "update", "data": [{}]},
+        {"channel": "slo", "type": "update"},
         {"channel": "new", "type": "unheard", "symbol": "X", "more": [1]},
         {},
     ],
 )
 def test_unknown_messages_and_heartbeats_are_no_events(message: dict[str, Any]) -> None:
     assert receive(ClientSession(), message) == []
+
+
+def test_what_the_gateway_says_of_itself_is_a_report() -> None:
+    message = {"channel": "ops", "type": "snapshot", "ts_send": 7, "data": [{"version": "1"}]}
+    found = receive(ClientSession(), message)
+    assert found == [Report("ops", "snapshot", 7, ({"version": "1"},))]
 
 
 @pytest.mark.parametrize(
