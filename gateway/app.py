@@ -393,6 +393,7 @@ async def _worker(
             drain=child.drain,
             ready=partial(_say_ready, child, pulse),
             status=partial(_send_status, child, pulse),
+            stalled=partial(pulse.note, "plane"),
         )
     )
     return 0

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 THREAD = Path("/proc/thread-self/schedstat")
-_TASKS = Path("/proc/self/task")
+TASKS = Path("/proc/self/task")
+STAT = Path("/proc/stat")
 _STEAL = 8
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -44,7 +45,7 @@ class ProcessRunDelay:
     def read(self) -> int:
         """So far, in ns: what threads had that ended between two readings is partly missing."""
         now = {}
-        for thread in _TASKS.iterdir():
+        for thread in TASKS.iterdir():
             try:
                 now[thread.name] = int((thread / "schedstat").read_bytes().split()[1])
             except OSError:  # it has just ended, or there is no such file
@@ -80,7 +81,7 @@ class Stolen:
 def _stolen_ns() -> list[int]:
     """Of each CPU."""
     try:
-        lines = Path("/proc/stat").read_bytes().splitlines()
+        lines = STAT.read_bytes().splitlines()
     except OSError:
         return []
     fields = [line.split() for line in lines if line.startswith(b"cpu")]
