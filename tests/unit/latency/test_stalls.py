@@ -147,14 +147,14 @@ class Host:
 
 
 @pytest.mark.parametrize("step_ns", [-HOUR_NS, -111 * MS, 111 * MS, HOUR_NS])
-def test_a_clock_that_is_set_is_named_once_with_its_sign(step_ns: int) -> None:
+def test_f46_a_clock_that_is_set_is_named_once_with_its_sign(step_ns: int) -> None:
     host = Host()
     assert host.look() == []
     assert host.look(set_ns=step_ns) == [("clock", step_ns)]
     assert host.look() == []
 
 
-def test_a_clock_that_is_slewed_is_not_set() -> None:
+def test_f46_a_clock_that_is_slewed_is_not_set() -> None:
     host = Host()
     for _ in range(100):
         assert host.look(set_ns=100 * MS) == [], "a tenth: as fast as the kernel slews"
@@ -165,7 +165,7 @@ def test_a_late_look_at_the_clock_sees_no_step() -> None:
     assert Host().look(after_ns=HOUR_NS) == []
 
 
-def test_a_suspended_host_is_no_clock_that_was_set() -> None:
+def test_f46_a_suspended_host_is_no_clock_that_was_set() -> None:
     host = Host()
     assert host.look(slept_ns=HOUR_NS) == [("process", HOUR_NS)]
     assert host.look(slept_ns=HOUR_NS, set_ns=-HOUR_NS // 2) == [
