@@ -26,7 +26,7 @@ REQUESTS: Final = tuple(
 )
 """(method, result) of each request counter: `tickgate_requests_total{method,result}`."""
 
-REJECTIONS: Final = ("unknown_symbol", "not_subscribed", "limit_exceeded")
+REJECTIONS: Final = ("unknown_symbol", "not_subscribed", "limit_exceeded", "bad_request")
 """Reason of each counter of refused symbols: `tickgate_subscribe_rejected_total{reason}`."""
 
 _REQUEST_INDEX: Final = {pair: index for index, pair in enumerate(REQUESTS)}

@@ -15,6 +15,7 @@ from gateway.model.topic import check_pattern, is_pattern, split_instrument
 from gateway.session import codes
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
+from gateway.session.delivery import Delivery
 from gateway.session.options import Options
 
 _ID_MASK: Final = (1 << 32) - 1  # the data plane's ids have 32 bits
@@ -25,6 +26,7 @@ class Subscription(Struct, frozen=True, gc=False):
 
     Attributes:
         id: the data plane's name for it, unique among those of the connection that live.
+        priority: the class in force.
         topics: what it counts against the limit.
     """
 
@@ -34,6 +36,7 @@ class Subscription(Struct, frozen=True, gc=False):
     pattern: bool
     lossless: bool
     snapshot: bool
+    priority: int
     topics: int
 
 
@@ -95,16 +98,13 @@ class Admission:
         self._patterns = table.patterns
         self._topics = table.topics
 
-    def decide(
-        self, channel: Channel, name: str, *, lossless: bool, snapshot: bool
-    ) -> Subscription | Error:
+    def decide(self, channel: Channel, name: str, delivery: Delivery) -> Subscription | Error:
         """The subscription to a string, or why there can be none."""
         known = self._table.find(channel.name, name)
         own = channel.name in CHANNELS_OWN
         if own and name != "*":
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
         pattern = is_pattern(name) and not own
-        snapshot = snapshot and not own
         topics = 1 if own else self._topics_of(channel.name, name, pattern, known)
         if isinstance(topics, Error):
             return topics
@@ -117,7 +117,7 @@ class Admission:
             identity = self._free_id()
         else:
             identity = known.id
-        return Subscription(identity, channel.name, name, pattern, lossless, snapshot, topics)
+        return Subscription(identity, channel.name, name, pattern, *delivery, topics)
 
     def _topics_of(
         self, channel: str, name: str, pattern: bool, known: Subscription | None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from gateway.model.record import CHANNELS
 from gateway.session import Options
 from gateway.session.codes import Error
+from gateway.session.delivery import Delivery
 from gateway.session.subscriptions import Admission, Subscription, Subscriptions
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscript
     admission = Admission(table, client.catalog, Options(version="0.1.0"))
     admitted = []
     for name in names:
-        one = admission.decide(CHANNELS["trade"], name, lossless=True, snapshot=True)
+        one = admission.decide(CHANNELS["trade"], name, Delivery(True, True, 0))
         assert not isinstance(one, Error)
         admitted.append(one)
     return admitted
