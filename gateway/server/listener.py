@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gateway import log
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
-from gateway.server.followers import Followers
+from gateway.server.followers import MESSAGES, Followers
 from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
 from gateway.session.codes import CLOSE_CODES
@@ -75,7 +75,10 @@ class Listener:
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
-        self.followers = Followers(plane, self.show_status)
+        self.followers = {
+            channel: Followers(plane, parts.reports[channel], message, self.show_status)
+            for channel, message in MESSAGES.items()
+        }
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._subscriptions = 0  # of all clients
         self._keepalive_slice = 0
@@ -192,12 +195,16 @@ class Listener:
         connection.subscriptions = count
         self._stats.set("subscriptions", 0, self._subscriptions)
 
-    def follow(self, connection: Connection, *, on: bool) -> None:
-        """It wants to hear of the objective, or no longer."""
+    def follow(self, connection: Connection, channel: str, *, on: bool) -> None:
+        """It wants to hear what the gateway says of itself on this channel, or no longer."""
         if on:
-            self.followers.add(connection)
+            self.followers[channel].add(connection)
         else:
-            self.followers.discard(connection)
+            self.followers[channel].discard(connection)
+
+    def _unfollow(self, connection: Connection) -> None:
+        for followers in self.followers.values():
+            followers.discard(connection)
 
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
@@ -205,20 +212,20 @@ class Listener:
             {
                 "connections": len(self._clients),
                 "accepting": self.accepting,
-                "slo_subscribers": len(self.followers),
             }
+            | {f"{channel}_subscribers": len(one) for channel, one in self.followers.items()}
         )
 
     def closing(self, connection: Connection) -> None:
         self.subscribed(connection, 0)
-        self.followers.discard(connection)
+        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
         self.subscribed(connection, 0)
-        self.followers.discard(connection)
+        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.forget(connection)
         self.plane.remove(connection.handle)
