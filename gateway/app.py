@@ -64,7 +64,7 @@ WORKER_GAUGES = (
 )
 """What a dead worker has no more of."""
 SHED = (
-    ("handshakes", HANDSHAKES.index("shed")),
+    *(("handshakes", HANDSHAKES.index(result)) for result in ("shed", "overload")),
     *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
 )
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""

@@ -1,4 +1,4 @@
-"""What clients are told of the gateway's own health (channel `health`): feeds, readiness, objective.
+"""What clients are told of the gateway's health (`health`): feeds, readiness, objective.
 
 Only the supervisor sees all of it. Several times a second it looks, and tells each worker that
 has subscribers the present state, changed or not: one lost to a full buffer is made good by the

@@ -17,6 +17,7 @@ from gateway.server.connection import Connection, State
 from gateway.server.followers import MESSAGES, Followers
 from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
+from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import Options, Shared
 from gateway.session.session import Session
@@ -65,7 +66,8 @@ class Listener:
         self._catalog = catalog
         self._stats = parts.stats
         self._socket = parts.listen_socket
-        self._shared = Shared(session_options(parts.config))
+        capacity = Capacity(self._load, enforce=parts.config.slo.enforce)
+        self._shared = Shared(session_options(parts.config), capacity)
         # The page is older than this process where a worker was restarted: its counters go on.
         before = parts.stats.read()
         self._requests_before = before["requests"]
@@ -143,7 +145,16 @@ class Listener:
         """Whether one more client may come in."""
         if self._draining:
             return self._shed("the gateway is shutting down")
-        return self.full() if len(self._clients) >= self.max_connections else None
+        if len(self._clients) >= self.max_connections:
+            return self.full()
+        capacity = self._shared.capacity
+        if (why := capacity.overload(self.now_ns())) is None:
+            return None
+        retry_after_s = -(-capacity.retry_after_ms() // 1000)
+        return Refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
+
+    def _load(self) -> Load:
+        return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
 
     def full(self) -> Refusal:
         """The refusal of a client beyond the limit."""

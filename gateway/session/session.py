@@ -164,7 +164,9 @@ class Session:
 
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
-        admission = Admission(self._subscriptions, self._catalog, self._shared.options)
+        shared = self._shared
+        room = shared.capacity.room(mono_ns)
+        admission = Admission(self._subscriptions, self._catalog, shared.options, room)
         recover = params.from_ is not UNSET
         if recover:  # what was missed can't be had: the present state has to do
             params = msgspec.structs.replace(params, snapshot=True)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gateway.model.record import CHANNELS_OWN, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument
 from gateway.session import codes
+from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
 from gateway.session.delivery import Delivery
@@ -88,12 +89,15 @@ class Subscriptions:
 class Admission:
     """One request's strings, each decided knowing the ones before; the table is left as it is."""
 
-    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_table", "_topics")
+    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_room", "_table", "_topics")
 
-    def __init__(self, table: Subscriptions, catalog: Catalog, options: Options) -> None:
+    def __init__(
+        self, table: Subscriptions, catalog: Catalog, options: Options, room: Room
+    ) -> None:
         self._table = table
         self._catalog = catalog
         self._options = options
+        self._room = room
         self._next_id = table.next_id
         self._patterns = table.patterns
         self._topics = table.topics
@@ -111,6 +115,9 @@ class Admission:
         more = topics if known is None else topics - known.topics
         if more > 0 and self._topics + more > self._options.topics_max:
             return _limit("topics", self._topics, more, self._options.topics_max)
+        # What the client has already is not taken from it, and what we say of ourselves is cheap.
+        if known is None and not own and (error := self._room.take(topics)) is not None:
+            return error
         self._topics += more
         if known is None:
             self._patterns += pattern
