@@ -113,7 +113,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 
     tick: int
     counters: dict[str, int]  # sums over the measured groups; `open`: over all
-    age: Sparse
+    ages: dict[int, Sparse]  # of each measured group
 
 
 class Final(Struct, frozen=True, tag="final"):

@@ -84,16 +84,29 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     """What the clients of one group got."""
 
     clients: Annotated[int, _is("how many it should have")]
+    class_: Annotated[
+        int | None, _is("of its subscriptions, 0 to 3; null: its text is its own")
+    ] = field(default=None, name="class")
     open: Annotated[int, _is("of them connected when the window ended")]
     delivered: Annotated[int, _is("data frames stamped in the window; snapshots are not")]
     per_s: Annotated[float, _is("data frames that arrived in the window, a second")] = 0.0
+    expected: Annotated[
+        int | None, _is("data frames, had each client got each tick it asked for; null: not known")
+    ] = None
     reach: Annotated[
         float | None,
-        _is("records accounted for by `seq` / (last - first + 1), 0 to 1; null: cannot be known"),
+        _is(
+            "delivered / expected, 0 to 1; where that is not known records accounted for by `seq` /"
+            " (last - first + 1); null: neither"
+        ),
     ] = None
     gaps: Annotated[int | None, _is("as in the whole")] = None
     conflated: Annotated[int | None, _is("as in the whole")] = None
     duplicates: Annotated[int | None, _is("as in the whole")] = None
+    dropped: Annotated[int | None, _is("as in the whole")] = None
+    slow_notices: Annotated[int | None, _is("as in the whole")] = None
+    slow_clients: Annotated[int | None, _is("as in the whole")] = None
+    conflation_notices: Annotated[int | None, _is("as in the whole")] = None
     reconnects: Annotated[int, _is("connections opened after the first, meant or not")] = 0
     closed: Annotated[int, _is("connections that the server ended")] = 0
     closed_slow: Annotated[int, _is("of them with 4008, slow consumer")] = 0
@@ -286,6 +299,17 @@ class Result(Struct, frozen=True, kw_only=True):
     )
     conflated: Annotated[int | None, _is("records skipped and told so (`skipped`)")] = None
     duplicates: Annotated[int | None, _is("records that came again; null: no `seq`")] = None
+    dropped: Annotated[
+        int | None,
+        _is("records that `gap` notices say were lost, in the whole run"),
+    ] = None
+    slow_notices: Annotated[
+        int | None, _is("notices to clients that they are slow, or no more, in the whole run")
+    ] = None
+    slow_clients: Annotated[int | None, _is("clients that got one of those")] = None
+    conflation_notices: Annotated[
+        int | None, _is("notices that a class is conflated, or no more, in the whole run")
+    ] = None
     groups: Annotated[dict[str, GroupResult], _is("by the scenario's names")] = field(
         default_factory=dict
     )

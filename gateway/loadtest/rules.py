@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.document import in_words
 from gateway.loadtest import thresholds
+from gateway.model.record import CHANNELS
 from gateway.options import LimitsOptions
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 PORTS_MAX: Final = 28_000
 """Clients of one address at one gateway: Linux has 28,232 ephemeral ports for each such pair."""
+
+CONFLATED_CLASS: Final = 2
+"""From this class on the gateway may thin out what it sends: nothing there is lossless."""
 
 GROUPS_MAX: Final = 64
 """What the native swarm keeps histograms for."""
@@ -83,6 +87,7 @@ def _group_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradi
     source = scenario.source
     yield from _pick_contradictions(group, scenario)
     yield from _time_contradictions(group)
+    yield from _class_contradictions(group)
     if group.symbols and group.subscribe:
         yield ("group.symbols", "group.subscribe"), "found both symbols and subscribe: keep one"
     if source.via == "none":
@@ -90,11 +95,24 @@ def _group_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradi
     if not group.subscribe and group.channel not in source.channels:
         message = f'found "{group.channel}"; source.channels has {json.dumps(source.channels)}'
         yield ("group.channel", "source.channels"), message
-    missing = ("subscribe", "drop_at_s", "drop_every_s", "lifetime_s", "resubscribe_every_s")
-    cause = next((name for name in missing if getattr(group, name)), None)
-    if group.counted and cause is not None:
+    cause = group.uncountable
+    if group.counted and cause:
         message = f"found true; with {cause} it is not known what a client should get: set false"
         yield ("group.expect_all", f"group.{cause}"), message
+
+
+def _class_contradictions(group: Group) -> Iterator[Contradiction]:
+    asked, own = group.class_, CHANNELS[group.channel].priority
+    if asked is None:
+        return
+    if group.subscribe:
+        yield ("group.class", "group.subscribe"), "found both class and subscribe: keep one"
+    elif asked < own:
+        message = f"found {asked}; {group.channel} is of class {own}, which can only be lowered"
+        yield ("group.class", "group.channel"), message
+    elif asked >= CONFLATED_CLASS and group.mode == "lossless":
+        message = f"found {asked}; lossless is only of a class below {CONFLATED_CLASS}"
+        yield ("group.class", "group.mode"), message
 
 
 def _pick_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradiction]:

@@ -7,7 +7,8 @@
 - `p50 p90 p99 p999 max`: of the age at the client; with `arrival_ own_ skew_ late_ wire_ server_
   delivery_ handshake_` in front, of that distribution. The limit has a unit: `ns us ms s`.
 - `reach`: the limit is a share (`0.999`) or a percentage (`99.9%`).
-- `gaps gap_events conflated duplicates delivered reconnects closed refused`: a number.
+- `gaps gap_events conflated duplicates dropped delivered reconnects closed refused slow_notices
+  slow_clients conflation_notices`: a number.
 - `per_s` deliveries, `achieved_per_s` ticks of the source: a number.
 - `cpu_per_delivery`: a duration, or a multiple of the bare send loop's: `1.1*floor`.
 - `rss_max`: `MB` or `GB` (10^6, 10^9 bytes).
@@ -60,7 +61,8 @@ _KINDS: dict[str, Kind] = {
     },
     "reach": "share",
     **dict.fromkeys(("gaps", "gap_events", "conflated", "duplicates", "delivered"), "number"),
-    **dict.fromkeys(("reconnects", "closed", "refused"), "number"),
+    **dict.fromkeys(("reconnects", "closed", "refused", "dropped"), "number"),
+    **dict.fromkeys(("slow_notices", "slow_clients", "conflation_notices"), "number"),
     **dict.fromkeys(("per_s", "achieved_per_s"), "rate"),
     "cpu_per_delivery": "duration",
     "rss_max": "memory",
@@ -71,7 +73,8 @@ FIGURES: Final = tuple(_KINDS)
 _OF_A_GROUP = {
     *_STATISTICS,
     *(f"arrival_{statistic}" for statistic in _STATISTICS),
-    *("reach", "gaps", "conflated", "duplicates", "delivered", "reconnects", "closed", "per_s"),
+    *("reach", "gaps", "conflated", "duplicates", "dropped", "delivered", "reconnects", "closed"),
+    *("slow_notices", "slow_clients", "conflation_notices", "per_s"),
 }
 _ACROSS_CLOCKS = {
     f"{series}_{statistic}".lstrip("_")

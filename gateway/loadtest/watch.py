@@ -10,6 +10,7 @@ from gateway.loadtest.children import Child, Children
 from gateway.loadtest.link import Final, Go, Message, Progress, Stop, moments
 from gateway.loadtest.processes import Meter
 from gateway.loadtest.progress import View
+from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.source import SourceReport
 from gateway.loadtest.timeline import Timeline
 
@@ -26,7 +27,8 @@ class Watch:
         sources: of them, those that send ticks.
         go: the moments of the run, which begins with this object.
         roots: the server's processes.
-        view: where progress is shown, with how many clients there should be.
+        view: where progress is shown.
+        scenario: what is run.
     """
 
     def __init__(
@@ -38,15 +40,16 @@ class Watch:
         *,
         roots: Sequence[int],
         view: View,
-        clients: int,
+        scenario: Scenario,
     ) -> None:
         self._children = children
         self._waiting = [*swarms, *sources]
         self._told = len(swarms)
         self._go = go
         self._view = view
-        self._clients = clients
-        self.timeline = Timeline(go, len(swarms))
+        self._clients = scenario.clients
+        names = [group.name for group in scenario.groups]
+        self.timeline = Timeline(go, len(swarms), names)
         self._meter = Meter(roots)
         self._resident_bytes = 0
         self._looks: list[tuple[int, int]] = []  # (MONOTONIC ns, CPU ns) within the window
