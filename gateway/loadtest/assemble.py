@@ -17,6 +17,7 @@ from gateway.loadtest.result import (
     Connections,
     Environment,
     GroupResult,
+    LadderResult,
     Latency,
     Point,
     Result,
@@ -102,6 +103,7 @@ class Run:
         audiences: of each group, by symbol's index, who should get each tick.
         apart: the server is on another host, so that its clock is not ours.
         doubts: what went wrong on the way, in words.
+        ladder: of the gateway's controller after the window; None where nobody looked.
     """
 
     scenario: Scenario
@@ -119,6 +121,7 @@ class Run:
     environment: Environment
     apart: bool = False
     doubts: Sequence[str] = ()
+    ladder: LadderResult | None = None
 
 
 def assemble(run: Run) -> Result:
@@ -178,6 +181,7 @@ def assemble(run: Run) -> Result:
         server=_server(run.usage, merged.total("received", every), run.window_s),
         client=merged.load,
         clock=run.clock,
+        ladder=run.ladder,
         timeline=run.points,
         doubts=list(run.doubts),
         histogram=age.to_hdr_v2(),
@@ -220,7 +224,7 @@ def _latency(histogram: Histogram, window_s: float) -> Latency | None:
 
 def _group(run: Run, n: int) -> GroupResult:
     group, merged = run.scenario.groups[n], run.merged
-    expected = _expected(run, [n])
+    expected, age = _expected(run, [n]), merged.histogram("age", [n])
 
     def sequenced(name: str) -> int | None:
         return merged.total(name, [n]) if run.sequenced else None
@@ -247,8 +251,9 @@ def _group(run: Run, n: int) -> GroupResult:
         protocol_errors=merged.total("protocol_errors", [n]) + merged.total("oversized", [n]),
         unstamped=merged.total("unstamped", [n]),
         measured=group.measured,
-        latency=_latency(merged.histogram("age", [n]), run.window_s),
+        latency=_latency(age, run.window_s),
         arrival=_latency(merged.histogram("arrival", [n]), run.window_s),
+        histogram=age.to_hdr_v2() if age.count else "",
     )
 
 

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from gateway.errors import TickgateError
 from gateway.latency.histogram import Counts, Histogram
+from gateway.loadtest.described import described as _is
+from gateway.loadtest.overload_result import OverloadResult
 
 SCHEMA: Final = 1
 """Of the JSON. It rises when a field changes its meaning or goes, not when one is added."""
@@ -27,10 +29,6 @@ class ResultError(TickgateError):
     """A file that should be a load test's result is none that this version can read."""
 
     exit_code = 2
-
-
-def _is(text: str) -> Meta:
-    return Meta(description=text)
 
 
 class Latency(Struct, frozen=True, kw_only=True):
@@ -116,6 +114,7 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     measured: Annotated[bool, _is("false: load only, its deliveries are in no histogram")] = True
     latency: Annotated[Latency | None, _is("age at the client; null where not measured")] = None
     arrival: Annotated[Latency | None, _is("age at the client's kernel")] = None
+    histogram: Annotated[str, _is("as in the whole, of this group's ages")] = ""
 
 
 class Connections(Struct, frozen=True, kw_only=True):
@@ -228,6 +227,15 @@ class LimitResult(Struct, frozen=True, kw_only=True):
     shown: Annotated[str, _is("the same for people")] = ""
 
 
+class LadderResult(Struct, frozen=True, kw_only=True):
+    """Where the gateway's controller stood after the window, looked at each half second."""
+
+    step_max: Annotated[int, _is("the highest step seen; 0: nothing was degraded")]
+    back_s: Annotated[
+        float | None, _is("seconds after the window until all was at 0 for good; null: never")
+    ]
+
+
 class Environment(Struct, frozen=True, kw_only=True):
     """The machine and the versions, without names of hosts, users or directories."""
 
@@ -322,7 +330,13 @@ class Result(Struct, frozen=True, kw_only=True):
     timeline: Annotated[list[Point], _is("the window, second by second")] = field(
         default_factory=list
     )
+    ladder: Annotated[LadderResult | None, _is("null: there was no cool-down, or nobody told")] = (
+        None
+    )
     limit: Annotated[LimitResult | None, _is("null: no limit was searched for")] = None
+    overload: Annotated[
+        OverloadResult | None, _is("null: it was none; else the result is of the run `enforce`")
+    ] = None
     thresholds: Annotated[list[ThresholdResult], _is("in the order given")] = field(
         default_factory=list
     )

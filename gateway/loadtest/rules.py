@@ -15,7 +15,7 @@ from gateway.model.record import CHANNELS
 from gateway.options import LimitsOptions
 
 if TYPE_CHECKING:
-    from gateway.loadtest.scenario import Group, Limit, Scenario, Source
+    from gateway.loadtest.scenario import Group, Limit, Overload, Scenario, Source
 
 PORTS_MAX: Final = 28_000
 """Clients of one address at one gateway: Linux has 28,232 ephemeral ports for each such pair."""
@@ -35,6 +35,9 @@ Contradiction = tuple[tuple[str, ...], str]
 def contradictions(scenario: Scenario) -> Iterator[Contradiction]:
     """(keys, message) of values that are good only alone; the first key is the one to name."""
     yield from _source_contradictions(scenario.source)
+    if scenario.cooldown_s and scenario.source.shape not in ("steady", "burst"):
+        message = f'found {scenario.cooldown_s}; only shape = "steady" or "burst" goes on after it'
+        yield ("cooldown_s", "source.shape"), message
     names: Counter[str] = Counter()
     groups: Sequence[Group | None] = scenario.groups  # None: it could not be read at all
     for n, group in enumerate(groups):
@@ -52,6 +55,8 @@ def contradictions(scenario: Scenario) -> Iterator[Contradiction]:
         yield from _threshold_contradictions(scenario)
     if scenario.limit is not None:
         yield from _limit_contradictions(scenario, scenario.limit)
+    if scenario.overload is not None:
+        yield from _overload_contradictions(scenario, scenario.overload)
 
 
 def _source_contradictions(source: Source) -> Iterator[Contradiction]:
@@ -200,6 +205,21 @@ def _limit_contradictions(scenario: Scenario, limit: Limit) -> Iterator[Contradi
     if scenario.source.via == "none" or scenario.source.shape == "capture":
         message = "found a search for a limit; the source must have a rate to change"
         yield ("limit", "source.via", "source.shape"), message
+
+
+def _overload_contradictions(scenario: Scenario, overload: Overload) -> Iterator[Contradiction]:
+    if scenario.limit is None:
+        yield ("limit", "overload"), "missing; an overload is a share of the limit that is found"
+    if scenario.url:
+        message = f"found {in_words(scenario.url)}; an overload sets targets of gateways of its own"
+        yield ("url", "overload"), message
+    if scenario.source.shape != "steady" or scenario.source.via != "udp":
+        message = 'found another source; an overload makes its load of a "steady" one via "udp"'
+        yield ("source.shape", "source.via", "overload"), message
+    names = [group.name for group in scenario.groups if group.measured]
+    if overload.group not in names:
+        message = f"found {in_words(overload.group)}; measured groups are {', '.join(names)}"
+        yield ("overload.group", "groups"), message
 
 
 def gateway_limit(scenario: Scenario, name: str) -> int:

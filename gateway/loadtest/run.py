@@ -173,7 +173,7 @@ def measure(
     sources = [_source(children, feed, scenario, settings) for feed in target.feeds]
     open_ns = _opened(children, [*swarms, *sources], view, open_s(scenario))
     go = moments_of(scenario, time.time_ns() + LEAD_NS)
-    watch = Watch(children, swarms, sources, go, roots=target.roots, view=view, scenario=scenario)
+    watch = Watch(children, swarms, sources, go, target=target, view=view, scenario=scenario)
     watch.follow()
     merged = merge.merge(watch.finals)
     doubtful = list(doubts(scenario, settings, target, merged, watch.sent))
@@ -196,6 +196,7 @@ def measure(
             environment=environment,
             apart=not target.endpoints[0].local,
             doubts=doubtful,
+            ladder=watch.ladder.result,
         )
     )
     whole = watch.end_ns == go.end_ns
@@ -206,7 +207,8 @@ def moments_of(scenario: Scenario, at_ns: int) -> Go:
     """The moments of a run that begins at `at_ns`."""
     start_ns = at_ns + round(scenario.warmup_s * 1e9)
     end_ns = start_ns + round(scenario.duration_s * 1e9)
-    return Go(at_ns, start_ns, end_ns, end_ns + round(scenario.grace_s * 1e9))
+    after_s = max(scenario.grace_s, scenario.cooldown_s)
+    return Go(at_ns, start_ns, end_ns, end_ns + round(after_s * 1e9))
 
 
 def open_s(scenario: Scenario) -> float:
@@ -304,6 +306,7 @@ def _source(
             source=scenario.source,
             warmup_s=scenario.warmup_s,
             duration_s=scenario.duration_s,
+            cooldown_s=scenario.cooldown_s,
         )
     )
     return child

@@ -116,6 +116,17 @@ class Limit(Options, frozen=True, kw_only=True):
     retries: Annotated[int, Meta(ge=0, le=8)] = 1
 
 
+class Overload(Options, frozen=True, kw_only=True):
+    """More than the gateway can do, with its latency controller watching and then acting."""
+
+    group: Name
+    target_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    quiet: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    peak: Annotated[float, Meta(gt=1, le=100)] = 1.4
+    peak_s: Annotated[float, Meta(gt=0, le=3600)] = 5.0
+    after_s: Annotated[float, Meta(gt=0, le=3600)] = 12.0
+
+
 class Scenario(Options, frozen=True, kw_only=True):
     """A whole load test."""
 
@@ -130,9 +141,11 @@ class Scenario(Options, frozen=True, kw_only=True):
     warmup_s: Span = 2.0
     duration_s: Annotated[float, Meta(gt=0, le=86_400)] = 6.0
     grace_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    cooldown_s: Span = 0.0
     source: Source = Source()
     groups: Annotated[list[Group], Meta(min_length=1)]
     limit: Limit | None = None
+    overload: Overload | None = None
     thresholds: list[str] = field(default_factory=list)
 
     @property
