@@ -41,6 +41,7 @@ from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
 from gateway.model.outcomes import HANDSHAKES
+from gateway.model.record import CHANNELS_OWN
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ WORKER_GAUGES = (
 )
 """What a dead worker has no more of."""
 SHED = (
-    ("handshakes", HANDSHAKES.index("shed")),
+    *(("handshakes", HANDSHAKES.index(result)) for result in ("shed", "overload")),
     *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
 )
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""
@@ -349,17 +350,19 @@ class Inbox:
 
     def __init__(self) -> None:
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-        self.reports: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        self.reports: dict[str, asyncio.Queue[str]] = {
+            channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
+        }
 
     def take(self, message: Message) -> None:
         """Puts a message where its reader waits."""
         if message.type == "segment":
             self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
-        elif message.type == "slo":
+        elif (reports := self.reports.get(message.type)) is not None:
             # Each tells everything: whoever comes late needs the newest alone.
-            if self.reports.full():
-                self.reports.get_nowait()
-            self.reports.put_nowait(str(message.body["text"]))
+            if reports.full():
+                reports.get_nowait()
+            reports.put_nowait(str(message.body["text"]))
 
 
 def _say_ready(child: Child) -> None:

@@ -382,7 +382,7 @@ class Connection:
             plane.query(handle, action.token)
             return
         if isinstance(action, Follow):
-            self._listener.follow(self, on=action.on)
+            self._listener.follow(self, action.channel, on=action.on)
             self._count_subscriptions()
             return
         frame, header = frame_text(action.payload)
