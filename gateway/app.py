@@ -26,6 +26,7 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    STATS,
     STATS_SIZE,
     WAIT_SIZE,
     RingWriter,
@@ -40,6 +41,7 @@ from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
 from gateway.session.codes import CLOSE_CODES
 
@@ -60,6 +62,7 @@ WORKER_GAUGES = (
     "clients",
     "clients_blocked",
     "ring_lag_records",
+    *GAUGES,
 )
 """What a dead worker has no more of."""
 SHED = (
@@ -237,7 +240,8 @@ class Site:
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)
         for gauge in WORKER_GAUGES:
-            page.set(gauge, 0, 0)
+            for index in range(STATS[gauge][1]):
+                page.set(gauge, index, 0)
         page.close()
 
 
