@@ -26,6 +26,7 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    STATS,
     STATS_SIZE,
     WAIT_SIZE,
     RingWriter,
@@ -41,6 +42,7 @@ from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
 from gateway.model.record import CHANNELS_OWN
 from gateway.session.codes import CLOSE_CODES
@@ -62,6 +64,7 @@ WORKER_GAUGES = (
     "clients",
     "clients_blocked",
     "ring_lag_records",
+    *GAUGES,
 )
 """What a dead worker has no more of."""
 SHED = (
@@ -162,7 +165,7 @@ class Site:
         self.client_url = _url("ws", self._listeners[0], "/v1")
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
-        self.sampler = statistics.Sampler([*self.pages.values()], config.slo.stage, SHED)
+        self.sampler = statistics.Sampler([*self.pages.values()], SHED)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
@@ -240,7 +243,8 @@ class Site:
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)
         for gauge in WORKER_GAUGES:
-            page.set(gauge, 0, 0)
+            for index in range(STATS[gauge][1]):
+                page.set(gauge, index, 0)
         page.close()
 
 
