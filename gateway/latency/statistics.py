@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from gateway._native import STAGES, STATS, StatsPage
+from gateway._native import PAUSED, STAGES, STATS, StatsPage
 from gateway.latency.histogram import Histogram
 from gateway.latency.window import Sample
 
 LOST = ("dropped_lapped", "dropped_slow", "dropped_epoch")
 """What a client should have had. What it unsubscribed from or left behind is no loss of ours."""
+PAUSED_NS: Final = PAUSED
+"""A class's conflation interval while nothing of it is sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,14 @@ class Watch:
         """The last one."""
         return self._look
 
-    def sample(self, now_s: float) -> None:
-        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC."""
+    def sample(self, now_s: float) -> bool:
+        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC.
+
+        Returns:
+            Whether it did.
+        """
         if now_s - self._looked_s < INTERVAL_S - EARLY_S:
-            return
+            return False
         self._looked_s = now_s
         before, since_ns = self._look
         report = self._monitor.tick(now_s, self._subject.sample())
@@ -65,6 +69,7 @@ class Watch:
             (_log.warning if worse else _log.info)("slo.state", **_words(before, report))
         self._look = Look(report, since_ns)
         self._tell()
+        return True
 
     def _tell(self) -> None:
         workers = [

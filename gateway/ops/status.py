@@ -17,10 +17,10 @@ from gateway.session.options import REQUESTS
 class Status:
     """Makes the document when asked."""
 
-    def __init__(self, subject: Subject, watch: Watch) -> None:
+    def __init__(self, subject: Subject, watch: Watch, reader: Reader) -> None:
         self._subject = subject
         self._watch = watch
-        self._reader = Reader(subject)
+        self._reader = reader
         self._started_s = time.monotonic()
 
     def document(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Status:
                 for child in supervision.children
                 if child.role == "worker"
             ],
-            "slo": {"enforce": config.slo.enforce, **_objective(look)},
+            "slo": {"enforce": config.slo.enforce, **objective(look)},
             "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
             "window": {name: _summary(h) for name, h in window.items()},
             "window_s": round(reading.window_s, 3),
@@ -85,7 +85,7 @@ _PER_CHANNEL = (
 )
 
 
-def _objective(look: Look) -> dict[str, Any]:
+def objective(look: Look) -> dict[str, Any]:
     """What the `slo` channel says, and what is only for those who run the gateway."""
     report = look.report
     return summary(look) | {

@@ -14,6 +14,7 @@ class Page(Protocol):
     """A process's statistics page; `_native.StatsPage` is one."""
 
     def get(self, name: str, index: int = 0) -> int: ...
+    def read(self) -> dict[str, tuple[int, ...]]: ...
 
 
 class ChildStatistics(Protocol):

@@ -15,9 +15,9 @@ from gateway import log
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
 from gateway.server.followers import Followers
-from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
 from gateway.session.codes import CLOSE_CODES
+from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import Options, Shared
 from gateway.session.session import Session
 

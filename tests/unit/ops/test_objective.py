@@ -14,6 +14,7 @@ from gateway.latency.window import Sample
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import objective
 from gateway.ops.objective import Look, Watch, message, summary
+from gateway.ops.reading import Reader
 from gateway.ops.status import Status
 
 
@@ -87,7 +88,7 @@ def test_status_and_message_say_the_same(site: Any) -> None:
     hdr = HdrHistogram.decode(told.pop("hdr"))
     assert hdr.get_total_count() == 3000
     assert hdr.get_value_at_percentile(99) / 1000 == told["p99_us"]
-    document = Status(site.subject, watch).document()
+    document = Status(site.subject, watch, Reader(site.subject)).document()
     shown = document["slo"]
     assert told == {name: shown[name] for name in told}
     assert document["window"]["total"]["p99_us"] == told["p99_us"]
