@@ -159,7 +159,7 @@ class Site:
         self.client_url = _url("ws", self._listeners[0], "/v1")
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
-        self.sampler = statistics.Sampler([*self.pages.values()], config.slo.stage, SHED)
+        self.sampler = statistics.Sampler([*self.pages.values()], SHED)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]

@@ -39,6 +39,11 @@ class Row:
     indices: Keys
     counts: npt.NDArray[np.uint64]
 
+    @classmethod
+    def empty(cls) -> Row:
+        """A histogram of nothing."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64))
+
     @property
     def count(self) -> int:
         """How many in all."""

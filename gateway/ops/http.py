@@ -89,7 +89,7 @@ class OpsServer:
         self._metrics = Metrics(subject, self._watch)
         reader = Reader(subject)
         self._status = Status(subject, self._watch, reader)
-        self._sampling = Sampling(subject)
+        self._sampling = Sampling(subject, self._watch)
         live = Live(subject, self._watch, self._health, reader, self._sampling)
         channels = {
             "ops": live.message,
@@ -165,7 +165,7 @@ class OpsServer:
             try:
                 self._health.sample(now_s)
                 if self._watch.sample(now_s):
-                    self._sampling.take(now_s)
+                    self._sampling.take(now_s, time.time_ns())
                     self._hub.tell()
             except Exception:
                 # One look fails; the next ones must not end with it.

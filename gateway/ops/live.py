@@ -3,18 +3,20 @@
 Made once a second for all, and only while somebody follows it.
 """
 
+import asyncio
 import os
 import time
 from typing import Any
 
 import orjson
 
+from gateway.latency.control import Control, intervals_ms
 from gateway.latency.histogram import Histogram
-from gateway.latency.statistics import LOST, PAUSED_NS
 from gateway.ops.health import Health
 from gateway.ops.objective import P999_COUNT_MIN, Watch
+from gateway.ops.past import Past, point_document
 from gateway.ops.reading import Reader
-from gateway.ops.sampling import Counters, Sampling
+from gateway.ops.sampling import LOST, Sampling
 from gateway.ops.status import objective
 from gateway.ops.subject import Subject
 from gateway.session.messages import HistoryParams
@@ -22,7 +24,8 @@ from gateway.session.messages import HistoryParams
 SLOWEST_MAX = 10
 FRESH_S = 1.0
 """For so long a document is the same for those who come meanwhile."""
-CLASSES = range(4)
+LEVELS = 4
+"""Of one connection."""
 
 _RATES = ("published", "routed", "delivered", "conflated", "filtered", "snapshots")
 
@@ -76,14 +79,18 @@ class Live:
         return head + self._data + b"]}"
 
     async def history(self, params: HistoryParams) -> dict[str, Any]:
-        """The reply to a request for the history."""
-        raise NotImplementedError(params)
+        """The reply to a request for the history; most of the work is done on a thread."""
+        past = Past.of(self._sampling.history, params, time.time_ns())
+        return await asyncio.to_thread(past.document)
 
     def document(self, now_s: float) -> dict[str, Any]:
         """Everything, now; `now_s` is MONOTONIC."""
         subject, sampling = self._subject, self._sampling
         supervision = subject.supervision()
         problems = self._health.problems(now_s)
+        look, last = self._watch.look, sampling.history.last
+        window = self._reader.read().window
+        window |= {subject.config.slo.stage: look.report.sample.histogram}
         return {
             "ts": time.time_ns(),
             "version": subject.version,
@@ -92,23 +99,20 @@ class Live:
             "ready": not problems,
             "problems": problems,
             "listen": subject.client_url,
-            "slo": {"enforce": subject.config.slo.enforce, **objective(self._watch.look)},
-            "stages": {name: _stage(each) for name, each in self._reader.read().window.items()},
+            "slo": {"enforce": subject.config.slo.enforce, **objective(look)},
+            "point": None if last is None else point_document(last),
+            "stages": {name: _stage(each) for name, each in window.items()},
             "channels": self._channels(),
             "connections": sampling.total("connections"),
             "subscriptions": sampling.total("subscriptions"),
             "blocked": sampling.total("clients_blocked"),
-            "levels": [sampling.total("levels", level) for level in CLASSES],
-            "controller": [
-                _controller(name, counters, now_s)
-                for name, counters in sampling.now.items()
-                if name.startswith("worker")
-            ],
-            "history": sampling.transitions.newest(),
+            "levels": [sampling.total("levels", level) for level in range(LEVELS)],
+            "controller": [_controller(each) for each in look.controls],
+            "history": sampling.transitions(),
             "slowest": self._slowest(),
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
             "processes": self._processes(),
-            "stalls": sampling.stalls.newest(),
+            "stalls": sampling.stalls(),
         }
 
     def _channels(self) -> dict[str, dict[str, float]]:
@@ -166,27 +170,21 @@ class Live:
         }
 
 
-def _controller(worker: str, counters: Counters, now_s: float) -> dict[str, Any]:
-    def gauge(name: str) -> int:
-        return counters[name][0]
-
-    since_ns = gauge("overload_since_ns")
+def _controller(one: Control) -> dict[str, Any]:
     return {
-        "worker": worker,
-        "step": gauge("ladder_step"),
-        "intervals_ms": [
-            None if each == PAUSED_NS else each / 1e6 for each in counters["conflation_interval_ns"]
-        ],
-        "infeasible": bool(gauge("infeasible")),
-        "overload_s": round(max(now_s - since_ns / 1e9, 0.0), 3) if since_ns else None,
-        "busy": gauge("plane_busy_ppm") / 1e6,
-        "offered_per_s": gauge("offered_per_s"),
-        "capacity_per_s": gauge("capacity_per_s"),
-        "delivery_cost_ns": gauge("delivery_cost_ns"),
-        "fan_out_us": gauge("fan_out_ns") / 1000,
-        "audience_max": gauge("audience_max"),
-        "ring_age_us": gauge("ring_age_ns") / 1000,
-        "class_links": list(counters["class_links"]),
+        "worker": one.worker,
+        "step": one.step,
+        "intervals_ms": intervals_ms(one.intervals_ns),
+        "infeasible": one.infeasible,
+        "overload_s": None if one.overload_s is None else round(one.overload_s, 3),
+        "busy": one.busy,
+        "offered_per_s": one.offered_per_s,
+        "capacity_per_s": one.capacity_per_s,
+        "delivery_cost_ns": one.delivery_cost_ns,
+        "fan_out_us": one.fan_out_ns / 1000,
+        "audience_max": one.audience_max,
+        "ring_age_us": one.ring_age_ns / 1000,
+        "class_links": one.class_links,
     }
 
 

@@ -149,7 +149,7 @@ def _info(version: str) -> Metric:
 
 def _objective(report: Report) -> Iterator[Metric]:
     """The objective, as in /statusz and on the `slo` channel: the report of the last look."""
-    state, target_s = STATES.index(report.state), report.objective.target_us / 1e6
+    state, target_s = STATES.index(report.state), report.objective.target_ns / 1e9
     yield _gauge("tickgate_slo_state", f"Of the objective: {_enumerated(STATES)}.", state)
     yield _gauge("tickgate_slo_action", "Step of the latency controller: 0 none.", 0)
     yield _gauge("tickgate_slo_target_seconds", "The objective.", target_s)
