@@ -12,7 +12,7 @@ from typing import Final
 from rich.text import Text
 
 from gateway.top import words
-from gateway.top.now import CLASSES, LEVELS, Controller, Feed, Latency, Now, Point
+from gateway.top.now import CLASSES, LEVELS, Controller, Feed, Latency, Now, Point, Transition
 from gateway.top.words import safe
 
 TRAIL_S: Final = 300
@@ -59,20 +59,15 @@ def summary(now: Now) -> Block:
 
 
 def _state(now: Now) -> Text:
-    slo = now.slo
-    text = Text()
-    target = words.latency(slo.target_us)
+    slo, target = now.slo, words.latency(now.slo.target_us)
     if not slo.count and slo.state == "ok":
-        text.append("IDLE", style="bold")
-        text.append(f"  nothing delivered in the last {words.span(slo.window_s)}")
-        text.append(f"; the target is {target} for p{slo.percentile:g} of ").append(safe(slo.stage))
-        return text
-    text.append(words.state(slo.state, str.upper))
+        idle = f"  nothing delivered in the last {words.span(slo.window_s)}"
+        return Text.assemble(("IDLE", "bold"), idle, f"; target {target} for p{slo.percentile:g}")
+    text = words.state(slo.state, str.upper)
     reached = {50: slo.p50_us, 99: slo.p99_us, 99.9: slo.p999_us}.get(slo.percentile)
-    text.append(f"  p{slo.percentile:g} of ").append(safe(slo.stage))
-    text.append(f" {words.latency(reached)}, target {target}")
+    text.append(f"  p{slo.percentile:g} {words.latency(reached)}, target {target}")
     text.append(f", for {words.span((now.ts - slo.since) / 1e9)}" if slo.since else "")
-    return text
+    return text.append(f"; {words.number(slo.bad)} of {words.number(slo.count)} late or lost")
 
 
 def _infeasible(now: Now) -> list[Text]:
@@ -297,7 +292,7 @@ def changes(now: Now) -> Block:
             words.ago(one.ts, now.ts),
             safe(one.worker),
             safe(one.kind),
-            Text.assemble(safe(_known(one.was)), " to ", safe(_known(one.step))),
+            Text.assemble(_place(one, one.was), " to ", _place(one, one.step)),
             safe(one.reason),
         ]
         for one in reversed(now.history)
@@ -320,5 +315,11 @@ def stalls(now: Now) -> Block:
     return Block(rows, ("<stall", "<process", "<kind", "lasted", "<what"))
 
 
-def _known(value: object) -> object:
-    return words.NOTHING if value is None else value
+def _place(change: Transition, number: int | None) -> str:
+    """Where a change began or ended: a step of the ladder, or a state by its name."""
+    if number is None:
+        return words.NOTHING
+    names = list(words.STATES)
+    if change.kind == "state" and 0 <= number < len(names):
+        return words.STATES[names[number]][0]
+    return str(number)

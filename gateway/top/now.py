@@ -100,13 +100,13 @@ class Controller(_Part, frozen=True):
 
 
 class Transition(_Part, frozen=True):
-    """One change of the ladder or of the state."""
+    """One change of the ladder (from step `was` to `step`) or of the state (by its number)."""
 
     ts: int = 0
     worker: str = ""
     kind: str = ""
-    step: int | str | None = None
-    was: int | str | None = None
+    step: int | None = None
+    was: int | None = None
     reason: str = ""
 
 

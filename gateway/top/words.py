@@ -14,12 +14,13 @@ from gateway.loadtest import units
 NOTHING: Final = "-"
 """Where nothing was recorded: never a zero, which would be a good figure."""
 
-_STATES: Final = {
+STATES: Final = {
     "ok": ("ok", "green"),
     "at_risk": ("at risk", "yellow"),
     "breached": ("breached", "bold red"),
     "infeasible": ("infeasible", "bold magenta"),
 }
+"""How each state of the objective is written; in the order of their numbers."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _HALF: Final = len(_BARS) // 2
 
@@ -31,7 +32,7 @@ def safe(value: object, style: str = "") -> Text:
 
 def state(name: str, case: Callable[[str], str] = str.lower) -> Text:
     """A state of the objective; `-` for none."""
-    known, style = _STATES.get(name, (plain(name) or NOTHING, ""))
+    known, style = STATES.get(name, (plain(name) or NOTHING, ""))
     return Text(case(known), style=style)
 
 

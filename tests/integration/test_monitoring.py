@@ -2,14 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support import ops_now
 from support.runbook import ROOT, RULES, RUNBOOK, look_up, promtool
-from support.serving import Serving, serving
+from support.serving import Serving, serving, until
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "configs/grafana/tickgate.json").read_text())
 OF_A_SCRAPE = {"job", "instance"}
@@ -61,6 +64,31 @@ def test_every_label_asked_for_exists(labels: dict[str, set[str]]) -> None:
     for name, wanted in asked:
         unknown = set(wanted) - labels[name] - OF_A_SCRAPE
         assert not unknown, (name, unknown)
+
+
+def top(gateway: Serving, *words: str) -> str:
+    """What `tickgate top` prints of the gateway."""
+    command = [sys.executable, "-P", "-m", "gateway.cli", "top", "--url", gateway.ops, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_top_shows_the_gateway(gateway: Serving) -> None:
+    until(lambda: "synthetic:SIM" in top(gateway))
+    first, *lines = top(gateway, "--once").splitlines()
+    assert first.split()[:3] == ["tickgate", gateway.status()["version"], "ready"]
+    for beginning in ("IDLE", "budget 100.0 % left", "total", "0 trades", "worker-0", "clients 0"):
+        assert any(line.startswith(beginning) for line in lines), beginning
+
+
+def test_documents_made_up_for_tests_have_no_field_that_the_gateway_lacks(gateway: Serving) -> None:
+    real, made_up = json.loads(top(gateway, "--json")), ops_now.now()
+    assert not made_up.keys() - real.keys()
+    for name in ("slo", "point"):
+        assert not made_up[name].keys() - real[name].keys(), name
+    for name in ("controller", "feeds", "processes"):
+        assert not made_up[name][0].keys() - real[name][0].keys(), name
+    made_up_class, real_class = (one["slo"]["classes"][0] for one in (made_up, real))
+    assert not made_up_class.keys() - real_class.keys()
 
 
 def test_what_the_runbook_asks_of_statusz_is_there(gateway: Serving) -> None:

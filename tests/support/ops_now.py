@@ -195,6 +195,7 @@ def overloaded() -> dict[str, Any]:
             "state": "breached",
             "since": TS - 42 * _S,
             "p99_us": 5230.0,
+            "bad": 1231,
             "budget_remaining": -0.4,
             "burn": {"5m": 31.0, "30m": 7.0, "1h": 14.9, "6h": 2.0, "3d": 0.2},
             "alerts": [{"windows": "1h/5m", "rate": 14.4, "burning": True}],

@@ -10,11 +10,13 @@ from rich.console import Console
 from support import ops_now
 from support.ops_now import TS
 
+from gateway.latency.slo import STATES
+from gateway.top import words
 from gateway.top.now import read, read_points
 from gateway.top.screen import Size, draw
 
 S = 1_000_000_000
-STATES: dict[str, Callable[[], dict[str, Any]]] = {
+DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "ok": ops_now.now,
     "breached": ops_now.overloaded,
     "infeasible": ops_now.infeasible,
@@ -55,14 +57,16 @@ def line(shown: str, beginning: str) -> str:
 def test_state_and_budget_come_first_and_in_words() -> None:
     who, state, budget, action, *_ = text(ops_now.now()).splitlines()
     assert who.startswith("tickgate 0.1.0  ready  up 3 h 12 min  epoch k3f9")
-    assert state.startswith("OK  p99 of total 411 µs, target 1.00 ms, for 3 h 12 min")
+    assert state.startswith(
+        "OK  p99 411 µs, target 1.00 ms, for 3 h 12 min; 31 of 81,234 late or lost"
+    )
     assert budget.startswith("budget 96.2 % left  burn 5m 0.04x")
     assert action.startswith("enforced: every class is live")
 
 
 def test_a_breach_says_since_when_what_burns_and_what_is_done() -> None:
     shown = text(ops_now.overloaded())
-    assert "BREACHED  p99 of total 5.23 ms, target 1.00 ms, for 42 s" in shown
+    assert "BREACHED  p99 5.23 ms, target 1.00 ms, for 42 s; 1,231 of 81,234 late or lost" in shown
     assert "budget -40.0 % left  BURNING over 14.4x (1h/5m)" in shown
     assert "class 2 (lowered) 20 ms, class 3 (bulk) paused; overloaded for 7 s" in shown
     assert "not ready: worker-1 keeps dying (signal)" in shown
@@ -81,7 +85,7 @@ def test_infeasible_says_what_it_is() -> None:
 
 def test_nothing_recorded_is_no_good_figure() -> None:
     shown = text(ops_now.idle())
-    assert "IDLE  nothing delivered in the last 10 s" in shown
+    assert "IDLE  nothing delivered in the last 10 s; target 1.00 ms for p99" in shown
     assert "p50 -  p99 -  p99.9 -  max -  of 0" in shown
     assert line(shown, "total").split() == ["total", "-", "-", "-", "-", "0"]
 
@@ -151,11 +155,11 @@ def test_seconds_without_samples_and_those_long_past_are_blank() -> None:
 # --- how much of it -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", DOCUMENTS)
 @pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize("height", [24, 40, 80])
 def test_it_fits(state: str, width: int, height: int) -> None:
-    lines = text(STATES[state](), width, height, trouble="STALE").splitlines()
+    lines = text(DOCUMENTS[state](), width, height, trouble="STALE").splitlines()
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
 
@@ -174,6 +178,12 @@ def test_more_room_shows_more() -> None:
     assert "collection of generation" not in low
     assert "collection of generation 2" in high
     assert line(high, "class") in low
+
+
+def test_states_are_called_by_their_names() -> None:
+    assert tuple(words.STATES) == STATES
+    change = {"ts": TS, "worker": "gateway", "kind": "state", "was": 0, "step": 1, "reason": "late"}
+    assert " state  ok to at risk  late" in text(ops_now.now(history=[change]), 120)
 
 
 def test_what_is_cut_off_is_counted() -> None:
@@ -212,9 +222,9 @@ def everywhere(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", DOCUMENTS)
 def test_text_from_outside_is_text(state: str, colour: bool) -> None:
-    shown = text(everywhere(STATES[state]()), 400, colour=colour, trouble=HOSTILE)
+    shown = text(everywhere(DOCUMENTS[state]()), 400, colour=colour, trouble=HOSTILE)
     assert "[bold red]X[/] ?[31m?2J???:warning:?<img/src=x>" in shown
     for character in ("\x9b", "\r", "\x07", "\u202e"):
         assert character not in shown
