@@ -26,6 +26,7 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    STATS,
     STATS_SIZE,
     WAIT_SIZE,
     RingWriter,
@@ -41,7 +42,9 @@ from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
+from gateway.model.record import CHANNELS_OWN
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
@@ -61,10 +64,11 @@ WORKER_GAUGES = (
     "clients",
     "clients_blocked",
     "ring_lag_records",
+    *GAUGES,
 )
 """What a dead worker has no more of."""
 SHED = (
-    ("handshakes", HANDSHAKES.index("shed")),
+    *(("handshakes", HANDSHAKES.index(result)) for result in ("shed", "overload")),
     *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
 )
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""
@@ -161,7 +165,7 @@ class Site:
         self.client_url = _url("ws", self._listeners[0], "/v1")
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
-        self.sampler = statistics.Sampler([*self.pages.values()], config.slo.stage, SHED)
+        self.sampler = statistics.Sampler([*self.pages.values()], SHED)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
@@ -239,7 +243,8 @@ class Site:
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)
         for gauge in WORKER_GAUGES:
-            page.set(gauge, 0, 0)
+            for index in range(STATS[gauge][1]):
+                page.set(gauge, index, 0)
         page.close()
 
 
@@ -350,17 +355,19 @@ class Inbox:
 
     def __init__(self) -> None:
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-        self.reports: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        self.reports: dict[str, asyncio.Queue[str]] = {
+            channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
+        }
 
     def take(self, message: Message) -> None:
         """Puts a message where its reader waits."""
         if message.type == "segment":
             self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
-        elif message.type == "slo":
+        elif (reports := self.reports.get(message.type)) is not None:
             # Each tells everything: whoever comes late needs the newest alone.
-            if self.reports.full():
-                self.reports.get_nowait()
-            self.reports.put_nowait(str(message.body["text"]))
+            if reports.full():
+                reports.get_nowait()
+            reports.put_nowait(str(message.body["text"]))
 
 
 def _say_ready(child: Child, pulse: Pulse) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from gateway.latency.budget import window_name
+from gateway.latency.control import GAUGES
 from gateway.latency.histogram import Histogram
+from gateway.latency.stalls import KINDS
 from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
 from gateway.ops.reading import OUTCOMES, Reader
@@ -45,6 +47,7 @@ class Status:
                 if child.role == "worker"
             ],
             "slo": {"enforce": config.slo.enforce, **_objective(look)},
+            "controller": [each.row() for each in look.controls],
             "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
             "window": {name: _summary(h) for name, h in window.items()},
             "window_s": round(reading.window_s, 3),
@@ -55,7 +58,7 @@ class Status:
             "counters": {
                 name: _by_outcome(name, values)
                 for name, values in counters.items()
-                if name not in _PER_CHANNEL and not name.endswith("_ns")
+                if name not in _ELSEWHERE and not name.endswith("_ns")
             },
             "config": msgspec.to_builtins(config),
         }
@@ -77,6 +80,13 @@ _PER_CHANNEL = (
     "pending",
     "snapshots",
 )
+_ELSEWHERE = {*_PER_CHANNEL, *GAUGES}
+_PLACES = OUTCOMES | {
+    "class_conflated": ("class", "0123"),
+    "class_dropped": ("class", "0123"),
+    "gc_pauses": ("generation", "012"),
+    "stalls": ("kind", KINDS),
+}
 
 
 def _objective(look: Look) -> dict[str, Any]:
@@ -103,8 +113,8 @@ def _by_outcome(name: str, values: Sequence[int]) -> int | dict[str, Any]:
         for (method, result), value in zip(REQUESTS, values, strict=False):
             methods.setdefault(method, {})[result] = value
         return methods
-    if name in OUTCOMES:
-        return dict(zip(OUTCOMES[name][1], values, strict=False))
+    if name in _PLACES:
+        return dict(zip(_PLACES[name][1], values, strict=False))
     return sum(values)
 
 
