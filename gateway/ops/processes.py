@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.latency.control import Page
 from gateway.latency.stalls import KINDS, merged
-from gateway.ops.subject import Page, Subject
+from gateway.ops.subject import Subject
 
 SUPERVISOR = "supervisor"
 
