@@ -5,8 +5,8 @@ overloaded, or where it would make it so, and a new client once that has lasted.
 is told when to come back, each at another moment, so that they do not come back together.
 
 Nobody is refused where that would help nobody. If the objective is infeasible, fewer subscribers
-of another topic make the largest fan-out no shorter; if the plane rests half of its time, it is late
-for another reason than its load: a stolen processor, or a target below what a wake-up takes.
+of another topic make the largest fan-out no shorter; if the plane rests half of its time, something
+else than its load makes it late: a stolen processor, or a target below what a wake-up takes.
 """
 
 import random
