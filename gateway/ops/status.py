@@ -10,6 +10,7 @@ from gateway.latency.budget import window_name
 from gateway.latency.control import GAUGES
 from gateway.latency.histogram import Histogram
 from gateway.latency.stalls import KINDS
+from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
 from gateway.ops.reading import OUTCOMES, Reader
 from gateway.ops.subject import Subject
@@ -36,21 +37,12 @@ class Status:
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "epoch": supervision.epoch,
             "listen": subject.client_url,
-            "processes": [
-                {
-                    "role": child.role,
-                    "name": child.name,
-                    "pid": child.pid,
-                    "state": child.state,
-                    "tripped": child.tripped,
-                    "restarts": dict(child.restarts),
-                    "last_reason": child.last_reason,
-                }
-                for child in supervision.children
-            ],
+            "processes": processes.rows(subject),
+            "stalls": processes.stalls(subject),
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
             "workers": [
-                {"name": child.name} | {k: v for k, v in child.status.items() if k != "type"}
+                {"name": child.name}
+                | {k: v for k, v in child.status.items() if k not in _ELSEWHERE}
                 for child in supervision.children
                 if child.role == "worker"
             ],
@@ -72,6 +64,8 @@ class Status:
         }
 
 
+_ELSEWHERE = {"type", "stalls", "load"}
+"""Of a worker's status: said of all processes alike."""
 _PER_CHANNEL = (
     "published",
     "routed",

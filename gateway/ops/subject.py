@@ -59,6 +59,7 @@ class Subject:
         supervision: a snapshot of the supervisor, now.
         tell: sends a child process, by its name, a message; it may be lost.
         client_url: where clients connect.
+        status: of the supervisor itself, as its children send theirs: `stalls` and `load`.
     """
 
     version: str
@@ -70,3 +71,4 @@ class Subject:
     supervision: Callable[[], Supervision]
     tell: Callable[[str, Mapping[str, Any]], object]
     client_url: str
+    status: Callable[[], Mapping[str, Any]] = dict
