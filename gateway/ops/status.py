@@ -58,7 +58,7 @@ class Status:
             "counters": {
                 name: _by_outcome(name, values)
                 for name, values in counters.items()
-                if name not in _ELSEWHERE and not name.endswith("_ns")
+                if name not in _NO_COUNTERS and not name.endswith("_ns")
             },
             "config": msgspec.to_builtins(config),
         }
@@ -80,7 +80,7 @@ _PER_CHANNEL = (
     "pending",
     "snapshots",
 )
-_ELSEWHERE = {*_PER_CHANNEL, *GAUGES}
+_NO_COUNTERS = {*_PER_CHANNEL, *GAUGES}
 _PLACES = OUTCOMES | {
     "class_conflated": ("class", "0123"),
     "class_dropped": ("class", "0123"),

@@ -296,8 +296,10 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
         stalls=(KINDS.index("gc"), 3),
     )
     assert Status(site.subject, watch).document()["controller"] == [], "nobody has looked yet"
+    site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
     watch.sample(0.0)
     document = Status(site.subject, watch).document()
+    assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
     assert document["controller"] == [
         {
             "worker": "worker-0",
