@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    CLASS_STAGES,
+    STAGES,
     STATS_SIZE,
     WAIT_SIZE,
     RingWriter,
@@ -107,6 +109,10 @@ async def _serve(
 ) -> int:
     from gateway.ops.http import OpsServer
     from gateway.ops.subject import Subject
+    from gateway.recorder import stream
+    from gateway.recorder.observe import Observer
+    from gateway.recorder.recorder import Recorder
+    from gateway.recorder.source import Source, told
 
     with Site(config) as site:
 
@@ -116,6 +122,17 @@ async def _serve(
                 on_ready(urls)
 
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
+        recorder = Recorder(
+            config.recorder,
+            Source(
+                gateway=version("tickgate"),
+                config=told(config),
+                report=lambda: ops.look.report,
+                supervision=supervisor.statistics,
+                segment=supervisor.segment,
+            ),
+            Observer(site.pages, (*STAGES[:-1], *CLASS_STAGES)),
+        )
         subject = Subject(
             version=version("tickgate"),
             config=config,
@@ -126,6 +143,8 @@ async def _serve(
             supervision=supervisor.statistics,
             tell=supervisor.tell,
             client_url=site.client_url,
+            streams={stream.PATH: stream.Stream(recorder, config.recorder)},
+            recorder=lambda: asdict(recorder.statistics()),
         )
         async with OpsServer(config.ops, subject) as ops:
             urls = Urls(site.client_url, ops.url)
@@ -138,8 +157,11 @@ async def _serve(
                     stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S
                 )
             )
+            recording = asyncio.create_task(recorder.run())
             code = await supervisor.run()
             alive.cancel()
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
         _log.info("serve.stopped", exit=code)
         return code
 

@@ -183,6 +183,25 @@ def tail(
     return EXIT_FAILED
 
 
+@app.command
+def record(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The file to write.")],
+    seconds: Annotated[
+        float | None,
+        Parameter(
+            validator=Number(gte=1, lte=50),
+            help="How far back; without it the gateway's recorder.seconds.",
+        ),
+    ] = None,
+    ops: Annotated[str, Parameter(help="The gateway's ops listener.")] = "http://127.0.0.1:9464/",
+) -> int:
+    """Writes down a running gateway's last seconds: a flight recording, for explain and replay."""
+    from gateway.recorder.command import record as run
+
+    return run(ops, output, seconds, sys.stdout)
+
+
 # --- configuration --------------------------------------------------------------------------------
 
 

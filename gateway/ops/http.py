@@ -22,7 +22,7 @@ from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.health import Health
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
-from gateway.ops.objective import Watch
+from gateway.ops.objective import Look, Watch
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import OpsOptions
@@ -65,6 +65,7 @@ class OpsServer:
 
     def __init__(self, options: OpsOptions, subject: Subject) -> None:
         self._options = options
+        self._subject = subject
         self._health = Health(subject)
         self._watch = Watch(subject)
         self._metrics = Metrics(subject, self._watch)
@@ -91,6 +92,11 @@ class OpsServer:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     @property
+    def look(self) -> Look:
+        """The objective's last."""
+        return self._watch.look
+
+    @property
     def connections(self) -> int:
         """Connections that are open now."""
         return len(self._server.handler_tasks) if self._server is not None else 0
@@ -99,7 +105,7 @@ class OpsServer:
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:
             self._server = await serve(
-                _no_session,
+                self._stream,
                 self._options.host,
                 self._options.port,
                 process_request=self._process,
@@ -136,7 +142,7 @@ class OpsServer:
                 _log.exception("sample.failed")
             await asyncio.sleep(SAMPLE_INTERVAL_S)
 
-    async def _process(self, _: ServerConnection, request: Request) -> Response:
+    async def _process(self, _: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if request.method != "GET":
             response = _answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n")
@@ -144,11 +150,22 @@ class OpsServer:
             return response
         if path == "/metrics":
             return await self._scrape()
+        if path in self._subject.streams:
+            refusal = self._subject.streams[path].refuse(request)
+            if refusal is None:
+                return None
+            code, why = refusal
+            return _answer(code, _TEXT, f"{why}\n".encode())
         if path in self._routes:
             return self._routes[path]()
         if path in self._page:
             return _answer(HTTPStatus.OK, *self._page[path])
         return _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
+
+    async def _stream(self, connection: ServerConnection) -> None:
+        """An upgraded connection: `_process` lets in those of a stream's path alone."""
+        assert connection.request is not None
+        await self._subject.streams[connection.request.path.partition("?")[0]].serve(connection)
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:
@@ -184,10 +201,6 @@ class _Connection(ServerConnection):
         super().connection_made(transport)
         if len(self.server.handler_tasks) > CONNECTIONS_MAX:
             self.transport.abort()
-
-
-async def _no_session(_: ServerConnection) -> None:
-    raise AssertionError("every request is answered before an upgrade")
 
 
 def _answer(code: HTTPStatus, kind: str, body: bytes) -> Response:

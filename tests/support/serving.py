@@ -155,6 +155,7 @@ def serving(log: Path, *sets: str) -> Iterator[Serving]:
     for one in ("listen.port=0", "ops.port=0", *sets):
         words += ["--set", one]
     environ = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
+    environ["XDG_STATE_HOME"] = str(log.parent / "state")
     with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=environ) as process:
         try:
             yield Serving(process, log)

@@ -19,9 +19,7 @@ DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 def test_a_name_is_attached_with_the_channels_defaults(client: "Client", channel: str) -> None:
     reply = client.subscribe("BTCUSDT.BINANCE", channel=channel)
     lossless, mode, priority = DEFAULTS[channel]
-    assert client.last.items == (
-        (0, channel, "BTCUSDT.BINANCE", lossless, True, True, int(channel == "bbo")),
-    )
+    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True, int(channel == "bbo")),)
     assert reply["failed"] == 0
     assert reply["time_in"] == client.real_ns
     (result,) = reply["results"]
@@ -35,9 +33,7 @@ def test_parameters_of_the_request_are_in_force(
     client: "Client", channel: str, mode: str, snapshot: bool
 ) -> None:
     reply = client.subscribe("ETH*", channel=channel, mode=mode, snapshot=snapshot)
-    assert client.last.items == (
-        (0, channel, "ETH*", mode == "lossless", snapshot, True, int(channel == "bbo")),
-    )
+    assert client.last.items == ((0, channel, "ETH*", mode == "lossless", snapshot, True, int(channel == "bbo")),)
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"]) == (mode, snapshot)
     assert "seq" not in result
