@@ -8,12 +8,13 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from support.flight import HEADER
+from support.flight import recording as written
 
 from gateway.recording import (
     CHUNK_BYTES_MAX,
     MAGIC,
     Chunk,
-    Header,
     Reader,
     RecordingError,
     Sample,
@@ -27,31 +28,6 @@ from gateway.recording import (
 )
 
 SIZELESS = zstandard.ZstdCompressor(write_content_size=False)
-HEADER = Header(
-    gateway="0.1.0",
-    epoch="mwp2b06e",
-    reason="breached",
-    since_ns=1,
-    until_ns=2,
-    trigger_ns=2,
-    realtime_ns=1_700_000_000_000_000_000,
-    monotonic_ns=2,
-    cpus=2,
-    target_us=1000,
-    percentile=99,
-    stage="total",
-)
-
-
-def written(*chunks: tuple[bytes, bytes], done: bool = True) -> bytes:
-    out = io.BytesIO()
-    writer = Writer(out.write, HEADER)
-    for kind, payload in chunks:
-        writer.chunk(kind, payload)
-    if done:
-        writer.done()
-    assert writer.bytes_written == len(out.getvalue())
-    return out.getvalue()
 
 
 def read(data: bytes) -> tuple[list[Chunk], str]:
