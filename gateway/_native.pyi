@@ -9,7 +9,9 @@ import numpy.typing as npt
 # --- constants ------------------------------------------------------------------------------------
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, "bbo": 2}: also the index into per-channel counters
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
-CLASS_STAGES: Final[tuple[str, ...]]  # "total_0" to "total_3": `total` of each class, whose sum it is
+CLASS_STAGES: Final[
+    tuple[str, ...]
+]  # "total_0" to "total_3": `total` of each class, whose sum it is
 PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]

@@ -66,7 +66,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         realtime_ns, monotonic_ns: one moment by both clocks.
         cpus: those that the gateway may use.
         config: what of the configuration bears on latency; no path, host or secret.
-        target_us, percentile, stage: the objective.
+        target_us, percentile, stage: the headline objective, that of classes 0 and 1.
+        targets_us: of each class; None where nothing is too late.
         channels: kind of record by the channel's name.
     """
 
@@ -82,12 +83,19 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     target_us: int
     percentile: float
     stage: str
+    targets_us: list[int | None] = []
     channels: dict[str, int] = {}
     config: dict[str, Any] = {}
 
 
 class Thread(msgspec.Struct, frozen=True, array_like=True):
-    """One thread at one moment, as the kernel accounts for it (times cumulative, in ns)."""
+    """One thread at one moment, as the kernel accounts for it; all numbers rise.
+
+    Attributes:
+        state: of its process, as in proc(5): `T` where it is stopped.
+        run_delay_ns: ready to run, but without a CPU.
+        slices: how often it got one.
+    """
 
     process: str
     name: str
@@ -95,6 +103,7 @@ class Thread(msgspec.Struct, frozen=True, array_like=True):
     state: str
     cpu_ns: int
     run_delay_ns: int
+    slices: int = 0
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):

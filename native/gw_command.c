@@ -39,7 +39,7 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
     }
     for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
         const gw_item_t *item = &x->items[i];
-        if (item->channel >= GW_CHANNELS || !p->o.templates[item->channel][GW_ENCODE_UPDATE]) return 0;
+        if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS || !p->o.templates[item->channel][GW_ENCODE_UPDATE]) return 0;
         if (!item->length || item->length > GW_INSTRUMENT_MAX) return 0;
     }
     return 1;
@@ -193,13 +193,18 @@ static void subscribe_name(gw_plane_t *p, gw_client_t *c, gw_sub_t *s, const gw_
     gw_sub_drop(p, s); /* a limit was in the way, and told */
 }
 
+static void update_link(gw_plane_t *p, gw_link_t *l) {
+    gw_link_mode(l, l->sub->lossless);
+    gw_link_prioritise(p, l, l->sub->priority);
+}
+
 /* Other parameters for what it governs already. */
 static void update(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     if (s->pattern) {
         for (gw_link_t *l = c->links; l; l = l->next)
-            if (l->sub == s) gw_link_mode(l, s->lossless);
+            if (l->sub == s) update_link(p, l);
     } else {
-        gw_link_mode(gw_link_find(p, c, s->topic), s->lossless);
+        update_link(p, gw_link_find(p, c, s->topic));
     }
 }
 
@@ -209,6 +214,7 @@ static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item)
     if (!s && (!item->resync || !(s = gw_sub_make(p, c, item)))) return;
     s->lossless = item->lossless;
     s->snapshot = item->snapshot;
+    s->priority = item->priority;
     if (!item->resync) {
         update(p, c, s);
         return;
@@ -231,7 +237,7 @@ static void subscribe_item(gw_plane_t *p, gw_client_t *c, const gw_item_t *item)
 
 /* What is pending must be known before links change hands. */
 static void count_pending(gw_plane_t *p, gw_client_t *c) {
-    if (c->queued || c->dirty_first || c->rest.bytes) {
+    if (c->queued || c->dirty_first || c->held || c->rest.bytes) {
         gw_client_count_pending(p, c);
         c->counted = 1;
     } else if (c->counted) {
@@ -256,6 +262,19 @@ static void turn(gw_plane_t *p, gw_client_t *c) {
     if (c->flags & GW_CLIENT_BLOCKED) gw_client_conflate(p, c);
 }
 
+/* After links changed class: whether each channel is of one again, and what needs no more waiting. */
+static void reclass(gw_plane_t *p, gw_client_t *c) {
+    if (c->held) gw_client_rehold(p, c);
+    if (!(c->flags & GW_CLIENT_MIXED)) return;
+    c->flags &= (uint16_t)~GW_CLIENT_MIXED;
+    c->channels = c->classes = 0;
+    for (gw_link_t *l = c->links; l; l = l->next) {
+        uint8_t priority = l->priority;
+        gw_link_prioritise(p, l, UINT8_MAX);
+        gw_link_prioritise(p, l, priority);
+    }
+}
+
 static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (p->mapping) gw_hub_grow(p);
     fill(p, x);
@@ -274,15 +293,16 @@ static void subscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
         gw_link_t *l = p->work[i];
         l->marked = GW_MARK_NONE;
         l->pending = c->rest.link == l;
-        gw_link_govern(l, l->chosen);
+        gw_link_govern(p, l, l->chosen);
         if (l->sub->snapshot) gw_link_snapshot(p, l);
     }
     if (updates) turn(p, c);
+    reclass(p, c);
 }
 
 static void end_link(gw_plane_t *p, gw_client_t *c, gw_link_t *l) {
     gw_sub_t *next = gw_sub_pattern_covering(c, l->topic);
-    if (next) gw_link_govern(l, next);
+    if (next) gw_link_govern(p, l, next);
     else choose(p, l, NULL, GW_MARK_DROPPED);
 }
 
@@ -316,6 +336,7 @@ static void unsubscribe(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
         gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
         if (s) gw_sub_drop(p, s);
     }
+    reclass(p, c);
     fill(p, x);
     reply(p, c, x);
 }
@@ -350,13 +371,17 @@ static void query(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
 
 static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     uint32_t slot = (uint32_t)x->handle;
-    c->flags = 0;
+    c->flags = c->priorities = 0;
     c->fd = x->fd;
     c->generation = (uint32_t)(x->handle >> 32);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
     c->active = 1;
     c->closing = c->shut = c->watched = c->counted = 0;
+    c->classes = c->channels = c->level = c->went_up = c->relapses = 0;
+    c->blocked_ns = c->above_ns = c->calm_ns = c->level_ns = 0;
+    memset(c->told, 0, sizeof c->told);
+    gw_count(&p->stats->levels[0], 1);
     GW_STORE_RELAXED(&c->sent_ns, p->now);
     if (slot >= p->clients_high) p->clients_high = slot + 1;
     gw_count(&p->stats->clients[0], 1);
@@ -382,6 +407,7 @@ static void remove_client(gw_plane_t *p, gw_client_t *c) {
     }
     gw_client_unblock(p, c);
     gw_client_unwatch(p, c);
+    gw_level_forget(p, c);
     gw_client_free(p, c);
     c->active = 0;
     gw_count(&p->stats->clients[0], (uint64_t)-1);
@@ -438,6 +464,7 @@ int gw_commands_run(gw_plane_t *p, int limit) {
     while (n < limit && (!n || p->now - begun < COMMANDS_NS) && (node = gw_queue_take(&p->commands))) {
         p->now = p->io.monotonic(p->io.self);
         if (!n++) begun = p->now;
+        if (!p->begun_ns) p->begun_ns = p->now;
         run(p, (const gw_command_t *)(const void *)node);
     }
     gw_count(&p->stats->commands[0], (uint64_t)n);

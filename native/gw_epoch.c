@@ -132,11 +132,13 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     const gw_header_t *h = &l->topic->state.h;
     l->dropped += hole->lost;
     gw_count(&p->stats->dropped_lapped[channel], hole->lost);
+    gw_count(&p->stats->class_dropped[l->priority], hole->lost);
     gw_count(&p->stats->pending[channel], -hole->lost);
     if (l->lossless && !l->dirty && !hole->encoded) hole_encode(p, l->topic, hole);
     if (c->flags & GW_CLIENT_DOOMED) {
         l->dropped++;
         gw_count(&p->stats->dropped_slow[channel], 1);
+        gw_count(&p->stats->class_dropped[l->priority], 1);
         gw_count(&p->stats->pending[channel], (uint64_t)-1);
     } else if (l->dirty) {
         gw_link_supersede(p, l);

@@ -91,15 +91,33 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
 
 /* --- accounting ------------------------------------------------------------------------------------ */
 
-static void delivered(gw_plane_t *p, uint8_t channel, int64_t recv_ns, int64_t taken_ns) {
+/* The age of one delivery. The controller looks at those of the urgent classes, but not at the ages of
+ * clients that had let us wait. */
+static inline void aged(gw_plane_t *p, uint32_t priority, int64_t age) {
+    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
+    if (priority > 1 || p->behind) return;
+    p->control.look.count++;
+    p->control.look.late_calm += age > p->control.edge_calm_ns;
+    p->control.look.late_over += age > p->control.edge_over_ns;
+}
+
+static void delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
     gw_count(&p->stats->delivered[channel], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + (channel != GW_TRADE)], p->now - recv_ns, 1);
+    aged(p, priority, p->now - recv_ns);
+}
+
+static uint32_t frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
+    if (c->flags & GW_CLIENT_MIXED) {
+        const gw_link_t *l = gw_frame_link(p, c, f);
+        if (l) return l->priority;
+    }
+    return gw_client_class(c, f->channel);
 }
 
 /* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
-static void delivered_run(gw_plane_t *p, uint64_t first, uint64_t count) {
+static void delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
     uint64_t same = 0;
     const gw_frame_t *head = NULL;
     for (uint64_t i = 0; i < count; i++) {
@@ -109,7 +127,7 @@ static void delivered_run(gw_plane_t *p, uint64_t first, uint64_t count) {
             gw_count(&p->stats->snapshots[f->channel], 1);
             continue;
         }
-        gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + (f->channel != GW_TRADE)], p->now - f->recv_ns, 1);
+        aged(p, frame_class(p, c, f), p->now - f->recv_ns);
         if (head && head->channel == f->channel && head->taken_ns == f->taken_ns) {
             same++;
             continue;
@@ -130,7 +148,7 @@ static void delivered_run(gw_plane_t *p, uint64_t first, uint64_t count) {
 
 static void rest_done(gw_plane_t *p, gw_client_t *c) {
     gw_rest_t *r = &c->rest;
-    if (r->counts) delivered(p, r->channel, r->recv_ns, r->taken_ns);
+    if (r->counts) delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
@@ -175,7 +193,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             while (whole < count && gw_log_frame(&p->log, first + whole)->length <= *bytes)
                 *bytes -= gw_log_frame(&p->log, first + whole++)->length;
         }
-        delivered_run(p, first, whole);
+        delivered_run(p, c, first, whole);
         c->queued -= (uint32_t)whole;
         *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
@@ -184,6 +202,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
             c->rest.channel = f->channel;
+            c->rest.priority = (uint8_t)frame_class(p, c, f);
             c->rest.flags = f->flags;
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
             c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
@@ -208,7 +227,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         uint32_t length = g->rendered[i].length;
         int counts = l->dirty != GW_LINK_SNAPSHOT;
         if (length <= bytes) {
-            if (counts) delivered(p, l->topic->channel, l->dirty_recv_ns, l->dirty_taken_ns);
+            if (counts) delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
             else gw_count(&p->stats->snapshots[l->topic->channel], 1);
         } else {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
@@ -216,6 +235,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
             c->rest.taken_ns = l->dirty_taken_ns;
             c->rest.link = counts ? l : NULL;
             c->rest.channel = l->topic->channel;
+            c->rest.priority = l->priority;
             c->rest.flags = counts ? 0 : GW_FRAME_SNAPSHOT;
             c->rest.counts = (uint8_t)counts;
             length = (uint32_t)bytes;
@@ -257,6 +277,7 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
     if (!(c->flags & GW_CLIENT_BLOCKED)) return;
     c->flags &= ~(uint32_t)GW_CLIENT_BLOCKED;
     GW_STORE_RELAXED(&c->blocked, 0);
+    c->above_ns = 0;
     if (c->blocked_previous) c->blocked_previous->blocked_next = c->blocked_next;
     else p->blocked = c->blocked_next;
     if (c->blocked_next) c->blocked_next->blocked_previous = c->blocked_previous;
@@ -296,6 +317,7 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
 /* A frame of a conflated topic becomes a mark. */
 static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
+    if (l->hold) gw_link_ready(p, l);
     if (f->flags & GW_FRAME_SNAPSHOT) { /* a mark of newer records is told by the snapshot, too */
         if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
         else if (l->dirty != GW_LINK_SNAPSHOT) gw_link_supersede(p, l);
@@ -303,12 +325,12 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         l->skipped = 0;
         return;
     }
-    if (l->dirty) {
-        gw_link_supersede(p, l);
-    } else {
+    int first = !l->dirty;
+    if (first) gw_link_dirty(p, l, GW_LINK_UPDATE);
+    else gw_link_supersede(p, l);
+    if (first || f->recv_ns < l->dirty_recv_ns) { /* a mark that was held is newer than what stood in the queue */
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
-        gw_link_dirty(p, l, GW_LINK_UPDATE);
     }
     if (l->dirty == GW_LINK_SNAPSHOT || !f->skipped) return;
     l->skipped += f->skipped; /* what this frame would have told, as a snapshot */
@@ -330,6 +352,7 @@ static void block(gw_plane_t *p, gw_client_t *c) {
     if (!(c->flags & GW_CLIENT_BLOCKED)) {
         c->flags |= GW_CLIENT_BLOCKED;
         GW_STORE_RELAXED(&c->blocked, 1);
+        c->blocked_ns = p->now;
         c->blocked_previous = NULL;
         c->blocked_next = p->blocked;
         if (p->blocked) p->blocked->blocked_previous = c;
@@ -394,7 +417,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     if (n == -EINTR) return 0;
     if (n < 0) return 1;
     if ((size_t)n == p->plain.iov_len) {
-        delivered_run(p, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
         c->runs_count = c->queued = 0;
         return 1;
     }
@@ -406,8 +429,10 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
 
 void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
-    if (c->flags == 0 && c->runs_count == 1 && flush_plain(p, c)) return;
+    p->behind = (c->flags & GW_CLIENT_BLOCKED) != 0;
+    if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
+    if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
     g->room = c->flags & GW_CLIENT_BLOCKED ? ROOM_BLOCKED : GW_SCRATCH_BYTES;
     for (;;) {
         int had_control = c->control != NULL;

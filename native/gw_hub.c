@@ -122,6 +122,7 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     l->topic = t;
     l->attach_seq = t->seq;
     l->place = t->links_count;
+    l->priority = UINT8_MAX;
     t->links[t->links_count++] = (gw_entry_t){c, l};
     l->next = c->links;
     if (c->links) c->links->previous = l;
@@ -129,8 +130,29 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     c->links_count++;
     c->conflated_links++;
     gw_count(&p->stats->links[0], 1);
-    gw_link_govern(l, s);
+    gw_link_govern(p, l, s);
     return l;
+}
+
+/* Moves a link to a class; UINT8_MAX is none. */
+void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority) {
+    gw_client_t *c = l->client;
+    uint8_t was = l->priority, channel = l->topic->channel;
+    if (was == priority) return;
+    if (was < GW_CLASSES) gw_count(&p->stats->class_links[was], (uint64_t)-1);
+    l->topic->urgent -= was < 2;
+    l->priority = priority;
+    if (priority >= GW_CLASSES) return;
+    gw_count(&p->stats->class_links[priority], 1);
+    l->topic->urgent += priority < 2;
+    c->classes |= (uint8_t)(1u << priority);
+    if (!(c->channels >> channel & 1)) {
+        c->channels |= (uint8_t)(1u << channel);
+        c->priorities = (uint16_t)((c->priorities & ~(3u << 2 * channel)) | (uint32_t)priority << 2 * channel);
+    } else if (gw_client_class(c, channel) != priority) {
+        c->flags |= GW_CLIENT_MIXED;
+    }
+    gw_client_refresh(p, c);
 }
 
 void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
@@ -147,6 +169,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     if (l->next) l->next->previous = l->previous;
     c->links_count--;
     c->conflated_links -= !l->lossless;
+    gw_link_prioritise(p, l, UINT8_MAX);
     gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
     gw_count(&p->stats->links[0], (uint64_t)-1);
     l->next = p->links_free;
@@ -172,10 +195,11 @@ void gw_link_mode(gw_link_t *l, uint8_t lossless) {
     l->lossless = lossless;
 }
 
-void gw_link_govern(gw_link_t *l, gw_sub_t *s) {
+void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s) {
     if (l->sub) gw_link_fold(l);
     l->sub = s;
     gw_link_mode(l, s->lossless);
+    gw_link_prioritise(p, l, s->priority);
 }
 
 /* --- subscriptions --------------------------------------------------------------------------------- */
@@ -322,7 +346,7 @@ static void attach_patterns(gw_plane_t *p, gw_topic_t *t) {
                 if (!gw_links_full(p, s->client, s)) gw_link_make(p, s->client, t, s);
             } else if (l->sub->pattern && l->sub->order < s->order) {
                 l->pending = t->seq - l->attach_seq; /* just bound: at most a rest of the last epoch */
-                gw_link_govern(l, s);
+                gw_link_govern(p, l, s);
             }
         }
     }

@@ -79,9 +79,14 @@ void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how) {
 }
 
 void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
-    (void)p;
     gw_client_t *c = l->client;
     if (!l->dirty) return;
+    if (l->hold) {
+        gw_link_unhold(p, l);
+        l->dirty = GW_LINK_CLEAN;
+        l->skipped = 0;
+        return;
+    }
     if (l->dirty_previous) l->dirty_previous->dirty_next = l->dirty_next;
     else c->dirty_first = l->dirty_next;
     if (l->dirty_next) l->dirty_next->dirty_previous = l->dirty_previous;
@@ -96,8 +101,10 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
     uint8_t channel = l->topic->channel;
     l->conflated++;
     gw_count(&p->stats->conflated[channel], 1);
+    gw_count(&p->stats->class_conflated[l->priority], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
     if (l->dirty != GW_LINK_SNAPSHOT) l->skipped++;
+    if (l->hold) gw_link_held_more(p, l);
 }
 
 /* A record for a client that is blocked, doomed, or has a dirty set. */
@@ -107,6 +114,7 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
     if (c->flags & GW_CLIENT_DOOMED) {
         l->dropped++;
         gw_count(&p->stats->dropped_slow[l->topic->channel], 1);
+        gw_count(&p->stats->class_dropped[l->priority], 1);
         gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
@@ -114,8 +122,8 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         const gw_frame_t *f = gw_log_frame(&p->log, index);
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
-        gw_link_dirty(p, l, GW_LINK_UPDATE);
-    } else {
+        gw_link_dirty(p, l, c->level == GW_LEVELS - 1 ? GW_LINK_RESYNC : GW_LINK_UPDATE);
+    } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_log_frame(&p->log, index))) {
         gw_client_push(p, c, index);
         if (!queues || c->queued <= GW_BACKLOG_FRAMES || c->backlogged) return;
         c->backlogged = 1;
@@ -159,10 +167,17 @@ int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, s
 
 /* --- letting go ------------------------------------------------------------------------------------ */
 
-static void settle(gw_plane_t *p, gw_link_t *l, uint8_t channel, uint64_t *reason) {
+static void settle(gw_plane_t *p, const gw_client_t *c, gw_link_t *l, uint8_t channel, uint64_t *reason) {
     if (l) l->dropped++;
     gw_count(&reason[channel], 1);
+    if (reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch) /* the client's loss, not its wish */
+        gw_count(&p->stats->class_dropped[l ? l->priority : gw_client_class(c, channel)], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
+}
+
+static void discard_mark(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
+    if (l->dirty != GW_LINK_SNAPSHOT) settle(p, l->client, l, l->topic->channel, reason);
+    gw_link_clean(p, l);
 }
 
 void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason) {
@@ -171,15 +186,13 @@ void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason) {
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
             if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)))
-                settle(p, gw_frame_link(p, c, f), f->channel, reason);
+                settle(p, c, gw_frame_link(p, c, f), f->channel, reason);
         }
     }
     gw_client_shrink(c);
-    while (c->dirty_first) {
-        gw_link_t *l = c->dirty_first;
-        if (l->dirty != GW_LINK_SNAPSHOT) settle(p, l, l->topic->channel, reason);
-        gw_link_clean(p, l);
-    }
+    while (c->dirty_first) discard_mark(p, c->dirty_first, reason);
+    for (gw_hold_t *h = c->holds; h; h = h->next)
+        while (h->first) discard_mark(p, h->first, reason);
     if (c->backlogged) {
         c->backlogged = 0;
         gw_count(&p->wait->backlogged, (uint64_t)-1);
@@ -189,11 +202,12 @@ void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason) {
 static void settle_marked(gw_plane_t *p, gw_link_t *l) {
     uint8_t channel = l->topic->channel;
     if (l->marked == GW_MARK_DROPPED) {
-        settle(p, l, channel, p->stats->dropped_unsubscribed);
+        settle(p, l->client, l, channel, p->stats->dropped_unsubscribed);
         return;
     }
     l->conflated++;
     gw_count(&p->stats->conflated[channel], 1);
+    gw_count(&p->stats->class_conflated[l->priority], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
 }
 
@@ -299,6 +313,7 @@ void gw_doomed_bury(gw_plane_t *p) {
 
 void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     gw_client_shrink(c);
+    gw_client_holds_free(c);
     free(c->rest.bytes);
     free(c->control);
     c->rest = (gw_rest_t){0};

@@ -45,6 +45,13 @@ static int64_t real_realtime(void *self) {
     return gw_realtime_ns();
 }
 
+static int64_t real_cpu(void *self) {
+    (void)self;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* --- records --------------------------------------------------------------------------------------- */
 
 /* Discards at once, but leaves links and subscriptions to gw_doomed_bury: this may run anywhere. */
@@ -69,6 +76,7 @@ void gw_log_guard(gw_plane_t *p) {
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     uint32_t n = t->links_count;
     if (!n) return;
+    if (t->urgent > p->control.audience) p->control.audience = t->urgent;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
     uint64_t index = t->renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
@@ -94,10 +102,20 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
     gw_topic_route(p, t);
 }
 
+/* How long the oldest record of the batch stood in the ring, and what follows from it. */
+static void press(gw_plane_t *p, const gw_record_t *oldest) {
+    int64_t age = p->taken_ns - oldest->h.ts_publish;
+    if (!p->begun_ns) p->begun_ns = p->taken_ns;
+    if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
+    p->pressed = p->o.enforce && age > p->o.target_ns / GW_PRESSURE_PARTS;
+}
+
 static int records(gw_plane_t *p) {
     if (!p->mapping) return 0;
     int64_t bytes = gw_reader_poll(&p->reader, p->batch, GW_BATCH_BYTES);
     if (bytes == 0) {
+        p->pressed = 0;
+        p->control.look.ring_age_ns = 0;
         if (p->mapping_next) gw_epoch_switch(p);
         return 0;
     }
@@ -107,6 +125,7 @@ static int records(gw_plane_t *p) {
         return 1;
     }
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    press(p, (const gw_record_t *)(const void *)p->batch);
     uint32_t n = 0;
     for (int64_t at = 0; at < bytes; n++) {
         const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + at);
@@ -134,7 +153,10 @@ static void sweep(gw_plane_t *p, int commands) {
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = start + i < n ? start + i : start + i - n;
         uint32_t slot = p->touched[at];
-        if (commands && i % SWEEP_SLICE == SWEEP_SLICE - 1) gw_commands_run(p, COMMANDS_PER_CYCLE);
+        if (commands && i % SWEEP_SLICE == SWEEP_SLICE - 1) {
+            gw_commands_run(p, COMMANDS_PER_CYCLE);
+            gw_control(p);
+        }
         if (slot == UINT32_MAX) continue;
         gw_client_t *c = &p->clients[slot];
         gw_client_untouch(p, c);
@@ -190,18 +212,21 @@ static int sockets(gw_plane_t *p, int timeout_ms) {
 
 /* --- timers ---------------------------------------------------------------------------------------- */
 
+static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* A client is behind by its own time: what passed while we stood still is not held against it. */
 static void check_blocked(gw_plane_t *p) {
     for (gw_client_t *c = p->blocked; c; c = c->blocked_next) {
         if (c->flags & GW_CLIENT_DOOMED) continue;
-        if (p->now - c->sent_ns > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
+        if (p->now - later(c->sent_ns, p->resumed_ns) > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
         else if (c->runs_count) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
             int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
             if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
-                since = c->sent_ns > since ? c->sent_ns : since;
+                since = later(c->sent_ns, since);
                 limit = p->o.paced_stall_max_ns;
             }
-            if (p->now - since > limit) gw_client_slow(p, c, "too old");
+            if (p->now - later(since, p->resumed_ns) > limit) gw_client_slow(p, c, "too old");
         }
     }
     gw_doomed_bury(p);
@@ -213,7 +238,7 @@ static void heartbeats(gw_plane_t *p) {
     for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
         if (looks++ == HEARTBEATS_LOOKS) break;
         gw_client_t *c = &p->clients[p->heartbeat_next];
-        if (!c->active || c->flags || p->now - c->sent_ns < p->o.heartbeat_ns) continue;
+        if (!c->active || (c->flags & ~(GW_CLIENT_PLAIN | GW_CLIENT_TELL)) || p->now - c->sent_ns < p->o.heartbeat_ns) continue;
         if (!length)
             length = snprintf(text, sizeof text, "{\"channel\":\"heartbeat\",\"n\":%llu,\"ts_send\":%lld}",
                               (unsigned long long)++p->heartbeat_count,
@@ -227,12 +252,17 @@ static void heartbeats(gw_plane_t *p) {
 }
 
 static void timers(gw_plane_t *p) {
+    gw_control(p);
     if (p->heartbeat_next < p->clients_high) heartbeats(p);
     if (p->now < p->timer_ns) return;
     p->timer_ns = p->now + (p->blocked_count ? TIMER_BLOCKED_NS : TIMER_IDLE_NS);
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
     if (p->blocked_count) check_blocked(p);
+    if (p->o.enforce && p->o.target_ns) {
+        if (p->blocked_count) gw_levels_down(p);
+        if (p->degraded) gw_levels_up(p);
+    }
     if (p->now >= p->heartbeat_scan_ns && p->heartbeat_next >= p->clients_high) {
         p->heartbeat_scan_ns = p->now + p->o.heartbeat_ns / HEARTBEAT_SCANS;
         p->heartbeat_next = 0;
@@ -240,10 +270,17 @@ static void timers(gw_plane_t *p) {
 }
 
 int gw_plane_cycle(gw_plane_t *p) {
+    p->begun_ns = 0;
     int busy = gw_commands_run(p, COMMANDS_PER_CYCLE) > 0;
     busy |= records(p);
     busy |= p->touched_count > 0;
     sweep(p, 1);
+    if (gw_holds_release(p)) {
+        if (!busy) p->begun_ns = p->now;
+        sweep(p, 1);
+        busy = 1;
+    }
+    if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     if (!busy) p->now = p->io.monotonic(p->io.self);
     if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
     timers(p);
@@ -271,7 +308,7 @@ static void wait_for_work(gw_plane_t *p) {
     }
     GW_STORE_RELAXED(&p->wait->sleeping, 1);
     GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
-    int64_t left = p->timer_ns - p->now;
+    int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
     int timeout = something(p) || p->o.spin || left <= 0 ? 0 : (int)(left / 1000000) + 1;
     sockets(p, timeout);
     GW_STORE_RELAXED(&p->wait->sleeping, 0);
@@ -286,6 +323,7 @@ static void *thread(void *argument) {
         sched_setaffinity(0, sizeof cpus, &cpus); /* refused: the scheduler's choice stands */
     }
     p->can_poll = !sched_getaffinity(0, sizeof cpus, &cpus) && CPU_COUNT(&cpus) >= 2;
+    gw_control_thread(p);
     gw_sched_slice(SLICE_NS); /* refused by older kernels: then we go on without */
     while (!p->stopping)
         if (!gw_plane_cycle(p)) wait_for_work(p);
@@ -335,6 +373,8 @@ static void adopt_statistics(gw_stats_t *s) {
         s->dropped_closed[i] = s->routed[i] - settled;
         s->pending[i] = 0;
     }
+    memset(s->class_links, 0, sizeof s->class_links);
+    memset(s->levels, 0, sizeof s->levels);
     s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
@@ -351,7 +391,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!p) return -ENOMEM;
     p->o = *options;
     p->io = options->io.send ? options->io
-                             : (gw_io_t){real_send, real_monotonic, real_realtime, NULL};
+                             : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, NULL};
     p->stats = options->stats;
     p->wait = options->wait ? options->wait : &p->wait_private;
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;
@@ -379,6 +419,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
         gw_plane_destroy(p);
         return error;
     }
+    gw_control_init(p);
     memset(p->epoch, '0', GW_EPOCH_LENGTH); /* until there is a segment */
     adopt_statistics(p->stats);
     *out = p;
@@ -419,6 +460,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     if (p->event_fd_private >= 0) close(p->event_fd_private);
     if (p->events_fd >= 0) close(p->events_fd);
     if (p->epoll_fd >= 0) close(p->epoll_fd);
+    gw_control_free(p);
     free(p->topics);
     free(p->topics_free);
     free(p->by_ring);

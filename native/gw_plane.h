@@ -18,6 +18,7 @@ typedef struct {
     ssize_t (*send)(void *self, int fd, const struct iovec *parts, int count);
     int64_t (*monotonic)(void *self);
     int64_t (*realtime)(void *self);
+    int64_t (*cpu)(void *self); /* used by the calling thread, ns */
     void *self;
 } gw_io_t;
 
@@ -33,6 +34,7 @@ typedef struct {
     uint32_t control_bytes_max, lossless_frames_max;
     int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;
     int64_t target_ns;      /* of class 0 and 1; 0: no controller */
+    uint32_t late_ppm;      /* of deliveries that may take longer; 0: 10,000, as for p99 */
     int enforce;            /* the controller acts; else it only says what it sees */
     int spin;               /* never block: the core is ours */
     int cpu;                /* -1: any */

@@ -5,6 +5,7 @@
 #define GW_PLANE_INTERNAL_H
 #include "gw_clock.h"
 #include "gw_frame.h"
+#include "gw_ladder.h"
 #include "gw_log.h"
 #include "gw_map.h"
 #include "gw_plane.h"
@@ -15,6 +16,7 @@ typedef struct gw_sub gw_sub_t;
 typedef struct gw_client gw_client_t;
 typedef struct gw_topic gw_topic_t;
 typedef struct gw_pattern gw_pattern_t;
+typedef struct gw_hold gw_hold_t;
 
 /* One subscriber of a topic, as the routing loop reads it. */
 typedef struct {
@@ -28,6 +30,7 @@ struct gw_topic {
     uint64_t seq; /* 0: nothing seen in this epoch */
     gw_entry_t *links;
     uint32_t links_count, links_size;
+    uint32_t urgent; /* links of class 0 and 1 */
     uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
     uint32_t number;                /* in plane->topics */
@@ -51,7 +54,8 @@ struct gw_link {
     gw_sub_t *sub;
     gw_sub_t *chosen;                       /* to govern it once the command in hand is through */
     gw_link_t *previous, *next;             /* of the client */
-    gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set */
+    gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set, or of the hold */
+    gw_hold_t *hold;                        /* where the mark waits for its time; NULL: for the socket */
     int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
     uint64_t attach_seq;                    /* routed = topic->seq - attach_seq */
     uint64_t conflated, dropped;
@@ -62,6 +66,7 @@ struct gw_link {
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
                            RESYNC is an update told as a snapshot (after a lap) */
     uint8_t marked;     /* GW_MARK_*: chosen by the command in hand */
+    uint8_t priority;   /* its class */
 };
 
 struct gw_sub {
@@ -73,7 +78,7 @@ struct gw_sub {
     uint64_t order;                            /* later wins among patterns */
     uint64_t routed, delivered, conflated, dropped; /* of links that it no longer governs, and of past epochs */
     uint32_t id, row; /* row: of the answer to a query */
-    uint8_t channel, lossless, snapshot, limit_told, ending;
+    uint8_t channel, lossless, snapshot, priority, limit_told, ending;
 };
 
 struct gw_pattern {
@@ -90,7 +95,7 @@ typedef struct {
     uint32_t length, sent;
     int64_t recv_ns, taken_ns;
     gw_link_t *link; /* where it is a pending record; NULL once that has ended */
-    uint8_t channel, flags, counts;
+    uint8_t channel, flags, counts, priority;
 } gw_rest_t;
 
 /* Runs of frame indices: first in the low 44 bits (at a million frames a second, 200 days), count above. */
@@ -107,11 +112,36 @@ enum {
     GW_CLIENT_DOOMED = 4,  /* takes no more data: closing, or a close was asked for */
     GW_CLIENT_GONE = 8,    /* its socket failed: nothing is written */
     GW_CLIENT_MORE = 16,   /* has control bytes, or the rest of a cut frame */
+    GW_CLIENT_HOLDS = 32,  /* some of its updates may have to wait for their time */
+    GW_CLIENT_MIXED = 64,  /* links of one channel are of several classes */
+    GW_CLIENT_TELL = 128,  /* the ladder has moved since it was told */
 };
+/* What keeps a client from nothing but the shortest way. */
+#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED)
+
+/* The marks of one client that wait for the same interval (gw_hold.c). */
+struct gw_hold {
+    gw_client_t *client;
+    gw_hold_t *next;           /* of the client */
+    gw_hold_t *before, *after; /* in the plane's queue, while there are marks */
+    gw_link_t *first, *last;
+    int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last */
+    uint8_t interval;
+};
+
+typedef struct {
+    gw_hold_t *first, *last;
+} gw_holds_t;
+
+#define GW_CLASSES_LOW 12u            /* bits of class 2 and 3: they come after the others under pressure */
+#define GW_HOLD_SKIPS_MAX 19u
+#define GW_HOLD_GRACE_NS 250000000
+#define GW_PRESSURE_PARTS 4           /* a batch older than this part of the target puts the low classes last */
 
 struct gw_client {
     /* What routing and a plain flush touch stands first, in one cache line. */
-    _Alignas(64) uint32_t flags;
+    _Alignas(64) uint16_t flags;
+    uint16_t priorities; /* class of each channel's links, 2 bits each; where MIXED, the links know */
     int fd;
     uint32_t touched; /* place in plane->touched + 1, or 0 */
     uint32_t queued;  /* frames in the queue */
@@ -134,9 +164,28 @@ struct gw_client {
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t active, closing, shut, watched, backlogged, counted;
+
+    uint8_t classes;       /* bit of each class that it has had links of */
+    uint8_t channels;      /* bit of each channel that `priorities` speaks of */
+    uint8_t told[GW_CLASSES]; /* the ladder's interval of each class, as it was told */
+    uint8_t level, went_up, relapses; /* gw_level.c */
+    uint32_t held;         /* links whose mark is in a hold */
+    gw_hold_t *holds;
+    gw_client_t *degraded_previous, *degraded_next;
+    int64_t blocked_ns, above_ns, calm_ns, level_ns;
 };
 
 _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
+
+/* What the controller measures (gw_control.c). */
+typedef struct {
+    gw_look_t look; /* since the last one */
+    int64_t edge_calm_ns, edge_over_ns;
+    int64_t looked_ns, next_ns, alive_ns, cpu_ns, run_delay_ns, busy_ns;
+    uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends, routed;
+    uint32_t audience, audience_before, audience_looks;
+    int schedstat_fd;
+} gw_control_t;
 
 struct gw_plane {
     gw_plane_options_t o;
@@ -166,7 +215,7 @@ struct gw_plane {
     uint32_t by_ring_count, by_ring_size;
     uint8_t *batch;
 
-    gw_client_t *blocked, *doomed;
+    gw_client_t *blocked, *doomed, *degraded;
     uint32_t blocked_count;
     uint64_t guard_position, guard_index; /* where the log's guard looks again */
     uint64_t swept_position, swept_index; /* of the log, at the last sweep's end */
@@ -177,6 +226,15 @@ struct gw_plane {
     struct iovec plain;
     gw_link_t **work;
     uint32_t work_count;
+
+    gw_ladder_t ladder;
+    gw_control_t control;
+    gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
+    uint32_t holds_count;
+    uint8_t pressed;     /* records stood in the ring: the low classes come last */
+    uint8_t behind;      /* the client in hand was blocked: its ages are its own */
+    int64_t begun_ns;    /* when this cycle found something to do; 0: it has not */
+    int64_t resumed_ns;  /* when we last came out of a stall */
 
     int64_t now;       /* MONOTONIC, refreshed between sends */
     int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
@@ -222,7 +280,8 @@ void gw_hub_unbind(gw_plane_t *p);                   /* a new epoch: every topic
 gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t);
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s);
 void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending */
-void gw_link_govern(gw_link_t *l, gw_sub_t *s); /* folds into the old one; l->pending must be right */
+void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority);
+void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s); /* folds into the old one; l->pending must be right */
 void gw_link_fold(gw_link_t *l);
 void gw_link_mode(gw_link_t *l, uint8_t lossless);
 gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
@@ -270,11 +329,39 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
 void gw_client_conflate(gw_plane_t *p, gw_client_t *c);
 size_t gw_gather_size(void);
 
+/* gw_hold.c */
+void gw_client_refresh(gw_plane_t *p, gw_client_t *c);
+int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f);
+void gw_link_unhold(gw_plane_t *p, gw_link_t *l);
+void gw_link_ready(gw_plane_t *p, gw_link_t *l);
+void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
+uint32_t gw_holds_release(gw_plane_t *p);
+int64_t gw_holds_due(const gw_plane_t *p);
+void gw_client_rehold(gw_plane_t *p, gw_client_t *c);
+void gw_client_holds_free(gw_client_t *c);
+
+/* gw_level.c */
+void gw_levels_down(gw_plane_t *p);
+void gw_levels_up(gw_plane_t *p);
+void gw_levels_forgive(gw_plane_t *p);
+void gw_level_forget(gw_plane_t *p, gw_client_t *c);
+
+/* gw_control.c */
+void gw_control_init(gw_plane_t *p);
+void gw_control(gw_plane_t *p);        /* in every cycle */
+void gw_control_thread(gw_plane_t *p); /* in the plane's own thread, once */
+void gw_control_free(gw_plane_t *p);
+void gw_client_tell(gw_plane_t *p, gw_client_t *c);
+
 /* gw_command.c */
 int gw_commands_run(gw_plane_t *p, int limit);
 void gw_commands_free(gw_plane_t *p);
 gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows);
 void gw_event_put(gw_plane_t *p, gw_event_t *e);
+/* The class of what a client gets of a channel, where all its links of it are of one. */
+static inline uint32_t gw_client_class(const gw_client_t *c, uint8_t channel) {
+    return c->priorities >> 2 * channel & 3u;
+}
 static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_t *c) {
     return (uint64_t)c->generation << 32 | (uint64_t)(c - p->clients);
 }

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +44,11 @@ def _index(value_ns: int) -> int:
 
 
 def bucket_edges(target_ns: int) -> tuple[int, ...]:
-    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target."""
-    return tuple(sorted({*_EDGES_NS, target_ns}))
+    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target.
+
+    A target that no value exceeds needs none.
+    """
+    return tuple(sorted({*_EDGES_NS, target_ns} if target_ns <= HDR_MAX_NS else _EDGES_NS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +77,8 @@ class Histogram:
     @classmethod
     def merged(cls, parts: Iterable[Histogram]) -> Histogram:
         """The sum of all: percentiles are never averaged, counts are added."""
-        total = cls.empty()
-        for part in parts:
-            total = total.merge(part)
-        return total
+        every = [*parts]
+        return reduce(cls.merge, every) if every else cls.empty()
 
     def merge(self, other: Histogram) -> Histogram:
         """Both together."""
@@ -125,17 +127,26 @@ class Histogram:
         As HdrHistogram: the value that `percentile` per cent of all are at or below, the number of
         them rounded to the nearest and at least one. Percentile 0 is the lowest equivalent value.
         """
+        return self.values_at_percentiles((percentile,))[0]
+
+    def values_at_percentiles(self, percentiles: Sequence[float]) -> list[int]:
+        """`value_at_percentile` of each, in one pass."""
         cumulative = np.cumsum(self.counts)
         count = int(cumulative[-1])
         if count == 0:
-            return 0
-        wanted = max(int(min(percentile, 100.0) * count / 100 + 0.5), 1)
-        index = int(np.searchsorted(cumulative, np.uint64(wanted)))
-        return _lowest(index + 1) - 1 if percentile else _lowest(index)
+            return [0] * len(percentiles)
+        values = []
+        for percentile in percentiles:
+            wanted = max(int(min(percentile, 100.0) * count / 100 + 0.5), 1)
+            index = int(np.searchsorted(cumulative, np.uint64(wanted)))
+            values.append(_lowest(index + 1) - 1 if percentile else _lowest(index))
+        return values
 
     def count_at_most(self, value_ns: int) -> int:
         """How many were at most this long, all that are equivalent to it included (0.1 %)."""
-        return self.cumulative((value_ns,))[0]
+        if value_ns < 0:
+            return 0
+        return int(self.counts[: _index(min(value_ns, HDR_MAX_NS)) + 1].sum())
 
     def cumulative(self, edges_ns: Sequence[int]) -> list[int]:
         """`count_at_most` of each edge, in one pass."""

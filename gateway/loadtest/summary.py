@@ -158,13 +158,16 @@ def _latencies(result: Result) -> Table:
 
 
 def _groups(result: Result) -> Table:
-    headings = ("clients", "reach", "gaps", "conflated", "p50", "p99", "max")
+    classes = len({group.class_ for group in result.groups.values()}) > 1
+    headings = ["class"] if classes else []
+    headings += ["clients", "reach", "gaps", "conflated", "p50", "p99", "max"]
     table = _table(("group", "left"), *((name, "right") for name in headings))
     for name, group in result.groups.items():
         age = group.latency
         values = (age.p50_us, age.p99_us, age.max_us) if age is not None and age.count else ()
         table.add_row(
             Text(_plain(name)),
+            *([number(group.class_)] if classes else []),
             number(group.clients),
             share(group.reach),
             number(group.gaps),

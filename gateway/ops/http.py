@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 
 from gateway import log
 from gateway.errors import ResourceError
+from gateway.ops.announcements import Announcements
 from gateway.ops.health import Health
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.objective import Look, Watch
@@ -68,6 +69,9 @@ class OpsServer:
         self._subject = subject
         self._health = Health(subject)
         self._watch = Watch(subject)
+        self._announcements = Announcements(
+            subject, self._health.problems, lambda: self._watch.look.report.state
+        )
         self._metrics = Metrics(subject, self._watch)
         self._status = Status(subject, self._watch)
         self._scrapes = 0
@@ -137,6 +141,7 @@ class OpsServer:
             try:
                 self._health.sample(now_s)
                 self._watch.sample(now_s)
+                self._announcements.sample(now_s)
             except Exception:
                 # One look fails; the next ones must not end with it.
                 _log.exception("sample.failed")

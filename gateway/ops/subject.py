@@ -10,14 +10,9 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
 
     from gateway.config import Config
+    from gateway.latency.control import Page
     from gateway.latency.statistics import Statistics
-    from gateway.latency.window import Sample
-
-
-class Page(Protocol):
-    """A process's statistics page; `_native.StatsPage` is one."""
-
-    def get(self, name: str, index: int = 0) -> int: ...
+    from gateway.latency.window import Samples
 
 
 class ChildStatistics(Protocol):
@@ -74,10 +69,11 @@ class Subject:
         channels: index of each channel in arrays of the pages.
         pages: statistics page of each process, by its name; the supervisor's own among them.
         read: everything that the pages hold, now.
-        sample: of that, what the objective is judged by.
+        sample: of that, what the objectives are judged by.
         supervision: a snapshot of the supervisor, now.
         tell: sends a child process, by its name, a message; it may be lost.
         client_url: where clients connect.
+        status: of the supervisor itself, as its children send theirs: `stalls` and `load`.
         streams: further WebSockets, by path.
         recorder: the flight recorder as it is now, for people.
     """
@@ -85,11 +81,12 @@ class Subject:
     version: str
     config: "Config"
     channels: Mapping[str, int]
-    pages: Mapping[str, Page]
+    pages: Mapping[str, "Page"]
     read: Callable[[], "Mapping[str, Statistics]"]
-    sample: Callable[[], "Sample"]
+    sample: Callable[[], "Samples"]
     supervision: Callable[[], Supervision]
     tell: Callable[[str, Mapping[str, Any]], object]
     client_url: str
+    status: Callable[[], Mapping[str, Any]] = dict
     streams: Mapping[str, Stream] = field(default_factory=dict)
     recorder: Callable[[], Mapping[str, Any]] = dict

@@ -3,7 +3,7 @@
 No process is asked anything, so a look says as much of one that hangs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -92,7 +92,9 @@ class Observer:
             host=host() if whole else {},
         )
 
-    def second(self, mono_ns: int, report: "Report", children: Iterable[ChildStatistics]) -> Second:
+    def second(
+        self, mono_ns: int, report: "Report", statuses: Mapping[str, Mapping[str, Any]]
+    ) -> Second:
         """Histograms and reports since the one before; the first is empty, and only begins."""
         first = self._second_ns == 0
         span_ns = 0 if first else mono_ns - self._second_ns
@@ -110,7 +112,11 @@ class Observer:
             events=report.good + report.bad,
             bad=report.bad,
             stages=stages,
-            said={child.name: said for child in children if (said := self._said(child))},
+            said={
+                name: said
+                for name, status in statuses.items()
+                if (said := self._said(name, status))
+            },
         )
 
     def close(self) -> None:
@@ -131,18 +137,18 @@ class Observer:
             gained = part if gained is None else gained + part
         return gained
 
-    def _said(self, child: ChildStatistics) -> dict[str, list[dict[str, Any]]]:
+    def _said(self, process: str, status: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         said = {}
         for name in SAID:
-            entries = child.status.get(name)
+            entries = status.get(name)
             if not isinstance(entries, list):
                 continue
             if name in NEWS:
-                seen = self._news.get((child.name, name), 0)
+                seen = self._news.get((process, name), 0)
                 entries = [entry for entry in entries if entry.get("ts", 0) > seen]
                 if entries:
                     newest = max(entry.get("ts", 0) for entry in entries)
-                    self._news[child.name, name] = newest
+                    self._news[process, name] = newest
             if entries:
                 said[name] = entries[-SAID_MAX:]
         return said

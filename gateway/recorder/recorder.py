@@ -122,7 +122,9 @@ class Recorder:
         source, now_ns = self._source, time.monotonic_ns()
         since_ns = trigger_ns - round(seconds * 1e9)
         fd = source.segment()
-        objective = source.report().objective
+        look = source.look()
+        objective = look.report.objective
+        assert objective.target_us is not None, "the headline has a target"
         header = Header(
             gateway=source.gateway,
             epoch="",
@@ -136,6 +138,7 @@ class Recorder:
             target_us=objective.target_us,
             percentile=objective.percentile,
             stage=objective.stage,
+            targets_us=[each.objective.target_us for each in look.classes],
             channels=dict(channels),
             config=source.config,
         )
@@ -160,10 +163,12 @@ class Recorder:
         pids["supervisor"] = os.getpid()
         sample = self._observer.sample(now_ns, time.time_ns(), late_ns, pids, whole=whole)
         self._keep(now_ns, b"SAMP", msgspec.json.encode(sample))
-        report = self._source.report()
+        report = self._source.look().report
         if whole:
             self._second_ns = now_ns
-            second = self._observer.second(now_ns, report, children)
+            statuses = {child.name: child.status for child in children}
+            statuses["supervisor"] = self._source.status()
+            second = self._observer.second(now_ns, report, statuses)
             self._keep(now_ns, b"SECS", msgspec.json.encode(second))
         if self._options.enabled and (seen_ns := self._trigger.look(report.state, now_ns)):
             self._start(seen_ns)

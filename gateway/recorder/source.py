@@ -1,6 +1,6 @@
 """The gateway as the recorder sees it: given by `app.py`, read and never changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -26,6 +26,15 @@ class Supervision(Protocol):
     def children(self) -> Sequence[ChildStatistics]: ...
 
 
+class Look(Protocol):
+    """What is known of the objective: of the headline, and of each class."""
+
+    @property
+    def report(self) -> "Report": ...
+    @property
+    def classes(self) -> "Sequence[Report]": ...
+
+
 @dataclass(frozen=True)
 class Source:
     """The gateway as the recorder sees it.
@@ -33,15 +42,17 @@ class Source:
     Attributes:
         gateway: the program's version.
         config: what of the configuration bears on latency (`Header.config`).
-        report: the objective's last.
+        look: the last at the objective.
         supervision: a snapshot of the supervisor, now.
+        status: of the supervisor itself, as its children send theirs.
         segment: a new descriptor of the ring in use, or -1.
     """
 
     gateway: str
     config: dict[str, Any]
-    report: "Callable[[], Report]"
+    look: "Callable[[], Look]"
     supervision: Callable[[], Supervision]
+    status: Callable[[], Mapping[str, Any]]
     segment: Callable[[], int]
 
 

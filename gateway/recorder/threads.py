@@ -39,8 +39,8 @@ class Threads:
             state = self._state(pid)
             for tid, (name, fd) in self._open[pid].items():
                 with suppress(OSError, ValueError):
-                    cpu, delay, _ = os.pread(fd, 64, 0).split()
-                    threads.append(Thread(process, name, tid, state, int(cpu), int(delay)))
+                    cpu, delay, slices = map(int, os.pread(fd, 64, 0).split())
+                    threads.append(Thread(process, name, tid, state, cpu, delay, slices))
         return threads
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ typedef struct {
     gw_stats_t *stats;
     gw_wait_t wait;
     int64_t now;
+    int64_t stopped; /* of that time the thread used no CPU */
     gw_writer_t writer;
     void *memory; /* the writer's mapping */
     size_t memory_size;
@@ -125,6 +126,7 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
 
 static inline int64_t rig_monotonic(void *self) { return ((rig_t *)self)->now; }
 static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_START_NS; }
+static inline int64_t rig_cpu(void *self) { return ((rig_t *)self)->now - ((rig_t *)self)->stopped; }
 
 /* --- making and unmaking ---------------------------------------------------------------------- */
 
@@ -148,7 +150,7 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     }
     options.stats = rig->stats;
     options.wait = &rig->wait;
-    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig};
+    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig_cpu, rig};
     CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
     return rig;
 }

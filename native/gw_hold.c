@@ -1,0 +1,173 @@
+/* Updates held back: by their class's interval, by their connection's level, or, where records stand in
+ * the ring, until there is time for the lesser classes.
+ *
+ * A held update is a dirty mark like a blocked client's: what is sent in the end is the state of then.
+ * The marks of one client that wait for the same interval are in one hold, sent together, and the holds
+ * of one interval in a queue, oldest first. So a degraded client costs at most one write an interval.
+ *
+ * Two floors: no link waits for more than GW_HOLD_SKIPS_MAX updates because of its class (it gets at least
+ * 5 % of them), and none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent work. What is
+ * paused waits for neither. */
+#include "gw_plane_internal.h"
+
+#define HOLDS_PER_CYCLE 16u /* clients; then the ring is looked at again: 16 writes, some 60 us */
+
+static const uint8_t level_interval[GW_LEVELS] = {0, 3, 5, 6}; /* 0, 20, 100, 250 ms */
+
+static uint8_t wanted_interval(const gw_plane_t *p, const gw_client_t *c, const gw_link_t *l) {
+    uint8_t of_class = p->ladder.interval[l->priority], of_level = level_interval[c->level];
+    return of_class > of_level ? of_class : of_level;
+}
+
+/* Whether routing has to look at the client's links one by one, and whether there is news for it. */
+void gw_client_refresh(gw_plane_t *p, gw_client_t *c) {
+    uint32_t degraded = p->o.enforce && p->o.target_ns ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
+    for (uint32_t k = 0; k < GW_CLASSES; k++)
+        if (p->ladder.interval[k]) degraded |= 1u << k;
+    if (c->level || c->held || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;
+    else c->flags &= (uint16_t)~GW_CLIENT_HOLDS;
+    for (uint32_t k = 0; k < GW_CLASSES; k++)
+        if ((c->classes >> k & 1) && c->told[k] != p->ladder.interval[k]) c->flags |= GW_CLIENT_TELL;
+}
+
+static gw_hold_t *hold_find(gw_client_t *c, uint8_t interval) {
+    gw_hold_t *h = c->holds;
+    while (h && h->interval != interval) h = h->next;
+    if (h || !(h = calloc(1, sizeof *h))) return h;
+    h->client = c;
+    h->interval = interval;
+    h->sent_ns = INT64_MIN / 2;
+    h->next = c->holds;
+    c->holds = h;
+    return h;
+}
+
+static void enqueue(gw_plane_t *p, gw_hold_t *h) {
+    gw_holds_t *q = &p->holds[h->interval];
+    h->before = q->last;
+    h->after = NULL;
+    if (q->last) q->last->after = h;
+    else q->first = h;
+    q->last = h;
+    p->holds_count++;
+}
+
+static void dequeue(gw_plane_t *p, gw_hold_t *h) {
+    gw_holds_t *q = &p->holds[h->interval];
+    if (h->before) h->before->after = h->after;
+    else q->first = h->after;
+    if (h->after) h->after->before = h->before;
+    else q->last = h->before;
+    p->holds_count--;
+}
+
+/* Holds an update of a clean link back, or doesn't: then it goes its usual way. */
+int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    gw_client_t *c = l->client;
+    if (l->lossless) return 0;
+    uint8_t interval = wanted_interval(p, c, l);
+    if (!interval && !(p->pressed && (GW_CLASSES_LOW >> l->priority & 1))) return 0;
+    gw_hold_t *h = hold_find(c, interval);
+    if (!h) return 0;
+    if (!h->first) {
+        if (interval && interval < GW_INTERVAL_PAUSED) {
+            int64_t due = h->sent_ns + gw_intervals_ns[interval];
+            if (due <= p->now) { /* nothing was sent for so long: this may go at once */
+                h->sent_ns = p->now;
+                return 0;
+            }
+            h->due_ns = due;
+        } else {
+            h->due_ns = p->now;
+        }
+        enqueue(p, h);
+    }
+    l->hold = h;
+    l->dirty = c->level == GW_LEVELS - 1 ? GW_LINK_RESYNC : GW_LINK_UPDATE;
+    l->dirty_recv_ns = f->recv_ns;
+    l->dirty_taken_ns = f->taken_ns;
+    l->dirty_previous = h->last;
+    l->dirty_next = NULL;
+    if (h->last) h->last->dirty_next = l;
+    else h->first = l;
+    h->last = l;
+    c->held++;
+    return 1;
+}
+
+/* The mark leaves its hold; what becomes of it is the caller's. */
+void gw_link_unhold(gw_plane_t *p, gw_link_t *l) {
+    gw_hold_t *h = l->hold;
+    if (l->dirty_previous) l->dirty_previous->dirty_next = l->dirty_next;
+    else h->first = l->dirty_next;
+    if (l->dirty_next) l->dirty_next->dirty_previous = l->dirty_previous;
+    else h->last = l->dirty_previous;
+    l->hold = NULL;
+    if (!h->first) dequeue(p, h);
+    if (--l->client->held == 0) gw_client_refresh(p, l->client);
+}
+
+/* The mark waits for the socket alone from now on. */
+void gw_link_ready(gw_plane_t *p, gw_link_t *l) {
+    gw_link_unhold(p, l);
+    gw_link_dirty(p, l, l->dirty);
+}
+
+static void release(gw_plane_t *p, gw_hold_t *h) {
+    h->sent_ns = p->now;
+    while (h->first) gw_link_ready(p, h->first);
+}
+
+/* One held update more was overtaken by a newer one. */
+void gw_link_held_more(gw_plane_t *p, gw_link_t *l) {
+    uint8_t interval = l->hold->interval;
+    if (l->skipped < GW_HOLD_SKIPS_MAX || interval == GW_INTERVAL_PAUSED) return;
+    if (interval <= p->ladder.interval[l->priority]) release(p, l->hold); /* else it waits for its client's sake */
+}
+
+static int ring_waits(const gw_plane_t *p) {
+    return p->mapping && GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
+}
+
+static int is_paused(const gw_plane_t *p, uint8_t interval) {
+    return interval == GW_INTERVAL_PAUSED && p->ladder.interval[GW_CLASSES - 1] == GW_INTERVAL_PAUSED;
+}
+
+/* Releases what is due, the oldest first: a few, and only if nothing more urgent waits. How many. */
+uint32_t gw_holds_release(gw_plane_t *p) {
+    uint32_t n = 0;
+    if (!p->holds_count) return 0;
+    int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
+    for (uint8_t i = 0; i <= GW_INTERVAL_PAUSED; i++) {
+        if (is_paused(p, i)) continue;
+        gw_hold_t *h;
+        while (n < HOLDS_PER_CYCLE && (h = p->holds[i].first) && h->due_ns + late <= p->now) {
+            release(p, h);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* When the next one is due; INT64_MAX: none waits. */
+int64_t gw_holds_due(const gw_plane_t *p) {
+    int64_t due = INT64_MAX;
+    for (uint8_t i = 0; p->holds_count && i <= GW_INTERVAL_PAUSED; i++)
+        if (p->holds[i].first && !is_paused(p, i) && p->holds[i].first->due_ns < due) due = p->holds[i].first->due_ns;
+    return due;
+}
+
+/* A client's other parameters may want what waits sent now: what is lossless never waits. */
+void gw_client_rehold(gw_plane_t *p, gw_client_t *c) {
+    for (gw_hold_t *h = c->holds; h; h = h->next)
+        if (h->first) release(p, h);
+    gw_client_refresh(p, c);
+}
+
+void gw_client_holds_free(gw_client_t *c) {
+    while (c->holds) {
+        gw_hold_t *h = c->holds;
+        c->holds = h->next;
+        free(h);
+    }
+}
