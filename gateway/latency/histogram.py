@@ -37,6 +37,11 @@ def _lowest(index: int) -> int:
     return (index - (bucket << _HALF_BITS)) << bucket
 
 
+def highest_ns(index: int) -> int:
+    """The longest duration that the count at this place stands for."""
+    return _lowest(index + 1) - 1
+
+
 def _index(value_ns: int) -> int:
     """The count that stands for this value."""
     bucket = max(value_ns.bit_length() - _HALF_BITS - 1, 0)
@@ -119,7 +124,7 @@ class Histogram:
     def max_ns(self) -> int:
         """The highest value equivalent to the largest recorded one; 0 when empty."""
         used = np.flatnonzero(self.counts)
-        return _lowest(int(used[-1]) + 1) - 1 if used.size else 0
+        return highest_ns(int(used[-1])) if used.size else 0
 
     def value_at_percentile(self, percentile: float) -> int:
         """The highest value equivalent to the one at this percentile (0 to 100); 0 when empty.
@@ -139,7 +144,7 @@ class Histogram:
         for percentile in percentiles:
             wanted = max(int(min(percentile, 100.0) * count / 100 + 0.5), 1)
             index = int(np.searchsorted(cumulative, np.uint64(wanted)))
-            values.append(_lowest(index + 1) - 1 if percentile else _lowest(index))
+            values.append(highest_ns(index) if percentile else _lowest(index))
         return values
 
     def count_at_most(self, value_ns: int) -> int:

@@ -6,9 +6,9 @@ both times the load falls back to the quiet one: the controller has to let go ag
 read as fast as they can, so nothing but the gateway's own limit is in the way.
 
 What the promise is, in thresholds of the run in which the controller acts: classes 0 and 1 at or
-under the target, nothing of class 0 missing, lower classes conflated but not starved, nobody closed,
-the ladder back in time. And of the run in which it only watches: no group holds the target, or it
-was no overload.
+under the target, nothing of class 0 missing, lower classes conflated but not starved, nobody
+closed, the ladder back in time. And of the run in which it only watches: no group holds the
+target, or it was no overload.
 """
 
 from __future__ import annotations

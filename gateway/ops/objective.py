@@ -21,6 +21,7 @@ from gateway.ops.subject import Subject
 
 if TYPE_CHECKING:
     from gateway.latency.histogram import Histogram
+    from gateway.latency.window import Samples
 
 EARLY_S = INTERVAL_S / 8
 """The caller's rounds are a fraction of the interval: the round that comes nearest is taken."""
@@ -61,6 +62,7 @@ class Watch:
     Attributes:
         transitions: the last of the headline's state and of each class's, oldest first, as the
             history of the `ops` channel has them; `class` is None for the headline.
+        samples: what the last look was of, cumulative; None before the first.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -74,27 +76,34 @@ class Watch:
         self._look = Look(headline, time.time_ns(), classes)
         self._looked_s = float("-inf")
         self.transitions: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
+        self.samples: Samples | None = None
 
     @property
     def look(self) -> Look:
         """The last one."""
         return self._look
 
-    def sample(self, now_s: float) -> None:
-        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC."""
+    def sample(self, now_s: float) -> bool:
+        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC.
+
+        Returns:
+            Whether it did.
+        """
         if now_s - self._looked_s < INTERVAL_S - EARLY_S:
-            return
+            return False
         self._looked_s = now_s
         before = self._look
         controls = tuple(self._controls())
         floor_ns = control.together(controls).floor_ns
-        reports = self._monitors.tick(now_s, self._subject.sample(), floor_ns=floor_ns)
+        self.samples = self._subject.sample()
+        reports = self._monitors.tick(now_s, self.samples, floor_ns=floor_ns)
         now_ns = time.time_ns()
         self._note(now_ns, before, reports)
         changed = reports.headline.state != before.report.state
         since_ns = now_ns if changed else before.since_ns
         self._look = Look(reports.headline, since_ns, reports.classes, controls)
         self._tell()
+        return True
 
     def _controls(self) -> Iterator[Control]:
         now_ns = time.monotonic_ns()

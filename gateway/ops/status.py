@@ -20,10 +20,10 @@ from gateway.session.options import REQUESTS
 class Status:
     """Makes the document when asked."""
 
-    def __init__(self, subject: Subject, watch: Watch) -> None:
+    def __init__(self, subject: Subject, watch: Watch, reader: Reader) -> None:
         self._subject = subject
         self._watch = watch
-        self._reader = Reader(subject)
+        self._reader = reader
         self._started_s = time.monotonic()
 
     def document(self) -> dict[str, Any]:
@@ -42,11 +42,11 @@ class Status:
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
             "workers": [
                 {"name": child.name}
-                | {k: v for k, v in child.status.items() if k not in _ELSEWHERE}
+                | {k: v for k, v in child.status.items() if k not in _OF_PROCESSES}
                 for child in supervision.children
                 if child.role == "worker"
             ],
-            "slo": {"enforce": config.slo.enforce, **_objective(look)},
+            "slo": {"enforce": config.slo.enforce, **objective(look)},
             "controller": [each.row() for each in look.controls],
             "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
             "window": {name: _summary(h) for name, h in window.items()},
@@ -65,7 +65,7 @@ class Status:
         }
 
 
-_ELSEWHERE = {"type", "stalls", "load"}
+_OF_PROCESSES = {"type", "stalls", "load"}
 """Of a worker's status: said of all processes alike."""
 _PER_CHANNEL = (
     "published",
@@ -82,6 +82,7 @@ _PER_CHANNEL = (
     "snapshots",
 )
 _ELSEWHERE = {*_PER_CHANNEL, *GAUGES}
+"""Counters shown with their channel or their controller."""
 _PLACES = OUTCOMES | {
     "class_conflated": ("class", "0123"),
     "class_dropped": ("class", "0123"),
@@ -90,7 +91,7 @@ _PLACES = OUTCOMES | {
 }
 
 
-def _objective(look: Look) -> dict[str, Any]:
+def objective(look: Look) -> dict[str, Any]:
     """What the `slo` channel says, and what is only for those who run the gateway."""
     report = look.report
     return summary(look) | {

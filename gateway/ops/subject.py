@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
 
     from gateway.config import Config
-    from gateway.latency.control import Page
     from gateway.latency.statistics import Statistics
     from gateway.latency.window import Samples
+
+
+class Page(Protocol):
+    """A process's statistics page; `_native.StatsPage` is one."""
+
+    def get(self, name: str, index: int = 0) -> int: ...
+    def read(self) -> dict[str, tuple[int, ...]]: ...
 
 
 class ChildStatistics(Protocol):
@@ -81,7 +87,7 @@ class Subject:
     version: str
     config: "Config"
     channels: Mapping[str, int]
-    pages: Mapping[str, "Page"]
+    pages: Mapping[str, Page]
     read: Callable[[], "Mapping[str, Statistics]"]
     sample: Callable[[], "Samples"]
     supervision: Callable[[], Supervision]

@@ -16,10 +16,10 @@ from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
-from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
+from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import Options, Shared
 from gateway.session.session import Session
 

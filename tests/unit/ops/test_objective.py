@@ -16,6 +16,7 @@ from gateway.latency.window import Sample
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import objective
 from gateway.ops.objective import Look, Watch, message, summary
+from gateway.ops.reading import Reader
 from gateway.ops.status import Status
 
 
@@ -221,7 +222,7 @@ def test_status_and_message_say_the_same(site: Any) -> None:
     hdr = HdrHistogram.decode(told.pop("hdr"))
     assert hdr.get_total_count() == 3000
     assert hdr.get_value_at_percentile(99) / 1000 == told["p99_us"]
-    document = Status(site.subject, watch).document()
+    document = Status(site.subject, watch, Reader(site.subject)).document()
     shown = document["slo"]
     assert told == {name: shown[name] for name in told}
     assert document["window"]["total"]["p99_us"] == told["p99_us"]
@@ -295,9 +296,11 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
         audience_max=400,
         stalls=(KINDS.index("gc"), 3),
     )
-    assert Status(site.subject, watch).document()["controller"] == [], "nobody has looked yet"
+    assert Status(site.subject, watch, Reader(site.subject)).document()["controller"] == [], (
+        "nobody has looked yet"
+    )
     watch.sample(0.0)
-    document = Status(site.subject, watch).document()
+    document = Status(site.subject, watch, Reader(site.subject)).document()
     assert document["controller"] == [
         {
             "worker": "worker-0",
