@@ -296,9 +296,9 @@ Slot = tuple[int, int, int]
 """(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
 Item = tuple[int, str, str, bool, bool, bool, int]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the caller's,
-per connection and unique to (channel, string): an id already in use is replaced. resync False only
-changes the parameters in force (method `update`)."""
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the
+caller's, per connection and unique to (channel, string): an id already in use is replaced. resync
+False only changes the parameters in force (method `update`)."""
 
 # The first item of an event; the handle follows, then what is said here.
 EVENT_GONE: Final[int]  # errno: the peer's socket failed; nothing more is written

@@ -171,6 +171,14 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if config.listen.port and config.listen.port == config.ops.port:
         message = f"found {config.ops.port}, which is listen.port too; expected a port of its own"
         yield ("ops.port", "listen.port"), message
+    slo = config.slo
+    # The default alone is no contradiction: whoever never heard of the key shall not trip over it.
+    if slo.target_us > slo.display_target_us != SloOptions().display_target_us:
+        message = (
+            f"found {slo.display_target_us}; expected at least what is promised to the others, "
+            f"slo.target_us = {slo.target_us}"
+        )
+        yield ("slo.display_target_us", "slo.target_us"), message
     limits = config.limits
     if limits.requests_per_s > limits.worker_requests_per_s:
         message = (

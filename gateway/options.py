@@ -59,6 +59,7 @@ class SloOptions(Options, frozen=True, kw_only=True):
     stage: Literal["total"] = "total"
     percentile: Annotated[float, Meta(gt=0, lt=100)] = 99
     target_us: Annotated[int, Meta(ge=1, le=60_000_000)] = 1000
+    display_target_us: Annotated[int, Meta(ge=1, le=60_000_000)] = 500_000
     window_s: Annotated[int, Meta(ge=1, le=3600)] = 10
     enforce: bool = True
 

@@ -59,29 +59,30 @@ class _Bins:
 
     def __init__(self, width_s: int, span_s: int) -> None:
         self._width_s = width_s
-        self._counts = np.zeros((span_s // width_s, 2), dtype=np.int64)
+        self._size = span_s // width_s
+        # Good and bad each in a row of their own: a sum along a row costs a seventh of one across.
+        self._counts = np.zeros((2, self._size), dtype=np.int64)
         self._newest = -1
 
     def add(self, now_s: float, good: int, bad: int) -> None:
         self._turn(now_s)
-        self._counts[self._newest % len(self._counts)] += (good, bad)
+        self._counts[:, self._newest % self._size] += (good, bad)
 
     def sum(self, now_s: float, span_s: float) -> tuple[int, int]:
         self._turn(now_s)
-        size = len(self._counts)
-        wanted = min(max(round(span_s / self._width_s), 1), size)
-        end = self._newest % size + 1
-        good, bad = self._counts[max(end - wanted, 0) : end].sum(axis=0)
+        wanted = min(max(round(span_s / self._width_s), 1), self._size)
+        end = self._newest % self._size + 1
+        good, bad = self._counts[:, max(end - wanted, 0) : end].sum(axis=1).tolist()
         if wanted > end:
-            before = self._counts[size - (wanted - end) :].sum(axis=0)
+            before = self._counts[:, self._size - (wanted - end) :].sum(axis=1).tolist()
             good, bad = good + before[0], bad + before[1]
-        return int(good), int(bad)
+        return good, bad
 
     def _turn(self, now_s: float) -> None:
         newest = int(now_s // self._width_s)
-        passed = min(newest - self._newest, len(self._counts)) if self._newest >= 0 else 1
+        passed = min(newest - self._newest, self._size) if self._newest >= 0 else 1
         for number in range(newest - passed + 1, newest + 1):
-            self._counts[number % len(self._counts)] = 0
+            self._counts[:, number % self._size] = 0
         self._newest = max(newest, self._newest)
 
 
@@ -105,11 +106,13 @@ class Budget:
         self._share = share
         self._events_min = events_min
         self._period_s = period_s
+        self._spent = False  # most never have a bad one: then there is nothing to add up
         self._fine = _Bins(FINE_S, HOUR_S)
         self._coarse = _Bins(COARSE_S, WINDOWS_S[-1])
 
     def add(self, now_s: float, good: int, bad: int) -> None:
         """Counts what has just ended. Times never go back."""
+        self._spent = self._spent or bad > 0
         self._fine.add(now_s, good, bad)
         self._coarse.add(now_s, good, bad)
 
@@ -119,6 +122,8 @@ class Budget:
 
     def burn(self, now_s: float, span_s: float) -> float:
         """How many times faster than allowed the budget was spent over the last so many seconds."""
+        if not self._spent:
+            return 0.0
         good, bad = self.counts(now_s, span_s)
         return bad / (self._share * max(good + bad, self._events_min))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,11 @@ def _lowest(index: int) -> int:
     return (index - (bucket << _HALF_BITS)) << bucket
 
 
+def highest_ns(index: int) -> int:
+    """The longest duration that the count at this place stands for."""
+    return _lowest(index + 1) - 1
+
+
 def _index(value_ns: int) -> int:
     """The count that stands for this value."""
     bucket = max(value_ns.bit_length() - _HALF_BITS - 1, 0)
@@ -43,8 +49,11 @@ def _index(value_ns: int) -> int:
 
 
 def bucket_edges(target_ns: int) -> tuple[int, ...]:
-    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target."""
-    return tuple(sorted({*_EDGES_NS, target_ns}))
+    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target.
+
+    A target that no value exceeds needs none.
+    """
+    return tuple(sorted({*_EDGES_NS, target_ns} if target_ns <= HDR_MAX_NS else _EDGES_NS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +82,8 @@ class Histogram:
     @classmethod
     def merged(cls, parts: Iterable[Histogram]) -> Histogram:
         """The sum of all: percentiles are never averaged, counts are added."""
-        total = cls.empty()
-        for part in parts:
-            total = total.merge(part)
-        return total
+        every = [*parts]
+        return reduce(cls.merge, every) if every else cls.empty()
 
     def merge(self, other: Histogram) -> Histogram:
         """Both together."""
@@ -117,7 +124,7 @@ class Histogram:
     def max_ns(self) -> int:
         """The highest value equivalent to the largest recorded one; 0 when empty."""
         used = np.flatnonzero(self.counts)
-        return _lowest(int(used[-1]) + 1) - 1 if used.size else 0
+        return highest_ns(int(used[-1])) if used.size else 0
 
     def value_at_percentile(self, percentile: float) -> int:
         """The highest value equivalent to the one at this percentile (0 to 100); 0 when empty.
@@ -125,17 +132,26 @@ class Histogram:
         As HdrHistogram: the value that `percentile` per cent of all are at or below, the number of
         them rounded to the nearest and at least one. Percentile 0 is the lowest equivalent value.
         """
+        return self.values_at_percentiles((percentile,))[0]
+
+    def values_at_percentiles(self, percentiles: Sequence[float]) -> list[int]:
+        """`value_at_percentile` of each, in one pass."""
         cumulative = np.cumsum(self.counts)
         count = int(cumulative[-1])
         if count == 0:
-            return 0
-        wanted = max(int(min(percentile, 100.0) * count / 100 + 0.5), 1)
-        index = int(np.searchsorted(cumulative, np.uint64(wanted)))
-        return _lowest(index + 1) - 1 if percentile else _lowest(index)
+            return [0] * len(percentiles)
+        values = []
+        for percentile in percentiles:
+            wanted = max(int(min(percentile, 100.0) * count / 100 + 0.5), 1)
+            index = int(np.searchsorted(cumulative, np.uint64(wanted)))
+            values.append(highest_ns(index) if percentile else _lowest(index))
+        return values
 
     def count_at_most(self, value_ns: int) -> int:
         """How many were at most this long, all that are equivalent to it included (0.1 %)."""
-        return self.cumulative((value_ns,))[0]
+        if value_ns < 0:
+            return 0
+        return int(self.counts[: _index(min(value_ns, HDR_MAX_NS)) + 1].sum())
 
     def cumulative(self, edges_ns: Sequence[int]) -> list[int]:
         """`count_at_most` of each edge, in one pass."""

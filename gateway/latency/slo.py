@@ -49,6 +49,8 @@ HOLD_S: Final = 5.0
 """How long things must be better before a state says so."""
 STALL_INTERVALS: Final = 2.5
 """An interval longer than so many is no interval."""
+NEVER_NS: Final = 1 << 63
+"""The target where there is none: longer than a histogram can hold."""
 TAIL_EVENTS: Final = 10
 """Events beyond a percentile that make it more than chance: 1,000 in all for p99."""
 _ENTER: Final = (0.8, 1.0)  # at_risk, breached: shares of the target
@@ -62,19 +64,20 @@ class Objective:
     Attributes:
         stage: which latency.
         percentile: above 0, below 100.
-        target_us: what it must not exceed.
+        target_us: what it must not exceed; None where nothing is too late, and only what is lost
+            is bad.
         window_s: over which it is judged.
     """
 
     stage: str = "total"
     percentile: float = 99
-    target_us: int = 1000
+    target_us: int | None = 1000
     window_s: float = 10
 
     @property
     def target_ns(self) -> int:
         """The target in the histograms' unit."""
-        return self.target_us * 1000
+        return NEVER_NS if self.target_us is None else self.target_us * 1000
 
     @property
     def share(self) -> float:
@@ -115,6 +118,7 @@ class Report:
         sample: of the window, widened where that had too few events.
         window_s: how long that is.
         good, bad: events of the window, by the target.
+        floor_ns: how long the largest fan-out takes.
         good_total, bad_total: since the start.
         budget_remaining: of the period: 1 all of it, below 0 overspent.
         burn: rate by window in seconds: 1 spends the budget in its period.
@@ -130,6 +134,7 @@ class Report:
     window_s: float = 0.0
     good: int = 0
     bad: int = 0
+    floor_ns: float = 0.0
     good_total: int = 0
     bad_total: int = 0
     budget_remaining: float = 1.0
@@ -246,9 +251,10 @@ class Monitor:
     def _judge(self, now_s: float, floor_ns: float) -> Report:
         objective = self._objective
         sample, start_s = self._window.widened(objective.events_min)
-        edges_ns = [int(part * objective.target_ns) for part in (*_ENTER, *_STAY)]
-        within = sample.histogram.cumulative(edges_ns)
-        events = sample.histogram.count + sample.lost
+        limits_ns = [int(part * objective.target_ns) for part in (*_ENTER, *_STAY)]
+        count = sample.histogram.count
+        within = [sample.histogram.count_at_most(ns) if count else 0 for ns in limits_ns]
+        events = count + sample.lost
         allowed = objective.share * max(events, objective.events_min)
         over = [events - count > allowed for count in within]
         self._latch.update(
@@ -266,6 +272,7 @@ class Monitor:
             window_s=max(now_s - start_s, 0.0),
             good=within[1],
             bad=events - within[1],
+            floor_ns=floor_ns,
             good_total=self._good,
             bad_total=self._bad,
             budget_remaining=self._budget.remaining(now_s),

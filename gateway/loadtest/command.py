@@ -414,7 +414,8 @@ def _write(outcome: Outcome, output: Output) -> None:
 
     result = outcome.result
     if output.hgrm is not None:
-        from gateway.loadtest.interchange import decode, hgrm
+        from gateway.latency.hgrm import hgrm
+        from gateway.loadtest.interchange import decode
 
         output.hgrm.write_text(hgrm(decode(result.histogram)), encoding="utf-8")
     if output.hlog is not None:

@@ -1,15 +1,13 @@
-"""Histograms for other people's tools: percentile text (hgrm), interval logs (hlog), V2 base64.
+"""Histograms for other people's tools: interval logs (hlog), V2 base64.
 
-Both texts are as HdrHistogram's Java and C versions write them (`outputPercentileDistribution`,
-`HistogramLogWriter`: https://github.com/HdrHistogram). The `hdrhistogram` package is the codec and
-walks the percentiles; its own writers differ from those (no tags, a start time that fails, whole
-milliseconds, another footer), so the lines around are written here.
+The text is as HdrHistogram's Java and C versions write it (`HistogramLogWriter`:
+https://github.com/HdrHistogram). The `hdrhistogram` package is the codec; its own writer differs
+from those (no tags, a start time that fails), so the lines around are written here.
 """
 
 from __future__ import annotations
 
 import binascii
-import io
 import re
 import time
 import zlib
@@ -25,7 +23,6 @@ from gateway.latency.histogram import Histogram
 from gateway.loadtest.result import ResultError
 
 _NS_PER_MS = 1e6
-_TICKS_PER_HALF_DISTANCE = 5
 _LOG_HEADER = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
 
 
@@ -66,23 +63,6 @@ def decode(text: str) -> Histogram:
     if lowest != 1:
         raise ResultError(f"a histogram whose lowest value is {lowest}, not 1")
     return Histogram(counts.copy())
-
-
-def hgrm(histogram: Histogram) -> str:
-    """The percentile distribution, values in milliseconds, as plotters of `.hgrm` files take it."""
-    hdr = HdrHistogram.decode(histogram.to_hdr_v2())
-    out = io.BytesIO()
-    hdr.output_percentile_distribution(out, _NS_PER_MS, _TICKS_PER_HALF_DISTANCE)
-    body, _, _ = out.getvalue().decode("ascii").partition("#[")
-    empty = not histogram.count
-    mean = 0.0 if empty else hdr.get_mean_value() / _NS_PER_MS
-    deviation = 0.0 if empty else hdr.get_stddev() / _NS_PER_MS
-    return (
-        f"{body}#[Mean    = {mean:12.3f}, StdDeviation   = {deviation:12.3f}]\n"
-        f"#[Max     = {hdr.get_max_value() / _NS_PER_MS:12.3f},"
-        f" Total count    = {histogram.count:12d}]\n"
-        f"#[Buckets = {hdr.bucket_count:12d}, SubBuckets     = {hdr.sub_bucket_count:12d}]\n"
-    )
 
 
 def hlog(start_ns: int, intervals: Iterable[Interval], comment: str = "") -> str:

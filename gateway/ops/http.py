@@ -1,12 +1,15 @@
-"""The ops listener: /metrics /livez /readyz /statusz and the page at /, in the supervisor process.
+"""The ops listener: /metrics /livez /readyz /statusz, the page at / and the protocol at /v1.
 
-HTTP is what the `websockets` server gives before an upgrade: one GET a connection, headers bounded,
-the whole exchange under one deadline, so that neither a slow request nor a slow scraper holds
-anything for longer. Paths are looked up in a table; no path ever reaches a file system.
+HTTP is what the `websockets` server gives before an upgrade, here in the supervisor's process: one
+GET a connection, headers bounded, the whole exchange under one deadline, so that neither a slow
+request nor a slow scraper holds anything for longer. Paths are looked up in a table; no path ever
+reaches a file system. An upgrade of /v1 becomes a session: see `hub.py`.
 """
 
 import asyncio
 import os
+import socket
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
@@ -15,18 +18,25 @@ from typing import Any
 
 import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
 from gateway.ops.health import Health
+from gateway.ops.hub import SESSIONS_MAX, Hub
+from gateway.ops.live import Live
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
-from gateway.ops.objective import Watch
+from gateway.ops.objective import Watch, message
+from gateway.ops.reading import Reader
+from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import OpsOptions
+from gateway.session.handshake import PATH, Origins, select_subprotocol
 
 EXCHANGE_TIMEOUT_S = 5.0
 """From accept to the last byte of the answer taken; then the connection is cut."""
@@ -35,6 +45,15 @@ CONNECTIONS_MAX = 64
 SCRAPES_MAX = 4
 """Renderings of /metrics at once; one more gets 503."""
 SAMPLE_INTERVAL_S = 0.5
+MESSAGE_BYTES_MAX = 16 << 10
+"""Of a request; more is closed with 1009."""
+MESSAGES_QUEUED_MAX = 4
+"""Requests that wait for the one before them; with more the socket is not read."""
+FRAGMENTS_MAX = 64
+CONTROL_FRAMES_PER_S = 100
+NOTSENT_BYTES = 16 << 10
+"""What waits in the kernel, beyond what is on its way: the rest waits here, to be replaced."""
+TCP_NOTSENT_LOWAT = 25  # not in Python's socket module before 3.14
 
 SECURITY_HEADERS = (
     (
@@ -72,7 +91,16 @@ class OpsServer:
             subject, self._health.problems, lambda: self._watch.look.report.state
         )
         self._metrics = Metrics(subject, self._watch)
-        self._status = Status(subject, self._watch)
+        reader = Reader(subject)
+        self._status = Status(subject, self._watch, reader)
+        self._sampling = Sampling(subject, self._watch)
+        live = Live(subject, self._watch, self._health, reader, self._sampling)
+        channels = {
+            "ops": live.message,
+            "slo": lambda _: message(self._watch.look, time.time_ns()).encode(),
+        }
+        self._hub = Hub(live.hello, channels, live.history)
+        self._origins = Origins(subject.config.listen.origins)
         self._scrapes = 0
         self._server: Server | None = None
         self._sampler: asyncio.Task[None] | None = None
@@ -103,14 +131,19 @@ class OpsServer:
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:
             self._server = await serve(
-                _no_session,
+                self._hub.serve,
                 self._options.host,
                 self._options.port,
                 process_request=self._process,
                 create_connection=_Connection,
+                select_subprotocol=select_subprotocol,
                 compression=None,
                 open_timeout=EXCHANGE_TIMEOUT_S,
                 close_timeout=EXCHANGE_TIMEOUT_S,
+                ping_interval=None,  # the hub's
+                max_size=MESSAGE_BYTES_MAX,
+                max_queue=MESSAGES_QUEUED_MAX,
+                write_limit=0,
                 server_header=None,
             )
         except OSError as error:
@@ -123,6 +156,7 @@ class OpsServer:
         assert self._server is not None
         assert self._sampler is not None
         self._sampler.cancel()
+        await self._hub.drain()
         self._server.close()
         for connection in [*self._server.handler_tasks]:
             connection.cancel()
@@ -134,14 +168,16 @@ class OpsServer:
             now_s = loop.time()
             try:
                 self._health.sample(now_s)
-                self._watch.sample(now_s)
+                if self._watch.sample(now_s):
+                    self._sampling.take(now_s, time.time_ns())
+                    self._hub.tell()
                 self._announcements.sample(now_s)
             except Exception:
                 # One look fails; the next ones must not end with it.
                 _log.exception("sample.failed")
             await asyncio.sleep(SAMPLE_INTERVAL_S)
 
-    async def _process(self, _: ServerConnection, request: Request) -> Response:
+    async def _process(self, _: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if request.method != "GET":
             response = _answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n")
@@ -149,11 +185,33 @@ class OpsServer:
             return response
         if path == "/metrics":
             return await self._scrape()
+        if path == PATH and "Upgrade" in request.headers:
+            return self._admit(request)
         if path in self._routes:
             return self._routes[path]()
         if path in self._page:
             return _answer(HTTPStatus.OK, *self._page[path])
         return _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
+
+    def _admit(self, request: Request) -> Response | None:
+        """Why this request becomes no session, if it does not; the rest is the library's to check.
+
+        A page may come from here, whatever name here has, or from where clients' pages may.
+        """
+        try:
+            origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        except MultipleValuesError as error:
+            return _answer(
+                HTTPStatus.BAD_REQUEST, _TEXT, f"header {error.args[0]}: more than one\n".encode()
+            )
+        own = {f"{scheme}://{host}".lower() for scheme in ("http", "https")}
+        if origin is not None and origin.lower() not in own and origin not in self._origins:
+            return _answer(HTTPStatus.FORBIDDEN, _TEXT, b"header Origin: not in listen.origins\n")
+        if len(self._hub) >= SESSIONS_MAX:
+            response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many sessions\n")
+            response.headers["Retry-After"] = "5"
+            return response
+        return None
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:
@@ -183,16 +241,43 @@ class OpsServer:
 
 
 class _Connection(ServerConnection):
-    """Refuses, before reading a byte, what is beyond the listener's bound."""
+    """Refuses what is beyond the listener's bounds, and what the library would take without end."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._fragments = 0
+        self._controls = 0
+        self._controls_second = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES
+        )
         if len(self.server.handler_tasks) > CONNECTIONS_MAX:
             self.transport.abort()
 
+    def process_event(self, event: Any) -> None:
+        super().process_event(event)
+        if not isinstance(event, Frame):
+            return
+        if event.opcode in (Opcode.PING, Opcode.PONG):
+            second = int(self.loop.time())
+            if second != self._controls_second:
+                self._controls_second, self._controls = second, 0
+            self._controls += 1
+            if self._controls > CONTROL_FRAMES_PER_S:
+                self._fail(4029, f"control frames: more than {CONTROL_FRAMES_PER_S} a second")
+        elif event.opcode is not Opcode.CLOSE:
+            self._fragments = self._fragments + 1 if event.opcode is Opcode.CONT else 0
+            if self._fragments >= FRAGMENTS_MAX:
+                self._fail(1009, f"message of more than {FRAGMENTS_MAX} fragments")
 
-async def _no_session(_: ServerConnection) -> None:
-    raise AssertionError("every request is answered before an upgrade")
+    def _fail(self, code: int, reason: str) -> None:
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(code, reason)
+            self.send_data()
+            self.loop.call_later(EXCHANGE_TIMEOUT_S, self.transport.abort)
 
 
 def _answer(code: HTTPStatus, kind: str, body: bytes) -> Response:

@@ -1,21 +1,27 @@
-"""The watch over the objective: one look a second, and the same truth for all who ask.
+"""The watch over the objectives: one look a second, and the same truth for all who ask.
 
-/metrics, /statusz and the `slo` channel show the report of the last look. Only the supervisor can
+/metrics, /statusz and the `slo` channel show the reports of the last look. Only the supervisor can
 read every process's page, so the looking is done here, once; a worker is sent the finished message
 while it says that it has subscribers, and none otherwise.
 """
 
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from gateway import log
-from gateway.latency.slo import INTERVAL_S, STATES, Monitor, Objective, Report
+from gateway.latency import control
+from gateway.latency.classes import Monitors, Reports
+from gateway.latency.control import Control, Together
+from gateway.latency.slo import INTERVAL_S, STATES, Objective, Report
 from gateway.ops.subject import Subject
 
 if TYPE_CHECKING:
     from gateway.latency.histogram import Histogram
+    from gateway.latency.window import Samples
 
 EARLY_S = INTERVAL_S / 8
 """The caller's rounds are a fraction of the interval: the round that comes nearest is taken."""
@@ -23,6 +29,10 @@ HDR_CHARACTERS_MAX = 16 << 10
 """Of the histogram in a message, which has to fit a client's control queue: a distribution that is
 broader than this is told with fewer digits."""
 P999_COUNT_MIN = 1000
+TRANSITIONS_MAX = 100
+"""Kept of the last: with five objectives and their holds, those of ten bad minutes at least."""
+GATEWAY = "gateway"
+"""Whose transitions of state they are, where those of the ladder name a worker."""
 FOLLOWERS = "slo_subscribers"
 """In a worker's status: how many of its clients want the message."""
 
@@ -30,41 +40,92 @@ _log = log.get("slo")
 
 
 class Look(NamedTuple):
-    """What one look found; `since_ns` is REALTIME of the state's beginning, the same each time."""
+    """What one look found; `since_ns` is REALTIME of the state's beginning, the same each time.
+
+    `report` is the headline's, `classes` are those of each class.
+    """
 
     report: Report
     since_ns: int
+    classes: tuple[Report, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def together(self) -> Together:
+        """All workers' controllers as one."""
+        return control.together(self.controls)
 
 
 class Watch:
-    """Looks, judges, tells. Owned by the supervisor's loop; `look` may be read on any thread."""
+    """Looks, judges, tells. Owned by the supervisor's loop; `look` may be read on any thread.
+
+    Attributes:
+        transitions: the last of the headline's state and of each class's, oldest first, as the
+            history of the `ops` channel has them; `class` is None for the headline.
+        samples: what the last look was of, cumulative; None before the first.
+    """
 
     def __init__(self, subject: Subject) -> None:
         slo = subject.config.slo
         objective = Objective(slo.stage, slo.percentile, slo.target_us, slo.window_s)
+        # Left at its default it gives way to a target that is longer; set, it has been checked.
+        display_target_us = max(slo.display_target_us, slo.target_us)
         self._subject = subject
-        self._monitor = Monitor(objective, time.monotonic())
-        self._look = Look(self._monitor.report, time.time_ns())
+        self._monitors = Monitors(objective, display_target_us, time.monotonic())
+        headline, classes = self._monitors.reports
+        self._look = Look(headline, time.time_ns(), classes)
         self._looked_s = float("-inf")
+        self.transitions: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
+        self.samples: Samples | None = None
 
     @property
     def look(self) -> Look:
         """The last one."""
         return self._look
 
-    def sample(self, now_s: float) -> None:
-        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC."""
+    def sample(self, now_s: float) -> bool:
+        """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC.
+
+        Returns:
+            Whether it did.
+        """
         if now_s - self._looked_s < INTERVAL_S - EARLY_S:
-            return
+            return False
         self._looked_s = now_s
-        before, since_ns = self._look
-        report = self._monitor.tick(now_s, self._subject.sample())
-        if report.state != before.state:
-            since_ns = time.time_ns()
-            worse = STATES.index(report.state) > STATES.index(before.state)
-            (_log.warning if worse else _log.info)("slo.state", **_words(before, report))
-        self._look = Look(report, since_ns)
+        before = self._look
+        controls = tuple(self._controls())
+        floor_ns = control.together(controls).floor_ns
+        self.samples = self._subject.sample()
+        reports = self._monitors.tick(now_s, self.samples, floor_ns=floor_ns)
+        now_ns = time.time_ns()
+        self._note(now_ns, before, reports)
+        changed = reports.headline.state != before.report.state
+        since_ns = now_ns if changed else before.since_ns
+        self._look = Look(reports.headline, since_ns, reports.classes, controls)
         self._tell()
+        return True
+
+    def _controls(self) -> Iterator[Control]:
+        now_ns = time.monotonic_ns()
+        for child in self._subject.supervision().children:
+            if child.role == "worker" and child.name in self._subject.pages:
+                yield control.read(child.name, self._subject.pages[child.name], now_ns)
+
+    def _note(self, now_ns: int, before: Look, reports: Reports) -> None:
+        """One line and one entry for each state that is another than before."""
+        pairs = zip((before.report, *before.classes), reports.all, strict=True)
+        for (was, now), number in zip(pairs, (None, *range(len(reports.classes))), strict=True):
+            if was.state == now.state:
+                continue
+            step, step_was = STATES.index(now.state), STATES.index(was.state)
+            say = _log.warning if step > step_was else _log.info
+            if number is None:
+                say("slo.state", **_words(was, now))
+            else:
+                say("slo.class_state", **{"class": number}, **_words(was, now))
+            entry = {"ts": now_ns, "worker": GATEWAY, "kind": "state", "class": number}
+            entry |= {"step": step, "was": step_was, "reason": reason(was, now, number)}
+            self.transitions.append(entry)
 
     def _tell(self) -> None:
         workers = [
@@ -89,25 +150,40 @@ def message(look: Look, ts_send: int) -> str:
 
 def summary(look: Look) -> dict[str, Any]:
     """What clients and /statusz see alike, of the window."""
-    report = look.report
-    objective, histogram = report.objective, report.sample.histogram
-    whole = int(objective.percentile)
-    count = histogram.count
+    report, together = look.report, look.together
+    percentile = report.objective.percentile
+    whole = int(percentile)
     return {
-        "stage": objective.stage,
-        "percentile": whole if whole == objective.percentile else objective.percentile,
-        "target_us": objective.target_us,
-        "p50_us": report.percentile_us(50),
-        "p99_us": report.percentile_us(99),
-        "p999_us": report.percentile_us(99.9) if count >= P999_COUNT_MIN else None,
+        "stage": report.objective.stage,
+        "percentile": whole if whole == percentile else percentile,
+        **_figures(report),
+        "window_s": round(report.window_s, 3),
+        "since": look.since_ns,
+        "action": together.action,
+        "step": together.step,
+        "intervals_ms": control.intervals_ms(together.intervals_ns),
+        "classes": [
+            {"class": number, **_figures(each)} for number, each in enumerate(look.classes)
+        ],
+    }
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    """What the headline and the classes have alike."""
+    histogram = report.sample.histogram
+    count = histogram.count
+    p50, p99, p999 = histogram.values_at_percentiles((50, 99, 99.9))
+    return {
+        "target_us": report.objective.target_us,
+        "p50_us": p50 / 1000 if count else None,
+        "p99_us": p99 / 1000 if count else None,
+        "p999_us": p999 / 1000 if count >= P999_COUNT_MIN else None,
+        "max_us": histogram.max_ns / 1000 if count else None,
         "count": count,
         "conflated": report.sample.conflated,
         "dropped": report.sample.dropped,
         "bad": report.bad,
-        "window_s": round(report.window_s, 3),
         "state": report.state,
-        "since": look.since_ns,
-        "action": "none",
         "budget_remaining": round(report.budget_remaining, 6),
     }
 
@@ -119,6 +195,27 @@ def _hdr(histogram: "Histogram") -> str:
             break
         text = histogram.to_hdr_v2(digits)
     return text
+
+
+def reason(was: Report, now: Report, number: int | None) -> str:
+    """Why a state followed another, in words; `number` is the class's, None for the headline."""
+    objective = now.objective
+    text = f"{'' if number is None else f'class {number} '}{was.state} to {now.state}: "
+    if now.state == "infeasible":
+        return f"{text}the largest fan-out takes {now.floor_ns / 1000:,.0f} of {_target(now)}"
+    reached_us = now.percentile_us(objective.percentile)
+    if reached_us is None:
+        lost = f"{now.bad:,} lost, " if now.bad else ""
+        return f"{text}{lost}nothing delivered"
+    return (
+        f"{text}p{objective.percentile:g} {reached_us:,.0f} of {_target(now)}, "
+        f"{now.bad:,} of {now.good + now.bad:,} late or lost"
+    )
+
+
+def _target(report: Report) -> str:
+    target_us = report.objective.target_us
+    return "no target" if target_us is None else f"{target_us:,} us"
 
 
 def _words(before: Report, report: Report) -> dict[str, Any]:

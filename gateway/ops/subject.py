@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.latency.statistics import Statistics
-    from gateway.latency.window import Sample
+    from gateway.latency.window import Samples
 
 
 class Page(Protocol):
     """A process's statistics page; `_native.StatsPage` is one."""
 
     def get(self, name: str, index: int = 0) -> int: ...
+    def read(self) -> dict[str, tuple[int, ...]]: ...
 
 
 class ChildStatistics(Protocol):
@@ -60,10 +61,11 @@ class Subject:
         channels: index of each channel in arrays of the pages.
         pages: statistics page of each process, by its name; the supervisor's own among them.
         read: everything that the pages hold, now.
-        sample: of that, what the objective is judged by.
+        sample: of that, what the objectives are judged by.
         supervision: a snapshot of the supervisor, now.
         tell: sends a child process, by its name, a message; it may be lost.
         client_url: where clients connect.
+        status: of the supervisor itself, as its children send theirs: `stalls` and `load`.
     """
 
     version: str
@@ -71,7 +73,8 @@ class Subject:
     channels: Mapping[str, int]
     pages: Mapping[str, Page]
     read: Callable[[], "Mapping[str, Statistics]"]
-    sample: Callable[[], "Sample"]
+    sample: Callable[[], "Samples"]
     supervision: Callable[[], Supervision]
     tell: Callable[[str, Mapping[str, Any]], object]
     client_url: str
+    status: Callable[[], Mapping[str, Any]] = dict

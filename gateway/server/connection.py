@@ -20,15 +20,15 @@ from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from websockets.exceptions import InvalidHandshake, NegotiationError
+from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State as WireState
 from websockets.server import ServerProtocol
 
 from gateway import log
-from gateway.server.handshake import SUBPROTOCOLS, Refusal, check
 from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.handshake import Refusal, check, select_subprotocol
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -60,15 +60,6 @@ class State(IntEnum):
     CLOSING = 2
     LINGER = 3
     CLOSED = 4
-
-
-def _select(protocol: ServerProtocol, offered: Any) -> Any:
-    for name in offered:
-        if name in SUBPROTOCOLS:
-            return name
-    if offered:
-        raise NegotiationError(f"subprotocols: only {', '.join(SUBPROTOCOLS)}")
-    return None
 
 
 def frame_text(payload: bytes) -> tuple[bytes, int]:
@@ -111,6 +102,7 @@ class Connection:
         "handle",
         "heard_ns",
         "message_ns",
+        "name",
         "peer",
         "pinged_ns",
         "sock",
@@ -125,6 +117,7 @@ class Connection:
         self.peer = peer
         self.state = State.HANDSHAKE
         self.handle = 0
+        self.name = ""  # the connection's id
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
@@ -141,7 +134,9 @@ class Connection:
         self._decoder: Any = None
         self._session: Session | None = None
         self._protocol = ServerProtocol(
-            select_subprotocol=_select, max_size=listener.limits.message_bytes, logger=_quiet
+            select_subprotocol=select_subprotocol,
+            max_size=listener.limits.message_bytes,
+            logger=_quiet,
         )
         listener.loop.add_reader(self.fd, self._readable)
 
@@ -282,7 +277,7 @@ class Connection:
 
     def _open(self, response: bytes) -> None:
         listener = self._listener
-        self._session, hello = listener.new_session()
+        self._session, hello = listener.new_session(self)
         frame, header = frame_text(hello.payload)
         shift = len(response) + header
         slots = [(offset + shift, kind, arg) for offset, kind, arg in hello.slots]

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from gateway import log
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
+from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
-from gateway.server.handshake import Origins, Refusal
 from gateway.server.plane import dispatch
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
+from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import Options, Shared
 from gateway.session.session import Session
 
@@ -75,6 +76,7 @@ class Listener:
         # No fewer than the sessions there were: an id is never given twice.
         self._numbers = itertools.count(1 + before["accepted"][0])
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
+        self._control = Control(f"worker-{parts.index}", plane, self._clients, parts.stalled)
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
         self.followers = {
@@ -177,10 +179,10 @@ class Listener:
         if why:
             _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
 
-    def new_session(self) -> "tuple[Session, Reply]":
+    def new_session(self, connection: Connection) -> "tuple[Session, Reply]":
         """A session and its hello."""
-        name = f"c-{self._parts.index}-{next(self._numbers)}"
-        session = Session(name, self._catalog, self._shared)
+        connection.name = f"c-{self._parts.index}-{next(self._numbers)}"
+        session = Session(connection.name, self._catalog, self._shared)
         return session, session.hello(self.real_ns())
 
     def opened(self, connection: Connection) -> None:
@@ -220,11 +222,9 @@ class Listener:
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
         self._parts.status(
-            {
-                "connections": len(self._clients),
-                "accepting": self.accepting,
-            }
+            {"connections": len(self._clients), "accepting": self.accepting}
             | {f"{channel}_subscribers": len(one) for channel, one in self.followers.items()}
+            | self._control.status(self.now_ns(), self._stats.get("clients_blocked"))
         )
 
     def closing(self, connection: Connection) -> None:
@@ -244,8 +244,9 @@ class Listener:
     # --- events and deadlines --------------------------------------------------------------------
 
     def _events(self) -> None:
-        for handle in dispatch(self.plane, self._clients):  # type: ignore[arg-type]
+        for handle in dispatch(self.plane, self._clients, self._control):  # type: ignore[arg-type]
             connection = self._clients.pop(handle)
+            self._control.forget(handle)
             code = connection.close_code
             index = CLOSE_CODES.index(code if code in CLOSE_CODES else 1000)
             self._stats.add("closes", index)

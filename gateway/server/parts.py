@@ -29,6 +29,7 @@ class WorkerParts:
         drain: set when the worker shall say shutdown and 1012 to all, and return.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
+        stalled: to be told when the data plane stood still: for how long in ns, and why in words.
     """
 
     index: int
@@ -43,3 +44,4 @@ class WorkerParts:
     drain: asyncio.Event
     ready: Callable[[], None]
     status: Callable[[Mapping[str, Any]], None]
+    stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

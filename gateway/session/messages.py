@@ -7,7 +7,7 @@ declared, so that they can be refused by name.
 
 import json
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -83,6 +83,16 @@ class AuthParams(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     token: str
 
 
+class HistoryParams(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Of `history`: REALTIME ns, and how many points at the most."""
+
+    from_: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = field(
+        default=UNSET, name="from"
+    )
+    to: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
+    points: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
+
+
 class _Request(Struct, frozen=True, forbid_unknown_fields=True, tag_field="method", kw_only=True):
     req_id: ReqId = UNSET
 
@@ -129,9 +139,19 @@ class Auth(_Request, frozen=True, tag="auth"):
     params: AuthParams
 
 
+class History(_Request, frozen=True, tag="history"):
+    """What latency and counts were; on the ops listener only."""
+
+    params: HistoryParams | UnsetType = UNSET
+
+
 Request = Subscribe | Update | Unsubscribe | List | Stats | Ping | Auth
 
+OpsRequest = Subscribe | Unsubscribe | Ping | History
+"""What the ops listener takes."""
+
 METHODS: Final = ("subscribe", "update", "unsubscribe", "list", "stats", "ping", "auth")
+METHODS_OPS: Final = ("subscribe", "unsubscribe", "ping", "history")
 UNBUILT: Final = ("max_hz", "max_age_ms", "depth")
 """Parameters that this version does not have."""
 
@@ -150,7 +170,10 @@ class _Identity(Struct, frozen=True):
     req_id: Any = UNSET
 
 
-_REQUEST: Final = msgspec.json.Decoder(Request)
+_R = TypeVar("_R", bound=Request | OpsRequest)
+
+_REQUEST: Final["msgspec.json.Decoder[Request]"] = msgspec.json.Decoder(Request)
+_OPS_REQUEST: Final["msgspec.json.Decoder[OpsRequest]"] = msgspec.json.Decoder(OpsRequest)
 _IDENTITY: Final = msgspec.json.Decoder(_Identity)
 _REQ_ID: Final = msgspec.json.Decoder(ReqId)
 _REQ_ID_TEXT: Final = re.compile(r'"req_id"\s*:\s*(-?[0-9]{1,19}|"[^"\\]{0,36}")\s*[,}]')
@@ -162,8 +185,17 @@ def decode(text: str) -> Request:
     Raises:
         Malformed: why it is none.
     """
+    return _decode(_REQUEST, text)
+
+
+def decode_ops(text: str) -> OpsRequest:
+    """As `decode`, of what the ops listener takes."""
+    return _decode(_OPS_REQUEST, text)
+
+
+def _decode(decoder: "msgspec.json.Decoder[_R]", text: str) -> _R:
     try:
-        request: Request = _REQUEST.decode(text)
+        request = decoder.decode(text)
         # Each key has one colon, so more colons than distinct keys mean that a key came twice or
         # that a string holds a colon; only then is it worth a second look.
         if text.count(":") != _keys(request):
@@ -195,7 +227,7 @@ def _req_id(text: str) -> ReqId:
     return req_id
 
 
-def _keys(request: Request) -> int:
+def _keys(request: Request | OpsRequest) -> int:
     """Distinct keys in the text of a request, its tag included."""
     keys = 2 if request.req_id is not UNSET else 1
     params = request.params

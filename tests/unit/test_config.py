@@ -170,12 +170,19 @@ def test_an_index_beyond_the_next_is_an_error(index: str) -> None:
         ("ring.capacity_bytes=1000000", "ring.capacity_bytes", "a power of two (524288 or 1048"),
         ("listen.port=9464", "ops.port", "found 9464, which is listen.port too"),
         ("limits.requests_per_s=20001", "limits.worker_requests_per_s", "expected at least"),
+        ("slo.display_target_us=999", "slo.display_target_us", "others, slo.target_us = 1000"),
+        ("slo.display_target_us=0", "slo.display_target_us", "found 0; expected"),
     ],
 )
 def test_one_error(text: str, key: str, message: str) -> None:
     found = problem(text)
     assert found.key == key
     assert message in found.message
+
+
+def test_a_long_target_alone_is_no_contradiction() -> None:
+    """Who has never heard of screens shall not have to."""
+    assert load(None, {}, ["slo.target_us=60000000"]).slo.display_target_us == 500_000
 
 
 def test_a_value_inside_a_value() -> None:

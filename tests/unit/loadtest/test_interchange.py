@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support.results import durations, histogram_of
 
 from gateway._native import HDR_MAX_NS
+from gateway.latency.hgrm import hgrm
 from gateway.latency.histogram import Histogram
-from gateway.loadtest.interchange import Interval, decode, hgrm, hlog
+from gateway.loadtest.interchange import Interval, decode, hlog
 from gateway.loadtest.result import ResultError
 
 START_NS = 1_763_719_200_250_000_000

@@ -60,7 +60,7 @@ def site() -> Iterator[Site]:
         channels=CHANNELS,
         pages=pages,
         read=lambda: {name: statistics.read(page) for name, page in pages.items()},
-        sample=statistics.Sampler([*pages.values()], "total", [("handshakes", 6)]).sample,
+        sample=statistics.Sampler([*pages.values()], [("handshakes", 6)]).sample,
         supervision=lambda: supervision,
         tell=lambda name, body: told.append((name, body)),
         client_url="ws://127.0.0.1:8765/v1",

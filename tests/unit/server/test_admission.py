@@ -6,9 +6,9 @@ from typing import Any
 
 from gateway._native import StatsPage
 from gateway.model.outcomes import HANDSHAKES
-from gateway.server.handshake import Refusal
 from gateway.server.listener import Listener
 from gateway.session.capacity import OVERLOAD_NS, Capacity, Load
+from gateway.session.handshake import Refusal
 
 NOW = 100_000_000_000
 LONG = Load(overload_since_ns=NOW - OVERLOAD_NS - 1, offered_per_s=7, capacity_per_s=5)

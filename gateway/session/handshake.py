@@ -6,8 +6,10 @@ Pure: a request in, a refusal or nothing out.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from websockets.datastructures import MultipleValuesError
+from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
 
 PATH = "/v1"
@@ -73,4 +75,18 @@ def check(request: Request, origins: Origins) -> Refusal | None:
             "header Sec-WebSocket-Version: only 13",
             (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")),
         )
+    return None
+
+
+def select_subprotocol(_: object, offered: Sequence[Any]) -> Any:
+    """The offered name that is echoed, or None where none was offered; as `websockets` asks for it.
+
+    Raises:
+        NegotiationError: only unknown ones were offered.
+    """
+    for name in offered:
+        if name in SUBPROTOCOLS:
+            return name
+    if offered:
+        raise NegotiationError(f"subprotocols: only {', '.join(SUBPROTOCOLS)}")
     return None

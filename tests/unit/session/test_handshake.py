@@ -6,7 +6,7 @@ from websockets.http11 import Request
 
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LOOPBACK_ORIGINS
-from gateway.server.handshake import Origins, Refusal, check
+from gateway.session.handshake import Origins, Refusal, check
 
 GOOD = [
     ("Host", "gateway.test"),
