@@ -18,8 +18,8 @@ RANKS = (
     ("cli",),
     ("app", "doctor", "top"),
     ("config",),
-    ("server", "feeds", "ops", "cluster", "client", "loadtest"),
-    ("session", "codec", "latency", "document"),
+    ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
+    ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "limits", "clock", "options", "log"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
@@ -33,6 +33,7 @@ NATIVE_ALLOWED = (
     "latency/histogram.py",
     "latency/statistics.py",
     "loadtest/",
+    "recorder/ring.py",
     "server/catalog.py",
     "server/plane.py",
 )
