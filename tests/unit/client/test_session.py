@@ -102,6 +102,12 @@ def test_unknown_messages_and_heartbeats_are_no_events(message: dict[str, Any]) 
     assert receive(ClientSession(), message) == []
 
 
+def test_what_the_gateway_says_of_itself_is_a_report() -> None:
+    message = {"channel": "ops", "type": "snapshot", "ts_send": 7, "data": [{"version": "1"}]}
+    found = receive(ClientSession(), message)
+    assert found == [Report("ops", "snapshot", 7, ({"version": "1"},))]
+
+
 @pytest.mark.parametrize(
     "text",
     [
