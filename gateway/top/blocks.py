@@ -84,11 +84,16 @@ def _budget(now: Now) -> Text:
     left = slo.budget_remaining
     style = "" if left > 0.5 else "yellow" if left > 0 else "bold red"
     text = Text()
-    text.append("budget ").append(f"{left * 100:.1f} %", style=style).append(" left")
-    for alert in slo.alerts:
-        if alert.burning:
-            text.append(f"  BURNING over {alert.rate:g}x (", style="bold red")
-            text.append(safe(alert.windows)).append(")")
+    text.append("budget ")
+    if left >= 0:
+        text.append(f"{left * 100:.1f} %", style=style).append(" left")
+    else:
+        text.append(f"spent {1 - left:.3g} times", style=style)
+    burning = [safe(alert.windows) for alert in slo.alerts if alert.burning]
+    if burning:
+        text.append("  ").append(
+            Text.assemble("BURNING ", Text(" ").join(burning), style="bold red")
+        )
     if slo.burn:
         text.append("  burn")
     for window, rate in slo.burn.items():
