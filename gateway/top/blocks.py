@@ -128,10 +128,11 @@ def _interval(now: Now, number: int) -> float | None:
 def figures(now: Now) -> Block:
     """The percentiles of the objective's window, and what flows."""
     slo, point = now.slo, now.point
+    most_us = slo.max_us if slo.count else None
     rows = [
         Text(
             f"p50 {words.latency(slo.p50_us)}  p99 {words.latency(slo.p99_us)}"
-            f"  p99.9 {words.latency(slo.p999_us)}  max {words.latency(slo.max_us)}"
+            f"  p99.9 {words.latency(slo.p999_us)}  max {words.latency(most_us)}"
             f"  of {words.number(slo.count)} in {words.span(slo.window_s)}"
         )
     ]
@@ -169,7 +170,7 @@ def _latency(one: Latency) -> list[Cell]:
         words.latency(one.p50_us),
         words.latency(one.p99_us),
         words.latency(one.p999_us),
-        words.latency(one.max_us),
+        words.latency(one.max_us if one.count else None),
         words.number(one.count),
     ]
 
