@@ -168,6 +168,11 @@ class Client:
         """The accounting of this connection's subscriptions (PROTOCOL section 7)."""
         return [row for page in await self._pages("stats", {}) for row in page.subscriptions]
 
+    async def history(self, **params: Any) -> tuple[dict[str, Any], ...]:
+        """What the ops listener remembers: points of the time `from` .. `to` (REALTIME ns), at most
+        `points` of them; raises as `subscribe` does."""
+        return (await self._ask(self._session.request("history", params))).points
+
     async def _pages(self, method: str, params: dict[str, Any]) -> list[Reply]:
         pages = [await self._ask(self._session.request(method, params or None))]
         while (after := pages[-1].next) is not None and len(pages) < PAGES_MAX:
