@@ -315,8 +315,10 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
     assert Status(site.subject, watch, Reader(site.subject)).document()["controller"] == [], (
         "nobody has looked yet"
     )
+    site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
     watch.sample(0.0)
     document = Status(site.subject, watch, Reader(site.subject)).document()
+    assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
     assert document["controller"] == [
         {
             "worker": "worker-0",
