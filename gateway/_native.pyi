@@ -9,11 +9,14 @@ import numpy.typing as npt
 # --- constants ------------------------------------------------------------------------------------
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, "bbo": 2}: also the index into per-channel counters
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
-CLASS_STAGES: Final[tuple[str, ...]]  # "total_0" to "total_3": `total` of each class, whose sum it is
+CLASS_STAGES: Final[
+    tuple[str, ...]
+]  # "total_0" to "total_3": `total` of each class, whose sum it is
 PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
+RECORD_SIZE: Final[int]  # bytes of every record, raw
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------
@@ -112,7 +115,29 @@ class RingReader:
     def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
         """New records in order; None once when lapped (then reading goes on from the tail)."""
+    def rewind(self, size: int) -> int:
+        """Goes back to at most `size` bytes before the tail; how many there are to take now.
+
+        An eighth of the ring is left to the writer: who reads on from here faster than it writes is
+        not lapped.
+        """
+    def poll_raw(self, limit: int = 4096) -> bytes | None:
+        """As `poll`, GIL released: the records as they are in the ring, RECORD_SIZE bytes each.
+
+        One thread at a time.
+        """
+    def topics(self) -> list[tuple[str, str]]:
+        """(channel, instrument) of every topic."""
+    @property
+    def epoch(self) -> str: ...
     def close(self) -> None: ...
+
+def record_rows(data: bytes) -> list[tuple[str, int, Row] | None]:
+    """(channel, received, row) of each raw record; None where it is no record. ValueError: a part.
+
+    `received` is MONOTONIC ns of the host that wrote it. The bytes may be anybody's: what a row
+    says is checked when it is published.
+    """
 
 def pattern_match(pattern: str, name: str) -> bool:
     """The plane's own glob: `*` is any run of characters, everything else itself."""
@@ -294,9 +319,9 @@ Slot = tuple[int, int, int]
 """(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
 Item = tuple[int, str, str, bool, bool, bool, int]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the caller's,
-per connection and unique to (channel, string): an id already in use is replaced. resync False only
-changes the parameters in force (method `update`)."""
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the
+caller's, per connection and unique to (channel, string): an id already in use is replaced. resync
+False only changes the parameters in force (method `update`)."""
 
 # The first item of an event; the handle follows, then what is said here.
 EVENT_GONE: Final[int]  # errno: the peer's socket failed; nothing more is written

@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    CLASS_STAGES,
+    STAGES,
+    STATS,
     STATS_SIZE,
     WAIT_SIZE,
     RingWriter,
@@ -35,17 +38,22 @@ from gateway._native import (
 )
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message
-from gateway.cluster.child import Child, stamp_alive
+from gateway.cluster.child import Child
+from gateway.cluster.pulse import INTERVAL_S, QUIET_INTERVAL_S, Pulse
 from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
+from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
+from gateway.model.record import CHANNELS_OWN
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
     from gateway.feeds.feed import Feed
+    from gateway.ops.objective import Look
     from gateway.options import ListenOptions
+    from gateway.recorder.recorder import Recorder
 
 FEED, WORKER = "feed", "worker"
 BACKLOG = 4096
@@ -60,16 +68,15 @@ WORKER_GAUGES = (
     "clients",
     "clients_blocked",
     "ring_lag_records",
+    *GAUGES,
 )
 """What a dead worker has no more of."""
 SHED = (
-    ("handshakes", HANDSHAKES.index("shed")),
+    *(("handshakes", HANDSHAKES.index(result)) for result in ("shed", "overload")),
     *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
 )
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""
 STATUS_INTERVAL_S = 1.0
-QUIET_INTERVAL_S = 0.5
-"""How often the feed process and the supervisor, whose loops serve no client, stamp their life."""
 
 _log = log.get("app")
 
@@ -107,15 +114,24 @@ async def _serve(
 ) -> int:
     from gateway.ops.http import OpsServer
     from gateway.ops.subject import Subject
+    from gateway.recorder import stream
 
     with Site(config) as site:
 
         def ready() -> None:
+            pulse.ready()
             _log.info("serve.ready", client=urls.client, ops=urls.ops)
             if on_ready is not None:
                 on_ready(urls)
 
+        pulse = Pulse(
+            StatsPage(site.stats_fds["supervisor"], writable=True),
+            dropped_logs=lambda: handler.dropped,
+            interval_s=QUIET_INTERVAL_S,
+            host=True,
+        )
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
+        recorder = _recorder(config, site, supervisor, pulse, lambda: ops.look)
         subject = Subject(
             version=version("tickgate"),
             config=config,
@@ -126,22 +142,46 @@ async def _serve(
             supervision=supervisor.statistics,
             tell=supervisor.tell,
             client_url=site.client_url,
+            status=pulse.report,
+            streams={stream.PATH: stream.Stream(recorder, config.recorder)},
+            recorder=lambda: asdict(recorder.statistics()),
         )
         async with OpsServer(config.ops, subject) as ops:
             urls = Urls(site.client_url, ops.url)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, supervisor.stop)
-            stats = StatsPage(site.stats_fds["supervisor"], writable=True)
-            alive = asyncio.create_task(
-                stamp_alive(
-                    stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S
-                )
-            )
+            signal.signal(signal.SIGCONT, pulse.continued)
+            recording = asyncio.create_task(recorder.run())
             code = await supervisor.run()
-            alive.cancel()
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
+            pulse.stop()
         _log.info("serve.stopped", exit=code)
         return code
+
+
+def _recorder(
+    config: Config,
+    site: "Site",
+    supervisor: Supervisor,
+    pulse: Pulse,
+    look: "Callable[[], Look]",
+) -> "Recorder":
+    """The flight recorder, over all processes and this one."""
+    from gateway.recorder.observe import Observer
+    from gateway.recorder.recorder import Recorder
+    from gateway.recorder.source import Source, told
+
+    source = Source(
+        gateway=version("tickgate"),
+        config=told(config),
+        look=look,
+        supervision=supervisor.statistics,
+        status=pulse.report,
+        segment=supervisor.segment,
+    )
+    return Recorder(config.recorder, source, Observer(site.pages, (*STAGES[:-1], *CLASS_STAGES)))
 
 
 class Site:
@@ -237,7 +277,8 @@ class Site:
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)
         for gauge in WORKER_GAUGES:
-            page.set(gauge, 0, 0)
+            for index in range(STATS[gauge][1]):
+                page.set(gauge, index, 0)
         page.close()
 
 
@@ -326,22 +367,21 @@ def main(argv: Sequence[str]) -> int:
 async def _run(
     child: Child,
     handler: log.LogHandler,
-    work: Callable[[StatsPage, "Inbox"], Coroutine[Any, Any, int]],
+    work: Callable[[StatsPage, "Inbox", Pulse], Coroutine[Any, Any, int]],
 ) -> int:
     """What all children do beside their work: listen to the supervisor and show signs of life."""
     stats = StatsPage(child.first["stats_fd"], writable=True)
     inbox = Inbox()
-    interval = {} if "index" in child.first else {"interval_s": QUIET_INTERVAL_S}
-    tasks = [
-        asyncio.create_task(child.listen(inbox.take)),
-        asyncio.create_task(stamp_alive(stats, dropped_logs=lambda: handler.dropped, **interval)),
-    ]
+    interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
+    pulse = Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s)
+    signal.signal(signal.SIGCONT, pulse.continued)
+    listening = asyncio.create_task(child.listen(inbox.take))
     try:
-        return await work(stats, inbox)
+        return await work(stats, inbox, pulse)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pulse.stop()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 class Inbox:
@@ -349,27 +389,32 @@ class Inbox:
 
     def __init__(self) -> None:
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-        self.reports: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        self.reports: dict[str, asyncio.Queue[str]] = {
+            channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
+        }
 
     def take(self, message: Message) -> None:
         """Puts a message where its reader waits."""
         if message.type == "segment":
             self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
-        elif message.type == "slo":
+        elif (reports := self.reports.get(message.type)) is not None:
             # Each tells everything: whoever comes late needs the newest alone.
-            if self.reports.full():
-                self.reports.get_nowait()
-            self.reports.put_nowait(str(message.body["text"]))
+            if reports.full():
+                reports.get_nowait()
+            reports.put_nowait(str(message.body["text"]))
 
 
-def _say_ready(child: Child) -> None:
+def _say_ready(child: Child, pulse: Pulse) -> None:
     # What the start has made lives as long as the process: no collection need look at it again.
     gc.collect()
     gc.freeze()
+    pulse.ready()
     child.channel.send({"type": "ready"})
 
 
-async def _worker(child: Child, config: Config, stats: StatsPage, inbox: Inbox) -> int:
+async def _worker(
+    child: Child, config: Config, stats: StatsPage, inbox: Inbox, pulse: Pulse
+) -> int:
     from gateway.feeds.options import venues
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
@@ -387,14 +432,15 @@ async def _worker(child: Child, config: Config, stats: StatsPage, inbox: Inbox) 
             segments=inbox.segments,
             reports=inbox.reports,
             drain=child.drain,
-            ready=partial(_say_ready, child),
-            status=lambda body: _send_status(child, body),
+            ready=partial(_say_ready, child, pulse),
+            status=partial(_send_status, child, pulse),
+            stalled=partial(pulse.note, "plane"),
         )
     )
     return 0
 
 
-async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox) -> int:
+async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse: Pulse) -> int:
     from gateway.feeds.build import build
 
     first = child.first
@@ -413,9 +459,9 @@ async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox) -> int
         return error.exit_code
     await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
-    _say_ready(child)
+    _say_ready(child, pulse)
     while not child.drain.is_set():
-        _send_status(child, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]})
+        _send_status(child, pulse, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]})
         with suppress(TimeoutError):
             await asyncio.wait_for(child.drain.wait(), STATUS_INTERVAL_S)
     for task in tasks:
@@ -439,9 +485,9 @@ async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
         await asyncio.sleep(delay_s)
 
 
-def _send_status(child: Child, body: Mapping[str, Any]) -> None:
+def _send_status(child: Child, pulse: Pulse, body: Mapping[str, Any]) -> None:
     # One lost to a full buffer is made good by the next.
-    child.channel.send({**body, "type": "status"})
+    child.channel.send({**body, **pulse.report(), "type": "status"})
 
 
 if __name__ == "__main__":

@@ -211,6 +211,7 @@ void gw_control(gw_plane_t *p) {
     }
     p->control.looked_ns = p->now;
     p->control.next_ns = p->now + GW_LADDER_NS;
+    p->control.cpu_ns = p->io.cpu(p->io.self);
 }
 
 void gw_control_thread(gw_plane_t *p) {

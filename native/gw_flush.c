@@ -432,7 +432,7 @@ void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     p->behind = (c->flags & GW_CLIENT_BLOCKED) != 0;
     if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
-    if (c->flags & GW_CLIENT_TELL) gw_client_tell(p, c);
+    if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
     g->room = c->flags & GW_CLIENT_BLOCKED ? ROOM_BLOCKED : GW_SCRATCH_BYTES;
     for (;;) {
         int had_control = c->control != NULL;

@@ -5,8 +5,8 @@
  * The marks of one client that wait for the same interval are in one hold, sent together, and the holds
  * of one interval in a queue, oldest first. So a degraded client costs at most one write an interval.
  *
- * Two floors: no link waits for more than GW_HOLD_SKIPS_MAX updates (it gets at least 5 % of them), and
- * none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent work. What is
+ * Two floors: no link waits for more than GW_HOLD_SKIPS_MAX updates because of its class (it gets at least
+ * 5 % of them), and none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent work. What is
  * paused waits for neither. */
 #include "gw_plane_internal.h"
 
@@ -120,7 +120,9 @@ static void release(gw_plane_t *p, gw_hold_t *h) {
 
 /* One held update more was overtaken by a newer one. */
 void gw_link_held_more(gw_plane_t *p, gw_link_t *l) {
-    if (l->skipped >= GW_HOLD_SKIPS_MAX && l->hold->interval != GW_INTERVAL_PAUSED) release(p, l->hold);
+    uint8_t interval = l->hold->interval;
+    if (l->skipped < GW_HOLD_SKIPS_MAX || interval == GW_INTERVAL_PAUSED) return;
+    if (interval <= p->ladder.interval[l->priority]) release(p, l->hold); /* else it waits for its client's sake */
 }
 
 static int ring_waits(const gw_plane_t *p) {

@@ -9,10 +9,11 @@
 #define CALM_NEXT_NS (500 * MS)    /* before each further one */
 #define PATIENCE_MAX_NS (4000 * MS)
 #define RELAPSE_NS (5000 * MS)     /* a step up so soon after a step back says that it was too early */
-#define PROBE_NS (10000 * MS)      /* so long a step back that does not look safe waits to be tried */
+#define PROBE_NS (30000 * MS)      /* so long a step back that does not look safe waits to be tried */
 #define PATIENCE_RESET_NS (60000 * MS)
 #define STANDING_MIN_NS 50000      /* below this nothing stands in the ring, whatever the target */
-#define BUSY_PPM_MAX 850000u       /* expected after a step back */
+#define BUSY_PPM_MAX 850000.0      /* expected after a step back */
+#define BUSY_PPM_LOOK 150.0        /* by so much a limit that was learnt is forgotten with each look */
 #define GAIN_PARTS 50              /* a class of less than this part of the deliveries is no gain */
 #define WEIGHT 0.25                /* of the newest look in moving averages */
 
@@ -24,6 +25,7 @@ void gw_ladder_init(gw_ladder_t *l, int64_t target_ns, uint32_t late_ppm, int en
     l->late_ppm = late_ppm ? late_ppm : 10000;
     l->enforce = enforce;
     l->patience_ns = CALM_NS;
+    l->busy_ppm_max = BUSY_PPM_MAX;
 }
 
 void gw_ladder_forget(gw_ladder_t *l) {
@@ -142,6 +144,7 @@ static int up(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, const gw_lo
     if (k < 0) return GW_LADDER_STAY;
     if (l->went_down && now_ns - l->changed_ns < RELAPSE_NS) {
         l->patience_ns = l->patience_ns * 2 < PATIENCE_MAX_NS ? l->patience_ns * 2 : PATIENCE_MAX_NS;
+        if (l->busy_ppm * 0.9 < l->busy_ppm_max) l->busy_ppm_max = l->busy_ppm * 0.9;
     }
     l->interval[k] = k == 3 ? (uint8_t)GW_INTERVAL_PAUSED : (uint8_t)(l->interval[k] + 1);
     l->step++;
@@ -163,8 +166,9 @@ static int down(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *rea
     if (k < 0) return GW_LADDER_STAY;
     int64_t wait = l->went_down ? CALM_NEXT_NS : l->patience_ns;
     double busy = expected_busy(l, look, k);
-    if (busy > BUSY_PPM_MAX) wait = PROBE_NS * (l->patience_ns / CALM_NS);
+    if (busy > l->busy_ppm_max) wait = PROBE_NS * (l->patience_ns / CALM_NS);
     if (now_ns - l->calm_since_ns < wait) return GW_LADDER_STAY;
+    l->busy_ppm = busy;
     l->interval[k] = (uint8_t)(k == 3 ? 0 : l->interval[k] - 1);
     l->step--;
     char to[16];
@@ -178,6 +182,7 @@ static int down(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *rea
 int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *reason, size_t size) {
     gw_look_t sum = {0};
     keep(l, look);
+    l->busy_ppm_max += l->busy_ppm_max < BUSY_PPM_MAX ? BUSY_PPM_LOOK : 0;
     sum_looks(l, &sum);
     judge_feasible(l, look);
     int late = too_many(l, sum.late_over, sum.count), overload = late || standing(l);

@@ -14,7 +14,7 @@
  * Under overload each look takes a step up, where one promises to help: class 3 pauses, then class 2
  * waits for longer and longer intervals, then class 1, for as long as half the target allows. Class 0
  * is never touched. Steps are taken back in the reverse order, the first after a second of calm. Where
- * a step back turns out to be too much, the next one waits longer. */
+ * a step back turns out to be too much, the next one waits longer, and until less is to be done. */
 #ifndef GW_LADDER_H
 #define GW_LADDER_H
 #include "gw_stats.h"
@@ -53,6 +53,7 @@ typedef struct {
     int64_t ring_age_ns[3];        /* of the last looks, newest first */
     int64_t overload_ns, calm_since_ns, changed_ns, patience_ns;
     int went_down;                 /* the last change was a step back */
+    double busy_ppm, busy_ppm_max; /* expected after that step; and above what none looks safe */
     double delivered[GW_CLASSES], wanted[GW_CLASSES]; /* moving averages, each look */
 } gw_ladder_t;
 

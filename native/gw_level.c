@@ -58,6 +58,8 @@ static void set(gw_plane_t *p, gw_client_t *c, uint8_t level, int64_t waited) {
     gw_count(&p->stats->levels[level], 1);
     gw_count(level > was ? &p->stats->level_down[0] : &p->stats->level_up[0], 1);
     c->level_ns = p->now;
+    for (gw_link_t *l = c->dirty_first; l && level == GW_LEVELS - 1; l = l->dirty_next)
+        if (l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     gw_client_refresh(p, c);
     char text[256];
     int n = snprintf(text, sizeof text,
@@ -86,7 +88,7 @@ static int all_behind(const gw_plane_t *p) {
 
 static void down(gw_plane_t *p, gw_client_t *c, int64_t waited) {
     if (c->level == GW_LEVELS - 1) return;
-    if (c->went_up && p->now - c->level_ns < RELAPSE_NS && c->relapses < RELAPSES_MAX) c->relapses++;
+    if (c->went_up) c->relapses = p->now - c->level_ns > RELAPSE_NS ? 0 : (uint8_t)(c->relapses + (c->relapses < RELAPSES_MAX));
     c->went_up = 0;
     set(p, c, (uint8_t)(c->level + 1), waited);
 }
@@ -120,7 +122,6 @@ void gw_levels_up(gw_plane_t *p) {
         c->calm_ns = p->now;
         c->went_up = 1;
         set(p, c, (uint8_t)(c->level - 1), calm);
-        if (!c->level) c->relapses = 0;
     }
 }
 

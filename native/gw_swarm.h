@@ -31,12 +31,15 @@
  * heartbeats, errors (replies that refuse something): messages of other kinds. In the window:
  * gap_events (broken chains), gaps (records missing), duplicates (counted nowhere else), conflated
  * (sum of "skipped"), and, over clients and topics, first_last_span (last - first + 1) and of these
- * records accounted (delivered, or told as skipped). */
+ * records accounted (delivered, or told as skipped). Of `system` notices, whenever they came:
+ * slow_notices (a client's own level moved), slow_clients (clients that got one, each once),
+ * conflation_notices (a class of its did), and lost (records that `gap` notices name). */
 #define GW_SWARM_COUNTERS(X)                                                                       \
     X(open) X(opened) X(refused) X(closed) X(reconnects) X(frames) X(bytes) X(window_frames)       \
     X(delivered) X(received) X(snapshots) X(unstamped) X(control) X(heartbeats) X(gaps)            \
     X(gap_events) X(duplicates) X(conflated) X(first_last_span) X(accounted) X(protocol_errors)    \
-    X(oversized) X(closed_4008) X(closed_other) X(errors)
+    X(oversized) X(closed_4008) X(closed_other) X(errors) X(slow_notices) X(slow_clients)          \
+    X(conflation_notices) X(lost)
 
 /* X(name): histograms of a group; all but the handshake only where it is measured. */
 #define GW_SWARM_HISTOGRAMS(X)                                                                     \

@@ -88,6 +88,19 @@ static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, c
     if (t) t->last = f->seq;
 }
 
+static void notice(gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
+    switch (f->notice) {
+    case GW_SWARM_NOTICE_SLOW:
+        GW_SWARM_COUNT(g, slow_notices, 1);
+        if (!(c->flags & GW_SWARM_TOLD)) GW_SWARM_COUNT(g, slow_clients, 1);
+        c->flags |= GW_SWARM_TOLD;
+        break;
+    case GW_SWARM_NOTICE_CONFLATION: GW_SWARM_COUNT(g, conflation_notices, 1); break;
+    case GW_SWARM_NOTICE_GAP: GW_SWARM_COUNT(g, lost, f->lost); break;
+    default: break;
+    }
+}
+
 static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const char *bytes, size_t n) {
     gw_swarm_fields_t f;
     if (!gw_swarm_fields_fast(bytes, n, &f)) gw_swarm_fields_scan(bytes, n, &f);
@@ -99,6 +112,7 @@ static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, c
     case GW_SWARM_CONTROL:
         GW_SWARM_COUNT(g, control, 1);
         if (f.failed) GW_SWARM_COUNT(g, errors, 1);
+        notice(c, g, &f);
         break;
     default: GW_SWARM_COUNT(g, unstamped, 1);
     }

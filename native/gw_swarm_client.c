@@ -205,7 +205,7 @@ static void end(gw_swarm_t *s, gw_swarm_client_t *c) {
     c->rest_need = c->out_sent = 0;
     c->fragmented = false;
     c->state = GW_SWARM_IDLE;
-    c->flags &= GW_SWARM_OPENED;
+    c->flags &= GW_SWARM_OPENED | GW_SWARM_TOLD;
     s->timer_ns = s->monotonic_ns;
 }
 

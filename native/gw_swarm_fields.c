@@ -26,7 +26,7 @@ static uint64_t hash_span(uint64_t hash, gw_swarm_span_t s) {
 
 #define KEYS(X)                                                                                    \
     X(channel) X(type) X(symbol) X(seq) X(ts_event) X(ts_recv) X(ts_send) X(skipped) X(method)     \
-    X(success) X(failed)
+    X(success) X(failed) X(data)
 #define KEY_ENUM(name) KEY_##name,
 #define KEY_TEXT(name) #name,
 enum { KEYS(KEY_ENUM) KEYS_COUNT };
@@ -64,6 +64,38 @@ static void scan_reply(const gw_swarm_span_t *values, gw_swarm_fields_t *f) {
     f->resync = is(method, "subscribe") || is(method, "unsubscribe");
 }
 
+/* The member's number; 0 where it is none. */
+static uint64_t number(gw_swarm_span_t object, const char *key) {
+    const char *at = object.at + 1;
+    gw_swarm_member_t m;
+    uint64_t value = 0;
+    while (gw_swarm_json_member(&at, object.end, &m))
+        if (is(m.key, key)) return gw_swarm_json_unsigned(m.value, &value) ? value : 0;
+    return 0;
+}
+
+/* Records from `from` to `to` of each item. */
+static uint64_t lost(gw_swarm_span_t data) {
+    gw_swarm_span_t item;
+    uint64_t sum = 0;
+    if (!data.at || *data.at != '[') return 0;
+    for (const char *at = data.at + 1; gw_swarm_json_item(&at, data.end, &item);) {
+        if (*item.at != '{') continue;
+        uint64_t from = number(item, "from"), to = number(item, "to");
+        if (from && to >= from) sum += to - from + 1;
+    }
+    return sum;
+}
+
+static void scan_system(gw_swarm_span_t type, const gw_swarm_span_t *values, gw_swarm_fields_t *f) {
+    f->resync = is(type, "epoch");
+    if (is(type, "slow")) f->notice = GW_SWARM_NOTICE_SLOW;
+    if (is(type, "conflation")) f->notice = GW_SWARM_NOTICE_CONFLATION;
+    if (!is(type, "gap")) return;
+    f->notice = GW_SWARM_NOTICE_GAP;
+    f->lost = lost(values[KEY_data]);
+}
+
 void gw_swarm_fields_scan(const char *text, size_t length, gw_swarm_fields_t *f) {
     gw_swarm_span_t values[KEYS_COUNT] = {{NULL, NULL}};
     memset(f, 0, sizeof *f);
@@ -79,7 +111,7 @@ void gw_swarm_fields_scan(const char *text, size_t length, gw_swarm_fields_t *f)
     if (!channel.at) return;
     if (!symbol.at) {
         f->kind = is(channel, "heartbeat") ? GW_SWARM_HEARTBEAT : GW_SWARM_CONTROL;
-        f->resync = is(channel, "system") && is(type, "epoch");
+        if (is(channel, "system")) scan_system(type, values, f);
         return;
     }
     f->ts_event = stamp(values[KEY_ts_event]);
@@ -183,5 +215,6 @@ bool gw_swarm_fields_fast(const char *text, size_t length, gw_swarm_fields_t *f)
     if (!EXPECT(p, ",\"data\":[")) return false;
     f->topic = hash_end(hash);
     f->resync = f->failed = false;
+    f->notice = GW_SWARM_NOTICE_NONE;
     return read_skipped(p, end, &f->skipped);
 }

@@ -13,11 +13,15 @@ enum {
     GW_SWARM_UNSTAMPED /* a topic's record without seq or ts_event, or none of our messages */
 };
 
+/* What a `system` notice is about, where that is counted. */
+enum { GW_SWARM_NOTICE_NONE, GW_SWARM_NOTICE_SLOW, GW_SWARM_NOTICE_CONFLATION, GW_SWARM_NOTICE_GAP };
+
 typedef struct {
-    uint8_t kind;
+    uint8_t kind, notice;
     bool resync; /* an ack or a new epoch: the next record of a topic has no one before it */
     bool failed; /* a reply that refuses something */
-    uint64_t topic, seq, skipped;          /* topic: a hash of channel and symbol */
+    uint64_t topic, seq, skipped;       /* topic: a hash of channel and symbol */
+    uint64_t lost;                      /* records that a notice of a gap names */
     int64_t ts_event, ts_recv, ts_send; /* 0: absent */
 } gw_swarm_fields_t;
 

@@ -31,7 +31,8 @@ enum { GW_SWARM_READABLE = 1, /* the kernel has or may have bytes that we did no
        GW_SWARM_ENDING = 2,   /* the server ended its side: read on until that shows */
        GW_SWARM_BROKEN = 4,   /* the connection is over: whatever the group does, find out why */
        GW_SWARM_OPENED = 8,   /* it was open once */
-       GW_SWARM_OFF = 16 };   /* the text that it sent last is the group's text_off */
+       GW_SWARM_OFF = 16,     /* the text that it sent last is the group's text_off */
+       GW_SWARM_TOLD = 32 };  /* it was told once that it is slow */
 
 typedef struct gw_swarm_client gw_swarm_client_t;
 

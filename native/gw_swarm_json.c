@@ -80,6 +80,15 @@ bool gw_swarm_json_member(const char **at, const char *end, gw_swarm_member_t *m
     return m->value.end != NULL;
 }
 
+bool gw_swarm_json_item(const char **at, const char *end, gw_swarm_span_t *item) {
+    const char *p = gw_swarm_json_start(*at, end);
+    if (p && *p == ',') p = gw_swarm_json_start(p + 1, end);
+    if (!p || *p == ']') return false;
+    item->at = p;
+    item->end = *at = value_end(p, end);
+    return item->end != NULL;
+}
+
 gw_swarm_span_t gw_swarm_json_string(gw_swarm_span_t value) {
     if (!value.at || *value.at != '"') return (gw_swarm_span_t){NULL, NULL};
     return (gw_swarm_span_t){value.at + 1, value.end - 1};
@@ -129,17 +138,10 @@ static gw_swarm_span_t member_find(gw_swarm_span_t object, gw_swarm_span_t name)
 }
 
 static gw_swarm_span_t item_find(gw_swarm_span_t array, int64_t index) {
-    gw_swarm_span_t none = {NULL, NULL}, item = {NULL, array.at + 1};
-    for (; index >= 0; index--) {
-        item.at = gw_swarm_json_start(item.end, array.end);
-        if (item.at && item.end > array.at + 1) {
-            if (*item.at != ',') return none;
-            item.at = gw_swarm_json_start(item.at + 1, array.end);
-        }
-        if (!item.at || *item.at == ']') return none;
-        item.end = value_end(item.at, array.end);
-        if (!item.end) return none;
-    }
+    const char *at = array.at + 1;
+    gw_swarm_span_t item;
+    for (; index >= 0; index--)
+        if (!gw_swarm_json_item(&at, array.end, &item)) return (gw_swarm_span_t){NULL, NULL};
     return item;
 }
 

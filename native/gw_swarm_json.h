@@ -47,6 +47,8 @@ const char *gw_swarm_json_start(const char *at, const char *end);
 /* The next member of an object; `*at` stands behind its brace or the member before, and is moved. False
  * where there is none, or no JSON. */
 bool gw_swarm_json_member(const char **at, const char *end, gw_swarm_member_t *m);
+/* The same of an array's items. */
+bool gw_swarm_json_item(const char **at, const char *end, gw_swarm_span_t *item);
 /* A string's text between its quotes, escapes as they are. Empty and NULL where it is none. */
 gw_swarm_span_t gw_swarm_json_string(gw_swarm_span_t value);
 /* A plain unsigned integer up to 2^64 - 1; false where it is none. */

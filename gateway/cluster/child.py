@@ -1,4 +1,4 @@
-"""The child's side of supervision: its first message, orders to drain, signs of life, no orphans.
+"""The child's side of supervision: its first message, orders to drain, no orphans.
 
 A child lives exactly as long as its control channel: end of file there means that the supervisor is
 gone, and the child drains at once. A watchdog thread backs that up where the loop itself hangs.
@@ -11,23 +11,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.cluster.channel import Channel, Message
 
 ORPHAN_EXIT_S = 5.0
 """An orphan that has not drained by then exits the hard way."""
-ALIVE_INTERVAL_S = 0.05
-"""How often a loop stamps that it turns: a pause of 50 ms can't pass unseen between two stamps."""
-LAG_WINDOW_S = 5.0
-"""`loop_lag_ns` shows the longest pause of the last one to two windows."""
-
-
-class Page(Protocol):
-    """What is used of the process's statistics page."""
-
-    def set(self, name: str, index: int = 0, value: int = 0) -> None: ...
-    def get(self, name: str, index: int = 0) -> int: ...
 
 
 class Child:
@@ -73,62 +62,3 @@ class Child:
         poll.poll()
         time.sleep(ORPHAN_EXIT_S)
         os._exit(1)
-
-
-async def stamp_alive(
-    stats: Page,
-    *,
-    dropped_logs: Callable[[], int] = lambda: 0,
-    interval_s: float = ALIVE_INTERVAL_S,
-) -> None:
-    """Stamps `loop_alive_ns`, and measures how late the loop runs its timers, until cancelled."""
-    stamps = _Stamps(stats, dropped_logs, interval_s)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        stamps.stop()
-
-
-class _Stamps:
-    """A timer callback, not a task: it runs often beside the data plane, on cold caches."""
-
-    def __init__(self, stats: Page, dropped_logs: Callable[[], int], interval_s: float) -> None:
-        self._stats = stats
-        self._loop = asyncio.get_running_loop()
-        self._interval_s = interval_s
-        self._dropped_logs = dropped_logs
-        self._dropped_before = stats.get("log_dropped")
-        self._dropped = 0
-        self._worst_s = self._previous_s = 0.0
-        self._shown_s = -1.0
-        self._window_ends = self._loop.time() + LAG_WINDOW_S
-        self._due = self._loop.time() + interval_s
-        self._timer = self._loop.call_at(self._due, self._stamp)
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _stamp(self) -> None:
-        now = self._loop.time()
-        lag_s = now - self._due
-        self._due = now + self._interval_s
-        self._timer = self._loop.call_at(self._due, self._stamp)
-        self._stats.set("loop_alive_ns", 0, time.monotonic_ns())
-        if now > self._window_ends:
-            self._window_ends = now + LAG_WINDOW_S
-            self._previous_s, self._worst_s = self._worst_s, 0.0
-        if lag_s > self._worst_s:
-            self._worst_s = lag_s
-        self._show(max(self._worst_s, self._previous_s))
-
-    def _show(self, longest_s: float) -> None:
-        if longest_s != self._shown_s:
-            self._shown_s = longest_s
-            longest_ns = int(longest_s * 1e9)
-            self._stats.set("loop_lag_ns", 0, longest_ns)
-            if longest_ns > self._stats.get("loop_lag_max_ns"):
-                self._stats.set("loop_lag_max_ns", 0, longest_ns)
-        dropped = self._dropped_logs()
-        if dropped != self._dropped:
-            self._dropped = dropped
-            self._stats.set("log_dropped", 0, self._dropped_before + dropped)

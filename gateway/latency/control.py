@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from gateway.latency.statistics import CLASSES, PAUSED_NS
 
 Action = Literal["none", "pause", "conflate"]
 ACTIONS: Final[tuple[Action, ...]] = ("none", "pause", "conflate")
 """From little to much; an action's place is its number in metrics."""
+LEVELS: Final = 4
+"""Of one connection."""
 BULK: Final = CLASSES - 1
 """The class that is paused before any other is touched."""
 
@@ -61,6 +63,7 @@ class Control:
         audience_max: how many those are.
         ring_age_ns: of the oldest record not taken from the ring.
         class_links: topics attached to connections, by class.
+        levels: clients by what their slowness costs them, from live to a snapshot now and then.
     """
 
     worker: str
@@ -76,6 +79,27 @@ class Control:
     audience_max: int = 0
     ring_age_ns: int = 0
     class_links: tuple[int, ...] = (0,) * CLASSES
+    levels: tuple[int, ...] = (0,) * LEVELS
+
+    def row(self) -> dict[str, Any]:
+        """As in /statusz."""
+        overload_s = self.overload_s
+        return {
+            "worker": self.worker,
+            "step": self.step,
+            "intervals_ms": intervals_ms(self.intervals_ns),
+            "infeasible": self.infeasible,
+            "overload_s": None if overload_s is None else round(overload_s, 3),
+            "busy": self.busy,
+            "offered_per_s": self.offered_per_s,
+            "capacity_per_s": self.capacity_per_s,
+            "delivery_cost_ns": self.delivery_cost_ns,
+            "fan_out_us": self.fan_out_ns / 1000,
+            "audience_max": self.audience_max,
+            "ring_age_us": self.ring_age_ns / 1000,
+            "class_links": list(self.class_links),
+            "levels": list(self.levels),
+        }
 
 
 def read(worker: str, page: Page, now_ns: int) -> Control:
@@ -84,7 +108,7 @@ def read(worker: str, page: Page, now_ns: int) -> Control:
     return Control(
         worker=worker,
         step=page.get("ladder_step"),
-        intervals_ns=_by_class(page, "conflation_interval_ns"),
+        intervals_ns=_array(page, "conflation_interval_ns", CLASSES),
         overload_s=max(now_ns - since_ns, 0) / 1e9 if since_ns else None,
         infeasible=bool(page.get("infeasible")),
         busy=page.get("plane_busy_ppm") / 1e6,
@@ -94,12 +118,13 @@ def read(worker: str, page: Page, now_ns: int) -> Control:
         fan_out_ns=page.get("fan_out_ns"),
         audience_max=page.get("audience_max"),
         ring_age_ns=page.get("ring_age_ns"),
-        class_links=_by_class(page, "class_links"),
+        class_links=_array(page, "class_links", CLASSES),
+        levels=_array(page, "levels", LEVELS),
     )
 
 
-def _by_class(page: Page, name: str) -> tuple[int, ...]:
-    return tuple(page.get(name, number) for number in range(CLASSES))
+def _array(page: Page, name: str, length: int) -> tuple[int, ...]:
+    return tuple(page.get(name, index) for index in range(length))
 
 
 @dataclass(frozen=True, slots=True)

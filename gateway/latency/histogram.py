@@ -49,8 +49,11 @@ def _index(value_ns: int) -> int:
 
 
 def bucket_edges(target_ns: int) -> tuple[int, ...]:
-    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target."""
-    return tuple(sorted({*_EDGES_NS, target_ns}))
+    """Upper edges for a Prometheus histogram: 1-2-5 steps from 1 µs to 10 s, and the target.
+
+    A target that no value exceeds needs none.
+    """
+    return tuple(sorted({*_EDGES_NS, target_ns} if target_ns <= HDR_MAX_NS else _EDGES_NS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from gateway.loadtest.result import (
     Connections,
     Environment,
     GroupResult,
+    LadderResult,
     Latency,
     Point,
     Result,
@@ -99,9 +100,10 @@ class Run:
         window_s: how long the window was; shorter than meant where the run was interrupted.
         sequenced: whether the frames are our protocol's, with `seq` and all.
         open_s: until all clients were open.
-        subscribers: by channel and symbol's index, of the groups that count.
+        audiences: of each group, by symbol's index, who should get each tick.
         apart: the server is on another host, so that its clock is not ours.
         doubts: what went wrong on the way, in words.
+        ladder: of the gateway's controller after the window; None where nobody looked.
     """
 
     scenario: Scenario
@@ -110,7 +112,7 @@ class Run:
     window_s: float
     sequenced: bool
     open_s: float
-    subscribers: Mapping[str, Int64s]
+    audiences: Sequence[Int64s]
     merged: Merged
     sent: Sent | None
     usage: Usage | None
@@ -119,6 +121,7 @@ class Run:
     environment: Environment
     apart: bool = False
     doubts: Sequence[str] = ()
+    ladder: LadderResult | None = None
 
 
 def assemble(run: Run) -> Result:
@@ -142,7 +145,7 @@ def assemble(run: Run) -> Result:
     histograms |= {"skew": merged.skew}
     stages = {name: found for name in names if (found := latency(name)) is not None}
     per_s = merged.total("received", measured) / run.window_s
-    expected = _expected(run.sent, run.subscribers) if counted else None
+    expected = _expected(run, counted) if counted else None
     return Result(
         name=scenario.name,
         started=datetime.fromtimestamp(run.start_ns / 1e9, UTC).isoformat(timespec="microseconds"),
@@ -162,6 +165,10 @@ def assemble(run: Run) -> Result:
         gap_events=sequenced("gap_events"),
         conflated=sequenced("conflated"),
         duplicates=sequenced("duplicates"),
+        dropped=sequenced("lost"),
+        slow_notices=sequenced("slow_notices"),
+        slow_clients=sequenced("slow_clients"),
+        conflation_notices=sequenced("conflation_notices"),
         groups={scenario.groups[n].name: _group(run, n) for n in every},
         connections=Connections(
             opened=merged.total("opened", every),
@@ -174,6 +181,7 @@ def assemble(run: Run) -> Result:
         server=_server(run.usage, merged.total("received", every), run.window_s),
         client=merged.load,
         clock=run.clock,
+        ladder=run.ladder,
         timeline=run.points,
         doubts=list(run.doubts),
         histogram=age.to_hdr_v2(),
@@ -197,13 +205,16 @@ def span(merged: Merged, measured: Sequence[int]) -> float | None:
     return merged.total("accounted", measured) / whole if whole else None
 
 
-def _expected(sent: Sent | None, subscribers: Mapping[str, Int64s]) -> int | None:
-    if sent is None:
+def _expected(run: Run, groups: Sequence[int]) -> int | None:
+    """Data frames of these groups, had each subscriber got each tick; None: nobody knows."""
+    each = run.scenario.groups
+    if run.sent is None or any(each[n].uncountable for n in groups):
         return None
+    intended, audiences = run.sent.intended, run.audiences
     return sum(
-        int((sent.intended[channel] * subscribers[channel]).sum())
-        for channel in subscribers
-        if channel in sent.intended
+        int((intended[each[n].channel] * audiences[n]).sum())
+        for n in groups
+        if each[n].channel in intended
     )
 
 
@@ -213,19 +224,26 @@ def _latency(histogram: Histogram, window_s: float) -> Latency | None:
 
 def _group(run: Run, n: int) -> GroupResult:
     group, merged = run.scenario.groups[n], run.merged
+    expected, age = _expected(run, [n]), merged.histogram("age", [n])
 
     def sequenced(name: str) -> int | None:
         return merged.total(name, [n]) if run.sequenced else None
 
     return GroupResult(
         clients=group.clients,
+        class_=None if group.subscribe else group.priority,
         open=merged.total("open", [n]),
+        expected=expected,
         delivered=merged.total("delivered", [n]),
         per_s=round(merged.total("received", [n]) / run.window_s, 3),
-        reach=span(merged, [n]),
+        reach=span(merged, [n]) if expected is None else reach(merged, [n], expected),
         gaps=sequenced("gaps"),
         conflated=sequenced("conflated"),
         duplicates=sequenced("duplicates"),
+        dropped=sequenced("lost"),
+        slow_notices=sequenced("slow_notices"),
+        slow_clients=sequenced("slow_clients"),
+        conflation_notices=sequenced("conflation_notices"),
         reconnects=merged.total("reconnects", [n]),
         closed=merged.total("closed", [n]),
         closed_slow=merged.total("closed_4008", [n]),
@@ -233,8 +251,9 @@ def _group(run: Run, n: int) -> GroupResult:
         protocol_errors=merged.total("protocol_errors", [n]) + merged.total("oversized", [n]),
         unstamped=merged.total("unstamped", [n]),
         measured=group.measured,
-        latency=_latency(merged.histogram("age", [n]), run.window_s),
+        latency=_latency(age, run.window_s),
         arrival=_latency(merged.histogram("arrival", [n]), run.window_s),
+        histogram=age.to_hdr_v2() if age.count else "",
     )
 
 

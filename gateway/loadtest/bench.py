@@ -1,4 +1,4 @@
-"""A whole load test: the floor where it is asked for, the run or a search for a limit, the verdict.
+"""A whole load test: the floor where it is asked for, the runs that it takes, the verdict.
 
 What it costs at least is measured first, on the same machine and with the same load. A search runs
 the scenario at one rate after the other; its result is that of the highest rate that passed.
@@ -16,6 +16,7 @@ from gateway.errors import Problem, TickgateError
 from gateway.loadtest import peers
 from gateway.loadtest.environment import environment
 from gateway.loadtest.limit import Search
+from gateway.loadtest.overload import overload
 from gateway.loadtest.peer import PEERS, Ready
 from gateway.loadtest.progress import View
 from gateway.loadtest.result import Environment, Floor, Result
@@ -33,17 +34,23 @@ def bench(scenario: Scenario, settings: Settings, view: View) -> Outcome:
     Raises:
         TickgateError: a threshold is wrong, the server can't be reached or a process failed.
     """
-    thresholds = understood(scenario)
-    machine = environment()
-    floor = _floor(scenario, settings, view, machine) if needs_floor(thresholds) else None
+    machine, floor = environment(), None
+    if needs_floor(understood(scenario)):
+        floor = _floor(scenario, settings, view, machine)
 
     def trial(scenario: Scenario) -> Outcome:
         outcome = run(scenario, settings, view, machine)
-        result = judge(msgspec.structs.replace(outcome.result, floor=floor), thresholds)
+        known = msgspec.structs.replace(outcome.result, floor=floor)
+        result = judge(known, understood(scenario))
         result = deserted(result) if outcome.whole else partial(result)
         return replace(outcome, result=result)
 
-    return trial(scenario) if scenario.limit is None else search(scenario, trial, view)
+    def searched(scenario: Scenario) -> Outcome:
+        return search(scenario, trial, view)
+
+    if scenario.overload is not None:
+        return overload(scenario, trial, searched, view)
+    return trial(scenario) if scenario.limit is None else searched(scenario)
 
 
 def understood(scenario: Scenario) -> list[Threshold]:

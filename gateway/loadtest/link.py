@@ -95,7 +95,7 @@ class Go(Struct, frozen=True, tag="go"):
         at_ns: when the groups' own clocks start.
         start_ns: the window's start, by the clock that stamps.
         end_ns: its end.
-        until_ns: the end of the grace period, when the process stops, by its own clock.
+        until_ns: the end of grace period and cool-down, when the process stops, by its own clock.
     """
 
     at_ns: int
@@ -113,7 +113,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 
     tick: int
     counters: dict[str, int]  # sums over the measured groups; `open`: over all
-    age: Sparse
+    ages: dict[int, Sparse]  # of each measured group
 
 
 class Final(Struct, frozen=True, tag="final"):

@@ -21,8 +21,6 @@ from gateway.model.topic import match_pattern
 
 VENUE: Final = "SIM"
 
-CHANNELS: Final = ("trade", "bbo")
-
 NUMBER: Final = "{n}"
 """What stands for a client's number in a text of the scenario's own; it is no valid JSON, so that
 nothing else can be meant."""
@@ -51,8 +49,9 @@ class Plan:
     groups: list[dict[str, int]]
     """Behaviour of each group in the native swarm's words, times in nanoseconds."""
     group_names: list[str]
-    subscribers: dict[str, Int64s]
-    """By channel, then symbol: clients that should get each tick (`Group.counted`)."""
+    audiences: list[Int64s]
+    """Of each group, by symbol: clients that should get each tick of the group's channel; zeros
+    where that is not known (`Group.uncountable`)."""
 
 
 def symbol_names(count: int) -> list[str]:
@@ -101,7 +100,7 @@ def plan(scenario: Scenario, *, targets: int = 1, share: tuple[int, int] = (0, 1
     if targets < 1:
         raise ValueError(f"{targets} targets: expected at least 1")
     symbols = symbol_names(scenario.source.symbols)
-    subscribers = {channel: np.zeros(len(symbols), dtype=np.int64) for channel in CHANNELS}
+    audiences = []
     texts: dict[bytes, int] = {}
     dealt, behaviours, first = [], [], 0
     for index, group in enumerate(scenario.groups):
@@ -111,8 +110,8 @@ def plan(scenario: Scenario, *, targets: int = 1, share: tuple[int, int] = (0, 1
         asked = _asked(group, symbols, rng, numbers, mine)
         known = [texts.setdefault(text, len(texts)) for text in asked.texts]
         dealt += [(index, known[text]) for text in asked.text_of.tolist()]
-        if group.counted:
-            subscribers[group.channel] += asked.subscribers
+        unknown = np.zeros_like(asked.subscribers)
+        audiences.append(unknown if group.uncountable else asked.subscribers)
         off = _unsubscribe(group, symbols, gateway_limit(scenario, "symbols_per_request"))
         behaviours.append(_behaviour(group, texts.setdefault(off, len(texts)) if off else -1))
         first += group.clients
@@ -120,7 +119,7 @@ def plan(scenario: Scenario, *, targets: int = 1, share: tuple[int, int] = (0, 1
     clients[:, [0, 2]] = np.array(dealt, dtype=np.int32).reshape(-1, 2)
     clients[:, 1] = np.arange(len(dealt)) // max(1, len(scenario.sources)) % targets
     names = [group.name for group in scenario.groups]
-    return Plan(symbols, list(texts), clients, behaviours, names, subscribers)
+    return Plan(symbols, list(texts), clients, behaviours, names, audiences)
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,8 @@ def _request(group: Group, names: Sequence[str], method: str = "subscribe") -> b
     params: dict[str, Any] = {"channel": group.channel, "symbol": list(names)}
     if group.mode and method == "subscribe":
         params["mode"] = group.mode
+    if group.class_ is not None and method == "subscribe":
+        params["class"] = group.class_
     return json.dumps({"method": method, "params": params}, separators=(",", ":")).encode()
 
 

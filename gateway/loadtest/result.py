@@ -14,10 +14,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from gateway.errors import TickgateError
 from gateway.latency.histogram import Counts, Histogram
+from gateway.loadtest.described import described as _is
+from gateway.loadtest.overload_result import OverloadResult
 
 SCHEMA: Final = 1
 """Of the JSON. It rises when a field changes its meaning or goes, not when one is added."""
@@ -27,10 +29,6 @@ class ResultError(TickgateError):
     """A file that should be a load test's result is none that this version can read."""
 
     exit_code = 2
-
-
-def _is(text: str) -> Meta:
-    return Meta(description=text)
 
 
 class Latency(Struct, frozen=True, kw_only=True):
@@ -84,16 +82,29 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     """What the clients of one group got."""
 
     clients: Annotated[int, _is("how many it should have")]
+    class_: Annotated[
+        int | None, _is("of its subscriptions, 0 to 3; null: its text is its own")
+    ] = field(default=None, name="class")
     open: Annotated[int, _is("of them connected when the window ended")]
     delivered: Annotated[int, _is("data frames stamped in the window; snapshots are not")]
     per_s: Annotated[float, _is("data frames that arrived in the window, a second")] = 0.0
+    expected: Annotated[
+        int | None, _is("data frames, had each client got each tick it asked for; null: not known")
+    ] = None
     reach: Annotated[
         float | None,
-        _is("records accounted for by `seq` / (last - first + 1), 0 to 1; null: cannot be known"),
+        _is(
+            "delivered / expected, 0 to 1; where that is not known records accounted for by `seq` /"
+            " (last - first + 1); null: neither"
+        ),
     ] = None
     gaps: Annotated[int | None, _is("as in the whole")] = None
     conflated: Annotated[int | None, _is("as in the whole")] = None
     duplicates: Annotated[int | None, _is("as in the whole")] = None
+    dropped: Annotated[int | None, _is("as in the whole")] = None
+    slow_notices: Annotated[int | None, _is("as in the whole")] = None
+    slow_clients: Annotated[int | None, _is("as in the whole")] = None
+    conflation_notices: Annotated[int | None, _is("as in the whole")] = None
     reconnects: Annotated[int, _is("connections opened after the first, meant or not")] = 0
     closed: Annotated[int, _is("connections that the server ended")] = 0
     closed_slow: Annotated[int, _is("of them with 4008, slow consumer")] = 0
@@ -103,6 +114,7 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     measured: Annotated[bool, _is("false: load only, its deliveries are in no histogram")] = True
     latency: Annotated[Latency | None, _is("age at the client; null where not measured")] = None
     arrival: Annotated[Latency | None, _is("age at the client's kernel")] = None
+    histogram: Annotated[str, _is("as in the whole, of this group's ages")] = ""
 
 
 class Connections(Struct, frozen=True, kw_only=True):
@@ -215,6 +227,15 @@ class LimitResult(Struct, frozen=True, kw_only=True):
     shown: Annotated[str, _is("the same for people")] = ""
 
 
+class LadderResult(Struct, frozen=True, kw_only=True):
+    """Where the gateway's controller stood after the window, looked at each half second."""
+
+    step_max: Annotated[int, _is("the highest step seen; 0: nothing was degraded")]
+    back_s: Annotated[
+        float | None, _is("seconds after the window until all was at 0 for good; null: never")
+    ]
+
+
 class Environment(Struct, frozen=True, kw_only=True):
     """The machine and the versions, without names of hosts, users or directories."""
 
@@ -286,6 +307,17 @@ class Result(Struct, frozen=True, kw_only=True):
     )
     conflated: Annotated[int | None, _is("records skipped and told so (`skipped`)")] = None
     duplicates: Annotated[int | None, _is("records that came again; null: no `seq`")] = None
+    dropped: Annotated[
+        int | None,
+        _is("records that `gap` notices say were lost, in the whole run"),
+    ] = None
+    slow_notices: Annotated[
+        int | None, _is("notices to clients that they are slow, or no more, in the whole run")
+    ] = None
+    slow_clients: Annotated[int | None, _is("clients that got one of those")] = None
+    conflation_notices: Annotated[
+        int | None, _is("notices that a class is conflated, or no more, in the whole run")
+    ] = None
     groups: Annotated[dict[str, GroupResult], _is("by the scenario's names")] = field(
         default_factory=dict
     )
@@ -298,7 +330,13 @@ class Result(Struct, frozen=True, kw_only=True):
     timeline: Annotated[list[Point], _is("the window, second by second")] = field(
         default_factory=list
     )
+    ladder: Annotated[LadderResult | None, _is("null: there was no cool-down, or nobody told")] = (
+        None
+    )
     limit: Annotated[LimitResult | None, _is("null: no limit was searched for")] = None
+    overload: Annotated[
+        OverloadResult | None, _is("null: it was none; else the result is of the run `enforce`")
+    ] = None
     thresholds: Annotated[list[ThresholdResult], _is("in the order given")] = field(
         default_factory=list
     )

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.document import in_words
 from gateway.loadtest import thresholds
+from gateway.model.record import CHANNELS
 from gateway.options import LimitsOptions
 
 if TYPE_CHECKING:
-    from gateway.loadtest.scenario import Group, Limit, Scenario, Source
+    from gateway.loadtest.scenario import Group, Limit, Overload, Scenario, Source
 
 PORTS_MAX: Final = 28_000
 """Clients of one address at one gateway: Linux has 28,232 ephemeral ports for each such pair."""
+
+CONFLATED_CLASS: Final = 2
+"""From this class on the gateway may thin out what it sends: nothing there is lossless."""
 
 GROUPS_MAX: Final = 64
 """What the native swarm keeps histograms for."""
@@ -31,6 +35,9 @@ Contradiction = tuple[tuple[str, ...], str]
 def contradictions(scenario: Scenario) -> Iterator[Contradiction]:
     """(keys, message) of values that are good only alone; the first key is the one to name."""
     yield from _source_contradictions(scenario.source)
+    if scenario.cooldown_s and scenario.source.shape not in ("steady", "burst"):
+        message = f'found {scenario.cooldown_s}; only shape = "steady" or "burst" goes on after it'
+        yield ("cooldown_s", "source.shape"), message
     names: Counter[str] = Counter()
     groups: Sequence[Group | None] = scenario.groups  # None: it could not be read at all
     for n, group in enumerate(groups):
@@ -48,6 +55,8 @@ def contradictions(scenario: Scenario) -> Iterator[Contradiction]:
         yield from _threshold_contradictions(scenario)
     if scenario.limit is not None:
         yield from _limit_contradictions(scenario, scenario.limit)
+    if scenario.overload is not None:
+        yield from _overload_contradictions(scenario, scenario.overload)
 
 
 def _source_contradictions(source: Source) -> Iterator[Contradiction]:
@@ -83,6 +92,7 @@ def _group_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradi
     source = scenario.source
     yield from _pick_contradictions(group, scenario)
     yield from _time_contradictions(group)
+    yield from _class_contradictions(group)
     if group.symbols and group.subscribe:
         yield ("group.symbols", "group.subscribe"), "found both symbols and subscribe: keep one"
     if source.via == "none":
@@ -90,11 +100,24 @@ def _group_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradi
     if not group.subscribe and group.channel not in source.channels:
         message = f'found "{group.channel}"; source.channels has {json.dumps(source.channels)}'
         yield ("group.channel", "source.channels"), message
-    missing = ("subscribe", "drop_at_s", "drop_every_s", "lifetime_s", "resubscribe_every_s")
-    cause = next((name for name in missing if getattr(group, name)), None)
-    if group.counted and cause is not None:
+    cause = group.uncountable
+    if group.counted and cause:
         message = f"found true; with {cause} it is not known what a client should get: set false"
         yield ("group.expect_all", f"group.{cause}"), message
+
+
+def _class_contradictions(group: Group) -> Iterator[Contradiction]:
+    asked, own = group.class_, CHANNELS[group.channel].priority
+    if asked is None:
+        return
+    if group.subscribe:
+        yield ("group.class", "group.subscribe"), "found both class and subscribe: keep one"
+    elif asked < own:
+        message = f"found {asked}; {group.channel} is of class {own}, which can only be lowered"
+        yield ("group.class", "group.channel"), message
+    elif asked >= CONFLATED_CLASS and group.mode == "lossless":
+        message = f"found {asked}; lossless is only of a class below {CONFLATED_CLASS}"
+        yield ("group.class", "group.mode"), message
 
 
 def _pick_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradiction]:
@@ -182,6 +205,21 @@ def _limit_contradictions(scenario: Scenario, limit: Limit) -> Iterator[Contradi
     if scenario.source.via == "none" or scenario.source.shape == "capture":
         message = "found a search for a limit; the source must have a rate to change"
         yield ("limit", "source.via", "source.shape"), message
+
+
+def _overload_contradictions(scenario: Scenario, overload: Overload) -> Iterator[Contradiction]:
+    if scenario.limit is None:
+        yield ("limit", "overload"), "missing; an overload is a share of the limit that is found"
+    if scenario.url:
+        message = f"found {in_words(scenario.url)}; an overload sets targets of gateways of its own"
+        yield ("url", "overload"), message
+    if scenario.source.shape != "steady" or scenario.source.via != "udp":
+        message = 'found another source; an overload makes its load of a "steady" one via "udp"'
+        yield ("source.shape", "source.via", "overload"), message
+    names = [group.name for group in scenario.groups if group.measured]
+    if overload.group not in names:
+        message = f"found {in_words(overload.group)}; measured groups are {', '.join(names)}"
+        yield ("overload.group", "groups"), message
 
 
 def gateway_limit(scenario: Scenario, name: str) -> int:

@@ -12,9 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from gateway.errors import TickgateError
 from gateway.loadtest import clock as clocks
 from gateway.loadtest import endpoint as endpoints
@@ -27,7 +24,7 @@ from gateway.loadtest.link import Go, Job, Opened
 from gateway.loadtest.merge import Merged
 from gateway.loadtest.peer import NATS_SUBJECTS
 from gateway.loadtest.processes import is_local
-from gateway.loadtest.profiles import Plan, plan
+from gateway.loadtest.profiles import Int64s, Plan, plan
 from gateway.loadtest.progress import View
 from gateway.loadtest.result import Clock, Environment, Result
 from gateway.loadtest.scenario import Scenario
@@ -172,13 +169,11 @@ def measure(
             raise TickgateError(f"sources: {address} is no address of this host")
     clock = related(target, settings)
     view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
-    swarms, subscribers = _swarms(children, target, scenario, settings, clock)
+    swarms, audiences = _swarms(children, target, scenario, settings, clock)
     sources = [_source(children, feed, scenario, settings) for feed in target.feeds]
     open_ns = _opened(children, [*swarms, *sources], view, open_s(scenario))
     go = moments_of(scenario, time.time_ns() + LEAD_NS)
-    watch = Watch(
-        children, swarms, sources, go, roots=target.roots, view=view, clients=scenario.clients
-    )
+    watch = Watch(children, swarms, sources, go, target=target, view=view, scenario=scenario)
     watch.follow()
     merged = merge.merge(watch.finals)
     doubtful = list(doubts(scenario, settings, target, merged, watch.sent))
@@ -192,7 +187,7 @@ def measure(
             window_s=(watch.end_ns - go.start_ns) / 1e9,
             sequenced=settings.stamp == TICKGATE,
             open_s=open_ns / 1e9,
-            subscribers=subscribers,
+            audiences=audiences,
             merged=merged,
             sent=Sent.told(watch.sent) if watch.sent else None,
             usage=watch.usage,
@@ -201,6 +196,7 @@ def measure(
             environment=environment,
             apart=not target.endpoints[0].local,
             doubts=doubtful,
+            ladder=watch.ladder.result,
         )
     )
     whole = watch.end_ns == go.end_ns
@@ -211,7 +207,8 @@ def moments_of(scenario: Scenario, at_ns: int) -> Go:
     """The moments of a run that begins at `at_ns`."""
     start_ns = at_ns + round(scenario.warmup_s * 1e9)
     end_ns = start_ns + round(scenario.duration_s * 1e9)
-    return Go(at_ns, start_ns, end_ns, end_ns + round(scenario.grace_s * 1e9))
+    after_s = max(scenario.grace_s, scenario.cooldown_s)
+    return Go(at_ns, start_ns, end_ns, end_ns + round(after_s * 1e9))
 
 
 def open_s(scenario: Scenario) -> float:
@@ -242,7 +239,7 @@ def _swarms(
     scenario: Scenario,
     settings: Settings,
     clock: Clock,
-) -> tuple[list[Child], Mapping[str, npt.NDArray[np.int64]]]:
+) -> tuple[list[Child], list[Int64s]]:
     """Starts the processes of clients, and says who should get what in all of them."""
     key = endpoints.key()
     targets = [
@@ -250,17 +247,17 @@ def _swarms(
         for each, request in zip(target.endpoints, _upgrades(target, settings, key), strict=True)
     ]
     swarms: list[Child] = []
-    subscribers: dict[str, npt.NDArray[np.int64]] = {}
+    audiences: list[Int64s] = []
     for number in range(scenario.processes):
         mine = plan(scenario, targets=len(targets), share=(number, scenario.processes))
-        for channel, counts in mine.subscribers.items():
-            subscribers[channel] = subscribers.get(channel, 0) + counts
+        own = mine.audiences
+        audiences = [a + b for a, b in zip(audiences, own, strict=True)] if audiences else own
         name = "swarm" if scenario.processes == 1 else f"swarm-{number}"
         argv = [sys.executable, "-P", "-m", "gateway.loadtest.swarm_process"]
         child = children.start(name, argv, cpus=settings.client_cpus)
         child.tell(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
         swarms.append(child)
-    return swarms, subscribers
+    return swarms, audiences
 
 
 def _upgrades(target: Target, settings: Settings, key: bytes) -> list[bytes]:
@@ -309,6 +306,7 @@ def _source(
             source=scenario.source,
             warmup_s=scenario.warmup_s,
             duration_s=scenario.duration_s,
+            cooldown_s=scenario.cooldown_s,
         )
     )
     return child

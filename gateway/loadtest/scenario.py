@@ -18,6 +18,7 @@ from msgspec import Meta, field
 from gateway.document import Reader, read_toml, toml_literal
 from gateway.errors import ConfigurationError, Problem
 from gateway.loadtest.rules import contradictions
+from gateway.model.record import CHANNELS
 from gateway.options import Options
 
 DIRECTORY: Final = Path("bench/scenarios")
@@ -75,6 +76,7 @@ class Group(Options, frozen=True, kw_only=True):
     symbols: list[str] = field(default_factory=list)
     subscribe: str = ""
     mode: Literal["", "conflate", "lossless"] = ""
+    class_: Annotated[int, Meta(ge=0, le=3)] | None = field(default=None, name="class")
     measured: bool = True
     expect_all: bool = True
     read_bytes_per_s: Natural = 0
@@ -93,6 +95,17 @@ class Group(Options, frozen=True, kw_only=True):
         """Whether its deliveries are held against what it should have got."""
         return self.measured and self.expect_all
 
+    @property
+    def priority(self) -> int:
+        """The class of its subscriptions: its own, or the channel's."""
+        return CHANNELS[self.channel].priority if self.class_ is None else self.class_
+
+    @property
+    def uncountable(self) -> str:
+        """The key for which it is not known what a client should get; empty: it is known."""
+        causes = ("subscribe", "drop_at_s", "drop_every_s", "lifetime_s", "resubscribe_every_s")
+        return next((name for name in causes if getattr(self, name)), "")
+
 
 class Limit(Options, frozen=True, kw_only=True):
     """The search for the highest rate at which the thresholds hold."""
@@ -101,6 +114,17 @@ class Limit(Options, frozen=True, kw_only=True):
     rate_max: Rate
     steps: Annotated[int, Meta(ge=1, le=64)] = 7
     retries: Annotated[int, Meta(ge=0, le=8)] = 1
+
+
+class Overload(Options, frozen=True, kw_only=True):
+    """More than the gateway can do, with its latency controller watching and then acting."""
+
+    group: Name
+    target_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    quiet: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    peak: Annotated[float, Meta(gt=1, le=100)] = 1.4
+    peak_s: Annotated[float, Meta(gt=0, le=3600)] = 5.0
+    after_s: Annotated[float, Meta(gt=0, le=3600)] = 12.0
 
 
 class Scenario(Options, frozen=True, kw_only=True):
@@ -117,9 +141,11 @@ class Scenario(Options, frozen=True, kw_only=True):
     warmup_s: Span = 2.0
     duration_s: Annotated[float, Meta(gt=0, le=86_400)] = 6.0
     grace_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    cooldown_s: Span = 0.0
     source: Source = Source()
     groups: Annotated[list[Group], Meta(min_length=1)]
     limit: Limit | None = None
+    overload: Overload | None = None
     thresholds: list[str] = field(default_factory=list)
 
     @property
@@ -151,7 +177,7 @@ class Scenario(Options, frozen=True, kw_only=True):
         Raises:
             ScenarioError: with every problem in `.problems`.
         """
-        document = {k: v for k, v in msgspec.to_builtins(self).items() if v is not None}
+        document = _document(self)
         origins = {}
         plain = {"duration_s": duration_s, "warmup_s": warmup_s, "processes": processes, "url": url}
         for key, value in plain.items():
@@ -169,6 +195,15 @@ class Scenario(Options, frozen=True, kw_only=True):
                 group["channel"] = channel
             origins["source.channels"] = "--channel"
         return from_document(document, origins=origins)
+
+
+def _document(scenario: Scenario) -> dict[str, Any]:
+    """What `from_document` reads the same scenario from: TOML has no null."""
+    document = {k: v for k, v in msgspec.to_builtins(scenario).items() if v is not None}
+    for group in document["groups"]:
+        if group["class"] is None:
+            del group["class"]
+    return document
 
 
 def load(path: str | Path) -> Scenario:

@@ -69,15 +69,18 @@ class _Pace(Protocol):
 
 
 class Schedule:
-    """The ticks of a source over warm-up and window.
+    """The ticks of a source over warm-up, window and cool-down.
 
     Attributes:
         window_ns: start and end of the window, from the start of the schedule.
+        end_ns: of the schedule.
         symbols: how many there are.
         channels: names of those that the source sends.
     """
 
-    def __init__(self, source: Source, *, warmup_s: float, duration_s: float) -> None:
+    def __init__(
+        self, source: Source, *, warmup_s: float, duration_s: float, cooldown_s: float = 0.0
+    ) -> None:
         """Reads the capture, if there is one.
 
         Raises:
@@ -87,6 +90,7 @@ class Schedule:
         self.channels: Sequence[str] = source.channels
         warmup_ns = round(warmup_s * _NS)
         self.window_ns = (warmup_ns, warmup_ns + round(duration_s * _NS))
+        self.end_ns = self.window_ns[1] + round(cooldown_s * _NS)
         self._pace = _pace(source, warmup_s, duration_s)
         self._seed = source.seed
         self._shares: Reals | None = None
@@ -97,7 +101,7 @@ class Schedule:
     def chunks(self) -> Iterator[Chunk]:
         """All ticks, from the first one on: each call begins anew."""
         rng = np.random.default_rng(self._seed)
-        end_ns = self.window_ns[1]
+        end_ns = self.end_ns
         first = 0
         for n in itertools.count(1):
             until_s = min(n * CHUNK_S, end_ns / _NS)

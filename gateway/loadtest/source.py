@@ -53,7 +53,7 @@ class SourceJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         subject_prefix: of the NATS subjects, which go on with the symbol.
         source: which ticks come, and when.
         symbols: as they stand in the ticks, without the venue; empty: those of the scenario.
-        warmup_s, duration_s: the schedule's parts; only the second one is reported.
+        warmup_s, duration_s, cooldown_s: the schedule's parts; only the second one is reported.
         start_ns: when the schedule starts, CLOCK_REALTIME; 0: the next line says it.
         batch_bytes_max, spin: see `gateway._native.TickSource`.
     """
@@ -66,6 +66,7 @@ class SourceJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbols: list[str] = field(default_factory=list)
     warmup_s: Seconds
     duration_s: Seconds
+    cooldown_s: Seconds = 0.0
     start_ns: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
     batch_bytes_max: int = 1400
     spin: bool = False
@@ -110,6 +111,10 @@ class SourceReport(Struct, frozen=True, kw_only=True):
         return Histogram(dense, self.late_sum_ns, self.late_saturated)
 
 
+_Reading = tuple[dict[str, int], Histogram]
+"""The native source's counters, and how late it was, so far."""
+
+
 class Sender:
     """Sends a schedule; `run` in the main thread, `stop` from anywhere."""
 
@@ -126,7 +131,12 @@ class Sender:
         ]
         if len(symbols) != job.source.symbols:
             raise ValueError(f"{len(symbols)} symbols; source.symbols is {job.source.symbols}")
-        self._schedule = Schedule(job.source, warmup_s=job.warmup_s, duration_s=job.duration_s)
+        self._schedule = Schedule(
+            job.source,
+            warmup_s=job.warmup_s,
+            duration_s=job.duration_s,
+            cooldown_s=job.cooldown_s,
+        )
         self._intended: dict[str, Int64s] = {
             name: np.zeros(len(symbols), dtype=np.int64) for name in job.source.channels
         }
@@ -140,7 +150,8 @@ class Sender:
             spin=job.spin,
         )
         self._missed: list[Chunk] = []
-        self._before: tuple[dict[str, int], Histogram] | None = None
+        self._before: _Reading | None = None
+        self._after: _Reading | None = None
         self._parent = os.getppid()
         self._stopping = False
         self._failed = ""
@@ -179,26 +190,29 @@ class Sender:
                 self._missed.append(chunk.part(done, len(chunk.due_ns)))
 
     def _send(self, chunk: Chunk, start_ns: int) -> int:
-        """How many rows had their turn. Takes a reading where the window begins."""
-        cut = 0
-        if self._before is None:
-            cut = self._cut(chunk)
-            done = self._native.send(*_at(chunk.part(0, cut), start_ns))
-            if done < cut or cut == len(chunk.due_ns):
-                return done
-            self._before = self._reading()
-        return cut + self._native.send(*_at(chunk.part(cut, len(chunk.due_ns)), start_ns))
+        """How many rows had their turn. Takes a reading at both ends of the window."""
+        (first, end), rows = self._window(chunk), len(chunk.due_ns)
+        done = self._native.send(*_at(chunk.part(0, first), start_ns))
+        if done < first or first == rows:
+            return done
+        self._before = self._before or self._reading()
+        done += self._native.send(*_at(chunk.part(first, end), start_ns))
+        if done < end or end == rows:
+            return done
+        self._after = self._after or self._reading()
+        return done + self._native.send(*_at(chunk.part(end, rows), start_ns))
 
-    def _cut(self, chunk: Chunk) -> int:
-        """The first row of the window."""
-        return int(np.searchsorted(chunk.due_ns, self._schedule.window_ns[0]))
+    def _window(self, chunk: Chunk) -> tuple[int, int]:
+        """The first row of the window, and the first one after it."""
+        first, end = np.searchsorted(chunk.due_ns, self._schedule.window_ns).tolist()
+        return first, end
 
     def _count(self, chunk: Chunk, sign: int) -> None:
-        inside = chunk.part(self._cut(chunk), len(chunk.due_ns))
+        inside = chunk.part(*self._window(chunk))
         for name, part in counts(inside, list(self._intended), self._schedule.symbols).items():
             self._intended[name] += sign * part
 
-    def _reading(self) -> tuple[dict[str, int], Histogram]:
+    def _reading(self) -> _Reading:
         counters = self._native.counters()
         saturated = counters.pop("late_saturated")
         sum_ns = counters.pop("late_sum_ns")
@@ -207,7 +221,8 @@ class Sender:
     def _report(self) -> SourceReport:
         for chunk in self._missed:
             self._count(chunk, -1)
-        counters, late = self._reading()
+        last = self._reading()
+        counters, late = self._after or last
         before, late_before = self._before or (counters, late)
         late = late.subtract(late_before)
         used = np.flatnonzero(late.counts)
@@ -220,7 +235,7 @@ class Sender:
             late=list(zip(used.tolist(), late.counts[used].tolist(), strict=True)),
             late_sum_ns=late.sum_ns,
             late_saturated=late.saturated,
-            clock_steps=counters["clock_steps"],
+            clock_steps=last[0]["clock_steps"],
             complete=not self._stopping and not self._failed,
             failed=self._failed,
         )

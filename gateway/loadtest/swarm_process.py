@@ -72,28 +72,26 @@ class _Reporter:
         self._swarm = swarm
         self._measured = measured
         self._counters = self._sums()
-        self._age = self._ages()
+        self._ages = self._read_ages()
 
     def progress(self, tick: int) -> Progress:
-        counters, age = self._sums(), self._ages()
+        counters, ages = self._sums(), self._read_ages()
         before, self._counters = self._counters, counters
-        new, self._age = age - self._age, age
+        new = {group: Sparse.of(ages[group] - self._ages[group]) for group in ages}
+        self._ages = ages
         since = {
             name: value - (0 if name in GAUGES else before.get(name, 0))
             for name, value in counters.items()
         }
-        return Progress(tick, since, Sparse.of(new))
+        return Progress(tick, since, new)
 
     def _sums(self) -> dict[str, int]:
         counters = self._swarm.counters()
         sums = total([counters[group] for group in self._measured])
         return sums | {"open": sum(group["open"] for group in counters)}
 
-    def _ages(self) -> Counts:
-        age = np.zeros_like(self._swarm.counts("age", 0))
-        for group in self._measured:
-            age += self._swarm.counts("age", group)
-        return age
+    def _read_ages(self) -> dict[int, Counts]:
+        return {group: self._swarm.counts("age", group) for group in self._measured}
 
 
 class _Load:

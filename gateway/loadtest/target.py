@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeVar
 
 from gateway.loadtest.children import Child, Children
 from gateway.loadtest.endpoint import BadUrl, Endpoint, parse
@@ -24,6 +25,8 @@ START_S = 30.0
 """A gateway that is not ready by then never will be: on an idle machine it takes a second."""
 POLL_S = 0.02
 
+_Found = TypeVar("_Found")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -33,11 +36,13 @@ class Target:
         endpoints: where clients connect.
         feeds: host and port of each udp feed; () where nobody sends ticks to it.
         roots: whose process trees are the server; () where those are not ours to see.
+        ops: `http://HOST:PORT` of each gateway's ops listener; () of other servers.
     """
 
     endpoints: tuple[Endpoint, ...]
     feeds: tuple[tuple[str, int], ...] = ()
-    roots: tuple[int, ...] = field(default=())
+    roots: tuple[int, ...] = ()
+    ops: tuple[str, ...] = ()
 
 
 def existing(url: str, *, feed: tuple[str, int] | None = None, pid: int | None = None) -> Target:
@@ -71,10 +76,12 @@ def gateways(children: Children, scenario: Scenario, *, cpus: Collection[int] = 
         argv = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
         argv += [word for one in sets for word in ("--set", one)]
         started.append((children.start(name, argv, cpus=cpus, talks="not"), feeds))
+    urls = [_wait(child, children, ready_urls) for child, _ in started]
     return Target(
-        tuple(parse(_wait(child, children, ready_url)) for child, _ in started),
+        tuple(parse(client) for client, _ in urls),
         tuple(feed for _, feeds in started for feed in feeds),
         tuple(child.pid for child, _ in started),
+        tuple(ops for _, ops in urls),
     )
 
 
@@ -159,7 +166,7 @@ def _free_port(kind: socket.SocketKind) -> int:
         return port
 
 
-def _wait(child: Child, children: Children, found: Callable[[str], str | None]) -> str:
+def _wait(child: Child, children: Children, found: Callable[[str], _Found | None]) -> _Found:
     """Waits until what the server said has what is to be found."""
     deadline = time.monotonic() + START_S
     while (text := found(child.said())) is None:
@@ -169,15 +176,15 @@ def _wait(child: Child, children: Children, found: Callable[[str], str | None]) 
     return text
 
 
-def ready_url(log: str) -> str | None:
-    """The clients' URL in a gateway's JSON log once all its processes are ready.
+def ready_urls(log: str) -> tuple[str, str] | None:
+    """The URLs of clients and of ops in a gateway's JSON log once all its processes are ready.
 
     That line comes when `/readyz` first answers 200.
     """
     for line in log[: log.rfind("\n") + 1].splitlines():
         if "serve.ready" in line:
             fields = json.loads(line)
-            return str(fields["client"])
+            return str(fields["client"]), str(fields["ops"])
     return None
 
 

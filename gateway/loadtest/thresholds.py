@@ -7,10 +7,12 @@
 - `p50 p90 p99 p999 max`: of the age at the client; with `arrival_ own_ skew_ late_ wire_ server_
   delivery_ handshake_` in front, of that distribution. The limit has a unit: `ns us ms s`.
 - `reach`: the limit is a share (`0.999`) or a percentage (`99.9%`).
-- `gaps gap_events conflated duplicates delivered reconnects closed refused`: a number.
+- `gaps gap_events conflated duplicates dropped delivered reconnects closed refused slow_notices
+  slow_clients conflation_notices`: a number.
 - `per_s` deliveries, `achieved_per_s` ticks of the source: a number.
 - `cpu_per_delivery`: a duration, or a multiple of the bare send loop's: `1.1*floor`.
 - `rss_max`: `MB` or `GB` (10^6, 10^9 bytes).
+- `ladder_back`: a duration, from the window's end until nothing was degraded any more.
 
 `GROUP.` asks for one group's own figure; a group may have dots in its name. Operators are
 `< <= == != >= >`. What was not measured holds no threshold. Percentiles are the upper edges of
@@ -60,10 +62,12 @@ _KINDS: dict[str, Kind] = {
     },
     "reach": "share",
     **dict.fromkeys(("gaps", "gap_events", "conflated", "duplicates", "delivered"), "number"),
-    **dict.fromkeys(("reconnects", "closed", "refused"), "number"),
+    **dict.fromkeys(("reconnects", "closed", "refused", "dropped"), "number"),
+    **dict.fromkeys(("slow_notices", "slow_clients", "conflation_notices"), "number"),
     **dict.fromkeys(("per_s", "achieved_per_s"), "rate"),
     "cpu_per_delivery": "duration",
     "rss_max": "memory",
+    "ladder_back": "duration",
 }
 FIGURES: Final = tuple(_KINDS)
 """Every name that a threshold may have."""
@@ -71,7 +75,8 @@ FIGURES: Final = tuple(_KINDS)
 _OF_A_GROUP = {
     *_STATISTICS,
     *(f"arrival_{statistic}" for statistic in _STATISTICS),
-    *("reach", "gaps", "conflated", "duplicates", "delivered", "reconnects", "closed", "per_s"),
+    *("reach", "gaps", "conflated", "duplicates", "dropped", "delivered", "reconnects", "closed"),
+    *("slow_notices", "slow_clients", "conflation_notices", "per_s"),
 }
 _ACROSS_CLOCKS = {
     f"{series}_{statistic}".lstrip("_")
@@ -235,19 +240,23 @@ def judge(result: Result, thresholds: Sequence[Threshold]) -> Result:
     """The result with what became of its thresholds, whether it is valid, and the verdict."""
     judged = [evaluate(threshold, result) for threshold in thresholds]
     failed, invalid = _failed_because(result), _invalid_because(result, thresholds)
-    verdict: Literal["pass", "fail", "invalid"] = "pass"
-    if failed or not all(each.ok for each in judged):
-        verdict = "fail"
-    if invalid and not failed:
-        verdict = "invalid"
     return msgspec.structs.replace(
         result,
         thresholds=judged,
         valid=not invalid,
         invalid_because=invalid,
         failed_because=failed,
-        verdict=verdict,
+        verdict=verdict(judged, failed, invalid),
     )
+
+
+def verdict(
+    judged: Sequence[ThresholdResult], failed: Sequence[str], invalid: Sequence[str]
+) -> Literal["pass", "fail", "invalid"]:
+    """From what became of the thresholds, why there was nothing to judge, and why it is invalid."""
+    if invalid and not failed:
+        return "invalid"
+    return "fail" if failed or not all(each.ok for each in judged) else "pass"
 
 
 def exit_code(result: Result) -> int:
@@ -286,6 +295,9 @@ def _value(threshold: Threshold, result: Result) -> float | None:
         return result.source.achieved_per_s if result.source else None
     if name == "cpu_per_delivery":
         return result.server.cpu_us_per_delivery if result.server else None
+    if name == "ladder_back":
+        back_s = result.ladder.back_s if result.ladder else None
+        return None if back_s is None else back_s * 1e6
     if name == "rss_max":
         return result.server.rss_mb_max if result.server else None
     value: float | None = getattr(part, name)

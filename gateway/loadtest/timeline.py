@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
-import numpy as np
-
-from gateway._native import HDR_COUNTS
-from gateway.latency.histogram import Counts, Histogram
+from gateway.latency.histogram import Histogram
 from gateway.loadtest.interchange import Interval
-from gateway.loadtest.link import Go, Progress, Sparse, moments
+from gateway.loadtest.link import Go, Progress, Sparse, moments, summed
 from gateway.loadtest.result import Point
 
 POINTS_MAX = 600
@@ -40,13 +39,14 @@ class _Interval:
 
     told: int = 0
     counters: dict[str, int] = field(default_factory=dict)
-    age: Counts = field(default_factory=lambda: np.zeros(HDR_COUNTS, dtype=np.uint64))
+    ages: dict[int, list[Sparse]] = field(default_factory=dict)
 
     def add(self, progress: Progress) -> None:
         self.told += 1
         for name, value in progress.counters.items():
             self.counters[name] = self.counters.get(name, 0) + value
-        progress.age.add_to(self.age)
+        for group, age in progress.ages.items():
+            self.ages.setdefault(group, []).append(age)
 
 
 @dataclass
@@ -56,13 +56,15 @@ class _Second:
     first: int
     last: int
     counters: dict[str, int] = field(default_factory=dict)
-    age: Sparse = field(default_factory=Sparse)
+    ages: dict[int, list[Sparse]] = field(default_factory=dict)
 
     def add(self, tick: int, interval: _Interval) -> None:
         self.last = tick
         for name, value in interval.counters.items():
             self.counters[name] = self.counters.get(name, 0) + value
-        self.age = Sparse.of(self.age.histogram().counts + interval.age)
+        for group, parts in interval.ages.items():
+            known = self.ages.get(group, [])
+            self.ages[group] = [Sparse.of(summed([*known, *parts]).counts)]  # one, however long
 
 
 class Timeline:
@@ -71,10 +73,12 @@ class Timeline:
     Args:
         go: the moments of the run.
         processes: how many tell their progress.
+        names: of the groups.
     """
 
-    def __init__(self, go: Go, processes: int) -> None:
+    def __init__(self, go: Go, processes: int, names: Sequence[str] = ()) -> None:
         self._go = go
+        self._names = names
         self._processes = processes
         self._moments = moments(go)
         self._intervals: dict[int, _Interval] = {}
@@ -105,23 +109,22 @@ class Timeline:
         return [self._point(second) for _, second in sorted(self._seconds.items())]
 
     def intervals(self) -> list[Interval]:
-        """The ages of each point's time."""
-        return [
-            Interval(
-                "",
-                self._begin_ns(second.first),
-                self._moments[second.last],
-                second.age.histogram(),
-            )
-            for _, second in sorted(self._seconds.items())
-        ]
+        """The ages of each point's time: of all, and where several groups are measured of each."""
+        found = []
+        for _, second in sorted(self._seconds.items()):
+            ages = {"": _all(second.ages)}
+            if len(second.ages) > 1:
+                ages |= {self._names[n]: summed(parts) for n, parts in sorted(second.ages.items())}
+            begin_ns, end_ns = self._begin_ns(second.first), self._moments[second.last]
+            found += [Interval(name, begin_ns, end_ns, age) for name, age in ages.items()]
+        return found
 
     def _snapshot(self, tick: int, interval: _Interval) -> Snapshot:
         go, end_ns = self._go, self._moments[tick]
         phase: Phase = "collecting"
         if end_ns <= go.end_ns:
             phase = "warming up" if end_ns <= go.start_ns else "measuring"
-        ages, counters = Histogram(interval.age), interval.counters
+        ages, counters = _all(interval.ages), interval.counters
         return Snapshot(
             phase=phase,
             open=counters.get("open", 0),
@@ -137,7 +140,7 @@ class Timeline:
     def _point(self, second: _Second) -> Point:
         begin_ns, end_ns = self._begin_ns(second.first), self._moments[second.last]
         seconds = (end_ns - begin_ns) / 1e9
-        ages, counters = second.age.histogram(), second.counters
+        ages, counters = _all(second.ages), second.counters
         some = ages.count > 0
         before, after = (self._cpu_ns.get(tick) for tick in (second.first - 1, second.last))
         cpu = None
@@ -156,3 +159,7 @@ class Timeline:
 
     def _begin_ns(self, tick: int) -> int:
         return self._moments[tick - 1] if tick else self._go.at_ns
+
+
+def _all(ages: Mapping[int, Sequence[Sparse]]) -> Histogram:
+    return summed(chain.from_iterable(ages.values()))

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from gateway.loadtest.assemble import Usage
 from gateway.loadtest.children import Child, Children
+from gateway.loadtest.ladder import Ladder
 from gateway.loadtest.link import Final, Go, Message, Progress, Stop, moments
 from gateway.loadtest.processes import Meter
 from gateway.loadtest.progress import View
+from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.source import SourceReport
+from gateway.loadtest.target import Target
 from gateway.loadtest.timeline import Timeline
 
 FINAL_S = 15.0
@@ -25,8 +28,9 @@ class Watch:
         swarms: of them, those that drive clients.
         sources: of them, those that send ticks.
         go: the moments of the run, which begins with this object.
-        roots: the server's processes.
-        view: where progress is shown, with how many clients there should be.
+        target: the server.
+        view: where progress is shown.
+        scenario: what is run.
     """
 
     def __init__(
@@ -36,18 +40,20 @@ class Watch:
         sources: Sequence[Child],
         go: Go,
         *,
-        roots: Sequence[int],
+        target: Target,
         view: View,
-        clients: int,
+        scenario: Scenario,
     ) -> None:
         self._children = children
         self._waiting = [*swarms, *sources]
         self._told = len(swarms)
         self._go = go
         self._view = view
-        self._clients = clients
-        self.timeline = Timeline(go, len(swarms))
-        self._meter = Meter(roots)
+        self._clients = scenario.clients
+        names = [group.name for group in scenario.groups]
+        self.timeline = Timeline(go, len(swarms), names)
+        self._meter = Meter(target.roots)
+        self.ladder = Ladder(target.ops if scenario.cooldown_s else (), go)
         self._resident_bytes = 0
         self._looks: list[tuple[int, int]] = []  # (MONOTONIC ns, CPU ns) within the window
         self._stopping = False
@@ -96,6 +102,7 @@ class Watch:
     def _look(self, tick: int, moment: int) -> None:
         at_ns, used_ns = time.monotonic_ns(), self._meter.read()
         self.timeline.cpu(tick, used_ns)
+        self.ladder.look(moment)
         if self._go.start_ns <= moment <= self._go.end_ns:
             self._looks.append((at_ns, used_ns))
             self._resident_bytes = self._meter.resident_bytes

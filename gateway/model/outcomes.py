@@ -13,6 +13,7 @@ HANDSHAKES = (
     "version",
     "upgrade_required",
     "closed",
+    "overload",
 )
 """How a connection's handshake ended: `tickgate_handshakes_total{result}`."""
 

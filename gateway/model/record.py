@@ -25,11 +25,13 @@ CHANNELS: Final[dict[str, Channel]] = {
 }
 """The channels that exist."""
 
-CHANNELS_OWN: Final[dict[str, Channel]] = {"slo": Channel("slo", 0, lossless=False, priority=0)}
+CHANNELS_OWN: Final[dict[str, Channel]] = {
+    name: Channel(name, 0, lossless=False, priority=0) for name in ("slo", "health")
+}
 """Channels on which the gateway speaks of itself: no records, no topics, and one name, `*`.
 Number 0 is no record's: the data plane never hears of them."""
 
-CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status", "health", "ops")
+CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status", "ops")
 """Channels of the protocol that this version does not have: refused by name."""
 
 TradeRow = tuple[int, int, str, str, str | None, str]

@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 
 from gateway.latency.budget import window_name
+from gateway.latency.control import GAUGES
 from gateway.latency.histogram import Histogram
+from gateway.latency.stalls import KINDS
+from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
 from gateway.ops.reading import OUTCOMES, Reader
 from gateway.ops.subject import Subject
@@ -34,25 +37,17 @@ class Status:
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "epoch": supervision.epoch,
             "listen": subject.client_url,
-            "processes": [
-                {
-                    "role": child.role,
-                    "name": child.name,
-                    "pid": child.pid,
-                    "state": child.state,
-                    "tripped": child.tripped,
-                    "restarts": dict(child.restarts),
-                    "last_reason": child.last_reason,
-                }
-                for child in supervision.children
-            ],
+            "processes": processes.rows(subject),
+            "stalls": processes.stalls(subject),
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
             "workers": [
-                {"name": child.name} | {k: v for k, v in child.status.items() if k != "type"}
+                {"name": child.name}
+                | {k: v for k, v in child.status.items() if k not in _OF_PROCESSES}
                 for child in supervision.children
                 if child.role == "worker"
             ],
             "slo": {"enforce": config.slo.enforce, **objective(look)},
+            "controller": [each.row() for each in look.controls],
             "stages": {name: _summary(h) for name, h in reading.merged.stages.items()},
             "window": {name: _summary(h) for name, h in window.items()},
             "window_s": round(reading.window_s, 3),
@@ -63,12 +58,15 @@ class Status:
             "counters": {
                 name: _by_outcome(name, values)
                 for name, values in counters.items()
-                if name not in _PER_CHANNEL and not name.endswith("_ns")
+                if name not in _ELSEWHERE and not name.endswith("_ns")
             },
+            "recorder": subject.recorder(),
             "config": msgspec.to_builtins(config),
         }
 
 
+_OF_PROCESSES = {"type", "stalls", "load"}
+"""Of a worker's status: said of all processes alike."""
 _PER_CHANNEL = (
     "published",
     "routed",
@@ -83,6 +81,14 @@ _PER_CHANNEL = (
     "pending",
     "snapshots",
 )
+_ELSEWHERE = {*_PER_CHANNEL, *GAUGES}
+"""Counters shown with their channel or their controller."""
+_PLACES = OUTCOMES | {
+    "class_conflated": ("class", "0123"),
+    "class_dropped": ("class", "0123"),
+    "gc_pauses": ("generation", "012"),
+    "stalls": ("kind", KINDS),
+}
 
 
 def objective(look: Look) -> dict[str, Any]:
@@ -109,8 +115,8 @@ def _by_outcome(name: str, values: Sequence[int]) -> int | dict[str, Any]:
         for (method, result), value in zip(REQUESTS, values, strict=False):
             methods.setdefault(method, {})[result] = value
         return methods
-    if name in OUTCOMES:
-        return dict(zip(OUTCOMES[name][1], values, strict=False))
+    if name in _PLACES:
+        return dict(zip(_PLACES[name][1], values, strict=False))
     return sum(values)
 
 

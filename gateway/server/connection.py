@@ -102,6 +102,7 @@ class Connection:
         "handle",
         "heard_ns",
         "message_ns",
+        "name",
         "peer",
         "pinged_ns",
         "sock",
@@ -116,6 +117,7 @@ class Connection:
         self.peer = peer
         self.state = State.HANDSHAKE
         self.handle = 0
+        self.name = ""  # the connection's id
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
@@ -275,7 +277,7 @@ class Connection:
 
     def _open(self, response: bytes) -> None:
         listener = self._listener
-        self._session, hello = listener.new_session()
+        self._session, hello = listener.new_session(self)
         frame, header = frame_text(hello.payload)
         shift = len(response) + header
         slots = [(offset + shift, kind, arg) for offset, kind, arg in hello.slots]
@@ -375,7 +377,7 @@ class Connection:
             plane.query(handle, action.token)
             return
         if isinstance(action, Follow):
-            self._listener.follow(self, on=action.on)
+            self._listener.follow(self, action.channel, on=action.on)
             self._count_subscriptions()
             return
         frame, header = frame_text(action.payload)

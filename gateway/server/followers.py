@@ -1,15 +1,18 @@
-"""The clients that follow the objective, and the sending of each report to them.
+"""The clients that follow what the gateway says of itself, and the sending of each report to them.
 
 A report is framed once for all. It is sent to a few clients at a time, since each costs the data
 plane a system call that ticks wait for; and to nobody who has bytes waiting: a slow client gets a
-newer report later, instead of many old ones.
+newer report later, instead of many old ones. Nor is it sent twice: what the supervisor repeats goes
+only to those that have not had it.
 
 Nothing here runs while nobody follows: the supervisor sends no reports then.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.server.connection import frame_text
 
@@ -23,6 +26,25 @@ RETRIES = 3
 RETRY_S = 0.05
 """Who had bytes waiting is tried again: often it was no more than the reply to its last request."""
 
+Message = Callable[[str, bool], bytes]
+"""What a client is sent for a report; True: the first since it subscribed."""
+
+
+def slo_message(report: str, _first: bool) -> bytes:
+    """The report is the message: the window of the last seconds, the same for all."""
+    return report.encode()
+
+
+def health_message(report: str, first: bool) -> bytes:
+    """The report is a state: whoever is new to it gets it as a snapshot."""
+    kind, now_ns = "snapshot" if first else "update", time.time_ns()
+    text = f'{{"channel":"health","type":"{kind}","ts_send":{now_ns},"data":[{report}]}}'
+    return text.encode()
+
+
+MESSAGES: Final[dict[str, Message]] = {"slo": slo_message, "health": health_message}
+"""Of each channel on which the gateway speaks of itself."""
+
 
 class Plane(Protocol):
     """What is used of the data plane."""
@@ -32,25 +54,38 @@ class Plane(Protocol):
 
 
 class Followers:
-    """Who follows, in one worker.
+    """Who follows one channel, in one worker.
 
     Args:
         plane: sends.
+        reports: where the supervisor's come in, one at most.
+        message: what a client gets for a report.
         changed: called when the first one comes and when the last one goes.
     """
 
-    def __init__(self, plane: Plane, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        reports: "asyncio.Queue[str]",
+        message: Message,
+        changed: Callable[[], None],
+    ) -> None:
         self._plane = plane
+        self._reports = reports
+        self._message = message
         self._changed = changed
-        self._clients: dict[Connection, None] = {}
+        self._clients: dict[Connection, str] = {}  # the report that each has had, "" for none yet
+        self._latest = ""  # none that is older than the first of them
 
     def __len__(self) -> int:
         return len(self._clients)
 
     def add(self, client: "Connection") -> None:
-        """It follows from now on; twice is once."""
-        self._clients[client] = None
-        if len(self._clients) == 1:
+        """It follows from now on; twice is as if for the first time."""
+        self._clients[client] = ""
+        if self._latest and self._reports.empty():
+            self._reports.put_nowait(self._latest)
+        elif len(self._clients) == 1:
             self._changed()
 
     def discard(self, client: "Connection") -> None:
@@ -58,33 +93,43 @@ class Followers:
         if client in self._clients:
             del self._clients[client]
             if not self._clients:
+                self._latest = ""
                 self._changed()
 
-    async def run(self, reports: "asyncio.Queue[str]") -> None:
+    async def run(self) -> None:
         """Sends each report, until cancelled."""
         while True:
-            await self._send((await reports.get()).encode(), reports)
+            report = await self._reports.get()
+            if self._clients:
+                self._latest = report
+                await self._send(report)
 
-    async def _send(self, payload: bytes, reports: "asyncio.Queue[str]") -> None:
-        frame, _ = frame_text(payload)
-        waiting = await self._round(frame, list(self._clients))
+    async def _send(self, report: str) -> None:
+        frame = cache(lambda first: frame_text(self._message(report, first))[0])
+        waiting = await self._round(report, frame, list(self._clients))
         for _ in range(RETRIES):
-            if not waiting or not reports.empty():
+            if not waiting or not self._reports.empty():
                 return
             await asyncio.sleep(RETRY_S)
-            waiting = await self._round(frame, waiting)
+            waiting = await self._round(report, frame, waiting)
 
-    async def _round(self, frame: bytes, clients: "Iterable[Connection]") -> "list[Connection]":
-        """Sends to all that can take it now; those that can't."""
+    async def _round(
+        self, report: str, frame: Callable[[bool], bytes], clients: "Iterable[Connection]"
+    ) -> "list[Connection]":
+        """Sends to all that have not had it and can take it now; those that can't."""
         waiting = []
-        for number, client in enumerate(clients, start=1):
-            if client not in self._clients:
+        sent = 0
+        for client in clients:
+            had = self._clients.get(client, report)  # one that has left needs no more
+            if had == report:
                 continue
             if self._plane.pending(client.handle):
                 waiting.append(client)
             else:
                 # It fits: nothing else is queued there.
-                self._plane.send(client.handle, frame)
-            if number % CLIENTS_PER_SLICE == 0:
+                self._clients[client] = report
+                self._plane.send(client.handle, frame(not had))
+            sent += 1
+            if sent % CLIENTS_PER_SLICE == 0:
                 await asyncio.sleep(SLICE_S)
         return waiting

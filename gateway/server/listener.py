@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from gateway import log
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
 from gateway.server.connection import Connection, State
-from gateway.server.followers import Followers
+from gateway.server.control import Control
+from gateway.server.followers import MESSAGES, Followers
 from gateway.server.plane import dispatch
+from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import Options, Shared
@@ -65,7 +67,8 @@ class Listener:
         self._catalog = catalog
         self._stats = parts.stats
         self._socket = parts.listen_socket
-        self._shared = Shared(session_options(parts.config))
+        capacity = Capacity(self._load, enforce=parts.config.slo.enforce)
+        self._shared = Shared(session_options(parts.config), capacity)
         # The page is older than this process where a worker was restarted: its counters go on.
         before = parts.stats.read()
         self._requests_before = before["requests"]
@@ -73,9 +76,13 @@ class Listener:
         # No fewer than the sessions there were: an id is never given twice.
         self._numbers = itertools.count(1 + before["accepted"][0])
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
+        self._control = Control(f"worker-{parts.index}", plane, self._clients, parts.stalled)
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
-        self.followers = Followers(plane, self.show_status)
+        self.followers = {
+            channel: Followers(plane, parts.reports[channel], message, self.show_status)
+            for channel, message in MESSAGES.items()
+        }
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._subscriptions = 0  # of all clients
         self._keepalive_slice = 0
@@ -140,7 +147,16 @@ class Listener:
         """Whether one more client may come in."""
         if self._draining:
             return self._shed("the gateway is shutting down")
-        return self.full() if len(self._clients) >= self.max_connections else None
+        if len(self._clients) >= self.max_connections:
+            return self.full()
+        capacity = self._shared.capacity
+        if (why := capacity.overload(self.now_ns())) is None:
+            return None
+        retry_after_s = -(-capacity.retry_after_ms() // 1000)
+        return Refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
+
+    def _load(self) -> Load:
+        return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
 
     def full(self) -> Refusal:
         """The refusal of a client beyond the limit."""
@@ -163,10 +179,10 @@ class Listener:
         if why:
             _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
 
-    def new_session(self) -> "tuple[Session, Reply]":
+    def new_session(self, connection: Connection) -> "tuple[Session, Reply]":
         """A session and its hello."""
-        name = f"c-{self._parts.index}-{next(self._numbers)}"
-        session = Session(name, self._catalog, self._shared)
+        connection.name = f"c-{self._parts.index}-{next(self._numbers)}"
+        session = Session(connection.name, self._catalog, self._shared)
         return session, session.hello(self.real_ns())
 
     def opened(self, connection: Connection) -> None:
@@ -192,33 +208,35 @@ class Listener:
         connection.subscriptions = count
         self._stats.set("subscriptions", 0, self._subscriptions)
 
-    def follow(self, connection: Connection, *, on: bool) -> None:
-        """It wants to hear of the objective, or no longer."""
+    def follow(self, connection: Connection, channel: str, *, on: bool) -> None:
+        """It wants to hear what the gateway says of itself on this channel, or no longer."""
         if on:
-            self.followers.add(connection)
+            self.followers[channel].add(connection)
         else:
-            self.followers.discard(connection)
+            self.followers[channel].discard(connection)
+
+    def _unfollow(self, connection: Connection) -> None:
+        for followers in self.followers.values():
+            followers.discard(connection)
 
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
         self._parts.status(
-            {
-                "connections": len(self._clients),
-                "accepting": self.accepting,
-                "slo_subscribers": len(self.followers),
-            }
+            {"connections": len(self._clients), "accepting": self.accepting}
+            | {f"{channel}_subscribers": len(one) for channel, one in self.followers.items()}
+            | self._control.status(self.now_ns(), self._stats.get("clients_blocked"))
         )
 
     def closing(self, connection: Connection) -> None:
         self.subscribed(connection, 0)
-        self.followers.discard(connection)
+        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
         self.subscribed(connection, 0)
-        self.followers.discard(connection)
+        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.forget(connection)
         self.plane.remove(connection.handle)
@@ -226,8 +244,9 @@ class Listener:
     # --- events and deadlines --------------------------------------------------------------------
 
     def _events(self) -> None:
-        for handle in dispatch(self.plane, self._clients):  # type: ignore[arg-type]
+        for handle in dispatch(self.plane, self._clients, self._control):  # type: ignore[arg-type]
             connection = self._clients.pop(handle)
+            self._control.forget(handle)
             code = connection.close_code
             index = CLOSE_CODES.index(code if code in CLOSE_CODES else 1000)
             self._stats.add("closes", index)

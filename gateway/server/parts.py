@@ -24,11 +24,12 @@ class WorkerParts:
         wait_fd: memory of all workers' wait pages.
         event_fd: rung by the feed process.
         segments: (epoch, descriptor) of each segment to follow, newest last; the worker closes it.
-        reports: texts for the clients that follow the objective, while `status` says that there are
-            some (`slo_subscribers`).
+        reports: by channel, texts for the clients that follow what the gateway says of itself,
+            while `status` says that there are some (`<channel>_subscribers`).
         drain: set when the worker shall say shutdown and 1012 to all, and return.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
+        stalled: to be told when the data plane stood still: for how long in ns, and why in words.
     """
 
     index: int
@@ -39,7 +40,8 @@ class WorkerParts:
     wait_fd: int
     event_fd: int
     segments: asyncio.Queue[tuple[str, int]]
-    reports: asyncio.Queue[str]
+    reports: Mapping[str, asyncio.Queue[str]]
     drain: asyncio.Event
     ready: Callable[[], None]
     status: Callable[[Mapping[str, Any]], None]
+    stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

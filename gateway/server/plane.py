@@ -53,12 +53,30 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
     )
 
 
-def dispatch(plane: native.Plane, clients: dict[int, Client]) -> list[int]:
-    """Tells every waiting event to its client; the handles that the plane has let go of."""
+class Control(Protocol):
+    """What is told that no client is asked about: what the controller did."""
+
+    def ladder(self, step: int, was: int, reason: str) -> None: ...
+    def level(self, handle: int, level: int, was: int, reason: str) -> None: ...
+    def stall(self, duration_ns: int, words: str) -> None: ...
+
+
+_CONTROL_EVENTS = (native.EVENT_LADDER, native.EVENT_LEVEL, native.EVENT_STALL)
+
+
+def dispatch(plane: native.Plane, clients: dict[int, Client], control: Control) -> list[int]:
+    """Tells every waiting event to its client or to the controller's observer.
+
+    Returns:
+        The handles that the plane has let go of.
+    """
     removed = []
     for event in plane.events():
         kind, handle = event[0], event[1]
         assert isinstance(handle, int)
+        if kind in _CONTROL_EVENTS:
+            _observe(event, control)
+            continue
         client = clients.get(handle)
         if client is None:
             continue
@@ -77,3 +95,13 @@ def dispatch(plane: native.Plane, clients: dict[int, Client]) -> list[int]:
             case _:
                 assert kind == native.EVENT_SHUT
     return removed
+
+
+def _observe(event: tuple[object, ...], control: Control) -> None:
+    match event:
+        case (native.EVENT_LADDER, _, int(step), int(was), str(reason)):
+            control.ladder(step, was, reason)
+        case (native.EVENT_LEVEL, int(handle), int(level), int(was), str(reason)):
+            control.level(handle, level, was, reason)
+        case (native.EVENT_STALL, _, int(duration_ns), str(words)):
+            control.stall(duration_ns, words)

@@ -47,7 +47,7 @@ async def _serve(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None
     listener.start()
     tasks = [
         asyncio.create_task(_follow(parts, plane, catalog)),
-        asyncio.create_task(listener.followers.run(parts.reports)),
+        *(asyncio.create_task(one.run()) for one in listener.followers.values()),
     ]
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)

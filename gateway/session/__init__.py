@@ -1,6 +1,7 @@
 """The protocol's server side, sans-IO: `Session` and the actions it answers with."""
 
 from gateway.session.actions import Action, Close, Follow, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.capacity import Capacity, Load
 from gateway.session.catalog import Catalog
 from gateway.session.codes import CLOSE_CODES, CLOSES
 from gateway.session.options import REJECTIONS, REQUESTS, Options, Shared
@@ -13,9 +14,11 @@ __all__ = [
     "REJECTIONS",
     "REQUESTS",
     "Action",
+    "Capacity",
     "Catalog",
     "Close",
     "Follow",
+    "Load",
     "Options",
     "Query",
     "Reply",

@@ -72,6 +72,7 @@ UNKNOWN_SYMBOL: Final = ErrorCode("unknown_symbol")
 NOT_SUBSCRIBED: Final = ErrorCode("not_subscribed")
 LIMIT_EXCEEDED: Final = ErrorCode("limit_exceeded")
 RATE_LIMITED_ERROR: Final = ErrorCode("rate_limited", retryable=True)
+CAPACITY: Final = ErrorCode("capacity", retryable=True)
 
 
 class Error(NamedTuple):

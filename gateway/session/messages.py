@@ -32,7 +32,7 @@ class _Params(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     symbol: list[str]
 
 
-class _DeliveryParams(_Params, frozen=True):
+class DeliveryParams(_Params, frozen=True):
     """How the records of a subscription are delivered."""
 
     snapshot: bool | UnsetType = UNSET
@@ -43,13 +43,13 @@ class _DeliveryParams(_Params, frozen=True):
     depth: Any = UNSET
 
 
-class SubscribeParams(_DeliveryParams, frozen=True):
+class SubscribeParams(DeliveryParams, frozen=True):
     """Of `subscribe`."""
 
     from_: From | UnsetType = field(default=UNSET, name="from")
 
 
-class UpdateParams(_DeliveryParams, frozen=True):
+class UpdateParams(DeliveryParams, frozen=True):
     """Of `update`: what is absent stays as it is."""
 
 
@@ -152,8 +152,8 @@ OpsRequest = Subscribe | Unsubscribe | Ping | History
 
 METHODS: Final = ("subscribe", "update", "unsubscribe", "list", "stats", "ping", "auth")
 METHODS_OPS: Final = ("subscribe", "unsubscribe", "ping", "history")
-UNBUILT: Final = {name.rstrip("_"): name for name in ("class_", "max_hz", "max_age_ms", "depth")}
-"""Parameters that this version does not have: names on the wire, and their attributes."""
+UNBUILT: Final = ("max_hz", "max_age_ms", "depth")
+"""Parameters that this version does not have."""
 
 
 class Malformed(ValueError):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.session.capacity import Capacity
 from gateway.session.codes import ErrorCode
 from gateway.session.messages import METHODS
 from gateway.session.quota import Bucket, Rate
@@ -26,7 +27,13 @@ REQUESTS: Final = tuple(
 )
 """(method, result) of each request counter: `tickgate_requests_total{method,result}`."""
 
-REJECTIONS: Final = ("unknown_symbol", "not_subscribed", "limit_exceeded")
+REJECTIONS: Final = (
+    "unknown_symbol",
+    "not_subscribed",
+    "limit_exceeded",
+    "bad_request",
+    "capacity",
+)
 """Reason of each counter of refused symbols: `tickgate_subscribe_rejected_total{reason}`."""
 
 _REQUEST_INDEX: Final = {pair: index for index, pair in enumerate(REQUESTS)}
@@ -81,14 +88,16 @@ class Shared:
     """The mutable part: the worker's own bucket, and counters of what clients asked for.
 
     Attributes:
+        capacity: what the worker takes on.
         requests: counts by REQUESTS.
         rejections: counts of refused symbols by REJECTIONS.
     """
 
-    __slots__ = ("bucket", "options", "rate", "rejections", "requests")
+    __slots__ = ("bucket", "capacity", "options", "rate", "rejections", "requests")
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, capacity: Capacity) -> None:
         self.options = options
+        self.capacity = capacity
         self.rate = Rate(options.requests_per_s, options.requests_burst)
         # A tenth of a second's worth at once keeps the loop's own delay below that.
         burst = max(1, options.worker_requests_per_s // 10)

@@ -61,7 +61,8 @@ def stats_page(
         one = subscriptions.by_id(row[0])
         assert one is not None
         counts = dict(zip(_STATS_FIELDS, row[1:], strict=True))
-        encoded.append(msgspec.json.encode({"channel": one.channel, "symbol": one.name} | counts))
+        names = {"channel": one.channel, "symbol": one.name, "class": one.priority}
+        encoded.append(msgspec.json.encode(names | counts))
         size += len(encoded[-1])
         after = row[0]
     return encoded, after if len(encoded) < len(left) else None

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS, CHANNELS_OWN
+from gateway.model.record import CHANNELS_OWN
 from gateway.session.actions import (
     EPOCH_WIDTH,
     NUMBER_WIDTH,
@@ -42,12 +42,14 @@ class _Tail(NamedTuple):
     slots: tuple[tuple[int, int], ...]
 
 
-@cache  # one for each combination of a few flags
-def _tail(channel: str, pattern: bool, lossless: bool, snapshot: bool, recover: bool) -> _Tail:
+@cache  # one for each combination of a few flags and classes
+def _tail(
+    channel: str, pattern: bool, lossless: bool, snapshot: bool, priority: int, recover: bool
+) -> _Tail:
     head = f'","success":true,"channel":"{channel}"'.encode()
     parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
         b"lossless" if lossless else b"conflate",
-        (CHANNELS_OWN | CHANNELS)[channel].priority,
+        priority,
         b"true" if snapshot else b"false",
         b',"recovery":"insufficient_state"' if recover else b"",
     )
@@ -92,7 +94,8 @@ class Results:
         if self._ended:
             self._body += b'","success":true,"channel":"%s"}' % one.channel.encode()
         else:
-            tail = _tail(one.channel, one.pattern, one.lossless, one.snapshot, self._recover)
+            delivery = (one.lossless, one.snapshot, one.priority)
+            tail = _tail(one.channel, one.pattern, *delivery, self._recover)
             at, item = len(self._body), self._succeeded
             self._slots += [(at + offset, kind, item) for offset, kind in tail.slots]
             self._body += tail.text

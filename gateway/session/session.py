@@ -26,7 +26,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.model.record import CHANNELS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
 from gateway.model.topic import is_pattern
-from gateway.session import codes, messages, replies
+from gateway.session import codes, delivery, messages, replies
 from gateway.session.actions import (
     Action,
     Close,
@@ -39,6 +39,7 @@ from gateway.session.actions import (
 )
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error, ErrorCode
+from gateway.session.delivery import Delivery
 from gateway.session.messages import Malformed, ReqId
 from gateway.session.options import METHOD_UNKNOWN, Shared
 from gateway.session.paging import instruments_page, stats_page
@@ -163,13 +164,18 @@ class Session:
 
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
-        admission = Admission(self._subscriptions, self._catalog, self._shared.options)
+        shared = self._shared
+        room = shared.capacity.room(mono_ns)
+        admission = Admission(self._subscriptions, self._catalog, shared.options, room)
         recover = params.from_ is not UNSET
-        snapshot = recover or params.snapshot is not False
+        if recover:  # what was missed can't be had: the present state has to do
+            params = msgspec.structs.replace(params, snapshot=True)
 
         def decide(channel: Channel, name: str) -> Subscription | Error:
-            lossless = channel.lossless if params.mode is UNSET else params.mode == "lossless"
-            return admission.decide(channel, name, lossless=lossless, snapshot=snapshot)
+            wanted = delivery.change(channel, delivery.default(channel), params)
+            if isinstance(wanted, Error):
+                return wanted
+            return admission.decide(channel, name, wanted)
 
         patterns = sum(map(is_pattern, params.symbol)) if params.channel in CHANNELS else 0
         if (error := self._charge_patterns(patterns, mono_ns)) is not None:
@@ -192,17 +198,16 @@ class Session:
 
     def _update(self, request: messages.Update, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
-        fixed = params.channel in CHANNELS_OWN  # such a channel has no snapshots
 
         def decide(channel: Channel, name: str) -> Subscription | Error:
             known = self._find(channel, name)
             if isinstance(known, Error):
                 return known
-            return msgspec.structs.replace(
-                known,
-                lossless=known.lossless if params.mode is UNSET else params.mode == "lossless",
-                snapshot=known.snapshot if fixed or params.snapshot is UNSET else params.snapshot,
-            )
+            base = Delivery(known.lossless, known.snapshot, known.priority)
+            wanted = delivery.change(channel, base, params)
+            if isinstance(wanted, Error):
+                return wanted
+            return msgspec.structs.replace(known, **wanted._asdict())
 
         decided = self._decide("update", request, decide, Results(), real_ns)
         if isinstance(decided, Error):
@@ -237,18 +242,16 @@ class Session:
         A string that comes twice in a request has one result.
         """
         params, options = request.params, self._shared.options
-        if not isinstance(params, messages.UnsubscribeParams):
-            for name, attribute in messages.UNBUILT.items():
-                if getattr(params, attribute) is not UNSET:
-                    return Error(codes.BAD_REQUEST, f"params.{name}: not built yet")
         limit, count = options.symbols_per_request, len(params.symbol)
         if not 1 <= count <= limit:
             return Error(codes.BAD_REQUEST, f"params.symbol: 1 to {limit} strings, not {count}")
         channel = _CHANNELS.get(params.channel)
         if channel is None:
             return _no_channel(params.channel)
-        if channel.name in CHANNELS_OWN and getattr(params, "mode", UNSET) == "lossless":
-            return Error(codes.BAD_REQUEST, f"params.mode: {channel.name} is always conflate")
+        if isinstance(params, messages.DeliveryParams):
+            bad = delivery.check(channel, params)
+            if bad is not None:
+                return bad
         accepted: list[Subscription] = []
         for symbol in dict.fromkeys(params.symbol):
             one = decide(channel, symbol)
@@ -272,10 +275,7 @@ class Session:
         if accepted[0].channel in CHANNELS_OWN:
             return [reply, Follow(accepted[0].channel, on=True)]
         items = tuple(
-            (
-                *(one.id, one.channel, one.name, one.lossless, one.snapshot, resync),
-                CHANNELS[one.channel].priority,
-            )
+            (one.id, one.channel, one.name, one.lossless, one.snapshot, resync, one.priority)
             for one in accepted
         )
         return [Subscribe(reply.payload, reply.slots, items)]

@@ -13,8 +13,10 @@ from msgspec import Struct
 from gateway.model.record import CHANNELS_OWN, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument
 from gateway.session import codes
+from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
+from gateway.session.delivery import Delivery
 from gateway.session.options import Options
 
 _ID_MASK: Final = (1 << 32) - 1  # the data plane's ids have 32 bits
@@ -25,6 +27,7 @@ class Subscription(Struct, frozen=True, gc=False):
 
     Attributes:
         id: the data plane's name for it, unique among those of the connection that live.
+        priority: the class in force.
         topics: what it counts against the limit.
     """
 
@@ -34,6 +37,7 @@ class Subscription(Struct, frozen=True, gc=False):
     pattern: bool
     lossless: bool
     snapshot: bool
+    priority: int
     topics: int
 
 
@@ -85,39 +89,42 @@ class Subscriptions:
 class Admission:
     """One request's strings, each decided knowing the ones before; the table is left as it is."""
 
-    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_table", "_topics")
+    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_room", "_table", "_topics")
 
-    def __init__(self, table: Subscriptions, catalog: Catalog, options: Options) -> None:
+    def __init__(
+        self, table: Subscriptions, catalog: Catalog, options: Options, room: Room
+    ) -> None:
         self._table = table
         self._catalog = catalog
         self._options = options
+        self._room = room
         self._next_id = table.next_id
         self._patterns = table.patterns
         self._topics = table.topics
 
-    def decide(
-        self, channel: Channel, name: str, *, lossless: bool, snapshot: bool
-    ) -> Subscription | Error:
+    def decide(self, channel: Channel, name: str, delivery: Delivery) -> Subscription | Error:
         """The subscription to a string, or why there can be none."""
         known = self._table.find(channel.name, name)
         own = channel.name in CHANNELS_OWN
         if own and name != "*":
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
         pattern = is_pattern(name) and not own
-        snapshot = snapshot and not own
         topics = 1 if own else self._topics_of(channel.name, name, pattern, known)
         if isinstance(topics, Error):
             return topics
         more = topics if known is None else topics - known.topics
         if more > 0 and self._topics + more > self._options.topics_max:
             return _limit("topics", self._topics, more, self._options.topics_max)
+        # What the client has already is not taken from it, and what we say of ourselves is cheap.
+        if known is None and not own and (error := self._room.take(topics)) is not None:
+            return error
         self._topics += more
         if known is None:
             self._patterns += pattern
             identity = self._free_id()
         else:
             identity = known.id
-        return Subscription(identity, channel.name, name, pattern, lossless, snapshot, topics)
+        return Subscription(identity, channel.name, name, pattern, *delivery, topics)
 
     def _topics_of(
         self, channel: str, name: str, pattern: bool, known: Subscription | None

@@ -205,6 +205,9 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
     }
     for (const gw_link_t *l = x->dirty_first; l; l = l->dirty_next)
         n += l->topic == topic && l->dirty != GW_LINK_SNAPSHOT;
+    for (const gw_hold_t *h = x->holds; h; h = h->next)
+        for (const gw_link_t *l = h->first; l; l = l->dirty_next)
+            n += l->topic == topic && l->dirty != GW_LINK_SNAPSHOT;
     return n + (x->rest.link && x->rest.link->topic == topic);
 }
 
@@ -257,7 +260,7 @@ static inline void model_rows(client_t *c, const gw_event_t *e, const uint64_t *
 /* I3: at rest a client holds the last value of each topic that it was to get. */
 static inline void model_rest(const rig_t *rig, const client_t *c) {
     const gw_client_t *x = plane_client(rig, c);
-    CHECK(!x->runs_count && !x->dirty_first && !x->rest.bytes && !x->control);
+    CHECK(!x->runs_count && !x->dirty_first && !x->held && !x->rest.bytes && !x->control);
     CHECK(peer_whole(c->peer));
     for (unsigned t = 0; t < TOPICS; t++) {
         uint64_t seq = plane_seq(rig, t);

@@ -4,7 +4,7 @@
 #define PLANE_READER_H
 #include "plane_rig.h"
 
-typedef enum { DATA, REPLY, GAP, EPOCH, LIMIT, HEARTBEAT, CLOSE } frame_kind_t;
+typedef enum { DATA, REPLY, GAP, EPOCH, LIMIT, HEARTBEAT, CONFLATION, SLOW, CLOSE } frame_kind_t;
 
 typedef struct {
     frame_kind_t kind;
@@ -17,6 +17,8 @@ typedef struct {
     unsigned long long seqs[64]; /* of a reply */
     unsigned seqs_count;
     int code; /* of a close */
+    int interval_ms[GW_CLASSES]; /* of conflation: -1 is paused, -2 not mentioned */
+    int level, was; /* of slow */
 } frame_t;
 
 static inline void parse_data(const char *text, frame_t *f) {
@@ -55,6 +57,31 @@ static inline void parse_reply(const char *text, frame_t *f) {
     }
 }
 
+static inline void parse_conflation(const char *text, frame_t *f) {
+    f->kind = CONFLATION;
+    for (unsigned i = 0; i < GW_CLASSES; i++) f->interval_ms[i] = -2;
+    for (const char *s = text; *s != ']'; s += *s == ',') {
+        unsigned class, step;
+        char now[8], was[8];
+        int end = 0;
+        CHECK_EQUAL(sscanf(s, "{\"class\":%u,\"interval_ms\":%7[a-z0-9],\"was_ms\":%7[a-z0-9],\"step\":%u}%n", &class,
+                           now, was, &step, &end), 4);
+        CHECK(end > 0 && class < GW_CLASSES && f->interval_ms[class] == -2 && strcmp(now, was));
+        f->interval_ms[class] = strcmp(now, "null") ? atoi(now) : -1;
+        s += end;
+    }
+}
+
+static inline void parse_slow(const char *text, frame_t *f) {
+    char action[16];
+    int interval, end = 0;
+    long long age;
+    f->kind = SLOW;
+    CHECK_EQUAL(sscanf(text, "{\"level\":%d,\"was\":%d,\"action\":\"%15[a-z]\",\"interval_ms\":%d,\"age_ms\":%lld}]}%n",
+                       &f->level, &f->was, action, &interval, &age, &end), 5);
+    CHECK(end > 0 && !text[end] && abs(f->level - f->was) == 1 && age >= 0);
+}
+
 static inline void parse_text(const char *text, frame_t *f) {
     char channel[8];
     if (!strncmp(text, "{\"reply\"", 8)) {
@@ -73,6 +100,10 @@ static inline void parse_text(const char *text, frame_t *f) {
         CHECK(f->from <= f->to);
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"limit_exceeded\"", 43)) {
         f->kind = LIMIT;
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[", 48)) {
+        parse_conflation(text + 48, f);
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"slow\",\"data\":[", 42)) {
+        parse_slow(text + 42, f);
     } else {
         parse_data(text, f);
     }
@@ -127,6 +158,15 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     }
     for (const gw_link_t *l = c->dirty_first; l; l = l->dirty_next)
         pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
+    uint32_t held = 0;
+    for (const gw_hold_t *h = c->holds; h; h = h->next) {
+        for (const gw_link_t *l = h->first; l; l = l->dirty_next, held++) {
+            CHECK(l->hold == h && l->client == c && l->dirty && !l->lossless);
+            pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
+        }
+    }
+    CHECK_EQUAL(held, c->held);
+    if (held) CHECK(c->flags & GW_CLIENT_HOLDS);
     if (c->rest.bytes && c->rest.counts) pending[c->rest.channel]++;
 }
 
@@ -142,6 +182,20 @@ static inline void rig_check_balance(const rig_t *rig) {
     uint64_t pending[GW_CHANNELS] = {0};
     for (uint32_t i = 0; i < p->clients_high; i++)
         if (p->clients[i].active) walk_client(p, &p->clients[i], pending);
+    uint64_t delivered = 0, conflated = 0, lost = 0, links = 0;
+    for (int i = 0; i < GW_CHANNELS; i++) {
+        delivered += s->delivered[i];
+        conflated += s->conflated[i];
+        lost += s->dropped_lapped[i] + s->dropped_slow[i] + s->dropped_epoch[i];
+    }
+    for (unsigned i = 0; i < GW_CLASSES; i++) { /* the classes' counts are the channels', told apart otherwise */
+        delivered -= s->stage[GW_STAGE_TOTAL + i].count + s->stage[GW_STAGE_TOTAL + i].negative;
+        conflated -= s->class_conflated[i];
+        lost -= s->class_dropped[i];
+        links += s->class_links[i];
+    }
+    CHECK(delivered == 0 && conflated == 0 && lost == 0);
+    CHECK_EQUAL(links, s->links[0]);
     for (int i = 0; i < GW_CHANNELS; i++) {
         CHECK_EQUAL(s->pending[i], pending[i]);
         CHECK_EQUAL(s->routed[i], s->delivered[i] + s->conflated[i] + s->filtered[i] +

@@ -16,6 +16,7 @@ typedef struct {
 
 static world_t w;
 static unsigned long long running;
+static uint64_t downs, ups; /* of levels, over all runs */
 
 static uint32_t random_below(uint32_t n) {
     w.random ^= w.random << 13; /* xorshift64: Marsaglia, "Xorshift RNGs" */
@@ -46,6 +47,7 @@ static void subscribe(client_t *c, bool update) {
         items[i] = item(x->ids[i], id_channel(x->ids[i]), id_string(x->ids[i]), x->lossless[i],
                         x->snapshot[i]);
         items[i].resync = !update;
+        items[i].priority = (uint8_t)random_below(GW_CLASSES);
     }
     gw_commands_run(w.rig->plane, 256); /* so that the model sees what waits at this moment */
     rig_subscribe(w.rig, c->peer, ++c->replies, items, x->n);
@@ -115,6 +117,17 @@ static void step_time(void) {
     w.rig->now += steps[random_below(w.calm || chance(2) ? 3 : 6)];
 }
 
+/* The ladder somewhere else, as if the worker had been overloaded or calm for some time. */
+static void move_ladder(void) {
+    gw_plane_t *p = w.rig->plane;
+    if (!p->o.enforce) return;
+    for (unsigned k = 1; k < GW_CLASSES; k++) p->ladder.interval[k] = (uint8_t)(chance(2) ? 0 : random_below(GW_INTERVALS));
+    if (chance(3)) p->ladder.interval[GW_CLASSES - 1] = GW_INTERVAL_PAUSED;
+    for (int i = 0; i < CLIENTS; i++)
+        if (w.clients[i].peer && w.clients[i].live && plane_client(w.rig, &w.clients[i])->active)
+            gw_client_refresh(p, plane_client(w.rig, &w.clients[i]));
+}
+
 static void operate(void) {
     client_t *c = &w.clients[random_below(CLIENTS)];
     uint32_t what = random_below(100);
@@ -128,6 +141,7 @@ static void operate(void) {
     else if (what < 96) join(c);
     else if (what < 98) leave(c);
     else if (what < 99) rig_register(w.rig, random_below(TOPICS));
+    else if (chance(2)) move_ladder();
     else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
 }
 
@@ -153,9 +167,11 @@ static void removed(client_t *c) {
     w.frames_gone += c->frames;
     rig_forget(w.rig, c->peer);
     c->peer = NULL;
+    c->live = false;
 }
 
 static void event(const gw_event_t *e) {
+    if (e->kind == GW_EVENT_LADDER || e->kind == GW_EVENT_STALL) return;
     client_t *c = client_of(e->handle);
     if (e->kind == GW_EVENT_GONE) {
         CHECK(!c->gone && c->peer->error == e->error);
@@ -266,8 +282,10 @@ static void check_sums(void) {
 static void rest(void) {
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer) w.clients[i].peer->allowed = RIG_NO_LIMIT;
-    for (int i = 0; i < 40; i++) {
-        w.rig->now += 200000;
+    gw_plane_t *p = w.rig->plane;
+    memset(p->ladder.interval, 0, sizeof p->ladder.interval); /* what is paused goes on */
+    for (int i = 0; i < 60; i++) {
+        w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
         cycle();
     }
     uint64_t frames = w.frames_gone;
@@ -296,12 +314,16 @@ static void end(void) {
     CHECK_EQUAL(total(w.rig->stats->pending), 0);
     CHECK_EQUAL(w.rig->wait.subscribed, 0);
     CHECK_EQUAL(w.rig->wait.backlogged, 0);
+    downs += w.rig->stats->level_down[0];
+    ups += w.rig->stats->level_up[0];
     rig_free(w.rig);
 }
 
 static void run(uint64_t seed, unsigned steps) {
     gw_plane_options_t options = rig_options();
     options.clients_max = CLIENTS;
+    options.target_ns = seed % 3 ? 1000000 : 0;
+    options.enforce = seed % 3 == 1;
     running = seed;
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.calm = seed % 4 == 0;
@@ -344,6 +366,7 @@ int main(int argc, char **argv) {
     __sanitizer_set_death_callback(say_seed);
 #endif
     for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
+    if (!chosen) CHECK(downs > 100 && ups > 20); /* else nothing of it was tried */
     printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
            (unsigned long long)(to - from + 1), steps);
     return 0;

@@ -173,6 +173,33 @@ static void acks_and_epochs_start_anew(void) {
     rig_close(&r);
 }
 
+#define NOTICE(type, data) "{\"channel\":\"system\",\"type\":\"" type "\",\"data\":[" data "]}"
+
+static void notices_are_counted_by_what_they_say(void) {
+    static const char *const strange[] = {
+        NOTICE("gap", ""), NOTICE("gap", "{\"from\":1,\"to\""), NOTICE("hello", "{\"from\":1,\"to\":2}"),
+        "{\"channel\":\"system\",\"type\":\"gap\",\"data\":3}", "{\"channel\":\"system\",\"type\":\"gap\"}",
+        "{\"channel\":\"slo\",\"type\":\"slow\",\"data\":[]}"};
+    rig_t r = rig_windowed();
+    update(&r, TOPIC_A, 1, 0);
+    message(&r, NOTICE("slow", "{\"level\":1,\"was\":0,\"action\":\"conflate\",\"interval_ms\":20}"));
+    message(&r, NOTICE("slow", "{\"level\":0,\"was\":1,\"action\":\"live\",\"interval_ms\":0}"));
+    CHECK_EQUAL(RIG_COUNTER(&r, slow_notices), 2);
+    CHECK_EQUAL(RIG_COUNTER(&r, slow_clients), 1);
+    message(&r, NOTICE("conflation", "{\"class\":2,\"interval_ms\":20,\"was_ms\":10,\"step\":4}"));
+    CHECK_EQUAL(RIG_COUNTER(&r, conflation_notices), 1);
+    message(&r, NOTICE("gap", "{\"channel\":\"trade\",\"symbol\":\"A\",\"from\":2,\"to\":4,\"reason\":\"lapped\"},"
+                              "{\"from\":9,\"to\":9}, {\"from\":8,\"to\":2}, {\"to\":5}, 7, {}"));
+    CHECK_EQUAL(RIG_COUNTER(&r, lost), 4);
+    for (unsigned i = 0; i < sizeof strange / sizeof *strange; i++) message(&r, strange[i]);
+    CHECK_EQUAL(RIG_COUNTER(&r, lost), 4);
+    CHECK_EQUAL(RIG_COUNTER(&r, slow_notices), 2);
+    CHECK_EQUAL(RIG_COUNTER(&r, control), 10);
+    update(&r, TOPIC_A, 2, 0); /* no notice starts a chain anew */
+    CHECK_COUNTERS(&r, 2, 0, 0, 0, 0, 2, 2);
+    rig_close(&r);
+}
+
 static void only_stamps_in_the_window_count(void) {
     rig_t r = rig_windowed();
     record(&r, "update", TOPIC_A, 1, 0, T0 - 1);
@@ -346,6 +373,7 @@ int main(void) {
     RUN(gaps_duplicates_and_skips_are_counted);
     RUN(a_snapshot_goes_on_with_the_chain);
     RUN(acks_and_epochs_start_anew);
+    RUN(notices_are_counted_by_what_they_say);
     RUN(only_stamps_in_the_window_count);
     RUN(each_stage_is_the_difference_of_its_stamps);
     RUN(older_records_count_from_when_they_may_have_come);

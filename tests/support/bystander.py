@@ -8,20 +8,23 @@ from support.wire import TIMEOUT_S, Wire, connected, subscribe
 
 
 class Bystander:
-    """Subscribes to trades, lossless, and reads on a thread of its own until closed.
+    """Subscribes to trades and reads on a thread of its own until closed.
+
+    Lossless, it must get each of them; conflated, it must be told of those it does not get.
 
     Attributes:
         ticks: trades that came so far.
         fault: what went wrong, empty while nothing did.
     """
 
-    def __init__(self, url: str, symbols: Sequence[str]) -> None:
+    def __init__(self, url: str, symbols: Sequence[str], mode: str = "lossless") -> None:
         self.ticks = 0
         self.fault = ""
+        self._lossless = mode == "lossless"
         self._last: dict[str, int] = {}
         self._stopping = False
         self._wire = connected(url)
-        self._wire.send(subscribe(symbols, mode="lossless"))
+        self._wire.send(subscribe(symbols, mode=mode))
         ack = self._wire.reply()
         assert ack["success"], ack
         self._thread = threading.Thread(target=self._run, args=(self._wire,), daemon=True)
@@ -41,7 +44,8 @@ class Bystander:
 
     def _trade(self, symbol: str, seq: int, skipped: int) -> None:
         last = self._last.get(symbol)
-        if skipped or (last is not None and seq != last + 1):
+        unexplained = last is not None and seq != last + 1 + skipped
+        if unexplained or (skipped and self._lossless):
             self.fault = f"{symbol}: {seq} after {last}, {skipped} skipped"
         self._last[symbol] = seq
         self.ticks += 1

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,16 +146,18 @@ def free_udp_port() -> int:
 
 
 @contextmanager
-def serving(log: Path, *sets: str) -> Iterator[Serving]:
+def serving(log: Path, *sets: str, environ: Mapping[str, str] | None = None) -> Iterator[Serving]:
     """Runs `tickgate serve` on free ports with these settings; `log` takes its standard error.
 
-    At the end it has to stop with exit code 0.
+    `environ` is added to its processes' environment. At the end it has to stop with exit code 0.
     """
     words = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
     for one in ("listen.port=0", "ops.port=0", *sets):
         words += ["--set", one]
-    environ = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
-    with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=environ) as process:
+    ours = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
+    ours["XDG_STATE_HOME"] = str(log.parent / "state")
+    ours |= environ or {}
+    with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=ours) as process:
         try:
             yield Serving(process, log)
             process.send_signal(signal.SIGTERM)

@@ -12,12 +12,13 @@ from gateway.loadtest.merge import Merged, histogram_of
 from gateway.loadtest.result import ClientLoad, Clock, from_json
 from gateway.loadtest.scenario import Scenario, from_document
 from gateway.loadtest.source import SourceReport
-from gateway.loadtest.thresholds import exit_code, judge, parse
+from gateway.loadtest.thresholds import evaluate, exit_code, judge, parse
 
 COUNTERS = dict.fromkeys(
     (
         *("open", "opened", "refused", "closed", "reconnects", "received", "delivered"),
         *("gaps", "gap_events", "conflated", "duplicates", "first_last_span", "accounted"),
+        *("lost", "slow_notices", "slow_clients", "conflation_notices"),
     ),
     0,
 )
@@ -51,13 +52,13 @@ def run(
         load=load or ClientLoad(processes=1, busy=0.1, run_delay=0, turn_max_us=1),
     )
     values: dict[str, Any] = {
-        "scenario": scenario(groups),
+        "scenario": None if "scenario" in given else scenario(groups),
         "url": "ws://127.0.0.1:1/v1",
         "start_ns": 1_700_000_000_123_456_000,
         "window_s": 2.0,
         "sequenced": True,
         "open_s": 0.5,
-        "subscribers": {},
+        "audiences": [np.array([1])] * len(counters),
         "merged": merged,
         "sent": None,
         "usage": None,
@@ -85,7 +86,7 @@ def test_reach_is_of_what_each_subscriber_should_have_got() -> None:
         run(
             {"delivered": 60},
             sent=sent(10, 20),
-            subscribers={"trade": np.array([3, 2]), "bbo": np.array([0, 0])},
+            audiences=[np.array([3, 2])],
         )
     )
     assert (found.expected, found.delivered) == (70, 60)
@@ -99,11 +100,47 @@ def test_groups_that_are_not_counted_on_are_in_no_reach() -> None:
             {"delivered": 3},
             {"delivered": 500},
             sent=sent(10),
-            subscribers={"trade": np.array([1])},
         )
     )
     assert (found.reach, found.expected) == (1.0, 10)
     assert found.delivered == 13, "measured groups"
+
+
+def test_each_group_has_its_own_reach_on_its_own_channel() -> None:
+    groups = [
+        {"name": "trades", "clients": 2},
+        {"name": "quotes", "clients": 1, "channel": "bbo"},
+        {"name": "screens", "clients": 5, "channel": "bbo", "class": 2, "expect_all": False},
+        {"name": "churn", "clients": 5, "lifetime_s": 1, "reconnect_s": 1, "measured": False},
+    ]
+    document = {"name": "test", "source": {"channels": ["trade", "bbo"]}, "groups": groups}
+    found = assemble(
+        run(
+            {"delivered": 60, "lost": 10},
+            {"delivered": 10},
+            {"delivered": 5, "conflated": 45, "slow_notices": 4, "slow_clients": 2},
+            {"first_last_span": 8, "accounted": 4},
+            groups=groups,
+            scenario=from_document(document),
+            sent=sent(intended={"trade": np.array([10, 20]), "bbo": np.array([10, 0])}),
+            audiences=[np.array([3, 2]), np.array([1, 1]), np.array([5, 0]), np.array([0, 0])],
+        )
+    )
+    shown = {
+        name: (one.class_, one.expected, one.reach and round(one.reach, 3), one.dropped)
+        for name, one in found.groups.items()
+    }
+    assert shown == {
+        "trades": (0, 70, 0.857, 10),
+        "quotes": (1, 10, 1.0, 0),
+        "screens": (2, 50, 0.1, 0),
+        "churn": (0, None, 0.5, 0),
+    }
+    assert (found.expected, found.reach) == (80, 70 / 80), "only who is counted on"
+    assert (found.dropped, found.slow_notices, found.slow_clients) == (10, 4, 2)
+    assert evaluate(parse("screens.slow_clients==2"), found).ok
+    assert evaluate(parse("screens.reach>=10%"), found).ok
+    assert not evaluate(parse("screens.reach>10%"), found).ok
 
 
 def test_only_listening_reach_is_by_the_numbers() -> None:
@@ -118,7 +155,7 @@ def test_without_numbers_and_source_nothing_is_known() -> None:
 
 
 def test_nothing_was_due() -> None:
-    found = assemble(run({}, sent=sent(0), subscribers={"trade": np.array([1])}))
+    found = assemble(run({}, sent=sent(0)))
     assert (found.reach, found.expected) == (None, 0)
 
 

@@ -45,8 +45,18 @@ def test_one_symbol_each_in_equal_parts() -> None:
     made = plan(scenario({"clients": 1000}, {"clients": 3}, symbols=10))
     assert made.symbols[:2] == ["SYM000.SIM", "SYM001.SIM"]
     assert set(Counter(made.clients[:1000, 2].tolist()).values()) == {100}
-    assert made.subscribers["trade"].tolist() == [101, 100, 100, 101, 100, 100, 101, 100, 100, 100]
-    assert not made.subscribers["bbo"].any()
+    assert np.sum(made.audiences, axis=0).tolist() == [
+        101,
+        100,
+        100,
+        101,
+        100,
+        100,
+        101,
+        100,
+        100,
+        100,
+    ]
     assert len(made.texts) == 10
     assert params(made, 0) == {"channel": "trade", "symbol": ["SYM000.SIM"]}
 
@@ -55,7 +65,15 @@ def test_all_symbols_by_one_pattern() -> None:
     made = plan(scenario({"clients": 3, "pick": "all", "mode": "conflate"}, symbols=2000))
     assert len(made.texts) == 1
     assert params(made, 2) == {"channel": "trade", "symbol": ["*.SIM"], "mode": "conflate"}
-    assert made.subscribers["trade"].tolist() == [3] * 2000
+    assert made.audiences[0].tolist() == [3] * 2000
+
+
+def test_a_class_is_asked_for_where_it_is_not_the_channel_s_own() -> None:
+    lowered = {"channel": "bbo", "class": 2, "resubscribe_every_s": 1, "expect_all": False}
+    made = plan(scenario(lowered, {"channel": "bbo"}, channels=["bbo"]))
+    asked = [json.loads(text) for text in made.texts]
+    assert [one["params"].get("class") for one in asked] == [2, None, None]
+    assert [one["method"] for one in asked] == ["subscribe", "unsubscribe", "subscribe"]
 
 
 def test_the_largest_subset_fits_a_request_of_the_gateway() -> None:
@@ -67,7 +85,7 @@ def test_the_largest_subset_fits_a_request_of_the_gateway() -> None:
 def test_names_as_given_are_counted_by_what_they_cover() -> None:
     made = plan(scenario({"clients": 4, "symbols": ["SYM01*", "SYM000.SIM"]}, symbols=12))
     assert params(made, 3)["symbol"] == ["SYM01*", "SYM000.SIM"]
-    assert made.subscribers["trade"].tolist() == [4, *[0] * 9, 4, 4]
+    assert made.audiences[0].tolist() == [4, *[0] * 9, 4, 4]
 
 
 def test_a_text_of_ones_own_with_the_clients_number() -> None:
@@ -80,12 +98,10 @@ def test_a_text_of_ones_own_with_the_clients_number() -> None:
     assert plan(scenario(first, second), share=(1, 2)).texts == [texts[1].encode(), b"same"]
 
 
-def test_listening_is_one_request_and_expects_nothing() -> None:
+def test_listening_is_one_request() -> None:
     made = plan(listening("ws://127.0.0.1:1/", clients=7, channel="bbo", symbols=["A*", "B.X"]))
     assert {len(made.clients), len(made.texts)} == {7, 1}
     assert params(made, 6) == {"channel": "bbo", "symbol": ["A*", "B.X"]}
-    assert not made.subscribers["trade"].any()
-    assert not made.subscribers["bbo"].any()
 
 
 @pytest.mark.parametrize(
@@ -192,9 +208,9 @@ def test_shares_make_the_whole(
     whole = plan(which)
     shares = [plan(which, share=(k, of)) for k in range(of)]
     assert sum((told(share) for share in shares), Counter()) == told(whole)
-    for channel, subscribers in whole.subscribers.items():
-        parts = np.sum([share.subscribers[channel] for share in shares], axis=0)
-        assert parts.tolist() == subscribers.tolist()
+    for index, audience in enumerate(whole.audiences):
+        parts = np.sum([share.audiences[index] for share in shares], axis=0)
+        assert parts.tolist() == audience.tolist()
     sizes = [len(share.clients) for share in shares]
     assert max(sizes) - min(sizes) <= 1
     for share in shares:
@@ -206,19 +222,20 @@ def test_shares_make_the_whole(
 
 @settings(deadline=None)
 @given(groups=GROUPS, symbols=st.integers(1, 12), seed=st.integers(0, 9))
-def test_subscribers_are_those_whose_requests_cover_the_symbol(
+def test_audiences_are_those_whose_requests_cover_the_symbol(
     groups: list[dict[str, Any]], symbols: int, seed: int
 ) -> None:
     which = drawn(groups, symbols, seed)
     made = plan(which)
-    counted = {channel: [0] * symbols for channel in ("trade", "bbo")}
+    known = [[0] * symbols for _ in which.groups]
     for client, index in enumerate(made.clients[:, 0].tolist()):
         group, wanted = which.groups[index], covered(made, client)
         sizes = {"one": 1, "all": symbols}
         assert len(wanted) == sizes.get(group.pick, group.symbols_each)
-        for symbol in wanted if group.counted else ():
-            counted[params(made, client)["channel"]][symbol] += 1
-    assert {name: each.tolist() for name, each in made.subscribers.items()} == counted
+        assert params(made, client)["channel"] == group.channel
+        for symbol in () if group.uncountable else wanted:
+            known[index][symbol] += 1
+    assert [each.tolist() for each in made.audiences] == known
     assert len(set(made.texts)) == len(made.texts)
 
 

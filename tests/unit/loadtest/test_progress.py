@@ -22,7 +22,7 @@ def told(tick: int, *ages_ns: int, **counters: int) -> Progress:
     return Progress(
         tick,
         {"frames": len(ages_ns), "received": len(ages_ns), "open": 1} | counters,
-        Sparse.of(counts),
+        {0: Sparse.of(counts)},
     )
 
 
@@ -89,6 +89,24 @@ def test_a_second_without_anything_has_no_percentiles() -> None:
         timeline.add(told(tick))
     (point,) = timeline.points()
     assert (point.per_s, point.p50_us, point.server_cpu) == (0.0, None, None)
+
+
+def test_each_group_has_its_own_line_of_a_log() -> None:
+    timeline = Timeline(GO, processes=2, names=["trades", "load", "quotes"])
+    for tick in range(4):
+        for age in (100, 300):  # a process each
+            trades, quotes = told(tick, age).ages[0], told(tick, 2 * age, 900).ages[0]
+            timeline.add(Progress(tick, {}, {0: trades, 2: quotes}))
+    found = {one.tag: sorted(np.flatnonzero(one.histogram.counts)) for one in timeline.intervals()}
+    assert found == {"": [100, 200, 300, 600, 900], "trades": [100, 300], "quotes": [200, 600, 900]}
+    assert [one.histogram.count for one in timeline.intervals()] == [12, 4, 8]
+
+
+def test_a_log_of_one_group_needs_no_tags() -> None:
+    timeline = Timeline(GO, processes=1, names=["all"])
+    for tick in range(4):
+        timeline.add(told(tick, 100))
+    assert [one.tag for one in timeline.intervals()] == [""]
 
 
 def test_a_long_run_has_few_points() -> None:

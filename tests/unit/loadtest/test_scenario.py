@@ -17,6 +17,7 @@ from gateway.loadtest import scenario as module
 from gateway.loadtest.scenario import (
     Group,
     Limit,
+    Overload,
     Scenario,
     ScenarioError,
     Source,
@@ -32,6 +33,10 @@ SHIPPED = sorted((ROOT / "bench" / "scenarios").glob("*.toml"))
 
 def document(**more: Any) -> dict[str, Any]:
     return {"name": "test", "groups": [{"name": "a", "clients": 10}], **more}
+
+
+def quotes(**more: Any) -> dict[str, Any]:
+    return group(channel="bbo", **more) | {"source": {"channels": ["bbo"]}}
 
 
 def group(**more: Any) -> dict[str, Any]:
@@ -106,6 +111,14 @@ LIMIT = {"rate_min": 100, "rate_max": 200}
         (group(drop_every_s=1), "groups.0.expect_all", "found true; with drop_every_s it is not"),
         (group(lifetime_s=1, measured=False), "groups.0.reconnect_s", "lifetime_s needs it"),
         (group(stall_at_s=1), "groups.0.stall_for_s", "stall_at_s and stall_every_s need it"),
+        (group(**{"class": 4}), "groups.0.class", "found 4; expected an integer from 0 to 3"),
+        (quotes(**{"class": 0}), "groups.0.class", "bbo is of class 1, which can"),
+        (group(**{"class": 2}, mode="lossless"), "groups.0.class", "only of a class below 2"),
+        (
+            group(**{"class": 2}, subscribe="{}", expect_all=False),
+            "groups.0.class",
+            "both class and subscribe",
+        ),
         (group(stall_for_s=1), "groups.0.stall_for_s", "found 1.0; it needs stall_at_s or"),
         (group(stall_for_s=2, stall_every_s=2), "groups.0.stall_for_s", "less than stall_every_s"),
         (source(rate=0), "source.rate", "found 0; expected a number above 0"),
@@ -256,6 +269,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[source]`": Source,
     "`[[groups]]`": Group,
     "`[limit]`": Limit,
+    "`[overload]`": Overload,
 }
 
 

@@ -202,3 +202,13 @@ def test_names_are_neither_markup_nor_obeyed() -> None:
     assert "\r" not in text
     # The heading's two, a stage, three groups, a threshold, and the verdict.
     assert text.count("[red]x[/red]?[2J??") == 8
+
+
+def test_classes_are_told_where_groups_differ_in_them() -> None:
+    groups = {
+        name: msgspec.structs.replace(group, class_=int(name == "bbo"))
+        for name, group in sample_groups().items()
+    }
+    text = printed(sample_result(groups=groups))
+    assert cells(text, "bbo")[:3] == ["1", "40", "99.91_%"]
+    assert cells(printed(sample_result()), "bbo")[:2] == ["40", "99.91_%"]

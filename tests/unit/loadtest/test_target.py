@@ -78,10 +78,13 @@ def test_the_embedded_feed_bursts_as_the_source_would() -> None:
 
 
 def test_the_gateway_is_ready_when_its_log_says_so() -> None:
-    ready = json.dumps({"event": "serve.ready", "client": "ws://127.0.0.1:5/v1", "ops": "x"})
-    assert target.ready_url("") is None
-    assert target.ready_url('{"event":"start"}\n' + ready) is None, "half a line may be missing"
-    assert target.ready_url('{"event":"start"}\n' + ready + "\n") == "ws://127.0.0.1:5/v1"
+    ready = json.dumps(
+        {"event": "serve.ready", "client": "ws://127.0.0.1:5/v1", "ops": "http://127.0.0.1:6"}
+    )
+    assert target.ready_urls("") is None
+    assert target.ready_urls('{"event":"start"}\n' + ready) is None, "half a line may be missing"
+    found = target.ready_urls('{"event":"start"}\n' + ready + "\n")
+    assert found == ("ws://127.0.0.1:5/v1", "http://127.0.0.1:6")
 
 
 # --- servers that run -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from gateway.loadtest.result import (
     Connections,
     Floor,
     GroupResult,
+    LadderResult,
     Result,
     ServerResult,
     SourceResult,
@@ -57,6 +58,10 @@ def measured() -> Result:
                 duplicates=73,
                 reconnects=74,
                 closed=75,
+                dropped=76,
+                slow_notices=78,
+                slow_clients=79,
+                conflation_notices=80,
                 latency=stepped(2000),
                 arrival=stepped(1900),
             ),
@@ -67,10 +72,15 @@ def measured() -> Result:
         gap_events=2,
         conflated=3,
         duplicates=4,
+        dropped=9,
+        slow_notices=10,
+        slow_clients=11,
+        conflation_notices=12,
         delivered=5,
         connections=Connections(opened=126, reconnects=6, closed=7, refused=8),
         server=ServerResult(cpu_s=1, cpu_us_per_delivery=8.8, rss_mb=60, rss_mb_max=64.5),
         floor=Floor(cpu_us_per_delivery=8.0),
+        ladder=LadderResult(step_max=3, back_s=2.5),
     )
 
 
@@ -85,14 +95,16 @@ VALUES = {
         for n, name in enumerate(STATISTICS)
     },
     **{"reach": 0.999, "gaps": 1, "gap_events": 2, "conflated": 3, "duplicates": 4},
-    **{"delivered": 5, "reconnects": 6, "closed": 7, "refused": 8},
+    **{"delivered": 5, "reconnects": 6, "closed": 7, "refused": 8, "dropped": 9},
+    **{"slow_notices": 10, "slow_clients": 11, "conflation_notices": 12, "ladder_back": 2.5e6},
     **{"per_s": 20_000.5, "achieved_per_s": 199.5, "cpu_per_delivery": 8.8, "rss_max": 64.5},
 }
 VALUES_OF_READERS = {
     **{name: 2000.0 + n for n, name in enumerate(STATISTICS)},
     **{f"arrival_{name}": 1900.0 + n for n, name in enumerate(STATISTICS)},
     **{"reach": 0.75, "gaps": 71, "conflated": 72, "duplicates": 73, "reconnects": 74},
-    **{"closed": 75, "delivered": 77, "per_s": 12.5},
+    **{"closed": 75, "dropped": 76, "delivered": 77, "slow_notices": 78, "slow_clients": 79},
+    **{"conflation_notices": 80, "per_s": 12.5},
 }
 
 
@@ -101,7 +113,8 @@ VALUES_OF_READERS = {
 
 def unit_of(figure: str) -> str:
     """A unit that the figure may have, of the size that it has in the result."""
-    if (figure.endswith(STATISTICS) and figure != "rss_max") or figure == "cpu_per_delivery":
+    durations = ("cpu_per_delivery", "ladder_back")
+    if (figure.endswith(STATISTICS) and figure != "rss_max") or figure in durations:
         return "us"
     return "MB" if figure == "rss_max" else ""
 

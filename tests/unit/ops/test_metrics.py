@@ -1,9 +1,12 @@
+import math
+import time
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway._native import CHANNELS
+from gateway._native import CHANNELS, PAUSED
+from gateway.latency.stalls import KINDS
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops.metrics import Metrics
 from gateway.ops.objective import Watch
@@ -19,6 +22,23 @@ tickgate_sends_total tickgate_sent_bytes_total tickgate_handshakes_total{result}
 tickgate_closes_total{code} tickgate_ring_lag_records tickgate_ring_lapped_total
 tickgate_feed_up{feed} tickgate_feed_gaps_total{feed} tickgate_feed_decode_errors_total{feed}
 tickgate_slo_state tickgate_slo_action tickgate_loop_lag_seconds tickgate_build_info
+tickgate_conflation_interval_seconds{worker,class} tickgate_ladder_step{worker}
+tickgate_ladder_transitions_total{worker,direction} tickgate_client_levels{worker,level}
+tickgate_client_level_transitions_total{direction} tickgate_overload_seconds{worker}
+tickgate_infeasible{worker} tickgate_ring_age_seconds{worker} tickgate_plane_busy_ratio{worker}
+tickgate_delivery_cost_seconds{worker} tickgate_fan_out_seconds{worker}
+tickgate_offered_per_second{worker} tickgate_capacity_per_second{worker}
+tickgate_plane_stalls_total{worker} tickgate_plane_stall_seconds_total{worker}
+tickgate_class_deliveries_total{class} tickgate_class_conflated_total{class}
+tickgate_class_dropped_total{class} tickgate_class_links{class}
+tickgate_class_latency_seconds_bucket{class,le} tickgate_slo_class_target_seconds{class}
+tickgate_slo_class_state{class} tickgate_slo_class_budget_remaining{class}
+tickgate_slo_class_burn_rate{class,window} tickgate_slo_class_events_total{class,result}
+tickgate_slo_class_transitions_total{class,state}
+tickgate_gc_pauses_total{process,generation} tickgate_gc_pause_seconds_total{process}
+tickgate_gc_pause_max_seconds{process} tickgate_stalls_total{process,kind}
+tickgate_stall_seconds_total{process,kind} tickgate_run_delay_seconds_total{process}
+tickgate_cpu_seconds_total{process}
 """
 
 
@@ -136,3 +156,141 @@ def test_the_objective_is_the_watch_s(site: Any) -> None:
     }
     assert samples["tickgate_slo_transitions_total"]["breached",] == 1
     assert samples["tickgate_slo_reached_seconds"][()] == pytest.approx(0.009, rel=0.001)
+
+
+def test_each_class_has_an_edge_at_its_own_target(site: Any) -> None:
+    page = site.pages["worker-0"]
+    page.record("total_1", 1_400_000, 3)
+    page.record("total_1", 1_600_000, 2)
+    page.record("total_2", 400_000_000, 5)
+    page.record("total_2", 600_000_000, 1)
+    samples = scrape(site)
+    buckets = samples["tickgate_class_latency_seconds_bucket"]
+    edges = {number: {le for of, le in buckets if of == number} for number in "0123"}
+    assert edges["0"] == edges["1"] == edges["2"] | {"0.0015"}
+    assert edges["2"] == edges["3"], "half a second is an edge in any case"
+    assert (buckets["1", "0.0015"], buckets["1", "+Inf"]) == (3, 5)
+    assert (buckets["2", "0.5"], buckets["2", "+Inf"]) == (5, 6)
+    assert samples["tickgate_class_latency_seconds_sum"]["2",] == pytest.approx(2.6)
+    assert samples["tickgate_class_deliveries_total"] == {
+        ("0",): 0,
+        ("1",): 5,
+        ("2",): 6,
+        ("3",): 0,
+    }
+    # The stage is the sum of its classes.
+    assert samples["tickgate_stage_latency_seconds_count"]["total",] == 11
+
+
+def test_classes_are_counted_over_all_workers(site: Any) -> None:
+    for n, name in enumerate(("worker-0", "worker-1"), start=1):
+        page = site.pages[name]
+        page.add("class_conflated", 2, 10 * n)
+        page.add("class_dropped", 1, n)
+        page.set("class_links", 3, 100 * n)
+        page.add("level_down", 0, 4 * n)
+        page.add("level_up", 0, n)
+    samples = scrape(site)
+    assert samples["tickgate_class_conflated_total"]["2",] == 30
+    assert samples["tickgate_class_dropped_total"]["1",] == 3
+    assert samples["tickgate_class_links"] == {("0",): 0, ("1",): 0, ("2",): 0, ("3",): 300}
+    assert samples["tickgate_client_level_transitions_total"] == {("down",): 12, ("up",): 3}
+
+
+def test_each_worker_s_controller_is_shown(site: Any) -> None:
+    site.supervision.children.append(type(site.supervision.children[0])(name="worker-1"))
+    since_ns = time.monotonic_ns() - 4_000_000_000
+    page = site.pages["worker-1"]
+    for name, value in {
+        "ladder_step": 4,
+        "overload_since_ns": since_ns,
+        "infeasible": 1,
+        "ring_age_ns": 90_000,
+        "plane_busy_ppm": 430_000,
+        "delivery_cost_ns": 4300,
+        "fan_out_ns": 1_200_000,
+        "offered_per_s": 140_000,
+        "capacity_per_s": 100_000,
+        "plane_stalls": 2,
+        "plane_stall_ns": 300_000_000,
+        "ladder_up": 7,
+        "ladder_down": 3,
+    }.items():
+        page.set(name, 0, value)
+    page.set("conflation_interval_ns", 2, 20_000_000)
+    page.set("conflation_interval_ns", 3, PAUSED)
+    page.set("levels", 2, 9)
+    samples = scrape(site)
+    shown = {
+        "ladder_step": 4,
+        "infeasible": 1,
+        "ring_age_seconds": 0.00009,
+        "plane_busy_ratio": 0.43,
+        "delivery_cost_seconds": 0.0000043,
+        "fan_out_seconds": 0.0012,
+        "offered_per_second": 140_000,
+        "capacity_per_second": 100_000,
+        "plane_stalls_total": 2,
+        "plane_stall_seconds_total": 0.3,
+    }
+    for name, expected in shown.items():
+        assert samples[f"tickgate_{name}"] == {("worker-0",): 0, ("worker-1",): expected}, name
+    overload_s = samples["tickgate_overload_seconds"]
+    assert overload_s["worker-0",] == 0
+    assert overload_s["worker-1",] >= 4
+    intervals = samples["tickgate_conflation_interval_seconds"]
+    assert [intervals[number, "worker-1"] for number in "0123"] == [0, 0, 0.02, math.inf]
+    assert [intervals[number, "worker-0"] for number in "0123"] == [0, 0, 0, 0]
+    transitions = samples["tickgate_ladder_transitions_total"]
+    assert (transitions["up", "worker-1"], transitions["down", "worker-1"]) == (7, 3)
+    assert samples["tickgate_client_levels"]["2", "worker-1"] == 9
+
+
+def test_what_held_a_process_up_is_told_by_its_kind(site: Any) -> None:
+    page = site.pages["worker-1"]
+    page.add("gc_pauses", 2, 3)
+    page.add("gc_pause_ns", 0, 200_000_000)
+    page.add("gc_pause_max_ns", 0, 150_000_000)
+    page.add("stalls", KINDS.index("theft"), 2)
+    page.add("stall_ns", KINDS.index("theft"), 120_000_000)
+    page.add("run_delay_ns", 0, 1_500_000_000)
+    page.add("cpu_ns", 0, 2_500_000_000)
+    samples = scrape(site)
+    assert samples["tickgate_gc_pauses_total"]["2", "worker-1"] == 3
+    assert samples["tickgate_gc_pause_seconds_total"]["worker-1",] == 0.2
+    assert samples["tickgate_gc_pause_max_seconds"]["worker-1",] == 0.15
+    stalls = {who for who, count in samples["tickgate_stalls_total"].items() if count}
+    assert stalls == {("theft", "worker-1")}
+    assert samples["tickgate_stall_seconds_total"]["theft", "worker-1"] == 0.12
+    assert samples["tickgate_run_delay_seconds_total"]["worker-1",] == 1.5
+    assert samples["tickgate_cpu_seconds_total"]["worker-1",] == 2.5
+    assert samples["tickgate_cpu_seconds_total"]["worker-0",] == 0
+
+
+def test_each_class_s_objective_is_the_watch_s(site: Any) -> None:
+    watch = Watch(site.subject)
+    watch.sample(0.0)
+    site.pages["worker-0"].record("total_0", 100_000, 5000)
+    site.pages["worker-0"].record("total_2", 600_000_000, 100)
+    site.pages["worker-1"].record("total_2", 100_000, 1900)
+    watch.sample(1.0)
+    samples = samples_of(Metrics(site.subject, watch))
+    assert samples["tickgate_slo_state"][()] == 0
+    assert samples["tickgate_slo_class_state"] == {("0",): 0, ("1",): 0, ("2",): 2, ("3",): 0}
+    targets = {("0",): 0.0015, ("1",): 0.0015, ("2",): 0.5}
+    assert samples["tickgate_slo_class_target_seconds"] == targets, "bulk has none"
+    assert samples["tickgate_slo_class_events_total"]["2", "bad"] == 100
+    assert samples["tickgate_slo_class_events_total"]["0", "good"] == 5000
+    assert samples["tickgate_slo_class_budget_remaining"]["2",] == pytest.approx(-4)
+    assert samples["tickgate_slo_class_burn_rate"]["2", "5m"] == pytest.approx(5)
+    assert samples["tickgate_slo_class_transitions_total"]["2", "breached"] == 1
+
+
+def test_the_action_is_the_worst_of_the_workers(site: Any) -> None:
+    watch, page = Watch(site.subject), site.pages["worker-0"]
+    seen = []
+    for second, (number, interval_ns) in enumerate([(0, 0), (3, PAUSED), (2, 5_000_000)]):
+        page.set("conflation_interval_ns", number, interval_ns)
+        watch.sample(float(second))
+        seen.append(samples_of(Metrics(site.subject, watch))["tickgate_slo_action"][()])
+    assert seen == [0, 1, 2]

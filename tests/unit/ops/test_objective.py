@@ -11,6 +11,7 @@ from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 from gateway._native import CHANNELS, HDR_COUNTS, PAUSED
 from gateway.latency.histogram import Histogram
 from gateway.latency.slo import Objective, Report
+from gateway.latency.stalls import KINDS
 from gateway.latency.window import Sample
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import objective
@@ -103,6 +104,22 @@ def test_the_last_transitions_are_kept_with_their_reasons(site: Any) -> None:
     for second in range(3, 100):
         watch.sample(float(second))
     assert watch.transitions[-1]["reason"].startswith("class 3 breached to ok: nothing delivered")
+
+
+def test_a_promise_that_a_stall_broke_says_so(site: Any) -> None:
+    watch = Watch(site.subject)
+    watch.sample(0.0)
+    page = site.pages["worker-0"]
+    page.record("total_0", 300_000_000, 2000)
+    page.add("stalls", KINDS.index("process"))
+    page.add("stall_ns", KINDS.index("process"), 300_000_000)
+    for second in range(1, 100):
+        watch.sample(float(second))
+    headline = [entry for entry in watch.transitions if entry["class"] is None]
+    worse, better = (entry["reason"] for entry in headline)
+    assert worse.startswith("ok to breached: ")
+    assert worse.endswith("; held up: worker-0: process 300 ms")
+    assert "held up" not in better
 
 
 def test_transitions_are_bounded(site: Any) -> None:
@@ -276,3 +293,51 @@ def test_a_percentile_that_is_no_whole_number_is_told_as_it_is() -> None:
     for percentile, said in ((99, 99), (99.9, 99.9), (50.0, 50)):
         one = Look(Report(Objective(percentile=percentile), 1.0), 5)
         assert repr(summary(one)["percentile"]) == repr(said)
+
+
+def test_the_status_has_each_worker_s_controller(site: Any) -> None:
+    watch = Watch(site.subject)
+    controlled(
+        site,
+        ladder_step=4,
+        conflation_interval_ns=(2, 20_000_000),
+        plane_busy_ppm=430_000,
+        fan_out_ns=1_200_500,
+        ring_age_ns=90_000,
+        class_links=(1, 7),
+        levels=(3, 2),
+        offered_per_s=140,
+        capacity_per_s=100,
+        delivery_cost_ns=4300,
+        audience_max=400,
+        stalls=(KINDS.index("gc"), 3),
+    )
+    assert Status(site.subject, watch, Reader(site.subject)).document()["controller"] == [], (
+        "nobody has looked yet"
+    )
+    site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
+    watch.sample(0.0)
+    document = Status(site.subject, watch, Reader(site.subject)).document()
+    assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
+    assert document["controller"] == [
+        {
+            "worker": "worker-0",
+            "step": 4,
+            "intervals_ms": [0, 0, 20, 0],
+            "infeasible": False,
+            "overload_s": None,
+            "busy": 0.43,
+            "offered_per_s": 140,
+            "capacity_per_s": 100,
+            "delivery_cost_ns": 4300,
+            "fan_out_us": 1200.5,
+            "audience_max": 400,
+            "ring_age_us": 90,
+            "class_links": [0, 7, 0, 0],
+            "levels": [0, 0, 0, 2],
+        }
+    ]
+    assert document["slo"]["action"] == "conflate"
+    assert document["counters"]["stalls"] == dict.fromkeys(KINDS, 0) | {"gc": 3}
+    assert document["counters"]["class_dropped"] == dict.fromkeys("0123", 0)
+    assert "plane_busy_ppm" not in document["counters"], "a sum of shares is none"

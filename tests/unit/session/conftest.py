@@ -8,7 +8,17 @@ from typing import Any, Literal
 import pytest
 
 from gateway.model.topic import match_pattern
-from gateway.session import Action, Close, Follow, Options, Query, Session, Shared
+from gateway.session import (
+    Action,
+    Capacity,
+    Close,
+    Follow,
+    Load,
+    Options,
+    Query,
+    Session,
+    Shared,
+)
 
 SLOT_WIDTHS = {0: 20, 1: 20, 2: 20, 3: 8}
 TIME_OUT, SEQ, MATCHED, EPOCH = 1_700_000_000_000_000_123, 8812, 3, "k3f9aaaa"
@@ -111,10 +121,14 @@ def connect() -> Connect:
     """`connect(topics_max=5)` is a new client of a session with these limits."""
 
     def connect(
-        catalog: FakeCatalog | None = None, shared: Shared | None = None, **limits: Any
+        catalog: FakeCatalog | None = None,
+        shared: Shared | None = None,
+        load: Callable[[], Load] = Load,
+        **limits: Any,
     ) -> Client:
         catalog = catalog or FakeCatalog()
-        shared = shared or Shared(Options(version="0.1.0", **limits))
+        capacity = Capacity(load, enforce=True, spread=lambda low, high: (low + high) // 2)
+        shared = shared or Shared(Options(version="0.1.0", **limits), capacity)
         return Client(Session("c-17", catalog, shared), catalog, shared)
 
     return connect

@@ -93,7 +93,14 @@ def test_it_is_never_lossless(client: "Client", method: str) -> None:
     assert reply["error"]["message"] == "params.mode: slo is always conflate"
 
 
-@pytest.mark.parametrize("params", [{}, {"mode": "conflate"}, {"snapshot": True}])
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+def test_it_has_no_class_but_its_own(client: "Client", method: str) -> None:
+    client.ask("subscribe", SLO)
+    reply = client.ask(method, SLO | {"class": 1})
+    assert reply["error"]["message"] == "params.class: slo takes 0, not 1"
+
+
+@pytest.mark.parametrize("params", [{}, {"mode": "conflate"}, {"snapshot": True}, {"class": 0}])
 def test_an_update_has_nothing_to_change(client: "Client", params: dict[str, Any]) -> None:
     client.ask("subscribe", SLO | {"snapshot": True})
     reply = client.ask("update", SLO | params)

@@ -11,7 +11,7 @@ from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
-CHANNELS_UNBUILT = ("book", "candle", "instrument", "status", "health", "ops")
+CHANNELS_UNBUILT = ("book", "candle", "instrument", "status", "ops")
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 
 
@@ -19,7 +19,7 @@ DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 def test_a_name_is_attached_with_the_channels_defaults(client: "Client", channel: str) -> None:
     reply = client.subscribe("BTCUSDT.BINANCE", channel=channel)
     lossless, mode, priority = DEFAULTS[channel]
-    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True, int(channel == "bbo")),)
+    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True, priority),)
     assert reply["failed"] == 0
     assert reply["time_in"] == client.real_ns
     (result,) = reply["results"]
@@ -33,7 +33,10 @@ def test_parameters_of_the_request_are_in_force(
     client: "Client", channel: str, mode: str, snapshot: bool
 ) -> None:
     reply = client.subscribe("ETH*", channel=channel, mode=mode, snapshot=snapshot)
-    assert client.last.items == ((0, channel, "ETH*", mode == "lossless", snapshot, True, int(channel == "bbo")),)
+    priority = DEFAULTS[channel][2]
+    assert client.last.items == (
+        (0, channel, "ETH*", mode == "lossless", snapshot, True, priority),
+    )
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"]) == (mode, snapshot)
     assert "seq" not in result
@@ -160,7 +163,7 @@ def test_channels_that_there_are_not(client: "Client", method: str, channel: str
 
 
 @pytest.mark.parametrize("method", ["subscribe", "update"])
-@pytest.mark.parametrize("name", ["class", "max_hz", "max_age_ms", "depth"])
+@pytest.mark.parametrize("name", ["max_hz", "max_age_ms", "depth"])
 @pytest.mark.parametrize("value", [2, None, {"a": 1}])
 def test_parameters_not_built_are_refused_by_name(
     client: "Client", method: str, name: str, value: object
@@ -172,6 +175,93 @@ def test_parameters_not_built_are_refused_by_name(
         "message": f"params.{name}: not built yet",
         "retryable": False,
     }
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+@pytest.mark.parametrize(
+    ("channel", "params", "in_force"),
+    [
+        ("trade", {"class": 0}, ("lossless", 0)),
+        ("trade", {"class": 1}, ("lossless", 1)),
+        ("trade", {"class": 2}, ("conflate", 2)),
+        ("trade", {"class": 3}, ("conflate", 3)),
+        ("trade", {"class": 1, "mode": "lossless"}, ("lossless", 1)),
+        ("trade", {"class": 3, "mode": "conflate"}, ("conflate", 3)),
+        ("bbo", {"class": 1, "mode": "lossless"}, ("lossless", 1)),
+        ("bbo", {"class": 2}, ("conflate", 2)),
+    ],
+)
+def test_a_subscription_can_be_moved_down(
+    client: "Client",
+    method: str,
+    channel: str,
+    params: dict[str, Any],
+    in_force: tuple[str, int],
+) -> None:
+    client.subscribe("ETH*", channel=channel)
+    reply = client.ask(method, {"channel": channel, "symbol": ["ETH*"], **params})
+    (result,) = reply["results"]
+    assert (result["mode"], result["class"]) == in_force
+    (item,) = client.last.items
+    assert (item[3], item[6]) == (in_force[0] == "lossless", in_force[1])
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+@pytest.mark.parametrize(
+    ("channel", "value", "limits"),
+    [
+        ("bbo", 0, "1 to 3, not 0"),
+        ("trade", -1, "0 to 3, not -1"),
+        ("trade", 4, "0 to 3, not 4"),
+        ("trade", 1 << 70, "0 to 3, not 1"),
+        ("trade", 2.0, "0 to 3, not 2.0"),
+        ("trade", True, "0 to 3, not True"),
+        ("trade", "2", "0 to 3, not '2'"),
+        ("trade", None, "0 to 3, not None"),
+        ("trade", {"a": [2]}, "0 to 3, not {'a': [2]}"),
+    ],
+)
+def test_a_class_that_there_is_not(
+    client: "Client", method: str, channel: str, value: object, limits: str
+) -> None:
+    client.subscribe("ETH*", channel=channel)
+    reply = client.ask(method, {"channel": channel, "symbol": ["ETH*"], "class": value})
+    assert reply["error"]["code"] == "bad_request"
+    assert reply["error"]["message"].startswith(f"params.class: {channel} takes {limits}")
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update"])
+@pytest.mark.parametrize("priority", [2, 3])
+def test_what_may_be_thinned_out_is_never_lossless(
+    client: "Client", method: str, priority: int
+) -> None:
+    client.subscribe("ETH*")
+    params = {"channel": "trade", "symbol": ["ETH*"], "class": priority, "mode": "lossless"}
+    reply = client.ask(method, params)
+    assert reply["error"]["code"] == "bad_request"
+    assert "params.mode: lossless" in reply["error"]["message"]
+    assert f"params.class {priority}" in reply["error"]["message"]
+
+
+def test_an_update_to_lossless_fails_where_the_class_is_low_and_there_alone(
+    client: "Client",
+) -> None:
+    client.ask("subscribe", {"channel": "trade", "symbol": ["ETH*"], "class": 2})
+    client.subscribe("BTC*", mode="conflate")
+    params = {"channel": "trade", "symbol": ["ETH*", "BTC*"], "mode": "lossless"}
+    low, high = client.ask("update", params)["results"]
+    assert low["error"]["code"] == "bad_request"
+    assert "params.mode: lossless cannot be of params.class 2" in low["error"]["message"]
+    assert (high["mode"], high["class"]) == ("lossless", 0)
+    assert dict(zip(REJECTIONS, client.shared.rejections, strict=True))["bad_request"] == 1
+    low, high = client.ask("update", params | {"class": 0})["results"]
+    assert (low["mode"], low["class"]) == ("lossless", 0)
+
+
+def test_subscribing_again_moves_up_again(client: "Client") -> None:
+    client.ask("subscribe", {"channel": "trade", "symbol": ["ETH*"], "class": 3})
+    (result,) = client.subscribe("ETH*")["results"]
+    assert (result["mode"], result["class"]) == ("lossless", 0)
 
 
 def test_auth_is_not_built(client: "Client") -> None:
@@ -255,7 +345,18 @@ TOPICS_MAX, PATTERNS_MAX = 7, 2
 OPERATIONS = st.tuples(
     st.sampled_from(["subscribe", "subscribe", "update", "unsubscribe"]),
     st.lists(st.sampled_from(NAMES), min_size=1, max_size=4),
-    st.sampled_from([{}, {"mode": "conflate"}, {"mode": "lossless"}, {"snapshot": False}]),
+    st.sampled_from(
+        [
+            {},
+            {"mode": "conflate"},
+            {"mode": "lossless"},
+            {"snapshot": False},
+            {"class": 0},
+            {"class": 1, "mode": "lossless"},
+            {"class": 2},
+            {"class": 3, "mode": "conflate"},
+        ]
+    ),
 )
 
 
@@ -263,8 +364,8 @@ class Model:
     """What subscriptions should be: a naive table of strings."""
 
     def __init__(self) -> None:
-        self.table: dict[str, tuple[bool, bool]] = {}
-        self.plane: dict[int, tuple[str, bool, bool]] = {}  # what a plane would hold
+        self.table: dict[str, tuple[bool, bool, int]] = {}
+        self.plane: dict[int, tuple[str, bool, bool, int]] = {}  # what a plane would hold
 
     def expect(self, method: str, name: str, params: dict[str, Any]) -> str | None:
         """The error code that this string should get, carrying it out where there is none."""
@@ -279,19 +380,25 @@ class Model:
                 return "limit_exceeded"
             if sum(TOPICS.get(known, 1) for known in (*self.table, name)) > TOPICS_MAX:
                 return "limit_exceeded"
-        base = (True, True) if method == "subscribe" else self.table[name]
-        lossless = params["mode"] == "lossless" if "mode" in params else base[0]
-        self.table[name] = (lossless, params.get("snapshot", base[1]))
+        base = (True, True, 0) if method == "subscribe" else self.table[name]
+        priority = params.get("class", base[2])
+        if "mode" in params:
+            lossless = params["mode"] == "lossless"
+            if lossless and priority >= 2:
+                return "bad_request"
+        else:
+            lossless = base[0] and priority < 2
+        self.table[name] = (lossless, params.get("snapshot", base[1]), priority)
         return None
 
     def carry_out(self, action: object) -> None:
         """What the data plane would do, checking that ids are unique and known."""
         if isinstance(action, Subscribe):
-            for identity, _, name, lossless, snapshot, resync, _ in action.items:
+            for identity, _, name, lossless, snapshot, resync, priority in action.items:
                 held = self.plane.get(identity)
                 assert held is None or held[0] == name
                 assert resync or held is not None
-                self.plane[identity] = (name, lossless, snapshot)
+                self.plane[identity] = (name, lossless, snapshot, priority)
         elif isinstance(action, Unsubscribe):
             for identity in action.ids:
                 del self.plane[identity]

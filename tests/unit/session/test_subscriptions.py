@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from gateway.model.record import CHANNELS
-from gateway.session import Options
+from gateway.session import Load, Options
+from gateway.session.capacity import Room
 from gateway.session.codes import Error
+from gateway.session.delivery import Delivery
 from gateway.session.subscriptions import Admission, Subscription, Subscriptions
 
 if TYPE_CHECKING:
@@ -14,10 +16,11 @@ ID_MAX = 2**32 - 1
 
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
-    admission = Admission(table, client.catalog, Options(version="0.1.0"))
+    room = Room(Load(), 0, 1000)
+    admission = Admission(table, client.catalog, Options(version="0.1.0"), room)
     admitted = []
     for name in names:
-        one = admission.decide(CHANNELS["trade"], name, lossless=True, snapshot=True)
+        one = admission.decide(CHANNELS["trade"], name, Delivery(True, True, 0))
         assert not isinstance(one, Error)
         admitted.append(one)
     return admitted

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.cluster import schedstat
+from gateway.cluster.schedstat import ProcessRunDelay, RunDelay, Stolen
+
+TICK_NS = 10_000_000
+
+
+def thread(tasks: Path, number: int, delay_ns: int) -> None:
+    (tasks / str(number)).mkdir(exist_ok=True)
+    (tasks / str(number) / "schedstat").write_text(f"123 {delay_ns} 4\n")
+
+
+def test_a_process_has_what_its_threads_have_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(schedstat, "TASKS", tmp_path)
+    delays = ProcessRunDelay()
+    thread(tmp_path, 1, 100)
+    thread(tmp_path, 2, 20)
+    assert delays.read() == 120
+    thread(tmp_path, 1, 150)
+    assert delays.read() == 170
+    (tmp_path / "2" / "schedstat").unlink()
+    assert delays.read() == 170, "one that ended keeps what it had"
+    thread(tmp_path, 2, 5)
+    assert delays.read() == 175, "another got its number"
+    thread(tmp_path, 1, 40)
+    assert delays.read() == 215, "and so at once"
+
+
+def test_of_what_the_host_takes_the_worst_cpu_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def host(*stolen: int) -> None:
+        cpus = [f"cpu{n} 1 2 3 4 5 6 7 {ticks} 0 0\n" for n, ticks in enumerate(stolen)]
+        (tmp_path / "stat").write_text(f"cpu 0 0 0 0 0 0 0 999 0 0\n{''.join(cpus)}intr 1 2\n")
+
+    monkeypatch.setattr(schedstat, "STAT", tmp_path / "stat")
+    host(100, 200)
+    stolen = Stolen()
+    assert stolen.read() == 0
+    host(103, 201)
+    assert stolen.read() == 3 * TICK_NS
+    host(103, 206)
+    assert stolen.read() == 8 * TICK_NS
+    host(103)
+    assert stolen.read() == 8 * TICK_NS, "CPUs that go or come are no theft"
+    host(104)
+    assert stolen.read() == 9 * TICK_NS
+
+
+def test_this_kernel_says_it_too() -> None:
+    delay, delays = RunDelay(), ProcessRunDelay()
+    first = delay.read()
+    assert 0 <= first <= delay.read() <= delays.read()
+    delay.close()
+    delay.close()
+    assert Stolen().read() >= 0
+
+
+def test_a_kernel_that_does_not_say_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("THREAD", "STAT"):
+        monkeypatch.setattr(schedstat, name, tmp_path / "absent")
+    monkeypatch.setattr(schedstat, "TASKS", tmp_path)
+    (tmp_path / "1").mkdir()
+    assert (RunDelay().read(), ProcessRunDelay().read(), Stolen().read()) == (0, 0, 0)
