@@ -16,6 +16,7 @@ PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
+RECORD_SIZE: Final[int]  # bytes of every record, raw
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------
@@ -114,7 +115,29 @@ class RingReader:
     def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
         """New records in order; None once when lapped (then reading goes on from the tail)."""
+    def rewind(self, size: int) -> int:
+        """Goes back to at most `size` bytes before the tail; how many there are to take now.
+
+        An eighth of the ring is left to the writer: who reads on from here faster than it writes is
+        not lapped.
+        """
+    def poll_raw(self, limit: int = 4096) -> bytes | None:
+        """As `poll`, GIL released: the records as they are in the ring, RECORD_SIZE bytes each.
+
+        One thread at a time.
+        """
+    def topics(self) -> list[tuple[str, str]]:
+        """(channel, instrument) of every topic."""
+    @property
+    def epoch(self) -> str: ...
     def close(self) -> None: ...
+
+def record_rows(data: bytes) -> list[tuple[str, int, Row] | None]:
+    """(channel, received, row) of each raw record; None where it is no record. ValueError: a part.
+
+    `received` is MONOTONIC ns of the host that wrote it. The bytes may be anybody's: what a row
+    says is checked when it is published.
+    """
 
 def pattern_match(pattern: str, name: str) -> bool:
     """The plane's own glob: `*` is any run of characters, everything else itself."""

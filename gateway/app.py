@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ import msgspec
 from gateway import log
 from gateway._native import (
     CHANNELS,
+    CLASS_STAGES,
+    STAGES,
     STATS,
     STATS_SIZE,
     WAIT_SIZE,
@@ -49,7 +51,9 @@ from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
     from gateway.feeds.feed import Feed
+    from gateway.ops.objective import Look
     from gateway.options import ListenOptions
+    from gateway.recorder.recorder import Recorder
 
 FEED, WORKER = "feed", "worker"
 BACKLOG = 4096
@@ -110,6 +114,7 @@ async def _serve(
 ) -> int:
     from gateway.ops.http import OpsServer
     from gateway.ops.subject import Subject
+    from gateway.recorder import stream
 
     with Site(config) as site:
 
@@ -126,6 +131,7 @@ async def _serve(
             host=True,
         )
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
+        recorder = _recorder(config, site, supervisor, pulse, lambda: ops.look)
         subject = Subject(
             version=version("tickgate"),
             config=config,
@@ -137,6 +143,8 @@ async def _serve(
             tell=supervisor.tell,
             client_url=site.client_url,
             status=pulse.report,
+            streams={stream.PATH: stream.Stream(recorder, config.recorder)},
+            recorder=lambda: asdict(recorder.statistics()),
         )
         async with OpsServer(config.ops, subject) as ops:
             urls = Urls(site.client_url, ops.url)
@@ -144,10 +152,36 @@ async def _serve(
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, supervisor.stop)
             signal.signal(signal.SIGCONT, pulse.continued)
+            recording = asyncio.create_task(recorder.run())
             code = await supervisor.run()
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
             pulse.stop()
         _log.info("serve.stopped", exit=code)
         return code
+
+
+def _recorder(
+    config: Config,
+    site: "Site",
+    supervisor: Supervisor,
+    pulse: Pulse,
+    look: "Callable[[], Look]",
+) -> "Recorder":
+    """The flight recorder, over all processes and this one."""
+    from gateway.recorder.observe import Observer
+    from gateway.recorder.recorder import Recorder
+    from gateway.recorder.source import Source, told
+
+    source = Source(
+        gateway=version("tickgate"),
+        config=told(config),
+        look=look,
+        supervision=supervisor.statistics,
+        status=pulse.report,
+        segment=supervisor.segment,
+    )
+    return Recorder(config.recorder, source, Observer(site.pages, (*STAGES[:-1], *CLASS_STAGES)))
 
 
 class Site:

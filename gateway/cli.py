@@ -109,19 +109,52 @@ def demo(*, sets: Sets = []) -> int:  # noqa: B006
     )
 
 
+@app.command
+def replay(
+    file: Annotated[Path, Parameter(help="A flight recording, or a capture.")],
+    /,
+    *,
+    speed: Annotated[
+        float, Parameter(validator=Number(gte=0, lte=1000), help="0: as fast as clients read.")
+    ] = 1.0,
+    loop: Annotated[bool, Parameter(negative="", help="Begin again at the end.")] = False,
+    start_after_clients: Annotated[
+        int, Parameter(validator=Number(gte=0), help="Hold until so many are subscribed.")
+    ] = 0,
+    sets: Sets = [],  # noqa: B006
+) -> int:
+    """Serves a file's records as if they came now, and nothing else."""
+    from gateway.config import assemble
+    from gateway.feeds.tape import played
+
+    more = {"speed": speed, "loop": loop, "start_after_clients": start_after_clients}
+    feeds = [feed | more for feed in played(str(file))]
+    loaded = assemble({"feeds": feeds}, os.environ, sets)
+    from gateway import app as application
+
+    return application.serve(
+        loaded,
+        on_ready=lambda urls: print(
+            f"Plays {file} to {urls.client}, seen at {urls.ops}; Ctrl-C stops it.", flush=True
+        ),
+    )
+
+
 def _welcome(config: "Config", urls: "Urls") -> str:
     """Where the demo serves, and lines to paste that show it."""
     program = "tickgate" if shutil.which("tickgate") else _short(sys.argv[0])
     url = "" if urls.client == "ws://127.0.0.1:8765/v1" else f" --url {urls.client}"
+    ops = "" if urls.ops == "http://127.0.0.1:9464/" else f" --url {urls.ops}"
     return f"""
 Tickgate serves {_market(config)}.
 
   clients   {urls.client}
   ops page  {urls.ops}
 
-Watch the ticks:
+Watch the ticks, and how well they are served:
 
   {program} tail SYM001.SIM SYM002.SIM{url}
+  {program} top{ops}
 
 or with a client of your own:
 
@@ -181,6 +214,46 @@ def tail(
             raise
         print(f"tickgate: {error}", file=sys.stderr)
     return EXIT_FAILED
+
+
+@app.command
+def record(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The file to write.")],
+    seconds: Annotated[
+        float | None,
+        Parameter(
+            validator=Number(gte=1, lte=50),
+            help="How far back; without it the gateway's recorder.seconds.",
+        ),
+    ] = None,
+    ops: Annotated[str, Parameter(help="The gateway's ops listener.")] = "http://127.0.0.1:9464/",
+) -> int:
+    """Writes down a running gateway's last seconds: a flight recording, for explain and replay."""
+    from gateway.recorder.command import record as run
+
+    return run(ops, output, seconds, sys.stdout)
+
+
+@app.command
+def top(
+    *,
+    url: Annotated[
+        str, Parameter(help="The ops listener's endpoint, or its page.")
+    ] = "ws://127.0.0.1:9464/v1",
+    once: Annotated[
+        bool, Parameter(negative="", help="Print one snapshot and end; so without a terminal.")
+    ] = False,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print the document itself, once.")
+    ] = False,
+) -> None:
+    """Shows the dashboard in the terminal, until q or Ctrl-C."""
+    import asyncio
+
+    from gateway.top.command import top as show
+
+    asyncio.run(show(url, once=once, as_json=as_json, out=sys.stdout))
 
 
 # --- configuration --------------------------------------------------------------------------------

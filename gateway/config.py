@@ -25,6 +25,7 @@ from gateway.options import (
     OpsOptions,
     Options,
     PlaneOptions,
+    RecorderOptions,
     RingOptions,
     SloOptions,
 )
@@ -42,6 +43,7 @@ class Config(Options, frozen=True, kw_only=True):
     slo: SloOptions = SloOptions()
     cluster: ClusterOptions = ClusterOptions()
     limits: LimitsOptions = LimitsOptions()
+    recorder: RecorderOptions = RecorderOptions()
     log: LogOptions = LogOptions()
     feeds: tuple[FeedOptions, ...] = ()
 

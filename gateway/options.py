@@ -96,6 +96,17 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     stall_max_s: Annotated[int, Meta(ge=1, le=3600)] = 120
 
 
+class RecorderOptions(Options, frozen=True, kw_only=True):
+    """The flight recorder: what is written when the objective is missed, and how much is kept."""
+
+    enabled: bool = True
+    directory: str = ""
+    seconds: Annotated[float, Meta(ge=1, le=50)] = 10
+    files_max: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    bytes_max: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
+    min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60
+
+
 class LogOptions(Options, frozen=True, kw_only=True):
     """Structured logs on standard error."""
 

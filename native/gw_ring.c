@@ -113,6 +113,24 @@ int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size) {
     }
 }
 
+/* Part of the ring that a rewound reader leaves to the writer, which goes on meanwhile. */
+#define REWIND_SPARE 8u
+
+uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes) {
+    const gw_segment_t *s = &r->segment;
+    /* All kinds that exist take as many cells, which divide the ring: each of these steps is the
+     * beginning of a record. A kind of another length would need pads to be looked for; were one
+     * added without that, `records_check` would find no records here, and the poll say "lapped". */
+    const uint64_t step = GW_RECORD_CELLS_MAX * GW_CELL;
+    uint64_t tail = GW_LOAD_ACQUIRE(s->tail) & ~(uint64_t)(GW_CELL - 1);
+    uint64_t there = s->capacity - s->capacity / REWIND_SPARE;
+    if (there > tail) there = tail;
+    if (bytes > there) bytes = there;
+    bytes -= bytes % step;
+    r->cursor = tail - bytes;
+    return bytes;
+}
+
 void gw_wait_ring(gw_wait_t *wait, int event_fd) {
     GW_FENCE_FULL();
     if (GW_LOAD_RELAXED(&wait->sleeping) == 0) return;

@@ -61,6 +61,10 @@ enum { GW_POLL_LAPPED = -1 };
  * table has been compared. Pad records are never returned. */
 int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size);
 
+/* Moves the cursor back to at most `bytes` before the tail, as far as whole records are there for a reader that takes
+ * them faster than the writer comes after it. Returns how many bytes of ring there are to take now. */
+uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes);
+
 uint32_t gw_directory_count(const gw_segment_t *s); /* acquire */
 /* Copies one published entry. `name` has GW_INSTRUMENT_MAX bytes. Length, or -ENOENT. */
 int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name);

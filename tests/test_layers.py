@@ -16,10 +16,10 @@ PACKAGE = ROOT / "gateway"
 # From the top down: a unit imports units of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
-    ("app", "doctor"),
+    ("app", "doctor", "top"),
     ("config",),
-    ("server", "feeds", "ops", "cluster", "client", "loadtest"),
-    ("session", "codec", "latency", "document"),
+    ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
+    ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "limits", "clock", "options", "log"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
@@ -33,6 +33,7 @@ NATIVE_ALLOWED = (
     "latency/histogram.py",
     "latency/statistics.py",
     "loadtest/",
+    "recorder/ring.py",
     "server/catalog.py",
     "server/plane.py",
 )

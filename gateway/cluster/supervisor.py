@@ -188,6 +188,14 @@ class Supervisor:
             tuple(child.statistics() for child in self._children),
         )
 
+    def segment(self) -> int:
+        """A new descriptor of the segment that was offered last, its caller's; -1: there is none.
+
+        Raises:
+            OSError: no descriptor is to be had.
+        """
+        return os.dup(self._segment_fd) if self._segment_fd >= 0 else -1
+
     def stop(self) -> None:
         """Drains and ends; a second call kills all children at once."""
         if self._stop.is_set():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway._native import RingWriter, UdpIntake, UdpSocket
 from gateway.errors import ConfigurationError, ResourceError
-from gateway.feeds.capture import DECODERS, CaptureError, symbols
+from gateway.feeds import tape
 from gateway.feeds.feed import Counters, Feed, Stats
 from gateway.feeds.options import (
     FeedOptions,
@@ -24,11 +24,8 @@ def check(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
     """(key, message) of everything wrong: `options.problems`, and captures that can't be read."""
     found = problems(feeds)
     for index, feed in enumerate(feeds):
-        if isinstance(feed, ReplayOptions):
-            try:
-                symbols(feed.path, DECODERS[feed.format])
-            except CaptureError as error:
-                found.append((f"feeds.{index}.path", str(error)))
+        if isinstance(feed, ReplayOptions) and (wrong := tape.check(feed)) is not None:
+            found.append((f"feeds.{index}.{wrong[0]}", wrong[1]))
     return found
 
 

@@ -40,10 +40,14 @@ class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
 
 
 class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
-    """A capture played again. `speed` 1 is its own pace, 0 as fast as the clients take it."""
+    """A file played again. `speed` 1 is its own pace, 0 as fast as the clients take it.
+
+    The formats: `binance`, a capture of that venue's messages, published under `venue`; `ring`, a
+    flight recording, of which the instruments of `venue` are published under their own names.
+    """
 
     path: Annotated[str, Meta(min_length=1)]
-    format: Literal["binance"] = "binance"
+    format: Literal["binance", "ring"] = "binance"
     venue: Venue = "BINANCE"
     speed: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     loop: bool = False

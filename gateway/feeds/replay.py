@@ -1,4 +1,4 @@
-"""The `replay` feed: a capture played again, at a multiple of its pace or as fast as clients read.
+"""The `replay` feed: a file played again, at a multiple of its pace or as fast as clients read.
 
 At full speed (`speed` 0), and only then, the feed waits for the plane and for lossless queues; its
 records say so by FLAG_PACED, so that no client is closed for the age of what it has not read yet.
@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway._native import FLAG_PACED
-from gateway.feeds.capture import DECODERS, CaptureError, lines, split, symbols
+from gateway.feeds.capture import CaptureError
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.sequencing import Gap, Sequence
+from gateway.feeds.tape import open_tape
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -33,7 +33,7 @@ SETTLE_S = 0.25
 
 
 class ReplayFeed(ThreadFeed):
-    """Plays one capture; its sequence checks start afresh with each pass."""
+    """Plays one file."""
 
     def __init__(
         self,
@@ -47,18 +47,17 @@ class ReplayFeed(ThreadFeed):
         super().__init__(name, index, counters)
         self._options = options
         self._publisher = publisher
-        self._decode = DECODERS[options.format]
-        self._topics = {
+        topics = {
             channel: Topics(channel, options.venue, index, publisher, owners)
             for channel in ("trade", "bbo")
         }
-        self._sequences: dict[int, Sequence] = {}
+        self._tape = open_tape(options, counters, topics)
         self._rows: list[Row] = []
         self._published = 0
 
     def _work(self) -> None:
         try:
-            self._register()
+            self._tape.register()
             self._hold()
             self._counters.change("up")
             while not self._stopping:
@@ -75,12 +74,6 @@ class ReplayFeed(ThreadFeed):
         if not self._stopping:
             self._counters.change("done")
 
-    def _register(self) -> None:
-        """Makes the topics known at once, so that clients can find them before the first record."""
-        for symbol in symbols(self._options.path, self._decode):
-            for topics in self._topics.values():
-                topics[symbol]
-
     def _hold(self) -> None:
         clients = self._options.start_after_clients
         if not clients:
@@ -91,14 +84,12 @@ class ReplayFeed(ThreadFeed):
         self._pause(SETTLE_S)
 
     def _play(self) -> None:
-        """One pass through the capture."""
+        """One pass through the file."""
         speed = self._options.speed
         started_ns = first_ns = 0
-        self._sequences.clear()
-        for line in lines(self._options.path):
+        for read in self._tape.records():
             if self._stopping:
                 return
-            read = self._read(line)
             if read is None:
                 continue
             stamp_ns, row = read
@@ -115,34 +106,6 @@ class ReplayFeed(ThreadFeed):
                 self._publish()
         self._publish()
 
-    def _read(self, line: bytes) -> "tuple[int, Row] | None":
-        """The line's receive time and row; None, and counted, where there is none to publish."""
-        counters = self._counters
-        try:
-            stamp_ns, payload = split(line)
-            message = self._decode(payload)
-        except ValueError as error:
-            counters.refused(1, str(error))
-            return None
-        if message is None:
-            counters.skipped += 1
-            return None
-        topics = self._topics[message.channel]
-        topic = topics[message.symbol]
-        if topic < 0:
-            counters.refused(1, topics.why)
-            return None
-        sequence = self._sequences.get(topic)
-        if sequence is None:
-            sequence = self._sequences[topic] = Sequence(contiguous=message.contiguous)
-        outcome = sequence.observe(message.sequence)
-        if isinstance(outcome, Gap):
-            counters.gap(outcome.lost)
-        elif outcome != "next":
-            counters.duplicate()
-            return None
-        return stamp_ns, (topic, *message.fields)
-
     def _publish(self) -> None:
         """Publishes what is gathered; at full speed, waits until the clients have nearly all."""
         rows, self._rows = self._rows, []
@@ -151,7 +114,7 @@ class ReplayFeed(ThreadFeed):
         publisher = self._publisher
         paced = self._options.speed == 0
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
-        # The capture's event times are of another day: their distance from now is no wire latency.
+        # The file's event times are of another day: their distance from now is no wire latency.
         refused = publisher.publish(
             rows,
             ts_recv,

@@ -30,7 +30,7 @@ from gateway.ops.health import Health
 from gateway.ops.hub import SESSIONS_MAX, Hub
 from gateway.ops.live import Live
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
-from gateway.ops.objective import Watch, message
+from gateway.ops.objective import Look, Watch, message
 from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
@@ -85,6 +85,7 @@ class OpsServer:
 
     def __init__(self, options: OpsOptions, subject: Subject) -> None:
         self._options = options
+        self._subject = subject
         self._health = Health(subject)
         self._watch = Watch(subject)
         self._announcements = Announcements(
@@ -123,6 +124,11 @@ class OpsServer:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     @property
+    def look(self) -> Look:
+        """The objective's last."""
+        return self._watch.look
+
+    @property
     def connections(self) -> int:
         """Connections that are open now."""
         return len(self._server.handler_tasks) if self._server is not None else 0
@@ -131,7 +137,7 @@ class OpsServer:
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:
             self._server = await serve(
-                self._hub.serve,
+                self._serve,
                 self._options.host,
                 self._options.port,
                 process_request=self._process,
@@ -187,6 +193,12 @@ class OpsServer:
             return await self._scrape()
         if path == PATH and "Upgrade" in request.headers:
             return self._admit(request)
+        if path in self._subject.streams:
+            refusal = self._subject.streams[path].refuse(request)
+            if refusal is None:
+                return None
+            code, why = refusal
+            return _answer(code, _TEXT, f"{why}\n".encode())
         if path in self._routes:
             return self._routes[path]()
         if path in self._page:
@@ -212,6 +224,12 @@ class OpsServer:
             response.headers["Retry-After"] = "5"
             return response
         return None
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """An upgraded connection: `_process` lets in those of PATH and of the streams' paths."""
+        assert connection.request is not None
+        stream = self._subject.streams.get(connection.request.path.partition("?")[0])
+        await (stream.serve if stream is not None else self._hub.serve)(connection)
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:

@@ -17,6 +17,7 @@ from gateway.latency import control
 from gateway.latency.classes import Monitors, Reports
 from gateway.latency.control import Control, Together
 from gateway.latency.slo import INTERVAL_S, STATES, Objective, Report
+from gateway.ops.processes import Held
 from gateway.ops.subject import Subject
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Watch:
         headline, classes = self._monitors.reports
         self._look = Look(headline, time.time_ns(), classes)
         self._looked_s = float("-inf")
+        self._held = Held(subject.pages, slo.window_s)
         self.transitions: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
         self.samples: Samples | None = None
 
@@ -92,6 +94,7 @@ class Watch:
         if now_s - self._looked_s < INTERVAL_S - EARLY_S:
             return False
         self._looked_s = now_s
+        self._held.look(now_s)
         before = self._look
         controls = tuple(self._controls())
         floor_ns = control.together(controls).floor_ns
@@ -119,12 +122,16 @@ class Watch:
                 continue
             step, step_was = STATES.index(now.state), STATES.index(was.state)
             say = _log.warning if step > step_was else _log.info
+            # What was late was late; but it may be nobody's load.
+            held = self._held.words() if step > step_was else ""
+            words = _words(was, now) | ({"held_up": held} if held else {})
             if number is None:
-                say("slo.state", **_words(was, now))
+                say("slo.state", **words)
             else:
-                say("slo.class_state", **{"class": number}, **_words(was, now))
+                say("slo.class_state", **{"class": number}, **words)
             entry = {"ts": now_ns, "worker": GATEWAY, "kind": "state", "class": number}
-            entry |= {"step": step, "was": step_was, "reason": reason(was, now, number)}
+            why = reason(was, now, number) + (f"; held up: {held}" if held else "")
+            entry |= {"step": step, "was": step_was, "reason": why}
             self.transitions.append(entry)
 
     def _tell(self) -> None:

@@ -60,6 +60,7 @@ class Status:
                 for name, values in counters.items()
                 if name not in _ELSEWHERE and not name.endswith("_ns")
             },
+            "recorder": subject.recorder(),
             "config": msgspec.to_builtins(config),
         }
 

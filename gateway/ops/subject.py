@@ -1,10 +1,14 @@
 """What the ops listener shows: given by `app.py`, read and never changed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request
+
     from gateway.config import Config
     from gateway.latency.statistics import Statistics
     from gateway.latency.window import Samples
@@ -51,6 +55,16 @@ class Supervision(Protocol):
     def problems(self) -> Sequence[str]: ...
 
 
+class Stream(Protocol):
+    """A WebSocket of the ops listener beside the protocol's."""
+
+    def refuse(self, request: "Request") -> tuple[HTTPStatus, str] | None:
+        """Why it is refused, before the upgrade."""
+
+    async def serve(self, connection: "ServerConnection") -> None:
+        """Until it returns, or the connection is gone."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """The gateway as ops sees it.
@@ -66,6 +80,8 @@ class Subject:
         tell: sends a child process, by its name, a message; it may be lost.
         client_url: where clients connect.
         status: of the supervisor itself, as its children send theirs: `stalls` and `load`.
+        streams: further WebSockets, by path.
+        recorder: the flight recorder as it is now, for people.
     """
 
     version: str
@@ -78,3 +94,5 @@ class Subject:
     tell: Callable[[str, Mapping[str, Any]], object]
     client_url: str
     status: Callable[[], Mapping[str, Any]] = dict
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    recorder: Callable[[], Mapping[str, Any]] = dict

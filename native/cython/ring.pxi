@@ -26,7 +26,8 @@ cdef extern from "gw_pattern.h" nogil:
         const char *pattern, size_t pattern_length, const char *name, size_t name_length)
 
 cdef extern from "gw_record.h" nogil:
-    enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX
+    enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX
+    uint8_t gw_record_cells(uint8_t kind)
     enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
 
     ctypedef struct gw_header_t:
@@ -81,6 +82,7 @@ cdef extern from "gw_ring.h" nogil:
         void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch)
     int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
     int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
+    uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes)
     uint32_t gw_directory_count(const gw_segment_t *s)
     int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name)
     int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
@@ -112,6 +114,7 @@ cdef extern from "gw_publisher.h" nogil:
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
 FLAG_PACED = GW_FLAG_PACED
 WAIT_SIZE = sizeof(gw_wait_t)
+RECORD_SIZE = sizeof(gw_record_t)
 Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
@@ -478,6 +481,44 @@ cdef str _decimal(int64_t mantissa, int8_t exponent, uint8_t digits):
     return text[:gw_decimal_format(mantissa, exponent, digits, text)].decode()
 
 
+cdef object _row_fields(const gw_record_t *record):
+    """What a feed published as a row's last four items. ValueError: it is no record of ours."""
+    cdef const gw_trade_t *trade = &record.trade
+    cdef const gw_bbo_t *bbo = &record.bbo
+    if record.h.kind == GW_TRADE:
+        if trade.id_length > GW_ID_MAX or trade.side > GW_SIDE_SELL:
+            raise ValueError("no trade")
+        return (_decimal(trade.price, trade.price_exponent, trade.price_digits),
+                _decimal(trade.qty, trade.qty_exponent, trade.qty_digits),
+                _SIDES.get(trade.side), trade.id[:trade.id_length].decode("ascii"))
+    return tuple([
+        _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i]) for i in range(4)])
+
+
+def record_rows(data):
+    cdef const uint8_t[::1] view = data
+    cdef gw_record_t record
+    cdef Py_ssize_t i
+    if view.shape[0] % <Py_ssize_t>sizeof(gw_record_t) != 0:
+        raise ValueError(f"{view.shape[0]} bytes are no whole records")
+    rows = []
+    for i in range(view.shape[0] // <Py_ssize_t>sizeof(gw_record_t)):
+        memcpy(&record, &view[i * <Py_ssize_t>sizeof(gw_record_t)], sizeof(gw_record_t))
+        if record.h.cells == 0 or record.h.cells != gw_record_cells(record.h.kind):
+            rows.append(None)
+            continue
+        try:
+            fields = _row_fields(&record)
+        except ValueError:
+            rows.append(None)
+            continue
+        # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
+        received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+        rows.append((_CHANNEL_NAMES[record.h.kind], received,
+                     (record.h.topic, record.h.ts_event, *fields)))
+    return rows
+
+
 cdef class RingReader:
     cdef Segment segment
     cdef gw_reader_t reader
@@ -492,9 +533,14 @@ cdef class RingReader:
     def __dealloc__(self):
         free(self.buffer)
 
-    def poll(self, size_t limit=4096):
+    cdef int check_open(self) except -1:
         if self.segment.mem == NULL:
             raise ValueError("ring reader is closed")
+        return 0
+
+    cdef int reserve(self, size_t limit) except -1:
+        """Has room for so many records in the buffer."""
+        self.check_open()
         if limit > self.buffer_records:
             free(self.buffer)
             self.buffer_records = 0
@@ -502,10 +548,32 @@ cdef class RingReader:
             if self.buffer == NULL:
                 raise MemoryError
             self.buffer_records = limit
+        return 0
+
+    def poll(self, size_t limit=4096):
+        self.reserve(limit)
         cdef int64_t size = gw_reader_poll(&self.reader, self.buffer, limit * sizeof(gw_record_t))
         if size < 0:
             return None
         return [self.row(&self.buffer[i]) for i in range(size // <int64_t>sizeof(gw_record_t))]
+
+    def rewind(self, uint64_t size):
+        self.check_open()
+        return gw_reader_rewind(&self.reader, size)
+
+    def poll_raw(self, size_t limit=4096):
+        cdef int64_t size
+        self.reserve(limit)
+        with nogil:
+            size = gw_reader_poll(&self.reader, self.buffer, limit * sizeof(gw_record_t))
+        return None if size < 0 else (<uint8_t *>self.buffer)[:size]
+
+    def topics(self):
+        return self.segment.topics()
+
+    @property
+    def epoch(self):
+        return self.segment.epoch
 
     cdef dict row(self, const gw_record_t *record):
         if record.h.topic >= <uint32_t>len(self.segment.names):

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import _native
 from gateway._native import CHANNELS, WAIT_SIZE, RingReader, RingWriter, Segment, StatsPage
@@ -420,3 +422,67 @@ def test_f49_a_slot_left_half_written_is_refused(memory: Callable[[int], int]) -
     with pytest.raises(BlockingIOError, match="died"):
         Segment(copy).last_seq(topic)
     source.close()
+
+
+def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) -> None:
+    topic = writer.topic("trade", "A.SIM")
+    reader = RingReader(writer.fd)
+    assert (reader.rewind(1 << 40), reader.poll_raw()) == (0, b"")
+    rows = [trade(topic, n) for n in range(1, 21)]
+    mono = _native.monotonic_ns()
+    writer.publish(rows, 1, mono)
+    assert reader.rewind(5 * _native.RECORD_SIZE + 1) == 5 * _native.RECORD_SIZE
+    data = reader.poll_raw()
+    assert data is not None
+    assert _native.record_rows(data) == [("trade", mono, row) for row in rows[15:]]
+    assert reader.rewind(1 << 40) == 20 * _native.RECORD_SIZE
+    assert reader.poll_raw(limit=3) == reader_bytes(writer, 3)
+    assert (reader.topics(), reader.epoch) == ([("trade", "A.SIM")], writer.epoch)
+    reader.close()
+    with pytest.raises(ValueError, match="closed"):
+        reader.rewind(1)
+
+
+def reader_bytes(writer: RingWriter, count: int) -> bytes:
+    reader = RingReader(writer.fd, from_start=True)
+    data = reader.poll_raw(limit=count)
+    assert data is not None
+    return data
+
+
+def test_a_reader_goes_back_as_far_as_the_ring_holds_but_an_eighth() -> None:
+    writer = RingWriter(4096, 16)
+    topic = writer.topic("trade", "A.SIM")
+    reader = RingReader(writer.fd)
+    for n in range(1, 10 * HELD):
+        writer.publish([trade(topic, n)], 1, _native.monotonic_ns())
+    assert reader.rewind(1 << 40) == (HELD - HELD // 8) * _native.RECORD_SIZE
+    # What the writer overtakes after that is noticed, not delivered.
+    for n in range(HELD):
+        writer.publish([trade(topic, n + 1)], 1, _native.monotonic_ns())
+    assert reader.poll_raw() is None
+    reader.close()
+    writer.close()
+
+
+@given(st.binary(min_size=0, max_size=3 * 128))
+def test_bytes_of_anybody_are_rows_or_none(data: bytes) -> None:
+    if len(data) % _native.RECORD_SIZE:
+        with pytest.raises(ValueError, match="whole"):
+            _native.record_rows(data)
+        return
+    assert len(_native.record_rows(data)) == len(data) // _native.RECORD_SIZE
+
+
+@given(st.binary(min_size=64, max_size=64), st.sampled_from((1, 2)))
+def test_a_payload_of_anybody_is_a_row_that_publishing_checks(payload: bytes, kind: int) -> None:
+    header = bytearray(64)
+    header[48], header[50] = kind, 2
+    (row,) = _native.record_rows(bytes(header) + payload)
+    if row is None:
+        assert kind == CHANNELS["trade"]
+        return
+    writer = RingWriter(4096, 16)
+    writer.topic("trade", "A.SIM")
+    writer.publish([row[2]], 1, 1)
+    writer.close()

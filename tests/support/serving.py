@@ -155,6 +155,7 @@ def serving(log: Path, *sets: str, environ: Mapping[str, str] | None = None) -> 
     for one in ("listen.port=0", "ops.port=0", *sets):
         words += ["--set", one]
     ours = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
+    ours["XDG_STATE_HOME"] = str(log.parent / "state")
     ours |= environ or {}
     with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=ours) as process:
         try:

@@ -106,6 +106,22 @@ def test_the_last_transitions_are_kept_with_their_reasons(site: Any) -> None:
     assert watch.transitions[-1]["reason"].startswith("class 3 breached to ok: nothing delivered")
 
 
+def test_a_promise_that_a_stall_broke_says_so(site: Any) -> None:
+    watch = Watch(site.subject)
+    watch.sample(0.0)
+    page = site.pages["worker-0"]
+    page.record("total_0", 300_000_000, 2000)
+    page.add("stalls", KINDS.index("process"))
+    page.add("stall_ns", KINDS.index("process"), 300_000_000)
+    for second in range(1, 100):
+        watch.sample(float(second))
+    headline = [entry for entry in watch.transitions if entry["class"] is None]
+    worse, better = (entry["reason"] for entry in headline)
+    assert worse.startswith("ok to breached: ")
+    assert worse.endswith("; held up: worker-0: process 300 ms")
+    assert "held up" not in better
+
+
 def test_transitions_are_bounded(site: Any) -> None:
     watch = Watch(site.subject)
     for second in range(0, 3000, 2):
@@ -299,8 +315,10 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
     assert Status(site.subject, watch, Reader(site.subject)).document()["controller"] == [], (
         "nobody has looked yet"
     )
+    site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
     watch.sample(0.0)
     document = Status(site.subject, watch, Reader(site.subject)).document()
+    assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
     assert document["controller"] == [
         {
             "worker": "worker-0",

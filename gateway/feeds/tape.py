@@ -1,0 +1,247 @@
+"""What a replay plays: the records of one file, of one venue, pass after pass.
+
+A tape yields (stamp in ns, row) in order and counts what it cannot. Only distances between stamps
+mean anything: those of a capture are REALTIME, those of a recording MONOTONIC of another boot.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from gateway._native import record_rows
+from gateway.errors import ConfigurationError
+from gateway.feeds.capture import DECODERS, CaptureError, lines, split, symbols
+from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.sequencing import Gap
+from gateway.feeds.sequencing import Sequence as Numbers
+from gateway.recording import MAGIC, RECORD_BYTES, Reader, RecordingError, topics_of
+
+if TYPE_CHECKING:
+    from gateway._native import Row
+    from gateway.feeds.options import ReplayOptions
+
+SLICE_RECORDS = 256
+"""Decoded at once, holding the interpreter: 0.2 ms."""
+
+
+class Tape(Protocol):
+    """A file that can be played."""
+
+    def register(self) -> None:
+        """Makes the topics known at once, so that clients find them before the first record."""
+
+    def records(self) -> "Iterator[tuple[int, Row] | None]":
+        """One pass, None for what is not to be published. CaptureError: it cannot be read (on)."""
+
+
+class CaptureTape:
+    """Raw messages of a venue; their own numbers are checked afresh in each pass."""
+
+    def __init__(
+        self, options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
+    ) -> None:
+        self._path = options.path
+        self._decode = DECODERS[options.format]
+        self._counters = counters
+        self._topics = topics
+
+    def register(self) -> None:
+        for symbol in symbols(self._path, self._decode):
+            for topics in self._topics.values():
+                topics[symbol]
+
+    def records(self) -> "Iterator[tuple[int, Row] | None]":
+        numbers: dict[int, Numbers] = {}
+        for line in lines(self._path):
+            yield self._read(line, numbers)
+
+    def _read(self, line: bytes, numbers: dict[int, Numbers]) -> "tuple[int, Row] | None":
+        """The line's receive time and row; None, and counted, where there is none to publish."""
+        counters = self._counters
+        try:
+            stamp_ns, payload = split(line)
+            message = self._decode(payload)
+        except ValueError as error:
+            counters.refused(1, str(error))
+            return None
+        if message is None:
+            counters.skipped += 1
+            return None
+        topics = self._topics[message.channel]
+        topic = topics[message.symbol]
+        if topic < 0:
+            counters.refused(1, topics.why)
+            return None
+        sequence = numbers.get(topic)
+        if sequence is None:
+            sequence = numbers[topic] = Numbers(contiguous=message.contiguous)
+        outcome = sequence.observe(message.sequence)
+        if isinstance(outcome, Gap):
+            counters.gap(outcome.lost)
+        elif outcome != "next":
+            counters.duplicate()
+            return None
+        return stamp_ns, (topic, *message.fields)
+
+
+class RingTape:
+    """A flight recording's copy of the ring: topics keep their names, other venues' are skipped."""
+
+    def __init__(
+        self, options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
+    ) -> None:
+        self._path = options.path
+        self._venue = options.venue
+        self._counters = counters
+        self._topics = topics
+
+    def register(self) -> None:
+        for channel, symbol in known(self._path, self._venue):
+            self._topics[channel][symbol]
+
+    def records(self) -> "Iterator[tuple[int, Row] | None]":
+        directory: list[tuple[str, str] | None] = []
+        last = 0
+        for kind, payload in _chunks(self._path):
+            if kind == b"TOPC":
+                directory += (self._ours(*topic) for topic in _topics(self._path, payload))
+            elif kind == b"RING" and len(payload) % RECORD_BYTES == 0:
+                last = self._holes(last, payload)
+                for at in range(0, len(payload), SLICE_RECORDS * RECORD_BYTES):
+                    part = payload[at : at + SLICE_RECORDS * RECORD_BYTES]
+                    for read in record_rows(part):
+                        yield self._take(read, directory)
+            elif kind == b"RING":
+                self._counters.refused(1, "part of a record")
+
+    def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
+        symbol, _, venue = instrument.rpartition(".")
+        return (channel, symbol) if venue == self._venue and channel in self._topics else None
+
+    def _holes(self, last: int, payload: bytes) -> int:
+        """Counts the records that are missing before this chunk's; the number of its last."""
+        first = int.from_bytes(payload[:8], "little")
+        if last and first > last + 1:
+            self._counters.gap(first - last - 1)
+        return int.from_bytes(payload[-RECORD_BYTES:][:8], "little")
+
+    def _take(
+        self,
+        read: "tuple[str, int, Row] | None",
+        directory: Sequence[tuple[str, str] | None],
+    ) -> "tuple[int, Row] | None":
+        counters = self._counters
+        if read is None:
+            counters.refused(1, "not a record")
+            return None
+        channel, received_ns, (number, *fields) = read
+        if number >= len(directory):
+            counters.refused(1, f"topic {number} of {len(directory)}")
+            return None
+        ours = directory[number]
+        if ours is None:
+            counters.skipped += 1
+            return None
+        if ours[0] != channel:
+            counters.refused(1, f"a {channel} on a topic of {ours[0]}")
+            return None
+        topics = self._topics[channel]
+        topic = topics[ours[1]]
+        if topic < 0:
+            counters.refused(1, topics.why)
+            return None
+        return received_ns, cast("Row", (topic, *fields))
+
+
+def open_tape(
+    options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
+) -> CaptureTape | RingTape:
+    """The tape of the options' format; `topics` are of the feed's channels."""
+    return (RingTape if options.format == "ring" else CaptureTape)(options, counters, topics)
+
+
+def check(options: "ReplayOptions") -> tuple[str, str] | None:
+    """(key, message) of what is wrong with the file, if it is."""
+    try:
+        if options.format != "ring":
+            symbols(options.path, DECODERS[options.format])
+        elif not known(options.path, options.venue):
+            there = ", ".join(venues(options.path)) or "none at all"
+            return "venue", f"found {options.venue}; {options.path} has instruments of {there}"
+    except CaptureError as error:
+        return "path", str(error)
+    return None
+
+
+# --- recordings -----------------------------------------------------------------------------------
+
+
+def is_recording(path: str) -> bool:
+    """Whether the file begins as one. CaptureError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise CaptureError(f"{path}: {error.strerror or error}") from error
+
+
+def played(path: str) -> list[dict[str, Any]]:
+    """Options of the feeds that play the whole file: of a recording, one for each venue in it.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has no instrument.
+    """
+    try:
+        if not is_recording(path):
+            return [{"type": "replay", "path": path}]
+        found = venues(path)
+    except CaptureError as error:
+        raise ConfigurationError(str(error)) from None
+    if not found:
+        raise ConfigurationError(f"{path}: no instrument in it")
+    return [{"type": "replay", "path": path, "format": "ring", "venue": one} for one in found]
+
+
+def venues(path: str) -> list[str]:
+    """Of a recording's instruments, in order of appearance. CaptureError."""
+    return list(dict.fromkeys(name.rpartition(".")[2] for _, name in _directory(path)))
+
+
+def known(path: str, venue: str) -> list[tuple[str, str]]:
+    """(channel, symbol) of the venue's topics that were there when the recording began."""
+    end = f".{venue}"
+    return [
+        (channel, name.removesuffix(end))
+        for channel, name in _directory(path)
+        if name.endswith(end)
+    ]
+
+
+def _directory(path: str) -> list[tuple[str, str]]:
+    topics: list[tuple[str, str]] = []
+    for kind, payload in _chunks(path):
+        if kind == b"RING":
+            break
+        if kind == b"TOPC":
+            topics += _topics(path, payload)
+    return topics
+
+
+def _topics(path: str, payload: bytes) -> list[tuple[str, str]]:
+    try:
+        return topics_of(payload)
+    except RecordingError as error:
+        raise CaptureError(f"{path}: {error}") from error
+
+
+def _chunks(path: str) -> Iterator[tuple[bytes, bytes]]:
+    """Every chunk. CaptureError where the file is missing, no recording, or cut short."""
+    try:
+        with open(path, "rb") as file:
+            reader = Reader(file)
+            yield from reader
+    except OSError as error:
+        raise CaptureError(f"{path}: {error.strerror or error}") from error
+    except RecordingError as error:
+        raise CaptureError(f"{path}: {error}") from error
+    if reader.problem:
+        raise CaptureError(f"{path}: {reader.problem}")

@@ -1,0 +1,79 @@
+"""`tickgate record`: asks a running gateway for its last seconds."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosedOK, InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+from gateway.errors import TickgateError
+from gateway.recorder.stream import PATH
+from gateway.recording import CHUNK_BYTES_MAX, Reader, RecordingError
+
+OPEN_TIMEOUT_S = 10.0
+SILENCE_MAX_S = 30.0
+"""Longest wait for the next part."""
+HEAD_BYTES_MAX = 64
+
+
+class RecordFailed(TickgateError):
+    """There is no gateway, or it has no recording for us."""
+
+
+def record(ops: str, output: Path, seconds: float | None, say: TextIO) -> int:
+    """Writes the recording and says where it is.
+
+    Raises:
+        RecordFailed: the gateway or the file is not to be had; an unfinished file is deleted.
+    """
+    part = output.with_name(output.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            _fetch(_url(ops, seconds), file.write)
+        with open(part, "rb") as file:
+            chunks = Reader(file)
+            kinds = [chunk.kind for chunk in chunks]
+            if chunks.problem:
+                raise RecordFailed(f"{ops}: the recording was {chunks.problem}")
+        os.replace(part, output)
+    except (OSError, RecordingError) as error:
+        raise RecordFailed(f"{output}: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    size = output.stat().st_size
+    print(f"{output}: {size / 1e6:.1f} MB in {len(kinds)} chunks", file=say)
+    print(f"tickgate explain {output} says what was going on", file=say)
+    return 0
+
+
+def _url(ops: str, seconds: float | None) -> str:
+    """The stream's URL, from the ops listener's in any form."""
+    parts = urlsplit(ops if "//" in ops else f"//{ops}")
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
+    query = "" if seconds is None else f"?seconds={seconds:g}"
+    return f"{scheme}://{parts.netloc}{PATH}{query}"
+
+
+def _fetch(url: str, write: Callable[[bytes], object]) -> None:
+    try:
+        with connect(
+            url,
+            compression=None,
+            max_size=CHUNK_BYTES_MAX + HEAD_BYTES_MAX,
+            open_timeout=OPEN_TIMEOUT_S,
+        ) as connection:
+            while True:
+                data = connection.recv(SILENCE_MAX_S)
+                write(data if isinstance(data, bytes) else data.encode())
+    except ConnectionClosedOK:
+        return
+    except InvalidStatus as error:
+        said = (error.response.body or b"").decode("utf-8", "replace").strip()
+        raise RecordFailed(f"{url}: {said or error}") from None
+    except TimeoutError:
+        raise RecordFailed(f"{url}: it does not answer") from None
+    except (OSError, WebSocketException) as error:
+        raise RecordFailed(f"{url}: {error}. Does the gateway run?") from None
