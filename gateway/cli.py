@@ -233,6 +233,19 @@ def record(
     return run(ops, output, seconds, sys.stdout)
 
 
+@app.command
+def explain(
+    file: Annotated[Path, Parameter(help="A flight recording.")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", help="For machines.")] = False,
+) -> int:
+    """Says what a flight recording shows: what happened, its first cause, and who was hurt."""
+    from gateway.recorder.command import explain as run
+
+    return run(file, sys.stdout, as_json=json)
+
+
 # --- configuration --------------------------------------------------------------------------------
 
 
