@@ -180,11 +180,6 @@ class Client:
             pages.append(await self._ask(self._session.request(method, params)))
         return pages
 
-    async def history(self, **params: Any) -> tuple[dict[str, Any], ...]:
-        """What the ops listener remembers: points of the time `from` .. `to` (REALTIME ns), at most
-        `points` of them; raises as `subscribe` does."""
-        return (await self._ask(self._session.request("history", params))).points
-
     async def offset(self, samples: int = 20) -> Offset | None:
         """The gateway's clock minus this host's; None where a clock was set in the middle of it."""
         pings = []
