@@ -144,15 +144,17 @@ def _welcome(config: "Config", urls: "Urls") -> str:
     """Where the demo serves, and lines to paste that show it."""
     program = "tickgate" if shutil.which("tickgate") else _short(sys.argv[0])
     url = "" if urls.client == "ws://127.0.0.1:8765/v1" else f" --url {urls.client}"
+    ops = "" if urls.ops == "http://127.0.0.1:9464/" else f" --url {urls.ops}"
     return f"""
 Tickgate serves {_market(config)}.
 
   clients   {urls.client}
   ops page  {urls.ops}
 
-Watch the ticks:
+Watch the ticks, and how well they are served:
 
   {program} tail SYM001.SIM SYM002.SIM{url}
+  {program} top{ops}
 
 or with a client of your own:
 
@@ -231,6 +233,27 @@ def record(
     from gateway.recorder.command import record as run
 
     return run(ops, output, seconds, sys.stdout)
+
+
+@app.command
+def top(
+    *,
+    url: Annotated[
+        str, Parameter(help="The ops listener's endpoint, or its page.")
+    ] = "ws://127.0.0.1:9464/v1",
+    once: Annotated[
+        bool, Parameter(negative="", help="Print one snapshot and end; so without a terminal.")
+    ] = False,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print the document itself, once.")
+    ] = False,
+) -> None:
+    """Shows the dashboard in the terminal, until q or Ctrl-C."""
+    import asyncio
+
+    from gateway.top.command import top as show
+
+    asyncio.run(show(url, once=once, as_json=as_json, out=sys.stdout))
 
 
 @app.command

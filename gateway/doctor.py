@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
+from gateway.cluster.schedstat import THREAD
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
 
@@ -57,6 +58,7 @@ def examine(config: Config) -> list[Check]:
         cpus(len(os.sched_getaffinity(0)), os.cpu_count() or 1, config.cluster.workers),
         scheduler(platform.release(), granted=loaded.get("slice")),
         clock(_read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
+        run_delay(_read(str(THREAD))),
         descriptors(soft, hard, config.limits.max_connections),
         backlog(_read("/proc/sys/net/core/somaxconn")),
         udp_buffer(_granted_buffer(), needed=udp),
@@ -124,6 +126,16 @@ def clock(source: str) -> Check:
         return Check("ok", "clock", source)
     cure = "a clock read becomes a system call here; boot with clocksource=tsc if it is stable"
     return Check("warn", "clock", source or "unknown", cure)
+
+
+def run_delay(schedstat: str) -> Check:
+    """Whether the kernel counts the time that a thread is runnable without a CPU."""
+    counts = schedstat.split()
+    # A kernel without the accounts says `0 0 0`; this thread has had its turns.
+    if len(counts) == 3 and counts[2] != "0":
+        return Check("ok", "run delay", "counted")
+    cure = "a kernel with CONFIG_SCHED_INFO, or a starved process looks like a stopped one"
+    return Check("warn", "run delay", "not counted", cure)
 
 
 def descriptors(soft: int, hard: int, connections_max: int) -> Check:

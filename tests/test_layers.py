@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gateway"
 # From the top down: a unit imports units of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
-    ("app", "doctor"),
+    ("app", "doctor", "top"),
     ("config",),
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),

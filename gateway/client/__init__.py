@@ -2,36 +2,46 @@
 
 from gateway.client.backoff import Backoff, reconnects
 from gateway.client.client import Client, ConnectFailed, Disconnected, RequestRefused
-from gateway.client.session import (
-    ClientSession,
+from gateway.client.events import (
+    Conflation,
     Event,
+    FeedHealth,
     Gap,
+    Health,
     Hello,
     Malformed,
-    Offset,
     Reply,
+    Report,
     Result,
+    Slo,
+    Slow,
     System,
     Tick,
-    clock_offset,
 )
+from gateway.client.session import ClientSession
+from gateway.clock import Offset
 
 __all__ = [
     "Backoff",
     "Client",
     "ClientSession",
+    "Conflation",
     "ConnectFailed",
     "Disconnected",
     "Event",
+    "FeedHealth",
     "Gap",
+    "Health",
     "Hello",
     "Malformed",
     "Offset",
     "Reply",
+    "Report",
     "RequestRefused",
     "Result",
+    "Slo",
+    "Slow",
     "System",
     "Tick",
-    "clock_offset",
     "reconnects",
 ]

@@ -14,14 +14,16 @@
 
 The first connection's failure is the caller's (`ConnectFailed`); afterwards the client reconnects
 by itself, asks again for everything subscribed, and tells of it with `Disconnected` and `Hello`.
-It subscribes again by itself after a `Gap`. A consumer that falls behind stops the reader, so the
-gateway conflates for it: nothing grows without bound here.
+It subscribes again by itself after a `Gap`, and to what a gateway at its limit refused (`capacity`)
+when that may be asked for again. A consumer that falls behind stops the reader, so the gateway
+conflates for it: nothing grows without bound here.
 """
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,20 +38,9 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from gateway.client.backoff import Backoff, reconnects
-from gateway.client.session import (
-    ClientSession,
-    Event,
-    Gap,
-    Hello,
-    Instrument,
-    Offset,
-    Reply,
-    Request,
-    Result,
-    Statistics,
-    System,
-    clock_offset,
-)
+from gateway.client.events import Event, Gap, Hello, Instrument, Reply, Result, System
+from gateway.client.session import ClientSession, Request, Statistics
+from gateway.clock import Offset, Ping, estimate
 
 DEFAULT_URL = "ws://127.0.0.1:8765/v1"
 SUBPROTOCOL = Subprotocol("tickgate.v1.json")
@@ -60,16 +51,19 @@ MESSAGE_BYTES_MAX = 16 << 20
 PAGES_MAX = 1000
 # A connection that held for so long was a good one: the next backoff begins at its base again.
 STABLE_S = 10.0
+# What a refused handshake says of when to come back is obeyed up to here.
+RETRY_AFTER_S_MAX = 60
 CLOSE_TIMEOUT_S = 1.0
 WATCH_S = 0.2
 
 
 class ConnectFailed(ConnectionError):
-    """No connection; `retryable` says whether trying again may help."""
+    """No connection; `retryable` says whether trying again may help, `retry_s` when, if known."""
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    def __init__(self, message: str, *, retryable: bool, retry_s: float | None = None) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.retry_s = retry_s
 
 
 class RequestRefused(Exception):
@@ -151,9 +145,9 @@ class Client:
         """Subscribes to names and patterns; one result for each string.
 
         Args:
-            channel: "trade" or "bbo".
+            channel: "trade" or "bbo"; "slo" or "health", whose one symbol is "*".
             symbols: Names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`).
-            params: What else the protocol has: `snapshot=False`, `mode="conflate"`, ...
+            params: What else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`, ...
 
         Raises:
             RequestRefused: the request as a whole was bad.
@@ -174,6 +168,11 @@ class Client:
         """The accounting of this connection's subscriptions (PROTOCOL section 7)."""
         return [row for page in await self._pages("stats", {}) for row in page.subscriptions]
 
+    async def history(self, **params: Any) -> tuple[dict[str, Any], ...]:
+        """What the ops listener remembers: points of the time `from` .. `to` (REALTIME ns), at most
+        `points` of them; raises as `subscribe` does."""
+        return (await self._ask(self._session.request("history", params))).points
+
     async def _pages(self, method: str, params: dict[str, Any]) -> list[Reply]:
         pages = [await self._ask(self._session.request(method, params or None))]
         while (after := pages[-1].next) is not None and len(pages) < PAGES_MAX:
@@ -181,13 +180,13 @@ class Client:
             pages.append(await self._ask(self._session.request(method, params)))
         return pages
 
-    async def offset(self, samples: int = 5) -> Offset:
-        """The gateway's clock minus this host's: of some pings the one with the least error."""
-        offsets = []
+    async def offset(self, samples: int = 20) -> Offset | None:
+        """The gateway's clock minus this host's; None where a clock was set in the middle of it."""
+        pings = []
         for _ in range(samples):
             reply = await self._ask(self._session.request("ping", {"t0": time.time_ns()}))
-            offsets.append(clock_offset(reply.t0, reply.t1, reply.t2, reply.ts_client))
-        return min(offsets, key=lambda offset: offset.error_ns)
+            pings.append(Ping(reply.t0, reply.t1, reply.t2, reply.ts_client))
+        return estimate(pings)
 
     async def _results(self, requests: Iterable[Request]) -> list[Result]:
         return [result for request in requests for result in (await self._ask(request)).results]
@@ -254,7 +253,9 @@ class Client:
         except InvalidStatus as error:
             status = error.response.status_code
             message = f"{self.url} refused the handshake: HTTP {status}"
-            raise ConnectFailed(message, retryable=status == 429 or status >= 500) from None
+            retryable = status == 429 or status >= 500
+            after = error.response.headers.get_all("Retry-After")
+            raise ConnectFailed(message, retryable=retryable, retry_s=_retry_s(after)) from None
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else 1006
             raise ConnectFailed(f"{self.url}: {error}", retryable=reconnects(code)) from None
@@ -308,6 +309,7 @@ class Client:
                 return await self._open()
             except ConnectFailed as error:
                 code, reason, retryable = 1006, str(error), error.retryable
+                self._retry_s = error.retry_s
         self._events.put_nowait(Disconnected(code, reason, None))
         return None
 
@@ -355,9 +357,20 @@ class Client:
             self._session.touch(time.monotonic_ns())
 
     async def _watch(self, connection: ClientConnection) -> None:
-        """Ends a connection that is silent although somebody reads it."""
+        """Ends a connection that is silent although somebody reads it, and asks for what is due."""
         while True:
             await asyncio.sleep(WATCH_S)
-            if not self._paused and self._session.stale(time.monotonic_ns()):
+            now_ns = time.monotonic_ns()
+            if not self._paused and self._session.stale(now_ns):
                 await connection.close(1001, "no heartbeat")
                 return
+            if self._reconnect:
+                with contextlib.suppress(ConnectionClosed):  # the reader sees it too
+                    for request in self._session.due(now_ns):
+                        await connection.send(request.text)
+
+
+def _retry_s(header: Sequence[str]) -> float | None:
+    """Seconds of a `Retry-After`; None for none, a date, or nonsense."""
+    value = header[0] if len(header) == 1 else ""
+    return float(min(int(value), RETRY_AFTER_S_MAX)) if re.fullmatch("[0-9]{1,9}", value) else None

@@ -4,14 +4,34 @@ Theory of operation. The session remembers what is *wanted* (each string subscri
 parameters) across connections, and what it *knows* about the present connection: the epoch and the
 last `seq` of each topic. A topic's first frame after an ack, an epoch or a reconnect sets `last`;
 from then on `seq == last + 1 + skipped` must hold, else a `Gap` goes before the tick and the string
-that covers the topic should be subscribed again (`resync`). Nothing here reads a clock or a socket.
+that covers the topic should be subscribed again (`resync`). What a gateway at its limit refused
+stays wanted, and is `due` once the time that it asked for is over. Nothing here reads a clock or a
+socket.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.client.events import (
+    Conflation,
+    Error,
+    Event,
+    Gap,
+    Health,
+    Hello,
+    Instrument,
+    Malformed,
+    Reply,
+    Report,
+    Result,
+    Slo,
+    Slow,
+    System,
+    Tick,
+)
 from gateway.model.topic import match_pattern
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
@@ -20,104 +40,6 @@ REQUEST_SYMBOLS_MAX = 250
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
-
-
-class Error(msgspec.Struct, frozen=True):
-    """Why a request, or one of its symbols, was refused."""
-
-    code: str
-    message: str = ""
-    retryable: bool = False
-    retry_after_ms: int | None = None
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What became of one string of a request, with the parameters in force."""
-
-    symbol: str
-    success: bool
-    channel: str = ""
-    mode: str | None = None
-    snapshot: bool | None = None
-    epoch: str | None = None
-    seq: int | None = None
-    matched: int | None = None
-    error: Error | None = None
-
-
-class Instrument(msgspec.Struct, frozen=True):
-    """One instrument of a `list` reply."""
-
-    symbol: str
-    channels: tuple[str, ...]
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """The answer to one request."""
-
-    method: str
-    req_id: int | str | None
-    success: bool
-    results: tuple[Result, ...] = ()
-    error: Error | None = None
-    instruments: tuple[Instrument, ...] = ()
-    subscriptions: tuple[dict[str, Any], ...] = ()
-    next: int | str | None = None  # list, stats: the `after` of the following page
-    t0: int = 0  # ping: this client's time, as sent
-    t1: int = 0  # ping: the gateway received it
-    t2: int = 0  # ping: the gateway answered
-    ts_client: int = 0  # REALTIME ns when this client received the reply
-
-
-class Hello(msgspec.Struct, frozen=True):
-    """A connection is open: its first message."""
-
-    version: str
-    connection_id: str
-    epoch: str
-    now: int
-    heartbeat_ms: int = 1000
-    slo: dict[str, Any] = {}
-
-
-class Tick(msgspec.Struct, frozen=True):
-    """One record of a topic. Times are REALTIME ns, `ts_client` by this client's own clock."""
-
-    channel: str
-    type: str  # "snapshot" or "update"
-    symbol: str
-    seq: int
-    ts_event: int
-    ts_recv: int
-    ts_send: int
-    ts_client: int
-    data: tuple[dict[str, Any], ...]
-    skipped: int = 0  # updates of the topic that this connection did not get before this frame
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Continuity broke without notice: the frame that follows should have had seq `expected`."""
-
-    channel: str
-    symbol: str
-    expected: int
-    seq: int
-
-
-class System(msgspec.Struct, frozen=True):
-    """A message about the stream itself: gap, epoch, limit_exceeded, shutdown, ..."""
-
-    type: str
-    data: tuple[dict[str, Any], ...]
-
-
-class Malformed(msgspec.Struct, frozen=True):
-    """A message that is not the protocol's; it was skipped."""
-
-    reason: str
-
-
-Event = Hello | Reply | Tick | Gap | System | Malformed
 
 
 class Request(NamedTuple):
@@ -137,22 +59,6 @@ class Statistics(msgspec.Struct, frozen=True):
     malformed: int
     wanted: int
     topics: int
-
-
-class Offset(NamedTuple):
-    """The gateway's clock minus this client's, and how far off that can be."""
-
-    offset_ns: int
-    error_ns: int
-
-
-def clock_offset(t0: int, t1: int, t2: int, t3: int) -> Offset:
-    """Offset and error bound from one ping (RFC 5905 section 8).
-
-    The client sends at t0 and receives at t3, the gateway receives at t1 and answers at t2, each by
-    its own clock. The bound is half the time on the way: it holds however unequal the two ways are.
-    """
-    return Offset((t1 - t0 + t2 - t3) // 2, max(0, (t3 - t0) - (t2 - t1) + 1) // 2)
 
 
 class _Wire(msgspec.Struct):
@@ -178,6 +84,7 @@ class _Wire(msgspec.Struct):
     t0: int = 0
     t1: int = 0
     t2: int = 0
+    points: tuple[dict[str, Any], ...] = ()
 
 
 class ClientSession:
@@ -188,6 +95,7 @@ class ClientSession:
         self._req_id = 0
         self._asked: dict[int | str | None, tuple[str, tuple[str, ...]]] = {}
         self._wanted: dict[tuple[str, str], dict[str, Any]] = {}
+        self._later: dict[tuple[str, str], int] = {}  # wanted, refused until this MONOTONIC time
         self._last: dict[tuple[str, str], int] = {}
         self._hello: Hello | None = None
         self._heard_ns = 0
@@ -220,10 +128,15 @@ class ClientSession:
             message["params"] = params
         return Request(self._req_id, msgspec.json.encode(message).decode())
 
-    def subscribe(self, channel: str, symbols: Iterable[str], **params: Any) -> list[Request]:
+    def subscribe(
+        self, channel: str, symbols: Iterable[str], *, class_: int | None = None, **params: Any
+    ) -> list[Request]:
         """Wants these names and patterns, now and after each reconnect."""
         symbols = list(symbols)
+        if class_ is not None:
+            params["class"] = class_
         for symbol in symbols:
+            self._later.pop((channel, symbol), None)
             # Again at the end: a later pattern's parameters win over an earlier one's.
             self._wanted.pop((channel, symbol), None)
             self._wanted[channel, symbol] = params
@@ -267,18 +180,23 @@ class ClientSession:
         self._hello = None
         self._last.clear()
         self._asked.clear()
+        self._later.clear()
         self._heard_ns = now_ns
+        return self._ask_again(self._wanted)
+
+    def due(self, now_ns: int) -> list[Request]:
+        """Subscriptions that were refused for a while that is over: to be asked for again."""
+        ready = [key for key, at_ns in self._later.items() if at_ns <= now_ns]
+        for key in ready:
+            del self._later[key]
+        return self._ask_again(key for key in ready if key in self._wanted)
+
+    def _ask_again(self, keys: Iterable[tuple[str, str]]) -> list[Request]:
+        """As few requests as keep the order of what is wanted."""
         requests: list[Request] = []
-        group: list[str] = []
-        previous: tuple[str, dict[str, Any]] | None = None
-        for (channel, symbol), params in self._wanted.items():
-            if previous is not None and previous != (channel, params):
-                requests += self._ask("subscribe", previous[0], group, previous[1])
-                group = []
-            group.append(symbol)
-            previous = (channel, params)
-        if previous is not None:
-            requests += self._ask("subscribe", previous[0], group, previous[1])
+        groups = groupby(keys, lambda key: (key[0], self._wanted[key]))
+        for (channel, params), group in groups:
+            requests += self._ask("subscribe", channel, [symbol for _, symbol in group], params)
         return requests
 
     def touch(self, now_ns: int) -> None:
@@ -299,12 +217,16 @@ class ClientSession:
             if wire.method:
                 return [self._reply(wire, real_ns)]
             if wire.channel == "system":
-                return [self._system(wire)]
+                return self._system(wire)
+            if wire.channel in _OWN:
+                return [_own(wire, row) for row in wire.data]
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
             self._malformed += 1
             return [Malformed(str(error))]
         if wire.symbol and wire.type in ("snapshot", "update"):
             return self._tick(wire, real_ns)
+        if wire.channel and wire.data:
+            return [Report(wire.channel, wire.type, wire.ts_send, wire.data)]
         return []  # a heartbeat, or a type that this client does not know yet
 
     def _reply(self, wire: _Wire, real_ns: int) -> Reply:
@@ -315,8 +237,8 @@ class ClientSession:
         for result in wire.results:
             if result.success:
                 self._forget(channel, result.symbol)
-            elif wire.method == "subscribe" and not (result.error and result.error.retryable):
-                self._wanted.pop((channel, result.symbol), None)
+            elif wire.method == "subscribe":
+                self._refused((channel, result.symbol), result.error)
         return Reply(
             method=wire.method,
             req_id=wire.req_id,
@@ -329,16 +251,27 @@ class ClientSession:
             t0=wire.t0,
             t1=wire.t1,
             t2=wire.t2,
+            points=wire.points,
             ts_client=real_ns,
         )
 
-    def _system(self, wire: _Wire) -> Event:
+    def _refused(self, key: tuple[str, str], error: Error | None) -> None:
+        if error is None or not error.retryable:
+            self._wanted.pop(key, None)
+        elif error.retry_after_ms is not None:
+            self._later[key] = self._heard_ns + error.retry_after_ms * 1_000_000
+
+    def _system(self, wire: _Wire) -> list[Event]:
         if wire.type == "hello":
             self._hello = msgspec.convert(wire.data[0] if wire.data else {}, Hello)
-            return self._hello
+            return [self._hello]
+        if wire.type == "conflation":
+            return [msgspec.convert(row, Conflation) for row in wire.data]
+        if wire.type == "slow":
+            return [msgspec.convert(row, Slow) for row in wire.data]
         if wire.type == "epoch":
             self._last.clear()  # numbering restarts; snapshots follow
-        return System(wire.type, wire.data)
+        return [System(wire.type, wire.data)]
 
     def _tick(self, wire: _Wire, real_ns: int) -> list[Event]:
         key = (wire.channel, wire.symbol)
@@ -370,6 +303,15 @@ class ClientSession:
             return
         for key in [k for k in self._last if k[0] == channel and match_pattern(symbol, k[1])]:
             del self._last[key]
+
+
+_OWN: Final[dict[str, type[Slo] | type[Health]]] = {"slo": Slo, "health": Health}
+"""What the gateway says of itself, by channel."""
+
+
+def _own(wire: _Wire, row: dict[str, Any]) -> Slo | Health:
+    kind: type[Slo] | type[Health] = _OWN[wire.channel]
+    return msgspec.convert(row | {"type": wire.type, "ts_send": wire.ts_send}, kind)
 
 
 def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from gateway.client.client import Client, Disconnected
-from gateway.client.session import Event, Gap, Hello, Malformed, Offset, Reply, System, Tick
+from gateway.client.events import (
+    Conflation,
+    Event,
+    Gap,
+    Hello,
+    Malformed,
+    Reply,
+    Slow,
+    System,
+    Tick,
+)
+from gateway.clock import Offset
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (
     f"\x1b[{code}m" for code in ("2", "1", "32", "31", "33", "0")
@@ -24,8 +35,8 @@ async def tail(
 ) -> int:
     """Prints ticks to `out` and everything else to standard error until `count` ticks went by.
 
-    The age is this client's receipt minus `ts_recv`, corrected by the offset of the two clocks
-    where that is larger than the measurement's own error.
+    The age is this client's receipt minus `ts_recv`, corrected by the offset of the two clocks, and
+    with the bound of its error behind it.
 
     Returns:
         0, or 1 where the gateway accepted nothing or sent this client away for good.
@@ -35,6 +46,9 @@ async def tail(
     """
     async with Client(url) as client:
         offset = correction(await client.offset())
+        if offset is not None and offset.offset_ns:
+            ahead_ms, error_ms = (value / 1e6 for value in offset)
+            _note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
         accepted = False
         for channel in channels:
             for result in await client.subscribe(channel, symbols):
@@ -59,34 +73,57 @@ async def tail(
         return 1 if final else 0
 
 
-def correction(offset: Offset) -> int:
-    """Nanoseconds to add to this host's clock: 0 where the offset is within its own error."""
-    return offset.offset_ns if abs(offset.offset_ns) > offset.error_ns else 0
+def correction(offset: Offset | None) -> Offset | None:
+    """What is added to this host's clock, and how far off it may then be; None: not known.
+
+    Nothing is added where the offset is within its own error: so it is between programs of one
+    host, whose clock is the same.
+    """
+    if offset is None or abs(offset.offset_ns) > offset.error_ns:
+        return offset
+    return Offset(0, offset.error_ns + abs(offset.offset_ns))
 
 
-def line(tick: Tick, offset_ns: int, *, colour: bool) -> str:
-    """One tick: time of receipt by the gateway, instrument, what happened, age."""
+def line(tick: Tick, offset: Offset | None, *, colour: bool) -> str:
+    """One tick: time of receipt by the gateway, instrument, what happened, age with its error.
+
+    Usual prices and quantities make it 80 characters.
+    """
     seconds, rest = divmod(tick.ts_recv, 1_000_000_000)
     clock = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 1000:06d}"
     row = tick.data[0] if tick.data else {}
     field = {name: plain(str(value)) for name, value in row.items()}
+    kind = plain(tick.channel)
     if tick.channel == "trade":
-        side = field.get("side", "")
-        what = f"{side:4} {field.get('price', ''):>12} x {field.get('qty', '')}"
-        tint = {"buy": _GREEN, "sell": _RED}.get(side, "")
+        kind = field["side"] if row.get("side") else kind
+        what = f"{field.get('price', ''):>10} x {field.get('qty', '')}"
     else:
-        bid, ask = (f"{field.get(s, '')} x {field.get(s + '_qty', '')}" for s in ("bid", "ask"))
-        what, tint = f"{bid:>24} | {ask}", ""
-    age_ms = (tick.ts_client + offset_ns - tick.ts_recv) / 1e6
+        what = " ".join(f"{field.get(s, '')}x{field.get(s + '_qty', '')}" for s in ("bid", "ask"))
     notes = "  snapshot" if tick.type == "snapshot" else ""
     notes += f"  skipped {tick.skipped}" if tick.skipped else ""
-    name, channel = plain(tick.symbol), plain(tick.channel)
+    parts = f"{plain(tick.symbol):<15}", f"{kind:<5} {what:<27}", f"{age(tick, offset):>14}"
     if not colour:
-        return f"{clock}  {name:<20} {channel:<5}  {what:<44} age {age_ms:9.3f} ms{notes}"
+        return " ".join((clock, *parts)) + notes
+    tint = {"buy": _GREEN, "sell": _RED}.get(kind, "")
+    name, happened, old = parts
     return (
-        f"{_DIM}{clock}{_PLAIN}  {_BOLD}{name:<20}{_PLAIN} {channel:<5}  {tint}{what:<44}{_PLAIN}"
-        f" {_DIM}age{_PLAIN} {age_ms:9.3f} ms{_YELLOW}{notes}{_PLAIN}"
+        f"{_DIM}{clock}{_PLAIN} {_BOLD}{name}{_PLAIN} {tint}{happened}{_PLAIN} {old}"
+        f"{_YELLOW}{notes}{_PLAIN}"
     )
+
+
+def age(tick: Tick, offset: Offset | None) -> str:
+    """How old it was when it came, and by how much that may be wrong: `0.312±0.085ms`."""
+    if offset is None:
+        return f"{_ms(tick.ts_client - tick.ts_recv)}±?ms"
+    age_ns = tick.ts_client + offset.offset_ns - tick.ts_recv
+    return f"{_ms(age_ns)}±{_ms(offset.error_ns)}ms"
+
+
+def _ms(duration_ns: int) -> str:
+    """Milliseconds in five characters, where they are not 100,000 or more."""
+    ms = duration_ns / 1e6
+    return f"{ms:.{max(0, 4 - len(str(int(abs(ms)))))}f}"
 
 
 def describe(event: Event | Disconnected) -> str | None:
@@ -101,6 +138,8 @@ def describe(event: Event | Disconnected) -> str | None:
         case Gap():
             found = f"seq {event.seq}, expected {event.expected}"
             return f"gap: {event.channel} {event.symbol}: {found}; subscribing again"
+        case Conflation() | Slow():
+            return _less(event)
         case System():
             return f"{event.type}: {', '.join(map(str, event.data))}"
         case Reply(error=error, results=results):
@@ -109,6 +148,19 @@ def describe(event: Event | Disconnected) -> str | None:
         case Malformed():
             return f"malformed message: {event.reason}"
     return None
+
+
+def _less(event: Conflation | Slow) -> str:
+    """How much less comes, and whose doing that is."""
+    if isinstance(event, Conflation):
+        who = f"the gateway has much to do: class {event.class_}"
+    elif event.level:
+        who = f"this client is too slow ({event.age_ms} ms): level {event.level}"
+    else:
+        return "this client keeps up: every update again"
+    if event.interval_ms is None:
+        return f"{who} is paused"
+    return f"{who}, {f'each {event.interval_ms} ms' if event.interval_ms else 'every update again'}"
 
 
 def plain(text: str) -> str:

@@ -149,14 +149,12 @@ class History:
         coarser: list[_Kept | None] = [*self._tiers[1:], None]
         for kept, following in zip(self._tiers, coarser, strict=True):
             points, age_s = kept.points, kept.tier.age_s
-            while len(points) > kept.capacity or point.at_s - points[0].at_s > age_s:
+            while points and (len(points) > kept.capacity or point.at_s - points[0].at_s > age_s):
                 if following is None:
                     points.popleft()
                 else:
                     group = _oldest(points, following.tier.width_s)
                     following.points.append(merged(group, POINT_BYTES_MAX))
-                if not points:
-                    break
 
     def select(self, from_ns: int, to_ns: int, points_max: int) -> Selection:
         """Points that ended after `from_ns` and not after `to_ns`, in at most so many groups."""

@@ -135,6 +135,7 @@ class Output:
     ] = None
     hgrm: Annotated[Path | None, Parameter(help="The percentiles, for plotters.")] = None
     hlog: Annotated[Path | None, Parameter(help="The histogram of each second.")] = None
+    markdown: Annotated[Path | None, Parameter(help="The groups by class, for a README.")] = None
     html: Annotated[Path | None, Parameter(help="A page with everything, in one file.")] = None
     quiet: Annotated[
         bool,
@@ -167,7 +168,12 @@ def bench(
 def _bench(scenario: str | None, load: Load, how: How, output: Output) -> int:
     settings = _settings(load, how)
     test = _test(scenario, load, how)
-    named = {"--hgrm": output.hgrm, "--hlog": output.hlog, "--html": output.html}
+    named = {
+        "--hgrm": output.hgrm,
+        "--hlog": output.hlog,
+        "--markdown": output.markdown,
+        "--html": output.html,
+    }
     if output.json not in (None, STDOUT):
         named["--json"] = Path(str(output.json))
     writable(named)
@@ -418,6 +424,10 @@ def _write(outcome: Outcome, output: Output) -> None:
         output.hlog.write_text(
             hlog(outcome.start_ns, outcome.intervals, result.name), encoding="utf-8"
         )
+    if output.markdown is not None:
+        from gateway.loadtest.class_table import markdown
+
+        output.markdown.write_text(markdown(result), encoding="utf-8")
     if output.html is not None:
         from gateway.loadtest.report import report
 

@@ -6,8 +6,8 @@ both times the load falls back to the quiet one: the controller has to let go ag
 read as fast as they can, so nothing but the gateway's own limit is in the way.
 
 What the promise is, in thresholds of the run in which the controller acts: classes 0 and 1 at or
-under the target, nothing of class 0 missing, lower classes conflated but not starved, nobody
-closed, the ladder back in time. And of the run in which it only watches: no group holds the
+under the target, nothing of class 0 missing, lower classes conflated but not starved, no client
+hung up on, the ladder back in time. And of the run in which it only watches: no group holds the
 target, or it was no overload.
 """
 
@@ -193,8 +193,8 @@ def run_of(name: str, result: Result, capacity: float, target_us: int) -> Overlo
     )
 
 
-def row_of(name: str, group: GroupResult, target_us: int) -> OverloadRow:
-    """One group of one run."""
+def row_of(name: str, group: GroupResult, target_us: int | None = None) -> OverloadRow:
+    """One group of one run; without a target there is no budget."""
     age = group.latency
     return OverloadRow(
         group=name,
@@ -208,7 +208,7 @@ def row_of(name: str, group: GroupResult, target_us: int) -> OverloadRow:
         reach=group.reach,
         conflated=group.conflated,
         dropped=group.dropped,
-        budget=budget(group, target_us),
+        budget=None if target_us is None else budget(group, target_us),
         closed=group.closed,
     )
 

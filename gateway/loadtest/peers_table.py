@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.loadtest import units
+from gateway.loadtest.markdown import table
 from gateway.loadtest.peers import FLOOR, Figures, PeersResult, SettingResult
 
 HEADINGS = ("server", "CPU", "x floor", "p50", "p99", "reach", "rate", "memory")
@@ -28,12 +29,12 @@ def print_peers(result: PeersResult, console: Console) -> None:
     """Prints the tables, and below them who is not in them and why."""
     for one in result.settings:
         console.print(Text(heading(one), "bold"))
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        shown = Table(box=None, pad_edge=False, header_style="dim")
         for number, name in enumerate(HEADINGS):
-            table.add_column(name, justify="right" if number else "left", no_wrap=True)
+            shown.add_column(name, justify="right" if number else "left", no_wrap=True)
         for row in rows(one):
-            table.add_row(*map(Text, row))
-        console.print(table)
+            shown.add_row(*map(Text, row))
+        console.print(shown)
         console.print()
     for note in notes(result):
         console.print(Text(note))
@@ -44,10 +45,7 @@ def markdown(result: PeersResult) -> str:
     parts = []
     for one in result.settings:
         parts.append(f"**{heading(one)}**\n")
-        parts.append(_line(HEADINGS))
-        parts.append(_line([":--", *["--:"] * (len(HEADINGS) - 1)]))
-        parts += [_line(row) for row in rows(one)]
-        parts.append("")
+        parts.append(table(HEADINGS, rows(one)))
     parts += [f"- {note}" for note in notes(result)]
     return "\n".join(parts) + "\n"
 
@@ -108,7 +106,3 @@ def _cells(name: str, median: Figures) -> tuple[str, ...]:
         units.rate(median.per_s),
         "-" if median.rss_mb is None else units.memory(median.rss_mb),
     )
-
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.loadtest import units
+from gateway.loadtest.class_table import tables
 from gateway.loadtest.result import Latency, Result
 from gateway.loadtest.thresholds import verdict_line
 
@@ -29,6 +30,8 @@ def summary(result: Result) -> Group:
     parts: list[RenderableType] = [_heading(result), _facts(result), _latencies(result)]
     if len(result.groups) > 1:
         parts.append(_groups(result))
+    if result.overload is not None:
+        parts += tables(result.overload)
     parts.append(_loads(result))
     if result.thresholds:
         parts.append(_thresholds(result))
@@ -71,6 +74,9 @@ def facts(result: Result) -> list[tuple[str, str]]:
     if connections.opened - connections.reconnects >= result.clients:
         clients += f", all open after {units.duration(connections.open_s * 1e6)}"
     limit = [("limit", result.limit.shown)] if result.limit else []
+    if ladder := result.ladder:
+        back = "not back at 0" if ladder.back_s is None else f"back at 0 after {ladder.back_s:g} s"
+        limit.append(("ladder", f"at most {ladder.step_max} after the window, {back}"))
     return [
         *limit,
         ("clients", clients),

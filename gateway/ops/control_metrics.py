@@ -98,7 +98,7 @@ def pauses(each: Mapping[str, Statistics]) -> Iterator[Metric]:
     for metric, (array, unit, text) in _TOTALS_BY_PROCESS.items():
         rows: Rows = [((name,), page[array][0] / unit) for name, page in pages.items()]
         yield counters(f"tickgate_{metric}", text, ["process"], rows)
-    text = "Longest garbage collection so far."
+    text = "Longest garbage collection of the last seconds."
     rows = [((name,), page["gc_pause_max_ns"][0] / 1e9) for name, page in pages.items()]
     yield gauges("tickgate_gc_pause_max_seconds", text, ["process"], rows)
     rows = [

@@ -17,6 +17,7 @@ from gateway.latency import control
 from gateway.latency.classes import Monitors, Reports
 from gateway.latency.control import Control, Together
 from gateway.latency.slo import INTERVAL_S, STATES, Objective, Report
+from gateway.ops.processes import Held
 from gateway.ops.subject import Subject
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Watch:
         headline, classes = self._monitors.reports
         self._look = Look(headline, time.time_ns(), classes)
         self._looked_s = float("-inf")
+        self._held = Held(subject.pages, slo.window_s)
         self.transitions: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
         self.samples: Samples | None = None
 
@@ -92,6 +94,7 @@ class Watch:
         if now_s - self._looked_s < INTERVAL_S - EARLY_S:
             return False
         self._looked_s = now_s
+        self._held.look(now_s)
         before = self._look
         controls = tuple(self._controls())
         floor_ns = control.together(controls).floor_ns
@@ -119,12 +122,17 @@ class Watch:
                 continue
             step, step_was = STATES.index(now.state), STATES.index(was.state)
             say = _log.warning if step > step_was else _log.info
+            # What was late was late; but it may be nobody's load.
+            held = self._held.words() if step > step_was else ""
+            words = _words(was, now) | ({"held_up": held} if held else {})
             if number is None:
-                say("slo.state", **_words(was, now))
+                say("slo.state", **words)
             else:
-                say("slo.class_state", **{"class": number}, **_words(was, now))
+                say("slo.class_state", **{"class": number}, **words)
             entry = {"ts": now_ns, "worker": GATEWAY, "kind": "state", "class": number}
-            entry |= {"step": step, "was": step_was, "reason": reason(was, now, number)}
+            whose = "" if number is None else f"class {number}: "
+            why = whose + reason(now) + (f"; held up: {held}" if held else "")
+            entry |= {"step": step, "was": step_was, "reason": why}
             self.transitions.append(entry)
 
     def _tell(self) -> None:
@@ -197,20 +205,16 @@ def _hdr(histogram: "Histogram") -> str:
     return text
 
 
-def reason(was: Report, now: Report, number: int | None) -> str:
-    """Why a state followed another, in words; `number` is the class's, None for the headline."""
-    objective = now.objective
-    text = f"{'' if number is None else f'class {number} '}{was.state} to {now.state}: "
-    if now.state == "infeasible":
-        return f"{text}the largest fan-out takes {now.floor_ns / 1000:,.0f} of {_target(now)}"
-    reached_us = now.percentile_us(objective.percentile)
+def reason(report: Report) -> str:
+    """Why the state is what it is, in words."""
+    if report.state == "infeasible":
+        return f"the largest fan-out takes {report.floor_ns / 1000:,.0f} of {_target(report)}"
+    percentile = report.objective.percentile
+    reached_us = report.percentile_us(percentile)
     if reached_us is None:
-        lost = f"{now.bad:,} lost, " if now.bad else ""
-        return f"{text}{lost}nothing delivered"
-    return (
-        f"{text}p{objective.percentile:g} {reached_us:,.0f} of {_target(now)}, "
-        f"{now.bad:,} of {now.good + now.bad:,} late or lost"
-    )
+        return f"{f'{report.bad:,} lost, ' if report.bad else ''}nothing delivered"
+    late = f"{report.bad:,} of {report.good + report.bad:,} late or lost"
+    return f"p{percentile:g} {reached_us:,.0f} of {_target(report)}, {late}"
 
 
 def _target(report: Report) -> str:

@@ -1,11 +1,13 @@
 """The processes of a gateway, the supervisor among them, and the stalls that they have named."""
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.latency.stalls import merged
-from gateway.ops.subject import Page, Subject
+from gateway.latency.control import Page
+from gateway.latency.stalls import KINDS, merged
+from gateway.ops.subject import Subject
 
 SUPERVISOR = "supervisor"
 
@@ -61,3 +63,38 @@ def _pulse(page: Page, status: Mapping[str, Any]) -> dict[str, Any]:
         "cpu": load.get("cpu", 0.0),
         "plane_stalls": page.get("plane_stalls"),
     }
+
+
+class Held:
+    """What held the processes up lately, by their pages: known at once, before their reports come.
+
+    Args:
+        pages: of all processes.
+        window_s: how long a stall is remembered.
+    """
+
+    def __init__(self, pages: Mapping[str, Page], window_s: float) -> None:
+        self._pages = pages
+        self._window_s = window_s
+        self._past: deque[tuple[float, dict[tuple[str, str], int]]] = deque()
+
+    def look(self, now_s: float) -> None:
+        """Reads the pages; `now_s` never goes back."""
+        totals: dict[tuple[str, str], int] = {
+            (name, kind): page.get("stall_ns", index)
+            for name, page in self._pages.items()
+            for index, kind in enumerate(KINDS)
+        }
+        self._past.append((now_s, totals))
+        while len(self._past) > 1 and now_s - self._past[1][0] >= self._window_s:
+            self._past.popleft()
+
+    def words(self) -> str:
+        """Such as `worker-0: process 296 ms`, the longest first; empty where nothing did."""
+        if not self._past:
+            return ""
+        before, now = self._past[0][1], self._past[-1][1]
+        held = [(total - before[key], *key) for key, total in now.items() if total > before[key]]
+        return ", ".join(
+            f"{name}: {kind} {ns / 1e6:.0f} ms" for ns, name, kind in sorted(held)[::-1]
+        )

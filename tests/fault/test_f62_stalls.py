@@ -1,6 +1,7 @@
 """Row 62: what holds a process up is named, and no client is blamed for it."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -104,6 +105,12 @@ def test_f62_a_stopped_process_is_named(scene: Scene, process: str) -> None:
     assert "continued by a signal" in row["words"]
     assert f"{process} pulse stall kind=process ms={row['ms']}" in scene.gateway.lines()
     scene.nobody_is_blamed(before)
+
+
+def test_f62_a_promise_broken_by_a_stop_says_so(scene: Scene) -> None:
+    scene.stop("worker-0")
+    broken = re.compile(r'slo\.state state=breached .*held_up="[^"]*worker-0: process')
+    until(lambda: broken.search(scene.gateway.lines()))
 
 
 def test_f62_a_long_collection_is_named(scene: Scene) -> None:

@@ -96,6 +96,19 @@ def test_a_whole_schedule_is_sent_and_reported(receiver: UdpSocket) -> None:
     assert {record["symbol"] for record in found} == {f"SYM{k:03d}" for k in range(5)}
 
 
+def test_what_is_sent_in_the_cool_down_is_not_of_the_report(receiver: UdpSocket) -> None:
+    source = Source(rate=2000.0, symbols=2)
+    job = SourceJob(port=receiver.port, source=source, warmup_s=0.1, duration_s=0.3, cooldown_s=0.4)
+    with source_process() as process:
+        say(process, msgspec.json.encode(job))
+        assert hear(process) == b"ready\n"
+        say(process, b"%d" % (time.time_ns() + 20_000_000))
+        report = reported(process)
+        assert process.returncode == 0
+    assert sum(report.intended["trade"]) == report.sent == report.lateness.count == 600
+    assert len(records(receiver)) == 1600
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_a_report_of_what_it_did(
     receiver: UdpSocket, end: signal.Signals

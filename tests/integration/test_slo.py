@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import ExitStack
 from typing import Any
 
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
@@ -12,6 +13,7 @@ from support.wire import Wire, connected, subscribe, text
 MARKET = ('feeds.0.type="synthetic"', "feeds.0.symbols=3", "feeds.0.rate=400")
 SLO = {"channel": "slo", "symbol": ["*"]}
 LOOKS_MAX = 60
+AUDIENCE = 30
 NOT_SHOWN = {"hdr"}
 
 
@@ -56,7 +58,9 @@ def agreeing(gateway: Serving, wire: Wire) -> tuple[dict[str, Any], dict[str, An
 
 
 def test_a_target_of_a_microsecond_is_missed_and_all_say_so(stage: Stage) -> None:
-    gateway = stage.serve(*MARKET, "slo.target_us=1", "cluster.workers=2")
+    # So few deliveries that what a write costs stays unknown: else the target would be infeasible.
+    sparse = "feeds.0.rate=200"
+    gateway = stage.serve(*MARKET, sparse, "slo.target_us=1", "cluster.workers=2")
     with follow(gateway) as wire:
         listen(wire)
         first = until_state(wire, "breached")
@@ -76,6 +80,45 @@ def test_a_target_of_a_microsecond_is_missed_and_all_say_so(stage: Stage) -> Non
         assert metrics.of("slo_transitions_total", "breached") == 1
         assert metrics.of("slo_events_total", "bad") > 0
     assert "slo.state state=breached was=ok" in gateway.lines()
+
+
+def test_a_target_shorter_than_a_write_is_infeasible_and_no_step_is_taken(stage: Stage) -> None:
+    # One record at a time to each of several clients: a write is a delivery, and its cost is known.
+    gateway = stage.serve(*MARKET, "feeds.0.rate=100", "slo.target_us=1")
+    with follow(gateway) as wire, ExitStack() as others:
+        for _ in range(AUDIENCE):
+            others.enter_context(connected(gateway.url)).send(subscribe(["*"], "trade"))
+        data = until_state(wire, "infeasible")
+        assert (data["action"], data["step"], data["intervals_ms"]) == ("none", 0, [0, 0, 0, 0])
+        assert [each["state"] for each in data["classes"]] == ["infeasible"] * 2 + ["ok"] * 2
+        (controller,) = gateway.status()["controller"]
+        assert controller["fan_out_us"] > 1
+        assert controller["audience_max"] == AUDIENCE
+        assert gateway.metrics().of("slo_state") == 3
+        assert gateway.metrics().of("fan_out_seconds", "worker-0") > 0.000001
+    assert gateway.lines().count("slo.state state=infeasible") == 1
+
+
+def test_the_classes_are_told_apart_and_are_the_promise_together(stage: Stage) -> None:
+    gateway = stage.serve(*MARKET, "slo.target_us=60000000")
+    with follow(gateway) as wire:
+        listen(wire)
+        data = until_state(wire, "ok")
+        trades, books, screens, bulk = data["classes"]
+        assert trades["count"] > 0 < books["count"]
+        assert trades["count"] + books["count"] == data["count"]
+        assert max(trades["max_us"], books["max_us"]) == data["max_us"]
+        assert (screens["count"], bulk["count"], bulk["target_us"]) == (0, 0, None)
+        assert screens["target_us"] == 60_000_000, "as long as what is promised to the others"
+        metrics = gateway.metrics()
+        assert metrics.of("class_links", "0") == metrics.of("class_links", "1") == 3
+        assert metrics.of("class_links", "2") == 0
+        assert metrics.of("conflation_interval_seconds", "0", "worker-0") == 0
+        assert metrics.of("slo_action") == 0
+        os.kill(gateway.pid(), signal.SIGKILL)
+        wire.ended()
+    until(lambda: gateway.get("/readyz")[0] == 200)
+    assert gateway.metrics().total("class_links") == 0, "its clients are gone with it"
 
 
 def test_a_minute_s_target_is_held(stage: Stage) -> None:

@@ -29,6 +29,9 @@ INFINITY = resource.RLIM_INFINITY
         (doctor.clock("tsc"), "ok", "tsc", ""),
         (doctor.clock("hpet"), "warn", "hpet", "clocksource=tsc"),
         (doctor.clock(""), "warn", "unknown", "clocksource=tsc"),
+        (doctor.run_delay("30122 70775 12"), "ok", "counted", ""),
+        (doctor.run_delay("0 0 0"), "warn", "not counted", "CONFIG_SCHED_INFO"),
+        (doctor.run_delay(""), "warn", "not counted", "looks like a stopped one"),
         (doctor.descriptors(1024, 20000, 0), "ok", "hard 20000", ""),
         (doctor.descriptors(1024, 1024, 0), "warn", "hard 1024", "960 clients"),
         (doctor.descriptors(1024, 20000, 19937), "fail", "hard 20000", "19936"),
@@ -94,4 +97,4 @@ def test_this_host_is_examined() -> None:
     assert levels["native"] == "ok"
     assert levels["python"] == "ok"
     assert levels["listen"] == levels["ops"] == "ok"
-    assert len(levels) == 10
+    assert len(levels) == 11

@@ -23,6 +23,7 @@ from gateway.client import (
     System,
     Tick,
 )
+from gateway.client.client import _retry_s
 
 TIMEOUT_S = 10.0
 Script = Callable[["Gateway", ServerConnection, int], Awaitable[None]]
@@ -37,6 +38,7 @@ class Gateway:
         self.connections = 0
         self.requests: list[dict[str, Any]] = []
         self.refuse_with: int | None = None
+        self.retry_after: str | None = None
         self._server: Server | None = None
 
     async def __aenter__(self) -> "Gateway":
@@ -62,7 +64,10 @@ class Gateway:
     def admit(self, connection: ServerConnection, _: HttpRequest) -> Response | None:
         if self.refuse_with is None:
             return None
-        return connection.respond(self.refuse_with, "no")
+        response = connection.respond(self.refuse_with, "no")
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = self.retry_after
+        return response
 
     async def handle(self, peer: ServerConnection) -> None:
         number = self.connections
@@ -164,6 +169,7 @@ async def test_requests() -> None:
 async def test_the_offset_of_the_clocks() -> None:
     async with Gateway() as gateway, client(gateway) as ticks:
         offset = await ticks.offset()
+        assert offset is not None
         assert abs(offset.offset_ns - 3_600_000_000_000) <= offset.error_ns
         assert offset.error_ns < 1_000_000_000
 
@@ -243,6 +249,55 @@ async def test_refused_attempts_are_told_and_repeated_where_that_may_help() -> N
         events = await drain(ticks)
         assert "HTTP 403" in events[-1].reason
         assert events[-1].retry_s is None
+
+
+async def test_a_refused_attempt_is_repeated_when_the_gateway_says() -> None:
+    async def script(gateway: Gateway, peer: ServerConnection, _: int) -> None:
+        gateway.refuse_with, gateway.retry_after = 503, "0"
+        await peer.close(1012, "restart")
+
+    async with Gateway(script) as gateway, client(gateway) as ticks:
+        _, gone, refused = await take(ticks, 3)
+        assert gone.retry_s > 0, "by its own backoff"
+        assert refused.retry_s == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ([], None),
+        (["3"], 3),
+        (["0"], 0),
+        (["86400"], 60),
+        (["9" * 5000], None),
+        (["-1"], None),
+        (["Wed, 21 Oct 2026 07:28:00 GMT"], None),
+        (["3", "4"], None),
+    ],
+)
+def test_retry_after(header: list[str], seconds: float | None) -> None:
+    assert _retry_s(header) == seconds
+
+
+async def test_what_a_busy_gateway_refused_is_asked_for_again() -> None:
+    class Busy(Gateway):
+        async def reply(self, peer: ServerConnection, request: dict[str, Any]) -> None:
+            if self.requests:
+                await super().reply(peer, request)
+                return
+            self.requests.append(request)
+            error = {"code": "capacity", "retryable": True, "retry_after_ms": 1}
+            results = [{"symbol": "A.SIM", "success": False, "error": error}]
+            reply = {"method": "subscribe", "req_id": request["req_id"], "success": False}
+            await peer.send(json.dumps(reply | {"results": results}))
+
+    async with Busy() as gateway, client(gateway) as ticks:
+        (result,) = await ticks.subscribe("trade", ["A.SIM"], class_=2)
+        assert result.error is not None
+        assert result.error.code == "capacity"
+        await gateway.asked(2)
+        params = {"channel": "trade", "symbol": ["A.SIM"], "class": 2}
+        assert [request["params"] for request in gateway.requests] == [params, params]
 
 
 async def test_a_gap_subscribes_again() -> None:

@@ -7,19 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client.events import (
+    Conflation,
+    Event,
+    FeedHealth,
+    Gap,
+    Health,
+    Hello,
+    Malformed,
+    Reply,
+    Report,
+    Slo,
+    Slow,
+    System,
+    Tick,
+)
 from gateway.client.session import (
     REQUEST_BYTES_MAX,
     REQUEST_SYMBOLS_MAX,
     ClientSession,
-    Event,
-    Gap,
-    Hello,
-    Malformed,
-    Reply,
     Request,
-    System,
-    Tick,
-    clock_offset,
 )
 
 SECOND = 1_000_000_000
@@ -86,13 +93,19 @@ def test_hello_and_tick() -> None:
     "message",
     [
         {"channel": "heartbeat", "n": 42, "ts_send": 1},
-        {"channel": "slo", "type": "update", "data": [{}]},
+        {"channel": "slo", "type": "update", "data": []},
         {"channel": "new", "type": "unheard", "symbol": "X", "more": [1]},
         {},
     ],
 )
 def test_unknown_messages_and_heartbeats_are_no_events(message: dict[str, Any]) -> None:
     assert receive(ClientSession(), message) == []
+
+
+def test_what_the_gateway_says_of_itself_is_a_report() -> None:
+    message = {"channel": "ops", "type": "snapshot", "ts_send": 7, "data": [{"version": "1"}]}
+    found = receive(ClientSession(), message)
+    assert found == [Report("ops", "snapshot", 7, ({"version": "1"},))]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +121,9 @@ def test_unknown_messages_and_heartbeats_are_no_events(message: dict[str, Any]) 
         '{"channel":1}',
         '{"method":"ping","t0":1.5}',
         '{"channel":"system","type":"hello","data":[]}',
+        '{"channel":"system","type":"slow","data":[{}]}',
+        '{"channel":"slo","type":"update","data":[{}]}',
+        '{"channel":"health","type":"update","data":[{"state":"ok","ready":1,"slo":"ok"}]}',
     ],
 )
 def test_malformed_messages_are_events(text: str) -> None:
@@ -115,6 +131,39 @@ def test_malformed_messages_are_events(text: str) -> None:
     (event,) = session.receive(text, mono_ns=0, real_ns=0)
     assert isinstance(event, Malformed)
     assert session.statistics().malformed == 1
+
+
+def test_what_the_gateway_says_of_itself() -> None:
+    session = ClientSession()
+    report = {"stage": "total", "percentile": 99, "target_us": 1000, "p50_us": 31.2, "p99_us": 410}
+    report |= {"p999_us": None, "count": 500, "state": "at_risk", "action": "conflate", "new": 1}
+    (slo,) = receive(session, {"channel": "slo", "type": "update", "ts_send": 7, "data": [report]})
+    assert isinstance(slo, Slo)
+    assert (slo.ts_send, slo.state, slo.action, slo.p99_us) == (7, "at_risk", "conflate", 410)
+    assert (slo.p999_us, slo.count, slo.dropped) == (None, 500, 0)
+    feed = {"name": "udp:9700", "venue": "SIM", "up": False, "stale": False}
+    health = {"state": "down", "ready": True, "slo": "ok", "feeds": [feed]}
+    message = {"channel": "health", "type": "snapshot", "ts_send": 8, "data": [health]}
+    assert receive(session, message) == [
+        Health("snapshot", 8, "down", True, "ok", (FeedHealth("udp:9700", "SIM", False, False),))
+    ]
+    message = {"channel": "ops", "type": "update", "ts_send": 9, "data": [{"ts": 1}]}
+    assert receive(session, message) == [Report("ops", "update", 9, ({"ts": 1},))]
+
+
+def test_what_the_gateway_does_about_load_and_slow_clients() -> None:
+    session = ClientSession()
+    rows = [
+        {"class": 2, "interval_ms": 20, "was_ms": 10, "step": 4},
+        {"class": 3, "interval_ms": None, "was_ms": 0, "step": 4},
+    ]
+    assert receive(session, {"channel": "system", "type": "conflation", "data": rows}) == [
+        Conflation(2, 20, 10, 4),
+        Conflation(3, None, 0, 4),
+    ]
+    row = {"level": 1, "was": 0, "action": "conflate", "interval_ms": 20, "age_ms": 153}
+    message = {"channel": "system", "type": "slow", "data": [row]}
+    assert receive(session, message) == [Slow(1, 0, "conflate", 20, 153)]
 
 
 @given(st.binary(max_size=60))
@@ -237,6 +286,53 @@ def test_what_was_refused_for_good_is_not_asked_for_again(
     assert wanted(session) == left
 
 
+def test_a_class_is_asked_for_by_its_name_on_the_wire() -> None:
+    session = ClientSession()
+    (request,) = session.subscribe("bbo", ["A.SIM"], class_=2)
+    params = {"channel": "bbo", "symbol": ["A.SIM"], "class": 2}
+    assert json.loads(request.text)["params"] == params
+    (again,) = session.connected(0)
+    assert json.loads(again.text)["params"] == params
+    result = good("A.SIM") | {"class": 2}
+    (reply,) = receive(session, ack(again, result))
+    assert isinstance(reply, Reply)
+    assert reply.results[0].class_ == 2
+
+
+def busy(symbol: str, retry_after_ms: int) -> dict[str, Any]:
+    error = {"code": "capacity", "retryable": True, "retry_after_ms": retry_after_ms}
+    return {"symbol": symbol, "success": False, "error": error}
+
+
+def due(session: ClientSession, now_s: float) -> list[dict[str, Any]]:
+    return [json.loads(request.text)["params"] for request in session.due(int(now_s * SECOND))]
+
+
+def test_what_a_busy_gateway_refused_is_asked_for_when_it_said() -> None:
+    session = ClientSession()
+    (request,) = session.subscribe("trade", ["A.SIM", "B.SIM", "C.SIM"], mode="conflate")
+    reply = ack(request, busy("A.SIM", 2000), good("B.SIM"), busy("C.SIM", 2000))
+    receive(session, reply, 10 * SECOND)
+    assert due(session, 11.9) == []
+    params = {"channel": "trade", "symbol": ["A.SIM", "C.SIM"], "mode": "conflate"}
+    assert due(session, 12) == [params]
+    assert due(session, 60) == [], "once, until it is refused again"
+    assert len(wanted(session)[0][1]) == 3
+
+
+def test_what_is_not_wanted_any_more_is_never_asked_for() -> None:
+    session = ClientSession()
+    (request,) = session.subscribe("trade", ["A.SIM", "B.SIM", "C.SIM"])
+    receive(session, ack(request, *(busy(f"{name}.SIM", 1000) for name in "ABC")))
+    session.unsubscribe("trade", ["A.SIM"])
+    session.subscribe("trade", ["B.SIM"])  # asked for by hand: its reply will say more
+    assert [params["symbol"] for params in due(session, 1)] == [["C.SIM"]]
+    (request,) = session.subscribe("trade", ["C.SIM"])
+    receive(session, ack(request, busy("C.SIM", 1000)))
+    session.connected(0)  # asks for everything
+    assert due(session, 60) == []
+
+
 def test_long_lists_go_in_several_requests() -> None:
     symbols = [f"{'S' * 40}{n}.SIM" for n in range(2000)]
     requests = ClientSession().subscribe("trade", symbols)
@@ -276,19 +372,3 @@ def test_silence_of_five_heartbeats_is_stale() -> None:
     assert session.stale(21 * SECOND + 1)
     session.touch(30 * SECOND)
     assert not session.stale(31 * SECOND)
-
-
-@given(
-    offset=st.integers(-(10**12), 10**12),
-    out=st.integers(0, 10**9),
-    work=st.integers(0, 10**9),
-    back=st.integers(0, 10**9),
-)
-def test_the_true_offset_is_within_the_error(offset: int, out: int, work: int, back: int) -> None:
-    t0 = 1_700_000_000 * SECOND
-    t1 = t0 + out + offset
-    t2 = t1 + work
-    t3 = t0 + out + work + back
-    found = clock_offset(t0, t1, t2, t3)
-    assert abs(found.offset_ns - offset) <= found.error_ns + 1
-    assert found.error_ns == (out + back + 1) // 2

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from support.results import sample_result
 
+from gateway.clock import Offset
 from gateway.latency.histogram import Histogram
 from gateway.loadtest.bench import deserted, partial, search, understood
-from gateway.loadtest.clock import Offset
 from gateway.loadtest.endpoint import parse
 from gateway.loadtest.merge import Merged
 from gateway.loadtest.progress import Quiet

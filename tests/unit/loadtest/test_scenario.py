@@ -17,6 +17,7 @@ from gateway.loadtest import scenario as module
 from gateway.loadtest.scenario import (
     Group,
     Limit,
+    Overload,
     Scenario,
     ScenarioError,
     Source,
@@ -268,6 +269,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[source]`": Source,
     "`[[groups]]`": Group,
     "`[limit]`": Limit,
+    "`[overload]`": Overload,
 }
 
 

@@ -224,3 +224,26 @@ def test_a_capture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (cut, plain, tmp_path / "absent"):
         with pytest.raises(ScenarioError, match=f"source.capture: {path}: ."):
             schedule(shape="capture", capture=str(path))
+
+
+# --- the cool-down --------------------------------------------------------------------------------
+
+
+def test_a_burst_of_the_window_ends_with_it_and_the_load_goes_on() -> None:
+    burst: dict[str, Any] = {
+        "shape": "burst",
+        "burst_rate": 1400.0,
+        "burst_s": 2.0,
+        "burst_every_s": 9.0,
+    }
+    made = Schedule(Source(rate=500.0, **burst), warmup_s=1.0, duration_s=2.0, cooldown_s=3.0)
+    assert (made.window_ns, made.end_ns) == ((SECOND, 3 * SECOND), 6 * SECOND)
+    due = np.concatenate([chunk.due_ns for chunk in made.chunks()])
+    seconds = np.bincount(due // SECOND, minlength=6).tolist()
+    assert seconds == pytest.approx([500, 1400, 1400, 500, 500, 500], abs=1)
+
+
+def test_a_steady_load_goes_on() -> None:
+    made = Schedule(Source(rate=100.0), warmup_s=0.5, duration_s=1.0, cooldown_s=0.5)
+    assert sum(len(chunk.due_ns) for chunk in made.chunks()) == 200
+    assert intended(made, *made.window_ns)["trade"].sum() == 100

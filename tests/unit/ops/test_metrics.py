@@ -246,7 +246,7 @@ def test_each_worker_s_controller_is_shown(site: Any) -> None:
     assert samples["tickgate_client_levels"]["2", "worker-1"] == 9
 
 
-def test_f62_what_held_a_process_up_is_told_by_its_kind(site: Any) -> None:
+def test_what_held_a_process_up_is_told_by_its_kind(site: Any) -> None:
     page = site.pages["worker-1"]
     page.add("gc_pauses", 2, 3)
     page.add("gc_pause_ns", 0, 200_000_000)

@@ -11,7 +11,12 @@ from gateway.session.capacity import OVERLOAD_NS, Capacity, Load
 from gateway.session.handshake import Refusal
 
 NOW = 100_000_000_000
-LONG = Load(overload_since_ns=NOW - OVERLOAD_NS - 1, offered_per_s=7, capacity_per_s=5)
+LONG = Load(
+    overload_since_ns=NOW - OVERLOAD_NS - 1,
+    plane_busy_ppm=1_000_000,
+    offered_per_s=7,
+    capacity_per_s=5,
+)
 
 
 def admitted(load: Load, *, clients: int = 0, draining: bool = False) -> Refusal | None:

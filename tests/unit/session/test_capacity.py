@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.session import REJECTIONS, Capacity, Follow, Load, Subscribe, Unsubscribe
-from gateway.session.capacity import BUSY_PPM, OVERLOAD_NS, RETRY_MS
+from gateway.session.capacity import BUSY_PPM, FULL_PPM, OVERLOAD_NS, RETRY_MS
 
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
 SECOND = 1_000_000_000
 NOW = 100 * SECOND
-BUSY = Load(plane_busy_ppm=BUSY_PPM + 1, offered_per_s=900_000, capacity_per_s=1_000_000, links=90)
+BUSY = Load(plane_busy_ppm=FULL_PPM + 1, offered_per_s=900_000, capacity_per_s=1_000_000, links=90)
 """Each link costs 10,000 deliveries a second, and there is room for ten more."""
 
 
@@ -36,13 +36,14 @@ OVERLOADED = changed(overload_since_ns=NOW - 2 * SECOND)
         (Load(), 10_000, False),
         (BUSY, 10, False),
         (BUSY, 11, True),
-        (changed(plane_busy_ppm=BUSY_PPM), 11, False),
+        (changed(plane_busy_ppm=FULL_PPM), 11, False),
         (changed(capacity_per_s=0), 11, False),
         (changed(infeasible=1), 11, False),
         (changed(links=0), 1, True),  # what one more costs is not known: as much as all there is
         (changed(offered_per_s=1_000_001), 0, True),
         (OVERLOADED, 0, True),
-        (changed(overload_since_ns=NOW, plane_busy_ppm=0), 1, True),
+        (changed(overload_since_ns=NOW, plane_busy_ppm=BUSY_PPM + 1), 1, True),
+        (changed(overload_since_ns=NOW, plane_busy_ppm=BUSY_PPM), 11, False),  # late, but idle
         (changed(overload_since_ns=NOW - 60 * SECOND, infeasible=1), 1000, False),
     ],
 )
@@ -53,17 +54,19 @@ def test_a_subscription(load: Load, topics: int, refused: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since_ns", "infeasible", "refused"),
+    ("since_ns", "other", "refused"),
     [
-        (0, 0, False),
-        (NOW, 0, False),
-        (NOW - OVERLOAD_NS, 0, False),
-        (NOW - OVERLOAD_NS - 1, 0, True),
-        (NOW - OVERLOAD_NS - 1, 1, False),
+        (0, {}, False),
+        (NOW, {}, False),
+        (NOW - OVERLOAD_NS, {}, False),
+        (NOW - OVERLOAD_NS - 1, {}, True),
+        (NOW - OVERLOAD_NS - 1, {"infeasible": 1}, False),
+        (NOW - OVERLOAD_NS - 1, {"plane_busy_ppm": BUSY_PPM + 1}, True),
+        (NOW - OVERLOAD_NS - 1, {"plane_busy_ppm": BUSY_PPM}, False),
     ],
 )
-def test_a_new_client(since_ns: int, infeasible: int, refused: bool) -> None:
-    load = changed(overload_since_ns=since_ns, infeasible=infeasible)
+def test_a_new_client(since_ns: int, other: dict[str, int], refused: bool) -> None:
+    load = changed(overload_since_ns=since_ns, **other)
     assert (capacity(load).overload(NOW) is not None) is refused
     assert capacity(load, enforce=False).overload(NOW) is None
 
