@@ -23,6 +23,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from gateway.latency.histogram import Histogram
 from gateway.loadtest import units
+from gateway.loadtest.class_table import markdown
 from gateway.loadtest.interchange import decode
 from gateway.loadtest.result import Result, from_json
 
@@ -34,6 +35,7 @@ NAMES = (
     "slow_10pct",
     "reconnect_storm",
     "limit_search",
+    "overload",
     "soak",
 )
 FAILED_MAX = (
@@ -66,7 +68,7 @@ def table(results: Sequence[Result]) -> str:
     for each in results:
         age, server = each.latency, each.server
         cost = server.cpu_us_per_delivery if server else None
-        verdict = each.limit.shown if each.limit else each.verdict
+        verdict = each.limit.shown if each.limit and not each.overload else each.verdict
         rows.append(
             (
                 f"`{each.name}`",
@@ -97,6 +99,12 @@ def words(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+def overloads(results: Sequence[Result]) -> str:
+    """What each class got beyond the limit, with the controller watching and acting."""
+    parts = [f"## `{each.name}`\n\n{markdown(each)}\n" for each in results if each.overload]
+    return "".join(parts)
+
+
 def page(results: Sequence[Result], pinned: str) -> str:
     """The dated page."""
     machine = results[0].environment
@@ -107,7 +115,7 @@ def page(results: Sequence[Result], pinned: str) -> str:
         f"tickgate {machine.tickgate}"
         f"{f' ({machine.commit[:12]})' if machine.commit else ''}; {libraries}.\n{pinned}\n"
         "How to read it: [bench/README.md](../../README.md).\n\n"
-        f"{table(results)}\n{words(results)}\n"
+        f"{table(results)}\n{words(results)}\n{overloads(results)}"
         "![Age of deliveries by percentile](percentiles.svg)\n"
     )
 

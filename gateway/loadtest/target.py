@@ -184,7 +184,7 @@ def ready_urls(log: str) -> tuple[str, str] | None:
     for line in log[: log.rfind("\n") + 1].splitlines():
         if "serve.ready" in line:
             fields = json.loads(line)
-            return str(fields["client"]), str(fields["ops"])
+            return str(fields["client"]), str(fields["ops"]).rstrip("/")
     return None
 
 

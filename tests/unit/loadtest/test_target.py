@@ -79,7 +79,7 @@ def test_the_embedded_feed_bursts_as_the_source_would() -> None:
 
 def test_the_gateway_is_ready_when_its_log_says_so() -> None:
     ready = json.dumps(
-        {"event": "serve.ready", "client": "ws://127.0.0.1:5/v1", "ops": "http://127.0.0.1:6"}
+        {"event": "serve.ready", "client": "ws://127.0.0.1:5/v1", "ops": "http://127.0.0.1:6/"}
     )
     assert target.ready_urls("") is None
     assert target.ready_urls('{"event":"start"}\n' + ready) is None, "half a line may be missing"
