@@ -173,6 +173,7 @@ struct gw_client {
     gw_hold_t *holds;
     gw_client_t *degraded_previous, *degraded_next;
     int64_t blocked_ns, above_ns, calm_ns, level_ns;
+    uint64_t blocked_stalls_ns; /* how long we had stood still by then */
 };
 
 _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
@@ -181,7 +182,7 @@ _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before th
 typedef struct {
     gw_look_t look; /* since the last one */
     int64_t edge_calm_ns, edge_over_ns;
-    int64_t looked_ns, next_ns, alive_ns, cpu_ns, run_delay_ns, busy_ns;
+    int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
     uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends, routed;
     uint32_t audience, audience_before, audience_looks;
     int schedstat_fd;
@@ -232,7 +233,7 @@ struct gw_plane {
     gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
     uint32_t holds_count;
     uint8_t pressed;     /* records stood in the ring: the low classes come last */
-    uint8_t behind;      /* the client in hand was blocked: its ages are its own */
+    uint8_t behind;      /* the client in hand is slow: its ages are its own */
     int64_t begun_ns;    /* when this cycle found something to do; 0: it has not */
     int64_t resumed_ns;  /* when we last came out of a stall */
 

@@ -1,83 +1,5 @@
-/* The controller in the plane: what is held back and for how long, levels of slow clients, stalls. */
-#include "plane_reader.h"
-
-#define MS INT64_C(1000000)
-#define TARGET_NS (4 * MS)
-
-typedef struct {
-    rig_t *rig;
-    unsigned trade, bbo, other;
-} scene_t;
-
-static scene_t scene(int enforce) {
-    gw_plane_options_t o = rig_options();
-    o.target_ns = TARGET_NS;
-    o.enforce = enforce;
-    scene_t s = {.rig = rig_new(o)};
-    rig_segment(s.rig, 1 << 20, 4096);
-    s.trade = rig_topic(s.rig, GW_TRADE, "A.SIM");
-    s.bbo = rig_topic(s.rig, GW_BBO, "A.SIM");
-    s.other = rig_topic(s.rig, GW_BBO, "B.SIM");
-    return s;
-}
-
-static void subscribe(scene_t *s, peer_t *peer, uint8_t channel, const char *name, uint8_t priority) {
-    gw_item_t x = item(channel * 2u + (name[0] == '*'), channel, name, channel == GW_TRADE, false);
-    x.priority = priority;
-    rig_subscribe(s->rig, peer, 1, &x, 1);
-}
-
-static peer_t *join(scene_t *s, uint8_t channel, const char *name, uint8_t priority) {
-    peer_t *peer = rig_connect(s->rig);
-    frame_t f;
-    subscribe(s, peer, channel, name, priority);
-    rig_settle(s->rig);
-    while (peer_frame(peer, &f)) CHECK(f.kind == REPLY);
-    return peer;
-}
-
-static void pass(scene_t *s, int64_t ns) {
-    for (; ns > 0; ns -= MS) { /* cycles are never far apart */
-        s->rig->now += ns < MS ? ns : MS;
-        gw_plane_cycle(s->rig->plane);
-    }
-    rig_check_balance(s->rig);
-}
-
-/* The next data frame; messages of the plane go to `told`. */
-static bool data(peer_t *peer, frame_t *f, frame_t *told) {
-    while (peer_frame(peer, f)) {
-        if (f->kind == DATA) return true;
-        if ((f->kind == CONFLATION || f->kind == SLOW) && told) *told = *f;
-    }
-    return false;
-}
-
-static void expect(peer_t *peer, uint64_t seq, uint64_t skipped) {
-    frame_t f;
-    CHECK(data(peer, &f, NULL));
-    CHECK_EQUAL(f.seq, seq);
-    CHECK_EQUAL(f.skipped, skipped);
-}
-
-static void expect_nothing(peer_t *peer) {
-    frame_t f;
-    CHECK(!data(peer, &f, NULL));
-}
-
-static void set_interval(scene_t *s, unsigned class, uint8_t interval) {
-    gw_plane_t *p = s->rig->plane;
-    p->ladder.interval[class] = interval;
-    for (uint32_t i = 0; i < p->clients_high; i++)
-        if (p->clients[i].active) gw_client_refresh(p, &p->clients[i]);
-}
-
-static gw_event_t event_of(scene_t *s, gw_event_kind_t kind) {
-    gw_event_t found = {.kind = (gw_event_kind_t)-1};
-    const gw_event_t *e;
-    while (found.kind != kind && (e = gw_plane_take_event(s->rig->plane))) memcpy(&found, e, sizeof found);
-    return found;
-}
+/* The controller in the plane: what is held back and for how long, levels of slow clients. */
+#include "plane_scene.h"
 
 static void a_class_gets_one_update_an_interval_and_is_told(void) {
     scene_t s = scene(1);
@@ -297,81 +219,6 @@ static void when_most_are_behind_it_is_not_they(void) {
     rig_free(s.rig);
 }
 
-/* --- stalls ---------------------------------------------------------------------------------------- */
-
-static void stop(scene_t *s, int64_t ns) {
-    s->rig->now += ns;
-    s->rig->stopped += ns;
-    gw_plane_cycle(s->rig->plane);
-}
-
-static void a_stall_is_told_and_nobody_is_blamed(void) {
-    scene_t s = scene(1);
-    peer_t *slow = join(&s, GW_BBO, "A.SIM", 1), *whole = join(&s, GW_TRADE, "A.SIM", 0);
-    slow->allowed = whole->allowed = 0;
-    rig_publish(s.rig, s.bbo);
-    rig_publish(s.rig, s.trade);
-    pass(&s, 40 * MS);
-    for (int i = 0; i < 10; i++) stop(&s, 300 * MS); /* 3 s: longer than a lossless queue may wait */
-    CHECK_EQUAL(s.rig->stats->plane_stalls[0], 10);
-    CHECK_EQUAL(s.rig->stats->plane_stall_ns[0], 3000 * MS);
-    CHECK_EQUAL(s.rig->stats->level_down[0], 0);
-    gw_event_t e = event_of(&s, GW_EVENT_STALL);
-    CHECK(e.token == 300 * MS && strstr(e.reason, "stood still for 300 ms"));
-    CHECK(event_of(&s, GW_EVENT_CLOSE).kind != GW_EVENT_CLOSE);
-    pass(&s, 1500 * MS); /* from now on the time is theirs */
-    CHECK(event_of(&s, GW_EVENT_CLOSE).kind != GW_EVENT_CLOSE);
-    CHECK_EQUAL(s.rig->stats->levels[3], 1);
-    pass(&s, 700 * MS);
-    CHECK_EQUAL(event_of(&s, GW_EVENT_CLOSE).kind, GW_EVENT_CLOSE);
-    rig_free(s.rig);
-}
-
-static void hard_work_is_no_stall(void) {
-    scene_t s = scene(1);
-    pass(&s, 50 * MS);
-    for (int i = 0; i < 10; i++) {
-        s.rig->now += 300 * MS;
-        gw_plane_cycle(s.rig->plane);
-    }
-    CHECK_EQUAL(s.rig->stats->plane_stalls[0], 0);
-    rig_free(s.rig);
-}
-
-/* --- the whole ------------------------------------------------------------------------------------- */
-
-/* Every record stands in the ring for longer than the target: steps are taken, told, shown, taken back. */
-static void the_ladder_acts_in_the_plane(void) {
-    scene_t s = scene(1);
-    peer_t *quick = join(&s, GW_BBO, "A.SIM", 1), *screen = join(&s, GW_BBO, "A.SIM", 2);
-    frame_t f, told = {.kind = DATA};
-    for (int i = 0; i < 40; i++) {
-        for (int k = 0; k < 3; k++) rig_publish(s.rig, s.bbo);
-        s.rig->now += 2 * TARGET_NS;
-        gw_plane_cycle(s.rig->plane);
-        s.rig->now += MS;
-        gw_plane_cycle(s.rig->plane);
-    }
-    rig_check_balance(s.rig);
-    CHECK(s.rig->stats->ladder_step[0] >= 2 && s.rig->stats->ladder_up[0] >= 2);
-    CHECK(s.rig->stats->conflation_interval_ns[2] >= 10 * (uint64_t)MS);
-    CHECK(s.rig->stats->overload_since_ns[0] > 0);
-    gw_event_t e = event_of(&s, GW_EVENT_LADDER);
-    CHECK(e.handle == 0 && e.code == 1 && e.error == 0 && strstr(e.reason, "class 2 to 5 ms"));
-    while (data(screen, &f, &told)) {}
-    CHECK(told.kind == CONFLATION && told.interval_ms[2] >= 5);
-    while (data(quick, &f, &told)) CHECK(!f.skipped);
-    for (int i = 0; i < 1000; i++) {
-        if (i % 5 == 0) rig_publish(s.rig, s.bbo);
-        pass(&s, 10 * MS);
-    }
-    CHECK_EQUAL(s.rig->stats->ladder_step[0], 0);
-    CHECK_EQUAL(s.rig->stats->ladder_down[0], s.rig->stats->ladder_up[0]);
-    CHECK_EQUAL(s.rig->stats->overload_since_ns[0], 0);
-    CHECK(s.rig->stats->offered_per_s[0] > 0 && s.rig->stats->audience_max[0] == 1);
-    rig_free(s.rig);
-}
-
 int main(void) {
     RUN(a_class_gets_one_update_an_interval_and_is_told);
     RUN(nobody_gets_less_than_one_in_twenty);
@@ -383,8 +230,5 @@ int main(void) {
     RUN(a_slow_client_goes_down_and_up_again_alone);
     RUN(a_relapse_makes_the_way_up_longer);
     RUN(when_most_are_behind_it_is_not_they);
-    RUN(a_stall_is_told_and_nobody_is_blamed);
-    RUN(hard_work_is_no_stall);
-    RUN(the_ladder_acts_in_the_plane);
     return 0;
 }
