@@ -279,9 +279,10 @@ static void timers(gw_plane_t *p) {
 int gw_plane_cycle(gw_plane_t *p) {
     int busy = gw_commands_run(p, COMMANDS_PER_CYCLE) > 0;
     busy |= records(p);
-    busy |= p->touched_count > 0;
+    uint32_t served = p->touched_count;
+    busy |= served > 0;
     sweep(p, 1);
-    if (gw_holds_release(p)) {
+    if (gw_holds_release(p, served)) {
         if (!busy) p->begun_ns = p->now;
         sweep(p, 1);
         busy = 1;

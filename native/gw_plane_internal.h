@@ -336,7 +336,7 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f);
 void gw_link_unhold(gw_plane_t *p, gw_link_t *l);
 void gw_link_ready(gw_plane_t *p, gw_link_t *l);
 void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
-uint32_t gw_holds_release(gw_plane_t *p);
+uint32_t gw_holds_release(gw_plane_t *p, uint32_t served);
 int64_t gw_holds_due(const gw_plane_t *p);
 void gw_client_rehold(gw_plane_t *p, gw_client_t *c);
 void gw_client_holds_free(gw_client_t *c);

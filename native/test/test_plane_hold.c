@@ -131,6 +131,54 @@ static void under_pressure_the_low_classes_come_last(void) {
     rig_free(s.rig);
 }
 
+/* What is due may go at once, but not before more urgent work. */
+static void an_interval_is_no_way_around_pressure(void) {
+    scene_t s = scene(1);
+    peer_t *quick = join(&s, GW_BBO, "A.SIM", 1), *screen = join(&s, GW_BBO, "A.SIM", 2);
+    set_interval(&s, 2, 1);
+    for (int i = 0; i < 5; i++) rig_publish(s.rig, s.bbo);
+    s.rig->now += TARGET_NS / 2;
+    gw_plane_cycle(s.rig->plane);
+    for (uint64_t i = 1; i <= 5; i++) expect(quick, i, 0);
+    expect(screen, 5, 4);
+    rig_free(s.rig);
+}
+
+/* Those under pressure renew themselves with each cycle; one of another interval still gets its turn. */
+static void no_interval_starves_another(void) {
+    scene_t s = scene(1);
+    for (int i = 0; i < 40; i++) join(&s, GW_BBO, "A.SIM", 2);
+    peer_t *peer = join(&s, GW_BBO, "B.SIM", 1);
+    set_interval(&s, 1, 3); /* 20 ms */
+    for (uint64_t i = 0; i < 2; i++) {
+        rig_publish(s.rig, s.other);
+        pass(&s, MS);
+    }
+    expect(peer, 1, 0);
+    for (int i = 0; i < 15; i++) {
+        rig_publish(s.rig, s.bbo);
+        s.rig->now += TARGET_NS / 2;
+        gw_plane_cycle(s.rig->plane);
+    }
+    expect(peer, 2, 0);
+    rig_free(s.rig);
+}
+
+/* However many urgent clients a cycle serves, the others get their twentieth. */
+static void one_in_twenty_writes_is_for_what_is_held(void) {
+    scene_t s = scene(1);
+    for (int i = 0; i < 60; i++) join(&s, GW_BBO, "A.SIM", 3);
+    set_interval(&s, 3, GW_INTERVAL_PAUSED);
+    rig_publish(s.rig, s.bbo);
+    pass(&s, MS);
+    set_interval(&s, 3, 0);
+    CHECK_EQUAL(gw_holds_release(s.rig->plane, 100), 16);
+    CHECK_EQUAL(gw_holds_release(s.rig->plane, 600), 30);
+    CHECK_EQUAL(gw_holds_release(s.rig->plane, 600), 14);
+    CHECK_EQUAL(gw_holds_release(s.rig->plane, 600), 0);
+    rig_free(s.rig);
+}
+
 static void who_only_watches_holds_nothing(void) {
     scene_t s = scene(0);
     peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
@@ -219,6 +267,39 @@ static void when_most_are_behind_it_is_not_they(void) {
     rig_free(s.rig);
 }
 
+/* Whose socket takes nothing is not calm, though it be nobody's fault. */
+static void nobody_goes_up_while_behind(void) {
+    scene_t s = scene(1);
+    peer_t *peers[5];
+    for (int i = 0; i < 5; i++) peers[i] = join(&s, GW_BBO, "A.SIM", 1);
+    peers[0]->allowed = 0;
+    publish_for(&s, 180 * MS);
+    CHECK_EQUAL(s.rig->stats->levels[1], 1);
+    for (int i = 0; i < 5; i++) peers[i]->allowed = 0;
+    publish_for(&s, 5000 * MS);
+    CHECK_EQUAL(s.rig->stats->level_up[0], 0);
+    CHECK_EQUAL(s.rig->stats->levels[1], 1);
+    for (int i = 0; i < 5; i++) peers[i]->allowed = RIG_NO_LIMIT;
+    publish_for(&s, 1200 * MS);
+    CHECK_EQUAL(s.rig->stats->level_up[0], 1);
+    rig_free(s.rig);
+}
+
+static void a_stall_is_no_calm(void) {
+    scene_t s = scene(1);
+    peer_t *peer = join(&s, GW_BBO, "A.SIM", 1);
+    peer->allowed = 0;
+    while (!s.rig->stats->levels[1]) publish_for(&s, 10 * MS);
+    peer->allowed = RIG_NO_LIMIT;
+    publish_for(&s, 300 * MS);
+    stop(&s, 2000 * MS);
+    publish_for(&s, 900 * MS);
+    CHECK_EQUAL(s.rig->stats->level_up[0], 0);
+    publish_for(&s, 200 * MS);
+    CHECK_EQUAL(s.rig->stats->level_up[0], 1);
+    rig_free(s.rig);
+}
+
 int main(void) {
     RUN(a_class_gets_one_update_an_interval_and_is_told);
     RUN(nobody_gets_less_than_one_in_twenty);
@@ -226,9 +307,14 @@ int main(void) {
     RUN(lossless_is_never_held);
     RUN(other_parameters_count_at_once);
     RUN(under_pressure_the_low_classes_come_last);
+    RUN(an_interval_is_no_way_around_pressure);
+    RUN(no_interval_starves_another);
+    RUN(one_in_twenty_writes_is_for_what_is_held);
     RUN(who_only_watches_holds_nothing);
     RUN(a_slow_client_goes_down_and_up_again_alone);
     RUN(a_relapse_makes_the_way_up_longer);
     RUN(when_most_are_behind_it_is_not_they);
+    RUN(nobody_goes_up_while_behind);
+    RUN(a_stall_is_no_calm);
     return 0;
 }
