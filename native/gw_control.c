@@ -48,7 +48,6 @@ static size_t json_interval(char *out, size_t size, uint8_t interval) {
 void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
     char text[400], now[16], was[16];
     size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":["), empty = n;
-    c->flags &= (uint16_t)~GW_CLIENT_TELL;
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
         json_interval(now, sizeof now, p->ladder.interval[i]);
@@ -56,11 +55,12 @@ void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
         n += (size_t)snprintf(text + n, sizeof text - n,
                               "%s{\"class\":%u,\"interval_ms\":%s,\"was_ms\":%s,\"step\":%u}", n > empty ? "," : "", i,
                               now, was, p->ladder.step);
-        c->told[i] = p->ladder.interval[i];
     }
-    if (n == empty) return;
     n += (size_t)snprintf(text + n, sizeof text - n, "]}");
-    gw_client_control_text(p, c, text, n); /* no room: the next step is told */
+    if (n > empty + 2 && gw_client_control_text(p, c, text, n)) return; /* no room: once there is some */
+    for (uint32_t i = 0; i < GW_CLASSES; i++)
+        if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
+    c->flags &= (uint16_t)~GW_CLIENT_TELL;
 }
 
 static void announce(gw_plane_t *p, int went, const char *reason) {

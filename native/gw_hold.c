@@ -23,7 +23,7 @@ static uint8_t wanted_interval(const gw_plane_t *p, const gw_client_t *c, const 
 
 /* Whether routing has to look at the client's links one by one, and whether there is news for it. */
 void gw_client_refresh(gw_plane_t *p, gw_client_t *c) {
-    uint32_t degraded = p->o.enforce && p->o.target_ns ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
+    uint32_t degraded = p->o.enforce ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
     for (uint32_t k = 0; k < GW_CLASSES; k++)
         if (p->ladder.interval[k]) degraded |= 1u << k;
     if (c->level || c->held || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;

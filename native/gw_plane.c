@@ -266,7 +266,7 @@ static void timers(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
     if (p->blocked_count) check_blocked(p);
-    if (p->o.enforce && p->o.target_ns) {
+    if (p->o.enforce) {
         if (p->blocked_count) gw_levels_down(p);
         if (p->degraded) gw_levels_up(p);
     }
@@ -398,6 +398,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
+    p->o.enforce = p->o.enforce && p->o.target_ns;
     p->io = options->io.send ? options->io
                              : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, NULL};
     p->stats = options->stats;

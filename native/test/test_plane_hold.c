@@ -32,6 +32,28 @@ static void a_class_gets_one_update_an_interval_and_is_told(void) {
     rig_free(s.rig);
 }
 
+static void what_has_no_room_is_told_later(void) {
+    scene_t s = scene(1);
+    peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
+    const gw_client_t *c = &s.rig->plane->clients[(uint32_t)screen->handle];
+    frame_t f, told = {.kind = DATA};
+    screen->allowed = 0;
+    for (unsigned i = 2; c->control_length < (64u << 10) + GW_CONTROL_SLACK - 80; i++) {
+        rig_text(s.rig, screen, i);
+        gw_plane_cycle(s.rig->plane);
+    }
+    set_interval(&s, 2, 3);
+    screen->allowed = RIG_NO_LIMIT;
+    pass(&s, MS);
+    for (int i = 0; i < 3; i++) {
+        rig_publish(s.rig, s.bbo);
+        pass(&s, 20 * MS);
+    }
+    while (data(screen, &f, &told)) {}
+    CHECK(told.kind == CONFLATION && told.interval_ms[2] == 20);
+    rig_free(s.rig);
+}
+
 static void nobody_gets_less_than_one_in_twenty(void) {
     scene_t s = scene(1);
     peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
@@ -302,6 +324,7 @@ static void a_stall_is_no_calm(void) {
 
 int main(void) {
     RUN(a_class_gets_one_update_an_interval_and_is_told);
+    RUN(what_has_no_room_is_told_later);
     RUN(nobody_gets_less_than_one_in_twenty);
     RUN(what_is_paused_waits_and_then_is_the_newest);
     RUN(lossless_is_never_held);
