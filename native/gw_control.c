@@ -177,7 +177,7 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
     gw_count(&p->stats->plane_stall_ns[0], (uint64_t)gap_ns);
     p->resumed_ns = p->now;
     gw_ladder_forget(&p->ladder);
-    gw_levels_forgive(p);
+    gw_levels_forgive(p, gap_ns);
     begin(p);
     gw_event_t *e = gw_event_new(GW_EVENT_STALL, 0, 0);
     if (!e) return;

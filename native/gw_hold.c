@@ -144,14 +144,17 @@ static gw_hold_t *first_due(const gw_plane_t *p) {
     return first;
 }
 
-/* Releases what is due: a few, and only if nothing more urgent waits. How many. `served`: clients that
- * this cycle has written to. */
+/* Releases what is due: of class 1 all, of the others a few, and only if nothing more urgent waits. How
+ * many. `served`: clients that this cycle has written to. */
 uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
     if (!p->holds_count) return 0;
-    uint32_t n = 0, most = served > HOLDS_PER_CYCLE * HOLDS_PARTS ? served / HOLDS_PARTS : HOLDS_PER_CYCLE;
+    gw_hold_t *h;
+    uint32_t urgent = 0, n = 0, most = served > HOLDS_PER_CYCLE * HOLDS_PARTS ? served / HOLDS_PARTS : HOLDS_PER_CYCLE;
+    for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
+        for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
     int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
-    for (gw_hold_t *h; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
-    return n;
+    for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
+    return urgent + n;
 }
 
 /* When the next one is due; INT64_MAX: none waits. */

@@ -116,7 +116,7 @@ void gw_levels_up(gw_plane_t *p) {
     for (gw_client_t *c = p->degraded, *next; c; c = next) {
         next = c->degraded_next;
         if (c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE)) continue;
-        if (c->calm_ns <= p->resumed_ns) c->calm_ns = p->now; /* time in which we stood still is none of calm */
+        if (!c->calm_ns) c->calm_ns = p->now;
         int64_t calm = p->now - c->calm_ns;
         if (calm < (int64_t)CALM_INTERVALS * INTERVAL_NS << c->relapses) continue;
         c->calm_ns = p->now;
@@ -125,7 +125,9 @@ void gw_levels_up(gw_plane_t *p) {
     }
 }
 
-/* Nobody was behind: we were. */
-void gw_levels_forgive(gw_plane_t *p) {
+/* Nobody was behind: we were, for so long. */
+void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns) {
     for (gw_client_t *c = p->blocked; c; c = c->blocked_next) c->above_ns = 0;
+    for (gw_client_t *c = p->degraded; c; c = c->degraded_next)
+        if (c->calm_ns) c->calm_ns += stalled_ns;
 }

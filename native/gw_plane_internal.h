@@ -344,7 +344,7 @@ void gw_client_holds_free(gw_client_t *c);
 /* gw_level.c */
 void gw_levels_down(gw_plane_t *p);
 void gw_levels_up(gw_plane_t *p);
-void gw_levels_forgive(gw_plane_t *p);
+void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns);
 void gw_level_forget(gw_plane_t *p, gw_client_t *c);
 
 /* gw_control.c */

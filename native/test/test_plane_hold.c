@@ -201,6 +201,23 @@ static void one_in_twenty_writes_is_for_what_is_held(void) {
     rig_free(s.rig);
 }
 
+/* Class 1 waits for its interval, but then comes before what is pressed, and before the next batch. */
+static void what_is_urgent_is_due_when_it_is_due(void) {
+    scene_t s = scene(1);
+    for (int i = 0; i < 20; i++) join(&s, GW_BBO, "A.SIM", 1);
+    for (int i = 0; i < 2; i++) join(&s, GW_BBO, "A.SIM", 2);
+    set_interval(&s, 1, 1);
+    set_interval(&s, 2, 3);
+    for (int i = 0; i < 2; i++) {
+        rig_publish(s.rig, s.bbo);
+        pass(&s, MS);
+    }
+    s.rig->plane->now = s.rig->now += 30 * MS;
+    rig_publish(s.rig, s.bbo); /* stands in the ring */
+    CHECK_EQUAL(gw_holds_release(s.rig->plane, 0), 20);
+    rig_free(s.rig);
+}
+
 static void who_only_watches_holds_nothing(void) {
     scene_t s = scene(0);
     peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
@@ -315,7 +332,7 @@ static void a_stall_is_no_calm(void) {
     peer->allowed = RIG_NO_LIMIT;
     publish_for(&s, 300 * MS);
     stop(&s, 2000 * MS);
-    publish_for(&s, 900 * MS);
+    publish_for(&s, 600 * MS);
     CHECK_EQUAL(s.rig->stats->level_up[0], 0);
     publish_for(&s, 200 * MS);
     CHECK_EQUAL(s.rig->stats->level_up[0], 1);
@@ -333,6 +350,7 @@ int main(void) {
     RUN(an_interval_is_no_way_around_pressure);
     RUN(no_interval_starves_another);
     RUN(one_in_twenty_writes_is_for_what_is_held);
+    RUN(what_is_urgent_is_due_when_it_is_due);
     RUN(who_only_watches_holds_nothing);
     RUN(a_slow_client_goes_down_and_up_again_alone);
     RUN(a_relapse_makes_the_way_up_longer);
