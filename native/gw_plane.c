@@ -282,6 +282,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     uint32_t served = p->touched_count;
     busy |= served > 0;
     sweep(p, 1);
+    if (!busy) p->now = p->io.monotonic(p->io.self);
     if (gw_holds_release(p, served)) {
         if (!busy) p->begun_ns = p->now;
         sweep(p, 1);
@@ -289,7 +290,6 @@ int gw_plane_cycle(gw_plane_t *p) {
     }
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
-    if (!busy) p->now = p->io.monotonic(p->io.self);
     if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
     timers(p);
     return busy || p->heartbeat_next < p->clients_high;
