@@ -305,7 +305,9 @@ class Result(Struct, frozen=True, kw_only=True):
     gap_events: Annotated[int | None, _is("holes, however many records each; null: no `seq`")] = (
         None
     )
-    conflated: Annotated[int | None, _is("records skipped and told so (`skipped`)")] = None
+    conflated: Annotated[
+        int | None, _is("records of the window that were skipped, and told so (`skipped`)")
+    ] = None
     duplicates: Annotated[int | None, _is("records that came again; null: no `seq`")] = None
     dropped: Annotated[
         int | None,
