@@ -256,6 +256,19 @@ def top(
     asyncio.run(show(url, once=once, as_json=as_json, out=sys.stdout))
 
 
+@app.command
+def explain(
+    file: Annotated[Path, Parameter(help="A flight recording.")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", help="For machines.")] = False,
+) -> int:
+    """Says what a flight recording shows: what happened, its first cause, and who was hurt."""
+    from gateway.recorder.command import explain as run
+
+    return run(file, sys.stdout, as_json=json)
+
+
 # --- configuration --------------------------------------------------------------------------------
 
 

@@ -60,9 +60,11 @@ class _Bins:
     def __init__(self, width_s: int, span_s: int) -> None:
         self._width_s = width_s
         self._size = span_s // width_s
-        # Good and bad each in a row of their own: a sum along a row costs a seventh of one across.
+        # Good and bad in a row each: a sum along a row costs a seventh of one across. What the
+        # bins before the newest hold is added up once, as it can't change until the next one.
         self._counts = np.zeros((2, self._size), dtype=np.int64)
         self._newest = -1
+        self._complete: dict[int, tuple[int, int]] = {}
 
     def add(self, now_s: float, good: int, bad: int) -> None:
         self._turn(now_s)
@@ -70,20 +72,26 @@ class _Bins:
 
     def sum(self, now_s: float, span_s: float) -> tuple[int, int]:
         self._turn(now_s)
-        wanted = min(max(round(span_s / self._width_s), 1), self._size)
-        end = self._newest % self._size + 1
-        good, bad = self._counts[:, max(end - wanted, 0) : end].sum(axis=1).tolist()
-        if wanted > end:
-            before = self._counts[:, self._size - (wanted - end) :].sum(axis=1).tolist()
-            good, bad = good + before[0], bad + before[1]
-        return good, bad
+        older = min(max(round(span_s / self._width_s), 1), self._size) - 1
+        newest = self._newest % self._size
+        if older not in self._complete:
+            good, bad = self._counts[:, max(newest - older, 0) : newest].sum(axis=1).tolist()
+            if older > newest:
+                before = self._counts[:, newest - older :].sum(axis=1).tolist()
+                good, bad = good + before[0], bad + before[1]
+            self._complete[older] = good, bad
+        good, bad = self._complete[older]
+        return good + int(self._counts[0, newest]), bad + int(self._counts[1, newest])
 
     def _turn(self, now_s: float) -> None:
         newest = int(now_s // self._width_s)
+        if newest <= self._newest:
+            return
+        self._complete.clear()
         passed = min(newest - self._newest, self._size) if self._newest >= 0 else 1
         for number in range(newest - passed + 1, newest + 1):
             self._counts[:, number % self._size] = 0
-        self._newest = max(newest, self._newest)
+        self._newest = newest
 
 
 class Budget:

@@ -42,8 +42,11 @@ def highest_ns(index: int) -> int:
     return _lowest(index + 1) - 1
 
 
-def _index(value_ns: int) -> int:
-    """The count that stands for this value."""
+def index_of(value_ns: int) -> int:
+    """The count that stands for this value: the last where it is too long, -1 where negative."""
+    if value_ns < 0:
+        return -1
+    value_ns = min(value_ns, HDR_MAX_NS)
     bucket = max(value_ns.bit_length() - _HALF_BITS - 1, 0)
     return (bucket << _HALF_BITS) + (value_ns >> bucket)
 
@@ -149,16 +152,12 @@ class Histogram:
 
     def count_at_most(self, value_ns: int) -> int:
         """How many were at most this long, all that are equivalent to it included (0.1 %)."""
-        if value_ns < 0:
-            return 0
-        return int(self.counts[: _index(min(value_ns, HDR_MAX_NS)) + 1].sum())
+        return int(self.counts[: index_of(value_ns) + 1].sum())
 
     def cumulative(self, edges_ns: Sequence[int]) -> list[int]:
         """`count_at_most` of each edge, in one pass."""
         cumulative = np.cumsum(self.counts)
-        return [
-            int(cumulative[_index(min(edge, HDR_MAX_NS))]) if edge >= 0 else 0 for edge in edges_ns
-        ]
+        return [int(cumulative[index_of(edge)]) if edge >= 0 else 0 for edge in edges_ns]
 
     def to_hdr_v2(self, digits: int = DIGITS) -> str:
         """The counts in HdrHistogram's V2 compressed interchange format, base64.

@@ -35,7 +35,7 @@ from typing import Final, Literal
 
 from gateway.latency.budget import BURN_RULES, HOUR_S, WINDOWS_S, Budget, BurnRule
 from gateway.latency.histogram import Histogram
-from gateway.latency.window import Sample, Window
+from gateway.latency.window import Interval, Sample, Window
 
 State = Literal["ok", "at_risk", "breached", "infeasible"]
 STATES: Final[tuple[State, ...]] = ("ok", "at_risk", "breached", "infeasible")
@@ -228,7 +228,7 @@ class Monitor:
             ValueError: a count went down.
         """
         before, before_s = self._before, self._before_s
-        interval = None if before is None else sample.subtract(before)
+        interval = None if before is None else Interval.between(before, sample)
         self._before, self._before_s = sample, now_s
         if interval is not None and now_s - before_s > self._stall_s:
             self._stalls += 1
@@ -240,10 +240,10 @@ class Monitor:
         self._report = self._judge(now_s, floor_ns)
         return self._report
 
-    def _take(self, start_s: float, now_s: float, interval: Sample) -> None:
+    def _take(self, start_s: float, now_s: float, interval: Interval) -> None:
         self._window.add(start_s, now_s, interval)
-        good = interval.histogram.count_at_most(self._objective.target_ns)
-        bad = interval.histogram.count - good + interval.lost
+        good = interval.count_at_most(self._objective.target_ns)
+        bad = interval.recorded - good + interval.lost
         self._good += good
         self._bad += bad
         self._budget.add(now_s, good, bad)

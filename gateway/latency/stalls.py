@@ -40,7 +40,7 @@ SLEW_MAX: Final = 0.1
 """The kernel slews its clock by a tenth at most (adjtimex(2), `tick`)."""
 STOLEN_SHARE: Final = 0.5
 """A hypervisor's theft is counted in ticks of 10 ms, and by some kernels as CPU that we used."""
-EVIDENCE_NS: Final = 2_000_000
+EVIDENCE_NS: Final = 500_000
 """Whether other threads ran can be told where they would have used so much CPU meanwhile."""
 CALM_WEIGHT: Final = 0.1
 """Of one calm beat in the moving average of what the other threads use."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.latency.histogram import Histogram
+from gateway.latency.histogram import Histogram, index_of
 
 PIECES_MAX = 600
 """Intervals kept: one-second ones for ten minutes. 1 or 2 MB as a rule; at the very worst 100 MB,
@@ -73,13 +73,13 @@ class Samples(NamedTuple):
 
 
 _NOTHING = Histogram.empty()
-_NOWHERE = np.flatnonzero(())
+_NOWHERE = np.zeros(0, dtype=np.uint16)
 
 
-@dataclass(slots=True)
-class _Piece:
-    start_s: float
-    end_s: float
+@dataclass(frozen=True, slots=True, eq=False)
+class Interval:
+    """What happened between two looks: durations as the places of the counts that have risen."""
+
     places: npt.NDArray[np.uint16]
     counts: npt.NDArray[np.unsignedinteger[Any]]
     recorded: int
@@ -87,9 +87,55 @@ class _Piece:
     dropped: int
     shed: int
 
+    @classmethod
+    def between(cls, earlier: Sample, later: Sample) -> Interval:
+        """The difference of cumulative counts.
+
+        Raises:
+            ValueError: a count of the histogram went down.
+        """
+        rest = (
+            later.conflated - earlier.conflated,
+            later.dropped - earlier.dropped,
+            later.shed - earlier.shed,
+        )
+        if later.histogram is earlier.histogram:
+            return cls(_NOWHERE, _NOWHERE, 0, *rest)
+        # Most places never have a count, so one pass finds the few that have risen.
+        now, before = later.histogram.counts, earlier.histogram.counts
+        places = np.flatnonzero(now != before)
+        now, before = now[places], before[places]
+        if (now < before).any():
+            raise ValueError("a count went down: not an earlier snapshot of this histogram")
+        counts = now - before
+        kind = np.min_scalar_type(int(counts.max()) if counts.size else 0)
+        return cls(places.astype(np.uint16), counts.astype(kind), int(counts.sum()), *rest)
+
+    @property
+    def lost(self) -> int:
+        """What no duration stands for."""
+        return self.dropped + self.shed
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it changes no sum."""
+        return not (self.recorded or self.conflated or self.dropped or self.shed)
+
+    def count_at_most(self, value_ns: int) -> int:
+        """As `Histogram.count_at_most`."""
+        end = int(np.searchsorted(self.places, index_of(value_ns), side="right"))
+        return int(self.counts[:end].sum())
+
+
+@dataclass(slots=True)
+class _Piece:
+    start_s: float
+    end_s: float
+    interval: Interval
+
 
 class _Sum:
-    """Pieces added up."""
+    """Intervals added up."""
 
     __slots__ = ("conflated", "counts", "dropped", "recorded", "shed")
 
@@ -97,19 +143,19 @@ class _Sum:
         self.counts = np.zeros_like(_NOTHING.counts)
         self.recorded = self.conflated = self.dropped = self.shed = 0
 
-    def add(self, piece: _Piece) -> None:
-        self.counts[piece.places] += piece.counts
-        self.recorded += piece.recorded
-        self.conflated += piece.conflated
-        self.dropped += piece.dropped
-        self.shed += piece.shed
+    def add(self, interval: Interval) -> None:
+        self.counts[interval.places] += interval.counts
+        self.recorded += interval.recorded
+        self.conflated += interval.conflated
+        self.dropped += interval.dropped
+        self.shed += interval.shed
 
-    def remove(self, piece: _Piece) -> None:
-        self.counts[piece.places] -= piece.counts
-        self.recorded -= piece.recorded
-        self.conflated -= piece.conflated
-        self.dropped -= piece.dropped
-        self.shed -= piece.shed
+    def remove(self, interval: Interval) -> None:
+        self.counts[interval.places] -= interval.counts
+        self.recorded -= interval.recorded
+        self.conflated -= interval.conflated
+        self.dropped -= interval.dropped
+        self.shed -= interval.shed
 
     def copy(self) -> _Sum:
         other = _Sum()
@@ -144,16 +190,16 @@ class Window:
         self._shared_s = interval_s * math.ceil(self._history_s / interval_s / PIECES_MAX)
         self._inside: deque[_Piece] = deque()
         self._older: deque[_Piece] = deque()
+        self._older_busy = 0
         self._sum = _Sum()
 
     def __len__(self) -> int:
         """Intervals kept."""
         return len(self._inside) + len(self._older)
 
-    def add(self, start_s: float, end_s: float, sample: Sample) -> None:
+    def add(self, start_s: float, end_s: float, interval: Interval) -> None:
         """Puts in what happened between two looks, the later of which is now."""
-        piece = _piece(start_s, end_s, sample)
-        self._sum.add(piece)
+        self._sum.add(interval)
         last = self._inside[-1] if self._inside else None
         # Never across a hole, whose time no interval stands for.
         if (
@@ -161,19 +207,20 @@ class Window:
             and last.end_s == start_s
             and end_s - last.start_s <= self._shared_s + self._slack_s
         ):
-            self._inside[-1] = _joined(last, piece)
+            self._inside[-1] = _Piece(last.start_s, end_s, _joined(last.interval, interval))
         else:
-            self._inside.append(piece)
+            self._inside.append(_Piece(start_s, end_s, interval))
         self.slide(end_s)
 
     def slide(self, now_s: float) -> None:
         """Lets go of what is too old by now."""
         while self._inside and self._left(self._inside[0], now_s, self._window_s):
             piece = self._inside.popleft()
-            self._sum.remove(piece)
+            self._sum.remove(piece.interval)
             self._older.append(piece)
+            self._older_busy += not piece.interval.nothing
         while self._older and self._left(self._older[0], now_s, self._history_s):
-            self._older.popleft()
+            self._older_busy -= not self._older.popleft().interval.nothing
 
     def _left(self, piece: _Piece, now_s: float, span_s: float) -> bool:
         return piece.end_s <= now_s - span_s + self._slack_s
@@ -181,36 +228,19 @@ class Window:
     def widened(self, events_min: int) -> tuple[Sample, float]:
         """The window's sample and where it begins; a wider one's where it has too few events."""
         total, start_s = self._sum, self._inside[0].start_s if self._inside else math.inf
+        if self._older and not self._older_busy and total.events < events_min:
+            return total.sample(), self._older[0].start_s  # as for a class that nobody has
         for piece in reversed(self._older):
             if total.events >= events_min:
                 break
             start_s = piece.start_s
-            if piece.places.size or piece.conflated or piece.dropped or piece.shed:
-                total = total.copy() if total is self._sum else total
-                total.add(piece)
+            total = total.copy() if total is self._sum else total
+            total.add(piece.interval)
         return total.sample(), start_s
 
 
-def _piece(start_s: float, end_s: float, sample: Sample) -> _Piece:
-    nothing = sample.histogram is _NOTHING
-    # Three times as fast on booleans.
-    places = _NOWHERE if nothing else np.flatnonzero(sample.histogram.counts != 0)
-    counts = sample.histogram.counts[places]
-    highest = int(counts.max()) if places.size else 0
-    return _Piece(
-        start_s,
-        end_s,
-        places.astype(np.uint16),
-        counts.astype(np.min_scalar_type(highest)),
-        int(counts.sum()),
-        sample.conflated,
-        sample.dropped,
-        sample.shed,
-    )
-
-
-def _joined(first: _Piece, second: _Piece) -> _Piece:
+def _joined(first: Interval, second: Interval) -> Interval:
     both = _Sum()
     both.add(first)
     both.add(second)
-    return _piece(first.start_s, second.end_s, both.sample())
+    return Interval.between(Sample(_NOTHING), both.sample())

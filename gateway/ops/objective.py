@@ -130,7 +130,8 @@ class Watch:
             else:
                 say("slo.class_state", **{"class": number}, **words)
             entry = {"ts": now_ns, "worker": GATEWAY, "kind": "state", "class": number}
-            why = reason(was, now, number) + (f"; held up: {held}" if held else "")
+            whose = "" if number is None else f"class {number}: "
+            why = whose + reason(now) + (f"; held up: {held}" if held else "")
             entry |= {"step": step, "was": step_was, "reason": why}
             self.transitions.append(entry)
 
@@ -204,20 +205,16 @@ def _hdr(histogram: "Histogram") -> str:
     return text
 
 
-def reason(was: Report, now: Report, number: int | None) -> str:
-    """Why a state followed another, in words; `number` is the class's, None for the headline."""
-    objective = now.objective
-    text = f"{'' if number is None else f'class {number} '}{was.state} to {now.state}: "
-    if now.state == "infeasible":
-        return f"{text}the largest fan-out takes {now.floor_ns / 1000:,.0f} of {_target(now)}"
-    reached_us = now.percentile_us(objective.percentile)
+def reason(report: Report) -> str:
+    """Why the state is what it is, in words."""
+    if report.state == "infeasible":
+        return f"the largest fan-out takes {report.floor_ns / 1000:,.0f} of {_target(report)}"
+    percentile = report.objective.percentile
+    reached_us = report.percentile_us(percentile)
     if reached_us is None:
-        lost = f"{now.bad:,} lost, " if now.bad else ""
-        return f"{text}{lost}nothing delivered"
-    return (
-        f"{text}p{objective.percentile:g} {reached_us:,.0f} of {_target(now)}, "
-        f"{now.bad:,} of {now.good + now.bad:,} late or lost"
-    )
+        return f"{f'{report.bad:,} lost, ' if report.bad else ''}nothing delivered"
+    late = f"{report.bad:,} of {report.good + report.bad:,} late or lost"
+    return f"p{percentile:g} {reached_us:,.0f} of {_target(report)}, {late}"
 
 
 def _target(report: Report) -> str:

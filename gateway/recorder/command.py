@@ -1,4 +1,4 @@
-"""`tickgate record`: asks a running gateway for its last seconds."""
+"""`tickgate record` asks a running gateway for its last seconds; `tickgate explain` reads them."""
 
 import os
 from collections.abc import Callable
@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+import msgspec
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from gateway.errors import TickgateError
+from gateway.recorder.evidence import load
+from gateway.recorder.explain import explain as judge
 from gateway.recorder.stream import PATH
+from gateway.recorder.words import render
 from gateway.recording import CHUNK_BYTES_MAX, Reader, RecordingError
 
 OPEN_TIMEOUT_S = 10.0
@@ -20,7 +24,7 @@ HEAD_BYTES_MAX = 64
 
 
 class RecordFailed(TickgateError):
-    """There is no gateway, or it has no recording for us."""
+    """There is no gateway, no recording, or none that can be read."""
 
 
 def record(ops: str, output: Path, seconds: float | None, say: TextIO) -> int:
@@ -46,6 +50,26 @@ def record(ops: str, output: Path, seconds: float | None, say: TextIO) -> int:
     size = output.stat().st_size
     print(f"{output}: {size / 1e6:.1f} MB in {len(kinds)} chunks", file=say)
     print(f"tickgate explain {output} says what was going on", file=say)
+    return 0
+
+
+def explain(path: Path, say: TextIO, *, as_json: bool) -> int:
+    """Prints what a recording shows.
+
+    Raises:
+        RecordFailed: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = judge(load(file))
+    except OSError as error:
+        raise RecordFailed(f"{path}: {error.strerror or error}") from None
+    except RecordingError as error:
+        raise RecordFailed(f"{path}: {error}") from None
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode(), file=say)
+    else:
+        say.write(render(found))
     return 0
 
 

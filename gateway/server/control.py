@@ -99,8 +99,7 @@ class Control:
         _log.info("client.level", connection_id=client.name, address=client.peer, **words)
 
     def stall(self, duration_ns: int, words: str) -> None:
-        """The plane stood still."""
-        _log.warning("plane.stall", ms=round(duration_ns / 1e6, 1), reason=words)
+        """The plane stood still: named and logged with the process's other stalls."""
         self._stalled(duration_ns, words)
 
     def forget(self, handle: int) -> None:

@@ -84,11 +84,16 @@ def _budget(now: Now) -> Text:
     left = slo.budget_remaining
     style = "" if left > 0.5 else "yellow" if left > 0 else "bold red"
     text = Text()
-    text.append("budget ").append(f"{left * 100:.1f} %", style=style).append(" left")
-    for alert in slo.alerts:
-        if alert.burning:
-            text.append(f"  BURNING over {alert.rate:g}x (", style="bold red")
-            text.append(safe(alert.windows)).append(")")
+    text.append("budget ")
+    if left >= 0:
+        text.append(f"{left * 100:.1f} %", style=style).append(" left")
+    else:
+        text.append(f"spent {1 - left:.3g} times", style=style)
+    burning = [safe(alert.windows) for alert in slo.alerts if alert.burning]
+    if burning:
+        text.append("  ").append(
+            Text.assemble("BURNING ", Text(" ").join(burning), style="bold red")
+        )
     if slo.burn:
         text.append("  burn")
     for window, rate in slo.burn.items():
@@ -123,10 +128,11 @@ def _interval(now: Now, number: int) -> float | None:
 def figures(now: Now) -> Block:
     """The percentiles of the objective's window, and what flows."""
     slo, point = now.slo, now.point
+    most_us = slo.max_us if slo.count else None
     rows = [
         Text(
             f"p50 {words.latency(slo.p50_us)}  p99 {words.latency(slo.p99_us)}"
-            f"  p99.9 {words.latency(slo.p999_us)}  max {words.latency(slo.max_us)}"
+            f"  p99.9 {words.latency(slo.p999_us)}  max {words.latency(most_us)}"
             f"  of {words.number(slo.count)} in {words.span(slo.window_s)}"
         )
     ]
@@ -164,7 +170,7 @@ def _latency(one: Latency) -> list[Cell]:
         words.latency(one.p50_us),
         words.latency(one.p99_us),
         words.latency(one.p999_us),
-        words.latency(one.max_us),
+        words.latency(one.max_us if one.count else None),
         words.number(one.count),
     ]
 

@@ -64,5 +64,5 @@ class Watch:
         causes = [cause for cause in (self._link, self._malformed) if cause]
         old_s = now_s - self._heard_s
         if self.now is not None and (causes or old_s > STALE_S):
-            causes.append(f"STALE: this was {words.span(old_s)} ago")
-        return "  ".join(causes)
+            causes.insert(0, f"STALE, {words.span(old_s)} old")
+        return "; ".join(causes)

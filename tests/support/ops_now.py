@@ -22,7 +22,7 @@ def latency(p50_us: float, count: int = 81_234) -> dict[str, Any]:
 
 def nothing() -> dict[str, Any]:
     """The same of no sample."""
-    return {"count": 0} | dict.fromkeys(("p50_us", "p99_us", "p999_us", "max_us"))
+    return {"count": 0, "max_us": 0.0} | dict.fromkeys(("p50_us", "p99_us", "p999_us"))
 
 
 def point(ts: int = TS, p99_us: float | None = 410.6, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway._native import HDR_COUNTS
-from gateway.latency.histogram import Histogram, _index
+from gateway.latency.histogram import Histogram, index_of
 from gateway.latency.window import Sample
 
 
@@ -18,7 +18,7 @@ class Page:
         self.conflated = self.dropped = self.shed = 0
 
     def record(self, value_ns: int, n: int = 1) -> None:
-        self.counts[_index(value_ns)] += np.uint64(n)
+        self.counts[index_of(value_ns)] += np.uint64(n)
 
     def sample(self) -> Sample:
         return Sample(Histogram(self.counts.copy()), self.conflated, self.dropped, self.shed)

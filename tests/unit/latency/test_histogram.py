@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway._native import HDR_COUNTS, HDR_MAX_NS, STATS_SIZE, StatsPage, create_memory
-from gateway.latency.histogram import Histogram, _index, _lowest, bucket_edges
+from gateway.latency.histogram import Histogram, _lowest, bucket_edges, index_of
 
 # Values of every magnitude, and the places where a power of two begins.
 DURATIONS = st.one_of(
@@ -73,7 +73,7 @@ def test_fewer_digits_are_the_package_s_own(digits: int, values: list[tuple[int,
     oracle = HdrHistogram(1, HDR_MAX_NS, digits)
     for value, n in values:
         # What is told is told of the counts: of the lowest value that each stands for.
-        oracle.record_value(_lowest(_index(value)), n)
+        oracle.record_value(_lowest(index_of(value)), n)
     decoded = HdrHistogram.decode(histogram.to_hdr_v2(digits))
     assert np.array_equal(
         np.frombuffer(decoded.counts, dtype=np.uint64), np.frombuffer(oracle.counts, np.uint64)

@@ -67,7 +67,7 @@ def test_state_and_budget_come_first_and_in_words() -> None:
 def test_a_breach_says_since_when_what_burns_and_what_is_done() -> None:
     shown = text(ops_now.overloaded())
     assert "BREACHED  p99 5.23 ms, target 1.00 ms, for 42 s; 1,231 of 81,234 late or lost" in shown
-    assert "budget -40.0 % left  BURNING over 14.4x (1h/5m)" in shown
+    assert "budget spent 1.4 times  BURNING 1h/5m  burn 5m 31x" in shown
     assert "class 2 (lowered) 20 ms, class 3 (bulk) paused; overloaded for 7 s" in shown
     assert "not ready: worker-1 keeps dying (signal)" in shown
     assert "feed udp:9700 is down: no datagram for 5 s" in shown

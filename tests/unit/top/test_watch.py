@@ -22,7 +22,7 @@ def test_silence_makes_what_is_shown_the_past() -> None:
     watch = Watch()
     watch.take(report(ops_now.now()), 10.0)
     assert watch.trouble(10.0 + STALE_S) == ""
-    assert watch.trouble(22.0) == "STALE: this was 12 s ago"
+    assert watch.trouble(22.0) == "STALE, 12 s old"
     watch.take(report(ops_now.now()), 23.0)
     assert watch.trouble(23.5) == ""
 
@@ -32,7 +32,7 @@ def test_a_lost_connection_says_so_until_a_document_comes() -> None:
     watch.take(report(ops_now.now()), 10.0)
     watch.take(Disconnected(1006, "connection lost", 0.25), 11.0)
     watch.take(Disconnected(1006, "refused", 2.0), 12.0)
-    expected = "disconnected: 1006 refused; again in 2.0 s  STALE: this was 2 s ago"
+    expected = "STALE, 2 s old; disconnected: 1006 refused; again in 2.0 s"
     assert watch.trouble(12.0) == expected
     watch.take(report(ops_now.now()), 13.0)
     assert watch.trouble(13.0) == ""
