@@ -14,10 +14,10 @@ from gateway.loadtest.class_table import HEADINGS, markdown
 from gateway.loadtest.interchange import decode
 from gateway.loadtest.merge import histogram_of
 from gateway.loadtest.overload import budget, overload
+from gateway.loadtest.overload_result import LadderResult
 from gateway.loadtest.progress import Quiet
 from gateway.loadtest.result import (
     GroupResult,
-    LadderResult,
     Latency,
     LimitResult,
     Result,
