@@ -5,9 +5,9 @@ A timer on the loop stamps `loop_alive_ns`, by which the supervisor sees a hang,
 What costs little is counted always, so that a stall explains itself without a tool being attached:
 two clock readings a collection, two readings of the kernel's accounts a turn.
 
-A turn every 50 ms costs 3 to 4 ms of CPU a second, most of it the wake-up of an idle processor (C
-that only sleeps takes a third of it). It can't be rarer without missing callbacks that wait for 50
-ms, which use no CPU and so leave no other trace.
+A turn every 50 ms costs about 3 ms of CPU a second in a virtual machine, half of it for waking an
+idle processor up. It can't be rarer without missing callbacks that wait for 50 ms, which use no CPU
+and so leave no other trace.
 """
 
 import asyncio
