@@ -131,9 +131,9 @@ class Case:
             and start_ns <= stamp(entry) <= end_ns
         ]
 
-    def usual(self, figure: Callable[[Step], float], steps: Iterable[Step] | None = None) -> float:
-        """The median over the calm steps; 0 where there are none."""
-        figures = [figure(step) for step in (self.calm if steps is None else steps)]
+    def usual(self, figure: Callable[[Step], float], steps: Iterable[Step]) -> float:
+        """The median of some steps; 0 where there are none."""
+        figures = [figure(step) for step in steps]
         return median(figures) if figures else 0.0
 
 

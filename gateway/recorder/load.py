@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import dropwhile
 
-from gateway.recorder.case import MS, Case, Finding, Run, ms, of, planes
+from gateway.recorder.case import LOOK_BACK_NS, MS, Case, Finding, Run, ms, of, planes
 from gateway.recorder.evidence import Step
 from gateway.recorder.held import PART
 
@@ -12,6 +13,8 @@ BURST_NS = 300 * MS
 """After a silence, where its backlog would come."""
 RATE_MIN = 20.0
 """Records a second: of a feed with fewer, silence is not unusual."""
+OFTEN = 0.3
+"""Of the time in which a feed is silent without meaning anything."""
 BURST = 2.5
 """Times the usual rate."""
 BUSY_PPM = 900_000
@@ -62,7 +65,7 @@ def silence(case: Case) -> Finding | None:
 
 def burst(case: Case) -> Finding | None:
     """More came than usual, at once."""
-    usual = case.usual(_routed_per_s)
+    usual = case.usual(_routed_per_s, [step for step in case.calm if _routed_per_s(step)])
     window = case.evidence.between(case.harm.start_ns - 1000 * MS, case.harm.end_ns)
     runs = [Run(window[i : i + 3]) for i in range(len(window) - 2)]
     if not runs or usual < RATE_MIN:
@@ -110,8 +113,8 @@ def slow_clients(case: Case) -> Finding | None:
     if most > max(harm.clients / 2, 1):
         return None  # it is not a few: something ails all of them
     who = [
-        f"{one.connection} ({one.address}): {one.why or 'its socket is full'}, "
-        f"{one.age_ms:,.0f} ms behind, level {one.level}"
+        f"{one.connection} ({one.address}), level {one.level}: "
+        f"{one.why or f'{one.age_ms:,.0f} ms behind'}"
         for one in harm.slow
     ]
     slow_steps = case.runs(
@@ -124,8 +127,7 @@ def slow_clients(case: Case) -> Finding | None:
         longest.start_ns if longest else harm.start_ns,
         longest.end_ns if longest else harm.end_ns,
         0.9,
-        f"{'A client' if most <= 1 else f'{most} clients'} of {harm.clients} read too slowly; the "
-        "others were not hurt.",
+        f"{max(most, 1)} of {harm.clients} clients read too slowly; the others were not hurt.",
         (
             f"{100 * harm.share:.1f} % of the updates were late; records waited "
             f"{ms(harm.stages.get('ring', 0))} at p99 for the data plane and "
@@ -177,19 +179,24 @@ def _silences(case: Case, index: int = 0) -> Iterator[tuple[Run, float, float]]:
     def records(step: Step) -> int:
         return step.gained("feed", "feed_records", index)
 
-    steps = case.evidence.steps
-    moving = [step for step in case.calm if records(step)]
-    usual = case.usual(lambda step: records(step) * 1e9 / step.span_ns, moving)
-    if usual < RATE_MIN or len(moving) < len(case.calm) / 2:
+    def per_s(step: Step) -> float:
+        return records(step) * 1e9 / step.span_ns
+
+    # Before its first record a feed is not silent, but not there yet.
+    steps = [*dropwhile(lambda step: not records(step), case.evidence.steps)]
+    calm = [step for step in steps if step.end_ns <= case.harm.start_ns]
+    usual = case.usual(per_s, [step for step in calm if records(step)])
+    silent = case.runs(steps, lambda step: per_s(step) < usual / 20)
+    if usual < RATE_MIN:
         return
-    for run in case.runs(steps, lambda step: records(step) * 1e9 / step.span_ns < usual / 20):
-        if run.span_ns < SILENCE_NS or run.end_ns < case.harm.start_ns - 3000 * MS:
-            continue
+    for run in silent:
         after = [s for s in steps if run.end_ns <= s.start_ns < run.end_ns + BURST_NS]
-        span_ns = sum(step.span_ns for step in after)
-        if not after or run.start_ns > case.harm.end_ns:
-            continue
-        yield run, usual, sum(map(records, after)) * 1e9 / span_ns / usual
+        others = sum(one.span_ns for one in silent if one is not run)
+        in_time = case.harm.start_ns - LOOK_BACK_NS < run.end_ns < case.harm.end_ns
+        seldom = others < OFTEN * (steps[-1].end_ns - steps[0].start_ns)
+        if run.span_ns >= SILENCE_NS and after and in_time and seldom:
+            came = sum(map(records, after)) * 1e9 / sum(step.span_ns for step in after)
+            yield run, usual, came / usual
 
 
 def _silent(case: Case, run: Run, usual: float, times: float) -> Iterator[str]:
@@ -202,7 +209,10 @@ def _silent(case: Case, run: Run, usual: float, times: float) -> Iterator[str]:
             f"by the venue's clock the oldest of them was {ms(oldest_ns)} old when it was received"
             + (": they had waited before the gateway, or in its socket" if old else "")
         )
-    yield "the feed process itself ran, and did not wait for a CPU"
+    turns = [turn for step in run.steps for turn in of(step, "feed")]
+    if turns and all(turn.thread.state != "T" for turn in turns):
+        waited_ns = sum(turn.run_delay_ns for turn in turns)
+        yield f"its process was not stopped, and waited {ms(waited_ns)} for a CPU meanwhile"
 
 
 def _feed(case: Case, index: int) -> str:
