@@ -4,7 +4,6 @@ Made once a second for all, and only while somebody follows it.
 """
 
 import asyncio
-import os
 import time
 from typing import Any
 
@@ -12,6 +11,7 @@ import orjson
 
 from gateway.latency.control import Control, intervals_ms
 from gateway.latency.histogram import Histogram
+from gateway.ops import processes
 from gateway.ops.health import Health
 from gateway.ops.objective import P999_COUNT_MIN, Watch
 from gateway.ops.past import Past, point_document
@@ -133,41 +133,8 @@ class Live:
         return every[:SLOWEST_MAX]
 
     def _processes(self) -> list[dict[str, Any]]:
-        children = self._subject.supervision().children
-        rows: list[dict[str, Any]] = [
-            {
-                "name": "supervisor",
-                "role": "supervisor",
-                "pid": os.getpid(),
-                "state": "ready",
-                "restarts": 0,
-            }
-        ]
-        rows += [
-            {
-                "name": child.name,
-                "role": child.role,
-                "pid": child.pid,
-                "state": child.state,
-                "restarts": sum(child.restarts.values()),
-            }
-            for child in children
-        ]
-        return [row | self._pauses(row["name"]) for row in rows]
-
-    def _pauses(self, name: str) -> dict[str, Any]:
-        counters, rate_of = self._sampling.now.get(name), self._sampling.rate_of
-        if counters is None:
-            return {}
-        return {
-            "loop_lag_ms": counters["loop_lag_ns"][0] / 1e6,
-            "loop_lag_max_ms": counters["loop_lag_max_ns"][0] / 1e6,
-            "gc_pauses": sum(counters["gc_pauses"]),
-            "gc_pause_max_ms": counters["gc_pause_max_ns"][0] / 1e6,
-            "run_delay_ms": round(rate_of(name, "run_delay_ns") / 1e6, 3),
-            "cpu": round(rate_of(name, "cpu_ns") / 1e9, 4),
-            "plane_stalls": counters["plane_stalls"][0],
-        }
+        rows = processes.rows(self._subject)
+        return [row | {"restarts": sum(row["restarts"].values())} for row in rows]
 
 
 def _controller(one: Control) -> dict[str, Any]:
