@@ -90,7 +90,7 @@ def lines(objects: list[Any]) -> bytes:
     return b"\n".join(json.dumps(one).encode() for one in objects)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=50)
 @given(st.lists(SAMPLES, max_size=5), st.lists(SECONDS, max_size=3), st.binary(max_size=300))
 def test_what_cannot_be(samples: list[Any], seconds: list[Any], ring: bytes) -> None:
     data = recording(
