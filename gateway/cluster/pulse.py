@@ -134,8 +134,9 @@ class Pulse:
         self._lag_shown, self._pause_ns = -1, 0
         self._rates = {"run_delay_ms": 0.0, "cpu": 0.0}
         # Counters rise through a restart of the process.
-        self._base = {name: stats.get(name) for name in ("cpu_ns", "run_delay_ns", "log_dropped")}
-        self._collected = [0, 0, 0, 0]
+        names = ("cpu_ns", "run_delay_ns", "gc_pause_ns", "log_dropped")
+        self._base = {name: stats.get(name) for name in names}
+        self._base_pauses = [stats.get("gc_pauses", generation) for generation in range(3)]
         gc.callbacks.append(self._collections)
         now_ns = time.monotonic_ns()
         self._looked = now_ns, time.process_time_ns(), self._delays.read()
@@ -192,6 +193,11 @@ class Pulse:
                 beat = beat._replace(stolen_ns=self._stolen_ns)
             for stall in self._watchdog.turn(beat):
                 self._record(stall)
+        if self._clock is not None:
+            took_ns, *clocks = _clocks()
+            if took_ns <= BRACKET_NS:
+                for stall in self._clock.look(*clocks):
+                    self._record(stall)
         if beat.at_ns - self._looked[0] >= LOOK_NS:
             self._look(beat)
 
@@ -227,16 +233,9 @@ class Pulse:
         stats.set("run_delay_ns", 0, self._base["run_delay_ns"] + delay_ns)
         stats.set("log_dropped", 0, self._base["log_dropped"] + self._dropped_logs())
         stats.set("gc_pause_max_ns", 0, self._pause_ns)
-        now = [*collections.pauses, collections.total_ns]
-        for index, (value, before) in enumerate(zip(now, self._collected, strict=True)):
-            name, place = ("gc_pauses", index) if index < len(now) - 1 else ("gc_pause_ns", 0)
-            stats.add(name, place, value - before)
-        self._collected = now
-        if self._clock is not None:
-            bracket_ns, *clocks = _clocks()
-            if bracket_ns <= BRACKET_NS:
-                for stall in self._clock.look(*clocks):
-                    self._record(stall)
+        stats.set("gc_pause_ns", 0, self._base["gc_pause_ns"] + collections.total_ns)
+        for generation, pauses in enumerate(collections.pauses):
+            stats.set("gc_pauses", generation, self._base_pauses[generation] + pauses)
 
     # --- stalls -----------------------------------------------------------------------------------
 

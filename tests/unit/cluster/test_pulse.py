@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from gateway._native import StatsPage
-from gateway.cluster.pulse import Collections, Longest, Pulse
+from gateway.cluster import pulse as pulse_module
+from gateway.cluster.pulse import BRACKET_NS, Collections, Longest, Pulse
 from gateway.latency.stalls import KINDS, RECENT_MAX
 
 PAUSE_S = 0.08
+HOUR_NS = 3_600_000_000_000
 WINDOW_NS = 5_000_000_000
 
 
@@ -120,6 +122,32 @@ async def test_a_pulse_that_stopped_leaves_nothing_behind(page: StatsPage) -> No
     last = page.get("loop_alive_ns")
     await asyncio.sleep(0.05)
     assert page.get("loop_alive_ns") == last
+
+
+@pytest.mark.parametrize("step_ns", [-HOUR_NS, HOUR_NS])
+async def test_f46_the_host_s_clock_is_set(
+    page: StatsPage, monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    took_ns = set_ns = 0
+
+    def clocks() -> tuple[int, int, int, int]:
+        now_ns = time.monotonic_ns()
+        return took_ns, now_ns, now_ns, now_ns + set_ns
+
+    async def some_turns() -> None:
+        after_ns = time.monotonic_ns() + 20_000_000
+        await until(lambda: page.get("loop_alive_ns") > after_ns)
+
+    monkeypatch.setattr(pulse_module, "_clocks", clocks)
+    with Pulse(page, interval_s=0.01, host=True) as pulse:
+        took_ns, set_ns = BRACKET_NS + 1, step_ns
+        await some_turns()
+        assert counted(page, "clock") == (0, 0), "not of one moment"
+        took_ns = 0
+        await some_turns()
+        assert counted(page, "clock") == (1, HOUR_NS)
+        (row,) = [row for row in pulse.report()["stalls"] if row["kind"] == "clock"]
+        assert row["ms"] == step_ns / 1e6
 
 
 def test_a_collection_that_hooked_it_in_is_not_counted() -> None:
