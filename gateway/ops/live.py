@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gateway.latency.control import Control, intervals_ms
+from gateway.latency.control import LEVELS
 from gateway.latency.histogram import Histogram
 from gateway.ops import processes
 from gateway.ops.health import Health
@@ -24,8 +24,6 @@ from gateway.session.messages import HistoryParams
 SLOWEST_MAX = 10
 FRESH_S = 1.0
 """For so long a document is the same for those who come meanwhile."""
-LEVELS = 4
-"""Of one connection."""
 
 _RATES = ("published", "routed", "delivered", "conflated", "filtered", "snapshots")
 
@@ -107,7 +105,7 @@ class Live:
             "subscriptions": sampling.total("subscriptions"),
             "blocked": sampling.total("clients_blocked"),
             "levels": [sampling.total("levels", level) for level in range(LEVELS)],
-            "controller": [_controller(each) for each in look.controls],
+            "controller": [each.row() for each in look.controls],
             "history": sampling.transitions(),
             "slowest": self._slowest(),
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
@@ -135,24 +133,6 @@ class Live:
     def _processes(self) -> list[dict[str, Any]]:
         rows = processes.rows(self._subject)
         return [row | {"restarts": sum(row["restarts"].values())} for row in rows]
-
-
-def _controller(one: Control) -> dict[str, Any]:
-    return {
-        "worker": one.worker,
-        "step": one.step,
-        "intervals_ms": intervals_ms(one.intervals_ns),
-        "infeasible": one.infeasible,
-        "overload_s": None if one.overload_s is None else round(one.overload_s, 3),
-        "busy": one.busy,
-        "offered_per_s": one.offered_per_s,
-        "capacity_per_s": one.capacity_per_s,
-        "delivery_cost_ns": one.delivery_cost_ns,
-        "fan_out_us": one.fan_out_ns / 1000,
-        "audience_max": one.audience_max,
-        "ring_age_us": one.ring_age_ns / 1000,
-        "class_links": one.class_links,
-    }
 
 
 def _stage(histogram: Histogram) -> dict[str, float | int | None]:

@@ -87,6 +87,7 @@ def test_rates_are_over_the_last_second_and_never_negative(seconds: Seconds, sit
     seconds.look()
     assert seconds.sampling.rate("delivered", 1) == 30
     assert seconds.sampling.rate("delivered", 2) == 0
+    page.set("delivered", 1, 0)  # as where a page begins anew
     seconds.look()
     assert seconds.sampling.rate("delivered", 1) == 0
 
