@@ -94,7 +94,7 @@ async def test_hello_reply_snapshot_updates(server: OpsServer, site: Any) -> Non
         assert data["controller"][0]["intervals_ms"] == [0, 0, 0, 0]
         assert set(data["stages"]) == {"wire", "ingest", "ring", "fanout", "total"}
         assert set(data["channels"]) == {"trade", "bbo"}
-        assert [each["name"] for each in data["processes"]] == ["supervisor", "worker-0"]
+        assert [each["name"] for each in data["processes"]] == ["worker-0", "supervisor"]
         assert data["point"]["heat"] == []
         assert (data["history"], data["slowest"], data["stalls"]) == ([], [], [])
 
