@@ -102,19 +102,20 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
     gw_topic_route(p, t);
 }
 
-/* How long the oldest record of the batch stood in the ring, and what follows from it. */
+/* How long the oldest record of the batch stood in the ring, and what follows from it. Once the low
+ * classes have had to wait they do so until all that waits has been sent: else each batch would be as
+ * late as it takes to notice again. */
 static void press(gw_plane_t *p, const gw_record_t *oldest) {
     int64_t age = p->taken_ns - oldest->h.ts_publish;
     if (!p->begun_ns) p->begun_ns = p->taken_ns;
     if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
-    p->pressed = p->o.enforce && age > p->o.target_ns / GW_PRESSURE_PARTS;
+    p->pressed = p->o.enforce && (age > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
 }
 
 static int records(gw_plane_t *p) {
     if (!p->mapping) return 0;
     int64_t bytes = gw_reader_poll(&p->reader, p->batch, GW_BATCH_BYTES);
     if (bytes == 0) {
-        p->pressed = 0;
         p->control.look.ring_age_ns = 0;
         if (p->mapping_next) gw_epoch_switch(p);
         return 0;

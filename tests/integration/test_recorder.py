@@ -5,6 +5,7 @@ was so busy that the objective was missed before, and no new breach came, the sa
 asked for.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -15,15 +16,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.serving import Serving, until
+from support.serving import Serving, serving, until
 from support.stage import Stage
 from support.traffic import Audience, Market
+from support.wire import Wire, request
 
 from gateway.recorder.evidence import load
 from gateway.recorder.explain import Explanation, explain
 from gateway.recorder.words import render
 
-CALM_S = 4.0
+CALM_S = 3.5
 BAD = ("breached", "infeasible")
 HOGS = 40
 HOG = "import os; os.sched_setaffinity(0, [{cpu}])\nwhile True: pass"
@@ -90,6 +92,14 @@ def scene(stage: Stage, tmp_path: Path) -> Iterator[Scene]:
     one.close()
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A gateway with a little to do, for tests that leave it as it was."""
+    log = tmp_path_factory.mktemp("served") / "log"
+    with serving(log, 'feeds.0.type="synthetic"', "feeds.0.rate=100") as gateway:
+        yield gateway
+
+
 def cause(explanation: Explanation) -> str:
     return explanation.first_cause.cause if explanation.first_cause else "none"
 
@@ -145,3 +155,108 @@ def test_stolen_cpu(scene: Scene) -> None:
 
     found = scene.recorded(steal)
     assert cause(found) == "cpu_theft", render(found)
+
+
+# --- asking for one -------------------------------------------------------------------------------
+
+
+def tickgate(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "gateway.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_asked_for_explained_and_played_again(stage: Stage, tmp_path: Path) -> None:
+    gateway = stage.serve('feeds.0.type="synthetic"', "feeds.0.symbols=3", "feeds.0.rate=500")
+    client = stage.connect()
+    client.subscribe("trade", "*")
+    first = [client.next(channel="trade", type="update") for _ in range(50)]
+    path = tmp_path / "asked.tgrec"
+    done = tickgate("record", "--output", str(path), "--seconds", "5", "--ops", gateway.ops)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.exists()
+    assert not path.with_name("asked.tgrec.part").exists()
+    assert gateway.metrics().of("recordings_total", "streamed") == 1
+
+    told = tickgate("explain", str(path))
+    assert told.returncode == 0
+    assert "First cause" in told.stdout
+    assert "(request)" in told.stdout
+    machine = json.loads(tickgate("explain", str(path), "--json").stdout)
+    assert machine["recording"]["records"] >= 50
+    assert machine["recording"]["problem"] == ""
+
+    played = stage.serve(
+        f"feeds.0.path={json.dumps(str(path))}",
+        'feeds.0.type="replay"',
+        'feeds.0.format="ring"',
+        'feeds.0.venue="SIM"',
+        "feeds.0.start_after_clients=1",
+        "feeds.0.speed=0",
+    )
+    again = stage.connect()
+    again.subscribe("trade", "*")
+    wanted = {(m["symbol"], m["data"][0]["id"]): m["data"][0] for m in first}
+    for message in again.each():
+        if message.get("channel") == "trade" and message["type"] == "update":
+            row = message["data"][0]
+            assert wanted.pop((message["symbol"], row["id"]), row) == row, "digit for digit"
+            if not wanted:
+                break
+    assert played.status()["feeds"][0]["decode_errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/record?seconds=5", [("Origin", "http://127.0.0.1:9464")], 403),
+        ("/record?seconds=5", [("Origin", "null")], 403),
+        ("/record?seconds=0", [], 400),
+        ("/record?seconds=51", [], 400),
+        ("/record?seconds=nan", [], 400),
+        ("/record?seconds=x", [], 400),
+    ],
+)
+def test_f07_pages_and_nonsense_get_no_recording(
+    served: Serving, path: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    with Wire(served.ops.replace("http", "ws")) as wire:
+        wire.send(request(path, more=headers))
+        assert wire.response().status == status
+
+
+def test_a_plain_get_records_nothing(served: Serving) -> None:
+    before = served.metrics().of("recordings_total", "streamed")
+    assert served.get("/record")[0] == 426
+    assert served.metrics().of("recordings_total", "streamed") == before
+
+
+def test_who_hangs_up_in_the_middle_leaves_the_way_free(served: Serving) -> None:
+    def asked() -> bool:
+        with Wire(served.ops.replace("http", "ws")) as wire:
+            wire.send(request("/record"))
+            begun = wire.response().status == 101
+            wire.reset()
+            return begun
+
+    for _ in range(3):
+        until(asked)
+
+
+def test_words_for_what_cannot_be_had(tmp_path: Path) -> None:
+    nobody = tickgate("record", "-o", str(tmp_path / "x"), "--ops", "127.0.0.1:1")
+    assert (nobody.returncode, os.listdir(tmp_path)) == (1, [])
+    assert "Does the gateway run?" in nobody.stderr
+    for text, why in (("", "not a recording"), ("\x89TGREC", "not a recording")):
+        (tmp_path / "file").write_text(text)
+        told = tickgate("explain", str(tmp_path / "file"))
+        assert (told.returncode, told.stdout) == (1, "")
+        assert why in told.stderr
+    assert "No such file" in tickgate("explain", str(tmp_path / "none")).stderr
+    bad = tickgate("replay", str(tmp_path / "none"))
+    assert (bad.returncode, bad.stdout) == (78, "")
+    assert "No such file" in bad.stderr
