@@ -14,7 +14,9 @@ from support.serving import free_udp_port
 
 TURN_S = 0.01
 DATAGRAM_LINES = 50
-READ_BYTES = 1 << 18
+READ_BYTES = 32 << 10
+READ_INTERVAL_S = 0.002
+"""Each client takes 16 MB a second at the most, so that a backlog takes its time on any host."""
 
 
 class Market:
@@ -114,16 +116,12 @@ class Audience:
 
     def _run(self) -> None:
         while not self._stopping:
-            waits = True
             for key, _ in self._selector.select(0.05):
-                if key.fileobj is self._left_out:
-                    continue
-                waits = False
-                with suppress(OSError):
-                    self._left(key.fd)
-            if waits:
-                time.sleep(0.001)
+                if key.fileobj is not self._left_out:
+                    with suppress(OSError):
+                        self._take(key.fd)
+            time.sleep(READ_INTERVAL_S)
 
-    def _left(self, descriptor: int) -> None:
+    def _take(self, descriptor: int) -> None:
         if not os.read(descriptor, READ_BYTES):
             self._selector.unregister(descriptor)
