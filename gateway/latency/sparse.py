@@ -111,7 +111,8 @@ class Sparse:
 
         It is as precise as the least precise of them, or less where it has to fit.
         """
-        if len(parts) == 1 and bytes_max is None:
+        parts = [each for each in parts if any(each.lengths)] or parts[:1]
+        if len(parts) == 1 and (bytes_max is None or parts[0].nbytes <= bytes_max):
             return parts[0]
         shift, rows = max(each.shift for each in parts), len(parts[0].lengths)
         places = PLACES >> shift

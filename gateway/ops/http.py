@@ -12,8 +12,6 @@ import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -27,10 +25,11 @@ from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
 from gateway.ops.health import Health
-from gateway.ops.hub import SESSIONS_MAX, Hub
+from gateway.ops.hub import SESSIONS_MAX, Channel, Hub
 from gateway.ops.live import Live
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.objective import Look, Watch, message
+from gateway.ops.pages import Pages, security_headers
 from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
@@ -55,23 +54,6 @@ NOTSENT_BYTES = 16 << 10
 """What waits in the kernel, beyond what is on its way: the rest waits here, to be replaced."""
 TCP_NOTSENT_LOWAT = 25  # not in Python's socket module before 3.14
 
-SECURITY_HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:;"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-)
-_PAGE = MappingProxyType(
-    {
-        "/": ("index.html", "text/html; charset=utf-8"),
-        "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-        "/page.css": ("page.css", "text/css; charset=utf-8"),
-    }
-)
 _log = log.get("ops")
 _TEXT = "text/plain; charset=utf-8"
 
@@ -96,19 +78,13 @@ class OpsServer:
         self._status = Status(subject, self._watch, reader)
         self._sampling = Sampling(subject, self._watch)
         live = Live(subject, self._watch, self._health, reader, self._sampling)
-        channels = {
-            "ops": live.message,
-            "slo": lambda _: message(self._watch.look, time.time_ns()).encode(),
-        }
+        channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
         self._origins = Origins(subject.config.listen.origins)
         self._scrapes = 0
         self._server: Server | None = None
         self._sampler: asyncio.Task[None] | None = None
-        static = resources.files("gateway.ops") / "static"
-        self._page = {
-            path: (kind, (static / name).read_bytes()) for path, (name, kind) in _PAGE.items()
-        }
+        self._pages = Pages()
         self._routes: dict[str, Callable[[], Response]] = {
             "/livez": lambda: _answer(HTTPStatus.OK, _TEXT, b"ok\n"),
             "/readyz": self._readyz,
@@ -176,7 +152,7 @@ class OpsServer:
                 self._health.sample(now_s)
                 if self._watch.sample(now_s):
                     self._sampling.take(now_s, time.time_ns())
-                    self._hub.tell()
+                    await self._hub.tell()
                 self._announcements.sample(now_s)
             except Exception:
                 # One look fails; the next ones must not end with it.
@@ -201,9 +177,8 @@ class OpsServer:
             return _answer(code, _TEXT, f"{why}\n".encode())
         if path in self._routes:
             return self._routes[path]()
-        if path in self._page:
-            return _answer(HTTPStatus.OK, *self._page[path])
-        return _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
+        page = await self._pages.answer(path, request.headers)
+        return page or _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
 
     def _admit(self, request: Request) -> Response | None:
         """Why this request becomes no session, if it does not; the rest is the library's to check.
@@ -243,6 +218,9 @@ class OpsServer:
         finally:
             self._scrapes -= 1
         return _answer(HTTPStatus.OK, CONTENT_TYPE, body)
+
+    async def _slo(self, _: str) -> bytes:
+        return message(self._watch.look, time.time_ns()).encode()
 
     def _readyz(self) -> Response:
         problems = self._health.problems(asyncio.get_running_loop().time())
@@ -304,7 +282,7 @@ def _answer(code: HTTPStatus, kind: str, body: bytes) -> Response:
             ("Content-Type", kind),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
-            *SECURITY_HEADERS,
+            *security_headers(),
         ]
     )
     return Response(code.value, code.phrase, headers, body)

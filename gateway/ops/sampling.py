@@ -134,14 +134,9 @@ class Sampling:
         return _total(self._last, name, index)
 
     def rate(self, name: str, index: int | None = None) -> float:
-        """By how much that rises in a second."""
-        before = _total(self._before, name, index)
-        return self._per_second(_total(self._last, name, index) - before)
-
-    def _per_second(self, difference: int) -> float:
-        # A new process may begin again at 0.
-        span_s = self._last.at_s - self._before.at_s
-        return max(difference, 0) / span_s if self._before.counters else 0.0
+        """By how much that rises in a second; 0 before there was one."""
+        gained = _total(self._last, name, index) - _total(self._before, name, index)
+        return max(gained, 0) / (self._last.at_s - self._before.at_s)
 
 
 def _total(look: Look, name: str, index: int | None = None) -> int:

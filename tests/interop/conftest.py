@@ -1,27 +1,14 @@
 """A gateway for other people's clients, with a venue that ticks all the time; and a browser."""
 
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from support.serving import Serving
 from support.stage import Stage
 from support.udp import Venue
-from support.visit import Visit
-
-TICK_S = 0.005
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from support.visit import Visit, chromium
 
 
 @pytest.fixture
@@ -42,35 +29,15 @@ def venue() -> Iterator[Venue]:
 def gateway(stage: Stage, venue: Venue) -> Iterator[Serving]:
     """A gateway in which A.SIM and B.SIM tick."""
     serving = stage.serve(*venue.sets)
-    stop = threading.Event()
-
-    def tick() -> None:
-        number = 0
-        while not stop.wait(TICK_S):
-            number += 1
-            for symbol in ("A", "B"):
-                venue.trades(symbol, number)
-                venue.quotes(symbol, number)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    try:
+    with venue.ticking("A", "B"):
         yield serving
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("program chromium is absent")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
+    with chromium() as one:
+        yield one
 
 
 @pytest.fixture

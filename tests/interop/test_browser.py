@@ -1,14 +1,14 @@
-"""Chromium on the ops page: live ticks, nothing executed that came over the wire, no other host."""
+"""Chromium as a client: the browser's own WebSocket, from a page on this host."""
 
-from pathlib import Path
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from support.serving import Serving
-from support.udp import Venue
 from support.visit import Visit
 
-HOSTILE = "<img/src=x/onerror=alert(1)>"
-
-TICKS_FROM_THE_CONSOLE = """
+TICKS_FROM_THE_PAGE = """
 url => new Promise((resolve, reject) => {
   const socket = new WebSocket(url), seen = [];
   const params = {channel: "trade", symbol: ["A.SIM"]};
@@ -23,37 +23,35 @@ url => new Promise((resolve, reject) => {
 """
 
 
-def cell(symbol: str, column: int) -> str:
-    """The JavaScript for what a row of live ticks shows."""
-    rows = "[...document.querySelectorAll('#ticks tr')]"
-    return f"{rows}.find(r => r.cells[0].textContent === '{symbol}')?.cells[{column}].textContent"
+class EmptyPage(BaseHTTPRequestHandler):
+    """Serves a page with nothing on it."""
+
+    def do_GET(self) -> None:
+        body = b"<!doctype html><title>A client</title><link rel=icon href=data:,>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
 
 
-def test_the_page_shows_live_ticks(gateway: Serving, visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    page.goto(gateway.ops)
-    visit.until("document.getElementById('ready').textContent === 'ready'")
-    visit.until(f"{cell('A.SIM', 1)} === '100.10' && {cell('B.SIM', 3)} === '100.10'")
-    time_of_last = page.evaluate(cell("A.SIM", 5))
-    visit.until(f"{cell('A.SIM', 5)} !== '{time_of_last}'")
-    visit.until("Number(document.getElementById('published').textContent) > 0")
-    page.screenshot(path=tmp_path / "page.png", full_page=True)
-    visit.check()
+@pytest.fixture
+def site() -> Iterator[str]:
+    """A server of pages on this host, which is not the gateway."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
-def test_f63_names_from_the_wire_stay_text(gateway: Serving, venue: Venue, visit: Visit) -> None:
-    page = visit.page
-    page.goto(gateway.ops)
-    visit.until(f"{cell('A.SIM', 1)} === '100.10'")
-    venue.trades(HOSTILE, 1)  # appears later, and is shown nevertheless
-    visit.until(f"{cell(f'{HOSTILE}.SIM', 1)} === '100.10'")
-    assert page.locator("img").count() == 0
-    visit.check()
-
-
-def test_a_client_in_the_pages_console(gateway: Serving, visit: Visit) -> None:
-    visit.page.goto(gateway.ops)
-    code, seqs = visit.page.evaluate(TICKS_FROM_THE_CONSOLE, gateway.url)
+def test_a_client_on_a_page_of_this_host(gateway: Serving, site: str, visit: Visit) -> None:
+    visit.page.goto(site)
+    code, seqs = visit.page.evaluate(TICKS_FROM_THE_PAGE, gateway.url)
     assert code == 1000
     assert seqs == list(range(seqs[0], seqs[0] + 20))
     visit.check()

@@ -2,7 +2,10 @@
 
 import json
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from support.serving import free_udp_port
@@ -33,6 +36,27 @@ class Venue:
         """Quotes in one datagram; the number of each is its bid's quantity."""
         quote = {"channel": "bbo", "symbol": symbol, "bid": "100.10", "ask": "100.20"}
         self.send(*(quote | {"bid_qty": str(number), "ask_qty": "1"} for number in numbers))
+
+    @contextmanager
+    def ticking(self, *symbols: str, every_s: float = 0.005) -> Iterator[None]:
+        """A trade and a quote of each symbol, again and again while the context lasts."""
+        stop = threading.Event()
+
+        def tick() -> None:
+            number = 0
+            while not stop.wait(every_s):
+                number += 1
+                for symbol in symbols:
+                    self.trades(symbol, number)
+                    self.quotes(symbol, number)
+
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def __enter__(self) -> "Venue":
         return self

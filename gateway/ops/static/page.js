@@ -1,210 +1,204 @@
-// The ops page: status once a second, and live ticks as any client gets them. Everything that came
-// over the wire is put into text nodes.
-"use strict";
+// The dashboard: joins the socket, what is looked at, the panels and the charts.
 
-const ROWS_MAX = 24;
-const RECONNECT_MS = 2000;
-const LIST_MS = 2000; // how soon an instrument that has just appeared is shown
-const ANSWER_MAX_MS = 3000;
-const QUIET_S = 5;
-const byId = (id) => document.getElementById(id);
-const text = (id, value) => { byId(id).textContent = value; };
-const count = (n) => n.toLocaleString("en");
+import { Board } from "./charts.js";
+import { Feed } from "./feed.js";
+import { History, POINTS_MAX, refreshed_s } from "./history.js";
+import { dark, onPalette, toggle } from "./palette.js";
+import { panels, verdict } from "./panels.js";
+import * as series from "./series.js";
+import { byId, download, stale, text } from "./tables.js";
+import { RANGES, bounds, followed, format, frozen, parse, zoomed } from "./view.js";
+import { STALE_S, freshness, rate } from "./words.js";
 
-function fill(id, rows) {
-  const extra = [...byId(id).parentNode.tHead.rows[0].cells].map((head) => head.className);
-  byId(id).replaceChildren(...rows.map((cells) => {
-    const row = document.createElement("tr");
-    cells.forEach((content, n) => {
-      const cell = row.insertCell();
-      [cell.textContent, cell.className] = Array.isArray(content) ? content : [content, extra[n]];
-    });
-    return row;
-  }));
+const NS_PER_MS = 1e6;
+const SPOKEN = { waiting: "The connection is lost.", live: "Connected." };
+
+let view = parse(location.hash);
+let now = null; // the last message of `ops`
+let told = null; // the last of `slo`
+let came_ms = null; // when `now` came, by our clock
+let link = "connecting";
+let retry_at_ms = 0;
+let asked_ms = -Infinity; // when the history was asked for last
+let asking = 0; // which request is the last one: replies to others are late
+const history = new History();
+const board = new Board({
+  zoomed: (from, to) => look(zoomed(view, from, to)),
+  released: () => look(followed(view)),
+});
+
+// The gateway's clock, as far as we know it: charts end where its figures do.
+const gateway_ms = () => (now === null ? Date.now() : now.ts / NS_PER_MS + (Date.now() - came_ms));
+const objective = () => told ?? now?.slo;
+
+const feed = new Feed({
+  link(name, retry_ms) {
+    if (name !== link && SPOKEN[name]) text("spoken", SPOKEN[name]);
+    link = name;
+    retry_at_ms = Date.now() + retry_ms;
+    tell();
+  },
+  ready: () => refresh(),
+  message(body) {
+    if (body.channel === "ops") take(body.data.at(-1));
+    else if (body.channel === "slo") told = body.data.at(-1);
+    else return;
+    if (now !== null) verdict(objective(), now);
+  },
+}, { open: () => new WebSocket(new URL("/v1", location.href.replace(/^http/, "ws")), ["tickgate.v1.json"]) });
+
+function take(body) {
+  const restarted = now !== null && body.epoch !== now.epoch;
+  [now, came_ms] = [body, Date.now()];
+  panels(now);
+  if (restarted) refresh();
+  else if (!frozen(view) && history.append(now.point, bounds(view, gateway_ms())[0])) draw();
+  tell();
 }
 
-// No line may break between a number and its unit.
-function duration(us) {
-  const [value, unit] = us >= 1e6 ? [us / 1e6, "s"] : us >= 1e3 ? [us / 1e3, "ms"] : [us, "µs"];
-  return `${value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)}\u00a0${unit}`;
+// --- what is looked at ---------------------------------------------------------------------------------
+
+function look(next) {
+  const moved = next.range !== view.range || next.from !== view.from || next.to !== view.to;
+  view = next;
+  window.history.replaceState(null, "", format(view) || location.pathname);
+  shown();
+  if (moved) refresh();
 }
 
-function span(seconds) {
-  const [s, min, h] = [Math.floor(seconds), Math.floor(seconds / 60), Math.floor(seconds / 3600)];
-  if (min === 0) return `${s}\u00a0s`;
-  if (h === 0) return `${min}\u00a0min`;
-  return h < 48 ? `${h}\u00a0h ${min % 60}\u00a0min` : `${Math.floor(h / 24)}\u00a0days`;
+function shown() {
+  byId("freeze").setAttribute("aria-pressed", String(frozen(view)));
+  text("freeze", frozen(view) ? "Follow" : "Freeze");
+  for (const input of document.querySelectorAll("#ranges input")) input.checked = !frozen(view) && input.value === view.range;
+  for (const one of document.querySelectorAll(".chosen")) if (one.id !== view.panel) one.classList.remove("chosen");
+  for (const button of document.querySelectorAll(".enlarge")) {
+    const its = button.closest("figure");
+    its.classList.toggle("chosen", its.id === view.panel);
+    button.textContent = its.id === view.panel ? "Reduce" : "Enlarge";
+  }
+  for (const one of document.querySelectorAll("nav a")) {
+    if (one.hash === `#${view.panel}`) one.setAttribute("aria-current", "true");
+    else one.removeAttribute("aria-current");
+  }
 }
 
-// --- status ----------------------------------------------------------------------------------------
-
-let before = null;
-let answered_ms = Date.now();
-
-function rate(status, name) {
-  if (before === null || status.uptime_s <= before.uptime_s) return "-";
-  const sum = ({ channels }) => Object.values(channels).reduce((n, one) => n + one[name], 0);
-  return count(Math.round((sum(status) - sum(before)) / (status.uptime_s - before.uptime_s)));
+function go(panel) {
+  const place = panel && byId(panel);
+  if (!place?.matches("main section, main figure")) return;
+  place.scrollIntoView();
+  place.focus({ preventScroll: true });
 }
 
-function badge(state, good) {
-  byId("ready").className = `badge ${good ? "good" : "bad"}`;
-  text("ready", state);
-  document.title = good ? "Tickgate" : `${state} - Tickgate`;
-}
+// --- history -------------------------------------------------------------------------------------------
 
-// Of the objective: its percentile where the document has it, and whether it held.
-function judge(slo, stage) {
-  const reached_us = stage[`p${String(slo.percentile).replace(".", "")}_us`];
-  text("reached", stage.count && reached_us !== undefined ? duration(reached_us) : "-");
-  text("objective", `p${slo.percentile} ${slo.stage}, target ${duration(slo.target_us)}`);
-  text("slo", slo.state);
-  byId("slo").className = slo.state === "ok" ? "good" : "bad";
-}
-
-function lastRecord(feed) {
-  if (!feed.last_record_ns) return "never";
-  const age_s = Date.now() / 1e3 - feed.last_record_ns / 1e9;
-  return age_s < QUIET_S ? "now" : `${span(age_s)} ago`;
-}
-
-function show(status) {
-  badge(status.ready ? "ready" : "not ready", status.ready);
-  text("problems", status.problems.join(" · "));
-  text("version", status.version);
-  text("connections", count(status.counters.connections));
-  text("subscriptions", count(status.counters.links));
-  text("published", rate(status, "published"));
-  text("delivered", rate(status, "delivered"));
-  judge(status.slo, status.window[status.slo.stage]);
-  text("window", span(status.window_s));
-  text("listen", status.listen);
-  text("epoch", status.epoch);
-  text("uptime", span(status.uptime_s));
-  fill("stages", Object.entries(status.window).map(([name, stage]) => {
-    const reached = [stage.p50_us, stage.p99_us, stage.p999_us, stage.max_us];
-    return [name, ...reached.map((us) => stage.count ? duration(us) : "-"), count(stage.count)];
-  }));
-  fill("feeds", status.feeds.map((feed) => {
-    const state = feed.message ? `${feed.state}: ${feed.message}` : feed.state;
-    return [
-      feed.name, [state, ["up", "done"].includes(feed.state) ? "" : "bad"], count(feed.records),
-      lastRecord(feed), count(feed.gaps), count(feed.decode_errors),
-    ];
-  }));
-  fill("processes", status.processes.map((process) => [
-    process.name, [process.state, process.state === "ready" ? "" : "bad"], process.pid || "-",
-    Object.entries(process.restarts).map(([reason, n]) => `${n} (${reason})`).join(", ") || "0",
-  ]));
-  before = status;
-}
-
-function stale(id, yes) {
-  byId(id).classList.toggle("stale", yes);
-}
-
-async function poll() {
-  let fresh = true;
+async function refresh() {
+  if (document.hidden) return;
+  const [from, to] = bounds(view, gateway_ms());
+  asked_ms = Date.now();
+  asking += 1;
+  const mine = asking;
+  const request = { from: Math.round(from * NS_PER_MS), points: POINTS_MAX };
+  if (frozen(view)) request.to = Math.round(to * NS_PER_MS);
   try {
-    const answer = await fetch("/statusz", { signal: AbortSignal.timeout(ANSWER_MAX_MS) });
-    const status = await answer.json();
-    answered_ms = Date.now();
-    show(status);
-    if (socket === null) connect(status.listen);
+    const reply = await feed.request("history", request);
+    if (mine !== asking) return;
+    history.replace(reply);
+    draw();
   } catch (error) {
-    fresh = false;
-    badge("not answering", false);
-    text("problems", `figures are ${span((Date.now() - answered_ms) / 1e3)} old`);
+    if (link === "live") text("latency-words", `No history: ${error.message}.`);
   }
-  for (const id of ["cards", "inside"]) stale(id, !fresh);
-  setTimeout(poll, 1000);
-}
-
-// --- live ticks ------------------------------------------------------------------------------------
-
-let socket = null;
-let asked = new Set(); // instruments that this connection subscribed to
-const rows = new Map(); // instrument -> {trade, bbo, ts_recv, row}
-let dirty = new Set();
-
-function connect(listen) {
-  const url = new URL(listen);
-  // Bound to a wildcard, the gateway can't know by which name the browser came.
-  if (!["127.0.0.1", "[::1]"].includes(location.hostname)) url.hostname = location.hostname;
-  socket = new WebSocket(url, ["tickgate.v1.json"]);
-  let opened = false;
-  socket.onopen = () => {
-    opened = true;
-    asked = new Set();
-    list();
-  };
-  socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = (event) => {
-    stale("live", true);
-    text("link", opened ? `closed: ${event.code} ${event.reason}`
-      : `no connection to ${url.host}; is ${location.origin} in listen.origins?`);
-    setTimeout(() => { socket = null; }, RECONNECT_MS);
-  };
-}
-
-function list() {
-  if (socket?.readyState === WebSocket.OPEN && asked.size < ROWS_MAX) {
-    socket.send(JSON.stringify({ method: "list", req_id: 1 }));
-  }
-}
-
-function receive(message) {
-  if (message.method === "list" && message.success) {
-    follow(message.instruments.map((one) => one.symbol));
-  } else if (message.channel === "trade" || message.channel === "bbo") {
-    let entry = rows.get(message.symbol);
-    if (entry === undefined) rows.set(message.symbol, entry = {});
-    entry[message.channel] = message.data.at(-1);
-    entry.ts_recv = Math.max(entry.ts_recv ?? 0, message.ts_recv);
-    dirty.add(message.symbol);
-  }
-}
-
-function follow(known) {
-  const names = known.filter((name) => !asked.has(name)).slice(0, ROWS_MAX - asked.size);
-  for (const name of names) asked.add(name);
-  if (names.length > 0) {
-    for (const channel of ["trade", "bbo"]) {
-      // Conflated, like everything that a person looks at: a slow page must not be closed for it.
-      const params = { channel, symbol: names, mode: "conflate" };
-      socket.send(JSON.stringify({ method: "subscribe", req_id: channel, params }));
-    }
-  }
-  stale("live", false);
-  text("link", `${asked.size < known.length ? "the first " : ""}${asked.size} instruments`);
-}
-
-function newRow(name) {
-  const body = byId("ticks");
-  const row = body.insertRow([...body.rows].findIndex((one) => one.cells[0].textContent > name));
-  for (let n = 0; n < 6; n++) row.insertCell();
-  row.cells[0].textContent = name;
-  row.cells[2].className = "extra";
-  return row;
 }
 
 function draw() {
-  for (const cell of document.querySelectorAll("#ticks .up, #ticks .down")) cell.className = "";
-  for (const name of dirty) {
-    const entry = rows.get(name);
-    const { trade = {}, bbo = {} } = entry;
-    const { cells } = entry.row ??= newRow(name);
-    const time = new Date(entry.ts_recv / 1e6).toISOString().slice(11, 19);
-    const change = Number(trade.price) - Number(cells[1].textContent || trade.price);
-    cells[1].className = change > 0 ? "up" : change < 0 ? "down" : "";
-    [trade.price, trade.qty, bbo.bid, bbo.ask, time].forEach((value, n) => {
-      if (cells[n + 1].textContent !== value) cells[n + 1].textContent = value ?? "";
-    });
-  }
-  dirty = new Set();
-  setTimeout(() => requestAnimationFrame(draw), 250);
+  const { points, merged } = history;
+  const slo = objective();
+  const [from, to] = bounds(view, gateway_ms());
+  const x = { type: "date", range: [from, to] };
+  const over = (id, make) => board.draw(`${id}-chart`, () => ({ ...make(), x }));
+  over("latency", () => series.latency(points, slo));
+  over("heat", () => series.heat(points));
+  over("load", () => series.load(points));
+  over("classes", () => series.classes(points, (slo?.classes ?? []).map((one) => one.target_us)));
+  over("conflation", () => series.losses(points, "conflated"));
+  over("drops", () => series.losses(points, "dropped"));
+  over("steps", () => series.ladder(points));
+  over("joined", () => series.connections(points));
+  board.draw("percentiles-chart", () => series.percentiles(merged, slo));
+  text("latency-words", series.latencyWords(points));
+  text("percentiles-words", series.percentilesWords(merged));
+  text("conflation-words", series.lossesWords(points, "conflated"));
+  text("drops-words", series.lossesWords(points, "dropped"));
+  text("steps-words", series.ladderWords(points));
+  const last = points.at(-1);
+  text("load-words", last ? `${rate(last.published / last.span_s)} in, ${rate(last.delivered / last.span_s)} out at the end.` : "");
 }
 
-poll();
-draw();
-setInterval(list, LIST_MS);
+// --- each second ---------------------------------------------------------------------------------------
+
+function tell() {
+  const at_ms = Date.now();
+  const age_s = came_ms === null ? null : (at_ms - came_ms) / 1000;
+  const [kind, words] = freshness({ link, age_s, retry_s: Math.max(0, retry_at_ms - at_ms) / 1000, frozen: frozen(view) });
+  if (byId("link").className !== kind) byId("link").className = kind;
+  text("link", words);
+  const old = age_s !== null && (link !== "live" || age_s >= STALE_S);
+  stale(old);
+  if (old) document.title = "stale – Tickgate";
+}
+
+setInterval(() => {
+  tell();
+  const due_ms = refreshed_s(RANGES[view.range]) * 1000;
+  if (link === "live" && !frozen(view) && Date.now() - asked_ms >= due_ms) refresh();
+}, 1000);
+document.addEventListener("visibilitychange", () => refresh());
+
+// --- hands ---------------------------------------------------------------------------------------------
+
+function freeze() {
+  const [from, to] = bounds(view, gateway_ms());
+  look(frozen(view) ? followed(view) : { ...view, from: Math.round(from), to: Math.round(to) });
+}
+
+byId("ranges").addEventListener("change", (event) => look(followed(view, event.target.value)));
+byId("freeze").addEventListener("click", freeze);
+byId("palette").addEventListener("click", toggle);
+document.querySelector("main").addEventListener("click", ({ target }) => {
+  if (!target.matches(".enlarge")) return;
+  const { id } = target.closest("figure");
+  look({ ...view, panel: view.panel === id ? null : id });
+  go(id);
+});
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  byId("files").open = false;
+  if (view.panel !== null) look({ ...view, panel: null });
+});
+addEventListener("hashchange", () => {
+  const next = parse(location.hash);
+  // A bare name is a place on this page: all else stays as it was.
+  look(location.hash.includes("=") ? next : { ...view, panel: next.panel });
+  go(view.panel);
+});
+byId("json").addEventListener("click", () => {
+  const { points, merged, resolution_s } = history;
+  save("json", "application/json", JSON.stringify({ view, now, resolution_s, merged, points }, null, 1));
+});
+byId("hgrm").addEventListener("click", () => save("hgrm", "text/plain", history.merged?.hgrm ?? ""));
+
+function save(extension, kind, content) {
+  const stamp = new Date(gateway_ms()).toISOString().slice(0, 19).replaceAll(":", "");
+  download(`tickgate-${stamp}Z.${extension}`, kind, content);
+  byId("files").open = false;
+}
+
+const named = () => text("palette", dark() ? "Light" : "Dark");
+onPalette(named);
+named();
+const script = byId("plotly");
+script.addEventListener("load", () => board.start(window.Plotly));
+script.addEventListener("error", () => text("latency-chart", "The charts’ library did not come; the tables have the figures."));
+if (window.Plotly) board.start(window.Plotly);
+shown();
+go(view.panel);
+feed.connect();
