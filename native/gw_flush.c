@@ -91,9 +91,14 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
 
 /* --- accounting ------------------------------------------------------------------------------------ */
 
-/* Whether the controller looks at the ages of a class: of the urgent ones, where the client in hand had
- * not let us wait. */
+/* Whether the controller looks at the ages of a class: of the urgent ones, where the client in hand
+ * neither let us wait nor gets less for that. */
 static inline uint64_t watched(const gw_plane_t *p, uint32_t priority) { return priority < 2 && !p->behind; }
+
+/* A record from before a stall is late through nobody's doing. */
+static inline int is_late(const gw_plane_t *p, int64_t age, int64_t recv_ns) {
+    return age > p->control.edge_calm_ns && recv_ns >= p->resumed_ns;
+}
 
 static void delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
     int64_t age = p->now - recv_ns;
@@ -104,8 +109,9 @@ static void delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
     gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
     look->count += counts;
-    if (age > p->control.edge_calm_ns) look->late_calm += counts;
-    if (age > p->control.edge_over_ns) look->late_over += counts;
+    if (!is_late(p, age, recv_ns)) return;
+    look->late_calm += counts;
+    look->late_over += age > p->control.edge_over_ns ? counts : 0;
 }
 
 static uint32_t frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
@@ -125,7 +131,7 @@ static void delivered_same(gw_plane_t *p, const gw_frame_t *head, uint64_t same,
 
 /* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
 static void delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
-    const int64_t now = p->now, edge_calm = p->control.edge_calm_ns, edge_over = p->control.edge_over_ns;
+    const int64_t now = p->now, edge_over = p->control.edge_over_ns;
     const int mixed = c->flags & GW_CLIENT_MIXED;
     uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
     const gw_frame_t *head = NULL;
@@ -146,7 +152,7 @@ static void delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, u
         int64_t age = now - f->recv_ns;
         gw_hdr_record(total, age, 1);
         counted += counts;
-        if (age > edge_calm) {
+        if (is_late(p, age, f->recv_ns)) {
             late_calm += counts;
             late_over += age > edge_over ? counts : 0;
         }
@@ -370,6 +376,7 @@ static void block(gw_plane_t *p, gw_client_t *c) {
         c->flags |= GW_CLIENT_BLOCKED;
         GW_STORE_RELAXED(&c->blocked, 1);
         c->blocked_ns = p->now;
+        c->blocked_stalls_ns = p->stats->plane_stall_ns[0];
         c->blocked_previous = NULL;
         c->blocked_next = p->blocked;
         if (p->blocked) p->blocked->blocked_previous = c;
@@ -446,7 +453,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
 
 void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
-    p->behind = (c->flags & GW_CLIENT_BLOCKED) != 0;
+    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
     if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);

@@ -102,14 +102,17 @@ static void route(gw_plane_t *p, const gw_record_t *r) {
     gw_topic_route(p, t);
 }
 
+static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /* How long the oldest record of the batch stood in the ring, and what follows from it. Once the low
  * classes have had to wait they do so until all that waits has been sent: else each batch would be as
  * late as it takes to notice again. */
 static void press(gw_plane_t *p, const gw_record_t *oldest) {
     int64_t age = p->taken_ns - oldest->h.ts_publish;
     if (!p->begun_ns) p->begun_ns = p->taken_ns;
-    if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
     p->pressed = p->o.enforce && (age > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
+    age = p->taken_ns - later(oldest->h.ts_publish, p->resumed_ns); /* the ladder is no cure for a stall */
+    if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
 }
 
 static int records(gw_plane_t *p) {
@@ -213,13 +216,17 @@ static int sockets(gw_plane_t *p, int timeout_ms) {
 
 /* --- timers ---------------------------------------------------------------------------------------- */
 
-static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+/* A client is behind by its own time: what passed while we stood still is not held against it, neither
+ * before the end of the last stall nor as long as all since it was blocked took. */
+static int64_t waited(const gw_plane_t *p, const gw_client_t *c, int64_t since) {
+    int64_t stalled = (int64_t)(p->stats->plane_stall_ns[0] - c->blocked_stalls_ns);
+    return later(p->now - later(since, p->resumed_ns), p->now - since - stalled);
+}
 
-/* A client is behind by its own time: what passed while we stood still is not held against it. */
 static void check_blocked(gw_plane_t *p) {
     for (gw_client_t *c = p->blocked; c; c = c->blocked_next) {
         if (c->flags & GW_CLIENT_DOOMED) continue;
-        if (p->now - later(c->sent_ns, p->resumed_ns) > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
+        if (waited(p, c, c->sent_ns) > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
         else if (c->runs_count) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
             int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
@@ -227,7 +234,7 @@ static void check_blocked(gw_plane_t *p) {
                 since = later(c->sent_ns, since);
                 limit = p->o.paced_stall_max_ns;
             }
-            if (p->now - later(since, p->resumed_ns) > limit) gw_client_slow(p, c, "too old");
+            if (waited(p, c, since) > limit) gw_client_slow(p, c, "too old");
         }
     }
     gw_doomed_bury(p);
@@ -260,7 +267,7 @@ static void timers(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
     if (p->blocked_count) check_blocked(p);
-    if (p->o.enforce && p->o.target_ns) {
+    if (p->o.enforce) {
         if (p->blocked_count) gw_levels_down(p);
         if (p->degraded) gw_levels_up(p);
     }
@@ -271,17 +278,18 @@ static void timers(gw_plane_t *p) {
 }
 
 int gw_plane_cycle(gw_plane_t *p) {
-    p->begun_ns = 0;
     int busy = gw_commands_run(p, COMMANDS_PER_CYCLE) > 0;
     busy |= records(p);
-    busy |= p->touched_count > 0;
+    uint32_t served = p->touched_count;
+    busy |= served > 0;
     sweep(p, 1);
-    if (gw_holds_release(p)) {
+    if (gw_holds_release(p, served)) {
         if (!busy) p->begun_ns = p->now;
         sweep(p, 1);
         busy = 1;
     }
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
+    p->begun_ns = 0;
     if (!busy) p->now = p->io.monotonic(p->io.self);
     if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
     timers(p);
@@ -391,6 +399,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
+    p->o.enforce = p->o.enforce && p->o.target_ns;
     p->io = options->io.send ? options->io
                              : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, NULL};
     p->stats = options->stats;

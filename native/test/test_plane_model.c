@@ -121,11 +121,20 @@ static void step_time(void) {
 static void move_ladder(void) {
     gw_plane_t *p = w.rig->plane;
     if (!p->o.enforce) return;
-    for (unsigned k = 1; k < GW_CLASSES; k++) p->ladder.interval[k] = (uint8_t)(chance(2) ? 0 : random_below(GW_INTERVALS));
+    for (unsigned k = 1; k < GW_CLASSES; k++)
+        p->ladder.interval[k] = (uint8_t)(chance(2) ? 0 : random_below(GW_INTERVALS));
     if (chance(3)) p->ladder.interval[GW_CLASSES - 1] = GW_INTERVAL_PAUSED;
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer && w.clients[i].live && plane_client(w.rig, &w.clients[i])->active)
             gw_client_refresh(p, plane_client(w.rig, &w.clients[i]));
+}
+
+/* The process stands still, if only for as long as one must wait to be seen. */
+static void halt(void) {
+    int64_t ns = 90000000 + random_below(400) * 1000000;
+    if (!w.rig->plane->o.target_ns) return;
+    w.rig->now += ns;
+    w.rig->stopped += ns;
 }
 
 static void operate(void) {
@@ -142,6 +151,7 @@ static void operate(void) {
     else if (what < 98) leave(c);
     else if (what < 99) rig_register(w.rig, random_below(TOPICS));
     else if (chance(2)) move_ladder();
+    else if (chance(3)) halt();
     else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
 }
 
