@@ -80,7 +80,7 @@ static void press(gw_plane_t *p, const gw_record_t *oldest) {
     int64_t age = p->taken_ns - oldest->h.ts_publish;
     if (!p->begun_ns) p->begun_ns = p->taken_ns;
     p->pressed = p->o.enforce && (age > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
-    age = p->taken_ns - later(oldest->h.ts_publish, p->resumed_ns);
+    age = p->taken_ns - later(oldest->h.ts_publish, p->resumed_ns); /* the ladder is no cure for a stall */
     if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
 }
 
