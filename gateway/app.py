@@ -116,7 +116,7 @@ async def _serve(
     from gateway.ops.subject import Subject
     from gateway.recorder import stream
 
-    with Site(config) as site:
+    with Site(config) as site, _own_pulse(site, handler) as pulse:
 
         def ready() -> None:
             pulse.ready()
@@ -124,12 +124,6 @@ async def _serve(
             if on_ready is not None:
                 on_ready(urls)
 
-        pulse = Pulse(
-            StatsPage(site.stats_fds["supervisor"], writable=True),
-            dropped_logs=lambda: handler.dropped,
-            interval_s=QUIET_INTERVAL_S,
-            host=True,
-        )
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
         recorder = _recorder(config, site, supervisor, pulse, lambda: ops.look)
         subject = Subject(
@@ -156,9 +150,16 @@ async def _serve(
             code = await supervisor.run()
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)
-            pulse.stop()
         _log.info("serve.stopped", exit=code)
         return code
+
+
+def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
+    """The supervisor's, which watches the host's clocks for all."""
+    stats = StatsPage(site.stats_fds["supervisor"], writable=True)
+    return Pulse(
+        stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S, host=True
+    )
 
 
 def _recorder(
@@ -373,15 +374,14 @@ async def _run(
     stats = StatsPage(child.first["stats_fd"], writable=True)
     inbox = Inbox()
     interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
-    pulse = Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s)
-    signal.signal(signal.SIGCONT, pulse.continued)
-    listening = asyncio.create_task(child.listen(inbox.take))
-    try:
-        return await work(stats, inbox, pulse)
-    finally:
-        pulse.stop()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+    with Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as pulse:
+        signal.signal(signal.SIGCONT, pulse.continued)
+        listening = asyncio.create_task(child.listen(inbox.take))
+        try:
+            return await work(stats, inbox, pulse)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
 
 class Inbox:

@@ -23,11 +23,12 @@ so is what a frame may unpack to.
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
+from msgspec import Meta
 
 from gateway.errors import TickgateError
 
@@ -48,6 +49,18 @@ _HEAD: Final = struct.Struct("<4sIIII")
 _RAW, _ZSTD = 0, 1
 _LINES_BYTES: Final = 256 << 10
 """JSON lines are gathered up to so many bytes a chunk."""
+
+
+Ns = Annotated[int, Meta(ge=0, le=(1 << 62) - 1)]
+"""A time or a duration. Whatever is added to it or taken from it, it stays within 64 bits."""
+Count = Annotated[int, Meta(ge=0)]
+"""As a page holds it: of 64 bits, all of them (`PAUSED`)."""
+Target = Annotated[int, Meta(ge=1, le=60_000_000)]
+"""In microseconds."""
+Place = Annotated[int, Meta(ge=0, le=(1 << 16) - 1)]
+"""In a histogram."""
+Gained = Annotated[int, Meta(ge=0, le=(1 << 47) - 1)]
+"""At one place: no sum of them leaves 64 bits."""
 
 
 class RecordingError(TickgateError):
@@ -74,16 +87,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
     epoch: str
     reason: str
-    since_ns: int
-    until_ns: int
-    trigger_ns: int
-    realtime_ns: int
-    monotonic_ns: int
-    cpus: int
-    target_us: int
-    percentile: float
+    since_ns: Ns
+    until_ns: Ns
+    trigger_ns: Ns
+    realtime_ns: Ns
+    monotonic_ns: Ns
+    cpus: Count
+    target_us: Target
+    percentile: Annotated[float, Meta(gt=0, lt=100)]
     stage: str
-    targets_us: list[int | None] = []
+    targets_us: list[Target | None] = []
     channels: dict[str, int] = {}
     config: dict[str, Any] = {}
 
@@ -99,11 +112,14 @@ class Thread(msgspec.Struct, frozen=True, array_like=True):
 
     process: str
     name: str
-    tid: int
+    tid: Count
     state: str
-    cpu_ns: int
-    run_delay_ns: int
-    slices: int = 0
+    cpu_ns: Count
+    run_delay_ns: Count
+    slices: Count = 0
+
+    def __post_init__(self) -> None:
+        _check((self.tid, self.cpu_ns, self.run_delay_ns, self.slices))
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,19 +134,31 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         host: `steal_ms`, `busy_ms` (all CPUs, cumulative), `running` (threads that would run now).
     """
 
-    mono_ns: int
-    real_ns: int
-    late_ns: int = 0
-    pages: dict[str, dict[str, list[int]]] = {}
+    mono_ns: Ns
+    real_ns: Ns
+    late_ns: Ns = 0
+    pages: dict[str, dict[str, list[Count]]] = {}
     threads: list[Thread] = []
-    host: dict[str, int] = {}
+    host: dict[str, Count] = {}
+
+    def __post_init__(self) -> None:
+        for page in self.pages.values():
+            for values in page.values():
+                _check(values)
+        _check(self.host.values())
+
+
+def _check(values: Iterable[int]) -> None:
+    """Raises ValueError for what 64 bits cannot hold; a type can't say so of unsigned ones."""
+    if any(value >> 64 for value in values):
+        raise ValueError("a number of more than 64 bits")
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
     """A histogram's places that are not empty, and the counts there (`latency.histogram`)."""
 
-    places: list[int]
-    counts: list[int]
+    places: list[Place]
+    counts: list[Gained]
 
 
 class Second(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -144,12 +172,12 @@ class Second(msgspec.Struct, frozen=True, omit_defaults=True):
         said: what each process reported of itself: `slowest`, `ladder`, `stalls`, `feeds`.
     """
 
-    mono_ns: int
-    span_ns: int
+    mono_ns: Ns
+    span_ns: Ns
     state: str = "ok"
     p99_us: float | None = None
-    events: int = 0
-    bad: int = 0
+    events: Count = 0
+    bad: Count = 0
     stages: dict[str, Counts] = {}
     said: dict[str, dict[str, list[dict[str, Any]]]] = {}
 

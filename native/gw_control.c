@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define STALL_NS 100000000     /* the plane waits for at most half of it, and looks at the time in between */
+#define CPU_NS 10000000        /* between two looks at the CPU used: what was used before a stall is no part of it */
 #define AUDIENCE_LOOKS 10u     /* the largest audience is that of the last one to two seconds */
 #define BUSY_CAPACITY_PPM 300000u /* with less to do the cost of a delivery says little of the capacity */
 #define DELIVERIES_MIN 50u     /* of a look that says something about costs */
@@ -16,13 +17,24 @@ static uint64_t mean(uint64_t before, double value) {
     return before ? (uint64_t)((double)before + WEIGHT * (value - (double)before)) : (uint64_t)value;
 }
 
+static void show(gw_plane_t *p) {
+    gw_stats_t *s = p->stats;
+    const gw_ladder_t *l = &p->ladder;
+    GW_STORE_RELAXED(&s->ladder_step[0], l->step);
+    GW_STORE_RELAXED(&s->overload_since_ns[0], (uint64_t)l->overload_since_ns);
+    GW_STORE_RELAXED(&s->infeasible[0], (uint64_t)l->infeasible);
+    for (uint32_t i = 0; i < GW_CLASSES; i++)
+        GW_STORE_RELAXED(&s->conflation_interval_ns[i], l->interval[i] == GW_INTERVAL_PAUSED
+                                                            ? GW_PAUSED : (uint64_t)gw_intervals_ns[l->interval[i]]);
+}
+
 void gw_control_init(gw_plane_t *p) {
     gw_control_t *k = &p->control;
     gw_ladder_init(&p->ladder, p->o.target_ns, p->o.late_ppm, p->o.enforce);
     k->edge_calm_ns = p->o.target_ns / 10 * 7;
     k->edge_over_ns = p->o.target_ns / 10 * 8;
-    k->look.ring_age_ns = INT64_MAX;
     k->schedstat_fd = -1;
+    show(p); /* the page may still show what an earlier process did */
 }
 
 /* --- telling --------------------------------------------------------------------------------------- */
@@ -35,8 +47,8 @@ static size_t json_interval(char *out, size_t size, uint8_t interval) {
 /* What the ladder did to the client's classes since it was told last. */
 void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
     char text[400], now[16], was[16];
-    size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":["), empty = n;
-    c->flags &= (uint16_t)~GW_CLIENT_TELL;
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[");
+    size_t empty = n;
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
         json_interval(now, sizeof now, p->ladder.interval[i]);
@@ -44,11 +56,12 @@ void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
         n += (size_t)snprintf(text + n, sizeof text - n,
                               "%s{\"class\":%u,\"interval_ms\":%s,\"was_ms\":%s,\"step\":%u}", n > empty ? "," : "", i,
                               now, was, p->ladder.step);
-        c->told[i] = p->ladder.interval[i];
     }
-    if (n == empty) return;
     n += (size_t)snprintf(text + n, sizeof text - n, "]}");
-    gw_client_control_text(p, c, text, n); /* no room: the next step is told */
+    if (n > empty + 2 && gw_client_control_text(p, c, text, n)) return; /* no room: once there is some */
+    for (uint32_t i = 0; i < GW_CLASSES; i++)
+        if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
+    c->flags &= (uint16_t)~GW_CLIENT_TELL;
 }
 
 static void announce(gw_plane_t *p, int went, const char *reason) {
@@ -68,26 +81,48 @@ static void announce(gw_plane_t *p, int went, const char *reason) {
 
 /* --- measuring ------------------------------------------------------------------------------------- */
 
-static void show(gw_plane_t *p) {
-    gw_stats_t *s = p->stats;
-    const gw_ladder_t *l = &p->ladder;
-    GW_STORE_RELAXED(&s->ladder_step[0], l->step);
-    GW_STORE_RELAXED(&s->overload_since_ns[0], (uint64_t)l->overload_since_ns);
-    GW_STORE_RELAXED(&s->infeasible[0], (uint64_t)l->infeasible);
-    for (uint32_t i = 0; i < GW_CLASSES; i++)
-        GW_STORE_RELAXED(&s->conflation_interval_ns[i], l->interval[i] == GW_INTERVAL_PAUSED
-                                                            ? GW_PAUSED : (uint64_t)gw_intervals_ns[l->interval[i]]);
+static uint64_t routed_all(const gw_stats_t *s) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < GW_CHANNELS; i++) sum += s->routed[i];
+    return sum;
+}
+
+/* How long the plane's thread has waited for a CPU so far; 0 where the kernel does not say. */
+static int64_t run_delay(const gw_plane_t *p) {
+    char text[96];
+    ssize_t n = p->control.schedstat_fd < 0 ? 0 : pread(p->control.schedstat_fd, text, sizeof text - 1, 0);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    char *second = strchr(text, ' ');
+    return second ? strtoll(second, NULL, 10) : 0;
+}
+
+/* The next look is at what happens from now on: not before this process, nor before a stall. */
+static void begin(gw_plane_t *p) {
+    const gw_stats_t *s = p->stats;
+    gw_control_t *k = &p->control;
+    for (uint32_t i = 0; i < GW_CLASSES; i++) {
+        k->delivered[i] = s->stage[GW_STAGE_TOTAL + i].count;
+        k->conflated[i] = s->class_conflated[i];
+    }
+    k->sends = s->sends[0];
+    k->routed = routed_all(s);
+    k->run_delay_ns = run_delay(p);
+    k->look = (gw_look_t){.ring_age_ns = INT64_MAX};
+    k->busy_ns = 0;
+    if (p->begun_ns) p->begun_ns = p->now;
+    k->looked_ns = p->now;
+    k->next_ns = p->now + GW_LADDER_NS;
 }
 
 /* Costs, by what was done in `elapsed_ns`, of which the plane worked `busy_ns`. */
 static void costs(gw_plane_t *p, int64_t elapsed_ns, int64_t busy_ns, uint64_t delivered) {
     gw_stats_t *s = p->stats;
     gw_control_t *k = &p->control;
-    uint64_t sends = s->sends[0] - k->sends, routed = 0;
+    uint64_t sends = s->sends[0] - k->sends, routed = routed_all(s) - k->routed;
     double seconds = (double)elapsed_ns / 1e9, busy = (double)busy_ns / (double)elapsed_ns;
-    for (uint32_t i = 0; i < GW_CHANNELS; i++) routed += s->routed[i];
     GW_STORE_RELAXED(&s->plane_busy_ppm[0], mean(s->plane_busy_ppm[0], busy * 1e6));
-    GW_STORE_RELAXED(&s->offered_per_s[0], mean(s->offered_per_s[0], (double)(routed - k->routed) / seconds));
+    GW_STORE_RELAXED(&s->offered_per_s[0], mean(s->offered_per_s[0], (double)routed / seconds));
     if (delivered >= DELIVERIES_MIN && busy_ns > 0) {
         GW_STORE_RELAXED(&s->delivery_cost_ns[0], mean(s->delivery_cost_ns[0], (double)busy_ns / (double)delivered));
         /* Of small writes: a batch's write costs more, and reaches its clients with one call. */
@@ -96,8 +131,6 @@ static void costs(gw_plane_t *p, int64_t elapsed_ns, int64_t busy_ns, uint64_t d
     }
     double capacity = busy * 1e6 >= BUSY_CAPACITY_PPM ? (double)delivered / seconds / busy : 0;
     GW_STORE_RELAXED(&s->capacity_per_s[0], capacity > 0 ? mean(s->capacity_per_s[0], capacity) : 0);
-    k->sends = s->sends[0];
-    k->routed = routed;
 }
 
 static void audience(gw_plane_t *p) {
@@ -122,34 +155,21 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
         look->ring_age_ns = waits ? p->now - p->taken_ns : 0;
     }
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
-        uint64_t delivered = s->stage[GW_STAGE_TOTAL + i].count;
-        look->delivered[i] = delivered - k->delivered[i];
+        look->delivered[i] = s->stage[GW_STAGE_TOTAL + i].count - k->delivered[i];
         look->wanted[i] = look->delivered[i] + s->class_conflated[i] - k->conflated[i];
         look->links[i] = s->class_links[i];
-        k->delivered[i] = delivered;
-        k->conflated[i] = s->class_conflated[i];
         all += look->delivered[i];
     }
-    costs(p, p->now - k->looked_ns, k->busy_ns, all);
+    int64_t busy_ns = k->busy_ns + (p->begun_ns ? p->now - p->begun_ns : 0); /* in the middle of a cycle */
+    costs(p, p->now - k->looked_ns, busy_ns, all);
     audience(p);
     look->busy_ppm = (uint32_t)s->plane_busy_ppm[0];
     look->fan_out_ns = (int64_t)s->fan_out_ns[0];
     GW_STORE_RELAXED(&s->ring_age_ns[0], (uint64_t)look->ring_age_ns);
-    k->look = (gw_look_t){.ring_age_ns = INT64_MAX};
-    k->busy_ns = 0;
+    begin(p);
 }
 
 /* --- stalls ---------------------------------------------------------------------------------------- */
-
-/* How long the plane's thread has waited for a CPU so far; 0 where the kernel does not say. */
-static int64_t run_delay(const gw_plane_t *p) {
-    char text[96];
-    ssize_t n = p->control.schedstat_fd < 0 ? 0 : pread(p->control.schedstat_fd, text, sizeof text - 1, 0);
-    if (n <= 0) return 0;
-    text[n] = 0;
-    char *second = strchr(text, ' ');
-    return second ? strtoll(second, NULL, 10) : 0;
-}
 
 static void stalled(gw_plane_t *p, int64_t gap_ns) {
     gw_control_t *k = &p->control;
@@ -158,8 +178,8 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
     gw_count(&p->stats->plane_stall_ns[0], (uint64_t)gap_ns);
     p->resumed_ns = p->now;
     gw_ladder_forget(&p->ladder);
-    gw_levels_forgive(p);
-    k->look = (gw_look_t){.ring_age_ns = INT64_MAX};
+    gw_levels_forgive(p, gap_ns);
+    begin(p);
     gw_event_t *e = gw_event_new(GW_EVENT_STALL, 0, 0);
     if (!e) return;
     e->token = (uint64_t)gap_ns;
@@ -177,25 +197,20 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
 static void watch(gw_plane_t *p) {
     gw_control_t *k = &p->control;
     int64_t gap = p->now - k->alive_ns;
-    if (k->alive_ns && gap >= STALL_NS) {
-        int64_t cpu = p->io.cpu(p->io.self);
-        if (cpu - k->cpu_ns < gap / 2) stalled(p, gap);
-        k->cpu_ns = cpu;
-    }
     k->alive_ns = p->now;
+    if (p->now < k->cpu_next_ns) return;
+    int64_t cpu = p->io.cpu(p->io.self);
+    if (k->looked_ns && gap >= STALL_NS && cpu - k->cpu_ns < gap / 2) stalled(p, gap);
+    k->cpu_ns = cpu;
+    k->cpu_next_ns = p->now + CPU_NS;
 }
 
 /* --- the look -------------------------------------------------------------------------------------- */
 
 static void look(gw_plane_t *p) {
-    gw_control_t *k = &p->control;
     gw_look_t seen;
     char reason[124];
     measure(p, &seen);
-    k->looked_ns = p->now;
-    k->next_ns = p->now + GW_LADDER_NS;
-    k->cpu_ns = p->io.cpu(p->io.self);
-    k->run_delay_ns = run_delay(p);
     int went = gw_ladder_look(&p->ladder, p->now, &seen, reason, sizeof reason);
     if (went) announce(p, went, reason);
     show(p);
@@ -205,13 +220,8 @@ void gw_control(gw_plane_t *p) {
     if (!p->o.target_ns) return;
     watch(p);
     if (p->now < p->control.next_ns) return;
-    if (p->control.looked_ns) {
-        look(p);
-        return;
-    }
-    p->control.looked_ns = p->now;
-    p->control.next_ns = p->now + GW_LADDER_NS;
-    p->control.cpu_ns = p->io.cpu(p->io.self);
+    if (p->control.looked_ns) look(p);
+    else begin(p);
 }
 
 void gw_control_thread(gw_plane_t *p) {

@@ -89,66 +89,11 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
 }
 
-/* --- accounting ------------------------------------------------------------------------------------ */
-
-/* The age of one delivery. The controller looks at those of the urgent classes, but not at the ages of
- * clients that had let us wait. */
-static inline void aged(gw_plane_t *p, uint32_t priority, int64_t age) {
-    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
-    if (priority > 1 || p->behind) return;
-    p->control.look.count++;
-    p->control.look.late_calm += age > p->control.edge_calm_ns;
-    p->control.look.late_over += age > p->control.edge_over_ns;
-}
-
-static void delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
-    gw_count(&p->stats->delivered[channel], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
-    aged(p, priority, p->now - recv_ns);
-}
-
-static uint32_t frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
-    if (c->flags & GW_CLIENT_MIXED) {
-        const gw_link_t *l = gw_frame_link(p, c, f);
-        if (l) return l->priority;
-    }
-    return gw_client_class(c, f->channel);
-}
-
-/* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
-static void delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
-    uint64_t same = 0;
-    const gw_frame_t *head = NULL;
-    for (uint64_t i = 0; i < count; i++) {
-        const gw_frame_t *f = gw_log_frame(&p->log, first + i);
-        if (f->flags & GW_FRAME_NOTICE) continue;
-        if (f->flags & GW_FRAME_SNAPSHOT) {
-            gw_count(&p->stats->snapshots[f->channel], 1);
-            continue;
-        }
-        aged(p, frame_class(p, c, f), p->now - f->recv_ns);
-        if (head && head->channel == f->channel && head->taken_ns == f->taken_ns) {
-            same++;
-            continue;
-        }
-        if (head) {
-            gw_count(&p->stats->delivered[head->channel], same);
-            gw_count(&p->stats->pending[head->channel], -same);
-            gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - head->taken_ns, same);
-        }
-        head = f;
-        same = 1;
-    }
-    if (!head) return;
-    gw_count(&p->stats->delivered[head->channel], same);
-    gw_count(&p->stats->pending[head->channel], -same);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - head->taken_ns, same);
-}
+/* --- what the kernel took --------------------------------------------------------------------------- */
 
 static void rest_done(gw_plane_t *p, gw_client_t *c) {
     gw_rest_t *r = &c->rest;
-    if (r->counts) delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
+    if (r->counts) gw_delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
@@ -193,7 +138,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             while (whole < count && gw_log_frame(&p->log, first + whole)->length <= *bytes)
                 *bytes -= gw_log_frame(&p->log, first + whole++)->length;
         }
-        delivered_run(p, c, first, whole);
+        gw_delivered_run(p, c, first, whole);
         c->queued -= (uint32_t)whole;
         *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
@@ -202,7 +147,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
             c->rest.channel = f->channel;
-            c->rest.priority = (uint8_t)frame_class(p, c, f);
+            c->rest.priority = (uint8_t)gw_frame_class(p, c, f);
             c->rest.flags = f->flags;
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
             c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
@@ -227,7 +172,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         uint32_t length = g->rendered[i].length;
         int counts = l->dirty != GW_LINK_SNAPSHOT;
         if (length <= bytes) {
-            if (counts) delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
+            if (counts) gw_delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
             else gw_count(&p->stats->snapshots[l->topic->channel], 1);
         } else {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
@@ -353,6 +298,7 @@ static void block(gw_plane_t *p, gw_client_t *c) {
         c->flags |= GW_CLIENT_BLOCKED;
         GW_STORE_RELAXED(&c->blocked, 1);
         c->blocked_ns = p->now;
+        c->blocked_stalls_ns = p->stats->plane_stall_ns[0];
         c->blocked_previous = NULL;
         c->blocked_next = p->blocked;
         if (p->blocked) p->blocked->blocked_previous = c;
@@ -417,7 +363,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     if (n == -EINTR) return 0;
     if (n < 0) return 1;
     if ((size_t)n == p->plain.iov_len) {
-        delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        gw_delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
         c->runs_count = c->queued = 0;
         return 1;
     }
@@ -429,7 +375,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
 
 void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
-    p->behind = (c->flags & GW_CLIENT_BLOCKED) != 0;
+    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
     if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return;
     if (c->flags & GW_CLIENT_GONE) return;
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);

@@ -3,14 +3,16 @@
  *
  * A held update is a dirty mark like a blocked client's: what is sent in the end is the state of then.
  * The marks of one client that wait for the same interval are in one hold, sent together, and the holds
- * of one interval in a queue, oldest first. So a degraded client costs at most one write an interval.
+ * of one interval in a queue, oldest first. So a degraded client costs at most one write an interval, and no
+ * update waits for longer than it, though those ahead be due later.
  *
  * Two floors: no link waits for more than GW_HOLD_SKIPS_MAX updates because of its class (it gets at least
- * 5 % of them), and none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent work. What is
- * paused waits for neither. */
+ * 5 % of them), and none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent
+ * work, but for its turn: one write in twenty is for these. What is paused waits for neither. */
 #include "gw_plane_internal.h"
 
 #define HOLDS_PER_CYCLE 16u /* clients; then the ring is looked at again: 16 writes, some 60 us */
+#define HOLDS_PARTS 20u     /* or this part of what the cycle has written, where that is more */
 
 static const uint8_t level_interval[GW_LEVELS] = {0, 3, 5, 6}; /* 0, 20, 100, 250 ms */
 
@@ -21,7 +23,7 @@ static uint8_t wanted_interval(const gw_plane_t *p, const gw_client_t *c, const 
 
 /* Whether routing has to look at the client's links one by one, and whether there is news for it. */
 void gw_client_refresh(gw_plane_t *p, gw_client_t *c) {
-    uint32_t degraded = p->o.enforce && p->o.target_ns ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
+    uint32_t degraded = p->o.enforce ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
     for (uint32_t k = 0; k < GW_CLASSES; k++)
         if (p->ladder.interval[k]) degraded |= 1u << k;
     if (c->level || c->held || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;
@@ -66,19 +68,18 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     gw_client_t *c = l->client;
     if (l->lossless) return 0;
     uint8_t interval = wanted_interval(p, c, l);
-    if (!interval && !(p->pressed && (GW_CLASSES_LOW >> l->priority & 1))) return 0;
+    int comes_last = p->pressed && (GW_CLASSES_LOW >> l->priority & 1);
+    if (!interval && !comes_last) return 0;
     gw_hold_t *h = hold_find(c, interval);
     if (!h) return 0;
     if (!h->first) {
-        if (interval && interval < GW_INTERVAL_PAUSED) {
-            int64_t due = h->sent_ns + gw_intervals_ns[interval];
-            if (due <= p->now) { /* nothing was sent for so long: this may go at once */
+        h->due_ns = interval < GW_INTERVAL_PAUSED ? h->sent_ns + gw_intervals_ns[interval] : p->now;
+        if (h->due_ns <= p->now) {
+            h->due_ns = p->now;
+            if (interval < GW_INTERVAL_PAUSED && !comes_last) { /* nothing was sent for so long: this may go at once */
                 h->sent_ns = p->now;
                 return 0;
             }
-            h->due_ns = due;
-        } else {
-            h->due_ns = p->now;
         }
         enqueue(p, h);
     }
@@ -133,28 +134,33 @@ static int is_paused(const gw_plane_t *p, uint8_t interval) {
     return interval == GW_INTERVAL_PAUSED && p->ladder.interval[GW_CLASSES - 1] == GW_INTERVAL_PAUSED;
 }
 
-/* Releases what is due, the oldest first: a few, and only if nothing more urgent waits. How many. */
-uint32_t gw_holds_release(gw_plane_t *p) {
-    uint32_t n = 0;
-    if (!p->holds_count) return 0;
-    int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
-    for (uint8_t i = 0; i <= GW_INTERVAL_PAUSED; i++) {
-        if (is_paused(p, i)) continue;
-        gw_hold_t *h;
-        while (n < HOLDS_PER_CYCLE && (h = p->holds[i].first) && h->due_ns + late <= p->now) {
-            release(p, h);
-            n++;
-        }
+/* Of the oldest of each interval, the one that is due first; NULL: none waits. */
+static gw_hold_t *first_due(const gw_plane_t *p) {
+    gw_hold_t *first = NULL;
+    for (uint8_t i = 0; p->holds_count && i <= GW_INTERVAL_PAUSED; i++) {
+        gw_hold_t *h = p->holds[i].first;
+        if (h && !is_paused(p, i) && (!first || h->due_ns < first->due_ns)) first = h;
     }
-    return n;
+    return first;
+}
+
+/* Releases what is due: of class 1 all, of the others a few, and only if nothing more urgent waits. How
+ * many. `served`: clients that this cycle has written to. */
+uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
+    if (!p->holds_count) return 0;
+    gw_hold_t *h;
+    uint32_t urgent = 0, n = 0, most = served > HOLDS_PER_CYCLE * HOLDS_PARTS ? served / HOLDS_PARTS : HOLDS_PER_CYCLE;
+    for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
+        for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
+    int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
+    for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
+    return urgent + n;
 }
 
 /* When the next one is due; INT64_MAX: none waits. */
 int64_t gw_holds_due(const gw_plane_t *p) {
-    int64_t due = INT64_MAX;
-    for (uint8_t i = 0; p->holds_count && i <= GW_INTERVAL_PAUSED; i++)
-        if (p->holds[i].first && !is_paused(p, i) && p->holds[i].first->due_ns < due) due = p->holds[i].first->due_ns;
-    return due;
+    const gw_hold_t *h = first_due(p);
+    return h ? h->due_ns : INT64_MAX;
 }
 
 /* A client's other parameters may want what waits sent now: what is lossless never waits. */

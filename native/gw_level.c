@@ -88,7 +88,8 @@ static int all_behind(const gw_plane_t *p) {
 
 static void down(gw_plane_t *p, gw_client_t *c, int64_t waited) {
     if (c->level == GW_LEVELS - 1) return;
-    if (c->went_up) c->relapses = p->now - c->level_ns > RELAPSE_NS ? 0 : (uint8_t)(c->relapses + (c->relapses < RELAPSES_MAX));
+    if (c->went_up && p->now - c->level_ns > RELAPSE_NS) c->relapses = 0;
+    else if (c->went_up && c->relapses < RELAPSES_MAX) c->relapses++;
     c->went_up = 0;
     set(p, c, (uint8_t)(c->level + 1), waited);
 }
@@ -107,7 +108,7 @@ void gw_levels_down(gw_plane_t *p) {
             c->above_ns = p->now;
             down(p, c, waited);
         }
-        if (c->above_ns) c->calm_ns = 0;
+        if (waited > p->o.target_ns) c->calm_ns = 0; /* whoever is to blame */
     }
 }
 
@@ -115,7 +116,6 @@ void gw_levels_up(gw_plane_t *p) {
     for (gw_client_t *c = p->degraded, *next; c; c = next) {
         next = c->degraded_next;
         if (c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE)) continue;
-        if (c->above_ns) continue;
         if (!c->calm_ns) c->calm_ns = p->now;
         int64_t calm = p->now - c->calm_ns;
         if (calm < (int64_t)CALM_INTERVALS * INTERVAL_NS << c->relapses) continue;
@@ -125,7 +125,9 @@ void gw_levels_up(gw_plane_t *p) {
     }
 }
 
-/* Nobody was behind: we were. */
-void gw_levels_forgive(gw_plane_t *p) {
+/* Nobody was behind: we were, for so long. */
+void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns) {
     for (gw_client_t *c = p->blocked; c; c = c->blocked_next) c->above_ns = 0;
+    for (gw_client_t *c = p->degraded; c; c = c->degraded_next)
+        if (c->calm_ns) c->calm_ns += stalled_ns;
 }

@@ -173,6 +173,7 @@ struct gw_client {
     gw_hold_t *holds;
     gw_client_t *degraded_previous, *degraded_next;
     int64_t blocked_ns, above_ns, calm_ns, level_ns;
+    uint64_t blocked_stalls_ns; /* how long we had stood still by then */
 };
 
 _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
@@ -181,7 +182,7 @@ _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before th
 typedef struct {
     gw_look_t look; /* since the last one */
     int64_t edge_calm_ns, edge_over_ns;
-    int64_t looked_ns, next_ns, alive_ns, cpu_ns, run_delay_ns, busy_ns;
+    int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
     uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends, routed;
     uint32_t audience, audience_before, audience_looks;
     int schedstat_fd;
@@ -232,7 +233,7 @@ struct gw_plane {
     gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
     uint32_t holds_count;
     uint8_t pressed;     /* records stood in the ring: the low classes come last */
-    uint8_t behind;      /* the client in hand was blocked: its ages are its own */
+    uint8_t behind;      /* the client in hand is slow: its ages are its own */
     int64_t begun_ns;    /* when this cycle found something to do; 0: it has not */
     int64_t resumed_ns;  /* when we last came out of a stall */
 
@@ -254,6 +255,8 @@ struct gw_plane {
     uint32_t *generations;
 };
 
+#define GW_COMMANDS_PER_CYCLE 256
+#define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)
 #define GW_RENDERED_MAX 2048u
@@ -323,6 +326,11 @@ void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
 
+/* gw_account.c */
+uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
+void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns);
+void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
+
 /* gw_flush.c */
 void gw_client_flush(gw_plane_t *p, gw_client_t *c);
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
@@ -335,7 +343,7 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f);
 void gw_link_unhold(gw_plane_t *p, gw_link_t *l);
 void gw_link_ready(gw_plane_t *p, gw_link_t *l);
 void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
-uint32_t gw_holds_release(gw_plane_t *p);
+uint32_t gw_holds_release(gw_plane_t *p, uint32_t served);
 int64_t gw_holds_due(const gw_plane_t *p);
 void gw_client_rehold(gw_plane_t *p, gw_client_t *c);
 void gw_client_holds_free(gw_client_t *c);
@@ -343,7 +351,7 @@ void gw_client_holds_free(gw_client_t *c);
 /* gw_level.c */
 void gw_levels_down(gw_plane_t *p);
 void gw_levels_up(gw_plane_t *p);
-void gw_levels_forgive(gw_plane_t *p);
+void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns);
 void gw_level_forget(gw_plane_t *p, gw_client_t *c);
 
 /* gw_control.c */

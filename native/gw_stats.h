@@ -9,7 +9,7 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 #define GW_CLASSES 4u /* of subscriptions: 0 is served first (PROTOCOL.md section 2) */
 /* `total` is kept apart for each class, from GW_STAGE_TOTAL on; the stage is their sum. */
 #define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
-#define GW_LEVELS 4u       /* of one connection: gw_control.h */
+#define GW_LEVELS 4u       /* of one connection: gw_level.c */
 #define GW_PAUSED UINT64_MAX
 
 /* X(name, length). Per channel where the length is GW_CHANNELS. */

@@ -30,7 +30,7 @@
  * in the window; received: records that arrived in the window. snapshots, unstamped, control,
  * heartbeats, errors (replies that refuse something): messages of other kinds. In the window:
  * gap_events (broken chains), gaps (records missing), duplicates (counted nowhere else), conflated
- * (sum of "skipped"), and, over clients and topics, first_last_span (last - first + 1) and of these
+ * (sum of "skipped", across the window's edges in part), and, over clients and topics, first_last_span (last - first + 1) and of these
  * records accounted (delivered, or told as skipped). Of `system` notices, whenever they came:
  * slow_notices (a client's own level moved), slow_clients (clients that got one, each once),
  * conflation_notices (a class of its did), and lost (records that `gap` notices name). */

@@ -43,6 +43,23 @@ static void span(gw_swarm_group_t *g, uint64_t records, uint64_t accounted) {
     GW_SWARM_COUNT(g, accounted, accounted);
 }
 
+/* Of the records that one says were skipped since the one before it, those stamped in the window. They are
+ * taken as evenly spread, so that a skip across the window's edge counts for its part. */
+static uint64_t skipped(const gw_swarm_t *s, const gw_swarm_topic_t *t, const gw_swarm_fields_t *f) {
+    int64_t before = t && t->last ? t->last_ns : f->ts_event, after = f->ts_event;
+    if (before >= after) return in_window(s, after) ? f->skipped : 0;
+    int64_t from = before > s->window_start_ns ? before : s->window_start_ns;
+    int64_t to = after < s->window_end_ns ? after : s->window_end_ns;
+    if (to <= from) return 0;
+    return (uint64_t)((double)f->skipped * ((double)(to - from) / (double)(after - before)) + 0.5);
+}
+
+static void remember(gw_swarm_topic_t *t, const gw_swarm_fields_t *f) {
+    if (!t) return;
+    t->last = f->seq;
+    t->last_ns = f->ts_event;
+}
+
 /* A record after one before it. False: it is a duplicate. */
 static bool chain(gw_swarm_group_t *g, const gw_swarm_fields_t *f, uint64_t last, bool counts) {
     if (f->seq <= last) {
@@ -67,10 +84,10 @@ static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, con
     } else if (counts) {
         span(g, 1, 1);
     }
-    if (t) t->last = f->seq;
+    if (f->skipped) GW_SWARM_COUNT(g, conflated, skipped(s, t, f));
+    remember(t, f);
     if (s->in_window) GW_SWARM_COUNT(g, received, 1);
     if (!counts) return;
-    if (f->skipped) GW_SWARM_COUNT(g, conflated, f->skipped);
     int64_t sent_ns = f->ts_send ? f->ts_send : f->ts_event;
     deliver(s, g, f->ts_event, sent_ns, gw_map_hash(f->topic + f->seq * 0x9e3779b97f4a7c15u));
     stages(s, g, f);
@@ -81,11 +98,9 @@ static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, con
 static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
     gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
     GW_SWARM_COUNT(g, snapshots, 1);
-    if (in_window(s, f->ts_event)) {
-        GW_SWARM_COUNT(g, conflated, f->skipped);
-        if (t && t->last && f->seq > t->last) (void)chain(g, f, t->last, true);
-    }
-    if (t) t->last = f->seq;
+    if (f->skipped) GW_SWARM_COUNT(g, conflated, skipped(s, t, f));
+    if (in_window(s, f->ts_event) && t && t->last && f->seq > t->last) (void)chain(g, f, t->last, true);
+    remember(t, f);
 }
 
 static void notice(gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {

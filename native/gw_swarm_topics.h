@@ -1,4 +1,4 @@
-/* The last seq of each topic that a client takes: a hash table whose first entry lies in the client
+/* The last record of each topic that a client takes: a hash table whose first entry lies in the client
  * itself, since most take one topic. */
 #ifndef GW_SWARM_TOPICS_H
 #define GW_SWARM_TOPICS_H
@@ -8,7 +8,8 @@
 #define GW_SWARM_TOPICS_MAX 65536u /* of one client; what is beyond is not checked for gaps */
 
 typedef struct {
-    uint64_t topic, last; /* last: 0 before the first record */
+    uint64_t topic, last; /* last: its seq, 0 before the first record */
+    int64_t last_ns;      /* and its stamp */
 } gw_swarm_topic_t;
 
 typedef struct {
@@ -42,7 +43,7 @@ static inline gw_swarm_topic_t *gw_swarm_topics_get(gw_swarm_topics_t *t, uint64
         if (t->one.topic == topic) return &t->one;
         if (t->count == 0) {
             t->count = 1;
-            t->one = (gw_swarm_topic_t){topic, 0};
+            t->one = (gw_swarm_topic_t){topic, 0, 0};
             return &t->one;
         }
     } else {

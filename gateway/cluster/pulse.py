@@ -3,11 +3,11 @@
 A timer on the loop stamps `loop_alive_ns`, by which the supervisor sees a hang, and takes a `Beat`
 (`latency/stalls.py` says what a late one means). Once a second what changes slowly is written too.
 What costs little is counted always, so that a stall explains itself without a tool being attached:
-two clock readings a collection, four readings of the kernel's accounts a turn.
+two clock readings a collection, two readings of the kernel's accounts a turn.
 
-A turn every 50 ms costs 3 to 4 ms of CPU a second, most of it the wake-up of an idle processor (C
-that only sleeps takes a third of it). It can't be rarer without missing callbacks that wait for 50
-ms, which use no CPU and so leave no other trace.
+A turn every 50 ms costs about 3 ms of CPU a second in a virtual machine, half of it for waking an
+idle processor up. It can't be rarer without missing callbacks that wait for 50 ms, which use no CPU
+and so leave no other trace.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from gateway import log
-from gateway.cluster.schedstat import ProcessRunDelay, RunDelay, Stolen
+from gateway.cluster.schedstat import ProcessRunDelay, Stolen, ThreadTimes
 from gateway.latency.stalls import (
     KINDS,
     LATE_NS,
@@ -100,7 +100,7 @@ class Longest:
 
 
 class Pulse:
-    """Of one process; on the running loop, from its making to `stop`.
+    """Of one process; on the running loop, from its making to `stop` or the end of its block.
 
     Args:
         stats: the process's page.
@@ -122,7 +122,7 @@ class Pulse:
         self._interval_s = interval_s
         self._interval_ns = int(interval_s * 1e9)
         self._dropped_logs = dropped_logs
-        self._delay, self._delays, self._stolen = RunDelay(), ProcessRunDelay(), Stolen()
+        self._times, self._delays, self._stolen = ThreadTimes(), ProcessRunDelay(), Stolen()
         self._stolen_ns = 0
         self._collections = Collections()
         self._continued = 0
@@ -134,13 +134,20 @@ class Pulse:
         self._lag_shown, self._pause_ns = -1, 0
         self._rates = {"run_delay_ms": 0.0, "cpu": 0.0}
         # Counters rise through a restart of the process.
-        self._base = {name: stats.get(name) for name in ("cpu_ns", "run_delay_ns", "log_dropped")}
-        self._collected = [0, 0, 0, 0]
+        names = ("cpu_ns", "run_delay_ns", "gc_pause_ns", "log_dropped")
+        self._base = {name: stats.get(name) for name in names}
+        self._base_pauses = [stats.get("gc_pauses", generation) for generation in range(3)]
         gc.callbacks.append(self._collections)
         now_ns = time.monotonic_ns()
         self._looked = now_ns, time.process_time_ns(), self._delays.read()
         self._due_ns = now_ns + self._interval_ns
         self._timer = self._loop.call_later(interval_s, self._turn)
+
+    def __enter__(self) -> "Pulse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def ready(self) -> None:
         """From now on stalls are named; a start has its own."""
@@ -163,7 +170,7 @@ class Pulse:
         """Ends the stamps."""
         self._timer.cancel()
         gc.callbacks.remove(self._collections)
-        self._delay.close()
+        self._times.close()
 
     # --- turns ------------------------------------------------------------------------------------
 
@@ -186,18 +193,24 @@ class Pulse:
                 beat = beat._replace(stolen_ns=self._stolen_ns)
             for stall in self._watchdog.turn(beat):
                 self._record(stall)
+        if self._clock is not None:
+            took_ns, *clocks = _clocks()
+            if took_ns <= BRACKET_NS:
+                for stall in self._clock.look(*clocks):
+                    self._record(stall)
         if beat.at_ns - self._looked[0] >= LOOK_NS:
             self._look(beat)
 
     def _beat(self) -> Beat:
         collections = self._collections
         longest_ns, collections.longest_ns = collections.longest_ns, 0
+        used_ns, delay_ns = self._times.read()
         return Beat(
             time.monotonic_ns(),
             time.time_ns(),
-            time.thread_time_ns(),
+            used_ns,
             time.process_time_ns(),
-            self._delay.read(),
+            delay_ns,
             self._stolen_ns,
             collections.total_ns,
             longest_ns,
@@ -220,16 +233,9 @@ class Pulse:
         stats.set("run_delay_ns", 0, self._base["run_delay_ns"] + delay_ns)
         stats.set("log_dropped", 0, self._base["log_dropped"] + self._dropped_logs())
         stats.set("gc_pause_max_ns", 0, self._pause_ns)
-        now = [*collections.pauses, collections.total_ns]
-        for index, (value, before) in enumerate(zip(now, self._collected, strict=True)):
-            name, place = ("gc_pauses", index) if index < len(now) - 1 else ("gc_pause_ns", 0)
-            stats.add(name, place, value - before)
-        self._collected = now
-        if self._clock is not None:
-            bracket_ns, *clocks = _clocks()
-            if bracket_ns <= BRACKET_NS:
-                for stall in self._clock.look(*clocks):
-                    self._record(stall)
+        stats.set("gc_pause_ns", 0, self._base["gc_pause_ns"] + collections.total_ns)
+        for generation, pauses in enumerate(collections.pauses):
+            stats.set("gc_pauses", generation, self._base_pauses[generation] + pauses)
 
     # --- stalls -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ be told from standing still then, which `tickgate doctor` says.
 """
 
 import os
+import time
 from pathlib import Path
 
 THREAD = Path("/proc/thread-self/schedstat")
@@ -16,8 +17,8 @@ _STEAL = 8
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-class RunDelay:
-    """Of the thread that makes it. A reading is a system call: 1.2 us."""
+class ThreadTimes:
+    """Of the thread that makes it. A reading is one system call: 1.2 us."""
 
     def __init__(self) -> None:
         try:
@@ -25,9 +26,12 @@ class RunDelay:
         except OSError:
             self._fd = -1
 
-    def read(self) -> int:
-        """So far, in ns."""
-        return int(os.pread(self._fd, 64, 0).split()[1]) if self._fd >= 0 else 0
+    def read(self) -> tuple[int, int]:
+        """On a CPU and runnable without one, so far, in ns; up to the last tick or switch."""
+        if self._fd < 0:
+            return time.thread_time_ns(), 0
+        used_ns, delay_ns, _ = os.pread(self._fd, 64, 0).split()
+        return int(used_ns), int(delay_ns)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from gateway.latency.histogram import Histogram
 from gateway.loadtest.merge import Merged
+from gateway.loadtest.overload_result import LadderResult
 from gateway.loadtest.result import (
     Clock,
     Connections,
     Environment,
     GroupResult,
-    LadderResult,
     Latency,
     Point,
     Result,

@@ -149,6 +149,7 @@ class Children:
 
     def __init__(self) -> None:
         self._all: list[Child] = []
+        self._directories = ExitStack()
 
     def start(
         self,
@@ -162,6 +163,11 @@ class Children:
         child = Child(name, argv, cpus, talks)
         self._all.append(child)
         return child
+
+    def directory(self) -> str:
+        """An empty one for what they write, which goes when they do."""
+        made = tempfile.TemporaryDirectory(prefix="tickgate-bench-", ignore_cleanup_errors=True)
+        return self._directories.enter_context(made)
 
     def stop(self, child: Child) -> None:
         """Ends one of them before the others: its end is no failure any more."""
@@ -211,3 +217,4 @@ class Children:
     def __exit__(self, *_: object) -> None:
         while self._all:
             self._all.pop().stop()
+        self._directories.close()

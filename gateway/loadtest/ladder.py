@@ -12,7 +12,7 @@ from typing import Final
 from urllib.request import urlopen
 
 from gateway.loadtest.link import Go
-from gateway.loadtest.result import LadderResult
+from gateway.loadtest.overload_result import LadderResult
 
 TIMEOUT_S: Final = 2.0
 _STEP: Final = re.compile(rb"^tickgate_ladder_step(?:\{[^}\n]*\})? (\S+)$", re.MULTILINE)

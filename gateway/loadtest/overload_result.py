@@ -9,6 +9,15 @@ from msgspec import Struct
 from gateway.loadtest.described import described as _is
 
 
+class LadderResult(Struct, frozen=True, kw_only=True):
+    """Where the gateway's controller stood after the window, looked at each half second."""
+
+    step_max: Annotated[int, _is("the highest step seen; 0: nothing was degraded")]
+    back_s: Annotated[
+        float | None, _is("seconds after the window until all was at 0 for good; null: never")
+    ]
+
+
 class OverloadRow(Struct, frozen=True, kw_only=True):
     """What one group got in one run; durations are ages at the client."""
 

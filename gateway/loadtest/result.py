@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from gateway.errors import TickgateError
 from gateway.latency.histogram import Counts, Histogram
 from gateway.loadtest.described import described as _is
-from gateway.loadtest.overload_result import OverloadResult
+from gateway.loadtest.overload_result import LadderResult, OverloadResult
 
 SCHEMA: Final = 1
 """Of the JSON. It rises when a field changes its meaning or goes, not when one is added."""
@@ -227,15 +227,6 @@ class LimitResult(Struct, frozen=True, kw_only=True):
     shown: Annotated[str, _is("the same for people")] = ""
 
 
-class LadderResult(Struct, frozen=True, kw_only=True):
-    """Where the gateway's controller stood after the window, looked at each half second."""
-
-    step_max: Annotated[int, _is("the highest step seen; 0: nothing was degraded")]
-    back_s: Annotated[
-        float | None, _is("seconds after the window until all was at 0 for good; null: never")
-    ]
-
-
 class Environment(Struct, frozen=True, kw_only=True):
     """The machine and the versions, without names of hosts, users or directories."""
 
@@ -305,7 +296,9 @@ class Result(Struct, frozen=True, kw_only=True):
     gap_events: Annotated[int | None, _is("holes, however many records each; null: no `seq`")] = (
         None
     )
-    conflated: Annotated[int | None, _is("records skipped and told so (`skipped`)")] = None
+    conflated: Annotated[
+        int | None, _is("records of the window that were skipped, and told so (`skipped`)")
+    ] = None
     duplicates: Annotated[int | None, _is("records that came again; null: no `seq`")] = None
     dropped: Annotated[
         int | None,

@@ -71,7 +71,7 @@ def gateways(children: Children, scenario: Scenario, *, cpus: Collection[int] = 
     """
     started: list[tuple[Child, tuple[tuple[str, int], ...]]] = []
     for number in range(scenario.gateways):
-        sets, feeds = settings(scenario)
+        sets, feeds = settings(scenario, recordings=children.directory())
         name = "gateway" if scenario.gateways == 1 else f"gateway-{number}"
         argv = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
         argv += [word for one in sets for word in ("--set", one)]
@@ -107,11 +107,19 @@ def programs(
     return Target((endpoint,), (("127.0.0.1", udp_port),), (child.pid,))
 
 
-def settings(scenario: Scenario) -> tuple[list[str], tuple[tuple[str, int], ...]]:
-    """What a gateway for the scenario is set to, and where its udp feed will listen."""
+def settings(
+    scenario: Scenario, *, recordings: str = ""
+) -> tuple[list[str], tuple[tuple[str, int], ...]]:
+    """What a gateway for the scenario is set to, and where its udp feed will listen.
+
+    A load test that misses the objective is recorded, as any other; `recordings` is where, so that
+    it does not push those out that somebody wants to keep.
+    """
     source = scenario.source
     sets = [*scenario.settings, "listen.host=127.0.0.1", "listen.port=0", "ops.port=0"]
     sets += ['log.format="json"', 'log.level="info"']
+    if recordings and "recorder" not in scenario.gateway:
+        sets.append(f"recorder.directory={json.dumps(recordings)}")
     given = scenario.gateway.get("feeds", ())
     at = f"feeds.{len(given)}"
     if source.via == "udp":

@@ -226,6 +226,8 @@ def evaluate(threshold: Threshold, result: Result) -> ThresholdResult:
         limit = threshold.limit * floor_us if floor_us else None
     if value is None or limit is None:
         shown = "not measured" if value is None else "the floor was not measured"
+        if threshold.figure == "ladder_back" and result.ladder is not None:
+            shown = f"not back: at most {result.ladder.step_max} after the window"
         return ThresholdResult(expression=threshold.expression, value=value, ok=False, shown=shown)
     shown = _SHOWN[_KINDS[threshold.figure]](value)
     if threshold.times_floor and floor_us:

@@ -25,7 +25,7 @@ from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
 from gateway.ops.health import Health
-from gateway.ops.hub import SESSIONS_MAX, Hub
+from gateway.ops.hub import SESSIONS_MAX, Channel, Hub
 from gateway.ops.live import Live
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.objective import Look, Watch, message
@@ -34,7 +34,7 @@ from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
-from gateway.options import OpsOptions
+from gateway.options import LOOPBACK_ORIGINS, OpsOptions
 from gateway.session.handshake import PATH, Origins, select_subprotocol
 
 EXCHANGE_TIMEOUT_S = 5.0
@@ -78,12 +78,9 @@ class OpsServer:
         self._status = Status(subject, self._watch, reader)
         self._sampling = Sampling(subject, self._watch)
         live = Live(subject, self._watch, self._health, reader, self._sampling)
-        channels = {
-            "ops": live.message,
-            "slo": lambda _: message(self._watch.look, time.time_ns()).encode(),
-        }
+        channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
-        self._origins = Origins(subject.config.listen.origins)
+        self._origins = Origins((*LOOPBACK_ORIGINS, *subject.config.listen.origins))
         self._scrapes = 0
         self._server: Server | None = None
         self._sampler: asyncio.Task[None] | None = None
@@ -155,7 +152,7 @@ class OpsServer:
                 self._health.sample(now_s)
                 if self._watch.sample(now_s):
                     self._sampling.take(now_s, time.time_ns())
-                    self._hub.tell()
+                    await self._hub.tell()
                 self._announcements.sample(now_s)
             except Exception:
                 # One look fails; the next ones must not end with it.
@@ -186,7 +183,8 @@ class OpsServer:
     def _admit(self, request: Request) -> Response | None:
         """Why this request becomes no session, if it does not; the rest is the library's to check.
 
-        A page may come from here, whatever name here has, or from where clients' pages may.
+        A page may come from here, whatever name here has, from this host, or from where clients'
+        pages may.
         """
         try:
             origin, host = request.headers.get("Origin"), request.headers.get("Host")
@@ -221,6 +219,9 @@ class OpsServer:
         finally:
             self._scrapes -= 1
         return _answer(HTTPStatus.OK, CONTENT_TYPE, body)
+
+    async def _slo(self, _: str) -> bytes:
+        return message(self._watch.look, time.time_ns()).encode()
 
     def _readyz(self) -> Response:
         problems = self._health.problems(asyncio.get_running_loop().time())

@@ -12,7 +12,7 @@ A session that is sent nothing gets a heartbeat, so each one hears something eve
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,6 +41,7 @@ RECONNECT_AFTER_MS = 2000
 _log = log.get("ops")
 
 Tell = Callable[[], dict[str, Any]]
+Channel = Callable[[str], Awaitable[bytes]]
 Answer = Callable[[HistoryParams], Awaitable[dict[str, Any]]]
 
 
@@ -103,13 +104,11 @@ class Hub:
 
     Args:
         hello: what hello says beside its own.
-        channels: each channel's data, now; called only while it is followed.
+        channels: each channel's message of a type, now; called only while it is followed.
         history: answers a request for the history.
     """
 
-    def __init__(
-        self, hello: Tell, channels: dict[str, Callable[[str], bytes]], history: Answer
-    ) -> None:
+    def __init__(self, hello: Tell, channels: Mapping[str, Channel], history: Answer) -> None:
         self._hello = hello
         self._channels = channels
         self._history = history
@@ -121,14 +120,14 @@ class Hub:
     def __len__(self) -> int:
         return len(self._clients)
 
-    def tell(self) -> None:
+    async def tell(self) -> None:
         """Sends everybody what they follow, as it is now: call it once a second."""
         self._beats += 1
         followed = set[str]().union(*(client.following for client in self._clients))
-        payloads = {channel: self._channels[channel]("update") for channel in followed}
+        payloads = {channel: await self._channels[channel]("update") for channel in followed}
         beat = {"channel": "heartbeat", "n": self._beats, "ts_send": time.time_ns()}
         for client in self._clients:
-            for channel in client.following:
+            for channel in client.following & payloads.keys():
                 client.offer(channel, payloads[channel])
             if not client.newest:
                 client.offer("heartbeat", orjson.dumps(beat))
@@ -189,9 +188,9 @@ class Hub:
             case Reply():
                 await client.send(action.payload)
             case Follow():
-                client.follow(action.channel, on=action.on)
                 if action.snapshot:
-                    client.offer(action.channel, self._channels[action.channel]("snapshot"))
+                    await client.send(await self._channels[action.channel]("snapshot"))
+                client.follow(action.channel, on=action.on)
             case Ask():
                 async with self._asking:
                     answer = await self._history(action.params)

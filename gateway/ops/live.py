@@ -4,18 +4,18 @@ Made once a second for all, and only while somebody follows it.
 """
 
 import asyncio
-import os
 import time
 from typing import Any
 
 import orjson
 
-from gateway.latency.control import Control, intervals_ms
+from gateway.latency.control import LEVELS
 from gateway.latency.histogram import Histogram
+from gateway.ops import processes
 from gateway.ops.health import Health
 from gateway.ops.objective import P999_COUNT_MIN, Watch
 from gateway.ops.past import Past, point_document
-from gateway.ops.reading import Reader
+from gateway.ops.reading import Reader, Reading
 from gateway.ops.sampling import LOST, Sampling
 from gateway.ops.status import objective
 from gateway.ops.subject import Subject
@@ -24,8 +24,6 @@ from gateway.session.messages import HistoryParams
 SLOWEST_MAX = 10
 FRESH_S = 1.0
 """For so long a document is the same for those who come meanwhile."""
-LEVELS = 4
-"""Of one connection."""
 
 _RATES = ("published", "routed", "delivered", "conflated", "filtered", "snapshots")
 
@@ -52,6 +50,7 @@ class Live:
         self._started_s = time.monotonic()
         self._made_s = float("-inf")
         self._data = b""
+        self._making = asyncio.Lock()
 
     def hello(self) -> dict[str, Any]:
         """What hello says of the gateway."""
@@ -66,31 +65,30 @@ class Live:
             },
         }
 
-    def message(self, kind: str) -> bytes:
-        """The message of this second; `kind` is its type."""
-        now_s = time.monotonic()
-        if kind == "update" or now_s - self._made_s > FRESH_S:
-            self._data = orjson.dumps(self.document(now_s))
-            self._made_s = now_s
-        head = b'{"channel":"ops","type":"%s","ts_send":%d,"data":[' % (
-            kind.encode(),
-            time.time_ns(),
-        )
-        return head + self._data + b"]}"
+    async def message(self, kind: str) -> bytes:
+        """The message of this second; `kind` is its type. Many who ask at once share the work."""
+        async with self._making:
+            now_s = time.monotonic()
+            if kind == "update" or now_s - self._made_s > FRESH_S:
+                # Megabytes are read for the stages: on a thread, as the loop watches processes.
+                reading = await asyncio.to_thread(self._reader.read)
+                self._data = orjson.dumps(self.document(now_s, reading))
+                self._made_s = now_s
+        head = b'{"channel":"ops","type":"%s","ts_send":%d,"data":['
+        return head % (kind.encode(), time.time_ns()) + self._data + b"]}"
 
     async def history(self, params: HistoryParams) -> dict[str, Any]:
         """The reply to a request for the history; most of the work is done on a thread."""
         past = Past.of(self._sampling.history, params, time.time_ns())
         return await asyncio.to_thread(past.document)
 
-    def document(self, now_s: float) -> dict[str, Any]:
+    def document(self, now_s: float, reading: Reading) -> dict[str, Any]:
         """Everything, now; `now_s` is MONOTONIC."""
         subject, sampling = self._subject, self._sampling
         supervision = subject.supervision()
         problems = self._health.problems(now_s)
         look, last = self._watch.look, sampling.history.last
-        window = self._reader.read().window
-        window |= {subject.config.slo.stage: look.report.sample.histogram}
+        window = reading.window | {subject.config.slo.stage: look.report.sample.histogram}
         return {
             "ts": time.time_ns(),
             "version": subject.version,
@@ -107,7 +105,7 @@ class Live:
             "subscriptions": sampling.total("subscriptions"),
             "blocked": sampling.total("clients_blocked"),
             "levels": [sampling.total("levels", level) for level in range(LEVELS)],
-            "controller": [_controller(each) for each in look.controls],
+            "controller": [each.row() for each in look.controls],
             "history": sampling.transitions(),
             "slowest": self._slowest(),
             "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
@@ -133,59 +131,8 @@ class Live:
         return every[:SLOWEST_MAX]
 
     def _processes(self) -> list[dict[str, Any]]:
-        children = self._subject.supervision().children
-        rows: list[dict[str, Any]] = [
-            {
-                "name": "supervisor",
-                "role": "supervisor",
-                "pid": os.getpid(),
-                "state": "ready",
-                "restarts": 0,
-            }
-        ]
-        rows += [
-            {
-                "name": child.name,
-                "role": child.role,
-                "pid": child.pid,
-                "state": child.state,
-                "restarts": sum(child.restarts.values()),
-            }
-            for child in children
-        ]
-        return [row | self._pauses(row["name"]) for row in rows]
-
-    def _pauses(self, name: str) -> dict[str, Any]:
-        counters, rate_of = self._sampling.now.get(name), self._sampling.rate_of
-        if counters is None:
-            return {}
-        return {
-            "loop_lag_ms": counters["loop_lag_ns"][0] / 1e6,
-            "loop_lag_max_ms": counters["loop_lag_max_ns"][0] / 1e6,
-            "gc_pauses": sum(counters["gc_pauses"]),
-            "gc_pause_max_ms": counters["gc_pause_max_ns"][0] / 1e6,
-            "run_delay_ms": round(rate_of(name, "run_delay_ns") / 1e6, 3),
-            "cpu": round(rate_of(name, "cpu_ns") / 1e9, 4),
-            "plane_stalls": counters["plane_stalls"][0],
-        }
-
-
-def _controller(one: Control) -> dict[str, Any]:
-    return {
-        "worker": one.worker,
-        "step": one.step,
-        "intervals_ms": intervals_ms(one.intervals_ns),
-        "infeasible": one.infeasible,
-        "overload_s": None if one.overload_s is None else round(one.overload_s, 3),
-        "busy": one.busy,
-        "offered_per_s": one.offered_per_s,
-        "capacity_per_s": one.capacity_per_s,
-        "delivery_cost_ns": one.delivery_cost_ns,
-        "fan_out_us": one.fan_out_ns / 1000,
-        "audience_max": one.audience_max,
-        "ring_age_us": one.ring_age_ns / 1000,
-        "class_links": one.class_links,
-    }
+        rows = processes.rows(self._subject)
+        return [row | {"restarts": sum(row["restarts"].values())} for row in rows]
 
 
 def _stage(histogram: Histogram) -> dict[str, float | int | None]:

@@ -65,6 +65,10 @@ _BY_FEED = {
 }
 
 
+RECORDINGS = ("written", "failed", "suppressed", "streamed")
+"""What can become of a recording."""
+
+
 class Metrics(Collector):
     """Renders the exposition; safe to call on several threads at once."""
 
@@ -95,6 +99,7 @@ class Metrics(Collector):
         yield from _loops(reading.each)
         yield from self._feeds(reading.merged)
         yield from self._processes()
+        yield self._recordings()
         yield from control_metrics.pauses(reading.each)
         yield from self._controllers(reading)
         yield from control_metrics.classes(reading.merged)
@@ -123,6 +128,12 @@ class Metrics(Collector):
         yield gauges("tickgate_feed_last_record_timestamp_seconds", text, ["feed"], last)
         for metric, (array, text) in _BY_FEED.items():
             yield outcomes(f"tickgate_{metric}", text, "feed", names, merged.counters[array])
+
+    def _recordings(self) -> Metric:
+        recorder = self._subject.recorder()
+        rows = [((name,), recorder.get(name, 0)) for name in RECORDINGS]
+        text = "Flight recordings: written at a breach, failed, left out as too soon, streamed."
+        return counters("tickgate_recordings", text, ["result"], rows)
 
     def _processes(self) -> Iterator[Metric]:
         supervision = self._subject.supervision()

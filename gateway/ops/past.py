@@ -71,12 +71,13 @@ class Past(NamedTuple):
     def document(self) -> dict[str, Any]:
         """The reply: some hundred milliseconds of work at the most."""
         resolution_s, groups = self.selection
+        points = [merged(group) for group in groups]
         return {
             "from": self.from_ns,
             "to": self.to_ns,
             "resolution_s": resolution_s,
-            "points": [point_document(merged(group)) for group in groups],
-            "merged": _merged([each for group in groups for each in group]),
+            "points": [point_document(each) for each in points],
+            "merged": _merged(points),
         }
 
 

@@ -7,12 +7,13 @@ with its process, and begins anew with the next one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.latency.history import POINT_BYTES_MAX, History, Point
 from gateway.latency.slo import STATES
 from gateway.latency.sparse import Sparse
+from gateway.ops.processes import SUPERVISOR
 
 if TYPE_CHECKING:
     from gateway.latency.window import Samples
@@ -39,16 +40,17 @@ class Events:
 
     def __init__(self, key: str, limit: int) -> None:
         self._key = key
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, set[int]] = {}
         self._kept: deque[dict[str, Any]] = deque(maxlen=limit)
 
-    def take(self, name: str, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Puts in what is newer than what this process has told before."""
-        seen = self._seen.get(name, 0)
-        for entry in sorted(entries, key=_time):
-            if _time(entry) > seen:
+    def take(self, name: str, entries: Collection[Mapping[str, Any]]) -> None:
+        """Puts in what this process had not told when it was last asked."""
+        seen = self._seen.get(name, set())
+        for entry in entries:
+            if _time(entry) not in seen:
                 self.add({"ts": _time(entry), self._key: name, **entry})
-        self._seen[name] = max(seen, *map(_time, entries), 0)
+        # By all their times: the clock may have been set back, which is an entry itself.
+        self._seen[name] = set(map(_time, entries))
 
     def add(self, entry: dict[str, Any]) -> None:
         """Puts in one of our own."""
@@ -89,6 +91,7 @@ class Sampling:
             ladder = child.status.get("ladder", ())
             self._ladder.take(child.name, [{"kind": "ladder", **each} for each in ladder])
             self._stalls.take(child.name, list(child.status.get("stalls", ())))
+        self._stalls.take(SUPERVISOR, list(self._subject.status().get("stalls", ())))
         before, self._samples = self._samples, self._watch.samples
         if before is not None and self._samples is not None:
             self.history.add(self._point(ts, before, self._samples))
@@ -126,29 +129,14 @@ class Sampling:
     def _gained(self, name: str) -> int:
         return max(_total(self._last, name) - _total(self._before, name), 0)
 
-    @property
-    def now(self) -> Mapping[str, Counters]:
-        """The counters of each process."""
-        return self._last.counters
-
     def total(self, name: str, index: int | None = None) -> int:
         """One counter, or all of its array, over all processes."""
         return _total(self._last, name, index)
 
     def rate(self, name: str, index: int | None = None) -> float:
-        """By how much that rises in a second."""
-        before = _total(self._before, name, index)
-        return self._per_second(_total(self._last, name, index) - before)
-
-    def rate_of(self, process: str, name: str) -> float:
-        """The same of one process's array alone."""
-        before = self._before.counters.get(process, {}).get(name, ())
-        return self._per_second(sum(self._last.counters[process][name]) - sum(before))
-
-    def _per_second(self, difference: int) -> float:
-        # A new process may begin again at 0.
-        span_s = self._last.at_s - self._before.at_s
-        return max(difference, 0) / span_s if self._before.counters else 0.0
+        """By how much that rises in a second; 0 before there was one."""
+        gained = _total(self._last, name, index) - _total(self._before, name, index)
+        return max(gained, 0) / (self._last.at_s - self._before.at_s)
 
 
 def _total(look: Look, name: str, index: int | None = None) -> int:

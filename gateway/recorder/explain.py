@@ -193,7 +193,7 @@ def _of_counters(evidence: Evidence) -> Iterator[tuple[int, str]]:
     for step in evidence.steps:
         was, now = (_blocked(sample.pages) for sample in step)
         if bool(was) != bool(now):
-            yield step.end_ns, f"{now} clients' sockets are full" if now else "no socket is full"
+            yield step.end_ns, f"full sockets: {now}" if now else "no socket is full any more"
 
 
 def _blocked(pages: dict[str, dict[str, list[int]]]) -> int:

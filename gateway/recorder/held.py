@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import dropwhile, takewhile
 
 from gateway.recorder.case import MS, Case, Finding, Run, ms, of, planes
 from gateway.recorder.evidence import Step, Turn
@@ -14,6 +15,7 @@ GAP_NS = 400 * MS
 STUCK_NS = 300 * MS
 WAIT_NS = 50 * MS
 """Of a second, without a CPU though ready: below this it is every host's noise."""
+SECOND_NS = 1000 * MS
 WAIT_RATIO = 1.0
 """Waited for a CPU as long as it had one."""
 WORSE = 3.0
@@ -82,7 +84,7 @@ def restarted(case: Case) -> Finding | None:
                     "restarted",
                     step.start_ns,
                     step.end_ns,
-                    1.0,
+                    case.covers(step.start_ns, step.end_ns),
                     f"The process {process} ended"
                     + (" and was started again." if now else ", and had not come back by then."),
                     (
@@ -195,7 +197,7 @@ def _worst_wait(
     """The second in which a thread waited longest for a CPU, where that is more than usual:
     (when, waited, had, usual ratio).
     """
-    best: tuple[Run, int, int, float] | None = None
+    best: tuple[int, Run, int, float] | None = None
     tids = {turn.thread.tid for step in case.window for turn in threads(step)}
     for tid in tids:
         calm = _sum(case.calm, threads, tid)
@@ -205,9 +207,34 @@ def _worst_wait(
             ratio = waited_ns / max(had_ns, 1)
             if waited_ns < WAIT_NS or ratio < max(WAIT_RATIO, WORSE * usual):
                 continue
-            if best is None or waited_ns > best[1]:
-                best = run, waited_ns, had_ns, usual
-    return best
+            if best is None or waited_ns > best[0]:
+                best = waited_ns, run, tid, usual
+    if best is None:
+        return None
+    _, run, tid, usual = best
+    whole = _bounded(case, run, threads, tid, max(WAIT_RATIO, WORSE * usual))
+    return (whole, *_sum(whole.steps, threads, tid), usual)
+
+
+def _bounded(
+    case: Case, run: Run, threads: Callable[[Step], list[Turn]], tid: int, ratio: float
+) -> Run:
+    """The run without steps at its ends in which the thread did not wait as badly, and with those
+    beyond in which it did.
+    """
+
+    def waits(step: Step) -> bool:
+        waited_ns, had_ns = _sum([step], threads, tid)
+        return waited_ns > max(ratio * had_ns, WAIT_NS * step.span_ns / SECOND_NS)
+
+    inner = [*dropwhile(lambda step: not waits(step), run.steps)]
+    while inner and not waits(inner[-1]):
+        inner.pop()
+    if not inner:
+        return run
+    before = takewhile(waits, (s for s in reversed(case.window) if s.end_ns <= inner[0].start_ns))
+    after = takewhile(waits, (s for s in case.window if s.start_ns >= inner[-1].end_ns))
+    return Run([*reversed([*before]), *inner, *after])
 
 
 def _sum(steps: Sequence[Step], threads: Callable[[Step], list[Turn]], tid: int) -> tuple[int, int]:
@@ -219,7 +246,7 @@ def _seconds(steps: Sequence[Step]) -> Iterator[Run]:
     """Every row of steps that lasts a second."""
     for first in range(len(steps)):
         last = first
-        while last < len(steps) and steps[last].end_ns - steps[first].start_ns < 1000 * MS:
+        while last < len(steps) and steps[last].end_ns - steps[first].start_ns < SECOND_NS:
             last += 1
         if last < len(steps):
             yield Run(steps[first : last + 1])

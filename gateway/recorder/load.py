@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import dropwhile
 
-from gateway.recorder.case import MS, Case, Finding, Run, ms, of, planes
+from gateway.recorder.case import LOOK_BACK_NS, MS, Case, Finding, Run, ms, of, planes
 from gateway.recorder.evidence import Step
 from gateway.recorder.held import PART
 
@@ -12,6 +13,8 @@ BURST_NS = 300 * MS
 """After a silence, where its backlog would come."""
 RATE_MIN = 20.0
 """Records a second: of a feed with fewer, silence is not unusual."""
+OFTEN = 0.3
+"""Of the time in which a feed is silent without meaning anything."""
 BURST = 2.5
 """Times the usual rate."""
 BUSY_PPM = 900_000
@@ -19,7 +22,7 @@ BUSY_PPM = 900_000
 
 def starved_feed(case: Case) -> Finding | None:
     """A feed was silent because its process got no CPU."""
-    for run, usual, burst in _silences(case):
+    for run, usual, times in _silences(case):
         waited: Counter[int] = Counter()
         for step in run.steps:
             for turn in of(step, "feed"):
@@ -34,7 +37,7 @@ def starved_feed(case: Case) -> Finding | None:
                 f"The feed process was ready to run but had no CPU for {ms(waited_ns)}: "
                 "something else had it.",
                 (
-                    f"no record for {ms(run.span_ns)}, then {burst:.1f} times the usual "
+                    f"no record for {ms(run.span_ns)}, then {times:.1f} times the usual "
                     f"{usual:,.0f} a second",
                     *case.stalls("theft", "feed"),
                 ),
@@ -49,20 +52,20 @@ def silence(case: Case) -> Finding | None:
             "feed_stalled",
             run.start_ns,
             run.end_ns,
-            case.weigh(run.span_ns, run.start_ns, run.end_ns) * min(burst / BURST, 1.0),
+            case.weigh(run.span_ns, run.start_ns, run.end_ns) * min(times / BURST, 1.0),
             f"The feed {_feed(case, index)} brought nothing for {ms(run.span_ns)}, and then all "
             "that had waited.",
-            tuple(_silent(case, run, usual, burst)),
+            tuple(_silent(case, run, usual, times)),
         )
         for index in range(len(case.evidence.header.config.get("feeds", ())) or 1)
-        for run, usual, burst in _silences(case, index)
+        for run, usual, times in _silences(case, index)
     ]
     return max(found, key=lambda one: one.weight, default=None)
 
 
 def burst(case: Case) -> Finding | None:
     """More came than usual, at once."""
-    usual = case.usual(_routed_per_s)
+    usual = case.usual(_routed_per_s, [step for step in case.calm if _routed_per_s(step)])
     window = case.evidence.between(case.harm.start_ns - 1000 * MS, case.harm.end_ns)
     runs = [Run(window[i : i + 3]) for i in range(len(window) - 2)]
     if not runs or usual < RATE_MIN:
@@ -71,12 +74,13 @@ def burst(case: Case) -> Finding | None:
     times = _rate(peak) / usual
     if times < BURST:
         return None
-    long = [step for step in window if _routed_per_s(step) > usual * BURST / 2]
+    much = [step for step in window if _routed_per_s(step) > usual * BURST / 2]
+    start_ns, end_ns = much[0].start_ns, much[-1].end_ns
     return Finding(
         "burst",
-        long[0].start_ns if long else peak.start_ns,
-        long[-1].end_ns if long else peak.end_ns,
-        min(times / (2 * BURST), 1.0),
+        start_ns,
+        end_ns,
+        min(times / (2 * BURST), 1.0) * case.covers(start_ns, end_ns),
         f"A burst: {_rate(peak):,.0f} updates a second were to be delivered, {times:.1f} times the "
         f"usual {usual:,.0f}.",
         tuple(_controller(case)),
@@ -85,15 +89,17 @@ def burst(case: Case) -> Finding | None:
 
 def audience(case: Case) -> Finding | None:
     """One record takes longer to reach all its subscribers than the objective allows."""
-    run = case.runs(case.window, lambda step: case.most(step, "infeasible") > 0)
+    runs = case.runs(case.window, lambda step: case.most(step, "infeasible") > 0)
     worst_ns = max((case.most(step, "fan_out_ns") for step in case.window), default=0)
-    if not run and worst_ns <= case.target_ns:
+    if not runs and worst_ns <= case.target_ns:
         return None
+    start_ns = runs[0].start_ns if runs else case.harm.start_ns
+    end_ns = runs[-1].end_ns if runs else case.harm.end_ns
     return Finding(
         "audience",
-        run[0].start_ns if run else case.harm.start_ns,
-        run[-1].end_ns if run else case.harm.end_ns,
-        0.9 if run else 0.6,
+        start_ns,
+        end_ns,
+        (0.9 if runs else 0.6) * case.covers(start_ns, end_ns),
         f"The audience is too large for the objective: one record takes {ms(worst_ns)} to reach "
         f"the last of its subscribers, and {ms(case.target_ns)} is what it may take.",
         tuple(_controller(case)),
@@ -110,8 +116,8 @@ def slow_clients(case: Case) -> Finding | None:
     if most > max(harm.clients / 2, 1):
         return None  # it is not a few: something ails all of them
     who = [
-        f"{one.connection} ({one.address}): {one.why or 'its socket is full'}, "
-        f"{one.age_ms:,.0f} ms behind, level {one.level}"
+        f"{one.connection} ({one.address}), level {one.level}: "
+        f"{one.why or f'{one.age_ms:,.0f} ms behind'}"
         for one in harm.slow
     ]
     slow_steps = case.runs(
@@ -119,13 +125,14 @@ def slow_clients(case: Case) -> Finding | None:
         lambda step: case.most(step, "clients_blocked") > 0 or _levels(case, step) > 0,
     )
     longest = max(slow_steps, key=lambda run: run.span_ns, default=None)
+    start_ns = longest.start_ns if longest else harm.start_ns
+    end_ns = longest.end_ns if longest else harm.end_ns
     return Finding(
         "slow_clients",
-        longest.start_ns if longest else harm.start_ns,
-        longest.end_ns if longest else harm.end_ns,
-        0.9,
-        f"{'A client' if most <= 1 else f'{most} clients'} of {harm.clients} read too slowly; the "
-        "others were not hurt.",
+        start_ns,
+        end_ns,
+        0.9 * case.covers(start_ns, end_ns),
+        f"{max(most, 1)} of {harm.clients} clients read too slowly; the others were not hurt.",
         (
             f"{100 * harm.share:.1f} % of the updates were late; records waited "
             f"{ms(harm.stages.get('ring', 0))} at p99 for the data plane and "
@@ -177,19 +184,24 @@ def _silences(case: Case, index: int = 0) -> Iterator[tuple[Run, float, float]]:
     def records(step: Step) -> int:
         return step.gained("feed", "feed_records", index)
 
-    steps = case.evidence.steps
-    moving = [step for step in case.calm if records(step)]
-    usual = case.usual(lambda step: records(step) * 1e9 / step.span_ns, moving)
-    if usual < RATE_MIN or len(moving) < len(case.calm) / 2:
+    def per_s(step: Step) -> float:
+        return records(step) * 1e9 / step.span_ns
+
+    # Before its first record a feed is not silent, but not there yet.
+    steps = [*dropwhile(lambda step: not records(step), case.evidence.steps)]
+    calm = [step for step in steps if step.end_ns <= case.harm.start_ns]
+    usual = case.usual(per_s, [step for step in calm if records(step)])
+    silent = case.runs(steps, lambda step: per_s(step) < usual / 20)
+    if usual < RATE_MIN:
         return
-    for run in case.runs(steps, lambda step: records(step) * 1e9 / step.span_ns < usual / 20):
-        if run.span_ns < SILENCE_NS or run.end_ns < case.harm.start_ns - 3000 * MS:
-            continue
+    for run in silent:
         after = [s for s in steps if run.end_ns <= s.start_ns < run.end_ns + BURST_NS]
-        span_ns = sum(step.span_ns for step in after)
-        if not after or run.start_ns > case.harm.end_ns:
-            continue
-        yield run, usual, sum(map(records, after)) * 1e9 / span_ns / usual
+        others = sum(one.span_ns for one in silent if one is not run)
+        in_time = case.harm.start_ns - LOOK_BACK_NS < run.end_ns < case.harm.end_ns
+        seldom = others < OFTEN * (steps[-1].end_ns - steps[0].start_ns)
+        if run.span_ns >= SILENCE_NS and after and in_time and seldom:
+            came = sum(map(records, after)) * 1e9 / sum(step.span_ns for step in after)
+            yield run, usual, came / usual
 
 
 def _silent(case: Case, run: Run, usual: float, times: float) -> Iterator[str]:
@@ -202,7 +214,10 @@ def _silent(case: Case, run: Run, usual: float, times: float) -> Iterator[str]:
             f"by the venue's clock the oldest of them was {ms(oldest_ns)} old when it was received"
             + (": they had waited before the gateway, or in its socket" if old else "")
         )
-    yield "the feed process itself ran, and did not wait for a CPU"
+    turns = [turn for step in run.steps for turn in of(step, "feed")]
+    if turns and all(turn.thread.state != "T" for turn in turns):
+        waited_ns = sum(turn.run_delay_ns for turn in turns)
+        yield f"its process was not stopped, and waited {ms(waited_ns)} for a CPU meanwhile"
 
 
 def _feed(case: Case, index: int) -> str:

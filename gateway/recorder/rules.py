@@ -36,12 +36,18 @@ RULES: Final[tuple[Callable[[Case], Finding | None], ...]] = (
 ENOUGH: Final = 0.5
 """A cause of this weight accounts for the harm."""
 
+WORTH_TELLING: Final = 0.05
+
 
 def judge(case: Case) -> tuple[Finding | None, list[Finding]]:
     """The first cause, None where none accounts for the harm; and what else was found, the
     weightiest first.
     """
-    found = [finding for rule in RULES if (finding := rule(case)) is not None]
+    found = [
+        finding
+        for rule in RULES
+        if (finding := rule(case)) is not None and finding.weight >= WORTH_TELLING
+    ]
     first = next((finding for finding in found if finding.weight >= ENOUGH), None)
     others = [finding for finding in found if finding is not first]
     return first, sorted(others, key=lambda finding: -finding.weight)

@@ -107,8 +107,8 @@ def _harm(harm: dict[str, Any] | None, recording: dict[str, Any]) -> Iterator[st
     )
     for one in harm["slow"]:
         yield from _wrapped(
-            f"{one['connection']} ({one['address']}) of {one['worker']}: {one['age_ms']:,.0f} ms "
-            f"behind, level {one['level']}{', ' + one['why'] if one['why'] else ''}",
+            f"{one['connection']} ({one['address']}) of {one['worker']}, level {one['level']}: "
+            f"{one['why'] or str(one['age_ms']) + ' ms behind'}",
             "    - ",
             "      ",
         )

@@ -175,11 +175,54 @@ static inline uint64_t stats_dropped(const gw_stats_t *s, int channel) {
            s->dropped_unsubscribed[channel] + s->dropped_epoch[channel];
 }
 
+/* Who is degraded and what is held: lists, flags and gauges say the same. */
+static inline void rig_check_lists(const rig_t *rig) {
+    const gw_plane_t *p = rig->plane;
+    uint64_t levels[GW_LEVELS] = {0}, links[GW_CLASSES] = {0};
+    uint32_t holds = 0, queued = 0, degraded = 0, blocked = 0;
+    for (uint32_t i = 0; i < p->clients_high; i++) {
+        const gw_client_t *c = &p->clients[i];
+        if (!c->active) continue;
+        levels[c->level]++;
+        for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->first != NULL;
+        for (const gw_link_t *l = c->links; l; l = l->next) {
+            links[l->priority]++;
+            CHECK(c->classes >> l->priority & 1);
+            if (!(c->flags & GW_CLIENT_MIXED)) CHECK_EQUAL(gw_client_class(c, l->topic->channel), l->priority);
+        }
+    }
+    for (uint32_t i = 0; i <= GW_INTERVAL_PAUSED; i++) {
+        const gw_hold_t *before = NULL;
+        for (const gw_hold_t *h = p->holds[i].first; h; before = h, h = h->after, queued++)
+            CHECK(h->before == before && h->first && h->interval == i && h->client->active);
+        CHECK(p->holds[i].last == before);
+    }
+    const gw_client_t *previous = NULL;
+    for (const gw_client_t *c = p->degraded; c; previous = c, c = c->degraded_next, degraded++)
+        CHECK(c->degraded_previous == previous && c->active && c->level);
+    previous = NULL;
+    for (const gw_client_t *c = p->blocked; c; previous = c, c = c->blocked_next, blocked++)
+        CHECK(c->blocked_previous == previous && c->active && c->flags & GW_CLIENT_BLOCKED);
+    CHECK_EQUAL(queued, holds);
+    CHECK_EQUAL(p->holds_count, holds);
+    CHECK_EQUAL(degraded, levels[1] + levels[2] + levels[3]);
+    CHECK_EQUAL(p->blocked_count, blocked);
+    for (unsigned i = 0; i < GW_LEVELS; i++) CHECK_EQUAL(rig->stats->levels[i], levels[i]);
+    for (unsigned i = 0; i < GW_CLASSES; i++) CHECK_EQUAL(rig->stats->class_links[i], links[i]);
+    for (uint32_t i = 0; i < p->topics_count; i++) {
+        uint32_t urgent = 0;
+        for (uint32_t k = 0; p->topics[i] && k < p->topics[i]->links_count; k++)
+            urgent += p->topics[i]->links[k].link->priority < 2;
+        if (p->topics[i]) CHECK_EQUAL(p->topics[i]->urgent, urgent);
+    }
+}
+
 /* I7: the counters balance, and `pending` is what really waits. */
 static inline void rig_check_balance(const rig_t *rig) {
     const gw_plane_t *p = rig->plane;
     const gw_stats_t *s = rig->stats;
     uint64_t pending[GW_CHANNELS] = {0};
+    rig_check_lists(rig);
     for (uint32_t i = 0; i < p->clients_high; i++)
         if (p->clients[i].active) walk_client(p, &p->clients[i], pending);
     uint64_t delivered = 0, conflated = 0, lost = 0, links = 0;

@@ -44,6 +44,7 @@ typedef struct {
     gw_wait_t wait;
     int64_t now;
     int64_t stopped; /* of that time the thread used no CPU */
+    int64_t cost_ns, cost_stopped_ns; /* a send takes so long; and of that without a CPU */
     gw_writer_t writer;
     void *memory; /* the writer's mapping */
     size_t memory_size;
@@ -107,6 +108,8 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
     CHECK(fd >= 0 && fd < RIG_FDS && rig->by_fd[fd] > 0);
     peer_t *peer = &rig->peers[rig->by_fd[fd] - 1];
     size_t taken = 0;
+    rig->now += rig->cost_ns;
+    rig->stopped += rig->cost_stopped_ns;
     peer->sends++;
     peer->offered = 0;
     for (int i = 0; i < count; i++) peer->offered += parts[i].iov_len;

@@ -11,6 +11,7 @@ typedef struct {
     uint64_t before[TOPICS]; /* the plane's seq of each topic, before the cycle */
     uint64_t random, token;
     uint64_t frames_gone; /* data frames that clients read who are no more */
+    int64_t cycled_ns;
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
 } world_t;
 
@@ -121,11 +122,20 @@ static void step_time(void) {
 static void move_ladder(void) {
     gw_plane_t *p = w.rig->plane;
     if (!p->o.enforce) return;
-    for (unsigned k = 1; k < GW_CLASSES; k++) p->ladder.interval[k] = (uint8_t)(chance(2) ? 0 : random_below(GW_INTERVALS));
+    for (unsigned k = 1; k < GW_CLASSES; k++)
+        p->ladder.interval[k] = (uint8_t)(chance(2) ? 0 : random_below(GW_INTERVALS));
     if (chance(3)) p->ladder.interval[GW_CLASSES - 1] = GW_INTERVAL_PAUSED;
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer && w.clients[i].live && plane_client(w.rig, &w.clients[i])->active)
             gw_client_refresh(p, plane_client(w.rig, &w.clients[i]));
+}
+
+/* The process stands still, if only for as long as one must wait to be seen. */
+static void halt(void) {
+    int64_t ns = 90000000 + random_below(400) * 1000000;
+    if (!w.rig->plane->o.target_ns) return;
+    w.rig->now += ns;
+    w.rig->stopped += ns;
 }
 
 static void operate(void) {
@@ -142,6 +152,7 @@ static void operate(void) {
     else if (what < 98) leave(c);
     else if (what < 99) rig_register(w.rig, random_below(TOPICS));
     else if (chance(2)) move_ladder();
+    else if (chance(3)) halt();
     else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
 }
 
@@ -221,6 +232,20 @@ static void check_client(client_t *c) {
     CHECK(x->runs_size <= 16384 && (!x->rest.bytes || x->rest.length < 512));
 }
 
+/* Nothing is held beyond its time while the ring is empty, and it is after each cycle. Only those behind others
+ * wait with them, for less than the interval. A cycle without a send does not look at the clock again. */
+static void check_holds(void) {
+    const gw_plane_t *p = w.rig->plane;
+    for (uint32_t i = 0; i < GW_INTERVALS; i++) {
+        const gw_hold_t *first = p->holds[i].first;
+        for (const gw_hold_t *h = first; h; h = h->after) {
+            CHECK(h->due_ns <= w.rig->now + gw_intervals_ns[i]);
+            CHECK(h->due_ns + (h == first ? 0 : gw_intervals_ns[i]) > w.cycled_ns);
+        }
+    }
+    w.cycled_ns = w.rig->now;
+}
+
 static void cycle(void) {
     char epoch[GW_EPOCH_LENGTH + 1];
     memcpy(epoch, w.rig->plane->epoch, sizeof epoch);
@@ -228,6 +253,7 @@ static void cycle(void) {
     gw_plane_cycle(w.rig->plane);
     model_cycle(memcmp(epoch, w.rig->plane->epoch, sizeof epoch) != 0);
     rig_check_balance(w.rig);
+    check_holds();
     take_events();
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer) check_client(&w.clients[i]);

@@ -69,6 +69,41 @@ static void a_pad_at_the_end_is_skipped(void) {
     ring_free(&r);
 }
 
+static void a_rewound_reader_begins_with_a_whole_record(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    CHECK_EQUAL(gw_reader_rewind(&r.reader, UINT64_MAX), 0);
+    uint64_t seq = 0;
+    for (unsigned round = 1; round < 5 * HELD; round++) {
+        publish_whole(&r.writer, 0);
+        seq++;
+        for (uint64_t records = 0; records < HELD; records++) {
+            uint64_t there = gw_reader_rewind(&r.reader, records * RECORD + GW_CELL);
+            uint64_t most = seq < HELD - HELD / 8 ? seq : HELD - HELD / 8;
+            CHECK_EQUAL(there / RECORD, records < most ? records : most);
+            for (uint64_t taken = 0; taken < there;) {
+                int64_t size = gw_reader_poll(&r.reader, buffer, sizeof buffer);
+                CHECK(size > 0);
+                CHECK_EQUAL(buffer[0].h.ring_seq, seq - (there - taken) / RECORD + 1);
+                CHECK(record_is_whole(&buffer[0]));
+                taken += (uint64_t)size;
+            }
+            CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
+        }
+    }
+    ring_free(&r);
+}
+
+static void a_rewound_reader_that_is_overtaken_knows_it(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    for (unsigned i = 0; i < 2 * HELD; i++) publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_rewind(&r.reader, UINT64_MAX), CAPACITY - CAPACITY / 8);
+    for (unsigned i = 0; i < HELD / 8; i++) publish_whole(&r.writer, 0); /* what was left to it */
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, RECORD), RECORD);
+    for (unsigned i = 0; i < HELD / 4; i++) publish_whole(&r.writer, 0);
+    CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, RECORD), GW_POLL_LAPPED);
+    ring_free(&r);
+}
+
 static void f48_a_lapped_reader_knows_and_goes_on_from_the_tail(void) {
     ring_t r = ring_new(CAPACITY, 4);
     for (unsigned i = 0; i < HELD; i++) publish_whole(&r.writer, 0);
@@ -152,6 +187,8 @@ int main(void) {
     RUN(each_topic_counts_from_one);
     RUN(a_small_buffer_takes_whole_records_only);
     RUN(a_pad_at_the_end_is_skipped);
+    RUN(a_rewound_reader_begins_with_a_whole_record);
+    RUN(a_rewound_reader_that_is_overtaken_knows_it);
     RUN(f48_a_lapped_reader_knows_and_goes_on_from_the_tail);
     RUN(f49_an_intent_without_a_tail_gives_up_only_what_it_covers);
     RUN(memory_that_lies_is_a_lap_never_a_read_outside);

@@ -219,6 +219,27 @@ static void only_stamps_in_the_window_count(void) {
     rig_close(&r);
 }
 
+static void skips_count_for_their_part_in_the_window(void) {
+    rig_t r = rig_windowed();
+    int64_t end = T0 + 1000000000;
+    record(&r, "update", TOPIC_A, 10, 0, T0 - 300);
+    record(&r, "update", TOPIC_A, 20, 9, T0 + 100); /* a quarter of the time was in it */
+    CHECK_EQUAL(RIG_COUNTER(&r, conflated), 2);
+    record(&r, "update", TOPIC_A, 30, 9, T0 + 200);
+    CHECK_EQUAL(RIG_COUNTER(&r, conflated), 11);
+    record(&r, "update", TOPIC_A, 31, 0, end - 200);
+    record(&r, "snapshot", TOPIC_A, 42, 10, end + 200); /* stamped behind it, and half of what it replaces not */
+    CHECK_EQUAL(RIG_COUNTER(&r, conflated), 16);
+    record(&r, "update", TOPIC_A, 50, 7, end + 900);
+    CHECK_EQUAL(RIG_COUNTER(&r, conflated), 16);
+    record(&r, "update", TOPIC_B, 7, 3, T0 - 100);
+    record(&r, "update", TOPIC_B, 500, 400, end + 300); /* all of it lies between, and more */
+    CHECK(RIG_COUNTER(&r, conflated) == 16 + 400);
+    record(&r, "update", TOPIC_B, 510, 4, end - 900); /* time goes back: its own stamp decides */
+    CHECK_EQUAL(RIG_COUNTER(&r, conflated), 16 + 400 + 4);
+    rig_close(&r);
+}
+
 /* --- histograms ------------------------------------------------------------------------------------ */
 
 static void check_one(const rig_t *r, int histogram, int64_t value) {
@@ -375,6 +396,7 @@ int main(void) {
     RUN(acks_and_epochs_start_anew);
     RUN(notices_are_counted_by_what_they_say);
     RUN(only_stamps_in_the_window_count);
+    RUN(skips_count_for_their_part_in_the_window);
     RUN(each_stage_is_the_difference_of_its_stamps);
     RUN(older_records_count_from_when_they_may_have_come);
     RUN(the_last_record_of_a_read_is_the_newest);

@@ -86,14 +86,11 @@ def test_f62_a_pause_of_a_worker_shows_and_is_no_clients_fault(
 async def test_f62_a_blocking_callback_of_50_ms_is_seen() -> None:
     fd = create_memory("stats", STATS_SIZE)
     stats = StatsPage(fd, writable=True)
-    pulse = Pulse(stats)
-    try:
+    with Pulse(stats):
         await asyncio.sleep(0.12)
         time.sleep(0.1)  # noqa: ASYNC251 (the fault): two stamps apart, so 50 ms at least
         await asyncio.sleep(0.12)
         assert stats.get("loop_lag_ns") >= 50_000_000
         assert stats.get("loop_lag_max_ns") >= 50_000_000
-    finally:
-        pulse.stop()
-        stats.close()
-        os.close(fd)
+    stats.close()
+    os.close(fd)

@@ -179,6 +179,7 @@ def test_list_stats_and_ping(stage: Stage, gateway: Serving, venue: Venue) -> No
         {
             "channel": "trade",
             "symbol": "*",
+            "class": 0,
             "routed": 2,
             "delivered": 2,
             "conflated": 0,

@@ -142,7 +142,7 @@ def test_ready_within_five_seconds_and_stopped_with_exit_zero() -> None:
         gateway.until_ready()
         assert time.monotonic() - started_s < 5
         pids = [p["pid"] for p in gateway.status()["processes"]]
-        assert len(pids) == 2
+        assert len(pids) == 3, "supervisor, feed, worker"
         gateway.process.terminate()
         assert gateway.process.wait(15) == 0
         assert not any(map(alive, pids))

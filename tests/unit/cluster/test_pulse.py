@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from gateway._native import StatsPage
-from gateway.cluster.pulse import Collections, Longest, Pulse
+from gateway.cluster import pulse as pulse_module
+from gateway.cluster.pulse import BRACKET_NS, Collections, Longest, Pulse
 from gateway.latency.stalls import KINDS, RECENT_MAX
 
 PAUSE_S = 0.08
+HOUR_NS = 3_600_000_000_000
 WINDOW_NS = 5_000_000_000
 
 
@@ -55,8 +57,7 @@ async def until(condition: object) -> None:
 
 @pytest.mark.usefixtures("only_ours")
 async def test_a_collection_is_named_and_counted(page: StatsPage) -> None:
-    pulse = Pulse(page, interval_s=0.02)
-    try:
+    with Pulse(page, interval_s=0.02) as pulse:
         pulse.ready()
         collect_slowly()
         await until(lambda: pulse.report()["stalls"])
@@ -68,14 +69,11 @@ async def test_a_collection_is_named_and_counted(page: StatsPage) -> None:
         await until(lambda: page.get("gc_pauses", 2))
         assert page.get("gc_pauses", 2) == 1
         assert page.get("gc_pause_ns") >= page.get("gc_pause_max_ns") >= PAUSE_S * 1e9
-    finally:
-        pulse.stop()
 
 
 @pytest.mark.usefixtures("only_ours")
 async def test_a_start_is_not_judged_but_stamped(page: StatsPage) -> None:
-    pulse = Pulse(page, interval_s=0.02)
-    try:
+    with Pulse(page, interval_s=0.02) as pulse:
         collect_slowly()
         await until(lambda: page.get("loop_alive_ns"))
         assert page.get("loop_lag_max_ns") >= 50_000_000
@@ -84,21 +82,16 @@ async def test_a_start_is_not_judged_but_stamped(page: StatsPage) -> None:
         await until(lambda: page.get("loop_alive_ns") > before)
         assert counted(page, "gc") == (0, 0)
         assert not [row for row in pulse.report()["stalls"] if row["kind"] == "gc"]
-    finally:
-        pulse.stop()
 
 
 async def test_one_line_a_second_and_kind_and_the_newest_rows(
     page: StatsPage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", "gateway.pulse")
-    pulse = Pulse(page)
-    try:
+    with Pulse(page) as pulse:
         for number in range(RECENT_MAX + 10):
             pulse.note("plane", number, "it stood still")
         pulse.note("clock", -5_000_000, "set back")
-    finally:
-        pulse.stop()
     rows = pulse.report()["stalls"]
     assert len(rows) == RECENT_MAX
     assert (rows[-1]["kind"], rows[-1]["ms"]) == ("clock", -5.0)
@@ -112,14 +105,11 @@ async def test_one_line_a_second_and_kind_and_the_newest_rows(
 async def test_load_is_of_the_last_second_and_counters_outlive_a_restart(page: StatsPage) -> None:
     page.set("cpu_ns", 0, 7_000_000_000)
     page.set("log_dropped", 0, 3)
-    pulse = Pulse(page, interval_s=0.02, dropped_logs=lambda: 2)
-    try:
+    with Pulse(page, interval_s=0.02, dropped_logs=lambda: 2) as pulse:
         assert pulse.report()["load"] == {"run_delay_ms": 0, "cpu": 0}
         await until(lambda: pulse.report()["load"]["cpu"])
         assert page.get("log_dropped") == 5
         assert page.get("cpu_ns") > 7_000_000_000
-    finally:
-        pulse.stop()
 
 
 async def test_a_pulse_that_stopped_leaves_nothing_behind(page: StatsPage) -> None:
@@ -132,6 +122,32 @@ async def test_a_pulse_that_stopped_leaves_nothing_behind(page: StatsPage) -> No
     last = page.get("loop_alive_ns")
     await asyncio.sleep(0.05)
     assert page.get("loop_alive_ns") == last
+
+
+@pytest.mark.parametrize("step_ns", [-HOUR_NS, HOUR_NS])
+async def test_f46_the_host_s_clock_is_set(
+    page: StatsPage, monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    took_ns = set_ns = 0
+
+    def clocks() -> tuple[int, int, int, int]:
+        now_ns = time.monotonic_ns()
+        return took_ns, now_ns, now_ns, now_ns + set_ns
+
+    async def some_turns() -> None:
+        after_ns = time.monotonic_ns() + 20_000_000
+        await until(lambda: page.get("loop_alive_ns") > after_ns)
+
+    monkeypatch.setattr(pulse_module, "_clocks", clocks)
+    with Pulse(page, interval_s=0.01, host=True) as pulse:
+        took_ns, set_ns = BRACKET_NS + 1, step_ns
+        await some_turns()
+        assert counted(page, "clock") == (0, 0), "not of one moment"
+        took_ns = 0
+        await some_turns()
+        assert counted(page, "clock") == (1, HOUR_NS)
+        (row,) = [row for row in pulse.report()["stalls"] if row["kind"] == "clock"]
+        assert row["ms"] == step_ns / 1e6
 
 
 def test_a_collection_that_hooked_it_in_is_not_counted() -> None:

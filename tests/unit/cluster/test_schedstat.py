@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cluster import schedstat
-from gateway.cluster.schedstat import ProcessRunDelay, RunDelay, Stolen
+from gateway.cluster.schedstat import ProcessRunDelay, Stolen, ThreadTimes
 
 TICK_NS = 10_000_000
 
@@ -53,11 +53,14 @@ def test_of_what_the_host_takes_the_worst_cpu_counts(
 
 
 def test_this_kernel_says_it_too() -> None:
-    delay, delays = RunDelay(), ProcessRunDelay()
-    first = delay.read()
-    assert 0 <= first <= delay.read() <= delays.read()
-    delay.close()
-    delay.close()
+    times, delays = ThreadTimes(), ProcessRunDelay()
+    used_ns, delay_ns = times.read()
+    sum(range(1_000_000))
+    used_later_ns, delay_later_ns = times.read()
+    assert 0 < used_ns <= used_later_ns
+    assert 0 <= delay_ns <= delay_later_ns <= delays.read()
+    times.close()
+    times.close()
     assert Stolen().read() >= 0
 
 
@@ -66,4 +69,8 @@ def test_a_kernel_that_does_not_say_it(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setattr(schedstat, name, tmp_path / "absent")
     monkeypatch.setattr(schedstat, "TASKS", tmp_path)
     (tmp_path / "1").mkdir()
-    assert (RunDelay().read(), ProcessRunDelay().read(), Stolen().read()) == (0, 0, 0)
+    assert (ProcessRunDelay().read(), Stolen().read()) == (0, 0)
+    times = ThreadTimes()
+    used_ns, delay_ns = times.read()
+    assert (used_ns > 0, delay_ns) == (True, 0)
+    times.close()

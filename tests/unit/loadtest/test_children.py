@@ -84,6 +84,14 @@ def test_all_are_ended_the_last_one_first() -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_their_directory_goes_with_what_is_in_it() -> None:
+    with Children() as children:
+        directory = Path(children.directory())
+        (directory / "left").write_text("something")
+        assert Path(children.directory()) != directory
+    assert not directory.exists()
+
+
 def test_all_are_ended_after_an_error() -> None:
     with suppress(RuntimeError), Children() as some:
         pid = some.start("one", SLEEP, talks="not").pid

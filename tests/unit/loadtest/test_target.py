@@ -58,6 +58,14 @@ def test_the_scenario_s_own_feeds_stay() -> None:
     assert (first.venue, second.venue) == ("OWN", "SIM")
 
 
+def test_recordings_go_where_they_push_out_none_that_are_wanted() -> None:
+    sets, _ = target.settings(scenario(), recordings="/tmp/some where")
+    assert assemble({}, {}, sets).recorder.directory == "/tmp/some where"
+    own = scenario(gateway={"recorder": {"files_max": 3}})
+    sets, _ = target.settings(own, recordings="/tmp/some where")
+    assert assemble({}, {}, sets).recorder.directory == "", "who says something says all"
+
+
 def test_the_embedded_feed_is_the_source() -> None:
     source = {"via": "embedded", "symbols": 7, "rate": 250.5, "seed": 9, "channels": ["bbo"]}
     given = scenario(source=source, groups=[{"name": "all", "clients": 1, "channel": "bbo"}])

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from support.results import sample_result, stepped
 
+from gateway.loadtest.overload_result import LadderResult
 from gateway.loadtest.result import (
     Connections,
     Floor,
     GroupResult,
-    LadderResult,
     Result,
     ServerResult,
     SourceResult,

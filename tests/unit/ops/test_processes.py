@@ -3,7 +3,9 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.latency.stalls import KINDS
+from gateway.ops.objective import Watch
 from gateway.ops.processes import Held, rows, stalls
+from gateway.ops.sampling import Sampling
 
 MS = 1_000_000
 
@@ -76,3 +78,31 @@ def test_what_held_whom_up_in_the_window(site: Any) -> None:
     for now_s in range(10, 12):
         held.look(now_s)
     assert held.words() == ""
+
+
+def test_the_channel_has_the_supervisors_stalls_too(site: Any) -> None:
+    site.supervision.children[0].status["stalls"] = [stall(1)]
+    subject = replace(site.subject, status=lambda: {"stalls": [stall(2, "clock")]})
+    sampling = Sampling(subject, Watch(subject))
+    for second in range(2):
+        sampling.take(float(second), second)
+    assert [(one["process"], one["kind"]) for one in sampling.stalls()] == [
+        ("worker-0", "loop"),
+        ("supervisor", "clock"),
+    ]
+
+
+def test_a_clock_that_was_set_back_hides_nothing(site: Any) -> None:
+    told = site.supervision.children[0].status
+    sampling = Sampling(site.subject, Watch(site.subject))
+    told["stalls"] = [stall(5), stall(900)]
+    sampling.take(0.0, 0)
+    told["stalls"] = [stall(5), stall(900), stall(7, "gc"), stall(7)]
+    for second in range(1, 4):
+        sampling.take(float(second), second)
+    assert [(one["ts"], one["kind"]) for one in sampling.stalls()] == [
+        (5, "loop"),
+        (7, "gc"),
+        (7, "loop"),
+        (900, "loop"),
+    ]
