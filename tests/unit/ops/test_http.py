@@ -12,6 +12,7 @@ from gateway.errors import ResourceError
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import http
 from gateway.ops.http import OpsServer
+from gateway.ops.hub import Hub
 from gateway.options import OpsOptions
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REQUESTS
@@ -215,6 +216,6 @@ async def test_the_objective_is_looked_at_whoever_is_still_being_told(
     site: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "SAMPLE_INTERVAL_S", 0.05)
-    monkeypatch.setattr(http.Hub, "tell", lambda _: asyncio.Event().wait())
+    monkeypatch.setattr(Hub, "tell", lambda _: asyncio.Event().wait())
     async with OpsServer(OpsOptions(port=0), site.subject) as server:
         await until(lambda: server._sampling.history.last is not None)
