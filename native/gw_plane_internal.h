@@ -255,6 +255,8 @@ struct gw_plane {
     uint32_t *generations;
 };
 
+#define GW_COMMANDS_PER_CYCLE 256
+#define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)
 #define GW_RENDERED_MAX 2048u
@@ -323,6 +325,11 @@ void gw_client_shrink(gw_client_t *c); /* an empty queue's memory goes back */
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
+
+/* gw_account.c */
+uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
+void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns);
+void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
 
 /* gw_flush.c */
 void gw_client_flush(gw_plane_t *p, gw_client_t *c);

@@ -123,7 +123,7 @@ function draw() {
   over("drops", () => series.losses(points, "dropped"));
   over("steps", () => series.ladder(points));
   over("joined", () => series.connections(points));
-  board.draw("percentiles-chart", () => series.percentiles(merged, slo));
+  board.draw("percentiles-chart", (width) => series.percentiles(merged, slo, width));
   text("latency-words", series.latencyWords(points));
   text("percentiles-words", series.percentilesWords(merged));
   text("conflation-words", series.lossesWords(points, "conflated"));

@@ -1,7 +1,7 @@
 // What the page says: numbers and sentences from the gateway's figures. Pure: no clock, no page.
 
 export const CLASSES = ["trades", "bbo", "screens", "bulk"];
-export const LEVELS = ["live", "conflated to 20 ms", "conflated to 100 ms", "only a snapshot now and then"];
+export const LEVELS = ["live", "every 20 ms", "every 100 ms", "snapshots"];
 export const RARE_MIN = 1000; // samples below which a p99.9 is chance, and is not shown
 export const NONE = "–";
 const NBSP = "\u00a0";
@@ -200,7 +200,7 @@ export function clients(now) {
 }
 
 export function answer(now) {
-  const blamed = [["the exchange or the way to us", exchange(now)], ["us, the gateway", ours(now)],
+  const blamed = [["the exchange or the way from it", exchange(now)], ["the gateway", ours(now)],
     ["clients that read too slowly", clients(now)]].filter(([, one]) => one.bad).map(([name]) => name);
   if (blamed.length > 0) return `It is ${list(blamed)}.`;
   return now.slo.count ? "Nobody: ticks come in time, and leave in time." : "Nobody: nothing moves.";
