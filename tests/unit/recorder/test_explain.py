@@ -260,3 +260,13 @@ def test_a_client_whose_socket_was_full_before_the_first_late_update() -> None:
     found = explain(world.build())
     assert found.first_cause is not None
     assert found.first_cause.cause == "slow_clients", render(found)
+
+
+def test_what_began_clearly_before_comes_first() -> None:
+    """A burst, in which the plane then waits for a CPU too: that is no theft's doing."""
+    world = World().during(range(55, 70), records=2000, plane_ms=60)
+    world.during(range(60, 70), plane_ms=10, plane_wait_ms=90).late([6], **QUEUED)
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "burst", render(found)
+    assert [one.cause for one in found.alternatives] == ["cpu_theft"]
