@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import TickgateError
 from gateway.loadtest.processes import is_local
+from gateway.text import plain
 
 SUBPROTOCOL = "tickgate.v1.json"
 
@@ -145,5 +146,5 @@ def probe(endpoint: Endpoint, request: bytes) -> None:
         raise TickgateError(f"{where}: {error.strerror or error}") from None
     status = head.partition(b"\r\n")[0].decode("ascii", "replace")
     if not re.match(r"HTTP/1\.1 101\b", status):
-        shown = "".join(c if c.isprintable() else "?" for c in status[:100])
+        shown = plain(status[:100])
         raise TickgateError(f"{where}: the server answered {shown!r}, not with 101")

@@ -84,7 +84,7 @@ def restarted(case: Case) -> Finding | None:
                     "restarted",
                     step.start_ns,
                     step.end_ns,
-                    1.0,
+                    case.covers(step.start_ns, step.end_ns),
                     f"The process {process} ended"
                     + (" and was started again." if now else ", and had not come back by then."),
                     (

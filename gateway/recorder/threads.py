@@ -19,10 +19,17 @@ _TICK_MS = 1000 // os.sysconf("SC_CLK_TCK")
 
 
 class Threads:
-    """Reads the threads of some processes again and again, through files that stay open."""
+    """Reads the threads of some processes again and again, through files that stay open.
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    Args:
+        proc: where the kernel shows them.
+        own_pid: of which the main thread alone is read: this process, unless another is given. The
+            rest of ours are a pool's, that comes and grows with what people ask of us.
+    """
+
+    def __init__(self, proc: Path = Path("/proc"), *, own_pid: int | None = None) -> None:
         self._proc = proc
+        self._own_pid = os.getpid() if own_pid is None else own_pid
         self._open: dict[int, dict[int, tuple[str, int]]] = {}  # pid: tid: name, schedstat
         self._stat: dict[int, int] = {}  # pid: stat
         self._listed_ns = -LIST_INTERVAL_NS
@@ -65,12 +72,17 @@ class Threads:
             with suppress(OSError):
                 if pid not in self._stat:
                     self._stat[pid] = self._file(pid, "stat")
-                tids = {*map(int, os.listdir(self._proc / str(pid) / "task"))}
+                tids = self._tids(pid)
             for tid in known.keys() - tids:
                 os.close(known.pop(tid)[1])
             for tid in sorted(tids - known.keys())[: THREADS_MAX - len(known)]:
                 with suppress(OSError):
                     known[tid] = (self._name(pid, tid), self._file(pid, f"task/{tid}/schedstat"))
+
+    def _tids(self, pid: int) -> set[int]:
+        if pid == self._own_pid:
+            return {pid}
+        return {*map(int, os.listdir(self._proc / str(pid) / "task"))}
 
     def _name(self, pid: int, tid: int) -> str:
         if pid == tid:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.recorder.explain import Cause, Explanation
 from gateway.recorder.harm import UNITS
+from gateway.text import escaped
 
 COLUMNS = 100
 
@@ -23,7 +24,7 @@ def render(explanation: Explanation) -> str:
         *_timeline(explanation),
         *_others(explanation),
     ]
-    return "".join(f"{_plain(line)}\n" for line in lines)
+    return "".join(f"{escaped(line)}\n" for line in lines)
 
 
 def utc(ts: int, digits: int = 3) -> str:
@@ -31,10 +32,6 @@ def utc(ts: int, digits: int = 3) -> str:
     seconds, rest_ns = divmod(ts, 1_000_000_000)
     clock = datetime.fromtimestamp(min(max(seconds, 0), 1 << 36), UTC)
     return f"{clock:%H:%M:%S}.{rest_ns // 10 ** (9 - digits):0{digits}}"
-
-
-def _plain(line: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:

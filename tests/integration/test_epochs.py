@@ -13,6 +13,8 @@ from support.serving import Serving, descriptors, until
 from support.stage import Stage
 from support.udp import Venue
 
+from gateway.recorder.threads import LIST_INTERVAL_NS
+
 NAMES = ("A.SIM", "B.SIM", "C.SIM")
 
 
@@ -129,7 +131,11 @@ def test_each_epoch_is_a_new_one_and_leaves_no_descriptor(
 
 
 def at_rest(pid: int) -> int:
-    """Open descriptors of a process, without those of requests that are just ending."""
+    """Open descriptors of a process, without those of requests that are just ending.
+
+    The flight recorder has one for each thread of a child, and looks for new ones once a second.
+    """
+    time.sleep(2 * LIST_INTERVAL_NS / 1e9)
     counts = []
     for _ in range(20):
         counts.append(descriptors(pid))

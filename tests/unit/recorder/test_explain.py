@@ -243,3 +243,20 @@ def test_a_recording_of_nearly_nothing(steps: int) -> None:
         found = explain(evidence(whole.header, samples, seconds))
         assert found.first_cause is None
         assert render(found)
+
+
+def test_what_comes_after_the_harm_is_not_its_cause() -> None:
+    """A worker is restarted when most of the harm is done."""
+    world = World().during(range(50, 60), records=2000, plane_ms=95).late([5], **QUEUED)
+    world.during([75], restarted=True).late([7], ring={0.03: 1000}, total_0={0.1: 9000, 250: 2000})
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "burst", render(found)
+    assert "restarted" in {one.cause for one in found.alternatives}
+
+
+def test_a_client_whose_socket_was_full_before_the_first_late_update() -> None:
+    world = World().during(range(35, 59), gauges={"clients_blocked": [1]}).late([6], **SOCKETS)
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "slow_clients", render(found)

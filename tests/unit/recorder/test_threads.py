@@ -24,7 +24,7 @@ def test_a_thread_that_works_is_seen_to() -> None:
 
 
 def test_new_threads_are_found_after_a_while_and_bounded() -> None:
-    threads, stop = Threads(), threading.Event()
+    threads, stop = Threads(own_pid=0), threading.Event()
     pids = {"self": os.getpid()}
     before = len(threads.read(pids, 0))
     more = [threading.Thread(target=stop.wait) for _ in range(THREADS_MAX)]
@@ -36,6 +36,20 @@ def test_new_threads_are_found_after_a_while_and_bounded() -> None:
     for one in more:
         one.join()
     assert len(threads.read(pids, 4_000_000_000)) <= before + 1
+    threads.close()
+
+
+def test_of_this_process_a_pool_that_grows_costs_no_descriptors() -> None:
+    threads, stop = Threads(), threading.Event()
+    pids = {"self": os.getpid()}
+    assert [thread.tid for thread in threads.read(pids, 0)] == [os.getpid()]
+    more = threading.Thread(target=stop.wait)
+    more.start()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    assert [thread.tid for thread in threads.read(pids, 2_000_000_000)] == [os.getpid()]
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    stop.set()
+    more.join()
     threads.close()
 
 
