@@ -361,6 +361,7 @@ class Plane:
         paced_stall_max_ns: int = 10_000_000_000,
         heartbeat_ns: int = 1_000_000_000,
         target_ns: int = 0,  # of class 0 and 1; 0: no controller
+        late_ppm: int = 10_000,  # of deliveries that may take longer: 1 % for p99
         enforce: bool = False,  # the controller acts; else it only says what it sees
         spin: bool = False,
         cpu: int = -1,

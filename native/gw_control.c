@@ -165,6 +165,9 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     audience(p);
     look->busy_ppm = (uint32_t)s->plane_busy_ppm[0];
     look->fan_out_ns = (int64_t)s->fan_out_ns[0];
+    int64_t elapsed = p->now - k->looked_ns, waited = run_delay(p) - k->run_delay_ns;
+    if (waited > elapsed) waited = elapsed;
+    if (waited > 0) look->waited_ppm = (uint32_t)(waited * 1000000 / elapsed);
     GW_STORE_RELAXED(&s->ring_age_ns[0], (uint64_t)look->ring_age_ns);
     begin(p);
 }

@@ -14,6 +14,8 @@
 #define STANDING_MIN_NS 50000      /* below this nothing stands in the ring, whatever the target */
 #define BUSY_PPM_MAX 850000.0      /* expected after a step back */
 #define BUSY_PPM_LOOK 150.0        /* by so much a limit that was learnt is forgotten with each look */
+#define HELD_UP_PPM 50000u         /* waited for a CPU, ... */
+#define HELD_UP_BUSY_PPM 500000u   /* ... and less than so busy: not by its own work */
 #define GAIN_PARTS 50              /* a class of less than this part of the deliveries is no gain */
 #define WEIGHT 0.25                /* of the newest look in moving averages */
 
@@ -185,7 +187,9 @@ int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *
     l->busy_ppm_max += l->busy_ppm_max < BUSY_PPM_MAX ? BUSY_PPM_LOOK : 0;
     sum_looks(l, &sum);
     judge_feasible(l, look);
-    int late = too_many(l, sum.late_over, sum.count), overload = late || standing(l);
+    int held_up = look->waited_ppm > HELD_UP_PPM && look->busy_ppm < HELD_UP_BUSY_PPM;
+    int late = too_many(l, sum.late_over, sum.count), overload = !held_up && (late || standing(l));
+    if (held_up) gw_ladder_forget(l);
     if (overload) {
         l->overload_ns = now_ns;
         l->calm_since_ns = 0;

@@ -8,6 +8,8 @@
  *                 was over the target, or over 0.2 of it and growing for three looks
  *     infeasible  one record to the largest audience of a topic, at the present cost of a write, takes
  *                 longer than the target: no conflation helps, so no step is taken
+ *     held up     the plane waited for a CPU that others used, and had little to do itself: sending less would
+ *                 not have made it earlier, so nothing is concluded from what was seen
  *     calm        the percentile is under 0.7 of the target, nothing stands in the ring, and the next
  *                 step down is expected to leave some of the CPU over
  *
@@ -34,6 +36,7 @@ typedef struct {
     int64_t ring_age_ns;           /* the least age at which a record was taken from the ring; 0: none stood there */
     int64_t fan_out_ns;            /* the largest audience times the cost of a write; 0: unknown */
     uint32_t busy_ppm;             /* of the time the plane worked */
+    uint32_t waited_ppm;           /* of the time it could have, but had no CPU */
     uint64_t delivered[GW_CLASSES];
     uint64_t wanted[GW_CLASSES];   /* delivered or conflated */
     uint64_t links[GW_CLASSES];    /* now */

@@ -46,6 +46,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         stall_max_ns=limits.stall_max_s * 1_000_000_000,
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
         target_ns=slo.target_us * 1000,
+        late_ppm=max(round((100 - slo.percentile) * 10_000), 1),
         enforce=slo.enforce,
         spin=options.wait == "spin",
         cpu=options.cpu,

@@ -19,6 +19,7 @@ cdef extern from "gw_plane.h" nogil:
         uint64_t log_bytes
         uint32_t control_bytes_max, lossless_frames_max
         int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns, target_ns
+        uint32_t late_ppm
         int enforce, spin, cpu
     ctypedef struct gw_fill_t:
         uint32_t offset, kind, arg
@@ -130,7 +131,7 @@ cdef class Plane:
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
-        int64_t target_ns=0, bint enforce=False, bint spin=False, int cpu=-1, soon=None,
+        int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False, int cpu=-1, soon=None,
     ):
         if self.plane != NULL:
             raise RuntimeError("already initialised")
@@ -152,6 +153,7 @@ cdef class Plane:
         o.paced_stall_max_ns = paced_stall_max_ns
         o.heartbeat_ns = heartbeat_ns
         o.target_ns = target_ns
+        o.late_ppm = late_ppm
         o.enforce = enforce
         o.spin = spin
         o.cpu = cpu

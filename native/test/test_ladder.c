@@ -158,6 +158,19 @@ static void what_was_seen_before_a_stall_is_forgotten(void) {
     CHECK_EQUAL(w.ladder.overload_since_ns, 0);
 }
 
+/* Others use the CPU: less to send would not make it earlier. Where the plane itself is busy it would. */
+static void who_waits_for_a_cpu_takes_no_step(void) {
+    gw_look_t look = {.count = 10000, .late_calm = 900, .late_over = 900, .busy_ppm = 100000, .waited_ppm = 200000,
+                      .links = {1, 1, 1}, .delivered = {10, 10, 10}};
+    char reason[124];
+    make(1);
+    for (int i = 0; i < 50; i++)
+        CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
+    CHECK_EQUAL(w.ladder.overload_since_ns, 0);
+    look.busy_ppm = 700000;
+    CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), GW_LADDER_UP);
+}
+
 /* An hour of waves around what the server can do: few changes, and each of them listed. */
 static void an_hour_of_waves(double period_s, unsigned changes_max) {
     make(1);
@@ -189,6 +202,7 @@ int main(void) {
     RUN(infeasible_is_told_and_no_step_is_taken);
     RUN(a_few_late_ones_are_no_overload);
     RUN(what_was_seen_before_a_stall_is_forgotten);
+    RUN(who_waits_for_a_cpu_takes_no_step);
     RUN(no_flapping);
     return 0;
 }
