@@ -164,6 +164,8 @@ def of(step: Step, process: str) -> list[Turn]:
 def ms(duration_ns: float) -> str:
     """A duration in words."""
     value = duration_ns / MS
+    if value < 1:
+        return f"{value * 1000:.0f} µs"
     return (
         f"{value / 1000:.2f} s"
         if value >= 1000

@@ -197,9 +197,13 @@ def _classes(evidence: Evidence, bad: Sequence[Second], steps: Sequence[Step]) -
 
 
 def _slow(evidence: Evidence, start_ns: int) -> list[SlowClient]:
+    """Those that were behind by more than the target, or are served at another level."""
     worst: dict[tuple[str, str], SlowClient] = {}
+    target_us = evidence.header.target_us
     for at_ns, worker, entry in evidence.said("slowest"):
         if at_ns < start_ns:
+            continue
+        if not _number(entry.get("level")) and _number(entry.get("age_ms")) * 1000 < target_us:
             continue
         client = SlowClient(
             worker=worker,

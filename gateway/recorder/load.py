@@ -260,9 +260,11 @@ def _controller(case: Case) -> Iterator[str]:
     def most(name: str) -> int:
         return max(case.most(step, name) for step in window)
 
+    able = most("capacity_per_s")
     yield (
-        f"at most {most('offered_per_s'):,} a second were offered, the data plane's capacity was "
-        f"{most('capacity_per_s'):,}; the largest audience was {most('audience_max'):,}"
+        f"at most {most('offered_per_s'):,} deliveries a second were asked for"
+        + (f" of a data plane that can make {able:,}" if able else "")
+        + f"; the largest audience was {most('audience_max'):,}"
     )
     if step := most("ladder_step"):
         yield f"the controller degraded up to step {step}"
