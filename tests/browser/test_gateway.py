@@ -101,6 +101,8 @@ def test_a_restart_is_seen_and_survived(venue: Venue, visit: Visit, tmp_path: Pa
     with serving(tmp_path / "log", fixed, *venue.sets) as gateway:
         page.goto(gateway.ops)
         visit.until(LIVE)
+        page.evaluate("document.getElementById('latency-chart').scrollIntoView()")
+        visit.until("document.getElementById('latency-chart').dataset.points !== undefined")
         epoch = page.text_content("#epoch")
     visit.until("document.body.classList.contains('stale')")
     assert "figures are" in (page.text_content("#link") or "")

@@ -11,6 +11,7 @@ import { RANGES, bounds, followed, format, frozen, parse, zoomed } from "./view.
 import { STALE_S, freshness, rate } from "./words.js";
 
 const NS_PER_MS = 1e6;
+const PLOTLY_AGAIN_MS = 10000;
 const SPOKEN = { waiting: "The connection is lost.", live: "Connected." };
 
 let view = parse(location.hash);
@@ -48,16 +49,23 @@ const feed = new Feed({
 }, { open: () => new WebSocket(new URL("/v1", location.href.replace(/^http/, "ws")), ["tickgate.v1.json"]) });
 
 // To evaluate it takes longer than all else together: it comes when the first figures are on the page.
+let fetched = false;
 function fetchPlotly() {
   const script = document.createElement("script");
   script.src = "/plotly.js";
   script.addEventListener("load", () => board.start(window.Plotly));
-  script.addEventListener("error", () => text("latency-chart", "The charts’ library did not come; the tables have the figures."));
+  script.addEventListener("error", () => {
+    fetched = false; // the next figures ask again, as soon as there are any
+    if (link === "live") text("latency-chart", "The charts’ library did not come; the tables have the figures.");
+  });
   document.head.append(script);
 }
 
 function take(body) {
-  if (now === null) requestAnimationFrame(() => setTimeout(fetchPlotly, 0));
+  if (!fetched) {
+    fetched = true;
+    setTimeout(fetchPlotly, now === null ? 50 : PLOTLY_AGAIN_MS);
+  }
   const restarted = now !== null && body.epoch !== now.epoch;
   [now, came_ms] = [body, Date.now()];
   panels(now);
