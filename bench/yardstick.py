@@ -98,7 +98,7 @@ def gateway(
     """Our gateway with a `udp` feed."""
     ports = [free_port() for _ in range(3)]
     values = [f"listen.port={ports[0]}", f"ops.port={ports[1]}", "feeds.0.type=udp"]
-    values += [f"feeds.0.port={ports[2]}", "log.level=error", *settings]
+    values += [f"feeds.0.port={ports[2]}", "log.level=error", "recorder.enabled=false", *settings]
     command = [str(Path(sys.executable).parent / "tickgate"), "serve"]
     command += [word for value in values for word in ("--set", value)]
     pin = ["taskset", "-c", cpu] if cpu else []

@@ -1,4 +1,4 @@
-/* What the loop's thread asks for, and the two queues between the threads. */
+/* What the loop's thread asks for, and what it is told. */
 #include "gw_plane_internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -6,103 +6,6 @@
 #include <unistd.h>
 
 #define COMMANDS_NS 500000 /* a subscribe to thousands of topics takes that long alone */
-
-/* --- the loop's side ------------------------------------------------------------------------------- */
-
-gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes) {
-    size_t size = sizeof(gw_command_t) + items * sizeof(gw_item_t) + fills * sizeof(gw_fill_t) + bytes;
-    gw_command_t *x = malloc(size);
-    if (!x) return NULL;
-    memset(x, 0, sizeof *x);
-    x->kind = kind;
-    x->items_count = items;
-    x->fills_count = fills;
-    x->bytes_count = bytes;
-    x->fills = (gw_fill_t *)(x + 1);
-    x->items = (gw_item_t *)(x->fills + fills);
-    x->bytes = (uint8_t *)(x->items + items);
-    return x;
-}
-
-static gw_client_t *slot_client(const gw_plane_t *p, gw_handle_t handle) {
-    return &p->clients[(uint32_t)handle];
-}
-
-static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
-    if ((uint32_t)x->handle >= p->o.clients_max) return 0;
-    for (uint32_t i = 0; i < x->fills_count; i++) {
-        const gw_fill_t *f = &x->fills[i];
-        uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
-        if (f->kind >= GW_FILL_KINDS || f->offset > x->bytes_count || x->bytes_count - f->offset < width) return 0;
-        int of_item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED;
-        if (of_item && (x->kind != GW_CMD_SUBSCRIBE || f->arg >= x->items_count)) return 0;
-    }
-    for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
-        const gw_item_t *item = &x->items[i];
-        if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS || !p->o.templates[item->channel][GW_ENCODE_UPDATE]) return 0;
-        if (!item->length || item->length > GW_INSTRUMENT_MAX) return 0;
-    }
-    return 1;
-}
-
-int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
-    if (x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_STOP) {
-        if (!command_valid(p, x)) {
-            free(x);
-            return -EINVAL;
-        }
-        gw_client_t *c = slot_client(p, x->handle);
-        GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
-    }
-    gw_queue_put(&p->commands, &x->node);
-    return 0;
-}
-
-gw_handle_t gw_plane_slot(gw_plane_t *p) {
-    uint32_t slot;
-    if (p->slots_free_count) slot = p->slots_free[--p->slots_free_count];
-    else if (p->slots_next < p->o.clients_max) slot = p->slots_next++;
-    else return 0;
-    gw_client_t *c = &p->clients[slot];
-    GW_STORE_RELAXED(&c->control_posted, 0);
-    GW_STORE_RELAXED(&c->control_done, 0);
-    GW_STORE_RELAXED(&c->resume_wanted, 0);
-    return (uint64_t)++p->generations[slot] << 32 | slot;
-}
-
-uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle) {
-    const gw_client_t *c = slot_client(p, handle);
-    return GW_LOAD_RELAXED(&c->control_posted) - GW_LOAD_ACQUIRE(&c->control_done);
-}
-
-int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
-    gw_client_t *c = slot_client(p, handle);
-    GW_STORE_RELAXED(&c->resume_wanted, 1);
-    GW_FENCE_FULL(); /* pairs with resume() in gw_flush.c */
-    if (gw_plane_control_used(p, handle) > p->o.control_bytes_max / 2) return 1;
-    return !__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL);
-}
-
-int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle) {
-    return GW_LOAD_RELAXED(&slot_client(p, handle)->blocked) != 0;
-}
-
-int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle) {
-    return GW_LOAD_RELAXED(&slot_client(p, handle)->sent_ns);
-}
-
-int gw_plane_events_fd(const gw_plane_t *p) { return p->events_fd; }
-
-const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
-    uint64_t n;
-    /* Rung, but nothing to read: the plane stands between its two steps, and the descriptor will be
-     * readable with no event left to say so. It is read at the next call then. */
-    if (__atomic_exchange_n(&p->events_rung, 0, __ATOMIC_SEQ_CST) || p->events_unread)
-        p->events_unread = read(p->events_fd, &n, sizeof n) < 0;
-    const gw_event_t *e = (const gw_event_t *)(void *)gw_queue_take(&p->events);
-    if (e && e->kind == GW_EVENT_REMOVED) p->slots_free[p->slots_free_count++] = (uint32_t)e->handle;
-    return e;
-}
 
 /* What was never taken, with the segments that it would have brought. */
 void gw_commands_free(gw_plane_t *p) {
@@ -426,7 +329,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_STOP) p->stopping = 1;
     if (x->kind == GW_CMD_ATTACH) attach(p, x);
     if (x->kind == GW_CMD_STOP || x->kind == GW_CMD_ATTACH) return;
-    gw_client_t *c = slot_client(p, x->handle);
+    gw_client_t *c = &p->clients[(uint32_t)x->handle];
     if (x->kind == GW_CMD_ADD) {
         add(p, c, x);
     } else if (!c->active || c->generation != (uint32_t)(x->handle >> 32)) {

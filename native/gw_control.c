@@ -47,7 +47,8 @@ static size_t json_interval(char *out, size_t size, uint8_t interval) {
 /* What the ladder did to the client's classes since it was told last. */
 void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
     char text[400], now[16], was[16];
-    size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":["), empty = n;
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[");
+    size_t empty = n;
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
         json_interval(now, sizeof now, p->ladder.interval[i]);

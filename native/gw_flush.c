@@ -89,89 +89,11 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
 }
 
-/* --- accounting ------------------------------------------------------------------------------------ */
-
-/* Whether the controller looks at the ages of a class: of the urgent ones, where the client in hand
- * neither let us wait nor gets less for that. */
-static inline uint64_t watched(const gw_plane_t *p, uint32_t priority) { return priority < 2 && !p->behind; }
-
-/* A record from before a stall is late through nobody's doing. */
-static inline int is_late(const gw_plane_t *p, int64_t age, int64_t recv_ns) {
-    return age > p->control.edge_calm_ns && recv_ns >= p->resumed_ns;
-}
-
-static void delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
-    int64_t age = p->now - recv_ns;
-    uint64_t counts = watched(p, priority);
-    gw_look_t *look = &p->control.look;
-    gw_count(&p->stats->delivered[channel], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
-    look->count += counts;
-    if (!is_late(p, age, recv_ns)) return;
-    look->late_calm += counts;
-    look->late_over += age > p->control.edge_over_ns ? counts : 0;
-}
-
-static uint32_t frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
-    if (c->flags & GW_CLIENT_MIXED) {
-        const gw_link_t *l = gw_frame_link(p, c, f);
-        if (l) return l->priority;
-    }
-    return gw_client_class(c, f->channel);
-}
-
-/* So many of what `head` is the first of: of one channel, taken in one batch. */
-static void delivered_same(gw_plane_t *p, const gw_frame_t *head, uint64_t same, int64_t now) {
-    gw_count(&p->stats->delivered[head->channel], same);
-    gw_count(&p->stats->pending[head->channel], -same);
-    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], now - head->taken_ns, same);
-}
-
-/* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
-static void delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
-    const int64_t now = p->now, edge_over = p->control.edge_over_ns;
-    const int mixed = c->flags & GW_CLIENT_MIXED;
-    uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
-    const gw_frame_t *head = NULL;
-    gw_hdr_t *total = NULL;
-    for (uint64_t i = 0; i < count; i++) {
-        const gw_frame_t *f = gw_log_frame(&p->log, first + i);
-        if (f->flags & GW_FRAME_NOTICE) continue;
-        if (f->flags & GW_FRAME_SNAPSHOT) {
-            gw_count(&p->stats->snapshots[f->channel], 1);
-            continue;
-        }
-        int other = !head || head->channel != f->channel || head->taken_ns != f->taken_ns;
-        if (other || mixed) {
-            uint32_t priority = frame_class(p, c, f);
-            total = &p->stats->stage[GW_STAGE_TOTAL + priority];
-            counts = watched(p, priority);
-        }
-        int64_t age = now - f->recv_ns;
-        gw_hdr_record(total, age, 1);
-        counted += counts;
-        if (is_late(p, age, f->recv_ns)) {
-            late_calm += counts;
-            late_over += age > edge_over ? counts : 0;
-        }
-        same++;
-        if (!other) continue;
-        if (head) delivered_same(p, head, same - 1, now);
-        head = f;
-        same = 1;
-    }
-    if (!head) return;
-    delivered_same(p, head, same, now);
-    p->control.look.count += counted;
-    p->control.look.late_calm += late_calm;
-    p->control.look.late_over += late_over;
-}
+/* --- what the kernel took --------------------------------------------------------------------------- */
 
 static void rest_done(gw_plane_t *p, gw_client_t *c) {
     gw_rest_t *r = &c->rest;
-    if (r->counts) delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
+    if (r->counts) gw_delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
@@ -216,7 +138,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             while (whole < count && gw_log_frame(&p->log, first + whole)->length <= *bytes)
                 *bytes -= gw_log_frame(&p->log, first + whole++)->length;
         }
-        delivered_run(p, c, first, whole);
+        gw_delivered_run(p, c, first, whole);
         c->queued -= (uint32_t)whole;
         *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
@@ -225,7 +147,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
             c->rest.channel = f->channel;
-            c->rest.priority = (uint8_t)frame_class(p, c, f);
+            c->rest.priority = (uint8_t)gw_frame_class(p, c, f);
             c->rest.flags = f->flags;
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
             c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
@@ -250,7 +172,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         uint32_t length = g->rendered[i].length;
         int counts = l->dirty != GW_LINK_SNAPSHOT;
         if (length <= bytes) {
-            if (counts) delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
+            if (counts) gw_delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
             else gw_count(&p->stats->snapshots[l->topic->channel], 1);
         } else {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
@@ -355,7 +277,7 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
     }
-    if (l->dirty == GW_LINK_SNAPSHOT || !f->skipped) return;
+    if (l->dirty == GW_LINK_SNAPSHOT || !(f->flags & GW_FRAME_RESYNC)) return;
     l->skipped += f->skipped; /* what this frame would have told, as a snapshot */
     l->dirty = GW_LINK_RESYNC;
 }
@@ -441,7 +363,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     if (n == -EINTR) return 0;
     if (n < 0) return 1;
     if ((size_t)n == p->plain.iov_len) {
-        delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        gw_delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
         c->runs_count = c->queued = 0;
         return 1;
     }

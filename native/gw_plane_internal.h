@@ -255,6 +255,8 @@ struct gw_plane {
     uint32_t *generations;
 };
 
+#define GW_COMMANDS_PER_CYCLE 256
+#define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)
 #define GW_RENDERED_MAX 2048u
@@ -324,6 +326,11 @@ void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
 
+/* gw_account.c */
+uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
+void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns);
+void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
+
 /* gw_flush.c */
 void gw_client_flush(gw_plane_t *p, gw_client_t *c);
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
@@ -365,6 +372,11 @@ static inline uint32_t gw_client_class(const gw_client_t *c, uint8_t channel) {
 }
 static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_t *c) {
     return (uint64_t)c->generation << 32 | (uint64_t)(c - p->clients);
+}
+
+/* How a mark is told that takes the place of a frame: by a snapshot to the slowest, and where the frame is one. */
+static inline uint8_t gw_link_mark(const gw_link_t *l, const gw_frame_t *f) {
+    return l->client->level == GW_LEVELS - 1 || f->flags & GW_FRAME_RESYNC ? GW_LINK_RESYNC : GW_LINK_UPDATE;
 }
 
 /* gw_epoch.c: segments, laps, epochs */

@@ -59,7 +59,10 @@ def parse(url: str) -> Endpoint:
         BadUrl: it is not a `ws://` URL.
         TickgateError: its host has no IPv4 address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BadUrl(f"--url: {error}") from None
     if parts.scheme == "wss":
         raise BadUrl("--url: wss:// is not supported: the load would be the clients' own TLS")
     if parts.scheme != "ws" or not parts.hostname:

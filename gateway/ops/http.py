@@ -34,7 +34,7 @@ from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
-from gateway.options import OpsOptions
+from gateway.options import LOOPBACK_ORIGINS, OpsOptions
 from gateway.session.handshake import PATH, Origins, select_subprotocol
 
 EXCHANGE_TIMEOUT_S = 5.0
@@ -81,7 +81,7 @@ class OpsServer:
         live = Live(subject, self._watch, self._health, self._reader, self._sampling)
         channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
-        self._origins = Origins(subject.config.listen.origins)
+        self._origins = Origins((*LOOPBACK_ORIGINS, *subject.config.listen.origins))
         self._scrapes = 0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -196,7 +196,8 @@ class OpsServer:
     def _admit(self, request: Request) -> Response | None:
         """Why this request becomes no session, if it does not; the rest is the library's to check.
 
-        A page may come from here, whatever name here has, or from where clients' pages may.
+        A page may come from here, whatever name here has, from this host, or from where clients'
+        pages may.
         """
         try:
             origin, host = request.headers.get("Origin"), request.headers.get("Host")

@@ -188,9 +188,9 @@ class Hub:
             case Reply():
                 await client.send(action.payload)
             case Follow():
-                client.follow(action.channel, on=action.on)
                 if action.snapshot:
-                    client.offer(action.channel, await self._channels[action.channel]("snapshot"))
+                    await client.send(await self._channels[action.channel]("snapshot"))
+                client.follow(action.channel, on=action.on)
             case Ask():
                 async with self._asking:
                     answer = await self._history(action.params)

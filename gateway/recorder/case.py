@@ -100,19 +100,22 @@ class Case:
         return sum(step.gained(worker, name) for worker in self.workers)
 
     def weigh(self, duration_ns: float, start_ns: int, end_ns: int) -> float:
-        """The weight of a cause that held things up for so long, from then until then.
-
-        Whole where the worst second's 99th percentile was no longer and where most of what was late
-        came from then on; none where it is below the target. Queues take their time to go: what is
-        late a while after the end is an effect still.
+        """The weight of a cause that held things up for so long, from then until then: whole where
+        the worst second's 99th percentile was no longer, none where it is below the target.
         """
         if duration_ns < self.target_ns:
             return 0.0
+        return min(duration_ns / max(self.harm.worst_ns, 1), 1.0) * self.covers(start_ns, end_ns)
+
+    def covers(self, start_ns: int, end_ns: int) -> float:
+        """Whether the harm can be the effect of what was from then until then: whole where most of
+        what was late came since it began. Queues take their time to go: what is late a while after
+        the end is an effect still.
+        """
         until_ns = end_ns + RECOVERY_NS + RECOVERY_TIMES * (end_ns - start_ns)
         bad = self.harm.bad
         late = sum(one.late for one in bad if one.end_ns > start_ns and one.start_ns < until_ns)
-        covered = late / max(sum(one.late for one in bad), 1)
-        return min(duration_ns / max(self.harm.worst_ns, 1), 1.0) * min(2 * covered, 1.0)
+        return min(2 * late / max(sum(one.late for one in bad), 1), 1.0)
 
     def runs(self, steps: Iterable[Step], so: Callable[[Step], bool]) -> list[Run]:
         """Longest rows of steps of which something is so."""
@@ -161,6 +164,8 @@ def of(step: Step, process: str) -> list[Turn]:
 def ms(duration_ns: float) -> str:
     """A duration in words."""
     value = duration_ns / MS
+    if value < 1:
+        return f"{value * 1000:.0f} µs"
     return (
         f"{value / 1000:.2f} s"
         if value >= 1000

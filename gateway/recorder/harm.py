@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.latency.classes import HEADLINE
 from gateway.latency.histogram import Histogram
 from gateway.recorder.evidence import Evidence, Step, histogram
 from gateway.recording import Second
 from gateway.session.codes import CLOSE_CODES
 
 CLASSES = 4
-HEADLINE = (0, 1)
-"""The classes that the promise is about (`latency.classes`)."""
+BEFORE_NS = 1_000_000_000
+"""How long before the first bad second clients are looked at."""
 SLOW_MAX = 5
 """Slow clients that are named."""
 _SLOW = CLOSE_CODES.index(4008)
@@ -128,6 +129,8 @@ def assess(evidence: Evidence) -> Harm | None:
     total = headline(*bad)
     late = _late(evidence, *bad)
     workers = evidence.workers()
+    # What comes late in a second had waited in a socket that may have been full before it began.
+    around = evidence.between(start_ns - BEFORE_NS, end_ns)
 
     def most(name: str, first: int = 0) -> int:
         return max(
@@ -136,7 +139,7 @@ def assess(evidence: Evidence) -> Harm | None:
                     sum(step.after.pages.get(worker, {}).get(name, ())[first:])
                     for worker in workers
                 )
-                for step in steps
+                for step in around
             ),
             default=0,
         )
@@ -158,7 +161,7 @@ def assess(evidence: Evidence) -> Harm | None:
         clients=most("connections"),
         blocked=most("clients_blocked"),
         slowed=most("levels", 1),
-        cut_off=sum(step.gained(worker, "closes", _SLOW) for step in steps for worker in workers),
+        cut_off=sum(step.gained(worker, "closes", _SLOW) for step in around for worker in workers),
         slow=tuple(_slow(evidence, start_ns)),
     )
 
@@ -194,9 +197,13 @@ def _classes(evidence: Evidence, bad: Sequence[Second], steps: Sequence[Step]) -
 
 
 def _slow(evidence: Evidence, start_ns: int) -> list[SlowClient]:
+    """Those that were behind by more than the target, or are served at another level."""
     worst: dict[tuple[str, str], SlowClient] = {}
+    target_us = evidence.header.target_us
     for at_ns, worker, entry in evidence.said("slowest"):
         if at_ns < start_ns:
+            continue
+        if not _number(entry.get("level")) and _number(entry.get("age_ms")) * 1000 < target_us:
             continue
         client = SlowClient(
             worker=worker,

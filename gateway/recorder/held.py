@@ -84,7 +84,7 @@ def restarted(case: Case) -> Finding | None:
                     "restarted",
                     step.start_ns,
                     step.end_ns,
-                    1.0,
+                    case.covers(step.start_ns, step.end_ns),
                     f"The process {process} ended"
                     + (" and was started again." if now else ", and had not come back by then."),
                     (
@@ -104,6 +104,8 @@ def theft(case: Case) -> Finding | None:
         return None
     run, waited_ns, had_ns, usual = worst
     steal_ms = _host(run.steps, "steal_ms")
+    running = max((step.after.host.get("running", 0) for step in run.steps), default=0)
+    wanted = f"up to {running} threads wanted the {case.evidence.header.cpus} CPUs; "
     return Finding(
         "cpu_theft",
         run.start_ns,
@@ -114,8 +116,7 @@ def theft(case: Case) -> Finding | None:
         (
             f"its thread waited {waited_ns / max(had_ns, 1):.1f} times as long as it ran; usually "
             f"{usual:.1f} times",
-            f"up to {max((s.after.host.get('running', 0) for s in run.steps), default=0)} threads "
-            f"wanted the {case.evidence.header.cpus} CPUs; the hypervisor took {steal_ms} ms",
+            f"{wanted if running else ''}the hypervisor took {steal_ms} ms",
             *case.stalls("theft"),
             *case.stalls("plane"),
         ),

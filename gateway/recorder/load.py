@@ -22,7 +22,7 @@ BUSY_PPM = 900_000
 
 def starved_feed(case: Case) -> Finding | None:
     """A feed was silent because its process got no CPU."""
-    for run, usual, burst in _silences(case):
+    for run, usual, times in _silences(case):
         waited: Counter[int] = Counter()
         for step in run.steps:
             for turn in of(step, "feed"):
@@ -37,7 +37,7 @@ def starved_feed(case: Case) -> Finding | None:
                 f"The feed process was ready to run but had no CPU for {ms(waited_ns)}: "
                 "something else had it.",
                 (
-                    f"no record for {ms(run.span_ns)}, then {burst:.1f} times the usual "
+                    f"no record for {ms(run.span_ns)}, then {times:.1f} times the usual "
                     f"{usual:,.0f} a second",
                     *case.stalls("theft", "feed"),
                 ),
@@ -52,13 +52,13 @@ def silence(case: Case) -> Finding | None:
             "feed_stalled",
             run.start_ns,
             run.end_ns,
-            case.weigh(run.span_ns, run.start_ns, run.end_ns) * min(burst / BURST, 1.0),
+            case.weigh(run.span_ns, run.start_ns, run.end_ns) * min(times / BURST, 1.0),
             f"The feed {_feed(case, index)} brought nothing for {ms(run.span_ns)}, and then all "
             "that had waited.",
-            tuple(_silent(case, run, usual, burst)),
+            tuple(_silent(case, run, usual, times)),
         )
         for index in range(len(case.evidence.header.config.get("feeds", ())) or 1)
-        for run, usual, burst in _silences(case, index)
+        for run, usual, times in _silences(case, index)
     ]
     return max(found, key=lambda one: one.weight, default=None)
 
@@ -74,12 +74,13 @@ def burst(case: Case) -> Finding | None:
     times = _rate(peak) / usual
     if times < BURST:
         return None
-    long = [step for step in window if _routed_per_s(step) > usual * BURST / 2]
+    much = [step for step in window if _routed_per_s(step) > usual * BURST / 2]
+    start_ns, end_ns = much[0].start_ns, much[-1].end_ns
     return Finding(
         "burst",
-        long[0].start_ns if long else peak.start_ns,
-        long[-1].end_ns if long else peak.end_ns,
-        min(times / (2 * BURST), 1.0),
+        start_ns,
+        end_ns,
+        min(times / (2 * BURST), 1.0) * case.covers(start_ns, end_ns),
         f"A burst: {_rate(peak):,.0f} updates a second were to be delivered, {times:.1f} times the "
         f"usual {usual:,.0f}.",
         tuple(_controller(case)),
@@ -88,15 +89,17 @@ def burst(case: Case) -> Finding | None:
 
 def audience(case: Case) -> Finding | None:
     """One record takes longer to reach all its subscribers than the objective allows."""
-    run = case.runs(case.window, lambda step: case.most(step, "infeasible") > 0)
+    runs = case.runs(case.window, lambda step: case.most(step, "infeasible") > 0)
     worst_ns = max((case.most(step, "fan_out_ns") for step in case.window), default=0)
-    if not run and worst_ns <= case.target_ns:
+    if not runs and worst_ns <= case.target_ns:
         return None
+    start_ns = runs[0].start_ns if runs else case.harm.start_ns
+    end_ns = runs[-1].end_ns if runs else case.harm.end_ns
     return Finding(
         "audience",
-        run[0].start_ns if run else case.harm.start_ns,
-        run[-1].end_ns if run else case.harm.end_ns,
-        0.9 if run else 0.6,
+        start_ns,
+        end_ns,
+        (0.9 if runs else 0.6) * case.covers(start_ns, end_ns),
         f"The audience is too large for the objective: one record takes {ms(worst_ns)} to reach "
         f"the last of its subscribers, and {ms(case.target_ns)} is what it may take.",
         tuple(_controller(case)),
@@ -122,11 +125,13 @@ def slow_clients(case: Case) -> Finding | None:
         lambda step: case.most(step, "clients_blocked") > 0 or _levels(case, step) > 0,
     )
     longest = max(slow_steps, key=lambda run: run.span_ns, default=None)
+    start_ns = longest.start_ns if longest else harm.start_ns
+    end_ns = longest.end_ns if longest else harm.end_ns
     return Finding(
         "slow_clients",
-        longest.start_ns if longest else harm.start_ns,
-        longest.end_ns if longest else harm.end_ns,
-        0.9,
+        start_ns,
+        end_ns,
+        0.9 * case.covers(start_ns, end_ns),
         f"{max(most, 1)} of {harm.clients} clients read too slowly; the others were not hurt.",
         (
             f"{100 * harm.share:.1f} % of the updates were late; records waited "
@@ -255,9 +260,11 @@ def _controller(case: Case) -> Iterator[str]:
     def most(name: str) -> int:
         return max(case.most(step, name) for step in window)
 
+    able = most("capacity_per_s")
     yield (
-        f"at most {most('offered_per_s'):,} a second were offered, the data plane's capacity was "
-        f"{most('capacity_per_s'):,}; the largest audience was {most('audience_max'):,}"
+        f"at most {most('offered_per_s'):,} deliveries a second were asked for"
+        + (f" of a data plane that can make {able:,}" if able else "")
+        + f"; the largest audience was {most('audience_max'):,}"
     )
     if step := most("ladder_step"):
         yield f"the controller degraded up to step {step}"

@@ -40,6 +40,8 @@ SAID: Final = ("slowest", "ladder", "stalls", "feeds")
 """Lists of a process's status that are kept."""
 NEWS: Final = ("ladder", "stalls")
 """Of those, the histories: each entry (it has a `ts`) is kept once."""
+UNTOLD: Final = ("message",)
+"""Of a feed: may name a file or an address of the configuration."""
 SAID_MAX = 100
 """Entries of one list."""
 
@@ -146,6 +148,8 @@ class Observer:
                 continue
             if name in NEWS:
                 entries = self._news.of((process, name), entries)
+            if name == "feeds":
+                entries = [{k: v for k, v in one.items() if k not in UNTOLD} for one in entries]
             if entries:
                 said[name] = entries[-SAID_MAX:]
         return said

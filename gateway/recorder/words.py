@@ -87,8 +87,8 @@ def _harm(harm: dict[str, Any] | None, recording: dict[str, Any]) -> Iterator[st
     for one in harm["classes"]:
         late = "nothing is too late"
         if one["target_us"] is not None:
-            share = 100 * one["late"] / max(one["delivered"], 1)
-            late = f"{one['late']:,} late ({share:.2g} %)"
+            share = _percent(one["late"] / max(one["delivered"], 1))
+            late = f"{one['late']:,} late ({share})"
         lost = f", {one['dropped']:,} dropped" if one["dropped"] else ""
         merged = f", {one['conflated']:,} conflated" if one["conflated"] else ""
         yield from _wrapped(
@@ -109,6 +109,10 @@ def _harm(harm: dict[str, Any] | None, recording: dict[str, Any]) -> Iterator[st
             "    - ",
             "      ",
         )
+
+
+def _percent(share: float) -> str:
+    return "under 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.3g} %"
 
 
 def _timeline(explanation: Explanation) -> Iterator[str]:

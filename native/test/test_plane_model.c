@@ -11,6 +11,7 @@ typedef struct {
     uint64_t before[TOPICS]; /* the plane's seq of each topic, before the cycle */
     uint64_t random, token;
     uint64_t frames_gone; /* data frames that clients read who are no more */
+    int64_t cycled_ns;
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
 } world_t;
 
@@ -231,6 +232,20 @@ static void check_client(client_t *c) {
     CHECK(x->runs_size <= 16384 && (!x->rest.bytes || x->rest.length < 512));
 }
 
+/* Nothing is held beyond its time while the ring is empty, and it is after each cycle. Only those behind others
+ * wait with them, for less than the interval. A cycle without a send does not look at the clock again. */
+static void check_holds(void) {
+    const gw_plane_t *p = w.rig->plane;
+    for (uint32_t i = 0; i < GW_INTERVALS; i++) {
+        const gw_hold_t *first = p->holds[i].first;
+        for (const gw_hold_t *h = first; h; h = h->after) {
+            CHECK(h->due_ns <= w.rig->now + gw_intervals_ns[i]);
+            CHECK(h->due_ns + (h == first ? 0 : gw_intervals_ns[i]) > w.cycled_ns);
+        }
+    }
+    w.cycled_ns = w.rig->now;
+}
+
 static void cycle(void) {
     char epoch[GW_EPOCH_LENGTH + 1];
     memcpy(epoch, w.rig->plane->epoch, sizeof epoch);
@@ -238,6 +253,7 @@ static void cycle(void) {
     gw_plane_cycle(w.rig->plane);
     model_cycle(memcmp(epoch, w.rig->plane->epoch, sizeof epoch) != 0);
     rig_check_balance(w.rig);
+    check_holds();
     take_events();
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer) check_client(&w.clients[i]);

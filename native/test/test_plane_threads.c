@@ -67,6 +67,7 @@ static void join(talker_t *t) {
 static void act(talker_t *t, unsigned *reply) {
     if (t->closing || t->removing) return;
     gw_item_t x = item(1, GW_TRADE, "*", below(2), below(2));
+    x.priority = (uint8_t)below(GW_CLASSES);
     switch (below(12)) {
     case 0:
         t->hears = !t->hears;
@@ -95,6 +96,7 @@ static void act(talker_t *t, unsigned *reply) {
 
 static void event(const gw_event_t *e) {
     talker_t *t = talkers;
+    if (e->kind == GW_EVENT_LADDER || e->kind == GW_EVENT_STALL) return; /* nobody's */
     while (!t->peer || t->peer->handle != e->handle) CHECK(++t < talkers + CLIENTS);
     if (e->kind == GW_EVENT_CLOSE && !t->closing) rig_close(rig, t->peer, e->code);
     if (e->kind == GW_EVENT_CLOSE) t->closing = true;
@@ -139,6 +141,8 @@ static void three_threads(void) {
     gw_plane_options_t o = rig_options();
     unsigned replies[CLIENTS] = {0}, joined = 0;
     o.clients_max = CLIENTS;
+    o.target_ns = 100000; /* so little that records stand in the ring, and some are held */
+    o.enforce = 1;
     rig = rig_make(o, true);
     for (int i = 0; i < TOPICS; i++)
         rig_topic(rig, GW_TRADE, (char[]){(char)('A' + i), '.', 'S', 0});

@@ -42,6 +42,11 @@ def until_now(wire: Wire, condition: Any) -> dict[str, Any]:
     raise AssertionError(f"never so, but {data}")
 
 
+def delivered(data: dict[str, Any]) -> int:
+    """Of the last second; 0 before there was one."""
+    return int(data["point"]["delivered"]) if data["point"] else 0
+
+
 @contextmanager
 def listening(gateway: Serving) -> Iterator[None]:
     """Somebody who takes everything, so that there is something to show."""
@@ -90,13 +95,13 @@ def test_rates_and_the_point_are_of_the_last_second(stage: Stage) -> None:
     gateway = stage.serve(*MARKET)
     with listening(gateway), follow(gateway) as wire:
         # A second of 400 records, all of which one client gets; a loaded machine makes it longer.
-        data = until_now(wire, lambda data: 300 < data["point"]["delivered"] < 500)
+        data = until_now(wire, lambda data: 300 < delivered(data) < 500)
         point = data["point"]
         assert point["count"] == sum(count for _, count in point["heat"])
         assert point["count"] == sum(each["count"] for each in point["classes"])
         rates = data["channels"]
-        delivered = sum(each["delivered"] for each in rates.values()) * point["span_s"]
-        assert delivered == pytest.approx(point["delivered"], rel=0.01, abs=1)
+        shown = sum(each["delivered"] for each in rates.values()) * point["span_s"]
+        assert shown == pytest.approx(point["delivered"], rel=0.01, abs=1)
         assert data["stages"]["total"]["p50_us"] > 0
 
 
@@ -152,7 +157,7 @@ def test_a_worker_that_died_is_shown_and_comes_back(stage: Stage) -> None:
         worker = next(each for each in data["processes"] if each["name"] == "worker-0")
         assert worker["pid"] != pid
         with listening(gateway):
-            until_now(wire, lambda data: data["point"]["delivered"] > 0)
+            until_now(wire, lambda data: delivered(data) > 0)
 
 
 def test_a_gateway_that_ends_says_so_and_a_new_one_begins_anew(stage: Stage) -> None:

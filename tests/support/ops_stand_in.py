@@ -32,7 +32,12 @@ def figures(at_us: float = 410.0, count: int = 40_000) -> dict[str, Any]:
     }
 
 
-def quiet(night: Night) -> dict[str, Any]:
+def quiet(now: dict[str, Any]) -> dict[str, Any]:
+    """The same gateway, left as it is."""
+    return now
+
+
+def well(night: Night) -> dict[str, Any]:
     """What `ops` says of a gateway with nothing wrong."""
     now_ns = time.time_ns()
     objective = {
@@ -141,7 +146,16 @@ def burning(now: dict[str, Any]) -> dict[str, Any]:
         | figures(4200)
         | {"state": "breached", "since": ns - 130 * 10**9, "budget_remaining": -1.4}
         | {"action": "conflate", "conflated": 51_200, "dropped": 40}
-        | {"alerts": [{"windows": "1h/5m", "rate": 14.4, "burning": True}]},
+        | {"alerts": [{"windows": "1h/5m", "rate": 14.4, "burning": True}]}
+        | {"classes": [give_way(one) for one in now["slo"]["classes"]]},
+        "stages": now["stages"]
+        | {"ring": figures(2900, 2000)}
+        | {"fanout": figures(1900)}
+        | {"total": figures(4200)},
+        "channels": {
+            name: each | {"conflated": 2560.0, "dropped": 2.0}
+            for name, each in now["channels"].items()
+        },
         "problems": ["feed udp:1 is down"],
         "levels": [900, 9, 2, 1],
         "controller": [
@@ -177,6 +191,36 @@ def burning(now: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def give_way(one: dict[str, Any]) -> dict[str, Any]:
+    """A class's row in an overload: the lower it is, the more is conflated."""
+    number = one["class"]
+    lost = {"conflated": 17_000 * number, "dropped": 40} if number > 1 else {}
+    late = {"state": "breached", "bad": 2100} if one["target_us"] else {}
+    return one | figures(one["p99_us"] * 9, one["count"]) | lost | late
+
+
+def idle(now: dict[str, Any]) -> dict[str, Any]:
+    """The same gateway just started: no client, no feed, no sample of anything."""
+    none: dict[str, Any] = dict.fromkeys(("p50_us", "p99_us", "p999_us")) | {
+        "count": 0,
+        "max_us": 0,
+    }
+    slo = now["slo"] | none | {"since": now["ts"] - 4 * 10**9, "budget_remaining": 1.0}
+    slo |= {"classes": [one | none for one in slo["classes"]]}
+    return now | {
+        "slo": slo,
+        "uptime_s": 4.2,
+        "point": None,
+        "stages": dict.fromkeys(now["stages"], none),
+        "channels": {name: dict.fromkeys(each, 0.0) for name, each in now["channels"].items()},
+        "connections": 0,
+        "subscriptions": 0,
+        "levels": [0, 0, 0, 0],
+        "controller": [controller("worker-0", capacity_per_s=0, delivery_cost_ns=0, busy=0.0)],
+        "feeds": [],
+    }
+
+
 class OpsStandIn:
     """Serves the pages and an `ops` session that tells what it is told to tell.
 
@@ -188,7 +232,7 @@ class OpsStandIn:
 
     def __init__(self, night: Night, interval_s: float = 0.25) -> None:
         self.night = night
-        self.now = quiet(night)
+        self.now = well(night)
         self.interval_s = interval_s
         self.mute = False
         self.requests: list[dict[str, Any]] = []

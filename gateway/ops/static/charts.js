@@ -37,7 +37,8 @@ export class Board {
     this.next();
   }
 
-  // Draws, when it can be seen, what `make` gives: {traces, x, y, drawn}.
+  // Draws, when it can be seen, what `make(width)` gives: {traces, x, y, drawn, empty}, `empty` being what
+  // stands in place of a chart without traces.
   draw(id, make) {
     if (!this.makers.has(id)) this.watcher.observe(document.getElementById(id));
     this.makers.set(id, make);
@@ -58,12 +59,17 @@ export class Board {
     this.turn = setTimeout(() => {
       this.turn = null;
       this.waiting.delete(id);
-      this.paint(document.getElementById(id), this.makers.get(id)());
+      this.paintOf(id);
       this.next();
     }, 0);
   }
 
-  paint(place, { traces, x = { type: "date" }, y = {}, drawn }) {
+  paintOf(id) {
+    const place = document.getElementById(id);
+    this.paint(place, this.makers.get(id)(place.clientWidth));
+  }
+
+  paint(place, { traces, x = { type: "date" }, y = {}, drawn, empty = "No figures of this time." }) {
     const colour = this.colours ??= palette();
     const axis = (own) => ({
       gridcolor: colour["--line"], linecolor: colour["--line"], zeroline: false, automargin: true, ...own,
@@ -82,6 +88,11 @@ export class Board {
       yaxis: axis({ fixedrange: true, ...y }),
     };
     if (!time) layout.xaxis.fixedrange = true;
+    if (traces.length === 0) {
+      Object.assign(layout.yaxis, { showticklabels: false, showgrid: false });
+      const middle = { xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false };
+      layout.annotations = [{ ...middle, text: empty, font: { size: 13, color: colour["--soft"] } }];
+    }
     const first = place.dataset.points === undefined;
     this.plotly.react(place, traces.map((trace) => painted(trace, colour)), layout, CONFIG);
     place.dataset.points = String(drawn);

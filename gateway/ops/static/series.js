@@ -105,10 +105,12 @@ export function heat(points) {
   };
 }
 
-const NINES = [[1, "0 %"], [2, "50 %"], ...Array.from({ length: 8 }, (_, n) => [10 ** (n + 1), `${[90, 99, 99.9, 99.99, 99.999, 99.9999, 99.99999, 99.999999][n]} %`])];
+const NINES = [[1, "0"], [2, "50"], [10, "90"], [100, "99"], [1e3, "99.9"], [1e4, "99.99"], [1e5, "99.999"], [1e6, "99.9999"],
+  [1e7, "99.99999"], [1e8, "99.999999"]];
+const NINES_PX = 58; // room for one of them
 
 // Durations over 1 / (1 - share) on a logarithmic axis, as plots of hgrm files are.
-export function percentiles(merged, slo) {
+export function percentiles(merged, slo, width) {
   if (!merged?.count) return { traces: [], x: {}, y: {}, drawn: 0 };
   // A count of values has so many nines and no more: beyond them is the longest alone.
   const known = merged.percentiles.map(([percentile, us]) => [1 / Math.max(1 - percentile / 100, 1 / merged.count), positive(us), percentile]);
@@ -123,10 +125,12 @@ export function percentiles(merged, slo) {
       text: [`target: p${slo.percentile} in ${duration(slo.target_us)}`], hovertemplate: "%{text}<extra></extra>", symbol: "triangle-down", size: 12,
     });
   }
-  const shown = NINES.filter(([place]) => place <= end * 1.01);
+  const decades = Math.log10(end) + 0.05;
+  const crowded = width / decades < NINES_PX;
+  const shown = NINES.filter(([place]) => place <= end * 1.01 && !(crowded && [1, 1e5, 1e7].includes(place)));
   return {
     traces,
-    x: { type: "log", range: [0, Math.log10(end) + 0.05], tickvals: shown.map(([place]) => place), ticktext: shown.map(([, name]) => name) },
+    x: { type: "log", range: [0, decades], tickangle: 0, title: { text: "percentile", standoff: 4 }, tickvals: shown.map(([place]) => place), ticktext: shown.map(([, name]) => name) },
     y: durations([...known.map(([, us]) => us), ...(slo ? [slo.target_us] : [])]),
     drawn: known.length,
   };
@@ -144,7 +148,7 @@ export function load(points) {
   const series = [["delivered", "main", "delivered"], ["published", "half", "published"]];
   return {
     traces: series.map(([name, role, field]) => line(name, role, over(points, per_s(field), (is) => `${name} ${rate(is)}`))),
-    y: { rangemode: "tozero", hoverformat: ".3s" },
+    y: perSecond(points.map((point) => Math.max(point.delivered, point.published) / point.span_s)),
     drawn: points.length,
   };
 }
@@ -154,7 +158,8 @@ export function losses(points, field) {
     traces: CLASSES.map((name, number) => bars(`${number} ${name}`, `class${number}`, points,
       (point) => point.classes[number][field] / point.span_s, (is) => (is > 0 ? `${name} ${rate(is)}` : "")))
       .filter((trace) => trace.y.some((is) => is > 0)),
-    y: { rangemode: "tozero" },
+    y: perSecond(points.map((point) => point.classes.reduce((sum, one) => sum + one[field], 0) / point.span_s)),
+    empty: `Nothing was ${field}.`,
     drawn: points.length,
   };
 }
@@ -199,6 +204,12 @@ export function connections(points) {
     y: { rangemode: "tozero", tickformat: "~s" },
     drawn: points.length,
   };
+}
+
+// An axis of rates from 0, with room for whatever is the highest.
+function perSecond(values) {
+  const top = values.reduce((a, b) => Math.max(a, b), 0);
+  return { range: [0, top > 0 ? top * 1.08 : 1], tickformat: top < 10 ? "~g" : "~s", ticksuffix: "/s" };
 }
 
 // A logarithmic axis with round durations at its ticks.

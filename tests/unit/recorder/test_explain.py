@@ -133,6 +133,19 @@ def test_where_nothing_accounts_for_it_nothing_is_claimed() -> None:
     assert "First cause: not determined. Nothing in the recording" in render(found)
 
 
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        ({250: 20_000}, "20,000 late (100 %)"),
+        ({0.1: 1_000_000, 250: 4000}, "4,000 late (0.398 %)"),
+        ({0.1: 30_000_000, 250: 1}, "1 late (under 0.001 %)"),
+    ],
+)
+def test_shares_are_told_without_exponents(late: Durations, said: str) -> None:
+    bad = QUEUED | {"total_0": {250: 1_000_000}, "total_1": late}
+    assert said in render(explain(World().late([6], **bad).build()))
+
+
 def test_where_nobody_was_hurt_there_is_no_cause() -> None:
     found = explain(World().during(range(60, 70), records=0).build())
     assert (found.first_cause, found.harm) == (None, None)
@@ -230,3 +243,30 @@ def test_a_recording_of_nearly_nothing(steps: int) -> None:
         found = explain(evidence(whole.header, samples, seconds))
         assert found.first_cause is None
         assert render(found)
+
+
+def test_what_comes_after_the_harm_is_not_its_cause() -> None:
+    """A worker is restarted when most of the harm is done."""
+    world = World().during(range(50, 60), records=2000, plane_ms=95).late([5], **QUEUED)
+    world.during([75], restarted=True).late([7], ring={0.03: 1000}, total_0={0.1: 9000, 250: 2000})
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "burst", render(found)
+    assert "restarted" in {one.cause for one in found.alternatives}
+
+
+def test_a_client_whose_socket_was_full_before_the_first_late_update() -> None:
+    world = World().during(range(35, 59), gauges={"clients_blocked": [1]}).late([6], **SOCKETS)
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "slow_clients", render(found)
+
+
+def test_what_began_clearly_before_comes_first() -> None:
+    """A burst, in which the plane then waits for a CPU too: that is no theft's doing."""
+    world = World().during(range(55, 70), records=2000, plane_ms=60)
+    world.during(range(60, 70), plane_ms=10, plane_wait_ms=90).late([6], **QUEUED)
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "burst", render(found)
+    assert [one.cause for one in found.alternatives] == ["cpu_theft"]

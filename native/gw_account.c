@@ -1,0 +1,76 @@
+/* What is delivered, counted: by channel, by class, and for the controller. */
+#include "gw_plane_internal.h"
+
+/* Whether the controller looks at the ages of a class: of the urgent ones, where the client in hand
+ * neither let us wait nor gets less for that. */
+static inline uint64_t watched(const gw_plane_t *p, uint32_t priority) { return priority < 2 && !p->behind; }
+
+
+void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
+    int64_t age = p->now - recv_ns;
+    uint64_t counts = watched(p, priority);
+    gw_look_t *look = &p->control.look;
+    gw_count(&p->stats->delivered[channel], 1);
+    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
+    look->count += counts;
+    if (age <= p->control.edge_calm_ns || recv_ns < p->resumed_ns) return; /* from before a stall: nobody's doing */
+    look->late_calm += counts;
+    look->late_over += age > p->control.edge_over_ns ? counts : 0;
+}
+
+uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
+    if (c->flags & GW_CLIENT_MIXED) {
+        const gw_link_t *l = gw_frame_link(p, c, f);
+        if (l) return l->priority;
+    }
+    return gw_client_class(c, f->channel);
+}
+
+/* So many of what `head` is the first of: of one channel, taken in one batch. */
+static void delivered_same(gw_plane_t *p, const gw_frame_t *head, uint64_t same, int64_t now) {
+    gw_count(&p->stats->delivered[head->channel], same);
+    gw_count(&p->stats->pending[head->channel], -same);
+    gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], now - head->taken_ns, same);
+}
+
+/* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
+void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
+    const int64_t now = p->now, edge_calm = p->control.edge_calm_ns, edge_over = p->control.edge_over_ns;
+    const int mixed = c->flags & GW_CLIENT_MIXED;
+    uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
+    const gw_frame_t *head = NULL;
+    gw_hdr_t *total = NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        const gw_frame_t *f = gw_log_frame(&p->log, first + i);
+        if (f->flags & GW_FRAME_NOTICE) continue;
+        if (f->flags & GW_FRAME_SNAPSHOT) {
+            gw_count(&p->stats->snapshots[f->channel], 1);
+            continue;
+        }
+        int other = !head || head->channel != f->channel || head->taken_ns != f->taken_ns;
+        if (other || mixed) {
+            uint32_t priority = gw_frame_class(p, c, f);
+            total = &p->stats->stage[GW_STAGE_TOTAL + priority];
+            counts = watched(p, priority);
+        }
+        int64_t age = now - f->recv_ns;
+        gw_hdr_record(total, age, 1);
+        counted += counts;
+        if (age > edge_calm && f->recv_ns >= p->resumed_ns) {
+            late_calm += counts;
+            late_over += age > edge_over ? counts : 0;
+        }
+        same++;
+        if (!other) continue;
+        if (head) delivered_same(p, head, same - 1, now);
+        head = f;
+        same = 1;
+    }
+    if (!head) return;
+    delivered_same(p, head, same, now);
+    p->control.look.count += counted;
+    p->control.look.late_calm += late_calm;
+    p->control.look.late_over += late_over;
+}

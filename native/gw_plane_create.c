@@ -1,0 +1,158 @@
+/* Making and unmaking a plane, and the real kernel and clocks. */
+#include "gw_plane_internal.h"
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- the real kernel and clocks -------------------------------------------------------------------- */
+
+static ssize_t real_send(void *self, int fd, const struct iovec *parts, int count) {
+    (void)self;
+    if (count == 1) return send(fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int64_t real_monotonic(void *self) {
+    (void)self;
+    return gw_monotonic_ns();
+}
+
+static int64_t real_realtime(void *self) {
+    (void)self;
+    return gw_realtime_ns();
+}
+
+static int64_t real_cpu(void *self) {
+    (void)self;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* --- making and unmaking --------------------------------------------------------------------------- */
+
+static int open_descriptors(gw_plane_t *p) {
+    if (p->o.event_fd < 0) p->o.event_fd = p->event_fd_private = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->events_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = GW_WAKE_KEY};
+    if (p->o.event_fd < 0 || p->events_fd < 0 || p->epoll_fd < 0 ||
+        epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->o.event_fd, &e))
+        return -errno;
+    return 0;
+}
+
+/* What an earlier process left in the page: it continues the counters, but nothing is pending any more. */
+static void adopt_statistics(gw_stats_t *s) {
+    for (int i = 0; i < GW_CHANNELS; i++) {
+        uint64_t settled = s->delivered[i] + s->conflated[i] + s->filtered[i] + s->dropped_lapped[i] +
+                           s->dropped_unsubscribed[i] + s->dropped_slow[i] + s->dropped_epoch[i];
+        s->dropped_closed[i] = s->routed[i] - settled;
+        s->pending[i] = 0;
+    }
+    memset(s->class_links, 0, sizeof s->class_links);
+    memset(s->levels, 0, sizeof s->levels);
+    s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
+}
+
+/* Zero pages, touched only as slots are used. NULL: no memory. */
+static gw_client_t *clients_map(uint32_t n) {
+    void *m = mmap(NULL, n * sizeof(gw_client_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return m == MAP_FAILED ? NULL : m;
+}
+
+int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
+    /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
+    if (!options->clients_max || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
+    gw_plane_t *p = calloc(1, sizeof *p);
+    if (!p) return -ENOMEM;
+    p->o = *options;
+    p->o.enforce = p->o.enforce && p->o.target_ns;
+    p->io = options->io.send ? options->io
+                             : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, NULL};
+    p->stats = options->stats;
+    p->wait = options->wait ? options->wait : &p->wait_private;
+    p->event_fd_private = p->events_fd = p->epoll_fd = -1;
+    uint32_t n = p->o.clients_max;
+    p->clients = clients_map(n);
+    /* All at a sweep's start, all once more behind, and the holes of those removed meanwhile. */
+    p->touched = calloc(3 * (size_t)n + 2 * GW_COMMANDS_PER_CYCLE, sizeof *p->touched);
+    p->generations = calloc(n, sizeof *p->generations);
+    p->slots_free = calloc(n, sizeof *p->slots_free);
+    p->work = calloc((size_t)p->o.topics_per_client_max + 1, sizeof *p->work);
+    p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
+    p->scratch = malloc(GW_SCRATCH_BYTES);
+    p->gather = calloc(1, gw_gather_size());
+    int error = !p->clients || !p->touched || !p->generations || !p->slots_free || !p->work ||
+                !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
+    if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
+    if (!error) error = gw_map_init(&p->topics_by_name, 1024);
+    if (!error) error = gw_map_init(&p->patterns_by_text, 1024);
+    if (!error) error = gw_map_init(&p->links, 4096);
+    if (!error) error = gw_map_init(&p->subs, 4096);
+    if (!error) error = gw_log_init(&p->log, p->o.log_bytes);
+    if (!error) error = open_descriptors(p);
+    if (error) {
+        memset(p->o.templates, 0, sizeof p->o.templates); /* still the caller's */
+        gw_plane_destroy(p);
+        return error;
+    }
+    gw_control_init(p);
+    memset(p->epoch, '0', GW_EPOCH_LENGTH); /* until there is a segment */
+    adopt_statistics(p->stats);
+    *out = p;
+    return 0;
+}
+
+void gw_plane_destroy(gw_plane_t *p) {
+    gw_plane_stop(p);
+    for (uint32_t i = 0; p->clients && i < p->clients_high; i++) {
+        gw_client_t *c = &p->clients[i];
+        if (!c->active) continue;
+        gw_client_discard(p, c, p->stats->dropped_closed);
+        gw_client_detach(p, c);
+        gw_client_free(p, c);
+    }
+    for (uint32_t i = 0; i < p->topics_count; i++) {
+        gw_topic_t *t = p->topics[i];
+        if (!t) continue;
+        free(t->links);
+        free(t);
+    }
+    while (p->slabs) {
+        gw_link_t *slab = p->slabs;
+        p->slabs = slab->previous;
+        free(slab);
+    }
+    for (int i = 0; i < GW_CHANNELS; i++)
+        for (int k = 0; k < GW_ENCODES; k++) gw_template_free(p->o.templates[i][k]);
+    gw_commands_free(p);
+    if (p->events.head) gw_queue_free(&p->events);
+    gw_map_free(&p->topics_by_name);
+    gw_map_free(&p->patterns_by_text);
+    gw_map_free(&p->links);
+    gw_map_free(&p->subs);
+    gw_log_free(&p->log);
+    if (p->mapping) munmap(p->mapping, p->mapping_size);
+    if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
+    if (p->event_fd_private >= 0) close(p->event_fd_private);
+    if (p->events_fd >= 0) close(p->events_fd);
+    if (p->epoll_fd >= 0) close(p->epoll_fd);
+    gw_control_free(p);
+    free(p->topics);
+    free(p->topics_free);
+    free(p->by_ring);
+    if (p->clients) munmap(p->clients, p->o.clients_max * sizeof *p->clients);
+    free(p->touched);
+    free(p->generations);
+    free(p->slots_free);
+    free(p->work);
+    free(p->batch);
+    free(p->scratch);
+    free(p->gather);
+    free(p);
+}
