@@ -34,7 +34,7 @@ READERS = "readers"
 
 OFF = """
 import sys
-if {"gateway.cli", "gateway.app"} & set(sys.orig_argv):
+if {"gateway.cli", "gateway.process"} & set(sys.orig_argv):
     from gateway import _native
     from gateway.ops.objective import Watch
     _plane = _native.Plane

@@ -1,4 +1,4 @@
-"""Joins the parts: the supervisor of `serve`, and the child processes that it starts.
+"""Joins the parts of `serve`'s supervisor; `process.py` joins those of its child processes.
 
 `serve` makes everything that outlives a child: a statistics page per process, the workers' wait
 pages and eventfds, the listening sockets. Children inherit them by number; a restarted one goes on
@@ -7,15 +7,13 @@ kernel.
 """
 
 import asyncio
-import gc
 import mmap
 import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -31,26 +29,19 @@ from gateway._native import (
     STATS,
     STATS_SIZE,
     WAIT_SIZE,
-    RingWriter,
     StatsPage,
     create_memory,
-    request_slice,
 )
-from gateway.cluster.backoff import Backoff
-from gateway.cluster.channel import Channel, Message
-from gateway.cluster.child import Child
-from gateway.cluster.pulse import INTERVAL_S, QUIET_INTERVAL_S, Pulse
+from gateway.cluster.pulse import QUIET_INTERVAL_S, Pulse
 from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
-from gateway.model.record import CHANNELS_OWN
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
-    from gateway.feeds.feed import Feed
     from gateway.ops.objective import Look
     from gateway.options import ListenOptions
     from gateway.recorder.recorder import Recorder
@@ -58,9 +49,6 @@ if TYPE_CHECKING:
 FEED, WORKER = "feed", "worker"
 BACKLOG = 4096
 """Connections that wait in the kernel for one worker; the kernel caps it by net.core.somaxconn."""
-SLICE_NS = 100_000
-"""Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
-instead of 1.9 ms."""
 WORKER_GAUGES = (
     "connections",
     "subscriptions",
@@ -76,7 +64,6 @@ SHED = (
     *(("closes", CLOSE_CODES.index(code)) for code in (1011, 4008)),
 )
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""
-STATUS_INTERVAL_S = 1.0
 
 _log = log.get("app")
 
@@ -278,8 +265,8 @@ class Site:
             page.add("dropped_closed", channel, page.get("pending", channel))
             page.set("pending", channel, 0)
         for gauge in WORKER_GAUGES:
-            for index in range(STATS[gauge][1]):
-                page.set(gauge, index, 0)
+            for place in range(STATS[gauge][1]):
+                page.set(gauge, place, 0)
         page.close()
 
 
@@ -296,7 +283,7 @@ def _feed_died(stats_fd: int, feeds: int) -> None:
 
 def _argv(role: str) -> list[str]:
     # -P: a directory that happens to be current must not shadow the installed package.
-    return [sys.executable, "-P", "-m", "gateway.app", role]
+    return [sys.executable, "-P", "-m", "gateway.process", role]
 
 
 def _listen(options: "ListenOptions", workers: int) -> list[socket.socket]:
@@ -338,157 +325,3 @@ def _raise_descriptor_limit() -> None:
     """One descriptor a client: takes what the hard limit allows; children inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-# --- children -------------------------------------------------------------------------------------
-
-
-def main(argv: Sequence[str]) -> int:
-    """`python -P -m gateway.app feed|worker FD`: a child of `serve`; FD is its control channel."""
-    role, control_fd = argv
-    child = Child(Channel(socket.socket(fileno=int(control_fd))))
-    first = child.first
-    config = msgspec.convert(first["config"], Config)
-    name = f"{WORKER}-{first['index']}" if role == WORKER else FEED
-    handler = log.configure(name, config.log.format, config.log.level)
-    try:
-        if role == WORKER:
-            import uvloop
-
-            return uvloop.run(_run(child, handler, partial(_worker, child, config)))
-        request_slice(SLICE_NS)
-        return asyncio.run(_run(child, handler, partial(_feed, child, config)))
-    except Exception:
-        _log.exception("process.crashed")
-        return 1
-    finally:
-        handler.stop()
-
-
-async def _run(
-    child: Child,
-    handler: log.LogHandler,
-    work: Callable[[StatsPage, "Inbox", Pulse], Coroutine[Any, Any, int]],
-) -> int:
-    """What all children do beside their work: listen to the supervisor and show signs of life."""
-    stats = StatsPage(child.first["stats_fd"], writable=True)
-    inbox = Inbox()
-    interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
-    with Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as pulse:
-        signal.signal(signal.SIGCONT, pulse.continued)
-        listening = asyncio.create_task(child.listen(inbox.take))
-        try:
-            return await work(stats, inbox, pulse)
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
-
-class Inbox:
-    """What the supervisor sends a child while it runs."""
-
-    def __init__(self) -> None:
-        self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-        self.reports: dict[str, asyncio.Queue[str]] = {
-            channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
-        }
-
-    def take(self, message: Message) -> None:
-        """Puts a message where its reader waits."""
-        if message.type == "segment":
-            self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
-        elif (reports := self.reports.get(message.type)) is not None:
-            # Each tells everything: whoever comes late needs the newest alone.
-            if reports.full():
-                reports.get_nowait()
-            reports.put_nowait(str(message.body["text"]))
-
-
-def _say_ready(child: Child, pulse: Pulse) -> None:
-    # What the start has made lives as long as the process: no collection need look at it again.
-    gc.collect()
-    gc.freeze()
-    pulse.ready()
-    child.channel.send({"type": "ready"})
-
-
-async def _worker(
-    child: Child, config: Config, stats: StatsPage, inbox: Inbox, pulse: Pulse
-) -> int:
-    from gateway.feeds.options import venues
-    from gateway.server import worker
-    from gateway.server.parts import WorkerParts
-
-    first = child.first
-    await worker.run(
-        WorkerParts(
-            index=first["index"],
-            config=config,
-            venues=venues(config.feeds),
-            listen_socket=socket.socket(fileno=first["listen_fd"]),
-            stats=stats,
-            wait_fd=first["wait_fd"],
-            event_fd=first["event_fd"],
-            segments=inbox.segments,
-            reports=inbox.reports,
-            drain=child.drain,
-            ready=partial(_say_ready, child, pulse),
-            status=partial(_send_status, child, pulse),
-            stalled=partial(pulse.note, "plane"),
-        )
-    )
-    return 0
-
-
-async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse: Pulse) -> int:
-    from gateway.feeds.build import build
-
-    first = child.first
-    writer = RingWriter(
-        config.ring.capacity_bytes,
-        config.ring.topics_max,
-        wait_fd=first["wait_fd"],
-        event_fds=first["event_fds"],
-        stats=stats,
-    )
-    try:
-        feeds = build(config.feeds, writer, stats)
-    except TickgateError as error:
-        failed = {"type": "failed", "exit": error.exit_code, "message": str(error)}
-        await child.channel.deliver(failed)
-        return error.exit_code
-    await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
-    tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
-    _say_ready(child, pulse)
-    while not child.drain.is_set():
-        _send_status(child, pulse, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]})
-        with suppress(TimeoutError):
-            await asyncio.wait_for(child.drain.wait(), STATUS_INTERVAL_S)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    writer.close()
-    return 0
-
-
-async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
-    """Runs a feed until it is done; one that dies is started again."""
-    backoff = Backoff(0.1, 5.0)
-    while True:
-        try:
-            await feed.run()
-            return
-        except Exception:
-            delay_s = backoff.next()
-            _log.exception("feed.died", feed=feed.name, restart_in_s=round(delay_s, 2))
-            stats.set("feed_up", feed.index, 0)
-        await asyncio.sleep(delay_s)
-
-
-def _send_status(child: Child, pulse: Pulse, body: Mapping[str, Any]) -> None:
-    # One lost to a full buffer is made good by the next.
-    child.channel.send({**body, **pulse.report(), "type": "status"})
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gateway"
 # From the top down: a unit imports units of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
-    ("app", "doctor", "top"),
+    ("app", "doctor", "process", "top"),
     ("config",),
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
@@ -34,6 +34,7 @@ NATIVE_ALLOWED = (
     "latency/histogram.py",
     "latency/statistics.py",
     "loadtest/",
+    "process.py",
     "recorder/ring.py",
     "server/catalog.py",
     "server/plane.py",

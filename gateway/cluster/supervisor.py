@@ -241,6 +241,8 @@ class Supervisor:
                 os.close(self._segment_fd)
                 self._segment_fd = -1
         # A task that ended by an exception is a bug of the supervisor's own: let it show.
+        if watch.done() and not watch.cancelled():
+            await watch
         await asyncio.gather(*(child.task for child in self._children if child.task))
         return self._exit_code
 

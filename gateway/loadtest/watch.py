@@ -46,7 +46,6 @@ class Watch:
     ) -> None:
         self._children = children
         self._waiting = [*swarms, *sources]
-        self._told = len(swarms)
         self._go = go
         self._view = view
         self._clients = scenario.clients

@@ -189,10 +189,10 @@ class Recorder:
         counts = self._counts
         try:
             path, size = await asyncio.to_thread(self._file, excerpt)
-        except (OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever it is, it is told: this is the root of a task
             counts.failed += 1
-            counts.error = str(error)
-            _log.error("recording.failed", directory=str(self._directory), message=str(error))
+            counts.error = str(error) or repr(error)
+            _log.error("recording.failed", directory=str(self._directory), message=counts.error)
             return
         counts.written += 1
         counts.last = str(path)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gateway import log
 from gateway.server.connection import frame_text
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ SLICE_S = 0.005
 RETRIES = 3
 RETRY_S = 0.05
 """Who had bytes waiting is tried again: often it was no more than the reply to its last request."""
+
+_log = log.get("server")
 
 Message = Callable[[str, bool], bytes]
 """What a client is sent for a report; True: the first since it subscribed."""
@@ -102,7 +105,11 @@ class Followers:
             report = await self._reports.get()
             if self._clients:
                 self._latest = report
-                await self._send(report)
+                try:
+                    await self._send(report)
+                except Exception:
+                    # One report fails; the next ones must not end with it.
+                    _log.exception("report.failed")
 
     async def _send(self, report: str) -> None:
         frame = cache(lambda first: frame_text(self._message(report, first))[0])

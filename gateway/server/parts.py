@@ -1,4 +1,4 @@
-"""What a worker process is given to work with; `app.py` fills it."""
+"""What a worker process is given to work with; `process.py` fills it."""
 
 import asyncio
 import socket

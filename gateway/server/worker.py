@@ -3,8 +3,7 @@
 import asyncio
 import os
 import random
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway import log
 from gateway.server.catalog import Catalog
@@ -35,28 +34,33 @@ async def run(parts: "WorkerParts") -> None:
         await asyncio.wait((first, drained), return_when=asyncio.FIRST_COMPLETED)
         if first.done():
             await first
-            await _serve(parts, plane, catalog)
+            await _serve(parts, plane, catalog, drained)
     finally:
         first.cancel()
         drained.cancel()
         plane.stop()
 
 
-async def _serve(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:
+async def _serve(
+    parts: "WorkerParts", plane: "Plane", catalog: Catalog, drained: "asyncio.Task[bool]"
+) -> None:
     listener = Listener(parts, plane, catalog)
     listener.start()
-    tasks = [
-        asyncio.create_task(_follow(parts, plane, catalog)),
-        *(asyncio.create_task(one.run()) for one in listener.followers.values()),
-    ]
+    following: asyncio.Task[Any] = asyncio.create_task(_follow(parts, plane, catalog))
+    telling = [asyncio.create_task(one.run()) for one in listener.followers.values()]
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
     while not parts.drain.is_set():
         listener.show_status()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(parts.drain.wait(), STATUS_INTERVAL_S)
-    for task in tasks:
+        done, _ = await asyncio.wait(
+            [drained, following], timeout=STATUS_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if following in done:
+            # It ends by an exception alone; without it clients would stay with what is past.
+            await following
+    for task in (following, *telling):
         task.cancel()
+    await asyncio.gather(following, *telling, return_exceptions=True)
     await listener.drain(shutdown(random.randint(*RECONNECT_AFTER_MS)))
 
 

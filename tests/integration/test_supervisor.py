@@ -194,6 +194,12 @@ async def test_one_that_cannot_work_at_all_ends_all_with_its_code() -> None:
     assert await asyncio.wait_for(supervisor.run(), 15) == 69
 
 
+async def test_an_error_of_its_own_is_no_orderly_stop() -> None:
+    supervisor = Supervisor([spec("a", stamps=lambda: [1 // 0])], FAST)
+    with pytest.raises(ZeroDivisionError):
+        await supervisor.run()
+
+
 async def test_one_that_never_says_ready_is_started_again() -> None:
     supervisor = Supervisor([spec("a", "silent")], Policy(start_s=1.0, drain_s=0.3))
     run = asyncio.create_task(supervisor.run())

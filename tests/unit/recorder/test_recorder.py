@@ -149,11 +149,12 @@ async def test_a_directory_that_is_not_to_be_had_is_counted_and_no_crash(
     await ended(task)
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("a bug")])
 async def test_a_full_disk_leaves_nothing_behind(
-    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(module, "write", full)
     recorder = gateway.recorder(directory=str(tmp_path))
@@ -162,7 +163,7 @@ async def test_a_full_disk_leaves_nothing_behind(
     await until(lambda: recorder.statistics().failed)
     await ended(task)
     assert os.listdir(tmp_path) == []
-    assert "No space left" in recorder.statistics().error
+    assert str(error) in recorder.statistics().error
 
 
 async def test_switched_off_it_looks_and_writes_nothing(gateway: Gateway, tmp_path: Path) -> None:

@@ -192,3 +192,14 @@ async def test_a_newer_report_ends_the_tries_of_an_older_one(
     monkeypatch.setattr(rig.plane, "pending", pending)
     await rig.report("old")
     assert rig.plane.sent == [(0, frame("first new"))]
+
+
+async def test_a_report_that_fails_is_not_the_last(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (client,) = rig.come(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.plane, "send", lambda *_: 1 // 0)
+        await rig.report("one")
+    await rig.report("two")
+    assert rig.handles == [client.handle]
