@@ -6,6 +6,8 @@ Expected outcomes are values.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gateway.text import escaped
+
 
 class TickgateError(Exception):
     """Base of all; `exit_code` is what the command line ends with."""
@@ -28,9 +30,8 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         where = f" ({self.origin})" if self.origin else ""
-        text = f"{self.key}{where}: {self.message}"
-        # A terminal would obey control characters in a key or a file's name.
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        # A key or a file's name may hold anything.
+        return escaped(f"{self.key}{where}: {self.message}")
 
 
 class ConfigurationError(TickgateError):

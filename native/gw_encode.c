@@ -69,7 +69,7 @@ uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
     uint8_t *out = gw_log_reserve(&p->log, gw_topic_render_max(p, t));
     /* From the frame at hand: encoding once more would take the room just reserved. */
     size_t length = splice(p, &f, GW_ENCODE_SNAPSHOT, skipped, out);
-    f.flags &= GW_FRAME_PACED;
+    f.flags = (uint8_t)((f.flags & GW_FRAME_PACED) | GW_FRAME_RESYNC);
     f.taken_ns = p->taken_ns;
     f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;
     return append(p, &f, length);

@@ -277,7 +277,7 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
     }
-    if (l->dirty == GW_LINK_SNAPSHOT || !f->skipped) return;
+    if (l->dirty == GW_LINK_SNAPSHOT || !(f->flags & GW_FRAME_RESYNC)) return;
     l->skipped += f->skipped; /* what this frame would have told, as a snapshot */
     l->dirty = GW_LINK_RESYNC;
 }

@@ -84,7 +84,7 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         enqueue(p, h);
     }
     l->hold = h;
-    l->dirty = c->level == GW_LEVELS - 1 ? GW_LINK_RESYNC : GW_LINK_UPDATE;
+    l->dirty = gw_link_mark(l, f);
     l->dirty_recv_ns = f->recv_ns;
     l->dirty_taken_ns = f->taken_ns;
     l->dirty_previous = h->last;

@@ -13,6 +13,7 @@ enum {
     GW_FRAME_SNAPSHOT = 1, /* answers a subscribe: counted apart, no new record for its link */
     GW_FRAME_NOTICE = 2,   /* a system message in the order of the data: not counted */
     GW_FRAME_PACED = 4,
+    GW_FRAME_RESYNC = 8,   /* an update told as a snapshot: after a hole, or first in an epoch */
 };
 
 typedef struct {

@@ -122,7 +122,7 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         const gw_frame_t *f = gw_log_frame(&p->log, index);
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
-        gw_link_dirty(p, l, c->level == GW_LEVELS - 1 ? GW_LINK_RESYNC : GW_LINK_UPDATE);
+        gw_link_dirty(p, l, gw_link_mark(l, f));
     } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_log_frame(&p->log, index))) {
         gw_client_push(p, c, index);
         if (!queues || c->queued <= GW_BACKLOG_FRAMES || c->backlogged) return;

@@ -374,6 +374,11 @@ static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_
     return (uint64_t)c->generation << 32 | (uint64_t)(c - p->clients);
 }
 
+/* How a mark is told that takes the place of a frame: by a snapshot to the slowest, and where the frame is one. */
+static inline uint8_t gw_link_mark(const gw_link_t *l, const gw_frame_t *f) {
+    return l->client->level == GW_LEVELS - 1 || f->flags & GW_FRAME_RESYNC ? GW_LINK_RESYNC : GW_LINK_UPDATE;
+}
+
 /* gw_epoch.c: segments, laps, epochs */
 void gw_epoch_switch(gw_plane_t *p); /* to mapping_next */
 void gw_epoch_lapped(gw_plane_t *p);

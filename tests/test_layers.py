@@ -20,7 +20,8 @@ RANKS = (
     ("config",),
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
-    ("model", "errors", "limits", "clock", "options", "log"),
+    ("model", "errors", "clock", "options", "log"),
+    ("text",),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
 

@@ -18,6 +18,7 @@ from gateway.client.events import (
     Tick,
 )
 from gateway.clock import Offset
+from gateway.text import plain
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (
     f"\x1b[{code}m" for code in ("2", "1", "32", "31", "33", "0")
@@ -161,11 +162,6 @@ def _less(event: Conflation | Slow) -> str:
     if event.interval_ms is None:
         return f"{who} is paused"
     return f"{who}, {f'each {event.interval_ms} ms' if event.interval_ms else 'every update again'}"
-
-
-def plain(text: str) -> str:
-    """The text without control characters: a terminal obeys them, whoever sent them."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _note(text: str) -> None:

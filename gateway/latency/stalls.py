@@ -25,7 +25,6 @@ named: it is in the loop's lag.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["process", "loop", "gc", "plane", "clock", "theft"]
@@ -178,12 +177,6 @@ class WallClock:
             words = f"the wall clock was set {way} by {_ms(abs(set_ns))}"
             stalls.append(Stall(real_ns, "clock", set_ns, words))
         return stalls
-
-
-def merged(by_process: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The most recent stalls of all processes, oldest first: rows, each with its `process`."""
-    rows = [{**row, "process": name} for name, some in by_process.items() for row in some]
-    return sorted(rows, key=lambda row: int(row["ts"]))[-RECENT_MAX:]
 
 
 def _others_cpu_ns(before: Beat, beat: Beat) -> int:

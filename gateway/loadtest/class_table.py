@@ -15,6 +15,7 @@ from gateway.loadtest.markdown import table
 from gateway.loadtest.overload import row_of
 from gateway.loadtest.overload_result import OverloadResult, OverloadRow, OverloadRun
 from gateway.loadtest.result import Result
+from gateway.text import plain
 
 HEADINGS = (
     *("group", "class", "p50", "p99", "p99.9", "reach"),
@@ -74,7 +75,7 @@ def cells(row: OverloadRow) -> tuple[str, ...]:
     ages = (row.p50_us, row.p99_us, row.p999_us)
     counts = (row.conflated, row.dropped)
     return (
-        "".join(c if c.isprintable() else "?" for c in row.group),
+        plain(row.group),
         "-" if row.class_number is None else str(row.class_number),
         *("-" if age is None else units.duration(age) for age in ages),
         "-" if row.reach is None else units.share(row.reach),

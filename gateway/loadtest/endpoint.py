@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import TickgateError
 from gateway.loadtest.processes import is_local
+from gateway.text import plain
 
 SUBPROTOCOL = "tickgate.v1.json"
 
@@ -58,7 +59,10 @@ def parse(url: str) -> Endpoint:
         BadUrl: it is not a `ws://` URL.
         TickgateError: its host has no IPv4 address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BadUrl(f"--url: {error}") from None
     if parts.scheme == "wss":
         raise BadUrl("--url: wss:// is not supported: the load would be the clients' own TLS")
     if parts.scheme != "ws" or not parts.hostname:
@@ -142,5 +146,5 @@ def probe(endpoint: Endpoint, request: bytes) -> None:
         raise TickgateError(f"{where}: {error.strerror or error}") from None
     status = head.partition(b"\r\n")[0].decode("ascii", "replace")
     if not re.match(r"HTTP/1\.1 101\b", status):
-        shown = "".join(c if c.isprintable() else "?" for c in status[:100])
+        shown = plain(status[:100])
         raise TickgateError(f"{where}: the server answered {shown!r}, not with 101")

@@ -16,6 +16,7 @@ from gateway.loadtest import units
 from gateway.loadtest.class_table import tables
 from gateway.loadtest.result import Latency, Result
 from gateway.loadtest.thresholds import verdict_line
+from gateway.text import plain
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "invalid": "bold yellow"}
 
@@ -35,7 +36,7 @@ def summary(result: Result) -> Group:
     parts.append(_loads(result))
     if result.thresholds:
         parts.append(_thresholds(result))
-    verdict = Text(_plain(verdict_line(result)), _STYLES[result.verdict])
+    verdict = Text(plain(verdict_line(result)), _STYLES[result.verdict])
     return Group(*chain.from_iterable((part, "") for part in parts), verdict)
 
 
@@ -130,7 +131,7 @@ def loads(result: Result) -> list[tuple[str, str]]:
 
 def _heading(result: Result) -> Text:
     window = f"{result.duration_s:g} s from {result.started}"
-    return Text(_plain(f"{result.name}: {result.url}, {window}"), "bold")
+    return Text(plain(f"{result.name}: {result.url}, {window}"), "bold")
 
 
 def _facts(result: Result) -> Table:
@@ -159,7 +160,7 @@ def _latencies(result: Result) -> Table:
             latency.p999_us,
             latency.max_us,
         )
-        table.add_row(Text(_plain(name)), *map(units.duration, values), number(latency.count))
+        table.add_row(Text(plain(name)), *map(units.duration, values), number(latency.count))
     return table
 
 
@@ -172,7 +173,7 @@ def _groups(result: Result) -> Table:
         age = group.latency
         values = (age.p50_us, age.p99_us, age.max_us) if age is not None and age.count else ()
         table.add_row(
-            Text(_plain(name)),
+            Text(plain(name)),
             *([number(group.class_)] if classes else []),
             number(group.clients),
             share(group.reach),
@@ -187,7 +188,7 @@ def _thresholds(result: Result) -> Table:
     table = _table(("", "left"), ("", "left"), ("", "left"), header=False)
     for each in result.thresholds:
         mark = Text("✓", "green") if each.ok else Text("✗", "red")
-        table.add_row(mark, Text(_plain(each.expression)), Text(each.shown))
+        table.add_row(mark, Text(plain(each.expression)), Text(each.shown))
     return table
 
 
@@ -199,8 +200,3 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         else:
             table.add_column(name, overflow="fold")
     return table
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -31,8 +31,11 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: no records, no topics, and one name, `*`.
 Number 0 is no record's: the data plane never hears of them."""
 
-CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status", "ops")
+CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status")
 """Channels of the protocol that this version does not have: refused by name."""
+
+CHANNELS_OPS: Final = ("ops",)
+"""Channels of the ops listener alone (`ops/session.py`): clients are told where to go."""
 
 TradeRow = tuple[int, int, str, str, str | None, str]
 """(topic, ts_event, price, qty, side, id). `ts_event` is REALTIME ns, 0 where the venue sends none;

@@ -74,21 +74,21 @@ class OpsServer:
             subject, self._health.problems, lambda: self._watch.look.report.state
         )
         self._metrics = Metrics(subject, self._watch)
-        reader = Reader(subject)
-        self._status = Status(subject, self._watch, reader)
+        self._reader = Reader(subject)
         self._sampling = Sampling(subject, self._watch)
-        live = Live(subject, self._watch, self._health, reader, self._sampling)
+        self._looked = asyncio.Event()
+        self._status = Status(subject, self._watch, self._sampling)
+        live = Live(subject, self._watch, self._health, self._reader, self._sampling)
         channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
         self._origins = Origins((*LOOPBACK_ORIGINS, *subject.config.listen.origins))
         self._scrapes = 0
         self._server: Server | None = None
-        self._sampler: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._pages = Pages()
         self._routes: dict[str, Callable[[], Response]] = {
             "/livez": lambda: _answer(HTTPStatus.OK, _TEXT, b"ok\n"),
             "/readyz": self._readyz,
-            "/statusz": self._statusz,
         }
 
     @property
@@ -131,13 +131,14 @@ class OpsServer:
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise ResourceError(f"cannot listen on {where}: {reason}") from None
-        self._sampler = asyncio.create_task(self._sample())
+        self._tasks = [asyncio.create_task(work()) for work in (self._sample, self._tell)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        assert self._sampler is not None
-        self._sampler.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._hub.drain()
         self._server.close()
         for connection in [*self._server.handler_tasks]:
@@ -152,12 +153,22 @@ class OpsServer:
                 self._health.sample(now_s)
                 if self._watch.sample(now_s):
                     self._sampling.take(now_s, time.time_ns())
-                    await self._hub.tell()
+                    self._looked.set()
                 self._announcements.sample(now_s)
             except Exception:
                 # One look fails; the next ones must not end with it.
                 _log.exception("sample.failed")
             await asyncio.sleep(SAMPLE_INTERVAL_S)
+
+    async def _tell(self) -> None:
+        """Beside the looking, which must not wait for all that is read for those who follow."""
+        while True:
+            await self._looked.wait()
+            self._looked.clear()
+            try:
+                await self._hub.tell()
+            except Exception:
+                _log.exception("tell.failed")
 
     async def _process(self, _: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
@@ -167,6 +178,8 @@ class OpsServer:
             return response
         if path == "/metrics":
             return await self._scrape()
+        if path == "/statusz":
+            return await self._statusz()
         if path == PATH and "Upgrade" in request.headers:
             return self._admit(request)
         if path in self._subject.streams:
@@ -230,10 +243,12 @@ class OpsServer:
         body = "".join(f"{problem}\n" for problem in problems).encode()
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, body)
 
-    def _statusz(self) -> Response:
+    async def _statusz(self) -> Response:
+        # As for /metrics; and whoever else is reading is not waited for on the loop.
+        reading = await asyncio.to_thread(self._reader.read)
         problems = self._health.problems(asyncio.get_running_loop().time())
         document: dict[str, Any] = {"ready": not problems, "problems": problems}
-        document |= self._status.document() | {"ops": self.url}
+        document |= self._status.document(reading) | {"ops": self.url}
         return _answer(HTTPStatus.OK, "application/json", orjson.dumps(document))
 
 

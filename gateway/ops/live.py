@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from gateway.latency.control import LEVELS
-from gateway.latency.histogram import Histogram
 from gateway.ops import processes
+from gateway.ops.figures import figures
 from gateway.ops.health import Health
-from gateway.ops.objective import P999_COUNT_MIN, Watch
+from gateway.ops.objective import Watch
 from gateway.ops.past import Past, point_document
 from gateway.ops.reading import Reader, Reading
 from gateway.ops.sampling import LOST, Sampling
@@ -99,7 +99,7 @@ class Live:
             "listen": subject.client_url,
             "slo": {"enforce": subject.config.slo.enforce, **objective(look)},
             "point": None if last is None else point_document(last),
-            "stages": {name: _stage(each) for name, each in window.items()},
+            "stages": {name: figures(each) for name, each in window.items()},
             "channels": self._channels(),
             "connections": sampling.total("connections"),
             "subscriptions": sampling.total("subscriptions"),
@@ -108,7 +108,7 @@ class Live:
             "controller": [each.row() for each in look.controls],
             "history": sampling.transitions(),
             "slowest": self._slowest(),
-            "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
+            "feeds": processes.feeds(subject),
             "processes": self._processes(),
             "stalls": sampling.stalls(),
         }
@@ -133,14 +133,3 @@ class Live:
     def _processes(self) -> list[dict[str, Any]]:
         rows = processes.rows(self._subject)
         return [row | {"restarts": sum(row["restarts"].values())} for row in rows]
-
-
-def _stage(histogram: Histogram) -> dict[str, float | int | None]:
-    count = histogram.count
-    return {
-        "count": count,
-        "p50_us": histogram.value_at_percentile(50) / 1000 if count else None,
-        "p99_us": histogram.value_at_percentile(99) / 1000 if count else None,
-        "p999_us": histogram.value_at_percentile(99.9) / 1000 if count >= P999_COUNT_MIN else None,
-        "max_us": histogram.max_ns / 1000,
-    }

@@ -8,12 +8,13 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
-from gateway.ops.reading import OUTCOMES, Reader, Reading, feed_names
+from gateway.ops.reading import OUTCOMES, feed_names
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REQUESTS
@@ -75,7 +76,6 @@ class Metrics(Collector):
     def __init__(self, subject: Subject, watch: Watch) -> None:
         self._subject = subject
         self._watch = watch
-        self._reader = Reader(subject)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -89,34 +89,35 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry."""
-        reading, look = self._reader.read(), self._watch.look
+        each, look = self._subject.read(), self._watch.look
+        merged = statistics.merge(each.values())
         version = [((self._subject.version,), 1)]
         yield gauges("tickgate_build_info", "The version.", ["version"], version)
-        yield self._latency(reading)
-        yield from _channels(reading.merged, self._subject.channels)
-        yield from _simple(reading.merged)
-        yield from _by_outcome(reading.merged)
-        yield from _loops(reading.each)
-        yield from self._feeds(reading.merged)
+        yield self._latency(merged)
+        yield from _channels(merged, self._subject.channels)
+        yield from _simple(merged)
+        yield from _by_outcome(merged)
+        yield from _loops(each)
+        yield from self._feeds(merged)
         yield from self._processes()
         yield self._recordings()
-        yield from control_metrics.pauses(reading.each)
-        yield from self._controllers(reading)
-        yield from control_metrics.classes(reading.merged)
+        yield from control_metrics.pauses(each)
+        yield from self._controllers(each)
+        yield from control_metrics.classes(merged)
         yield from objective_metrics.headline(look)
-        yield from objective_metrics.classes(look.classes, reading.merged)
+        yield from objective_metrics.classes(look.classes, merged)
 
-    def _latency(self, reading: Reading) -> Metric:
+    def _latency(self, merged: Statistics) -> Metric:
         edges_ns = bucket_edges(self._subject.config.slo.target_us * 1000)
-        rows = {stage: (each, edges_ns) for stage, each in reading.merged.stages.items()}
+        rows = {stage: (one, edges_ns) for stage, one in merged.stages.items()}
         text = "Latency of each stage."
         return histograms("tickgate_stage_latency_seconds", text, "stage", rows)
 
-    def _controllers(self, reading: Reading) -> Iterator[Metric]:
+    def _controllers(self, each: Mapping[str, Statistics]) -> Iterator[Metric]:
         children = self._subject.supervision().children
-        workers = [each.name for each in children if each.role == "worker"]
-        here = [name for name in workers if name in reading.each]
-        return control_metrics.controllers(reading.each, here, time.monotonic_ns())
+        workers = [child.name for child in children if child.role == "worker"]
+        here = [name for name in workers if name in each]
+        return control_metrics.controllers(each, here, time.monotonic_ns())
 
     def _feeds(self, merged: Statistics) -> Iterator[Metric]:
         names = feed_names(self._subject)

@@ -17,6 +17,7 @@ from gateway.latency import control
 from gateway.latency.classes import Monitors, Reports
 from gateway.latency.control import Control, Together
 from gateway.latency.slo import INTERVAL_S, STATES, Objective, Report
+from gateway.ops.figures import figures
 from gateway.ops.processes import Held
 from gateway.ops.subject import Subject
 
@@ -29,7 +30,6 @@ EARLY_S = INTERVAL_S / 8
 HDR_CHARACTERS_MAX = 16 << 10
 """Of the histogram in a message, which has to fit a client's control queue: a distribution that is
 broader than this is told with fewer digits."""
-P999_COUNT_MIN = 1000
 TRANSITIONS_MAX = 100
 """Kept of the last: with five objectives and their holds, those of ten bad minutes at least."""
 GATEWAY = "gateway"
@@ -178,16 +178,9 @@ def summary(look: Look) -> dict[str, Any]:
 
 def _figures(report: Report) -> dict[str, Any]:
     """What the headline and the classes have alike."""
-    histogram = report.sample.histogram
-    count = histogram.count
-    p50, p99, p999 = histogram.values_at_percentiles((50, 99, 99.9))
     return {
         "target_us": report.objective.target_us,
-        "p50_us": p50 / 1000 if count else None,
-        "p99_us": p99 / 1000 if count else None,
-        "p999_us": p999 / 1000 if count >= P999_COUNT_MIN else None,
-        "max_us": histogram.max_ns / 1000 if count else None,
-        "count": count,
+        **figures(report.sample.histogram),
         "conflated": report.sample.conflated,
         "dropped": report.sample.dropped,
         "bad": report.bad,

@@ -9,7 +9,7 @@ from gateway.latency.hgrm import hgrm
 from gateway.latency.history import History, Point, Selection, merged
 from gateway.latency.slo import STATES
 from gateway.latency.sparse import Row
-from gateway.ops.objective import P999_COUNT_MIN
+from gateway.ops.figures import P999_COUNT_MIN
 from gateway.session.messages import HistoryParams
 
 POINTS_DEFAULT = 600

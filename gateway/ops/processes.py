@@ -1,4 +1,4 @@
-"""The processes of a gateway, the supervisor among them, and the stalls that they have named."""
+"""The processes of a gateway, the supervisor among them, and what they report."""
 
 import os
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.latency.control import Page
-from gateway.latency.stalls import KINDS, merged
+from gateway.latency.stalls import KINDS
 from gateway.ops.subject import Subject
 
 SUPERVISOR = "supervisor"
@@ -45,11 +45,10 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
     return [*children, own]
 
 
-def stalls(subject: Subject) -> list[dict[str, Any]]:
-    """The most recent ones of all processes, oldest first: `ts process kind ms words`."""
-    statuses = {child.name: child.status for child in subject.supervision().children}
-    statuses[SUPERVISOR] = subject.status()
-    return merged({name: status.get("stalls", ()) for name, status in statuses.items()})
+def feeds(subject: Subject) -> list[dict[str, Any]]:
+    """One for each feed, as it was reported last; none before the first report."""
+    children = subject.supervision().children
+    return [feed for child in children for feed in child.status.get("feeds", ())]
 
 
 def _pulse(page: Page, status: Mapping[str, Any]) -> dict[str, Any]:

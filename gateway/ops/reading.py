@@ -9,6 +9,7 @@ from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
 from gateway.latency.statistics import Statistics
 from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
+from gateway.ops.processes import feeds
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REJECTIONS
@@ -47,7 +48,7 @@ class Reader:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._lock = threading.Lock()  # /metrics is rendered on threads
+        self._lock = threading.Lock()  # read on threads
         self._past: deque[tuple[float, dict[str, Histogram]]] = deque()
         self._started_s = time.monotonic()
         self._spacing_s = max(SPACING_S, subject.config.slo.window_s / PAST_MAX)
@@ -76,11 +77,7 @@ class Reader:
 
 def feed_names(subject: Subject) -> list[str]:
     """The feeds' names by index: their own where they have reported, else type and place."""
-    reported = [
-        str(feed["name"])
-        for child in subject.supervision().children
-        for feed in child.status.get("feeds", ())
-    ]
+    reported = [str(feed["name"]) for feed in feeds(subject)]
     configured = [
         f"{feed.__struct_config__.tag!s}:{index}" for index, feed in enumerate(subject.config.feeds)
     ]

@@ -7,10 +7,11 @@ with its process, and begins anew with the next one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.latency.history import POINT_BYTES_MAX, History, Point
+from gateway.latency.news import News, moment
 from gateway.latency.slo import STATES
 from gateway.latency.sparse import Sparse
 from gateway.ops.processes import SUPERVISOR
@@ -40,29 +41,17 @@ class Events:
 
     def __init__(self, key: str, limit: int) -> None:
         self._key = key
-        self._seen: dict[str, set[int]] = {}
+        self._news = News()
         self._kept: deque[dict[str, Any]] = deque(maxlen=limit)
 
-    def take(self, name: str, entries: Collection[Mapping[str, Any]]) -> None:
+    def take(self, name: str, entries: Iterable[Mapping[str, Any]]) -> None:
         """Puts in what this process had not told when it was last asked."""
-        seen = self._seen.get(name, set())
-        for entry in entries:
-            if _time(entry) not in seen:
-                self.add({"ts": _time(entry), self._key: name, **entry})
-        # By all their times: the clock may have been set back, which is an entry itself.
-        self._seen[name] = set(map(_time, entries))
-
-    def add(self, entry: dict[str, Any]) -> None:
-        """Puts in one of our own."""
-        self._kept.append(entry)
+        for entry in self._news.of(name, entries):
+            self._kept.append({"ts": moment(entry), self._key: name, **entry})
 
     def newest(self) -> list[dict[str, Any]]:
         """Oldest first."""
-        return sorted(self._kept, key=_time)
-
-
-def _time(entry: Mapping[str, Any]) -> int:
-    return int(entry.get("ts", 0))
+        return sorted(self._kept, key=moment)
 
 
 class Sampling:
@@ -90,8 +79,8 @@ class Sampling:
         for child in self._subject.supervision().children:
             ladder = child.status.get("ladder", ())
             self._ladder.take(child.name, [{"kind": "ladder", **each} for each in ladder])
-            self._stalls.take(child.name, list(child.status.get("stalls", ())))
-        self._stalls.take(SUPERVISOR, list(self._subject.status().get("stalls", ())))
+            self._stalls.take(child.name, child.status.get("stalls", ()))
+        self._stalls.take(SUPERVISOR, self._subject.status().get("stalls", ()))
         before, self._samples = self._samples, self._watch.samples
         if before is not None and self._samples is not None:
             self.history.add(self._point(ts, before, self._samples))
@@ -99,7 +88,7 @@ class Sampling:
     def transitions(self) -> list[dict[str, Any]]:
         """The last steps of ladders and changes of states, oldest first."""
         every = [*self._ladder.newest(), *self._watch.transitions]
-        return sorted(every, key=_time)[-TRANSITIONS_MAX:]
+        return sorted(every, key=moment)[-TRANSITIONS_MAX:]
 
     def stalls(self) -> list[dict[str, Any]]:
         """The last ones of all processes, oldest first."""

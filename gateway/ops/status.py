@@ -12,7 +12,8 @@ from gateway.latency.histogram import Histogram
 from gateway.latency.stalls import KINDS
 from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
-from gateway.ops.reading import OUTCOMES, Reader
+from gateway.ops.reading import OUTCOMES, Reading
+from gateway.ops.sampling import Sampling
 from gateway.ops.subject import Subject
 from gateway.session.options import REQUESTS
 
@@ -20,15 +21,15 @@ from gateway.session.options import REQUESTS
 class Status:
     """Makes the document when asked."""
 
-    def __init__(self, subject: Subject, watch: Watch, reader: Reader) -> None:
+    def __init__(self, subject: Subject, watch: Watch, sampling: Sampling) -> None:
         self._subject = subject
         self._watch = watch
-        self._reader = reader
+        self._sampling = sampling
         self._started_s = time.monotonic()
 
-    def document(self) -> dict[str, Any]:
-        """The document, now; times in microseconds unless named otherwise."""
-        subject, reading = self._subject, self._reader.read()
+    def document(self, reading: Reading) -> dict[str, Any]:
+        """The document, of the pages as just read; microseconds unless named otherwise."""
+        subject = self._subject
         supervision, counters = subject.supervision(), reading.merged.counters
         config, look = subject.config, self._watch.look
         window = {**reading.window, config.slo.stage: look.report.sample.histogram}
@@ -38,8 +39,8 @@ class Status:
             "epoch": supervision.epoch,
             "listen": subject.client_url,
             "processes": processes.rows(subject),
-            "stalls": processes.stalls(subject),
-            "feeds": [f for c in supervision.children for f in c.status.get("feeds", ())],
+            "stalls": self._sampling.stalls(),
+            "feeds": processes.feeds(subject),
             "workers": [
                 {"name": child.name}
                 | {k: v for k, v in child.status.items() if k not in _OF_PROCESSES}

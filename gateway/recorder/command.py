@@ -1,7 +1,8 @@
 """`tickgate record` asks a running gateway for its last seconds; `tickgate explain` reads them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -33,10 +34,14 @@ def record(ops: str, output: Path, seconds: float | None, say: TextIO) -> int:
     Raises:
         RecordFailed: the gateway or the file is not to be had; an unfinished file is deleted.
     """
+    url = _url(ops, seconds)
+    if output.exists() and not output.is_file():
+        # A rename would put a file in the place of a device, where the user may do that.
+        raise RecordFailed(f"{output}: it is there already, and no file")
     part = output.with_name(output.name + ".part")
     try:
-        with open(part, "wb") as file:
-            _fetch(_url(ops, seconds), file.write)
+        with open(part, "wb") as file, closing(_fetch(url)) as parts:
+            file.writelines(parts)
         with open(part, "rb") as file:
             chunks = Reader(file)
             kinds = [chunk.kind for chunk in chunks]
@@ -74,14 +79,21 @@ def explain(path: Path, say: TextIO, *, as_json: bool) -> int:
 
 
 def _url(ops: str, seconds: float | None) -> str:
-    """The stream's URL, from the ops listener's in any form."""
-    parts = urlsplit(ops if "//" in ops else f"//{ops}")
+    """The stream's URL, from the ops listener's in any form. RecordFailed."""
+    try:
+        parts = urlsplit(ops if "//" in ops else f"//{ops}")
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise RecordFailed(f"{ops}: {error}") from None
+    if not usable:
+        raise RecordFailed(f"{ops}: no address; expected http://HOST:PORT/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     query = "" if seconds is None else f"?seconds={seconds:g}"
     return f"{scheme}://{parts.netloc}{PATH}{query}"
 
 
-def _fetch(url: str, write: Callable[[bytes], object]) -> None:
+def _fetch(url: str) -> Generator[bytes]:
+    """The recording as it comes. What goes wrong with it outside is no error of the gateway's."""
     try:
         with connect(
             url,
@@ -91,7 +103,7 @@ def _fetch(url: str, write: Callable[[bytes], object]) -> None:
         ) as connection:
             while True:
                 data = connection.recv(SILENCE_MAX_S)
-                write(data if isinstance(data, bytes) else data.encode())
+                yield data if isinstance(data, bytes) else data.encode()
     except ConnectionClosedOK:
         return
     except InvalidStatus as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from gateway.latency.news import News
 from gateway.recorder.threads import Threads, host
 from gateway.recording import Counts, Sample, Second, trimmed
 
@@ -74,7 +75,7 @@ class Observer:
         self._stages = stages
         self._threads = threads or Threads()
         self._before: dict[tuple[str, str], tuple[int, npt.NDArray[np.uint64]]] = {}
-        self._news: dict[tuple[str, str], int] = {}
+        self._news = News()
         self._second_ns = 0
 
     def sample(
@@ -139,18 +140,14 @@ class Observer:
             gained = part if gained is None else gained + part
         return gained
 
-    def _said(self, process: str, status: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    def _said(self, process: str, status: Mapping[str, Any]) -> dict[str, list[Any]]:
         said = {}
         for name in SAID:
             entries = status.get(name)
             if not isinstance(entries, list):
                 continue
             if name in NEWS:
-                seen = self._news.get((process, name), 0)
-                entries = [entry for entry in entries if entry.get("ts", 0) > seen]
-                if entries:
-                    newest = max(entry.get("ts", 0) for entry in entries)
-                    self._news[process, name] = newest
+                entries = self._news.of((process, name), entries)
             if name == "feeds":
                 entries = [{k: v for k, v in one.items() if k not in UNTOLD} for one in entries]
             if entries:

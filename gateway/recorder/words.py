@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.recorder.explain import Cause, Explanation
 from gateway.recorder.harm import UNITS
+from gateway.text import escaped
 
 COLUMNS = 100
 
@@ -23,7 +24,7 @@ def render(explanation: Explanation) -> str:
         *_timeline(explanation),
         *_others(explanation),
     ]
-    return "".join(f"{_plain(line)}\n" for line in lines)
+    return "".join(f"{escaped(line)}\n" for line in lines)
 
 
 def utc(ts: int, digits: int = 3) -> str:
@@ -31,10 +32,6 @@ def utc(ts: int, digits: int = 3) -> str:
     seconds, rest_ns = divmod(ts, 1_000_000_000)
     clock = datetime.fromtimestamp(min(max(seconds, 0), 1 << 36), UTC)
     return f"{clock:%H:%M:%S}.{rest_ns // 10 ** (9 - digits):0{digits}}"
-
-
-def _plain(line: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
@@ -90,8 +87,8 @@ def _harm(harm: dict[str, Any] | None, recording: dict[str, Any]) -> Iterator[st
     for one in harm["classes"]:
         late = "nothing is too late"
         if one["target_us"] is not None:
-            share = 100 * one["late"] / max(one["delivered"], 1)
-            late = f"{one['late']:,} late ({share:.2g} %)"
+            share = _percent(one["late"] / max(one["delivered"], 1))
+            late = f"{one['late']:,} late ({share})"
         lost = f", {one['dropped']:,} dropped" if one["dropped"] else ""
         merged = f", {one['conflated']:,} conflated" if one["conflated"] else ""
         yield from _wrapped(
@@ -112,6 +109,10 @@ def _harm(harm: dict[str, Any] | None, recording: dict[str, Any]) -> Iterator[st
             "    - ",
             "      ",
         )
+
+
+def _percent(share: float) -> str:
+    return "under 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.3g} %"
 
 
 def _timeline(explanation: Explanation) -> Iterator[str]:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
+from gateway.model.record import CHANNELS, CHANNELS_OPS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
 from gateway.model.topic import is_pattern
 from gateway.session import codes, delivery, messages, replies
 from gateway.session.actions import (
@@ -389,6 +389,8 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
 def _no_channel(name: str) -> Error:
     if name in CHANNELS_PLANNED:
         return Error(codes.UNKNOWN_CHANNEL, f"{name}: not built in this version")
+    if name in CHANNELS_OPS:
+        return Error(codes.UNKNOWN_CHANNEL, f"{name}: only on the ops listener")
     return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(_CHANNELS)}")
 
 

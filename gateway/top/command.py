@@ -64,8 +64,15 @@ async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextI
 
 
 def endpoint(url: str) -> str:
-    """The WebSocket endpoint: `http` becomes `ws`, and no path is the protocol's."""
-    parts = urlsplit(url)
+    """The WebSocket endpoint: `http` becomes `ws`, and no path is the protocol's.
+
+    Raises:
+        ResourceError: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ResourceError(f"{url}: {error}") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = "/v1" if parts.path in ("", "/") else parts.path
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))

@@ -8,8 +8,8 @@ from typing import Final
 
 from rich.text import Text
 
-from gateway.client.tail import plain
 from gateway.loadtest import units
+from gateway.text import plain
 
 NOTHING: Final = "-"
 """Where nothing was recorded: never a zero, which would be a good figure."""

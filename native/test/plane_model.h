@@ -35,6 +35,7 @@ typedef struct {
     bool known;     /* a frame has come since the last ack: the next one must continue it */
     bool told;      /* an ack named its seq: `base` */
     bool snapshot;  /* and promised a snapshot */
+    bool renewed;   /* its numbering has restarted: the first frame is a snapshot */
     bool gap;       /* a gap notice was the last that came */
     uint64_t last, base, to;
 } seen_t;
@@ -122,9 +123,9 @@ static inline void read_reply(client_t *c, const frame_t *f) {
     for (unsigned t = 0; t < TOPICS; t++) {
         seen_t *s = &c->seen[t];
         int id = governs(c->told, t);
-        if (id < 0) s->known = s->told = s->gap = false;
+        if (id < 0) s->known = s->told = s->gap = s->renewed = false;
         if (x->kind != SUBSCRIBE || !governed_by(c->told, t, x)) continue;
-        s->known = s->told = s->gap = false;
+        s->known = s->told = s->gap = s->renewed = false;
         for (unsigned i = 0; i < x->n; i++) {
             if ((int)x->ids[i] != id || id_pattern(x->ids[i])) continue;
             s->told = true;
@@ -145,10 +146,11 @@ static inline void read_data(client_t *c, const frame_t *f) {
     if (s->known) CHECK_EQUAL(f->seq, s->last + 1 + f->skipped);
     else if (s->told && s->snapshot) CHECK(f->snapshot && !f->skipped && f->seq >= s->base);
     else if (s->told) CHECK_EQUAL(f->seq, s->base + 1 + f->skipped);
+    if (s->renewed) CHECK(f->snapshot);
     if (s->gap) CHECK(f->snapshot && (f->seq == s->to + 1 || !c->told[id].lossless));
     if (c->told[id].lossless && f->skipped) CHECK(f->snapshot); /* I2 */
     s->known = true;
-    s->told = s->gap = false;
+    s->told = s->gap = s->renewed = false;
     s->last = f->seq;
     c->frames++;
     c->updates += !f->snapshot || f->skipped;
@@ -163,7 +165,7 @@ static inline void read_frame(client_t *c, const frame_t *f) {
     if (f->kind == EPOCH) {
         CHECK(f->epoch > c->epoch);
         c->epoch = f->epoch;
-        for (unsigned t = 0; t < TOPICS; t++) c->seen[t] = (seen_t){0};
+        for (unsigned t = 0; t < TOPICS; t++) c->seen[t] = (seen_t){.renewed = c->seen[t].known || c->seen[t].renewed};
     }
     if (f->kind == GAP) {
         unsigned t = frame_topic(f);

@@ -84,6 +84,23 @@ static void what_is_paused_waits_and_then_is_the_newest(void) {
     rig_free(s.rig);
 }
 
+/* The first record of a topic in a new epoch comes as a snapshot, though it had to wait. */
+static void what_is_held_first_in_an_epoch_is_a_snapshot(void) {
+    scene_t s = scene(1);
+    peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
+    frame_t f;
+    rig_publish(s.rig, s.bbo);
+    pass(&s, MS);
+    expect(screen, 1, 0);
+    rig_segment(s.rig, 1 << 20, 4096);
+    pass(&s, MS);
+    for (int i = 0; i < 3; i++) rig_publish(s.rig, s.bbo);
+    s.rig->now += TARGET_NS / 2;
+    pass(&s, MS);
+    CHECK(data(screen, &f, NULL) && f.snapshot && f.seq == 3 && f.skipped == 2);
+    rig_free(s.rig);
+}
+
 static void lossless_is_never_held(void) {
     scene_t s = scene(1);
     peer_t *peer = join(&s, GW_TRADE, "A.SIM", 2);
@@ -344,6 +361,7 @@ int main(void) {
     RUN(what_has_no_room_is_told_later);
     RUN(nobody_gets_less_than_one_in_twenty);
     RUN(what_is_paused_waits_and_then_is_the_newest);
+    RUN(what_is_held_first_in_an_epoch_is_a_snapshot);
     RUN(lossless_is_never_held);
     RUN(other_parameters_count_at_once);
     RUN(under_pressure_the_low_classes_come_last);

@@ -47,7 +47,17 @@ const feed = new Feed({
   },
 }, { open: () => new WebSocket(new URL("/v1", location.href.replace(/^http/, "ws")), ["tickgate.v1.json"]) });
 
+// To evaluate it takes longer than all else together: it comes when the first figures are on the page.
+function fetchPlotly() {
+  const script = document.createElement("script");
+  script.src = "/plotly.js";
+  script.addEventListener("load", () => board.start(window.Plotly));
+  script.addEventListener("error", () => text("latency-chart", "The charts’ library did not come; the tables have the figures."));
+  document.head.append(script);
+}
+
 function take(body) {
+  if (now === null) requestAnimationFrame(() => setTimeout(fetchPlotly, 0));
   const restarted = now !== null && body.epoch !== now.epoch;
   [now, came_ms] = [body, Date.now()];
   panels(now);
@@ -195,10 +205,6 @@ function save(extension, kind, content) {
 const named = () => text("palette", dark() ? "Light" : "Dark");
 onPalette(named);
 named();
-const script = byId("plotly");
-script.addEventListener("load", () => board.start(window.Plotly));
-script.addEventListener("error", () => text("latency-chart", "The charts’ library did not come; the tables have the figures."));
-if (window.Plotly) board.start(window.Plotly);
 shown();
 go(view.panel);
 feed.connect();

@@ -84,7 +84,7 @@ const distribution = (one) => (one.count
 
 // Places on a logarithmic scale from 1 µs to 10 s; the table's head says so.
 function band(stage) {
-  if (!stage.count) return { from: 0, to: 0, most: 0 };
+  if (!stage.count) return { from: 0, to: 0, most: null };
   const place = (us) => Math.min(Math.max(Math.log10(Math.max(us, 1)) / 7, 0), 1).toFixed(4);
   return { from: place(stage.p50_us), to: place(stage.p99_us), most: place(stage.max_us) };
 }

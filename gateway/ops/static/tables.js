@@ -56,6 +56,7 @@ function draw(cell, { from, to, most }) {
     bar.className = "span";
     bar.append(document.createElement("i"), document.createElement("b"));
   }
+  cell.firstElementChild.classList.toggle("none", most === null);
   const { style } = cell.firstElementChild;
   style.setProperty("--from", String(from));
   style.setProperty("--to", String(to));

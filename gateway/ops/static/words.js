@@ -1,7 +1,7 @@
 // What the page says: numbers and sentences from the gateway's figures. Pure: no clock, no page.
 
 export const CLASSES = ["trades", "bbo", "screens", "bulk"];
-export const LEVELS = ["live", "every 20 ms", "every 100 ms", "snapshots"];
+export const LEVELS = ["live", "every 20 ms", "every 100 ms", "by snapshots"];
 export const RARE_MIN = 1000; // samples below which a p99.9 is chance, and is not shown
 export const NONE = "–";
 const NBSP = "\u00a0";
@@ -193,7 +193,7 @@ export function clients(now) {
   const worst = now.slowest[0];
   const bad = behind > 0;
   if (!bad && (worst === undefined || worst.age_ms * 1000 < now.slo.target_us)) {
-    return { bad, figure: "0 behind", words: now.connections === 1 ? "The one client keeps up." : `All ${count(now.connections)} clients keep up.` };
+    return { bad, figure: "0 behind", words: ["No client is connected.", "The one client keeps up."][now.connections] ?? `All ${count(now.connections)} clients keep up.` };
   }
   const oldest = worst ? ` The slowest, ${worst.connection_id}, waits for ${duration(worst.age_ms * 1000)}: ${worst.why}.` : "";
   return { bad, figure: bad ? `${count(behind)} behind` : duration(worst.age_ms * 1000), words: `Of ${plural(now.connections, "client")}.${oldest}` };

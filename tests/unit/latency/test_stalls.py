@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from gateway.latency.stalls import (
     KINDS,
     LATE_NS,
-    RECENT_MAX,
     Beat,
     Stall,
     WallClock,
     Watchdog,
-    merged,
 )
 
 MS = 1_000_000
@@ -172,19 +170,3 @@ def test_f46_a_suspended_host_is_no_clock_that_was_set() -> None:
         ("process", HOUR_NS),
         ("clock", -HOUR_NS // 2),
     ]
-
-
-# --- rows -----------------------------------------------------------------------------------------
-
-
-def test_rows_of_all_processes_by_time() -> None:
-    stalls = [Stall(ts, "loop", 51_260_000, "why") for ts in (1, 3)]
-    rows = merged({"a": [s.row() for s in stalls], "b": [Stall(2, "gc", 7 * MS, "").row()]})
-    assert [(row["ts"], row["process"], row["kind"]) for row in rows] == [
-        (1, "a", "loop"),
-        (2, "b", "gc"),
-        (3, "a", "loop"),
-    ]
-    assert rows[0]["ms"] == 51.3
-    many = merged({"a": [Stall(ts, "gc", 1, "").row() for ts in range(RECENT_MAX + 5)]})
-    assert [row["ts"] for row in many] == list(range(5, RECENT_MAX + 5))

@@ -27,6 +27,7 @@ def test_what_a_url_may_leave_out() -> None:
         ("127.0.0.1:8765", "expected ws://HOST"),
         ("ws:///v1", "expected ws://HOST"),
         ("ws://127.0.0.1:99999/", "--url: "),
+        ("ws://[::1/", "Invalid IPv6 URL"),
         ("ws://127.0.0.1/a b", "printable ASCII"),
         ("ws://127.0.0.1/\u00e4", "printable ASCII"),
         ("ws://127.0.0.1/a\r\nX: y", "--url"),

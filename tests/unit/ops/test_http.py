@@ -12,6 +12,7 @@ from gateway.errors import ResourceError
 from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import http
 from gateway.ops.http import OpsServer
+from gateway.ops.hub import Hub
 from gateway.options import OpsOptions
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REQUESTS
@@ -197,3 +198,24 @@ async def test_f61_a_busy_port_is_named(site: Any) -> None:
         with pytest.raises(ResourceError, match=rf"127.0.0.1:{port} .*ops.port.*in use"):
             async with OpsServer(OpsOptions(port=port), site.subject):
                 pass
+
+
+async def test_what_is_read_for_people_holds_nothing_else_up(server: OpsServer) -> None:
+    held = server._reader._lock
+    held.acquire()
+    status = asyncio.create_task(ask(server, "/statusz"))
+    try:
+        assert (await ask(server, "/livez"))[0] == 200
+        assert not status.done()
+    finally:
+        held.release()
+    assert (await status)[0] == 200
+
+
+async def test_the_objective_is_looked_at_whoever_is_still_being_told(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SAMPLE_INTERVAL_S", 0.05)
+    monkeypatch.setattr(Hub, "tell", lambda _: asyncio.Event().wait())
+    async with OpsServer(OpsOptions(port=0), site.subject) as server:
+        await until(lambda: server._sampling.history.last is not None)

@@ -17,6 +17,7 @@ from gateway.model.outcomes import HANDSHAKES
 from gateway.ops import objective
 from gateway.ops.objective import Look, Watch, message, summary
 from gateway.ops.reading import Reader
+from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 
 
@@ -40,6 +41,12 @@ def data_of(text: str) -> Any:
     assert (body["channel"], body["type"]) == ("slo", "update")
     (data,) = body["data"]
     return data
+
+
+def status_of(site: Any, watch: Watch) -> dict[str, Any]:
+    """/statusz."""
+    document = Status(site.subject, watch, Sampling(site.subject, watch)).document
+    return document(Reader(site.subject).read())
 
 
 def test_workers_are_told_while_they_have_subscribers(site: Any) -> None:
@@ -236,7 +243,7 @@ def test_status_and_message_say_the_same(site: Any) -> None:
     hdr = HdrHistogram.decode(told.pop("hdr"))
     assert hdr.get_total_count() == 3000
     assert hdr.get_value_at_percentile(99) / 1000 == told["p99_us"]
-    document = Status(site.subject, watch, Reader(site.subject)).document()
+    document = status_of(site, watch)
     shown = document["slo"]
     assert told == {name: shown[name] for name in told}
     assert document["window"]["total"]["p99_us"] == told["p99_us"]
@@ -310,12 +317,10 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
         audience_max=400,
         stalls=(KINDS.index("gc"), 3),
     )
-    assert Status(site.subject, watch, Reader(site.subject)).document()["controller"] == [], (
-        "nobody has looked yet"
-    )
+    assert status_of(site, watch)["controller"] == [], "nobody has looked yet"
     site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
     watch.sample(0.0)
-    document = Status(site.subject, watch, Reader(site.subject)).document()
+    document = status_of(site, watch)
     assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
     assert document["controller"] == [
         {

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.latency.stalls import KINDS
 from gateway.ops.objective import Watch
-from gateway.ops.processes import Held, rows, stalls
+from gateway.ops.processes import Held, rows
 from gateway.ops.sampling import Sampling
 
 MS = 1_000_000
@@ -44,22 +44,11 @@ def test_each_process_and_the_supervisor_last(site: Any) -> None:
 def test_a_process_that_has_not_reported_yet(site: Any) -> None:
     worker, supervisor = rows(site.subject)
     assert worker["cpu"] == supervisor["run_delay_ms"] == 0
-    assert stalls(site.subject) == []
 
 
 def test_a_drain_is_the_supervisors_state(site: Any) -> None:
     site.supervision.draining = True
     assert rows(site.subject)[-1]["state"] == "draining"
-
-
-def test_stalls_of_all_in_order(site: Any) -> None:
-    site.supervision.children[0].status["stalls"] = [stall(1), stall(3)]
-    subject = replace(site.subject, status=lambda: {"stalls": [stall(2, "clock")]})
-    assert [(one["ts"], one["process"], one["kind"]) for one in stalls(subject)] == [
-        (1, "worker-0", "loop"),
-        (2, "supervisor", "clock"),
-        (3, "worker-0", "loop"),
-    ]
 
 
 def test_what_held_whom_up_in_the_window(site: Any) -> None:

@@ -133,6 +133,19 @@ def test_where_nothing_accounts_for_it_nothing_is_claimed() -> None:
     assert "First cause: not determined. Nothing in the recording" in render(found)
 
 
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        ({250: 20_000}, "20,000 late (100 %)"),
+        ({0.1: 1_000_000, 250: 4000}, "4,000 late (0.398 %)"),
+        ({0.1: 30_000_000, 250: 1}, "1 late (under 0.001 %)"),
+    ],
+)
+def test_shares_are_told_without_exponents(late: Durations, said: str) -> None:
+    bad = QUEUED | {"total_0": {250: 1_000_000}, "total_1": late}
+    assert said in render(explain(World().late([6], **bad).build()))
+
+
 def test_where_nobody_was_hurt_there_is_no_cause() -> None:
     found = explain(World().during(range(60, 70), records=0).build())
     assert (found.first_cause, found.harm) == (None, None)

@@ -11,7 +11,7 @@ from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
-CHANNELS_UNBUILT = ("book", "candle", "instrument", "status", "ops")
+CHANNELS_UNBUILT = ("book", "candle", "instrument", "status")
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 
 
@@ -160,6 +160,12 @@ def test_channels_that_there_are_not(client: "Client", method: str, channel: str
     reply = client.ask(method, {"channel": channel, "symbol": ["*"]})
     assert reply["error"]["code"] == "unknown_channel"
     assert ("not built" in reply["error"]["message"]) is (channel in CHANNELS_UNBUILT)
+
+
+def test_what_the_ops_listener_says_is_to_be_had_there(client: "Client") -> None:
+    error = client.ask("subscribe", {"channel": "ops", "symbol": ["*"]})["error"]
+    assert error["code"] == "unknown_channel"
+    assert error["message"] == "ops: only on the ops listener"
 
 
 @pytest.mark.parametrize("method", ["subscribe", "update"])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support import ops_now
 
+from gateway.errors import ResourceError
 from gateway.top.command import endpoint
 
 from .conftest import Ops
@@ -160,6 +161,11 @@ async def test_a_document_that_is_not_understood_is_exit_69(ops: Ops) -> None:
 )
 def test_the_address_of_the_page_will_do(given: str, meant: str) -> None:
     assert endpoint(given) == meant
+
+
+def test_what_is_no_url_is_no_gateway() -> None:
+    with pytest.raises(ResourceError, match="Invalid IPv6 URL"):
+        endpoint("http://[::1")
 
 
 # --- live -----------------------------------------------------------------------------------------
