@@ -28,11 +28,13 @@ PART = 0.2
 
 def paused(case: Case) -> Finding | None:
     """All processes stood still at once: a suspended host, or a stopped group."""
+    usual = case.usual(_cpu_share, [step for step in case.evidence.steps if step.span_ns < GAP_NS])
     for step in case.window:
         if step.span_ns < GAP_NS:
             continue
         turns = step.threads()
-        if turns and all(_still(turn, step.span_ns) for turn in turns):
+        waited = any(not _still(turn, step.span_ns) for turn in turns)
+        if turns and not waited and _cpu_share(step) < STILL_SHARE * usual:
             return Finding(
                 "paused",
                 step.start_ns,
@@ -162,6 +164,11 @@ def clock(case: Case) -> Finding | None:
 
 
 # --- figures --------------------------------------------------------------------------------------
+
+
+def _cpu_share(step: Step) -> float:
+    """CPU time that all processes had in the step, of its length."""
+    return sum(turn.cpu_ns for turn in step.threads()) / step.span_ns
 
 
 def _still(turn: Turn, span_ns: int) -> bool:

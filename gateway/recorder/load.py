@@ -74,8 +74,9 @@ def burst(case: Case) -> Finding | None:
     times = _rate(peak) / usual
     if times < BURST:
         return None
-    much = [step for step in window if _routed_per_s(step) > usual * BURST / 2]
-    start_ns, end_ns = much[0].start_ns, much[-1].end_ns
+    whole = case.runs(window, lambda step: _routed_per_s(step) > usual * BURST / 2)
+    start_ns = min((run.start_ns for run in whole if run.end_ns > peak.start_ns), default=0)
+    end_ns = max((run.end_ns for run in whole if run.start_ns < peak.end_ns), default=0)
     return Finding(
         "burst",
         start_ns,

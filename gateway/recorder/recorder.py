@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SAMPLE_INTERVAL_NS = 100_000_000
 SECOND_NS = 1_000_000_000
+CLOCK_APART_NS = 1_000_000
+CLOCK_TRIES = 5
 BEFORE_NS = 10_000_000_000
 """Samples of so long before the first record are written too: what was usual, to compare with."""
 
@@ -104,9 +106,9 @@ class Recorder:
         due_ns = time.monotonic_ns()
         try:
             while True:
-                now_ns = time.monotonic_ns()
+                now_ns, real_ns = _clocks()
                 try:
-                    self._look(now_ns, max(now_ns - due_ns, 0))
+                    self._look(now_ns, real_ns, max(now_ns - due_ns, 0))
                 except Exception:
                     # One look fails; the next ones must not end with it.
                     _log.exception("look.failed")
@@ -119,7 +121,7 @@ class Recorder:
 
     def excerpt(self, reason: str, trigger_ns: int, seconds: float) -> Excerpt:
         """What a recording of the last `seconds` before `trigger_ns`, and since, is made of."""
-        source, now_ns = self._source, time.monotonic_ns()
+        source, (now_ns, real_ns) = self._source, _clocks()
         since_ns = trigger_ns - round(seconds * 1e9)
         fd = source.segment()
         look = source.look()
@@ -132,8 +134,8 @@ class Recorder:
             since_ns=since_ns,
             until_ns=now_ns,
             trigger_ns=trigger_ns,
-            realtime_ns=time.time_ns(),
-            monotonic_ns=time.monotonic_ns(),
+            realtime_ns=real_ns,
+            monotonic_ns=now_ns,
             cpus=len(os.sched_getaffinity(0)),
             target_us=objective.target_us,
             percentile=objective.percentile,
@@ -156,12 +158,12 @@ class Recorder:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    def _look(self, now_ns: int, late_ns: int) -> None:
+    def _look(self, now_ns: int, real_ns: int, late_ns: int) -> None:
         children = self._source.supervision().children
         pids = {child.name: child.pid for child in children if child.pid}
         whole = now_ns - self._second_ns >= SECOND_NS
         pids["supervisor"] = os.getpid()
-        sample = self._observer.sample(now_ns, time.time_ns(), late_ns, pids, whole=whole)
+        sample = self._observer.sample(now_ns, real_ns, late_ns, pids, whole=whole)
         self._keep(now_ns, b"SAMP", msgspec.json.encode(sample))
         report = self._source.look().report
         if whole:
@@ -217,6 +219,17 @@ class Recorder:
         for name in files.prune(self._directory, options.files_max, options.bytes_max):
             _log.info("recording.deleted", name=name)
         return done, size
+
+
+def _clocks() -> tuple[int, int]:
+    """One moment by MONOTONIC and REALTIME: nothing came between the two, or it would look as if
+    the wall clock had been set.
+    """
+    for _ in range(CLOCK_TRIES):
+        before_ns, real_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after_ns - before_ns < CLOCK_APART_NS:
+            break
+    return before_ns, real_ns
 
 
 def write(out: Callable[[bytes], object], excerpt: Excerpt, bytes_max: int) -> int:
