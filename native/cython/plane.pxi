@@ -131,7 +131,8 @@ cdef class Plane:
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
-        int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False, int cpu=-1, soon=None,
+        int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False,
+        int cpu=-1, soon=None,
     ):
         if self.plane != NULL:
             raise RuntimeError("already initialised")
