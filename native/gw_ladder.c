@@ -4,6 +4,8 @@
 
 #define MS INT64_C(1000000)
 #define EVENTS_TAIL 10u            /* late ones that make a percentile more than chance: 1,000 in all for p99 */
+#define LOOKS_SECOND 10u           /* looks that the percentile is taken over: 1 ms is 1 % of a single one */
+#define LOOKS_MIN 5u               /* of them, after a change, to call it an overload */
 #define OVERLOAD_HOLD_NS (1000 * MS)
 #define CALM_NS (1000 * MS)        /* before the first step back */
 #define CALM_NEXT_NS (500 * MS)    /* before each further one */
@@ -32,7 +34,6 @@ void gw_ladder_init(gw_ladder_t *l, int64_t target_ns, uint32_t late_ppm, int en
 
 void gw_ladder_forget(gw_ladder_t *l) {
     l->looks_count = l->looks_next = 0;
-    l->calm_since_ns = 0;
     memset(l->ring_age_ns, 0, sizeof l->ring_age_ns);
 }
 
@@ -42,10 +43,10 @@ int gw_ladder_interval_ms(uint8_t interval) {
 
 /* --- what is seen ---------------------------------------------------------------------------------- */
 
-/* Counts of the newest looks, as many as it takes to judge the percentile. */
+/* Counts of the newest looks: of a second, or of as many as it takes to judge the percentile. */
 static void sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
     uint64_t enough = (uint64_t)EVENTS_TAIL * 1000000u / l->late_ppm;
-    for (uint32_t i = 0; i < l->looks_count && sum->count < enough; i++) {
+    for (uint32_t i = 0; i < l->looks_count && (i < LOOKS_SECOND || sum->count < enough); i++) {
         uint32_t at = (l->looks_next + GW_LADDER_WINDOWS - 1 - i) % GW_LADDER_WINDOWS;
         sum->count += l->looks[at].count;
         sum->late_calm += l->looks[at].late_calm;
@@ -169,14 +170,15 @@ static int down(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *rea
     int64_t wait = l->went_down ? CALM_NEXT_NS : l->patience_ns;
     double busy = expected_busy(l, look, k);
     if (busy > l->busy_ppm_max) wait = PROBE_NS * (l->patience_ns / CALM_NS);
-    if (now_ns - l->calm_since_ns < wait) return GW_LADDER_STAY;
+    int64_t calm = now_ns - (l->changed_ns > l->overload_ns ? l->changed_ns : l->overload_ns);
+    if (calm < wait) return GW_LADDER_STAY;
     l->busy_ppm = busy;
     l->interval[k] = (uint8_t)(k == 3 ? 0 : l->interval[k] - 1);
     l->step--;
     char to[16];
     name_interval(l->interval[k], to, sizeof to);
     snprintf(reason, size, "class %d to %s: calm for %lld ms, %.0f %% busy", k, to,
-             (long long)((now_ns - l->calm_since_ns) / MS), look->busy_ppm / 1e4);
+             (long long)(calm / MS), look->busy_ppm / 1e4);
     changed(l, now_ns, 1);
     return GW_LADDER_DOWN;
 }
@@ -188,11 +190,10 @@ int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *
     sum_looks(l, &sum);
     judge_feasible(l, look);
     int held_up = look->waited_ppm > HELD_UP_PPM && look->busy_ppm < HELD_UP_BUSY_PPM;
-    int late = too_many(l, sum.late_over, sum.count), overload = !held_up && (late || standing(l));
+    int late = l->looks_count >= LOOKS_MIN && too_many(l, sum.late_over, sum.count), overload = !held_up && (late || standing(l));
     if (held_up) gw_ladder_forget(l);
     if (overload) {
         l->overload_ns = now_ns;
-        l->calm_since_ns = 0;
         if (!l->overload_since_ns) l->overload_since_ns = now_ns;
     } else if (l->overload_since_ns && now_ns - l->overload_ns >= OVERLOAD_HOLD_NS) {
         l->overload_since_ns = 0;
@@ -203,10 +204,6 @@ int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *
         return GW_LADDER_STAY;
     }
     int64_t stands = l->target_ns / 20 > STANDING_MIN_NS ? l->target_ns / 20 : STANDING_MIN_NS;
-    if (look->ring_age_ns > stands || too_many(l, sum.late_calm, sum.count)) {
-        l->calm_since_ns = 0;
-        return GW_LADDER_STAY;
-    }
-    if (!l->calm_since_ns) l->calm_since_ns = now_ns;
+    if (look->ring_age_ns > stands || too_many(l, sum.late_calm, sum.count)) return GW_LADDER_STAY;
     return down(l, now_ns, look, reason, size);
 }

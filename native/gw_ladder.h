@@ -4,7 +4,7 @@
  * A look is taken about every GW_LADDER_NS. What is looked at is the age of deliveries of class 0
  * and 1, and how long records stand in the ring:
  *
- *     overload    the percentile is over 0.8 of the target; or the least age of what stood in the ring
+ *     overload    the percentile of a second is over 0.8 of the target; or the least age of what stood in the ring
  *                 was over the target, or over 0.2 of it and growing for three looks
  *     infeasible  one record to the largest audience of a topic, at the present cost of a write, takes
  *                 longer than the target: no conflation helps, so no step is taken
@@ -54,7 +54,7 @@ typedef struct {
     gw_look_t looks[GW_LADDER_WINDOWS];
     uint32_t looks_count, looks_next;
     int64_t ring_age_ns[3];        /* of the last looks, newest first */
-    int64_t overload_ns, calm_since_ns, changed_ns, patience_ns;
+    int64_t overload_ns, changed_ns, patience_ns;
     int went_down;                 /* the last change was a step back */
     double busy_ppm, busy_ppm_max; /* expected after that step; and above what none looks safe */
     double delivered[GW_CLASSES], wanted[GW_CLASSES]; /* moving averages, each look */

@@ -142,8 +142,21 @@ static void a_few_late_ones_are_no_overload(void) {
     gw_look_t look = {.count = 20, .late_calm = 10, .late_over = 10, .links = {1, 1, 1}, .delivered = {10, 10, 10}};
     char reason[124];
     make(1);
-    CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
+    look.late_over = look.late_calm = 2; /* ten in half a second may be chance */
+    for (int i = 0; i < 5; i++)
+        CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
     CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), GW_LADDER_UP);
+}
+
+/* A millisecond in which nothing went on is more than 1 % of one look, and less of a second. */
+static void one_bad_look_is_no_overload(void) {
+    gw_look_t look = {.count = 2000, .links = {1, 1, 1}, .delivered = {1000, 1000, 1000}};
+    char reason[124];
+    make(1);
+    for (int i = 0; i < 200; i++) {
+        look.late_calm = look.late_over = i % 10 == 0 ? 60 : 0;
+        CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
+    }
 }
 
 static void what_was_seen_before_a_stall_is_forgotten(void) {
@@ -168,6 +181,8 @@ static void who_waits_for_a_cpu_takes_no_step(void) {
         CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
     CHECK_EQUAL(w.ladder.overload_since_ns, 0);
     look.busy_ppm = 700000;
+    for (int i = 0; i < 4; i++)
+        CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), 0);
     CHECK_EQUAL(gw_ladder_look(&w.ladder, w.now += GW_LADDER_NS, &look, reason, sizeof reason), GW_LADDER_UP);
 }
 
@@ -201,6 +216,7 @@ int main(void) {
     RUN(class_3_pauses_first_and_class_1_comes_last);
     RUN(infeasible_is_told_and_no_step_is_taken);
     RUN(a_few_late_ones_are_no_overload);
+    RUN(one_bad_look_is_no_overload);
     RUN(what_was_seen_before_a_stall_is_forgotten);
     RUN(who_waits_for_a_cpu_takes_no_step);
     RUN(no_flapping);

@@ -183,7 +183,7 @@ static void the_ladder_acts_in_the_plane(void) {
     scene_t s = scene(1);
     peer_t *quick = join(&s, GW_BBO, "A.SIM", 1), *screen = join(&s, GW_BBO, "A.SIM", 2);
     frame_t f, told = {.kind = DATA};
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 160; i++) {
         for (int k = 0; k < 3; k++) rig_publish(s.rig, s.bbo);
         s.rig->now += 2 * TARGET_NS;
         gw_plane_cycle(s.rig->plane);
