@@ -124,7 +124,9 @@ static double expected_busy(const gw_ladder_t *l, const gw_look_t *look, int k) 
         if (grown < more) more = grown;
     }
     more -= l->delivered[k];
-    return now <= 0 || more <= 0 ? look->busy_ppm : look->busy_ppm * (now + more) / now;
+    /* Time without a CPU is no work, though it lies within a cycle that worked. */
+    double busy = (double)look->busy_ppm * (1 - look->waited_ppm / 1e6);
+    return now <= 0 || more <= 0 ? busy : busy * (now + more) / now;
 }
 
 /* --- steps ----------------------------------------------------------------------------------------- */
