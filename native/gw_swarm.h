@@ -12,7 +12,8 @@
 
 /* X(name): what a group is told. Times are offsets from gw_swarm_go; 0 is never, or none.
  *
- * measured: its deliveries go to histograms. read_bytes_per_s: each client reads no faster.
+ * measured: its deliveries go to histograms. read_bytes_per_s: each client reads no faster. late_acks: the
+ * kernel puts off the ACK of what was read.
  * stall_*: nobody reads for so long. drop_*: all disconnect and reconnect at once. lifetime_ns: each
  * client leaves after this, spread evenly over the group, and is back after reconnect_ns; where that
  * is set, those whom the server closed come back too. resubscribe_every_ns: each client sends its
@@ -20,7 +21,7 @@
 #define GW_SWARM_GROUP(X)                                                                          \
     X(measured) X(read_bytes_per_s) X(rcvbuf_bytes) X(stall_at_ns) X(stall_for_ns)                 \
     X(stall_every_ns) X(drop_at_ns) X(drop_every_ns) X(lifetime_ns) X(reconnect_ns)                \
-    X(resubscribe_every_ns) X(text_off)
+    X(resubscribe_every_ns) X(late_acks) X(text_off)
 
 /* X(name): counters of a group. "In the window" is by a record's stamp.
  *

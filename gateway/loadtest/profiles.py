@@ -194,6 +194,7 @@ def _behaviour(group: Group, text_off: int) -> dict[str, int]:
         "lifetime_ns": _ns(group.lifetime_s),
         "reconnect_ns": _ns(group.reconnect_s),
         "resubscribe_every_ns": _ns(group.resubscribe_every_s),
+        "late_acks": int(group.late_acks),
         "text_off": text_off,
     }
 

@@ -81,6 +81,7 @@ class Group(Options, frozen=True, kw_only=True):
     expect_all: bool = True
     read_bytes_per_s: Natural = 0
     rcvbuf_bytes: Natural = 0
+    late_acks: bool = False
     stall_at_s: Span = 0.0
     stall_for_s: Span = 0.0
     stall_every_s: Span = 0.0

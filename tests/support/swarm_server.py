@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -91,6 +93,13 @@ class Peer(asyncio.Protocol):
     def close(self) -> None:
         """Ends the connection."""
         self._transport.close()
+
+    @property
+    def segments(self) -> int:
+        """TCP segments that came, ACKs included; Linux: `tcpi_segs_in` of struct tcp_info."""
+        sock = self._transport.get_extra_info("socket")
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
+        return int.from_bytes(told[140:], sys.byteorder)
 
     # --- asyncio's side ---------------------------------------------------------------------------
 

@@ -143,6 +143,7 @@ def test_groups_in_the_swarms_words() -> None:
         "measured": False,
         "read_bytes_per_s": 5,
         "rcvbuf_bytes": 6,
+        "late_acks": True,
         "stall_for_s": 0.001,
         "stall_every_s": 7.5,
         "drop_at_s": 1.5,
@@ -163,8 +164,10 @@ def test_groups_in_the_swarms_words() -> None:
         "lifetime_ns": 2_000_000_000,
         "reconnect_ns": 250_000_000,
         "resubscribe_every_ns": 0,
+        "late_acks": 1,
         "text_off": -1,
     }
+    assert made.groups[1]["late_acks"] == 0
     assert made.groups[1]["measured"] == 1
     assert (made.groups[1]["drop_at_ns"], made.groups[1]["drop_every_ns"]) == (3 * 10**9, 3 * 10**9)
 
