@@ -10,7 +10,6 @@
  * 5 % of them), and none that is due waits longer than GW_HOLD_GRACE_NS for a moment without more urgent
  * work, but for its turn: one write in twenty is for these. What is paused waits for neither. */
 #include "gw_plane_internal.h"
-#include <sched.h>
 
 #define HOLDS_PER_CYCLE 16u /* clients; then the ring is looked at again: 16 writes, some 60 us */
 #define HOLDS_PARTS 20u     /* or this part of what the cycle has written, where that is more */
@@ -160,7 +159,7 @@ uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
     for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
         for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
     if (gw_holds_due(p) > p->now) return urgent;
-    sched_yield(); /* slack is what nobody else wants: a feed may wait for this CPU, else for up to a tick of 4 ms */
+    p->io.yield(p->io.self); /* slack is what nobody else wants: a feed may wait for this CPU, else for up to a tick of 4 ms */
     int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
     for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
     return urgent + n;

@@ -6,6 +6,7 @@
 #define EVENTS_TAIL 10u            /* late ones that make a percentile more than chance: 1,000 in all for p99 */
 #define LOOKS_SECOND 10u           /* looks that the percentile is taken over: 1 ms is 1 % of a single one */
 #define LOOKS_MIN 5u               /* of them, after a change, to call it an overload */
+#define LOOKS_LATE 3u              /* of them with too many late: shorter bursts, and mishaps to a large audience, are pressure's */
 #define OVERLOAD_HOLD_NS (1000 * MS)
 #define CALM_NS (1000 * MS)        /* before the first step back */
 #define CALM_NEXT_NS (500 * MS)    /* before each further one */
@@ -43,20 +44,29 @@ int gw_ladder_interval_ms(uint8_t interval) {
 
 /* --- what is seen ---------------------------------------------------------------------------------- */
 
-/* Counts of the newest looks: of a second, or of as many as it takes to judge the percentile. */
-static void sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
-    uint64_t enough = (uint64_t)EVENTS_TAIL * 1000000u / l->late_ppm;
-    for (uint32_t i = 0; i < l->looks_count && (i < LOOKS_SECOND || sum->count < enough); i++) {
-        uint32_t at = (l->looks_next + GW_LADDER_WINDOWS - 1 - i) % GW_LADDER_WINDOWS;
-        sum->count += l->looks[at].count;
-        sum->late_calm += l->looks[at].late_calm;
-        sum->late_over += l->looks[at].late_over;
-    }
+/* Whether more were late than may be. */
+static int late_too_many(const gw_ladder_t *l, uint64_t late, uint64_t count) {
+    return late * 1000000u > count * l->late_ppm;
 }
 
-/* Whether more were late than may be. Of too few, the missing ones are taken for good ones. */
+/* The same, where chance is out of the question: of too few, the missing ones are taken for good ones. */
 static int too_many(const gw_ladder_t *l, uint64_t late, uint64_t count) {
-    return late > EVENTS_TAIL && late * 1000000u > count * l->late_ppm;
+    return late > EVENTS_TAIL && late_too_many(l, late, count);
+}
+
+/* Counts of the newest looks: of a second, or of as many as it takes to judge the percentile. In how many of
+ * them too many were late. */
+static uint32_t sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
+    uint64_t enough = (uint64_t)EVENTS_TAIL * 1000000u / l->late_ppm;
+    uint32_t late = 0;
+    for (uint32_t i = 0; i < l->looks_count && (i < LOOKS_SECOND || sum->count < enough); i++) {
+        const gw_look_t *look = &l->looks[(l->looks_next + GW_LADDER_WINDOWS - 1 - i) % GW_LADDER_WINDOWS];
+        sum->count += look->count;
+        sum->late_calm += look->late_calm;
+        sum->late_over += look->late_over;
+        late += (uint32_t)late_too_many(l, look->late_over, look->count);
+    }
+    return late;
 }
 
 static int standing(const gw_ladder_t *l) {
@@ -189,10 +199,11 @@ int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *
     gw_look_t sum = {0};
     keep(l, look);
     l->busy_ppm_max += l->busy_ppm_max < BUSY_PPM_MAX ? BUSY_PPM_LOOK : 0;
-    sum_looks(l, &sum);
+    uint32_t looks_late = sum_looks(l, &sum);
     judge_feasible(l, look);
     int held_up = look->waited_ppm > HELD_UP_PPM && look->busy_ppm < HELD_UP_BUSY_PPM;
-    int late = l->looks_count >= LOOKS_MIN && too_many(l, sum.late_over, sum.count), overload = !held_up && (late || standing(l));
+    int late = l->looks_count >= LOOKS_MIN && looks_late >= LOOKS_LATE && too_many(l, sum.late_over, sum.count);
+    int overload = !held_up && (late || standing(l));
     if (held_up) gw_ladder_forget(l);
     if (overload) {
         l->overload_ns = now_ns;

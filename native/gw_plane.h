@@ -19,6 +19,7 @@ typedef struct {
     int64_t (*monotonic)(void *self);
     int64_t (*realtime)(void *self);
     int64_t (*cpu)(void *self); /* used by the calling thread, ns */
+    void (*yield)(void *self);  /* the CPU goes to whoever waits for it */
     void *self;
 } gw_io_t;
 

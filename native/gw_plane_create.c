@@ -1,5 +1,6 @@
 /* Making and unmaking a plane, and the real kernel and clocks. */
 #include "gw_plane_internal.h"
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -31,6 +32,11 @@ static int64_t real_cpu(void *self) {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void real_yield(void *self) {
+    (void)self;
+    sched_yield();
 }
 
 /* --- making and unmaking --------------------------------------------------------------------------- */
@@ -73,7 +79,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->o = *options;
     p->o.enforce = p->o.enforce && p->o.target_ns;
     p->io = options->io.send ? options->io
-                             : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, NULL};
+                             : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, real_yield, NULL};
     p->stats = options->stats;
     p->wait = options->wait ? options->wait : &p->wait_private;
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;

@@ -38,12 +38,14 @@ typedef struct {
     uint64_t count; /* records published in this epoch */
 } rig_topic_t;
 
-typedef struct {
+typedef struct rig {
     gw_plane_t *plane;
     gw_stats_t *stats;
     gw_wait_t wait;
     int64_t now;
     int64_t stopped; /* of that time the thread used no CPU */
+    unsigned yields; /* of the CPU */
+    void (*at_yield)(struct rig *rig); /* what another thread does with it */
     int64_t cost_ns, cost_stopped_ns; /* a send takes so long; and of that without a CPU */
     gw_writer_t writer;
     void *memory; /* the writer's mapping */
@@ -131,6 +133,13 @@ static inline int64_t rig_monotonic(void *self) { return ((rig_t *)self)->now; }
 static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_START_NS; }
 static inline int64_t rig_cpu(void *self) { return ((rig_t *)self)->now - ((rig_t *)self)->stopped; }
 
+/* A feed that had waited for the CPU runs. */
+static inline void rig_yield(void *self) {
+    rig_t *rig = self;
+    rig->yields++;
+    if (rig->at_yield) rig->at_yield(rig);
+}
+
 /* --- making and unmaking ---------------------------------------------------------------------- */
 
 static inline gw_plane_options_t rig_options(void) {
@@ -153,7 +162,7 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     }
     options.stats = rig->stats;
     options.wait = &rig->wait;
-    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig_cpu, rig};
+    if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig_cpu, rig_yield, rig};
     CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
     return rig;
 }

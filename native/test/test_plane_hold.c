@@ -170,6 +170,34 @@ static void under_pressure_the_low_classes_come_last(void) {
     rig_free(s.rig);
 }
 
+static void one_bbo(rig_t *rig) {
+    if (rig->yields == 2) rig_publish(rig, 1);
+}
+
+/* Who waits for this CPU may be about to publish: it is let first, and what it brings is more urgent. */
+static void what_is_held_waits_for_a_feed_on_the_same_cpu(void) {
+    scene_t s = scene(1);
+    peer_t *quick = join(&s, GW_BBO, "A.SIM", 1);
+    for (int i = 0; i < 20; i++) join(&s, GW_BBO, "A.SIM", 2);
+    CHECK_EQUAL(s.bbo, 1);
+    s.rig->at_yield = one_bbo;
+    for (int i = 0; i < 5; i++) rig_publish(s.rig, s.bbo);
+    pass(&s, MS / 2);
+    CHECK_EQUAL(s.rig->yields, 0); /* nothing was held */
+    rig_publish(s.rig, s.bbo);
+    s.rig->now += TARGET_NS / 2;
+    gw_plane_cycle(s.rig->plane);
+    CHECK_EQUAL(s.rig->yields, 1);
+    CHECK_EQUAL(s.rig->plane->holds_count, 4);
+    gw_plane_cycle(s.rig->plane); /* the feed publishes: nothing is let go */
+    CHECK_EQUAL(s.rig->yields, 2);
+    CHECK_EQUAL(s.rig->plane->holds_count, 4);
+    for (uint64_t i = 1; i <= 6; i++) expect(quick, i, 0);
+    gw_plane_cycle(s.rig->plane);
+    expect(quick, 7, 0);
+    rig_free(s.rig);
+}
+
 /* What is due may go at once, but not before more urgent work. */
 static void an_interval_is_no_way_around_pressure(void) {
     scene_t s = scene(1);
@@ -365,6 +393,7 @@ int main(void) {
     RUN(lossless_is_never_held);
     RUN(other_parameters_count_at_once);
     RUN(under_pressure_the_low_classes_come_last);
+    RUN(what_is_held_waits_for_a_feed_on_the_same_cpu);
     RUN(an_interval_is_no_way_around_pressure);
     RUN(no_interval_starves_another);
     RUN(one_in_twenty_writes_is_for_what_is_held);
