@@ -1,11 +1,14 @@
-"""Row 62: what holds a process up is named, and no client is blamed for it."""
+"""Rows 62 and 46: a stall, or a clock that is set, is named, and no client is blamed for it."""
 
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from support.bystander import Bystander
 from support.serving import Metrics, Serving, serving, until
 
 PAUSE_S = 0.3
+SECOND_NS = 1_000_000_000
 COLLECTION_S = 0.2
 SETTINGS = (
     'feeds.0.type="synthetic"',
@@ -40,12 +44,31 @@ signal.signal(signal.SIGUSR2, collect)
 """Run by each process of the gateway as it starts: a signal makes it collect for so long."""
 
 
+STEPPED_CLOCK = Path(__file__).parents[1] / "support" / "stepped_clock.c"
+
+
+class Clock:
+    """The wall clock of processes that are started with `environ`: ahead by what was set."""
+
+    def __init__(self, where: Path) -> None:
+        library, self._offset = where / "stepped_clock.so", where / "offset"
+        command = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(STEPPED_CLOCK)]
+        subprocess.run(command, check=True)
+        self._offset.write_bytes(bytes(8))
+        self.environ = {"LD_PRELOAD": str(library), "STEPPED_CLOCK": str(self._offset)}
+
+    def set(self, ahead_ns: int) -> None:
+        with self._offset.open("r+b") as file:
+            file.write(ahead_ns.to_bytes(8, sys.byteorder, signed=True))
+
+
 class Scene:
     """A gateway under load, with a client of each mode that must not notice anything."""
 
-    def __init__(self, gateway: Serving, clients: list[Bystander]) -> None:
+    def __init__(self, gateway: Serving, clients: list[Bystander], clock: Clock) -> None:
         self.gateway = gateway
         self.clients = clients
+        self.clock = clock
 
     def stop(self, name: str) -> None:
         """Stops one process for a while."""
@@ -59,15 +82,18 @@ class Scene:
 
     def named(self, process: str, kind: str, since_ns: int) -> dict[str, Any]:
         """The stall in /statusz, once it is there."""
+        return self._stall(
+            lambda row: (row["process"], row["kind"]) == (process, kind) and row["ts"] > since_ns
+        )
 
-        def find() -> dict[str, Any] | None:
-            rows: list[dict[str, Any]] = self.gateway.status()["stalls"]
-            for row in rows:
-                if (row["process"], row["kind"]) == (process, kind) and row["ts"] > since_ns:
-                    return row
-            return None
+    def worded(self, process: str, words: str) -> dict[str, Any]:
+        """The same, where its time is of no use."""
+        return self._stall(lambda row: row["process"] == process and row["words"].startswith(words))
 
-        found: dict[str, Any] = until(find)
+    def _stall(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        found: dict[str, Any] = until(
+            lambda: next((row for row in self.gateway.status()["stalls"] if wanted(row)), None)
+        )
         return found
 
     def nobody_is_blamed(self, before: Metrics) -> None:
@@ -86,14 +112,15 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     where = tmp_path_factory.mktemp("stalls")
     (where / "sitecustomize.py").write_text(COLLECT)
-    environ = {"PYTHONPATH": str(where)}
+    clock = Clock(where)
+    environ = {"PYTHONPATH": str(where), **clock.environ}
     with ExitStack() as stack:
         gateway = stack.enter_context(serving(where / "stderr", *SETTINGS, environ=environ))
         clients = [Bystander(gateway.url, ["SYM*"], mode) for mode in ("lossless", "conflate")]
         for client in clients:
             stack.callback(client.stop)
             client.goes_on()
-        yield Scene(gateway, clients)
+        yield Scene(gateway, clients, clock)
 
 
 @pytest.mark.parametrize("process", ["worker-0", "feed", "supervisor"])
@@ -120,6 +147,17 @@ def test_f62_a_long_collection_is_named(scene: Scene) -> None:
     assert row["ms"] >= COLLECTION_S * 1000, row
     until(lambda: scene.gateway.status()["processes"][1]["gc_pause_max_ms"] >= row["ms"] - 1)
     scene.nobody_is_blamed(before)
+
+
+def test_f46_a_wall_clock_that_is_set_is_named_and_put_back(scene: Scene) -> None:
+    before = scene.gateway.metrics()
+    for ahead_s, way in ((10, "forward"), (0, "back")):
+        scene.clock.set(ahead_s * SECOND_NS)
+        row = scene.worded("supervisor", f"the wall clock was set {way} by")
+        assert row["kind"] == "clock"
+        assert abs(row["ms"]) == pytest.approx(10_000, abs=50)
+        scene.nobody_is_blamed(before)
+    assert "supervisor pulse stall kind=clock ms=10" in scene.gateway.lines()
 
 
 def test_f62_every_process_shows_its_pulse(scene: Scene) -> None:
