@@ -109,7 +109,7 @@ static void begin(gw_plane_t *p) {
     k->routed = routed_all(s);
     k->run_delay_ns = run_delay(p);
     k->look = (gw_look_t){.ring_age_ns = INT64_MAX};
-    k->busy_ns = 0;
+    k->busy_ns = k->offered_ns = 0;
     if (p->begun_ns) p->begun_ns = p->now;
     k->looked_ns = p->now;
     k->next_ns = p->now + GW_LADDER_NS;
@@ -165,7 +165,7 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     audience(p);
     look->busy_ppm = (uint32_t)s->plane_busy_ppm[0];
     look->fan_out_ns = (int64_t)s->fan_out_ns[0];
-    int64_t elapsed = p->now - k->looked_ns, waited = run_delay(p) - k->run_delay_ns;
+    int64_t elapsed = p->now - k->looked_ns, waited = run_delay(p) - k->run_delay_ns - k->offered_ns;
     if (waited > elapsed) waited = elapsed;
     if (waited > 0) look->waited_ppm = (uint32_t)(waited * 1000000 / elapsed);
     GW_STORE_RELAXED(&s->ring_age_ns[0], (uint64_t)look->ring_age_ns);

@@ -150,6 +150,16 @@ int64_t gw_holds_due(const gw_plane_t *p) {
     return h ? h->due_ns : INT64_MAX;
 }
 
+/* Slack is what nobody else wants: a feed may wait for this CPU, else until the kernel's next tick, for up to
+ * 4 ms. What others use then is no work of ours, and no wait that we did not want. */
+static void offer_cpu(gw_plane_t *p) {
+    int64_t before = p->now;
+    p->io.yield(p->io.self);
+    p->now = p->io.monotonic(p->io.self);
+    if (p->begun_ns) p->begun_ns += p->now - before;
+    p->control.offered_ns += p->now - before;
+}
+
 /* Releases what is due: of class 1 all, of the others a few, and only if nothing more urgent waits. How
  * many. `served`: clients that this cycle has written to. */
 uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
@@ -159,7 +169,7 @@ uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
     for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
         for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
     if (gw_holds_due(p) > p->now) return urgent;
-    p->io.yield(p->io.self); /* slack is what nobody else wants: a feed may wait for this CPU, else for up to a tick of 4 ms */
+    if (!p->touched_count && !ring_waits(p)) offer_cpu(p);
     int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
     for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
     return urgent + n;

@@ -6,7 +6,7 @@
 #define EVENTS_TAIL 10u            /* late ones that make a percentile more than chance: 1,000 in all for p99 */
 #define LOOKS_SECOND 10u           /* looks that the percentile is taken over: 1 ms is 1 % of a single one */
 #define LOOKS_MIN 5u               /* of them, after a change, to call it an overload */
-#define LOOKS_LATE 3u              /* of them with too many late: shorter bursts, and mishaps to a large audience, are pressure's */
+#define LOOKS_LATE 3u              /* of all that are kept: with too many late, or it was a mishap */
 #define OVERLOAD_HOLD_NS (1000 * MS)
 #define CALM_NS (1000 * MS)        /* before the first step back */
 #define CALM_NEXT_NS (500 * MS)    /* before each further one */
@@ -54,19 +54,34 @@ static int too_many(const gw_ladder_t *l, uint64_t late, uint64_t count) {
     return late > EVENTS_TAIL && late_too_many(l, late, count);
 }
 
-/* Counts of the newest looks: of a second, or of as many as it takes to judge the percentile. In how many of
- * them too many were late. */
-static uint32_t sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
+static const gw_look_t *look_back(const gw_ladder_t *l, uint32_t i) {
+    return &l->looks[(l->looks_next + GW_LADDER_WINDOWS - 1 - i) % GW_LADDER_WINDOWS];
+}
+
+/* Counts of the newest looks: of a second, or of as many as it takes to judge the percentile. */
+static void sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
     uint64_t enough = (uint64_t)EVENTS_TAIL * 1000000u / l->late_ppm;
-    uint32_t late = 0;
     for (uint32_t i = 0; i < l->looks_count && (i < LOOKS_SECOND || sum->count < enough); i++) {
-        const gw_look_t *look = &l->looks[(l->looks_next + GW_LADDER_WINDOWS - 1 - i) % GW_LADDER_WINDOWS];
+        const gw_look_t *look = look_back(l, i);
         sum->count += look->count;
         sum->late_calm += look->late_calm;
         sum->late_over += look->late_over;
-        late += (uint32_t)late_too_many(l, look->late_over, look->count);
     }
-    return late;
+}
+
+/* One sweep that was interrupted makes a whole audience late, which is a percentile of a second, but says
+ * nothing of the next one. A load is late again and again: in so many looks since the last change. */
+static int late_again(const gw_ladder_t *l) {
+    uint32_t late = 0;
+    for (uint32_t i = 0; i < l->looks_count; i++)
+        late += (uint32_t)late_too_many(l, look_back(l, i)->late_over, look_back(l, i)->count);
+    return late >= LOOKS_LATE;
+}
+
+/* Whether others had the CPU, and that explains what was late: about as large a share as of the time. */
+static int is_held_up(const gw_look_t *look) {
+    if (look->waited_ppm <= HELD_UP_PPM || look->busy_ppm >= HELD_UP_BUSY_PPM) return 0;
+    return look->late_over * 1000000u <= look->count * 2 * look->waited_ppm;
 }
 
 static int standing(const gw_ladder_t *l) {
@@ -79,11 +94,16 @@ static void average(double *mean, uint64_t value, int first) {
     *mean = first ? (double)value : *mean + WEIGHT * ((double)value - *mean);
 }
 
-static void keep(gw_ladder_t *l, const gw_look_t *look) {
+/* Of a look at a time in which we were held up it is kept that it was. */
+static void keep(gw_ladder_t *l, const gw_look_t *look, int held_up) {
     int first = l->looks_count == 0 && l->step == 0;
-    l->looks[l->looks_next] = *look;
+    l->looks[l->looks_next] = held_up ? (gw_look_t){0} : *look;
     l->looks_next = (l->looks_next + 1) % GW_LADDER_WINDOWS;
     if (l->looks_count < GW_LADDER_WINDOWS) l->looks_count++;
+    if (held_up) {
+        memset(l->ring_age_ns, 0, sizeof l->ring_age_ns);
+        return;
+    }
     l->ring_age_ns[2] = l->ring_age_ns[1];
     l->ring_age_ns[1] = l->ring_age_ns[0];
     l->ring_age_ns[0] = look->ring_age_ns;
@@ -197,14 +217,13 @@ static int down(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *rea
 
 int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *reason, size_t size) {
     gw_look_t sum = {0};
-    keep(l, look);
+    int held_up = is_held_up(look);
+    keep(l, look, held_up);
     l->busy_ppm_max += l->busy_ppm_max < BUSY_PPM_MAX ? BUSY_PPM_LOOK : 0;
-    uint32_t looks_late = sum_looks(l, &sum);
+    sum_looks(l, &sum);
     judge_feasible(l, look);
-    int held_up = look->waited_ppm > HELD_UP_PPM && look->busy_ppm < HELD_UP_BUSY_PPM;
-    int late = l->looks_count >= LOOKS_MIN && looks_late >= LOOKS_LATE && too_many(l, sum.late_over, sum.count);
+    int late = l->looks_count >= LOOKS_MIN && too_many(l, sum.late_over, sum.count) && late_again(l);
     int overload = !held_up && (late || standing(l));
-    if (held_up) gw_ladder_forget(l);
     if (overload) {
         l->overload_ns = now_ns;
         if (!l->overload_since_ns) l->overload_since_ns = now_ns;

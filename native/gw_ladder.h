@@ -4,16 +4,19 @@
  * A look is taken about every GW_LADDER_NS. What is looked at is the age of deliveries of class 0
  * and 1, and how long records stand in the ring:
  *
- *     overload    the percentile of a second is over 0.8 of the target; or the least age of what stood in the ring
- *                 was over the target, or over 0.2 of it and growing for three looks
+ *     overload    the percentile of a second is over 0.8 of the target, and that of three looks since the last
+ *                 change, of the last 5 s, was; or the least age of what stood in the ring was over the target,
+ *                 or over 0.2 of it and growing for three looks
  *     infeasible  one record to the largest audience of a topic, at the present cost of a write, takes
  *                 longer than the target: no conflation helps, so no step is taken
- *     held up     the plane waited for a CPU that others used, and had little to do itself: sending less would
- *                 not have made it earlier, so nothing is concluded from what was seen
+ *     held up     the plane waited for a CPU that others used, for long enough to explain how many were late, and
+ *                 had little to do itself: sending less would not have made it earlier, so nothing is concluded
+ *                 from what was seen
  *     calm        the percentile is under 0.7 of the target, nothing stands in the ring, and the next
  *                 step down is expected to leave some of the CPU over
  *
- * Under overload each look takes a step up, where one promises to help: class 3 pauses, then class 2
+ * Under overload a step up is taken, where one promises to help, at each look while records stand in the ring and
+ * once in five where deliveries are late: class 3 pauses, then class 2
  * waits for longer and longer intervals, then class 1, for as long as half the target allows. Class 0
  * is never touched. Steps are taken back in the reverse order, the first after a second of calm. Where
  * a step back turns out to be too much, the next one waits longer, and until less is to be done. */

@@ -183,6 +183,7 @@ typedef struct {
     gw_look_t look; /* since the last one */
     int64_t edge_calm_ns, edge_over_ns;
     int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
+    int64_t offered_ns; /* time that others used because we let them */
     uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends, routed;
     uint32_t audience, audience_before, audience_looks;
     int schedstat_fd;

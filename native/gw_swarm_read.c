@@ -214,8 +214,8 @@ static void timestamp(gw_swarm_t *s, const gw_swarm_client_t *c, struct msghdr *
 
 /* A read that empties the socket sends an ACK at once, and on one machine what the server's kernel does with
  * it is done here, by the thread that reads: more than half of what a small message costs a client. Put off
- * it goes with every second one, and the server's core bears it (tcp(7): TCP_QUICKACK, which the kernel
- * forgets, so before each read). */
+ * it goes with every second message, or after 40 ms by a timer of the server's core (tcp(7): TCP_QUICKACK,
+ * which the kernel forgets, so before each read). */
 static void put_off_ack(gw_swarm_t *s, const gw_swarm_client_t *c) {
     int off = 0;
     if (!GW_SWARM_VALUE(gw_swarm_group(s, c), late_acks)) return;

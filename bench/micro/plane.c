@@ -62,7 +62,7 @@ static void plane_setup(uint32_t clients, uint32_t topics_each) {
                             .lossless_frames_max = 65536, .lossless_max_age_ns = INT64_MAX,
                             .stall_max_ns = INT64_MAX, .heartbeat_ns = INT64_MAX / 2, .cpu = -1,
                             .stats = memory(sizeof(gw_stats_t)),
-                            .io = {take_all, monotonic, realtime, NULL}};
+                            .io = {.send = take_all, .monotonic = monotonic, .realtime = realtime}};
     for (int i = 0; i < GW_ENCODES; i++)
         if (gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.templates[GW_TRADE][i])) abort();
     if (gw_plane_create(&o, &plane)) abort();

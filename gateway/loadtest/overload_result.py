@@ -62,7 +62,7 @@ class OverloadRun(Struct, frozen=True, kw_only=True):
 class OverloadResult(Struct, frozen=True, kw_only=True):
     """An overload, without and with the controller acting."""
 
-    capacity: Annotated[float, _is("ticks a second that the gateway sustains, by the search")]
+    capacity: Annotated[float, _is("highest ticks a second that held the search's thresholds")]
     capacity_per_s: Annotated[float, _is("the same in deliveries a second")]
     target_us: Annotated[int, _is("what the gateway was told to hold")]
     target_group: Annotated[str, _is("whose quiet p99 it comes from")]

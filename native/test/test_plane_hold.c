@@ -259,7 +259,9 @@ static void what_is_urgent_is_due_when_it_is_due(void) {
     }
     s.rig->plane->now = s.rig->now += 30 * MS;
     rig_publish(s.rig, s.bbo); /* stands in the ring */
+    unsigned yields = s.rig->yields;
     CHECK_EQUAL(gw_holds_release(s.rig->plane, 0), 20);
+    CHECK_EQUAL(s.rig->yields, yields); /* there is something to send, and something to take */
     rig_free(s.rig);
 }
 

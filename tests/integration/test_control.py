@@ -30,7 +30,8 @@ def test_a_client_that_does_not_read_is_told_and_named(stage: Stage) -> None:
 
 def test_each_step_of_the_ladder_is_told_to_all_whom_it_touches(stage: Stage) -> None:
     # No delivery is as fast as that, though a single write is: overload, and a remedy to try.
-    gateway = stage.serve(*MARKET, "slo.target_us=30")
+    # Slow enough that nobody's buffer is full before the controller has seen enough of it.
+    gateway = stage.serve(*MARKET[:2], "feeds.0.rate=2000", "slo.target_us=30")
     shown, traded = stage.connect(), stage.connect()
     traded.subscribe("trade", "SYM00*", mode="conflate")
     shown.subscribe("trade", "SYM01*", **{"class": 2})

@@ -358,19 +358,21 @@ def test_a_slow_reader_reads_no_faster_than_told() -> None:
         client.close()
 
 
-@pytest.mark.parametrize(("late", "least", "most"), [(0, 90, 130), (1, 20, 75)])
-def test_late_acks_go_with_every_second_message(late: int, least: int, most: int) -> None:
+def test_late_acks_go_with_every_second_message() -> None:
     async def hundred(peer: Peer) -> None:
         for seq in range(1, 101):
             await peer.send(record(seq))
             await asyncio.sleep(0.002)
 
-    with SwarmServer(hundred) as server:
-        client = swarm(server, [{"measured": 1, "late_acks": late}])
-        connect(client, 1)
-        drive(client, lambda: counter(client, "frames") == 100)
-        assert least <= server.peers[0].segments <= most
-        client.close()
+    acks = []
+    for late in (0, 1):
+        with SwarmServer(hundred) as server:
+            client = swarm(server, [{"measured": 1, "late_acks": late}])
+            connect(client, 1)
+            drive(client, lambda client=client: counter(client, "frames") == 100)
+            acks.append(server.peers[0].segments)
+            client.close()
+    assert acks[1] < 0.8 * acks[0]
 
 
 def test_a_storm_is_everybody_at_once() -> None:
