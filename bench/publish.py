@@ -109,11 +109,14 @@ def page(results: Sequence[Result], pinned: str) -> str:
     """The dated page."""
     machine = results[0].environment
     libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
+    known = (each.environment.commit for each in results)
+    # With the + of changed files.
+    commits = ", ".join(dict.fromkeys(one[:12] + one[40:] for one in known if one))
     return (
         f"# All scenarios, {results[0].started[:10]}\n\n"
         f"{machine.cpu}, {machine.cores} cores; {machine.os}, {machine.kernel}; {machine.python}; "
         f"tickgate {machine.tickgate}"
-        f"{f' ({machine.commit[:12]})' if machine.commit else ''}; {libraries}.\n{pinned}\n"
+        f"{f' ({commits})' if commits else ''}; {libraries}.\n{pinned}\n"
         "How to read it: [bench/README.md](../../README.md).\n\n"
         f"{table(results)}\n{words(results)}\n{overloads(results)}"
         "![Age of deliveries by percentile](percentiles.svg)\n"
