@@ -41,8 +41,9 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode) {
 }
 
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t) {
-    return gw_template_size_max(p->o.templates[t->channel][GW_ENCODE_SNAPSHOT], t->length) +
-           GW_FRAME_HEADER_MAX + 64;
+    size_t update = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_UPDATE]);
+    size_t snapshot = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_SNAPSHOT]);
+    return update > snapshot ? update : snapshot;
 }
 
 /* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */

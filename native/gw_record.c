@@ -4,6 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+const char *gw_channel_name(uint8_t channel) {
+    static const char *const names[GW_CHANNELS] = {[GW_TRADE] = "trade", [GW_BBO] = "bbo"};
+    return channel < GW_CHANNELS && names[channel] ? names[channel] : "unknown";
+}
+
 int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out) {
     size_t i = 0, point = 0, digits = 0;
     bool negative = length > 0 && text[0] == '-';

@@ -76,6 +76,9 @@ _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
 _Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_MAX * GW_CELL, "record of two cells");
 
+/* The channel's name in messages. */
+const char *gw_channel_name(uint8_t channel);
+
 /* Parses `-?[0-9]+(\.[0-9]+)?` of at most GW_DIGITS_MAX digits. 0, or -EINVAL (grammar), -ERANGE (digits). */
 int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
 

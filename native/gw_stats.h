@@ -20,8 +20,8 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
     X(dropped_epoch, GW_CHANNELS) X(pending, GW_CHANNELS) X(snapshots, GW_CHANNELS)                \
     X(sends, 1) X(sends_short, 1) X(sent_bytes, 1) X(heartbeats, 1) X(links, 1) X(clients, 1)      \
     X(clients_blocked, 1) X(records_taken, 1) X(ring_lag_records, 1) X(ring_lapped, 1)             \
-    X(torn_reads, 1) X(feed_gap_records, 1) X(commands, 1) X(wakeups, 1) X(epochs, 1)              \
-    X(plane_alive_ns, 1)                                                                           \
+    X(torn_reads, 1) X(wrong_kinds, 1) X(feed_gap_records, 1) X(commands, 1) X(wakeups, 1)         \
+    X(epochs, 1) X(plane_alive_ns, 1)                                                                           \
     X(class_conflated, GW_CLASSES) X(class_dropped, GW_CLASSES) /* of what is counted above */     \
     X(class_links, GW_CLASSES)                                                                     \
     X(ladder_step, 1) X(ladder_up, 1) X(ladder_down, 1) X(conflation_interval_ns, GW_CLASSES)      \

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "gw_frame.h"
 #include "gw_text.h"
 
 enum { VERSION = 1, PROGRAM_MAX = 4096, STEPS_MAX = 64 };
@@ -55,6 +56,7 @@ struct gw_template {
     uint8_t kind;
     unsigned steps_used, symbols;
     size_t size_max; /* without symbols */
+    size_t frame_max;
     text_t skip, tail, sides[3];
     step_t steps[STEPS_MAX];
     size_t pool_used;
@@ -157,9 +159,10 @@ int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out) {
     cursor_t c = {program, program + size};
     bool good = take_header(&c, t);
     while (good && c.at < c.end) good = take_step(&c, t);
-    if (!good) {
+    t->frame_max = gw_template_size_max(t, GW_INSTRUMENT_MAX) + GW_FRAME_HEADER_MAX + GW_SPLICE_MAX;
+    if (!good || t->frame_max > GW_FRAME_MAX) {
         free(t);
-        return -EINVAL;
+        return good ? -EMSGSIZE : -EINVAL;
     }
     *out = t;
     return 0;
@@ -172,6 +175,8 @@ uint8_t gw_template_kind(const gw_template_t *t) { return t->kind; }
 size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length) {
     return t->size_max + t->symbols * symbol_length;
 }
+
+size_t gw_template_frame_max(const gw_template_t *t) { return t->frame_max; }
 
 /* --- running ----------------------------------------------------------------------------------------- */
 

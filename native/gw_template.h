@@ -5,6 +5,7 @@
 #include "gw_record.h"
 
 #define GW_SPLICE_MAX 64u /* room for a splice */
+#define GW_FRAME_MAX (8u << 10) /* the longest frame a template may make: a visit to a client has room for it */
 
 typedef struct gw_template gw_template_t;
 
@@ -15,7 +16,8 @@ typedef struct {
     int64_t ts_send; /* REALTIME ns */
 } gw_encode_t;
 
-/* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM. */
+/* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM; -EMSGSIZE: it could make a
+ * frame longer than GW_FRAME_MAX. */
 int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out);
 void gw_template_free(gw_template_t *t);
 /* The kind of record that it encodes. */
@@ -23,6 +25,8 @@ uint8_t gw_template_kind(const gw_template_t *t);
 /* Room to give `gw_template_encode` for a symbol of this length: the longest payload, without a skipped
  * splice, and some slack behind it that the writers may touch. */
 size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length);
+/* Room for any of its frames: header, payload, splice. */
+size_t gw_template_frame_max(const gw_template_t *t);
 /* Writes the payload of a record of the template's kind; its length. `out` has gw_template_size_max bytes. */
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out);
 /* The closing literal after the place where `,"skipped":k` goes (JSON: "}"). */

@@ -36,6 +36,7 @@ _TOTALS = {
     "sent_bytes": ("sent_bytes", "Bytes that the kernel took."),
     "ring_lapped": ("ring_lapped", "Times that the writer overtook a worker."),
     "ring_torn_reads": ("torn_reads", "Torn last-value slots found and skipped."),
+    "ring_wrong_kinds": ("wrong_kinds", "Records skipped: their kind is not their topic's."),
     "heartbeats": ("heartbeats", "Heartbeats sent."),
     "accepted": ("accepted", "Connections accepted."),
     "control_frames": ("control_frames", "Pings and pongs received."),

@@ -18,7 +18,7 @@ cdef extern from "gw_template.h" nogil:
         const char *symbol
         size_t symbol_length
         int64_t ts_send
-    enum: GW_SPLICE_MAX
+    enum: GW_SPLICE_MAX, GW_FRAME_MAX
     int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out)
     void gw_template_free(gw_template_t *t)
     uint8_t gw_template_kind(const gw_template_t *t)
@@ -51,6 +51,8 @@ cdef class Template:
         cdef int error = gw_template_load(<const uint8_t *>at, len(program), &self.template)
         if error == -errno.ENOMEM:
             raise MemoryError
+        if error == -errno.EMSGSIZE:
+            raise ValueError(f"a message of this template may take more than {GW_FRAME_MAX} bytes")
         if error != 0:
             raise ValueError(f"not a template program ({len(program)} bytes)")
 

@@ -169,6 +169,10 @@ cdef class Plane:
                 at = <const uint8_t *>PyBytes_AS_STRING(program)
                 place = &o.templates[<int>CHANNELS[channel]][<int>(kind == "snapshot")]
                 error = gw_template_load(at, len(program), place)
+                if error == -errno.EMSGSIZE:
+                    raise ValueError(
+                        f"template of {channel} {kind}: a message may take more than {GW_FRAME_MAX} bytes"
+                    )
                 if error != 0:
                     raise ValueError(f"template of {channel} {kind}: not a program")
             error = gw_plane_create(&o, &self.plane)
