@@ -12,6 +12,7 @@
 #define BUSY_CAPACITY_PPM 300000u /* with less to do the cost of a delivery says little of the capacity */
 #define DELIVERIES_MIN 50u     /* of a look that says something about costs */
 #define WEIGHT 0.25
+#define REFRESH_LOOKS 1024u    /* clients that learn of a step in one turn: at 30 ns, 30 us */
 
 static uint64_t mean(uint64_t before, double value) {
     return before ? (uint64_t)((double)before + WEIGHT * (value - (double)before)) : (uint64_t)value;
@@ -73,10 +74,16 @@ static void announce(gw_plane_t *p, int went, const char *reason) {
         snprintf(e->reason, sizeof e->reason, "%s", reason);
         gw_event_put(p, e);
     }
-    for (uint32_t i = 0; i < p->clients_high; i++) {
-        gw_client_t *c = &p->clients[i];
+    p->refresh_next = 0;
+}
+
+int gw_control_refresh(gw_plane_t *p) {
+    uint32_t end = p->clients_high - p->refresh_next > REFRESH_LOOKS ? p->refresh_next + REFRESH_LOOKS : p->clients_high;
+    for (; p->refresh_next < end; p->refresh_next++) {
+        gw_client_t *c = &p->clients[p->refresh_next];
         if (c->active && !(c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE))) gw_client_refresh(p, c);
     }
+    return p->refresh_next < p->clients_high;
 }
 
 /* --- measuring ------------------------------------------------------------------------------------- */
@@ -151,8 +158,7 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     uint64_t all = 0;
     *look = k->look;
     if (look->ring_age_ns == INT64_MAX) { /* never looked: it was swept all the time */
-        int waits = p->mapping && GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
-        look->ring_age_ns = waits ? p->now - p->taken_ns : 0;
+        look->ring_age_ns = gw_plane_takes(p) ? p->now - p->taken_ns : 0;
     }
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         look->delivered[i] = s->stage[GW_STAGE_TOTAL + i].count - k->delivered[i];
@@ -181,7 +187,6 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
     gw_count(&p->stats->plane_stall_ns[0], (uint64_t)gap_ns);
     p->resumed_ns = p->now;
     gw_ladder_forget(&p->ladder);
-    gw_levels_forgive(p, gap_ns);
     begin(p);
     gw_event_t *e = gw_event_new(GW_EVENT_STALL, 0, 0);
     if (!e) return;

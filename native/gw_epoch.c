@@ -14,7 +14,7 @@ static void table_read(gw_plane_t *p, void (*advance)(gw_plane_t *, gw_topic_t *
         gw_record_t record;
         int got = t ? gw_table_read(&p->reader.segment, id, &record) : 0;
         if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-        if (got == 1 && record.h.topic_seq > t->seq) advance(p, t, &record);
+        if (got == 1 && record.h.topic_seq > t->seq && gw_record_fits(p, t, &record)) advance(p, t, &record);
         gw_plane_relieve(p);
     }
 }
@@ -118,7 +118,7 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
     int length = snprintf(text, sizeof text,
                           "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
                           "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
-                          t->channel == GW_TRADE ? "trade" : "bbo", t->length, t->name,
+                          gw_channel_name(t->channel), t->length, t->name,
                           (unsigned long long)(t->seq - h->lost), (unsigned long long)(t->seq - 1));
     h->notice = gw_notice_frame(p, t, text, (size_t)length);
     h->state = gw_topic_resync_frame(p, t, h->lost);

@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define ROOM_BLOCKED (32u << 10) /* a socket that just drained takes little: what it leaves is copied again */
 #define PARTS_MAX 4 /* rest, control, and two runs of frames, or one gathered piece */
 
 typedef struct {
@@ -15,7 +14,7 @@ typedef struct {
 typedef struct gw_gather {
     struct iovec parts[PARTS_MAX];
     int count;
-    size_t bytes, room; /* room: what may be copied */
+    size_t bytes, room, in_place; /* room: what may be copied; in_place: sent from the log */
     uint32_t rendered_count;
     gw_rendered_t rendered[GW_RENDERED_MAX];
 } gw_gather_t;
@@ -39,19 +38,42 @@ static size_t run_length(const gw_log_t *log, uint64_t run) {
     return last->position + last->length - first->position;
 }
 
+/* How many of `count` frames from `first` on, neighbours in one piece, fit into `room` bytes. */
+static uint64_t frames_within(const gw_log_t *log, uint64_t first, uint64_t count, size_t room) {
+    uint64_t from = gw_log_frame(log, first)->position, low = 0;
+    while (low < count) {
+        uint64_t middle = low + (count - low + 1) / 2;
+        const gw_frame_t *last = gw_log_frame(log, first + middle - 1);
+        if (last->position + last->length - from <= room) low = middle;
+        else count = middle - 1;
+    }
+    return low;
+}
+
+/* The queue as it lies in the log: without a copy, whole frames, one at least. */
 static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t *g) {
-    size_t length[2] = {0, 0};
+    size_t length[2] = {0, 0}, room = g->in_place;
     if (c->runs_count > 2 || (c->flags & GW_CLIENT_DIRTY)) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++)
         if (!(length[i] = run_length(&p->log, c->runs[(c->runs_head + i) & (c->runs_size - 1)]))) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t first = GW_RUN_FIRST(c->runs[(c->runs_head + i) & (c->runs_size - 1)]);
-        part(g, gw_log_bytes(&p->log, gw_log_frame(&p->log, first)), length[i]);
+        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)], first = GW_RUN_FIRST(run);
+        const gw_frame_t *f = gw_log_frame(&p->log, first);
+        if (length[i] > room) {
+            uint64_t fit = frames_within(&p->log, first, GW_RUN_COUNT(run), room);
+            if (!fit && i) break;
+            const gw_frame_t *last = gw_log_frame(&p->log, first + (fit ? fit - 1 : 0));
+            part(g, gw_log_bytes(&p->log, f), last->position + last->length - f->position);
+            break;
+        }
+        part(g, gw_log_bytes(&p->log, f), length[i]);
+        room -= length[i];
     }
     return 1;
 }
 
-/* Copies whole frames of the queue, then rendered dirty topics, until there is no room. */
+/* Copies whole frames of the queue, then rendered dirty topics, until there is no room. A first frame that
+ * is longer than the room is sent from the log, alone. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
@@ -64,7 +86,10 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
         }
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            if (used + f->length > g->room) goto full;
+            if (used + f->length > g->room) {
+                if (!used) part(g, gw_log_bytes(&p->log, f), f->length);
+                goto full;
+            }
             memcpy(p->scratch + used, gw_log_bytes(&p->log, f), f->length);
             used += f->length;
         }
@@ -223,6 +248,7 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
     c->flags &= ~(uint32_t)GW_CLIENT_BLOCKED;
     GW_STORE_RELAXED(&c->blocked, 0);
     c->above_ns = 0;
+    if (p->blocked_at == c) p->blocked_at = c->blocked_next;
     if (c->blocked_previous) c->blocked_previous->blocked_next = c->blocked_next;
     else p->blocked = c->blocked_next;
     if (c->blocked_next) c->blocked_next->blocked_previous = c->blocked_previous;
@@ -354,7 +380,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     if (run != p->plain_run) {
         p->plain_run = 0;
         p->plain.iov_len = run_length(&p->log, run);
-        if (!p->plain.iov_len) return 0;
+        if (!p->plain.iov_len || p->plain.iov_len > GW_ROOM_IN_PLACE) return 0;
         const gw_frame_t *first = gw_log_frame(&p->log, GW_RUN_FIRST(run));
         p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(&p->log, first);
         p->plain_run = run;
@@ -373,33 +399,47 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     return 1;
 }
 
-void gw_client_flush(gw_plane_t *p, gw_client_t *c) {
+/* What one visit did not take waits for another turn: where the queue of a client that keeps up is left, soon,
+ * before its frames are old; else behind those whose news are one visit's. */
+static void wait_again(gw_plane_t *p, gw_client_t *c) {
+    if (c->turn_next) return;
+    int keeps_up = !(c->flags & GW_CLIENT_BLOCKED) && c->runs_count;
+    gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
+}
+
+static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
-    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
-    if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return;
-    if (c->flags & GW_CLIENT_GONE) return;
+    const int blocked = c->flags & GW_CLIENT_BLOCKED;
+    if (c->flags & GW_CLIENT_GONE) return 0;
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
-    g->room = c->flags & GW_CLIENT_BLOCKED ? ROOM_BLOCKED : GW_SCRATCH_BYTES;
-    for (;;) {
-        int had_control = c->control != NULL;
-        p->gathering = c;
-        gather(p, c, g);
-        p->gathering = NULL;
-        if (!g->bytes) break;
-        ssize_t n = send_parts(p, c, g->parts, g->count);
-        if (n == -EINTR) continue;
-        if (n < 0) return;
+    const int had_control = c->control != NULL;
+    g->room = blocked ? GW_ROOM_BULK : GW_ROOM_COPIED;
+    g->in_place = blocked ? GW_ROOM_BULK : GW_ROOM_IN_PLACE;
+    p->gathering = c;
+    gather(p, c, g);
+    p->gathering = NULL;
+    if (g->bytes) {
+        ssize_t n;
+        do n = send_parts(p, c, g->parts, g->count);
+        while (n == -EINTR);
+        if (n < 0) return g->bytes;
         if (consume(p, c, g, (size_t)n)) {
             gone(p, c, ENOMEM);
-            return;
+            return g->bytes;
         }
         if (had_control) resume(p, c);
         if ((size_t)n < g->bytes) {
             block(p, c);
-            return;
+            return g->bytes;
         }
-        if (!c->runs_count && !c->control && !(c->flags & GW_CLIENT_DIRTY)) break;
-        g->room = GW_SCRATCH_BYTES;
     }
-    drained(p, c);
+    if (c->runs_count || c->control || (c->flags & GW_CLIENT_DIRTY)) wait_again(p, c);
+    else drained(p, c);
+    return g->bytes;
+}
+
+size_t gw_client_flush(gw_plane_t *p, gw_client_t *c) {
+    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
+    if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return p->plain.iov_len;
+    return flush_parts(p, c);
 }

@@ -126,9 +126,8 @@ void gw_link_held_more(gw_plane_t *p, gw_link_t *l) {
     if (interval <= p->ladder.interval[l->priority]) release(p, l->hold); /* else it waits for its client's sake */
 }
 
-static int ring_waits(const gw_plane_t *p) {
-    return p->mapping && GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
-}
+/* Whether something more urgent than a held update waits. */
+static int others_wait(const gw_plane_t *p) { return !gw_turn_empty(p, GW_TURN_LIVE) || gw_plane_takes(p); }
 
 static int is_paused(const gw_plane_t *p, uint8_t interval) {
     return interval == GW_INTERVAL_PAUSED && p->ladder.interval[GW_CLASSES - 1] == GW_INTERVAL_PAUSED;
@@ -152,7 +151,7 @@ int64_t gw_holds_due(const gw_plane_t *p) {
 
 /* Slack is what nobody else wants: a feed may wait for this CPU, else until the kernel's next tick, for up to
  * 4 ms. What others use then is no work of ours, and no wait that we did not want. */
-static void offer_cpu(gw_plane_t *p) {
+void gw_cpu_offer(gw_plane_t *p) {
     int64_t before = p->now;
     p->io.yield(p->io.self);
     p->now = p->io.monotonic(p->io.self);
@@ -161,16 +160,20 @@ static void offer_cpu(gw_plane_t *p) {
 }
 
 /* Releases what is due: of class 1 all, of the others a few, and only if nothing more urgent waits. How
- * many. `served`: clients that this cycle has written to. */
-uint32_t gw_holds_release(gw_plane_t *p, uint32_t served) {
-    if (!p->holds_count) return 0;
+ * many. */
+uint32_t gw_holds_release(gw_plane_t *p) {
     gw_hold_t *h;
-    uint32_t urgent = 0, n = 0, most = served > HOLDS_PER_CYCLE * HOLDS_PARTS ? served / HOLDS_PARTS : HOLDS_PER_CYCLE;
+    uint32_t urgent = 0, n = 0;
+    if (!p->holds_count) return 0;
     for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
         for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
     if (gw_holds_due(p) > p->now) return urgent;
-    if (!p->touched_count && !ring_waits(p)) offer_cpu(p);
-    int64_t late = ring_waits(p) ? GW_HOLD_GRACE_NS : 0;
+    /* A turn is a slice of the visits: the floor's part is of as many as make it whole. */
+    if (!gw_turn_empty(p, GW_TURN_LIVE) && p->served < HOLDS_PER_CYCLE * HOLDS_PARTS) return urgent;
+    uint32_t most = p->served / HOLDS_PARTS > HOLDS_PER_CYCLE ? p->served / HOLDS_PARTS : HOLDS_PER_CYCLE;
+    p->served = 0;
+    if (!others_wait(p)) gw_cpu_offer(p);
+    int64_t late = others_wait(p) ? GW_HOLD_GRACE_NS : 0;
     for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
     return urgent + n;
 }

@@ -15,6 +15,7 @@
 #define RELAPSES_MAX 5u           /* the calm before a level up doubles with each relapse, up to 32 s */
 #define RELAPSE_NS 10000000000
 #define CLIENTS_FOR_MEDIAN 4u     /* fewer have no middle to speak of */
+#define ROUND_LOOKS 512u          /* clients looked at in a turn: at 100 ns, 50 us */
 
 static const char *const actions[GW_LEVELS] = {"live", "conflate", "conflate", "snapshot"};
 static const int interval_ms[GW_LEVELS] = {0, 20, 100, 250};
@@ -30,6 +31,7 @@ static int64_t age(const gw_plane_t *p, const gw_client_t *c) {
 }
 
 static void unlist(gw_plane_t *p, gw_client_t *c) {
+    if (p->degraded_at == c) p->degraded_at = c->degraded_next;
     if (c->degraded_previous) c->degraded_previous->degraded_next = c->degraded_next;
     else p->degraded = c->degraded_next;
     if (c->degraded_next) c->degraded_next->degraded_previous = c->degraded_previous;
@@ -78,14 +80,6 @@ static void set(gw_plane_t *p, gw_client_t *c, uint8_t level, int64_t waited) {
     gw_event_put(p, e);
 }
 
-/* Whether more than half of the clients are behind: then it is not they who are slow. */
-static int all_behind(const gw_plane_t *p) {
-    uint64_t clients = p->stats->clients[0], behind = 0;
-    if (clients < CLIENTS_FOR_MEDIAN || p->blocked_count * 2 <= clients) return 0;
-    for (const gw_client_t *c = p->blocked; c; c = c->blocked_next) behind += age(p, c) > p->o.target_ns;
-    return behind * 2 > clients;
-}
-
 static void down(gw_plane_t *p, gw_client_t *c, int64_t waited) {
     if (c->level == GW_LEVELS - 1) return;
     if (c->went_up && p->now - c->level_ns > RELAPSE_NS) c->relapses = 0;
@@ -94,40 +88,101 @@ static void down(gw_plane_t *p, gw_client_t *c, int64_t waited) {
     set(p, c, (uint8_t)(c->level + 1), waited);
 }
 
-/* Every 20 ms while somebody is blocked: who has been behind for 100 ms without a break. */
-void gw_levels_down(gw_plane_t *p) {
-    int everybody = all_behind(p);
-    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) {
-        if ((c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE)) || !c->conflated_links) continue;
-        int64_t waited = age(p, c);
-        if (everybody || waited <= p->o.target_ns) {
-            c->above_ns = 0;
-        } else if (!c->above_ns) {
-            c->above_ns = p->now;
-        } else if (p->now - c->above_ns >= INTERVAL_NS) {
-            c->above_ns = p->now;
-            down(p, c, waited);
+/* --- the round over the blocked --------------------------------------------------------------------- */
+
+static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* A client is behind by its own time: what passed while we stood still is not held against it, neither
+ * before the end of the last stall nor as long as all since it was blocked took. */
+static int64_t waited_for(const gw_plane_t *p, const gw_client_t *c, int64_t since) {
+    int64_t stalled = (int64_t)(p->stats->plane_stall_ns[0] - c->blocked_stalls_ns);
+    return later(p->now - later(since, p->resumed_ns), p->now - since - stalled);
+}
+
+static void check_limits(gw_plane_t *p, gw_client_t *c) {
+    if (waited_for(p, c, c->sent_ns) > p->o.stall_max_ns) {
+        gw_client_slow(p, c, "stalled");
+    } else if (c->runs_count) {
+        const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
+        int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
+        if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
+            since = later(c->sent_ns, since);
+            limit = p->o.paced_stall_max_ns;
         }
-        if (waited > p->o.target_ns) c->calm_ns = 0; /* whoever is to blame */
+        if (waited_for(p, c, since) > limit) gw_client_slow(p, c, "too old");
     }
 }
 
-void gw_levels_up(gw_plane_t *p) {
-    for (gw_client_t *c = p->degraded, *next; c; c = next) {
-        next = c->degraded_next;
+/* Who has been behind for 100 ms without a break goes a level down, but where everybody is: then it is not
+ * they who are slow. */
+static void check_level(gw_plane_t *p, gw_client_t *c) {
+    if (c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE) || !c->conflated_links) return;
+    int64_t waited = age(p, c);
+    if (c->above_ns < p->resumed_ns) c->above_ns = 0; /* we stood still since: it was not behind, we were */
+    if (p->behind_count * 2 > p->stats->clients[0] || waited <= p->o.target_ns) {
+        c->above_ns = 0;
+    } else if (!c->above_ns) {
+        c->above_ns = p->now;
+    } else if (p->now - c->above_ns >= INTERVAL_NS) {
+        c->above_ns = p->now;
+        down(p, c, waited);
+    }
+    if (waited > p->o.target_ns) c->calm_ns = 0; /* whoever is to blame */
+}
+
+enum { RESTS, COUNTS, JUDGES };
+
+/* Every 20 ms while somebody is blocked: first those who are behind are counted, then each is judged. */
+void gw_blocked_begin(gw_plane_t *p) {
+    uint64_t clients = p->stats->clients[0];
+    if (p->blocked_round != RESTS) return;
+    int count = p->o.enforce && clients >= CLIENTS_FOR_MEDIAN && p->blocked_count * 2 > clients;
+    p->blocked_round = count ? COUNTS : JUDGES;
+    p->blocked_at = p->blocked;
+    p->behind_count = 0;
+}
+
+int gw_blocked_round(gw_plane_t *p) {
+    for (uint32_t looks = 0; p->blocked_round != RESTS && looks < ROUND_LOOKS; looks++) {
+        gw_client_t *c = p->blocked_at;
+        if (!c) {
+            p->blocked_round = p->blocked_round == COUNTS ? JUDGES : RESTS;
+            p->blocked_at = p->blocked;
+            continue;
+        }
+        p->blocked_at = c->blocked_next; /* gw_client_unblock moves it on where that one goes */
+        if (p->blocked_round == COUNTS) {
+            p->behind_count += age(p, c) > p->o.target_ns;
+            continue;
+        }
+        if (!(c->flags & GW_CLIENT_DOOMED)) check_limits(p, c);
+        if (p->o.enforce) check_level(p, c);
+    }
+    return p->blocked_round != RESTS;
+}
+
+/* --- the round over the degraded -------------------------------------------------------------------- */
+
+void gw_levels_up_begin(gw_plane_t *p) {
+    if (!p->degraded_at) p->degraded_at = p->degraded;
+}
+
+int gw_levels_up(gw_plane_t *p) {
+    for (uint32_t looks = 0; p->degraded_at && looks < ROUND_LOOKS; looks++) {
+        gw_client_t *c = p->degraded_at;
+        p->degraded_at = c->degraded_next;
         if (c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE)) continue;
-        if (!c->calm_ns) c->calm_ns = p->now;
-        int64_t calm = p->now - c->calm_ns;
+        uint64_t stalls_ns = p->stats->plane_stall_ns[0];
+        if (!c->calm_ns) {
+            c->calm_ns = p->now;
+            c->calm_stalls_ns = stalls_ns;
+        }
+        int64_t calm = p->now - c->calm_ns - (int64_t)(stalls_ns - c->calm_stalls_ns); /* nobody was calm, we stood */
         if (calm < (int64_t)CALM_INTERVALS * INTERVAL_NS << c->relapses) continue;
         c->calm_ns = p->now;
+        c->calm_stalls_ns = stalls_ns;
         c->went_up = 1;
         set(p, c, (uint8_t)(c->level - 1), calm);
     }
-}
-
-/* Nobody was behind: we were, for so long. */
-void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns) {
-    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) c->above_ns = 0;
-    for (gw_client_t *c = p->degraded; c; c = c->degraded_next)
-        if (c->calm_ns) c->calm_ns += stalled_ns;
+    return p->degraded_at != NULL;
 }

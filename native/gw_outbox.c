@@ -8,20 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- the cycle's list of clients with something new -------------------------------------------------- */
-
-void gw_client_touch(gw_plane_t *p, gw_client_t *c) {
-    if (c->touched) return;
-    p->touched[p->touched_count++] = (uint32_t)(c - p->clients);
-    c->touched = p->touched_count;
-}
-
-void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
-    if (!c->touched) return;
-    p->touched[c->touched - 1] = UINT32_MAX;
-    c->touched = 0;
-}
-
 /* --- the queue of frame indices ------------------------------------------------------------------- */
 
 static int runs_grow(gw_client_t *c) {

@@ -1,13 +1,21 @@
-/* The cycle: commands, records, the sweep, sockets that became writable, timers. Then waiting. */
+/* The cycle: commands, records, sockets that became writable, a slice of visits, timers. Then waiting. */
 #include "gw_plane_internal.h"
 #include "gw_sched.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define SWEEP_SLICE 256u        /* clients between two looks at the commands */
+#define VISITS 16u              /* clients served in a turn: at 5 us a send, 80 us */
+#define BYTES_LIVE (256u << 10) /* ... or so many bytes: no further visit begins after them */
+#define BYTES_BULK (128u << 10) /* the same of clients that catch up, beside the others */
+#define COMMANDS_BESIDE 16      /* commands in a turn while clients wait for their news ... */
+#define COMMANDS_REST 2         /* ... and for so many times as long as they took the next ones wait */
+#define ROUTE_LINKS 32768u      /* pushes in a turn: at 10 ns, 330 us */
+#define ROUTE_RECORD 16u        /* what a record costs without subscribers, in pushes */
+#define ROUTE_LOG_PARTS 16u     /* the part of the log that a turn's records may take */
 #define STAMP_EVERY 32u         /* records encoded under one reading of the clock: at 150 ns each, 5 us */
 #define SLICE_NS 100000         /* beside a busy thread the default slice costs a wake-up 1.9 ms */
 #define POLL_NS 20000           /* longest look at the ring before blocking */
@@ -17,28 +25,50 @@
 #define HEARTBEATS_PER_CYCLE 64
 #define HEARTBEATS_LOOKS 1024   /* clients looked at for one in a cycle */
 #define HEARTBEAT_SCANS 8       /* a heartbeat is late by at most this part of its interval */
-#define LOG_GUARD_PARTS 16u     /* how often, in parts of the log, waiting clients are looked through */
-#define LOG_RELIEF_PARTS 8u     /* what a batch may encode, in parts of the log, before it is swept */
-#define EVENTS_MAX 256
+#define LOG_GUARD_PARTS 16u     /* all clients are looked through while this part of the log is written */
+#define LOG_GUARD_SLICES 64u    /* ... in so many slices */
+#define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
+#define EVENTS_MAX 256          /* writable sockets noted in a turn */
+#define OFFER_EVERY_NS 0        /* between visits the CPU is offered to a feed beside us so often; 0: never */
 
 /* --- records --------------------------------------------------------------------------------------- */
 
 /* Discards at once, but leaves links and subscriptions to gw_doomed_bury: this may run anywhere. */
 static void let_go(gw_plane_t *p, gw_client_t *c) {
-    if (!c->runs_count || c == p->gathering) return;
+    if (!c->active || !c->runs_count || c == p->gathering) return;
     if (!gw_log_old(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))) return;
     gw_client_slow(p, c, "too far behind");
     gw_client_discard(p, c, p->stats->dropped_slow);
 }
 
-/* Those still waiting for a frame of the log's older half let go, before it is overwritten. */
+/* Lets go of clients that still wait for a frame of the log's older half, before it is overwritten. A slice
+ * of all clients each time, so that each is looked at at least once in a sixteenth of the log. */
 void gw_log_guard(gw_plane_t *p) {
+    const uint64_t parts = LOG_GUARD_PARTS * LOG_GUARD_SLICES;
     if (p->log.position < p->guard_position && p->log.index < p->guard_index) return;
-    p->guard_position = p->log.position + p->log.size / LOG_GUARD_PARTS;
-    p->guard_index = p->log.index + p->log.count / LOG_GUARD_PARTS;
-    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) let_go(p, c);
-    for (uint32_t i = 0; i < p->touched_count; i++)
-        if (p->touched[i] != UINT32_MAX) let_go(p, &p->clients[p->touched[i]]);
+    /* Slices that a long frame skipped are made up for. */
+    uint64_t bytes = (p->log.position - p->guard_position) / (p->log.size / parts);
+    uint64_t frames = (p->log.index - p->guard_index) / (p->log.count / parts + 1);
+    uint64_t slices = 1;
+    if (p->log.position >= p->guard_position) slices += bytes;
+    if (p->log.index >= p->guard_index) slices += frames;
+    if (slices > LOG_GUARD_SLICES) slices = LOG_GUARD_SLICES;
+    p->guard_position = p->log.position + p->log.size / parts;
+    p->guard_index = p->log.index + p->log.count / parts + 1;
+    uint64_t looks = slices * (p->clients_high / LOG_GUARD_SLICES + 1);
+    if (looks > p->clients_high) looks = p->clients_high;
+    for (; looks; looks--, p->guard_next++) {
+        if (p->guard_next >= p->clients_high) p->guard_next = 0;
+        let_go(p, &p->clients[p->guard_next]);
+    }
+}
+
+static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
+        if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
+        else gw_client_push(p, e[i].client, index);
+    }
 }
 
 /* The topic's newest record, the next after its last, to all who take it. */
@@ -50,114 +80,174 @@ void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     gw_count(&p->stats->pending[t->channel], n);
     uint64_t index = t->renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
     t->renewed = 0;
+    /* Clients are served in the order in which they were touched: the first is another one each time. */
     const gw_entry_t *e = t->links;
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
-        if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
-        else gw_client_push(p, e[i].client, index);
-    }
+    const uint32_t start = n > 1 ? p->rotation++ % n : 0;
+    push(p, e + start, n - start, index);
+    push(p, e, start, index);
 }
 
-static void route(gw_plane_t *p, const gw_record_t *r) {
+int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
+    if (r->h.kind == t->channel) return 1;
+    gw_count(&p->stats->wrong_kinds[0], 1);
+    return 0;
+}
+
+/* How many links it went to. */
+static uint32_t route(gw_plane_t *p, const gw_record_t *r) {
     if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if (!t || r->h.topic_seq <= t->seq) return;
+    if (!t || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
     if (r->h.topic_seq > t->seq + 1) {
         gw_topic_jump(p, t, r);
-        return;
+    } else {
+        t->state = *r;
+        t->seq = r->h.topic_seq;
+        gw_topic_route(p, t);
     }
-    t->state = *r;
-    t->seq = r->h.topic_seq;
-    gw_topic_route(p, t);
+    return t->links_count;
 }
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* How long the oldest record of the batch stood in the ring, and what follows from it. Once the low
- * classes have had to wait they do so until all that waits has been sent: else each batch would be as
- * late as it takes to notice again. For the ladder a stall ended just now; it is no cure for one. */
-static void press(gw_plane_t *p, const gw_record_t *oldest) {
-    int64_t age = p->taken_ns - oldest->h.ts_publish;
-    if (!p->begun_ns) p->begun_ns = p->taken_ns;
-    p->pressed = p->o.enforce && (age > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
-    age = p->taken_ns - later(oldest->h.ts_publish, p->resumed_ns); /* the ladder is no cure for a stall */
+/* Since when the oldest news wait, if before `since`: the queue of the client that is visited next. */
+static int64_t oldest_of(const gw_plane_t *p, int64_t since) {
+    if (gw_turn_empty(p, GW_TURN_LIVE)) return since;
+    const gw_client_t *c = gw_place_client(p, gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_next);
+    if (!c->runs_count) return since;
+    int64_t taken_ns = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))->taken_ns;
+    return taken_ns < since ? taken_ns : since;
+}
+
+/* The least age seen between two looks of the ladder, which is no cure for a stall: that ended just now. */
+static void note_age(gw_plane_t *p, int64_t since) {
+    int64_t age = p->now - later(since, p->resumed_ns);
     if (age < p->control.look.ring_age_ns) p->control.look.ring_age_ns = age > 0 ? age : 0;
 }
 
-static int records(gw_plane_t *p) {
-    if (!p->mapping) return 0;
+/* Decided before records are routed, by how long the oldest news have waited, in the ring or for a visit. Once
+ * the low classes have had to wait they do so until all that waits has been sent: else each turn would be as
+ * late as it takes to notice again. */
+static void press(gw_plane_t *p, const gw_record_t *oldest) {
+    int64_t since = oldest_of(p, oldest->h.ts_publish);
+    if (!p->begun_ns) p->begun_ns = p->taken_ns;
+    p->pressed = p->o.enforce && (p->taken_ns - since > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
+    note_age(p, since);
+}
+
+/* Fills the batch from the ring. Whether there is something to route. */
+static int take_batch(gw_plane_t *p, int *busy) {
+    if (p->batch_at < p->batch_end) return 1;
     int64_t bytes = gw_reader_poll(&p->reader, p->batch, GW_BATCH_BYTES);
-    if (bytes == 0) {
-        p->control.look.ring_age_ns = 0;
-        if (p->mapping_next) gw_epoch_switch(p);
-        return 0;
+    if (bytes > 0) {
+        p->batch_at = 0;
+        p->batch_end = (size_t)bytes;
+        return 1;
     }
     if (bytes == GW_POLL_LAPPED) {
         gw_epoch_lapped(p);
         GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
-        return 1;
+        *busy = 1;
+        return 0;
     }
+    note_age(p, oldest_of(p, p->now)); /* the ring has nothing more: clients may wait yet */
+    if (p->mapping_next) gw_epoch_switch(p);
+    return 0;
+}
+
+/* Routes what the ring has, as far as a turn's budget goes; the rest of the batch waits for the next. */
+static int records(gw_plane_t *p) {
+    int busy = 0;
+    if (!p->mapping) return 0;
+    if (gw_plane_far(p)) return 1;
+    if (!take_batch(p, &busy)) return busy;
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
-    press(p, (const gw_record_t *)(const void *)p->batch);
+    press(p, (const gw_record_t *)(const void *)(p->batch + p->batch_at));
+    const uint64_t end = p->log.position + p->log.size / ROUTE_LOG_PARTS;
     uint32_t n = 0;
-    for (int64_t at = 0; at < bytes; n++) {
-        const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + at);
+    for (uint64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->log.position < end; n++) {
+        const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + p->batch_at);
         if (n % STAMP_EVERY == 0) p->send_ns = 0;
         gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
-        route(p, r);
-        gw_plane_relieve(p);
-        at += (int64_t)r->h.cells * GW_CELL;
+        work += route(p, r) + ROUTE_RECORD;
+        p->batch_at += (size_t)r->h.cells * GW_CELL;
     }
     gw_doomed_bury(p);
-    GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
+    if (p->batch_at == p->batch_end) GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
     gw_count(&p->stats->records_taken[0], n);
-    uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor;
+    uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor + (p->batch_end - p->batch_at);
     GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS_MAX));
     return 1;
 }
 
-/* --- the sweep ------------------------------------------------------------------------------------- */
-
-/* Visits the clients with something new, from a place that rotates so that nobody is always last. */
-static void sweep(gw_plane_t *p, int commands) {
-    uint32_t n = p->touched_count;
-    if (!n) return;
-    uint32_t start = p->rotation++ % n;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = start + i < n ? start + i : start + i - n;
-        uint32_t slot = p->touched[at];
-        if (commands && i % SWEEP_SLICE == SWEEP_SLICE - 1) {
-            gw_commands_run(p, GW_COMMANDS_PER_CYCLE);
-            gw_control(p);
-        }
-        if (slot == UINT32_MAX) continue;
-        gw_client_t *c = &p->clients[slot];
-        gw_client_untouch(p, c);
-        /* A send puts megabytes of the kernel's through the caches: the next client comes in meanwhile. */
-        uint32_t next = p->touched[at + 1 < n ? at + 1 : 0];
-        if (next != UINT32_MAX) __builtin_prefetch(&p->clients[next], 1);
-        if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
-    }
-    /* Commands in between may have touched others: they keep their place for the next sweep. */
-    uint32_t left = 0;
-    for (uint32_t i = n; i < p->touched_count; i++) {
-        uint32_t slot = p->touched[i];
-        if (slot == UINT32_MAX) continue;
-        p->touched[left++] = slot;
-        p->clients[slot].touched = left;
-    }
-    p->touched_count = left;
-    p->swept_position = p->log.position;
-    p->swept_index = p->log.index;
-    gw_doomed_bury(p);
+int gw_plane_takes(const gw_plane_t *p) {
+    if (!p->mapping) return 0;
+    return p->batch_at < p->batch_end || GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
 }
 
-/* Sweeps before its time, when so much was encoded since the last sweep that those who were still to
- * be visited would otherwise have to let go. */
+/* --- visits ---------------------------------------------------------------------------------------- */
+
+/* A round is as many visits as clients waited when it began: all who wait were touched since the round
+ * before it began. */
+static void round_over(gw_plane_t *p) {
+    const int empty = gw_turn_empty(p, GW_TURN_LIVE);
+    p->swept_position = empty ? p->log.position : p->round_position;
+    p->swept_index = empty ? p->log.index : p->round_index;
+    p->round_position = p->log.position;
+    p->round_index = p->log.index;
+    p->round_last = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_previous;
+}
+
+/* Visits the clients of a list, the one that waited longest first, up to a number of them or of bytes. How
+ * many. */
+static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
+    const uint32_t sentinel = gw_turn_sentinel(list);
+    gw_client_t *const end = gw_place_client(p, sentinel);
+    uint32_t n = 0;
+    for (size_t offered = 0; n < VISITS && offered < bytes && end->turn_next != sentinel; n++) {
+        gw_client_t *c = gw_place_client(p, end->turn_next);
+        gw_client_untouch(p, c); /* a send takes the caches: this write has the next client fetched meanwhile */
+        if (list == GW_TURN_LIVE) {
+            if (p->round_last == sentinel) round_over(p);
+            if (c->flags & GW_CLIENT_BLOCKED) continue; /* touched for its control queue: it waits for its socket */
+        }
+        offered += gw_client_flush(p, c);
+    }
+    return n;
+}
+
+static int visits_wait(const gw_plane_t *p) {
+    return !gw_turn_empty(p, GW_TURN_LIVE) || !gw_turn_empty(p, GW_TURN_BULK);
+}
+
+/* A turn's slice. Only this visits, and it is never begun inside itself: a visit runs no command and routes
+ * no record. */
+static uint32_t serve(gw_plane_t *p) {
+    if (!visits_wait(p)) return 0;
+    if (p->serving) abort();
+    p->serving = 1;
+    if (!p->begun_ns) p->begun_ns = p->now;
+    p->send_ns = 0;
+    uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
+    uint32_t bulk = visit(p, GW_TURN_BULK, BYTES_BULK);
+    if (p->doomed) gw_doomed_bury(p);
+    p->serving = 0;
+    p->served += live;
+    if (OFFER_EVERY_NS && p->now - p->offered_ns >= OFFER_EVERY_NS) {
+        p->offered_ns = p->now;
+        gw_cpu_offer(p);
+    }
+    return live + bulk;
+}
+
+int gw_plane_far(const gw_plane_t *p) {
+    if (gw_turn_empty(p, GW_TURN_LIVE)) return 0;
+    return p->log.position - p->swept_position > p->log.size / LOG_RELIEF_PARTS ||
+           p->log.index - p->swept_index > p->log.count / LOG_RELIEF_PARTS;
+}
+
 void gw_plane_relieve(gw_plane_t *p) {
-    if (p->log.position - p->swept_position > p->log.size / LOG_RELIEF_PARTS ||
-        p->log.index - p->swept_index > p->log.count / LOG_RELIEF_PARTS)
-        sweep(p, 0);
+    while (gw_plane_far(p)) serve(p);
 }
 
 /* --- sockets --------------------------------------------------------------------------------------- */
@@ -167,7 +257,6 @@ static int sockets(gw_plane_t *p, int timeout_ms) {
     int n = epoll_wait(p->epoll_fd, events, EVENTS_MAX, timeout_ms);
     p->now = p->io.monotonic(p->io.self);
     p->sockets_ns = p->now + SOCKETS_EVERY_NS;
-    p->send_ns = 0;
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 == GW_WAKE_KEY) {
             uint64_t rung;
@@ -176,38 +265,15 @@ static int sockets(gw_plane_t *p, int timeout_ms) {
         }
         gw_handle_t handle = events[i].data.u64;
         gw_client_t *c = &p->clients[(uint32_t)handle];
+        if (!c->active || c->generation != (uint32_t)(handle >> 32)) continue;
         /* ERR and HUP too: the write that follows fails, and reports once. */
-        if (c->active && c->generation == (uint32_t)(handle >> 32)) gw_client_flush(p, c);
+        gw_client_untouch(p, c);
+        gw_turn_wait(p, GW_TURN_BULK, c);
     }
-    gw_doomed_bury(p);
     return n;
 }
 
 /* --- timers ---------------------------------------------------------------------------------------- */
-
-/* A client is behind by its own time: what passed while we stood still is not held against it, neither
- * before the end of the last stall nor as long as all since it was blocked took. */
-static int64_t waited(const gw_plane_t *p, const gw_client_t *c, int64_t since) {
-    int64_t stalled = (int64_t)(p->stats->plane_stall_ns[0] - c->blocked_stalls_ns);
-    return later(p->now - later(since, p->resumed_ns), p->now - since - stalled);
-}
-
-static void check_blocked(gw_plane_t *p) {
-    for (gw_client_t *c = p->blocked; c; c = c->blocked_next) {
-        if (c->flags & GW_CLIENT_DOOMED) continue;
-        if (waited(p, c, c->sent_ns) > p->o.stall_max_ns) gw_client_slow(p, c, "stalled");
-        else if (c->runs_count) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
-            int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
-            if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
-                since = later(c->sent_ns, since);
-                limit = p->o.paced_stall_max_ns;
-            }
-            if (waited(p, c, since) > limit) gw_client_slow(p, c, "too old");
-        }
-    }
-    gw_doomed_bury(p);
-}
 
 static void heartbeats(gw_plane_t *p) {
     char text[96];
@@ -229,49 +295,67 @@ static void heartbeats(gw_plane_t *p) {
     gw_count(&p->stats->heartbeats[0], (uint64_t)sent);
 }
 
+/* Slices of the rounds over many clients. Whether one of them goes on. */
+static int rounds(gw_plane_t *p) {
+    if (p->heartbeat_next < p->clients_high) heartbeats(p);
+    int more = p->heartbeat_next < p->clients_high;
+    if (p->refresh_next < p->clients_high) more |= gw_control_refresh(p);
+    if (p->blocked_round) more |= gw_blocked_round(p);
+    if (p->degraded_at) more |= gw_levels_up(p);
+    if (p->doomed) gw_doomed_bury(p);
+    return more;
+}
+
 static void timers(gw_plane_t *p) {
     gw_control(p);
-    if (p->heartbeat_next < p->clients_high) heartbeats(p);
     if (p->now < p->timer_ns) return;
     p->timer_ns = p->now + (p->blocked_count ? TIMER_BLOCKED_NS : TIMER_IDLE_NS);
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
-    if (p->blocked_count) check_blocked(p);
-    if (p->o.enforce) {
-        if (p->blocked_count) gw_levels_down(p);
-        if (p->degraded) gw_levels_up(p);
-    }
+    if (p->blocked_count) gw_blocked_begin(p);
+    if (p->o.enforce && p->degraded) gw_levels_up_begin(p);
     if (p->now >= p->heartbeat_scan_ns && p->heartbeat_next >= p->clients_high) {
         p->heartbeat_scan_ns = p->now + p->o.heartbeat_ns / HEARTBEAT_SCANS;
         p->heartbeat_next = 0;
     }
 }
 
+/* Those who wait for their news share the thread with commands: a third of the time is the commands'. */
+static int commands(gw_plane_t *p) {
+    const int waits = !gw_turn_empty(p, GW_TURN_LIVE);
+    if (!gw_queue_ready(&p->commands)) return 0;
+    const int64_t begun = p->now = p->io.monotonic(p->io.self);
+    if (waits && begun < p->commands_ns) return 0;
+    if (!gw_commands_run(p, waits ? COMMANDS_BESIDE : GW_COMMANDS_PER_CYCLE)) return 0;
+    p->now = p->io.monotonic(p->io.self);
+    p->commands_ns = p->now + (p->now - begun) * COMMANDS_REST;
+    return 1;
+}
+
+/* One turn. It is not over before everything has had its slice, and says whether there is more to do. */
 int gw_plane_cycle(gw_plane_t *p) {
-    int busy = gw_commands_run(p, GW_COMMANDS_PER_CYCLE) > 0;
+    int busy = commands(p);
     busy |= records(p);
-    uint32_t served = p->touched_count;
-    busy |= served > 0;
-    sweep(p, 1);
-    if (!busy) p->now = p->io.monotonic(p->io.self);
-    if (gw_holds_release(p, served)) {
-        if (!busy) p->begun_ns = p->now;
-        sweep(p, 1);
+    if (!busy && !visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the last send was just now */
+    if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
+    busy |= serve(p) > 0;
+    if (!p->holds_count) {
+        p->served = 0;
+    } else if (gw_holds_release(p)) {
+        serve(p);
         busy = 1;
     }
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
-    if (p->blocked_count && p->now >= p->sockets_ns) busy |= sockets(p, 0) > 0;
     timers(p);
-    return busy || p->heartbeat_next < p->clients_high;
+    return rounds(p) || busy;
 }
 
 /* --- waiting and the thread ------------------------------------------------------------------------ */
 
 static int something(const gw_plane_t *p) {
     if (gw_queue_ready(&p->commands)) return 1;
-    if (!p->mapping) return 0;
-    return p->mapping_next || GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
+    return gw_plane_takes(p) || (p->mapping && p->mapping_next);
 }
 
 void gw_plane_wake(gw_plane_t *p) { gw_wait_ring(p->wait, p->o.event_fd); }

@@ -65,15 +65,26 @@ static void adopt_statistics(gw_stats_t *s) {
     s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
-/* Zero pages, touched only as slots are used. NULL: no memory. */
-static gw_client_t *clients_map(uint32_t n) {
-    void *m = mmap(NULL, n * sizeof(gw_client_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return m == MAP_FAILED ? NULL : m;
+/* Zero pages, written only as slots are used, behind the sentinels of the turns. NULL: no memory. */
+static gw_client_t *clients_map(size_t n) {
+    void *m = mmap(NULL, (n + GW_PLACES_BEFORE) * sizeof(gw_client_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return m == MAP_FAILED ? NULL : (gw_client_t *)m + GW_PLACES_BEFORE;
+}
+
+/* Each channel has both messages or none, of records of its own kind. */
+static int templates_valid(const gw_plane_options_t *o) {
+    for (unsigned i = 0; i < GW_CHANNELS; i++) {
+        gw_template_t *const *t = o->templates[i];
+        if (!t[GW_ENCODE_UPDATE] != !t[GW_ENCODE_SNAPSHOT]) return 0;
+        for (int k = 0; k < GW_ENCODES; k++)
+            if (t[k] && gw_template_kind(t[k]) != i) return 0;
+    }
+    return 1;
 }
 
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
-    if (!options->clients_max || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
+    if (!options->clients_max || !templates_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
@@ -85,15 +96,18 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->event_fd_private = p->events_fd = p->epoll_fd = -1;
     uint32_t n = p->o.clients_max;
     p->clients = clients_map(n);
-    /* All at a sweep's start, all once more behind, and the holes of those removed meanwhile. */
-    p->touched = calloc(3 * (size_t)n + 2 * GW_COMMANDS_PER_CYCLE, sizeof *p->touched);
+    for (unsigned i = 0; p->clients && i < GW_TURNS; i++) {
+        gw_client_t *sentinel = gw_place_client(p, gw_turn_sentinel(i));
+        sentinel->turn_next = sentinel->turn_previous = gw_turn_sentinel(i);
+    }
+    p->round_last = gw_turn_sentinel(GW_TURN_LIVE);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
     p->work = calloc((size_t)p->o.topics_per_client_max + 1, sizeof *p->work);
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
-    int error = !p->clients || !p->touched || !p->generations || !p->slots_free || !p->work ||
+    int error = !p->clients || !p->generations || !p->slots_free || !p->work ||
                 !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
@@ -152,8 +166,8 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->topics);
     free(p->topics_free);
     free(p->by_ring);
-    if (p->clients) munmap(p->clients, p->o.clients_max * sizeof *p->clients);
-    free(p->touched);
+    if (p->clients)
+        munmap(p->clients - GW_PLACES_BEFORE, ((size_t)p->o.clients_max + GW_PLACES_BEFORE) * sizeof *p->clients);
     free(p->generations);
     free(p->slots_free);
     free(p->work);

@@ -143,11 +143,10 @@ struct gw_client {
     _Alignas(64) uint16_t flags;
     uint16_t priorities; /* class of each channel's links, 2 bits each; where MIXED, the links know */
     int fd;
-    uint32_t touched; /* place in plane->touched + 1, or 0 */
-    uint32_t queued;  /* frames in the queue */
+    uint32_t turn_next, turn_previous; /* places in the list where it waits for its turn; 0: in none */
     uint64_t *runs;
     uint32_t runs_head, runs_count, runs_size; /* size: a power of two */
-    uint32_t generation;
+    uint32_t queued;  /* frames in the queue */
     uint64_t runs_inline[GW_RUNS_INLINE];
     int64_t sent_ns;  /* shared: MONOTONIC, last bytes taken */
 
@@ -164,6 +163,7 @@ struct gw_client {
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t active, closing, shut, watched, backlogged, counted;
+    uint32_t generation;
 
     uint8_t classes;       /* bit of each class that it has had links of */
     uint8_t channels;      /* bit of each channel that `priorities` speaks of */
@@ -173,7 +173,7 @@ struct gw_client {
     gw_hold_t *holds;
     gw_client_t *degraded_previous, *degraded_next;
     int64_t blocked_ns, above_ns, calm_ns, level_ns;
-    uint64_t blocked_stalls_ns; /* how long we had stood still by then */
+    uint64_t blocked_stalls_ns, calm_stalls_ns; /* how long we had stood still by then */
 };
 
 _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
@@ -197,8 +197,10 @@ struct gw_plane {
     gw_log_t log;
     gw_client_t *clients;
     uint32_t clients_high; /* slots ever used */
-    uint32_t *touched;
-    uint32_t touched_count, rotation;
+    uint32_t rotation; /* of the subscriber that a record goes to first */
+    uint32_t round_last; /* the place whose visit ends this round of GW_TURN_LIVE */
+    uint32_t served;   /* clients visited since held updates were let go */
+    uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
 
     gw_topic_t **topics; /* by number */
     uint32_t topics_count, topics_size, topics_waiting;
@@ -216,11 +218,16 @@ struct gw_plane {
     gw_topic_t **by_ring; /* ring id -> topic */
     uint32_t by_ring_count, by_ring_size;
     uint8_t *batch;
+    size_t batch_at, batch_end; /* what of the batch is still to be routed */
 
     gw_client_t *blocked, *doomed, *degraded;
-    uint32_t blocked_count;
+    gw_client_t *blocked_at, *degraded_at; /* where the rounds over these lists stand */
+    uint32_t blocked_count, behind_count;
+    uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
     uint64_t guard_position, guard_index; /* where the log's guard looks again */
-    uint64_t swept_position, swept_index; /* of the log, at the last sweep's end */
+    uint32_t guard_next;                  /* the slot that it looks at first then */
+    uint64_t round_position, round_index; /* of the log, when this round of visits began */
+    uint64_t swept_position, swept_index; /* ... and the one before: all who wait were touched later */
     const gw_client_t *gathering;         /* its frames have been copied already */
     uint8_t *scratch;
     struct gw_gather *gather;
@@ -241,8 +248,9 @@ struct gw_plane {
     int64_t now;       /* MONOTONIC, refreshed between sends */
     int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
     int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
-    int64_t timer_ns, heartbeat_scan_ns, sockets_ns;
+    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, offered_ns, commands_ns;
     uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */
+    uint32_t refresh_next;   /* the same of the round that takes a step of the ladder to the clients */
     uint64_t heartbeat_count;
     int epoll_fd, events_fd, event_fd_private, can_poll, started, stopping;
     pthread_t thread;
@@ -260,9 +268,15 @@ struct gw_plane {
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)
-#define GW_RENDERED_MAX 2048u
+#define GW_RENDERED_MAX 1024u
+#define GW_ROOM_BULK (32u << 10) /* a visit's bytes of a client that catches up: a socket that just drained takes
+                                    little, and what it leaves was copied for nothing */
+#define GW_ROOM_COPIED (64u << 10) /* of any other, where frames are copied or rendered */
+#define GW_ROOM_IN_PLACE (256u << 10) /* where they are sent from the log */
 #define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
 #define GW_CLOSE_ROOM 256u     /* a close frame always fits */
+
+_Static_assert(GW_FRAME_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
 
 static inline void gw_count(uint64_t *counter, uint64_t n) { gw_hdr_add(counter, n); }
 
@@ -297,18 +311,57 @@ int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length);
 uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length);
 
+/* Whom a slice of visits comes to next: GW_TURN_LIVE has those with news, oldest touch first; GW_TURN_BULK
+ * those whose backlog took more than one visit. Each list is a ring through a sentinel of its own, two
+ * clients before the first. A place counts cache lines from the one before these on, so that 0 is none. */
+enum { GW_TURN_LIVE, GW_TURN_BULK, GW_TURNS };
+#define GW_PLACES_BEFORE (GW_TURNS + 1u) /* clients in front of the first one */
+
+static inline gw_client_t *gw_place_client(const gw_plane_t *p, uint32_t place) {
+    return (gw_client_t *)(void *)((char *)(p->clients - GW_PLACES_BEFORE) + (size_t)place * 64);
+}
+
+static inline uint32_t gw_client_place(const gw_plane_t *p, const gw_client_t *c) {
+    return (uint32_t)((size_t)((const char *)c - (const char *)(p->clients - GW_PLACES_BEFORE)) / 64);
+}
+
+static inline uint32_t gw_turn_sentinel(unsigned list) { return (uint32_t)((list + 1) * (sizeof(gw_client_t) / 64)); }
+
+static inline int gw_turn_empty(const gw_plane_t *p, unsigned list) {
+    return gw_place_client(p, gw_turn_sentinel(list))->turn_next == gw_turn_sentinel(list);
+}
+
+static inline void gw_turn_wait(gw_plane_t *p, unsigned list, gw_client_t *c) {
+    uint32_t place = gw_client_place(p, c);
+    gw_client_t *end = gw_place_client(p, gw_turn_sentinel(list));
+    c->turn_next = gw_turn_sentinel(list);
+    c->turn_previous = end->turn_previous;
+    gw_place_client(p, end->turn_previous)->turn_next = place;
+    end->turn_previous = place;
+}
+
+static inline void gw_client_touch(gw_plane_t *p, gw_client_t *c) {
+    if (!c->turn_next) gw_turn_wait(p, GW_TURN_LIVE, c);
+}
+
+static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
+    if (!c->turn_next) return;
+    if (p->round_last == gw_client_place(p, c)) p->round_last = c->turn_previous;
+    gw_place_client(p, c->turn_previous)->turn_next = c->turn_next;
+    gw_place_client(p, c->turn_next)->turn_previous = c->turn_previous;
+    c->turn_next = 0;
+}
+
 /* gw_encode.c: frames of the log */
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t);
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
 
 /* gw_outbox.c */
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
-void gw_client_touch(gw_plane_t *p, gw_client_t *c);
-void gw_client_untouch(gw_plane_t *p, gw_client_t *c);
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
 void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason); /* all data that waits */
@@ -333,7 +386,7 @@ void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t rec
 void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
 
 /* gw_flush.c */
-void gw_client_flush(gw_plane_t *p, gw_client_t *c);
+size_t gw_client_flush(gw_plane_t *p, gw_client_t *c); /* one visit; the bytes that it offered to the kernel */
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
 void gw_client_conflate(gw_plane_t *p, gw_client_t *c);
 size_t gw_gather_size(void);
@@ -344,20 +397,23 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f);
 void gw_link_unhold(gw_plane_t *p, gw_link_t *l);
 void gw_link_ready(gw_plane_t *p, gw_link_t *l);
 void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
-uint32_t gw_holds_release(gw_plane_t *p, uint32_t served);
+uint32_t gw_holds_release(gw_plane_t *p);
+void gw_cpu_offer(gw_plane_t *p);
 int64_t gw_holds_due(const gw_plane_t *p);
 void gw_client_rehold(gw_plane_t *p, gw_client_t *c);
 void gw_client_holds_free(gw_client_t *c);
 
 /* gw_level.c */
-void gw_levels_down(gw_plane_t *p);
-void gw_levels_up(gw_plane_t *p);
-void gw_levels_forgive(gw_plane_t *p, int64_t stalled_ns);
+void gw_blocked_begin(gw_plane_t *p); /* a round over those whose sockets are full */
+int gw_blocked_round(gw_plane_t *p);  /* a slice of it; whether it goes on */
+void gw_levels_up_begin(gw_plane_t *p);
+int gw_levels_up(gw_plane_t *p);      /* a slice of the round over those who get less; whether it goes on */
 void gw_level_forget(gw_plane_t *p, gw_client_t *c);
 
 /* gw_control.c */
 void gw_control_init(gw_plane_t *p);
 void gw_control(gw_plane_t *p);        /* in every cycle */
+int gw_control_refresh(gw_plane_t *p); /* a slice of taking a step to the clients; whether more is to be done */
 void gw_control_thread(gw_plane_t *p); /* in the plane's own thread, once */
 void gw_control_free(gw_plane_t *p);
 void gw_client_tell(gw_plane_t *p, gw_client_t *c);
@@ -387,7 +443,10 @@ void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 
 /* gw_plane.c */
-void gw_plane_relieve(gw_plane_t *p); /* between records */
+int gw_plane_far(const gw_plane_t *p); /* so much was encoded since the oldest touch that visits must come first */
+void gw_plane_relieve(gw_plane_t *p);  /* between records: visits, until that is not so */
+int gw_plane_takes(const gw_plane_t *p); /* whether records wait: in the batch or in the ring */
+int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r); /* else it is counted, and skipped */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */
 

@@ -52,6 +52,12 @@ static void subscribe(gw_handle_t handle, const char *name, uint32_t id) {
     if (gw_plane_post(plane, x)) abort();
 }
 
+/* Turns, until everything published has left. */
+static void deliver(void) {
+    while (gw_plane_cycle(plane)) {
+    }
+}
+
 static void plane_setup(uint32_t clients, uint32_t topics_each) {
     size_t size = gw_segment_size(64u << 20, 1024);
     void *segment = memory(size);
@@ -87,8 +93,7 @@ static void plane_setup(uint32_t clients, uint32_t topics_each) {
             subscribe(handle, name, k);
         }
     }
-    while (gw_plane_cycle(plane)) {
-    }
+    deliver();
     record.h.kind = GW_TRADE;
     record.h.ts_event = record.h.ts_recv = gw_realtime_ns();
     record.u.trade = (gw_trade_t){.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15,
@@ -107,7 +112,7 @@ static void one_setup(void) { plane_setup(CLIENTS, 1); }
 static void one_run(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i += CLIENTS) {
         publish(0);
-        gw_plane_cycle(plane);
+        deliver();
     }
 }
 
@@ -116,7 +121,7 @@ static void batch_setup(void) { plane_setup(100, 1); }
 static void batch_run(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i += 100 * BATCH) {
         for (int k = 0; k < BATCH; k++) publish(0);
-        gw_plane_cycle(plane);
+        deliver();
     }
 }
 
@@ -125,7 +130,7 @@ static void random_setup(void) { plane_setup(500, TOPICS_EACH); }
 static void random_run(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i += 100 * BATCH) {
         for (uint32_t k = 0; k < BATCH; k++) publish(k % TOPICS);
-        gw_plane_cycle(plane);
+        deliver();
     }
 }
 
