@@ -157,7 +157,7 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     gw_control_t *k = &p->control;
     uint64_t all = 0;
     *look = k->look;
-    if (look->ring_age_ns == INT64_MAX) { /* never looked: it was swept all the time */
+    if (look->ring_age_ns == INT64_MAX) { /* never looked: visits left no time for it */
         look->ring_age_ns = gw_plane_takes(p) ? p->now - p->taken_ns : 0;
     }
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
@@ -201,7 +201,7 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
 }
 
 /* Called in every cycle: time that passed while this thread used no CPU, and did not mean to wait, is
- * nobody's slowness. A long sweep, which does use it, is no stall. */
+ * nobody's slowness. Long work, which does use it, is no stall. */
 static void watch(gw_plane_t *p) {
     gw_control_t *k = &p->control;
     int64_t gap = p->now - k->alive_ns;

@@ -126,9 +126,6 @@ void gw_link_held_more(gw_plane_t *p, gw_link_t *l) {
     if (interval <= p->ladder.interval[l->priority]) release(p, l->hold); /* else it waits for its client's sake */
 }
 
-/* Whether something more urgent than a held update waits. */
-static int others_wait(const gw_plane_t *p) { return !gw_turn_empty(p, GW_TURN_LIVE) || gw_plane_takes(p); }
-
 static int is_paused(const gw_plane_t *p, uint8_t interval) {
     return interval == GW_INTERVAL_PAUSED && p->ladder.interval[GW_CLASSES - 1] == GW_INTERVAL_PAUSED;
 }
@@ -164,16 +161,17 @@ void gw_cpu_offer(gw_plane_t *p) {
 uint32_t gw_holds_release(gw_plane_t *p) {
     gw_hold_t *h;
     uint32_t urgent = 0, n = 0;
+    const int visits_wait = !gw_turn_empty(p, GW_TURN_LIVE); /* but for those let go here: they come in order */
     if (!p->holds_count) return 0;
     for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
         for (; (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h);
     if (gw_holds_due(p) > p->now) return urgent;
     /* A turn is a slice of the visits: the floor's part is of as many as make it whole. */
-    if (!gw_turn_empty(p, GW_TURN_LIVE) && p->served < HOLDS_PER_CYCLE * HOLDS_PARTS) return urgent;
+    if (visits_wait && p->served < HOLDS_PER_CYCLE * HOLDS_PARTS) return urgent;
     uint32_t most = p->served / HOLDS_PARTS > HOLDS_PER_CYCLE ? p->served / HOLDS_PARTS : HOLDS_PER_CYCLE;
     p->served = 0;
-    if (!others_wait(p)) gw_cpu_offer(p);
-    int64_t late = others_wait(p) ? GW_HOLD_GRACE_NS : 0;
+    if (!urgent && !visits_wait && !gw_plane_takes(p)) gw_cpu_offer(p);
+    int64_t late = visits_wait || gw_plane_takes(p) ? GW_HOLD_GRACE_NS : 0;
     for (; n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h);
     return urgent + n;
 }

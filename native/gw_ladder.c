@@ -69,7 +69,7 @@ static void sum_looks(const gw_ladder_t *l, gw_look_t *sum) {
     }
 }
 
-/* One sweep that was interrupted makes a whole audience late, which is a percentile of a second, but says
+/* One round of visits that was interrupted makes a whole audience late, which is a percentile of a second, but says
  * nothing of the next one. A load is late again and again: in so many looks since the last change. */
 static int late_again(const gw_ladder_t *l) {
     uint32_t late = 0;

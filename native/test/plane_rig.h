@@ -14,9 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef RIG_PEERS
 #define RIG_PEERS 64
-#define RIG_TOPICS 4096
 #define RIG_FDS 1024
+#endif
+#define RIG_TOPICS 4096
 #define RIG_NO_LIMIT INT64_MAX
 #define RIG_START_NS 1000000000000
 
