@@ -244,6 +244,63 @@ static void a_frame_longer_than_the_room_is_sent_alone(void) {
     }
 }
 
+/* A template with `blanks` blanks, and the tail that a skipped number goes in front of. */
+static gw_template_t *padded(const char *type, unsigned blanks) {
+    static const uint8_t splice[] = "\013,\"skipped\":\001}";
+    uint8_t program[2048], *at = program;
+    char head[96], text[251];
+    memset(text, ' ', 250);
+    text[250] = 0;
+    snprintf(head, sizeof head, "{\"channel\":\"bbo\",\"type\":\"%s\",\"symbol\":\"", type);
+    *at++ = 1;
+    *at++ = GW_BBO;
+    memcpy(at, splice, sizeof splice - 1);
+    at = program_text(at + sizeof splice - 1, head);
+    *at++ = 1;
+    at = program_text(at, "\",\"seq\":");
+    *at++ = 2;
+    for (; blanks; blanks -= 250) at = program_text(at, text);
+    gw_template_t *t = NULL;
+    CHECK_EQUAL(gw_template_load(program, (size_t)(at - program), &t), 0);
+    return t;
+}
+
+/* An update that renders longer than its snapshot: the room is for the longer of the two. */
+static void a_long_update_stays_in_its_room(void) {
+    gw_plane_options_t o = rig_options();
+    o.log_bytes = 8 << 20;
+    scene_t s = {.rig = rig_new(o)};
+    gw_template_t **templates = s.rig->plane->o.templates[GW_BBO];
+    gw_template_free(templates[GW_ENCODE_UPDATE]);
+    gw_template_free(templates[GW_ENCODE_SNAPSHOT]);
+    templates[GW_ENCODE_UPDATE] = padded("update", 1000);
+    templates[GW_ENCODE_SNAPSHOT] = padded("snapshot", 0);
+    rig_segment(s.rig, 1 << 20, 4096);
+    peer_t *peer = rig_connect(s.rig);
+    gw_item_t x = item(1, GW_BBO, "*", false, false);
+    rig_subscribe(s.rig, peer, 1, &x, 1);
+    rig_settle(s.rig);
+    peer->allowed = 0;
+    char name[32];
+    for (int k = 0; k < 2; k++) {
+        for (unsigned i = 0; i < 900; i++) {
+            snprintf(name, sizeof name, "S%u.SIM", i);
+            rig_publish(s.rig, rig_topic(s.rig, GW_BBO, name));
+        }
+        rig_settle(s.rig);
+    }
+    peer->allowed = RIG_NO_LIMIT;
+    uint64_t turns = 0;
+    for (; s.rig->stats->clients_blocked[0]; turns++) {
+        turn(s.rig);
+        CHECK(peer->offered <= 32 << 10);
+        CHECK(turns < 100);
+    }
+    CHECK(peer->length - peer->read > 900 * 1000);
+    CHECK_EQUAL(s.rig->stats->delivered[GW_BBO], 900);
+    rig_free(s.rig);
+}
+
 /* A record of another kind under a topic's id: from the ring, and from the table of a segment just attached. */
 static void a_record_of_another_kind_is_skipped_and_counted(void) {
     scene_t s = scene(rig_options(), 1, "A.SIM");
@@ -302,6 +359,7 @@ int main(void) {
     RUN(a_visit_renders_a_bounded_part);
     RUN(a_visit_sends_a_bounded_part_of_the_log);
     RUN(a_frame_longer_than_the_room_is_sent_alone);
+    RUN(a_long_update_stays_in_its_room);
     RUN(a_record_of_another_kind_is_skipped_and_counted);
     RUN(a_segment_between_visits_forgets_nobody);
     return 0;
