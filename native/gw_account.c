@@ -29,14 +29,15 @@ uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_fram
 }
 
 /* So many of what `head` is the first of: of one channel, taken in one batch. */
-static void delivered_same(gw_plane_t *p, const gw_frame_t *head, uint64_t same, int64_t now) {
+static void delivered_same(gw_plane_t *p, gw_client_t *c, const gw_frame_t *head, uint64_t same, int64_t now) {
+    if (c->flags & GW_CLIENT_BLOCKED) c->waiting[head->channel] -= (uint32_t)same;
     gw_count(&p->stats->delivered[head->channel], same);
     gw_count(&p->stats->pending[head->channel], -same);
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], now - head->taken_ns, same);
 }
 
 /* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
-void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count) {
+void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
     const int64_t now = p->now, edge_calm = p->control.edge_calm_ns, edge_over = p->control.edge_over_ns;
     const int mixed = c->flags & GW_CLIENT_MIXED;
     uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
@@ -64,12 +65,12 @@ void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint6
         }
         same++;
         if (!other) continue;
-        if (head) delivered_same(p, head, same - 1, now);
+        if (head) delivered_same(p, c, head, same - 1, now);
         head = f;
         same = 1;
     }
     if (!head) return;
-    delivered_same(p, head, same, now);
+    delivered_same(p, c, head, same, now);
     p->control.look.count += counted;
     p->control.look.late_calm += late_calm;
     p->control.look.late_over += late_over;

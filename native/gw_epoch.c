@@ -1,30 +1,17 @@
 /* Segments: the first one, a lap, and the epoch after a writer's restart. One rule for every record:
- * seq <= state.seq is skipped, seq > state.seq + 1 is a hole that the subscribers are told. */
+ * seq <= state.seq is skipped, seq > state.seq + 1 is a hole that the subscribers are told.
+ *
+ * Following another segment takes several turns: each client is given a job that brings it to the new epoch, and
+ * is busy until then (CLIENTS); then each topic begins again (TOPICS); the segment is read (ATTACH), and the topics
+ * of its directory are bound (BIND). Neither commands nor jobs run meanwhile. Whatever is of the old epoch then is
+ * known by its number: a frame is before `epoch_index`, a link's mark bears another `epoch`. */
 #include "gw_plane_internal.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Reads the table after `tail` has been read: it is at least as new as the cursor. */
-static void table_read(gw_plane_t *p, void (*advance)(gw_plane_t *, gw_topic_t *, const gw_record_t *)) {
-    gw_hub_grow(p);
-    for (uint32_t id = 0; id < p->by_ring_count; id++) {
-        gw_topic_t *t = p->by_ring[id];
-        gw_record_t record;
-        int got = t ? gw_table_read(&p->reader.segment, id, &record) : 0;
-        if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-        if (got == 1 && record.h.topic_seq > t->seq && gw_record_fits(p, t, &record)) advance(p, t, &record);
-        gw_plane_relieve(p);
-    }
-}
-
-static void take_state(gw_plane_t *p, gw_topic_t *t, const gw_record_t *record) {
-    (void)p;
-    t->state = *record;
-    t->seq = record->h.topic_seq;
-    t->renewed = 0; /* there is something to snapshot */
-}
+enum { NONE, CLIENTS, TOPICS, ATTACH, BIND };
 
 static void show_cursor(gw_plane_t *p) {
     uint64_t epoch;
@@ -35,29 +22,114 @@ static void show_cursor(gw_plane_t *p) {
     GW_STORE_RELEASE(&p->wait->attached, 1);
 }
 
-static int epoch_attach(gw_plane_t *p, void *mapping, size_t size) {
-    if (p->mapping) munmap(p->mapping, p->mapping_size);
-    p->mapping = NULL;
-    p->by_ring_count = 0;
+/* --- another segment --------------------------------------------------------------------------------- */
+
+void gw_epoch_begin(gw_plane_t *p) {
+    p->epoch_phase = CLIENTS;
+    p->epoch_next = 0;
+    p->lap_next = p->lap_end = 0;
+}
+
+static int clients(gw_plane_t *p, int64_t *budget) {
+    for (; p->epoch_next < p->clients_high; p->epoch_next++) {
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_LOOK;
+        gw_client_t *c = &p->clients[p->epoch_next];
+        if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
+        gw_job_renew(p, c);
+        *budget -= GW_UNITS_LINK;
+    }
+    p->epochs++;
+    p->epoch_index = p->log.index;
+    return 1;
+}
+
+static void unbind(gw_plane_t *p, gw_topic_t *t) {
+    t->bound = 0;
+    t->renewed = 1;
+    t->seq = 0;
+    t->frame_seq[0] = t->frame_seq[1] = 0;
+    p->topics_waiting++;
+    gw_topic_release(p, t);
+}
+
+static int topics(gw_plane_t *p, int64_t *budget) {
+    if (p->binding.topic) { /* what was not attached yet begins again */
+        gw_topic_t *t = p->binding.topic;
+        p->binding = (gw_binding_t){0};
+        unbind(p, t);
+    }
+    for (; p->epoch_next < p->by_ring_count; p->epoch_next++) {
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_TOPIC;
+        gw_topic_t *t = p->by_ring[p->epoch_next];
+        if (t && t != &gw_topic_none) unbind(p, t);
+    }
+    p->by_ring_count = p->bind_next = 0;
+    return 1;
+}
+
+/* A segment is given back in pieces: all at once would take a millisecond. */
+void gw_epoch_unmap(gw_plane_t *p, size_t bytes) {
+    if (!p->unmap) return;
+    if (bytes > p->unmap_size) bytes = p->unmap_size;
+    munmap(p->unmap, bytes);
+    p->unmap = (uint8_t *)p->unmap + bytes;
+    p->unmap_size -= bytes;
+    if (!p->unmap_size) p->unmap = NULL;
+}
+
+static void let_go_of(gw_plane_t *p, void *mapping, size_t size) {
+    gw_epoch_unmap(p, SIZE_MAX);
+    p->unmap = mapping;
+    p->unmap_size = size;
+}
+
+/* -EINVAL where it is no segment: then the next one is waited for. */
+static int attach(gw_plane_t *p) {
+    if (p->mapping) let_go_of(p, p->mapping, p->mapping_size);
+    void *mapping = p->mapping_next;
+    size_t size = p->mapping_next_size;
     gw_segment_t view;
-    gw_topic_t **by_ring = NULL;
-    if (!gw_segment_open(mapping, size, &view))
-        by_ring = realloc(p->by_ring, view.topics_max * sizeof *by_ring);
-    if (!by_ring) {
-        munmap(mapping, size);
+    p->mapping = p->mapping_next = NULL;
+    free(p->by_ring);
+    p->by_ring = NULL;
+    if (!gw_segment_open(mapping, size, &view)) p->by_ring = calloc(view.topics_max, sizeof *p->by_ring);
+    if (!p->by_ring) {
+        let_go_of(p, mapping, size);
         return -EINVAL;
     }
-    p->by_ring = by_ring;
     p->by_ring_size = view.topics_max;
     p->mapping = mapping;
     p->mapping_size = size;
     p->reader.segment = view;
     p->reader.cursor = GW_LOAD_ACQUIRE(view.tail);
+    p->ring_topics_old = p->by_ring_count = gw_directory_count(&view); /* after the tail: at least as new */
     memcpy(p->epoch, view.epoch, sizeof p->epoch);
-    table_read(p, take_state);
     show_cursor(p);
     gw_count(&p->stats->epochs[0], 1);
     return 0;
+}
+
+/* Goes on with the change to another segment. */
+void gw_epoch_step(gw_plane_t *p, int64_t budget) {
+    if (p->epoch_phase == CLIENTS && clients(p, &budget)) {
+        p->epoch_phase = TOPICS;
+        p->epoch_next = 0;
+    }
+    if (p->epoch_phase == TOPICS && topics(p, &budget)) p->epoch_phase = ATTACH;
+    if (p->epoch_phase == ATTACH) p->epoch_phase = attach(p) ? NONE : BIND;
+    if (p->epoch_phase == BIND && gw_cover(p, &budget)) p->epoch_phase = NONE;
+    if (p->epoch_phase) gw_count(&p->stats->steps_resumed[GW_STEP_EPOCH], 1);
+}
+
+/* Tells the client the epoch that is followed now. */
+void gw_epoch_notice(gw_plane_t *p, gw_client_t *c) {
+    if (!p->mapping) return;
+    char text[96];
+    int length = snprintf(text, sizeof text,
+                          "{\"channel\":\"system\",\"type\":\"epoch\",\"data\":[{\"epoch\":\"%s\"}]}", p->epoch);
+    if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
 }
 
 /* The frame of a lossless client's snapshot. Its age is the client's: an old one would close it as slow. */
@@ -73,38 +145,7 @@ void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
 }
 
-void gw_epoch_switch(gw_plane_t *p) {
-    void *mapping = p->mapping_next;
-    p->mapping_next = NULL;
-    for (uint32_t i = 0; i < p->clients_high; i++) {
-        gw_client_t *c = &p->clients[i];
-        if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
-        gw_client_discard(p, c, p->stats->dropped_epoch);
-        for (gw_link_t *l = c->links; l; l = l->next) {
-            l->pending = c->rest.link == l;
-            gw_link_fold(l);
-        }
-    }
-    gw_hub_unbind(p);
-    if (epoch_attach(p, mapping, p->mapping_next_size)) return; /* no segment: the next one tells */
-    p->taken_ns = p->now = p->io.monotonic(p->io.self);
-    p->send_ns = 0;
-    char text[96];
-    int length = snprintf(text, sizeof text,
-                          "{\"channel\":\"system\",\"type\":\"epoch\",\"data\":[{\"epoch\":\"%s\"}]}", p->epoch);
-    for (uint32_t i = 0; i < p->clients_high; i++) {
-        gw_client_t *c = &p->clients[i];
-        if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
-        if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
-        gw_client_touch(p, c);
-        for (gw_link_t *l = c->links; l; l = l->next) {
-            l->attach_seq = l->topic->seq - l->pending;
-            gw_link_snapshot(p, l);
-        }
-        gw_plane_relieve(p);
-    }
-    gw_doomed_bury(p);
-}
+/* --- holes ----------------------------------------------------------------------------------------- */
 
 /* What those who take a topic without loss are sent after a hole: a notice, then the state. */
 typedef struct {
@@ -134,20 +175,20 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     gw_count(&p->stats->dropped_lapped[channel], hole->lost);
     gw_count(&p->stats->class_dropped[l->priority], hole->lost);
     gw_count(&p->stats->pending[channel], -hole->lost);
-    if (l->lossless && !l->dirty && !hole->encoded) hole_encode(p, l->topic, hole);
+    if (l->epoch != p->epochs) gw_link_renew(p, l);
     if (c->flags & GW_CLIENT_DOOMED) {
-        l->dropped++;
-        gw_count(&p->stats->dropped_slow[channel], 1);
-        gw_count(&p->stats->class_dropped[l->priority], 1);
-        gw_count(&p->stats->pending[channel], (uint64_t)-1);
+        gw_link_settle(p, l, gw_client_loss(p, c));
+    } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
+        gw_link_settle_marked(p, l);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
         if (l->dirty == GW_LINK_SNAPSHOT) return;
         l->skipped += hole->lost;
         l->dirty = GW_LINK_RESYNC;
     } else if (l->lossless) {
+        if (!hole->encoded) hole_encode(p, l->topic, hole);
         gw_client_push(p, c, hole->notice);
-        gw_client_push(p, c, hole->state);
+        gw_client_push_record(p, c, l, hole->state);
     } else {
         l->skipped = hole->lost;
         l->dirty_recv_ns = h->ts_publish - h->ingest_ns;
@@ -165,16 +206,37 @@ void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
         return;
     }
     t->renewed = 0;
+    t->routed += hole.lost + 1;
     gw_count(&p->stats->routed[t->channel], t->links_count * (hole.lost + 1));
     gw_count(&p->stats->pending[t->channel], t->links_count * (hole.lost + 1));
     for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, &hole);
 }
 
-/* The cursor stands at a tail read before this; every topic is compared with its slot. */
+/* The cursor stands at a tail read before this: every topic is to be compared with its slot. */
 void gw_epoch_lapped(gw_plane_t *p) {
     gw_count(&p->stats->ring_lapped[0], 1);
+    p->lap_next = 0;
+    p->lap_end = gw_directory_count(&p->reader.segment);
+}
+
+/* Goes on comparing; nothing is taken from the ring meanwhile. */
+void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
-    table_read(p, gw_topic_jump);
-    gw_doomed_bury(p);
+    for (; p->lap_next < p->lap_end; p->lap_next++) {
+        gw_topic_t *t = budget > 0 ? gw_topic_of_ring(p, p->lap_next, &budget) : NULL;
+        if (!t) {
+            gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
+            return;
+        }
+        gw_record_t record;
+        budget -= GW_UNITS_TOPIC;
+        if (t == &gw_topic_none) continue;
+        int got = gw_table_read(&p->reader.segment, p->lap_next, &record);
+        if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
+        if (got != 1 || record.h.topic_seq <= t->seq || !gw_record_fits(p, t, &record)) continue;
+        gw_topic_jump(p, t, &record);
+        budget -= (int64_t)t->links_count * GW_UNITS_LOOK;
+        gw_plane_relieve(p);
+    }
 }

@@ -111,6 +111,7 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     g->rendered_count = 0;
     if (c->rest.bytes) part(g, c->rest.bytes + c->rest.sent, c->rest.length - c->rest.sent);
     part(g, c->control + c->control_head, c->control_length - c->control_head);
+    if (c->flags & GW_CLIENT_DOOMED) return; /* it takes no more data */
     if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
 }
 
@@ -176,6 +177,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             c->rest.flags = f->flags;
             c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
             c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
+            if (c->flags & GW_CLIENT_BLOCKED) c->waiting[f->channel] -= c->rest.counts;
             c->queued--;
             *run += 1 - GW_RUN_ONE;
             *bytes = 0;
@@ -254,28 +256,15 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
     if (c->blocked_next) c->blocked_next->blocked_previous = c->blocked_previous;
     p->blocked_count--;
     gw_count(&p->stats->clients_blocked[0], (uint64_t)-1);
-    if (c->backlogged) {
-        c->backlogged = 0;
-        gw_count(&p->wait->backlogged, (uint64_t)-1);
-    }
+    gw_client_backlog(p, c);
 }
 
 static void gone(gw_plane_t *p, gw_client_t *c, int error) {
-    c->flags |= GW_CLIENT_GONE;
-    if (c->rest.bytes) {
-        if (c->rest.counts) {
-            gw_count(&p->stats->dropped_closed[c->rest.channel], 1);
-            gw_count(&p->stats->pending[c->rest.channel], (uint64_t)-1);
-        }
-        free(c->rest.bytes);
-        c->rest = (gw_rest_t){0};
-    }
-    c->flags &= ~(uint32_t)GW_CLIENT_MORE;
-    if (!(c->flags & GW_CLIENT_DOOMED)) {
-        gw_client_discard(p, c, p->stats->dropped_closed);
-        gw_client_detach(p, c);
-    }
-    c->flags |= GW_CLIENT_DOOMED;
+    c->flags |= GW_CLIENT_GONE | GW_CLIENT_DOOMED;
+    gw_client_drop_rest(p, c);
+    gw_client_drop_queue(p, c);
+    c->flags &= (uint16_t)~GW_CLIENT_MORE;
+    gw_client_list(p, c);
     gw_client_unblock(p, c);
     gw_client_unwatch(p, c);
     consume_control(c, c->control_length - c->control_head);
@@ -308,15 +297,23 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     l->dirty = GW_LINK_RESYNC;
 }
 
-static int keep_lossless(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+int gw_keep_lossless(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
+    (void)job, (void)index;
     if (!l || l->lossless) return 1;
     conflate_frame(p, l, f);
     return 0;
 }
 
 /* Frames of conflated topics left in the queue become marks: the socket will get what is newest then. */
-void gw_client_conflate(gw_plane_t *p, gw_client_t *c) {
-    if (c->conflated_links) gw_client_sift(p, c, keep_lossless);
+static void conflate(gw_plane_t *p, gw_client_t *c) {
+    gw_job_t job = {0};
+    int64_t budget = INT64_MAX;
+    gw_client_count_waiting(p, c);
+    if (!c->conflated_links || !c->runs_count) return;
+    if (!gw_sift_begin(p, c, &job) && gw_sift(p, c, &job, gw_keep_lossless, &budget) == 1) return;
+    gw_client_slow(p, c, "no memory for its queue");
+    gw_job_drop_queue(&job);
+    gw_client_drop_queue(p, c);
 }
 
 static void block(gw_plane_t *p, gw_client_t *c) {
@@ -332,8 +329,9 @@ static void block(gw_plane_t *p, gw_client_t *c) {
         p->blocked_count++;
         gw_count(&p->stats->clients_blocked[0], 1);
         gw_count(&p->stats->sends_short[0], 1);
-        gw_client_conflate(p, c);
+        conflate(p, c);
     }
+    gw_client_backlog(p, c);
     int error = watch(p, c);
     if (error) gone(p, c, error); /* it would wait for ever */
 }
@@ -411,6 +409,10 @@ static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
     const int blocked = c->flags & GW_CLIENT_BLOCKED;
     if (c->flags & GW_CLIENT_GONE) return 0;
+    if ((c->flags & (GW_CLIENT_BUSY | GW_CLIENT_DOOMED)) == GW_CLIENT_BUSY) {
+        c->late = 1;
+        return 0;
+    }
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
     const int had_control = c->control != NULL;
     g->room = blocked ? GW_ROOM_BULK : GW_ROOM_COPIED;

@@ -176,13 +176,6 @@ uint32_t gw_holds_release(gw_plane_t *p) {
     return urgent + n;
 }
 
-/* A client's other parameters may want what waits sent now: what is lossless never waits. */
-void gw_client_rehold(gw_plane_t *p, gw_client_t *c) {
-    for (gw_hold_t *h = c->holds; h; h = h->next)
-        if (h->first) release(p, h);
-    gw_client_refresh(p, c);
-}
-
 void gw_client_holds_free(gw_client_t *c) {
     while (c->holds) {
         gw_hold_t *h = c->holds;

@@ -1,19 +1,18 @@
-/* Topics, patterns, subscriptions and links: who gets what. */
-#include "gw_pattern.h"
+/* Topics, subscriptions and links: who gets what. Which patterns cover a topic: gw_cover.c. */
 #include "gw_plane_internal.h"
 #include <stdio.h>
 #include <string.h>
 
 #define SLAB 256u /* links allocated at once */
 
-static uint64_t name_key(uint8_t channel, const char *name, size_t length) {
+uint64_t gw_name_key(uint8_t channel, const char *name, size_t length) {
     uint64_t h = 0xcbf29ce484222325ull ^ channel; /* FNV-1a, RFC 9923 */
     for (size_t i = 0; i < length; i++) h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
     return h;
 }
 
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
-    gw_topic_t *t = gw_map_get(&p->topics_by_name, name_key(channel, name, length));
+    gw_topic_t *t = gw_map_get(&p->topics_by_name, gw_name_key(channel, name, length));
     while (t && (t->channel != channel || t->length != length || memcmp(t->name, name, length)))
         t = t->next_same_hash;
     return t;
@@ -30,7 +29,9 @@ static int topic_number(gw_plane_t *p, uint32_t *number) {
         if (topics) p->topics = topics;
         uint32_t *unused = realloc(p->topics_free, size * sizeof *unused);
         if (unused) p->topics_free = unused;
-        if (!topics || !unused) return -ENOMEM;
+        gw_name_t *names = realloc(p->names, size * sizeof *names);
+        if (names) p->names = names;
+        if (!topics || !unused || !names) return -ENOMEM;
         p->topics_size = size;
     }
     *number = p->topics_count++;
@@ -46,7 +47,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
     t->channel = channel;
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);
-    uint64_t key = name_key(channel, name, length);
+    uint64_t key = gw_name_key(channel, name, length);
     t->next_same_hash = gw_map_get(&p->topics_by_name, key);
     if (gw_map_put(&p->topics_by_name, key, t)) {
         p->topics_free[p->topics_free_count++] = t->number;
@@ -54,13 +55,17 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
         return NULL;
     }
     p->topics[t->number] = t;
+    gw_name_t *n = &p->names[t->number];
+    n->channel = channel;
+    n->length = (uint8_t)length;
+    memcpy(n->text, name, length);
     p->topics_waiting++;
     return t;
 }
 
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     if (t->links_count || t->bound) return;
-    uint64_t key = name_key(t->channel, t->name, t->length);
+    uint64_t key = gw_name_key(t->channel, t->name, t->length);
     gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
     if (first != t) {
         while (first->next_same_hash != t) first = first->next_same_hash;
@@ -71,6 +76,7 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
         gw_map_remove(&p->topics_by_name, key);
     }
     p->topics[t->number] = NULL;
+    p->names[t->number].length = 0;
     p->topics_free[p->topics_free_count++] = t->number;
     p->topics_waiting--;
     free(t->links);
@@ -120,7 +126,8 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     }
     l->client = c;
     l->topic = t;
-    l->attach_seq = t->seq;
+    l->attach = t->routed;
+    l->epoch = p->epochs;
     l->place = t->links_count;
     l->priority = UINT8_MAX;
     t->links[t->links_count++] = (gw_entry_t){c, l};
@@ -129,37 +136,51 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     c->links = l;
     c->links_count++;
     c->conflated_links++;
+    c->names_waiting += !t->attached;
     gw_count(&p->stats->links[0], 1);
-    gw_link_govern(p, l, s);
+    gw_link_govern(p, l, s, 0);
     return l;
+}
+
+/* What the client's links of one channel are of now: one class, or several. */
+static void classify(gw_plane_t *p, gw_client_t *c, uint8_t channel) {
+    uint32_t kinds = 0, most_urgent = gw_client_class(c, channel);
+    for (uint32_t k = GW_CLASSES; k-- > 0;)
+        if (c->class_links[channel][k]) kinds++, most_urgent = k;
+    c->priorities = (uint16_t)((c->priorities & ~(3u << 2 * channel)) | most_urgent << 2 * channel);
+    c->mixed = (uint8_t)((c->mixed & ~(1u << channel)) | (uint32_t)(kinds > 1) << channel);
+    c->flags = (uint16_t)(c->mixed ? c->flags | GW_CLIENT_MIXED : c->flags & ~GW_CLIENT_MIXED);
+    c->classes = 0;
+    for (uint32_t i = 0; i < GW_CHANNELS; i++)
+        for (uint32_t k = 0; k < GW_CLASSES; k++) c->classes |= (uint8_t)((c->class_links[i][k] > 0) << k);
+    gw_client_refresh(p, c);
 }
 
 /* Moves a link to a class; UINT8_MAX is none. */
 void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority) {
     gw_client_t *c = l->client;
     uint8_t was = l->priority, channel = l->topic->channel;
+    int changes = 0;
     if (was == priority) return;
-    if (was < GW_CLASSES) gw_count(&p->stats->class_links[was], (uint64_t)-1);
+    if (was < GW_CLASSES) {
+        gw_count(&p->stats->class_links[was], (uint64_t)-1);
+        changes |= --c->class_links[channel][was] == 0;
+    }
     l->topic->urgent -= was < 2;
     l->priority = priority;
-    if (priority >= GW_CLASSES) return;
-    gw_count(&p->stats->class_links[priority], 1);
-    l->topic->urgent += priority < 2;
-    c->classes |= (uint8_t)(1u << priority);
-    if (!(c->channels >> channel & 1)) {
-        c->channels |= (uint8_t)(1u << channel);
-        c->priorities = (uint16_t)((c->priorities & ~(3u << 2 * channel)) | (uint32_t)priority << 2 * channel);
-    } else if (gw_client_class(c, channel) != priority) {
-        c->flags |= GW_CLIENT_MIXED;
+    if (priority < GW_CLASSES) {
+        gw_count(&p->stats->class_links[priority], 1);
+        changes |= c->class_links[channel][priority]++ == 0;
+        l->topic->urgent += priority < 2;
     }
-    gw_client_refresh(p, c);
+    if (changes) classify(p, c, channel);
 }
 
 void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_client_t *c = l->client;
     gw_topic_t *t = l->topic;
     gw_link_clean(p, l);
-    gw_link_fold(l);
+    gw_link_fold(l, 0);
     if (c->rest.link == l) c->rest.link = NULL;
     gw_entry_t last = t->links[--t->links_count];
     t->links[l->place] = last;
@@ -169,6 +190,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     if (l->next) l->next->previous = l->previous;
     c->links_count--;
     c->conflated_links -= !l->lossless;
+    c->names_waiting -= !t->attached;
     gw_link_prioritise(p, l, UINT8_MAX);
     gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
     gw_count(&p->stats->links[0], (uint64_t)-1);
@@ -178,13 +200,13 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
 }
 
 /* Moves what has been settled so far to the subscription; what is pending stays the link's. */
-void gw_link_fold(gw_link_t *l) {
-    uint64_t routed = l->topic->seq - l->attach_seq - l->pending;
+void gw_link_fold(gw_link_t *l, uint64_t pending) {
+    uint64_t routed = l->topic->routed - l->attach - pending;
     l->sub->routed += routed;
     l->sub->conflated += l->conflated;
     l->sub->dropped += l->dropped;
     l->sub->delivered += routed - l->conflated - l->dropped;
-    l->attach_seq = l->topic->seq - l->pending;
+    l->attach = l->topic->routed - pending;
     l->conflated = l->dropped = 0;
 }
 
@@ -195,8 +217,9 @@ void gw_link_mode(gw_link_t *l, uint8_t lossless) {
     l->lossless = lossless;
 }
 
-void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s) {
-    if (l->sub) gw_link_fold(l);
+void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {
+    if (l->sub) gw_link_fold(l, pending);
+    if (l->hold) gw_link_ready(p, l); /* another class's interval, or none, holds from now on */
     l->sub = s;
     gw_link_mode(l, s->lossless);
     gw_link_prioritise(p, l, s->priority);
@@ -212,51 +235,12 @@ gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id) {
     return gw_map_get(&p->subs, sub_key(p, c, id));
 }
 
-static gw_pattern_t *pattern_intern(gw_plane_t *p, const gw_item_t *item) {
-    uint64_t key = name_key(item->channel, item->name, item->length);
-    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key), *x = first;
-    while (x && (x->channel != item->channel || x->length != item->length ||
-                 memcmp(x->text, item->name, item->length)))
-        x = x->next_same_hash;
-    if (x || !(x = calloc(1, sizeof *x))) return x;
-    x->channel = item->channel;
-    x->length = item->length;
-    memcpy(x->text, item->name, item->length);
-    x->next_same_hash = first;
-    if (gw_map_put(&p->patterns_by_text, key, x)) {
-        free(x);
-        return NULL;
-    }
-    x->next = p->patterns;
-    if (x->next) x->next->previous = x;
-    p->patterns = x;
-    return x;
-}
-
-static void pattern_release(gw_plane_t *p, gw_pattern_t *x) {
-    if (x->subs) return;
-    uint64_t key = name_key(x->channel, x->text, x->length);
-    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key);
-    if (first != x) {
-        while (first->next_same_hash != x) first = first->next_same_hash;
-        first->next_same_hash = x->next_same_hash;
-    } else if (x->next_same_hash) {
-        gw_map_put(&p->patterns_by_text, key, x->next_same_hash);
-    } else {
-        gw_map_remove(&p->patterns_by_text, key);
-    }
-    if (x->previous) x->previous->next = x->next;
-    else p->patterns = x->next;
-    if (x->next) x->next->previous = x->previous;
-    free(x);
-}
-
 gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
     gw_sub_t *s = calloc(1, sizeof *s);
     if (!s) return NULL;
-    s->pattern = item->is_pattern ? pattern_intern(p, item) : NULL;
+    s->pattern = item->is_pattern ? gw_pattern_intern(p, item) : NULL;
     if ((item->is_pattern && !s->pattern) || gw_map_put(&p->subs, sub_key(p, c, item->id), s)) {
-        if (s->pattern) pattern_release(p, s->pattern);
+        if (s->pattern) gw_pattern_release(p, s->pattern);
         free(s);
         return NULL;
     }
@@ -286,23 +270,11 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
         if (s->pattern_previous) s->pattern_previous->pattern_next = s->pattern_next;
         else s->pattern->subs = s->pattern_next;
         if (s->pattern_next) s->pattern_next->pattern_previous = s->pattern_previous;
-        pattern_release(p, s->pattern);
+        if (p->binding.sub == s) p->binding.sub = s->pattern_next;
+        gw_pattern_release(p, s->pattern);
     }
     gw_map_remove(&p->subs, sub_key(p, c, s->id));
     free(s);
-}
-
-int gw_sub_covers(const gw_sub_t *s, const gw_topic_t *t) {
-    if (!s->pattern) return s->topic == t;
-    return s->channel == t->channel &&
-           gw_pattern_match(s->pattern->text, s->pattern->length, t->name, t->length);
-}
-
-gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t) {
-    gw_sub_t *best = NULL;
-    for (gw_sub_t *s = c->subs[1]; s; s = s->next)
-        if (!s->ending && (!best || s->order > best->order) && gw_sub_covers(s, t)) best = s;
-    return best;
 }
 
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name,
@@ -315,74 +287,13 @@ void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t va
     gw_client_touch(p, c);
 }
 
-/* Whether the client may have no further topic; tells it once per subscription. */
-int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
-    if (c->links_count < p->o.topics_per_client_max) return 0;
+/* Whether the client may have no further topic. */
+int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_count >= p->o.topics_per_client_max; }
+
+/* Tells the client once per subscription that it may have no further topic. */
+void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     const char *name = s->pattern ? s->pattern->text : s->topic->name;
     size_t length = s->pattern ? s->pattern->length : s->topic->length;
-    if (!s->limit_told)
-        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length);
+    if (!s->limit_told) gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length);
     s->limit_told = 1;
-    return 1;
-}
-
-uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->by_ring_count; i++) {
-        const gw_topic_t *t = p->by_ring[i];
-        n += t && t->channel == channel && gw_pattern_match(pattern, length, t->name, t->length);
-    }
-    return n;
-}
-
-/* --- the directory --------------------------------------------------------------------------------- */
-
-static void attach_patterns(gw_plane_t *p, gw_topic_t *t) {
-    for (gw_pattern_t *x = p->patterns; x; x = x->next) {
-        if (x->channel != t->channel || !gw_pattern_match(x->text, x->length, t->name, t->length)) continue;
-        for (gw_sub_t *s = x->subs; s; s = s->pattern_next) {
-            gw_link_t *l = gw_link_find(p, s->client, t);
-            if (!l) {
-                if (!gw_links_full(p, s->client, s)) gw_link_make(p, s->client, t, s);
-            } else if (l->sub->pattern && l->sub->order < s->order) {
-                l->pending = t->seq - l->attach_seq; /* just bound: at most a rest of the last epoch */
-                gw_link_govern(p, l, s);
-            }
-        }
-    }
-}
-
-void gw_hub_grow(gw_plane_t *p) {
-    uint32_t count = gw_directory_count(&p->reader.segment);
-    while (p->by_ring_count < count && p->by_ring_count < p->by_ring_size) {
-        uint8_t channel = 0;
-        char name[GW_INSTRUMENT_MAX];
-        int length = gw_directory_read(&p->reader.segment, p->by_ring_count, &channel, name);
-        gw_topic_t *t = NULL;
-        if (length > 0 && channel < GW_CHANNELS && p->o.templates[channel][GW_ENCODE_UPDATE]) {
-            t = gw_topic_find(p, channel, name, (size_t)length);
-            if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
-        }
-        if (t && t->bound) t = NULL; /* listed twice: the first one counts */
-        p->by_ring[p->by_ring_count++] = t;
-        if (!t) continue;
-        t->bound = 1;
-        p->topics_waiting--;
-        attach_patterns(p, t);
-    }
-}
-
-void gw_hub_unbind(gw_plane_t *p) {
-    for (uint32_t i = 0; i < p->by_ring_count; i++) {
-        gw_topic_t *t = p->by_ring[i];
-        if (!t) continue;
-        t->bound = 0;
-        t->renewed = 1;
-        t->seq = 0;
-        t->frame_seq[0] = t->frame_seq[1] = 0;
-        p->topics_waiting++;
-        for (uint32_t k = 0; k < t->links_count; k++) t->links[k].link->attach_seq = -t->links[k].link->pending;
-        gw_topic_release(p, t);
-    }
-    p->by_ring_count = 0;
 }

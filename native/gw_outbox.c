@@ -8,48 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- the queue of frame indices ------------------------------------------------------------------- */
-
-static int runs_grow(gw_client_t *c) {
-    uint64_t *runs = malloc(c->runs_size * 2 * sizeof *runs);
-    if (!runs) return -ENOMEM;
-    for (uint32_t i = 0; i < c->runs_count; i++)
-        runs[i] = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-    if (c->runs != c->runs_inline) free(c->runs);
-    c->runs = runs;
-    c->runs_head = 0;
-    c->runs_size *= 2;
-    return 0;
-}
-
-void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
-    if (!c->runs_count) {
-        c->runs[c->runs_head] = index | GW_RUN_ONE;
-        c->runs_count = c->queued = 1;
-        if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
-        return;
-    }
-    uint64_t *last = &c->runs[(c->runs_head + c->runs_count - 1) & (c->runs_size - 1)];
-    if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) == index && GW_RUN_COUNT(*last) < GW_RUN_COUNT_MAX) {
-        *last += GW_RUN_ONE;
-        c->queued++;
-        return;
-    }
-    if (c->runs_count == c->runs_size && runs_grow(c)) {
-        gw_client_slow(p, c, "no memory for its queue");
-        return;
-    }
-    c->runs[(c->runs_head + c->runs_count++) & (c->runs_size - 1)] = index | GW_RUN_ONE;
-    c->queued++;
-}
-
-void gw_client_shrink(gw_client_t *c) {
-    if (c->runs != c->runs_inline) free(c->runs);
-    c->runs = c->runs_inline;
-    c->runs_size = GW_RUNS_INLINE;
-    c->runs_head = c->runs_count = c->queued = 0;
-}
-
 /* --- the dirty set --------------------------------------------------------------------------------- */
 
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how) {
@@ -61,7 +19,7 @@ void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how) {
     else c->dirty_first = l;
     c->dirty_last = l;
     c->flags |= GW_CLIENT_DIRTY;
-    if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
+    if (!(c->flags & GW_CLIENT_WAITS)) gw_client_touch(p, c);
 }
 
 void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
@@ -93,27 +51,65 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
     if (l->hold) gw_link_held_more(p, l);
 }
 
-/* A record for a client that is blocked, doomed, or has a dirty set. */
+/* One pending record of the link will not be delivered. */
+void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
+    uint8_t channel = l->topic->channel;
+    l->dropped++;
+    gw_count(&reason[channel], 1);
+    if (reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch) /* the client's loss, not its wish */
+        gw_count(&p->stats->class_dropped[l->priority], 1);
+    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+}
+
+/* A record of a link that the job in hand chose: a snapshot will show more than it, or nobody wants it. */
+void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l) {
+    uint8_t channel = l->topic->channel;
+    if (l->marked == GW_MARK_DROPPED) {
+        gw_link_settle(p, l, p->stats->dropped_unsubscribed);
+        return;
+    }
+    l->conflated++;
+    gw_count(&p->stats->conflated[channel], 1);
+    gw_count(&p->stats->class_conflated[l->priority], 1);
+    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+}
+
+/* Why the data of a client that is let go is dropped. */
+uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c) {
+    return c->slow ? p->stats->dropped_slow : p->stats->dropped_closed;
+}
+
+/* The link's mark is of an epoch that has ended. */
+void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
+    if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) gw_link_settle(p, l, p->stats->dropped_epoch);
+    gw_link_clean(p, l);
+    l->epoch = p->epochs;
+}
+
+/* A record for a client that does not take the shortest way: it waits for its socket or for a job, has a dirty
+ * set, may have to wait for its time, or takes nothing more. */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index) {
-    int queues = c->flags & GW_CLIENT_BLOCKED && l->lossless && !l->dirty;
+    int first = 0; /* of this epoch: the snapshot that was promised has not been made */
+    if (l->epoch != p->epochs) {
+        gw_link_renew(p, l);
+        first = !(gw_log_frame(&p->log, index)->flags & GW_FRAME_RESYNC);
+    }
+    int queues = c->flags & GW_CLIENT_WAITS && l->lossless && !l->dirty;
     if (queues && c->queued >= p->o.lossless_frames_max) gw_client_slow(p, c, "too many frames");
     if (c->flags & GW_CLIENT_DOOMED) {
-        l->dropped++;
-        gw_count(&p->stats->dropped_slow[l->topic->channel], 1);
-        gw_count(&p->stats->class_dropped[l->priority], 1);
-        gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
+        gw_link_settle(p, l, gw_client_loss(p, c));
+    } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
+        gw_link_settle_marked(p, l);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
-    } else if ((c->flags & GW_CLIENT_BLOCKED) && !queues) {
+    } else if ((c->flags & GW_CLIENT_WAITS) && !queues) {
         const gw_frame_t *f = gw_log_frame(&p->log, index);
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
-        gw_link_dirty(p, l, gw_link_mark(l, f));
+        gw_link_dirty(p, l, first ? GW_LINK_RESYNC : gw_link_mark(l, f));
     } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_log_frame(&p->log, index))) {
-        gw_client_push(p, c, index);
-        if (!queues || c->queued <= GW_BACKLOG_FRAMES || c->backlogged) return;
-        c->backlogged = 1;
-        gw_count(&p->wait->backlogged, 1);
+        gw_client_push_record(p, c, l, first ? gw_topic_resync_frame(p, l->topic, 0) : index);
+        if (queues) gw_client_backlog(p, c);
     }
 }
 
@@ -151,160 +147,3 @@ int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, s
     return gw_client_control(p, c, frame, header + length, 0);
 }
 
-/* --- letting go ------------------------------------------------------------------------------------ */
-
-static void settle(gw_plane_t *p, const gw_client_t *c, gw_link_t *l, uint8_t channel, uint64_t *reason) {
-    if (l) l->dropped++;
-    gw_count(&reason[channel], 1);
-    if (reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch) /* the client's loss, not its wish */
-        gw_count(&p->stats->class_dropped[l ? l->priority : gw_client_class(c, channel)], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
-}
-
-static void discard_mark(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
-    if (l->dirty != GW_LINK_SNAPSHOT) settle(p, l->client, l, l->topic->channel, reason);
-    gw_link_clean(p, l);
-}
-
-void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason) {
-    for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)))
-                settle(p, c, gw_frame_link(p, c, f), f->channel, reason);
-        }
-    }
-    gw_client_shrink(c);
-    while (c->dirty_first) discard_mark(p, c->dirty_first, reason);
-    for (gw_hold_t *h = c->holds; h; h = h->next)
-        while (h->first) discard_mark(p, h->first, reason);
-    if (c->backlogged) {
-        c->backlogged = 0;
-        gw_count(&p->wait->backlogged, (uint64_t)-1);
-    }
-}
-
-static void settle_marked(gw_plane_t *p, gw_link_t *l) {
-    uint8_t channel = l->topic->channel;
-    if (l->marked == GW_MARK_DROPPED) {
-        settle(p, l->client, l, channel, p->stats->dropped_unsubscribed);
-        return;
-    }
-    l->conflated++;
-    gw_count(&p->stats->conflated[channel], 1);
-    gw_count(&p->stats->class_conflated[l->priority], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
-}
-
-/* Puts the queue through a sieve: frames that `keep` answers 1 to stay, in their order. The link is NULL
- * for a frame of nobody's. What `keep` does not keep, it settles. */
-void gw_client_sift(gw_plane_t *p, gw_client_t *c,
-                    int (*keep)(gw_plane_t *, gw_link_t *, const gw_frame_t *)) {
-    uint32_t runs = c->runs_count, head = c->runs_head, size = c->runs_size;
-    uint64_t *old = c->runs, inline_copy[GW_RUNS_INLINE];
-    if (!runs) return;
-    if (old == c->runs_inline) old = memcpy(inline_copy, c->runs_inline, sizeof inline_copy);
-    c->runs = c->runs_inline;
-    c->runs_size = GW_RUNS_INLINE;
-    c->runs_head = c->runs_count = c->queued = 0;
-    for (uint32_t i = 0; i < runs; i++) {
-        uint64_t run = old[(head + i) & (size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            uint64_t index = GW_RUN_FIRST(run) + k;
-            const gw_frame_t *f = gw_log_frame(&p->log, index);
-            if (keep(p, gw_frame_link(p, c, f), f)) gw_client_push(p, c, index);
-        }
-    }
-    if (old != inline_copy) free(old);
-}
-
-static int keep_unmarked(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
-    if (!l || !l->marked) return 1;
-    if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) settle_marked(p, l);
-    return 0;
-}
-
-/* Takes what waits for the links in plane->work out of the outbox; the frames of others keep their order. */
-void gw_client_purge(gw_plane_t *p, gw_client_t *c) {
-    for (uint32_t i = 0; i < p->work_count; i++) {
-        gw_link_t *l = p->work[i];
-        if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) settle_marked(p, l);
-        gw_link_clean(p, l);
-    }
-    if (p->work_count) gw_client_sift(p, c, keep_unmarked);
-}
-
-void gw_client_count_pending(gw_plane_t *p, gw_client_t *c) {
-    for (gw_link_t *l = c->links; l; l = l->next)
-        l->pending = l->dirty == GW_LINK_UPDATE || l->dirty == GW_LINK_RESYNC;
-    for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            if (f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)) continue;
-            gw_link_t *l = gw_frame_link(p, c, f);
-            if (l) l->pending++;
-        }
-    }
-    if (c->rest.link) c->rest.link->pending++;
-}
-
-void gw_client_detach(gw_plane_t *p, gw_client_t *c) {
-    while (c->links) {
-        c->links->pending = 0;
-        gw_link_drop(p, c->links);
-    }
-    for (int kind = 0; kind < 2; kind++)
-        while (c->subs[kind]) gw_sub_drop(p, c->subs[kind]);
-}
-
-/* --- slow consumers -------------------------------------------------------------------------------- */
-
-void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
-    if (c->flags & GW_CLIENT_DOOMED) return;
-    c->flags |= GW_CLIENT_DOOMED;
-    c->doomed_next = p->doomed;
-    p->doomed = c;
-    gw_event_t *e = gw_event_new(GW_EVENT_CLOSE, gw_client_handle(p, c), 0);
-    if (!e) return;
-    e->code = code;
-    snprintf(e->reason, sizeof e->reason, "%s", reason);
-    gw_event_put(p, e);
-}
-
-void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
-    char reason[124];
-    uint64_t bytes = c->rest.length - c->rest.sent + c->control_length - c->control_head;
-    for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-        const gw_frame_t *last = gw_log_frame(&p->log, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
-        bytes += last->position + last->length - gw_log_frame(&p->log, GW_RUN_FIRST(run))->position;
-    }
-    int64_t age = c->runs_count
-        ? p->now - gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))->taken_ns : p->now - c->sent_ns;
-    snprintf(reason, sizeof reason, "slow consumer (%s): %llu bytes pending, age %lld ms; use mode=conflate",
-             what, (unsigned long long)bytes, (long long)(age / 1000000));
-    gw_client_doom(p, c, 4008, reason);
-}
-
-void gw_doomed_bury(gw_plane_t *p) {
-    while (p->doomed) {
-        gw_client_t *c = p->doomed;
-        p->doomed = c->doomed_next;
-        gw_client_discard(p, c, p->stats->dropped_slow);
-        gw_client_detach(p, c);
-    }
-}
-
-void gw_client_free(gw_plane_t *p, gw_client_t *c) {
-    gw_client_shrink(c);
-    gw_client_holds_free(c);
-    free(c->rest.bytes);
-    free(c->control);
-    c->rest = (gw_rest_t){0};
-    c->control = NULL;
-    c->control_head = c->control_length = c->control_size = 0;
-    c->flags &= ~(uint32_t)GW_CLIENT_MORE;
-    gw_client_untouch(p, c);
-}

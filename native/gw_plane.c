@@ -28,17 +28,18 @@
 #define LOG_GUARD_PARTS 16u     /* all clients are looked through while this part of the log is written */
 #define LOG_GUARD_SLICES 64u    /* ... in so many slices */
 #define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
+#define UNMAP_BYTES (2u << 20)  /* of a segment that is no longer read, each time */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
 #define OFFER_EVERY_NS 0        /* between visits the CPU is offered to a feed beside us so often; 0: never */
 
 /* --- records --------------------------------------------------------------------------------------- */
 
-/* Discards at once, but leaves links and subscriptions to gw_doomed_bury: this may run anywhere. */
+/* Drops the queue at once, and leaves all else for later turns: this may run anywhere. */
 static void let_go(gw_plane_t *p, gw_client_t *c) {
-    if (!c->active || !c->runs_count || c == p->gathering) return;
-    if (!gw_log_old(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))) return;
+    uint64_t oldest;
+    if (!c->active || c == p->gathering || !gw_client_oldest(c, &oldest) || !gw_log_old(&p->log, oldest)) return;
     gw_client_slow(p, c, "too far behind");
-    gw_client_discard(p, c, p->stats->dropped_slow);
+    gw_client_drop_queue(p, c);
 }
 
 /* Lets go of clients that still wait for a frame of the log's older half, before it is overwritten. A slice
@@ -74,12 +75,14 @@ static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index)
 /* The topic's newest record, the next after its last, to all who take it. */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     uint32_t n = t->links_count;
+    const int renewed = t->renewed;
+    t->renewed = 0;
+    t->routed++;
     if (!n) return;
     if (t->urgent > p->control.audience) p->control.audience = t->urgent;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
-    uint64_t index = t->renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
-    t->renewed = 0;
+    uint64_t index = renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
     /* Clients are served in the order in which they were touched: the first is another one each time. */
     const gw_entry_t *e = t->links;
     const uint32_t start = n > 1 ? p->rotation++ % n : 0;
@@ -93,11 +96,11 @@ int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
     return 0;
 }
 
-/* How many links it went to. */
-static uint32_t route(gw_plane_t *p, const gw_record_t *r) {
-    if (r->h.topic >= p->by_ring_count) gw_hub_grow(p);
+/* How many links it went to; -1 where it has to wait: its topic is new, and not bound yet. */
+static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if (!t || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
+    if (!t && !(t = gw_topic_of_ring(p, r->h.topic, budget))) return -1;
+    if (t == &gw_topic_none || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
     if (r->h.topic_seq > t->seq + 1) {
         gw_topic_jump(p, t, r);
     } else {
@@ -135,6 +138,14 @@ static void press(gw_plane_t *p, const gw_record_t *oldest) {
     note_age(p, since);
 }
 
+/* Goes on with the change to another segment; once it is made, with what it means to each client. */
+static void follow(gw_plane_t *p) {
+    p->now = p->io.monotonic(p->io.self);
+    if (!p->begun_ns) p->begun_ns = p->now;
+    gw_epoch_step(p, p->turn_units);
+    if (!p->epoch_phase) gw_jobs_run(p, p->turn_units);
+}
+
 /* Fills the batch from the ring. Whether there is something to route. */
 static int take_batch(gw_plane_t *p, int *busy) {
     if (p->batch_at < p->batch_end) return 1;
@@ -146,37 +157,57 @@ static int take_batch(gw_plane_t *p, int *busy) {
     }
     if (bytes == GW_POLL_LAPPED) {
         gw_epoch_lapped(p);
+        gw_epoch_lap_step(p, p->turn_units);
         GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
         *busy = 1;
         return 0;
     }
     note_age(p, oldest_of(p, p->now)); /* the ring has nothing more: clients may wait yet */
-    if (p->mapping_next) gw_epoch_switch(p);
+    if (!p->mapping_next) return 0;
+    gw_epoch_begin(p);
+    follow(p);
+    *busy = 1;
     return 0;
 }
 
 /* Routes what the ring has, as far as a turn's budget goes; the rest of the batch waits for the next. */
+static void route_batch(gw_plane_t *p) {
+    const uint64_t end = p->log.position + p->log.size / ROUTE_LOG_PARTS;
+    int64_t budget = p->turn_units, links = 0;
+    uint32_t n = 0;
+    for (int64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->log.position < end; n++) {
+        const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + p->batch_at);
+        if (n % STAMP_EVERY == 0) p->send_ns = 0;
+        links = route(p, r, &budget);
+        if (links < 0) break;
+        gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
+        work += links + ROUTE_RECORD;
+        p->batch_at += (size_t)r->h.cells * GW_CELL;
+    }
+    gw_count(&p->stats->records_taken[0], n);
+    if (p->batch_at == p->batch_end) GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
+    else gw_count(&p->stats->steps_resumed[links < 0 ? GW_STEP_COVER : GW_STEP_RECORDS], 1);
+    uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor + (p->batch_end - p->batch_at);
+    GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS_MAX));
+}
+
+/* What is taken from the ring comes after what was left of before. */
 static int records(gw_plane_t *p) {
     int busy = 0;
+    if (p->epoch_phase) {
+        follow(p);
+        return 1;
+    }
     if (!p->mapping) return 0;
     if (gw_plane_far(p)) return 1;
+    if (p->lap_next < p->lap_end) {
+        gw_epoch_lap_step(p, p->turn_units);
+        return 1;
+    }
     if (!take_batch(p, &busy)) return busy;
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     press(p, (const gw_record_t *)(const void *)(p->batch + p->batch_at));
-    const uint64_t end = p->log.position + p->log.size / ROUTE_LOG_PARTS;
-    uint32_t n = 0;
-    for (uint64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->log.position < end; n++) {
-        const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + p->batch_at);
-        if (n % STAMP_EVERY == 0) p->send_ns = 0;
-        gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
-        work += route(p, r) + ROUTE_RECORD;
-        p->batch_at += (size_t)r->h.cells * GW_CELL;
-    }
-    gw_doomed_bury(p);
-    if (p->batch_at == p->batch_end) GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
-    gw_count(&p->stats->records_taken[0], n);
-    uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor + (p->batch_end - p->batch_at);
-    GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS_MAX));
+    route_batch(p);
     return 1;
 }
 
@@ -230,9 +261,9 @@ static uint32_t serve(gw_plane_t *p) {
     p->send_ns = 0;
     uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
     uint32_t bulk = visit(p, GW_TURN_BULK, BYTES_BULK);
-    if (p->doomed) gw_doomed_bury(p);
     p->serving = 0;
     p->served += live;
+    if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_SWEEP], 1);
     if (OFFER_EVERY_NS && p->now - p->offered_ns >= OFFER_EVERY_NS) {
         p->offered_ns = p->now;
         gw_cpu_offer(p);
@@ -295,6 +326,13 @@ static void heartbeats(gw_plane_t *p) {
     gw_count(&p->stats->heartbeats[0], (uint64_t)sent);
 }
 
+/* Binds topics that have come without a record yet. Whether there are more. */
+static int cover(gw_plane_t *p) {
+    int64_t budget = p->turn_units;
+    p->cover_wanted = !p->epoch_phase && !gw_cover(p, &budget);
+    return p->cover_wanted;
+}
+
 /* Slices of the rounds over many clients. Whether one of them goes on. */
 static int rounds(gw_plane_t *p) {
     if (p->heartbeat_next < p->clients_high) heartbeats(p);
@@ -302,7 +340,8 @@ static int rounds(gw_plane_t *p) {
     if (p->refresh_next < p->clients_high) more |= gw_control_refresh(p);
     if (p->blocked_round) more |= gw_blocked_round(p);
     if (p->degraded_at) more |= gw_levels_up(p);
-    if (p->doomed) gw_doomed_bury(p);
+    if (p->cover_wanted) more |= cover(p);
+    if (more) gw_count(&p->stats->steps_resumed[GW_STEP_TIMERS], 1);
     return more;
 }
 
@@ -311,7 +350,9 @@ static void timers(gw_plane_t *p) {
     if (p->now < p->timer_ns) return;
     p->timer_ns = p->now + (p->blocked_count ? TIMER_BLOCKED_NS : TIMER_IDLE_NS);
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
-    if (p->mapping && gw_directory_count(&p->reader.segment) != p->by_ring_count) gw_hub_grow(p);
+    GW_STORE_RELAXED(&p->stats->topics_waiting[0], p->topics_waiting);
+    p->cover_wanted = !gw_cover_done(p);
+    gw_epoch_unmap(p, UNMAP_BYTES);
     if (p->blocked_count) gw_blocked_begin(p);
     if (p->o.enforce && p->degraded) gw_levels_up_begin(p);
     if (p->now >= p->heartbeat_scan_ns && p->heartbeat_next >= p->clients_high) {
@@ -323,7 +364,7 @@ static void timers(gw_plane_t *p) {
 /* Those who wait for their news share the thread with commands: a third of the time is the commands'. */
 static int commands(gw_plane_t *p) {
     const int waits = !gw_turn_empty(p, GW_TURN_LIVE);
-    if (!gw_queue_ready(&p->commands)) return 0;
+    if ((!gw_queue_ready(&p->commands) && !p->jobs) || p->epoch_phase) return 0;
     const int64_t begun = p->now = p->io.monotonic(p->io.self);
     if (waits && begun < p->commands_ns) return 0;
     if (!gw_commands_run(p, waits ? COMMANDS_BESIDE : GW_COMMANDS_PER_CYCLE)) return 0;
@@ -348,7 +389,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
     timers(p);
-    return rounds(p) || busy;
+    return rounds(p) || busy || p->jobs || p->epoch_phase;
 }
 
 /* --- waiting and the thread ------------------------------------------------------------------------ */

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define WAITING_SHARES 8u /* no connection may wait for more than this part of the names that may be waited for */
+
 /* --- the real kernel and clocks -------------------------------------------------------------------- */
 
 static ssize_t real_send(void *self, int fd, const struct iovec *parts, int count) {
@@ -89,6 +91,8 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!p) return -ENOMEM;
     p->o = *options;
     p->o.enforce = p->o.enforce && p->o.target_ns;
+    if (!p->o.waiting_per_client_max) p->o.waiting_per_client_max = p->o.waiting_topics_max / WAITING_SHARES;
+    p->turn_units = GW_UNITS_TURN;
     p->io = options->io.send ? options->io
                              : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, real_yield, NULL};
     p->stats = options->stats;
@@ -103,12 +107,10 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->round_last = gw_turn_sentinel(GW_TURN_LIVE);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
-    p->work = calloc((size_t)p->o.topics_per_client_max + 1, sizeof *p->work);
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
-    int error = !p->clients || !p->generations || !p->slots_free || !p->work ||
-                !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
+    int error = !p->clients || !p->generations || !p->slots_free || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
     if (!error) error = gw_map_init(&p->patterns_by_text, 1024);
@@ -133,8 +135,8 @@ void gw_plane_destroy(gw_plane_t *p) {
     for (uint32_t i = 0; p->clients && i < p->clients_high; i++) {
         gw_client_t *c = &p->clients[i];
         if (!c->active) continue;
-        gw_client_discard(p, c, p->stats->dropped_closed);
-        gw_client_detach(p, c);
+        int64_t budget = INT64_MAX;
+        gw_client_bury(p, c, &budget);
         gw_client_free(p, c);
     }
     for (uint32_t i = 0; i < p->topics_count; i++) {
@@ -159,18 +161,19 @@ void gw_plane_destroy(gw_plane_t *p) {
     gw_log_free(&p->log);
     if (p->mapping) munmap(p->mapping, p->mapping_size);
     if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
+    gw_epoch_unmap(p, SIZE_MAX);
     if (p->event_fd_private >= 0) close(p->event_fd_private);
     if (p->events_fd >= 0) close(p->events_fd);
     if (p->epoll_fd >= 0) close(p->epoll_fd);
     gw_control_free(p);
     free(p->topics);
     free(p->topics_free);
+    free(p->names);
     free(p->by_ring);
     if (p->clients)
         munmap(p->clients - GW_PLACES_BEFORE, ((size_t)p->o.clients_max + GW_PLACES_BEFORE) * sizeof *p->clients);
     free(p->generations);
     free(p->slots_free);
-    free(p->work);
     free(p->batch);
     free(p->scratch);
     free(p->gather);

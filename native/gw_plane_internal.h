@@ -1,5 +1,4 @@
-/* What the plane's files share: gw_hub.c (topics, links, patterns), gw_outbox.c (one client's bytes),
- * gw_command.c (what the loop asked for) and gw_plane.c (the cycle). One thread owns all of it; the
+/* What the plane's files share: the structures, and who does what to them. One thread owns all of it; the
  * fields marked `shared` are read by the loop's thread. */
 #ifndef GW_PLANE_INTERNAL_H
 #define GW_PLANE_INTERNAL_H
@@ -17,6 +16,7 @@ typedef struct gw_client gw_client_t;
 typedef struct gw_topic gw_topic_t;
 typedef struct gw_pattern gw_pattern_t;
 typedef struct gw_hold gw_hold_t;
+typedef struct gw_job gw_job_t;
 
 /* One subscriber of a topic, as the routing loop reads it. */
 typedef struct {
@@ -27,7 +27,8 @@ typedef struct {
 /* A topic as of the plane's cursor. */
 struct gw_topic {
     gw_record_t state;
-    uint64_t seq; /* 0: nothing seen in this epoch */
+    uint64_t seq;    /* 0: nothing seen in this epoch */
+    uint64_t routed; /* records routed, of all epochs, lapped ones among them */
     gw_entry_t *links;
     uint32_t links_count, links_size;
     uint32_t urgent; /* links of class 0 and 1 */
@@ -35,16 +36,18 @@ struct gw_topic {
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
     uint32_t number;                /* in plane->topics */
     uint8_t channel, length;
-    uint8_t bound;   /* the epoch's directory has it */
-    uint8_t renewed; /* its first record of a new epoch goes out as the snapshot that was promised */
+    uint8_t bound;    /* the epoch's directory has it */
+    uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
+    uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
     gw_topic_t *next_same_hash;
 };
 
 enum { GW_LINK_CLEAN, GW_LINK_UPDATE, GW_LINK_SNAPSHOT, GW_LINK_RESYNC };
 
-/* What becomes of the pending records of a link that a command chose. */
-enum { GW_MARK_NONE, GW_MARK_DROPPED, GW_MARK_CONFLATED };
+/* What becomes of the pending records of a link that the job in hand chose: they are dropped, or conflated
+ * into the snapshot that follows, from the moment of the choice on; or they move with the link. */
+enum { GW_MARK_NONE, GW_MARK_DROPPED, GW_MARK_CONFLATED, GW_MARK_MOVED };
 
 /* A topic on its way to a client, under the subscription that governs it. What was delivered is not
  * counted per record: routed is a difference of seqs, and delivered is what is left of it. */
@@ -52,20 +55,23 @@ struct gw_link {
     gw_client_t *client;
     gw_topic_t *topic;
     gw_sub_t *sub;
-    gw_sub_t *chosen;                       /* to govern it once the command in hand is through */
+    gw_sub_t *chosen;                       /* to govern it once the queue has been sifted; NULL: none, it ends */
     gw_link_t *previous, *next;             /* of the client */
     gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set, or of the hold */
     gw_hold_t *hold;                        /* where the mark waits for its time; NULL: for the socket */
     int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
-    uint64_t attach_seq;                    /* routed = topic->seq - attach_seq */
+    uint64_t attach;    /* topic->routed when this link began, or last changed hands: routed is the difference */
     uint64_t conflated, dropped;
     uint64_t skipped;   /* to be told in the next rendered frame */
-    uint64_t pending;   /* as of the last gw_client_count_pending */
+    uint32_t waiting;   /* of its records in the queue, as counted by the job `counted` names */
+    uint32_t counted;   /* serial of that job; another one: none were found */
+    uint32_t job;       /* serial of the job that has seen to this link */
+    uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
     uint32_t place;     /* in topic->links */
     uint8_t lossless;
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
                            RESYNC is an update told as a snapshot (after a lap) */
-    uint8_t marked;     /* GW_MARK_*: chosen by the command in hand */
+    uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
     uint8_t priority;   /* its class */
 };
 
@@ -80,6 +86,12 @@ struct gw_sub {
     uint32_t id, row; /* row: of the answer to a query */
     uint8_t channel, lossless, snapshot, priority, limit_told, ending;
 };
+
+/* A topic's channel and name by its number: what patterns are held against, without a look at the topic. */
+typedef struct {
+    uint8_t channel, length; /* length: 0 where there is no topic */
+    char text[GW_INSTRUMENT_MAX];
+} gw_name_t;
 
 struct gw_pattern {
     gw_pattern_t *previous, *next;
@@ -115,7 +127,10 @@ enum {
     GW_CLIENT_HOLDS = 32,  /* some of its updates may have to wait for their time */
     GW_CLIENT_MIXED = 64,  /* links of one channel are of several classes */
     GW_CLIENT_TELL = 128,  /* the ladder has moved since it was told */
+    GW_CLIENT_BUSY = 256,  /* a job is under way: nothing is written to it until it is through */
 };
+/* Whose queue takes no more than what is lossless, and is counted by channel. */
+#define GW_CLIENT_WAITS (GW_CLIENT_BLOCKED | GW_CLIENT_BUSY)
 /* What keeps a client from nothing but the shortest way. */
 #define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED)
 
@@ -138,6 +153,50 @@ typedef struct {
 #define GW_HOLD_GRACE_NS 250000000
 #define GW_PRESSURE_PARTS 4           /* a batch older than this part of the target puts the low classes last */
 
+/* Runs outside of a client; size: a power of two. */
+typedef struct {
+    uint64_t *at;
+    uint32_t head, count, size;
+} gw_runs_t;
+
+/* What the plane may do in one turn is counted in units of some 10 to 25 ns (native/README.md, "Steps and their
+ * bounds"). What is left when they are used up is done in later turns. */
+#define GW_UNITS_TEST 1    /* a name held against a pattern */
+#define GW_UNITS_FRAME 2   /* a queued frame looked at */
+#define GW_UNITS_LOOK 2    /* a link, a subscription or a client looked at */
+#define GW_UNITS_LINK 16   /* a link made, moved or ended */
+#define GW_UNITS_TOPIC 8   /* a topic bound, unbound, or compared with its slot */
+#define GW_UNITS_QUANTUM 512 /* of one client's job, before the next client's */
+#define GW_UNITS_TURN 4096   /* of all jobs in one turn, and of each other step: some 100 us */
+
+/* What a string asked for has come to. */
+typedef struct {
+    uint64_t number;   /* the seq at which a name's link began, or how many topics a pattern covers */
+    uint8_t refused;   /* GW_LIMIT_* that is to be told after the reply */
+    uint8_t attached;  /* the name's link was made when the job began */
+} gw_outcome_t;
+
+/* A request that may take more than one turn (gw_job.c). */
+struct gw_job {
+    gw_job_t *next;        /* of the same client */
+    gw_command_t *command; /* NULL: the client is to learn of another epoch */
+    uint8_t owns;          /* the command is the job's own, not the queue's */
+    uint8_t replied;       /* its bytes have been queued, or given up */
+    uint8_t phase;
+    uint32_t serial;       /* what it has seen to bears it */
+    uint32_t counting;     /* serial of its count of queued records; 0: it has not begun to count */
+    uint32_t item, at;     /* where it stands: among the command's items, among topics or links chosen */
+    gw_link_t *link;       /* next of the client's links to look at */
+    gw_sub_t *sub;         /* next of the client's subscriptions to look at */
+    gw_outcome_t *outcomes;
+    gw_link_t **work;      /* links chosen */
+    uint32_t work_count, work_size;
+    gw_runs_t old, kept;   /* the queue while it is sifted */
+    gw_event_t *event;     /* the answer to a query */
+};
+
+typedef int (*gw_sift_keep_t)(gw_plane_t *, gw_job_t *, gw_link_t *, const gw_frame_t *, uint64_t index);
+
 struct gw_client {
     /* What routing and a plain flush touch stands first, in one cache line. */
     _Alignas(64) uint16_t flags;
@@ -156,17 +215,25 @@ struct gw_client {
     gw_link_t *dirty_first, *dirty_last;
     gw_link_t *links;
     gw_sub_t *subs[2]; /* of names, of patterns */
-    gw_client_t *blocked_previous, *blocked_next, *doomed_next;
+    gw_client_t *blocked_previous, *blocked_next, *doomed_next, *jobs_next;
+    gw_job_t *job, *job_last; /* the one in hand, and those that wait for it */
     uint32_t links_count, subs_count, conflated_links;
+    uint32_t names_waiting;   /* links of topics that no directory has had yet */
+    uint32_t waiting[GW_CHANNELS]; /* records in its queue; right while it is blocked or busy */
+    uint32_t class_links[GW_CHANNELS][GW_CLASSES];
     uint32_t blocked;         /* shared */
     uint64_t control_posted;  /* shared, written by the loop */
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
-    uint8_t active, closing, shut, watched, backlogged, counted;
+    uint8_t active, closing, shut, watched, backlogged;
+    uint8_t listed;   /* among plane->jobs */
+    uint8_t late;     /* a flush was put off while it was busy */
+    uint8_t slow;     /* what is dropped is dropped for its slowness */
+    uint8_t removing; /* REMOVED is to be told once all of it is gone */
     uint32_t generation;
 
-    uint8_t classes;       /* bit of each class that it has had links of */
-    uint8_t channels;      /* bit of each channel that `priorities` speaks of */
+    uint8_t classes;       /* bit of each class that it has links of */
+    uint8_t mixed;         /* bit of each channel whose links are of several classes */
     uint8_t told[GW_CLASSES]; /* the ladder's interval of each class, as it was told */
     uint8_t level, went_up, relapses; /* gw_level.c */
     uint32_t held;         /* links whose mark is in a hold */
@@ -189,6 +256,14 @@ typedef struct {
     int schedstat_fd;
 } gw_control_t;
 
+/* The topic that patterns are being attached to (gw_cover.c). */
+typedef struct {
+    gw_topic_t *topic; /* NULL: none */
+    uint32_t id;       /* its number in the ring */
+    gw_pattern_t *pattern;
+    gw_sub_t *sub;     /* next of the pattern's */
+} gw_binding_t;
+
 struct gw_plane {
     gw_plane_options_t o;
     gw_io_t io;
@@ -203,25 +278,40 @@ struct gw_plane {
     uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
 
     gw_topic_t **topics; /* by number */
+    gw_name_t *names;    /* the same */
     uint32_t topics_count, topics_size, topics_waiting;
     uint32_t *topics_free;
     uint32_t topics_free_count;
     gw_map_t topics_by_name, patterns_by_text, links, subs;
     gw_pattern_t *patterns;
+    gw_binding_t binding;
     uint64_t order;
+    uint32_t serial; /* of the last job or count */
     gw_link_t *links_free, *slabs;
 
     void *mapping, *mapping_next;
     size_t mapping_size, mapping_next_size;
     gw_reader_t reader;
     char epoch[GW_EPOCH_LENGTH + 1];
-    gw_topic_t **by_ring; /* ring id -> topic */
+    uint32_t epochs;          /* segments followed so far */
+    uint64_t epoch_index;     /* the log's, when this one was: frames before it are of an earlier one */
+    gw_topic_t **by_ring;     /* ring id -> topic; NULL: not bound yet; gw_topic_none: not ours */
     uint32_t by_ring_count, by_ring_size;
+    uint32_t bind_next;       /* all before it are bound */
+    uint32_t ring_topics_old; /* the directory's length when it was attached: these may have had records before */
     uint8_t *batch;
     size_t batch_at, batch_end; /* what of the batch is still to be routed */
+    uint8_t cover_wanted;       /* the directory has what is not bound yet */
+    uint8_t epoch_phase;        /* gw_epoch.c: of the change to another segment; 0: none */
+    uint32_t epoch_next;        /* the next client or topic of that phase */
+    uint32_t lap_next, lap_end; /* topics still to be compared with their slots after a lap */
+    void *unmap;                /* a segment that is given back in pieces */
+    size_t unmap_size;
 
-    gw_client_t *blocked, *doomed, *degraded;
+    gw_client_t *blocked, *degraded;
     gw_client_t *blocked_at, *degraded_at; /* where the rounds over these lists stand */
+    gw_client_t *jobs, *jobs_last; /* clients with work that is done some at a time */
+    int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
     uint32_t blocked_count, behind_count;
     uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
     uint64_t guard_position, guard_index; /* where the log's guard looks again */
@@ -233,8 +323,6 @@ struct gw_plane {
     struct gw_gather *gather;
     uint64_t plain_run;   /* the run that `plain` are the bytes of; 0: none (a run's count is never 0) */
     struct iovec plain;
-    gw_link_t **work;
-    uint32_t work_count;
 
     gw_ladder_t ladder;
     gw_control_t control;
@@ -289,27 +377,56 @@ static inline gw_link_t *gw_frame_link(const gw_plane_t *p, const gw_client_t *c
     return gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
 }
 
+static inline uint32_t gw_serial(gw_plane_t *p) {
+    if (++p->serial == 0) p->serial = 1; /* 0 is no job's */
+    return p->serial;
+}
+
 /* gw_hub.c */
+uint64_t gw_name_key(uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
-void gw_hub_grow(gw_plane_t *p);                     /* the directory grew: bind, attach patterns */
-void gw_hub_unbind(gw_plane_t *p);                   /* a new epoch: every topic starts again */
 gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t);
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s);
-void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending */
+void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending but a cut frame */
 void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority);
-void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s); /* folds into the old one; l->pending must be right */
-void gw_link_fold(gw_link_t *l);
+void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending); /* folds into the old one */
+void gw_link_fold(gw_link_t *l, uint64_t pending);
 void gw_link_mode(gw_link_t *l, uint8_t lossless);
 gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
 gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
-gw_sub_t *gw_sub_pattern_covering(const gw_client_t *c, const gw_topic_t *t); /* the latest, but ending ones */
-int gw_sub_covers(const gw_sub_t *s, const gw_topic_t *t);
-int gw_links_full(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
+int gw_links_full(const gw_plane_t *p, const gw_client_t *c);
+void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length);
-uint32_t gw_hub_match(const gw_plane_t *p, uint8_t channel, const char *pattern, size_t length);
+
+/* gw_cover.c */
+extern gw_topic_t gw_topic_none;
+gw_pattern_t *gw_pattern_intern(gw_plane_t *p, const gw_item_t *item);
+void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x); /* frees it when nobody has it */
+int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n);
+gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget);
+gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget);
+int gw_cover(gw_plane_t *p, int64_t *budget);
+int gw_cover_done(gw_plane_t *p);
+
+/* gw_job.c */
+void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x); /* the command is copied if it has to wait */
+void gw_job_renew(gw_plane_t *p, gw_client_t *c);
+void gw_jobs_abort(gw_plane_t *p, gw_client_t *c);
+void gw_jobs_run(gw_plane_t *p, int64_t budget);
+void gw_client_list(gw_plane_t *p, gw_client_t *c);
+int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x);
+static inline int gw_link_is_marked(const gw_link_t *l) {
+    return l->marked && l->client->job && l->job == l->client->job->serial;
+}
+/* One more record of the link, found in the queue by the count of this serial. */
+static inline void gw_link_count(gw_link_t *l, uint32_t counting) {
+    if (l->counted != counting) l->waiting = 0;
+    l->counted = counting;
+    l->waiting++;
+}
 
 /* Whom a slice of visits comes to next: GW_TURN_LIVE has those with news, oldest touch first; GW_TURN_BULK
  * those whose backlog took more than one visit. Each list is a ring through a sentinel of its own, two
@@ -359,36 +476,50 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
 
-/* gw_outbox.c */
+/* gw_runs.c: one client's queue of frames */
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);
+void gw_client_push_record(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
+void gw_client_shrink(gw_client_t *c); /* an empty queue's memory goes back */
+void gw_client_count_waiting(const gw_plane_t *p, gw_client_t *c);
+int gw_client_oldest(const gw_client_t *c, uint64_t *index);
+uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i);
+void gw_client_drop_queue(gw_plane_t *p, gw_client_t *c);
+void gw_client_backlog(gw_plane_t *p, gw_client_t *c);
+int gw_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job);
+int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, int64_t *budget);
+int gw_sift_undo(gw_client_t *c, gw_job_t *job);
+void gw_job_drop_queue(gw_job_t *job);
+
+/* gw_outbox.c: what else waits for one client */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
-void gw_client_discard(gw_plane_t *p, gw_client_t *c, uint64_t *reason); /* all data that waits */
-void gw_client_sift(gw_plane_t *p, gw_client_t *c,
-                    int (*keep)(gw_plane_t *, gw_link_t *, const gw_frame_t *));
-void gw_client_purge(gw_plane_t *p, gw_client_t *c); /* what waits for marked links leaves the queue */
-void gw_client_count_pending(gw_plane_t *p, gw_client_t *c); /* sets each link's pending */
-void gw_client_detach(gw_plane_t *p, gw_client_t *c); /* every link and subscription */
-void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason); /* detached by ...bury */
-void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
-void gw_doomed_bury(gw_plane_t *p); /* not while a topic's links are being walked */
-void gw_client_unwatch(gw_plane_t *p, gw_client_t *c);
-void gw_client_free(gw_plane_t *p, gw_client_t *c);
-void gw_client_shrink(gw_client_t *c); /* an empty queue's memory goes back */
+uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
+void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason);
+void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l);
+void gw_link_renew(gw_plane_t *p, gw_link_t *l);
+
+/* gw_goodbye.c */
+void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
+void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
+int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget);
+void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
+void gw_client_free(gw_plane_t *p, gw_client_t *c);
+void gw_client_removed(gw_plane_t *p, gw_client_t *c);
 
 /* gw_account.c */
 uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
 void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns);
-void gw_delivered_run(gw_plane_t *p, const gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
+void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
 
 /* gw_flush.c */
 size_t gw_client_flush(gw_plane_t *p, gw_client_t *c); /* one visit; the bytes that it offered to the kernel */
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
-void gw_client_conflate(gw_plane_t *p, gw_client_t *c);
+void gw_client_unwatch(gw_plane_t *p, gw_client_t *c);
+int gw_keep_lossless(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index);
 size_t gw_gather_size(void);
 
 /* gw_hold.c */
@@ -400,7 +531,6 @@ void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
 uint32_t gw_holds_release(gw_plane_t *p);
 void gw_cpu_offer(gw_plane_t *p);
 int64_t gw_holds_due(const gw_plane_t *p);
-void gw_client_rehold(gw_plane_t *p, gw_client_t *c);
 void gw_client_holds_free(gw_client_t *c);
 
 /* gw_level.c */
@@ -437,8 +567,12 @@ static inline uint8_t gw_link_mark(const gw_link_t *l, const gw_frame_t *f) {
 }
 
 /* gw_epoch.c: segments, laps, epochs */
-void gw_epoch_switch(gw_plane_t *p); /* to mapping_next */
+void gw_epoch_begin(gw_plane_t *p);                   /* the old ring has been read to its end */
+void gw_epoch_step(gw_plane_t *p, int64_t budget);    /* while epoch_phase */
 void gw_epoch_lapped(gw_plane_t *p);
+void gw_epoch_lap_step(gw_plane_t *p, int64_t budget); /* while lap_next < lap_end */
+void gw_epoch_unmap(gw_plane_t *p, size_t bytes);
+void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
 void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 

@@ -11,6 +11,9 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 #define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
 #define GW_LEVELS 4u       /* of one connection: gw_level.c */
 #define GW_PAUSED UINT64_MAX
+/* Steps of the plane whose budget may be used up: what is left is done in later turns. */
+enum { GW_STEP_JOBS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS, GW_STEP_SWEEP, GW_STEP_SOCKETS,
+       GW_STEP_TIMERS, GW_STEPS };
 
 /* X(name, length). Per channel where the length is GW_CHANNELS. */
 #define GW_STATS_PLANE(X)                                                                          \
@@ -28,7 +31,7 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
     X(overload_since_ns, 1) X(infeasible, 1) X(levels, GW_LEVELS) X(level_down, 1) X(level_up, 1)  \
     X(ring_age_ns, 1) X(plane_busy_ppm, 1) X(delivery_cost_ns, 1) X(write_cost_ns, 1)              \
     X(audience_max, 1) X(fan_out_ns, 1) X(offered_per_s, 1) X(capacity_per_s, 1)                   \
-    X(plane_stalls, 1) X(plane_stall_ns, 1)
+    X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
     X(requests, 64) X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1)            \

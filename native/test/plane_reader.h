@@ -145,17 +145,34 @@ static inline bool peer_whole(const peer_t *peer) { return peer->read == peer->l
 
 /* --- counters --------------------------------------------------------------------------------- */
 
-/* Records of a channel that wait for a client, found by looking at everything that it keeps. */
-static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64_t *pending) {
-    for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
+static inline void walk_runs(const gw_plane_t *p, const gw_runs_t *r, uint64_t *pending, uint32_t *frames) {
+    for (uint32_t i = 0; i < r->count; i++) {
+        uint64_t run = r->at[(r->head + i) & (r->size - 1)];
+        for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++, ++*frames) {
             const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
             CHECK(p->log.position - f->position <= p->log.size);
             CHECK(p->log.index - (GW_RUN_FIRST(run) + k) <= p->log.count);
             pending[f->channel] += !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
         }
     }
+}
+
+/* Records of a channel that wait for a client, found by looking at everything that it keeps. */
+static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64_t *pending) {
+    uint64_t queued[GW_CHANNELS] = {0};
+    uint32_t frames = 0;
+    gw_runs_t own = {c->runs, c->runs_head, c->runs_count, c->runs_size};
+    walk_runs(p, &own, queued, &frames);
+    if (c->job) {
+        walk_runs(p, &c->job->old, queued, &frames);
+        walk_runs(p, &c->job->kept, queued, &frames);
+    }
+    CHECK_EQUAL(c->queued, frames);
+    for (int i = 0; i < GW_CHANNELS; i++) {
+        if (c->flags & GW_CLIENT_WAITS) CHECK_EQUAL(c->waiting[i], queued[i]);
+        pending[i] += queued[i];
+    }
+    CHECK_EQUAL(!(c->flags & GW_CLIENT_BUSY), !c->job);
     for (const gw_link_t *l = c->dirty_first; l; l = l->dirty_next)
         pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
     uint32_t held = 0;

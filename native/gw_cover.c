@@ -1,0 +1,202 @@
+/* Which topics there are, and which patterns cover them: the directory's topics are bound, and patterns are
+ * attached to each before its first record is routed.
+ *
+ * A topic is *bound* while the present segment's directory has it, and *attached* once every pattern that
+ * covers it has made its links, which is so for good: a pattern that is subscribed later sees to attached
+ * topics itself, those of an earlier epoch included, so a topic that comes back has nothing to attach.
+ *
+ * Topics are bound some at a time, in the order of the directory, or at once where a record waits for one.
+ * One at a time is in hand (plane->binding); the next begins when it is attached. */
+#include "gw_pattern.h"
+#include "gw_plane_internal.h"
+#include <string.h>
+
+gw_topic_t gw_topic_none; /* in by_ring: an entry of the directory that is no topic of ours */
+
+/* --- patterns -------------------------------------------------------------------------------------- */
+
+gw_pattern_t *gw_pattern_intern(gw_plane_t *p, const gw_item_t *item) {
+    uint64_t key = gw_name_key(item->channel, item->name, item->length);
+    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key), *x = first;
+    while (x && (x->channel != item->channel || x->length != item->length ||
+                 memcmp(x->text, item->name, item->length)))
+        x = x->next_same_hash;
+    if (x || !(x = calloc(1, sizeof *x))) return x;
+    x->channel = item->channel;
+    x->length = item->length;
+    memcpy(x->text, item->name, item->length);
+    x->next_same_hash = first;
+    if (gw_map_put(&p->patterns_by_text, key, x)) {
+        free(x);
+        return NULL;
+    }
+    x->next = p->patterns;
+    if (x->next) x->next->previous = x;
+    p->patterns = x;
+    return x;
+}
+
+void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x) {
+    if (x->subs) return;
+    uint64_t key = gw_name_key(x->channel, x->text, x->length);
+    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key);
+    if (first != x) {
+        while (first->next_same_hash != x) first = first->next_same_hash;
+        first->next_same_hash = x->next_same_hash;
+    } else if (x->next_same_hash) {
+        gw_map_put(&p->patterns_by_text, key, x->next_same_hash);
+    } else {
+        gw_map_remove(&p->patterns_by_text, key);
+    }
+    if (x->previous) x->previous->next = x->next;
+    else p->patterns = x->next;
+    if (x->next) x->next->previous = x->previous;
+    if (p->binding.pattern == x) p->binding.pattern = x->next;
+    free(x);
+}
+
+int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n) {
+    return x->channel == n->channel && n->length && gw_pattern_match(x->text, x->length, n->text, n->length);
+}
+
+/* The client's pattern that governs what no name governs: the latest, but ending ones. */
+gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget) {
+    gw_sub_t *best = NULL;
+    for (gw_sub_t *s = c->subs[1]; s; s = s->next) {
+        if (s->ending || (best && s->order < best->order)) continue;
+        *budget -= GW_UNITS_TEST;
+        if (gw_pattern_covers(s->pattern, &p->names[t->number])) best = s;
+    }
+    return best;
+}
+
+/* --- attaching ------------------------------------------------------------------------------------- */
+
+static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
+    gw_client_t *c = s->client;
+    if (s->ending || c->flags & GW_CLIENT_DOOMED) return;
+    gw_link_t *l = gw_link_find(p, c, t);
+    if (l) {
+        if (l->sub->pattern && l->sub->order < s->order) gw_link_govern(p, l, s, 0);
+        return;
+    }
+    if (gw_links_full(p, c)) {
+        gw_links_full_tell(p, c, s);
+        return;
+    }
+    l = gw_link_make(p, c, t, s);
+    if (l && c->job) l->job = c->job->serial; /* a subscribe that is under way has nothing to do here */
+}
+
+/* Makes the links of patterns that cover the topic in hand; whether all are made. */
+static int attach(gw_plane_t *p, int64_t *budget) {
+    gw_binding_t *b = &p->binding;
+    while (b->pattern) {
+        if (!b->sub) {
+            if (*budget <= 0) return 0;
+            *budget -= GW_UNITS_TEST;
+            if (gw_pattern_covers(b->pattern, &p->names[b->topic->number])) b->sub = b->pattern->subs;
+            if (!b->sub) {
+                b->pattern = b->pattern->next;
+                continue;
+            }
+        }
+        while (b->sub) {
+            if (*budget <= 0) return 0;
+            gw_sub_t *s = b->sub;
+            b->sub = s->pattern_next;
+            attach_sub(p, b->topic, s);
+            *budget -= GW_UNITS_LINK;
+        }
+        b->pattern = b->pattern->next;
+    }
+    return 1;
+}
+
+/* --- binding --------------------------------------------------------------------------------------- */
+
+/* Those who waited for the name wait no more. */
+static void name_has_come(gw_topic_t *t) {
+    for (uint32_t i = 0; i < t->links_count; i++) t->links[i].client->names_waiting--;
+}
+
+/* What the directory has under this number: a topic to bind, or none. */
+static gw_topic_t *entry(gw_plane_t *p, uint32_t id) {
+    uint8_t channel = 0;
+    char name[GW_INSTRUMENT_MAX];
+    int length = gw_directory_read(&p->reader.segment, id, &channel, name);
+    if (length <= 0 || channel >= GW_CHANNELS || !p->o.templates[channel][GW_ENCODE_UPDATE]) return NULL;
+    gw_topic_t *t = gw_topic_find(p, channel, name, (size_t)length);
+    if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
+    return t && !t->bound ? t : NULL; /* listed twice: the first one counts */
+}
+
+/* Takes what the segment's last values say of a topic that it had before we followed it. */
+static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
+    gw_record_t record;
+    int got = id < p->ring_topics_old ? gw_table_read(&p->reader.segment, id, &record) : 0;
+    if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
+    if (got != 1) return;
+    t->state = record;
+    t->seq = record.h.topic_seq;
+    t->renewed = 0; /* there is something to snapshot */
+}
+
+static void begin(gw_plane_t *p, uint32_t id) {
+    gw_binding_t *b = &p->binding;
+    gw_topic_t *t = entry(p, id);
+    if (!t) {
+        p->by_ring[id] = &gw_topic_none;
+        return;
+    }
+    take_state(p, t, id);
+    t->bound = 1;
+    p->topics_waiting--;
+    if (t->attached) {
+        p->by_ring[id] = t;
+        return;
+    }
+    *b = (gw_binding_t){.topic = t, .id = id, .pattern = p->patterns};
+}
+
+/* Goes on with the topic in hand; whether there is none any more. */
+static int finish(gw_plane_t *p, int64_t *budget) {
+    gw_binding_t *b = &p->binding;
+    if (!b->topic) return 1;
+    if (!attach(p, budget)) return 0;
+    name_has_come(b->topic);
+    b->topic->attached = 1;
+    p->by_ring[b->id] = b->topic;
+    b->topic = NULL;
+    return 1;
+}
+
+/* The topic of this number, bound and attached: NULL where that takes more than the budget. */
+gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget) {
+    if (id >= p->by_ring_count) p->by_ring_count = gw_directory_count(&p->reader.segment);
+    if (id >= p->by_ring_count || id >= p->by_ring_size) return &gw_topic_none;
+    while (!p->by_ring[id]) {
+        if (!finish(p, budget)) return NULL;
+        if (!p->by_ring[id]) begin(p, id);
+        *budget -= GW_UNITS_TOPIC;
+    }
+    return p->by_ring[id];
+}
+
+/* Whether every topic of the directory is bound. */
+int gw_cover_done(gw_plane_t *p) {
+    if (!p->mapping) return 1;
+    p->by_ring_count = gw_directory_count(&p->reader.segment);
+    if (p->by_ring_count > p->by_ring_size) p->by_ring_count = p->by_ring_size;
+    return !p->binding.topic && p->bind_next == p->by_ring_count;
+}
+
+/* Binds what the directory has gained, as far as the budget goes; whether that was all. */
+int gw_cover(gw_plane_t *p, int64_t *budget) {
+    if (gw_cover_done(p)) return 1;
+    for (; p->bind_next < p->by_ring_count; p->bind_next++) {
+        if (*budget <= 0 || !gw_topic_of_ring(p, p->bind_next, budget)) return 0;
+        *budget -= GW_UNITS_LOOK;
+    }
+    return finish(p, budget);
+}
