@@ -7,7 +7,6 @@
  *
  * Topics are bound some at a time, in the order of the directory, or at once where a record waits for one.
  * One at a time is in hand (plane->binding); the next begins when it is attached. */
-#include "gw_pattern.h"
 #include "gw_plane_internal.h"
 #include <string.h>
 
@@ -16,47 +15,30 @@ gw_topic_t gw_topic_none; /* in by_ring: an entry of the directory that is no to
 /* --- patterns -------------------------------------------------------------------------------------- */
 
 gw_pattern_t *gw_pattern_intern(gw_plane_t *p, const gw_item_t *item) {
-    uint64_t key = gw_name_key(item->channel, item->name, item->length);
-    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key), *x = first;
-    while (x && (x->channel != item->channel || x->length != item->length ||
-                 memcmp(x->text, item->name, item->length)))
-        x = x->next_same_hash;
-    if (x || !(x = calloc(1, sizeof *x))) return x;
-    x->channel = item->channel;
-    x->length = item->length;
+    gw_pattern_node_t *known = gw_pattern_index_find(&p->patterns, item->channel, item->name, item->length);
+    if (known) return (gw_pattern_t *)known;
+    gw_pattern_t *x = calloc(1, sizeof *x);
+    if (!x) return NULL;
     memcpy(x->text, item->name, item->length);
-    x->next_same_hash = first;
-    if (gw_map_put(&p->patterns_by_text, key, x)) {
-        free(x);
-        return NULL;
-    }
-    x->next = p->patterns;
-    if (x->next) x->next->previous = x;
-    p->patterns = x;
-    return x;
+    x->letters = gw_letters(item->name, item->length);
+    if (!gw_pattern_index_add(&p->patterns, &x->node, item->channel, x->text, item->length)) return x;
+    free(x);
+    return NULL;
 }
 
 void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x) {
     if (x->subs) return;
-    uint64_t key = gw_name_key(x->channel, x->text, x->length);
-    gw_pattern_t *first = gw_map_get(&p->patterns_by_text, key);
-    if (first != x) {
-        while (first->next_same_hash != x) first = first->next_same_hash;
-        first->next_same_hash = x->next_same_hash;
-    } else if (x->next_same_hash) {
-        gw_map_put(&p->patterns_by_text, key, x->next_same_hash);
-    } else {
-        gw_map_remove(&p->patterns_by_text, key);
-    }
-    if (x->previous) x->previous->next = x->next;
-    else p->patterns = x->next;
-    if (x->next) x->next->previous = x->previous;
-    if (p->binding.pattern == x) p->binding.pattern = x->next;
+    gw_pattern_index_remove(&p->patterns, &x->node);
     free(x);
 }
 
-int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n) {
-    return x->channel == n->channel && n->length && gw_pattern_match(x->text, x->length, n->text, n->length);
+int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n, int64_t *budget) {
+    uint32_t steps = 0;
+    *budget -= GW_UNITS_TEST;
+    if (x->node.channel != n->channel || !n->length || x->letters & ~n->letters) return 0;
+    int covers = gw_glob_match_counted(&x->node.glob, n->text, n->length, &steps);
+    *budget -= steps / GW_PATTERN_UNIT_STEPS;
+    return covers;
 }
 
 /* The client's pattern that governs what no name governs: the latest, but ending ones. */
@@ -64,8 +46,7 @@ gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, con
     gw_sub_t *best = NULL;
     for (gw_sub_t *s = c->subs[1]; s; s = s->next) {
         if (s->ending || (best && s->order < best->order)) continue;
-        *budget -= GW_UNITS_TEST;
-        if (gw_pattern_covers(s->pattern, &p->names[t->number])) best = s;
+        if (gw_pattern_covers(s->pattern, &p->names[t->number], budget)) best = s;
     }
     return best;
 }
@@ -88,19 +69,19 @@ static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
     if (l && c->job) l->job = c->job->serial; /* a subscribe that is under way has nothing to do here */
 }
 
+/* The next pattern that covers the topic in hand; NULL: there is none, or the budget is used up. */
+static gw_pattern_t *next_pattern(gw_plane_t *p, int64_t *budget) {
+    if (*budget <= 0) return NULL;
+    uint32_t units = *budget < UINT32_MAX ? (uint32_t)*budget : UINT32_MAX, left = units;
+    gw_pattern_node_t *node = gw_pattern_index_next(&p->binding.cursor, &p->patterns, &left);
+    *budget -= units - left;
+    return (gw_pattern_t *)node;
+}
+
 /* Makes the links of patterns that cover the topic in hand; whether all are made. */
 static int attach(gw_plane_t *p, int64_t *budget) {
     gw_binding_t *b = &p->binding;
-    while (b->pattern) {
-        if (!b->sub) {
-            if (*budget <= 0) return 0;
-            *budget -= GW_UNITS_TEST;
-            if (gw_pattern_covers(b->pattern, &p->names[b->topic->number])) b->sub = b->pattern->subs;
-            if (!b->sub) {
-                b->pattern = b->pattern->next;
-                continue;
-            }
-        }
+    for (;;) {
         while (b->sub) {
             if (*budget <= 0) return 0;
             gw_sub_t *s = b->sub;
@@ -108,9 +89,10 @@ static int attach(gw_plane_t *p, int64_t *budget) {
             attach_sub(p, b->topic, s);
             *budget -= GW_UNITS_LINK;
         }
-        b->pattern = b->pattern->next;
+        gw_pattern_t *x = next_pattern(p, budget);
+        if (!x) return gw_pattern_cursor_finished(&b->cursor);
+        b->sub = x->subs;
     }
-    return 1;
 }
 
 /* --- binding --------------------------------------------------------------------------------------- */
@@ -156,7 +138,10 @@ static void begin(gw_plane_t *p, uint32_t id) {
         p->by_ring[id] = t;
         return;
     }
-    *b = (gw_binding_t){.topic = t, .id = id, .pattern = p->patterns};
+    b->topic = t;
+    b->id = id;
+    b->sub = NULL;
+    gw_pattern_index_begin(&b->cursor, &p->patterns, t->channel, t->name, t->length);
 }
 
 /* Goes on with the topic in hand; whether there is none any more. */
@@ -169,6 +154,16 @@ static int finish(gw_plane_t *p, int64_t *budget) {
     p->by_ring[b->id] = b->topic;
     b->topic = NULL;
     return 1;
+}
+
+/* Gives up the topic in hand: it will be bound anew. */
+gw_topic_t *gw_cover_undo(gw_plane_t *p) {
+    gw_binding_t *b = &p->binding;
+    gw_topic_t *t = b->topic;
+    if (t) gw_pattern_index_end(&b->cursor, &p->patterns);
+    b->topic = NULL;
+    b->sub = NULL;
+    return t;
 }
 
 /* The topic of this number, bound and attached: NULL where that takes more than the budget. */

@@ -54,11 +54,8 @@ static void unbind(gw_plane_t *p, gw_topic_t *t) {
 }
 
 static int topics(gw_plane_t *p, int64_t *budget) {
-    if (p->binding.topic) { /* what was not attached yet begins again */
-        gw_topic_t *t = p->binding.topic;
-        p->binding = (gw_binding_t){0};
-        unbind(p, t);
-    }
+    gw_topic_t *half = gw_cover_undo(p);
+    if (half) unbind(p, half);
     for (; p->epoch_next < p->by_ring_count; p->epoch_next++) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_TOPIC;

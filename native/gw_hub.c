@@ -5,14 +5,12 @@
 
 #define SLAB 256u /* links allocated at once */
 
-uint64_t gw_name_key(uint8_t channel, const char *name, size_t length) {
-    uint64_t h = 0xcbf29ce484222325ull ^ channel; /* FNV-1a, RFC 9923 */
-    for (size_t i = 0; i < length; i++) h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
-    return h;
+static uint64_t name_key(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
+    return gw_hash_name(p->names_key, channel, name, length);
 }
 
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
-    gw_topic_t *t = gw_map_get(&p->topics_by_name, gw_name_key(channel, name, length));
+    gw_topic_t *t = gw_map_get(&p->topics_by_name, name_key(p, channel, name, length));
     while (t && (t->channel != channel || t->length != length || memcmp(t->name, name, length)))
         t = t->next_same_hash;
     return t;
@@ -47,7 +45,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
     t->channel = channel;
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);
-    uint64_t key = gw_name_key(channel, name, length);
+    uint64_t key = name_key(p, channel, name, length);
     t->next_same_hash = gw_map_get(&p->topics_by_name, key);
     if (gw_map_put(&p->topics_by_name, key, t)) {
         p->topics_free[p->topics_free_count++] = t->number;
@@ -58,6 +56,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
     gw_name_t *n = &p->names[t->number];
     n->channel = channel;
     n->length = (uint8_t)length;
+    n->letters = gw_letters(name, length);
     memcpy(n->text, name, length);
     p->topics_waiting++;
     return t;
@@ -65,7 +64,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
 
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     if (t->links_count || t->bound) return;
-    uint64_t key = gw_name_key(t->channel, t->name, t->length);
+    uint64_t key = name_key(p, t->channel, t->name, t->length);
     gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
     if (first != t) {
         while (first->next_same_hash != t) first = first->next_same_hash;
@@ -293,7 +292,7 @@ int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_c
 /* Tells the client once per subscription that it may have no further topic. */
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     const char *name = s->pattern ? s->pattern->text : s->topic->name;
-    size_t length = s->pattern ? s->pattern->length : s->topic->length;
+    size_t length = s->pattern ? s->pattern->node.glob.length : s->topic->length;
     if (!s->limit_told) gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length);
     s->limit_told = 1;
 }

@@ -359,8 +359,7 @@ static int scan(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
         if (!s) continue;
         for (; job->at < p->topics_count; job->at++) {
             if (*budget <= 0) return 0;
-            *budget -= GW_UNITS_TEST;
-            if (gw_pattern_covers(s->pattern, &p->names[job->at]))
+            if (gw_pattern_covers(s->pattern, &p->names[job->at], budget))
                 scan_topic(p, c, job, s, p->topics[job->at], budget);
             if (c->flags & GW_CLIENT_DOOMED) return 0;
         }

@@ -93,6 +93,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->o.enforce = p->o.enforce && p->o.target_ns;
     if (!p->o.waiting_per_client_max) p->o.waiting_per_client_max = p->o.waiting_topics_max / WAITING_SHARES;
     p->turn_units = GW_UNITS_TURN;
+    p->names_key = gw_hash_key_random();
     p->io = options->io.send ? options->io
                              : (gw_io_t){real_send, real_monotonic, real_realtime, real_cpu, real_yield, NULL};
     p->stats = options->stats;
@@ -113,7 +114,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     int error = !p->clients || !p->generations || !p->slots_free || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
-    if (!error) error = gw_map_init(&p->patterns_by_text, 1024);
+    if (!error) error = gw_pattern_index_init(&p->patterns);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
     if (!error) error = gw_log_init(&p->log, p->o.log_bytes);
@@ -155,7 +156,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     gw_commands_free(p);
     if (p->events.head) gw_queue_free(&p->events);
     gw_map_free(&p->topics_by_name);
-    gw_map_free(&p->patterns_by_text);
+    gw_pattern_index_free(&p->patterns);
     gw_map_free(&p->links);
     gw_map_free(&p->subs);
     gw_log_free(&p->log);

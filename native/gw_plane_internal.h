@@ -7,6 +7,7 @@
 #include "gw_ladder.h"
 #include "gw_log.h"
 #include "gw_map.h"
+#include "gw_pattern_index.h"
 #include "gw_plane.h"
 #include <pthread.h>
 
@@ -89,17 +90,19 @@ struct gw_sub {
 
 /* A topic's channel and name by its number: what patterns are held against, without a look at the topic. */
 typedef struct {
+    uint64_t letters;        /* gw_letters */
     uint8_t channel, length; /* length: 0 where there is no topic */
     char text[GW_INSTRUMENT_MAX];
 } gw_name_t;
 
+/* One for all subscriptions to the same text. */
 struct gw_pattern {
-    gw_pattern_t *previous, *next;
+    gw_pattern_node_t node; /* in plane->patterns; first, so that it is the pattern */
     gw_sub_t *subs;
-    gw_pattern_t *next_same_hash;
-    uint8_t channel, length;
+    uint64_t letters;
     char text[GW_INSTRUMENT_MAX];
 };
+_Static_assert(offsetof(gw_pattern_t, node) == 0, "a node is its pattern");
 
 /* A frame cut by a short write: its rest, and what its last byte will count for. */
 typedef struct {
@@ -260,8 +263,8 @@ typedef struct {
 typedef struct {
     gw_topic_t *topic; /* NULL: none */
     uint32_t id;       /* its number in the ring */
-    gw_pattern_t *pattern;
-    gw_sub_t *sub;     /* next of the pattern's */
+    gw_sub_t *sub;     /* next of the pattern in hand */
+    gw_pattern_cursor_t cursor;
 } gw_binding_t;
 
 struct gw_plane {
@@ -282,8 +285,9 @@ struct gw_plane {
     uint32_t topics_count, topics_size, topics_waiting;
     uint32_t *topics_free;
     uint32_t topics_free_count;
-    gw_map_t topics_by_name, patterns_by_text, links, subs;
-    gw_pattern_t *patterns;
+    gw_map_t topics_by_name, links, subs;
+    gw_pattern_index_t patterns;
+    gw_hash_key_t names_key; /* clients choose the names that are hashed */
     gw_binding_t binding;
     uint64_t order;
     uint32_t serial; /* of the last job or count */
@@ -383,7 +387,6 @@ static inline uint32_t gw_serial(gw_plane_t *p) {
 }
 
 /* gw_hub.c */
-uint64_t gw_name_key(uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
@@ -405,11 +408,12 @@ void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t va
 extern gw_topic_t gw_topic_none;
 gw_pattern_t *gw_pattern_intern(gw_plane_t *p, const gw_item_t *item);
 void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x); /* frees it when nobody has it */
-int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n);
+int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n, int64_t *budget);
 gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget);
 gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget);
 int gw_cover(gw_plane_t *p, int64_t *budget);
 int gw_cover_done(gw_plane_t *p);
+gw_topic_t *gw_cover_undo(gw_plane_t *p);
 
 /* gw_job.c */
 void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x); /* the command is copied if it has to wait */

@@ -16,6 +16,7 @@ typedef struct {
     uint64_t frames_gone; /* data frames that clients read who are no more */
     int64_t cycled_ns;
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
+    bool restless; /* a new segment every few cycles, often before the one before was read to its end */
     bool sliced; /* the plane does so little in a turn that requests, epochs and laps take many */
 } world_t;
 
@@ -155,6 +156,7 @@ static void halt(void) {
 static void operate(void) {
     client_t *c = &w.clients[random_below(CLIENTS)];
     uint32_t what = random_below(100);
+    if (w.restless && chance(20)) rig_segment(w.rig, RING_BYTES, 64);
     if (what < 30) publish();
     else if (what < 45) subscribe(c, false);
     else if (what < 50) subscribe(c, true);
@@ -378,6 +380,7 @@ static void run(uint64_t seed, unsigned steps) {
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.calm = seed % 4 == 0;
     w.sliced = seed % 5 == 2;
+    w.restless = seed % 7 == 3;
     if (w.sliced) w.rig->plane->turn_units = 64 + (int64_t)random_below(seed % 2 ? 64 : 400);
     for (unsigned t = 0; t < TOPICS; t++) rig_topic(w.rig, topic_channel(t), topic_name(t));
     rig_segment(w.rig, RING_BYTES, 64);
