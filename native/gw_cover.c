@@ -66,7 +66,9 @@ static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
         return;
     }
     l = gw_link_make(p, c, t, s);
-    if (l && c->job) l->job = c->job->serial; /* a subscribe that is under way has nothing to do here */
+    if (!l) return;
+    if (c->job) l->job = c->job->serial; /* a subscribe that is under way has nothing to do here */
+    gw_link_snapshot(p, l);              /* of a topic that had records before the segment was followed */
 }
 
 /* The next pattern that covers the topic in hand; NULL: there is none, or the budget is used up. */

@@ -110,6 +110,8 @@ static int attach(gw_plane_t *p) {
 
 /* Goes on with the change to another segment. */
 void gw_epoch_step(gw_plane_t *p, int64_t budget) {
+    p->taken_ns = p->now;
+    p->send_ns = 0;
     if (p->epoch_phase == CLIENTS && clients(p, &budget)) {
         p->epoch_phase = TOPICS;
         p->epoch_next = 0;
