@@ -32,8 +32,10 @@ static gw_event_t next_event(rig_t *rig) {
     return none;
 }
 
+/* It is let go, and in the turn after it nothing of it is left. */
 static void expect_slow(rig_t *rig, const char *what) {
     gw_event_t e = next_event(rig);
+    gw_plane_cycle(rig->plane);
     char start[64];
     snprintf(start, sizeof start, "slow consumer (%s): ", what);
     CHECK_EQUAL(e.kind, GW_EVENT_CLOSE);
