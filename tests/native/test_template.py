@@ -274,3 +274,11 @@ def test_c_tests_run_our_program() -> None:
     literals = re.findall(r'^    (".*?");?$', header, re.MULTILINE)
     program = "".join(map(ast.literal_eval, literals)).encode("latin1")
     assert program == programs()["trade", "update"]
+
+
+def test_a_template_of_too_long_messages_is_refused() -> None:
+    """64 identifiers, each of which may double when escaped, and 4,000 bytes of text."""
+    literals = (b"\x00\xff" + b"x" * 255) * 15
+    program = b"\x01\x01\x00\x00" + literals + b"\x08" * 63
+    with pytest.raises(ValueError, match="may take more than 8192 bytes"):
+        Template(program)
