@@ -254,11 +254,17 @@ static uint8_t mark_of(const gw_sub_t *s, const gw_topic_t *t) {
     return s->snapshot && t->seq ? GW_MARK_CONFLATED : GW_MARK_DROPPED;
 }
 
-/* Why a name's topic can't be waited for, if it can't. */
-static uint8_t name_limit(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t) {
-    if (t && t->attached) return LIMIT_NONE;
-    if (c->names_waiting >= p->o.waiting_per_client_max) return LIMIT_NAMES;
-    return !t && p->topics_waiting >= p->o.waiting_topics_max ? LIMIT_NAMES_OF_ALL : LIMIT_NONE;
+static uint32_t names_free(const gw_plane_t *p) {
+    return p->topics_waiting < p->o.waiting_topics_max ? p->o.waiting_topics_max - p->topics_waiting : 0;
+}
+
+/* Why a name that there is not yet can't be waited for, if it can't. No client may wait for more names than it
+ * leaves free: one alone has half of the table, and however many are greedy, the next one finds room.
+ * Source: Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches" (1998). */
+static uint8_t name_limit(const gw_plane_t *p, const gw_client_t *c) {
+    const uint32_t left = names_free(p);
+    if (c->names_waiting < left) return LIMIT_NONE;
+    return left ? LIMIT_NAMES : LIMIT_NAMES_OF_ALL;
 }
 
 /* The link of a name that is subscribed for the first time: chosen where there is one, else made. */
@@ -271,7 +277,7 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
         choose(p, c, job, l, s, mark_of(s, t));
         return LIMIT_NONE;
     }
-    uint8_t limit = gw_links_full(p, c) ? LIMIT_LINKS : name_limit(p, c, t);
+    uint8_t limit = gw_links_full(p, c) ? LIMIT_LINKS : t ? LIMIT_NONE : name_limit(p, c);
     if (limit) return limit;
     if (!t) t = gw_topic_make(p, item->channel, item->name, item->length);
     if (!t) return LIMIT_NAMES_OF_ALL;
@@ -389,7 +395,7 @@ static void tell_limit(gw_plane_t *p, gw_client_t *c, const gw_item_t *item, uin
     else if (limit == LIMIT_LINKS)
         gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length);
     else if (limit == LIMIT_NAMES)
-        gw_limit_tell(p, c, "waiting_names_per_connection", p->o.waiting_per_client_max, item->name, item->length);
+        gw_limit_tell(p, c, "waiting_topics_share", names_free(p), item->name, item->length);
     else gw_limit_tell(p, c, "waiting_topics", p->o.waiting_topics_max, item->name, item->length);
 }
 

@@ -31,7 +31,6 @@ typedef struct {
     gw_wait_t *wait;        /* this worker's page, shared with the writer */
     int event_fd;           /* rung by writer and loop */
     uint32_t clients_max, topics_per_client_max, waiting_topics_max;
-    uint32_t waiting_per_client_max; /* of waiting_topics_max; 0: an eighth of it */
     uint64_t log_bytes;
     uint32_t control_bytes_max, lossless_frames_max;
     int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;

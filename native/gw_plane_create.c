@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WAITING_SHARES 8u /* no connection may wait for more than this part of the names that may be waited for */
-
 /* --- the real kernel and clocks -------------------------------------------------------------------- */
 
 static ssize_t real_send(void *self, int fd, const struct iovec *parts, int count) {
@@ -91,7 +89,6 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!p) return -ENOMEM;
     p->o = *options;
     p->o.enforce = p->o.enforce && p->o.target_ns;
-    if (!p->o.waiting_per_client_max) p->o.waiting_per_client_max = p->o.waiting_topics_max / WAITING_SHARES;
     p->turn_units = GW_UNITS_TURN;
     p->names_key = gw_hash_key_random();
     p->io = options->io.send ? options->io

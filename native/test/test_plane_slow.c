@@ -274,7 +274,7 @@ static void f37_a_slow_reader_costs_little_at_a_time(void) {
     peer_t *peer = rig_connect(rig);
     gw_item_t all = item(1, GW_BBO, "*", false, true);
     rig_subscribe(rig, peer, 1, &all, 1);
-    pass(rig, 1000);
+    rig_settle(rig);
     peer->allowed = 0;
     for (int i = 0; i < 3000; i++) {
         char name[32];
