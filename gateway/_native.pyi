@@ -473,6 +473,7 @@ class Swarm:
         connect_rate: int = 0,  # new connections a second; 0: as fast as they go
         ticks_tracked_max: int = 65536,
         clock_offset_ns: int = 0,  # added to the local clock to get the server's
+        hash_key: bytes = b"",  # 16 secret bytes, the same where ticks are merged; b"": its own
     ) -> None:
         """Opens nothing yet.
 

@@ -3,6 +3,7 @@
  * reconnect storms. All times are ns. */
 #ifndef GW_SWARM_H
 #define GW_SWARM_H
+#include "gw_hash.h"
 #include "gw_hdr.h"
 
 #include <stdbool.h>
@@ -102,6 +103,7 @@ typedef struct {
     uint32_t connect_rate;     /* new connections a second; 0: no limit */
     uint32_t ticks_tracked_max;
     int64_t clock_offset_ns;   /* added to the local clock to get the server's */
+    gw_hash_key_t hash_key;    /* of topics and ticks: secret, and the same where ticks are merged */
 } gw_swarm_options_t;
 
 typedef struct {

@@ -1,5 +1,4 @@
 /* What a message is and what it says, put into its group's counters and histograms. */
-#include "gw_map.h"
 #include "gw_swarm_fields.h"
 #include "gw_swarm_internal.h"
 
@@ -25,7 +24,7 @@ static void deliver(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns, int64_
         gw_hdr_record(&h[GW_SWARM_HISTOGRAM_arrival], arrived_ns - stamp_ns, 1);
         gw_hdr_record(&h[GW_SWARM_HISTOGRAM_own], s->now_ns - arrived_ns, 1);
     }
-    gw_swarm_ticks_note(&s->ticks, tick, s->now_ns);
+    gw_swarm_ticks_note(&s->ticks, gw_hash_number(s->o.hash_key, tick), s->now_ns);
 }
 
 static void stages(gw_swarm_t *s, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
@@ -51,7 +50,8 @@ static uint64_t skipped(const gw_swarm_t *s, const gw_swarm_topic_t *t, const gw
     int64_t from = before > s->window_start_ns ? before : s->window_start_ns;
     int64_t to = after < s->window_end_ns ? after : s->window_end_ns;
     if (to <= from) return 0;
-    return (uint64_t)((double)f->skipped * ((double)(to - from) / (double)(after - before)) + 0.5);
+    uint64_t part = (uint64_t)(to - from), whole = (uint64_t)(after - before);
+    return (uint64_t)(((__uint128_t)f->skipped * part + whole / 2) / whole); /* at most f->skipped */
 }
 
 static void remember(gw_swarm_topic_t *t, const gw_swarm_fields_t *f) {
@@ -77,7 +77,7 @@ static bool chain(gw_swarm_group_t *g, const gw_swarm_fields_t *f, uint64_t last
 }
 
 static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
-    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
+    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, s->o.hash_key, f->topic);
     bool counts = in_window(s, f->ts_event);
     if (t && t->last) {
         if (!chain(g, f, t->last, counts)) return;
@@ -89,14 +89,14 @@ static void update(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, con
     if (s->in_window) GW_SWARM_COUNT(g, received, 1);
     if (!counts) return;
     int64_t sent_ns = f->ts_send ? f->ts_send : f->ts_event;
-    deliver(s, g, f->ts_event, sent_ns, gw_map_hash(f->topic + f->seq * 0x9e3779b97f4a7c15u));
+    deliver(s, g, f->ts_event, sent_ns, f->topic + f->seq * 0x9e3779b97f4a7c15u);
     stages(s, g, f);
 }
 
 /* A snapshot is a link of the chain as an update is: it says itself what was skipped before it, and where
  * it may start anew, an ack or an epoch came before it. One that goes back misses nothing. */
 static void snapshot(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
-    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, f->topic);
+    gw_swarm_topic_t *t = gw_swarm_topics_get(&c->topics, s->o.hash_key, f->topic);
     GW_SWARM_COUNT(g, snapshots, 1);
     if (f->skipped) GW_SWARM_COUNT(g, conflated, skipped(s, t, f));
     if (in_window(s, f->ts_event) && t && t->last && f->seq > t->last) (void)chain(g, f, t->last, true);
@@ -144,7 +144,7 @@ static int64_t foreign_stamp(const gw_swarm_t *s, const char *bytes, size_t n) {
 /* A record of another protocol. */
 static void foreign(gw_swarm_t *s, gw_swarm_group_t *g, int64_t stamp_ns) {
     if (s->in_window) GW_SWARM_COUNT(g, received, 1);
-    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, stamp_ns, gw_map_hash((uint64_t)stamp_ns));
+    if (in_window(s, stamp_ns)) deliver(s, g, stamp_ns, stamp_ns, (uint64_t)stamp_ns);
 }
 
 /* Every number behind the text is a record's stamp; false: there is none. */

@@ -1,5 +1,7 @@
 /* When the first and the last recipient got each tick, for a sample of the ticks that is chosen by a hash
- * of their identity: swarms in several processes sample the same ones, and their tables merge.
+ * of their identity: swarms in several processes that have the same key sample the same ones, and
+ * their tables merge. A server that does not know the key can choose neither which are sampled nor
+ * where they are kept.
  *
  * Open addressing. When more ticks are tracked than there is room for, the mask of the sampling takes
  * one more bit; entries that it no longer lets in count as free from then on, so that nothing is ever

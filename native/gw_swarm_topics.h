@@ -1,8 +1,10 @@
 /* The last record of each topic that a client takes: a hash table whose first entry lies in the client
- * itself, since most take one topic. */
+ * itself, since most take one topic. Places are hashed with the swarm's key: the server chooses the
+ * names, and could otherwise choose them for one place. */
 #ifndef GW_SWARM_TOPICS_H
 #define GW_SWARM_TOPICS_H
-#include <stdint.h>
+#include "gw_hash.h"
+
 #include <stdlib.h>
 
 #define GW_SWARM_TOPICS_MAX 65536u /* of one client; what is beyond is not checked for gaps */
@@ -18,27 +20,33 @@ typedef struct {
     uint32_t mask, count;
 } gw_swarm_topics_t;
 
-static inline gw_swarm_topic_t *gw_swarm_topics_place(gw_swarm_topics_t *t, uint64_t topic) {
-    uint32_t i = (uint32_t)topic & t->mask;
+static inline uint32_t gw_swarm_topics_home(const gw_swarm_topics_t *t, gw_hash_key_t key, uint64_t topic) {
+    return (uint32_t)gw_hash_number(key, topic) & t->mask;
+}
+
+static inline gw_swarm_topic_t *gw_swarm_topics_place(gw_swarm_topics_t *t, gw_hash_key_t key,
+                                                      uint64_t topic) {
+    uint32_t i = gw_swarm_topics_home(t, key, topic);
     while (t->many[i].topic && t->many[i].topic != topic) i = (i + 1) & t->mask;
     return &t->many[i];
 }
 
-static inline int gw_swarm_topics_grow(gw_swarm_topics_t *t) {
+static inline int gw_swarm_topics_grow(gw_swarm_topics_t *t, gw_hash_key_t key) {
     uint32_t size = t->many ? (t->mask + 1) * 2 : 8;
     gw_swarm_topics_t bigger = {.mask = size - 1, .count = t->count};
     bigger.many = calloc(size, sizeof *bigger.many);
     if (!bigger.many) return -1;
     for (uint32_t i = 0; t->many && i <= t->mask; i++)
-        if (t->many[i].topic) *gw_swarm_topics_place(&bigger, t->many[i].topic) = t->many[i];
-    if (!t->many && t->count) *gw_swarm_topics_place(&bigger, t->one.topic) = t->one;
+        if (t->many[i].topic) *gw_swarm_topics_place(&bigger, key, t->many[i].topic) = t->many[i];
+    if (!t->many && t->count) *gw_swarm_topics_place(&bigger, key, t->one.topic) = t->one;
     free(t->many);
     *t = bigger;
     return 0;
 }
 
 /* The topic's entry, made at first; NULL: no memory, or more topics than may be. `topic` is not 0. */
-static inline gw_swarm_topic_t *gw_swarm_topics_get(gw_swarm_topics_t *t, uint64_t topic) {
+static inline gw_swarm_topic_t *gw_swarm_topics_get(gw_swarm_topics_t *t, gw_hash_key_t key,
+                                                    uint64_t topic) {
     if (!t->many) {
         if (t->one.topic == topic) return &t->one;
         if (t->count == 0) {
@@ -47,12 +55,12 @@ static inline gw_swarm_topic_t *gw_swarm_topics_get(gw_swarm_topics_t *t, uint64
             return &t->one;
         }
     } else {
-        gw_swarm_topic_t *e = gw_swarm_topics_place(t, topic);
+        gw_swarm_topic_t *e = gw_swarm_topics_place(t, key, topic);
         if (e->topic) return e;
     }
     if (t->count >= GW_SWARM_TOPICS_MAX) return NULL;
-    if ((!t->many || t->count * 4 >= (t->mask + 1) * 3) && gw_swarm_topics_grow(t)) return NULL;
-    gw_swarm_topic_t *e = gw_swarm_topics_place(t, topic);
+    if ((!t->many || t->count * 4 >= (t->mask + 1) * 3) && gw_swarm_topics_grow(t, key)) return NULL;
+    gw_swarm_topic_t *e = gw_swarm_topics_place(t, key, topic);
     e->topic = topic;
     t->count++;
     return e;

@@ -77,6 +77,7 @@ class Job(Struct, frozen=True, tag="job"):
     sources: list[str] = field(default_factory=list)
     connect_rate: int = 0
     clock_offset_ns: int = 0
+    hash_key: bytes = b""
     open_timeout_ns: int = 60_000_000_000
 
 

@@ -6,6 +6,7 @@ only when all are does a moment in the near future become the run's origin, the 
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -242,6 +243,7 @@ def _swarms(
 ) -> tuple[list[Child], list[Int64s]]:
     """Starts the processes of clients, and says who should get what in all of them."""
     key = endpoints.key()
+    hash_key = secrets.token_bytes(16)  # one for all: their samples of ticks are merged
     targets = [
         (each.address, each.port, request)
         for each, request in zip(target.endpoints, _upgrades(target, settings, key), strict=True)
@@ -255,7 +257,8 @@ def _swarms(
         name = "swarm" if scenario.processes == 1 else f"swarm-{number}"
         argv = [sys.executable, "-P", "-m", "gateway.loadtest.swarm_process"]
         child = children.start(name, argv, cpus=settings.client_cpus)
-        child.tell(_job(mine, targets, endpoints.accept(key), scenario, settings, clock))
+        accept = endpoints.accept(key)
+        child.tell(_job(mine, targets, accept, hash_key, scenario, settings, clock))
         swarms.append(child)
     return swarms, audiences
 
@@ -273,6 +276,7 @@ def _job(
     plan: Plan,
     targets: list[tuple[str, int, bytes]],
     accept: bytes,
+    hash_key: bytes,
     scenario: Scenario,
     settings: Settings,
     clock: Clock,
@@ -288,6 +292,7 @@ def _job(
         sources=scenario.sources,
         connect_rate=scenario.connect_rate // scenario.processes,
         clock_offset_ns=clock.offset_ns,
+        hash_key=hash_key,
         open_timeout_ns=round(open_s(scenario) * 1e9),
     )
 

@@ -170,6 +170,7 @@ def _swarm(job: Job) -> Swarm:
         stamp=(job.stamp_kind, job.stamp_arg),
         connect_rate=job.connect_rate,
         clock_offset_ns=job.clock_offset_ns,
+        hash_key=job.hash_key,
     )
 
 

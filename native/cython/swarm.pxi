@@ -6,6 +6,11 @@ from libc.errno cimport EINTR
 
 from libc.stdint cimport uint16_t
 
+cdef extern from "gw_hash.h" nogil:
+    ctypedef struct gw_hash_key_t:
+        pass
+    gw_hash_key_t gw_hash_key_random()
+
 cdef extern from "gw_swarm.h" nogil:
     enum: GW_SWARM_GROUPS_MAX
     enum: GW_SWARM_COUNTERS_COUNT
@@ -50,6 +55,7 @@ cdef extern from "gw_swarm.h" nogil:
         uint64_t frame_bytes_max
         uint32_t connecting_max, connect_rate, ticks_tracked_max
         int64_t clock_offset_ns
+        gw_hash_key_t hash_key
 
     ctypedef struct gw_swarm_tick_t:
         uint64_t key
@@ -190,6 +196,14 @@ cdef class _SwarmOptions:
         self.o.clients_count = <uint32_t>rows.shape[0]
         return 0
 
+    cdef int set_hash_key(self, bytes key) except -1:
+        if len(key) not in (0, sizeof(gw_hash_key_t)):
+            raise ValueError(f"hash_key: {len(key)} bytes, neither 0 nor {sizeof(gw_hash_key_t)}")
+        self.o.hash_key = gw_hash_key_random()
+        if key:
+            memcpy(&self.o.hash_key, PyBytes_AS_STRING(key), sizeof(gw_hash_key_t))
+        return 0
+
     cdef int set_stamp(self, object stamp) except -1:
         kind, where = stamp
         if kind == "tickgate":
@@ -217,7 +231,7 @@ cdef class Swarm:
 
     def __init__(self, *, targets, bytes accept, sources=(), groups, texts, clients, stamp,
                  frame_bytes_max=16 << 20, connecting_max=256, connect_rate=0,
-                 ticks_tracked_max=65536, clock_offset_ns=0):
+                 ticks_tracked_max=65536, clock_offset_ns=0, bytes hash_key=b""):
         if self.swarm != NULL:
             raise RuntimeError("already initialised")
         cdef _SwarmOptions options = _SwarmOptions()
@@ -237,6 +251,7 @@ cdef class Swarm:
         options.o.connect_rate = connect_rate
         options.o.ticks_tracked_max = ticks_tracked_max
         options.o.clock_offset_ns = clock_offset_ns
+        options.set_hash_key(hash_key)
         error = gw_swarm_create(&options.o, &self.swarm)
         if error == -errno.EINVAL:
             raise ValueError("stamp: a path is 1 to 8 names or numbers with dots between")

@@ -4,30 +4,31 @@
 #define T0 1714979289000000000
 #define TOPIC_A "AAA.SIM"
 #define TOPIC_B "BBB.SIM"
+#define KEY ((gw_hash_key_t){1, 2})
 
 /* --- tables ---------------------------------------------------------------------------------------- */
 
 static void topics_keep_their_last(void) {
     gw_swarm_topics_t t = {.many = NULL};
     for (uint64_t i = 1; i <= 3000; i++) {
-        gw_swarm_topic_t *e = gw_swarm_topics_get(&t, i * 0x9e3779b97f4a7c15u);
+        gw_swarm_topic_t *e = gw_swarm_topics_get(&t, KEY, i * 0x9e3779b97f4a7c15u);
         CHECK(e && e->last == 0);
         e->last = i;
     }
     for (uint64_t i = 1; i <= 3000; i++)
-        CHECK_EQUAL(gw_swarm_topics_get(&t, i * 0x9e3779b97f4a7c15u)->last, i);
+        CHECK_EQUAL(gw_swarm_topics_get(&t, KEY, i * 0x9e3779b97f4a7c15u)->last, i);
     CHECK_EQUAL(t.count, 3000);
     gw_swarm_topics_free(&t);
     CHECK_EQUAL(t.count, 0);
-    CHECK(gw_swarm_topics_get(&t, 7) == &t.one);
+    CHECK(gw_swarm_topics_get(&t, KEY, 7) == &t.one);
     gw_swarm_topics_free(&t);
 }
 
 static void topics_are_bounded(void) {
     gw_swarm_topics_t t = {.many = NULL};
-    for (uint64_t i = 1; i <= GW_SWARM_TOPICS_MAX; i++) CHECK(gw_swarm_topics_get(&t, i) != NULL);
-    CHECK(gw_swarm_topics_get(&t, GW_SWARM_TOPICS_MAX + 1) == NULL);
-    CHECK(gw_swarm_topics_get(&t, GW_SWARM_TOPICS_MAX) != NULL);
+    for (uint64_t i = 1; i <= GW_SWARM_TOPICS_MAX; i++) CHECK(gw_swarm_topics_get(&t, KEY, i) != NULL);
+    CHECK(gw_swarm_topics_get(&t, KEY, GW_SWARM_TOPICS_MAX + 1) == NULL);
+    CHECK(gw_swarm_topics_get(&t, KEY, GW_SWARM_TOPICS_MAX) != NULL);
     gw_swarm_topics_free(&t);
 }
 

@@ -1,5 +1,6 @@
 /* Servers that mean harm: floods, endless numbers, answers that never end, extreme stamps. What a client
  * keeps for one stays bounded, and it goes on to count right. */
+#include "gw_map.h"
 #include "swarm_rig.h"
 
 #include <arpa/inet.h>
@@ -26,6 +27,88 @@ static size_t record_write(char *out, size_t room, const char *symbol, const cha
 static void record(rig_t *r, const char *symbol, const char *seq, const char *event) {
     char text[600];
     gw_swarm_message(r->s, r->c, text, record_write(text, sizeof text, symbol, seq, event));
+}
+
+/* --- chosen names and stamps ----------------------------------------------------------------------- */
+
+/* The farthest that a topic lies from where it belongs. */
+static uint32_t topics_probes_max(const gw_swarm_topics_t *t, gw_hash_key_t key) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i <= t->mask; i++) {
+        if (!t->many[i].topic) continue;
+        uint32_t probes = (i - gw_swarm_topics_home(t, key, t->many[i].topic)) & t->mask;
+        most = probes > most ? probes : most;
+    }
+    return most;
+}
+
+static void topics_of_equal_low_bits_are_spread(void) {
+    gw_swarm_topics_t t = {.many = NULL};
+    gw_hash_key_t key = {3, 4};
+    for (uint64_t i = 1; i <= 3000; i++) CHECK(gw_swarm_topics_get(&t, key, i << 32) != NULL);
+    CHECK(topics_probes_max(&t, key) < 100); /* 3,000 where the low bits are the place */
+    gw_swarm_topics_free(&t);
+}
+
+/* The number whose gw_map_hash is `hash`. */
+static uint64_t unhash(uint64_t hash) {
+    uint64_t x = hash ^ hash >> 31 ^ hash >> 62;
+    x *= 0x319642b2d24d8ec3u; /* inverses modulo 2^64 */
+    x = x ^ x >> 27 ^ x >> 54;
+    x *= 0x96de1b173f119089u;
+    return x ^ x >> 30 ^ x >> 60;
+}
+
+/* By a hash that the server can compute all of these were sampled, and kept in one place. */
+static void ticks_are_not_for_the_server_to_choose(void) {
+    gw_swarm_options_t o = rig_options();
+    o.stamp = GW_SWARM_STAMP_OFFSET;
+    o.ticks_tracked_max = 4096;
+    rig_t r = rig_windowed(&o);
+    r.s->window_start_ns = INT64_MIN;
+    uint64_t sent = 0;
+    for (uint64_t i = 1; sent < 1000; i++) {
+        uint64_t stamp = unhash(i << 40);
+        CHECK(gw_map_hash(stamp) == i << 40);
+        if (stamp > INT64_MAX) continue;
+        gw_swarm_message(r.s, r.c, (const char *)&stamp, sizeof stamp);
+        sent++;
+    }
+    CHECK_EQUAL(RIG_COUNTER(&r, delivered), sent);
+    CHECK_EQUAL(r.s->ticks.sample_mask, 0);
+    CHECK_EQUAL(r.s->ticks.count, sent);
+    rig_close(&r);
+}
+
+static void any_number_may_have_been_skipped(void) {
+    static const char form[] = "{\"channel\":\"trade\",\"type\":\"update\",\"symbol\":\"A.B\",\"seq\":%d,\"ts_event\":%lld"
+                               ",\"ts_recv\":%lld,\"ts_send\":%lld,\"data\":[{\"id\":\"1\"}],\"skipped\":%llu}";
+    static const struct {
+        long long before, after; /* stamps about the window's start */
+        unsigned long long skipped, conflated;
+    } ROWS[] = {
+        {1, 2, UINT64_MAX, UINT64_MAX},
+        {-10, 10, UINT64_MAX, 1ull << 63},
+        {-1, 2, UINT64_MAX, UINT64_MAX / 3 * 2},
+        {-9, 1, 5, 1}, /* the half counts whole */
+        {5, 5, UINT64_MAX, UINT64_MAX},
+        {-2, -1, UINT64_MAX, 0},
+        {1 - T0, INT64_MAX - T0, UINT64_MAX, 15016785495709551616u},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        char text[600];
+        gw_swarm_options_t o = rig_options();
+        rig_t r = rig_windowed(&o);
+        r.s->window_start_ns = T0;
+        for (int seq = 1; seq <= 2; seq++) {
+            long long ns = T0 + (seq == 1 ? ROWS[i].before : ROWS[i].after);
+            unsigned long long skipped = seq == 1 ? 0 : ROWS[i].skipped;
+            int n = snprintf(text, sizeof text, form, seq, ns, ns, ns, skipped);
+            gw_swarm_message(r.s, r.c, text, (size_t)n);
+        }
+        CHECK(RIG_COUNTER(&r, conflated) == ROWS[i].conflated);
+        rig_close(&r);
+    }
 }
 
 /* --- floods ---------------------------------------------------------------------------------------- */
@@ -270,6 +353,9 @@ static void what_the_kernel_refuses_is_told(void) {
 }
 
 int main(void) {
+    RUN(topics_of_equal_low_bits_are_spread);
+    RUN(ticks_are_not_for_the_server_to_choose);
+    RUN(any_number_may_have_been_skipped);
     RUN(pings_of_a_server_that_never_reads_are_not_hoarded);
     RUN(a_million_symbols_are_bounded_and_all_delivered);
     RUN(empty_fragments_are_a_message_of_nothing);

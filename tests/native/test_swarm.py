@@ -295,7 +295,11 @@ def test_ticks_of_several_recipients_and_processes_are_the_same() -> None:
         await peer.send(*[record(i + 1, event=stamp) for i in range(50)])
 
     with SwarmServer(script) as server:
-        swarms = [swarm(server, each=3), swarm(server, each=2, ticks_tracked_max=8)]
+        key = bytes(range(16))
+        swarms = [
+            swarm(server, each=3, hash_key=key),
+            swarm(server, each=2, ticks_tracked_max=8, hash_key=key),
+        ]
         for one, count in zip(swarms, (3, 2), strict=True):
             connect(one, count)
             drive(one, lambda one=one, n=count * 50: counter(one, "delivered") == n)  # type: ignore[misc]
