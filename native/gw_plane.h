@@ -94,13 +94,19 @@ typedef struct {
 
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
-/* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds (it is freed then).
+/* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds, or the handle is not
+ * one of this plane's (it is freed then).
  * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
 int gw_plane_post(gw_plane_t *p, gw_command_t *command);
 void gw_plane_wake(gw_plane_t *p);
 
 /* A free slot's handle for GW_CMD_ADD, or 0: clients_max are in use. Freed by gw_plane_take_event. */
 gw_handle_t gw_plane_slot(gw_plane_t *p);
+/* Gives a slot back that GW_CMD_ADD was not posted for. */
+void gw_plane_slot_back(gw_plane_t *p, gw_handle_t handle);
+/* Whether this plane gave the handle out, and not its slot anew since then. What follows says 0 of
+ * others. */
+int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle);
 /* Control bytes queued and not yet sent, commands under way included. */
 uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle);
 /* Asks for GW_EVENT_RESUME once less than half is queued. 0 when that is so already. */

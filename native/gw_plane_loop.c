@@ -1,4 +1,5 @@
 /* The plane as the loop's thread sees it: commands in, events out, and what may be asked at any time. */
+#include "gw_hash.h"
 #include "gw_plane_internal.h"
 #include <string.h>
 #include <unistd.h>
@@ -22,8 +23,13 @@ static gw_client_t *slot_client(const gw_plane_t *p, gw_handle_t handle) {
     return &p->clients[(uint32_t)handle];
 }
 
+int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle) {
+    uint32_t slot = (uint32_t)handle;
+    return slot < p->slots_next && p->generations[slot] == (uint32_t)(handle >> 32);
+}
+
 static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
-    if ((uint32_t)x->handle >= p->o.clients_max) return 0;
+    if (!gw_plane_knows(p, x->handle)) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
         uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
@@ -55,22 +61,34 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
 
 gw_handle_t gw_plane_slot(gw_plane_t *p) {
     uint32_t slot;
-    if (p->slots_free_count) slot = p->slots_free[--p->slots_free_count];
-    else if (p->slots_next < p->o.clients_max) slot = p->slots_next++;
-    else return 0;
+    if (p->slots_free_count) {
+        slot = p->slots_free[--p->slots_free_count];
+    } else if (p->slots_next < p->o.clients_max) {
+        slot = p->slots_next++;
+        p->generations[slot] = (uint32_t)gw_hash_key_random().k0; /* no other plane's handles fit */
+    } else {
+        return 0;
+    }
+    if (++p->generations[slot] == 0) p->generations[slot] = 1; /* so that no handle is 0 */
     gw_client_t *c = &p->clients[slot];
     GW_STORE_RELAXED(&c->control_posted, 0);
     GW_STORE_RELAXED(&c->control_done, 0);
     GW_STORE_RELAXED(&c->resume_wanted, 0);
-    return (uint64_t)++p->generations[slot] << 32 | slot;
+    return (uint64_t)p->generations[slot] << 32 | slot;
+}
+
+void gw_plane_slot_back(gw_plane_t *p, gw_handle_t handle) {
+    if (gw_plane_knows(p, handle)) p->slots_free[p->slots_free_count++] = (uint32_t)handle;
 }
 
 uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle) {
+    if (!gw_plane_knows(p, handle)) return 0;
     const gw_client_t *c = slot_client(p, handle);
     return GW_LOAD_RELAXED(&c->control_posted) - GW_LOAD_ACQUIRE(&c->control_done);
 }
 
 int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
+    if (!gw_plane_knows(p, handle)) return 0;
     gw_client_t *c = slot_client(p, handle);
     GW_STORE_RELAXED(&c->resume_wanted, 1);
     GW_FENCE_FULL(); /* pairs with resume() in gw_flush.c */
@@ -79,11 +97,11 @@ int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
 }
 
 int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle) {
-    return GW_LOAD_RELAXED(&slot_client(p, handle)->blocked) != 0;
+    return gw_plane_knows(p, handle) && GW_LOAD_RELAXED(&slot_client(p, handle)->blocked) != 0;
 }
 
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle) {
-    return GW_LOAD_RELAXED(&slot_client(p, handle)->sent_ns);
+    return gw_plane_knows(p, handle) ? GW_LOAD_RELAXED(&slot_client(p, handle)->sent_ns) : 0;
 }
 
 int gw_plane_events_fd(const gw_plane_t *p) { return p->events_fd; }

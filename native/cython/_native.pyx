@@ -1,5 +1,7 @@
 """One extension module over the native core; each part of its face is an include of its own."""
 # cython: language_level=3, binding=True, embedsignature=False
+cimport cython
+
 include "clock.pxi"
 include "stats.pxi"
 include "ring.pxi"

@@ -20,18 +20,34 @@ cdef class Floor:
         self.clients = <int *>calloc(len(client_fds) or 1, sizeof(int))
         if self.floor == NULL or self.clients == NULL:
             raise MemoryError()
-        for i, fd in enumerate(client_fds):
-            self.clients[i] = fd
+        try:
+            for i, fd in enumerate(client_fds):
+                self.clients[i] = fd
+        except BaseException:
+            self.release()
+            raise
         error = gw_floor_init(self.floor, udp_fd, self.clients, len(client_fds))
         if error < 0:
+            self.release()
             raise OSError(-error, os.strerror(-error))
 
     def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
         free(self.clients)
         free(self.floor)
+        self.clients = NULL
+        self.floor = NULL
+
+    cdef int check(self) except -1:
+        if self.floor == NULL:
+            raise ValueError("floor is not initialised")
+        return 0
 
     def run(self):
         cdef int error
+        self.check()
         if self.running:
             raise RuntimeError("another thread is running it")
         self.running = True
@@ -42,10 +58,12 @@ cdef class Floor:
             raise OSError(-error, os.strerror(-error))
 
     def stop(self):
+        self.check()
         gw_floor_stop(self.floor)
 
     def counters(self):
         cdef gw_floor_t *f = self.floor
+        self.check()
         return {
             "datagrams": GW_LOAD_RELAXED(&f.datagrams),
             "ticks": GW_LOAD_RELAXED(&f.ticks),

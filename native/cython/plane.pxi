@@ -53,6 +53,8 @@ cdef extern from "gw_plane.h" nogil:
     int gw_plane_post(gw_plane_t *p, gw_command_t *command)
     void gw_plane_wake(gw_plane_t *p)
     uint64_t gw_plane_slot(gw_plane_t *p)
+    void gw_plane_slot_back(gw_plane_t *p, uint64_t handle)
+    bint gw_plane_knows(const gw_plane_t *p, uint64_t handle)
     uint64_t gw_plane_control_used(const gw_plane_t *p, uint64_t handle)
     int gw_plane_want_resume(gw_plane_t *p, uint64_t handle)
     int gw_plane_blocked(const gw_plane_t *p, uint64_t handle)
@@ -115,6 +117,8 @@ cdef tuple _event(const gw_event_t *e):
     return (e.kind, e.handle)
 
 
+# Its thread counts in the page until __dealloc__: the collector must not let go of it before.
+@cython.no_gc_clear
 cdef class Plane:
     cdef gw_plane_t *plane
     cdef void *waits
@@ -134,11 +138,14 @@ cdef class Plane:
         int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False,
         int cpu=-1, soon=None,
     ):
-        if self.plane != NULL:
+        if self.plane != NULL or self.waits != NULL:
             raise RuntimeError("already initialised")
         cdef gw_plane_options_t o
+        cdef bytes code
         memset(&o, 0, sizeof(o))
-        self.stats = stats
+        stats.check(True)
+        if wait_index < 0:
+            raise ValueError(f"wait_index {wait_index} is negative")
         self.soon = soon
         self.control_max = control_bytes_max
         o.stats = stats.page
@@ -166,9 +173,12 @@ cdef class Plane:
         cdef int error = 0
         try:
             for (channel, kind), program in templates.items():
-                at = <const uint8_t *>PyBytes_AS_STRING(program)
+                code = program
+                if channel not in CHANNELS or kind not in ("update", "snapshot") or code is None:
+                    raise ValueError(f"template of {channel!r} {kind!r}: no such message")
+                at = <const uint8_t *>PyBytes_AS_STRING(code)
                 place = &o.templates[<int>CHANNELS[channel]][<int>(kind == "snapshot")]
-                error = gw_template_load(at, len(program), place)
+                error = gw_template_load(at, len(code), place)
                 if error == -errno.EMSGSIZE:
                     raise ValueError(
                         f"template of {channel} {kind}: a message may take more than {GW_FRAME_MAX} bytes"
@@ -183,29 +193,48 @@ cdef class Plane:
                 for k in range(GW_ENCODES):
                     gw_template_free(o.templates[i][k])
             raise
+        stats.holders += 1
+        self.stats = stats
 
     def __dealloc__(self):
         if self.plane != NULL:
             with nogil:
                 gw_plane_destroy(self.plane)
+            if self.stats is not None:
+                self.stats.holders -= 1
         if self.waits != NULL:
             munmap(self.waits, self.waits_size)
 
+    cdef int check(self) except -1:
+        if self.plane == NULL:
+            raise ValueError("plane is not initialised")
+        return 0
+
+    cdef int check_handle(self, uint64_t handle) except -1:
+        self.check()
+        if not gw_plane_knows(self.plane, handle):
+            raise ValueError(f"handle {handle:#x} is of no client of this plane")
+        return 0
+
     def start(self):
+        self.check()
         cdef int error = gw_plane_start(self.plane)
         if error != 0:
             raise OSError(-error, os.strerror(-error))
 
     def stop(self):
+        self.check()
         with nogil:
             gw_plane_stop(self.plane)
 
     @property
     def events_fd(self):
+        self.check()
         return gw_plane_events_fd(self.plane)
 
     def events(self):
         result = []
+        self.check()
         cdef const gw_event_t *e = gw_plane_take_event(self.plane)
         while e != NULL:
             result.append(_event(e))
@@ -249,12 +278,14 @@ cdef class Plane:
         return 0
 
     def wake(self):
+        self.check()
         self.waking = False
         gw_plane_wake(self.plane)
 
     cdef int queue(
         self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
     ) except -2:
+        self.check_handle(handle)
         cdef uint64_t used = gw_plane_control_used(self.plane, handle) + len(data)
         if used > self.control_max:
             return -1
@@ -262,6 +293,7 @@ cdef class Plane:
         return 0 if used <= self.control_max // 2 else gw_plane_want_resume(self.plane, handle)
 
     def attach(self, int fd):
+        self.check()
         cdef size_t size = os.fstat(fd).st_size
         cdef gw_command_t *x = gw_command_new(GW_CMD_ATTACH, 0, 0, 0)
         if x == NULL:
@@ -275,6 +307,7 @@ cdef class Plane:
         self.post(x)
 
     def add(self, int fd, bytes first, slots=()):
+        self.check()
         cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, slots, ())
         cdef uint64_t handle = gw_plane_slot(self.plane)
         if handle == 0:
@@ -282,7 +315,11 @@ cdef class Plane:
             raise OverflowError("clients_max reached")
         x.handle = handle
         x.fd = fd
-        self.post(x)
+        try:
+            self.post(x)
+        except ValueError:
+            gw_plane_slot_back(self.plane, handle)
+            raise
         return handle
 
     def send(self, uint64_t handle, bytes frames, slots=()):
@@ -295,19 +332,24 @@ cdef class Plane:
         return self.queue(GW_CMD_UNSUBSCRIBE, handle, ack, slots, ids)
 
     def query(self, uint64_t handle, uint64_t token):
+        self.check_handle(handle)
         cdef gw_command_t *x = self.command(GW_CMD_QUERY, handle, b"", (), ())
         x.token = token
         self.post(x)
 
     def close(self, uint64_t handle, bytes frame):
+        self.check_handle(handle)
         self.post(self.command(GW_CMD_CLOSE, handle, frame, (), ()))
 
     def remove(self, uint64_t handle):
+        self.check_handle(handle)
         self.post(self.command(GW_CMD_REMOVE, handle, b"", (), ()))
 
     def pending(self, uint64_t handle):
+        self.check_handle(handle)
         return bool(gw_plane_blocked(self.plane, handle)) or (
             gw_plane_control_used(self.plane, handle) > 0)
 
     def sent_ns(self, uint64_t handle):
+        self.check_handle(handle)
         return gw_plane_sent_ns(self.plane, handle)

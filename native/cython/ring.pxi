@@ -129,6 +129,7 @@ cdef uint64_t _epoch_ms = 0  # of the last epoch that this process made
 
 cdef enum:
     FEEDS = 64  # length of the feed_* counters
+    POLL_MAX = 1 << 20  # records at once
 
 
 cdef bytes _epoch_next():
@@ -196,6 +197,7 @@ def pattern_match(str pattern, str name):
     return gw_pattern_match(p, <size_t>pattern_length, n, <size_t>name_length)
 
 
+@cython.no_gc_clear  # of `stats`: __dealloc__ gives it up
 cdef class RingWriter:
     cdef gw_publisher_t publisher
     cdef gw_record_t chunk[GW_PUBLISH_MAX]
@@ -206,6 +208,7 @@ cdef class RingWriter:
     cdef uint32_t topics
     cdef dict ids
     cdef StatsPage stats
+    cdef bint used  # once, also where that failed: what learned its topics still points here
     cdef int inside  # threads that publish without the interpreter's lock right now
 
     def __cinit__(self):
@@ -213,15 +216,22 @@ cdef class RingWriter:
 
     def __init__(self, uint64_t capacity, uint32_t topics_max, *, int wait_fd=-1, event_fds=(),
                  StatsPage stats=None):
-        if self.mem != NULL:
+        if self.used:
             raise RuntimeError("already initialised")
+        if stats is not None:
+            stats.check(True)
+        self.used = True
         self.ids = {}
-        if stats is not None and stats.page != NULL:
+        if stats is not None:
             stats.holders += 1
             self.stats = stats
-        self.segment_create(capacity, topics_max)
-        if wait_fd >= 0:
-            self.workers_map(wait_fd, event_fds)
+        try:
+            self.segment_create(capacity, topics_max)
+            if wait_fd >= 0:
+                self.workers_map(wait_fd, event_fds)
+        except BaseException:
+            self.release()
+            raise
 
     cdef int segment_create(self, uint64_t capacity, uint32_t topics_max) except -1:
         self.size = gw_segment_size(capacity, topics_max)
@@ -292,10 +302,10 @@ cdef class RingWriter:
         return self.publisher.writer.segment.epoch[:GW_EPOCH_LENGTH].decode()
 
     def topic(self, str channel, str instrument):
+        self.check_open()
         known = self.ids.get((channel, instrument))
         if known is not None:
             return known
-        self.check_open()
         if channel not in CHANNELS:
             raise ValueError(f"unknown channel {channel!r}")
         if _INSTRUMENT.fullmatch(instrument) is None:
@@ -409,13 +419,17 @@ cdef class Segment:
         if self.mem != NULL:
             munmap(self.mem, self.size)
 
+    cdef int check_open(self) except -1:
+        if self.mem == NULL:
+            raise ValueError("segment is closed")
+        return 0
+
     cdef int extend(self) except -1:
         """Reads the directory's new entries."""
         cdef uint8_t channel
         cdef char name[GW_INSTRUMENT_MAX]
         cdef int length
-        if self.mem == NULL:
-            raise ValueError("segment is closed")
+        self.check_open()
         cdef uint32_t i, count = gw_directory_count(&self.view)
         for i in range(<uint32_t>len(self.names), count):
             length = gw_directory_read(&self.view, i, &channel, name)
@@ -431,8 +445,7 @@ cdef class Segment:
         return self.view.epoch[:GW_EPOCH_LENGTH].decode()
 
     def __len__(self):
-        if self.mem == NULL:
-            raise ValueError("segment is closed")
+        self.check_open()
         return gw_directory_count(&self.view)
 
     def topics(self, Py_ssize_t start=0):
@@ -440,6 +453,7 @@ cdef class Segment:
         return self.names[start:]
 
     def find(self, str channel, str instrument):
+        self.check_open()
         key = (channel, instrument)
         known = self.ids.get(key)
         if known is None:
@@ -463,8 +477,7 @@ cdef class Segment:
 
     def last_seq(self, uint32_t topic):
         cdef gw_record_t record
-        if self.mem == NULL:
-            raise ValueError("segment is closed")
+        self.check_open()
         cdef int found = gw_table_read(&self.view, topic, &record)
         if found < 0:
             raise BlockingIOError(-found, f"topic {topic}: its writer died inside the last value")
@@ -524,8 +537,11 @@ cdef class RingReader:
     cdef gw_reader_t reader
     cdef gw_record_t *buffer
     cdef size_t buffer_records
+    cdef bint polling  # without the interpreter's lock
 
     def __init__(self, int fd, *, bint from_start=False):
+        if self.segment is not None:
+            raise RuntimeError("already initialised")
         self.segment = Segment(fd)
         self.reader.segment = self.segment.view
         self.reader.cursor = 0 if from_start else GW_LOAD_ACQUIRE(self.segment.view.tail)
@@ -534,13 +550,17 @@ cdef class RingReader:
         free(self.buffer)
 
     cdef int check_open(self) except -1:
-        if self.segment.mem == NULL:
+        if self.segment is None or self.segment.mem == NULL:
             raise ValueError("ring reader is closed")
+        if self.polling:
+            raise RuntimeError("another thread is polling")
         return 0
 
     cdef int reserve(self, size_t limit) except -1:
         """Has room for so many records in the buffer."""
         self.check_open()
+        if not 1 <= limit <= POLL_MAX:
+            raise ValueError(f"limit {limit}: 1 to {POLL_MAX} records")
         if limit > self.buffer_records:
             free(self.buffer)
             self.buffer_records = 0
@@ -564,15 +584,19 @@ cdef class RingReader:
     def poll_raw(self, size_t limit=4096):
         cdef int64_t size
         self.reserve(limit)
+        self.polling = True
         with nogil:
             size = gw_reader_poll(&self.reader, self.buffer, limit * sizeof(gw_record_t))
+        self.polling = False
         return None if size < 0 else (<uint8_t *>self.buffer)[:size]
 
     def topics(self):
+        self.check_open()
         return self.segment.topics()
 
     @property
     def epoch(self):
+        self.check_open()
         return self.segment.epoch
 
     cdef dict row(self, const gw_record_t *record):
@@ -591,11 +615,14 @@ cdef class RingReader:
             row["price"] = _decimal(trade.price, trade.price_exponent, trade.price_digits)
             row["qty"] = _decimal(trade.qty, trade.qty_exponent, trade.qty_digits)
             row["side"] = _SIDES.get(trade.side, "")
-            row["id"] = trade.id[:trade.id_length].decode()
+            row["id"] = trade.id[:min(trade.id_length, GW_ID_MAX)].decode()
         else:
             for i, name in enumerate(_BBO_FIELDS):
                 row[name] = _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i])
         return row
 
     def close(self):
-        self.segment.close()
+        if self.polling:
+            raise RuntimeError("another thread is polling: let it return first")
+        if self.segment is not None:
+            self.segment.close()

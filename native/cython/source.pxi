@@ -112,10 +112,12 @@ cdef class TickSource:
             error = gw_source_init(self.source, &options)
         finally:
             free(texts)
+        if error < 0:
+            self.peer.close()
+            self.peer = None
         if error == -errno.ENOMEM:
             raise MemoryError()
         if error < 0:
-            self.peer.close()
             raise ValueError(
                 f"a source needs symbols of 1 to {GW_SOURCE_SYMBOL_MAX} printable characters and a"
                 f" subject_prefix of at most {GW_SOURCE_PREFIX_MAX}, without * \" \\ , and space")
@@ -156,10 +158,17 @@ cdef class TickSource:
             raise OSError(-error, f"the NATS server is lost: {why}")
         return done
 
+    cdef int check(self) except -1:
+        if self.source == NULL:
+            raise ValueError("tick source is not initialised")
+        return 0
+
     def stop(self):
+        self.check()
         gw_source_stop(self.source)
 
     def counts(self):
+        self.check()
         counts = numpy.empty(GW_HDR_COUNTS, dtype=numpy.uint64)
         gw_words_read(<uint64_t *><size_t>counts.ctypes.data, self.source.late.counts,
                       GW_HDR_COUNTS)
@@ -167,6 +176,7 @@ cdef class TickSource:
 
     def counters(self):
         cdef gw_source_t *s = self.source
+        self.check()
         return {
             "sent": GW_LOAD_RELAXED(&s.sent),
             "bytes": GW_LOAD_RELAXED(&s.bytes),

@@ -81,9 +81,15 @@ cdef class StatsPage:
         if self.page != NULL:
             munmap(self.page, sizeof(gw_stats_t))
 
+    cdef int check(self, bint write) except -1:
+        if self.page == NULL:
+            raise ValueError("statistics page is closed")
+        if write and not self.writable:
+            raise ValueError("statistics page is read-only")
+        return 0
+
     cdef uint64_t *word(self, str name, uint32_t index, bint write) except NULL:
-        if self.page == NULL or (write and not self.writable):
-            raise ValueError("statistics page is closed or read-only")
+        self.check(write)
         cdef uint32_t offset, length
         offset, length = STATS[name]
         if index >= length:
@@ -92,8 +98,7 @@ cdef class StatsPage:
 
     cdef gw_hdr_t *histograms(self, str stage, uint32_t *count) except NULL:
         """The histograms that a stage is the sum of, next to each other."""
-        if self.page == NULL:
-            raise ValueError("statistics page is closed")
+        self.check(False)
         count[0] = GW_CLASSES if stage == "total" else 1
         if stage in CLASS_STAGES:
             return &self.page.stage[GW_STAGES - 1 + <uint32_t>CLASS_STAGES.index(stage)]
@@ -140,14 +145,13 @@ cdef class StatsPage:
 
     def record(self, str stage, int64_t value_ns, uint64_t n=1):
         cdef uint32_t histograms
+        self.check(True)
         cdef gw_hdr_t *h = self.histograms(stage, &histograms)
-        if not self.writable:
-            raise ValueError("statistics page is read-only")
         gw_hdr_record(h, value_ns, n)
 
     def close(self):
         if self.holders > 0:
-            raise RuntimeError("close the ring writer that counts in this page first")
+            raise RuntimeError("a plane or a ring writer counts in this page: it has to go first")
         if self.page != NULL:
             munmap(self.page, sizeof(gw_stats_t))
             self.page = NULL

@@ -78,10 +78,18 @@ cdef class UdpIntake:
     def __dealloc__(self):
         gw_intake_free(&self.intake)
 
+    cdef int check_open(self) except -1:
+        if self.writer is None:
+            raise ValueError("udp intake is not initialised")
+        self.writer.check_open()
+        return 0
+
     def learn(self, str channel, str symbol, uint32_t topic):
+        self.check_open()
+        if channel not in CHANNELS:
+            raise ValueError(f"unknown channel {channel!r}")
         cdef bytes text = symbol.encode()
         cdef uint8_t kind = CHANNELS[channel]
-        self.writer.check_open()
         if self.receiving:
             raise RuntimeError("a thread is receiving")
         if topic >= self.writer.topics or self.writer.kinds[topic] != kind:
@@ -96,7 +104,7 @@ cdef class UdpIntake:
     cdef int receive(self, gw_udp_t *udp, int timeout_ms) except? -1:
         """As gw_intake_receive; whom it needs can't be closed or used by others meanwhile."""
         cdef int count
-        self.writer.check_open()
+        self.check_open()
         if self.receiving:
             raise RuntimeError("another thread is receiving")
         self.receiving = True
@@ -108,6 +116,7 @@ cdef class UdpIntake:
         return count
 
 
+@cython.no_gc_clear  # of `bound`: __dealloc__ asks it
 cdef class UdpSocket:
     cdef gw_udp_t udp
     cdef object bound  # None when closed

@@ -202,7 +202,6 @@ static void an_overflowing_control_queue_is_closed_and_says_so(void) {
 static void handles_of_clients_that_are_no_more_are_nobody(void) {
     rig_t *rig = ready();
     peer_t *old = client(rig);
-    gw_item_t x = item(1, GW_TRADE, "A.SIM", true, false);
     peer_t stale = *old;
     rig_remove(rig, old);
     rig_settle(rig);
@@ -211,16 +210,49 @@ static void handles_of_clients_that_are_no_more_are_nobody(void) {
     peer_t *new = client(rig);
     CHECK_EQUAL((uint32_t)new->handle, (uint32_t)stale.handle); /* the slot again */
     CHECK(new->handle != stale.handle);
-    rig_text(rig, &stale, 1);
-    rig_subscribe(rig, &stale, 2, &x, 1);
-    rig_unsubscribe(rig, &stale, 3, (uint32_t[]){1}, 1);
-    rig_query(rig, &stale, 1);
-    rig_close(rig, &stale, 1000);
-    rig_remove(rig, &stale);
+    gw_handle_t handles[] = {
+        stale.handle, new->handle ^ 1ull << 63, new->handle + 1, UINT32_MAX, 0, /* the last ones: never given out */
+        new->handle | UINT32_MAX,
+    };
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+        for (gw_command_kind_t kind = GW_CMD_ADD; kind <= GW_CMD_REMOVE; kind++) {
+            gw_command_t *x = rig_reply(kind, handles[i], 1, 0);
+            CHECK_EQUAL(gw_plane_post(rig->plane, x), -EINVAL);
+        }
+        CHECK(!gw_plane_knows(rig->plane, handles[i]));
+        CHECK_EQUAL(gw_plane_control_used(rig->plane, handles[i]), 0);
+        CHECK_EQUAL(gw_plane_want_resume(rig->plane, handles[i]), 0);
+        CHECK_EQUAL(gw_plane_blocked(rig->plane, handles[i]), 0);
+        CHECK_EQUAL(gw_plane_sent_ns(rig->plane, handles[i]), 0);
+    }
+    CHECK(gw_plane_knows(rig->plane, new->handle));
+    CHECK_EQUAL(used(rig, new), 0); /* nothing is put down to whoever has the slot now */
     rig_settle(rig);
     CHECK(!gw_plane_take_event(rig->plane));
     CHECK(peer_whole(new));
     CHECK_EQUAL(rig->stats->clients[0], 1);
+    rig_free(rig);
+}
+
+/* Two planes number their slots alike, and yet no handle of one is the other's. */
+static void a_handle_is_of_one_plane(void) {
+    rig_t *one = ready(), *two = ready();
+    peer_t *here = client(one), *there = client(two);
+    CHECK_EQUAL((uint32_t)here->handle, (uint32_t)there->handle);
+    CHECK(!gw_plane_knows(one->plane, there->handle) && !gw_plane_knows(two->plane, here->handle));
+    rig_free(one);
+    rig_free(two);
+}
+
+static void a_slot_given_back_is_given_out_again(void) {
+    rig_t *rig = ready();
+    gw_handle_t first = gw_plane_slot(rig->plane), second;
+    gw_plane_slot_back(rig->plane, first);
+    CHECK((second = gw_plane_slot(rig->plane)) != first);
+    CHECK_EQUAL((uint32_t)second, (uint32_t)first);
+    CHECK(gw_plane_knows(rig->plane, second) && !gw_plane_knows(rig->plane, first));
+    gw_plane_slot_back(rig->plane, first); /* no more its own */
+    CHECK((uint32_t)gw_plane_slot(rig->plane) != (uint32_t)second);
     rig_free(rig);
 }
 
@@ -310,6 +342,8 @@ int main(void) {
     RUN(closing_finishes_the_frame_and_drops_the_data);
     RUN(an_overflowing_control_queue_is_closed_and_says_so);
     RUN(handles_of_clients_that_are_no_more_are_nobody);
+    RUN(a_handle_is_of_one_plane);
+    RUN(a_slot_given_back_is_given_out_again);
     RUN(a_place_outside_its_bytes_is_refused);
     RUN(an_event_between_its_two_steps_leaves_nothing_behind);
     RUN(f40_a_descriptor_that_epoll_refuses_is_gone);
