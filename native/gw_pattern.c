@@ -40,7 +40,8 @@ int gw_glob_compile(gw_glob_t *g, const char *text, size_t length) {
 }
 
 bool gw_glob_middles(const gw_glob_t *g, const char *name, size_t name_length, uint32_t *steps) {
-    const char *at = g->text + g->head, *last = g->text + g->length - g->tail; /* behind the last star */
+    const char *at = g->text + g->head;
+    const char *last = g->text + g->length - g->tail; /* behind the last star */
     const char *from = name + g->head, *end = name + name_length - g->tail;
     size_t left = (size_t)g->least - g->head - g->tail; /* bytes of literals not found yet */
     for (;;) {

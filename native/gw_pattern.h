@@ -46,7 +46,8 @@ static inline bool gw_glob_match_counted(const gw_glob_t *g, const char *name, s
     size_t head = g->head, tail = g->tail;
     const char *name_tail = name + name_length - tail, *text_tail = g->text + g->length - tail;
     if (head && (name[0] != g->text[0] || memcmp(name, g->text, head) != 0)) return false;
-    if (tail && (name_tail[tail - 1] != text_tail[tail - 1] || memcmp(name_tail, text_tail, tail) != 0))
+    if (tail
+        && (name_tail[tail - 1] != text_tail[tail - 1] || memcmp(name_tail, text_tail, tail) != 0))
         return false;
     if (g->kind == GW_GLOB_ENDS) return true;
     if (g->kind == GW_GLOB_NAME) return name_length == g->length;
@@ -58,8 +59,9 @@ static inline bool gw_glob_match(const gw_glob_t *g, const char *name, size_t na
     return gw_glob_match_counted(g, name, name_length, &steps);
 }
 
-/* Which characters occur, but stars, by their low six bits. A pattern whose letters are not all among a
- * name's does not match it: kept beside the names, one word refuses most patterns of several stars. */
+/* Which characters occur, but stars, by their low six bits. A pattern whose letters are not all among
+ * a name's does not match it: kept beside the names, one word refuses most patterns of several
+ * stars. */
 static inline uint64_t gw_letters(const char *text, size_t length) {
     uint64_t letters = 0;
     for (size_t i = 0; i < length; i++)

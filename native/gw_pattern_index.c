@@ -63,13 +63,16 @@ static uint64_t extend(uint64_t key, uint64_t literal) {
     return gw_map_hash(key * 0x9e3779b97f4a7c15u + literal);
 }
 
-static uint64_t first_key(const gw_pattern_index_t *x, uint8_t channel, uint8_t kind, uint64_t literal) {
+static uint64_t first_key(const gw_pattern_index_t *x, uint8_t channel, uint8_t kind,
+                          uint64_t literal) {
     return extend(x->key.k1 ^ (uint64_t)(channel << 8 | kind), literal);
 }
 
 /* --- levels ---------------------------------------------------------------------------------------- */
 
-static uint64_t number(const gw_map_t *m, uint64_t key) { return (uint64_t)(uintptr_t)gw_map_get(m, key); }
+static uint64_t number(const gw_map_t *m, uint64_t key) {
+    return (uint64_t)(uintptr_t)gw_map_get(m, key);
+}
 
 static int number_set(gw_map_t *m, uint64_t key, uint64_t value) {
     if (value) return gw_map_put(m, key, (void *)(uintptr_t)value);
@@ -79,12 +82,15 @@ static int number_set(gw_map_t *m, uint64_t key, uint64_t value) {
 
 static unsigned class_of(size_t length) { return length < 63 ? (unsigned)length : 63; }
 
-static uint64_t count_key(uint64_t level, size_t length) { return extend(level, class_of(length) + 1); }
+static uint64_t count_key(uint64_t level, size_t length) {
+    return extend(level, class_of(length) + 1);
+}
 
 static int level_add(gw_pattern_index_t *x, uint64_t level, size_t length) {
     uint64_t key = count_key(level, length), n = number(&x->counts, key);
     if (number_set(&x->counts, key, n + 1)) return -ENOMEM;
-    if (!number_set(&x->levels, level, number(&x->levels, level) | 1ull << class_of(length))) return 0;
+    uint64_t classes = number(&x->levels, level) | 1ull << class_of(length);
+    if (!number_set(&x->levels, level, classes)) return 0;
     number_set(&x->counts, key, n);
     return -ENOMEM;
 }
@@ -114,7 +120,8 @@ static filing_t filing_of(const gw_pattern_index_t *x, const gw_pattern_node_t *
     filing_t f = {.head = first_key(x, node->channel, g->kind, hash_text(x, g->text, g->head))};
     f.ends = f.chain = extend(f.head, hash_text(x, g->text + g->length - g->tail, g->tail));
     if (g->kind == GW_GLOB_NAME) f.chain = f.head;
-    if (node->middle_length) f.chain = extend(f.ends, hash_text(x, g->text + node->middle, node->middle_length));
+    if (node->middle_length)
+        f.chain = extend(f.ends, hash_text(x, g->text + node->middle, node->middle_length));
     return f;
 }
 
@@ -174,7 +181,8 @@ static void chain_remove(gw_pattern_index_t *x, gw_pattern_node_t *node, uint64_
     if (first) first->filed = filed;
 }
 
-static uint64_t text_key(const gw_pattern_index_t *x, uint8_t channel, const char *text, size_t length) {
+static uint64_t text_key(const gw_pattern_index_t *x, uint8_t channel, const char *text,
+                         size_t length) {
     return gw_hash_name(x->key, channel, text, length);
 }
 
@@ -218,8 +226,8 @@ void gw_pattern_index_free(gw_pattern_index_t *x) {
     gw_map_free(&x->counts);
 }
 
-gw_pattern_node_t *gw_pattern_index_find(const gw_pattern_index_t *x, uint8_t channel, const char *text,
-                                         size_t length) {
+gw_pattern_node_t *gw_pattern_index_find(const gw_pattern_index_t *x, uint8_t channel,
+                                         const char *text, size_t length) {
     gw_pattern_node_t *node = gw_map_get(&x->texts, text_key(x, channel, text, length));
     while (node && (node->channel != channel || node->glob.length != length ||
                     memcmp(node->glob.text, text, length) != 0))
@@ -295,9 +303,11 @@ void gw_pattern_index_end(gw_pattern_cursor_t *c, gw_pattern_index_t *x) {
     c->step = STEP_FINISHED;
 }
 
-static void spend(uint32_t *budget, uint32_t units) { *budget -= units < *budget ? units : *budget; }
+static void spend(uint32_t *budget, uint32_t units) {
+    *budget -= units < *budget ? units : *budget;
+}
 
-/* The next head of the name, from c->head on, that patterns of the kind in hand have; or the next kind. */
+/* The next head of the name, from c->head on, that patterns of the kind have; or the next kind. */
 static void step_head(gw_pattern_cursor_t *c, gw_pattern_index_t *x, uint32_t *budget) {
     const uint32_t *heads = x->heads[c->kind];
     while (c->head <= c->length && !heads[c->head]) c->head++;
@@ -338,8 +348,8 @@ static void step_tail(gw_pattern_cursor_t *c, const gw_pattern_index_t *x, uint3
     c->step = STEP_MIDDLE;
 }
 
-/* The next piece between these ends of a length that occurs with them. A piece counts where it stands
- * first: else its chain would be tried for each of its places. */
+/* The next piece between these ends of a length that occurs with them. A piece counts where it
+ * stands first: else its chain would be tried for each of its places. */
 static void step_middle(gw_pattern_cursor_t *c, const gw_pattern_index_t *x, uint32_t *budget) {
     size_t end = (size_t)c->length - c->tail, room = end - c->head;
     size_t middle = next_length(c->middles, c->middle_next, room);
@@ -355,7 +365,8 @@ static void step_middle(gw_pattern_cursor_t *c, const gw_pattern_index_t *x, uin
     c->at_next = (uint16_t)(last ? c->head : at + 1);
     spend(budget, 1);
     c->node = gw_map_get(&x->chains, extend(c->ends_key, hash_piece(x, c, at, middle)));
-    if (c->node && memmem(c->name + c->head, at - c->head + middle - 1, c->name + at, middle)) c->node = NULL;
+    if (c->node && memmem(c->name + c->head, at - c->head + middle - 1, c->name + at, middle))
+        c->node = NULL;
 }
 
 /* Whether the pattern is of the chain asked for, not of another one with the same key, and matches. */
@@ -373,7 +384,8 @@ static bool fits(const gw_pattern_cursor_t *c, const gw_pattern_node_t *node, ui
     return matches;
 }
 
-gw_pattern_node_t *gw_pattern_index_next(gw_pattern_cursor_t *c, gw_pattern_index_t *x, uint32_t *budget) {
+gw_pattern_node_t *gw_pattern_index_next(gw_pattern_cursor_t *c, gw_pattern_index_t *x,
+                                         uint32_t *budget) {
     while (*budget && c->step != STEP_FINISHED) {
         gw_pattern_node_t *node = c->node;
         if (node) {

@@ -9,7 +9,7 @@
 /* A unit of work is a lookup, a pattern tried, or so many steps of trying it. */
 #define GW_PATTERN_UNIT_STEPS 64u
 
-/* Embedded in what the caller keeps of a pattern; the text must live as long as it is in the index. */
+/* Embedded in what the caller keeps of a pattern; the text lives as long as it is in the index. */
 typedef struct gw_pattern_node gw_pattern_node_t;
 struct gw_pattern_node {
     gw_pattern_node_t *previous, *next; /* filed under the same literals */
@@ -37,7 +37,7 @@ struct gw_pattern_cursor {
 typedef struct {
     gw_map_t texts;  /* hash of channel and text -> the first node of it */
     gw_map_t chains; /* key of the literals -> the first node filed under them */
-    gw_map_t levels; /* key of a head, or of both ends -> which lengths of the next literal are in use */
+    gw_map_t levels; /* key of a head, or of both ends -> lengths in use of the next literal */
     gw_map_t counts; /* key of those and a class of lengths -> how many patterns use it */
     gw_hash_key_t key;
     uint64_t base, powers[GW_GLOB_MAX + 1]; /* of the rolling hash */
@@ -51,16 +51,16 @@ int gw_pattern_index_init(gw_pattern_index_t *x);
 void gw_pattern_index_free(gw_pattern_index_t *x); /* not the nodes, which are the caller's */
 
 /* The node of this text; NULL: there is none. */
-gw_pattern_node_t *gw_pattern_index_find(const gw_pattern_index_t *x, uint8_t channel, const char *text,
-                                         size_t length);
+gw_pattern_node_t *gw_pattern_index_find(const gw_pattern_index_t *x, uint8_t channel,
+                                         const char *text, size_t length);
 
 /* -EEXIST: the text is there already, -EINVAL: too long, -ENOMEM; the index is then as it was. */
 int gw_pattern_index_add(gw_pattern_index_t *x, gw_pattern_node_t *node, uint8_t channel,
                          const char *text, size_t length);
 void gw_pattern_index_remove(gw_pattern_index_t *x, gw_pattern_node_t *node);
 
-/* Begins with a name; the cursor must not be under way, and stays where it is until it has finished or
- * gw_pattern_index_end. One of zeros has finished. -EINVAL: the name is too long. */
+/* Begins with a name; the cursor must not be under way, and stays where it is in memory until it has
+ * finished or gw_pattern_index_end. One of zeros has finished. -EINVAL: the name is too long. */
 int gw_pattern_index_begin(gw_pattern_cursor_t *c, gw_pattern_index_t *x, uint8_t channel,
                            const char *name, size_t length);
 
@@ -72,7 +72,8 @@ int gw_pattern_index_begin(gw_pattern_cursor_t *c, gw_pattern_index_t *x, uint8_
  * begin to the end is returned exactly once. One that comes or goes meanwhile is returned at most once
  * for each time that it was added, perhaps never, and not while it is gone. So a caller that adds a
  * pattern while a name is under way tries that name itself. */
-gw_pattern_node_t *gw_pattern_index_next(gw_pattern_cursor_t *c, gw_pattern_index_t *x, uint32_t *budget);
+gw_pattern_node_t *gw_pattern_index_next(gw_pattern_cursor_t *c, gw_pattern_index_t *x,
+                                         uint32_t *budget);
 bool gw_pattern_cursor_finished(const gw_pattern_cursor_t *c);
 
 /* Gives a name up, at any point. */

@@ -211,8 +211,8 @@ static void handles_of_clients_that_are_no_more_are_nobody(void) {
     CHECK_EQUAL((uint32_t)new->handle, (uint32_t)stale.handle); /* the slot again */
     CHECK(new->handle != stale.handle);
     gw_handle_t handles[] = {
-        stale.handle, new->handle ^ 1ull << 63, new->handle + 1, UINT32_MAX, 0, /* the last ones: never given out */
-        new->handle | UINT32_MAX,
+        stale.handle, new->handle ^ 1ull << 63,
+        new->handle + 1, UINT32_MAX, 0, new->handle | UINT32_MAX, /* slots never given out */
     };
     for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
         for (gw_command_kind_t kind = GW_CMD_ADD; kind <= GW_CMD_REMOVE; kind++) {
