@@ -10,7 +10,7 @@ SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not 
 # turn it off, nor has to.
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: build demo test lint bench clean
+.PHONY: build demo test lint bench steps clean
 build: $(VENV)/.built
 
 $(VENV)/.deps: pyproject.toml
@@ -40,6 +40,15 @@ lint: build
 
 bench: build
 	$(BIN)/python -P bench/micro/micro.py
+
+# The longest cycle of the plane in each of its steps; STEPS='--clients 100 growth' for some, or smaller.
+steps: build/steps/steps
+	$< $(STEPS)
+
+build/steps/steps: $(wildcard bench/steps/*) $(wildcard native/gw_*) native/test/trade_program.h
+	mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O3 -Wall -Wextra -Wpedantic -Werror -pthread -Inative -Inative/test \
+	  $(filter %.c,$^) -lm -o $@
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
