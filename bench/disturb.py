@@ -34,6 +34,8 @@ PATTERNS = 256
 """`limits.patterns_per_connection`."""
 NAMES_MAX = 300
 """`limits.symbols_per_request`."""
+SETUP_EACH = 32
+"""Patterns asked for at once before anything is measured: little work each, within the burst."""
 PAIRS_PER_S = 16
 """Subscriptions of `*` and their ends: 32 requests a second, of the 50 that a client has."""
 LINKS_EACH = 300
@@ -108,7 +110,7 @@ class Asker:
                     self._replies.put_nowait(json.loads(message))
         self._replies.put_nowait(None)
 
-    async def ask(self, method: str, names: Sequence[str]) -> bool:
+    async def ask(self, method: str, names: Sequence[str], each: int = NAMES_MAX) -> bool:
         """Has it carried out, however often it has to be asked for; False: the connection is gone.
 
         A gateway says when to come again, and is obeyed; where it wants fewer names at once, it
@@ -116,7 +118,7 @@ class Asker:
         """
         at = 0
         while at < len(names):
-            some = names[at : at + self._each]
+            some = names[at : at + min(each, self._each)]
             reply = await self._once(method, some)
             if reply is None:
                 self._tally.closed += 1
@@ -182,9 +184,9 @@ class Disturbance:
         missing += [n for n, one in self.askers.items() if one.gone]
         for number in missing:
             self.askers[number] = await Asker.open(self.url, self.tally)
-        asked = (self.askers[n].ask("subscribe", self.own(n)) for n in missing)
-        if not all(await asyncio.gather(*asked)):
-            raise SystemExit("the gateway closed a connection that had hardly begun")
+        for number in missing:
+            if not await self.askers[number].ask("subscribe", self.own(number), SETUP_EACH):
+                raise SystemExit("the gateway closed a connection that had hardly begun")
 
     async def begin(self) -> None:
         self._tasks = [asyncio.create_task(self.disturb(n, one)) for n, one in self.askers.items()]
@@ -252,8 +254,9 @@ class Cut(Sockets):
         self._random = random.Random(1)
 
     def wanted(self) -> dict[str, Any]:
-        # The first topics are those that tick, and bystanders have them.
-        chosen = self._random.sample(range(self.topics // 3, self.topics), LINKS_EACH)
+        # The first topics are those that tick, and bystanders have them; the last is everybody's.
+        last = self.topics - 1
+        chosen = [*self._random.sample(range(self.topics // 3, last), LINKS_EACH - 1), last]
         return {"symbol": [f"SYM{k:03d}.SIM" for k in chosen]}
 
     async def begin(self) -> None:
