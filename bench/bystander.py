@@ -1,4 +1,4 @@
-"""What clients that do nothing wrong notice of those beside them, on a running gateway, in turn.
+"""Measures what bystanders notice of clients that disturb a running gateway within its limits.
 
     python bench/bystander.py patterns    one client subscribes and unsubscribes `*` beside patterns
     python bench/bystander.py restart     the feed is killed while thousands of patterns wait
@@ -77,8 +77,8 @@ class Scenario:
         load: of the load test: its groups, its ticks, the length of its window.
         connections: of the process that disturbs.
         feed: settings of the gateway's feed; none: a `udp` feed, which gets the load test's ticks.
-        topics_first: the ticks that make the topics come before those who disturb subscribe; else
-            patterns would have to be matched, and paid for, at their start.
+        topics_first: the topics exist before the disturbers subscribe. Without topics their
+            patterns cost nothing at the start.
         once: the disturbance is one moment; else it lasts.
         before_s: how long before the window's start that moment is.
         killed: the feed is killed in that moment.
@@ -257,7 +257,7 @@ class Bench:
     """Everything that runs, and how a run is made.
 
     Attributes:
-        helper: who disturbs.
+        helper: the disturbers.
         machine: on which CPUs.
     """
 
@@ -267,7 +267,7 @@ class Bench:
     machine: Machine
 
     def measure(self, disturbed: bool) -> Half:
-        """One run: what the bystanders got, and what was done to disturb them."""
+        """One run: what the bystanders got, and what the disturbers did."""
         time.sleep(SETTLE_S)
         scenario, window_s = self.scenario, self.scenario.load["duration_s"]
         document = {"name": "bystander", "url": self.gateway.url, "grace_s": GRACE_S}

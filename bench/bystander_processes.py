@@ -141,7 +141,7 @@ class Disturber:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"who disturbs has ended: {self._process.wait()}")
+            raise SystemExit(f"the disturbers' process has ended: {self._process.wait()}")
         return line
 
 

@@ -1,4 +1,4 @@
-"""Clients that disturb a gateway: a process of its own for bench/bystander.py.
+"""Clients that disturb a gateway, within its limits: bench/bystander.py starts this program.
 
     python bench/disturb.py KIND URL CONNECTIONS TOPICS
 
@@ -123,7 +123,7 @@ class Asker:
             if reply is None:
                 self._tally.closed += 1
                 said = f"{self._ws.close_code} {self._ws.close_reason}"
-                print(f"who disturbs was closed: {said}", file=sys.stderr)
+                print(f"disturber closed: {said}", file=sys.stderr)
                 return False
             if reply["success"]:
                 self._tally.requests += 1

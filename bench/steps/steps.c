@@ -173,6 +173,16 @@ static void stalled_many(spent_t *spent) {
     stage_spend(spent);
 }
 
+static void close_all(spent_t *spent) {
+    char name[64];
+    stage_plane(clients);
+    feed(4u << 20, topics);
+    stage_name(name, sizeof name, 0);
+    audience(clients, name, 1);
+    for (uint32_t i = 0; i < clients; i++) stage_ask(i, GW_CMD_CLOSE, NULL, 0);
+    stage_spend(spent);
+}
+
 static void remove_one(spent_t *spent) {
     stage_plane(8);
     feed(4u << 20, topics);
@@ -183,53 +193,50 @@ static void remove_one(spent_t *spent) {
 
 /* --- what waits ------------------------------------------------------------------------------------ */
 
-static void too_old(spent_t *spent) {
-    uint32_t count = least(clients, 100);
-    stage_plane(count);
-    feed(64u << 20, 100);
-    audience(count, "*", 1);
-    block_all(count);
-    backlog(20000, 100);
-    stage_skip(3 * STAGE_SECOND);
-    stage_spend(spent);
-}
-
-/* A client of every second of 200 topics, by name; another has all, so that each frame of the first is
- * a run of its own. */
-static void sparse(uint32_t frames) {
+/* Clients of every second of 200 topics, by name; one more has all, so that each frame of the others is
+ * a run of its own. They are blocked with so many frames. */
+static void sparse(uint32_t count, uint32_t frames) {
     gw_item_t items[100];
     char name[64];
-    stage_plane(8);
+    stage_plane(count + 8);
     feed(64u << 20, 200);
     for (uint32_t k = 0; k < 100; k++) {
         stage_name(name, sizeof name, 2 * k);
         items[k] = stage_item(100 + k, name, 1);
     }
-    stage_connect(0);
-    stage_connect(1);
-    stage_ask(0, GW_CMD_SUBSCRIBE, items, 100);
-    stage_subscribe(1, "*", 1, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        stage_connect(i);
+        stage_ask(i, GW_CMD_SUBSCRIBE, items, 100);
+    }
+    stage_connect(count);
+    stage_subscribe(count, "*", 1, 0);
     stage_run();
-    stage_block(0);
+    block_all(count);
     backlog(2 * frames, 200);
 }
 
+static void too_old(spent_t *spent) {
+    sparse(least(clients, 100), 20000);
+    stage_skip(3 * STAGE_SECOND);
+    stage_spend(spent);
+}
+
 static void stats_of_many(spent_t *spent) {
-    sparse(65500);
+    sparse(1, 65500);
     stage_ask(0, GW_CMD_QUERY, NULL, 0);
     stage_spend(spent);
 }
 
 static void end_of_many(spent_t *spent) {
     gw_item_t ended = {.id = 100};
-    sparse(65500);
+    sparse(1, 65500);
     stage_ask(0, GW_CMD_UNSUBSCRIBE, &ended, 1);
     stage_spend(spent);
 }
 
 /* Fewer runs than it may have frames: else it was let go for the log's sake, not for its own. */
 static void too_many(spent_t *spent) {
-    sparse(60000);
+    sparse(1, 60000);
     for (uint32_t i = 0; i < 5500; i++) stage_publish(2 * (i % 100));
     stage_run();
     for (uint32_t i = 0; i < 4096; i++) stage_publish(2 * (i % 100));
@@ -313,6 +320,7 @@ static const struct {
     {"growth", "all topics appear, all clients have all patterns, no two alike", growth},
     {"restart", "the feed begins again, all clients have all patterns", restart},
     {"restart_links", "the feed begins again, 100 clients of `*`", restart_links},
+    {"close_all", "all clients are closed at once", close_all},
     {"remove_one", "one of `*` is removed", remove_one},
     {"remove_many", "1,000 of 300 topics each are removed", remove_many},
     {"reset_many", "1,000 of 300 topics each turn out to be gone at a send", reset_many},
