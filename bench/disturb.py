@@ -43,6 +43,9 @@ LINKS_EACH = 300
 STOPPED_S = 1.6
 """A lossless client that is 2 s behind would be let go (`limits.lossless_max_age_ms`)."""
 READ_EVERY_S = 0.005
+RCVBUF_BYTES = 128 << 10
+"""Far less than what comes while they do not read: else the kernel takes it for them, and the
+gateway never has to wait."""
 NICE = 19
 TIMEOUT_S = 60.0
 """For one reply. A gateway may be busy for seconds with what was asked before."""
@@ -324,7 +327,10 @@ class Conflated(CatchUp):
 
 def _subscribed(at: tuple[str, int], path: str, params: dict[str, Any]) -> socket.socket:
     """A connection that has its subscriptions, and whatever comes next unread."""
-    sock = socket.create_connection(at, TIMEOUT_S)
+    sock = socket.socket()
+    sock.settimeout(TIMEOUT_S)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RCVBUF_BYTES)
+    sock.connect(at)
     sock.sendall(
         f"GET {path} HTTP/1.1\r\nHost: {at[0]}:{at[1]}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
