@@ -1,7 +1,7 @@
 """The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
@@ -308,6 +308,49 @@ class Floor:
     def counters(self) -> dict[str, int]:
         """datagrams, ticks (lines), sends (system calls), deliveries (frames that a client's socket
         took), bytes, cut_off (clients), cpu_ns (of the thread, once `run` has ended)."""
+
+# --- what this host takes (tune.pxi) --------------------------------------------------------------
+# Each blocks until its threads have ended, GIL released, bounded by duration_ns and by rounds_max.
+# OSError: a thread or a descriptor is not to be had; `filename` says which.
+TUNE_SOCKETS_MAX: Final[int]
+
+def tune_clock(duration_ns: int, rounds_max: int) -> dict[str, Any]:
+    """reads, read_ns (of MONOTONIC, undisturbed), offset_ns (REALTIME - MONOTONIC), steps (jumps
+    of that beyond 0.1 ms), step_ns (the farthest, with its sign)."""
+
+def tune_send(
+    *,
+    duration_ns: int,
+    pause_ns: int,
+    rounds_max: int,
+    slice_ns: int,
+    sockets: int,
+    bytes: int,
+    sender_cpu: int,
+    reader_cpu: int,
+) -> dict[str, Any]:
+    """Rounds of one send to each of so many loopback connections, which a thread reads.
+
+    CPUs: -1 is the scheduler's choice. Returns sends, short_sends (not all was taken), bytes (that
+    were read), round: count, negative, p50_ns, p99_ns, p999_ns, max_ns, tail_ns (the mean of the
+    slowest hundredth).
+    """
+
+def tune_wake(
+    *,
+    duration_ns: int,
+    interval_ns: int,
+    rounds_max: int,
+    slice_ns: int,
+    cpu: int,
+    ringer_cpu: int,
+    busy: bool,
+) -> dict[str, Any]:
+    """Wake-ups of a thread by eventfd and epoll; `busy` beside a computing one on its CPU.
+
+    Returns rung, skipped (too many under way), run_delay_ns (-1: the kernel does not say), slice
+    (granted), delay: as `round` of `tune_send`, of each ring.
+    """
 
 # --- the data plane (plane.pxi) -------------------------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
