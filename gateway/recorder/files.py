@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway import state
+
 SUFFIX = ".tgrec"
 PART = ".part"
 """After the name while the file is written: whatever has this name was never finished."""
@@ -13,20 +15,13 @@ _PREFIX = "tickgate-"
 
 
 def directory(configured: str, environ: Mapping[str, str]) -> Path:
-    """The configured directory, or the state directory of this user.
-
-    A service manager's `STATE_DIRECTORY` comes first; then what the XDG base directories say; where
-    there is no home either, the current directory.
+    """The configured directory, or one in the state directory of this user; where there is no home
+    either, in the current directory.
     """
     if configured:
         return Path(configured).expanduser()
-    if state := environ.get("STATE_DIRECTORY", "").split(":")[0]:
-        return Path(state) / "recordings"
-    if state := environ.get("XDG_STATE_HOME", ""):
-        return Path(state) / "tickgate" / "recordings"
-    if home := environ.get("HOME", ""):
-        return Path(home) / ".local" / "state" / "tickgate" / "recordings"
-    return Path("tickgate-recordings")
+    kept = state.directory(environ)
+    return Path("tickgate-recordings") if kept is None else kept / "recordings"
 
 
 def name(realtime_ns: int, reason: str) -> str:
