@@ -17,11 +17,11 @@ PACKAGE = ROOT / "gateway"
 RANKS = (
     ("cli",),
     ("app", "doctor", "process", "top"),
-    ("config",),
+    ("config", "tune"),
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),
-    ("text",),
+    ("text", "state"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
 
@@ -38,6 +38,7 @@ NATIVE_ALLOWED = (
     "recorder/ring.py",
     "server/catalog.py",
     "server/plane.py",
+    "tune/measure.py",
 )
 
 FUNCTION_LINES_MAX = 70

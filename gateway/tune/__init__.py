@@ -1,0 +1,1 @@
+"""`tickgate tune`: measures this host, and proposes the settings that it can hold."""

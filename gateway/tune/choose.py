@@ -1,0 +1,82 @@
+"""Settings that this host can hold, for `demo`: by what is kept, else by a quick measurement."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.options import PlaneOptions, RingOptions, SloOptions
+from gateway.tune import host, keep
+from gateway.tune.command import measured
+from gateway.tune.facts import Facts
+from gateway.tune.propose import Proposals, propose, text
+
+QUICK_S: Final = 0.8
+"""Somebody waits for it: at most a second with what is around it."""
+
+DEFAULTS: Final = {
+    "ring.capacity_bytes": RingOptions().capacity_bytes,
+    "plane.log_bytes": PlaneOptions().log_bytes,
+}
+"""Of what a small host gets less of; nothing here is ever chosen to be more."""
+
+Measure = Callable[[float, Mapping[str, str]], Facts]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """For a configuration's lowest layer, and a line that says why."""
+
+    document: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reason: str = ""
+
+
+def known(environ: Mapping[str, str]) -> Facts | None:
+    """What was kept of this host, if it is any good."""
+    facts = keep.load(keep.path(environ), host.host(), time.time_ns())
+    return facts if isinstance(facts, Facts) else None
+
+
+def choose(
+    *,
+    workers: int,
+    target_us_max: int,
+    environ: Mapping[str, str] = os.environ,
+    measure: Measure = measured,
+) -> Chosen:
+    """Chooses for this host: the target, and less memory where there is little.
+
+    Args:
+        workers: as many as there will be.
+        target_us_max: what the target must not exceed.
+        measure: takes a measurement of so many seconds and keeps it.
+    """
+    facts = known(environ)
+    when = "measured before" if facts is not None else f"measured for {QUICK_S:g} s just now"
+    if facts is None:
+        facts = measure(QUICK_S, environ)
+    return from_proposals(propose(facts, workers=workers), target_us_max, when)
+
+
+def from_proposals(proposals: Proposals, target_us_max: int, when: str) -> Chosen:
+    """The choice of what is proposed. Never a target below the default: nobody asked for one."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for key, default in DEFAULTS.items():
+        found = proposals.get(key)
+        if found is not None and isinstance(found.value, int) and found.value < default:
+            section, _, name = key.partition(".")
+            chosen.setdefault(section, {})[name] = found.value
+    target, least = proposals.get("slo.target_us"), SloOptions().target_us
+    if target is None or not isinstance(target.value, int):
+        why = "; ".join(proposals.refused)
+        return Chosen(chosen, f"the default, since none can be proposed ({why})")
+    value = min(max(target.value, least), target_us_max)
+    chosen["slo"] = {"target_us": value}
+    if value > target.value:
+        held = text((proposals.holds_us or target.value) * 1000)
+        return Chosen(chosen, f"the default; this host holds {held} ({when})")
+    if value < target.value:
+        words = f"slo.display_target_us allows no more, and {text(target.value * 1000)} would be"
+        return Chosen(chosen, f"{words} right for this host ({when})")
+    return Chosen(chosen, f"{target.reason} ({when})")
