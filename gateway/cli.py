@@ -27,6 +27,9 @@ DEMO: dict[str, Any] = {
     "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}]
 }
 
+LIMIT_US = 60_000_000
+"""The largest target that the configuration allows."""
+
 ConfigFile = Annotated[Path | None, Parameter(help="TOML file; without it the defaults.")]
 Sets = Annotated[
     list[str],
@@ -99,14 +102,28 @@ def serve(*, config: ConfigFile = None, sets: Sets = []) -> int:  # noqa: B006
 @app.command
 def demo(*, sets: Sets = []) -> int:  # noqa: B006
     """Serves a made-up market and says where to connect: 100 symbols of venue SIM."""
-    from gateway.config import assemble
-
-    loaded = assemble(DEMO, os.environ, sets)
+    loaded, why = _demo_config(sets)
     from gateway import app as application
 
     return application.serve(
-        loaded, on_ready=lambda urls: print(_welcome(loaded, urls), flush=True)
+        loaded, on_ready=lambda urls: print(_welcome(loaded, urls, why), flush=True)
     )
+
+
+def _demo_config(sets: Sequence[str]) -> tuple["Config", str]:
+    """The demo's configuration, with a target that this host can hold; and why that target."""
+    from gateway.config import assemble, decided
+    from gateway.tune.choose import choose
+
+    asked = assemble(DEMO, os.environ, sets)  # its errors come before any measurement
+    if decided(DEMO, os.environ, sets, "slo.target_us", (1, 2)):
+        return asked, "as you set it"
+    # A display target that was set is not to be contradicted by a target that was not.
+    limit = asked.slo.display_target_us
+    if not decided(DEMO, os.environ, sets, "slo.display_target_us", (LIMIT_US - 1, LIMIT_US)):
+        limit = LIMIT_US
+    chosen = choose(workers=asked.cluster.workers, target_us_max=limit)
+    return assemble(DEMO | chosen.document, os.environ, sets), chosen.reason
 
 
 @app.command
@@ -140,7 +157,7 @@ def replay(
     )
 
 
-def _welcome(config: "Config", urls: "Urls") -> str:
+def _welcome(config: "Config", urls: "Urls", why: str) -> str:
     """Where the demo serves, and lines to paste that show it."""
     program = "tickgate" if shutil.which("tickgate") else _short(sys.argv[0])
     url = "" if urls.client == "ws://127.0.0.1:8765/v1" else f" --url {urls.client}"
@@ -150,6 +167,7 @@ Tickgate serves {_market(config)}.
 
   clients   {urls.client}
   ops page  {urls.ops}
+  target    {_target(config)}: {why}
 
 Watch the ticks, and how well they are served:
 
@@ -165,6 +183,11 @@ ws = connect("{urls.client}"); ws.send(json.dumps({{"method": "subscribe", \
 
 Ctrl-C stops it.
 """
+
+
+def _target(config: "Config") -> str:
+    slo = config.slo
+    return f"p{slo.percentile:g} of {slo.target_us} us (slo.target_us)"
 
 
 def _market(config: "Config") -> str:
@@ -297,6 +320,33 @@ def schema() -> None:
     from gateway.config import Config
 
     print(json.dumps(msgspec.json.schema(Config), indent=2))
+
+
+@app.command
+def tune(
+    *,
+    seconds: Annotated[
+        float, Parameter(validator=Number(gte=0.2, lte=60), help="How long to measure.")
+    ] = 10.0,
+    clients: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=1, lte=1_000_000),
+            help="The audience to allow for: all of them take every record.",
+        ),
+    ] = 50,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="For machines.")] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"], help="A new file for what is proposed, as configuration."
+        ),
+    ] = None,
+) -> int:
+    """Measures this host and proposes settings that it can hold; exit code 1 if no target."""
+    from gateway.tune.command import tune as run
+
+    return run(seconds, clients, output, sys.stdout, as_json=as_json)
 
 
 @app.command

@@ -93,6 +93,29 @@ def assemble(
     return config
 
 
+def decided(
+    document: Mapping[str, Any],
+    environ: Mapping[str, str],
+    sets: Sequence[str],
+    key: str,
+    tries: tuple[int, int],
+) -> bool:
+    """Whether environment or `--set` decide an integer, `section.name`, over the document.
+
+    Args:
+        tries: two values of it that contradict nothing.
+
+    Raises:
+        ConfigurationError: with every problem in `.problems`.
+    """
+    section, _, name = key.partition(".")
+    values = set()
+    for value in tries:
+        tried = {**document, section: {**document.get(section, {}), name: value}}
+        values.add(getattr(getattr(assemble(tried, environ, sets), section), name))
+    return len(values) == 1
+
+
 def _failure(problems: Sequence[Problem]) -> ConfigurationError:
     count = f"{len(problems)} errors" if len(problems) > 1 else "an error"
     return ConfigurationError(f"the configuration has {count}", problems)

@@ -146,18 +146,23 @@ def free_udp_port() -> int:
 
 
 @contextmanager
-def serving(log: Path, *sets: str, environ: Mapping[str, str] | None = None) -> Iterator[Serving]:
-    """Runs `tickgate serve` on free ports with these settings; `log` takes its standard error.
+def serving(
+    log: Path, *sets: str, environ: Mapping[str, str] | None = None, command: str = "serve"
+) -> Iterator[Serving]:
+    """Runs `tickgate serve` on free ports with these settings; `log` takes what it writes.
 
     `environ` is added to its processes' environment. At the end it has to stop with exit code 0.
     """
-    words = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
+    words = [sys.executable, "-P", "-m", "gateway.cli", command]
     for one in ("listen.port=0", "ops.port=0", *sets):
         words += ["--set", one]
     ours = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}
     ours["XDG_STATE_HOME"] = str(log.parent / "state")
     ours |= environ or {}
-    with log.open("wb") as sink, subprocess.Popen(words, stderr=sink, env=ours) as process:
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(words, stdout=sink, stderr=sink, env=ours) as process,
+    ):
         try:
             yield Serving(process, log)
             process.send_signal(signal.SIGTERM)

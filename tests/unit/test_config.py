@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Config, assemble, load, to_toml
+from gateway.config import Config, assemble, decided, load, to_toml
 from gateway.errors import ConfigurationError, Problem
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
 
@@ -237,6 +237,25 @@ def test_an_unknown_table_names_the_override_that_made_it() -> None:
         assemble({}, {"TICKGATE_NOPE__X": "1"}, ["listn.port=3"])
     origins = {one.key: one.origin for one in caught.value.problems}
     assert origins == {"nope": "TICKGATE_NOPE__X", "listn": "--set"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "sets", "decides"),
+    [
+        ({}, [], False),
+        ({}, ["slo.percentile=99.9", "listen.port=1"], False),
+        ({}, ["slo.target_us=1"], True),
+        ({}, ["slo.target_us=1000"], True),
+        ({}, ["slo={target_us=5}"], True),
+        ({}, ["slo={percentile=50}"], True),  # the whole table, with the defaults of the rest
+        ({"TICKGATE_SLO__TARGET_US": "2000"}, [], True),
+        ({"TICKGATE_SLO__TARGET_US": "2000"}, ["slo.display_target_us=3000"], True),
+        ({}, ["slo.display_target_us=3000"], False),
+    ],
+)
+def test_who_decides_a_value(environ: dict[str, str], sets: list[str], decides: bool) -> None:
+    for document in ({}, {"slo": {"enforce": False}}):
+        assert decided(document, environ, sets, "slo.target_us", (1, 2)) == decides
 
 
 def test_a_bad_value_is_not_also_a_contradiction() -> None:
