@@ -11,13 +11,18 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
+
+import msgspec
 
 from gateway.cluster.schedstat import THREAD
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
+from gateway.tune.choose import QUICK_S, known
+from gateway.tune.facts import Facts
+from gateway.tune.propose import Proposals, propose
 
 # What each figure is compared with, and why.
 UDP_BUFFER_BYTES = 8 << 20  # what the udp feed asks for: 40 ms of datagrams at line rate
@@ -47,8 +52,11 @@ class Check(NamedTuple):
     cure: str = ""
 
 
-def examine(config: Config) -> list[Check]:
-    """Gathers the facts of this host and judges them against the configuration."""
+def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Gathers the facts of this host and judges them against the configuration.
+
+    What the host can do is what `tickgate tune` kept; else it is measured for less than a second.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     loaded, why = probe()
     udp = any(isinstance(feed, UdpOptions) for feed in config.feeds)
@@ -62,6 +70,7 @@ def examine(config: Config) -> list[Check]:
         descriptors(soft, hard, config.limits.max_connections),
         backlog(_read("/proc/sys/net/core/somaxconn")),
         udp_buffer(_granted_buffer(), needed=udp),
+        target(config.slo.target_us, *capable(config.cluster.workers, environ, native_why=why)),
         *ports(config),
     ]
 
@@ -171,6 +180,22 @@ def udp_buffer(granted: int, *, needed: bool) -> Check:
     return Check("warn", "udp buffer", found, cure)
 
 
+def target(target_us: int, proposals: Proposals | None, why: str) -> Check:
+    """Whether the host can hold the latency objective; `why` there is nothing to compare with."""
+    if proposals is None or proposals.holds_us is None:
+        words = why if proposals is None else "; ".join(proposals.refused)
+        found = f"slo.target_us = {target_us}, not compared: {words}"
+        return Check("warn", "target", found, "tickgate tune says more")
+    holds = f"this host holds {proposals.holds_us} us for {proposals.clients} clients"
+    found = f"slo.target_us = {target_us}; {holds}"
+    if target_us >= proposals.holds_us:
+        return Check("ok", "target", found)
+    one = proposals.get("slo.target_us")
+    wanted = f"slo.target_us = {one.value}" if one is not None else "no target at all"
+    cure = f"{wanted}, or fewer clients a worker and a quieter host; tickgate tune says why"
+    return Check("warn", "target", found, cure)
+
+
 def ports(config: Config) -> Iterator[Check]:
     """Whether every address of the configuration is to be had."""
     wanted = [
@@ -212,6 +237,41 @@ def probe() -> tuple[dict[str, bool], str]:
         return {}, lines[-1] if lines else f"its load ended with code {done.returncode}"
     facts: dict[str, bool] = json.loads(done.stdout)
     return facts, ""
+
+
+def capable(
+    workers: int, environ: Mapping[str, str], *, native_why: str = ""
+) -> tuple[Proposals | None, str]:
+    """What is proposed for this host, or why nothing is."""
+    facts = known(environ)
+    if facts is None:
+        if native_why:
+            return None, "the native module does not load"
+        facts, why = _measured(environ)
+        if facts is None:
+            return None, why
+    return propose(facts, workers=workers), ""
+
+
+def _measured(environ: Mapping[str, str]) -> tuple[Facts | None, str]:
+    """A quick measurement, in a process of its own as the probe is."""
+    command = [sys.executable, "-P", "-m", "gateway.cli", "tune", "--json"]
+    try:
+        done = subprocess.run(
+            [*command, "--seconds", str(QUICK_S)],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+            env=dict(environ),
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"the measurement took more than {PROBE_TIMEOUT_S:g} s"
+    try:
+        return msgspec.convert(json.loads(done.stdout)["facts"], Facts), ""
+    except (ValueError, KeyError, TypeError):
+        lines = done.stderr.strip().splitlines()
+        return None, lines[-1] if lines else f"the measurement ended with code {done.returncode}"
 
 
 def _read(path: str) -> str:

@@ -1,14 +1,23 @@
 """The doctor's judgements as tables, and one examination of this very host."""
 
 import io
+import os
 import resource
+import shlex
 import socket
+import sys
+import time
+from pathlib import Path
 
 import pytest
+from support import facts
 
 from gateway import doctor
 from gateway.config import assemble
 from gateway.doctor import Check
+from gateway.tune import host, keep
+from gateway.tune.facts import Facts
+from gateway.tune.propose import Proposal, Proposals, propose
 
 INFINITY = resource.RLIM_INFINITY
 
@@ -91,10 +100,87 @@ def test_the_report_and_its_exit_code() -> None:
     assert doctor.report([*checks, Check("fail", "c", "bad", "that")], io.StringIO()) == 1
 
 
-def test_this_host_is_examined() -> None:
-    checks = doctor.examine(assemble({}, {}, ["listen.port=0", "ops.port=0"]))
+def proposals(holds_us: int | None, *more: Proposal, refused: tuple[str, ...] = ()) -> Proposals:
+    return Proposals(
+        clients=50, estimate_us=1, holds_us=holds_us, proposals=more, refused=refused, notes=()
+    )
+
+
+PROPOSED = Proposal("slo.target_us", 5000, "because")
+
+
+@pytest.mark.parametrize(
+    ("check", "level", "found", "cure"),
+    [
+        (doctor.target(3000, proposals(3000, PROPOSED), ""), "ok", "= 3000; this", ""),
+        (
+            doctor.target(2999, proposals(3000, PROPOSED), ""),
+            "warn",
+            "holds 3000 us for 50",
+            "5000",
+        ),
+        (doctor.target(9, proposals(10**9), ""), "warn", "1000000000 us", "no target at all"),
+        (doctor.target(9, proposals(None, refused=("no CPU",)), ""), "warn", "no CPU", "tune"),
+        (doctor.target(9, None, "no native"), "warn", "not compared: no native", "tune"),
+    ],
+)
+def test_targets(check: Check, level: str, found: str, cure: str) -> None:
+    assert check.level == level
+    assert found in check.found
+    assert cure in check.cure
+    assert (check.cure == "") == (level == "ok")
+
+
+def test_what_is_kept_is_compared_with(tmp_path: Path) -> None:
+    environ = {"STATE_DIRECTORY": str(tmp_path)}
+    kept = facts.facts(host=host.host(), taken_ns=time.time_ns())
+    assert keep.save(keep.path(environ), kept) == ""
+    found, _ = doctor.capable(1, environ, native_why="it does not even load")
+    assert found == propose(kept, workers=1)
+
+
+def test_nothing_kept_and_nothing_to_measure_with() -> None:
+    assert doctor.capable(1, {}, native_why="no") == (None, "the native module does not load")
+
+
+def test_nothing_kept_is_measured_elsewhere(tmp_path: Path) -> None:
+    environ = dict(os.environ) | {"STATE_DIRECTORY": str(tmp_path)}
+    found, why = doctor.capable(1, environ)
+    assert why == ""
+    assert found is not None
+    assert found.clients == 50
+    assert isinstance(keep.load(tmp_path / keep.NAME, host.host(), time.time_ns()), Facts)
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("print('{}')", "ended with code 0"),
+        ("print('[1]')", "ended with code 0"),
+        ("import sys; sys.exit('what a pity')", "what a pity"),
+        ("import time; time.sleep(60)", "took more than"),
+    ],
+)
+def test_a_measurement_that_fails_is_told(
+    program: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stand_in))
+    monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 0.2 if "sleep" in program else 10.0)
+    found, told = doctor.capable(1, {"STATE_DIRECTORY": str(tmp_path)})
+    assert found is None
+    assert why in told
+
+
+def test_this_host_is_examined(tmp_path: Path) -> None:
+    environ = dict(os.environ) | {"STATE_DIRECTORY": str(tmp_path)}
+    checks = doctor.examine(assemble({}, {}, ["listen.port=0", "ops.port=0"]), environ)
     levels = {check.name: check.level for check in checks}
     assert levels["native"] == "ok"
     assert levels["python"] == "ok"
     assert levels["listen"] == levels["ops"] == "ok"
-    assert len(levels) == 11
+    found = {check.name: check.found for check in checks}
+    assert "slo.target_us = 1000; this host holds" in found["target"]
+    assert len(levels) == 12
