@@ -77,6 +77,7 @@ int gw_tune_thread(pthread_t *thread, void *(*run)(void *), void *argument) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!error) pthread_setname_np(*thread, "tickgate-tune");
     return -error;
 }
 

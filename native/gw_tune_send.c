@@ -11,7 +11,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define STRANGERS_MAX 16 /* connections of others to our listener that are hung up on */
+#define STRANGERS_MAX 16u  /* connections of others to our listener that are hung up on, in all */
+#define CONNECT_US 200000  /* on loopback it takes no time, unless somebody drops packets */
 #define READ_BYTES 65536u
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
     gw_hdr_t *rounds;
     int64_t max_ns;
     int epoll_fd;
+    uint32_t strangers;
     uint64_t stopping; /* atomic */
     int ends[GW_TUNE_SOCKETS_MAX][2]; /* the sender's and the reader's */
     uint8_t got[READ_BYTES];
@@ -28,10 +30,24 @@ typedef struct {
 
 /* --- sockets --------------------------------------------------------------------------------------- */
 
-static int listen_loopback(struct sockaddr_in *address) {
-    socklen_t size = sizeof *address;
+/* A socket whose connect and accept give up after a while. */
+static int patient_socket(void) {
+    struct timeval patience = {.tv_usec = CONNECT_US};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience)) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static int listen_loopback(struct sockaddr_in *address) {
+    socklen_t size = sizeof *address;
+    int fd = patient_socket();
+    if (fd < 0) return fd;
     *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (bind(fd, (struct sockaddr *)address, sizeof *address) || listen(fd, 16) ||
         getsockname(fd, (struct sockaddr *)address, &size)) {
@@ -43,26 +59,27 @@ static int listen_loopback(struct sockaddr_in *address) {
 }
 
 /* The other end of `ours`: any program of this host may connect to the listener too. */
-static int accept_ours(int listener, int ours) {
+static int accept_ours(trial_t *t, int listener, int ours) {
     struct sockaddr_in own, peer;
     socklen_t size = sizeof own;
     if (getsockname(ours, (struct sockaddr *)&own, &size)) return -errno;
-    for (int i = 0; i < STRANGERS_MAX; i++) {
+    for (; t->strangers < STRANGERS_MAX; t->strangers++) {
         size = sizeof peer;
         int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
-        if (fd < 0) return -errno;
+        if (fd < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
         if (peer.sin_port == own.sin_port && peer.sin_addr.s_addr == own.sin_addr.s_addr) return fd;
         close(fd);
     }
     return -ECONNABORTED;
 }
 
-static int pair(int listener, const struct sockaddr_in *address, int ends[2]) {
-    int one = 1;
-    ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (ends[1] < 0) return -errno;
-    if (connect(ends[1], (const struct sockaddr *)address, sizeof *address)) return -errno;
-    int fd = accept_ours(listener, ends[1]);
+static int pair(trial_t *t, int listener, const struct sockaddr_in *address, int ends[2]) {
+    int one = 1, fd = patient_socket();
+    if (fd < 0) return fd;
+    ends[1] = fd;
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address))
+        return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+    fd = accept_ours(t, listener, ends[1]);
     if (fd < 0) return fd;
     ends[0] = fd;
     if (setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) || fcntl(ends[0], F_SETFL, O_NONBLOCK) ||
@@ -79,7 +96,7 @@ static int connect_all(trial_t *t, const char **failed) {
     *failed = "a connection to 127.0.0.1";
     int error = 0;
     for (uint32_t i = 0; i < t->o->sockets && !error; i++) {
-        error = pair(listener, &address, t->ends[i]);
+        error = pair(t, listener, &address, t->ends[i]);
         struct epoll_event e = {.events = EPOLLIN, .data.fd = t->ends[i][1]};
         if (!error && epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, t->ends[i][1], &e)) error = -errno;
     }
