@@ -55,7 +55,7 @@ def tune(
 
 
 def measured(seconds: float, environ: Mapping[str, str] = os.environ) -> Facts:
-    """Measures, and keeps it; one line on standard error where that fails."""
+    """Measures, and keeps what tells of a target; where not, a line on standard error says why."""
     from gateway.tune.measure import measure
 
     taken: list[Facts] = []
@@ -66,7 +66,10 @@ def measured(seconds: float, environ: Mapping[str, str] = os.environ) -> Facts:
     if not taken:  # its traceback is on standard error
         raise MeasurementError("the measurement failed")
     (facts,) = taken
-    if why := keep.save(keep.path(environ), facts):
+    # What was refused once, such as a descriptor, need not be refused the next time.
+    whole = propose(facts).estimate_us is not None
+    why = keep.save(keep.path(environ), facts) if whole else "it says of no target"
+    if why:
         print(f"tickgate: the measurement is not kept: {why}", file=sys.stderr)
     return facts
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.facts import MIB, facts, host, sends
+from support.serving import until
 
 from gateway.config import assemble, load
 from gateway.tune import command, keep, measure, show
@@ -71,6 +73,23 @@ def test_usage(bad: list[str], tmp_path: Path) -> None:
     assert run("tune", *bad, state=tmp_path).returncode == 2
 
 
+def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    environ = dict(os.environ) | {"STATE_DIRECTORY": str(tmp_path)}
+    process = subprocess.Popen(
+        [*COMMAND, "tune", "--seconds", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+    )
+    tasks = Path(f"/proc/{process.pid}/task")
+    until(lambda: any("tickgate-tune" in f.read_text() for f in tasks.glob("*/comm")))
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=15)  # the first loop alone would last 10 s more
+    assert (process.returncode, out, errors) == (0, "", "")
+    assert os.listdir(tmp_path) == []
+
+
 # --- parts ----------------------------------------------------------------------------------------
 
 
@@ -115,8 +134,8 @@ def test_keys_of_one_section_are_together() -> None:
     assert tomllib.loads(fragment)["plane"] == {"wait": "spin", "log_bytes": 16 * MIB}
 
 
-def test_nothing_measured_ends_with_1_and_says_why(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_nothing_measured_ends_with_1_says_why_and_is_not_kept(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nothing = facts(
         clocks=None, send_across=None, send_beside=None, wake=None, wake_busy=None,
@@ -128,6 +147,10 @@ def test_nothing_measured_ends_with_1_and_says_why(
     assert "not measured    wake-ups: a thread: no more of them" in out.getvalue()
     assert "not proposed: slo.target_us: wake-ups: a thread" in out.getvalue()
     assert "clock           not measured" in out.getvalue()
+    assert "not kept: it says of no target" in capsys.readouterr().err
+    assert keep.load(keep.path(environ), nothing.host, nothing.taken_ns) == (
+        f"{environ['STATE_DIRECTORY']}/tune.json: not there yet"
+    )
 
 
 def test_steps_and_stolen_time_are_shown() -> None:
