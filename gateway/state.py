@@ -1,4 +1,4 @@
-"""Where this user's programs keep what outlives them."""
+"""Finds the directory for files that outlive a process."""
 
 from collections.abc import Mapping
 from pathlib import Path

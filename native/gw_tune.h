@@ -38,7 +38,7 @@ int64_t gw_tune_tail(const gw_hdr_t *h);
 
 typedef struct {
     uint64_t reads;
-    double read_ns;              /* of the quickest batch: what nobody disturbed */
+    double read_ns;              /* of the quickest batch, the least disturbed one */
     int64_t offset_ns;           /* REALTIME - MONOTONIC, at the end */
     uint64_t steps;              /* how often it jumped, and the farthest jump with its sign */
     int64_t step_ns;

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #define STRANGERS_MAX 16u  /* connections of others to our listener that are hung up on, in all */
-#define CONNECT_US 200000  /* on loopback it takes no time, unless somebody drops packets */
+#define CONNECT_US 200000  /* on loopback it takes no time, unless a filter drops packets */
 #define READ_BYTES 65536u
 
 typedef struct {

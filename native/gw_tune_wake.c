@@ -68,7 +68,7 @@ static void *woken(void *argument) {
     return NULL;
 }
 
-/* --- who wakes it, and who is in the way ----------------------------------------------------------- */
+/* --- the ringer and the busy thread ---------------------------------------------------------------- */
 
 static void ring(trial_t *t) {
     uint64_t at = t->rung, one = 1;

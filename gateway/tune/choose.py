@@ -1,4 +1,4 @@
-"""Settings that this host can hold, for `demo`: by what is kept, else by a quick measurement."""
+"""Chooses settings that this host can hold: from the kept measurement, else from a quick one."""
 
 import os
 import time
@@ -13,20 +13,20 @@ from gateway.tune.facts import Facts
 from gateway.tune.propose import Proposals, propose, text
 
 QUICK_S: Final = 0.8
-"""Somebody waits for it: at most a second with what is around it."""
+"""The user waits for it: at most a second together with the start of its threads."""
 
 DEFAULTS: Final = {
     "ring.capacity_bytes": RingOptions().capacity_bytes,
     "plane.log_bytes": PlaneOptions().log_bytes,
 }
-"""Of what a small host gets less of; nothing here is ever chosen to be more."""
+"""Sizes that are lowered on a small host, and never raised."""
 
 Measure = Callable[[float, Mapping[str, str]], Facts]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """For a configuration's lowest layer, and a line that says why."""
+    """A document for the configuration's lowest layer, and one line that says why."""
 
     document: dict[str, dict[str, Any]] = field(default_factory=dict)
     reason: str = ""
@@ -60,7 +60,7 @@ def choose(
 
 
 def from_proposals(proposals: Proposals, target_us_max: int, when: str) -> Chosen:
-    """The choice of what is proposed. Never a target below the default: nobody asked for one."""
+    """Chooses from the proposals; the default target stays where the host holds a smaller one too."""
     chosen: dict[str, dict[str, Any]] = {}
     for key, default in DEFAULTS.items():
         found = proposals.get(key)

@@ -1,4 +1,4 @@
-"""What is measured of a host: a frozen table, as it is kept and as `--json` shows it.
+"""The measured facts of a host: frozen tables, as they are kept and as `--json` shows them.
 
 Durations are nanoseconds. A measurement that could not be taken is None, and `missing` says why.
 """
@@ -24,7 +24,7 @@ class Host(_Table, frozen=True, kw_only=True):
     """The host as far as it makes measurements of another one void.
 
     Attributes:
-        id: a hash of the machine's identity; it names nobody.
+        id: a hash of the machine's identity, so that the file gives no name away.
         cpu: the CPU's model.
         present, allowed: CPUs of the host, and those that this process may use.
         quota: CPUs' worth of time that the control group grants; 0: no quota.

@@ -1,6 +1,6 @@
-"""The last measurement, kept in this user's state directory for `demo` and `doctor`.
+"""Keeps the last measurement in this user's state directory, for `demo` and `doctor`.
 
-A kept file is from outside: whatever is wrong with it, there is nothing kept.
+The file is untrusted input: a broken one, or one of another host, counts as absent.
 """
 
 import os

@@ -1,17 +1,17 @@
-"""From measured facts to proposed settings, each with its reason. Pure.
+"""Proposes settings from measured facts, each with its reason. Pure.
 
-Theory of the target. `total` of one record is what it waits until the plane takes it, and the sends
-before a client's own. At worst it comes just after a sweep over its audience has begun and waits
-for that one, then for its own: two sweeps, each `clients / workers` sends. To that comes once
-whatever held the plane up, before or in a sweep, which is the mean of the slowest hundredth of
+Theory of the target. A record waits until the plane takes it, then for the sends before a client's
+own. At worst it arrives just after a sweep over its audience began: it waits for that sweep and for
+its own, each of `clients / workers` sends. The plane may be held up once, before or in a sweep, for
+the mean of the slowest hundredth of
 
 - wake-ups, where each busy thread can have a CPU of its own (the feed, a plane and a loop of each
   worker, and one for clients or the system);
-- wake-ups beside a thread that computes all the time on the same CPU, where they can't, for each of
-  those whose turn may come first;
-- rounds of sends, beyond a usual one.
+- wake-ups beside a thread that computes all the time on the same CPU, where they can't: once for
+  each thread that may have its turn first;
+- rounds of sends, beyond the median one, where that is more.
 
-Stolen time stretches all of it. The sum is the *estimate*: what p99 may come to. The state is
+Stolen time stretches all of it. The sum is the *estimate* of p99. The state is
 `at_risk` from 0.8 of the target on, so what the host *holds* is the estimate over 0.8. The proposal
 is twice the estimate, for the hour in which the host has something else to do, rounded up.
 """
@@ -29,7 +29,7 @@ CLIENTS: Final = 50
 
 MARGIN: Final = 2.0
 RISK: Final = 0.8
-"""Share of the target from which on the objective is at risk (latency/slo.py)."""
+"""Share of the target beyond which the objective is at risk (latency/slo.py)."""
 
 SWEEPS: Final = 2
 ROUND: Final = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -38,26 +38,26 @@ TARGET_US_MIN: Final = 100
 TARGET_US_MAX: Final = 60_000_000
 
 SWEEP_NS: Final = 1_000_000
-"""A worker's sweep that is short enough: more workers would not be felt."""
+"""A worker's sweep of this length is short enough: more workers gain nothing."""
 WORKERS_MAX: Final = 64
 
 SPIN_CPUS: Final = 4
-"""CPUs beyond the planes' and loops' own that make room for threads that never sleep."""
+"""CPUs to have beside one for each plane and loop before a plane may spin."""
 SPIN_STOLEN: Final = 0.001
-"""Of a host that others share, spinning takes time that is missed later."""
+"""Share of stolen time beyond which a plane should not spin: the hypervisor takes it back."""
 
 RECORD_BYTES: Final = 128
-"""Of a record in the ring."""
+"""Size of a record in the ring."""
 RING_RATE: Final = 50_000
-"""Records a second that the ring is sized for: what default.toml says of its size."""
+"""Records a second that the ring is sized for, as configs/default.toml says."""
 PAUSE_FACTOR: Final = 4
-"""The ring holds so many times the longest pause that was measured."""
+"""The ring holds at least so many times the longest measured pause."""
 MEMORY_SHARE: Final = 16
 """The ring, and all frame logs together, take at most this part of the available memory each."""
 RING_BYTES_MIN: Final = 1 << 20
 LOG_BYTES_MIN: Final = 8 << 20
 MEMORY_BYTES_MIN: Final = 160 << 20
-"""What the processes take beside ring and logs."""
+"""Memory of the processes without ring and logs."""
 
 
 @dataclass(frozen=True)
