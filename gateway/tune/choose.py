@@ -60,7 +60,7 @@ def choose(
 
 
 def from_proposals(proposals: Proposals, target_us_max: int, when: str) -> Chosen:
-    """Chooses from the proposals; the default target stays where the host holds a smaller one too."""
+    """Chooses from the proposals, and keeps the default target where the host holds it."""
     chosen: dict[str, dict[str, Any]] = {}
     for key, default in DEFAULTS.items():
         found = proposals.get(key)
