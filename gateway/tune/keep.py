@@ -21,7 +21,7 @@ WHOLE_S: Final = 5.0
 """A measurement as long as this is a good one."""
 AGE_MAX_S: Final = 30 * 86_400
 QUICK_AGE_MAX_S: Final = 3600
-"""A quick one may have met the host at a bad moment."""
+"""A quick one may have met the host at a bad moment, which the load average need not show."""
 
 
 class _Format(msgspec.Struct):
@@ -53,8 +53,11 @@ def load(where: Path | None, host: Host, now_ns: int) -> Facts | str:
         return f"{where}: broken"
     if facts.host != host:
         return f"{where}: another host, or another CPU, kernel or number of CPUs"
+    quick = facts.seconds < WHOLE_S
+    if quick and facts.load > host.cpus:
+        return f"{where}: measured in a hurry, and while the host was busy"
     age_s = (now_ns - facts.taken_ns) / 1e9
-    if not 0 <= age_s <= (AGE_MAX_S if facts.seconds >= WHOLE_S else QUICK_AGE_MAX_S):
+    if not 0 <= age_s <= (QUICK_AGE_MAX_S if quick else AGE_MAX_S):
         return f"{where}: too old, or of the future"
     return facts
 

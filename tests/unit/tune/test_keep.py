@@ -81,6 +81,18 @@ def test_age(where: Path, seconds: float, age_ns: int, good: bool) -> None:
     assert good or "too old" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "load", "good"), [(0.8, 8.0, True), (0.8, 8.1, False), (10.0, 8.1, True)]
+)
+def test_a_quick_one_of_a_busy_host_is_not_used_again(
+    where: Path, seconds: float, load: float, good: bool
+) -> None:
+    keep.save(where, facts(seconds=seconds, load=load))
+    found = keep.load(where, HOST, NOW_NS)
+    assert isinstance(found, Facts) == good
+    assert good or "host was busy" in str(found)
+
+
 def changed(old: bytes, new: bytes) -> bytes:
     text = msgspec.json.encode(facts())
     assert old in text
