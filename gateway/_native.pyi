@@ -67,6 +67,7 @@ class RingWriter:
         ts_recv: int,
         mono_recv: int,
         *,
+        ages: Sequence[int] | None = None,  # of each row, ns; None: they came at `ts_recv`
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
@@ -74,7 +75,8 @@ class RingWriter:
         """Publishes all good rows, in order, then rings the workers once.
 
         Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when
-        all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A negative wire time
+        all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row with an age
+        reached this host so long before both, and bears that time. A negative wire time
         (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
         GW_FLAG_BAD_TS. `record_wire` False (replays) measures and marks nothing of the kind.
         """
@@ -228,15 +230,24 @@ class UdpSocket:
     @property
     def dropped(self) -> int:
         """Datagrams that the kernel dropped for want of buffer, so far."""
-    def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
-        """Waits (GIL released) for datagrams; (datagrams, ts_recv, mono_recv).
+    @property
+    def stamped(self) -> bool:
+        """Whether the kernel stamps datagrams as they arrive; if it refuses to, all ages are 0."""
+    @property
+    def stamp_anomalies(self) -> int:
+        """Datagrams whose stamp was in the future or over 10 s old, so far; their age is 0."""
+    def receive(self, timeout_ms: int) -> tuple[list[bytes], list[int], int, int]:
+        """Waits (GIL released) for datagrams; (datagrams, ages, ts_read, mono_read).
 
-        ([], 0, 0) at the timeout, at a signal, or after `wake()`. At most 256 a call. Datagrams
-        over 64 KiB are dropped and counted in `oversized`. RuntimeError: another thread is inside.
+        A datagram reached this host its age (ns) before it was read, at `ts_read` (REALTIME) and
+        `mono_read` (MONOTONIC). ([], [], 0, 0) at the timeout, at a signal, or after `wake()`. At
+        most 256 a call. Datagrams over 64 KiB are dropped and counted in `oversized`.
+        RuntimeError: another thread is inside.
 
         With an intake it goes on while all lines are usual, at most for the timeout, and returns
-        those that are not, with the times of their batch: what came before them is published, what
-        follows them is taken by the next call. Also ([], 0, 0) where `dropped` or `oversized` rose.
+        those that are not, with the ages of their datagrams: what came before them is published,
+        what follows them is taken by the next call. Also ([], [], 0, 0) where `dropped` or
+        `oversized` rose.
         """
     @property
     def oversized(self) -> int: ...

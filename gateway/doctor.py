@@ -34,9 +34,12 @@ FAST_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_coun
 
 # In a process of its own: a broken extension may crash whoever loads it.
 _PROBE = """
-import json
+import contextlib, json
 from gateway import _native
-print(json.dumps({"slice": _native.request_slice(100_000)}))
+facts = {"slice": _native.request_slice(100_000)}
+with contextlib.suppress(OSError):
+    facts["stamped"] = _native.UdpSocket("127.0.0.1", 0).stamped
+print(json.dumps(facts))
 """
 PROBE_TIMEOUT_S = 10.0
 
@@ -71,6 +74,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         backlog(_read("/proc/sys/net/core/somaxconn")),
         udp_buffer(_granted_buffer(), needed=udp),
         target(config.slo.target_us, *capable(config.cluster.workers, environ, native_why=why)),
+        udp_stamps(stamped=loaded.get("stamped"), needed=udp),
         *ports(config),
     ]
 
@@ -194,6 +198,19 @@ def target(target_us: int, proposals: Proposals | None, why: str) -> Check:
     wanted = f"slo.target_us = {one.value}" if one is not None else "no target at all"
     cure = f"{wanted}, or fewer clients a worker and a quieter host; tickgate tune says why"
     return Check("warn", "target", found, cure)
+
+
+def udp_stamps(*, stamped: bool | None, needed: bool) -> Check:
+    """Whether the kernel stamps what a udp feed receives; `stamped` None: not tried."""
+    if stamped:
+        return Check("ok", "udp stamps", "by the kernel, at arrival")
+    if not needed:
+        return Check("ok", "udp stamps", "none (no udp feed)")
+    cure = (
+        "allow setsockopt SO_TIMESTAMPNS (seccomp, sandbox): without it ingest and total do not"
+        " have what a datagram waits in the socket"
+    )
+    return Check("warn", "udp stamps", "none", cure)
 
 
 def ports(config: Config) -> Iterator[Check]:

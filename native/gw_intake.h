@@ -31,6 +31,7 @@ typedef struct {
     uint32_t filled;   /* of `records`, not published yet */
     gw_record_t records[GW_PUBLISH_MAX];
     gw_text_t rest[GW_INTAKE_REST_MAX]; /* lines that the last call left, in the socket's slab */
+    int64_t rest_ages_ns[GW_INTAKE_REST_MAX]; /* of their datagrams, as gw_udp.h has them */
 } gw_intake_t;
 
 /* 0 or -ENOMEM. */

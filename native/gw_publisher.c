@@ -27,21 +27,28 @@ int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *n
     return topic;
 }
 
-/* Stamps the receipt, and measures how long the venue's message travelled. */
-static void receipt_stamp(const gw_publisher_t *p, gw_header_t *h, const gw_receipt_t *receipt) {
+/* Measures how long the venue's message travelled. */
+static void wire_measure(const gw_publisher_t *p, gw_header_t *h, const gw_receipt_t *receipt) {
     h->flags = receipt->flags;
-    h->ts_recv = receipt->ts_recv;
     if (h->ts_event == 0) {
-        h->ts_event = receipt->ts_recv;
+        h->ts_event = h->ts_recv;
         return;
     }
     if (!receipt->wire) return;
     /* Event times are the sender's, of any 63 bits: the difference of two that are not negative. */
-    int64_t wire_ns = receipt->ts_recv - h->ts_event;
+    int64_t wire_ns = h->ts_recv - h->ts_event;
     if (wire_ns < 0) h->flags |= GW_FLAG_BAD_TS;
     if (p->stats == NULL) return;
     gw_hdr_record(&p->stats->stage[GW_STAGE_WIRE], wire_ns, 1);
     if (wire_ns < 0) gw_hdr_add(&p->stats->clock_anomalies[receipt->feed], 1);
+}
+
+/* Measures the time from the receipt until `now`, the time of publishing, and stamps both. */
+static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now) {
+    int64_t ingest_ns = now - h->ts_publish, positive_ns = ingest_ns < 0 ? 0 : ingest_ns;
+    h->ts_publish = now;
+    h->ingest_ns = positive_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)positive_ns;
+    if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, 1);
 }
 
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
@@ -50,20 +57,16 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
     if (count == 0) return;
     pthread_mutex_lock(&p->lock);
     /* Read under the lock: the times rise as the records do, and waiting for another feed shows. */
-    int64_t now = gw_monotonic_ns(), ingest_ns = now - receipt->mono_recv;
-    int64_t positive_ns = ingest_ns < 0 ? 0 : ingest_ns;
-    uint32_t saturated_ns = positive_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)positive_ns;
+    int64_t now = gw_monotonic_ns();
     /* Stamped apart from publishing: a small store just before its word is loaded would stall. */
     for (uint32_t i = 0; i < count; i++) {
-        receipt_stamp(p, &records[i].h, receipt);
-        records[i].h.ts_publish = now;
-        records[i].h.ingest_ns = saturated_ns;
+        wire_measure(p, &records[i].h, receipt);
+        ingest_measure(p, &records[i].h, now);
     }
     for (uint32_t i = 0; i < count; i++) {
         gw_writer_publish(&p->writer, &records[i]);
         if (p->stats != NULL) gw_hdr_add(&p->stats->published[records[i].h.kind], 1);
     }
-    if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, count);
     pthread_mutex_unlock(&p->lock);
 }
 

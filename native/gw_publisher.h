@@ -27,11 +27,17 @@ typedef struct {
 
 /* What the records of one batch have in common. */
 typedef struct {
-    int64_t ts_recv, mono_recv; /* REALTIME and MONOTONIC ns of one moment */
-    uint32_t feed;              /* index into the counters of feeds */
+    uint32_t feed; /* index into the counters of feeds */
     uint8_t flags;
     bool wire; /* measure the venue's way to us; not for what is played again */
 } gw_receipt_t;
+
+/* Says when a record was received, by both clocks; until it is published the header keeps the
+ * MONOTONIC one in the place of `ts_publish`. */
+static inline void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv) {
+    record->h.ts_recv = ts_recv;
+    record->h.ts_publish = mono_recv;
+}
 
 /* `mem` is a formatted segment. 0 or a negative errno. */
 int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats);
@@ -40,7 +46,8 @@ void gw_publisher_free(gw_publisher_t *p);
 /* As gw_writer_topic_add. */
 int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
 /* Stamps, measures and publishes at most GW_PUBLISH_MAX records, whose topic, kind, ts_event (0:
- * the venue gave none) and payload the caller filled. `gw_publisher_ring` tells the workers. */
+ * the venue gave none), receipt (gw_record_received) and payload the caller filled.
+ * `gw_publisher_ring` tells the workers. */
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
                           const gw_receipt_t *receipt);
 void gw_publisher_ring(gw_publisher_t *p);

@@ -28,9 +28,11 @@ typedef struct {
     uint64_t ring_seq;   /* counts every record of the segment, from 1 */
     uint64_t topic_seq;  /* counts this topic's, from 1 */
     int64_t ts_event;    /* REALTIME ns, the venue's */
-    int64_t ts_recv;     /* REALTIME ns, the feed's */
+    int64_t ts_recv;     /* REALTIME ns: arrival at this host, or when the feed read it */
     int64_t ts_publish;  /* MONOTONIC ns */
-    uint32_t ingest_ns;  /* ts_publish - monotonic receive time, saturating */
+    /* ts_publish - MONOTONIC of ts_recv, at most 4.29 s: what waited longer looks younger than it is,
+     * but older than 4.29 s. Stage `ingest` has it whole. */
+    uint32_t ingest_ns;
     uint32_t topic;      /* index in the segment's directory */
     uint8_t kind, flags, cells, reserved[13];
 } gw_header_t;

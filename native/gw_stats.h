@@ -41,7 +41,7 @@ enum { GW_STEP_JOBS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS,
 #define GW_STATS_FEED(X)                                                                           \
     X(published, GW_CHANNELS) X(feed_up, 64) X(feed_gaps, 64) X(feed_lost, 64)                     \
     X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
-    X(feed_last_ns, 64) X(clock_anomalies, 64)
+    X(feed_last_ns, 64) X(clock_anomalies, 64) X(stamp_anomalies, 64)
 #define GW_STATS_ALL(X) GW_STATS_PLANE(X) GW_STATS_LOOP(X) GW_STATS_FEED(X)
 
 #define GW_STATS_MEMBER(name, length) uint64_t name[length];

@@ -13,7 +13,8 @@
 /* What recvmmsg fills for one datagram, beside its slot. */
 typedef struct {
     struct iovec part;
-    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint32_t))];
+    _Alignas(struct cmsghdr) uint8_t
+        control[CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct timespec))];
 } side_t;
 
 static void buffer_request(int fd, int bytes) {
@@ -31,6 +32,7 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
     u->slot_bytes = slot_bytes;
     int one = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one) < 0) return -errno;
+    u->stamped = setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) == 0;
     buffer_request(fd, buffer_bytes);
     u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (u->wake_fd < 0) return -errno;
@@ -69,14 +71,33 @@ int gw_udp_buffer_granted(const gw_udp_t *u) {
     return bytes;
 }
 
-static void drops_count(gw_udp_t *u, struct msghdr *header) {
+static void drops_count(gw_udp_t *u, const struct cmsghdr *c) {
+    uint32_t overflow;
+    memcpy(&overflow, CMSG_DATA(c), sizeof overflow);
+    u->dropped += overflow - u->overflow;
+    u->overflow = overflow;
+}
+
+/* How long the datagram waited to be read; negative where its stamp is not believed. */
+static int64_t stamp_age(const gw_udp_t *u, const struct cmsghdr *c) {
+    struct timespec stamp; /* of the kernel's 63 bits of nanoseconds */
+    memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+    int64_t age_ns = u->ts_read - ((int64_t)stamp.tv_sec * 1000000000 + stamp.tv_nsec);
+    return age_ns > GW_UDP_AGE_MAX_NS ? -1 : age_ns;
+}
+
+/* Reads what the kernel says of the i-th datagram beside its bytes. */
+static void control_take(gw_udp_t *u, int i) {
+    struct msghdr *header = &u->messages[i].msg_hdr;
+    int64_t age_ns = -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL) continue;
-        uint32_t overflow;
-        memcpy(&overflow, CMSG_DATA(c), sizeof overflow);
-        u->dropped += overflow - u->overflow;
-        u->overflow = overflow;
+        if (c->cmsg_level != SOL_SOCKET) continue;
+        if (c->cmsg_type == SO_RXQ_OVFL) drops_count(u, c);
+        if (c->cmsg_type == SCM_TIMESTAMPNS) age_ns = stamp_age(u, c);
     }
+    if (age_ns < 0 && u->stamped) u->stamp_anomalies++;
+    u->ages_ns[i] = age_ns < 0 ? 0 : age_ns;
+    if (header->msg_flags & MSG_TRUNC) u->oversized++;
 }
 
 static int batch_take(gw_udp_t *u) {
@@ -87,13 +108,10 @@ static int batch_take(gw_udp_t *u) {
     u->place = (gw_udp_place_t){0};
     int count = recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL);
     if (count < 0) return -errno;
-    u->ts_recv = gw_realtime_ns();
-    u->mono_recv = gw_monotonic_ns();
+    u->ts_read = gw_realtime_ns();
+    u->mono_read = gw_monotonic_ns();
     u->filled = count;
-    for (int i = 0; i < count; i++) {
-        drops_count(u, &u->messages[i].msg_hdr);
-        if (u->messages[i].msg_hdr.msg_flags & MSG_TRUNC) u->oversized++;
-    }
+    for (int i = 0; i < count; i++) control_take(u, i);
     return count;
 }
 

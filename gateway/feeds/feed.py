@@ -52,6 +52,7 @@ class Publisher(Protocol):
         ts_recv: int,
         mono_recv: int,
         *,
+        ages: "Sequence[int] | None" = None,
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
@@ -137,6 +138,10 @@ class Counters:
         """Counts one hole in which `lost` records (or datagrams, for udp) went missing."""
         self._add("gaps", 1)
         self._add("lost", lost)
+
+    def stamp_anomaly(self, datagrams: int) -> None:
+        """Counts input whose time of arrival, as the kernel stamped it, was not believed."""
+        self._stats.add("stamp_anomalies", self._index, datagrams)
 
     def duplicate(self) -> None:
         self._add("duplicates", 1)

@@ -5,9 +5,13 @@ the interpreter, and moderates the batches by QUIET_NS and BATCH_INTERVAL_NS: at
 nothing ever pauses, at 20,000 there are five to eight a batch. What it leaves is decoded here, in
 its place between the others: lines of another form, bad ones, and the first of each symbol, which
 the intake takes from then on.
+
+A record's `ts_recv` is when its datagram reached this host, as the kernel stamped it: what it waits
+in the socket's queue for this process to have its turn is part of `ingest` and `total`.
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -33,6 +37,8 @@ of the default objective, and bounds the workers' wake-ups at 4,000 a second."""
 HEALTHY_NS = 10_000_000_000
 """A socket that lasted this long starts the backoff afresh."""
 
+log = logging.getLogger(__name__)
+
 Learn = Callable[[str, str, int], None]
 """(channel, symbol, topic): the intake takes this symbol's usual lines from now on."""
 
@@ -46,7 +52,11 @@ class DatagramSocket(Protocol):
     def dropped(self) -> int: ...
     @property
     def oversized(self) -> int: ...
-    def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]: ...
+    @property
+    def stamped(self) -> bool: ...
+    @property
+    def stamp_anomalies(self) -> int: ...
+    def receive(self, timeout_ms: int) -> tuple[list[bytes], list[int], int, int]: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
@@ -99,6 +109,8 @@ class UdpFeed(ThreadFeed):
         self._reopen = reopen
         self._dropped = 0
         self._oversized = 0
+        self._stamp_anomalies = 0
+        self._unstamped_told = False
 
     def _work(self) -> None:
         attempt = 0
@@ -126,8 +138,15 @@ class UdpFeed(ThreadFeed):
     def _connect(self) -> DatagramSocket:
         if self._socket is None:
             self._socket = self._reopen()
-            self._dropped = self._oversized = 0
+            self._dropped = self._oversized = self._stamp_anomalies = 0
             self._counters.reconnected()
+        if not self._socket.stamped and not self._unstamped_told:
+            self._unstamped_told = True
+            log.warning(
+                "feed %s: this host refuses SO_TIMESTAMPNS: ts_recv is when a datagram was read,"
+                " and ingest and total do not have its wait in the socket",
+                self.name,
+            )
         self._counters.change("up")
         return self._socket
 
@@ -138,33 +157,38 @@ class UdpFeed(ThreadFeed):
 
     def _receive_all(self, socket: DatagramSocket) -> None:
         while not self._stopping:
-            datagrams, ts_recv, mono_recv = socket.receive(RECEIVE_TIMEOUT_MS)
+            datagrams, ages, ts_read, mono_read = socket.receive(RECEIVE_TIMEOUT_MS)
             self._count_losses(socket)
             if datagrams:
-                self._publish(datagrams, ts_recv, mono_recv)
+                self._publish(datagrams, ages, ts_read, mono_read)
 
-    def _publish(self, datagrams: list[bytes], ts_recv: int, mono_recv: int) -> None:
+    def _publish(
+        self, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
+    ) -> None:
         batch = tickgate_json.decode(datagrams)
         if batch.refused:
             self._counters.refused(batch.refused, batch.why)
         trades, quotes = self._trades, self._quotes
         rows: list[Row] = []
-        for r in batch.records:
+        row_ages: list[int] = []
+        for r, datagram in zip(batch.records, batch.datagrams, strict=True):
             if isinstance(r, Trade):
                 if (topic := trades[r.symbol]) >= 0:
                     rows.append((topic, r.ts, r.price, r.qty, r.side, r.id))
+                    row_ages.append(ages[datagram])
                 else:
                     self._counters.refused(1, trades.why)
             elif (topic := quotes[r.symbol]) >= 0:
                 rows.append((topic, r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+                row_ages.append(ages[datagram])
             else:
                 self._counters.refused(1, quotes.why)
         if not rows:
             return
-        refused = self._publisher.publish(rows, ts_recv, mono_recv, feed=self.index)
+        refused = self._publisher.publish(rows, ts_read, mono_read, ages=row_ages, feed=self.index)
         if refused:
             self._counters.refused(len(refused), refused[-1][1])
-        self._counters.published(len(rows) - len(refused), ts_recv)
+        self._counters.published(len(rows) - len(refused), ts_read - row_ages[-1])
 
     def _count_losses(self, socket: DatagramSocket) -> None:
         """A datagram that the kernel dropped is lost as much as one that the network dropped."""
@@ -172,6 +196,10 @@ class UdpFeed(ThreadFeed):
         if dropped != self._dropped:
             self._counters.gap(dropped - self._dropped)
             self._dropped = dropped
+        anomalies = socket.stamp_anomalies
+        if anomalies != self._stamp_anomalies:
+            self._counters.stamp_anomaly(anomalies - self._stamp_anomalies)
+            self._stamp_anomalies = anomalies
         oversized = socket.oversized
         if oversized != self._oversized:
             self._counters.refused(oversized - self._oversized, "datagram over 64 KiB")

@@ -64,6 +64,7 @@ _BY_FEED = {
     "feed_decode_errors": ("feed_decode_errors", "Malformed input, skipped."),
     "feed_reconnects": ("feed_reconnects", "Connections made again."),
     "clock_anomalies": ("clock_anomalies", "Records with a venue time in the future."),
+    "stamp_anomalies": ("stamp_anomalies", "Datagrams whose kernel stamp was not believed."),
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ARRAYS: Final = (
     # feeds
     *("published", "feed_up", "feed_gaps", "feed_lost", "feed_records", "feed_last_ns"),
-    *("feed_decode_errors", "clock_anomalies"),
+    *("feed_decode_errors", "clock_anomalies", "stamp_anomalies"),
     # the data plane
     *("routed", "delivered", "conflated", "dropped_lapped", "dropped_slow", "dropped_epoch"),
     *("pending", "sends", "sends_short", "links", "clients", "clients_blocked", "records_taken"),

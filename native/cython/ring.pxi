@@ -97,7 +97,6 @@ cdef extern from "gw_publisher.h" nogil:
         size_t workers
 
     ctypedef struct gw_receipt_t:
-        int64_t ts_recv, mono_recv
         uint32_t feed
         uint8_t flags
         bint wire
@@ -106,6 +105,7 @@ cdef extern from "gw_publisher.h" nogil:
     void gw_publisher_free(gw_publisher_t *p)
     int64_t gw_publisher_topic_add(
         gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
+    void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
     void gw_publisher_publish(
         gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
     void gw_publisher_ring(gw_publisher_t *p)
@@ -321,7 +321,7 @@ cdef class RingWriter:
         self.ids[(channel, instrument)] = topic
         return topic
 
-    def publish(self, rows, int64_t ts_recv, int64_t mono_recv, *, uint8_t flags=0,
+    def publish(self, rows, int64_t ts_recv, int64_t mono_recv, *, ages=None, uint8_t flags=0,
                 uint32_t feed=0, bint record_wire=True):
         self.check_open()
         if feed >= FEEDS:
@@ -330,7 +330,10 @@ cdef class RingWriter:
         cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(fast)
         cdef uint32_t filled = 0
         cdef const char *why
-        cdef gw_receipt_t receipt = gw_receipt_t(ts_recv, mono_recv, feed, flags, record_wire)
+        if ages is not None and len(ages) != count:
+            raise ValueError(f"{len(ages)} ages of {count} rows")
+        cdef int64_t age_ns = 0
+        cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, record_wire)
         refused = []
         for i in range(count):
             why = self.row_take(
@@ -338,6 +341,9 @@ cdef class RingWriter:
             if why != NULL:
                 refused.append((i, (<bytes>why).decode()))
                 continue
+            if ages is not None:
+                age_ns = ages[i]
+            gw_record_received(&self.chunk[filled], ts_recv - age_ns, mono_recv - age_ns)
             filled += 1
             if filled == GW_PUBLISH_MAX:
                 gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)

@@ -4,8 +4,10 @@ cdef extern from "gw_udp.h" nogil:
     enum: GW_UDP_DATAGRAM_MAX
 
     ctypedef struct gw_udp_t:
-        uint64_t dropped, oversized
-        int64_t ts_recv, mono_recv
+        uint64_t dropped, oversized, stamp_anomalies
+        bint stamped
+        int64_t ts_read, mono_read
+        int64_t *ages_ns
 
     int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes)
     void gw_udp_free(gw_udp_t *u)
@@ -39,6 +41,7 @@ cdef extern from "gw_intake.h" nogil:
     ctypedef struct gw_intake_t:
         gw_symbols_t symbols
         gw_text_t rest[GW_INTAKE_REST_MAX]
+        int64_t rest_ages_ns[GW_INTAKE_REST_MAX]
 
     int gw_intake_init(gw_intake_t *intake, gw_publisher_t *publisher, uint32_t feed,
                        int64_t quiet_ns, int64_t interval_ns)
@@ -168,6 +171,14 @@ cdef class UdpSocket:
     def oversized(self):
         return self.udp.oversized
 
+    @property
+    def stamped(self):
+        return self.udp.stamped
+
+    @property
+    def stamp_anomalies(self):
+        return self.udp.stamp_anomalies
+
     def receive(self, int timeout_ms):
         cdef int count
         self.check_open()
@@ -187,23 +198,25 @@ cdef class UdpSocket:
         if count < 0:
             raise OSError(-count, os.strerror(-count))
         if count == 0:
-            return [], 0, 0
-        taken = self.datagrams(count) if self.intake is None else self.lines(count)
-        return taken, self.udp.ts_recv, self.udp.mono_recv
+            return [], [], 0, 0
+        taken, ages = self.datagrams(count) if self.intake is None else self.lines(count)
+        return taken, ages, self.udp.ts_read, self.udp.mono_read
 
-    cdef list datagrams(self, int count):
+    cdef tuple datagrams(self, int count):
         cdef Py_ssize_t length
         cdef const uint8_t *at
-        datagrams = []
+        datagrams, ages = [], []
         for i in range(count):
             at = gw_udp_datagram(&self.udp, i, &length)
             if length >= 0:
                 datagrams.append((<const char *>at)[:length])
-        return datagrams
+                ages.append(self.udp.ages_ns[i])
+        return datagrams, ages
 
-    cdef list lines(self, int count):
+    cdef tuple lines(self, int count):
         cdef gw_text_t *rest = self.intake.intake.rest
-        return [rest[i].at[:rest[i].length] for i in range(count)]
+        cdef int64_t *ages = self.intake.intake.rest_ages_ns
+        return [rest[i].at[:rest[i].length] for i in range(count)], [ages[i] for i in range(count)]
 
     def wake(self):
         self.check_open()

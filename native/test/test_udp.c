@@ -19,7 +19,7 @@ static void batches_come_whole_and_in_order(void) {
             CHECK_EQUAL(length, sizeof next);
         }
     }
-    CHECK(u.ts_recv > 0 && u.mono_recv > 0);
+    CHECK(u.ts_read > 0 && u.mono_read > 0);
     CHECK_EQUAL(gw_udp_receive(&u, 0), 0);
     CHECK(gw_udp_buffer_granted(&u) > 0);
     gw_udp_free(&u);

@@ -14,14 +14,18 @@ from typing import Any
 import pytest
 from support.bystander import Bystander
 from support.serving import Metrics, Serving, serving, until
+from support.udp import Venue
+from support.wire import connected, subscribe
 
 PAUSE_S = 0.3
 SECOND_NS = 1_000_000_000
 COLLECTION_S = 0.2
+VENUE = Venue("UDP", index=1)
 SETTINGS = (
     'feeds.0.type="synthetic"',
     "feeds.0.symbols=20",
     "feeds.0.rate=4000",
+    *VENUE.sets,
     # A third of the pause: it would be reason enough to degrade somebody, were it load; and so far
     # above what a busy machine adds that nothing else is.
     "slo.target_us=100000",
@@ -147,6 +151,29 @@ def test_f62_a_long_collection_is_named(scene: Scene) -> None:
     assert row["ms"] >= COLLECTION_S * 1000, row
     until(lambda: scene.gateway.status()["processes"][1]["gc_pause_max_ms"] >= row["ms"] - 1)
     scene.nobody_is_blamed(before)
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_f46_stamps_of_another_wall_clock_are_counted_and_not_used(
+    scene: Scene, ahead_s: int
+) -> None:
+    """The kernel's stamps are an hour off the feed's clock: in the future, or far too old."""
+    with connected(scene.gateway.url) as wire:
+        wire.send(subscribe(["CLOCK.UDP"], snapshot=False))
+        assert wire.reply()["success"]
+        before = scene.gateway.metrics()
+        scene.clock.set(ahead_s * SECOND_NS)
+        try:
+            VENUE.trades("CLOCK", 1)
+            while (message := wire.message())["channel"] != "trade":
+                continue
+        finally:
+            scene.clock.set(0)
+    told_s = message["ts_recv"] / SECOND_NS - time.time()
+    assert abs(told_s - ahead_s) < 60  # by the feed's own clock
+    assert message["ts_send"] >= message["ts_recv"]
+    anomalies = "stamp_anomalies_total"
+    until(lambda: scene.gateway.metrics().total(anomalies) == before.total(anomalies) + 1)
 
 
 def test_f46_a_wall_clock_that_is_set_is_named_and_put_back(scene: Scene) -> None:

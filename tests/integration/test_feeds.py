@@ -188,9 +188,11 @@ async def test_usual_lines_need_no_python(
     asked: list[int] = []
     publish = UdpFeed._publish
 
-    def observed(self: UdpFeed, datagrams: list[bytes], ts_recv: int, mono_recv: int) -> None:
+    def observed(
+        self: UdpFeed, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
+    ) -> None:
         asked.append(len(datagrams))
-        publish(self, datagrams, ts_recv, mono_recv)
+        publish(self, datagrams, ages, ts_read, mono_read)
 
     monkeypatch.setattr(UdpFeed, "_publish", observed)
     reader = RingReader(writer.fd)
@@ -210,6 +212,42 @@ async def test_usual_lines_need_no_python(
     assert asked == [1]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    reader.close()
+
+
+async def test_f45_what_waits_in_the_socket_is_ours(writer: RingWriter, page: StatsPage) -> None:
+    """Datagrams that came before the feed had its turn: stamped when they came, the wait counted,
+    whichever way their lines go. What is sent while it runs has no such wait."""
+    wait_ns = 50_000_000
+    reader = RingReader(writer.fd, from_start=True)
+    (feed,) = build([UdpOptions(port=0)], writer, page)
+    address = "127.0.0.1", int(feed.name.removeprefix("udp:"))
+    usual = b'{"channel":"trade","symbol":"A","price":"1","qty":"2","id":"%d","ts":%d}'
+    unusual = usual.replace(b'"A"', rb'"\u0041"')
+    sent_ns = time.time_ns()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for k, line in enumerate([usual, usual, unusual, usual]):
+            sender.sendto(line % (k, sent_ns), address)
+        came_ns = time.time_ns()
+        await asyncio.sleep(wait_ns / 1e9)
+        task = asyncio.create_task(feed.run())
+        await until(lambda: feed.statistics().records == 4)
+        later_ns = time.time_ns()
+        sender.sendto(usual % (4, sent_ns), address)
+        await until(lambda: feed.statistics().records == 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    found = reader.poll()
+    assert found is not None
+    assert [record["id"] for record in found] == ["0", "1", "2", "3", "4"]
+    stamps = [int(record["ts_recv"]) for record in found]
+    assert sent_ns <= stamps[0] <= stamps[1] <= stamps[2] <= stamps[3] <= came_ns
+    assert all(int(record["ingest_ns"]) >= wait_ns for record in found[:4])
+    assert stamps[4] >= later_ns
+    assert int(found[4]["ts_publish"]) - int(found[4]["ingest_ns"]) > int(found[3]["ts_publish"])
+    assert page.totals("wire")[:2] == (5, sum(stamp - sent_ns for stamp in stamps))
+    assert page.totals("ingest")[1] >= 4 * wait_ns
+    assert page.get("stamp_anomalies") == 0
     reader.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway._native import usual_line
-from gateway.feeds.venues.tickgate_json import Quote, Trade, decode
+from gateway.feeds.venues.tickgate_json import Batch, Quote, Trade, decode
 
 if TYPE_CHECKING:
     from gateway._native import UsualLine
@@ -111,7 +111,7 @@ def test_golden() -> None:
 def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
     read = usual_line(line)
     assert read
-    assert decode([line]) == ([as_record(read)], 0, "")
+    assert decode([line]) == Batch([as_record(read)], [0], 0, "")
 
 
 @given(unusual() | st.binary() | st.text(" \t\r\v\f\0\x1c\x85").map(str.encode))
@@ -124,7 +124,8 @@ def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
 def test_nothing_is_taken_that_the_decoder_reads_otherwise(line: bytes) -> None:
     read = usual_line(line)
     if read is not None and b"\n" not in line:
-        assert decode([line]) == ([as_record(read)] if read else [], 0, "")
+        expected = Batch([as_record(read)], [0], 0, "") if read else Batch([], [], 0, "")
+        assert decode([line]) == expected
 
 
 @pytest.mark.parametrize("line", [TRADE, QUOTE])
@@ -134,4 +135,4 @@ def test_a_line_with_any_one_byte_changed(line: bytes) -> None:
             changed = line[:at] + bytes([byte]) + line[at + 1 :]
             read = usual_line(changed)
             if read and byte != 0x0A:
-                assert decode([changed]) == ([as_record(read)], 0, "")
+                assert decode([changed]) == Batch([as_record(read)], [0], 0, "")

@@ -274,6 +274,30 @@ def test_f45_a_venue_s_time_in_the_future_is_counted_and_marked(page: StatsPage)
     writer.close()
 
 
+def test_rows_bear_the_arrival_of_their_own_age(page: StatsPage) -> None:
+    writer = RingWriter(1 << 16, 4, stats=page)
+    reader = RingReader(writer.fd)
+    topic = writer.topic("trade", "A.X")
+    rows = [(topic, ts_event, "1", price, None, "") for ts_event, price in ((0, "1"), (5, "x"))]
+    now = _native.monotonic_ns()
+    ages = [10**9, 10**8, 500, 10**10]
+    refused = writer.publish([*rows, *rows[:1] * 2], 10**12, now, ages=ages)
+    assert refused == [(1, "not a decimal")]
+    records = reader.poll()
+    assert records is not None
+    good = [10**9, 500, 10**10]
+    assert [row["ts_recv"] for row in records] == [10**12 - age for age in good]
+    assert [row["ts_event"] for row in records] == [10**12 - age for age in good]
+    waited = [int(row["ingest_ns"]) for row in records]
+    assert waited[0] >= 10**9
+    assert waited[1] >= 500
+    assert waited[2] == 2**32 - 1  # a record says no more ...
+    assert page.totals("ingest")[1] >= 11 * 10**9  # ... the stage does
+    with pytest.raises(ValueError, match="1 ages of 2 rows"):
+        writer.publish(rows, 1, 1, ages=[0])
+    writer.close()
+
+
 # --- workers --------------------------------------------------------------------------------------
 
 

@@ -30,18 +30,33 @@ def test_datagrams_come_whole_in_order_with_both_clocks(receiver: UdpSocket) -> 
     send(receiver.port, *sent)
     received: list[bytes] = []
     while len(received) < len(sent):
-        datagrams, ts_recv, mono_recv = receiver.receive(1000)
+        datagrams, ages, ts_read, mono_read = receiver.receive(1000)
         assert datagrams
-        assert before[0] <= ts_recv <= _native.realtime_ns()
-        assert before[1] <= mono_recv <= _native.monotonic_ns()
+        assert len(ages) == len(datagrams)
+        assert before[0] <= ts_read - max(ages) <= ts_read - min(ages) <= _native.realtime_ns()
+        # An age is a difference of wall clocks, which may be slewed against the monotonic one.
+        assert before[1] - 1_000_000 <= mono_read - max(ages)
+        assert mono_read <= _native.monotonic_ns()
         received += datagrams
     assert received == sent
     assert (receiver.dropped, receiver.oversized) == (0, 0)
+    assert (receiver.stamped, receiver.stamp_anomalies) == (True, 0)
+
+
+def test_the_wait_in_the_socket_is_the_age_of_a_datagram(receiver: UdpSocket) -> None:
+    send(receiver.port, b"first")
+    time.sleep(0.03)
+    send(receiver.port, b"x" * 65507, b"second")
+    datagrams, ages, _, _ = receiver.receive(1000)
+    assert [len(datagram) for datagram in datagrams] == [5, 65507, 6]
+    assert ages[0] >= 30_000_000
+    assert ages[0] - ages[1] >= 30_000_000
+    assert ages[1] >= ages[2] >= 0
 
 
 def test_a_timeout_is_empty(receiver: UdpSocket) -> None:
     start = time.monotonic()
-    assert receiver.receive(30) == ([], 0, 0)
+    assert receiver.receive(30) == ([], [], 0, 0)
     assert 0.025 <= time.monotonic() - start < 5
 
 
@@ -58,7 +73,7 @@ def test_wake_ends_a_receive_of_another_thread(receiver: UdpSocket) -> None:
         receiver.close()
     receiver.wake()
     thread.join(10)
-    assert results == [([], 0, 0)]
+    assert results == [([], [], 0, 0)]
 
 
 def test_a_busy_port_is_an_os_error(receiver: UdpSocket) -> None:
@@ -139,19 +154,21 @@ def test_usual_lines_of_learned_symbols_are_published_and_the_rest_comes_back(
         trade("A", 5, price="1e5"),
         trade("A", 6),
     )
-    rest, ts_recv, mono_recv = socket_of.receive(1000)
+    rest, ages, ts_read, mono_read = socket_of.receive(1000)
     assert rest == [trade("B", 2), quote]
-    assert 0 < _native.realtime_ns() - ts_recv < 10**10
-    assert 0 < _native.monotonic_ns() - mono_recv < 10**10
+    assert len(ages) == 2
+    assert ages[0] == ages[1] >= 0  # of one datagram
+    assert 0 < _native.realtime_ns() - ts_read < 10**10
+    assert 0 < _native.monotonic_ns() - mono_read < 10**10
     assert page.get("feed_records", FEED) == 1
     intake.learn("bbo", "A", writer.topic("bbo", "A.X"))
     rest = socket_of.receive(1000)[0]
     while len(rest) < 2:  # two datagrams, perhaps of two batches
         rest += socket_of.receive(1000)[0]
     assert rest == [escaped, trade("A", 5, price="1e5")]
-    assert socket_of.receive(50) == ([], 0, 0)
+    assert socket_of.receive(50) == ([], [], 0, 0)
     send(socket_of.port, quote)
-    assert socket_of.receive(50) == ([], 0, 0)
+    assert socket_of.receive(50) == ([], [], 0, 0)
     records = reader.poll()
     assert records is not None
     assert [record.get("id", "quote") for record in records] == ["1", "3", "6", "quote"]
@@ -220,7 +237,7 @@ def test_a_timeout_bounds_a_receive_of_usual_lines(
     thread = threading.Thread(target=keep_sending)
     thread.start()
     start = time.monotonic()
-    assert socket_of.receive(200) == ([], 0, 0)
+    assert socket_of.receive(200) == ([], [], 0, 0)
     assert 0.19 <= time.monotonic() - start < 5
     assert page.get("feed_records", FEED) > 10
     ended.set()

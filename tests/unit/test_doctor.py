@@ -53,6 +53,10 @@ INFINITY = resource.RLIM_INFINITY
         (doctor.udp_buffer(8 << 20, needed=True), "ok", "8388608 of", ""),
         (doctor.udp_buffer(212992, needed=True), "warn", "212992 of", "rmem_max=8388608"),
         (doctor.udp_buffer(212992, needed=False), "ok", "no udp feed", ""),
+        (doctor.udp_stamps(stamped=True, needed=True), "ok", "at arrival", ""),
+        (doctor.udp_stamps(stamped=False, needed=True), "warn", "none", "SO_TIMESTAMPNS"),
+        (doctor.udp_stamps(stamped=None, needed=True), "warn", "none", "SO_TIMESTAMPNS"),
+        (doctor.udp_stamps(stamped=None, needed=False), "ok", "no udp feed", ""),
     ],
 )
 def test_judgements(check: Check, level: str, found: str, cure: str) -> None:
@@ -185,4 +189,5 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     assert levels["listen"] == levels["ops"] == "ok"
     found = {check.name: check.found for check in checks}
     assert "slo.target_us = 1000; this host holds" in found["target"]
+    assert levels["udp stamps"] == "ok"
     assert len(levels) == 12

@@ -35,9 +35,13 @@ class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
 
 
 class Batch(NamedTuple):
-    """What datagrams held: the good records in order, the count of bad lines, why the last was."""
+    """What datagrams held: the good records in order, the count of bad lines, why the last was.
+
+    `datagrams` has for each record the index of its datagram.
+    """
 
     records: list[Trade | Quote]
+    datagrams: list[int]
     refused: int
     why: str
 
@@ -48,17 +52,19 @@ _decode_line = msgspec.json.Decoder(Trade | Quote).decode
 def decode(datagrams: Iterable[bytes]) -> Batch:
     """Decodes every line of every datagram; blank lines are nothing. Raises nothing."""
     records: list[Trade | Quote] = []
+    indices: list[int] = []
     refused = 0
     why = ""
-    for datagram in datagrams:
+    for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)
         for line in lines:
             try:
                 records.append(_decode_line(line))
+                indices.append(index)
             except (ValueError, RecursionError) as error:
                 # msgspec refuses by DecodeError and UnicodeDecodeError, both ValueErrors, and very
                 # deep nesting by RecursionError.
                 if line and not line.isspace():
                     refused += 1
                     why = str(error)
-    return Batch(records, refused, why)
+    return Batch(records, indices, refused, why)

@@ -46,6 +46,7 @@ class FakePublisher:
         ts_recv: int,
         mono_recv: int,
         *,
+        ages: Sequence[int] | None = None,
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
@@ -60,6 +61,7 @@ class FakePublisher:
                 "rows": len(rows),
                 "ts_recv": ts_recv,
                 "mono_recv": mono_recv,
+                "ages": ages,
                 "flags": flags,
                 "feed": feed,
                 "record_wire": record_wire,
@@ -98,13 +100,18 @@ class FakeStats:
 
 
 class FakeSocket:
-    """A datagram socket fed by the test: a batch of datagrams, or an exception to raise."""
+    """A datagram socket fed by the test: a batch of datagrams, or an exception to raise.
+
+    The first datagram of a batch waited 1,000 ns, each later one 1 ns less.
+    """
 
     port = 9700
 
     def __init__(self) -> None:
         self.dropped = 0
         self.oversized = 0
+        self.stamped = True
+        self.stamp_anomalies = 0
         self.closed = False
         self._queue: queue.SimpleQueue[list[bytes] | OSError] = queue.SimpleQueue()
 
@@ -114,14 +121,17 @@ class FakeSocket:
     def fail(self, error: OSError) -> None:
         self._queue.put(error)
 
-    def receive(self, timeout_ms: int) -> tuple[list[bytes], int, int]:
+    def receive(self, timeout_ms: int) -> tuple[list[bytes], list[int], int, int]:
         try:
             item = self._queue.get(timeout=timeout_ms / 1000)
         except queue.Empty:
-            return [], 0, 0
+            return [], [], 0, 0
         if isinstance(item, OSError):
             raise item
-        return (item, time.time_ns(), time.monotonic_ns()) if item else ([], 0, 0)
+        if not item:
+            return [], [], 0, 0
+        ages = [1000 - k for k in range(len(item))]
+        return item, ages, time.time_ns(), time.monotonic_ns()
 
     def wake(self) -> None:
         self._queue.put([])

@@ -38,7 +38,7 @@ QUOTE = (
     ],
 )
 def test_golden(line: bytes, record: Trade | Quote) -> None:
-    assert decode([line]) == ([record], 0, "")
+    assert decode([line]) == ([record], [0], 0, "")
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,20 @@ def test_golden(line: bytes, record: Trade | Quote) -> None:
 def test_f44_a_bad_line_is_counted_and_the_rest_of_the_datagram_goes(line: bytes) -> None:
     batch = decode([TRADE + b"\n" + line + b"\n" + QUOTE, line, TRADE])
     assert [type(record) for record in batch.records] == [Trade, Quote, Trade]
+    assert batch.datagrams == [0, 0, 2]
     assert batch.refused == 2
     assert batch.why
 
 
 def test_blank_lines_are_nothing() -> None:
-    assert decode([b"", b"\n", b"\r\n \n", TRADE + b"\n", b"\n" + QUOTE + b"\r\n"])[1:] == (0, "")
+    batch = decode([b"", b"\n", b"\r\n \n", TRADE + b"\n", b"\n" + QUOTE + b"\r\n"])
+    assert batch[1:] == ([3, 4], 0, "")
 
 
 def test_f44_two_halves_of_a_record_do_not_join_over_a_line_or_a_datagram() -> None:
     head, tail = TRADE[:40], TRADE[40:]
-    assert decode([head + b"\n" + tail])[1] == 2
-    assert decode([head, tail])[1] == 2
+    assert decode([head + b"\n" + tail]).refused == 2
+    assert decode([head, tail]).refused == 2
 
 
 @given(st.lists(st.one_of(st.binary(), st.sampled_from([TRADE, QUOTE, b"\n", TRADE[:50]]))))

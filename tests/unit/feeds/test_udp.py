@@ -71,11 +71,13 @@ async def test_rows_of_both_channels_in_one_publish(
     ]
     (batch,) = publisher.batches
     assert (batch["feed"], batch["flags"], batch["record_wire"]) == (3, 0, True)
+    assert batch["ages"] == [1000, 1000, 999]  # of their datagrams
+    last_ns = int(str(batch["ts_recv"])) - 999
     status = feed.statistics()
     assert (status.name, status.type, status.venue) == ("udp:9700", "udp", "SIM")
-    assert (status.state, status.records, status.last_record_ns) == ("up", 3, batch["ts_recv"])
+    assert (status.state, status.records, status.last_record_ns) == ("up", 3, last_ns)
     assert stats.values["feed_records", 3] == 3
-    assert stats.values["feed_last_ns", 3] == batch["ts_recv"]
+    assert stats.values["feed_last_ns", 3] == last_ns
     assert stats.values["feed_up", 3] == 1
     assert socket.closed
 
@@ -217,6 +219,52 @@ async def test_a_broken_socket_is_replaced_after_a_while(
     assert (status.state, status.reconnects) == ("up", 1)
     assert first.closed
     assert stats.values["feed_reconnects", 3] == 1
+
+
+async def test_rows_that_are_refused_take_no_age_from_others(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    socket.put(b"x", trade("*"), trade("A"), b"\n", trade("B"))
+    await run_until(make(publisher, stats, socket), lambda: bool(publisher.batches))
+    assert [row[0] for row in publisher.rows] == [0, 1]
+    assert publisher.batches[0]["ages"] == [998, 996]
+
+
+async def test_f45_stamps_that_were_not_believed_are_counted_over_all_sockets(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    new_socket: "Callable[[], FakeSocket]",
+    run_until: RunUntil,
+) -> None:
+    first, second = new_socket(), new_socket()
+    first.stamp_anomalies, second.stamp_anomalies = 3, 2
+    first.put(trade())
+    first.fail(OSError("gone"))
+    second.put(trade())
+    feed = make(publisher, stats, first, reopen=lambda: second)
+    await run_until(feed, lambda: len(publisher.batches) == 2)
+    assert stats.values["stamp_anomalies", 3] == 5
+    assert feed.statistics().decode_errors == 0  # the records are good
+
+
+async def test_a_host_that_does_not_stamp_is_told_once(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    new_socket: "Callable[[], FakeSocket]",
+    run_until: RunUntil,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = new_socket(), new_socket()
+    first.stamped = second.stamped = False
+    first.put(trade())
+    first.fail(OSError("gone"))
+    second.put(trade())
+    feed = make(publisher, stats, first, reopen=lambda: second)
+    await run_until(feed, lambda: len(publisher.batches) == 2)
+    told = [record.getMessage() for record in caplog.records if "SO_TIMESTAMPNS" in record.message]
+    assert len(told) == 1
+    assert told[0].startswith("feed udp:9700: ")
+    assert feed.statistics().records == 2
 
 
 async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
