@@ -98,7 +98,9 @@ def gateway(
     """Our gateway with a `udp` feed."""
     ports = [free_port() for _ in range(3)]
     values = [f"listen.port={ports[0]}", f"ops.port={ports[1]}", "feeds.0.type=udp"]
-    values += [f"feeds.0.port={ports[2]}", "log.level=error", "recorder.enabled=false", *settings]
+    values += [f"feeds.0.port={ports[2]}", "log.level=error", "recorder.enabled=false"]
+    # Ring and log take all their memory at once: what grows later is the clients'.
+    values += ["memory.populate=start", *settings]
     command = [str(Path(sys.executable).parent / "tickgate"), "serve"]
     command += [word for value in values for word in ("--set", value)]
     pin = ["taskset", "-c", cpu] if cpu else []

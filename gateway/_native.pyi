@@ -49,6 +49,7 @@ class RingWriter:
         wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
         stats: StatsPage | None = None,  # gets published, wire, ingest, clock_anomalies
+        populate: bool = False,  # all pages at once, instead of ahead of the records
     ) -> None: ...
     @property
     def fd(self) -> int: ...
@@ -418,6 +419,7 @@ class Plane:
         late_ppm: int = 10_000,  # of deliveries that may take longer: 1 % for p99
         enforce: bool = False,  # the controller acts; else it only says what it sees
         spin: bool = False,
+        populate: bool = False,  # log and ring at once, instead of ahead of what is written
         cpu: int = -1,
         soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:

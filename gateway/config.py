@@ -22,6 +22,7 @@ from gateway.options import (
     LimitsOptions,
     ListenOptions,
     LogOptions,
+    MemoryOptions,
     OpsOptions,
     Options,
     PlaneOptions,
@@ -42,6 +43,7 @@ class Config(Options, frozen=True, kw_only=True):
     plane: PlaneOptions = PlaneOptions()
     slo: SloOptions = SloOptions()
     cluster: ClusterOptions = ClusterOptions()
+    memory: MemoryOptions = MemoryOptions()
     limits: LimitsOptions = LimitsOptions()
     recorder: RecorderOptions = RecorderOptions()
     log: LogOptions = LogOptions()

@@ -107,6 +107,12 @@ class RecorderOptions(Options, frozen=True, kw_only=True):
     min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60
 
 
+class MemoryOptions(Options, frozen=True, kw_only=True):
+    """When the large buffers (ring, frame log) take their memory."""
+
+    populate: Literal["ahead", "start"] = "ahead"
+
+
 class LogOptions(Options, frozen=True, kw_only=True):
     """Structured logs on standard error."""
 

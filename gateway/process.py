@@ -140,6 +140,7 @@ async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse:
         wait_fd=first["wait_fd"],
         event_fds=first["event_fds"],
         stats=stats,
+        populate=config.memory.populate == "start",
     )
     try:
         feeds = build(config.feeds, writer, stats)

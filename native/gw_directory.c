@@ -30,6 +30,11 @@ int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, s
     entry[1] = (uint8_t)length;
     memcpy(entry + NAME_AT, name, length);
     gw_words_write(s->directory + id * GW_DIRECTORY_WORDS, words, GW_DIRECTORY_WORDS);
+    /* The first record must not wait for the pages of its topic. */
+    uint64_t *slot = s->table + id * GW_SLOT_WORDS;
+    GW_STORE_RELAXED(slot, 0);
+    GW_STORE_RELAXED(slot + GW_SLOT_WORDS - 1, 0);
+    w->topic_seq[id] = 0;
     GW_STORE_RELEASE(s->topics, id + 1);
     return (int64_t)id;
 }

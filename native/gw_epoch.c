@@ -85,6 +85,7 @@ static void let_go_of(gw_plane_t *p, void *mapping, size_t size) {
 /* -EINVAL where it is no segment: then the next one is waited for. */
 static int attach(gw_plane_t *p) {
     if (p->mapping) let_go_of(p, p->mapping, p->mapping_size);
+    p->ring_ahead = (gw_ahead_t){0};
     void *mapping = p->mapping_next;
     size_t size = p->mapping_next_size;
     gw_segment_t view;
@@ -102,6 +103,7 @@ static int attach(gw_plane_t *p) {
     p->reader.segment = view;
     p->reader.cursor = GW_LOAD_ACQUIRE(view.tail);
     p->ring_topics_old = p->by_ring_count = gw_directory_count(&view); /* after the tail: at least as new */
+    if (!p->o.populate) gw_ahead_init_read(&p->ring_ahead, view.ring, view.capacity, p->reader.cursor);
     memcpy(p->epoch, view.epoch, sizeof p->epoch);
     show_cursor(p);
     gw_count(&p->stats->epochs[0], 1);
@@ -129,6 +131,11 @@ void gw_epoch_notice(gw_plane_t *p, gw_client_t *c) {
     int length = snprintf(text, sizeof text,
                           "{\"channel\":\"system\",\"type\":\"epoch\",\"data\":[{\"epoch\":\"%s\"}]}", p->epoch);
     if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
+}
+
+void gw_plane_ahead(gw_plane_t *p) {
+    gw_log_ahead(&p->log, GW_AHEAD_BUDGET);
+    gw_ahead(&p->ring_ahead, p->reader.cursor, GW_BATCH_BYTES, GW_AHEAD_BUDGET);
 }
 
 /* The frame of a lossless client's snapshot. Its age is the client's: an old one would close it as slow. */

@@ -6,23 +6,38 @@
 
 #define FRAME_BYTES_MEAN 256u /* one descriptor per so many bytes */
 
-static void *pages(size_t size) {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+static void *pages(size_t size, int populate) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (populate ? MAP_POPULATE : 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    /* Hosts that use huge pages everywhere would clear 2 MiB at one touch, beyond the budget of a step.
+     * A kernel without huge pages refuses the advice, and needs none. */
+    if (!populate) madvise(p, size, MADV_NOHUGEPAGE);
+    return p;
 }
 
-int gw_log_init(gw_log_t *log, uint64_t size) {
+int gw_log_init(gw_log_t *log, uint64_t size, int populate) {
     memset(log, 0, sizeof *log);
     if (size < (1u << 20) || (size & (size - 1))) return -EINVAL;
     log->size = size;
     log->count = size / FRAME_BYTES_MEAN;
-    log->bytes = pages(size);
-    log->frames = pages(log->count * sizeof *log->frames);
+    log->bytes = pages(size, populate);
+    log->frames = pages(log->count * sizeof *log->frames, populate);
     if (!log->bytes || !log->frames) {
         gw_log_free(log);
         return -ENOMEM;
     }
+    if (!populate) {
+        gw_ahead_init_write(&log->bytes_ahead, log->bytes, size, 0);
+        gw_ahead_init_write(&log->frames_ahead, log->frames, log->count * sizeof *log->frames, 0);
+    }
     return 0;
+}
+
+uint64_t gw_log_ahead(gw_log_t *log, uint64_t budget) {
+    const uint64_t frames_lead = GW_AHEAD_LEAD / FRAME_BYTES_MEAN * sizeof *log->frames;
+    uint64_t done = gw_ahead(&log->bytes_ahead, log->position, GW_AHEAD_LEAD, budget);
+    return done + gw_ahead(&log->frames_ahead, log->index * sizeof *log->frames, frames_lead, budget - done);
 }
 
 void gw_log_free(gw_log_t *log) {

@@ -6,6 +6,7 @@
  * across cycles must let go by half of that (gw_plane's guard). */
 #ifndef GW_LOG_H
 #define GW_LOG_H
+#include "gw_ahead.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,10 +35,14 @@ typedef struct {
     uint64_t count;     /* of frames, a power of two */
     uint64_t position;  /* next byte */
     uint64_t index;     /* next frame */
+    gw_ahead_t bytes_ahead, frames_ahead;
 } gw_log_t;
 
-int gw_log_init(gw_log_t *log, uint64_t size); /* touches every page; -ENOMEM, -EINVAL */
+/* `populate`: touch every page now, instead of a little at a time by gw_log_ahead. -ENOMEM, -EINVAL */
+int gw_log_init(gw_log_t *log, uint64_t size, int populate);
 void gw_log_free(gw_log_t *log);
+/* Populates pages ahead of the next frame, at most `budget` bytes: call it when no tick waits. How many. */
+uint64_t gw_log_ahead(gw_log_t *log, uint64_t budget);
 
 static inline gw_frame_t *gw_log_frame(const gw_log_t *log, uint64_t index) {
     return &log->frames[index & (log->count - 1)];

@@ -347,6 +347,7 @@ static int rounds(gw_plane_t *p) {
 
 static void timers(gw_plane_t *p) {
     gw_control(p);
+    gw_plane_ahead(p);
     if (p->now < p->timer_ns) return;
     p->timer_ns = p->now + (p->blocked_count ? TIMER_BLOCKED_NS : TIMER_IDLE_NS);
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);

@@ -38,6 +38,7 @@ typedef struct {
     uint32_t late_ppm;      /* of deliveries that may take longer; 0: 10,000, as for p99 */
     int enforce;            /* the controller acts; else it only says what it sees */
     int spin;               /* never block: the core is ours */
+    int populate;           /* all of the frame log at the start, nothing later (gw_ahead.h) */
     int cpu;                /* -1: any */
     gw_io_t io;             /* all zero: the real ones */
 } gw_plane_options_t;

@@ -114,7 +114,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!error) error = gw_pattern_index_init(&p->patterns);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
-    if (!error) error = gw_log_init(&p->log, p->o.log_bytes);
+    if (!error) error = gw_log_init(&p->log, p->o.log_bytes, p->o.populate);
     if (!error) error = open_descriptors(p);
     if (error) {
         memset(p->o.templates, 0, sizeof p->o.templates); /* still the caller's */

@@ -296,6 +296,7 @@ struct gw_plane {
     void *mapping, *mapping_next;
     size_t mapping_size, mapping_next_size;
     gw_reader_t reader;
+    gw_ahead_t ring_ahead; /* of the reader in its mapping */
     char epoch[GW_EPOCH_LENGTH + 1];
     uint32_t epochs;          /* segments followed so far */
     uint64_t epoch_index;     /* the log's, when this one was: frames before it are of an earlier one */
@@ -573,6 +574,8 @@ static inline uint8_t gw_link_mark(const gw_link_t *l, const gw_frame_t *f) {
 /* gw_epoch.c: segments, laps, epochs */
 void gw_epoch_begin(gw_plane_t *p);                   /* the old ring has been read to its end */
 void gw_epoch_step(gw_plane_t *p, int64_t budget);    /* while epoch_phase */
+/* Populates a little of what the plane will touch next: the frame log, its mapping of the ring. */
+void gw_plane_ahead(gw_plane_t *p);
 void gw_epoch_lapped(gw_plane_t *p);
 void gw_epoch_lap_step(gw_plane_t *p, int64_t budget); /* while lap_next < lap_end */
 void gw_epoch_unmap(gw_plane_t *p, size_t bytes);

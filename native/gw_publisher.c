@@ -1,5 +1,6 @@
 /* Publishing by several threads: a mutex around the single writer and what it counts. */
 #include "gw_publisher.h"
+#include "gw_atomic.h"
 #include "gw_clock.h"
 
 #include <assert.h>
@@ -70,6 +71,27 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
     pthread_mutex_unlock(&p->lock);
 }
 
+void gw_publisher_populate_ahead(gw_publisher_t *p) {
+    const gw_segment_t *s = &p->writer.segment;
+    gw_ahead_init_write(&p->ahead, s->ring, s->capacity, p->writer.tail);
+    gw_ahead(&p->ahead, p->writer.tail, GW_AHEAD_LEAD, GW_AHEAD_LEAD); /* no record waits yet */
+    GW_STORE_RELEASE(&p->ahead_state, GW_AHEAD_IDLE);
+}
+
+/* Runs outside `lock`, so that no other feed waits for the kernel. One thread at a time populates; the
+ * others skip their step. */
+static void populate(gw_publisher_t *p) {
+    uint64_t idle = GW_AHEAD_IDLE;
+    if (GW_LOAD_RELAXED(&p->ahead_state) != idle ||
+        !__atomic_compare_exchange_n(&p->ahead_state, &idle, GW_AHEAD_BUSY, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return;
+    gw_ahead(&p->ahead, GW_LOAD_RELAXED(p->writer.segment.tail), GW_AHEAD_LEAD, GW_AHEAD_BUDGET);
+    bool left = p->ahead.done < p->ahead.end;
+    GW_STORE_RELEASE(&p->ahead_state, left ? GW_AHEAD_IDLE : GW_AHEAD_OFF);
+}
+
 void gw_publisher_ring(gw_publisher_t *p) {
     for (size_t i = 0; i < p->workers; i++) gw_wait_ring(&p->waits[i], p->event_fds[i]);
+    populate(p);
 }

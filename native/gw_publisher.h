@@ -7,6 +7,7 @@
  * too. */
 #ifndef GW_PUBLISHER_H
 #define GW_PUBLISHER_H
+#include "gw_ahead.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
 
@@ -23,7 +24,11 @@ typedef struct {
     gw_wait_t *waits;  /* `workers` of each, filled in before the first record; the caller's */
     int *event_fds;
     size_t workers;
+    gw_ahead_t ahead;        /* of the ring's writer: of the thread that set `ahead_state` to BUSY */
+    uint64_t ahead_state;    /* gw_ahead_state_t */
 } gw_publisher_t;
+
+typedef enum { GW_AHEAD_OFF, GW_AHEAD_IDLE, GW_AHEAD_BUSY } gw_ahead_state_t;
 
 /* What the records of one batch have in common. */
 typedef struct {
@@ -41,6 +46,9 @@ static inline void gw_record_received(gw_record_t *record, int64_t ts_recv, int6
 
 /* `mem` is a formatted segment. 0 or a negative errno. */
 int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats);
+/* From now on pages of the ring are populated a little ahead of the records, after each
+ * gw_publisher_ring. The ring is a mapping of whole pages; before the first record. */
+void gw_publisher_populate_ahead(gw_publisher_t *p);
 /* Nobody may be inside any more. One of zeroes, which was never initialised, is freed as well. */
 void gw_publisher_free(gw_publisher_t *p);
 /* As gw_writer_topic_add. */
@@ -50,6 +58,7 @@ int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *n
  * `gw_publisher_ring` tells the workers. */
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
                           const gw_receipt_t *receipt);
+/* Wakes the workers that sleep; then, with no lock held, populates the ring ahead of its tail. */
 void gw_publisher_ring(gw_publisher_t *p);
 
 #endif

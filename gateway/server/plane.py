@@ -49,6 +49,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         late_ppm=max(round((100 - slo.percentile) * 10_000), 1),
         enforce=slo.enforce,
         spin=options.wait == "spin",
+        populate=parts.config.memory.populate == "start",
         cpu=options.cpu,
         soon=asyncio.get_running_loop().call_soon,
     )

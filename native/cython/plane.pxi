@@ -20,7 +20,7 @@ cdef extern from "gw_plane.h" nogil:
         uint32_t control_bytes_max, lossless_frames_max
         int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns, target_ns
         uint32_t late_ppm
-        int enforce, spin, cpu
+        int enforce, spin, populate, cpu
     ctypedef struct gw_fill_t:
         uint32_t offset, kind, arg
     ctypedef struct gw_item_t:
@@ -124,6 +124,7 @@ cdef class Plane:
     cdef void *waits
     cdef size_t waits_size
     cdef uint32_t control_max
+    cdef bint populate
     cdef StatsPage stats  # its page must outlive the thread
     cdef object soon
     cdef bint waking
@@ -136,7 +137,7 @@ cdef class Plane:
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
         int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False,
-        int cpu=-1, soon=None,
+        bint populate=False, int cpu=-1, soon=None,
     ):
         if self.plane != NULL or self.waits != NULL:
             raise RuntimeError("already initialised")
@@ -148,6 +149,7 @@ cdef class Plane:
             raise ValueError(f"wait_index {wait_index} is negative")
         self.soon = soon
         self.control_max = control_bytes_max
+        self.populate = populate
         o.stats = stats.page
         o.event_fd = event_fd
         o.clients_max = clients_max
@@ -164,6 +166,7 @@ cdef class Plane:
         o.late_ppm = late_ppm
         o.enforce = enforce
         o.spin = spin
+        o.populate = populate
         o.cpu = cpu
         if wait_fd >= 0:
             self.waits_size = sizeof(gw_wait_t) * (wait_index + 1)
@@ -299,7 +302,7 @@ cdef class Plane:
         if x == NULL:
             raise MemoryError
         try:
-            x.mapping = _map(fd, size, PROT_READ)
+            x.mapping = _map(fd, size, PROT_READ, self.populate)
         except BaseException:
             free(x)
             raise

@@ -103,6 +103,7 @@ cdef extern from "gw_publisher.h" nogil:
 
     int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats)
     void gw_publisher_free(gw_publisher_t *p)
+    void gw_publisher_populate_ahead(gw_publisher_t *p)
     int64_t gw_publisher_topic_add(
         gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
     void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
@@ -215,7 +216,7 @@ cdef class RingWriter:
         self.memory_fd = -1
 
     def __init__(self, uint64_t capacity, uint32_t topics_max, *, int wait_fd=-1, event_fds=(),
-                 StatsPage stats=None):
+                 StatsPage stats=None, bint populate=False):
         if self.used:
             raise RuntimeError("already initialised")
         if stats is not None:
@@ -226,17 +227,19 @@ cdef class RingWriter:
             stats.holders += 1
             self.stats = stats
         try:
-            self.segment_create(capacity, topics_max)
+            self.segment_create(capacity, topics_max, populate)
             if wait_fd >= 0:
                 self.workers_map(wait_fd, event_fds)
         except BaseException:
             self.release()
             raise
 
-    cdef int segment_create(self, uint64_t capacity, uint32_t topics_max) except -1:
+    cdef int segment_create(
+        self, uint64_t capacity, uint32_t topics_max, bint populate
+    ) except -1:
         self.size = gw_segment_size(capacity, topics_max)
         self.memory_fd = create_memory("tickgate-ring", self.size)
-        self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE)
+        self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, populate)
         if gw_segment_format(self.mem, self.size, capacity, topics_max, _epoch_next()) < 0:
             raise ValueError(f"ring of {capacity} bytes (a power of two from 4096 on) and "
                              f"{topics_max} topics (at least 1)")
@@ -248,6 +251,8 @@ cdef class RingWriter:
         if self.kinds == NULL or gw_publisher_init(
                 &self.publisher, self.mem, self.size, page) < 0:
             raise MemoryError
+        if not populate:
+            gw_publisher_populate_ahead(&self.publisher)
         return 0
 
     cdef int workers_map(self, int wait_fd, event_fds) except -1:
@@ -416,7 +421,8 @@ cdef class Segment:
         self.size = <size_t>os.fstat(fd).st_size
         if self.size == 0:
             raise ValueError(f"descriptor {fd} is no segment")
-        self.mem = _map(fd, self.size, PROT_READ)
+        # Names and last values are looked up here and there, the ring is read in part if at all.
+        self.mem = _map(fd, self.size, PROT_READ, populate=False)
         if gw_segment_open(self.mem, self.size, &self.view) < 0:
             self.close()
             raise ValueError(f"descriptor {fd} is no segment")

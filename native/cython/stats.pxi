@@ -51,11 +51,15 @@ STATS = {
 }
 
 
-cdef void *_map(int fd, size_t size, int protection) except NULL:
-    """Maps the whole of a shared descriptor. OSError; ValueError when it is smaller than `size`."""
+cdef void *_map(int fd, size_t size, int protection, bint populate=True) except NULL:
+    """Maps the whole of a shared descriptor; `populate` has its pages there from now on.
+
+    Raises OSError; ValueError when the descriptor is smaller than `size`.
+    """
     if <size_t>os.fstat(fd).st_size < size:
         raise ValueError(f"descriptor {fd} holds fewer than {size} bytes")
-    cdef void *mem = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0)
+    cdef int flags = MAP_SHARED | MAP_POPULATE if populate else MAP_SHARED
+    cdef void *mem = mmap(NULL, size, protection, flags, fd, 0)
     if mem == MAP_FAILED:
         PyErr_SetFromErrno(OSError)
     return mem

@@ -115,8 +115,10 @@ def test_f36_f38_conflated_clients_that_stop_reading(
     stage: Stage, venue: Venue, join: Join
 ) -> None:
     ticks, warm = 3000, 500
-    # A small log, so that what it would cost to keep frames for the slow would show.
+    # A small log, so that what it would cost to keep frames for the slow would show; all of its
+    # memory is taken at the start, so that what grows is the clients'.
     sets = (*venue.sets, "plane.log_bytes=8388608", "limits.lossless_max_age_ms=60000")
+    sets += ("memory.populate=start",)
     # What the sockets alone do: what the controller makes of slow clients is tested elsewhere.
     gateway = stage.serve(*sets, "slo.enforce=false")
     others = [join() for _ in range(12)]
