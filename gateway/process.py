@@ -1,10 +1,19 @@
-"""A child process of `serve`: joins a feed process's or a worker's parts. Started by `app.py`."""
+"""A child process of `serve`: joins a feed process's or a worker's parts. Started by `app.py`.
+
+A child imports what its role needs and no more: numpy and OpenSSL are 15 MB and 6 MB a process.
+"""
+
+import sys
+
+if __name__ == "__main__" and sys.argv[1:2] == ["feed"]:
+    # asyncio loads OpenSSL wherever it is installed, and does without where it is not. No feed has
+    # TLS; in a worker uvloop wants the module.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
 
 import asyncio
 import gc
 import signal
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial

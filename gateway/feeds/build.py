@@ -16,7 +16,6 @@ from gateway.feeds.options import (
     problems,
 )
 from gateway.feeds.replay import ReplayFeed
-from gateway.feeds.synthetic import SyntheticFeed
 from gateway.feeds.udp import BATCH_INTERVAL_NS, QUIET_NS, UdpFeed
 
 
@@ -44,6 +43,8 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
     with contextlib.ExitStack() as undo:
         for index, options in enumerate(feeds):
             if isinstance(options, SyntheticOptions):
+                from gateway.feeds.synthetic import SyntheticFeed  # it alone wants numpy
+
                 name = _unique(f"synthetic:{options.venue}", names)
                 counters = Counters(name, "synthetic", options.venue, index, stats)
                 built.append(SyntheticFeed(name, index, options, writer, counters))

@@ -127,6 +127,7 @@ cdef object _INSTRUMENT = re.compile(
     r"(?P<symbol>[!#-)+\-./0-\[\]-~]{1,48})\.(?P<venue>[A-Z0-9_]{1,16})")
 
 cdef uint64_t _epoch_ms = 0  # of the last epoch that this process made
+cdef const char *_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 cdef enum:
     FEEDS = 64  # length of the feed_* counters
@@ -137,8 +138,13 @@ cdef bytes _epoch_next():
     """REALTIME milliseconds in base 36: epochs sort by time, two in one millisecond differ."""
     global _epoch_ms
     _epoch_ms = max(<uint64_t>(gw_realtime_ns() // 1000000), _epoch_ms + 1)
-    text = numpy.base_repr(_epoch_ms, 36).lower()
-    return text.rjust(GW_EPOCH_LENGTH, "0").encode()
+    cdef char text[GW_EPOCH_LENGTH]
+    cdef uint64_t rest = _epoch_ms
+    cdef int i
+    for i in range(GW_EPOCH_LENGTH - 1, -1, -1):
+        text[i] = _BASE36[rest % 36]
+        rest //= 36
+    return text[:GW_EPOCH_LENGTH]
 
 
 cdef int _text(PyObject *value, gw_text_t *out) noexcept:

@@ -169,7 +169,7 @@ cdef class TickSource:
 
     def counts(self):
         self.check()
-        counts = numpy.empty(GW_HDR_COUNTS, dtype=numpy.uint64)
+        counts = _numpy().empty(GW_HDR_COUNTS, dtype="uint64")
         gw_words_read(<uint64_t *><size_t>counts.ctypes.data, self.source.late.counts,
                       GW_HDR_COUNTS)
         return counts

@@ -1,6 +1,5 @@
 import os
 
-import numpy
 from cpython.exc cimport PyErr_SetFromErrno
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -49,6 +48,12 @@ STATS = {
     gw_stat_infos[i].name.decode(): (gw_stat_infos[i].offset, gw_stat_infos[i].length)
     for i in range(gw_stat_infos_count)
 }
+
+
+cdef object _numpy():
+    """Imported where an array is asked for: feed processes and workers need none of its 15 MB."""
+    import numpy
+    return numpy
 
 
 cdef void *_map(int fd, size_t size, int protection, bint populate=True) except NULL:
@@ -130,7 +135,7 @@ cdef class StatsPage:
     def counts(self, str stage):
         cdef uint32_t i, n
         cdef gw_hdr_t *h = self.histograms(stage, &n)
-        counts = numpy.empty((n, GW_HDR_COUNTS), dtype=numpy.uint64)
+        counts = _numpy().empty((n, GW_HDR_COUNTS), dtype="uint64")
         cdef uint64_t *to = <uint64_t *><size_t>counts.ctypes.data
         for i in range(n):
             gw_words_read(to + i * GW_HDR_COUNTS, h[i].counts, GW_HDR_COUNTS)

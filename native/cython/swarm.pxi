@@ -117,7 +117,7 @@ cdef class _SwarmOptions:
 
     cdef void *room(self, size_t size) except NULL:
         """Zeroed memory that lives as long as this."""
-        memory = numpy.zeros(size + 8, dtype=numpy.uint8)
+        memory = _numpy().zeros(size + 8, dtype="uint8")
         self.kept.append(memory)
         return <void *><size_t>memory.ctypes.data
 
@@ -182,7 +182,7 @@ cdef class _SwarmOptions:
         return 0
 
     cdef int set_clients(self, object clients) except -1:
-        rows = numpy.ascontiguousarray(clients, dtype=numpy.int32)
+        rows = _numpy().ascontiguousarray(clients, dtype="int32")
         if rows.ndim != 2 or rows.shape[1] != 3:
             raise ValueError(f"clients: shape {rows.shape}, not (n, 3)")
         _within("clients", rows.shape[0], 1, (1 << 31) - 1)
@@ -356,7 +356,7 @@ cdef class Swarm:
 
     def counts(self, str name, uint32_t group):
         cdef const gw_hdr_t *h = self.histogram(name, group)
-        counts = numpy.empty(GW_HDR_COUNTS, dtype=numpy.uint64)
+        counts = _numpy().empty(GW_HDR_COUNTS, dtype="uint64")
         gw_words_read(<uint64_t *><size_t>counts.ctypes.data, h.counts, GW_HDR_COUNTS)
         return counts
 
@@ -375,7 +375,7 @@ cdef class Swarm:
         if self.driving:
             raise RuntimeError("ticks are read when nobody drives the swarm")
         cdef size_t most = gw_swarm_ticks(self.swarm, NULL, 0, &mask)
-        rows = numpy.zeros((most, 4), dtype=numpy.uint64)
+        rows = _numpy().zeros((most, 4), dtype="uint64")
         gw_swarm_ticks(self.swarm, <gw_swarm_tick_t *><size_t>rows.ctypes.data, most, &mask)
         return rows, mask
 
