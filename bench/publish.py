@@ -79,7 +79,7 @@ def table(results: Sequence[Result]) -> str:
                 f"{each.gaps or 0:,}",
                 f"{each.conflated or 0:,}",
                 "-" if cost is None else units.duration(cost),
-                f"{server.rss_mb_max:.0f} MB" if server else "-",
+                "{0} {2:.0f} MB".format(*server.memory) if server else "-",
                 verdict,
             )
         )

@@ -79,6 +79,7 @@ class Usage:
         cpu_ns: CPU time between two looks.
         wall_ns: time between them: the window's length, but for how late the looks were.
         resident_bytes: memory at the end, and the most that was seen.
+        proportional_bytes: the same by PSS; None where the kernel does not tell.
         pids: the processes.
     """
 
@@ -86,6 +87,8 @@ class Usage:
     wall_ns: int
     resident_bytes: int
     resident_bytes_max: int
+    proportional_bytes: int | None
+    proportional_bytes_max: int | None
     pids: list[int]
 
 
@@ -281,5 +284,11 @@ def _server(usage: Usage | None, frames: int, window_s: float) -> ServerResult |
         cpu_us_per_delivery=round(cpu_s * 1e6 / frames, 4) if frames else None,
         rss_mb=round(usage.resident_bytes / 1e6, 3),
         rss_mb_max=round(usage.resident_bytes_max / 1e6, 3),
+        pss_mb=_megabytes(usage.proportional_bytes),
+        pss_mb_max=_megabytes(usage.proportional_bytes_max),
         pids=usage.pids,
     )
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else round(count / 1e6, 3)

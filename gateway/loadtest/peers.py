@@ -62,6 +62,7 @@ class Figures(Struct, frozen=True, kw_only=True):
         reach: ticks that clients got, of those that they should have got.
         per_s: ticks that clients got, a second.
         rss_mb: resident memory, the most that was seen.
+        pss_mb: the same by PSS; None: the kernel does not tell.
         closed: connections that the server ended.
         valid: the clients were not the bottleneck.
     """
@@ -73,6 +74,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     reach: float | None
     per_s: float
     rss_mb: float | None
+    pss_mb: float | None = None
     closed: int
     valid: bool
 
@@ -263,6 +265,7 @@ def _figures(result: Result, floor_us: float | None) -> Figures:
         reach=result.delivered / due if due else None,
         per_s=result.latency.per_s,
         rss_mb=server.rss_mb_max if server else None,
+        pss_mb=server.pss_mb_max if server else None,
         closed=result.connections.closed,
         valid=result.valid,
     )
@@ -285,6 +288,7 @@ def _median(rounds: Sequence[Figures]) -> Figures | None:
         reach=of("reach"),
         per_s=statistics.median(one.per_s for one in rounds),
         rss_mb=of("rss_mb"),
+        pss_mb=of("pss_mb"),
         closed=sum(one.closed for one in rounds),
         valid=all(one.valid for one in rounds),
     )

@@ -19,10 +19,13 @@ HEADINGS = ("server", "CPU", "x floor", "p50", "p99", "reach", "rate", "memory")
 MEANING = (
     "CPU: time of all the server's processes for each tick that a client got; x floor: of what a"
     " bare loop of send() took in the same round; p50 and p99: age of ticks at the clients; reach:"
-    " ticks that clients got of those that were due; rate: those a second; memory: the most seen"
+    " ticks that clients got of those that were due; rate: those a second; memory:"
+    " the most seen, as PSS"
 )
 BOTTLENECK = "the clients themselves were the bottleneck in a round or more: ages are theirs too"
 _MARK = "*"
+RESIDENT = "resident memory (RSS): the kernel told no PSS"
+_RESIDENT_MARK = "†"
 
 
 def print_peers(result: PeersResult, console: Console) -> None:
@@ -76,6 +79,8 @@ def notes(result: PeersResult) -> Iterator[str]:
     yield f"versions: {'; '.join(versions)}"
     if any(peer.median and not peer.median.valid for peer in ran):
         yield f"{_MARK} {BOTTLENECK}"
+    if any(peer.median and peer.median.pss_mb is None for peer in ran):
+        yield f"{_RESIDENT_MARK} {RESIDENT}"
     for one in result.settings:
         yield from _failures(one)
     for name, reason in result.skipped.items():
@@ -104,5 +109,11 @@ def _cells(name: str, median: Figures) -> tuple[str, ...]:
         "-" if median.p99_us is None else units.duration(median.p99_us) + mark,
         "-" if median.reach is None else units.share(median.reach),
         units.rate(median.per_s),
-        "-" if median.rss_mb is None else units.memory(median.rss_mb),
+        _memory(median),
     )
+
+
+def _memory(median: Figures) -> str:
+    if median.pss_mb is not None:
+        return units.memory(median.pss_mb)
+    return "-" if median.rss_mb is None else units.memory(median.rss_mb) + _RESIDENT_MARK

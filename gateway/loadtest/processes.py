@@ -1,6 +1,7 @@
 """What the kernel says of processes: who listens, who descends from whom, CPU time and memory."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Collection, Iterable, Iterator
@@ -13,6 +14,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LISTENING = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 _MAPPED = "0000000000000000FFFF0000"  # the prefix of ::ffff:0:0/96 as /proc/net/tcp6 writes it
 _ANY = {"00000000", "0" * 32}
+_PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)  # proc_pid_smaps(5)
 
 
 def family(pid: int, *, without: Collection[int] = ()) -> list[int]:
@@ -61,6 +63,32 @@ def resident_bytes(pids: Iterable[int]) -> int:
             private += int(resident) - int(shared)
             shared_max = max(shared_max, int(shared))
     return (private + shared_max) * PAGE_BYTES
+
+
+def proportional_bytes(pids: Iterable[int]) -> int | None:
+    """Proportional memory (PSS) of processes: each page divided by the processes that map it.
+
+    Added up it is what they take together; of pages that others map as well (libraries), their
+    share. One that has ended takes none.
+
+    Returns:
+        None where the kernel does not tell: a process of another user, or Linux before 4.14.
+    """
+    total_kb = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except ProcessLookupError:
+            continue
+        except OSError:
+            if Path(f"/proc/{pid}").exists():
+                return None
+            continue
+        found = _PSS.search(text)
+        if found is None:
+            return None
+        total_kb += int(found[1])
+    return total_kb * 1024
 
 
 def is_local(address: str) -> bool:
@@ -125,6 +153,8 @@ class Meter:
 
     Attributes:
         pids: who is counted, ended ones included.
+        resident_bytes: at the last look; `_max`: the most of all looks.
+        proportional_bytes: the same of `proportional_bytes`; None where the kernel does not tell.
     """
 
     def __init__(self, roots: Collection[int]) -> None:
@@ -133,6 +163,8 @@ class Meter:
         self._used_ns: dict[int, int] = {}
         self._alive: list[int] = []
         self.resident_bytes = self.resident_bytes_max = 0
+        self.proportional_bytes: int | None = None
+        self.proportional_bytes_max: int | None = None
         self._look()
         self._begun_ns = dict(self._used_ns)
         self.began_ns = time.monotonic_ns()
@@ -155,3 +187,7 @@ class Meter:
                 self._used_ns[pid] = used
         self.resident_bytes = resident_bytes(self._alive)
         self.resident_bytes_max = max(self.resident_bytes_max, self.resident_bytes)
+        self.proportional_bytes = proportional_bytes(self._alive)
+        if self.proportional_bytes is not None:
+            most = self.proportional_bytes_max or 0
+            self.proportional_bytes_max = max(most, self.proportional_bytes)

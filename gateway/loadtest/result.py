@@ -147,7 +147,19 @@ class ServerResult(Struct, frozen=True, kw_only=True):
     ]
     rss_mb: Annotated[float, _is("resident memory at the window's end, 10^6 bytes, shared once")]
     rss_mb_max: Annotated[float, _is("the most that was seen, sampled; peaks may be missed")]
+    pss_mb: Annotated[
+        float | None,
+        _is("PSS at the window's end: each page divided by who maps it; null: not readable"),
+    ] = None
+    pss_mb_max: Annotated[float | None, _is("the most that was seen of it")] = None
     pids: Annotated[list[int], _is("its processes")] = field(default_factory=list)
+
+    @property
+    def memory(self) -> tuple[str, float, float]:
+        """The measure that there is (PSS before RSS), at the end and at most, in 10^6 bytes."""
+        if self.pss_mb is not None and self.pss_mb_max is not None:
+            return "PSS", self.pss_mb, self.pss_mb_max
+        return "RSS", self.rss_mb, self.rss_mb_max
 
 
 class Floor(Struct, frozen=True, kw_only=True):

@@ -108,7 +108,8 @@ def loads(result: Result) -> list[tuple[str, str]]:
         if each is not None and result.floor and result.floor.cpu_us_per_delivery:
             cost += f" ({each / result.floor.cpu_us_per_delivery:.2f} times the floor)"
         rows.append(("server", f"{server.cpu_s:.2f} s of CPU{cost}"))
-        memory = f"{units.memory(server.rss_mb)}, at most {units.memory(server.rss_mb_max)}"
+        measure, end_mb, most_mb = server.memory
+        memory = f"{units.memory(end_mb)} {measure}, at most {units.memory(most_mb)}"
         rows.append(("its memory", memory))
     client, clock = result.client, result.clock
     rows.append(

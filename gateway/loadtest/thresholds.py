@@ -11,7 +11,7 @@
   slow_clients conflation_notices`: a number.
 - `per_s` deliveries, `achieved_per_s` ticks of the source: a number.
 - `cpu_per_delivery`: a duration, or a multiple of the bare send loop's: `1.1*floor`.
-- `rss_max`: `MB` or `GB` (10^6, 10^9 bytes).
+- `pss_max rss_max`: `MB` or `GB` (10^6, 10^9 bytes).
 - `ladder_back`: a duration, from the window's end until nothing was degraded any more.
 
 `GROUP.` asks for one group's own figure; a group may have dots in its name. Operators are
@@ -66,8 +66,14 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("slow_notices", "slow_clients", "conflation_notices"), "number"),
     **dict.fromkeys(("per_s", "achieved_per_s"), "rate"),
     "cpu_per_delivery": "duration",
+    "pss_max": "memory",
     "rss_max": "memory",
     "ladder_back": "duration",
+}
+_OF_THE_SERVER = {
+    "cpu_per_delivery": "cpu_us_per_delivery",
+    "pss_max": "pss_mb_max",
+    "rss_max": "rss_mb_max",
 }
 FIGURES: Final = tuple(_KINDS)
 """Every name that a threshold may have."""
@@ -295,13 +301,12 @@ def _value(threshold: Threshold, result: Result) -> float | None:
         return part.latency.per_s
     if name == "achieved_per_s":
         return result.source.achieved_per_s if result.source else None
-    if name == "cpu_per_delivery":
-        return result.server.cpu_us_per_delivery if result.server else None
     if name == "ladder_back":
         back_s = result.ladder.back_s if result.ladder else None
         return None if back_s is None else back_s * 1e6
-    if name == "rss_max":
-        return result.server.rss_mb_max if result.server else None
+    if name in _OF_THE_SERVER:
+        found: float | None = getattr(result.server, _OF_THE_SERVER[name], None)
+        return found
     value: float | None = getattr(part, name)
     return value
 

@@ -54,6 +54,7 @@ class Watch:
         self._meter = Meter(target.roots)
         self.ladder = Ladder(target.ops if scenario.cooldown_s else (), go)
         self._resident_bytes = 0
+        self._proportional_bytes: int | None = None
         self._looks: list[tuple[int, int]] = []  # (MONOTONIC ns, CPU ns) within the window
         self._stopping = False
         self.end_ns = go.end_ns
@@ -95,6 +96,8 @@ class Watch:
             wall_ns=last_ns - first_ns,
             resident_bytes=self._resident_bytes,
             resident_bytes_max=self._meter.resident_bytes_max,
+            proportional_bytes=self._proportional_bytes,
+            proportional_bytes_max=self._meter.proportional_bytes_max,
             pids=self._meter.pids,
         )
 
@@ -105,6 +108,7 @@ class Watch:
         if self._go.start_ns <= moment <= self._go.end_ns:
             self._looks.append((at_ns, used_ns))
             self._resident_bytes = self._meter.resident_bytes
+            self._proportional_bytes = self._meter.proportional_bytes
 
     def _listen(self, timeout_s: float) -> None:
         for child, message in self._children.messages(timeout_s):

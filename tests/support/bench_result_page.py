@@ -26,7 +26,13 @@ _UNITS = (("per_s", "1/s"), ("_us", "µs"), ("_ns", "ns"), ("_s", "s"), ("_mb", 
 _OTHER_UNITS = {
     **dict.fromkeys(("reach", "busy", "run_delay", "still"), "0 to 1"),
     **dict.fromkeys(("rate", "passed", "failed", "invalid"), "ticks/s"),
-    **{"cpu_us_per_delivery": "µs", "rss_mb_max": "MB", "still_max_us": "µs", "server_cpu": "s/s"},
+    **{
+        "cpu_us_per_delivery": "µs",
+        "rss_mb_max": "MB",
+        "pss_mb_max": "MB",
+        "still_max_us": "µs",
+        "server_cpu": "s/s",
+    },
 }
 
 Places = dict[type, list[str]]

@@ -167,7 +167,13 @@ def sample_result(*, median_us: float = 350.0, seed: int = 1, **changed: Any) ->
         connections=Connections(opened=195, reconnects=75, open_s=0.21),
         source=SourceResult(intended=1200, sent=1200, late=late, achieved_per_s=200.0),
         server=ServerResult(
-            cpu_s=1.02, cpu_us_per_delivery=8.5, rss_mb=61.0, rss_mb_max=64.5, pids=[4001, 4002]
+            cpu_s=1.02,
+            cpu_us_per_delivery=8.5,
+            rss_mb=61.0,
+            rss_mb_max=64.5,
+            pss_mb=51.0,
+            pss_mb_max=54.5,
+            pids=[4001, 4002],
         ),
         floor=Floor(cpu_us_per_delivery=8.0),
         client=ClientLoad(processes=1, busy=0.41, run_delay=0.02, turn_max_us=900.0),

@@ -201,16 +201,27 @@ def test_the_server_s_cpu_is_that_of_the_window() -> None:
         wall_ns=2_100_000_000,  # the looks were a little further apart than the window is long
         resident_bytes=5_000_000,
         resident_bytes_max=6_000_000,
+        proportional_bytes=3_000_000,
+        proportional_bytes_max=4_000_000,
         pids=[3, 4],
     )
     found = assemble(run({"received": 100}, {}, {"received": 900}, usage=usage)).server
     assert found is not None
+    assert (found.pss_mb, found.pss_mb_max) == (3.0, 4.0)
     assert (found.cpu_s, found.cpu_us_per_delivery) == (1.0, 1000.0)
     assert (found.rss_mb, found.rss_mb_max, found.pids) == (5.0, 6.0, [3, 4])
 
 
 def test_without_deliveries_nothing_has_a_price() -> None:
-    usage = Usage(cpu_ns=1, wall_ns=1, resident_bytes=0, resident_bytes_max=0, pids=[1])
+    usage = Usage(
+        cpu_ns=1,
+        wall_ns=1,
+        resident_bytes=0,
+        resident_bytes_max=0,
+        proportional_bytes=None,
+        proportional_bytes_max=None,
+        pids=[1],
+    )
     found = assemble(run({}, usage=usage)).server
     assert found is not None
     assert found.cpu_us_per_delivery is None

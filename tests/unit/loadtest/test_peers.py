@@ -204,7 +204,26 @@ def test_the_table_fits_a_terminal() -> None:
     row = next(line for line in text.getvalue().splitlines() if line.startswith("websockets"))
     assert "…" not in row
     assert "11.25 µs" in row
-    assert row.rstrip().endswith("21.0 MB")
+    assert row.rstrip().endswith("21.0 MB†")
+    assert "† resident memory (RSS)" in text.getvalue()
+
+
+def test_memory_is_pss_where_the_kernel_tells_it() -> None:
+    server = ServerResult(
+        cpu_s=1.0, cpu_us_per_delivery=9.0, rss_mb=20.0, rss_mb_max=21.0, pss_mb=14.0, pss_mb_max=15
+    )
+    one = msgspec.structs.replace(result(9.0), server=server)
+    found = run_peers(
+        DIRECTORY,
+        ["websockets"],
+        measure=lambda *_: one,
+        environment=sample_environment(),
+        settings=[SETTINGS[1]],
+        rounds=3,
+    )
+    row = next(line for line in markdown(found).splitlines() if "websockets" in line)
+    assert row.rstrip(" |").endswith("15.0 MB")
+    assert "RSS" not in markdown(found)
 
 
 def test_json_round_trip() -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from support.serving import until
@@ -82,6 +83,52 @@ def test_shared_memory_counts_once() -> None:
     assert processes.resident_bytes([]) == 0
 
 
+def test_pss_of_processes_adds_up() -> None:
+    with child("x = bytearray(50_000_000); print()") as process:
+        alone = processes.proportional_bytes([process.pid])
+        assert alone is not None
+        assert 50_000_000 < alone < 80_000_000
+        both = processes.proportional_bytes([process.pid, os.getpid()])
+        assert both is not None
+        assert both > alone
+    assert processes.proportional_bytes([process.pid]) == 0, "it has ended"
+    assert processes.proportional_bytes([]) == 0
+
+
+def test_memory_that_several_map_is_shared_out() -> None:
+    """A page of two processes is half a page of each: together they count it once."""
+    code = (
+        "import mmap, os\n"
+        "memory = mmap.mmap(-1, 60_000_000)\n"
+        "memory.write(bytes(60_000_000))\n"
+        "told, tell = os.pipe()\n"
+        "pid = os.fork()\n"
+        "sum(memory[i] for i in range(0, 60_000_000, 4096))\n"
+        "print(os.read(told, 1), flush=True) if pid else os.write(tell, b'x')\n"
+        "input()"
+    )
+    with child(code) as process:
+        pids = family(process.pid)
+        assert len(pids) == 2
+        together = processes.proportional_bytes(pids)
+        assert together is not None
+        assert 60_000_000 < together < 90_000_000
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def test_a_process_that_shows_no_pss_makes_all_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert processes.proportional_bytes([os.getpid()]) is None
+    monkeypatch.setattr(Path, "read_text", lambda path: "Rss: 1 kB\n")
+    assert processes.proportional_bytes([os.getpid()]) is None
+
+
 # --- the meter ------------------------------------------------------------------------------------
 
 
@@ -96,6 +143,9 @@ def test_the_meter_counts_from_its_making() -> None:
         until(lambda: meter.read() > 1_000_000)
         assert meter.read() <= (cpu_ns(process.pid) or 0) - already
         assert meter.resident_bytes_max >= meter.resident_bytes > 1 << 20
+        assert meter.proportional_bytes is not None
+        assert meter.proportional_bytes_max is not None
+        assert meter.proportional_bytes_max >= meter.proportional_bytes > 1 << 20
 
 
 def test_the_meter_keeps_what_an_ended_process_used() -> None:

@@ -115,12 +115,19 @@ def test_every_group_has_its_figures() -> None:
         "gaps 0, conflated 40, duplicates 0",
         "1,200 of 1,200 ticks, 200 /s",
         "1.02 s of CPU, 8.50 µs a delivery (1.06 times the floor)",
-        "61.0 MB, at most 64.5 MB",
+        "51.0 MB PSS, at most 54.5 MB",
         "busy 41%, without a CPU 2%, longest turn 900 µs",
     ],
 )
 def test_every_fact_is_told(words: str) -> None:
     assert words in printed(sample_result())
+
+
+def test_memory_is_resident_memory_where_the_kernel_tells_no_pss() -> None:
+    server = sample_result().server
+    assert server is not None
+    blind = msgspec.structs.replace(server, pss_mb=None, pss_mb_max=None)
+    assert "61.0 MB RSS, at most 64.5 MB" in printed(sample_result(server=blind))
 
 
 def test_what_was_not_measured_is_unknown_and_not_none() -> None:

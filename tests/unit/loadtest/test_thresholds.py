@@ -78,7 +78,9 @@ def measured() -> Result:
         conflation_notices=12,
         delivered=5,
         connections=Connections(opened=126, reconnects=6, closed=7, refused=8),
-        server=ServerResult(cpu_s=1, cpu_us_per_delivery=8.8, rss_mb=60, rss_mb_max=64.5),
+        server=ServerResult(
+            cpu_s=1, cpu_us_per_delivery=8.8, rss_mb=60, rss_mb_max=64.5, pss_mb=50, pss_mb_max=54.5
+        ),
         floor=Floor(cpu_us_per_delivery=8.0),
         ladder=LadderResult(step_max=3, back_s=2.5),
     )
@@ -98,6 +100,7 @@ VALUES = {
     **{"delivered": 5, "reconnects": 6, "closed": 7, "refused": 8, "dropped": 9},
     **{"slow_notices": 10, "slow_clients": 11, "conflation_notices": 12, "ladder_back": 2.5e6},
     **{"per_s": 20_000.5, "achieved_per_s": 199.5, "cpu_per_delivery": 8.8, "rss_max": 64.5},
+    "pss_max": 54.5,
 }
 VALUES_OF_READERS = {
     **{name: 2000.0 + n for n, name in enumerate(STATISTICS)},
@@ -114,9 +117,9 @@ VALUES_OF_READERS = {
 def unit_of(figure: str) -> str:
     """A unit that the figure may have, of the size that it has in the result."""
     durations = ("cpu_per_delivery", "ladder_back")
-    if (figure.endswith(STATISTICS) and figure != "rss_max") or figure in durations:
-        return "us"
-    return "MB" if figure == "rss_max" else ""
+    if figure in ("pss_max", "rss_max"):
+        return "MB"
+    return "us" if figure.endswith(STATISTICS) or figure in durations else ""
 
 
 def test_the_names_are_these() -> None:
