@@ -24,8 +24,11 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 DEMO: dict[str, Any] = {
-    "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}]
+    "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}],
+    "ring": {"capacity_bytes": 16 << 20},
+    "plane": {"log_bytes": 16 << 20},
 }
+"""The market, and buffers of its size: at 1,000 records a second the ring holds two minutes."""
 
 LIMIT_US = 60_000_000
 """The largest target that the configuration allows."""
