@@ -9,7 +9,6 @@
 #define STALL_NS 100000000     /* the plane waits for at most half of it, and looks at the time in between */
 #define CPU_NS 10000000        /* between two looks at the CPU used: what was used before a stall is no part of it */
 #define AUDIENCE_LOOKS 10u     /* the largest audience is that of the last one to two seconds */
-#define BUSY_CAPACITY_PPM 300000u /* with less to do the cost of a delivery says little of the capacity */
 #define DELIVERIES_MIN 50u     /* of a look that says something about costs */
 #define WEIGHT 0.25
 #define REFRESH_LOOKS 1024u    /* clients that learn of a step in one turn: at 30 ns, 30 us */
@@ -22,6 +21,7 @@ static void show(gw_plane_t *p) {
     gw_stats_t *s = p->stats;
     const gw_ladder_t *l = &p->ladder;
     GW_STORE_RELAXED(&s->ladder_step[0], l->step);
+    GW_STORE_RELAXED(&s->ladder_highest[0], (uint64_t)l->highest);
     GW_STORE_RELAXED(&s->overload_since_ns[0], (uint64_t)l->overload_since_ns);
     GW_STORE_RELAXED(&s->infeasible[0], (uint64_t)l->infeasible);
     for (uint32_t i = 0; i < GW_CLASSES; i++)
@@ -88,12 +88,6 @@ int gw_control_refresh(gw_plane_t *p) {
 
 /* --- measuring ------------------------------------------------------------------------------------- */
 
-static uint64_t routed_all(const gw_stats_t *s) {
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < GW_CHANNELS; i++) sum += s->routed[i];
-    return sum;
-}
-
 /* How long the plane's thread has waited for a CPU so far; 0 where the kernel does not say. */
 static int64_t run_delay(const gw_plane_t *p) {
     char text[96];
@@ -113,10 +107,11 @@ static void begin(gw_plane_t *p) {
         k->conflated[i] = s->class_conflated[i];
     }
     k->sends = s->sends[0];
-    k->routed = routed_all(s);
     k->run_delay_ns = run_delay(p);
+    k->cpu_looked_ns = p->io.cpu(p->io.self);
     k->look = (gw_look_t){.ring_age_ns = INT64_MAX};
     k->busy_ns = k->offered_ns = 0;
+    k->swept = k->swept_squares = k->swept_ns = 0;
     if (p->begun_ns) p->begun_ns = p->now;
     k->looked_ns = p->now;
     k->next_ns = p->now + GW_LADDER_NS;
@@ -126,18 +121,41 @@ static void begin(gw_plane_t *p) {
 static void costs(gw_plane_t *p, int64_t elapsed_ns, int64_t busy_ns, uint64_t delivered) {
     gw_stats_t *s = p->stats;
     gw_control_t *k = &p->control;
-    uint64_t sends = s->sends[0] - k->sends, routed = routed_all(s) - k->routed;
+    uint64_t sends = s->sends[0] - k->sends;
     double seconds = (double)elapsed_ns / 1e9, busy = (double)busy_ns / (double)elapsed_ns;
     GW_STORE_RELAXED(&s->plane_busy_ppm[0], mean(s->plane_busy_ppm[0], busy * 1e6));
-    GW_STORE_RELAXED(&s->offered_per_s[0], mean(s->offered_per_s[0], (double)routed / seconds));
+    GW_STORE_RELAXED(&s->delivered_per_s[0], mean(s->delivered_per_s[0], (double)delivered / seconds));
     if (delivered >= DELIVERIES_MIN && busy_ns > 0) {
         GW_STORE_RELAXED(&s->delivery_cost_ns[0], mean(s->delivery_cost_ns[0], (double)busy_ns / (double)delivered));
+        /* Without the time that others had the CPU: then a write is longer, and by what gathers meanwhile fuller,
+         * which would look as if what it carries were all that it costs. */
+        int64_t cpu_ns = p->io.cpu(p->io.self) - k->cpu_looked_ns;
+        if (sends && cpu_ns > 0) gw_cost_add(&k->cost, sends, delivered, cpu_ns < busy_ns ? cpu_ns : busy_ns);
+        GW_STORE_RELAXED(&s->write_fixed_ns[0], (uint64_t)k->cost.fixed_ns);
+        GW_STORE_RELAXED(&s->write_each_ps[0], (uint64_t)(k->cost.each_ns * 1000));
         /* Of small writes: a batch's write costs more, and reaches its clients with one call. */
         if (sends && delivered <= sends + sends / 2)
             GW_STORE_RELAXED(&s->write_cost_ns[0], mean(s->write_cost_ns[0], (double)busy_ns / (double)sends));
     }
-    double capacity = busy * 1e6 >= BUSY_CAPACITY_PPM ? (double)delivered / seconds / busy : 0;
-    GW_STORE_RELAXED(&s->capacity_per_s[0], capacity > 0 ? mean(s->capacity_per_s[0], capacity) : 0);
+}
+
+/* The time from taking a batch to the last of its sends, as its deliveries saw it: a sweep over many clients is
+ * that of many deliveries, so each counts as often as it has clients. */
+static void sweeps(gw_plane_t *p) {
+    gw_stats_t *s = p->stats;
+    const gw_control_t *k = &p->control;
+    if (k->swept <= 0) return;
+    GW_STORE_RELAXED(&s->sweep_ns[0], mean(s->sweep_ns[0], k->swept_ns / k->swept));
+    GW_STORE_RELAXED(&s->sweep_clients[0], mean(s->sweep_clients[0], k->swept_squares / k->swept));
+}
+
+/* How long a round of visits took and how many clients it came to, as a delivery sees it. */
+void gw_control_swept(gw_plane_t *p, uint32_t clients, int64_t took_ns) {
+    gw_control_t *k = &p->control;
+    if (took_ns <= 0) return;
+    k->swept += clients;
+    k->swept_squares += (double)clients * clients;
+    k->swept_ns += (double)took_ns * clients;
 }
 
 static void audience(gw_plane_t *p) {
@@ -168,6 +186,7 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     }
     int64_t busy_ns = k->busy_ns + (p->begun_ns ? p->now - p->begun_ns : 0); /* in the middle of a cycle */
     costs(p, p->now - k->looked_ns, busy_ns, all);
+    sweeps(p);
     audience(p);
     look->busy_ppm = (uint32_t)s->plane_busy_ppm[0];
     look->fan_out_ns = (int64_t)s->fan_out_ns[0];
@@ -188,6 +207,7 @@ static void stalled(gw_plane_t *p, int64_t gap_ns) {
     p->resumed_ns = p->now;
     gw_ladder_forget(&p->ladder);
     begin(p);
+    if (p->round_ns) p->round_ns = p->now; /* no round is as long as a stall within it */
     gw_event_t *e = gw_event_new(GW_EVENT_STALL, 0, 0);
     if (!e) return;
     e->token = (uint64_t)gap_ns;

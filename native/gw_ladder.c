@@ -215,7 +215,7 @@ static int down(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *rea
     return GW_LADDER_DOWN;
 }
 
-int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *reason, size_t size) {
+static int step(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *reason, size_t size) {
     gw_look_t sum = {0};
     int held_up = is_held_up(look);
     keep(l, look, held_up);
@@ -238,4 +238,10 @@ int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *
     int64_t stands = l->target_ns / 20 > STANDING_MIN_NS ? l->target_ns / 20 : STANDING_MIN_NS;
     if (look->ring_age_ns > stands || too_many(l, sum.late_calm, sum.count)) return GW_LADDER_STAY;
     return down(l, now_ns, look, reason, size);
+}
+
+int gw_ladder_look(gw_ladder_t *l, int64_t now_ns, const gw_look_t *look, char *reason, size_t size) {
+    int went = step(l, now_ns, look, reason, size);
+    l->highest = next_up(l, look) < 0; /* after the step, which may have been the last that helps */
+    return went;
 }

@@ -19,7 +19,11 @@
  * once in five where deliveries are late: class 3 pauses, then class 2
  * waits for longer and longer intervals, then class 1, for as long as half the target allows. Class 0
  * is never touched. Steps are taken back in the reverse order, the first after a second of calm. Where
- * a step back turns out to be too much, the next one waits longer, and until less is to be done. */
+ * a step back turns out to be too much, the next one waits longer, and until less is to be done.
+ *
+ * The ladder is at its highest while no step up promises to help: every class below 0 that makes up a part of
+ * the deliveries worth the name waits as long as it may. A worker that serves class 0 alone is always there. Only
+ * then is it for the loop's thread to ask whether one more client would break class 0. */
 #ifndef GW_LADDER_H
 #define GW_LADDER_H
 #include "gw_stats.h"
@@ -51,6 +55,7 @@ typedef struct {
     uint8_t interval[GW_CLASSES];  /* index into gw_intervals_ns, or GW_INTERVAL_PAUSED */
     uint32_t step;                 /* steps taken */
     int64_t overload_since_ns;     /* 0: none */
+    int highest;                   /* no step up is left that would help: all that can be degraded is */
     int infeasible;
     int enforce;                   /* 0: everything is judged, no step is taken */
 

@@ -224,6 +224,9 @@ static void round_over(gw_plane_t *p) {
     const int empty = gw_turn_empty(p, GW_TURN_LIVE);
     p->swept_position = empty ? p->log.position : p->round_position;
     p->swept_index = empty ? p->log.index : p->round_index;
+    gw_control_swept(p, p->round_clients, p->now - p->round_ns);
+    p->round_clients = 0;
+    p->round_ns = empty ? 0 : p->now;
     p->round_position = p->log.position;
     p->round_index = p->log.index;
     p->round_last = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_previous;
@@ -238,11 +241,11 @@ static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
     for (size_t offered = 0; n < VISITS && offered < bytes && end->turn_next != sentinel; n++) {
         gw_client_t *c = gw_place_client(p, end->turn_next);
         gw_client_untouch(p, c); /* a send takes the caches: this write has the next client fetched meanwhile */
-        if (list == GW_TURN_LIVE) {
-            if (p->round_last == sentinel) round_over(p);
-            if (c->flags & GW_CLIENT_BLOCKED) continue; /* touched for its control queue: it waits for its socket */
-        }
-        offered += gw_client_flush(p, c);
+        /* A blocked one was touched for its control queue: it waits for its socket. */
+        if (list != GW_TURN_LIVE || !(c->flags & GW_CLIENT_BLOCKED)) offered += gw_client_flush(p, c);
+        if (list != GW_TURN_LIVE) continue;
+        p->round_clients++;
+        if (p->round_last == sentinel) round_over(p);
     }
     return n;
 }
@@ -259,6 +262,7 @@ static uint32_t serve(gw_plane_t *p) {
     p->serving = 1;
     if (!p->begun_ns) p->begun_ns = p->now;
     p->send_ns = 0;
+    if (!p->round_ns) p->round_ns = p->begun_ns;
     uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
     uint32_t bulk = visit(p, GW_TURN_BULK, BYTES_BULK);
     p->serving = 0;

@@ -3,6 +3,7 @@
 #ifndef GW_PLANE_INTERNAL_H
 #define GW_PLANE_INTERNAL_H
 #include "gw_clock.h"
+#include "gw_cost.h"
 #include "gw_frame.h"
 #include "gw_ladder.h"
 #include "gw_log.h"
@@ -254,7 +255,11 @@ typedef struct {
     int64_t edge_calm_ns, edge_over_ns;
     int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
     int64_t offered_ns; /* time that others used because we let them */
-    uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends, routed;
+    uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends;
+    /* Of the sweeps since the last look: clients, and the same and the time each weighted with its clients. */
+    double swept, swept_squares, swept_ns;
+    int64_t cpu_looked_ns;  /* the thread's CPU time at the last look */
+    gw_cost_t cost;
     uint32_t audience, audience_before, audience_looks;
     int schedstat_fd;
 } gw_control_t;
@@ -276,6 +281,8 @@ struct gw_plane {
     gw_client_t *clients;
     uint32_t clients_high; /* slots ever used */
     uint32_t rotation; /* of the subscriber that a record goes to first */
+    uint32_t round_clients; /* visited in this round of GW_TURN_LIVE so far */
+    int64_t round_ns;    /* when it began; 0: nobody waits */
     uint32_t round_last; /* the place whose visit ends this round of GW_TURN_LIVE */
     uint32_t served;   /* clients visited since held updates were let go */
     uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
@@ -549,6 +556,7 @@ void gw_level_forget(gw_plane_t *p, gw_client_t *c);
 void gw_control_init(gw_plane_t *p);
 void gw_control(gw_plane_t *p);        /* in every cycle */
 int gw_control_refresh(gw_plane_t *p); /* a slice of taking a step to the clients; whether more is to be done */
+void gw_control_swept(gw_plane_t *p, uint32_t clients, int64_t took_ns); /* at the end of a round of visits */
 void gw_control_thread(gw_plane_t *p); /* in the plane's own thread, once */
 void gw_control_free(gw_plane_t *p);
 void gw_client_tell(gw_plane_t *p, gw_client_t *c);

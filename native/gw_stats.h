@@ -27,15 +27,18 @@ enum { GW_STEP_JOBS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS,
     X(epochs, 1) X(plane_alive_ns, 1)                                                                           \
     X(class_conflated, GW_CLASSES) X(class_dropped, GW_CLASSES) /* of what is counted above */     \
     X(class_links, GW_CLASSES)                                                                     \
-    X(ladder_step, 1) X(ladder_up, 1) X(ladder_down, 1) X(conflation_interval_ns, GW_CLASSES)      \
+    X(ladder_step, 1) X(ladder_highest, 1) X(ladder_up, 1) X(ladder_down, 1)                       \
+    X(conflation_interval_ns, GW_CLASSES)                                                          \
     X(overload_since_ns, 1) X(infeasible, 1) X(levels, GW_LEVELS) X(level_down, 1) X(level_up, 1)  \
     X(ring_age_ns, 1) X(plane_busy_ppm, 1) X(delivery_cost_ns, 1) X(write_cost_ns, 1)              \
-    X(audience_max, 1) X(fan_out_ns, 1) X(offered_per_s, 1) X(capacity_per_s, 1)                   \
+    X(audience_max, 1) X(fan_out_ns, 1) X(delivered_per_s, 1) X(sweep_ns, 1) X(sweep_clients, 1)   \
+    X(write_fixed_ns, 1) X(write_each_ps, 1)                                                       \
     X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
-    X(requests, 64) X(subscribe_rejected, 16) X(control_frames, 1) X(close_timeouts, 1)            \
-    X(accept_errors, 16) X(log_dropped, 1) X(loop_lag_ns, 1) X(loop_lag_max_ns, 1)                 \
+    X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 8) X(control_frames, 1)         \
+    X(close_timeouts, 1) X(accept_errors, 16) X(log_dropped, 1) X(loop_lag_ns, 1)                  \
+    X(loop_lag_max_ns, 1)                                                                          \
     X(loop_alive_ns, 1) X(gc_pauses, 3) X(gc_pause_ns, 1) X(gc_pause_max_ns, 1)                    \
     X(stalls, 8) X(stall_ns, 8) X(run_delay_ns, 1) X(cpu_ns, 1)
 #define GW_STATS_FEED(X)                                                                           \

@@ -23,6 +23,7 @@ BULK: Final = CLASSES - 1
 GAUGES: Final = (
     "class_links",
     "ladder_step",
+    "ladder_highest",
     "conflation_interval_ns",
     "overload_since_ns",
     "infeasible",
@@ -33,8 +34,11 @@ GAUGES: Final = (
     "write_cost_ns",
     "audience_max",
     "fan_out_ns",
-    "offered_per_s",
-    "capacity_per_s",
+    "delivered_per_s",
+    "sweep_ns",
+    "sweep_clients",
+    "write_fixed_ns",
+    "write_each_ps",
 )
 """Arrays of the page that say how it is now: nothing of them is true of a worker that has died."""
 
@@ -56,9 +60,13 @@ class Control:
         overload_s: how long overload has lasted; None where there is none.
         infeasible: whether the controller has given up, since the largest fan-out is too long.
         busy: share of one CPU that the plane's thread has used lately.
-        offered_per_s: records times subscribers that came.
-        capacity_per_s: deliveries that the plane could do at what one costs; 0 not known.
-        delivery_cost_ns: what a delivery costs.
+        highest: whether no further step would help: all that can be degraded is.
+        delivered_per_s: deliveries that it makes.
+        sweep_ns: from taking a batch of records to the last of its writes, as a delivery sees it.
+        sweep_clients: how many clients such a sweep writes to.
+        write_fixed_ns: what a write costs before it carries anything.
+        write_each_ns: what each delivery in it adds.
+        delivery_cost_ns: what a delivery costs at present, with its part of the write.
         fan_out_ns: how long one record takes to reach all subscribers of the largest audience.
         audience_max: how many those are.
         ring_age_ns: of the oldest record not taken from the ring.
@@ -72,8 +80,12 @@ class Control:
     overload_s: float | None = None
     infeasible: bool = False
     busy: float = 0.0
-    offered_per_s: int = 0
-    capacity_per_s: int = 0
+    highest: bool = False
+    delivered_per_s: int = 0
+    sweep_ns: int = 0
+    sweep_clients: int = 0
+    write_fixed_ns: int = 0
+    write_each_ns: float = 0.0
     delivery_cost_ns: int = 0
     fan_out_ns: int = 0
     audience_max: int = 0
@@ -91,8 +103,12 @@ class Control:
             "infeasible": self.infeasible,
             "overload_s": None if overload_s is None else round(overload_s, 3),
             "busy": self.busy,
-            "offered_per_s": self.offered_per_s,
-            "capacity_per_s": self.capacity_per_s,
+            "highest": self.highest,
+            "delivered_per_s": self.delivered_per_s,
+            "sweep_us": self.sweep_ns / 1000,
+            "sweep_clients": self.sweep_clients,
+            "write_fixed_ns": self.write_fixed_ns,
+            "write_each_ns": self.write_each_ns,
             "delivery_cost_ns": self.delivery_cost_ns,
             "fan_out_us": self.fan_out_ns / 1000,
             "audience_max": self.audience_max,
@@ -112,8 +128,12 @@ def read(worker: str, page: Page, now_ns: int) -> Control:
         overload_s=max(now_ns - since_ns, 0) / 1e9 if since_ns else None,
         infeasible=bool(page.get("infeasible")),
         busy=page.get("plane_busy_ppm") / 1e6,
-        offered_per_s=page.get("offered_per_s"),
-        capacity_per_s=page.get("capacity_per_s"),
+        highest=bool(page.get("ladder_highest")),
+        delivered_per_s=page.get("delivered_per_s"),
+        sweep_ns=page.get("sweep_ns"),
+        sweep_clients=page.get("sweep_clients"),
+        write_fixed_ns=page.get("write_fixed_ns"),
+        write_each_ns=page.get("write_each_ps") / 1000,
         delivery_cost_ns=page.get("delivery_cost_ns"),
         fan_out_ns=page.get("fan_out_ns"),
         audience_max=page.get("audience_max"),

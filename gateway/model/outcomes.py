@@ -17,6 +17,11 @@ HANDSHAKES = (
 )
 """How a connection's handshake ended: `tickgate_handshakes_total{result}`."""
 
+ADMISSION = ("capacity", "overload", "max_connections", "address", "shutdown")
+"""Why somebody was not taken on: `tickgate_admission_refused_total{reason}`. A new subscription
+(`capacity`) or a new client (`overload`) would have broken the promise to class 0; the others are
+limits that a client meets in its handshake."""
+
 ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "other")
 """Why accept failed: `tickgate_accept_errors_total{errno}`. The first two mean that descriptors ran
 out, and that the gateway is not ready."""

@@ -17,12 +17,12 @@ _BY_WORKER = {
     "plane_busy_ratio": ("plane_busy_ppm", 1e6, "Share of a CPU that the plane uses."),
     "delivery_cost_seconds": ("delivery_cost_ns", 1e9, "CPU time of one delivery."),
     "fan_out_seconds": ("fan_out_ns", 1e9, "One record to the largest audience of a topic."),
-    "offered_per_second": ("offered_per_s", 1, "Records times subscribers that come."),
-    "capacity_per_second": (
-        "capacity_per_s",
-        1,
-        "Deliveries that the plane could do at what one costs; 0: not known.",
-    ),
+    "ladder_highest": ("ladder_highest", 1, "1 while no further step would help."),
+    "delivered_per_second": ("delivered_per_s", 1, "Deliveries that the plane makes."),
+    "sweep_seconds": ("sweep_ns", 1e9, "From taking records to the last of their writes."),
+    "sweep_clients": ("sweep_clients", 1, "Clients that such a sweep writes to."),
+    "write_fixed_seconds": ("write_fixed_ns", 1e9, "What a write costs whatever it carries."),
+    "write_each_seconds": ("write_each_ps", 1e12, "What each delivery adds to its write."),
 }
 _TOTALS_BY_WORKER = {
     "plane_stalls": ("plane_stalls", 1, "Times that the plane stood still."),

@@ -52,6 +52,7 @@ _GAUGES = {
 }
 _OUTCOME_TEXTS = {
     "handshakes": "Handshakes by how they ended.",
+    "admission_refused": "Subscriptions and clients that were not taken on.",
     "accept_errors": "Accepts that failed.",
     "closes": "Connections by close code.",
     "subscribe_rejected": "Symbols refused.",

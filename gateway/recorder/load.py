@@ -261,10 +261,10 @@ def _controller(case: Case) -> Iterator[str]:
     def most(name: str) -> int:
         return max(case.most(step, name) for step in window)
 
-    able = most("capacity_per_s")
+    sweep_ns, clients = most("sweep_ns"), most("sweep_clients")
     yield (
-        f"at most {most('offered_per_s'):,} deliveries a second were asked for"
-        + (f" of a data plane that can make {able:,}" if able else "")
+        f"at most {most('delivered_per_s'):,} deliveries a second were made"
+        + (f"; a sweep over {clients:,} clients took {ms(sweep_ns)}" if sweep_ns else "")
         + f"; the largest audience was {most('audience_max'):,}"
     )
     if step := most("ladder_step"):

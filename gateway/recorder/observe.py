@@ -27,8 +27,9 @@ ARRAYS: Final = (
     *("class_conflated", "class_dropped", "class_links"),
     *("ladder_step", "conflation_interval_ns", "overload_since_ns", "infeasible", "levels"),
     *("ladder_up", "ladder_down", "level_up", "level_down", "ring_age_ns", "plane_busy_ppm"),
-    *("delivery_cost_ns", "write_cost_ns", "audience_max", "fan_out_ns", "offered_per_s"),
-    *("capacity_per_s", "plane_stalls", "plane_stall_ns"),
+    *("delivery_cost_ns", "write_cost_ns", "audience_max", "fan_out_ns", "delivered_per_s"),
+    *("ladder_highest", "sweep_ns", "sweep_clients", "write_fixed_ns", "write_each_ps"),
+    *("plane_stalls", "plane_stall_ns"),
     # the loops
     *("connections", "subscriptions", "accepted", "closes", "accept_errors", "loop_lag_ns"),
     *("loop_alive_ns", "gc_pauses", "gc_pause_ns", "gc_pause_max_ns", "stalls", "stall_ns"),

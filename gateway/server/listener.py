@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gateway import log
-from gateway.model.outcomes import ACCEPT_ERRORS, HANDSHAKES
+from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
@@ -20,7 +20,7 @@ from gateway.server.plane import dispatch
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.handshake import Origins, Refusal
-from gateway.session.options import Options, Shared
+from gateway.session.options import REJECTIONS, Options, Shared
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Listener:
         self._catalog = catalog
         self._stats = parts.stats
         self._socket = parts.listen_socket
-        capacity = Capacity(self._load, enforce=parts.config.slo.enforce)
+        slo = parts.config.slo
+        target_ns = slo.target_us * 1000
+        capacity = Capacity(self._load, target_ns=target_ns, enforce=slo.enforce)
         self._shared = Shared(session_options(parts.config), capacity)
         # The page is older than this process where a worker was restarted: its counters go on.
         before = parts.stats.read()
@@ -141,17 +143,19 @@ class Listener:
         self._handshakes[peer] += 1
         self.watch(connection)
         if self._handshakes[peer] > self.limits.handshakes_per_address:
-            connection.refuse(self._shed("too many unfinished handshakes from this address"))
+            why = "too many unfinished handshakes from this address"
+            connection.refuse(self._shed("address", why))
 
     def admission(self) -> Refusal | None:
         """Whether one more client may come in."""
         if self._draining:
-            return self._shed("the gateway is shutting down")
+            return self._shed("shutdown", "the gateway is shutting down")
         if len(self._clients) >= self.max_connections:
             return self.full()
         capacity = self._shared.capacity
-        if (why := capacity.overload(self.now_ns())) is None:
+        if (why := capacity.refusal(self.now_ns())) is None:
             return None
+        self._count_refused("overload")
         retry_after_s = -(-capacity.retry_after_ms() // 1000)
         return Refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
 
@@ -160,10 +164,15 @@ class Listener:
 
     def full(self) -> Refusal:
         """The refusal of a client beyond the limit."""
-        return self._shed(f"max_connections: {self.max_connections} are open")
+        why = f"max_connections: {self.max_connections} are open"
+        return self._shed("max_connections", why)
 
-    def _shed(self, why: str) -> Refusal:
+    def _shed(self, reason: str, why: str) -> Refusal:
+        self._count_refused(reason)
         return Refusal(503, "shed", why, (("Retry-After", str(RETRY_AFTER_S)),))
+
+    def _count_refused(self, reason: str) -> None:
+        self._stats.add("admission_refused", ADMISSION.index(reason))
 
     # --- what connections report -----------------------------------------------------------------
 
@@ -263,6 +272,7 @@ class Listener:
             self.forget(connection)
             connection.expire()
         self._sweep_messages(now)
+        self._shared.capacity.look(now)
         self._show_counts()
         self._sweep_keepalive(now)
         if not self._draining or self._clients or self._waiting:
@@ -273,6 +283,8 @@ class Listener:
             self._stats.set("requests", index, self._requests_before[index] + count)
         for index, count in enumerate(self._shared.rejections):
             self._stats.set("subscribe_rejected", index, self._rejections_before[index] + count)
+        refused = self._stats.get("subscribe_rejected", REJECTIONS.index("capacity"))
+        self._stats.set("admission_refused", ADMISSION.index("capacity"), refused)
 
     def _sweep_messages(self, now: int) -> None:
         limit_s = self.limits.message_timeout_s

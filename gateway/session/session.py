@@ -165,7 +165,7 @@ class Session:
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
         shared = self._shared
-        room = shared.capacity.room(mono_ns)
+        room = shared.capacity.room()
         admission = Admission(self._subscriptions, self._catalog, shared.options, room)
         recover = params.from_ is not UNSET
         if recover:  # what was missed can't be had: the present state has to do

@@ -208,13 +208,13 @@ def controller(now: Now) -> Block:
             Text(str(one.step), style="yellow" if one.step else ""),
             " ".join(words.interval(ms).replace(" ms", "") for ms in one.intervals_ms),
             words.share(one.busy),
-            words.rate(one.offered_per_s),
-            words.rate(one.capacity_per_s or None),
+            words.rate(one.delivered_per_s),
+            words.latency(one.sweep_us or None),
             words.latency(one.ring_age_us),
         ]
         for one in sorted(now.controller, key=lambda one: -one.step)
     ]
-    heads = ("<worker", "step", "<ms by class", "busy", "offered", "capacity", "ring age")
+    heads = ("<worker", "step", "<ms by class", "busy", "delivered", "sweep", "ring age")
     return Block(rows, heads)
 
 

@@ -129,7 +129,7 @@ static void segment_end(void) {
 
 static void publish(uint32_t topic, uint32_t count) {
     gw_record_t records[GW_PUBLISH_MAX];
-    gw_receipt_t receipt = {.ts_recv = 1};
+    gw_receipt_t receipt = {0};
     for (uint32_t left = count; left;) {
         uint32_t n = left < GW_PUBLISH_MAX ? left : GW_PUBLISH_MAX;
         for (uint32_t i = 0; i < n; i++)

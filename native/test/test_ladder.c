@@ -123,6 +123,32 @@ static void class_3_pauses_first_and_class_1_comes_last(void) {
     CHECK_EQUAL(w.ladder.step, 0);
 }
 
+/* At the highest once no step would help: whom it serves decides, not how many steps there were. */
+static void the_highest_is_where_no_step_helps(void) {
+    make(1);
+    load(0.4, 0.9, 0.3);
+    w.offered[3] = 0.2;
+    turn(NULL);
+    CHECK(!w.ladder.highest);
+    run(20);
+    CHECK(w.ladder.highest);
+    CHECK_EQUAL(w.ladder.interval[3], GW_INTERVAL_PAUSED);
+    CHECK(gw_intervals_ns[w.ladder.interval[1] + 1] > TARGET_NS / 2);
+    load(0.1, 0.1, 0.1);
+    run(20);
+    CHECK(!w.ladder.step && !w.ladder.highest);
+    make(1);
+    load(1.2, 0, 0); /* class 0 alone: there is nothing to degrade */
+    turn(NULL);
+    CHECK(w.ladder.highest && !w.ladder.step);
+    load(1.2, 0, 0.001); /* too little of class 2 to be a gain */
+    run(1);
+    CHECK(w.ladder.highest);
+    load(1.2, 0, 0.5);
+    turn(NULL);
+    CHECK(!w.ladder.highest);
+}
+
 static void infeasible_is_told_and_no_step_is_taken(void) {
     gw_look_t look = {.count = 10000, .late_calm = 9000, .late_over = 9000, .fan_out_ns = TARGET_NS + 1,
                       .busy_ppm = 900000, .delivered = {5000, 5000, 5000}, .wanted = {5000, 5000, 5000},
@@ -239,6 +265,7 @@ int main(void) {
     RUN(an_overload_is_met_within_300_ms_and_ends_within_10_s);
     RUN(who_only_watches_takes_no_step);
     RUN(class_3_pauses_first_and_class_1_comes_last);
+    RUN(the_highest_is_where_no_step_helps);
     RUN(infeasible_is_told_and_no_step_is_taken);
     RUN(a_few_late_ones_are_no_overload);
     RUN(one_bad_look_is_no_overload);

@@ -96,7 +96,7 @@ static void what_an_earlier_process_counted_is_no_load(void) {
     stats->routed[GW_BBO] = stats->delivered[GW_BBO] = stats->sends[0] = 1000000000;
     stats->stage[GW_STAGE_TOTAL + 1].count = 1000000000;
     pass(&s, 1000 * MS);
-    CHECK_EQUAL(stats->offered_per_s[0], 0);
+    CHECK_EQUAL(stats->delivered_per_s[0], 0);
     CHECK_EQUAL(stats->delivery_cost_ns[0], 0);
     CHECK(s.rig->plane->ladder.delivered[1] < 1);
     rig_free(s.rig);
@@ -158,6 +158,64 @@ static void a_look_within_a_cycle_counts_its_work(void) {
     rig_free(s.rig);
 }
 
+/* A sweep is as long as its deliveries see it: one over many clients is that of many. */
+static void a_sweep_counts_by_its_clients(void) {
+    scene_t s = scene(1);
+    for (int i = 0; i < 9; i++) join(&s, GW_BBO, "A.SIM", 1);
+    join(&s, GW_BBO, "B.SIM", 1);
+    pass(&s, 150 * MS);
+    s.rig->cost_ns = 10000;
+    for (int i = 0; i < 20; i++) {
+        rig_publish(s.rig, i % 2 ? s.bbo : s.other);
+        gw_plane_cycle(s.rig->plane);
+    }
+    s.rig->cost_ns = 0;
+    CHECK_EQUAL(s.rig->stats->sweep_ns[0], 0); /* nobody has looked yet */
+    pass(&s, 150 * MS);
+    CHECK_EQUAL(s.rig->stats->sweep_clients[0], (9 * 9 + 1 * 1) / 10);
+    CHECK_EQUAL(s.rig->stats->sweep_ns[0], (9 * 90000 + 1 * 10000) / 10);
+    CHECK_EQUAL(s.rig->stats->delivered_per_s[0], 750); /* a look at 1,000 a second, then one at none */
+    rig_free(s.rig);
+}
+
+/* A look in the middle of a sweep takes nothing from its length. */
+static void a_sweep_is_one_whoever_looks_meanwhile(void) {
+    scene_t s = scene(1);
+    gw_plane_t *p = s.rig->plane;
+    pass(&s, 150 * MS);
+    p->begun_ns = p->now;
+    p->now = s.rig->now += 120 * MS;
+    gw_control(p);
+    p->now = s.rig->now += 30 * MS;
+    gw_control_swept(p, 5);
+    CHECK_EQUAL((int64_t)(p->control.swept_ns / p->control.swept), 150 * MS);
+    p->begun_ns = 0; /* what a command alone caused is no sweep of data */
+    gw_control_swept(p, 500);
+    CHECK_EQUAL((int64_t)p->control.swept, 5);
+    rig_free(s.rig);
+}
+
+/* A write costs more the more it carries, but not by much: both are told apart once loads have differed. */
+static void what_a_write_carries_is_told_from_the_write(void) {
+    scene_t s = scene(1);
+    gw_stats_t *stats = s.rig->stats;
+    for (int i = 0; i < 10; i++) join(&s, GW_BBO, "A.SIM", 1);
+    pass(&s, 150 * MS);
+    for (int look = 0; look < 60; look++) {
+        int carried = look % 2 ? 20 : 5;
+        for (int i = 0; i < 10; i++) {
+            for (int k = 0; k < carried; k++) rig_publish(s.rig, s.bbo);
+            s.rig->cost_ns = 5000 + 100 * carried;
+            gw_plane_cycle(s.rig->plane);
+            s.rig->cost_ns = 0;
+        }
+        pass(&s, 101 * MS);
+    }
+    CHECK(stats->write_fixed_ns[0] > 4900 && stats->write_fixed_ns[0] < 5100);
+    CHECK(stats->write_each_ps[0] > 95000 && stats->write_each_ps[0] < 105000);
+    rig_free(s.rig);
+}
+
 /* What a level holds back is old because its client is slow; the ladder is for when we are. */
 static void a_slow_client_is_not_the_ladders(void) {
     scene_t s = scene(1);
@@ -192,6 +250,7 @@ static void the_ladder_acts_in_the_plane(void) {
     }
     rig_check_balance(s.rig);
     CHECK(s.rig->stats->ladder_step[0] >= 2 && s.rig->stats->ladder_up[0] >= 2);
+    CHECK_EQUAL(s.rig->stats->ladder_highest[0], (uint64_t)s.rig->plane->ladder.highest);
     CHECK(s.rig->stats->conflation_interval_ns[2] >= 10 * (uint64_t)MS);
     CHECK(s.rig->stats->overload_since_ns[0] > 0);
     gw_event_t e = event_of(&s, GW_EVENT_LADDER);
@@ -206,7 +265,7 @@ static void the_ladder_acts_in_the_plane(void) {
     CHECK_EQUAL(s.rig->stats->ladder_step[0], 0);
     CHECK_EQUAL(s.rig->stats->ladder_down[0], s.rig->stats->ladder_up[0]);
     CHECK_EQUAL(s.rig->stats->overload_since_ns[0], 0);
-    CHECK(s.rig->stats->offered_per_s[0] > 0 && s.rig->stats->audience_max[0] == 1);
+    CHECK(s.rig->stats->delivered_per_s[0] > 0 && s.rig->stats->audience_max[0] == 1);
     rig_free(s.rig);
 }
 
@@ -220,6 +279,9 @@ int main(void) {
     RUN(gauges_of_an_earlier_process_are_gone);
     RUN(a_stall_makes_no_delivery_dear);
     RUN(a_look_within_a_cycle_counts_its_work);
+    RUN(a_sweep_counts_by_its_clients);
+    RUN(a_sweep_is_one_whoever_looks_meanwhile);
+    RUN(what_a_write_carries_is_told_from_the_write);
     RUN(a_slow_client_is_not_the_ladders);
     RUN(the_ladder_acts_in_the_plane);
     return 0;

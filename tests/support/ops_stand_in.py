@@ -114,8 +114,12 @@ def controller(worker: str, **changed: Any) -> dict[str, Any]:
         "infeasible": False,
         "overload_s": None,
         "busy": 0.43,
-        "offered_per_s": 4000,
-        "capacity_per_s": 310_000,
+        "highest": False,
+        "delivered_per_s": 4000,
+        "sweep_us": 360.0,
+        "sweep_clients": 456,
+        "write_fixed_ns": 2700,
+        "write_each_ns": 90.0,
         "delivery_cost_ns": 2900,
         "fan_out_us": 380.0,
         "audience_max": 456,
@@ -216,7 +220,7 @@ def idle(now: dict[str, Any]) -> dict[str, Any]:
         "connections": 0,
         "subscriptions": 0,
         "levels": [0, 0, 0, 0],
-        "controller": [controller("worker-0", capacity_per_s=0, delivery_cost_ns=0, busy=0.0)],
+        "controller": [controller("worker-0", sweep_us=0.0, delivery_cost_ns=0, busy=0.0)],
         "feeds": [],
     }
 

@@ -162,8 +162,9 @@ class _Clock:
             "loop_alive_ns": [now["alive"]],
             "plane_alive_ns": [now["alive"]],
             "gc_pause_ns": [now["gc_worker"]],
-            "offered_per_s": [20_000],
-            "capacity_per_s": [100_000],
+            "delivered_per_s": [20_000],
+            "sweep_ns": [500_000],
+            "sweep_clients": [90],
             **changes["gauges"],
             **self._counters,
         }

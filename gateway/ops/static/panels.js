@@ -111,7 +111,7 @@ function ladder(now) {
   ]), "no transitions");
   fill("controllers", now.controller.map((one) => [
     one.worker, { text: one.step, kind: kind(one.step > 0, "doubt") }, one.busy === null ? NONE : share(one.busy),
-    rate(one.offered_per_s), one.capacity_per_s ? rate(one.capacity_per_s) : NONE, nanoseconds(one.delivery_cost_ns),
+    rate(one.delivered_per_s), { text: one.sweep_us ? duration(one.sweep_us) : NONE, title: `to ${plural(one.sweep_clients, "client")}` }, nanoseconds(one.delivery_cost_ns),
     { text: duration(one.fan_out_us), kind: kind(one.infeasible), title: `to ${plural(one.audience_max, "client")}` },
     duration(one.ring_age_us), { text: one.overload_s === null ? NONE : `${span(one.overload_s)}`, kind: kind(one.overload_s !== null) },
     one.class_links.map(count).join(" · "),

@@ -27,7 +27,10 @@ tickgate_ladder_transitions_total{worker,direction} tickgate_client_levels{worke
 tickgate_client_level_transitions_total{direction} tickgate_overload_seconds{worker}
 tickgate_infeasible{worker} tickgate_ring_age_seconds{worker} tickgate_plane_busy_ratio{worker}
 tickgate_delivery_cost_seconds{worker} tickgate_fan_out_seconds{worker}
-tickgate_offered_per_second{worker} tickgate_capacity_per_second{worker}
+tickgate_ladder_highest{worker} tickgate_delivered_per_second{worker}
+tickgate_sweep_seconds{worker} tickgate_sweep_clients{worker}
+tickgate_write_fixed_seconds{worker} tickgate_write_each_seconds{worker}
+tickgate_admission_refused_total{reason}
 tickgate_plane_stalls_total{worker} tickgate_plane_stall_seconds_total{worker}
 tickgate_class_deliveries_total{class} tickgate_class_conflated_total{class}
 tickgate_class_dropped_total{class} tickgate_class_links{class}
@@ -209,8 +212,12 @@ def test_each_worker_s_controller_is_shown(site: Any) -> None:
         "plane_busy_ppm": 430_000,
         "delivery_cost_ns": 4300,
         "fan_out_ns": 1_200_000,
-        "offered_per_s": 140_000,
-        "capacity_per_s": 100_000,
+        "ladder_highest": 1,
+        "delivered_per_s": 140_000,
+        "sweep_ns": 640_000,
+        "sweep_clients": 120,
+        "write_fixed_ns": 5200,
+        "write_each_ps": 130_000,
         "plane_stalls": 2,
         "plane_stall_ns": 300_000_000,
         "ladder_up": 7,
@@ -228,8 +235,12 @@ def test_each_worker_s_controller_is_shown(site: Any) -> None:
         "plane_busy_ratio": 0.43,
         "delivery_cost_seconds": 0.0000043,
         "fan_out_seconds": 0.0012,
-        "offered_per_second": 140_000,
-        "capacity_per_second": 100_000,
+        "ladder_highest": 1,
+        "delivered_per_second": 140_000,
+        "sweep_seconds": 0.00064,
+        "sweep_clients": 120,
+        "write_fixed_seconds": 0.0000052,
+        "write_each_seconds": 0.00000013,
         "plane_stalls_total": 2,
         "plane_stall_seconds_total": 0.3,
     }

@@ -65,7 +65,7 @@ def large_audience() -> World:
 
 
 def overloaded() -> World:
-    gauges = {"plane_busy_ppm": [990_000], "offered_per_s": [90_000], "ladder_step": [2]}
+    gauges = {"plane_busy_ppm": [990_000], "delivered_per_s": [90_000], "ladder_step": [2]}
     return World().during(range(58, 100), plane_ms=98, gauges=gauges).late(range(6, 10), **QUEUED)
 
 

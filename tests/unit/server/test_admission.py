@@ -1,62 +1,125 @@
-"""Who is let in: the limit, the drain, and an overload that lasts."""
+"""Who is let in: the limit, the drain, and what would break the promise for a while."""
 
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 from gateway._native import StatsPage
-from gateway.model.outcomes import HANDSHAKES
+from gateway.model.outcomes import ADMISSION, HANDSHAKES
 from gateway.server.listener import Listener
-from gateway.session.capacity import OVERLOAD_NS, Capacity, Load
+from gateway.session import REJECTIONS
+from gateway.session.capacity import LASTING_NS, Capacity, Load
 from gateway.session.handshake import Refusal
 
 NOW = 100_000_000_000
-LONG = Load(
-    overload_since_ns=NOW - OVERLOAD_NS - 1,
-    plane_busy_ppm=1_000_000,
-    offered_per_s=7,
-    capacity_per_s=5,
+TARGET_NS = 10_000_000
+FULL = Load(
+    ladder_highest=1,
+    plane_busy_ppm=980_000,
+    sweep_ns=6_000_000,
+    sweep_clients=700,
+    write_fixed_ns=8000,
+    write_each_ps=100_000,
+    delivered_per_s=700_000,
+    links=700,
 )
+"""Each of its sweeps is longer than the half of the target."""
 
 
-def admitted(load: Load, *, clients: int = 0, draining: bool = False) -> Refusal | None:
-    """The answer to one more client of at most two."""
-    capacity = Capacity(lambda: load, enforce=True)
-    listener: Any = SimpleNamespace(
-        _draining=draining,
-        _clients=dict.fromkeys(range(clients)),
-        max_connections=2,
-        _shared=SimpleNamespace(capacity=capacity),
-        now_ns=lambda: NOW,
-        full=lambda: Listener.full(listener),
-        _shed=lambda why: Listener._shed(listener, why),
-    )
-    return Listener.admission(listener)
+class Worker:
+    """A listener's part of admission on a page that tests write, by a clock that they move."""
+
+    def __init__(self, page: StatsPage, load: Load = FULL) -> None:
+        self.page = page
+        self.now_ns = NOW
+        self.show(load)
+        self.listener: Any = SimpleNamespace(
+            _draining=False,
+            _clients={},
+            max_connections=2,
+            _stats=page,
+            now_ns=lambda: self.now_ns,
+            full=lambda: Listener.full(self.listener),
+            _shed=lambda reason, why: Listener._shed(self.listener, reason, why),
+            _count_refused=lambda reason: Listener._count_refused(self.listener, reason),
+        )
+        self.capacity = Capacity(
+            lambda: Listener._load(self.listener), target_ns=TARGET_NS, enforce=True
+        )
+        self.listener._shared = SimpleNamespace(capacity=self.capacity)
+
+    def show(self, load: Load) -> None:
+        """What the plane says of itself from now on."""
+        for name in Load.__struct_fields__:
+            self.page.set(name, 0, getattr(load, name))
+
+    def admitted(self) -> Refusal | None:
+        """The answer to one more client of at most two."""
+        return Listener.admission(self.listener)
+
+    def wait(self, duration_ns: int) -> None:
+        """Time passes, with the listener's looks in it."""
+        for _ in range(duration_ns // 250_000_000):
+            self.now_ns += 250_000_000
+            self.capacity.look(self.now_ns)
+
+    def refused(self) -> dict[str, int]:
+        """The counters of those who were not taken on."""
+        counts = {name: self.page.get("admission_refused", i) for i, name in enumerate(ADMISSION)}
+        return {name: count for name, count in counts.items() if count}
 
 
-def test_there_is_room() -> None:
-    assert admitted(Load(), clients=1) is None
+def test_there_is_room(page: StatsPage) -> None:
+    worker = Worker(page, Load())
+    worker.listener._clients = {1: None}
+    worker.wait(2 * LASTING_NS)
+    assert worker.admitted() is None
+    assert worker.refused() == {}
 
 
-def test_an_overload_that_lasts_sends_new_clients_away_for_a_while_each() -> None:
-    refusals = [admitted(LONG) for _ in range(100)]
+def test_what_lasts_sends_new_clients_away_for_a_while_each(page: StatsPage) -> None:
+    worker = Worker(page)
+    assert worker.admitted() is None, "a burst"
+    worker.wait(LASTING_NS)
+    assert worker.admitted() is None, "5 s are no longer than 5 s"
+    worker.wait(1_000_000_000)
     after: Counter[str] = Counter()
-    for refusal in refusals:
+    for _ in range(100):
+        refusal = worker.admitted()
         assert refusal is not None
         assert (refusal.status, refusal.result) == (503, "overload")
         assert refusal.result in HANDSHAKES
-        assert "7 deliveries a second, of 5" in refusal.text
+        assert "for 6 s the data plane is 98 % busy" in refusal.text
+        assert "a sweep over 701 clients takes 6.0" in refusal.text
         ((name, value),) = refusal.headers
         assert name == "Retry-After"
         after[value] += 1
     assert len(after) > 1
     assert set(after) <= {"1", "2", "3", "4", "5"}
+    assert worker.refused() == {"overload": 100}
+    worker.show(Load())
+    assert worker.admitted() is None, "at once"
 
 
-def test_a_full_and_a_draining_gateway_say_so_first() -> None:
-    for refusal in (admitted(LONG, clients=2), admitted(LONG, draining=True)):
-        assert refusal is not None
-        assert refusal.result == "shed"
+def test_subscriptions_are_refused_before_clients_are(page: StatsPage) -> None:
+    worker = Worker(page)
+    error = worker.capacity.room().take(1)
+    assert error is not None
+    assert error.code.name == "capacity"
+    assert worker.admitted() is None
+
+
+def test_a_full_and_a_draining_gateway_say_so_first(page: StatsPage) -> None:
+    worker = Worker(page)
+    worker.wait(LASTING_NS + 1_000_000_000)
+    worker.listener._clients = {1: None, 2: None}
+    full = worker.admitted()
+    worker.listener._draining = True
+    draining = worker.admitted()
+    assert full is not None
+    assert draining is not None
+    assert (full.result, draining.result) == ("shed", "shed")
+    assert worker.refused() == {"max_connections": 1, "shutdown": 1}
 
 
 def test_the_load_is_what_the_page_says(page: StatsPage) -> None:
@@ -65,3 +128,15 @@ def test_the_load_is_what_the_page_says(page: StatsPage) -> None:
         page.set(name, 0, value)
     listener: Any = SimpleNamespace(_stats=page)
     assert Listener._load(listener) == Load(*range(1, len(names) + 1))
+
+
+def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: StatsPage) -> None:
+    listener: Any = SimpleNamespace(
+        _stats=page,
+        _shared=SimpleNamespace(requests=[], rejections=[0] * len(REJECTIONS)),
+        _requests_before=(),
+        _rejections_before=(0, 0, 0, 0, 7),
+    )
+    listener._shared.rejections[REJECTIONS.index("capacity")] = 3
+    Listener._show_counts(listener)
+    assert page.get("admission_refused", ADMISSION.index("capacity")) == 10

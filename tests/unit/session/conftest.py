@@ -127,7 +127,9 @@ def connect() -> Connect:
         **limits: Any,
     ) -> Client:
         catalog = catalog or FakeCatalog()
-        capacity = Capacity(load, enforce=True, spread=lambda low, high: (low + high) // 2)
+        capacity = Capacity(
+            load, target_ns=10_000_000, enforce=True, spread=lambda low, high: (low + high) // 2
+        )
         shared = shared or Shared(Options(version="0.1.0", **limits), capacity)
         return Client(Session("c-17", catalog, shared), catalog, shared)
 

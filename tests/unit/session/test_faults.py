@@ -212,7 +212,7 @@ def test_f34_within_the_rate_nothing_is_refused(client: "Client") -> None:
 
 def test_f34_all_clients_of_a_worker_share_a_bucket(connect: "Connect") -> None:
     options = Options(version="0.1.0", worker_requests_per_s=100)
-    shared = Shared(options, Capacity(Load, enforce=False))
+    shared = Shared(options, Capacity(Load, target_ns=1, enforce=False))
     clients = [connect(shared=shared) for _ in range(20)]
     replies = [client.ask("ping", after_s=0) for client in clients]
     assert [reply["success"] for reply in replies] == [True] * 10 + [False] * 10

@@ -16,7 +16,7 @@ ID_MAX = 2**32 - 1
 
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
-    room = Room(Load(), 0, 1000)
+    room = Room(Load(), 1, 1000)
     admission = Admission(table, client.catalog, Options(version="0.1.0"), room)
     admitted = []
     for name in names:
