@@ -568,6 +568,21 @@ class Swarm:
         `cpu_ns wall_ns`, `run_delay_ns` (ready, but without a CPU; 20 ms old at most), `turns` of
         the loop, `turn_max_ns` (the longest; starts anew with the window), `reads`.
         """
+    def refused(self) -> list[tuple[str, str, str | None, int]]:
+        """What the server refused, while nobody drives: (kind, code, message, how often) of each.
+
+        Kinds are `handshake` (code: `HTTP 503`, `ECONNREFUSED`, `no valid answer`; message: the
+        body), `reply` (an error's code and message) and `close` (close code and reason; 1005 it
+        gave none, 1006 it sent no close frame). Codes and messages are cut at 32 and 240 bytes.
+        Messages that differ only in their numbers are one row, with the first of them. There are at
+        most 67 rows: beyond 8 messages of a code, or 64 rows, the message is None, and where there
+        is not even room for the code it is empty.
+
+        Raises:
+            RuntimeError: somebody drives it.
+            ValueError: it is closed.
+        """
+
     def refusals(self) -> dict[str, int]:
         """Why attempts to connect failed: "ECONNREFUSED", "HTTP 503", "no valid answer"."""
     def counts(self, name: str, group: int) -> npt.NDArray[np.uint64]:

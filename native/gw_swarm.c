@@ -193,6 +193,15 @@ const uint64_t *gw_swarm_load(const gw_swarm_t *s) { return s->load; }
 
 const uint64_t *gw_swarm_refused(const gw_swarm_t *s) { return s->refusals; }
 
+size_t gw_swarm_refusal_rows(const gw_swarm_t *s, gw_swarm_refusal_t *out) {
+    const gw_swarm_refusals_t *t = &s->refused_rows;
+    size_t n = t->count;
+    memcpy(out, t->rows, n * sizeof *out);
+    for (uint32_t i = 0; i < GW_SWARM_REFUSAL_KINDS; i++)
+        if (t->rest[i].count) out[n++] = t->rest[i];
+    return n;
+}
+
 size_t gw_swarm_ticks(const gw_swarm_t *s, gw_swarm_tick_t *out, size_t max, uint64_t *mask) {
     const gw_swarm_ticks_t *t = &s->ticks;
     size_t n = 0;

@@ -144,6 +144,22 @@ const uint64_t *gw_swarm_load(const gw_swarm_t *s);
 #define GW_SWARM_REFUSED_COUNT 601u
 const uint64_t *gw_swarm_refused(const gw_swarm_t *s);
 
+/* One kind of refusal, and how often (gw_swarm_refusals.h). */
+enum { GW_SWARM_REFUSAL_HANDSHAKE, GW_SWARM_REFUSAL_REPLY, GW_SWARM_REFUSAL_CLOSE, GW_SWARM_REFUSAL_KINDS };
+#define GW_SWARM_REFUSALS_MAX 64u
+#define GW_SWARM_REFUSAL_CODE_BYTES 32u
+#define GW_SWARM_REFUSAL_MESSAGE_BYTES 240u
+typedef struct {
+    uint64_t count;
+    uint32_t number; /* as in gw_swarm_refused, or a close code: 1005 it had none, 1006 there was no close frame */
+    uint8_t kind, others; /* others: of more messages than are kept apart; without a code: of more codes */
+    uint8_t code_length, message_length;
+    uint8_t code[GW_SWARM_REFUSAL_CODE_BYTES];       /* of a reply; as a JSON string has it, cut */
+    uint8_t message[GW_SWARM_REFUSAL_MESSAGE_BYTES]; /* of a reply as a JSON string has it; a body; a reason; cut */
+} gw_swarm_refusal_t;
+/* Only between runs: writes at most GW_SWARM_REFUSALS_MAX + GW_SWARM_REFUSAL_KINDS rows; how many. */
+size_t gw_swarm_refusal_rows(const gw_swarm_t *s, gw_swarm_refusal_t *out);
+
 /* Only between runs. How many ticks are sampled, at most `max` of them, and the mask of the sampling:
  * a tick is in the sample where `key & mask` is 0. */
 size_t gw_swarm_ticks(const gw_swarm_t *s, gw_swarm_tick_t *out, size_t max, uint64_t *mask);

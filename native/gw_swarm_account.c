@@ -126,7 +126,10 @@ static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, c
     case GW_SWARM_HEARTBEAT: GW_SWARM_COUNT(g, heartbeats, 1); break;
     case GW_SWARM_CONTROL:
         GW_SWARM_COUNT(g, control, 1);
-        if (f.failed) GW_SWARM_COUNT(g, errors, 1);
+        if (f.failed) {
+            GW_SWARM_COUNT(g, errors, 1);
+            gw_swarm_refusals_reply(&s->refused_rows, bytes, n);
+        }
         notice(c, g, &f);
         break;
     default: GW_SWARM_COUNT(g, unstamped, 1);

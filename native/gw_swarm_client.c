@@ -158,7 +158,7 @@ void gw_swarm_start(gw_swarm_t *s, gw_swarm_client_t *c) {
     int error = open_socket(s, c);
     if (!error && connect(c->fd, (struct sockaddr *)&to, sizeof to)) error = -errno;
     if (!error) gw_swarm_connected(s, c);
-    else if (error != -EINPROGRESS && error != -EINTR) gw_swarm_refuse(s, c, (uint32_t)-error);
+    else if (error != -EINPROGRESS && error != -EINTR) gw_swarm_refuse(s, c, (uint32_t)-error, GW_SWARM_SILENT);
 }
 
 void gw_swarm_connected(gw_swarm_t *s, gw_swarm_client_t *c) {
@@ -166,7 +166,7 @@ void gw_swarm_connected(gw_swarm_t *s, gw_swarm_client_t *c) {
     socklen_t length = sizeof error;
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length)) error = errno;
     if (error) {
-        gw_swarm_refuse(s, c, (uint32_t)error);
+        gw_swarm_refuse(s, c, (uint32_t)error, GW_SWARM_SILENT);
         return;
     }
     const gw_swarm_text_t *request = &s->o.targets[c->target].request;
@@ -209,8 +209,10 @@ static void end(gw_swarm_t *s, gw_swarm_client_t *c) {
     s->timer_ns = s->monotonic_ns;
 }
 
-void gw_swarm_refuse(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why) {
-    gw_hdr_add(&s->refusals[why < GW_SWARM_REFUSED_COUNT ? why : GW_SWARM_REFUSED_ANSWER], 1);
+void gw_swarm_refuse(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why, gw_swarm_span_t message) {
+    if (why >= GW_SWARM_REFUSED_COUNT) why = GW_SWARM_REFUSED_ANSWER;
+    gw_hdr_add(&s->refusals[why], 1);
+    gw_swarm_refusals_note(&s->refused_rows, GW_SWARM_REFUSAL_HANDSHAKE, why, GW_SWARM_SILENT, message);
     GW_SWARM_COUNT(gw_swarm_group(s, c), refused, 1);
     end(s, c);
     if (!(c->flags & GW_SWARM_OPENED)) return; /* only who was let in once asks again */
@@ -231,7 +233,7 @@ void gw_swarm_fail(gw_swarm_t *s, gw_swarm_client_t *c, uint16_t code) {
     uint8_t bytes[2] = {(uint8_t)(code >> 8), (uint8_t)code};
     if (c->state == GW_SWARM_OPEN) gw_swarm_control(s, c, GW_OP_CLOSE, bytes, sizeof bytes);
     if (c->state == GW_SWARM_OPEN) gw_swarm_lose(s, c);
-    else gw_swarm_refuse(s, c, GW_SWARM_REFUSED_ANSWER);
+    else gw_swarm_refuse(s, c, GW_SWARM_REFUSED_ANSWER, GW_SWARM_SILENT);
 }
 
 void gw_swarm_leave(gw_swarm_t *s, gw_swarm_client_t *c) {

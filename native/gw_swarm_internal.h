@@ -9,6 +9,7 @@
 #include "gw_frame.h"
 #include "gw_swarm.h"
 #include "gw_swarm_json.h"
+#include "gw_swarm_refusals.h"
 #include "gw_swarm_ticks.h"
 #include "gw_swarm_topics.h"
 
@@ -97,6 +98,7 @@ struct gw_swarm {
     uint32_t shaking_count;
     gw_swarm_ticks_t ticks;
     uint64_t refusals[GW_SWARM_REFUSED_COUNT];
+    gw_swarm_refusals_t refused_rows;
     int epoll_fd, wake_fd, schedstat_fd;
 
     uint8_t *buffer; /* GW_SWARM_REST_BYTES + GW_SWARM_READ_BYTES */
@@ -148,8 +150,9 @@ void gw_swarm_want(gw_swarm_t *s, gw_swarm_client_t *c);
 void gw_swarm_start(gw_swarm_t *s, gw_swarm_client_t *c);
 void gw_swarm_connected(gw_swarm_t *s, gw_swarm_client_t *c);
 void gw_swarm_opened(gw_swarm_t *s, gw_swarm_client_t *c);
-/* The attempt failed; `why` counts in `refusals`. */
-void gw_swarm_refuse(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why);
+/* The attempt failed; `why` counts in `refusals`, with what the server said. */
+void gw_swarm_refuse(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why, gw_swarm_span_t message);
+#define GW_SWARM_SILENT ((gw_swarm_span_t){NULL, NULL})
 /* The server or the network ended it. */
 void gw_swarm_lose(gw_swarm_t *s, gw_swarm_client_t *c);
 /* A limit or a rule is broken: a close frame, and the end. */
@@ -176,6 +179,9 @@ void gw_swarm_read(gw_swarm_t *s, gw_swarm_client_t *c, size_t limit);
 uint8_t *gw_swarm_room(gw_swarm_t *s, gw_swarm_client_t *c, size_t *size);
 /* `n` bytes came there: handshake, frames, and what is left of them. */
 void gw_swarm_took(gw_swarm_t *s, gw_swarm_client_t *c, size_t n);
+
+/* A handshake comes to its end without a whole answer: refused by what there is of it, else by `why`. */
+void gw_swarm_unanswered(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why);
 
 /* --- accounting (gw_swarm_account.c) --- */
 void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);

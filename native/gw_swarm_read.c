@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define CLOSED_WITHOUT_CODE 1005u  /* RFC 6455 section 7.4.1: never sent, but told so */
+#define CLOSED_WITHOUT_FRAME 1006u
 #define DRAINS_MAX 16 /* reads in a turn of a client that leaves; the deadline ends what takes longer */
 
 /* --- the upgrade's response ------------------------------------------------------------------------ */
@@ -50,6 +52,21 @@ static uint32_t head_refused(const gw_swarm_t *s, const char *head, size_t lengt
     return same ? 0 : GW_SWARM_REFUSED_ANSWER;
 }
 
+/* What a refusal says: its body, as far as it came; without one the words of its status line. */
+static gw_swarm_span_t said(const char *bytes, size_t length, size_t n) {
+    static const char version[] = "HTTP/1.1 503";
+    if (n > length) return (gw_swarm_span_t){bytes + length, bytes + n};
+    gw_swarm_span_t words = {bytes + sizeof version - 1, memchr(bytes, '\r', n)};
+    return words.end && words.end > words.at ? words : GW_SWARM_SILENT;
+}
+
+/* Whether more of a refusal's body will come than is there, and is of interest. */
+static bool says_more(const char *bytes, size_t length, size_t n) {
+    uint64_t body;
+    if (!gw_swarm_json_unsigned(header(bytes, length, "Content-Length"), &body)) return false;
+    return n - length < (body < GW_SWARM_REFUSAL_MESSAGE_BYTES ? body : GW_SWARM_REFUSAL_MESSAGE_BYTES);
+}
+
 /* Takes the response; its length once it is whole, with the client open. 0: not yet, or refused. */
 static size_t shake(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
     const char *end = memmem(bytes, n, "\r\n\r\n", 4);
@@ -57,11 +74,24 @@ static size_t shake(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size
     if (!end && n <= GW_SWARM_ANSWER_BYTES_MAX) return 0;
     uint32_t why = end ? head_refused(s, bytes, length) : GW_SWARM_REFUSED_ANSWER;
     if (why) {
-        gw_swarm_refuse(s, c, why);
+        if (why < GW_SWARM_REFUSED_ANSWER && says_more(bytes, length, n)) return 0;
+        gw_swarm_refuse(s, c, why, why < GW_SWARM_REFUSED_ANSWER ? said(bytes, length, n) : GW_SWARM_SILENT);
         return 0;
     }
     gw_swarm_opened(s, c);
     return length;
+}
+
+void gw_swarm_unanswered(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why) {
+    const char *bytes = c->rest.length ? (const char *)c->rest.bytes : "";
+    const char *end = memmem(bytes, c->rest.length, "\r\n\r\n", 4);
+    if (!end) {
+        gw_swarm_refuse(s, c, why, GW_SWARM_SILENT);
+        return;
+    }
+    /* Only a refusal that said that it would go on is kept with its head whole. */
+    size_t length = (size_t)(end - bytes) + 4;
+    gw_swarm_refuse(s, c, head_refused(s, bytes, length), said(bytes, length, c->rest.length));
 }
 
 /* --- frames ---------------------------------------------------------------------------------------- */
@@ -77,8 +107,12 @@ static void closed(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, si
         return;
     }
     gw_swarm_group_t *g = gw_swarm_group(s, c);
-    if (n >= 2 && (bytes[0] << 8 | bytes[1]) == 4008) GW_SWARM_COUNT(g, closed_4008, 1);
+    uint32_t code = n >= 2 ? (uint32_t)bytes[0] << 8 | bytes[1] : CLOSED_WITHOUT_CODE;
+    gw_swarm_span_t reason = {(const char *)bytes + 2, (const char *)bytes + n};
+    if (code == 4008) GW_SWARM_COUNT(g, closed_4008, 1);
     else GW_SWARM_COUNT(g, closed_other, 1);
+    gw_swarm_refusals_note(&s->refused_rows, GW_SWARM_REFUSAL_CLOSE, code, GW_SWARM_SILENT,
+                           n > 2 ? reason : GW_SWARM_SILENT);
     gw_swarm_control(s, c, GW_OP_CLOSE, bytes, n < 2 ? 0 : 2);
     gw_swarm_lose(s, c);
 }
@@ -196,8 +230,13 @@ static int64_t kernel_stamp(struct msghdr *m) {
 }
 
 static void ended(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t error) {
-    if (c->state == GW_SWARM_OPEN) gw_swarm_lose(s, c);
-    else gw_swarm_refuse(s, c, error ? error : GW_SWARM_REFUSED_ANSWER);
+    if (c->state == GW_SWARM_OPEN) {
+        gw_swarm_refusals_note(&s->refused_rows, GW_SWARM_REFUSAL_CLOSE, CLOSED_WITHOUT_FRAME, GW_SWARM_SILENT,
+                               GW_SWARM_SILENT);
+        gw_swarm_lose(s, c);
+        return;
+    }
+    gw_swarm_unanswered(s, c, error ? error : GW_SWARM_REFUSED_ANSWER);
 }
 
 /* The clock is read once for all that one read brings. */

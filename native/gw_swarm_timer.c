@@ -144,7 +144,7 @@ static gw_swarm_client_t *overdue(gw_swarm_t *s, const gw_swarm_list_t *list) {
 
 static void deadlines(gw_swarm_t *s) {
     gw_swarm_client_t *c;
-    while ((c = overdue(s, &s->shaking))) gw_swarm_refuse(s, c, ETIMEDOUT);
+    while ((c = overdue(s, &s->shaking))) gw_swarm_unanswered(s, c, ETIMEDOUT);
     while ((c = overdue(s, &s->closing))) gw_swarm_left(s, c);
     while ((c = overdue(s, &s->refused))) gw_swarm_want(s, c);
     for (uint32_t i = 0; i < s->o.groups_count; i++)

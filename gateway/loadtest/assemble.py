@@ -180,6 +180,7 @@ def assemble(run: Run) -> Result:
             reconnects=merged.total("reconnects", every),
             open_s=round(run.open_s, 3),
         ),
+        refusals=merged.refusals,
         source=_source(run.sent, run.window_s),
         server=_server(run.usage, merged.total("received", every), run.window_s),
         client=merged.load,

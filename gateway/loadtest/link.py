@@ -126,6 +126,7 @@ class Final(Struct, frozen=True, tag="final"):
         load: the driving thread's own load inside the window, and how long the process stood still.
         ticks: rows of key, first ns, last ns, deliveries (uint64).
         tick_mask: which keys the rows are a sample of.
+        refused: kind, code, message and how often, of what the server refused.
     """
 
     counters: list[dict[str, int]]
@@ -133,6 +134,7 @@ class Final(Struct, frozen=True, tag="final"):
     load: dict[str, int]
     ticks: bytes
     tick_mask: int
+    refused: list[tuple[str, str, str | None, int]] = field(default_factory=list)
 
 
 class Failed(Struct, frozen=True, tag="failed"):

@@ -8,7 +8,7 @@ samples of all join under the coarsest, so that a tick is either known from ever
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
@@ -18,7 +18,8 @@ import numpy.typing as npt
 from gateway._native import HDR_COUNTS, HDR_MAX_NS
 from gateway.latency.histogram import Histogram
 from gateway.loadtest.link import Final, summed
-from gateway.loadtest.result import ClientLoad
+from gateway.loadtest.refusals import merged
+from gateway.loadtest.result import ClientLoad, Refusal
 
 TickTable = npt.NDArray[np.uint64]
 """Rows of key, first ns, last ns, deliveries."""
@@ -33,12 +34,14 @@ class Merged:
         histograms: by name, of each group.
         skew: last - first recipient of each tick that more than one client got.
         load: of the processes' driving threads.
+        refusals: what the server refused.
     """
 
     counters: list[dict[str, int]]
     histograms: dict[str, list[Histogram]]
     skew: Histogram
     load: ClientLoad
+    refusals: list[Refusal] = field(default_factory=list)
 
     def histogram(self, name: str, groups: Iterable[int]) -> Histogram:
         """One histogram over these groups; of nothing where there is none of the name."""
@@ -62,6 +65,7 @@ def merge(finals: Sequence[Final]) -> Merged:
         histograms=histograms,
         skew=skew(join(finals)),
         load=client_load(finals),
+        refusals=merged(final.refused for final in finals),
     )
 
 

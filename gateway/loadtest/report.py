@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from gateway.loadtest import units
 from gateway.loadtest.charts import charts
 from gateway.loadtest.result import Result
-from gateway.loadtest.summary import distributions, facts, loads, number, share
+from gateway.loadtest.summary import distributions, facts, loads, number, refusals, share
 from gateway.loadtest.thresholds import verdict_line
 
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -122,6 +122,9 @@ def _sections(result: Result, drawn: Sequence[str]) -> Iterable[str]:
         yield "</div>\n"
     if result.groups:
         yield _section("Groups of clients", _groups(result))
+    if result.refusals:
+        headings = ("refused", "code", "count", "message")
+        yield _section("What the server refused", _figures(headings, refusals(result)))
     yield '<div class="columns">\n'
     yield _section("Machine and versions", _words(_environment(result)))
     yield _section("How to read it", _reading())

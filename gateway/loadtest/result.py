@@ -127,6 +127,36 @@ class Connections(Struct, frozen=True, kw_only=True):
     open_s: Annotated[float, _is("seconds from the first connect() until all were open")] = 0.0
 
 
+RefusalKind = Literal["handshake", "reply", "close"]
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """What the server refused, for one code and message; of all groups, in the whole run."""
+
+    kind: Annotated[
+        RefusalKind,
+        _is(
+            "handshake: a connection did not come about; reply: an error to a request;"
+            " close: the server ended a connection"
+        ),
+    ]
+    code: Annotated[
+        str,
+        _is(
+            "`HTTP 503`, `ECONNREFUSED` or `no valid answer`; an error's code; a close code, 1005"
+            " it gave none, 1006 no close frame came; empty: of more codes than are kept apart"
+        ),
+    ]
+    message: Annotated[
+        str | None,
+        _is(
+            "body, the error's message or the close's reason, cut at 240 bytes; the first of those"
+            " that differ only in their numbers; null: of more messages than are kept apart"
+        ),
+    ]
+    count: Annotated[int, _is("how often: attempts, errors, connections")]
+
+
 class SourceResult(Struct, frozen=True, kw_only=True):
     """How true the tick source was to its schedule: it is open loop and never waits for anyone."""
 
@@ -327,6 +357,9 @@ class Result(Struct, frozen=True, kw_only=True):
         default_factory=dict
     )
     connections: Annotated[Connections, _is("how the clients got in and went")]
+    refusals: Annotated[
+        list[Refusal], _is("what the server refused, by kind, the most frequent first; at most 64")
+    ] = field(default_factory=list)
     source: Annotated[SourceResult | None, _is("null: only listening")] = None
     server: Annotated[ServerResult | None, _is("null: its processes are not ours to see")] = None
     floor: Annotated[Floor | None, _is("null: not measured")] = None

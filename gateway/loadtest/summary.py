@@ -18,6 +18,8 @@ from gateway.loadtest.result import Latency, Result
 from gateway.loadtest.thresholds import verdict_line
 from gateway.text import plain
 
+REFUSALS_SHOWN = 12
+"""Rows for a terminal; the result and the page have all."""
 _STYLES = {"pass": "bold green", "fail": "bold red", "invalid": "bold yellow"}
 
 
@@ -31,6 +33,8 @@ def summary(result: Result) -> Group:
     parts: list[RenderableType] = [_heading(result), _facts(result), _latencies(result)]
     if len(result.groups) > 1:
         parts.append(_groups(result))
+    if result.refusals:
+        parts.append(_refusals(result))
     if result.overload is not None:
         parts += tables(result.overload)
     parts.append(_loads(result))
@@ -93,6 +97,19 @@ def facts(result: Result) -> list[tuple[str, str]]:
             f"gaps {number(result.gaps, unknown)}, conflated {number(result.conflated, unknown)},"
             f" duplicates {number(result.duplicates, unknown)}",
         ),
+    ]
+
+
+def refusals(result: Result) -> list[tuple[str, str, str, str]]:
+    """What the server refused, in words: kind, code, how often, message."""
+    return [
+        (
+            each.kind,
+            each.code or ("other codes" if each.message is None else "no code"),
+            number(each.count),
+            "other messages" if each.message is None else each.message,
+        )
+        for each in result.refusals
     ]
 
 
@@ -182,6 +199,15 @@ def _groups(result: Result) -> Table:
             number(group.conflated),
             *(map(units.duration, values) if values else ("-",) * 3),
         )
+    return table
+
+
+def _refusals(result: Result) -> Table:
+    table = _table(("refused", "left"), ("code", "left"), ("count", "right"), ("message", "left"))
+    for kind, code, count, message in refusals(result)[:REFUSALS_SHOWN]:
+        table.add_row(Text(kind), Text(plain(code)), count, Text(plain(message)))
+    if more := result.refusals[REFUSALS_SHOWN:]:
+        table.add_row(Text("more"), Text(""), number(sum(each.count for each in more)), Text(""))
     return table
 
 

@@ -29,6 +29,7 @@ from gateway.loadtest.link import (
     moments,
     total,
 )
+from gateway.loadtest.refusals import said
 
 GAUGES = ("open",)
 FOREVER_NS = 1 << 62
@@ -57,7 +58,12 @@ class _Driver(threading.Thread):
             began = time.monotonic_ns()
             clients = self._swarm.connect(self._timeout_ns)
             took_ns = time.monotonic_ns() - began
-            self.message = Opened(clients, took_ns, self._swarm.refusals())
+            refused = {
+                said(code, message): count
+                for kind, code, message, count in self._swarm.refused()
+                if kind == "handshake"
+            }
+            self.message = Opened(clients, took_ns, refused)
             self.opened.set()
             self._swarm.run(FOREVER_NS)
         except Exception as error:
@@ -227,6 +233,7 @@ def _final(swarm: Swarm, groups: int, load: dict[str, int]) -> Final:
         load=load,
         ticks=ticks.tobytes(),
         tick_mask=mask,
+        refused=swarm.refused(),
     )
 
 

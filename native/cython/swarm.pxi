@@ -1,4 +1,5 @@
 import errno
+import json
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
@@ -62,6 +63,18 @@ cdef extern from "gw_swarm.h" nogil:
         int64_t first_ns, last_ns
         uint64_t deliveries
 
+    enum: GW_SWARM_REFUSAL_HANDSHAKE
+    enum: GW_SWARM_REFUSAL_REPLY
+    enum: GW_SWARM_REFUSAL_KINDS
+    enum: GW_SWARM_REFUSALS_MAX
+
+    ctypedef struct gw_swarm_refusal_t:
+        uint64_t count
+        uint32_t number
+        uint8_t kind, others, code_length, message_length
+        uint8_t code[32]
+        uint8_t message[240]
+
     ctypedef struct gw_swarm_t:
         pass
 
@@ -77,6 +90,7 @@ cdef extern from "gw_swarm.h" nogil:
     const gw_hdr_t *gw_swarm_histogram(const gw_swarm_t *s, uint32_t group, int histogram)
     const uint64_t *gw_swarm_load(const gw_swarm_t *s)
     const uint64_t *gw_swarm_refused(const gw_swarm_t *s)
+    size_t gw_swarm_refusal_rows(const gw_swarm_t *s, gw_swarm_refusal_t *out)
     size_t gw_swarm_ticks(const gw_swarm_t *s, gw_swarm_tick_t *out, size_t most, uint64_t *mask)
 
 
@@ -89,6 +103,7 @@ SWARM_HISTOGRAMS = _names(gw_swarm_histogram_names, GW_SWARM_HISTOGRAMS_COUNT)
 SWARM_GROUP_KEYS = _names(gw_swarm_group_names, GW_SWARM_GROUP_COUNT)
 SWARM_GROUPS_MAX = GW_SWARM_GROUPS_MAX
 _SWARM_LOADS = _names(gw_swarm_load_names, GW_SWARM_LOADS_COUNT)
+_REFUSAL_KINDS = ("handshake", "reply", "close")
 _NUMBER_MAX = 10**15  # of a group's options; as in gw_swarm_create.c
 
 
@@ -225,6 +240,26 @@ cdef class _SwarmOptions:
         return 0
 
 
+def _why(int number):
+    """What the kernel's or the server's number for a failed handshake is called."""
+    if number >= GW_SWARM_REFUSED_ANSWER:
+        return "no valid answer"
+    if number >= GW_SWARM_REFUSED_STATUS_MIN:
+        return f"HTTP {number}"
+    return errno.errorcode.get(number, str(number))
+
+
+def _json_text(bytes text):
+    """A JSON string's text, which may be cut anywhere; as it is where that is none."""
+    words = text.decode("utf-8", "ignore")
+    for cut in range(min(len(words), 12) + 1):  # the longest escape, of a pair, has 12 characters
+        try:
+            return json.loads(f'"{words[:len(words) - cut]}"').encode("utf-8", "replace").decode()
+        except ValueError:
+            continue
+    return words
+
+
 cdef class Swarm:
     cdef gw_swarm_t *swarm
     cdef bint driving
@@ -340,12 +375,31 @@ cdef class Swarm:
             count = GW_LOAD_RELAXED(words + i)
             if count == 0:
                 continue
-            if i == GW_SWARM_REFUSED_ANSWER:
-                result["no valid answer"] = count
-            elif i >= GW_SWARM_REFUSED_STATUS_MIN:
-                result[f"HTTP {i}"] = count
+            result[_why(i)] = count
+        return result
+
+    def refused(self):
+        cdef gw_swarm_refusal_t rows[GW_SWARM_REFUSALS_MAX + GW_SWARM_REFUSAL_KINDS]
+        cdef size_t i, n
+        self.check_open()
+        if self.driving:
+            raise RuntimeError("refusals are read when nobody drives the swarm")
+        n = gw_swarm_refusal_rows(self.swarm, rows)
+        result = []
+        for i in range(n):
+            message = (<const char *>rows[i].message)[:rows[i].message_length]
+            code = (<const char *>rows[i].code)[:rows[i].code_length]
+            if rows[i].kind == GW_SWARM_REFUSAL_REPLY:
+                code, message = _json_text(code), _json_text(message)
             else:
-                result[errno.errorcode.get(i, str(i))] = count
+                known = rows[i].number or not rows[i].others
+                if rows[i].kind == GW_SWARM_REFUSAL_HANDSHAKE:
+                    code = _why(rows[i].number) if known else ""
+                else:
+                    code = str(rows[i].number) if known else ""
+                message = message.decode("utf-8", "ignore")
+            kind = _REFUSAL_KINDS[rows[i].kind]
+            result.append((kind, code, None if rows[i].others else message, rows[i].count))
         return result
 
     cdef const gw_hdr_t *histogram(self, str name, uint32_t group) except NULL:

@@ -412,6 +412,35 @@ def test_a_server_that_refuses_says_how() -> None:
     assert "the server answered 'HTTP/1.1 503 Busy?[2J', not with 101" in done.stderr
 
 
+def test_what_a_gateway_refused_is_named_everywhere(tmp_path: Path) -> None:
+    files = [tmp_path / "out.json", tmp_path / "out.html"]
+    with serving(
+        tmp_path / "log",
+        *("feeds.0.type=synthetic", "feeds.0.symbols=3", "feeds.0.rate=400"),
+        *("limits.max_connections=4", "limits.topics_per_connection=2"),
+    ) as gateway:
+        done = run(
+            *("--url", gateway.url, "--clients", "7", "--symbols", "*.SIM", *SHORT),
+            *("--json", str(files[0]), "--html", str(files[1])),
+        )
+    found = from_json(files[0].read_bytes())
+    full = "max_connections: 4 are open"
+    handshakes = [one for one in found.refusals if one.kind == "handshake"]
+    replies = [one for one in found.refusals if one.kind == "reply"]
+    assert [(one.code, one.message) for one in handshakes] == [("HTTP 503", full)]
+    # One connection may have been another's: that of the look at the server before the test.
+    assert handshakes[0].count == found.connections.refused >= 3
+    assert [(one.code, one.count) for one in replies] == [
+        ("limit_exceeded", 7 - found.connections.refused)
+    ]
+    assert replies[0].message is not None
+    assert replies[0].message.startswith("topics: 0 in use and 3 more, of 2")
+    for words in ("HTTP 503", full, "limit_exceeded"):
+        assert words in done.stdout
+        assert words in files[1].read_text()
+    assert f"HTTP 503: {full} ({handshakes[0].count} times)" in done.stderr
+
+
 def test_a_server_that_sends_nothing_is_exit_code_1() -> None:
     def silent(peer: ServerConnection) -> None:
         for _ in peer:

@@ -535,6 +535,34 @@ def test_refusals_say_why(answer: bytes, why: str) -> None:
         client.close()
 
 
+def test_a_refused_handshake_is_named_with_what_the_server_said() -> None:
+    answer = b"HTTP/1.1 503 Full\r\nContent-Length: 20\r\n\r\nthe room is \xe2\x82\xac full\n"
+    with SwarmServer(answer=answer) as server:
+        client = swarm(server, each=3)
+        assert client.connect(PATIENCE_NS) == 0
+        assert client.refused() == [("handshake", "HTTP 503", "the room is \u20ac full", 3)]
+        client.close()
+
+
+def test_refused_requests_and_closes_are_named() -> None:
+    async def refuse(peer: Peer) -> None:
+        error = {"code": "capacity", "message": f'no "{peer.index}" \u20ac', "retryable": True}
+        await peer.send(message(method="subscribe", req_id=1, success=False, error=error))
+        await peer.send(close(4008, b"too slow"))
+
+    with SwarmServer(refuse) as server:
+        client = swarm(server, each=5)
+        client.connect(PATIENCE_NS)  # some are closed again before the last one is open
+        drive(client, lambda: counter(client, "closed") == 5)
+        (kind, code, words, count), last = client.refused()
+        assert (kind, code, count) == ("reply", "capacity", 5)
+        assert words is not None
+        assert words.startswith('no "')
+        assert words.endswith('" \u20ac')
+        assert last == ("close", "4008", "too slow", 5)
+        client.close()
+
+
 def test_nobody_listening_is_a_refusal(opened: list[Swarm]) -> None:
     with SwarmServer() as server:
         pass
@@ -587,6 +615,8 @@ def test_stop_ends_a_run_of_another_thread(opened: list[Swarm]) -> None:
                 break
         with pytest.raises(RuntimeError, match="another thread"):
             client.run(time.time_ns())
+        with pytest.raises(RuntimeError, match="nobody drives"):
+            client.refused()
         with pytest.raises(RuntimeError, match="stop"):
             client.close()
         client.stop()
@@ -702,7 +732,14 @@ def test_names_are_checked_and_a_closed_swarm_says_so() -> None:
         client.counts("age", 1)
     client.close()
     client.close()
-    for call in (client.counters, client.load, client.ticks, client.stop, client.refusals):
+    for call in (
+        client.counters,
+        client.load,
+        client.ticks,
+        client.stop,
+        client.refusals,
+        client.refused,
+    ):
         with pytest.raises(ValueError, match="closed"):
             call()
 

@@ -1,5 +1,6 @@
 """From counts to the result."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from support.results import sample_result
 from gateway.latency.histogram import Histogram
 from gateway.loadtest.assemble import Run, Sent, Usage, assemble
 from gateway.loadtest.merge import Merged, histogram_of
-from gateway.loadtest.result import ClientLoad, Clock, from_json
+from gateway.loadtest.result import ClientLoad, Clock, Refusal, from_json
 from gateway.loadtest.scenario import Scenario, from_document
 from gateway.loadtest.source import SourceReport
 from gateway.loadtest.thresholds import evaluate, exit_code, judge, parse
@@ -257,3 +258,11 @@ def test_stages_between_two_clocks_need_them_related() -> None:
     related = Clock(offset_ns=7, error_ns=1, method="ping")
     told = assemble(run({}, histograms=found, apart=True, clock=related))
     assert set(told.stages) == {"wire", "server", "delivery"}
+
+
+def test_the_refusals_are_the_result_s() -> None:
+    one = run({})
+    merged = [Refusal(kind="reply", code="capacity", message="full", count=3)]
+    one = dataclasses.replace(one, merged=dataclasses.replace(one.merged, refusals=merged))
+    assert from_json(assemble(one).to_json()).refusals == merged
+    assert assemble(run({})).refusals == []

@@ -49,6 +49,16 @@ def test_counters_add_up_group_by_group() -> None:
     assert merged.total("unheard_of", [0, 1]) == 0
 
 
+def test_refusals_of_all_processes_are_one_list() -> None:
+    one = final(refused=[("reply", "capacity", "of 5", 2)])
+    other = final(refused=[("reply", "capacity", "of 17", 3), ("close", "4008", "", 1)])
+    found = merge.merge([one, other, final()]).refusals
+    assert [(each.code, each.message, each.count) for each in found] == [
+        ("capacity", "of 5", 5),
+        ("4008", "", 1),
+    ]
+
+
 def test_histograms_add_up_group_by_group() -> None:
     one = final(counters=[{}, {}], histograms={"age": [sparse(_5=2), sparse(_9=1)]})
     other = final(counters=[{}, {}], histograms={"age": [sparse(_5=1, _6=4), sparse()]})

@@ -10,7 +10,7 @@ from support.results import sample_groups, sample_latency, sample_result
 
 from gateway.loadtest.charts import charts
 from gateway.loadtest.report import report
-from gateway.loadtest.result import ClientLoad, Clock, Connections, Latency, Result
+from gateway.loadtest.result import ClientLoad, Clock, Connections, Latency, Refusal, Result
 from gateway.loadtest.thresholds import judge, parse, verdict_line
 
 EXPRESSIONS = ("p99<1s", "p50<1us", "bbo.p99<900ms", "reach>=99.9%", "cpu_per_delivery<=1.5*floor")
@@ -245,3 +245,18 @@ def test_two_clocks_are_told() -> None:
     assert "1.50 ms ahead, give or take 20.0 µs" in ping
     assert "not related" in report(judged(clock=Clock(method="none")))
     assert "clocks" not in Page(report(judged(stages={"wire": sample_latency(9)}))).words
+
+
+def test_all_that_was_refused_is_named_and_stays_text(page: Page) -> None:
+    refusals = [
+        Refusal(kind="close", code=f"<b>{n}", message="<script>x</script>", count=n)
+        for n in range(40)
+    ]
+    shown = Page(report(judged(refusals=refusals)))
+    assert "What the server refused" in shown.words
+    assert [word for word in shown.words if word.startswith("<b>")] == [
+        f"<b>{n}" for n in range(40)
+    ]
+    assert shown.words.count("<script>x</script>") == 40
+    assert len(shown.scripts) == len(page.scripts)
+    assert "What the server refused" not in page.words

@@ -9,8 +9,15 @@ from rich.console import Console
 from support.results import sample_groups, sample_latency, sample_result
 
 from gateway.loadtest import units
-from gateway.loadtest.result import ClientLoad, Clock, GroupResult, LimitResult, Result
-from gateway.loadtest.summary import print_summary
+from gateway.loadtest.result import (
+    ClientLoad,
+    Clock,
+    GroupResult,
+    LimitResult,
+    Refusal,
+    Result,
+)
+from gateway.loadtest.summary import REFUSALS_SHOWN, print_summary
 from gateway.loadtest.thresholds import judge, parse
 
 BUSY = ClientLoad(processes=1, busy=0.99, run_delay=0.0, turn_max_us=900.0)
@@ -219,3 +226,35 @@ def test_classes_are_told_where_groups_differ_in_them() -> None:
     text = printed(sample_result(groups=groups))
     assert cells(text, "bbo")[:3] == ["1", "40", "99.91_%"]
     assert cells(printed(sample_result()), "bbo")[:2] == ["40", "99.91_%"]
+
+
+def test_what_was_refused_is_named() -> None:
+    refusals = [
+        Refusal(kind="handshake", code="HTTP 503", message="full\x1b[2J", count=1400),
+        Refusal(kind="reply", code="capacity", message=None, count=7),
+        Refusal(kind="reply", code="", message=None, count=3),
+        Refusal(kind="reply", code="", message="", count=2),
+    ]
+    text = printed(judged(refusals=refusals))
+    rows = [line.split() for line in text.splitlines() if line.startswith(("handshake ", "reply "))]
+    assert rows[-4:] == [
+        ["handshake", "HTTP", "503", "1,400", "full?[2J"],
+        ["reply", "capacity", "7", "other", "messages"],
+        ["reply", "other", "codes", "3", "other", "messages"],
+        ["reply", "no", "code", "2"],
+    ]
+    assert "refused" not in printed(judged()).partition("connections")[2].split("\n", 1)[1]
+
+
+def test_a_terminal_shows_the_most_frequent_and_counts_the_others() -> None:
+    refusals = [
+        Refusal(kind="close", code=str(1000 + n), message="", count=100 - n) for n in range(40)
+    ]
+    text = printed(judged(refusals=refusals))
+    shown = [line for line in text.splitlines() if line.startswith("close ")]
+    assert len(shown) == REFUSALS_SHOWN
+    more = sum(one.count for one in refusals[REFUSALS_SHOWN:])
+    assert next(line.split() for line in text.splitlines() if line.startswith("more ")) == [
+        "more",
+        f"{more:,}",
+    ]
