@@ -56,7 +56,7 @@ def audience(gateway: Serving) -> Iterator[Swarm]:
     swarm.close()
 
 
-def test_the_101st_client_comes_in_while_the_ladder_climbs(stage: Stage) -> None:
+def test_f35_the_101st_client_comes_in_while_the_ladder_climbs(stage: Stage) -> None:
     """So tiny a target is missed all the time, for longer than it takes to send clients away."""
     gateway = stage.serve(*MARKET, "slo.target_us=100")
     with audience(gateway):

@@ -42,6 +42,11 @@ ROWS = {
     32: ("binary frame", "1003"),
     33: ("asking for too much", "refused by name before any work"),
     34: ("asking too often", "`rate_limited` with when to retry; a flood is 4029"),
+    35: (
+        "a crowd at the door",
+        "nobody is refused who could be served; who is, is told why and when to come back,"
+        " each at another moment",
+    ),
     36: ("a client that never reads", "newer data instead of older, or 4008; memory is bounded"),
     37: ("a client that reads a byte now and then", "the same: it is judged by age"),
     38: ("some slow clients among many", "the others miss nothing"),
@@ -70,7 +75,7 @@ ROWS = {
     64: ("random frames and messages", "no crash, no leak"),
     65: ("a long soak with churn", "memory and descriptors stay flat"),
 }
-"""Rows that are not here belong to what is not built yet: tokens, buses, proxies, admission."""
+"""Rows that are not here belong to what is not built yet: tokens, buses, proxies."""
 
 _ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")

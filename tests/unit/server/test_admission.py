@@ -77,7 +77,7 @@ def test_there_is_room(page: StatsPage) -> None:
     assert worker.refused() == {}
 
 
-def test_what_lasts_sends_new_clients_away_for_a_while_each(page: StatsPage) -> None:
+def test_f35_what_lasts_sends_new_clients_away_for_a_while_each(page: StatsPage) -> None:
     worker = Worker(page)
     assert worker.admitted() is None, "a burst"
     worker.wait(LASTING_NS)

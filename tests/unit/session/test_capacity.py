@@ -157,7 +157,7 @@ def test_more_is_never_foretold_to_be_quicker(
         (changed(sweep_ns=MS, ring_age_ns=SECOND), True),
     ],
 )
-def test_all_three_must_hold(load: Load, refused: bool) -> None:
+def test_f35_all_three_must_hold(load: Load, refused: bool) -> None:
     error = capacity(load).room().take(1)
     assert (error is not None) is refused
     assert capacity(load, enforce=False).room().take(1) is None
@@ -219,7 +219,7 @@ def test_a_request_is_no_way_around_the_limit(asked: list[int]) -> None:
     assert held <= most
 
 
-def test_those_refused_come_back_at_different_times() -> None:
+def test_f35_those_refused_come_back_at_different_times() -> None:
     errors = [capacity(FULL).room().take(1) for _ in range(200)]
     waits = {error.retry_after_ms for error in errors if error is not None}
     assert len(waits) > 50
