@@ -211,10 +211,10 @@ static void a_close_is_told_with_its_reason(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         gw_swarm_options_t o = rig_options();
         rig_t r = rig_open(&o);
-        uint8_t frame[64];
+        uint8_t frame[64] = {0x88, (uint8_t)cases[i].length};
         if (cases[i].payload) {
-            size_t n = rig_frame(0x88, (const uint8_t *)cases[i].payload, cases[i].length, frame);
-            rig_feed(&r, frame, n, SIZE_MAX);
+            memcpy(frame + 2, cases[i].payload, cases[i].length);
+            rig_feed(&r, frame, cases[i].length + 2, SIZE_MAX);
         } else {
             shutdown(r.peer, SHUT_WR);
             gw_swarm_read(r.s, r.c, SIZE_MAX);
