@@ -38,7 +38,7 @@ from gateway.loadtest.source import SourceJob
 
 SECOND = 1_000_000_000
 CONNECT_NS = 15 * SECOND
-READY_S = 15
+READY_S = 60
 SERVE = "import sys; from gateway.cli import main; sys.exit(main())"
 SUBSCRIBE = b'{"method":"subscribe","req_id":1,"params":{"channel":"trade","symbol":["*"]}}'
 COLUMNS = ("asked", "open", "refused", "no data", "deliveries/s", "p50 ms", "p99 ms", "busy")
