@@ -220,16 +220,20 @@ int gw_plane_takes(const gw_plane_t *p) {
 
 /* A round is as many visits as clients waited when it began: all who wait were touched since the round
  * before it began. */
+static void round_begin(gw_plane_t *p, int64_t since) {
+    p->round_clients = 0;
+    p->round_ns = since;
+    p->round_position = p->log.position;
+    p->round_index = p->log.index;
+    p->round_last = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_previous;
+}
+
 static void round_over(gw_plane_t *p) {
     const int empty = gw_turn_empty(p, GW_TURN_LIVE);
     p->swept_position = empty ? p->log.position : p->round_position;
     p->swept_index = empty ? p->log.index : p->round_index;
     gw_control_swept(p, p->round_clients, p->now - p->round_ns);
-    p->round_clients = 0;
-    p->round_ns = empty ? 0 : p->now;
-    p->round_position = p->log.position;
-    p->round_index = p->log.index;
-    p->round_last = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_previous;
+    round_begin(p, empty ? 0 : p->now);
 }
 
 /* Visits the clients of a list, the one that waited longest first, up to a number of them or of bytes. How
@@ -262,7 +266,7 @@ static uint32_t serve(gw_plane_t *p) {
     p->serving = 1;
     if (!p->begun_ns) p->begun_ns = p->now;
     p->send_ns = 0;
-    if (!p->round_ns) p->round_ns = p->begun_ns;
+    if (!p->round_ns) round_begin(p, p->begun_ns);
     uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
     uint32_t bulk = visit(p, GW_TURN_BULK, BYTES_BULK);
     p->serving = 0;

@@ -178,20 +178,19 @@ static void a_sweep_counts_by_its_clients(void) {
     rig_free(s.rig);
 }
 
-/* A look in the middle of a sweep takes nothing from its length. */
+/* A sweep of several turns, with a look in the middle, is one. */
 static void a_sweep_is_one_whoever_looks_meanwhile(void) {
     scene_t s = scene(1);
     gw_plane_t *p = s.rig->plane;
+    for (int i = 0; i < 20; i++) join(&s, GW_BBO, "A.SIM", 1);
     pass(&s, 150 * MS);
-    p->begun_ns = p->now;
-    p->now = s.rig->now += 120 * MS;
-    gw_control(p);
-    p->now = s.rig->now += 30 * MS;
-    gw_control_swept(p, 5);
-    CHECK_EQUAL((int64_t)(p->control.swept_ns / p->control.swept), 150 * MS);
-    p->begun_ns = 0; /* what a command alone caused is no sweep of data */
-    gw_control_swept(p, 500);
-    CHECK_EQUAL((int64_t)p->control.swept, 5);
+    s.rig->cost_ns = 10 * MS;
+    rig_publish(s.rig, s.bbo);
+    gw_plane_cycle(p); /* sixteen visits, and then a look */
+    CHECK_EQUAL((int64_t)p->control.swept, 0);
+    gw_plane_cycle(p);
+    CHECK_EQUAL((int64_t)p->control.swept, 20);
+    CHECK_EQUAL((int64_t)(p->control.swept_ns / p->control.swept), 200 * MS);
     rig_free(s.rig);
 }
 

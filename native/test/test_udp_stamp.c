@@ -50,11 +50,33 @@ typedef struct {
     gw_udp_t u;
 } rig_t;
 
+static void send_text(rig_t *r, const char *text) {
+    send_bytes(r->sender, &r->address, text, strlen(text));
+}
+
+static void wait_in_the_socket(void) {
+    int64_t until_ns = gw_monotonic_ns() + WAIT_NS;
+    while (gw_monotonic_ns() < until_ns) usleep(1000);
+}
+
+/* The kernel begins to stamp some moments after the first socket has asked for it; until then a stamp is the
+ * time of the read. */
+static void until_the_kernel_stamps(rig_t *r) {
+    for (int i = 0; i < 1000; i++) {
+        send_text(r, "x");
+        usleep(2000);
+        CHECK_EQUAL(gw_udp_receive(&r->u, 1000), 1);
+        if (r->u.ages_ns[0] >= 1000000) return;
+    }
+    CHECK(!"the kernel never stamps");
+}
+
 static rig_t *rig_new(void) {
     static rig_t r;
     r.fd = bound(&r.address);
     r.sender = socket(AF_INET, SOCK_DGRAM, 0);
     CHECK_EQUAL(gw_udp_init(&r.u, r.fd, 1 << 20, 2048), 0);
+    if (r.u.stamped) until_the_kernel_stamps(&r);
     return &r;
 }
 
@@ -66,14 +88,7 @@ static void rig_end(rig_t *r) {
     refuse = strip = false;
 }
 
-static void send_text(rig_t *r, const char *text) {
-    send_bytes(r->sender, &r->address, text, strlen(text));
-}
 
-static void wait_in_the_socket(void) {
-    int64_t until_ns = gw_monotonic_ns() + WAIT_NS;
-    while (gw_monotonic_ns() < until_ns) usleep(1000);
-}
 
 static void the_wait_in_the_socket_is_the_datagrams_age(void) {
     rig_t *r = rig_new();
