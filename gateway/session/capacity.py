@@ -84,15 +84,17 @@ class Forecast(Struct, frozen=True, gc=False):
 def forecast(load: Load, *, clients: int, topics: int) -> Forecast:
     """Class 0 with so many more clients in each sweep and so many more topics of theirs.
 
-    While the plane comes round to each client, records gather in their queues; the next visit writes
-    all of them to its client with one call. So a sweep of length L carries `rate * L` deliveries:
+    While the plane comes round to all clients, records gather in their queues; the next visit
+    writes all of them to its client with one call. So a sweep of length L carries `rate * L`
+    deliveries:
 
         L = clients * fixed + each * rate * L,    that is    L = clients * fixed / (1 - each * rate)
 
     More load makes writes fuller, not slower one by one: the rate alone stretches a sweep only by
     its marginal cost, and without bound where that takes all of the time. The model says by how
     much the sweep grows; its length now is measured. A record waits for one sweep at most, since
-    clients are visited in the order in which their news came, or for as long as the oldest do already.
+    clients are visited in the order in which their news came, or for as long as the oldest do
+    already.
 
     Of a topic that nobody has yet nothing is known but what the others are like. Where a gauge is
     not known yet the forecast is 0: it refuses nobody.

@@ -184,7 +184,8 @@ cdef class Plane:
                 error = gw_template_load(at, len(code), place)
                 if error == -errno.EMSGSIZE:
                     raise ValueError(
-                        f"template of {channel} {kind}: a message may take more than {GW_FRAME_MAX} bytes"
+                        f"template of {channel} {kind}: "
+                        f"a message may take more than {GW_FRAME_MAX} bytes"
                     )
                 if error != 0:
                     raise ValueError(f"template of {channel} {kind}: not a program")
