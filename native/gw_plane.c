@@ -28,7 +28,7 @@
 #define LOG_GUARD_PARTS 16u     /* all clients are looked through while this part of the log is written */
 #define LOG_GUARD_SLICES 64u    /* ... in so many slices */
 #define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
-#define UNMAP_BYTES (2u << 20)  /* of a segment that is no longer read, each time */
+#define UNMAP_BYTES (4u << 20)  /* of a segment that is no longer read, each time */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
 #define OFFER_EVERY_NS 0        /* between visits the CPU is offered to a feed beside us so often; 0: never */
 

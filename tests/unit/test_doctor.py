@@ -190,4 +190,4 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     found = {check.name: check.found for check in checks}
     assert "slo.target_us = 1000; this host holds" in found["target"]
     assert levels["udp stamps"] == "ok"
-    assert len(levels) == 12
+    assert len(levels) == 13
