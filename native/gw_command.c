@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define COMMANDS_NS 250000 /* each may be followed by a send */
+#define COMMANDS_NS 150000 /* each may be followed by a send */
 
 /* What was never taken, with the segments that it would have brought. */
 void gw_commands_free(gw_plane_t *p) {

@@ -103,7 +103,7 @@ static void growth(spent_t *spent) {
     stage_segment(4u << 20);
     waiting_patterns(clients);
     stage_topics(topics);
-    stage_publish(topics - 1);
+    for (uint32_t i = 0; i < topics; i++) stage_publish(i);
     stage_spend(spent);
 }
 
