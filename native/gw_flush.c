@@ -308,6 +308,7 @@ int gw_keep_lossless(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_
 static void conflate(gw_plane_t *p, gw_client_t *c) {
     gw_job_t job = {0};
     int64_t budget = INT64_MAX;
+    if (c->flags & GW_CLIENT_BUSY) return; /* it is let go: its queue, counted since the job began, goes as it is */
     gw_client_count_waiting(p, c);
     if (!c->conflated_links || !c->runs_count) return;
     if (!gw_sift_begin(p, c, &job) && gw_sift(p, c, &job, gw_keep_lossless, &budget) == 1) return;
