@@ -398,7 +398,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
     timers(p);
-    return rounds(p) || busy || p->jobs || p->epoch_phase;
+    return rounds(p) || busy || visits_wait(p) || p->jobs || p->epoch_phase; /* the last steps may touch clients */
 }
 
 /* --- waiting and the thread ------------------------------------------------------------------------ */
