@@ -55,8 +55,10 @@ static void lose(gw_client_t *c, const gw_command_t *x) {
 /* What had to wait while the client was busy goes its way. */
 static void no_longer_busy(gw_plane_t *p, gw_client_t *c) {
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
-    /* Its socket has said meanwhile that it takes more. */
-    if (c->late && c->flags & GW_CLIENT_BLOCKED && !c->turn_next) gw_turn_wait(p, GW_TURN_BULK, c);
+    if (c->late && c->flags & GW_CLIENT_BLOCKED) { /* its socket has said meanwhile that it takes more, once */
+        gw_client_untouch(p, c);
+        gw_turn_wait(p, GW_TURN_BULK, c);
+    }
     c->late = 0;
 }
 
@@ -188,6 +190,7 @@ static uint64_t link_pending(const gw_job_t *job, const gw_client_t *c, const gw
 static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l) {
     uint8_t mark = l->marked;
     l->marked = GW_MARK_NONE;
+    if (l->sub->ending) l->sub->topic = NULL; /* it may go with the link, and the request begin again */
     if (!l->chosen) {
         gw_link_drop(p, l);
         return;
@@ -438,7 +441,7 @@ static int begin_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bud
     if (patterns) return 1;
     for (uint32_t i = 0; i < x->items_count; i++) {
         gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
-        gw_link_t *l = s ? gw_link_find(p, c, s->topic) : NULL;
+        gw_link_t *l = s && s->topic ? gw_link_find(p, c, s->topic) : NULL;
         if (l && l->sub->ending) end_link(p, c, job, l, budget);
     }
     return 0;
