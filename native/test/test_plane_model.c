@@ -1,9 +1,11 @@
 /* The plane under random operations, against a naive model: invariants I1 to I4, I6 and I7.
- * `test_plane_model SEED [STEPS]` repeats one run. */
+ * `test_plane_model SEED [STEPS]` repeats one run, `test_plane_model FROM-TO [STEPS]` makes several. */
 #include "plane_model.h"
 
 #define CLIENTS 10
 #define RING_BYTES 16384 /* 127 records: a burst laps the plane */
+#define SEEDS 600
+#define STEPS 1000 /* of each seed: half a minute in all, with the address checker */
 
 typedef struct {
     rig_t *rig;
@@ -22,6 +24,7 @@ typedef struct {
 
 static world_t w;
 static unsigned long long running;
+static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
 
 static uint32_t random_below(uint32_t n) {
@@ -376,12 +379,14 @@ static void run(uint64_t seed, unsigned steps) {
     options.clients_max = CLIENTS;
     options.target_ns = seed % 3 ? 1000000 : 0;
     options.enforce = seed % 3 == 1;
+    if (seed % 11 == 5) options.lossless_frames_max = 30; /* clients are let go in the middle of whatever it is */
     running = seed;
+    running_steps = steps;
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.calm = seed % 4 == 0;
-    w.sliced = seed % 5 == 2;
-    w.restless = seed % 7 == 3;
-    if (w.sliced) w.rig->plane->turn_units = 64 + (int64_t)random_below(seed % 2 ? 64 : 400);
+    w.sliced = seed % 5 == 2 || seed % 5 == 4;
+    w.restless = seed % 7 == 3 || seed % 7 == 6;
+    if (w.sliced) w.rig->plane->turn_units = (seed % 5 == 4 ? 16 : 64) + (int64_t)random_below(seed % 2 ? 64 : 400);
     for (unsigned t = 0; t < TOPICS; t++) rig_topic(w.rig, topic_channel(t), topic_name(t));
     rig_segment(w.rig, RING_BYTES, 64);
     cycle();
@@ -400,7 +405,7 @@ static void run(uint64_t seed, unsigned steps) {
 }
 
 static void say_seed(void) {
-    if (running) fprintf(stderr, "test_plane_model %llu\n", running);
+    if (running) fprintf(stderr, "test_plane_model %llu %u\n", running, running_steps);
 }
 
 #ifdef __SANITIZE_ADDRESS__
@@ -408,10 +413,15 @@ void __sanitizer_set_death_callback(void (*callback)(void));
 #endif
 
 int main(int argc, char **argv) {
-    uint64_t from = 1, to = 40;
-    unsigned steps = 1500;
+    uint64_t from = 1, to = SEEDS;
+    unsigned steps = STEPS;
     const char *chosen = argc > 1 ? argv[1] : getenv("GW_TEST_SEED");
-    if (chosen) from = to = strtoull(chosen, NULL, 10);
+    if (chosen) {
+        char *end;
+        from = to = strtoull(chosen, &end, 10);
+        if (*end == '-') to = strtoull(end + 1, &end, 10);
+        CHECK(!*end && from > 0 && from <= to);
+    }
     if (argc > 2) steps = (unsigned)strtoul(argv[2], NULL, 10);
 #ifdef __SANITIZE_THREAD__
     to = from; /* one thread: the checker can find nothing here */
