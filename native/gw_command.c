@@ -49,7 +49,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
     c->active = 1;
-    c->closing = c->shut = c->watched = c->late = c->slow = c->removing = 0;
+    c->closing = c->shut = c->watched = c->late = c->slow = c->removing = c->cut = 0;
     c->classes = c->mixed = c->level = c->went_up = c->relapses = 0;
     c->blocked_ns = c->above_ns = c->calm_ns = c->level_ns = 0;
     memset(c->told, 0, sizeof c->told);
@@ -92,8 +92,8 @@ static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (x->kind == GW_CMD_REMOVE) remove_client(p, c);
     else if (c->flags & GW_CLIENT_GONE || c->closing) lose(c, x);
     else if (x->kind == GW_CMD_CLOSE) close_client(p, c, x);
+    else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, lose(c, x);
     else if (x->kind == GW_CMD_SEND && !c->job) gw_client_reply(p, c, x);
-    else if (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED) lose(c, x);
     else gw_job_add(p, c, x);
 }
 

@@ -99,9 +99,19 @@ static int attach(gw_plane_t *p, int64_t *budget) {
 
 /* --- binding --------------------------------------------------------------------------------------- */
 
-/* Those who waited for the name wait no more. */
-static void name_has_come(gw_topic_t *t) {
-    for (uint32_t i = 0; i < t->links_count; i++) t->links[i].client->names_waiting--;
+/* Those who waited for the name wait no more, from the last to the first: one that ends meanwhile has the last take
+ * its place, so those not seen to stay in front. Whether that was all. */
+static int name_has_come(gw_binding_t *b, int64_t *budget) {
+    const gw_topic_t *t = b->topic;
+    if (b->awaiting > t->links_count) b->awaiting = t->links_count;
+    for (; b->awaiting; b->awaiting--) {
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_LOOK;
+        gw_entry_t e = t->links[b->awaiting - 1];
+        e.client->names_waiting -= e.link->awaits;
+        e.link->awaits = 0;
+    }
+    return 1;
 }
 
 /* What the directory has under this number: a topic to bind, or none. */
@@ -150,9 +160,12 @@ static void begin(gw_plane_t *p, uint32_t id) {
 static int finish(gw_plane_t *p, int64_t *budget) {
     gw_binding_t *b = &p->binding;
     if (!b->topic) return 1;
-    if (!attach(p, budget)) return 0;
-    name_has_come(b->topic);
-    b->topic->attached = 1;
+    if (!b->topic->attached) {
+        if (!attach(p, budget)) return 0;
+        b->topic->attached = 1;
+        b->awaiting = b->topic->links_count;
+    }
+    if (!name_has_come(b, budget)) return 0;
     p->by_ring[b->id] = b->topic;
     b->topic = NULL;
     return 1;
@@ -163,6 +176,7 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p) {
     gw_binding_t *b = &p->binding;
     gw_topic_t *t = b->topic;
     if (t) gw_pattern_index_end(&b->cursor, &p->patterns);
+    if (t) t->attached = 0; /* it may not have told all who await it */
     b->topic = NULL;
     b->sub = NULL;
     return t;

@@ -36,8 +36,8 @@ static int clients(gw_plane_t *p, int64_t *budget) {
         *budget -= GW_UNITS_LOOK;
         gw_client_t *c = &p->clients[p->epoch_next];
         if (!c->active || (c->flags & GW_CLIENT_DOOMED)) continue;
+        *budget -= GW_UNITS_LINK + c->queued / GW_UNITS_QUEUE;
         gw_job_renew(p, c);
-        *budget -= GW_UNITS_LINK;
     }
     p->epochs++;
     p->epoch_index = p->log.index;
@@ -76,15 +76,10 @@ void gw_epoch_unmap(gw_plane_t *p, size_t bytes) {
     if (!p->unmap_size) p->unmap = NULL;
 }
 
-static void let_go_of(gw_plane_t *p, void *mapping, size_t size) {
-    gw_epoch_unmap(p, SIZE_MAX);
-    p->unmap = mapping;
-    p->unmap_size = size;
-}
-
 /* -EINVAL where it is no segment: then the next one is waited for. */
 static int attach(gw_plane_t *p) {
-    if (p->mapping) let_go_of(p, p->mapping, p->mapping_size);
+    p->unmap = p->mapping; /* nothing is left of the one before */
+    p->unmap_size = p->mapping_size;
     p->ring_ahead = (gw_ahead_t){0};
     void *mapping = p->mapping_next;
     size_t size = p->mapping_next_size;
@@ -94,7 +89,7 @@ static int attach(gw_plane_t *p) {
     p->by_ring = NULL;
     if (!gw_segment_open(mapping, size, &view)) p->by_ring = calloc(view.topics_max, sizeof *p->by_ring);
     if (!p->by_ring) {
-        let_go_of(p, mapping, size);
+        munmap(mapping, size); /* hardly touched */
         return -EINVAL;
     }
     p->by_ring_size = view.topics_max;
@@ -119,7 +114,8 @@ void gw_epoch_step(gw_plane_t *p, int64_t budget) {
         p->epoch_next = 0;
     }
     if (p->epoch_phase == TOPICS && topics(p, &budget)) p->epoch_phase = ATTACH;
-    if (p->epoch_phase == ATTACH) p->epoch_phase = attach(p) ? NONE : BIND;
+    if (p->epoch_phase == ATTACH) gw_epoch_unmap(p, GW_UNMAP_BYTES); /* the one before, where this comes so soon */
+    if (p->epoch_phase == ATTACH && !p->unmap) p->epoch_phase = attach(p) ? NONE : BIND;
     if (p->epoch_phase == BIND && gw_cover(p, &budget)) p->epoch_phase = NONE;
     if (p->epoch_phase) gw_count(&p->stats->steps_resumed[GW_STEP_EPOCH], 1);
 }
@@ -225,12 +221,14 @@ void gw_epoch_lapped(gw_plane_t *p) {
     p->lap_end = gw_directory_count(&p->reader.segment);
 }
 
-/* Goes on comparing; nothing is taken from the ring meanwhile. */
+/* Goes on comparing; nothing is taken from the ring meanwhile. Nor is more encoded than those who wait can stand:
+ * they are visited first. */
 void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
     for (; p->lap_next < p->lap_end; p->lap_next++) {
-        gw_topic_t *t = budget > 0 ? gw_topic_of_ring(p, p->lap_next, &budget) : NULL;
+        const int goes_on = budget > 0 && !gw_plane_far(p);
+        gw_topic_t *t = goes_on ? gw_topic_of_ring(p, p->lap_next, &budget) : NULL;
         if (!t) {
             gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
             return;
@@ -243,6 +241,5 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (got != 1 || record.h.topic_seq <= t->seq || !gw_record_fits(p, t, &record)) continue;
         gw_topic_jump(p, t, &record);
         budget -= (int64_t)t->links_count * GW_UNITS_LOOK;
-        gw_plane_relieve(p);
     }
 }

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define CONFLATED_AT_ONCE 128u /* a longer queue is sifted in turns: many may be blocked in one, at 60 ns a frame */
 #define PARTS_MAX 4 /* rest, control, and two runs of frames, or one gathered piece */
 
 typedef struct {
@@ -94,9 +95,10 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
             used += f->length;
         }
     }
+    const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
         if (used + gw_topic_render_max(p, l->topic) > g->room) break;
-        int encode = l->dirty == GW_LINK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
+        int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
         size_t length = gw_topic_render(p, l->topic, encode, l->skipped, p->scratch + used);
         g->rendered[g->rendered_count++] = (gw_rendered_t){l, (uint32_t)length};
         used += length;
@@ -310,7 +312,11 @@ static void conflate(gw_plane_t *p, gw_client_t *c) {
     int64_t budget = INT64_MAX;
     if (c->flags & GW_CLIENT_BUSY) return; /* it is let go: its queue, counted since the job began, goes as it is */
     gw_client_count_waiting(p, c);
-    if (!c->conflated_links || !c->runs_count) return;
+    if (!c->conflated_links || !c->runs_count || c->flags & GW_CLIENT_DOOMED) return;
+    if (c->queued > CONFLATED_AT_ONCE) {
+        gw_job_conflate(p, c);
+        return;
+    }
     if (!gw_sift_begin(p, c, &job) && gw_sift(p, c, &job, gw_keep_lossless, &budget) == 1) return;
     gw_client_slow(p, c, "no memory for its queue");
     gw_job_drop_queue(&job);

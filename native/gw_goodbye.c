@@ -38,6 +38,7 @@ static void drop_mark(gw_plane_t *p, gw_link_t *l) {
 
 /* Ends some of what a doomed client has, as far as the budget goes; whether nothing is left of it. */
 int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
+    *budget -= c->queued / GW_UNITS_QUEUE;
     gw_jobs_abort(p, c);
     if (c->queued) gw_client_drop_queue(p, c);
     for (; c->links; *budget -= GW_UNITS_LINK) {

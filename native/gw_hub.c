@@ -135,7 +135,8 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     c->links = l;
     c->links_count++;
     c->conflated_links++;
-    c->names_waiting += !t->attached;
+    l->awaits = !t->attached;
+    c->names_waiting += l->awaits;
     gw_count(&p->stats->links[0], 1);
     gw_link_govern(p, l, s, 0);
     return l;
@@ -189,7 +190,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     if (l->next) l->next->previous = l->previous;
     c->links_count--;
     c->conflated_links -= !l->lossless;
-    c->names_waiting -= !t->attached;
+    c->names_waiting -= l->awaits;
     gw_link_prioritise(p, l, UINT8_MAX);
     gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
     gw_count(&p->stats->links[0], (uint64_t)-1);
@@ -213,7 +214,7 @@ void gw_link_fold(gw_link_t *l, uint64_t pending) {
 void gw_link_mode(gw_link_t *l, uint8_t lossless) {
     if (lossless && l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     l->client->conflated_links += (uint32_t)l->lossless - lossless;
-    l->lossless = lossless;
+    l->lossless = lossless & 1u;
 }
 
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {

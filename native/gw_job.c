@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL };
-enum { COVER, BEGIN, SCAN, WALK, SIFT_BEGIN, SIFT, FINISH, END, TURN_BEGIN, TURN, ROWS, LINKS, DONE };
+enum { COVER, BEGIN, ITEMS, ENDS, SCAN, WALK, SIFT_BEGIN, SIFT, FINISH, END, TURN_BEGIN, TURN, ROWS, LINKS, DONE };
 
 #define WORK_FIRST 64u
 
@@ -68,7 +68,7 @@ void gw_jobs_abort(gw_plane_t *p, gw_client_t *c) {
     while (c->job) {
         gw_job_t *job = c->job;
         c->job = job->next;
-        if (job->command && !job->replied) lose(c, job->command);
+        if (job->command && !job->replied) c->cut = 1, lose(c, job->command);
         job_free(job);
     }
     c->job_last = NULL;
@@ -330,15 +330,16 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i)
     if (o->refused) gw_sub_drop(p, s);
 }
 
-static void begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
+static int begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     p->taken_ns = p->now;
     p->send_ns = 0;
-    for (uint32_t i = 0; i < job->command->items_count; i++, *budget -= GW_UNITS_LINK) {
-        job->outcomes[i] = (gw_outcome_t){0};
-        begin_item(p, c, job, i);
+    for (; job->item < job->command->items_count; job->item++, *budget -= GW_UNITS_LINK) {
+        if (*budget <= 0 || c->flags & GW_CLIENT_DOOMED) return 0;
+        job->outcomes[job->item] = (gw_outcome_t){0};
+        begin_item(p, c, job, job->item);
     }
-    job->item = job->command->items_count;
-    job->at = 0;
+    job->at = 0; /* the scan begins with the last item */
+    return 1;
 }
 
 /* Holds one topic against the pattern of one item. */
@@ -429,22 +430,28 @@ static void end_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l,
     *budget -= GW_UNITS_LOOK;
 }
 
-/* Names end at once; whether there are patterns, whose links have to be looked for. */
+/* Whether there are patterns, whose links have to be looked for. */
 static int begin_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     int patterns = 0;
     const gw_command_t *x = job->command;
-    for (uint32_t i = 0; i < x->items_count; i++) {
+    for (uint32_t i = 0; i < x->items_count; i++, *budget -= GW_UNITS_LOOK) {
         gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
         if (s) s->ending = 1;
         patterns |= s && s->pattern;
     }
-    if (patterns) return 1;
-    for (uint32_t i = 0; i < x->items_count; i++) {
-        gw_sub_t *s = gw_sub_find(p, c, x->items[i].id);
+    return patterns;
+}
+
+/* The links of names. Each may be held against all the client's patterns. */
+static int name_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
+    for (; job->item < job->command->items_count; job->item++) {
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_LOOK;
+        gw_sub_t *s = gw_sub_find(p, c, job->command->items[job->item].id);
         gw_link_t *l = s && s->topic ? gw_link_find(p, c, s->topic) : NULL;
         if (l && l->sub->ending) end_link(p, c, job, l, budget);
     }
-    return 0;
+    return 1;
 }
 
 static int walk_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
@@ -544,6 +551,28 @@ static int renew_links(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
     return 1;
 }
 
+/* Puts a job before all others of the client. */
+static void put_first(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
+    job->next = c->job;
+    c->job = job;
+    if (!c->job_last) c->job_last = job;
+    gw_client_list(p, c);
+}
+
+/* Its socket takes no more, and its queue is long: frames of conflated topics become marks in turns that follow.
+ * Nothing of the queue could be written meanwhile anyway. */
+void gw_job_conflate(gw_plane_t *p, gw_client_t *c) {
+    gw_job_t *job = job_new(p, NULL);
+    if (!job) {
+        no_memory(p, c);
+        return;
+    }
+    job->conflates = 1;
+    job->phase = TURN_BEGIN;
+    make_busy(p, c);
+    put_first(p, c, job);
+}
+
 /* Makes the client's next job one that brings it to the epoch followed now, before it goes on with its own. */
 void gw_job_renew(gw_plane_t *p, gw_client_t *c) {
     gw_job_t *job = job_new(p, NULL);
@@ -562,10 +591,7 @@ void gw_job_renew(gw_plane_t *p, gw_client_t *c) {
         if (c->job_last == old) c->job_last = NULL;
         job_free(old);
     }
-    job->next = c->job;
-    c->job = job;
-    if (!c->job_last) c->job_last = job;
-    gw_client_list(p, c);
+    put_first(p, c, job);
 }
 
 /* --- steps ----------------------------------------------------------------------------------------- */
@@ -592,6 +618,11 @@ static int renew_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bud
     }
 }
 
+static int conflate_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
+    if (job->phase == TURN_BEGIN) sift_begin(p, c, job);
+    return sift(p, c, job, gw_keep_lossless, budget) ? DONE : TURN;
+}
+
 static int query_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     switch (job->phase) {
     case COVER: return begin_query(p, c, job) ? ROWS : COVER;
@@ -616,9 +647,9 @@ static int begin_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bud
     job->serial = gw_serial(p);
     job->work_count = 0;
     job->link = c->links;
-    if (x->kind == GW_CMD_UNSUBSCRIBE) return begin_ends(p, c, job, budget) ? WALK : SIFT_BEGIN;
-    begin_items(p, c, job, budget);
-    return SCAN;
+    job->item = 0;
+    if (x->kind == GW_CMD_UNSUBSCRIBE) return begin_ends(p, c, job, budget) ? WALK : ENDS;
+    return ITEMS;
 }
 
 /* The steps that subscribe and unsubscribe share. */
@@ -628,6 +659,8 @@ static int request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *b
     switch (job->phase) {
     case COVER: return ends || gw_cover(p, budget) ? BEGIN : COVER; /* what the loop knows by name must be bound */
     case BEGIN: return begin_step(p, c, job, budget);
+    case ITEMS: return begin_items(p, c, job, budget) ? SCAN : ITEMS;
+    case ENDS: return name_ends(p, c, job, budget) ? SIFT_BEGIN : ENDS;
     case SCAN:
         if (!scan(p, c, job, budget)) return SCAN;
         return updates_patterns(x) ? WALK : SIFT_BEGIN;
@@ -639,7 +672,8 @@ static int request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *b
         return SIFT;
     case SIFT: return sift(p, c, job, keep_unmarked, budget) ? FINISH : SIFT;
     case FINISH: return finish_work(p, c, job, budget) ? END : FINISH;
-    case END:
+    case END: /* all its names at once: their seqs are of one moment */
+        *budget -= (int64_t)x->items_count * GW_UNITS_LINK;
         if (ends) end_unsubscribe(p, c, job);
         else end_subscribe(p, c, job);
         return has_turned(c, x) ? TURN_BEGIN : DONE;
@@ -662,13 +696,25 @@ static void idle(gw_plane_t *p, gw_client_t *c) {
     if (c->runs_count || c->control || c->rest.bytes || (c->flags & GW_CLIENT_DIRTY)) gw_client_touch(p, c);
 }
 
+/* Between two requests the client gets what waits for it: else one that always asks for more would get nothing. */
+static void breathe(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
+    if (c->flags & GW_CLIENT_BLOCKED && !c->late) return;
+    *budget -= GW_UNITS_SEND + c->queued / GW_UNITS_QUEUE;
+    c->flags &= (uint16_t)~GW_CLIENT_BUSY;
+    c->late = 0;
+    gw_client_backlog(p, c);
+    gw_client_flush(p, c);
+    make_busy(p, c);
+}
+
 /* The client's first job, as far as the budget goes. */
 static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     while (c->job && *budget > 0 && !(c->flags & GW_CLIENT_DOOMED)) {
         gw_job_t *job = c->job;
         int phase, kind = job->command ? (int)job->command->kind : -1;
         *budget -= GW_UNITS_LOOK;
-        if (kind < 0) phase = renew_step(p, c, job, budget);
+        if (job->conflates) phase = conflate_step(p, c, job, budget);
+        else if (kind < 0) phase = renew_step(p, c, job, budget);
         else if (kind == GW_CMD_QUERY) phase = query_step(p, c, job, budget);
         else if (kind == GW_CMD_SEND) phase = simple_step(p, c, job);
         else phase = request_step(p, c, job, budget);
@@ -677,6 +723,7 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         c->job = job->next;
         if (!c->job) c->job_last = NULL;
         job_free(job);
+        if (c->job && kind >= 0 && !(c->flags & GW_CLIENT_DOOMED)) breathe(p, c, budget);
     }
     if (!c->job) idle(p, c);
 }

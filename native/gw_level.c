@@ -60,8 +60,6 @@ static void set(gw_plane_t *p, gw_client_t *c, uint8_t level, int64_t waited) {
     gw_count(&p->stats->levels[level], 1);
     gw_count(level > was ? &p->stats->level_down[0] : &p->stats->level_up[0], 1);
     c->level_ns = p->now;
-    for (gw_link_t *l = c->dirty_first; l && level == GW_LEVELS - 1; l = l->dirty_next)
-        if (l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     gw_client_refresh(p, c);
     char text[256];
     int n = snprintf(text, sizeof text,

@@ -86,6 +86,12 @@ void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
     l->epoch = p->epochs;
 }
 
+/* The record in hand as a snapshot, for all who get their first one of this epoch. */
+static uint64_t promised(gw_plane_t *p, gw_topic_t *t) {
+    if (!p->promised) p->promised = gw_topic_resync_frame(p, t, 0); /* the snapshot before it took 0 */
+    return p->promised;
+}
+
 /* A record for a client that does not take the shortest way: it waits for its socket or for a job, has a dirty
  * set, may have to wait for its time, or takes nothing more. */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index) {
@@ -108,7 +114,7 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         l->dirty_taken_ns = f->taken_ns;
         gw_link_dirty(p, l, first ? GW_LINK_RESYNC : gw_link_mark(l, f));
     } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_log_frame(&p->log, index))) {
-        gw_client_push_record(p, c, l, first ? gw_topic_resync_frame(p, l->topic, 0) : index);
+        gw_client_push_record(p, c, l, first ? promised(p, l->topic) : index);
         if (queues) gw_client_backlog(p, c);
     }
 }

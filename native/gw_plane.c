@@ -28,7 +28,6 @@
 #define LOG_GUARD_PARTS 16u     /* all clients are looked through while this part of the log is written */
 #define LOG_GUARD_SLICES 64u    /* ... in so many slices */
 #define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
-#define UNMAP_BYTES (4u << 20)  /* of a segment that is no longer read, each time */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
 #define OFFER_EVERY_NS 0        /* between visits the CPU is offered to a feed beside us so often; 0: never */
 
@@ -82,6 +81,7 @@ void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     if (t->urgent > p->control.audience) p->control.audience = t->urgent;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
+    p->promised = 0;
     uint64_t index = renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
     /* Clients are served in the order in which they were touched: the first is another one each time. */
     const gw_entry_t *e = t->links;
@@ -285,10 +285,6 @@ int gw_plane_far(const gw_plane_t *p) {
            p->log.index - p->swept_index > p->log.count / LOG_RELIEF_PARTS;
 }
 
-void gw_plane_relieve(gw_plane_t *p) {
-    while (gw_plane_far(p)) serve(p);
-}
-
 /* --- sockets --------------------------------------------------------------------------------------- */
 
 static int sockets(gw_plane_t *p, int timeout_ms) {
@@ -361,7 +357,7 @@ static void timers(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     GW_STORE_RELAXED(&p->stats->topics_waiting[0], p->topics_waiting);
     p->cover_wanted = !gw_cover_done(p);
-    gw_epoch_unmap(p, UNMAP_BYTES);
+    gw_epoch_unmap(p, GW_UNMAP_BYTES);
     if (p->blocked_count) gw_blocked_begin(p);
     if (p->o.enforce && p->degraded) gw_levels_up_begin(p);
     if (p->now >= p->heartbeat_scan_ns && p->heartbeat_next >= p->clients_high) {

@@ -70,7 +70,8 @@ struct gw_link {
     uint32_t job;       /* serial of the job that has seen to this link */
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
     uint32_t place;     /* in topic->links */
-    uint8_t lossless;
+    uint8_t lossless : 1;
+    uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
                            RESYNC is an update told as a snapshot (after a lap) */
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
@@ -146,6 +147,7 @@ struct gw_hold {
     gw_link_t *first, *last;
     int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last */
     uint8_t interval;
+    uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
 };
 
 typedef struct {
@@ -170,6 +172,8 @@ typedef struct {
 #define GW_UNITS_LOOK 2    /* a link, a subscription or a client looked at */
 #define GW_UNITS_LINK 16   /* a link made, moved or ended */
 #define GW_UNITS_TOPIC 8   /* a topic bound, unbound, or compared with its slot */
+#define GW_UNITS_QUEUE 8   /* so many queued frames counted, or runs of them joined, are one unit */
+#define GW_UNITS_SEND 256  /* a visit between two requests */
 #define GW_UNITS_QUANTUM 512 /* of one client's job, before the next client's */
 #define GW_UNITS_TURN 4096   /* of all jobs in one turn, and of each other step: some 100 us */
 
@@ -183,7 +187,8 @@ typedef struct {
 /* A request that may take more than one turn (gw_job.c). */
 struct gw_job {
     gw_job_t *next;        /* of the same client */
-    gw_command_t *command; /* NULL: the client is to learn of another epoch */
+    gw_command_t *command; /* NULL: the client is to learn of another epoch, or: */
+    uint8_t conflates;     /* frames of conflated topics in its queue become marks */
     uint8_t owns;          /* the command is the job's own, not the queue's */
     uint8_t replied;       /* its bytes have been queued, or given up */
     uint8_t phase;
@@ -234,6 +239,7 @@ struct gw_client {
     uint8_t late;     /* a flush was put off while it was busy */
     uint8_t slow;     /* what is dropped is dropped for its slowness */
     uint8_t removing; /* REMOVED is to be told once all of it is gone */
+    uint8_t cut;      /* a request was given up with its reply: nothing that was asked for later is answered */
     uint32_t generation;
 
     uint8_t classes;       /* bit of each class that it has links of */
@@ -269,6 +275,7 @@ typedef struct {
     gw_topic_t *topic; /* NULL: none */
     uint32_t id;       /* its number in the ring */
     gw_sub_t *sub;     /* next of the pattern in hand */
+    uint32_t awaiting; /* of its links, those at places below may await it yet */
     gw_pattern_cursor_t cursor;
 } gw_binding_t;
 
@@ -280,6 +287,7 @@ struct gw_plane {
     gw_log_t log;
     gw_client_t *clients;
     uint32_t clients_high; /* slots ever used */
+    uint64_t promised; /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
     uint32_t rotation; /* of the subscriber that a record goes to first */
     uint32_t round_clients; /* visited in this round of GW_TURN_LIVE so far */
     int64_t round_ns;    /* when it began; 0: nobody waits */
@@ -339,6 +347,7 @@ struct gw_plane {
     gw_ladder_t ladder;
     gw_control_t control;
     gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
+    gw_holds_t holds_over; /* to be let go whatever else waits */
     uint32_t holds_count;
     uint8_t pressed;     /* records stood in the ring: the low classes come last */
     uint8_t behind;      /* the client in hand is slow: its ages are its own */
@@ -365,6 +374,7 @@ struct gw_plane {
 };
 
 #define GW_COMMANDS_PER_CYCLE 256
+#define GW_UNMAP_BYTES (2u << 20) /* of a segment that is no longer read, each time */
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)
@@ -426,6 +436,7 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p);
 /* gw_job.c */
 void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x); /* the command is copied if it has to wait */
 void gw_job_renew(gw_plane_t *p, gw_client_t *c);
+void gw_job_conflate(gw_plane_t *p, gw_client_t *c);
 void gw_jobs_abort(gw_plane_t *p, gw_client_t *c);
 void gw_jobs_run(gw_plane_t *p, int64_t budget);
 void gw_client_list(gw_plane_t *p, gw_client_t *c);
@@ -593,7 +604,6 @@ void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the ans
 
 /* gw_plane.c */
 int gw_plane_far(const gw_plane_t *p); /* so much was encoded since the oldest touch that visits must come first */
-void gw_plane_relieve(gw_plane_t *p);  /* between records: visits, until that is not so */
 int gw_plane_takes(const gw_plane_t *p); /* whether records wait: in the batch or in the ring */
 int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r); /* else it is counted, and skipped */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);

@@ -208,11 +208,13 @@ static inline void rig_check_lists(const rig_t *rig) {
             if (!(c->flags & GW_CLIENT_MIXED)) CHECK_EQUAL(gw_client_class(c, l->topic->channel), l->priority);
         }
     }
-    for (uint32_t i = 0; i <= GW_INTERVAL_PAUSED; i++) {
+    for (uint32_t i = 0; i <= GW_INTERVAL_PAUSED + 1; i++) {
+        const int over = i > GW_INTERVAL_PAUSED;
+        const gw_holds_t *q = over ? &p->holds_over : &p->holds[i];
         const gw_hold_t *before = NULL;
-        for (const gw_hold_t *h = p->holds[i].first; h; before = h, h = h->after, queued++)
-            CHECK(h->before == before && h->first && h->interval == i && h->client->active);
-        CHECK(p->holds[i].last == before);
+        for (const gw_hold_t *h = q->first; h; before = h, h = h->after, queued++)
+            CHECK(h->before == before && h->first && h->over == over && (over || h->interval == i) && h->client->active);
+        CHECK(q->last == before);
     }
     const gw_client_t *previous = NULL;
     for (const gw_client_t *c = p->degraded; c; previous = c, c = c->degraded_next, degraded++)

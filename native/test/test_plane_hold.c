@@ -273,6 +273,44 @@ static void what_is_urgent_is_due_when_it_is_due(void) {
     rig_free(s.rig);
 }
 
+/* 60 clients of 200 topics whose interval ends at once, or whose floor one topic's next record meets: 12,000
+ * updates, of which a turn lets go 4,096. */
+static void what_is_held_is_let_go_some_at_a_time(void) {
+    for (int floor = 0; floor < 2; floor++) {
+        scene_t s = scene(1);
+        char name[32];
+        peer_t *peers[60];
+        for (int i = 0; i < 60; i++) peers[i] = join(&s, GW_BBO, "*", 2);
+        for (unsigned i = 0; i < 197; i++) {
+            snprintf(name, sizeof name, "N%u.SIM", i);
+            rig_topic(s.rig, GW_BBO, name);
+        }
+        for (unsigned i = 1; i < 200; i++) rig_publish(s.rig, i);
+        for (int i = 0; i < 200; i++) rig_settle(s.rig);
+        set_interval(&s, 2, 6); /* 250 ms */
+        uint64_t held = 0, least = 12000, letting = 0;
+        for (unsigned i = 1; i < 200; i++) rig_publish(s.rig, i); /* the first of a hold goes at once */
+        for (int i = 0; i < 20; i++) gw_plane_cycle(s.rig->plane);
+        for (unsigned i = 1; i < 200; i++) rig_publish(s.rig, i);
+        for (int i = 0; i < 20; i++) gw_plane_cycle(s.rig->plane);
+        for (int i = 0; i < 60; i++) held += s.rig->plane->clients[(uint32_t)peers[i]->handle].held;
+        CHECK(held > 11000);
+        if (!floor) s.rig->now += 2 * GW_HOLD_GRACE_NS;
+        for (int i = 0; floor && i < 20; i++) rig_publish(s.rig, s.bbo);
+        for (least = held; least;) {
+            gw_plane_cycle(s.rig->plane);
+            rig_check_balance(s.rig);
+            uint64_t now = 0;
+            for (int i = 0; i < 60; i++) now += s.rig->plane->clients[(uint32_t)peers[i]->handle].held;
+            CHECK(least - now <= 4096 || now > least);
+            CHECK(++letting < 100);
+            least = now;
+        }
+        CHECK(letting >= 3);
+        rig_free(s.rig);
+    }
+}
+
 static void who_only_watches_holds_nothing(void) {
     scene_t s = scene(0);
     peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
@@ -408,6 +446,7 @@ int main(void) {
     RUN(no_interval_starves_another);
     RUN(one_in_twenty_writes_is_for_what_is_held);
     RUN(what_is_urgent_is_due_when_it_is_due);
+    RUN(what_is_held_is_let_go_some_at_a_time);
     RUN(who_only_watches_holds_nothing);
     RUN(a_slow_client_goes_down_and_up_again_alone);
     RUN(a_relapse_makes_the_way_up_longer);

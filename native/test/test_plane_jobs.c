@@ -139,10 +139,250 @@ static void a_message_made_at_the_end_of_a_turn_is_sent_in_the_next(void) {
     rig_free(rig);
 }
 
+/* --- what a step does at most ----------------------------------------------------------------- */
+
+/* Each of the names is held against all patterns of the client: 100 units, of 512 in a turn. */
+static void names_end_some_at_a_time(void) {
+    rig_t *rig = sliced(rig_options(), 512);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t names[40], patterns[50];
+    uint32_t ids[40];
+    for (unsigned i = 0; i < 40; i++) {
+        names[i] = numbered("N%u.SIM", i, true, true);
+        ids[i] = i + 1;
+    }
+    rig_subscribe(rig, peer, 1, names, 40);
+    for (unsigned part = 0; part < 2; part++) {
+        for (unsigned i = 0; i < 50; i++) patterns[i] = numbered("*Q%u*", 100 + part * 50 + i, true, true);
+        rig_subscribe(rig, peer, 2 + part, patterns, 50);
+    }
+    settle(rig);
+    rig_unsubscribe(rig, peer, 4, ids, 40);
+    const gw_client_t *c = client(rig, peer);
+    uint32_t before = 0, turns = 0;
+    for (turn(rig); c->job; turn(rig), turns++) {
+        if (c->job->work_count == 40) continue;
+        CHECK(c->job->work_count - before <= 512 / 100 + 3);
+        before = c->job->work_count;
+    }
+    CHECK(turns >= 5);
+    CHECK_EQUAL(rig->stats->links[0], 0);
+    rig_free(rig);
+}
+
+static void names_begin_some_at_a_time(void) {
+    rig_t *rig = sliced(rig_options(), 512);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t names[60];
+    for (unsigned i = 0; i < 60; i++) names[i] = numbered("N%u.SIM", i, true, true);
+    settle(rig);
+    rig_subscribe(rig, peer, 1, names, 60);
+    turn(rig);
+    CHECK_EQUAL(rig->stats->links[0], 512 / 16);
+    settle(rig);
+    CHECK_EQUAL(rig->stats->links[0], 60);
+    frame_t f;
+    CHECK(peer_frame(peer, &f) && f.kind == REPLY && peer_frame(peer, &f) && f.kind == REPLY);
+    CHECK_EQUAL(f.seqs_count, 60);
+    rig_free(rig);
+}
+
+/* The last step of a request is as long as it has names: two such are more than a turn's units. */
+static void requests_that_end_have_their_part_of_a_turn(void) {
+    rig_t *rig = rig_new(rig_options());
+    rig_segment(rig, 1 << 20, 4096);
+    rig_settle(rig);
+    rig->plane->turn_units = 512;
+    peer_t *peers[30];
+    gw_item_t names[40];
+    for (unsigned i = 0; i < 40; i++) {
+        names[i] = numbered("N%u.SIM", i, true, true);
+        rig_publish(rig, topic(rig, "N%u.SIM", i));
+    }
+    for (unsigned k = 0; k < 30; k++) {
+        peers[k] = rig_connect(rig);
+        rig_subscribe(rig, peers[k], 1, names, 40);
+    }
+    settle(rig);
+    /* All wait for the same before they begin, so all have begun before the first one ends. */
+    for (unsigned i = 0; i < 4000; i++) rig_register(rig, topic(rig, "S%u.SIM", i));
+    for (unsigned k = 0; k < 30; k++) rig_subscribe(rig, peers[k], 2, names, 40);
+    bool busy[30] = {false};
+    unsigned ended = 0;
+    for (int i = 0; ended < 30 && i < 1000; i++) {
+        unsigned before = ended;
+        turn(rig);
+        for (unsigned k = 0; k < 30; k++) {
+            bool now = client(rig, peers[k])->job != NULL;
+            ended += busy[k] && !now;
+            busy[k] = now;
+        }
+        CHECK(ended - before <= 2);
+    }
+    CHECK_EQUAL(ended, 30);
+    settle(rig);
+    rig_free(rig);
+}
+
+/* A lap of many topics is more than the log may take until all who wait were visited. */
+static void a_lap_visits_no_more_than_a_turn_does(void) {
+    rig_t *rig = rig_new(rig_options());
+    rig_segment(rig, 16384, 4096);
+    rig_settle(rig);
+    for (unsigned i = 0; i < 1000; i++) rig_publish(rig, topic(rig, "S%u.SIM", i));
+    rig_settle(rig);
+    gw_item_t all = item(1, GW_TRADE, "*", true, false);
+    for (unsigned k = 0; k < 60; k++) rig_subscribe(rig, rig_connect(rig), 1, &all, 1);
+    for (int i = 0; i < 50; i++) rig_settle(rig);
+    CHECK_EQUAL(rig->stats->links[0], 60000);
+    rig->plane->turn_units = 1 << 24;
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < 1000; i++) rig_publish(rig, i);
+    uint64_t laps = rig->stats->ring_lapped[0];
+    for (int i = 0; i < 400; i++) {
+        uint64_t sends = rig->stats->sends[0];
+        turn(rig);
+        CHECK(rig->stats->sends[0] - sends <= 32);
+    }
+    CHECK(rig->stats->ring_lapped[0] > laps);
+    settle(rig);
+    for (unsigned k = 0; k < 60; k++) CHECK_EQUAL(read_data_of(&rig->peers[k]), 1000);
+    rig_free(rig);
+}
+
+/* The queue of a client whose socket is full becomes marks in turns. */
+static void a_long_queue_is_conflated_some_at_a_time(void) {
+    rig_t *rig = rig_new(rig_options());
+    rig_segment(rig, 1 << 20, 4096);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t all = item(1, GW_TRADE, "*", false, false);
+    rig_subscribe(rig, peer, 1, &all, 1);
+    rig_settle(rig);
+    for (unsigned i = 0; i < 1000; i++) rig_register(rig, topic(rig, "S%u.SIM", i));
+    rig_publish(rig, 0);
+    rig->now += 60000 * US; /* new topics without a record are found by the clock */
+    for (int i = 0; i < 50; i++) rig_settle(rig);
+    const gw_client_t *c = client(rig, peer);
+    CHECK_EQUAL(c->links_count, 1000);
+    rig->plane->turn_units = 256;
+    for (unsigned i = 0; i < 1000; i++) rig_publish(rig, i);
+    peer->allowed = 150;
+    uint32_t before = 999, turns = 0;
+    while (!(c->flags & GW_CLIENT_BLOCKED)) turn(rig);
+    peer->allowed = RIG_NO_LIMIT;
+    for (; c->queued; turns++) {
+        CHECK(before - c->queued <= 256);
+        before = c->queued;
+        turn(rig);
+    }
+    CHECK(turns > 3);
+    settle(rig);
+    CHECK_EQUAL(read_data_of(peer), 1001);
+    CHECK_EQUAL(rig->stats->clients_blocked[0], 0);
+    rig_free(rig);
+}
+
+/* A new topic's name is told to those who waited for it some at a time; some of them go meanwhile. */
+static void those_who_await_a_name_are_told_some_at_a_time(void) {
+    rig_t *rig = sliced(rig_options(), 4096);
+    peer_t *peers[60];
+    gw_item_t name = item(1, GW_TRADE, "N0.SIM", true, true);
+    for (unsigned k = 0; k < 60; k++) {
+        peers[k] = rig_connect(rig);
+        rig_subscribe(rig, peers[k], 1, &name, 1);
+    }
+    settle(rig);
+    rig->plane->turn_units = 64;
+    rig_publish(rig, topic(rig, "N%u.SIM", 0));
+    unsigned before = 60, turns = 0;
+    for (unsigned left = 60; left; turns++) {
+        turn(rig);
+        if (turns == 0) rig_remove(rig, peers[59]), rig_remove(rig, peers[0]), rig_remove(rig, peers[30]);
+        left = 0;
+        for (unsigned k = 0; k < 60; k++) left += client(rig, peers[k])->names_waiting;
+        CHECK(before - left <= 64);
+        before = left;
+    }
+    CHECK(turns > 1);
+    settle(rig);
+    for (unsigned k = 1; k < 59; k++) CHECK(k == 30 || read_data_of(peers[k]) == 1);
+    rig_free(rig);
+}
+
+/* One who always asks for more gets its data and its replies nevertheless. */
+static void between_two_requests_there_is_a_visit(void) {
+    rig_t *rig = sliced(rig_options(), 1024);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t name = item(1, GW_TRADE, "S0.SIM", true, false), all = item(2, GW_TRADE, "S*9*", true, false);
+    for (unsigned i = 0; i < 2000; i++) rig_register(rig, topic(rig, "S%u.SIM", i));
+    rig_subscribe(rig, peer, 1, &name, 1);
+    settle(rig);
+    unsigned reply = 1, got = 0;
+    for (int i = 0; i < 200; i++) {
+        for (; reply < 3 + (unsigned)i / 2; reply++) rig_subscribe(rig, peer, reply + 1, &all, 1);
+        rig_publish(rig, 0);
+        turn(rig);
+        CHECK(i < 3 || client(rig, peer)->job);
+        got += read_data_of(peer);
+    }
+    CHECK(got > 150);
+    settle(rig);
+    rig_free(rig);
+}
+
+/* A writer that starts twice within a second: neither segment is given back at once. */
+static void a_segment_is_given_back_in_pieces(void) {
+    rig_t *rig = rig_new(rig_options());
+    rig_segment(rig, 16 << 20, 64);
+    rig_settle(rig);
+    rig_segment(rig, 16 << 20, 64);
+    turn(rig);
+    rig_segment(rig, 16 << 20, 64);
+    const gw_plane_t *p = rig->plane;
+    for (int i = 0; i < 40; i++) {
+        size_t left = p->unmap ? p->unmap_size : 0;
+        const void *before = p->mapping;
+        turn(rig);
+        if (p->mapping != before) CHECK(left <= 4u << 20); /* by the epoch and by the clock */
+        else CHECK(left <= (p->unmap ? p->unmap_size : 0) + (4u << 20));
+    }
+    CHECK_EQUAL(rig->stats->epochs[0], 3);
+    rig_free(rig);
+}
+
+/* Records of a new epoch come while many clients are still on their way to it: one snapshot for all of them. */
+static void a_promised_snapshot_is_encoded_once(void) {
+    rig_t *rig = sliced(rig_options(), 4096);
+    gw_item_t name = item(1, GW_TRADE, "S0.SIM", true, true);
+    rig_publish(rig, topic(rig, "S%u.SIM", 0));
+    for (unsigned k = 0; k < 60; k++) rig_subscribe(rig, rig_connect(rig), 1, &name, 1);
+    settle(rig);
+    rig->plane->turn_units = 64;
+    rig_segment(rig, 1 << 20, 4096);
+    rig_publish(rig, 0); /* the plane finds it in the table */
+    while (rig->stats->epochs[0] < 2 || rig->plane->epoch_phase) turn(rig);
+    uint64_t index = rig->plane->log.index;
+    rig_publish(rig, 0);
+    while (!rig->stats->records_taken[0] || rig->wait.cursor != *rig->plane->reader.segment.tail) turn(rig);
+    CHECK(rig->plane->log.index - index <= 4); /* the epoch's state, the record, and both as snapshots */
+    settle(rig);
+    for (unsigned k = 0; k < 60; k++) CHECK(read_data_of(&rig->peers[k]) >= 2);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(an_epoch_amid_an_unsubscribe_finds_no_topic_that_is_gone);
     RUN(a_blocked_client_s_socket_is_not_forgotten_for_a_message);
     RUN(a_client_that_is_let_go_amid_a_request_settles_all_it_had);
     RUN(a_message_made_at_the_end_of_a_turn_is_sent_in_the_next);
+    RUN(names_end_some_at_a_time);
+    RUN(names_begin_some_at_a_time);
+    RUN(requests_that_end_have_their_part_of_a_turn);
+    RUN(a_lap_visits_no_more_than_a_turn_does);
+    RUN(a_long_queue_is_conflated_some_at_a_time);
+    RUN(those_who_await_a_name_are_told_some_at_a_time);
+    RUN(between_two_requests_there_is_a_visit);
+    RUN(a_segment_is_given_back_in_pieces);
+    RUN(a_promised_snapshot_is_encoded_once);
     return 0;
 }
