@@ -135,12 +135,9 @@ void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     int64_t quantum = GW_UNITS_QUANTUM < p->turn_units ? GW_UNITS_QUANTUM : p->turn_units, left = quantum;
     job_advance(p, c, &left);
     p->turn_left -= quantum - left;
-    if (c->flags & GW_CLIENT_DOOMED) {
-        gw_jobs_abort(p, c); /* the command is the queue's */
-    } else if (c->job) {
-        if (own_command(c->job)) no_memory(p, c);
-        gw_client_list(p, c);
-    }
+    if (c->job && !(c->flags & GW_CLIENT_DOOMED) && own_command(c->job)) no_memory(p, c);
+    if (c->flags & GW_CLIENT_DOOMED) gw_jobs_abort(p, c); /* now: the command is the queue's */
+    else if (c->job) gw_client_list(p, c);
 }
 
 /* --- the parts that requests have in common ---------------------------------------------------------- */

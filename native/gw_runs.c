@@ -23,6 +23,17 @@ static int runs_grow(gw_client_t *c) {
     return 0;
 }
 
+/* Whether a frame is a record that its link was routed: no answer to a subscribe, and no notice. */
+static int is_record(const gw_frame_t *f) { return !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)); }
+
+/* Without memory for its queue the client is let go, and the frame is lost. */
+static void push_failed(gw_plane_t *p, gw_client_t *c, uint64_t index) {
+    const gw_frame_t *f = gw_log_frame(&p->log, index);
+    gw_link_t *l = gw_frame_link(p, c, f);
+    gw_client_slow(p, c, "no memory for its queue");
+    if (l && is_record(f)) gw_link_settle(p, l, gw_client_loss(p, c));
+}
+
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
     if (!c->runs_count) {
         c->runs[c->runs_head] = index | GW_RUN_ONE;
@@ -38,7 +49,7 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
         return;
     }
     if (c->runs_count == c->runs_size && runs_grow(c)) {
-        gw_client_slow(p, c, "no memory for its queue");
+        push_failed(p, c, index);
         return;
     }
     *run_at(c->runs, c->runs_head, c->runs_size, c->runs_count++) = index | GW_RUN_ONE;
@@ -48,7 +59,6 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
 void gw_client_push_record(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index) {
     uint32_t queued = c->queued;
     gw_client_push(p, c, index);
-    if (c->queued == queued) gw_link_settle(p, l, gw_client_loss(p, c)); /* no memory: it is doomed */
     if (c->queued == queued || !(c->flags & GW_CLIENT_WAITS)) return;
     c->waiting[l->topic->channel]++;
     if (c->job && c->job->counting) gw_link_count(l, c->job->counting);
@@ -60,9 +70,6 @@ void gw_client_shrink(gw_client_t *c) {
     c->runs_size = GW_RUNS_INLINE;
     c->runs_head = c->runs_count = 0;
 }
-
-/* Whether a frame is a record that its link was routed: no answer to a subscribe, and no notice. */
-static int is_record(const gw_frame_t *f) { return !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE)); }
 
 /* Counts the records in the queue of a client that begins to wait. What is left of a batch, at most. */
 void gw_client_count_waiting(const gw_plane_t *p, gw_client_t *c) {

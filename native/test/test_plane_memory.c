@@ -1,0 +1,113 @@
+/* The plane without memory: each allocation of a scene fails once, and the counters balance all the same, nothing
+ * is used that was freed, and nothing is kept for ever. The linker sends the core's allocations here (Makefile). */
+#include "plane_reader.h"
+
+#define PEERS 4
+#define NAMES 60
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+
+static unsigned allocations, fails_at; /* while the plane runs; fails_at 0: none */
+static bool counts;
+
+static bool fails(void) { return counts && ++allocations == fails_at; }
+
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
+
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size) { return fails() ? NULL : __real_realloc(p, size); }
+
+static void turns(rig_t *rig, int n) {
+    while (n--) {
+        rig->now += 200000;
+        counts = true;
+        gw_plane_cycle(rig->plane);
+        counts = false;
+        rig_check_balance(rig);
+    }
+}
+
+static peer_t *join(rig_t *rig) {
+    peer_t *peer = rig_connect(rig);
+    peer->size = 1 << 20; /* what the test itself keeps never fails */
+    peer->stream = realloc(peer->stream, peer->size);
+    CHECK(peer->stream != NULL);
+    return peer;
+}
+
+static unsigned named(rig_t *rig, const char *form, unsigned i) {
+    char name[32];
+    snprintf(name, sizeof name, form, i);
+    return rig_topic(rig, GW_TRADE, name);
+}
+
+/* Requests in turns and at once, queues in pieces, a full socket, a cut frame, another segment, the end. */
+static void scene(int64_t units) {
+    rig_t *rig = rig_new(rig_options());
+    peer_t *peers[PEERS];
+    gw_item_t items[NAMES];
+    uint32_t ids[NAMES];
+    rig_segment(rig, 1 << 20, 4096);
+    turns(rig, 2);
+    for (int i = 0; i < PEERS; i++) peers[i] = join(rig);
+    for (unsigned i = 0; i < 20; i++) rig_publish(rig, named(rig, "S%u.SIM", i));
+    turns(rig, 3);
+    rig->plane->turn_units = units;
+    for (unsigned i = 0; i < NAMES; i++) {
+        char name[32];
+        snprintf(name, sizeof name, i < 30 ? "S%u.SIM" : i < 50 ? "N%u.SIM" : "*%u*", i);
+        items[i] = item(i + 1, GW_TRADE, name, i % 3 > 0, true);
+        ids[i] = i + 1;
+    }
+    gw_item_t one = item(200, GW_TRADE, "S0.SIM", true, true), all = item(300, GW_TRADE, "S*", false, true);
+    rig_subscribe(rig, peers[0], 1, items, NAMES);
+    rig_subscribe(rig, peers[1], 1, &all, 1);
+    rig_subscribe(rig, peers[1], 2, items, 5);
+    for (int i = 1; i < PEERS; i++) rig_subscribe(rig, peers[i], 3, &one, 1);
+    rig_query(rig, peers[0], 1);
+    turns(rig, 10);
+    for (unsigned i = 0; i < 200; i++) rig_publish(rig, i * 7 % 20);
+    peers[1]->allowed = 777;
+    peers[2]->allowed = 77;
+    turns(rig, 5);
+    rig_unsubscribe(rig, peers[0], 2, ids, 40);
+    rig_segment(rig, 1 << 20, 4096);
+    for (unsigned i = 0; i < 40; i++) rig_publish(rig, named(rig, i < 20 ? "S%u.SIM" : "N%u.SIM", i));
+    turns(rig, 3);
+    for (int i = 1; i < PEERS; i++) peers[i]->allowed = RIG_NO_LIMIT;
+    turns(rig, 200);
+    CHECK_EQUAL(rig->stats->pending[GW_TRADE], 0);
+    for (int i = 0; i < PEERS; i++) rig_remove(rig, peers[i]);
+    turns(rig, 200);
+    CHECK_EQUAL(rig->stats->links[0], 0);
+    CHECK_EQUAL(rig->stats->clients[0], 0);
+    CHECK_EQUAL(rig->wait.subscribed, 0);
+    CHECK_EQUAL(rig->wait.backlogged, 0);
+    rig_free(rig);
+}
+
+static void each_allocation_may_fail(void) {
+    static const int64_t units[] = {GW_UNITS_TURN, 200};
+    for (int i = 0; i < 2; i++) {
+        fails_at = allocations = 0;
+        scene(units[i]);
+        unsigned all = allocations;
+        CHECK(all > 100);
+        for (unsigned at = 1; at <= all; at++) {
+            fails_at = at;
+            allocations = 0;
+            scene(units[i]);
+        }
+    }
+}
+
+int main(void) {
+    RUN(each_allocation_may_fail);
+    return 0;
+}
