@@ -604,6 +604,7 @@ static int has_turned(const gw_client_t *c, const gw_command_t *x) {
 static int renew_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     switch (job->phase) {
     case COVER: /* the notice comes before all that it is about */
+        *budget -= GW_UNITS_LINK;
         gw_epoch_notice(p, c);
         sift_begin(p, c, job);
         return SIFT;
@@ -679,7 +680,8 @@ static int request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *b
     }
 }
 
-static int simple_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
+static int simple_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
+    *budget -= GW_UNITS_LINK;
     job->replied = 1;
     reply(p, c, job->command, NULL);
     return DONE;
@@ -713,7 +715,7 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         if (job->conflates) phase = conflate_step(p, c, job, budget);
         else if (kind < 0) phase = renew_step(p, c, job, budget);
         else if (kind == GW_CMD_QUERY) phase = query_step(p, c, job, budget);
-        else if (kind == GW_CMD_SEND) phase = simple_step(p, c, job);
+        else if (kind == GW_CMD_SEND) phase = simple_step(p, c, job, budget);
         else phase = request_step(p, c, job, budget);
         job->phase = (uint8_t)phase;
         if (phase != DONE) continue;

@@ -132,10 +132,12 @@ int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t l
         c->control_head = 0;
     }
     if (used + length > c->control_size) {
-        uint8_t *bigger = realloc(c->control, used + length);
+        size_t size = used + length; /* the first is as long as it is, then it doubles: many may follow one another */
+        if (size < 2 * (size_t)c->control_size) size = 2 * (size_t)c->control_size < room ? 2 * (size_t)c->control_size : room;
+        uint8_t *bigger = realloc(c->control, size);
         if (!bigger) return -ENOMEM;
         c->control = bigger;
-        c->control_size = (uint32_t)(used + length);
+        c->control_size = (uint32_t)size;
     }
     memcpy(c->control + used, bytes, length);
     c->control_length = (uint32_t)(used + length);

@@ -342,6 +342,7 @@ static void rest(void) {
         w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
         cycle();
         int works = p->jobs || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
+        works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }
     uint64_t frames = w.frames_gone;
