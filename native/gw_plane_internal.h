@@ -374,7 +374,7 @@ struct gw_plane {
 };
 
 #define GW_COMMANDS_PER_CYCLE 256
-#define GW_UNMAP_BYTES (2u << 20) /* of a segment that is no longer read, each time */
+#define GW_UNMAP_BYTES (4u << 20) /* of a segment that is no longer read, each time */
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 #define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
 #define GW_SCRATCH_BYTES (256u << 10)

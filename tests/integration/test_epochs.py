@@ -126,7 +126,8 @@ def test_each_epoch_is_a_new_one_and_leaves_no_descriptor(
     # The old segments are unmapped and closed everywhere.
     until(lambda: descriptors(gateway.process.pid) <= before[0])
     until(lambda: descriptors(worker) <= before[1])
-    until(lambda: (segments(gateway.process.pid), segments(worker)) == segments_before)
+    until(lambda: segments(gateway.process.pid) <= segments_before[0])
+    until(lambda: segments(worker) <= segments_before[1])  # in pieces
     assert balanced(gateway)
 
 
