@@ -3,7 +3,8 @@
  * A client's requests are done in their order, one job at a time; clients take turns, a quantum of units each, so
  * one that asks for little does not wait for one that asks for much. From a job's first step to its last its
  * client is *busy*: nothing is written to it, so what it gets looks as if all had been done at once, at the moment
- * of the last step. Records that come meanwhile queue up, or become marks, as if its socket were full.
+ * of the last step. Records that come meanwhile queue up, or become marks, as if its socket were full. Between two
+ * requests it is visited.
  *
  * A job *chooses* links (gw_link_t.marked, chosen), sifts the queue once all are chosen, and then *finishes* each:
  * the link passes to another subscription or ends. Records of a link that is chosen to be dropped or conflated
@@ -690,7 +691,6 @@ static int simple_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 /* The client has no job any more. */
 static void idle(gw_plane_t *p, gw_client_t *c) {
     no_longer_busy(p, c);
-    gw_client_backlog(p, c);
     if (c->flags & GW_CLIENT_BLOCKED) return;
     if (c->runs_count || c->control || c->rest.bytes || (c->flags & GW_CLIENT_DIRTY)) gw_client_touch(p, c);
 }
@@ -701,7 +701,6 @@ static void breathe(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     *budget -= GW_UNITS_SEND + c->queued / GW_UNITS_QUEUE;
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     c->late = 0;
-    gw_client_backlog(p, c);
     gw_client_flush(p, c);
     make_busy(p, c);
 }
@@ -722,6 +721,7 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         c->job = job->next;
         if (!c->job) c->job_last = NULL;
         job_free(job);
+        gw_client_backlog(p, c);
         if (c->job && kind >= 0 && !(c->flags & GW_CLIENT_DOOMED)) breathe(p, c, budget);
     }
     if (!c->job) idle(p, c);
