@@ -337,8 +337,8 @@ static void rest(void) {
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer) w.clients[i].peer->allowed = RIG_NO_LIMIT;
     gw_plane_t *p = w.rig->plane;
-    memset(p->ladder.interval, 0, sizeof p->ladder.interval); /* what is paused goes on */
     for (int calm = 0, i = 0; calm < 60 && i < 20000; i++) {
+        memset(p->ladder.interval, 0, sizeof p->ladder.interval); /* what is paused goes on, whatever it says meanwhile */
         w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
         cycle();
         int works = p->jobs || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
