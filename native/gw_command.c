@@ -36,11 +36,6 @@ void gw_event_put(gw_plane_t *p, gw_event_t *e) {
 
 /* --- commands -------------------------------------------------------------------------------------- */
 
-/* Bytes that will never leave are done too. */
-static void lose(gw_client_t *c, const gw_command_t *x) {
-    GW_STORE_RELEASE(&c->control_done, c->control_done + x->bytes_count);
-}
-
 static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     uint32_t slot = (uint32_t)x->handle;
     c->flags = c->priorities = 0;
@@ -90,9 +85,9 @@ static void attach(gw_plane_t *p, const gw_command_t *x) {
 static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (c->removing) return;
     if (x->kind == GW_CMD_REMOVE) remove_client(p, c);
-    else if (c->flags & GW_CLIENT_GONE || c->closing) lose(c, x);
+    else if (c->flags & GW_CLIENT_GONE || c->closing) gw_client_lose(c, x);
     else if (x->kind == GW_CMD_CLOSE) close_client(p, c, x);
-    else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, lose(c, x);
+    else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, gw_client_lose(c, x);
     else if (x->kind == GW_CMD_SEND && !c->job) gw_client_reply(p, c, x);
     else gw_job_add(p, c, x);
 }

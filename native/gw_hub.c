@@ -2,8 +2,10 @@
 #include "gw_plane_internal.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define SLAB 256u /* links allocated at once */
+#define SLAB 256u         /* links allocated at once */
+#define TOPICS_FIRST 1024u /* room for so many at first; whole pages of each array */
 
 static uint64_t name_key(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
     return gw_hash_name(p->names_key, channel, name, length);
@@ -16,22 +18,39 @@ gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name
     return t;
 }
 
+/* Room for twice as many, by moving pages and not what is in them: a copy of 65,536 names takes milliseconds. */
+static int array_grow(void **array, size_t each, size_t from, size_t to) {
+    void *grown = *array ? mremap(*array, from * each, to * each, MREMAP_MAYMOVE)
+                         : mmap(NULL, to * each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (grown == MAP_FAILED) return -ENOMEM;
+    *array = grown;
+    return 0;
+}
+
+static int topics_grow(gw_plane_t *p) {
+    uint32_t from = p->topics_size, to = from ? from * 2 : TOPICS_FIRST;
+    void *topics = p->topics, *unused = p->topics_free, *names = p->names;
+    int error = array_grow(&topics, sizeof *p->topics, from, to);
+    if (!error) p->topics = topics, error = array_grow(&unused, sizeof *p->topics_free, from, to);
+    if (!error) p->topics_free = unused, error = array_grow(&names, sizeof *p->names, from, to);
+    if (error) return error;
+    p->names = names;
+    p->topics_size = to;
+    return 0;
+}
+
+void gw_topics_free(gw_plane_t *p) {
+    if (p->topics) munmap(p->topics, p->topics_size * sizeof *p->topics);
+    if (p->topics_free) munmap(p->topics_free, p->topics_size * sizeof *p->topics_free);
+    if (p->names) munmap(p->names, p->topics_size * sizeof *p->names);
+}
+
 static int topic_number(gw_plane_t *p, uint32_t *number) {
     if (p->topics_free_count) {
         *number = p->topics_free[--p->topics_free_count];
         return 0;
     }
-    if (p->topics_count == p->topics_size) {
-        uint32_t size = p->topics_size ? p->topics_size * 2 : 1024;
-        gw_topic_t **topics = realloc(p->topics, size * sizeof *topics);
-        if (topics) p->topics = topics;
-        uint32_t *unused = realloc(p->topics_free, size * sizeof *unused);
-        if (unused) p->topics_free = unused;
-        gw_name_t *names = realloc(p->names, size * sizeof *names);
-        if (names) p->names = names;
-        if (!topics || !unused || !names) return -ENOMEM;
-        p->topics_size = size;
-    }
+    if (p->topics_count == p->topics_size && topics_grow(p)) return -ENOMEM;
     *number = p->topics_count++;
     return 0;
 }

@@ -15,6 +15,7 @@
 #define RELAPSES_MAX 5u           /* the calm before a level up doubles with each relapse, up to 32 s */
 #define RELAPSE_NS 10000000000
 #define CLIENTS_FOR_MEDIAN 4u     /* fewer have no middle to speak of */
+#define DOOM_LOOKS 16u            /* one that is let go, or is about to be, counts for so many more */
 #define ROUND_LOOKS 512u          /* clients looked at in a turn: at 100 ns, 50 us */
 
 static const char *const actions[GW_LEVELS] = {"live", "conflate", "conflate", "snapshot"};
@@ -154,6 +155,7 @@ int gw_blocked_round(gw_plane_t *p) {
             continue;
         }
         if (!(c->flags & GW_CLIENT_DOOMED)) check_limits(p, c);
+        if (c->flags & GW_CLIENT_DOOMED) looks += DOOM_LOOKS;
         if (p->o.enforce) check_level(p, c);
     }
     return p->blocked_round != RESTS;

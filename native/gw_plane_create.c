@@ -164,9 +164,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     if (p->events_fd >= 0) close(p->events_fd);
     if (p->epoll_fd >= 0) close(p->epoll_fd);
     gw_control_free(p);
-    free(p->topics);
-    free(p->topics_free);
-    free(p->names);
+    gw_topics_free(p);
     free(p->by_ring);
     if (p->clients)
         munmap(p->clients - GW_PLACES_BEFORE, ((size_t)p->o.clients_max + GW_PLACES_BEFORE) * sizeof *p->clients);

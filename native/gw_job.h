@@ -1,0 +1,21 @@
+/* What gw_job.c, which carries jobs out, and gw_request.c, which says what requests do, have in common. */
+#ifndef GW_JOB_H
+#define GW_JOB_H
+#include "gw_plane_internal.h"
+
+/* Where a job stands. A request begins at COVER, also when an epoch makes it begin again. */
+enum {
+    GW_JOB_COVER, GW_JOB_BEGIN, GW_JOB_ITEMS, GW_JOB_ENDS, GW_JOB_SCAN, GW_JOB_WALK, GW_JOB_SIFT_BEGIN, GW_JOB_SIFT,
+    GW_JOB_FINISH, GW_JOB_END, GW_JOB_TURN_BEGIN, GW_JOB_TURN, GW_JOB_ROWS, GW_JOB_LINKS, GW_JOB_DONE
+};
+
+void gw_job_no_memory(gw_plane_t *p, gw_client_t *c);
+/* Takes the client's queue out, to be sifted; then sifts some of it: 1 when done. */
+void gw_job_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job);
+int gw_job_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, int64_t *budget);
+
+/* One step of a request, as far as the budget goes; where the job stands then. */
+int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);
+int gw_query_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);
+
+#endif

@@ -1,0 +1,390 @@
+/* What the plane is made of. One thread owns all of it; the fields marked `shared` are read by the loop's thread. */
+#ifndef GW_PLANE_TYPES_H
+#define GW_PLANE_TYPES_H
+#include "gw_clock.h"
+#include "gw_cost.h"
+#include "gw_frame.h"
+#include "gw_ladder.h"
+#include "gw_log.h"
+#include "gw_map.h"
+#include "gw_pattern_index.h"
+#include "gw_plane.h"
+#include <pthread.h>
+
+typedef struct gw_link gw_link_t;
+typedef struct gw_sub gw_sub_t;
+typedef struct gw_client gw_client_t;
+typedef struct gw_topic gw_topic_t;
+typedef struct gw_pattern gw_pattern_t;
+typedef struct gw_hold gw_hold_t;
+typedef struct gw_job gw_job_t;
+
+/* One subscriber of a topic, as the routing loop reads it. */
+typedef struct {
+    gw_client_t *client;
+    gw_link_t *link;
+} gw_entry_t;
+
+/* A topic as of the plane's cursor. */
+struct gw_topic {
+    gw_record_t state;
+    uint64_t seq;    /* 0: nothing seen in this epoch */
+    uint64_t routed; /* records routed, of all epochs, lapped ones among them */
+    gw_entry_t *links;
+    uint32_t links_count, links_size;
+    uint32_t urgent; /* links of class 0 and 1 */
+    uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
+    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
+    uint32_t number;                /* in plane->topics */
+    uint8_t channel, length;
+    uint8_t bound;    /* the epoch's directory has it */
+    uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
+    uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
+    char name[GW_INSTRUMENT_MAX];
+    gw_topic_t *next_same_hash;
+};
+
+enum { GW_LINK_CLEAN, GW_LINK_UPDATE, GW_LINK_SNAPSHOT, GW_LINK_RESYNC };
+
+/* What becomes of the pending records of a link that the job in hand chose: they are dropped, or conflated
+ * into the snapshot that follows, from the moment of the choice on; or they move with the link. */
+enum { GW_MARK_NONE, GW_MARK_DROPPED, GW_MARK_CONFLATED, GW_MARK_MOVED };
+
+/* A topic on its way to a client, under the subscription that governs it. What was delivered is not
+ * counted per record: routed is a difference of seqs, and delivered is what is left of it. */
+struct gw_link {
+    gw_client_t *client;
+    gw_topic_t *topic;
+    gw_sub_t *sub;
+    gw_sub_t *chosen;                       /* to govern it once the queue has been sifted; NULL: none, it ends */
+    gw_link_t *previous, *next;             /* of the client */
+    gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set, or of the hold */
+    gw_hold_t *hold;                        /* where the mark waits for its time; NULL: for the socket */
+    int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
+    uint64_t attach;    /* topic->routed when this link began, or last changed hands: routed is the difference */
+    uint64_t conflated, dropped;
+    uint64_t skipped;   /* to be told in the next rendered frame */
+    uint32_t waiting;   /* of its records in the queue, as counted by the job `counted` names */
+    uint32_t counted;   /* serial of that job; another one: none were found */
+    uint32_t job;       /* serial of the job that has seen to this link */
+    uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
+    uint32_t place;     /* in topic->links */
+    uint8_t lossless : 1;
+    uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
+    uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
+                           RESYNC is an update told as a snapshot (after a lap) */
+    uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
+    uint8_t priority;   /* its class */
+};
+
+struct gw_sub {
+    gw_client_t *client;
+    gw_pattern_t *pattern; /* or: */
+    gw_topic_t *topic;
+    gw_sub_t *previous, *next;                 /* of the client */
+    gw_sub_t *pattern_previous, *pattern_next; /* of the pattern */
+    uint64_t order;                            /* later wins among patterns */
+    uint64_t routed, delivered, conflated, dropped; /* of links that it no longer governs, and of past epochs */
+    uint32_t id, row; /* row: of the answer to a query */
+    uint8_t channel, lossless, snapshot, priority, limit_told, ending;
+};
+
+/* A topic's channel and name by its number: what patterns are held against, without a look at the topic. */
+typedef struct {
+    uint64_t letters;        /* gw_letters */
+    uint8_t channel, length; /* length: 0 where there is no topic */
+    char text[GW_INSTRUMENT_MAX];
+} gw_name_t;
+
+/* One for all subscriptions to the same text. */
+struct gw_pattern {
+    gw_pattern_node_t node; /* in plane->patterns; first, so that it is the pattern */
+    gw_sub_t *subs;
+    uint64_t letters;
+    char text[GW_INSTRUMENT_MAX];
+};
+_Static_assert(offsetof(gw_pattern_t, node) == 0, "a node is its pattern");
+
+/* A frame cut by a short write: its rest, and what its last byte will count for. */
+typedef struct {
+    uint8_t *bytes;
+    uint32_t length, sent;
+    int64_t recv_ns, taken_ns;
+    gw_link_t *link; /* where it is a pending record; NULL once that has ended */
+    uint8_t channel, flags, counts, priority;
+} gw_rest_t;
+
+/* Runs of frame indices: first in the low 44 bits (at a million frames a second, 200 days), count above. */
+#define GW_RUN_BITS 44
+#define GW_RUN_FIRST(run) ((run) & ((1ull << GW_RUN_BITS) - 1))
+#define GW_RUN_COUNT(run) ((run) >> GW_RUN_BITS)
+#define GW_RUN_ONE (1ull << GW_RUN_BITS)
+#define GW_RUN_COUNT_MAX ((1ull << (64 - GW_RUN_BITS)) - 1)
+#define GW_RUNS_INLINE 2u
+
+enum {
+    GW_CLIENT_BLOCKED = 1, /* waits for EPOLLOUT */
+    GW_CLIENT_DIRTY = 2,   /* has a dirty set */
+    GW_CLIENT_DOOMED = 4,  /* takes no more data: closing, or a close was asked for */
+    GW_CLIENT_GONE = 8,    /* its socket failed: nothing is written */
+    GW_CLIENT_MORE = 16,   /* has control bytes, or the rest of a cut frame */
+    GW_CLIENT_HOLDS = 32,  /* some of its updates may have to wait for their time */
+    GW_CLIENT_MIXED = 64,  /* links of one channel are of several classes */
+    GW_CLIENT_TELL = 128,  /* the ladder has moved since it was told */
+    GW_CLIENT_BUSY = 256,  /* a job is under way: nothing is written to it until it is through */
+};
+/* Whose queue takes no more than what is lossless, and is counted by channel. */
+#define GW_CLIENT_WAITS (GW_CLIENT_BLOCKED | GW_CLIENT_BUSY)
+/* What keeps a client from nothing but the shortest way. */
+#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED)
+
+/* The marks of one client that wait for the same interval (gw_hold.c). */
+struct gw_hold {
+    gw_client_t *client;
+    gw_hold_t *next;           /* of the client */
+    gw_hold_t *before, *after; /* in the plane's queue, while there are marks */
+    gw_link_t *first, *last;
+    int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last */
+    uint8_t interval;
+    uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
+};
+
+typedef struct {
+    gw_hold_t *first, *last;
+} gw_holds_t;
+
+#define GW_CLASSES_LOW 12u            /* bits of class 2 and 3: they come after the others under pressure */
+#define GW_HOLD_SKIPS_MAX 19u
+#define GW_HOLD_GRACE_NS 250000000
+#define GW_PRESSURE_PARTS 4           /* a batch older than this part of the target puts the low classes last */
+
+/* Runs outside of a client; size: a power of two. */
+typedef struct {
+    uint64_t *at;
+    uint32_t head, count, size;
+} gw_runs_t;
+
+/* What the plane may do in one turn is counted in units of some 10 to 25 ns (native/README.md, "Steps and their
+ * bounds"). What is left when they are used up is done in later turns. */
+#define GW_UNITS_TEST 1    /* a name held against a pattern */
+#define GW_UNITS_FRAME 2   /* a queued frame looked at */
+#define GW_UNITS_LOOK 2    /* a link, a subscription or a client looked at */
+#define GW_UNITS_LINK 16   /* a link made, moved or ended */
+#define GW_UNITS_TOPIC 8   /* a topic bound, unbound, or compared with its slot */
+#define GW_UNITS_QUEUE 8   /* so many queued frames counted, or runs of them joined, are one unit */
+#define GW_UNITS_SEND 256  /* a visit between two requests */
+#define GW_UNITS_QUANTUM 512 /* of one client's job, before the next client's */
+#define GW_UNITS_TURN 4096   /* of all jobs in one turn, and of each other step: some 100 us */
+
+/* What a string asked for has come to. */
+typedef struct {
+    uint64_t number;   /* the seq at which a name's link began, or how many topics a pattern covers */
+    uint8_t refused;   /* GW_LIMIT_* that is to be told after the reply */
+    uint8_t attached;  /* the name's link was made when the job began */
+} gw_outcome_t;
+
+/* A request that may take more than one turn (gw_job.c). */
+struct gw_job {
+    gw_job_t *next;        /* of the same client */
+    gw_command_t *command; /* NULL: the client is to learn of another epoch, or: */
+    uint8_t conflates;     /* frames of conflated topics in its queue become marks */
+    uint8_t owns;          /* the command is the job's own, not the queue's */
+    uint8_t replied;       /* its bytes have been queued, or given up */
+    uint8_t phase;
+    uint32_t serial;       /* what it has seen to bears it */
+    uint32_t counting;     /* serial of its count of queued records; 0: it has not begun to count */
+    uint32_t item, at;     /* where it stands: among the command's items, among topics or links chosen */
+    gw_link_t *link;       /* next of the client's links to look at */
+    gw_sub_t *sub;         /* next of the client's subscriptions to look at */
+    gw_outcome_t *outcomes;
+    gw_link_t **work;      /* links chosen */
+    uint32_t work_count, work_size;
+    gw_runs_t old, kept;   /* the queue while it is sifted */
+    gw_event_t *event;     /* the answer to a query */
+};
+
+typedef int (*gw_sift_keep_t)(gw_plane_t *, gw_job_t *, gw_link_t *, const gw_frame_t *, uint64_t index);
+
+struct gw_client {
+    /* What routing and a plain flush touch stands first, in one cache line. */
+    _Alignas(64) uint16_t flags;
+    uint16_t priorities; /* class of each channel's links, 2 bits each; where MIXED, the links know */
+    int fd;
+    uint32_t turn_next, turn_previous; /* places in the list where it waits for its turn; 0: in none */
+    uint64_t *runs;
+    uint32_t runs_head, runs_count, runs_size; /* size: a power of two */
+    uint32_t queued;  /* frames in the queue */
+    uint64_t runs_inline[GW_RUNS_INLINE];
+    int64_t sent_ns;  /* shared: MONOTONIC, last bytes taken */
+
+    gw_rest_t rest;
+    uint8_t *control;
+    uint32_t control_head, control_length, control_size;
+    gw_link_t *dirty_first, *dirty_last;
+    gw_link_t *links;
+    gw_sub_t *subs[2]; /* of names, of patterns */
+    gw_client_t *blocked_previous, *blocked_next, *doomed_next, *jobs_next;
+    gw_job_t *job, *job_last; /* the one in hand, and those that wait for it */
+    uint32_t links_count, subs_count, conflated_links;
+    uint32_t names_waiting;   /* links of topics that no directory has had yet */
+    uint32_t waiting[GW_CHANNELS]; /* records in its queue; right while it is blocked or busy */
+    uint32_t class_links[GW_CHANNELS][GW_CLASSES];
+    uint32_t blocked;         /* shared */
+    uint64_t control_posted;  /* shared, written by the loop */
+    uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
+    uint32_t resume_wanted;   /* shared, both write */
+    uint8_t active, closing, shut, watched, backlogged;
+    uint8_t listed;   /* among plane->jobs */
+    uint8_t late;     /* a flush was put off while it was busy */
+    uint8_t slow;     /* what is dropped is dropped for its slowness */
+    uint8_t removing; /* REMOVED is to be told once all of it is gone */
+    uint8_t cut;      /* a request was given up with its reply: nothing that was asked for later is answered */
+    uint32_t generation;
+
+    uint8_t classes;       /* bit of each class that it has links of */
+    uint8_t mixed;         /* bit of each channel whose links are of several classes */
+    uint8_t told[GW_CLASSES]; /* the ladder's interval of each class, as it was told */
+    uint8_t level, went_up, relapses; /* gw_level.c */
+    uint32_t held;         /* links whose mark is in a hold */
+    gw_hold_t *holds;
+    gw_client_t *degraded_previous, *degraded_next;
+    int64_t blocked_ns, above_ns, calm_ns, level_ns;
+    uint64_t blocked_stalls_ns, calm_stalls_ns; /* how long we had stood still by then */
+};
+
+_Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
+
+/* What the controller measures (gw_control.c). */
+typedef struct {
+    gw_look_t look; /* since the last one */
+    int64_t edge_calm_ns, edge_over_ns;
+    int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
+    int64_t offered_ns; /* time that others used because we let them */
+    uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends;
+    /* Of the sweeps since the last look: clients, and the same and the time each weighted with its clients. */
+    double swept, swept_squares, swept_ns;
+    int64_t cpu_looked_ns;  /* the thread's CPU time at the last look */
+    gw_cost_t cost;
+    uint32_t audience, audience_before, audience_looks;
+    int schedstat_fd;
+} gw_control_t;
+
+/* The topic that patterns are being attached to (gw_cover.c). */
+typedef struct {
+    gw_topic_t *topic; /* NULL: none */
+    uint32_t id;       /* its number in the ring */
+    gw_sub_t *sub;     /* next of the pattern in hand */
+    uint32_t awaiting; /* of its links, those at places below may await it yet */
+    gw_pattern_cursor_t cursor;
+} gw_binding_t;
+
+struct gw_plane {
+    gw_plane_options_t o;
+    gw_io_t io;
+    gw_stats_t *stats;
+    gw_wait_t *wait, wait_private;
+    gw_log_t log;
+    gw_client_t *clients;
+    uint32_t clients_high; /* slots ever used */
+    uint64_t promised; /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
+    uint32_t rotation; /* of the subscriber that a record goes to first */
+    uint32_t round_clients; /* visited in this round of GW_TURN_LIVE so far */
+    int64_t round_ns;    /* when it began; 0: nobody waits */
+    uint32_t round_last; /* the place whose visit ends this round of GW_TURN_LIVE */
+    uint32_t served;   /* clients visited since held updates were let go */
+    uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
+
+    gw_topic_t **topics; /* by number */
+    gw_name_t *names;    /* the same */
+    uint32_t topics_count, topics_size, topics_waiting;
+    uint32_t *topics_free;
+    uint32_t topics_free_count;
+    gw_map_t topics_by_name, links, subs;
+    gw_pattern_index_t patterns;
+    gw_hash_key_t names_key; /* clients choose the names that are hashed */
+    gw_binding_t binding;
+    uint64_t order;
+    uint32_t serial; /* of the last job or count */
+    gw_link_t *links_free, *slabs;
+
+    void *mapping, *mapping_next;
+    size_t mapping_size, mapping_next_size;
+    gw_reader_t reader;
+    gw_ahead_t ring_ahead; /* of the reader in its mapping */
+    char epoch[GW_EPOCH_LENGTH + 1];
+    uint32_t epochs;          /* segments followed so far */
+    uint64_t epoch_index;     /* the log's, when this one was: frames before it are of an earlier one */
+    gw_topic_t **by_ring;     /* ring id -> topic; NULL: not bound yet; gw_topic_none: not ours */
+    uint32_t by_ring_count, by_ring_size;
+    uint32_t bind_next;       /* all before it are bound */
+    uint32_t ring_topics_old; /* the directory's length when it was attached: these may have had records before */
+    uint8_t *batch;
+    size_t batch_at, batch_end; /* what of the batch is still to be routed */
+    uint8_t cover_wanted;       /* the directory has what is not bound yet */
+    uint8_t epoch_phase;        /* gw_epoch.c: of the change to another segment; 0: none */
+    uint32_t epoch_next;        /* the next client or topic of that phase */
+    uint32_t lap_next, lap_end; /* topics still to be compared with their slots after a lap */
+    void *unmap;                /* a segment that is given back in pieces */
+    size_t unmap_size;
+
+    gw_client_t *blocked, *degraded;
+    gw_client_t *blocked_at, *degraded_at; /* where the rounds over these lists stand */
+    gw_client_t *jobs, *jobs_last; /* clients with work that is done some at a time */
+    int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
+    uint32_t blocked_count, behind_count;
+    uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
+    uint64_t guard_position, guard_index; /* where the log's guard looks again */
+    uint32_t guard_next;                  /* the slot that it looks at first then */
+    uint64_t round_position, round_index; /* of the log, when this round of visits began */
+    uint64_t swept_position, swept_index; /* ... and the one before: all who wait were touched later */
+    const gw_client_t *gathering;         /* its frames have been copied already */
+    uint8_t *scratch;
+    struct gw_gather *gather;
+    uint64_t plain_run;   /* the run that `plain` are the bytes of; 0: none (a run's count is never 0) */
+    struct iovec plain;
+
+    gw_ladder_t ladder;
+    gw_control_t control;
+    gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
+    gw_holds_t holds_over; /* to be let go whatever else waits */
+    uint32_t holds_count;
+    uint8_t pressed;     /* records stood in the ring: the low classes come last */
+    uint8_t behind;      /* the client in hand is slow: its ages are its own */
+    int64_t begun_ns;    /* when this cycle found something to do; 0: it has not */
+    int64_t resumed_ns;  /* when we last came out of a stall */
+
+    int64_t now;       /* MONOTONIC, refreshed between sends */
+    int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
+    int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
+    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, offered_ns, commands_ns;
+    uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */
+    uint32_t refresh_next;   /* the same of the round that takes a step of the ladder to the clients */
+    uint64_t heartbeat_count;
+    int epoll_fd, events_fd, event_fd_private, can_poll, started, stopping;
+    pthread_t thread;
+    gw_queue_t commands, events;
+    uint64_t events_rung; /* shared */
+    int events_unread;    /* the loop's: rung, but there was nothing to read yet */
+
+    /* the loop's own */
+    uint32_t *slots_free;
+    uint32_t slots_free_count, slots_next;
+    uint32_t *generations;
+};
+
+#define GW_COMMANDS_PER_CYCLE 256
+#define GW_UNMAP_BYTES (4u << 20) /* of a segment that is no longer read, each time */
+#define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
+#define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
+#define GW_SCRATCH_BYTES (256u << 10)
+#define GW_RENDERED_MAX 1024u
+#define GW_ROOM_BULK (32u << 10) /* a visit's bytes of a client that catches up: a socket that just drained takes
+                                    little, and what it leaves was copied for nothing */
+#define GW_ROOM_COPIED (64u << 10) /* of any other, where frames are copied or rendered */
+#define GW_ROOM_IN_PLACE (256u << 10) /* where they are sent from the log */
+#define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
+#define GW_CLOSE_ROOM 256u     /* a close frame always fits */
+
+_Static_assert(GW_FRAME_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
+
+#endif
