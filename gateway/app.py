@@ -53,6 +53,7 @@ WORKER_GAUGES = (
     "connections",
     "subscriptions",
     "links",
+    "topics_waiting",
     "clients",
     "clients_blocked",
     "ring_lag_records",

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
+from gateway.model.outcomes import STEPS
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
@@ -47,6 +48,7 @@ _GAUGES = {
     "connections": ("connections", "Open client connections."),
     "subscriptions": ("subscriptions", "Names and patterns that clients are subscribed to."),
     "attached_topics": ("links", "Topics attached to connections."),
+    "topics_waiting": ("topics_waiting", "Names that clients wait for and no topic has yet."),
     "pending": ("pending", "Updates queued for clients."),
     "clients_blocked": ("clients_blocked", "Clients whose socket takes no more for now."),
 }
@@ -178,6 +180,9 @@ def _by_outcome(merged: Statistics) -> Iterator[Metric]:
     requests = zip(REQUESTS, merged.counters["requests"], strict=False)
     text = "Requests by how they ended."
     yield counters("tickgate_requests", text, ["method", "result"], requests)
+    resumed = merged.counters["steps_resumed"]
+    text = "Times that a step of a data plane left work for its next turn."
+    yield outcomes("tickgate_step_budget_exceeded", text, "step", STEPS, resumed)
     # A client is blocked from a short write until its socket takes more; conflated topics then wait
     # as marks. What makes a consumer too slow closes it.
     slow = [merged.total("sends_short"), merged.counters["closes"][CLOSE_CODES.index(4008)]]

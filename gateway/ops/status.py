@@ -10,6 +10,7 @@ from gateway.latency.budget import window_name
 from gateway.latency.control import GAUGES
 from gateway.latency.histogram import Histogram
 from gateway.latency.stalls import KINDS
+from gateway.model.outcomes import STEPS
 from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
 from gateway.ops.reading import OUTCOMES, Reading
@@ -89,6 +90,7 @@ _PLACES = OUTCOMES | {
     "class_dropped": ("class", "0123"),
     "gc_pauses": ("generation", "012"),
     "stalls": ("kind", KINDS),
+    "steps_resumed": ("step", STEPS),
 }
 
 

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway._native import CHANNELS, PAUSED
 from gateway.latency.stalls import KINDS
-from gateway.model.outcomes import HANDSHAKES
+from gateway.model.outcomes import HANDSHAKES, STEPS
 from gateway.ops.metrics import Metrics
 from gateway.ops.objective import Watch
 from gateway.session.codes import CLOSE_CODES
@@ -38,6 +38,7 @@ tickgate_class_latency_seconds_bucket{class,le} tickgate_slo_class_target_second
 tickgate_slo_class_state{class} tickgate_slo_class_budget_remaining{class}
 tickgate_slo_class_burn_rate{class,window} tickgate_slo_class_events_total{class,result}
 tickgate_slo_class_transitions_total{class,state}
+tickgate_step_budget_exceeded_total{step} tickgate_topics_waiting
 tickgate_gc_pauses_total{process,generation} tickgate_gc_pause_seconds_total{process}
 tickgate_gc_pause_max_seconds{process} tickgate_stalls_total{process,kind}
 tickgate_stall_seconds_total{process,kind} tickgate_run_delay_seconds_total{process}
@@ -103,6 +104,8 @@ def test_counters_of_all_processes_add_up_under_their_labels(site: Any) -> None:
         page.add("delivered", CHANNELS["bbo"], n)
         page.add("dropped_slow", CHANNELS["trade"], n)
         page.add("handshakes", HANDSHAKES.index("origin"), n)
+        page.add("steps_resumed", STEPS.index("lap"), n)
+        page.set("topics_waiting", 0, 6 * n)
         page.add("closes", CLOSE_CODES.index(4008), n)
         page.set("connections", 0, 5)
         page.set("ring_lag_records", 0, 7 * n)
@@ -112,6 +115,9 @@ def test_counters_of_all_processes_add_up_under_their_labels(site: Any) -> None:
     assert samples["tickgate_dropped_total"]["trade", "slow"] == 3
     assert samples["tickgate_handshakes_total"]["origin",] == 3
     assert samples["tickgate_closes_total"]["4008",] == 3
+    assert samples["tickgate_step_budget_exceeded_total"]["lap",] == 3
+    assert samples["tickgate_step_budget_exceeded_total"]["jobs",] == 0
+    assert samples["tickgate_topics_waiting"][()] == 18
     assert samples["tickgate_connections"][()] == 10
     assert samples["tickgate_ring_lag_records"][()] == 14  # the worst worker's, not a sum
 
