@@ -77,6 +77,7 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     topics_per_connection: Positive = 10_000
     patterns_per_connection: Positive = 256
     symbols_per_request: Positive = 300
+    waiting_names: Annotated[int, Meta(ge=2, le=1 << 20)] = 65_536
     message_bytes: Annotated[int, Meta(ge=256, le=1 << 20)] = 16384
     fragments_max: Positive = 64
     handshake_timeout_s: Seconds = 5.0

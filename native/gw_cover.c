@@ -35,8 +35,7 @@ void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x) {
 int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n, int64_t *budget) {
     uint32_t steps = 0;
     *budget -= GW_UNITS_TEST;
-    if (x->node.channel != n->channel || !n->length || x->letters & ~n->letters) return 0;
-    int covers = gw_glob_match_counted(&x->node.glob, n->text, n->length, &steps);
+    int covers = gw_name_matches(&x->node.glob, x->letters, x->node.channel, n, &steps);
     *budget -= steps / GW_PATTERN_UNIT_STEPS;
     return covers;
 }

@@ -7,6 +7,7 @@
 #include "gw_ladder.h"
 #include "gw_log.h"
 #include "gw_map.h"
+#include "gw_names.h"
 #include "gw_pattern_index.h"
 #include "gw_plane.h"
 #include <pthread.h>
@@ -88,13 +89,6 @@ struct gw_sub {
     uint32_t id, row; /* row: of the answer to a query */
     uint8_t channel, lossless, snapshot, priority, limit_told, ending;
 };
-
-/* A topic's channel and name by its number: what patterns are held against, without a look at the topic. */
-typedef struct {
-    uint64_t letters;        /* gw_letters */
-    uint8_t channel, length; /* length: 0 where there is no topic */
-    char text[GW_INSTRUMENT_MAX];
-} gw_name_t;
 
 /* One for all subscriptions to the same text. */
 struct gw_pattern {

@@ -19,7 +19,8 @@ class Catalog:
     def __init__(self, venues: Mapping[str, bool]) -> None:
         self._venues = venues
         self._segment: Segment | None = None
-        self._matches: dict[tuple[str, str], tuple[int, int]] = {}  # (directory length, count)
+        # (directory length, count, steps)
+        self._matches: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._instruments: tuple[int, list[tuple[str, list[str]]]] = (-1, [])
 
     def follow(self, fd: int) -> None:
@@ -45,17 +46,21 @@ class Catalog:
     def find(self, channel: str, name: str) -> bool:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 
-    def match(self, channel: str, pattern: str) -> int:
-        """How many topics the pattern covers; counted again only once the directory has grown."""
+    def match(self, channel: str, pattern: str) -> tuple[int, int]:
+        """How many topics the pattern covers; counted again only once the directory has grown.
+
+        The steps are those of the data plane, which holds the pattern against all names each time.
+        """
         if self._segment is None:
-            return 0
-        length, count = self._matches.get((channel, pattern), (-1, 0))
+            return 0, 0
+        length, count, steps = self._matches.get((channel, pattern), (-1, 0, 0))
         if length != len(self._segment):
             if len(self._matches) >= MATCHES_MAX:
                 self._matches.clear()
-            length, count = len(self._segment), self._segment.match(channel, pattern)
-            self._matches[channel, pattern] = (length, count)
-        return count
+            length = len(self._segment)
+            count, steps = self._segment.match(channel, pattern)
+            self._matches[channel, pattern] = (length, count, steps)
+        return count, steps
 
     def instruments(self) -> list[tuple[str, list[str]]]:
         """Every instrument with its channels, sorted by name."""

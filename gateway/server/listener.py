@@ -70,7 +70,7 @@ class Listener:
         slo = parts.config.slo
         target_ns = slo.target_us * 1000
         capacity = Capacity(self._load, target_ns=target_ns, enforce=slo.enforce)
-        self._shared = Shared(session_options(parts.config), capacity)
+        self._shared = Shared(session_options(parts.config), capacity, self._names_waiting)
         # The page is older than this process where a worker was restarted: its counters go on.
         before = parts.stats.read()
         self._requests_before = before["requests"]
@@ -161,6 +161,9 @@ class Listener:
 
     def _load(self) -> Load:
         return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
+
+    def _names_waiting(self) -> int:
+        return int(self._stats.get("topics_waiting"))
 
     def full(self) -> Refusal:
         """The refusal of a client beyond the limit."""
@@ -356,4 +359,5 @@ def session_options(config: "Config") -> Options:
         requests_burst=limits.requests_burst,
         worker_requests_per_s=limits.worker_requests_per_s,
         errors_per_minute=limits.errors_per_minute,
+        waiting_names_max=limits.waiting_names,
     )

@@ -39,6 +39,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         event_fd=parts.event_fd,
         clients_max=clients_max,
         topics_per_client_max=limits.topics_per_connection,
+        waiting_topics_max=limits.waiting_names,
         log_bytes=options.log_bytes,
         control_bytes_max=CONTROL_BYTES_MAX,
         lossless_frames_max=limits.lossless_frames_max,

@@ -1,6 +1,6 @@
 """What all sessions of a worker share: limits, the objective they announce, counters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,8 +33,12 @@ REJECTIONS: Final = (
     "limit_exceeded",
     "bad_request",
     "capacity",
+    "rate_limited",
 )
 """Reason of each counter of refused symbols: `tickgate_subscribe_rejected_total{reason}`."""
+
+SCAN_UNIT: Final = 1000
+"""Steps of pattern scans that the worker's bucket counts as one."""
 
 _REQUEST_INDEX: Final = {pair: index for index, pair in enumerate(REQUESTS)}
 _REJECTION_INDEX: Final = {reason: index for index, reason in enumerate(REJECTIONS)}
@@ -48,9 +52,15 @@ class Options:
         reply_bytes_max: of a reply with results. It must fit the control queue of a client.
         page_bytes_max: of the rows in one reply to `list` or `stats`.
         list_scan_max: names times patterns looked at for one reply to `list`: about 1 ms of work.
-        pattern_scan_max: patterns times topics in one `subscribe`: about 10 ms of the data plane's
-            time, which all its clients wait for.
-        pattern_scan_cost: patterns times topics that are charged like one more request.
+        pattern_scan_max: patterns times topics in one `subscribe`, which the loop counts at once:
+            1 to 2 ms of its time.
+        pattern_steps_max: steps of one `subscribe` with several patterns, some 2 ms: costly ones
+            have to come in several requests. A step is about 1 ns of the loop and of the plane.
+        pattern_steps_cost: steps that are charged to the connection like one more request.
+        worker_pattern_steps_per_s: of all connections together: 10 % of the loop's time and of the
+            plane's.
+        waiting_names_max: names that no topic has yet, of all connections together, as the plane
+            has it.
         queries_max: `stats` requests that may wait for the data plane.
     """
 
@@ -70,7 +80,10 @@ class Options:
     page_bytes_max: int = 32 << 10
     list_scan_max: int = 1024
     pattern_scan_max: int = 400_000
-    pattern_scan_cost: int = 4096
+    pattern_steps_max: int = 2_000_000
+    pattern_steps_cost: int = 16_384
+    worker_pattern_steps_per_s: int = 100_000_000
+    waiting_names_max: int = 65_536
     queries_max: int = 4
 
     @property
@@ -89,19 +102,39 @@ class Shared:
 
     Attributes:
         capacity: what the worker takes on.
+        names_waiting: how many names the plane waits for now, of all connections together.
+        scans: steps of holding patterns against names, of all connections together.
         requests: counts by REQUESTS.
         rejections: counts of refused symbols by REJECTIONS.
     """
 
-    __slots__ = ("bucket", "capacity", "options", "rate", "rejections", "requests")
+    __slots__ = (
+        "bucket",
+        "capacity",
+        "names_waiting",
+        "options",
+        "rate",
+        "rejections",
+        "requests",
+        "scans",
+    )
 
-    def __init__(self, options: Options, capacity: Capacity) -> None:
+    def __init__(
+        self,
+        options: Options,
+        capacity: Capacity,
+        names_waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.names_waiting = names_waiting
         self.options = options
         self.capacity = capacity
         self.rate = Rate(options.requests_per_s, options.requests_burst)
         # A tenth of a second's worth at once keeps the loop's own delay below that.
         burst = max(1, options.worker_requests_per_s // 10)
         self.bucket = Bucket(Rate(options.worker_requests_per_s, burst))
+        # Steps in thousands, so that the time of one is a whole number of nanoseconds.
+        per_s = max(1, options.worker_pattern_steps_per_s // SCAN_UNIT)
+        self.scans = Bucket(Rate(per_s, max(1, per_s // 5)))
         self.requests = [0] * len(REQUESTS)
         self.rejections = [0] * len(REJECTIONS)
 

@@ -48,6 +48,14 @@ class Bucket:
             self._full_ns = self.rate.spend(self._full_ns, now_ns)
         return wait_ns
 
+    def debt_ns(self, now_ns: int, bursts: int = 1) -> int:
+        """How long until less than so many bursts are spent; 0 when that is so now."""
+        return max(0, self._full_ns + self.rate.interval_ns - bursts * self.rate.depth_ns - now_ns)
+
+    def charge(self, now_ns: int, count: int) -> None:
+        """Counts what was done, however much it was: `debt_ns` is longer for it."""
+        self._full_ns = max(self._full_ns, now_ns) + count * self.rate.interval_ns
+
 
 class Quota:
     """What one connection has asked lately.
@@ -73,6 +81,10 @@ class Quota:
     def charge(self, rate: Rate, now_ns: int, requests: int) -> None:
         """Counts work of so many requests that was done all the same: later ones wait for it."""
         self._requests_full_ns = max(self._requests_full_ns, now_ns) + requests * rate.interval_ns
+
+    def modest(self, rate: Rate, now_ns: int) -> bool:
+        """Whether at least half of what may be asked at once is left."""
+        return self._requests_full_ns - now_ns <= rate.depth_ns // 2
 
     def refuse(self, rate: Rate, now_ns: int) -> bool:
         """Counts a refused request; True when the client floods and shall be closed."""

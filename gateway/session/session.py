@@ -41,11 +41,11 @@ from gateway.session.catalog import Catalog
 from gateway.session.codes import Error, ErrorCode
 from gateway.session.delivery import Delivery
 from gateway.session.messages import Malformed, ReqId
-from gateway.session.options import METHOD_UNKNOWN, Shared
+from gateway.session.options import METHOD_UNKNOWN, SCAN_UNIT, Shared
 from gateway.session.paging import instruments_page, stats_page
 from gateway.session.quota import Quota
 from gateway.session.replies import Results
-from gateway.session.subscriptions import Admission, Subscription, Subscriptions
+from gateway.session.subscriptions import LINK_STEPS, Admission, Subscription, Subscriptions
 
 QUERY_RETRY_MS: Final = 100
 """When a client may ask for `stats` again: the data plane answers within a few milliseconds."""
@@ -165,8 +165,16 @@ class Session:
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
         shared = self._shared
-        room = shared.capacity.room()
-        admission = Admission(self._subscriptions, self._catalog, shared.options, room)
+        patterns = sum(map(is_pattern, params.symbol)) if params.channel in CHANNELS else 0
+        if patterns and (error := self._refuse_scan(patterns, mono_ns)) is not None:
+            return self._fail("subscribe", request.req_id, error, mono_ns)
+        admission = Admission(
+            self._subscriptions,
+            self._catalog,
+            shared.options,
+            shared.capacity.room(),
+            shared.names_waiting,
+        )
         recover = params.from_ is not UNSET
         if recover:  # what was missed can't be had: the present state has to do
             params = msgspec.structs.replace(params, snapshot=True)
@@ -177,24 +185,39 @@ class Session:
                 return wanted
             return admission.decide(channel, name, wanted)
 
-        patterns = sum(map(is_pattern, params.symbol)) if params.channel in CHANNELS else 0
-        if (error := self._charge_patterns(patterns, mono_ns)) is not None:
-            return self._fail("subscribe", request.req_id, error, mono_ns)
         results = Results(recover=recover)
         decided = self._decide("subscribe", request, decide, results, real_ns)
+        self._charge_scan(admission.steps, mono_ns)
         if isinstance(decided, Error):
             return self._fail("subscribe", request.req_id, decided, mono_ns)
+        self._subscriptions.wait(admission.waiting)
         return self._attach(*decided, resync=True)
 
-    def _charge_patterns(self, patterns: int, mono_ns: int) -> Error | None:
-        """Each pattern is held against every topic, by the data plane too: that has its price."""
-        scan = patterns * len(self._catalog)
-        options = self._shared.options
-        if scan > options.pattern_scan_max:
-            text = f"patterns times topics is {scan}, limit {options.pattern_scan_max}"
+    def _refuse_scan(self, patterns: int, mono_ns: int) -> Error | None:
+        """Why so many patterns are not held against all names now.
+
+        Connections share the worker's bucket. One that asks much gets nothing from it while a burst
+        is spent; a second burst is left for those that ask little, so that they need not wait for
+        the greedy.
+        """
+        shared = self._shared
+        scan, limit = patterns * len(self._catalog), shared.options.pattern_scan_max
+        if scan > limit:
+            text = f"patterns times topics is {scan}, limit {limit}"
             return Error(codes.BAD_REQUEST, f"params.symbol: {text}; ask for fewer at once")
-        self._quota.charge(self._shared.rate, mono_ns, scan // options.pattern_scan_cost)
-        return None
+        bursts = 2 if self._quota.modest(shared.rate, mono_ns) else 1
+        wait_ns = shared.scans.debt_ns(mono_ns, bursts)
+        if not wait_ns:
+            return None
+        per_s = shared.options.worker_pattern_steps_per_s
+        text = f"{per_s} steps of patterns a second, all clients together"
+        return Error(codes.RATE_LIMITED_ERROR, f"limit: {text}", _retry_after_ms(wait_ns))
+
+    def _charge_scan(self, steps: int, mono_ns: int) -> None:
+        """Steps of the data plane, and of the loop where it did not know the count."""
+        shared = self._shared
+        self._quota.charge(shared.rate, mono_ns, steps // shared.options.pattern_steps_cost)
+        shared.scans.charge(mono_ns, -(-steps // SCAN_UNIT))
 
     def _update(self, request: messages.Update, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
@@ -225,6 +248,12 @@ class Session:
         if not ended:
             return [reply]
         self._subscriptions.remove(ended)
+        # Each topic may pass to one of the patterns that remain, which the data plane looks for.
+        everything = len(self._catalog)
+        topics = min(sum(one.topics for one in ended), everything)
+        steps = topics * self._subscriptions.steps // max(1, everything)
+        steps += sum(one.topics for one in ended if one.pattern) * LINK_STEPS
+        self._charge_scan(steps, mono_ns)
         if ended[0].channel in CHANNELS_OWN:
             return [Follow(ended[0].channel, on=False), reply]
         return [Unsubscribe(reply.payload, reply.slots, tuple(one.id for one in ended))]
@@ -370,8 +399,7 @@ class Session:
         self._refused += 1
         method, req_id = messages.identify(text)
         self._shared.count(_counted(method), "rate_limited")
-        retry_after_ms = -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
-        error = Error(codes.RATE_LIMITED_ERROR, f"limit: {limit}", retry_after_ms)
+        error = Error(codes.RATE_LIMITED_ERROR, f"limit: {limit}", _retry_after_ms(wait_ns))
         return replies.refusal(method, req_id, error)
 
 
@@ -384,6 +412,10 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
     messages.Ping: Session._ping,
     messages.Auth: Session._auth,
 }
+
+
+def _retry_after_ms(wait_ns: int) -> int:
+    return -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
 
 
 def _no_channel(name: str) -> Error:

@@ -3,9 +3,16 @@
 The count of topics here is the sum over all strings, of what each covered when it was asked for: a
 topic that two strings cover counts twice. A request is thus refused before any work; what a pattern
 gains later, the data plane counts.
+
+A name that no topic has yet waits in the data plane's table, which all connections share. No
+connection may wait for more names than it leaves free: one alone gets half of the table, and the
+next one always finds room. The data plane decides; the same rule here lets the result tell. It
+counts from a gauge, which lacks the names of requests under way: what slips through, the data
+plane tells by a `system` message. The gauge does not say which names wait: one that others wait for
+already counts like any other, though it takes no further place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +26,12 @@ from gateway.session.codes import Error
 from gateway.session.delivery import Delivery
 from gateway.session.options import Options
 
+LINK_STEPS: Final = 100
+"""What the data plane needs to end a topic of a pattern, or to begin it anew, in steps."""
+
+PATTERN_RETRY_MS: Final = 100
+"""When to ask for a pattern that was one too many in its request: the next one may have it."""
+
 _ID_MASK: Final = (1 << 32) - 1  # the data plane's ids have 32 bits
 
 
@@ -29,6 +42,7 @@ class Subscription(Struct, frozen=True, gc=False):
         id: the data plane's name for it, unique among those of the connection that live.
         priority: the class in force.
         topics: what it counts against the limit.
+        steps: what it took to hold the pattern against all names; 0 for a name.
     """
 
     id: int
@@ -39,17 +53,34 @@ class Subscription(Struct, frozen=True, gc=False):
     snapshot: bool
     priority: int
     topics: int
+    steps: int = 0
 
 
 class Subscriptions:
-    """The subscriptions of one connection, by string and by id."""
+    """The subscriptions of one connection, by string and by id.
 
-    __slots__ = ("_by_id", "_by_name", "next_id", "patterns", "topics")
+    Attributes:
+        steps: of holding all names against all patterns of the connection.
+    """
+
+    __slots__ = (
+        "_by_id",
+        "_by_name",
+        "_waiting",
+        "_waiting_at",
+        "next_id",
+        "patterns",
+        "steps",
+        "topics",
+    )
 
     def __init__(self) -> None:
         self.next_id = 0
         self.patterns = 0
         self.topics = 0
+        self.steps = 0
+        self._waiting: set[tuple[str, str]] = set()
+        self._waiting_at = ("", 0)
         self._by_name: dict[tuple[str, str], Subscription] = {}
         self._by_id: dict[int, Subscription] = {}
 
@@ -64,6 +95,18 @@ class Subscriptions:
         """The subscription that has this id now."""
         return self._by_id.get(identity)
 
+    def waiting(self, catalog: Catalog) -> int:
+        """How many of the names there is no topic of; looked up only once there are new topics."""
+        now = (catalog.epoch, len(catalog))
+        if self._waiting and now != self._waiting_at:
+            self._waiting = {one for one in self._waiting if not catalog.find(*one)}
+        self._waiting_at = now
+        return len(self._waiting)
+
+    def wait(self, names: Iterable[tuple[str, str]]) -> None:
+        """There is no topic yet of these (channel, name), which are subscribed to."""
+        self._waiting.update(names)
+
     def put(self, subscriptions: Iterable[Subscription]) -> None:
         """Adds each, or replaces the one to the same string."""
         for one in subscriptions:
@@ -73,7 +116,9 @@ class Subscriptions:
                 self.next_id = (one.id + 1) & _ID_MASK
             else:
                 self.topics -= known.topics
+                self.steps -= known.steps
             self.topics += one.topics
+            self.steps += one.steps
             self._by_name[one.channel, one.name] = one
             self._by_id[one.id] = one
 
@@ -84,16 +129,45 @@ class Subscriptions:
             del self._by_id[one.id]
             self.patterns -= one.pattern
             self.topics -= one.topics
+            self.steps -= one.steps
+            self._waiting.discard((one.channel, one.name))
 
 
 class Admission:
-    """One request's strings, each decided knowing the ones before; the table is left as it is."""
+    """One request's strings, each decided knowing the ones before; the table is left as it is.
 
-    __slots__ = ("_catalog", "_next_id", "_options", "_patterns", "_room", "_table", "_topics")
+    Args:
+        names_waiting: how many names all connections wait for.
+
+    Attributes:
+        steps: of what the patterns so far have the data plane do.
+        waiting: the (channel, name) that there is no topic of yet, of those admitted.
+    """
+
+    __slots__ = (
+        "_catalog",
+        "_names_waiting",
+        "_next_id",
+        "_options",
+        "_patterns",
+        "_room",
+        "_table",
+        "_topics",
+        "steps",
+        "waiting",
+    )
 
     def __init__(
-        self, table: Subscriptions, catalog: Catalog, options: Options, room: Room
+        self,
+        table: Subscriptions,
+        catalog: Catalog,
+        options: Options,
+        room: Room,
+        names_waiting: Callable[[], int],
     ) -> None:
+        self.steps = 0
+        self.waiting: set[tuple[str, str]] = set()
+        self._names_waiting = names_waiting
         self._table = table
         self._catalog = catalog
         self._options = options
@@ -109,14 +183,19 @@ class Admission:
         if own and name != "*":
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
         pattern = is_pattern(name) and not own
+        before = self.steps
         topics = 1 if own else self._topics_of(channel.name, name, pattern, known)
         if isinstance(topics, Error):
             return topics
+        steps = self.steps - before
+        if pattern and known is not None:
+            self.steps += topics * LINK_STEPS
         more = topics if known is None else topics - known.topics
         if more > 0 and self._topics + more > self._options.topics_max:
             return _limit("topics", self._topics, more, self._options.topics_max)
         # What the client has already is not taken from it, and what we say of ourselves is cheap.
         if known is None and not own and (error := self._room.take(topics)) is not None:
+            self.waiting.discard((channel.name, name))
             return error
         self._topics += more
         if known is None:
@@ -124,7 +203,7 @@ class Admission:
             identity = self._free_id()
         else:
             identity = known.id
-        return Subscription(identity, channel.name, name, pattern, *delivery, topics)
+        return Subscription(identity, channel.name, name, pattern, *delivery, topics, steps)
 
     def _topics_of(
         self, channel: str, name: str, pattern: bool, known: Subscription | None
@@ -138,7 +217,12 @@ class Admission:
         limit = self._options.patterns_max
         if known is None and self._patterns >= limit:
             return _limit("patterns", self._patterns, 1, limit)
-        return self._catalog.match(channel, name)
+        if self.steps > self._options.pattern_steps_max:
+            text = f"the patterns before it took {self.steps} steps: ask in another request"
+            return Error(codes.RATE_LIMITED_ERROR, text, retry_after_ms=PATTERN_RETRY_MS)
+        topics, steps = self._catalog.match(channel, name)
+        self.steps += steps
+        return topics
 
     def _exact(self, channel: str, name: str) -> int | Error:
         if self._catalog.find(channel, name):
@@ -149,12 +233,22 @@ class Admission:
             return Error(codes.UNKNOWN_SYMBOL, str(bad))
         match self._catalog.venue(venue):
             case "open":
-                return 1
+                return self._wait(channel, name)
             case "closed":
                 message = f"no {channel} of {name}: the list of {venue} is closed"
                 return Error(codes.UNKNOWN_SYMBOL, message)
             case "unknown":
                 return Error(codes.UNKNOWN_SYMBOL, f"no venue {venue} here")
+
+    def _wait(self, channel: str, name: str) -> int | Error:
+        limit, mine = self._options.waiting_names_max, len(self.waiting)
+        free = max(0, limit - self._names_waiting() - mine)
+        used = mine + self._table.waiting(self._catalog)
+        if used >= free:
+            text = f"names without a topic: {used} wait here, {free} of {limit} are free"
+            return Error(codes.LIMIT_EXCEEDED, text)
+        self.waiting.add((channel, name))
+        return 1
 
     def _free_id(self) -> int:
         identity = self._next_id

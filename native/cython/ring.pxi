@@ -11,7 +11,7 @@ from cpython.sequence cimport (
 )
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 from posix.unistd cimport close as close_descriptor
 
@@ -24,6 +24,22 @@ cdef extern from "<fcntl.h>" nogil:
 cdef extern from "gw_pattern.h" nogil:
     bint gw_pattern_match(
         const char *pattern, size_t pattern_length, const char *name, size_t name_length)
+
+cdef extern from "gw_pattern.h" nogil:
+    ctypedef struct gw_glob_t:
+        pass
+
+    int gw_glob_compile(gw_glob_t *g, const char *text, size_t length)
+    uint64_t gw_letters(const char *text, size_t length)
+
+cdef extern from "gw_names.h" nogil:
+    ctypedef struct gw_name_t:
+        uint64_t letters
+        uint8_t channel, length
+        char text[65]
+
+    uint32_t gw_names_count(const gw_name_t *names, uint32_t names_count, uint8_t channel,
+                            const gw_glob_t *g, uint64_t *steps)
 
 cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX
@@ -418,6 +434,8 @@ cdef class Segment:
     cdef size_t size
     cdef list names  # (channel, instrument) by id, as far as it was looked at
     cdef dict ids  # the reverse
+    cdef gw_name_t *rows  # the same names, for patterns
+    cdef uint32_t rows_size
 
     def __init__(self, int fd):
         if self.mem != NULL:
@@ -434,12 +452,23 @@ cdef class Segment:
             raise ValueError(f"descriptor {fd} is no segment")
 
     def __dealloc__(self):
-        if self.mem != NULL:
-            munmap(self.mem, self.size)
+        self.close()
 
     cdef int check_open(self) except -1:
         if self.mem == NULL:
             raise ValueError("segment is closed")
+        return 0
+
+    cdef int reserve(self, uint32_t count) except -1:
+        """Makes room for so many names."""
+        cdef uint32_t size = max(count, self.rows_size * 2, 64)
+        if count <= self.rows_size:
+            return 0
+        rows = <gw_name_t *>realloc(self.rows, size * sizeof(gw_name_t))
+        if rows == NULL:
+            raise MemoryError()
+        self.rows = rows
+        self.rows_size = size
         return 0
 
     cdef int extend(self) except -1:
@@ -449,14 +478,23 @@ cdef class Segment:
         cdef int length
         self.check_open()
         cdef uint32_t i, count = gw_directory_count(&self.view)
+        self.reserve(count)
         for i in range(<uint32_t>len(self.names), count):
             length = gw_directory_read(&self.view, i, &channel, name)
             # An entry that makes no sense still takes its id.
+            self.fill_row(i, channel, name, max(length, 0))
             text = name[:max(length, 0)].decode("ascii", "replace")
             topic = (_CHANNEL_NAMES.get(channel, ""), text)
             self.names.append(topic)
             self.ids[topic] = i
         return 0
+
+    cdef void fill_row(self, uint32_t i, uint8_t channel, const char *name, int length):
+        cdef gw_name_t *row = &self.rows[i]
+        row.channel = channel
+        row.length = <uint8_t>length
+        row.letters = gw_letters(name, <size_t>length)
+        memcpy(row.text, name, <size_t>length)
 
     @property
     def epoch(self):
@@ -480,18 +518,19 @@ cdef class Segment:
         return known
 
     def match(self, str channel, str pattern):
-        cdef Py_ssize_t pattern_length, length
-        cdef const char *p = PyUnicode_AsUTF8AndSize(pattern, &pattern_length)
-        cdef const char *n
-        cdef Py_ssize_t matched = 0
+        cdef Py_ssize_t length
+        cdef const char *text = PyUnicode_AsUTF8AndSize(pattern, &length)
+        cdef gw_glob_t glob
+        cdef uint64_t steps
+        cdef uint32_t matched
         self.extend()
-        for topic_channel, name in self.names:
-            if topic_channel != channel:
-                continue
-            n = PyUnicode_AsUTF8AndSize(name, &length)
-            if gw_pattern_match(p, <size_t>pattern_length, n, <size_t>length):
-                matched += 1
-        return matched
+        if gw_glob_compile(&glob, text, <size_t>length) < 0:
+            raise ValueError(f"a pattern of {length} bytes")
+        number = CHANNELS.get(channel)
+        if number is None:
+            return 0, 0
+        matched = gw_names_count(self.rows, <uint32_t>len(self.names), number, &glob, &steps)
+        return matched, steps
 
     def last_seq(self, uint32_t topic):
         cdef gw_record_t record
@@ -505,6 +544,9 @@ cdef class Segment:
         if self.mem != NULL:
             munmap(self.mem, self.size)
             self.mem = NULL
+        free(self.rows)
+        self.rows = NULL
+        self.rows_size = 0
 
 
 cdef str _decimal(int64_t mantissa, int8_t exponent, uint8_t digits):

@@ -203,10 +203,25 @@ def test_a_segment_follows_the_directory_as_it_grows(writer: RingWriter) -> None
     writer.topic("trade", "AB.Y")
     assert len(segment) == 3
     assert segment.topics(1) == [("bbo", "A.X"), ("trade", "AB.Y")]
-    assert [segment.match("trade", p) for p in ("*", "A*", "*.X", "A.X", "B*")] == [2, 2, 1, 1, 0]
-    assert segment.match("book", "*") == 0
+    matched = [segment.match("trade", p)[0] for p in ("*", "A*", "*.X", "A.X", "B*")]
+    assert matched == [2, 2, 1, 1, 0]
+    assert segment.match("book", "*") == (0, 0)
     writer.publish([trade(0, 1), trade(0, 2)], 1, _native.monotonic_ns())
     assert [segment.last_seq(topic) for topic in (0, 1, 2, 99)] == [2, 0, 0, 0]
+
+
+def test_a_match_says_what_it_cost(writer: RingWriter) -> None:
+    writer.topic("trade", "ABAB.X")
+    writer.topic("bbo", "ABAB.X")
+    segment = Segment(writer.fd)
+    assert segment.match("trade", "*") == (1, 8)  # a look at each name
+    assert segment.match("trade", "A*X") == (1, 8)  # the ends decide
+    assert segment.match("trade", "*Q*Z*") == (0, 8)  # no such letters
+    covered, steps = segment.match("trade", "*X*B*A*")  # all its letters, in another order
+    assert covered == 0
+    assert 8 < steps <= 8 + 6 * 7
+    with pytest.raises(ValueError, match="256 bytes"):
+        segment.match("trade", "*" * 256)
 
 
 def test_a_descriptor_that_is_no_segment_is_refused(memory: Callable[[int], int]) -> None:

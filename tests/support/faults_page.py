@@ -74,6 +74,14 @@ ROWS = {
     63: ("names that would be markup on a page", "text only, and a content security policy"),
     64: ("random frames and messages", "no crash, no leak"),
     65: ("a long soak with churn", "memory and descriptors stay flat"),
+    67: (
+        "costly patterns, subscribed and unsubscribed without end",
+        "a share of the plane and the loop, for all clients together; then `rate_limited`",
+    ),
+    70: (
+        "names that no topic has fill the waiting table",
+        "a share for each connection; who is refused is told in the result",
+    ),
 }
 """Rows that are not here belong to what is not built yet: tokens, buses, proxies."""
 

@@ -135,7 +135,7 @@ def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: Stat
         _stats=page,
         _shared=SimpleNamespace(requests=[], rejections=[0] * len(REJECTIONS)),
         _requests_before=(),
-        _rejections_before=(0, 0, 0, 0, 7),
+        _rejections_before=(0, 0, 0, 0, 7, 0),
     )
     listener._shared.rejections[REJECTIONS.index("capacity")] = 3
     Listener._show_counts(listener)

@@ -48,6 +48,7 @@ class FakeCatalog:
         }
     )
     matches: int = 0
+    steps_each: int = 4
     epoch: str = EPOCH
 
     def __len__(self) -> int:
@@ -59,9 +60,10 @@ class FakeCatalog:
     def find(self, channel: str, name: str) -> bool:
         return name in self.topics[channel]
 
-    def match(self, channel: str, pattern: str) -> int:
+    def match(self, channel: str, pattern: str) -> tuple[int, int]:
         self.matches += 1
-        return sum(match_pattern(pattern, name) for name in self.topics[channel])
+        covered = sum(match_pattern(pattern, name) for name in self.topics[channel])
+        return covered, len(self) * self.steps_each
 
     def instruments(self) -> list[tuple[str, list[str]]]:
         names = sorted({name for names in self.topics.values() for name in names})
@@ -124,13 +126,14 @@ def connect() -> Connect:
         catalog: FakeCatalog | None = None,
         shared: Shared | None = None,
         load: Callable[[], Load] = Load,
+        names_waiting: Callable[[], int] = lambda: 0,
         **limits: Any,
     ) -> Client:
         catalog = catalog or FakeCatalog()
         capacity = Capacity(
             load, target_ns=10_000_000, enforce=True, spread=lambda low, high: (low + high) // 2
         )
-        shared = shared or Shared(Options(version="0.1.0", **limits), capacity)
+        shared = shared or Shared(Options(version="0.1.0", **limits), capacity, names_waiting)
         return Client(Session("c-17", catalog, shared), catalog, shared)
 
     return connect

@@ -1,7 +1,7 @@
 """Rows of the fault table that a session answers for: malformed texts, bombs, storms."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_f33_patterns_have_a_limit_of_their_own(client: "Client") -> None:
 
 
 def test_f33_patterns_cost_what_they_are_held_against(connect: "Connect") -> None:
-    client = connect(pattern_scan_max=1000, pattern_scan_cost=10, requests_per_s=10)
+    client = connect(pattern_scan_max=1000, pattern_steps_cost=40, requests_per_s=10)
     client.catalog.topics = {"trade": [f"{i}.SIM" for i in range(100)], "bbo": []}
     reply = client.subscribe(*(f"P{i}*" for i in range(11)))
     assert reply["error"]["code"] == "bad_request"
@@ -146,6 +146,129 @@ def test_f33_patterns_cost_what_they_are_held_against(connect: "Connect") -> Non
     refused = client.ask("ping", after_s=0)
     assert refused["error"]["code"] == "rate_limited"
     assert client.ask("ping", after_s=refused["error"]["retry_after_ms"] / 1000)["success"]
+
+
+def test_f33_costly_patterns_of_one_request_are_left_for_the_next(connect: "Connect") -> None:
+    client = connect(pattern_steps_max=20)
+    client.catalog.steps_each = 4  # of 6 topics
+    results = client.subscribe("A*", "B*", "C*", "BTCUSDT.BINANCE")["results"]
+    assert [one["success"] for one in results] == [True, False, False, True]
+    error = results[1]["error"]
+    assert (error["code"], error["retryable"]) == ("rate_limited", True)
+    assert error["retry_after_ms"] > 0
+    assert client.catalog.matches == 1  # nothing was done for those refused
+    assert client.subscribe("B*")["success"]
+
+
+PATTERN_STEPS = 60_000
+SCAN_PER_S = 1_000_000
+SCAN_BURST = SCAN_PER_S // 5
+
+
+def scanning(connect: "Connect", clients: int, **limits: Any) -> "list[Client]":
+    """Clients of one worker with a small share; each pattern takes PATTERN_STEPS."""
+    first = connect(worker_pattern_steps_per_s=SCAN_PER_S, patterns_max=10_000, **limits)
+    first.catalog.steps_each = PATTERN_STEPS // len(first.catalog)
+    return [first, *(connect(first.catalog, first.shared) for _ in range(clients - 1))]
+
+
+def scan(client: "Client", symbol: str, after_s: float = 0) -> Any:
+    params = {"channel": "trade", "symbol": [symbol]}
+    return client.ask("subscribe", params, after_s=after_s)
+
+
+def test_f67_clients_together_scan_no_more_than_the_share(connect: "Connect") -> None:
+    clients = scanning(connect, 20, pattern_steps_cost=6_000)
+    for turn in range(100):  # ten seconds
+        for number, client in enumerate(clients):
+            scan(client, f"{number}.{turn}*", after_s=0.1)
+    scanned = PATTERN_STEPS * clients[0].catalog.matches
+    most = 10 * SCAN_PER_S + 2 * (SCAN_BURST + PATTERN_STEPS)
+    assert 10 * SCAN_PER_S < scanned <= most
+
+
+def test_f67_who_asks_for_little_need_not_wait_for_the_greedy(connect: "Connect") -> None:
+    greedy, modest, other = scanning(connect, 3, pattern_steps_cost=600, requests_burst=600)
+    asked = 0
+    while (reply := scan(greedy, f"{asked}*"))["success"]:
+        asked += 1
+    assert PATTERN_STEPS * asked >= SCAN_BURST
+    assert reply["error"]["code"] == "rate_limited"
+    assert "of patterns a second, all clients together" in reply["error"]["message"]
+    assert greedy.catalog.matches == asked  # what is refused costs nothing
+    assert scan(modest, "Z*")["success"]
+    assert scan(greedy, "BTCUSDT.BINANCE")["success"]  # names need no scan
+    assert scan(other, "BTCUSDT.BINANCE")["success"]
+
+
+def test_f67_the_wait_that_is_told_is_enough(connect: "Connect") -> None:
+    (client,) = scanning(connect, 1, requests_burst=10_000)
+    refused = 0
+    for number in range(100):
+        if not (reply := scan(client, f"{number}*"))["success"]:
+            refused += 1
+            wait_s = reply["error"]["retry_after_ms"] / 1000
+            assert scan(client, f"{number}*", after_s=wait_s)["success"]
+    assert refused > 50
+
+
+def test_f67_ending_a_pattern_is_charged_for_the_patterns_beside_it(connect: "Connect") -> None:
+    client = connect(pattern_steps_cost=200, requests_per_s=1, requests_burst=100)
+    client.catalog.topics = {"trade": [f"{i}.SIM" for i in range(100)], "bbo": []}
+    client.catalog.steps_each = 20
+    for number in range(10):  # 2,000 steps each: 10 requests
+        assert scan(client, f"{number}*", after_s=60)["success"]
+    assert scan(client, "*", after_s=600)["success"]
+    params = {"channel": "trade", "symbol": ["*"]}
+    # One topic after the other is held against the ten that stay: 20,000 steps, and links end.
+    assert client.ask("unsubscribe", params, after_s=600)["success"]
+    refused = client.ask("ping", after_s=0)
+    assert refused["error"]["code"] == "rate_limited"
+    assert refused["error"]["retry_after_ms"] >= 1000
+    params = {"channel": "trade", "symbol": [f"{number}*" for number in range(10)]}
+    assert client.ask("unsubscribe", params, after_s=600)["success"]
+    assert client.ask("ping", after_s=0)["success"]  # nothing was left to hold them against
+
+
+def test_f67_a_pattern_again_is_charged_for_its_topics(connect: "Connect") -> None:
+    client = connect(pattern_steps_cost=100, requests_per_s=1, requests_burst=100)
+    client.catalog.topics = {"trade": [f"{i}.SIM" for i in range(100)], "bbo": []}
+    assert scan(client, "*", after_s=60)["success"]  # 400 steps
+    assert client.ask("ping", after_s=0)["success"]
+    assert scan(client, "*", after_s=60)["success"]  # and 10,000 for 100 links that begin anew
+    assert client.ask("ping", after_s=0)["error"]["code"] == "rate_limited"
+
+
+def test_f70_a_client_waits_for_no_more_names_than_it_leaves_free(connect: "Connect") -> None:
+    waiting = 0
+    first = connect(waiting_names_max=100, names_waiting=lambda: waiting)
+    clients = [first, *(connect(first.catalog, first.shared) for _ in range(7))]
+    took = []
+    for number, client in enumerate(clients):
+        reply = client.subscribe(*(f"{number}.{i}.SIM" for i in range(100)))
+        refused = [one["error"] for one in reply["results"] if not one["success"]]
+        assert {error["code"] for error in refused} == {"limit_exceeded"}
+        took.append(100 - len(refused))
+        waiting += took[-1]
+    assert took == [50, 25, 13, 6, 3, 2, 1, 0]
+    assert "50 wait here, 0 of 100 are free" in str(clients[0].subscribe("N.SIM"))
+
+
+def test_f70_names_that_have_come_wait_no_more(connect: "Connect") -> None:
+    waiting = 0
+    client = connect(waiting_names_max=4, names_waiting=lambda: waiting)
+    assert client.subscribe("A.SIM", "B.SIM", "C.SIM")["failed"] == 1
+    waiting = 2
+    assert not client.subscribe("C.SIM")["success"]
+    client.catalog.topics["trade"] += ["A.SIM", "B.SIM"]
+    waiting = 0
+    assert client.subscribe("C.SIM", "D.SIM")["success"]
+    waiting = 2
+    assert not client.subscribe("E.SIM")["success"]
+    assert client.ask("unsubscribe", {"channel": "trade", "symbol": ["C.SIM", "D.SIM"]})["success"]
+    waiting = 0
+    assert client.subscribe("E.SIM")["success"]
+    assert client.subscribe("E.SIM")["success"]  # replaces, and is no further one
 
 
 @pytest.mark.parametrize("name", ["x" * 1_000_000 + ".SIM", "*" * 1_000_000, "\x00" * 1_000_000])

@@ -17,7 +17,7 @@ ID_MAX = 2**32 - 1
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
     room = Room(Load(), 1, 1000)
-    admission = Admission(table, client.catalog, Options(version="0.1.0"), room)
+    admission = Admission(table, client.catalog, Options(version="0.1.0"), room, lambda: 0)
     admitted = []
     for name in names:
         one = admission.decide(CHANNELS["trade"], name, Delivery(True, True, 0))
