@@ -489,3 +489,5 @@ class Connection:
         self._pause()
         self.state = State.CLOSED
         self.sock.close()
+        if self._session is not None:
+            self._session.end()

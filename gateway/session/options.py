@@ -8,6 +8,7 @@ from gateway.session.capacity import Capacity
 from gateway.session.codes import ErrorCode
 from gateway.session.messages import METHODS
 from gateway.session.quota import Bucket, Rate
+from gateway.session.waiting import WaitingNames
 
 RESULTS: Final = (
     "ok",
@@ -102,8 +103,8 @@ class Shared:
 
     Attributes:
         capacity: what the worker takes on.
-        names_waiting: how many names the plane waits for now, of all connections together.
         scans: steps of holding patterns against names, of all connections together.
+        waiting: names that no topic has yet.
         requests: counts by REQUESTS.
         rejections: counts of refused symbols by REJECTIONS.
     """
@@ -111,12 +112,12 @@ class Shared:
     __slots__ = (
         "bucket",
         "capacity",
-        "names_waiting",
         "options",
         "rate",
         "rejections",
         "requests",
         "scans",
+        "waiting",
     )
 
     def __init__(
@@ -125,7 +126,7 @@ class Shared:
         capacity: Capacity,
         names_waiting: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.names_waiting = names_waiting
+        self.waiting = WaitingNames(options.waiting_names_max, names_waiting)
         self.options = options
         self.capacity = capacity
         self.rate = Rate(options.requests_per_s, options.requests_burst)

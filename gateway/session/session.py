@@ -97,7 +97,7 @@ class Session:
         self._catalog = catalog
         self._shared = shared
         self._quota = Quota()
-        self._subscriptions = Subscriptions()
+        self._subscriptions = Subscriptions(shared.waiting)
         self._queries: dict[int, tuple[ReqId, int, int]] = {}
         self._next_token = 0
         self._requests = 0
@@ -123,6 +123,10 @@ class Session:
             queries=len(self._queries),
             closed=self._closed,
         )
+
+    def end(self) -> None:
+        """The connection is gone: it waits for no names any more."""
+        self._subscriptions.waiting.clear()
 
     def hello(self, real_ns: int) -> Reply:
         """The first message on the connection; `real_ns` is REALTIME."""
@@ -173,7 +177,7 @@ class Session:
             self._catalog,
             shared.options,
             shared.capacity.room(),
-            shared.names_waiting,
+            shared.waiting,
         )
         recover = params.from_ is not UNSET
         if recover:  # what was missed can't be had: the present state has to do
@@ -190,7 +194,7 @@ class Session:
         self._charge_scan(admission.steps, mono_ns)
         if isinstance(decided, Error):
             return self._fail("subscribe", request.req_id, decided, mono_ns)
-        self._subscriptions.wait(admission.waiting)
+        self._subscriptions.waiting.add(admission.wish.names)
         return self._attach(*decided, resync=True)
 
     def _refuse_scan(self, patterns: int, mono_ns: int) -> Error | None:

@@ -3,16 +3,9 @@
 The count of topics here is the sum over all strings, of what each covered when it was asked for: a
 topic that two strings cover counts twice. A request is thus refused before any work; what a pattern
 gains later, the data plane counts.
-
-A name that no topic has yet waits in the data plane's table, which all connections share. No
-connection may wait for more names than it leaves free: one alone gets half of the table, and the
-next one always finds room. The data plane decides; the same rule here lets the result tell. It
-counts from a gauge, which lacks the names of requests under way: what slips through, the data
-plane tells by a `system` message. The gauge does not say which names wait: one that others wait for
-already counts like any other, though it takes no further place.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +18,7 @@ from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
 from gateway.session.delivery import Delivery
 from gateway.session.options import Options
+from gateway.session.waiting import OwnNames, WaitingNames, Wish
 
 LINK_STEPS: Final = 100
 """What the data plane needs to end a topic of a pattern, or to begin it anew, in steps."""
@@ -66,21 +60,19 @@ class Subscriptions:
     __slots__ = (
         "_by_id",
         "_by_name",
-        "_waiting",
-        "_waiting_at",
         "next_id",
         "patterns",
         "steps",
         "topics",
+        "waiting",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: WaitingNames) -> None:
         self.next_id = 0
         self.patterns = 0
         self.topics = 0
         self.steps = 0
-        self._waiting: set[tuple[str, str]] = set()
-        self._waiting_at = ("", 0)
+        self.waiting = OwnNames(waiting)
         self._by_name: dict[tuple[str, str], Subscription] = {}
         self._by_id: dict[int, Subscription] = {}
 
@@ -94,18 +86,6 @@ class Subscriptions:
     def by_id(self, identity: int) -> Subscription | None:
         """The subscription that has this id now."""
         return self._by_id.get(identity)
-
-    def waiting(self, catalog: Catalog) -> int:
-        """How many of the names there is no topic of; looked up only once there are new topics."""
-        now = (catalog.epoch, len(catalog))
-        if self._waiting and now != self._waiting_at:
-            self._waiting = {one for one in self._waiting if not catalog.find(*one)}
-        self._waiting_at = now
-        return len(self._waiting)
-
-    def wait(self, names: Iterable[tuple[str, str]]) -> None:
-        """There is no topic yet of these (channel, name), which are subscribed to."""
-        self._waiting.update(names)
 
     def put(self, subscriptions: Iterable[Subscription]) -> None:
         """Adds each, or replaces the one to the same string."""
@@ -130,23 +110,19 @@ class Subscriptions:
             self.patterns -= one.pattern
             self.topics -= one.topics
             self.steps -= one.steps
-            self._waiting.discard((one.channel, one.name))
+            self.waiting.remove((one.channel, one.name))
 
 
 class Admission:
     """One request's strings, each decided knowing the ones before; the table is left as it is.
 
-    Args:
-        names_waiting: how many names all connections wait for.
-
     Attributes:
         steps: of what the patterns so far have the data plane do.
-        waiting: the (channel, name) that there is no topic of yet, of those admitted.
+        wish: the names that there is no topic of yet, of those admitted.
     """
 
     __slots__ = (
         "_catalog",
-        "_names_waiting",
         "_next_id",
         "_options",
         "_patterns",
@@ -154,7 +130,7 @@ class Admission:
         "_table",
         "_topics",
         "steps",
-        "waiting",
+        "wish",
     )
 
     def __init__(
@@ -163,11 +139,10 @@ class Admission:
         catalog: Catalog,
         options: Options,
         room: Room,
-        names_waiting: Callable[[], int],
+        waiting: WaitingNames,
     ) -> None:
         self.steps = 0
-        self.waiting: set[tuple[str, str]] = set()
-        self._names_waiting = names_waiting
+        self.wish = Wish(waiting, table.waiting, catalog)
         self._table = table
         self._catalog = catalog
         self._options = options
@@ -195,7 +170,7 @@ class Admission:
             return _limit("topics", self._topics, more, self._options.topics_max)
         # What the client has already is not taken from it, and what we say of ourselves is cheap.
         if known is None and not own and (error := self._room.take(topics)) is not None:
-            self.waiting.discard((channel.name, name))
+            self.wish.give_back((channel.name, name))
             return error
         self._topics += more
         if known is None:
@@ -241,14 +216,8 @@ class Admission:
                 return Error(codes.UNKNOWN_SYMBOL, f"no venue {venue} here")
 
     def _wait(self, channel: str, name: str) -> int | Error:
-        limit, mine = self._options.waiting_names_max, len(self.waiting)
-        free = max(0, limit - self._names_waiting() - mine)
-        used = mine + self._table.waiting(self._catalog)
-        if used >= free:
-            text = f"names without a topic: {used} wait here, {free} of {limit} are free"
-            return Error(codes.LIMIT_EXCEEDED, text)
-        self.waiting.add((channel, name))
-        return 1
+        why = self.wish.take((channel, name))
+        return 1 if why is None else Error(codes.LIMIT_EXCEEDED, why)
 
     def _free_id(self) -> int:
         identity = self._next_id

@@ -48,6 +48,7 @@ class FakeCatalog:
         }
     )
     matches: int = 0
+    finds: int = 0
     steps_each: int = 4
     epoch: str = EPOCH
 
@@ -58,6 +59,7 @@ class FakeCatalog:
         return {"SIM": "open", "BINANCE": "open", "XNAS": "closed"}.get(venue, "unknown")  # type: ignore[return-value]
 
     def find(self, channel: str, name: str) -> bool:
+        self.finds += 1
         return name in self.topics[channel]
 
     def match(self, channel: str, pattern: str) -> tuple[int, int]:

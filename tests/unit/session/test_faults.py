@@ -15,6 +15,7 @@ from gateway.session import (
     Subscribe,
     Unsubscribe,
 )
+from gateway.session.waiting import SIFT_MAX
 
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
@@ -240,8 +241,7 @@ def test_f67_a_pattern_again_is_charged_for_its_topics(connect: "Connect") -> No
 
 
 def test_f70_a_client_waits_for_no_more_names_than_it_leaves_free(connect: "Connect") -> None:
-    waiting = 0
-    first = connect(waiting_names_max=100, names_waiting=lambda: waiting)
+    first = connect(waiting_names_max=100)
     clients = [first, *(connect(first.catalog, first.shared) for _ in range(7))]
     took = []
     for number, client in enumerate(clients):
@@ -249,26 +249,48 @@ def test_f70_a_client_waits_for_no_more_names_than_it_leaves_free(connect: "Conn
         refused = [one["error"] for one in reply["results"] if not one["success"]]
         assert {error["code"] for error in refused} == {"limit_exceeded"}
         took.append(100 - len(refused))
-        waiting += took[-1]
     assert took == [50, 25, 13, 6, 3, 2, 1, 0]
     assert "50 wait here, 0 of 100 are free" in str(clients[0].subscribe("N.SIM"))
+    assert clients[7].subscribe("0.0.SIM")["success"]  # others wait for it: it takes no place
+    clients[1].session.end()
+    assert clients[7].subscribe("0.1.SIM", "N.SIM")["success"]
+
+
+def test_f70_what_only_the_plane_knows_takes_places_too(connect: "Connect") -> None:
+    waiting = 97  # of a directory that a new epoch has not got yet
+    client = connect(waiting_names_max=100, names_waiting=lambda: waiting)
+    assert client.subscribe("A.SIM", "B.SIM", "C.SIM")["failed"] == 1
+    waiting = 0
+    assert client.subscribe("C.SIM")["success"]
 
 
 def test_f70_names_that_have_come_wait_no_more(connect: "Connect") -> None:
-    waiting = 0
-    client = connect(waiting_names_max=4, names_waiting=lambda: waiting)
+    client = connect(waiting_names_max=4)
     assert client.subscribe("A.SIM", "B.SIM", "C.SIM")["failed"] == 1
-    waiting = 2
     assert not client.subscribe("C.SIM")["success"]
     client.catalog.topics["trade"] += ["A.SIM", "B.SIM"]
-    waiting = 0
     assert client.subscribe("C.SIM", "D.SIM")["success"]
-    waiting = 2
     assert not client.subscribe("E.SIM")["success"]
-    assert client.ask("unsubscribe", {"channel": "trade", "symbol": ["C.SIM", "D.SIM"]})["success"]
-    waiting = 0
+    assert client.subscribe("D.SIM")["success"]  # replaces, and is no further one
+    params = {"channel": "trade", "symbol": ["C.SIM", "D.SIM", "A.SIM"]}
+    assert client.ask("unsubscribe", params)["success"]
+    assert len(client.shared.waiting) == 0
     assert client.subscribe("E.SIM")["success"]
-    assert client.subscribe("E.SIM")["success"]  # replaces, and is no further one
+
+
+def test_f70_looking_for_names_that_have_come_is_bounded(connect: "Connect") -> None:
+    client = connect(waiting_names_max=12_000, symbols_per_request=6000, reply_bytes_max=1 << 22)
+    assert client.subscribe(*(f"{i}.SIM" for i in range(6000)))["success"]
+    looked = client.catalog.finds
+    assert not client.subscribe("N.SIM")["success"]
+    assert client.catalog.finds - looked <= 1 + 2 * SIFT_MAX
+    looked = client.catalog.finds
+    for _ in range(10):  # and soon ends: nothing has come meanwhile
+        assert not client.subscribe("N.SIM")["success"]
+    assert client.catalog.finds - looked <= 10 + 2 * 6000
+    looked = client.catalog.finds
+    assert not client.subscribe(*(f"N{i}.SIM" for i in range(100)))["success"]
+    assert client.catalog.finds - looked == 100
 
 
 @pytest.mark.parametrize("name", ["x" * 1_000_000 + ".SIM", "*" * 1_000_000, "\x00" * 1_000_000])

@@ -17,7 +17,9 @@ ID_MAX = 2**32 - 1
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
     room = Room(Load(), 1, 1000)
-    admission = Admission(table, client.catalog, Options(version="0.1.0"), room, lambda: 0)
+    admission = Admission(
+        table, client.catalog, Options(version="0.1.0"), room, client.shared.waiting
+    )
     admitted = []
     for name in names:
         one = admission.decide(CHANNELS["trade"], name, Delivery(True, True, 0))
@@ -27,7 +29,7 @@ def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscript
 
 
 def test_ids_begin_anew_after_the_last_and_pass_those_in_use(client: "Client") -> None:
-    table = Subscriptions()
+    table = Subscriptions(client.shared.waiting)
     table.put(admit(client, table, "A.SIM", "B.SIM"))
     table.next_id = ID_MAX
     table.put(admit(client, table, "C.SIM", "D.SIM", "E.SIM"))
@@ -37,7 +39,7 @@ def test_ids_begin_anew_after_the_last_and_pass_those_in_use(client: "Client") -
 
 
 def test_deciding_leaves_the_table_as_it_is(client: "Client") -> None:
-    table = Subscriptions()
+    table = Subscriptions(client.shared.waiting)
     (one,) = admit(client, table, "ETH*")
     assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 0)
     table.put([one])
