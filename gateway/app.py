@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 FEED, WORKER = "feed", "worker"
 BACKLOG = 4096
 """Connections that wait in the kernel for one worker; the kernel caps it by net.core.somaxconn."""
+DESCRIPTORS_MIN = 128
+"""Of a process: 64 are for the gateway itself, each client takes one."""
 WORKER_GAUGES = (
     "connections",
     "subscriptions",
@@ -84,11 +86,11 @@ def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> 
 
     Returns:
         The exit code: 0 after an orderly stop, 1 where a process had to be killed for it (too slow
-        to drain, or a second signal came), 69 where a port is not to be had.
+        to drain, or a second signal came), 69 where a port or descriptors are not to be had.
     """
     handler = log.configure("supervisor", config.log.format, config.log.level)
-    _raise_descriptor_limit()
     try:
+        _raise_descriptor_limit()
         return asyncio.run(_serve(config, handler, on_ready))
     except TickgateError as error:
         _log.error("start.failed", message=error)
@@ -323,6 +325,15 @@ def _url(scheme: str, listener: socket.socket, path: str) -> str:
 
 
 def _raise_descriptor_limit() -> None:
-    """One descriptor a client: takes what the hard limit allows; children inherit it."""
+    """One descriptor a client: takes what the hard limit allows; children inherit it.
+
+    Raises:
+        ResourceError: it allows too few: workers would end at once, again and again.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS_MIN:
+        raise ResourceError(
+            f"{hard} descriptors are too few, {DESCRIPTORS_MIN} is the least:"
+            " raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -29,6 +29,7 @@ UDP_BUFFER_BYTES = 8 << 20  # what the udp feed asks for: 40 ms of datagrams at 
 SOMAXCONN = 4096  # the accept queue that the listeners ask for: a reconnect storm fits in it
 DESCRIPTORS = 8192  # below this a few thousand clients do not fit
 RESERVED_DESCRIPTORS = 64  # what a worker needs beside its clients
+DESCRIPTORS_MIN = 128  # less, and `serve` does not start
 SLICE_KERNEL = (6, 12)  # the first Linux where a thread may ask for a scheduler slice (EEVDF)
 FAST_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter")
 
@@ -158,6 +159,9 @@ def descriptors(soft: int, hard: int, connections_max: int) -> Check:
     if infinite:
         return Check("ok", "descriptors", found)
     room = hard - RESERVED_DESCRIPTORS
+    if hard < DESCRIPTORS_MIN:
+        cure = f"LimitNOFILE= or ulimit -Hn: {DESCRIPTORS_MIN} is the least"
+        return Check("fail", "descriptors", found, cure)
     if connections_max > room:
         cure = f"raise the hard limit, or limits.max_connections = {room} at most"
         return Check("fail", "descriptors", found, cure)

@@ -36,6 +36,8 @@ ACCEPT_PAUSE_S = 0.1
 """Without descriptors the listener rests: the next accept would fail as well."""
 RESERVED_DESCRIPTORS = 64
 """For the process itself, when max_connections is not configured."""
+CONNECTIONS_MAX = 1_000_000
+"""As in the configuration: what the plane keeps for a slot is taken when it is used."""
 SWEEP_INTERVAL_S = 0.25
 KEEPALIVE_SLICES = 4
 """Parts of the clients that one sweep looks at: each is seen once a second."""
@@ -337,10 +339,10 @@ class Listener:
 
 
 def max_connections(configured: int) -> int:
-    """The configured limit, or what descriptors allow."""
+    """The configured limit, or what descriptors allow; containers may have a thousand million."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = soft - RESERVED_DESCRIPTORS
-    return min(configured, room) if configured else room
+    room = CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS
+    return min(configured or CONNECTIONS_MAX, room)
 
 
 def session_options(config: "Config") -> Options:

@@ -346,3 +346,21 @@ def _fails_with_69(setting: str, *words: str) -> None:
     (entry,) = (json.loads(line) for line in text.splitlines())
     assert entry["level"] == "error"
     assert all(word in entry["message"] for word in words)
+
+
+def test_f72_too_few_descriptors_are_exit_69_and_one_line() -> None:
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve"]
+    for one in ("listen.port=0", "ops.port=0", "log.format=json"):
+        words += ["--set", one]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *words],
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert done.returncode == 69, done.stderr
+    (entry,) = (json.loads(line) for line in done.stderr.splitlines())
+    assert entry["level"] == "error"
+    assert "64 descriptors are too few, 128 is the least" in entry["message"]
+    assert "ulimit" in entry["message"]

@@ -82,6 +82,7 @@ ROWS = {
         "names that no topic has fill the waiting table",
         "a share for each connection; who is refused is told in the result",
     ),
+    72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
 }
 """Rows that are not here belong to what is not built yet: tokens, buses, proxies."""
 

@@ -44,6 +44,7 @@ INFINITY = resource.RLIM_INFINITY
         (doctor.run_delay(""), "warn", "not counted", "looks like a stopped one"),
         (doctor.descriptors(1024, 20000, 0), "ok", "hard 20000", ""),
         (doctor.descriptors(1024, 1024, 0), "warn", "hard 1024", "960 clients"),
+        (doctor.descriptors(64, 64, 0), "fail", "hard 64", "128 is the least"),
         (doctor.descriptors(1024, 20000, 19937), "fail", "hard 20000", "19936"),
         (doctor.descriptors(1024, 20000, 19936), "ok", "hard 20000", ""),
         (doctor.descriptors(1024, INFINITY, 10**6), "ok", "unlimited", ""),
