@@ -8,11 +8,15 @@ be told from standing still then, which `tickgate doctor` says.
 
 import os
 import time
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 THREAD = Path("/proc/thread-self/schedstat")
 TASKS = Path("/proc/self/task")
 STAT = Path("/proc/stat")
+LOOKS_MAX = 64
+"""Looks at another process that are kept: more than a hang lasts until it is found."""
 _STEAL = 8
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -48,18 +52,53 @@ class ProcessRunDelay:
 
     def read(self) -> int:
         """So far, in ns: what threads had that ended between two readings is partly missing."""
-        now = {}
-        for thread in TASKS.iterdir():
-            try:
-                now[thread.name] = int((thread / "schedstat").read_bytes().split()[1])
-            except OSError:  # it has just ended, or there is no such file
-                continue
+        now = _delays_ns(TASKS)
         for name, delay_ns in now.items():
             before_ns = self._threads.get(name, 0)
             # Less than before: another thread, that got the number of one that ended.
             self._total_ns += delay_ns - before_ns if delay_ns >= before_ns else delay_ns
         self._threads = now
         return self._total_ns
+
+
+class Starvation:
+    """For how long threads of another process were runnable without a CPU, look by look.
+
+    Of each look's time the thread that waited longest counts: a sign of life needs each of them.
+    """
+
+    def __init__(self, tasks: Path) -> None:
+        self._tasks = tasks
+        self._threads: dict[str, int] = {}
+        self._total_ns = 0
+        self._looks: deque[tuple[int, int]] = deque(maxlen=LOOKS_MAX)
+
+    def look(self, now_ns: int) -> None:
+        """Reads what the threads have waited; some 30 us."""
+        now = _delays_ns(self._tasks)
+        grown = [ns - self._threads[name] for name, ns in now.items() if name in self._threads]
+        self._total_ns += max([0, *grown])
+        self._threads = now
+        self._looks.append((now_ns, self._total_ns))
+
+    def since_ns(self, then_ns: int) -> int:
+        """What was waited since then, up to the last look."""
+        before = next((total for at, total in reversed(self._looks) if at <= then_ns), None)
+        if before is None:
+            before = self._looks[0][1] if self._looks else self._total_ns
+        return self._total_ns - before
+
+
+def _delays_ns(tasks: Path) -> dict[str, int]:
+    """What each thread has waited so far."""
+    found = {}
+    try:
+        for thread in tasks.iterdir():
+            with suppress(OSError):  # it has just ended, or there is no such file
+                found[thread.name] = int((thread / "schedstat").read_bytes().split()[1])
+    except OSError:
+        return {}  # the whole process has
+    return found
 
 
 class Stolen:

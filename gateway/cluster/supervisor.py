@@ -13,7 +13,9 @@ message on it is the child's own configuration. Its life:
   the child is tried only every `tripped_s`, and nothing is ready until one try proves healthy.
 - A child's signs of life are MONOTONIC stamps that it writes into shared memory. One older than
   `hang_s` means a hang: SIGKILL, then as for any death. The supervisor distrusts itself first: from
-  a pause of its own (suspended, starved) the count starts again.
+  a pause of its own (suspended, starved) the count starts again. Nor does time count in which a
+  thread of the child was runnable without a CPU: a new process would get no more of it, and all
+  clients would come back at once to a host that is too busy already.
 - `{"type": "segment", ...}` with a descriptor is memory that one child offers to the others: passed
   on to those that want it, and kept for those that start later.
 - Stopping is by rank, highest first, each rank with a deadline; a second request kills all at once.
@@ -28,11 +30,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from gateway import log
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message, readable
+from gateway.cluster.schedstat import Starvation
 
 State = Literal["starting", "ready", "waiting", "draining", "stopped"]
 Reason = Literal["exit", "signal", "hang", "start"]
@@ -133,6 +137,7 @@ class _Child:
     proven: bool = False  # said `ready` at least once
     tripped: bool = False
     killed_for: Reason | None = None
+    starved: Starvation | None = None
     last_reason: str = ""
     deaths: deque[int] = field(default_factory=deque)  # MONOTONIC ns
     restarts: Counter[str] = field(default_factory=Counter)
@@ -274,6 +279,7 @@ class Supervisor:
         child.state = "starting"
         try:
             process = self._spawn(child)
+            child.starved = Starvation(Path(f"/proc/{child.pid}/task"))
         except OSError as error:  # no process to be had: as if it had died at once
             child.last_reason = "start"
             return str(error)
@@ -394,6 +400,8 @@ class Supervisor:
                 self._trusted_ns = now_ns
             before_ns = now_ns
             for child in self._children:
+                if child.starved is not None and child.state == "ready":
+                    child.starved.look(now_ns)
                 reason = self._suspicion(child, now_ns)
                 if reason is not None:
                     child.killed_for = reason
@@ -415,7 +423,11 @@ class Supervisor:
             child.backoff.reset()
         floor_ns = max(child.ready_ns, self._trusted_ns)
         for stamp_ns in child.spec.stamps():
-            if now_ns - max(stamp_ns, floor_ns) > policy.hang_s * 1e9:
+            since_ns = max(stamp_ns, floor_ns)
+            silent_ns = now_ns - since_ns
+            if silent_ns > policy.hang_s * 1e9 and child.starved is not None:
+                silent_ns -= child.starved.since_ns(since_ns)
+            if silent_ns > policy.hang_s * 1e9:
                 return "hang"
         return None
 

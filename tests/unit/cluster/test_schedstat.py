@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cluster import schedstat
-from gateway.cluster.schedstat import ProcessRunDelay, Stolen, ThreadTimes
+from gateway.cluster.schedstat import ProcessRunDelay, Starvation, Stolen, ThreadTimes
 
 TICK_NS = 10_000_000
 
@@ -29,6 +29,31 @@ def test_a_process_has_what_its_threads_have_had(
     assert delays.read() == 175, "another got its number"
     thread(tmp_path, 1, 40)
     assert delays.read() == 215, "and so at once"
+
+
+def test_of_another_process_the_thread_that_waited_longest_counts(tmp_path: Path) -> None:
+    starved = Starvation(tmp_path)
+    assert starved.since_ns(0) == 0
+    thread(tmp_path, 1, 1000)
+    thread(tmp_path, 2, 20)
+    starved.look(10)
+    assert starved.since_ns(0) == 0, "what was before the first look is not known"
+    thread(tmp_path, 1, 1100)
+    thread(tmp_path, 2, 320)
+    starved.look(20)
+    thread(tmp_path, 3, 10_000)  # a new thread
+    thread(tmp_path, 1, 1150)
+    starved.look(30)
+    assert [starved.since_ns(then) for then in (0, 10, 19, 20, 29, 30)] == [
+        350,
+        350,
+        350,
+        50,
+        50,
+        0,
+    ]
+    assert Starvation(tmp_path / "gone").since_ns(0) == 0
+    Starvation(tmp_path / "gone").look(1)
 
 
 def test_of_what_the_host_takes_the_worst_cpu_counts(
