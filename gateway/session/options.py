@@ -55,6 +55,7 @@ class Options:
         list_scan_max: names times patterns looked at for one reply to `list`: about 1 ms of work.
         pattern_scan_max: patterns times topics in one `subscribe`, which the loop counts at once:
             1 to 2 ms of its time.
+        pattern_scan_little: of these, what is little enough to need no waiting for the greedy.
         pattern_steps_max: steps of one `subscribe` with several patterns, some 2 ms: costly ones
             have to come in several requests. A step is about 1 ns of the loop and of the plane.
         pattern_steps_cost: steps that are charged to the connection like one more request.
@@ -81,6 +82,7 @@ class Options:
     page_bytes_max: int = 32 << 10
     list_scan_max: int = 1024
     pattern_scan_max: int = 400_000
+    pattern_scan_little: int = 100_000
     pattern_steps_max: int = 2_000_000
     pattern_steps_cost: int = 16_384
     worker_pattern_steps_per_s: int = 100_000_000

@@ -200,16 +200,17 @@ class Session:
     def _refuse_scan(self, patterns: int, mono_ns: int) -> Error | None:
         """Why so many patterns are not held against all names now.
 
-        Connections share the worker's bucket. One that asks much gets nothing from it while a burst
-        is spent; a second burst is left for those that ask little, so that they need not wait for
-        the greedy.
+        Connections share the worker's bucket. While a burst is spent, a second one is left for
+        those that have asked for little lately and do so now: they need not wait for the greedy.
+        Both count, since a connection is new as often as its client likes.
         """
         shared = self._shared
         scan, limit = patterns * len(self._catalog), shared.options.pattern_scan_max
         if scan > limit:
             text = f"patterns times topics is {scan}, limit {limit}"
             return Error(codes.BAD_REQUEST, f"params.symbol: {text}; ask for fewer at once")
-        bursts = 2 if self._quota.modest(shared.rate, mono_ns) else 1
+        little = scan <= shared.options.pattern_scan_little
+        bursts = 2 if little and self._quota.modest(shared.rate, mono_ns) else 1
         wait_ns = shared.scans.debt_ns(mono_ns, bursts)
         if not wait_ns:
             return None

@@ -189,7 +189,8 @@ def test_f67_clients_together_scan_no_more_than_the_share(connect: "Connect") ->
 
 
 def test_f67_who_asks_for_little_need_not_wait_for_the_greedy(connect: "Connect") -> None:
-    greedy, modest, other = scanning(connect, 3, pattern_steps_cost=600, requests_burst=600)
+    limits = {"pattern_steps_cost": 600, "requests_burst": 600, "pattern_scan_little": 11}
+    greedy, modest, other = scanning(connect, 3, **limits)
     asked = 0
     while (reply := scan(greedy, f"{asked}*"))["success"]:
         asked += 1
@@ -197,6 +198,8 @@ def test_f67_who_asks_for_little_need_not_wait_for_the_greedy(connect: "Connect"
     assert reply["error"]["code"] == "rate_limited"
     assert "of patterns a second, all clients together" in reply["error"]["message"]
     assert greedy.catalog.matches == asked  # what is refused costs nothing
+    params = {"channel": "trade", "symbol": ["X*", "Y*"]}  # 12 times a name: not little
+    assert modest.ask("subscribe", params, after_s=0)["error"]["code"] == "rate_limited"
     assert scan(modest, "Z*")["success"]
     assert scan(greedy, "BTCUSDT.BINANCE")["success"]  # names need no scan
     assert scan(other, "BTCUSDT.BINANCE")["success"]
