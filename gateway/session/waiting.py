@@ -1,8 +1,8 @@
 """Names that clients wait for: subscribed to, with no topic yet.
 
 The data plane keeps them in a table of fixed size, a place for each name, however many clients wait
-for it. No client may wait for more names than it leaves free: one alone gets half of the table, and
-the next one always finds room. The plane would refuse by the same rule, but could tell only by a
+for it. No client may wait for more than a quarter of what is free: one alone gets a fifth of the
+table, and the next one finds room behind forty greedy ones. The plane would refuse by the same rule, but could tell only by a
 message for each name after a reply that said success, and so many that an honest client's control
 queue ran over. So the loop, from which all subscriptions come, keeps the same account: a count for
 each name here, and the plane's gauge for what only the plane knows (names that a new epoch has not
@@ -20,6 +20,8 @@ from gateway.session.catalog import Catalog
 Name = tuple[str, str]
 """(channel, instrument)."""
 
+SHARE: Final = 4
+"""Of the places that are free one client may have this part, as NAMES_SHARE of the plane says."""
 SIFT_MAX: Final = 2048
 """Names looked up again for one request: less than a millisecond."""
 
@@ -171,7 +173,7 @@ class Wish:
 
     def _fits(self) -> bool:
         used, free = self._counts()
-        return used < free
+        return used < -(-free // SHARE)
 
     def _sift(self) -> bool:
         if self._sifted:
