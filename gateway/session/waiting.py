@@ -2,11 +2,11 @@
 
 The data plane keeps them in a table of fixed size, a place for each name, however many clients wait
 for it. No client may wait for more than a quarter of what is free: one alone gets a fifth of the
-table, and the next one finds room behind forty greedy ones. The plane would refuse by the same rule, but could tell only by a
-message for each name after a reply that said success, and so many that an honest client's control
-queue ran over. So the loop, from which all subscriptions come, keeps the same account: a count for
-each name here, and the plane's gauge for what only the plane knows (names that a new epoch has not
-got yet, and those that it has still to let go of).
+table, and the next one finds room behind forty greedy ones. The plane would refuse by the same
+rule, but could tell only by a message for each name after a reply that said success, and so many
+that an honest client's control queue ran over. So the loop, from which all subscriptions come,
+keeps the same account: a count for each name here, and the plane's gauge for what only the plane
+knows (names that a new epoch has not got yet, and those that it has still to let go of).
 
 A name that has come stays in the account until somebody needs its place: then names are looked up
 again, a bounded number for each request.
