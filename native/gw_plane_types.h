@@ -168,7 +168,7 @@ typedef struct {
 #define GW_UNITS_QUEUE 8   /* so many queued frames counted, or runs of them joined, are one unit */
 #define GW_UNITS_SEND 256  /* a visit between two requests */
 #define GW_UNITS_QUANTUM 512 /* of one client's job, before the next client's */
-#define GW_UNITS_TURN 4096   /* of all jobs in one turn, and of each other step: some 100 us */
+#define GW_UNITS_TURN 2048   /* of all jobs in one turn, and of each other step: some 50 us */
 
 /* What a string asked for has come to. */
 typedef struct {

@@ -188,7 +188,7 @@ static void a_visit_renders_a_bounded_part(void) {
     gw_item_t x = item(1, GW_BBO, "*", false, true);
     rig_subscribe(s.rig, peer, 1, &x, 1);
     unsigned n = 0;
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 60; i++) {
         uint64_t sends = peer->sends;
         turn(s.rig);
         if (peer->sends > sends) CHECK(peer->offered <= (64 << 10) + 512);
