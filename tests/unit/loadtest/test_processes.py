@@ -84,7 +84,7 @@ def test_shared_memory_counts_once() -> None:
 
 
 def test_pss_of_processes_adds_up() -> None:
-    with child("x = bytearray(range(250)) * 200_000; print()") as process:
+    with child("x = bytearray(range(250)) * 200_000; print(flush=True); input()") as process:
         alone = processes.proportional_bytes([process.pid])
         assert alone is not None
         assert 50_000_000 < alone < 80_000_000
