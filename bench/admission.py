@@ -12,7 +12,6 @@ client that is refused is not asked for again: what a step lost is its own. Meth
 import argparse
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from urllib.request import urlopen
 
 import msgspec
 import numpy as np
+from yardstick import stopped
 
 from gateway._native import Swarm
 from gateway.latency.histogram import Counts, Histogram
@@ -58,20 +58,6 @@ def free_ports(count: int, first: int) -> list[int]:
     return found
 
 
-@contextmanager
-def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """The process, which is told to end and waited for."""
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @dataclass
 class Server:
     """A gateway under measurement, by its ports."""
@@ -99,7 +85,7 @@ def gateway(python: str, target_us: int, first_port: int) -> Iterator[Server]:
     command = ["taskset", "-c", "0", python, "-P", "-c", SERVE, "serve", *settings]
     with tempfile.TemporaryDirectory() as directory:
         process = subprocess.Popen(command, cwd=directory)
-        with ended(process):
+        with stopped(process):
             wait_ready(server.ops_port)
             yield server
 
@@ -121,7 +107,7 @@ def ticks(port: int, rate: float, seconds: float) -> Iterator[None]:
     job = SourceJob(port=port, source=Source(rate=rate), warmup_s=1.0, duration_s=seconds)
     command = ["taskset", "-c", "1", sys.executable, "-P", "-m", "gateway.loadtest.source"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with ended(process):
+    with stopped(process):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(msgspec.json.encode(job) + b"\n")
