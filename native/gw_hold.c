@@ -160,7 +160,7 @@ int64_t gw_holds_due(const gw_plane_t *p) {
 
 /* Slack is what nobody else wants: a feed may wait for this CPU, else until the kernel's next tick, for up to
  * 4 ms. What others use then is no work of ours, and no wait that we did not want. */
-void gw_cpu_offer(gw_plane_t *p) {
+static void offer_cpu(gw_plane_t *p) {
     int64_t before = p->now;
     p->io.yield(p->io.self);
     p->now = p->io.monotonic(p->io.self);
@@ -183,7 +183,7 @@ uint32_t gw_holds_release(gw_plane_t *p) {
     if (visits_wait && p->served < HOLDS_PER_CYCLE * HOLDS_PARTS) return urgent;
     uint32_t most = p->served / HOLDS_PARTS > HOLDS_PER_CYCLE ? p->served / HOLDS_PARTS : HOLDS_PER_CYCLE;
     p->served = 0;
-    if (!urgent && !visits_wait && !gw_plane_takes(p)) gw_cpu_offer(p);
+    if (!urgent && !visits_wait && !gw_plane_takes(p)) offer_cpu(p);
     int64_t late = visits_wait || gw_plane_takes(p) ? GW_HOLD_GRACE_NS : 0;
     for (; links && n < most && (h = first_due(p)) && h->due_ns + late <= p->now; n++) release(p, h, &links);
     return urgent + n;

@@ -29,7 +29,6 @@
 #define LOG_GUARD_SLICES 64u    /* ... in so many slices */
 #define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
-#define OFFER_EVERY_NS 0        /* between visits the CPU is offered to a feed beside us so often; 0: never */
 
 /* --- records --------------------------------------------------------------------------------------- */
 
@@ -272,10 +271,6 @@ static uint32_t serve(gw_plane_t *p) {
     p->serving = 0;
     p->served += live;
     if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_SWEEP], 1);
-    if (OFFER_EVERY_NS && p->now - p->offered_ns >= OFFER_EVERY_NS) {
-        p->offered_ns = p->now;
-        gw_cpu_offer(p);
-    }
     return live + bulk;
 }
 

@@ -173,7 +173,6 @@ void gw_link_unhold(gw_plane_t *p, gw_link_t *l);
 void gw_link_ready(gw_plane_t *p, gw_link_t *l);
 void gw_link_held_more(gw_plane_t *p, gw_link_t *l);
 uint32_t gw_holds_release(gw_plane_t *p);
-void gw_cpu_offer(gw_plane_t *p);
 int64_t gw_holds_due(const gw_plane_t *p);
 void gw_client_holds_free(gw_client_t *c);
 

@@ -217,7 +217,7 @@ struct gw_client {
     gw_link_t *dirty_first, *dirty_last;
     gw_link_t *links;
     gw_sub_t *subs[2]; /* of names, of patterns */
-    gw_client_t *blocked_previous, *blocked_next, *doomed_next, *jobs_next;
+    gw_client_t *blocked_previous, *blocked_next, *jobs_next;
     gw_job_t *job, *job_last; /* the one in hand, and those that wait for it */
     uint32_t links_count, subs_count, conflated_links;
     uint32_t names_waiting;   /* links of topics that no directory has had yet */
@@ -350,7 +350,7 @@ struct gw_plane {
     int64_t now;       /* MONOTONIC, refreshed between sends */
     int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
     int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
-    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, offered_ns, commands_ns;
+    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, commands_ns;
     uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */
     uint32_t refresh_next;   /* the same of the round that takes a step of the ladder to the clients */
     uint64_t heartbeat_count;
