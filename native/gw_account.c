@@ -5,7 +5,6 @@
  * neither let us wait nor gets less for that. */
 static inline uint64_t watched(const gw_plane_t *p, uint32_t priority) { return priority < 2 && !p->behind; }
 
-
 void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
     int64_t age = p->now - recv_ns;
     uint64_t counts = watched(p, priority);
@@ -36,8 +35,20 @@ static void delivered_same(gw_plane_t *p, gw_client_t *c, const gw_frame_t *head
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], now - head->taken_ns, same);
 }
 
-/* Frames of one run whose last bytes the kernel has just taken. What they share is counted once. */
-void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
+/* The usual run: a tick that finds the client idle. */
+static void delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
+    if (f->flags & GW_FRAME_NOTICE) return;
+    if (f->flags & GW_FRAME_SNAPSHOT) {
+        gw_count(&p->stats->snapshots[f->channel], 1);
+        return;
+    }
+    if (c->flags & GW_CLIENT_BLOCKED) c->waiting[f->channel]--;
+    uint32_t priority = c->flags & GW_CLIENT_MIXED ? gw_frame_class(p, c, f) : gw_client_class(c, f->channel);
+    gw_delivered(p, f->channel, priority, f->recv_ns, f->taken_ns);
+}
+
+/* What the frames share is counted once. */
+static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
     const int64_t now = p->now, edge_calm = p->control.edge_calm_ns, edge_over = p->control.edge_over_ns;
     const int mixed = c->flags & GW_CLIENT_MIXED;
     uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
@@ -74,4 +85,10 @@ void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t co
     p->control.look.count += counted;
     p->control.look.late_calm += late_calm;
     p->control.look.late_over += late_over;
+}
+
+/* Frames of one run whose last bytes the kernel has just taken. */
+void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
+    if (count == 1) delivered_one(p, c, gw_log_frame(&p->log, first));
+    else delivered_many(p, c, first, count);
 }

@@ -35,7 +35,7 @@ static void part(gw_gather_t *g, const void *bytes, size_t length) {
 static size_t run_length(const gw_log_t *log, uint64_t run) {
     const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
     const gw_frame_t *last = gw_log_frame(log, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
-    if (first->position / log->size != last->position / log->size) return 0;
+    if ((first->position ^ last->position) >= log->size) return 0;
     return last->position + last->length - first->position;
 }
 
@@ -412,7 +412,7 @@ static void wait_again(gw_plane_t *p, gw_client_t *c) {
     gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
 }
 
-static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
+static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
     const int blocked = c->flags & GW_CLIENT_BLOCKED;
     if (c->flags & GW_CLIENT_GONE) return 0;

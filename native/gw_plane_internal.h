@@ -3,6 +3,9 @@
 #define GW_PLANE_INTERNAL_H
 #include "gw_plane_types.h"
 
+/* Off the usual way: inlined, its registers would be saved on the usual way, too. */
+#define GW_APART __attribute__((noinline))
+
 static inline void gw_count(uint64_t *counter, uint64_t n) { gw_hdr_add(counter, n); }
 
 static inline uint64_t gw_link_key(const gw_client_t *clients, const gw_client_t *c, uint32_t number) {

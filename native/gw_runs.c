@@ -34,6 +34,15 @@ static void push_failed(gw_plane_t *p, gw_client_t *c, uint64_t index) {
     if (l && is_record(f)) gw_link_settle(p, l, gw_client_loss(p, c));
 }
 
+static GW_APART void push_run(gw_plane_t *p, gw_client_t *c, uint64_t index) {
+    if (c->runs_count == c->runs_size && runs_grow(c)) {
+        push_failed(p, c, index);
+        return;
+    }
+    *run_at(c->runs, c->runs_head, c->runs_size, c->runs_count++) = index | GW_RUN_ONE;
+    c->queued++;
+}
+
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
     if (!c->runs_count) {
         c->runs[c->runs_head] = index | GW_RUN_ONE;
@@ -43,16 +52,11 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
         return;
     }
     uint64_t *last = run_at(c->runs, c->runs_head, c->runs_size, c->runs_count - 1);
-    if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) == index && GW_RUN_COUNT(*last) < GW_RUN_COUNT_MAX) {
-        *last += GW_RUN_ONE;
-        c->queued++;
+    if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) != index || GW_RUN_COUNT(*last) == GW_RUN_COUNT_MAX) {
+        push_run(p, c, index);
         return;
     }
-    if (c->runs_count == c->runs_size && runs_grow(c)) {
-        push_failed(p, c, index);
-        return;
-    }
-    *run_at(c->runs, c->runs_head, c->runs_size, c->runs_count++) = index | GW_RUN_ONE;
+    *last += GW_RUN_ONE;
     c->queued++;
 }
 
