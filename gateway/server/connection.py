@@ -12,7 +12,6 @@ The first close reason wins, and every connection that got past the handshake en
 """
 
 import codecs
-import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from websockets.protocol import State as WireState
 from websockets.server import ServerProtocol
 
 from gateway import log
+from gateway.server.frames import Parser, frame_close, frame_text, quiet
 from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.handshake import Refusal, check, select_subprotocol
 from gateway.session.session import Session
@@ -43,15 +43,12 @@ DISCARDED_BYTES_MAX = 1 << 20
 """What a refused or closing client may still send before it is cut off."""
 ABNORMAL = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
-REASON_BYTES_MAX = 123
 _ABORT = struct.pack("ii", 1, 0)
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 _buffer = bytearray(RECEIVE_BYTES)
 _view = memoryview(_buffer)
 
 _log = log.get("server")
-_quiet = logging.getLogger("gateway.websockets")
-_quiet.setLevel(logging.ERROR)
 
 
 class State(IntEnum):
@@ -62,24 +59,6 @@ class State(IntEnum):
     CLOSED = 4
 
 
-def frame_text(payload: bytes) -> tuple[bytes, int]:
-    """A text frame of the server's and the length of its header (RFC 6455 section 5.2)."""
-    length = len(payload)
-    if length < 126:
-        header = bytes((0x81, length))
-    elif length < 65536:
-        header = struct.pack("!BBH", 0x81, 126, length)
-    else:
-        header = struct.pack("!BBQ", 0x81, 127, length)
-    return header + payload, len(header)
-
-
-def frame_close(code: int, reason: str) -> bytes:
-    """A close frame of the server's; the reason is cut to what fits (RFC 6455 section 5.5)."""
-    text = reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
-    return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
-
-
 class Connection:
     """Reads one socket; all writing is the plane's once the handshake is through."""
 
@@ -88,6 +67,7 @@ class Connection:
         "_fragments",
         "_held",
         "_listener",
+        "_parser",
         "_protocol",
         "_reading",
         "_received",
@@ -129,15 +109,17 @@ class Connection:
         self._received = 0
         self._tail = b""  # the request's last bytes so far
         self._fragments = 0
-        self._held: list[Any] = []  # frames to be handled, the next one last
+        self._held: list[Frame] | None = None  # frames to be handled, the next one last
         self._reading = True
         self._decoder: Any = None
         self._session: Session | None = None
-        self._protocol = ServerProtocol(
+        # Of the handshake: it keeps the request, which is more than all that an open one takes.
+        self._protocol: ServerProtocol | None = ServerProtocol(
             select_subprotocol=select_subprotocol,
             max_size=listener.limits.message_bytes,
-            logger=_quiet,
+            logger=quiet,
         )
+        self._parser: Parser | None = None  # of the message that is being read
         listener.loop.add_reader(self.fd, self._readable)
 
     # --- reading ---------------------------------------------------------------------------------
@@ -209,40 +191,41 @@ class Connection:
         rest = seen[end:] if end > 3 else b""
         self._tail = seen[-3:]
         self._received += len(data)
-        self._protocol.receive_data(data[: len(data) - len(rest)])
-        events = self._protocol.events_received()
+        protocol = self._protocol
+        assert protocol is not None
+        protocol.receive_data(data[: len(data) - len(rest)])
+        events = protocol.events_received()
         if events:
             request = events[0]
             assert isinstance(request, Request)
-            self._answer(request)
+            self._answer(protocol, request)
             if rest and self.state is State.OPEN:
                 self._frames(rest)
-        elif self._protocol.handshake_exc is not None:
-            self._refuse_unparsed()
+        elif protocol.handshake_exc is not None:
+            self._refuse_unparsed(protocol)
         elif self._received > HANDSHAKE_BYTES_MAX:
             text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
             self.refuse(Refusal(431, "too_large", text))
 
-    def _answer(self, request: Request) -> None:
+    def _answer(self, protocol: ServerProtocol, request: Request) -> None:
         refusal = check(request, self._listener.origins) or self._listener.admission()
         if refusal is not None:
             self.refuse(refusal)
             return
         try:
-            accept, _, subprotocol = self._protocol.process_request(request)
+            accept, _, subprotocol = protocol.process_request(request)
         except InvalidHandshake:
-            self._refuse_as_library(request)
+            self._refuse_as_library(protocol, request)
             return
         # As `accept` and `send_response` would, without a date that no client reads: a fifth of
         # what a connection costs. Nothing in it is the client's own text.
-        self._protocol.state = WireState.OPEN
         lines = [*SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
         if subprotocol is not None:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
         self._open("\r\n".join([*lines, "", ""]).encode("ascii"))
 
-    def _refuse_as_library(self, request: Request) -> None:
-        response = self._protocol.accept(request)
+    def _refuse_as_library(self, protocol: ServerProtocol, request: Request) -> None:
+        response = protocol.accept(request)
         result = "upgrade_required" if response.status_code == 426 else "bad_request"
         headers = tuple(response.headers.raw_items())
         text = response.body.decode("ascii", "replace").strip()
@@ -250,11 +233,11 @@ class Connection:
         kept = tuple((k, v) for k, v in headers if k.lower() not in drop)
         self.refuse(Refusal(response.status_code, result, text, kept))
 
-    def _refuse_unparsed(self) -> None:
-        out = b"".join(self._protocol.data_to_send())
+    def _refuse_unparsed(self, protocol: ServerProtocol) -> None:
+        out = b"".join(protocol.data_to_send())
         status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
         result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
-        self.refuse(Refusal(status, result, str(self._protocol.handshake_exc)))
+        self.refuse(Refusal(status, result, str(protocol.handshake_exc)))
 
     def refuse(self, refusal: Refusal) -> None:
         """Answers with an HTTP error and closes; the only bytes that are written here."""
@@ -265,6 +248,7 @@ class Connection:
         head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
         self._listener.handshake_ended(self, refusal.result, body.decode())
         self.state = State.LINGER
+        self._protocol = None
         self._received = 0
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.watch(self)
@@ -287,13 +271,15 @@ class Connection:
             self.refuse(listener.full())
             return
         self.state = State.OPEN
+        self._protocol = None
         listener.opened(self)
 
     # --- frames ----------------------------------------------------------------------------------
 
     def _frames(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        frames = self._protocol.events_received()
+        if self._parser is None:
+            self._parser = self._listener.parsers.take()
+        frames = self._parser.frames(data)
         self._held = frames[::-1]
         self._work()
         if self.state is State.OPEN:
@@ -305,7 +291,9 @@ class Connection:
         while self._held and self._reading and self.state is State.OPEN:
             self._frame(self._held.pop())
         if self.state is State.OPEN and not self._held:
-            self._outgoing()
+            self._held = None
+            if self._parser is not None:
+                self._outgoing(self._parser)
 
     def _clock_message(self, *, unfinished: bool) -> None:
         # A read that ends no frame ended inside of one. What a client holds open has a deadline.
@@ -407,18 +395,20 @@ class Connection:
         elif outcome < 0:
             self.fail(4008, "slow consumer: replies do not fit the control queue; read them")
 
-    def _outgoing(self) -> None:
+    def _outgoing(self, parser: Parser) -> None:
         """Hands over what the protocol itself answers. Of several pongs the last one counts."""
-        out = self._protocol.data_to_send()
-        if not out:
+        out = parser.data_to_send()
+        if parser.state is not WireState.OPEN:
+            close = parser.close_sent
+            assert close is not None
+            self._decide(close.code, close.reason)
+            self._begin_close(next(data for data in reversed(out) if data))
             return
-        if self._protocol.state is WireState.OPEN:
+        if parser.at_rest:
+            self._parser = None
+            self._listener.parsers.give_back(parser)
+        if out:
             self._queued(self._listener.plane.send(self.handle, out[-1]))
-            return
-        close = self._protocol.close_sent
-        assert close is not None
-        self._decide(close.code, close.reason)
-        self._begin_close(next(data for data in reversed(out) if data))
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -447,7 +437,7 @@ class Connection:
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
         self._received = 0
-        self._held = []
+        self._held = self._parser = None
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)

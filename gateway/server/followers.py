@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway import log
-from gateway.server.connection import frame_text
+from gateway.server.frames import frame_text
 
 if TYPE_CHECKING:
     from gateway.server.connection import Connection

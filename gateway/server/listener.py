@@ -16,6 +16,7 @@ from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
+from gateway.server.frames import Parsers
 from gateway.server.plane import dispatch
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
@@ -61,6 +62,7 @@ class Listener:
         self.origins = Origins(parts.config.listen.origins)
         self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
         self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
+        self.parsers = Parsers(self.limits.message_bytes)
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
         self.max_connections = max_connections(self.limits.max_connections)

@@ -1,36 +1,22 @@
-"""Frames that the connection makes itself, and what becomes of a mistake of our own."""
+"""What a connection keeps of a client that says nothing; what becomes of a mistake of our own."""
 
+import gc
 import logging
 import socket
+import tracemalloc
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.wire import CONT, PING, TEXT, frame, request
 
 from gateway.options import LimitsOptions
 from gateway.server import connection as module
-from gateway.server.connection import Connection, State, frame_close, frame_text
-
-
-@pytest.mark.parametrize(("size", "header"), [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)])
-def test_text_frames(size: int, header: int) -> None:
-    frame, length = frame_text(b"x" * size)
-    assert (len(frame), length) == (size + header, header)
-    assert frame[0] == 0x81
-    said = frame[1] if header == 2 else int.from_bytes(frame[2:header], "big")
-    assert said == size
-
-
-@pytest.mark.parametrize(
-    ("reason", "kept"),
-    [("", ""), ("slow", "slow"), ("x" * 200, "x" * 123), ("\u20ac" * 50, "\u20ac" * 41)],
-)
-def test_close_frames_keep_whole_characters(reason: str, kept: str) -> None:
-    frame = frame_close(4008, reason)
-    assert frame[0] == 0x88
-    assert frame[1] == len(frame) - 2 <= 125
-    assert frame[2:4] == (4008).to_bytes(2, "big")
-    assert frame[4:].decode() == kept
+from gateway.server.connection import Connection, State
+from gateway.server.frames import Parsers, frame_close
+from gateway.session.actions import Reply
+from gateway.session.handshake import Origins
 
 
 class Told:
@@ -41,9 +27,32 @@ class Told:
         self.limits = LimitsOptions()
         self.handshake_timeout_ns = self.close_timeout_ns = 10**9
         self.loop = self.plane = self
+        self.origins = Origins([])
+        self.parsers = Parsers(self.limits.message_bytes)
+        self.full = False
+        self.texts: list[str] = []
 
     def now_ns(self) -> int:
         return 1
+
+    def admission(self) -> None:
+        """Everybody may come in."""
+
+    def new_session(self, _: Connection) -> tuple[SimpleNamespace, Reply]:
+        def receive(text: str, **_: int) -> list[Reply]:
+            self.texts.append(text)
+            return []
+
+        return SimpleNamespace(receive=receive), Reply(b"hello")
+
+    def add(self, *_: object) -> int:
+        """The plane takes the client."""
+        return 7
+
+    def send(self, handle: int, data: bytes) -> int:
+        """The plane takes the bytes, and there is no room for more once this many were sent."""
+        self.calls.append(("send", handle, data))
+        return int(self.full)
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args: self.calls.append((name, *args))
@@ -81,6 +90,127 @@ def test_a_mistake_of_ours_in_a_handshake_ends_it(monkeypatch: pytest.MonkeyPatc
     assert told.named("handshake_ended") == [(connection, "closed")]
     assert connection.state is State.CLOSED
     assert connection.sock.fileno() == -1
+
+
+# --- parsers, and what an idle client takes ------------------------------------------------------
+
+Opened = tuple[Connection, socket.socket]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def opened(told: Told) -> Iterator[Callable[[], Opened]]:
+    """Makes connections that are through their handshakes, each with its client's socket."""
+    sockets: list[socket.socket] = []
+
+    def make() -> Opened:
+        pair = socket.socketpair()
+        sockets.extend(pair)
+        connection = Connection(told, pair[0], "peer", 0)  # type: ignore[arg-type]
+        pair[1].send(request())
+        connection._readable()
+        assert connection.state is State.OPEN
+        return connection, pair[1]
+
+    yield make
+    for sock in sockets:
+        sock.close()
+
+
+def say(one: Opened, data: bytes) -> None:
+    one[1].send(data)
+    one[0]._readable()
+
+
+def test_clients_take_turns_with_one_parser(told: Told, opened: Callable[[], Opened]) -> None:
+    one, two = opened(), opened()
+    spare = told.parsers.take()
+    told.parsers.give_back(spare)
+    for number, client in enumerate((one, two, one)):
+        say(client, frame(TEXT, str(number).encode()))
+        assert client[0]._parser is None
+    assert told.texts == ["0", "1", "2"]
+    assert told.parsers.take() is spare
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 6, 7])
+def test_the_start_of_a_frame_stays_with_its_client(
+    cut: int, told: Told, opened: Callable[[], Opened]
+) -> None:
+    one, two = opened(), opened()
+    whole = frame(TEXT, b"one")
+    say(one, whole[:cut])
+    say(two, frame(TEXT, b"two"))
+    assert one[0]._parser is not None
+    assert two[0]._parser is None
+    say(one, whole[cut:])
+    assert told.texts == ["two", "one"]
+    assert one[0]._parser is None
+
+
+def test_a_fragmented_message_stays_with_its_client(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one, two = opened(), opened()
+    say(one, frame(TEXT, b"o", fin=False))
+    say(two, frame(TEXT, b"two"))
+    say(one, frame(PING, b"p") + frame(CONT, b"ne"))
+    assert told.texts == ["two", "one"]
+    assert told.named("send") == [(7, b"\x8a\x01p")]
+    assert one[0]._parser is two[0]._parser is None
+
+
+def test_a_client_whose_pongs_fill_its_queue_gives_its_parser_back(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one, two = opened(), opened()
+    told.full = True
+    say(one, frame(PING, b"p"))
+    assert told.named("remove_reader") == [(one[0].fd,)]
+    assert one[0]._parser is None
+    one[0].resume()
+    say(two, frame(TEXT, b"two"))
+    assert told.named("send") == [(7, b"\x8a\x01p")]
+
+
+def test_the_parser_of_a_client_that_fails_is_nobodys(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one, two = opened(), opened()
+    say(one, frame(TEXT, b"\xff"))
+    assert (one[0].close_code, one[0]._parser) == (1007, None)
+    say(one, b"discarded")
+    say(two, frame(TEXT, b"two"))
+    assert told.texts == ["two"]
+
+
+def test_a_refused_request_is_forgotten(told: Told) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(told, ours, "peer", 0)  # type: ignore[arg-type]
+        theirs.send(request("/nowhere"))
+        connection._readable()
+        assert (connection.state, connection._protocol) == (State.LINGER, None)
+
+
+def test_an_idle_client_takes_little(opened: Callable[[], Opened]) -> None:
+    opened()  # what all share is there
+    count = 50
+    gc.collect()
+    tracemalloc.start()
+    clients = [opened() for _ in range(count)]
+    for client in clients:
+        say(client, frame(PING))
+    gc.collect()
+    each = tracemalloc.get_traced_memory()[0] / count
+    tracemalloc.stop()
+    assert each < 2000, (
+        "with both sockets and the notes of this test; the library's request is 3.7 KB"
+    )
 
 
 def test_the_library_is_quiet() -> None:

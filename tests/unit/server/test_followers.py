@@ -10,8 +10,8 @@ import pytest
 
 from gateway.model.record import CHANNELS_OWN
 from gateway.server import followers as module
-from gateway.server.connection import frame_text
 from gateway.server.followers import Followers
+from gateway.server.frames import frame_text
 
 
 class Client:

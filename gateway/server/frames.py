@@ -1,0 +1,86 @@
+"""WebSocket frames: the server's own are written here, those of clients read. Sans-IO.
+
+No client has a parser for long. Between two messages one of the library's remembers nothing of its
+client, but takes 1.1 KB. So a connection borrows one for a read and gives it back afterwards. It
+keeps the parser only while it is inside of a frame or of a fragmented message, or while its frames
+wait for room in its control queue.
+"""
+
+import logging
+import struct
+from typing import TYPE_CHECKING
+
+from websockets.protocol import OPEN, SERVER, Protocol
+
+if TYPE_CHECKING:
+    from websockets.frames import Frame
+
+REASON_BYTES_MAX = 123
+quiet = logging.getLogger("gateway.websockets")  # the library's, here and in the handshake
+quiet.setLevel(logging.ERROR)
+
+
+def frame_text(payload: bytes) -> tuple[bytes, int]:
+    """A text frame of the server's and the length of its header (RFC 6455 section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        header = bytes((0x81, length))
+    elif length < 65536:
+        header = struct.pack("!BBH", 0x81, 126, length)
+    else:
+        header = struct.pack("!BBQ", 0x81, 127, length)
+    return header + payload, len(header)
+
+
+def frame_close(code: int, reason: str) -> bytes:
+    """A close frame of the server's; the reason is cut to what fits (RFC 6455 section 5.5)."""
+    text = reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
+    return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
+
+
+def frame_bytes(payload: int) -> int:
+    """The length of a client's frame with so long a payload (RFC 6455 section 5.2)."""
+    return payload + (6 if payload < 126 else 8 if payload < 65536 else 14)
+
+
+class Parser(Protocol):
+    """The library's, of an open connection; it knows whether it stands between two messages."""
+
+    def __init__(self, message_bytes: int) -> None:
+        super().__init__(SERVER, max_size=message_bytes, logger=quiet)
+        self._begun = 0  # bytes of a frame that is not complete
+
+    def frames(self, data: bytes) -> "list[Frame]":
+        """The frames that these bytes complete."""
+        self.receive_data(data)
+        frames: list[Frame] = self.events_received()  # type: ignore[assignment]
+        # A length that is not in its shortest form counts for less than it is: the rest never comes
+        # to 0 again, and the client keeps its parser.
+        self._begun += len(data) - sum(frame_bytes(len(frame.data)) for frame in frames)
+        return frames
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing in it is of this client, so that the next one may have it."""
+        between = self._begun == 0 and self.current_size is None
+        return between and self.state is OPEN and not self.writes
+
+
+class Parsers:
+    """Those of one worker. One lies ready: a read gives its own back before the next begins."""
+
+    __slots__ = ("_message_bytes", "_spare")
+
+    def __init__(self, message_bytes: int) -> None:
+        self._message_bytes = message_bytes
+        self._spare: Parser | None = None
+
+    def take(self) -> Parser:
+        """A parser at the start of a message."""
+        parser, self._spare = self._spare, None
+        return parser or Parser(self._message_bytes)
+
+    def give_back(self, parser: Parser) -> None:
+        """The next client may have it; it must be at rest."""
+        assert parser.at_rest
+        self._spare = parser

@@ -1,0 +1,105 @@
+"""Frames of the server's, and parsers that go from one client to the next."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
+
+from gateway.server.frames import Parser, Parsers, frame_bytes, frame_close, frame_text
+
+MESSAGE_BYTES = 1 << 20
+
+
+@pytest.mark.parametrize(("size", "header"), [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)])
+def test_text_frames(size: int, header: int) -> None:
+    frame, length = frame_text(b"x" * size)
+    assert (len(frame), length) == (size + header, header)
+    assert frame[0] == 0x81
+    said = frame[1] if header == 2 else int.from_bytes(frame[2:header], "big")
+    assert said == size
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("", ""), ("slow", "slow"), ("x" * 200, "x" * 123), ("\u20ac" * 50, "\u20ac" * 41)],
+)
+def test_close_frames_keep_whole_characters(reason: str, kept: str) -> None:
+    frame = frame_close(4008, reason)
+    assert frame[0] == 0x88
+    assert frame[1] == len(frame) - 2 <= 125
+    assert frame[2:4] == (4008).to_bytes(2, "big")
+    assert frame[4:].decode() == kept
+
+
+@pytest.fixture
+def parser() -> Parser:
+    return Parser(MESSAGE_BYTES)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_the_length_of_a_clients_frame(size: int, parser: Parser) -> None:
+    data = frame(BINARY, b"x" * size)
+    assert frame_bytes(size) == len(data)
+    (got,) = parser.frames(data)
+    assert len(got.data) == size
+    assert parser.at_rest
+
+
+MESSAGES = st.one_of(
+    st.binary(max_size=200).map(lambda payload: frame(BINARY, payload)),
+    st.lists(st.binary(max_size=150), min_size=2, max_size=4).map(
+        lambda parts: b"".join(
+            frame(CONT if index else TEXT, part, fin=index == len(parts) - 1)
+            for index, part in enumerate(parts)
+        )
+    ),
+    st.binary(max_size=125).map(lambda payload: frame(PONG, payload)),
+)
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=4), st.data())
+def test_at_rest_between_messages_and_nowhere_else(
+    messages: list[bytes], draws: st.DataObject
+) -> None:
+    ends, whole = {0}, b"".join(messages)
+    for message in messages:
+        ends.add(max(ends) + len(message))
+    cuts = draws.draw(st.sets(st.integers(0, len(whole)), max_size=6)) | {0, len(whole)}
+    places = sorted(cuts)
+    parser = Parser(MESSAGE_BYTES)
+    for start, end in itertools.pairwise(places):
+        parser.frames(whole[start:end])
+        assert parser.at_rest == (end in ends)
+
+
+def test_not_at_rest_before_its_pong_is_taken(parser: Parser) -> None:
+    parser.frames(frame(PING, b"a"))
+    assert not parser.at_rest
+    assert parser.data_to_send() == [b"\x8a\x01a"]
+    assert parser.at_rest
+
+
+@pytest.mark.parametrize("last", [frame(CLOSE, b""), frame(TEXT, b"", rsv=1)])
+def test_never_at_rest_once_it_closes(last: bytes, parser: Parser) -> None:
+    parser.frames(last)
+    parser.data_to_send()
+    assert not parser.at_rest
+
+
+def test_a_length_that_is_not_the_shortest_keeps_the_parser(parser: Parser) -> None:
+    assert [bytes(got.data) for got in parser.frames(frame(TEXT, b"a", width=2))] == [b"a"]
+    assert not parser.at_rest
+    parser.frames(frame(TEXT, b"b"))
+    assert not parser.at_rest
+
+
+def test_one_parser_lies_ready() -> None:
+    parsers = Parsers(MESSAGE_BYTES)
+    first, second = parsers.take(), parsers.take()
+    assert first is not second
+    parsers.give_back(first)
+    parsers.give_back(second)
+    assert parsers.take() is second
+    assert parsers.take() is not first
