@@ -64,6 +64,14 @@ LATE_MAX_S = 0.2
 """A disturbance that comes later than this has missed its window."""
 TOPICS_MIN = 1000
 """So that those who are cut have 300 each in which nothing ticks."""
+CLIENTS = 250
+"""Of all topics, where some stop reading."""
+STOPPED = 25
+RATE = 1990
+"""Ticks a second. The kernel's ticks must not divide it: at 2,000 each would find the gateway in
+the same place, and /proc/stat, which counts by them, would say that it used all of its core or
+none."""
+CATCHUP_RATE = 2990
 KINDS = ("age", "arrival")
 """At the client, and at its kernel."""
 
@@ -96,19 +104,22 @@ class Scenario:
     tick_after: int = -1
 
 
-def scenarios(topics: int) -> dict[str, Scenario]:
-    """All of them, with so many topics."""
+def scenarios(
+    topics: int, stopped: int = STOPPED, rate: float = CATCHUP_RATE
+) -> dict[str, Scenario]:
+    """All of them, with so many topics; of `catchup` and `conflated` also how many clients stop
+    reading, and the ticks a second."""
     each = {"pick": "random", "symbols_each": 100}
     readers = {"warmup_s": 1.5, "duration_s": 4.0, "groups": [BYSTANDERS | each]}
-    ticks = {"source": {"symbols": topics, "rate": 2000}}
+    ticks = {"source": {"symbols": topics, "rate": RATE}}
     synthetic = (
         "type=synthetic",
         "venue=SIM",
         f"symbols={topics}",
-        "rate=2000",
+        f"rate={RATE}",
         'channels=["trade"]',
     )
-    crowd = {"source": {"symbols": topics // 3, "rate": 2000}}
+    crowd = {"source": {"symbols": topics // 3, "rate": RATE}}
     return {
         "patterns": Scenario(
             "one client of 255 patterns that cover nothing, 16 times a second subscribe and"
@@ -125,8 +136,8 @@ def scenarios(topics: int) -> dict[str, Scenario]:
             once=True,
             killed=True,
         ),
-        "catchup": _catchup(topics, "lossless"),
-        "conflated": _catchup(topics, "conflate"),
+        "catchup": _catchup(topics, "lossless", stopped, rate),
+        "conflated": _catchup(topics, "conflate", stopped, rate),
         "cut": Scenario(
             f"1,000 clients are reset, each with 300 of {topics:,} topics, one of which ticks then",
             readers | crowd | {"duration_s": 2.0},
@@ -143,17 +154,18 @@ def scenarios(topics: int) -> dict[str, Scenario]:
     }
 
 
-def _catchup(topics: int, mode: str) -> Scenario:
-    """The window begins when they read on."""
+def _catchup(topics: int, mode: str, stopped: int, rate: float) -> Scenario:
+    """The window begins when they read on, and is over soon after they have it all."""
     return Scenario(
-        f"25 of 250 clients of all topics stop reading for 1.6 s and go on at once, {mode}",
+        f"{stopped} of {CLIENTS} clients of all topics stop reading for 1.6 s and go on at once,"
+        f" {mode}, {rate:,g} ticks/s",
         {
             "warmup_s": 3.0,
-            "duration_s": 1.0,
-            "source": {"symbols": topics, "rate": 3000},
-            "groups": [BYSTANDERS | {"clients": 225, "pick": "all"}],
+            "duration_s": 0.5,
+            "source": {"symbols": topics, "rate": rate},
+            "groups": [BYSTANDERS | {"clients": CLIENTS - stopped, "pick": "all"}],
         },
-        connections=25,
+        connections=stopped,
         topics_first=True,
         once=True,
         before_s=1.6,
@@ -212,7 +224,7 @@ def busy_s(cpus: Collection[int]) -> tuple[float, float]:
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()
         if name in names:  # proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal
-            total += sum(int(fields[k]) for k in (0, 1, 2, 7))
+            total += sum(int(fields[k]) for k in (0, 1, 2, 5, 6, 7))
     return time.monotonic(), total / os.sysconf("SC_CLK_TCK")
 
 
@@ -366,7 +378,7 @@ class Verdict:
 
 def experiment(name: str, options: argparse.Namespace) -> Verdict:
     """All pairs of one scenario."""
-    scenario = scenarios(options.topics)[name]
+    scenario = scenarios(options.topics, options.stopped, options.rate)[name]
     machine = Machine(
         python=options.server_python,
         settings=options.set,
@@ -432,6 +444,8 @@ def main() -> int:
     parser.add_argument("scenario", choices=[*names, "all"])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--topics", type=int, default=3000)
+    parser.add_argument("--stopped", type=int, default=STOPPED, help=f"of {CLIENTS} that catch up")
+    parser.add_argument("--rate", type=float, default=CATCHUP_RATE, help="where they catch up")
     parser.add_argument("--server-python", default=sys.executable, help="of another version's venv")
     parser.add_argument("--set", action="append", default=[], help="of the gateway, KEY=VALUE")
     parser.add_argument("--ports", type=int, default=0, help="first of three; default: free ones")
@@ -441,6 +455,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.topics < TOPICS_MIN:
         parser.error(f"--topics {options.topics}: expected at least {TOPICS_MIN}")
+    if not 0 < options.stopped < CLIENTS:
+        parser.error(f"--stopped {options.stopped}: expected 1 to {CLIENTS - 1}")
     wanted = names if options.scenario == "all" else [options.scenario]
     try:
         found = {name: experiment(name, options) for name in wanted}

@@ -128,6 +128,7 @@ class Disturber:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
 
     def order(self, what: str) -> dict[str, int]:
         """Has it done; of `end`, what its connections did."""
@@ -149,7 +150,7 @@ class Disturber:
 def disturber(
     kind: str, gateway: Gateway, count: int, topics: int, cpus: Collection[int]
 ) -> Iterator[Disturber]:
-    """The process, connected and subscribed."""
+    """The process, connected and subscribed; in a session of its own, so that it can come last."""
     command = [sys.executable, "-P", str(HERE / "disturb.py"), kind, gateway.url]
     with pinned(cpus):
         process = subprocess.Popen(
@@ -157,6 +158,7 @@ def disturber(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
     try:
         one = Disturber(process)
@@ -164,9 +166,11 @@ def disturber(
         yield one
     finally:
         assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.close()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
