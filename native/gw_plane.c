@@ -10,7 +10,8 @@
 
 #define VISITS 16u              /* clients served in a turn: at 5 us a send, 80 us */
 #define BYTES_LIVE (256u << 10) /* ... or so many bytes: no further visit begins after them */
-#define BYTES_BULK (128u << 10) /* the same of clients that catch up, beside the others */
+#define BYTES_BULK (128u << 10) /* the same of clients that catch up */
+#define BYTES_BESIDE (16u << 10) /* ... while others still wait: one room of theirs, a fifth of the turn */
 #define COMMANDS_BESIDE 16      /* commands in a turn while clients wait for their news ... */
 #define COMMANDS_REST 2         /* ... and for so many times as long as they took the next ones wait */
 #define ROUTE_LINKS 32768u      /* pushes in a turn: at 10 ns, 330 us */
@@ -267,7 +268,7 @@ static uint32_t serve(gw_plane_t *p) {
     p->send_ns = 0;
     if (!p->round_ns) round_begin(p, p->begun_ns);
     uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
-    uint32_t bulk = visit(p, GW_TURN_BULK, BYTES_BULK);
+    uint32_t bulk = visit(p, GW_TURN_BULK, gw_turn_empty(p, GW_TURN_LIVE) ? BYTES_BULK : BYTES_BESIDE);
     p->serving = 0;
     p->served += live;
     if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_SWEEP], 1);

@@ -172,6 +172,36 @@ static void f69_many_who_catch_up_take_their_part_of_a_turn(void) {
     rig_free(s.rig);
 }
 
+/* 40 clients with news take three turns; until the last of them has his, those who catch up get one room a turn. */
+static void f69_who_catches_up_waits_behind_a_long_round(void) {
+    enum { SLOW = 8, QUICK = 40 };
+    gw_plane_options_t o = rig_options();
+    o.log_bytes = 8 << 20;
+    scene_t s = scene(o, SLOW, "A.SIM");
+    unsigned other = rig_topic(s.rig, GW_TRADE, "B.SIM");
+    peer_t *quick[QUICK];
+    gw_item_t x = item(1, GW_TRADE, "B.SIM", true, false);
+    for (unsigned i = 0; i < QUICK; i++) rig_subscribe(s.rig, quick[i] = rig_connect(s.rig), 1, &x, 1);
+    rig_settle(s.rig);
+    gather_backlog(&s, SLOW, 3000);
+    for (unsigned round = 0; round < 5; round++) {
+        rig_publish(s.rig, other);
+        for (unsigned got = 0; got < QUICK;) {
+            uint64_t before = 0, after = 0, had = got;
+            for (unsigned i = 0; i < SLOW; i++) before += s.peers[i]->length;
+            turn(s.rig);
+            for (unsigned i = 0; i < SLOW; i++) after += s.peers[i]->length;
+            for (unsigned i = 0; i < QUICK; i++) got += frames(quick[i]);
+            CHECK(got > had);
+            if (got < QUICK) CHECK(after - before <= 32 << 10);
+        }
+    }
+    while (turn(s.rig)) {
+    }
+    for (unsigned i = 0; i < SLOW; i++) CHECK_EQUAL(frames(s.peers[i]), 3000);
+    rig_free(s.rig);
+}
+
 /* Its part of what is new goes out in bounded visits: 4,000 snapshots after `*`. */
 static void a_visit_renders_a_bounded_part(void) {
     gw_plane_options_t o = rig_options();
@@ -356,6 +386,7 @@ int main(void) {
     RUN(a_batch_is_routed_by_work_and_kept);
     RUN(a_command_between_two_parts_of_a_batch_sees_the_state_of_then);
     RUN(f69_many_who_catch_up_take_their_part_of_a_turn);
+    RUN(f69_who_catches_up_waits_behind_a_long_round);
     RUN(a_visit_renders_a_bounded_part);
     RUN(a_visit_sends_a_bounded_part_of_the_log);
     RUN(a_frame_longer_than_the_room_is_sent_alone);
