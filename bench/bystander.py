@@ -379,6 +379,8 @@ class Verdict:
 def experiment(name: str, options: argparse.Namespace) -> Verdict:
     """All pairs of one scenario."""
     scenario = scenarios(options.topics, options.stopped, options.rate)[name]
+    if options.client_cpus:
+        os.sched_setaffinity(0, options.client_cpus)  # this program too is none of the gateway's
     machine = Machine(
         python=options.server_python,
         settings=options.set,

@@ -436,7 +436,8 @@ class Plane:
     @property
     def events_fd(self) -> int:
         """Readable while events wait."""
-    def events(self) -> list[tuple[object, ...]]: ...
+    def events(self, limit: int = ...) -> list[tuple[object, ...]]:
+        """The next ones, at most so many; where it is as many, more may wait, unannounced."""
     def attach(self, fd: int) -> None:
         """Follow this segment from now on.
 

@@ -107,7 +107,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
  * once the turn's units are used up, since records wait behind. None at all while another segment is being
  * followed: it is quick, and would find half of the topics. */
 int gw_commands_run(gw_plane_t *p, int limit) {
-    int n = 0, jobs = p->jobs != NULL;
+    int n = 0, jobs = p->jobs.first != NULL;
     int64_t begun = 0;
     const gw_node_t *node;
     if (p->epoch_phase) return 1;
@@ -125,8 +125,8 @@ int gw_commands_run(gw_plane_t *p, int limit) {
         if (!p->begun_ns) p->begun_ns = p->now;
         run(p, (const gw_command_t *)(const void *)node);
     }
-    if (p->jobs && p->turn_left > 0 && !p->epoch_phase) gw_jobs_run(p, p->turn_left);
+    if (p->jobs.first && p->turn_left > 0 && !p->epoch_phase) gw_jobs_run(p, p->turn_left);
     gw_count(&p->stats->commands[0], (uint64_t)n);
-    if (p->jobs) gw_count(&p->stats->steps_resumed[GW_STEP_JOBS], 1);
+    if (p->jobs.first) gw_count(&p->stats->steps_resumed[GW_STEP_JOBS], 1);
     return n + jobs;
 }

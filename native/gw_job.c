@@ -18,18 +18,19 @@
 
 /* Work for the client is done in turns from now on, until there is none. */
 void gw_client_list(gw_plane_t *p, gw_client_t *c) {
+    gw_list_t *list = c->flags & GW_CLIENT_DOOMED ? &p->goodbyes : &p->jobs;
     if (c->listed) return;
     c->listed = 1;
     c->jobs_next = NULL;
-    if (p->jobs_last) p->jobs_last->jobs_next = c;
-    else p->jobs = c;
-    p->jobs_last = c;
+    if (list->last) list->last->jobs_next = c;
+    else list->first = c;
+    list->last = c;
 }
 
-static gw_client_t *unlist_first(gw_plane_t *p) {
-    gw_client_t *c = p->jobs;
-    p->jobs = c->jobs_next;
-    if (!p->jobs) p->jobs_last = NULL;
+gw_client_t *gw_client_unlist(gw_list_t *list) {
+    gw_client_t *c = list->first;
+    list->first = c->jobs_next;
+    if (!list->first) list->last = NULL;
     c->listed = 0;
     return c;
 }
@@ -279,17 +280,15 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     if (!c->job) idle(p, c);
 }
 
-/* Goes on with the work of clients, each for its quantum. */
+/* Goes on with the work of clients, each for its quantum. One that was doomed meanwhile is listed anew. */
 void gw_jobs_run(gw_plane_t *p, int64_t budget) {
-    while (p->jobs && budget > 0) {
-        gw_client_t *c = unlist_first(p);
+    while (p->jobs.first && budget > 0) {
+        gw_client_t *c = gw_client_unlist(&p->jobs);
+        const int doomed = c->flags & GW_CLIENT_DOOMED;
         int64_t quantum = GW_UNITS_QUANTUM < budget ? GW_UNITS_QUANTUM : budget, left = quantum;
-        int over = 1;
         left -= GW_UNITS_LOOK;
-        if (c->flags & GW_CLIENT_DOOMED) over = gw_client_bury(p, c, &left);
-        else job_advance(p, c, &left);
+        if (!doomed) job_advance(p, c, &left);
         budget -= quantum - left;
-        if (!over || c->job) gw_client_list(p, c);
-        else if (c->removing) gw_client_removed(p, c);
+        if (doomed || c->job) gw_client_list(p, c);
     }
 }

@@ -1,11 +1,14 @@
 /* The cycle: commands, records, sockets that became writable, a slice of visits, timers. Then waiting. */
 #include "gw_plane_internal.h"
 #include "gw_sched.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define VISITS 16u              /* clients served in a turn: at 5 us a send, 80 us */
@@ -283,9 +286,19 @@ int gw_plane_far(const gw_plane_t *p) {
 
 /* --- sockets --------------------------------------------------------------------------------------- */
 
-static int sockets(gw_plane_t *p, int timeout_ms) {
+/* Sleeps for microseconds where the kernel can (Linux 5.11), else for whole milliseconds. */
+static int wait_sockets(gw_plane_t *p, struct epoll_event *events, int64_t timeout_ns) {
+#ifdef SYS_epoll_pwait2
+    const struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    long n = timeout_ns ? syscall(SYS_epoll_pwait2, p->epoll_fd, events, EVENTS_MAX, &timeout, NULL, 0) : -1;
+    if (timeout_ns && (n >= 0 || (errno != ENOSYS && errno != EPERM))) return (int)n;
+#endif
+    return epoll_wait(p->epoll_fd, events, EVENTS_MAX, (int)((timeout_ns + 999999) / 1000000));
+}
+
+static int sockets(gw_plane_t *p, int64_t timeout_ns) {
     struct epoll_event events[EVENTS_MAX];
-    int n = epoll_wait(p->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    int n = wait_sockets(p, events, timeout_ns);
     p->now = p->io.monotonic(p->io.self);
     p->sockets_ns = p->now + SOCKETS_EVERY_NS;
     for (int i = 0; i < n; i++) {
@@ -365,7 +378,7 @@ static void timers(gw_plane_t *p) {
 /* Those who wait for their news share the thread with commands: a third of the time is the commands'. */
 static int commands(gw_plane_t *p) {
     const int waits = !gw_turn_empty(p, GW_TURN_LIVE);
-    if ((!gw_queue_ready(&p->commands) && !p->jobs) || p->epoch_phase) return 0;
+    if ((!gw_queue_ready(&p->commands) && !p->jobs.first) || p->epoch_phase) return 0;
     const int64_t begun = p->now = p->io.monotonic(p->io.self);
     if (waits && begun < p->commands_ns) return 0;
     if (!gw_commands_run(p, waits ? COMMANDS_BESIDE : GW_COMMANDS_PER_CYCLE)) return 0;
@@ -387,10 +400,11 @@ int gw_plane_cycle(gw_plane_t *p) {
         serve(p);
         busy = 1;
     }
+    busy |= gw_goodbyes_run(p);
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
     timers(p);
-    return rounds(p) || busy || visits_wait(p) || p->jobs || p->epoch_phase; /* the last steps may touch clients */
+    return rounds(p) || busy || visits_wait(p) || p->jobs.first || p->epoch_phase; /* the last steps touch clients */
 }
 
 /* --- waiting and the thread ------------------------------------------------------------------------ */
@@ -403,7 +417,8 @@ static int something(const gw_plane_t *p) {
 void gw_plane_wake(gw_plane_t *p) { gw_wait_ring(p->wait, p->o.event_fd); }
 
 static void wait_for_work(gw_plane_t *p) {
-    if (p->can_poll || p->o.spin) {
+    const int64_t goodbyes = gw_goodbyes_due(p);
+    if (p->o.spin || (p->can_poll && goodbyes == INT64_MAX)) { /* a rest from goodbyes is the CPU's others' */
         int64_t until = p->now + POLL_NS;
         do {
             if (something(p)) return;
@@ -414,8 +429,9 @@ static void wait_for_work(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->wait->sleeping, 1);
     GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
     int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
-    int timeout = something(p) || p->o.spin || left <= 0 ? 0 : (int)(left / 1000000) + 1;
-    sockets(p, timeout);
+    int64_t timeout = left <= 0 ? 0 : (left / 1000000 + 1) * 1000000; /* what is due shortly after goes with it */
+    if (goodbyes - p->now < timeout) timeout = goodbyes > p->now ? goodbyes - p->now : 0;
+    sockets(p, something(p) || p->o.spin ? 0 : timeout);
     GW_STORE_RELAXED(&p->wait->sleeping, 0);
 }
 

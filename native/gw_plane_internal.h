@@ -64,6 +64,7 @@ void gw_job_conflate(gw_plane_t *p, gw_client_t *c);
 void gw_jobs_abort(gw_plane_t *p, gw_client_t *c);
 void gw_jobs_run(gw_plane_t *p, int64_t budget);
 void gw_client_list(gw_plane_t *p, gw_client_t *c);
+gw_client_t *gw_client_unlist(gw_list_t *list);
 int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x);
 static inline int gw_link_is_marked(const gw_link_t *l) {
     return l->marked && l->client->job && l->job == l->client->job->serial;
@@ -153,6 +154,8 @@ void gw_link_renew(gw_plane_t *p, gw_link_t *l);
 void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
 int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget);
+int gw_goodbyes_run(gw_plane_t *p);
+int64_t gw_goodbyes_due(const gw_plane_t *p);
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
 void gw_client_free(gw_plane_t *p, gw_client_t *c);
 void gw_client_removed(gw_plane_t *p, gw_client_t *c);

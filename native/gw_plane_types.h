@@ -147,6 +147,11 @@ typedef struct {
     gw_hold_t *first, *last;
 } gw_holds_t;
 
+/* Clients in the order in which their work is done. */
+typedef struct {
+    gw_client_t *first, *last;
+} gw_list_t;
+
 #define GW_CLASSES_LOW 12u            /* bits of class 2 and 3: they come after the others under pressure */
 #define GW_HOLD_SKIPS_MAX 19u
 #define GW_HOLD_GRACE_NS 250000000
@@ -228,7 +233,7 @@ struct gw_client {
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t active, closing, shut, watched, backlogged;
-    uint8_t listed;   /* among plane->jobs */
+    uint8_t listed;   /* among plane->jobs or plane->goodbyes */
     uint8_t late;     /* a flush was put off while it was busy */
     uint8_t slow;     /* what is dropped is dropped for its slowness */
     uint8_t removing; /* REMOVED is to be told once all of it is gone */
@@ -323,7 +328,8 @@ struct gw_plane {
 
     gw_client_t *blocked, *degraded;
     gw_client_t *blocked_at, *degraded_at; /* where the rounds over these lists stand */
-    gw_client_t *jobs, *jobs_last; /* clients with work that is done some at a time */
+    gw_list_t jobs;     /* clients with work that is done some at a time */
+    gw_list_t goodbyes; /* doomed ones of which something is left */
     int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
     uint32_t blocked_count, behind_count;
     uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
@@ -350,7 +356,7 @@ struct gw_plane {
     int64_t now;       /* MONOTONIC, refreshed between sends */
     int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
     int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
-    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, commands_ns;
+    int64_t timer_ns, heartbeat_scan_ns, sockets_ns, commands_ns, goodbyes_ns;
     uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */
     uint32_t refresh_next;   /* the same of the round that takes a step of the ladder to the clients */
     uint64_t heartbeat_count;

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ACCEPTS_PER_TURN = 64
 """Connections taken before the loop looks at clients that are there already."""
+EVENTS_PER_TURN = 64
+"""The plane's events that are told in one iteration: each may end a client, at 20 us."""
 ACCEPT_PAUSE_S = 0.1
 """Without descriptors the listener rests: the next accept would fail as well."""
 RESERVED_DESCRIPTORS = 64
@@ -260,7 +262,10 @@ class Listener:
     # --- events and deadlines --------------------------------------------------------------------
 
     def _events(self) -> None:
-        for handle in dispatch(self.plane, self._clients, self._control):  # type: ignore[arg-type]
+        events = self.plane.events(EVENTS_PER_TURN)
+        if len(events) == EVENTS_PER_TURN:
+            self.loop.call_soon(self._events)  # the descriptor says nothing of what is left
+        for handle in dispatch(events, self._clients, self._control):  # type: ignore[arg-type]
             connection = self._clients.pop(handle)
             self._control.forget(handle)
             code = connection.close_code

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import _native as native
@@ -67,14 +68,16 @@ class Control(Protocol):
 _CONTROL_EVENTS = (native.EVENT_LADDER, native.EVENT_LEVEL, native.EVENT_STALL)
 
 
-def dispatch(plane: native.Plane, clients: dict[int, Client], control: Control) -> list[int]:
-    """Tells every waiting event to its client or to the controller's observer.
+def dispatch(
+    events: Iterable[tuple[object, ...]], clients: dict[int, Client], control: Control
+) -> list[int]:
+    """Tells each event to its client or to the controller's observer.
 
     Returns:
         The handles that the plane has let go of.
     """
     removed = []
-    for event in plane.events():
+    for event in events:
         kind, handle = event[0], event[1]
         assert isinstance(handle, int)
         if kind in _CONTROL_EVENTS:

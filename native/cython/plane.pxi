@@ -236,13 +236,15 @@ cdef class Plane:
         self.check()
         return gw_plane_events_fd(self.plane)
 
-    def events(self):
+    def events(self, size_t limit=<size_t>-1):
         result = []
         self.check()
-        cdef const gw_event_t *e = gw_plane_take_event(self.plane)
-        while e != NULL:
-            result.append(_event(e))
+        cdef const gw_event_t *e
+        while <size_t>len(result) < limit:
             e = gw_plane_take_event(self.plane)
+            if e == NULL:
+                break
+            result.append(_event(e))
         return result
 
     cdef gw_command_t *command(

@@ -42,8 +42,11 @@ static bool chance(uint32_t one_in) { return random_below(one_in) == 0; }
 static void commands_done(void) {
     gw_plane_t *p = w.rig->plane;
     if (w.sliced) return;
-    for (int i = 0; i < 1000 && !p->epoch_phase && (gw_queue_ready(&p->commands) || p->jobs); i++)
+    for (int i = 0; i < 1000 && !p->epoch_phase; i++) {
+        if (!gw_queue_ready(&p->commands) && !p->jobs.first && !p->goodbyes.first) break;
         gw_commands_run(p, 256);
+        gw_goodbyes_run(p);
+    }
 }
 
 static bool command_fits(const client_t *c) {
@@ -341,7 +344,7 @@ static void rest(void) {
         memset(p->ladder.interval, 0, sizeof p->ladder.interval); /* what is paused goes on, whatever it says meanwhile */
         w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
         cycle();
-        int works = p->jobs || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
+        int works = p->jobs.first || p->goodbyes.first || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
         works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }
@@ -364,7 +367,8 @@ static void end(void) {
         c->removing = true;
         c->live = false;
     }
-    for (int i = 0; i < 10 || (w.sliced && i < 20000 && w.rig->plane->jobs); i++) cycle();
+    const gw_plane_t *p = w.rig->plane;
+    for (int i = 0; i < 10 || (w.sliced && i < 20000 && (p->jobs.first || p->goodbyes.first)); i++) cycle();
     for (int i = 0; i < CLIENTS; i++) CHECK(!w.clients[i].peer);
     CHECK_EQUAL(w.rig->stats->clients[0], 0);
     CHECK_EQUAL(w.rig->stats->links[0], 0);

@@ -5,6 +5,7 @@
 #include "plane_scene.h"
 #include <sys/resource.h>
 
+#define GOODBYES_A_SLICE (2 * GW_UNITS_TURN / GW_UNITS_LINK)
 #define LINKS_A_TURN (GW_UNITS_TURN / GW_UNITS_LINK + GW_UNITS_QUANTUM / GW_UNITS_LINK)
 #define TOPICS 3000
 
@@ -47,7 +48,7 @@ static uint64_t most_links(rig_t *rig, bool (*done)(rig_t *), unsigned *cycles) 
 }
 
 static bool no_links(rig_t *rig) { return !rig->stats->links[0]; }
-static bool all_links(rig_t *rig) { return rig->stats->links[0] == TOPICS && !rig->plane->jobs; }
+static bool all_links(rig_t *rig) { return rig->stats->links[0] == TOPICS && !rig->plane->jobs.first; }
 
 /* Replies with these numbers in this order, and nothing else but data. */
 static bool has_reply(peer_t *peer, unsigned reply) {
@@ -176,7 +177,7 @@ static void f68_another_segment_is_followed_in_slices(void) {
     rig_segment(rig, 1 << 22, 4096);
     for (unsigned i = 0; i < TOPICS; i++) rig_publish(rig, i);
     unsigned cycles = 0, first = 0;
-    while (cycles++ < 1000 && (cycles < 2 || rig->plane->epoch_phase || rig->plane->jobs)) {
+    while (cycles++ < 1000 && (cycles < 2 || rig->plane->epoch_phase || rig->plane->jobs.first)) {
         uint64_t links = rig->stats->links[0];
         gw_plane_cycle(rig->plane);
         CHECK_EQUAL(rig->stats->links[0], links); /* no link is made anew */
@@ -234,11 +235,67 @@ static void f69_letting_go_of_many_takes_many_turns(void) {
         rig_publish(rig, 7);
         rig->now += 1000;
     }
-    CHECK(most <= LINKS_A_TURN && cycles >= 90000 / LINKS_A_TURN);
+    CHECK(most <= GOODBYES_A_SLICE && cycles >= 90000 / GOODBYES_A_SLICE);
     rig_settle(rig);
     CHECK_EQUAL(rig->stats->delivered[GW_BBO], cycles + 1); /* who stays has missed nothing meanwhile */
     (void)stays;
     rig_check_balance(rig);
+    rig_free(rig);
+}
+
+static unsigned removed_events(rig_t *rig) {
+    unsigned n = 0;
+    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) n += e->kind == GW_EVENT_REMOVED;
+    return n;
+}
+
+/* Each look at the clock takes a microsecond here, so a slice has a length, and the rest that follows it too. */
+static int64_t slow_clock(void *self) { return ((rig_t *)self)->now += 1000; }
+static int64_t stopped_clock(void *self) { return ((rig_t *)self)->now += INT64_C(10000000000); }
+
+/* One ends after the other, in slices, none of which begins before it is due. */
+static void many_ends_come_one_by_one_with_rests_between(void) {
+    rig_t *rig = rig_with_topics(300);
+    peer_t *peers[100];
+    for (int i = 0; i < 100; i++) peers[i] = subscriber(rig, "*", false, false);
+    for (int i = 0; i < 100; i++) rig_remove(rig, peers[i]);
+    rig->plane->io.monotonic = slow_clock;
+    unsigned slices = 0, rests = 0, ended = 0;
+    while (rig->stats->clients[0]) {
+        uint64_t before = rig->stats->links[0];
+        int64_t due = gw_goodbyes_due(rig->plane);
+        CHECK(slices + rests < 100000);
+        gw_plane_cycle(rig->plane);
+        uint64_t links = before - rig->stats->links[0];
+        unsigned ends = removed_events(rig);
+        CHECK(links <= GOODBYES_A_SLICE);
+        CHECK(ends <= 1 + GOODBYES_A_SLICE / 300); /* not all of them at the last */
+        CHECK(!links || due <= rig->now || due == INT64_MAX);
+        slices += links > 0;
+        rests += !links;
+        ended += ends;
+    }
+    CHECK_EQUAL(ended, 100);
+    CHECK(slices >= 100 * 300 / GOODBYES_A_SLICE && rests >= slices / 2);
+    CHECK_EQUAL(gw_goodbyes_due(rig->plane), INT64_MAX);
+    rig_free(rig);
+}
+
+/* A slice in which others had the CPU is followed by a rest of a millisecond, not of three times as long. */
+static void a_rest_between_goodbyes_is_bounded(void) {
+    rig_t *rig = rig_with_topics(300);
+    peer_t *peers[8];
+    for (int i = 0; i < 8; i++) peers[i] = subscriber(rig, "*", false, false);
+    for (int i = 0; i < 8; i++) rig_remove(rig, peers[i]);
+    gw_commands_run(rig->plane, 8);
+    rig->plane->io.monotonic = stopped_clock;
+    CHECK(gw_goodbyes_run(rig->plane));
+    CHECK_EQUAL(gw_goodbyes_due(rig->plane) - rig->now, 1000000);
+    CHECK(!gw_goodbyes_run(rig->plane));
+    rig->plane->io.monotonic = rig_monotonic;
+    rig->now += 1000000;
+    rig->plane->now = rig->now;
+    CHECK(gw_goodbyes_run(rig->plane));
     rig_free(rig);
 }
 
@@ -354,6 +411,8 @@ int main(void) {
     RUN(f68_another_segment_is_followed_in_slices);
     RUN(f68_a_lap_is_compared_in_slices);
     RUN(f69_letting_go_of_many_takes_many_turns);
+    RUN(many_ends_come_one_by_one_with_rests_between);
+    RUN(a_rest_between_goodbyes_is_bounded);
     RUN(f70_seven_greedy_clients_leave_room_for_an_eighth);
     RUN(a_cut_frame_over_an_epoch_is_counted_once);
     RUN(a_queue_that_a_request_empties_holds_no_feed_back);

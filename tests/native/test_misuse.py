@@ -158,6 +158,18 @@ def removed(plane: Plane, handle: int) -> None:
         time.sleep(0.001)
 
 
+def test_no_more_events_are_taken_than_asked_for(plane: Plane) -> None:
+    clients = [added(plane) for _ in range(4)]
+    plane.start()
+    for handle, _ in clients:
+        plane.remove(handle)
+    plane.stop()  # after the commands before it: all are told
+    taken = [len(plane.events(3)) for _ in range(3)]
+    for _, pair in clients:
+        close(pair)
+    assert taken == [3, 1, 0]
+
+
 def test_handles_that_are_not_a_planes_own_are_refused(plane: Plane) -> None:
     page, fd = own_page()
     other = Plane(templates=programs(), stats=page, clients_max=4)

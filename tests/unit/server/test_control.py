@@ -190,10 +190,9 @@ def test_events_reach_whom_they_are_for() -> None:
         (native.EVENT_REMOVED, 7),
         (native.EVENT_RESUME, 99),
     ]
-    plane: Any = SimpleNamespace(events=lambda: events)
     clients: Any = {7: Told()}
     control: Any = Told()
-    assert dispatch(plane, clients, control) == [7]
+    assert dispatch(events, clients, control) == [7]
     assert told == [
         ("ladder", 2, 1, "up"),
         ("level", 7, 1, 0, "slow"),

@@ -1,0 +1,41 @@
+"""How many of the plane's events the loop tells in one iteration."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from gateway import _native as native
+from gateway.server.listener import EVENTS_PER_TURN, Listener
+
+CLIENTS = 150
+
+
+class Ending:
+    """Stands for a connection, and for whatever else an end is told to."""
+
+    close_code = 1006
+    close_reason = peer = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+def test_a_thousand_ends_are_told_some_in_each_iteration() -> None:
+    waiting = [(native.EVENT_REMOVED, handle) for handle in range(CLIENTS)]
+    soon: list[Any] = []
+
+    def take(limit: int) -> list[tuple[object, ...]]:
+        taken, waiting[:limit] = waiting[:limit], []
+        return list(taken)
+
+    listener: Any = Listener.__new__(Listener)
+    listener.plane = SimpleNamespace(events=take)
+    listener.loop = SimpleNamespace(call_soon=soon.append)
+    listener._clients = {handle: Ending() for handle in range(CLIENTS)}
+    listener._control = listener._stats = Ending()
+    listener._draining = False
+    soon.append(listener._events)
+    left = []
+    while soon:  # each is an iteration of its own: call_soon never runs in the one that asks
+        soon.pop(0)()
+        left.append(len(listener._clients))
+    assert left == [CLIENTS - EVENTS_PER_TURN, CLIENTS - 2 * EVENTS_PER_TURN, 0]
