@@ -109,7 +109,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
 int gw_commands_run(gw_plane_t *p, int limit) {
     int n = 0, jobs = p->jobs.first != NULL;
     int64_t begun = 0;
-    const gw_node_t *node;
+    const gw_node_t *node = NULL;
     if (p->epoch_phase) return 1;
     p->turn_left = p->turn_units;
     if (jobs) {
@@ -128,5 +128,6 @@ int gw_commands_run(gw_plane_t *p, int limit) {
     if (p->jobs.first && p->turn_left > 0 && !p->epoch_phase) gw_jobs_run(p, p->turn_left);
     gw_count(&p->stats->commands[0], (uint64_t)n);
     if (p->jobs.first) gw_count(&p->stats->steps_resumed[GW_STEP_JOBS], 1);
+    if (node && gw_queue_ready(&p->commands)) gw_count(&p->stats->steps_resumed[GW_STEP_COMMANDS], 1);
     return n + jobs;
 }

@@ -274,7 +274,7 @@ static uint32_t serve(gw_plane_t *p) {
     uint32_t bulk = visit(p, GW_TURN_BULK, gw_turn_empty(p, GW_TURN_LIVE) ? BYTES_BULK : BYTES_BESIDE);
     p->serving = 0;
     p->served += live;
-    if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_SWEEP], 1);
+    if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_VISITS], 1);
     return live + bulk;
 }
 
@@ -301,6 +301,7 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
     int n = wait_sockets(p, events, timeout_ns);
     p->now = p->io.monotonic(p->io.self);
     p->sockets_ns = p->now + SOCKETS_EVERY_NS;
+    if (n == EVENTS_MAX) gw_count(&p->stats->steps_resumed[GW_STEP_SOCKETS], 1);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 == GW_WAKE_KEY) {
             uint64_t rung;
@@ -343,6 +344,7 @@ static void heartbeats(gw_plane_t *p) {
 static int cover(gw_plane_t *p) {
     int64_t budget = p->turn_units;
     p->cover_wanted = !p->epoch_phase && !gw_cover(p, &budget);
+    if (p->cover_wanted) gw_count(&p->stats->steps_resumed[GW_STEP_COVER], 1);
     return p->cover_wanted;
 }
 
@@ -353,8 +355,8 @@ static int rounds(gw_plane_t *p) {
     if (p->refresh_next < p->clients_high) more |= gw_control_refresh(p);
     if (p->blocked_round) more |= gw_blocked_round(p);
     if (p->degraded_at) more |= gw_levels_up(p);
+    if (more) gw_count(&p->stats->steps_resumed[GW_STEP_ROUNDS], 1);
     if (p->cover_wanted) more |= cover(p);
-    if (more) gw_count(&p->stats->steps_resumed[GW_STEP_TIMERS], 1);
     return more;
 }
 

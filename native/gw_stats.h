@@ -11,9 +11,10 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 #define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
 #define GW_LEVELS 4u       /* of one connection: gw_level.c */
 #define GW_PAUSED UINT64_MAX
-/* Steps of the plane whose budget may be used up: what is left is done in later turns. */
-enum { GW_STEP_JOBS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS, GW_STEP_SWEEP, GW_STEP_SOCKETS,
-       GW_STEP_TIMERS, GW_STEPS };
+/* Steps of the plane whose budget may be used up: what is left is done in later turns. Their names in /metrics are
+ * in gateway/model/outcomes.py, in the same order. */
+enum { GW_STEP_JOBS, GW_STEP_COMMANDS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS, GW_STEP_VISITS,
+       GW_STEP_SOCKETS, GW_STEP_ROUNDS, GW_STEPS };
 
 /* X(name, length). Per channel where the length is GW_CHANNELS. */
 #define GW_STATS_PLANE(X)                                                                          \

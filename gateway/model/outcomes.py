@@ -26,6 +26,17 @@ ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "other")
 """Why accept failed: `tickgate_accept_errors_total{errno}`. The first two mean that descriptors ran
 out, and that the gateway is not ready."""
 
-STEPS = ("jobs", "cover", "epoch", "lap", "records", "sweep", "sockets", "timers")
+STEPS = (
+    "jobs",
+    "commands",
+    "cover",
+    "epoch",
+    "lap",
+    "records",
+    "visits",
+    "sockets",
+    "rounds",
+)
 """Which step of the data plane left work for its next turn, its budget used up:
-`tickgate_step_budget_exceeded_total{step}`. `jobs` are requests, `cover` attaches new topics."""
+`tickgate_step_budget_exceeded_total{step}`, in the order of native/gw_stats.h. docs/metrics.md
+says what each one does."""

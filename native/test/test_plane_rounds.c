@@ -39,7 +39,9 @@ static void limits_of_the_blocked_are_looked_at_in_slices(void) {
     scene_t s = blocked(1200, peers);
     closes(&s);
     s.rig->now += 121 * INT64_C(1000000000);
+    uint64_t before = s.rig->stats->steps_resumed[GW_STEP_ROUNDS];
     turn(&s); /* counting takes 1,200 looks and one to see the end: two slices and a part */
+    CHECK_EQUAL(s.rig->stats->steps_resumed[GW_STEP_ROUNDS], before + 1);
     CHECK_EQUAL(closes(&s), 0);
     turn(&s);
     CHECK_EQUAL(closes(&s), 0);
@@ -53,6 +55,20 @@ static void limits_of_the_blocked_are_looked_at_in_slices(void) {
     CHECK(more > 20 && more <= 512 / 16); /* each counts for seventeen looks */
     for (int i = 0; i < 50; i++) turn(&s);
     CHECK_EQUAL(n + more + closes(&s), 1199);
+    rig_free(s.rig);
+}
+
+static void sockets_beyond_those_noted_in_a_turn_are_counted(void) {
+    peer_t *peers[300];
+    scene_t s = blocked(300, peers);
+    const uint64_t *resumed = s.rig->stats->steps_resumed;
+    uint64_t before = resumed[GW_STEP_SOCKETS];
+    s.rig->now += MS;
+    turn(&s);
+    CHECK_EQUAL(resumed[GW_STEP_SOCKETS], before + 1); /* 256 of the 300 */
+    s.rig->now += MS;
+    turn(&s);
+    CHECK_EQUAL(resumed[GW_STEP_SOCKETS], before + 1);
     rig_free(s.rig);
 }
 
@@ -102,6 +118,7 @@ int main(void) {
     files.rlim_cur = files.rlim_max;
     CHECK(!setrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur >= RIG_FDS);
     RUN(limits_of_the_blocked_are_looked_at_in_slices);
+    RUN(sockets_beyond_those_noted_in_a_turn_are_counted);
     RUN(a_step_of_the_ladder_comes_to_all_in_slices);
     RUN(the_guard_of_the_log_comes_to_all_in_slices);
     return 0;

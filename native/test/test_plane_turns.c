@@ -20,6 +20,7 @@ static scene_t scene(gw_plane_options_t o, unsigned clients, const char *name) {
         rig_subscribe(s.rig, s.peers[i], 1, &x, 1);
     }
     rig_settle(s.rig);
+    memset(s.rig->stats->steps_resumed, 0, sizeof s.rig->stats->steps_resumed);
     return s;
 }
 
@@ -43,6 +44,7 @@ static void a_turn_serves_sixteen_and_then_looks_at_the_ring(void) {
     scene_t s = scene(rig_options(), 40, "A.SIM");
     rig_publish(s.rig, s.trade);
     CHECK_EQUAL(turn(s.rig), 16);
+    CHECK_EQUAL(s.rig->stats->steps_resumed[GW_STEP_VISITS], 1);
     rig_publish(s.rig, s.trade); /* goes to those who wait yet, with the one before it */
     CHECK_EQUAL(turn(s.rig), 16);
     CHECK_EQUAL(s.rig->stats->records_taken[0], 2);
@@ -97,12 +99,26 @@ static void a_batch_is_routed_by_work_and_kept(void) {
     turn(s.rig);
     uint64_t first = s.rig->stats->records_taken[0] - taken;
     CHECK_EQUAL(first, 32768 / (60 + 16) + 1);
+    CHECK_EQUAL(s.rig->stats->steps_resumed[GW_STEP_RECORDS], 1);
     CHECK_EQUAL(s.rig->wait.cursor, cursor); /* the writer counts it as taken once all of it is */
     CHECK(s.rig->stats->ring_lag_records[0] == 600 - first);
     rig_settle(s.rig);
     CHECK_EQUAL(s.rig->stats->records_taken[0] - taken, 600);
     CHECK(s.rig->wait.cursor > cursor);
     for (int i = 0; i < 60; i++) CHECK_EQUAL(frames(s.peers[i]), 600);
+    rig_free(s.rig);
+}
+
+static void commands_that_a_turn_leaves_are_counted(void) {
+    scene_t s = scene(rig_options(), 1, "A.SIM");
+    const uint64_t *left = &s.rig->stats->steps_resumed[GW_STEP_COMMANDS];
+    for (unsigned i = 0; i < GW_COMMANDS_PER_CYCLE; i++) rig_text(s.rig, s.peers[0], i);
+    turn(s.rig);
+    CHECK_EQUAL(*left, 0);
+    for (unsigned i = 0; i <= GW_COMMANDS_PER_CYCLE; i++) rig_text(s.rig, s.peers[0], i);
+    turn(s.rig);
+    turn(s.rig);
+    CHECK_EQUAL(*left, 1);
     rig_free(s.rig);
 }
 
@@ -384,6 +400,7 @@ int main(void) {
     RUN(who_waited_longest_is_served_first);
     RUN(nobody_is_always_last);
     RUN(a_batch_is_routed_by_work_and_kept);
+    RUN(commands_that_a_turn_leaves_are_counted);
     RUN(a_command_between_two_parts_of_a_batch_sees_the_state_of_then);
     RUN(f69_many_who_catch_up_take_their_part_of_a_turn);
     RUN(f69_who_catches_up_waits_behind_a_long_round);

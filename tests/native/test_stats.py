@@ -1,11 +1,16 @@
 """The statistics page as Python writes and reads it."""
 
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from gateway._native import STATS, STATS_SIZE, StatsPage
+from gateway.model.outcomes import STEPS
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_counters_are_found_by_name(page: StatsPage) -> None:
@@ -19,6 +24,22 @@ def test_counters_are_found_by_name(page: StatsPage) -> None:
     assert {name: len(values) for name, values in every.items()} == {
         name: length for name, (_, length) in STATS.items()
     }
+
+
+def test_steps_have_the_names_and_the_order_of_the_native_ones() -> None:
+    header = (ROOT / "native/gw_stats.h").read_text()
+    names = re.findall(r"\bGW_STEP_(\w+)", header)
+    assert tuple(name.lower() for name in names) == STEPS
+    assert STATS["steps_resumed"][1] == len(STEPS)
+
+
+def test_every_step_is_counted_by_the_plane_and_described() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "native").glob("gw_*.c"))
+    rows = (ROOT / "docs/metrics.md").read_text().splitlines()
+    (row,) = (row for row in rows if "tickgate_step_budget_exceeded_total" in row)
+    for step in STEPS:
+        assert f"GW_STEP_{step.upper()}" in source, step
+        assert f"`{step}` (" in row, step
 
 
 def test_names_and_bounds_are_checked(page: StatsPage) -> None:

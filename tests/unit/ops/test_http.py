@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ResourceError
-from gateway.model.outcomes import HANDSHAKES
+from gateway.model.outcomes import HANDSHAKES, STEPS
 from gateway.ops import http
 from gateway.ops.http import OpsServer
 from gateway.ops.hub import Hub
@@ -86,6 +86,7 @@ async def test_status_tells_outcomes_apart_as_the_metrics_do(server: OpsServer, 
     site.pages["worker-0"].add("handshakes", HANDSHAKES.index("origin"), 2)
     site.pages["worker-1"].add("closes", CLOSE_CODES.index(4008), 3)
     site.pages["worker-1"].add("requests", REQUESTS.index(("ping", "ok")), 4)
+    site.pages["worker-1"].add("steps_resumed", STEPS.index("visits"), 2)
     site.pages["worker-1"].set("connections", 0, 5)
     site.supervision.children[0].status = {"type": "status", "accepting": True}
     document = json.loads((await ask(server, "/statusz"))[2])
@@ -93,6 +94,7 @@ async def test_status_tells_outcomes_apart_as_the_metrics_do(server: OpsServer, 
     assert counters["handshakes"] == {name: 2 * (name == "origin") for name in HANDSHAKES}
     assert counters["closes"]["4008"] == 3
     assert counters["requests"]["ping"]["ok"] == 4
+    assert counters["steps_resumed"] == dict.fromkeys(STEPS, 0) | {"visits": 2}
     assert counters["connections"] == 5
     assert document["workers"] == [{"name": "worker-0", "accepting": True}]
 
