@@ -436,7 +436,7 @@ static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
             gone(p, c, ENOMEM);
             return g->bytes;
         }
-        if (had_control) resume(p, c);
+        if (had_control) resume(p, c), gw_client_tell_untold(p, c);
         if ((size_t)n < g->bytes) {
             block(p, c);
             return g->bytes;

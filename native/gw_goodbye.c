@@ -102,7 +102,7 @@ void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     free(c->control);
     c->rest = (gw_rest_t){0};
     c->control = NULL;
-    c->control_head = c->control_length = c->control_size = 0;
+    c->control_head = c->control_length = c->control_size = c->untold = 0;
     c->flags &= (uint16_t)~GW_CLIENT_MORE;
     gw_client_untouch(p, c);
 }

@@ -302,7 +302,8 @@ void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t va
     int n = snprintf(text, sizeof text,
                      "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"%s\","
                      "\"value\":%u,\"subscription\":\"%.*s\"}]}", limit, value, (int)length, name);
-    gw_client_control_text(p, c, text, (size_t)n);
+    gw_count(&p->stats->limits_met[0], 1);
+    gw_client_notice(p, c, text, (size_t)n);
     gw_client_touch(p, c);
 }
 

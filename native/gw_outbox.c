@@ -5,8 +5,13 @@
  * rendered from the topic's state when the socket takes them). A client is *blocked* from a short
  * write until EPOLLOUT; meanwhile conflated topics only mark themselves dirty. */
 #include "gw_plane_internal.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Notices of limits in one control queue, in bytes: half of what a queue has beyond the replies. The plane's other
+ * messages have the second half, so no notice takes a reply's room. */
+#define NOTICES_MAX (GW_CONTROL_SLACK / 2)
 
 /* --- the dirty set --------------------------------------------------------------------------------- */
 
@@ -155,3 +160,24 @@ int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, s
     return gw_client_control(p, c, frame, header + length, 0);
 }
 
+/* Tells a limit that the client has met. Where no notice fits any more it is counted instead, and so are those that
+ * follow, until the queue has left. */
+void gw_client_notice(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length) {
+    if (!c->control) c->noticed = 0;
+    const size_t noticed = c->noticed + length + GW_FRAME_HEADER_MAX;
+    int error = c->untold || noticed > NOTICES_MAX ? -ENOSPC : gw_client_control_text(p, c, payload, length);
+    if (!error) c->noticed = (uint32_t)noticed;
+    else if (error == -ENOSPC) c->untold++;
+    else gw_client_slow(p, c, "no memory for a notice");
+}
+
+/* How many limits were only counted; called once bytes of the control queue have left. */
+void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c) {
+    if (!c->untold || c->control || c->flags & GW_CLIENT_DOOMED) return;
+    char text[160];
+    int n = snprintf(text, sizeof text,
+                     "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"notices\","
+                     "\"value\":%u,\"refused\":%u}]}", NOTICES_MAX, c->untold);
+    c->untold = 0;
+    gw_client_notice(p, c, text, (size_t)n);
+}

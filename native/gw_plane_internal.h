@@ -142,6 +142,8 @@ void gw_job_drop_queue(gw_job_t *job);
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
+void gw_client_notice(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
+void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);

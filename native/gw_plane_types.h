@@ -225,6 +225,8 @@ struct gw_client {
     gw_client_t *blocked_previous, *blocked_next, *jobs_next;
     gw_job_t *job, *job_last; /* the one in hand, and those that wait for it */
     uint32_t links_count, subs_count, conflated_links;
+    uint32_t noticed;         /* bytes of limits told since the control queue was last empty */
+    uint32_t untold;          /* limits met since they filled their part of it */
     uint32_t names_waiting;   /* links of topics that no directory has had yet */
     uint32_t waiting[GW_CHANNELS]; /* records in its queue; right while it is blocked or busy */
     uint32_t class_links[GW_CHANNELS][GW_CLASSES];

@@ -16,6 +16,7 @@ typedef struct {
     unsigned reply;
     unsigned long long seqs[64]; /* of a reply */
     unsigned seqs_count;
+    unsigned refused; /* of a limit: so many without a notice of their own */
     int code; /* of a close */
     int interval_ms[GW_CLASSES]; /* of conflation: -1 is paused, -2 not mentioned */
     int level, was; /* of slow */
@@ -100,6 +101,7 @@ static inline void parse_text(const char *text, frame_t *f) {
         CHECK(f->from <= f->to);
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"limit_exceeded\"", 43)) {
         f->kind = LIMIT;
+        f->refused = strstr(text, "\"refused\":") ? (unsigned)atoi(strstr(text, "\"refused\":") + 10) : 0;
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[", 48)) {
         parse_conflation(text + 48, f);
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"slow\",\"data\":[", 42)) {

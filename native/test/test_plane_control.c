@@ -333,6 +333,73 @@ static void a_full_socket_is_left_alone_until_it_drains(void) {
     rig_free(rig);
 }
 
+/* Requests for new names, as many as the loop may post before it sees what they come to. How many. */
+static unsigned ask_for_new_names(rig_t *rig, peer_t *peer, unsigned each) {
+    static gw_item_t items[64];
+    const uint64_t most = rig->plane->o.control_bytes_max, length = 90 + 21 * each; /* of a reply, and some */
+    unsigned n = 0;
+    for (; used(rig, peer) + length <= most; n++) {
+        for (unsigned i = 0; i < each; i++) {
+            char name[40];
+            snprintf(name, sizeof name, "NEW-%05u.SIM", n * each + i);
+            items[i] = item(n * each + i, GW_TRADE, name, true, false);
+        }
+        rig_subscribe(rig, peer, n, items, each);
+    }
+    return n;
+}
+
+/* While the topics of the epoch before wait for the next one's, no new name can be waited for. The client that
+ * asks for many learns of each, by name or by number, and keeps all its replies. */
+static void f70_names_refused_while_an_epoch_begins_are_told_or_counted(void) {
+    gw_plane_options_t o = rig_options();
+    o.waiting_topics_max = 8;
+    for (int blocked = 0; blocked < 2; blocked++) {
+        rig_t *rig = rig_new(o);
+        rig_segment(rig, 1 << 16, 512);
+        peer_t *all = rig_connect(rig), *peer = rig_connect(rig);
+        gw_item_t star = item(1, GW_TRADE, "*", true, false);
+        rig_subscribe(rig, all, 1, &star, 1);
+        for (unsigned i = 0; i < 20; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "S%u.SIM", i);
+            rig_publish(rig, rig_topic(rig, GW_TRADE, name));
+        }
+        rig_settle(rig);
+        rig_segment(rig, 1 << 16, 512);
+        rig_settle(rig);
+        CHECK_EQUAL(rig->plane->topics_waiting, 20);
+        peer->read = peer->length = 0;
+        if (blocked) peer->allowed = 0;
+        unsigned requests = ask_for_new_names(rig, peer, 60), replies = 0, named = 0, counted = 0;
+        const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+        for (int i = 0; i < 20; i++) {
+            rig_settle(rig);
+            CHECK(c->control_length - c->control_head <= o.control_bytes_max + GW_CONTROL_SLACK);
+        }
+        CHECK(requests > 40);
+        CHECK_EQUAL(count_events(rig, GW_EVENT_CLOSE), 0);
+        CHECK_EQUAL(rig->stats->limits_met[0], requests * 60);
+        peer->allowed = RIG_NO_LIMIT;
+        rig_settle(rig);
+        for (frame_t f; peer_frame(peer, &f);) {
+            if (f.kind == REPLY) CHECK_EQUAL(f.reply, replies++);
+            if (f.kind == LIMIT && f.refused) counted += f.refused;
+            else named += f.kind == LIMIT;
+        }
+        CHECK_EQUAL(replies, requests);
+        CHECK_EQUAL(named + counted, requests * 60);
+        CHECK(named >= 30 && counted > 0);
+        gw_item_t one = item(99999, GW_TRADE, "ONE.SIM", true, false);
+        rig_subscribe(rig, peer, 1, &one, 1);
+        rig_settle(rig);
+        frame_t f;
+        CHECK(peer_frame(peer, &f) && f.kind == REPLY);
+        CHECK(peer_frame(peer, &f) && f.kind == LIMIT && !f.refused);
+        rig_free(rig);
+    }
+}
+
 int main(void) {
     RUN(replies_leave_ahead_of_data);
     RUN(heartbeats_go_to_silent_clients_alone);
@@ -348,5 +415,6 @@ int main(void) {
     RUN(an_event_between_its_two_steps_leaves_nothing_behind);
     RUN(f40_a_descriptor_that_epoll_refuses_is_gone);
     RUN(a_full_socket_is_left_alone_until_it_drains);
+    RUN(f70_names_refused_while_an_epoch_begins_are_told_or_counted);
     return 0;
 }

@@ -38,7 +38,7 @@ tickgate_class_latency_seconds_bucket{class,le} tickgate_slo_class_target_second
 tickgate_slo_class_state{class} tickgate_slo_class_budget_remaining{class}
 tickgate_slo_class_burn_rate{class,window} tickgate_slo_class_events_total{class,result}
 tickgate_slo_class_transitions_total{class,state}
-tickgate_step_budget_exceeded_total{step} tickgate_topics_waiting
+tickgate_step_budget_exceeded_total{step} tickgate_topics_waiting tickgate_limits_met_total
 tickgate_gc_pauses_total{process,generation} tickgate_gc_pause_seconds_total{process}
 tickgate_gc_pause_max_seconds{process} tickgate_stalls_total{process,kind}
 tickgate_stall_seconds_total{process,kind} tickgate_run_delay_seconds_total{process}
