@@ -4,7 +4,10 @@ cimport cython
 
 include "clock.pxi"
 include "stats.pxi"
-include "ring.pxi"
+include "record.pxi"
+include "segment.pxi"
+include "ring_writer.pxi"
+include "ring_reader.pxi"
 include "codec.pxi"
 include "udp.pxi"
 include "source.pxi"

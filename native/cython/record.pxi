@@ -1,0 +1,135 @@
+from cpython.long cimport PyLong_AsLongLong, PyLong_CheckExact
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_CheckExact
+from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
+
+cdef extern from "gw_record.h" nogil:
+    enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX
+    uint8_t gw_record_cells(uint8_t kind)
+    enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
+
+    ctypedef struct gw_header_t:
+        uint64_t ring_seq, topic_seq
+        int64_t ts_event, ts_recv, ts_publish
+        uint32_t ingest_ns, topic
+        uint8_t kind, flags, cells
+
+    ctypedef struct gw_trade_t:
+        int64_t price, qty
+        int8_t price_exponent, qty_exponent
+        uint8_t price_digits, qty_digits, side, id_length
+        char id[36]
+
+    ctypedef struct gw_bbo_t:
+        int64_t mantissa[4]
+        int8_t exponent[4]
+        uint8_t digits[4]
+
+    ctypedef struct gw_record_t:
+        gw_header_t h
+        gw_trade_t trade "u.trade"
+        gw_bbo_t bbo "u.bbo"
+
+    ctypedef struct gw_text_t:
+        const char *at
+        size_t length
+
+    const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts)
+    size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out)
+
+
+CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
+FLAG_PACED = GW_FLAG_PACED
+RECORD_SIZE = sizeof(gw_record_t)
+Row = tuple  # what is in it, the stub spells out
+
+cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
+cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
+cdef dict _SIDES = {GW_SIDE_BUY: "buy", GW_SIDE_SELL: "sell"}
+
+
+cdef int _text(PyObject *value, gw_text_t *out) noexcept:
+    """Points `out` at a str's bytes; 0 when it is no text that UTF-8 can hold."""
+    cdef Py_ssize_t length
+    if not PyUnicode_CheckExact(<object>value):
+        return 0
+    try:
+        out.at = PyUnicode_AsUTF8AndSize(<object>value, &length)
+    except UnicodeEncodeError:
+        return 0
+    out.length = <size_t>length
+    return 1
+
+
+cdef int _integer(PyObject *value, int64_t *out) noexcept:
+    """Reads an int of 64 bits that is not negative; 0 for anything else."""
+    if not PyLong_CheckExact(<object>value):
+        return 0
+    try:
+        out[0] = PyLong_AsLongLong(<object>value)
+    except OverflowError:
+        return 0
+    return out[0] >= 0
+
+
+cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexcept:
+    """Fills ts_event, kind and payload from a row's last five items. NULL, or why not."""
+    cdef gw_text_t texts[4]
+    cdef int i
+    if not _integer(PyTuple_GET_ITEM(row, 1), &record.h.ts_event):
+        return "ts_event is not a time"
+    for i in range(4):
+        if _text(PyTuple_GET_ITEM(row, 2 + i), &texts[i]):
+            continue
+        if kind == GW_TRADE and i == 2 and <object>PyTuple_GET_ITEM(row, 4) is None:
+            texts[i] = gw_text_t("", 0)
+        else:
+            return "not a text"
+    return gw_record_fill(record, kind, texts)
+
+
+cdef str _decimal(int64_t mantissa, int8_t exponent, uint8_t digits):
+    cdef char text[GW_DECIMAL_TEXT_MAX]
+    return text[:gw_decimal_format(mantissa, exponent, digits, text)].decode()
+
+
+cdef object _row_fields(const gw_record_t *record):
+    """What a feed published as a row's last four items. ValueError: it is no record of ours."""
+    cdef const gw_trade_t *trade = &record.trade
+    cdef const gw_bbo_t *bbo = &record.bbo
+    if record.h.kind == GW_TRADE:
+        if trade.id_length > GW_ID_MAX or trade.side > GW_SIDE_SELL:
+            raise ValueError("no trade")
+        return (_decimal(trade.price, trade.price_exponent, trade.price_digits),
+                _decimal(trade.qty, trade.qty_exponent, trade.qty_digits),
+                _SIDES.get(trade.side), trade.id[:trade.id_length].decode("ascii"))
+    return tuple([
+        _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i]) for i in range(4)])
+
+
+def record_rows(data):
+    cdef const uint8_t[::1] view = data
+    cdef gw_record_t record
+    cdef Py_ssize_t i
+    if view.shape[0] % <Py_ssize_t>sizeof(gw_record_t) != 0:
+        raise ValueError(f"{view.shape[0]} bytes are no whole records")
+    rows = []
+    for i in range(view.shape[0] // <Py_ssize_t>sizeof(gw_record_t)):
+        memcpy(&record, &view[i * <Py_ssize_t>sizeof(gw_record_t)], sizeof(gw_record_t))
+        if record.h.cells == 0 or record.h.cells != gw_record_cells(record.h.kind):
+            rows.append(None)
+            continue
+        try:
+            fields = _row_fields(&record)
+        except ValueError:
+            rows.append(None)
+            continue
+        # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
+        received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+        rows.append((_CHANNEL_NAMES[record.h.kind], received,
+                     (record.h.topic, record.h.ts_event, *fields)))
+    return rows

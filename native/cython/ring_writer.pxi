@@ -1,0 +1,269 @@
+import fcntl
+import re
+
+from cpython.sequence cimport (
+    PySequence_Fast,
+    PySequence_Fast_GET_ITEM,
+    PySequence_Fast_GET_SIZE,
+)
+
+cdef extern from "<fcntl.h>" nogil:
+    int F_SEAL_FUTURE_WRITE
+
+cdef extern from "gw_publisher.h" nogil:
+    enum: GW_PUBLISH_MAX
+
+    ctypedef struct gw_publisher_t:
+        gw_writer_t writer
+        gw_wait_t *waits
+        int *event_fds
+        size_t workers
+
+    ctypedef struct gw_receipt_t:
+        uint32_t feed
+        uint8_t flags
+        bint wire
+
+    int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats)
+    void gw_publisher_free(gw_publisher_t *p)
+    void gw_publisher_populate_ahead(gw_publisher_t *p)
+    int64_t gw_publisher_topic_add(
+        gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
+    void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
+    void gw_publisher_publish(
+        gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
+    void gw_publisher_ring(gw_publisher_t *p)
+
+
+WAIT_SIZE = sizeof(gw_wait_t)
+
+# SYMBOL.VENUE, split at the last dot: a venue has none. Printable ASCII but space * " \ and comma.
+cdef object _INSTRUMENT = re.compile(
+    r"(?P<symbol>[!#-)+\-./0-\[\]-~]{1,48})\.(?P<venue>[A-Z0-9_]{1,16})")
+
+cdef uint64_t _epoch_ms = 0  # of the last epoch that this process made
+cdef const char *_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+cdef enum:
+    FEEDS = 64  # length of the feed_* counters
+
+
+cdef bytes _epoch_next():
+    """REALTIME milliseconds in base 36: epochs sort by time, two in one millisecond differ."""
+    global _epoch_ms
+    _epoch_ms = max(<uint64_t>(gw_realtime_ns() // 1000000), _epoch_ms + 1)
+    cdef char text[GW_EPOCH_LENGTH]
+    cdef uint64_t rest = _epoch_ms
+    cdef int i
+    for i in range(GW_EPOCH_LENGTH - 1, -1, -1):
+        text[i] = _BASE36[rest % 36]
+        rest //= 36
+    return text[:GW_EPOCH_LENGTH]
+
+
+@cython.no_gc_clear  # of `stats`: __dealloc__ gives it up
+cdef class RingWriter:
+    cdef gw_publisher_t publisher
+    cdef gw_record_t chunk[GW_PUBLISH_MAX]
+    cdef void *mem
+    cdef size_t size
+    cdef int memory_fd
+    cdef uint8_t *kinds
+    cdef uint32_t topics
+    cdef dict ids
+    cdef StatsPage stats
+    cdef bint used  # once, also where that failed: what learned its topics still points here
+    cdef int inside  # threads that publish without the interpreter's lock right now
+
+    def __cinit__(self):
+        self.memory_fd = -1
+
+    def __init__(self, uint64_t capacity, uint32_t topics_max, *, int wait_fd=-1, event_fds=(),
+                 StatsPage stats=None, bint populate=False):
+        if self.used:
+            raise RuntimeError("already initialised")
+        if stats is not None:
+            stats.check(True)
+        self.used = True
+        self.ids = {}
+        if stats is not None:
+            stats.holders += 1
+            self.stats = stats
+        try:
+            self.segment_create(capacity, topics_max, populate)
+            if wait_fd >= 0:
+                self.workers_map(wait_fd, event_fds)
+        except BaseException:
+            self.release()
+            raise
+
+    cdef int segment_create(
+        self, uint64_t capacity, uint32_t topics_max, bint populate
+    ) except -1:
+        self.size = gw_segment_size(capacity, topics_max)
+        self.memory_fd = create_memory("tickgate-ring", self.size)
+        self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, populate)
+        if gw_segment_format(self.mem, self.size, capacity, topics_max, _epoch_next()) < 0:
+            raise ValueError(f"ring of {capacity} bytes (a power of two from 4096 on) and "
+                             f"{topics_max} topics (at least 1)")
+        # Sealed after our own mapping: nobody else can write, and nobody can cut it under a reader.
+        fcntl.fcntl(self.memory_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+                    | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
+        self.kinds = <uint8_t *>calloc(topics_max, 1)
+        cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
+        if self.kinds == NULL or gw_publisher_init(
+                &self.publisher, self.mem, self.size, page) < 0:
+            raise MemoryError
+        if not populate:
+            gw_publisher_populate_ahead(&self.publisher)
+        return 0
+
+    cdef int workers_map(self, int wait_fd, event_fds) except -1:
+        cdef size_t i, workers = len(event_fds)
+        if workers == 0:
+            return 0
+        cdef size_t size = workers * sizeof(gw_wait_t)
+        self.publisher.waits = <gw_wait_t *>_map(wait_fd, size, PROT_READ | PROT_WRITE)
+        self.publisher.workers = workers
+        self.publisher.event_fds = <int *>calloc(workers, sizeof(int))
+        if self.publisher.event_fds == NULL:
+            raise MemoryError
+        for i in range(workers):
+            self.publisher.event_fds[i] = event_fds[i]
+        return 0
+
+    def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
+        gw_publisher_free(&self.publisher)
+        if self.mem != NULL:
+            munmap(self.mem, self.size)
+            self.mem = NULL
+        if self.publisher.waits != NULL:
+            munmap(self.publisher.waits, self.publisher.workers * sizeof(gw_wait_t))
+            self.publisher.waits = NULL
+        if self.stats is not None:
+            self.stats.holders -= 1
+            self.stats = None
+        self.publisher.workers = 0
+        free(self.publisher.event_fds)
+        self.publisher.event_fds = NULL
+        free(self.kinds)
+        self.kinds = NULL
+        if self.memory_fd >= 0:
+            close_descriptor(self.memory_fd)
+            self.memory_fd = -1
+
+    cdef int check_open(self) except -1:
+        if self.mem == NULL:
+            raise ValueError("ring writer is closed")
+        return 0
+
+    @property
+    def fd(self):
+        return self.memory_fd
+
+    @property
+    def epoch(self):
+        self.check_open()
+        return self.publisher.writer.segment.epoch[:GW_EPOCH_LENGTH].decode()
+
+    def topic(self, str channel, str instrument):
+        self.check_open()
+        known = self.ids.get((channel, instrument))
+        if known is not None:
+            return known
+        if channel not in CHANNELS:
+            raise ValueError(f"unknown channel {channel!r}")
+        if _INSTRUMENT.fullmatch(instrument) is None:
+            raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
+        name = instrument.encode()
+        cdef uint8_t kind = CHANNELS[channel]
+        cdef int64_t topic = gw_publisher_topic_add(
+            &self.publisher, kind, name, <size_t>len(name))
+        if topic < 0:
+            raise OverflowError(f"all {self.publisher.writer.segment.topics_max} topics are taken")
+        self.kinds[topic] = kind
+        self.topics = <uint32_t>topic + 1
+        self.ids[(channel, instrument)] = topic
+        return topic
+
+    def publish(self, rows, int64_t ts_recv, int64_t mono_recv, *, ages=None, uint8_t flags=0,
+                uint32_t feed=0, bint record_wire=True):
+        self.check_open()
+        if feed >= FEEDS:
+            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        fast = PySequence_Fast(rows, "rows are not a sequence")
+        cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(fast)
+        cdef uint32_t filled = 0
+        cdef const char *why
+        if ages is not None and len(ages) != count:
+            raise ValueError(f"{len(ages)} ages of {count} rows")
+        cdef int64_t age_ns = 0
+        cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, record_wire)
+        refused = []
+        for i in range(count):
+            why = self.row_take(
+                <object>PySequence_Fast_GET_ITEM(fast, i), &self.chunk[filled])
+            if why != NULL:
+                refused.append((i, (<bytes>why).decode()))
+                continue
+            if ages is not None:
+                age_ns = ages[i]
+            gw_record_received(&self.chunk[filled], ts_recv - age_ns, mono_recv - age_ns)
+            filled += 1
+            if filled == GW_PUBLISH_MAX:
+                gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
+                filled = 0
+        gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
+        gw_publisher_ring(&self.publisher)
+        return refused
+
+    cdef const char *row_take(self, object row, gw_record_t *record) noexcept:
+        cdef int64_t topic
+        if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:
+            return "not a tuple of six"
+        if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics:
+            return "unknown topic"
+        record.h.topic = <uint32_t>topic
+        return _row_fill(row, self.kinds[topic], record)
+
+    cdef bint follows(self, gw_wait_t *wait) noexcept:
+        """Whether this worker's plane follows this very segment, not one of an older epoch."""
+        cdef uint64_t epoch
+        memcpy(&epoch, self.publisher.writer.segment.epoch, sizeof(epoch))
+        return GW_LOAD_ACQUIRE(&wait.attached) != 0 and GW_LOAD_RELAXED(&wait.epoch) == epoch
+
+    def behind(self):
+        cdef size_t i
+        cdef uint64_t cursor, tail, slowest
+        if self.mem == NULL:
+            return 0
+        tail = slowest = GW_LOAD_ACQUIRE(self.publisher.writer.segment.tail)
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                cursor = GW_LOAD_RELAXED(&self.publisher.waits[i].cursor)
+                slowest = min(slowest, cursor)
+        return tail - slowest
+
+    def backlogged(self):
+        cdef size_t i
+        cdef uint64_t total = 0
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                total += GW_LOAD_RELAXED(&self.publisher.waits[i].backlogged)
+        return total
+
+    def subscribed(self):
+        cdef size_t i
+        cdef uint64_t total = 0
+        for i in range(self.publisher.workers):
+            if self.follows(&self.publisher.waits[i]):
+                total += GW_LOAD_RELAXED(&self.publisher.waits[i].subscribed)
+        return total
+
+    def close(self):
+        if self.inside > 0:
+            raise RuntimeError("a feed is publishing: let its receive return first")
+        self.release()

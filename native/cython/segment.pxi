@@ -1,0 +1,187 @@
+from libc.stdlib cimport calloc, free, malloc, realloc
+from posix.unistd cimport close as close_descriptor
+
+cdef extern from "gw_pattern.h" nogil:
+    bint gw_pattern_match(
+        const char *pattern, size_t pattern_length, const char *name, size_t name_length)
+
+    ctypedef struct gw_glob_t:
+        pass
+
+    int gw_glob_compile(gw_glob_t *g, const char *text, size_t length)
+    uint64_t gw_letters(const char *text, size_t length)
+
+cdef extern from "gw_names.h" nogil:
+    ctypedef struct gw_name_t:
+        uint64_t letters
+        uint8_t channel, length
+        char text[65]
+
+    uint32_t gw_names_count(const gw_name_t *names, uint32_t names_count, uint8_t channel,
+                            const gw_glob_t *g, uint64_t *steps)
+
+cdef extern from "gw_ring.h" nogil:
+    enum: GW_EPOCH_LENGTH
+
+    ctypedef struct gw_segment_t:
+        uint32_t topics_max
+        char epoch[9]
+        uint64_t *tail
+
+    ctypedef struct gw_writer_t:
+        gw_segment_t segment
+
+    ctypedef struct gw_reader_t:
+        gw_segment_t segment
+        uint64_t cursor
+
+    ctypedef struct gw_wait_t:
+        uint64_t attached, cursor, epoch, backlogged, subscribed
+
+    size_t gw_segment_size(uint64_t capacity, uint32_t topics_max)
+    int gw_segment_format(
+        void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch)
+    int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
+    int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
+    uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes)
+    uint32_t gw_directory_count(const gw_segment_t *s)
+    int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name)
+    int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
+
+
+def create_memory(str name, int64_t size):
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def pattern_match(str pattern, str name):
+    cdef Py_ssize_t pattern_length, name_length
+    cdef const char *p = PyUnicode_AsUTF8AndSize(pattern, &pattern_length)
+    cdef const char *n = PyUnicode_AsUTF8AndSize(name, &name_length)
+    return gw_pattern_match(p, <size_t>pattern_length, n, <size_t>name_length)
+
+
+cdef class Segment:
+    cdef gw_segment_t view
+    cdef void *mem
+    cdef size_t size
+    cdef list names  # (channel, instrument) by id, as far as it was looked at
+    cdef dict ids  # the reverse
+    cdef gw_name_t *rows  # the same names, for patterns
+    cdef uint32_t rows_size
+
+    def __init__(self, int fd):
+        if self.mem != NULL:
+            raise RuntimeError("already initialised")
+        self.names = []
+        self.ids = {}
+        self.size = <size_t>os.fstat(fd).st_size
+        if self.size == 0:
+            raise ValueError(f"descriptor {fd} is no segment")
+        # Names and last values are looked up here and there, the ring is read in part if at all.
+        self.mem = _map(fd, self.size, PROT_READ, populate=False)
+        if gw_segment_open(self.mem, self.size, &self.view) < 0:
+            self.close()
+            raise ValueError(f"descriptor {fd} is no segment")
+
+    def __dealloc__(self):
+        self.close()
+
+    cdef int check_open(self) except -1:
+        if self.mem == NULL:
+            raise ValueError("segment is closed")
+        return 0
+
+    cdef int reserve(self, uint32_t count) except -1:
+        """Makes room for so many names."""
+        cdef uint32_t size = max(count, self.rows_size * 2, 64)
+        if count <= self.rows_size:
+            return 0
+        rows = <gw_name_t *>realloc(self.rows, size * sizeof(gw_name_t))
+        if rows == NULL:
+            raise MemoryError()
+        self.rows = rows
+        self.rows_size = size
+        return 0
+
+    cdef int extend(self) except -1:
+        """Reads the directory's new entries."""
+        cdef uint8_t channel
+        cdef char name[GW_INSTRUMENT_MAX]
+        cdef int length
+        self.check_open()
+        cdef uint32_t i, count = gw_directory_count(&self.view)
+        self.reserve(count)
+        for i in range(<uint32_t>len(self.names), count):
+            length = gw_directory_read(&self.view, i, &channel, name)
+            # An entry that makes no sense still takes its id.
+            self.fill_row(i, channel, name, max(length, 0))
+            text = name[:max(length, 0)].decode("ascii", "replace")
+            topic = (_CHANNEL_NAMES.get(channel, ""), text)
+            self.names.append(topic)
+            self.ids[topic] = i
+        return 0
+
+    cdef void fill_row(self, uint32_t i, uint8_t channel, const char *name, int length):
+        cdef gw_name_t *row = &self.rows[i]
+        row.channel = channel
+        row.length = <uint8_t>length
+        row.letters = gw_letters(name, <size_t>length)
+        memcpy(row.text, name, <size_t>length)
+
+    @property
+    def epoch(self):
+        return self.view.epoch[:GW_EPOCH_LENGTH].decode()
+
+    def __len__(self):
+        self.check_open()
+        return gw_directory_count(&self.view)
+
+    def topics(self, Py_ssize_t start=0):
+        self.extend()
+        return self.names[start:]
+
+    def find(self, str channel, str instrument):
+        self.check_open()
+        key = (channel, instrument)
+        known = self.ids.get(key)
+        if known is None:
+            self.extend()
+            known = self.ids.get(key, -1)
+        return known
+
+    def match(self, str channel, str pattern):
+        cdef Py_ssize_t length
+        cdef const char *text = PyUnicode_AsUTF8AndSize(pattern, &length)
+        cdef gw_glob_t glob
+        cdef uint64_t steps
+        cdef uint32_t matched
+        self.extend()
+        if gw_glob_compile(&glob, text, <size_t>length) < 0:
+            raise ValueError(f"a pattern of {length} bytes")
+        number = CHANNELS.get(channel)
+        if number is None:
+            return 0, 0
+        matched = gw_names_count(self.rows, <uint32_t>len(self.names), number, &glob, &steps)
+        return matched, steps
+
+    def last_seq(self, uint32_t topic):
+        cdef gw_record_t record
+        self.check_open()
+        cdef int found = gw_table_read(&self.view, topic, &record)
+        if found < 0:
+            raise BlockingIOError(-found, f"topic {topic}: its writer died inside the last value")
+        return record.h.topic_seq if found else 0
+
+    def close(self):
+        if self.mem != NULL:
+            munmap(self.mem, self.size)
+            self.mem = NULL
+        free(self.rows)
+        self.rows = NULL
+        self.rows_size = 0
