@@ -1,11 +1,11 @@
-"""Shared memory for tests: descriptors that are closed whatever happens."""
+"""What tests have open: closed whatever happens."""
 
 import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway._native import STATS_SIZE, StatsPage, create_memory
+from gateway._native import STATS_SIZE, RingWriter, StatsPage, Swarm, create_memory
 
 
 @pytest.fixture
@@ -28,3 +28,20 @@ def page(memory: Callable[[int], int]) -> Iterator[StatsPage]:
     page = StatsPage(memory(STATS_SIZE), writable=True)
     yield page
     page.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Swarm]]:
+    """Swarms put here are closed whatever happens."""
+    swarms: list[Swarm] = []
+    yield swarms
+    for one in swarms:
+        one.stop()
+        one.close()
+
+
+@pytest.fixture
+def writer() -> Iterator[RingWriter]:
+    writer = RingWriter(1 << 16, 16)
+    yield writer
+    writer.close()
