@@ -308,6 +308,53 @@ static void a_dear_pattern_is_charged(void) {
     gw_pattern_index_free(&x);
 }
 
+#define ORDERS 5039u /* of seven letters, but the one that the name has them in */
+
+/* The n-th order of the letters A to G, each between two stars. */
+static void order(char *out, uint32_t n) {
+    char letters[] = "ABCDEFG";
+    *out++ = '*';
+    for (uint32_t left = 7; left; left--, n /= left + 1) {
+        uint32_t at = n % left;
+        *out++ = letters[at];
+        *out++ = '*';
+        memmove(letters + at, letters + at + 1, left - at);
+    }
+    *out = '\0';
+}
+
+/* Patterns whose literals all occur in a name in another order: one try each, and all of it charged, so that the
+ * caller can stop after any of them. Names that lack a literal do not pay for what is filed under it. */
+static void f68_literals_in_another_order_cost_one_try_each(void) {
+    static pattern_t *patterns[ORDERS];
+    gw_pattern_index_t x;
+    gw_pattern_cursor_t c;
+    CHECK_EQUAL(gw_pattern_index_init(&x), 0);
+    for (uint32_t i = 0; i < ORDERS; i++) {
+        char text[16];
+        order(text, i + 1);
+        patterns[i] = add(&x, 1, text);
+    }
+    const char *name = "ABCDEFG";
+    const uint32_t lookups = 7 + 2; /* a place each of middles of one byte, and the ends */
+    const uint32_t dearest = 1 + 15 * 7 / GW_PATTERN_UNIT_STEPS;
+    uint32_t matches, spent = units(&x, name, &matches), calls = 0;
+    CHECK_EQUAL(matches, 0);
+    CHECK(spent >= ORDERS && spent <= ORDERS * dearest + lookups);
+    CHECK_EQUAL(gw_pattern_index_begin(&c, &x, 1, name, 7), 0);
+    for (; !gw_pattern_cursor_finished(&c); calls++) {
+        uint32_t budget = 100;
+        CHECK(!gw_pattern_index_next(&c, &x, &budget));
+        CHECK(!budget || gw_pattern_cursor_finished(&c));
+    }
+    CHECK(calls >= spent / (100 + dearest));
+    uint32_t lacking = units(&x, "XBCDEFG", &matches);
+    CHECK(lacking < spent - ORDERS / 14 && matches == 0);
+    CHECK(units(&x, "TUVWXYZ", &matches) <= lookups);
+    for (uint32_t i = 0; i < ORDERS; i++) drop(&x, patterns[i]);
+    gw_pattern_index_free(&x);
+}
+
 /* --- limits ---------------------------------------------------------------------------------------- */
 
 static void lengths_up_to_the_longest(void) {
@@ -425,6 +472,7 @@ int main(void) {
     RUN(a_common_literal_does_not_gather_patterns);
     RUN(one_unit_at_a_time_is_as_many_steps);
     RUN(a_dear_pattern_is_charged);
+    RUN(f68_literals_in_another_order_cost_one_try_each);
     RUN(lengths_up_to_the_longest);
     RUN(one_text_is_one_node_on_each_channel);
     RUN(without_memory_all_stays_as_it_was);
