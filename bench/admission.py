@@ -22,12 +22,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
 import numpy as np
-from yardstick import stopped
+from yardstick import stopped, wait_ready
 
 from gateway._native import Swarm
 from gateway.latency.histogram import Counts, Histogram
@@ -38,7 +37,6 @@ from gateway.loadtest.source import SourceJob
 
 SECOND = 1_000_000_000
 CONNECT_NS = 15 * SECOND
-READY_S = 60
 SERVE = "import sys; from gateway.cli import main; sys.exit(main())"
 SUBSCRIBE = b'{"method":"subscribe","req_id":1,"params":{"channel":"trade","symbol":["*"]}}'
 COLUMNS = ("asked", "open", "refused", "no data", "deliveries/s", "p50 ms", "p99 ms", "busy")
@@ -88,17 +86,6 @@ def gateway(python: str, target_us: int, first_port: int) -> Iterator[Server]:
         with stopped(process):
             wait_ready(server.ops_port)
             yield server
-
-
-def wait_ready(ops_port: int) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        try:
-            urlopen(f"http://127.0.0.1:{ops_port}/readyz", timeout=1).close()
-            return
-        except (URLError, OSError):
-            time.sleep(0.05)
-    raise SystemExit("the gateway did not become ready")
 
 
 @contextmanager

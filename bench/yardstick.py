@@ -31,6 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(os.environ.get("TICKGATE_TOOLS", ROOT.parent / "shared" / "tools"))
 BUILD = Path(tempfile.gettempdir()) / "tickgate-yardsticks"
+READY_S = 60  # a busy machine takes its time to start a gateway
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SUBSCRIBE = '{"method":"subscribe","params":{"channel":"%s","symbol":["%s"]}}'
 
@@ -115,7 +116,7 @@ def wait_ready(ops_port: int) -> None:
     from urllib.error import URLError
     from urllib.request import urlopen
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         try:
             urlopen(f"http://127.0.0.1:{ops_port}/readyz", timeout=1).close()

@@ -23,8 +23,6 @@ const gw_tune_clocks_t gw_tune_host_clocks = {monotonic, realtime, NULL};
 
 /* --- histograms ------------------------------------------------------------------------------------ */
 
-gw_hdr_t *gw_tune_histogram(void) { return calloc(1, sizeof(gw_hdr_t)); }
-
 /* The largest value of a cell; the inverse of gw_hdr_index. */
 static int64_t cell_top(uint32_t index) {
     if (index < 2048) return index;
@@ -54,7 +52,9 @@ int64_t gw_tune_tail(const gw_hdr_t *h) {
     return wanted ? (int64_t)(sum / (double)wanted) : 0;
 }
 
-void gw_tune_times(gw_hdr_t *h, int64_t max_ns, gw_tune_times_t *out) {
+void gw_tune_times(const gw_tune_taken_t *t, gw_tune_times_t *out) {
+    const gw_hdr_t *h = &t->cells;
+    const int64_t max_ns = t->max_ns;
     static const double shares[] = {0.5, 0.99, 0.999};
     int64_t *values[] = {&out->p50_ns, &out->p99_ns, &out->p999_ns};
     for (int i = 0; i < 3; i++) {
@@ -66,7 +66,6 @@ void gw_tune_times(gw_hdr_t *h, int64_t max_ns, gw_tune_times_t *out) {
     out->max_ns = max_ns;
     int64_t tail = gw_tune_tail(h);
     out->tail_ns = tail < max_ns ? tail : max_ns;
-    free(h);
 }
 
 /* --- threads --------------------------------------------------------------------------------------- */

@@ -8,10 +8,19 @@
 
 static inline int64_t gw_tune_now(const gw_tune_clocks_t *c) { return c->monotonic(c->self); }
 
-/* A histogram of all zeros, or NULL. */
-gw_hdr_t *gw_tune_histogram(void);
-/* Sums the histogram up and frees it. `max_ns` is exact, unlike the histogram's cells. */
-void gw_tune_times(gw_hdr_t *h, int64_t max_ns, gw_tune_times_t *out);
+/* Times as they are measured, by one thread. `max_ns` is exact, unlike the histogram's cells. */
+typedef struct {
+    gw_hdr_t cells;
+    int64_t max_ns;
+} gw_tune_taken_t;
+
+static inline void gw_tune_take(gw_tune_taken_t *t, int64_t ns) {
+    gw_hdr_record(&t->cells, ns, 1);
+    if (ns > t->max_ns) t->max_ns = ns;
+}
+
+/* Sums them up. */
+void gw_tune_times(const gw_tune_taken_t *t, gw_tune_times_t *out);
 /* Starts a thread that takes no signals, for they are the interpreter's. 0, or a negative errno. */
 int gw_tune_thread(pthread_t *thread, void *(*run)(void *), void *argument);
 /* Pins the calling thread where `cpu` is not -1. A refusal leaves the scheduler's choice. */

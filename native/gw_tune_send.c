@@ -19,8 +19,7 @@ typedef struct {
     const gw_tune_clocks_t *clocks;
     const gw_tune_send_options_t *o;
     gw_tune_send_t *out;
-    gw_hdr_t *rounds;
-    int64_t max_ns;
+    gw_tune_taken_t rounds;
     int epoll_fd;
     uint32_t strangers;
     uint64_t stopping; /* atomic */
@@ -147,8 +146,7 @@ static void *sender(void *argument) {
         }
         now = gw_tune_now(t->clocks);
         t->out->sends += o->sockets;
-        gw_hdr_record(t->rounds, now - start, 1);
-        if (now - start > t->max_ns) t->max_ns = now - start;
+        gw_tune_take(&t->rounds, now - start);
         gw_tune_sleep(o->pause_ns);
         now = gw_tune_now(t->clocks);
     }
@@ -176,20 +174,17 @@ int gw_tune_send(const gw_tune_clocks_t *clocks, const gw_tune_send_options_t *o
         return -EINVAL;
     *failed = "memory";
     trial_t *t = calloc(1, sizeof *t);
-    gw_hdr_t *rounds = gw_tune_histogram();
-    if (!t || !rounds) {
-        free(t);
-        free(rounds);
-        return -ENOMEM;
-    }
-    *t = (trial_t){.clocks = clocks, .o = options, .out = out, .rounds = rounds};
+    if (!t) return -ENOMEM;
+    t->clocks = clocks;
+    t->o = options;
+    t->out = out;
     memset(t->ends, 0xff, sizeof t->ends);
     *failed = "an epoll descriptor";
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int error = t->epoll_fd < 0 ? -errno : connect_all(t, failed);
     if (!error) error = run(t, failed);
     hang_up(t);
-    gw_tune_times(rounds, t->max_ns, &out->round);
+    gw_tune_times(&t->rounds, &out->round);
     free(t);
     return error;
 }

@@ -18,8 +18,7 @@ typedef struct {
     const gw_tune_clocks_t *clocks;
     const gw_tune_wake_options_t *o;
     gw_tune_wake_t *out;
-    gw_hdr_t *delays;
-    int64_t max_ns;
+    gw_tune_taken_t delays;
     int event_fd, epoll_fd;
     uint64_t rung, answered, stopping; /* atomic */
     uint64_t stamps[GW_TUNE_STAMPS];   /* atomic */
@@ -44,9 +43,8 @@ static int64_t run_delay(void) {
 static void answer(trial_t *t) {
     uint64_t rung = GW_LOAD_ACQUIRE(&t->rung), at = t->answered;
     for (; at < rung; at++) {
-        int64_t delay = gw_tune_now(t->clocks) - (int64_t)GW_LOAD_RELAXED(&t->stamps[at % GW_TUNE_STAMPS]);
-        gw_hdr_record(t->delays, delay, 1);
-        if (delay > t->max_ns) t->max_ns = delay;
+        int64_t rung_ns = (int64_t)GW_LOAD_RELAXED(&t->stamps[at % GW_TUNE_STAMPS]);
+        gw_tune_take(&t->delays, gw_tune_now(t->clocks) - rung_ns);
     }
     GW_STORE_RELEASE(&t->answered, at);
 }
@@ -138,19 +136,17 @@ int gw_tune_wake(const gw_tune_clocks_t *clocks, const gw_tune_wake_options_t *o
     *out = (gw_tune_wake_t){.run_delay_ns = -1};
     *failed = "memory";
     trial_t *t = calloc(1, sizeof *t);
-    gw_hdr_t *delays = gw_tune_histogram();
-    if (!t || !delays) {
-        free(t);
-        free(delays);
-        return -ENOMEM;
-    }
-    *t = (trial_t){.clocks = clocks, .o = options, .out = out, .delays = delays, .event_fd = -1, .epoll_fd = -1};
+    if (!t) return -ENOMEM;
+    t->clocks = clocks;
+    t->o = options;
+    t->out = out;
+    t->event_fd = t->epoll_fd = -1;
     int error = prepare(t, failed);
     if (!error) error = run(t, failed);
     if (t->event_fd >= 0) close(t->event_fd);
     if (t->epoll_fd >= 0) close(t->epoll_fd);
     out->rung = t->rung;
-    gw_tune_times(delays, t->max_ns, &out->delay);
+    gw_tune_times(&t->delays, &out->delay);
     free(t);
     return error;
 }

@@ -108,11 +108,7 @@ def _sends(duration_ns: int, cpus: tuple[int, int], missing: list[str]) -> Sends
         )
 
     name = "sends on one CPU" if cpus[0] == cpus[1] else "sends to another CPU"
-    sends = _taken(Sends, name, run, missing)
-    if sends is not None and not sends.round.count:
-        missing.append(f"{name}: no round was finished")
-        return None
-    return sends
+    return _taken(Sends, "round", name, run, missing)
 
 
 def _wakes(
@@ -130,21 +126,22 @@ def _wakes(
         )
 
     name = "wake-ups beside a busy thread" if busy else "wake-ups"
-    wakes = _taken(Wakes, name, run, missing)
-    if wakes is not None and not wakes.delay.count:
-        missing.append(f"{name}: none came")
-        return None
-    return wakes
+    return _taken(Wakes, "delay", name, run, missing)
 
 
 def _taken(
-    kind: type[T], name: str, run: Callable[[], dict[str, Any]], missing: list[str]
+    kind: type[T], times: str, name: str, run: Callable[[], dict[str, Any]], missing: list[str]
 ) -> T | None:
+    """What was measured, if any of its `times` was."""
     try:
-        return msgspec.convert(run(), kind)
+        taken = run()
     except OSError as error:
         missing.append(f"{name}: {error.filename}: {error.strerror}")
         return None
+    if taken[times]["count"]:
+        return msgspec.convert(taken, kind)
+    missing.append(f"{name}: none in the time given")
+    return None
 
 
 def _load() -> float:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from gateway._native import (
@@ -361,52 +360,45 @@ def test_a_source_or_a_floor_that_could_not_be_made_does_nothing() -> None:
         floor.run()
 
 
-def np_clients() -> npt.NDArray[np.int32]:
-    return np.array([[0, 0, -1]], np.int32)
-
-
-def test_a_swarms_key_has_sixteen_bytes() -> None:
-    with pytest.raises(ValueError, match="hash_key: 15 bytes"):
-        Swarm(
-            targets=[("127.0.0.1", 1, b"GET")],
-            accept=b"",
-            groups=[{"measured": 1}],
-            texts=[],
-            clients=np_clients(),
-            stamp=("tickgate", b""),
-            hash_key=bytes(15),
-        )
-
-
-def test_a_closed_swarm_is_closed_to_all_threads() -> None:
-    swarm = Swarm(
+def swarm(**options: Any) -> Swarm:
+    return Swarm(
         targets=[("127.0.0.1", 1, b"GET")],
         accept=b"",
         groups=[{"measured": 1}],
         texts=[],
-        clients=np_clients(),
+        clients=np.array([[0, 0, -1]], np.int32),
         stamp=("tickgate", b""),
+        **options,
     )
-    driver = threading.Thread(target=swarm.run, args=[2**62])
+
+
+def test_a_swarms_key_has_sixteen_bytes() -> None:
+    with pytest.raises(ValueError, match="hash_key: 15 bytes"):
+        swarm(hash_key=bytes(15))
+
+
+def test_a_closed_swarm_is_closed_to_all_threads() -> None:
+    one = swarm()
+    driver = threading.Thread(target=one.run, args=[2**62])
     driver.start()
     deadline = time.monotonic() + 10
-    while swarm.load()["turns"] == 0 and time.monotonic() < deadline:
+    while one.load()["turns"] == 0 and time.monotonic() < deadline:
         time.sleep(0.001)
     with pytest.raises(RuntimeError, match="let it return"):
-        swarm.close()
-    swarm.stop()
+        one.close()
+    one.stop()
     driver.join(10)
-    swarm.close()
+    one.close()
     check_each(
         ValueError,
         "swarm is closed",
         [
-            swarm.stop,
-            swarm.counters,
-            swarm.load,
-            swarm.ticks,
-            lambda: swarm.run(0),
-            lambda: swarm.connect(0),
-            lambda: swarm.totals("age", 0),
+            one.stop,
+            one.counters,
+            one.load,
+            one.ticks,
+            lambda: one.run(0),
+            lambda: one.connect(0),
+            lambda: one.totals("age", 0),
         ],
     )

@@ -80,5 +80,5 @@ def test_no_time_at_all_is_told() -> None:
     found = measure.measure(0)
     assert found.send_beside is None
     assert found.wake is None
-    assert "wake-ups: none came" in found.missing
-    assert "sends on one CPU: no round was finished" in found.missing
+    assert "wake-ups: none in the time given" in found.missing
+    assert "sends on one CPU: none in the time given" in found.missing
