@@ -65,7 +65,10 @@ static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
         return;
     }
     l = gw_link_make(p, c, t, s);
-    if (!l) return;
+    if (!l) {
+        gw_client_slow(p, c, "no memory for a topic");
+        return;
+    }
     if (c->job) l->job = c->job->serial; /* a subscribe that is under way has nothing to do here */
     gw_link_snapshot(p, l);              /* of a topic that had records before the segment was followed */
 }
@@ -113,15 +116,16 @@ static int name_has_come(gw_binding_t *b, int64_t *budget) {
     return 1;
 }
 
-/* What the directory has under this number: a topic to bind, or none. */
+/* What the directory has under this number: a topic to bind, or gw_topic_none; NULL: without memory. */
 static gw_topic_t *entry(gw_plane_t *p, uint32_t id) {
     uint8_t channel = 0;
     char name[GW_INSTRUMENT_MAX];
     int length = gw_directory_read(&p->reader.segment, id, &channel, name);
-    if (length <= 0 || channel >= GW_CHANNELS || !p->o.templates[channel][GW_ENCODE_UPDATE]) return NULL;
+    if (length <= 0 || channel >= GW_CHANNELS || !p->o.templates[channel][GW_ENCODE_UPDATE])
+        return &gw_topic_none;
     gw_topic_t *t = gw_topic_find(p, channel, name, (size_t)length);
     if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
-    return t && !t->bound ? t : NULL; /* listed twice: the first one counts */
+    return t && t->bound ? &gw_topic_none : t; /* listed twice: the first one counts */
 }
 
 /* Takes what the segment's last values say of a topic that it had before we followed it. */
@@ -138,8 +142,8 @@ static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
 static void begin(gw_plane_t *p, uint32_t id) {
     gw_binding_t *b = &p->binding;
     gw_topic_t *t = entry(p, id);
-    if (!t) {
-        p->by_ring[id] = &gw_topic_none;
+    if (!t || t == &gw_topic_none) {
+        p->by_ring[id] = t;
         return;
     }
     take_state(p, t, id);
@@ -181,7 +185,8 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p) {
     return t;
 }
 
-/* The topic of this number, bound and attached: NULL where that takes more than the budget. */
+/* The topic of this number, bound and attached: NULL where that takes more than the budget, or more memory than
+ * there is, to be tried again next turn: its records would be nobody's otherwise. */
 gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget) {
     if (id >= p->by_ring_count) p->by_ring_count = gw_directory_count(&p->reader.segment);
     if (id >= p->by_ring_count || id >= p->by_ring_size) return &gw_topic_none;
@@ -189,6 +194,7 @@ gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget) {
         if (!finish(p, budget)) return NULL;
         if (!p->by_ring[id]) begin(p, id);
         *budget -= GW_UNITS_TOPIC;
+        if (!p->by_ring[id] && !p->binding.topic) return NULL;
     }
     return p->by_ring[id];
 }

@@ -163,7 +163,11 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i)
     gw_outcome_t *o = &job->outcomes[i];
     gw_sub_t *s = gw_sub_find(p, c, item->id);
     int known = s != NULL;
-    if (!s && (!item->resync || !(s = gw_sub_make(p, c, item)))) return;
+    if (!s && !item->resync) return;
+    if (!s && !(s = gw_sub_make(p, c, item))) {
+        gw_job_no_memory(p, c);
+        return;
+    }
     s->lossless = item->lossless;
     s->snapshot = item->snapshot;
     s->priority = item->priority;
@@ -210,6 +214,8 @@ static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s
     } else if ((l = gw_link_make(p, c, t, s))) {
         l->job = job->serial;
         if (s->snapshot) gw_link_snapshot(p, l);
+    } else {
+        gw_job_no_memory(p, c);
     }
 }
 
