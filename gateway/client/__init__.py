@@ -1,9 +1,10 @@
 """The Python client of the gateway: `Client` and the events that it yields."""
 
 from gateway.client.backoff import Backoff, reconnects
-from gateway.client.client import Client, ConnectFailed, Disconnected, RequestRefused
+from gateway.client.client import Client, ConnectFailed, RequestRefused
 from gateway.client.events import (
     Conflation,
+    Disconnected,
     Event,
     FeedHealth,
     Gap,
@@ -13,16 +14,18 @@ from gateway.client.events import (
     Reply,
     Report,
     Result,
+    Retired,
     Slo,
     Slow,
     System,
-    Tick,
 )
 from gateway.client.session import ClientSession
+from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
 
 __all__ = [
     "Backoff",
+    "Bbo",
     "Client",
     "ClientSession",
     "Conflation",
@@ -35,13 +38,16 @@ __all__ = [
     "Hello",
     "Malformed",
     "Offset",
+    "RawTick",
     "Reply",
     "Report",
     "RequestRefused",
     "Result",
+    "Retired",
     "Slo",
     "Slow",
     "System",
     "Tick",
+    "Trade",
     "reconnects",
 ]

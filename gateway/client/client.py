@@ -1,22 +1,27 @@
 """The asyncio client: one connection at a time, opened again as the close codes allow.
 
     import asyncio
-    from gateway.client import Client, Tick
+    from gateway.client import Client, Gap, Trade
 
     async def main():
         async with Client("ws://127.0.0.1:8765/v1") as client:
             await client.subscribe("trade", ["BTCUSDT.BINANCE", "*.SIM"])
             async for event in client:
-                if isinstance(event, Tick):
-                    print(event.symbol, event.seq, event.data[0]["price"])
+                match event:
+                    case Trade():
+                        print(event.symbol, event.side, event.qty, "at", event.price)
+                    case Gap():
+                        print(event.symbol, "lost", event.lost, event.reason)
 
     asyncio.run(main())
 
-The first connection's failure is the caller's (`ConnectFailed`); afterwards the client reconnects
-by itself, asks again for everything subscribed, and tells of it with `Disconnected` and `Hello`.
-It subscribes again by itself after a `Gap`, and to what a gateway at its limit refused (`capacity`)
-when that may be asked for again. A consumer that falls behind stops the reader, so the gateway
-conflates for it: nothing grows without bound here.
+The first connection's failure is the caller's (`ConnectFailed`), unless it waits (`wait_s`);
+afterwards the client reconnects by itself, asks again for everything subscribed, and tells of it
+with `Disconnected` and `Hello`, and with a `Gap` for each lossless topic of which it missed
+something. It subscribes again by itself where numbers are missing without notice, and to what a
+gateway at its limit refused (`capacity`) when that may be asked for again. A consumer that falls
+behind stops the reader, so the gateway conflates for it: nothing grows without bound here.
+docs/client.md has more.
 """
 
 import asyncio
@@ -27,7 +32,6 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -38,7 +42,16 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from gateway.client.backoff import Backoff, reconnects
-from gateway.client.events import Event, Gap, Hello, Instrument, Reply, Result, System
+from gateway.client.events import (
+    Disconnected,
+    Event,
+    Gap,
+    Hello,
+    Instrument,
+    Reply,
+    Result,
+    System,
+)
 from gateway.client.session import ClientSession, Request, Statistics
 from gateway.clock import Offset, Ping, estimate
 
@@ -58,7 +71,12 @@ WATCH_S = 0.2
 
 
 class ConnectFailed(ConnectionError):
-    """No connection; `retryable` says whether trying again may help, `retry_s` when, if known."""
+    """No connection.
+
+    Attributes:
+        retryable: whether trying again may help.
+        retry_s: after how many seconds, if the gateway said.
+    """
 
     def __init__(self, message: str, *, retryable: bool, retry_s: float | None = None) -> None:
         super().__init__(message)
@@ -70,14 +88,6 @@ class RequestRefused(Exception):
     """The gateway refused a whole request; the text has its code and message."""
 
 
-class Disconnected(msgspec.Struct, frozen=True):
-    """The connection ended, or an attempt failed; `retry_s` None means for good."""
-
-    code: int
-    reason: str
-    retry_s: float | None
-
-
 class Client:
     """A subscriber of the gateway; use it as an async context manager and async iterator."""
 
@@ -85,19 +95,31 @@ class Client:
         self,
         url: str = DEFAULT_URL,
         *,
+        wait_s: float = 0.0,
         reconnect: bool = True,
         events_max: int = 4096,
         timeout_s: float = 10.0,
         backoff: Backoff | None = None,
     ) -> None:
-        """`events_max` bounds what waits for the consumer; `timeout_s` each handshake and reply."""
+        """A client of the gateway at `url`; it connects when it is entered.
+
+        Args:
+            url: the clients' endpoint, `ws://HOST:PORT/v1`.
+            wait_s: how long the first connection may be tried for where the gateway is not up yet;
+                `math.inf`: until it is.
+            reconnect: whether it connects again when a connection ends.
+            events_max: how many events may wait for the consumer before the reader stops.
+            timeout_s: how long each handshake and each reply may take.
+            backoff: the waits between attempts.
+        """
         self.url = url
+        self._wait_s = wait_s
         self._reconnect = reconnect
         self._events_max = events_max
         self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
         self._session = ClientSession()
-        self._events: asyncio.Queue[Event | Disconnected | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._paused = False
         self._replies: dict[int | str | None, asyncio.Future[Reply | None]] = {}
@@ -108,9 +130,19 @@ class Client:
     # --- life -------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._open()
+        """Connects; entered again after `close`, it asks again for everything subscribed.
+
+        Raises:
+            ConnectFailed: there is no gateway, or none that takes this client.
+        """
+        if self._task is not None:
+            raise RuntimeError("this client is in use: close it before it is entered again")
+        # What an earlier use left unread is no news of this one.
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events = events
+        self._connection = await self._first()
         self._task = asyncio.create_task(self._run(self._connection), name="tickgate-client")
-        self._task.add_done_callback(lambda _: self._events.put_nowait(None))
+        self._task.add_done_callback(lambda _: events.put_nowait(None))
         return self
 
     async def __aexit__(
@@ -123,12 +155,14 @@ class Client:
 
     async def close(self) -> None:
         """Closes with 1000 and ends the iteration."""
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self._connection is not None:
-            await self._connection.close()
+                await task
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     def statistics(self) -> Statistics:
         """Counts over all connections so far."""
@@ -141,13 +175,16 @@ class Client:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    async def subscribe(self, channel: str, symbols: Iterable[str], **params: Any) -> list[Result]:
-        """Subscribes to names and patterns; one result for each string.
+    async def subscribe(
+        self, channel: str, symbols: str | Iterable[str], **params: Any
+    ) -> list[Result]:
+        """Subscribes to a name or pattern, or several; one result for each string.
 
         Args:
             channel: "trade" or "bbo"; "slo" or "health", whose one symbol is "*".
-            symbols: Names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`).
-            params: What else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`, ...
+            symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`).
+            params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
+                `from_={"epoch": "k3f9", "seq": 8812}`, ...
 
         Raises:
             RequestRefused: the request as a whole was bad.
@@ -156,7 +193,23 @@ class Client:
         """
         return await self._results(self._session.subscribe(channel, symbols, **params))
 
-    async def unsubscribe(self, channel: str, symbols: Iterable[str]) -> list[Result]:
+    async def update(
+        self, channel: str, symbols: str | Iterable[str], **params: Any
+    ) -> list[Result]:
+        """Changes parameters of subscriptions, without a snapshot and without a break.
+
+        Args:
+            channel: as they were subscribed to.
+            symbols: as they were subscribed to.
+            params: `mode`, `class_`, `snapshot`; those left out stay as they are.
+
+        Raises:
+            RequestRefused: the request as a whole was bad.
+            ConnectionError: the connection ended first; nothing is changed.
+        """
+        return await self._results(self._session.update(channel, symbols, **params))
+
+    async def unsubscribe(self, channel: str, symbols: str | Iterable[str]) -> list[Result]:
         """Ends subscriptions; raises as `subscribe` does."""
         return await self._results(self._session.unsubscribe(channel, symbols))
 
@@ -181,7 +234,10 @@ class Client:
         return pages
 
     async def offset(self, samples: int = 20) -> Offset | None:
-        """The gateway's clock minus this host's; None where a clock was set in the middle of it."""
+        """The gateway's clock minus this host's, by the fastest of so many pings.
+
+        None where a clock was set in the middle of it. `Tick.age_ns` takes it.
+        """
         pings = []
         for _ in range(samples):
             reply = await self._ask(self._session.request("ping", {"t0": time.time_ns()}))
@@ -217,7 +273,7 @@ class Client:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event | Disconnected:
+    async def __anext__(self) -> Event:
         event = await self._events.get()
         if self._events.qsize() < self._events_max:
             self._room.set()
@@ -229,6 +285,21 @@ class Client:
         raise StopAsyncIteration
 
     # --- the connection's task --------------------------------------------------------------------
+
+    async def _first(self) -> ClientConnection:
+        """The first connection, tried for as long as the caller waits."""
+        until_s = time.monotonic() + self._wait_s
+        while True:
+            try:
+                connection = await self._open()
+            except ConnectFailed as error:
+                left_s, asked_s = until_s - time.monotonic(), error.retry_s or 0.0
+                if not error.retryable or left_s <= asked_s:
+                    raise
+                await asyncio.sleep(min(asked_s + self._backoff.next_s(), left_s))
+            else:
+                self._backoff.reset()
+                return connection
 
     async def _open(self) -> ClientConnection:
         """A connection that has said hello."""
@@ -274,9 +345,9 @@ class Client:
         events = self._decode(await connection.recv(decode=False))
         if not events or not isinstance(events[0], Hello):
             raise ConnectFailed(f"{self.url} is no gateway: it sent no hello", retryable=False)
-        self._events.put_nowait(events[0])
         for request in requests:
             await connection.send(request.text)
+        self._events.put_nowait(events[0])  # only now is there a connection to tell of
 
     async def _run(self, connection: ClientConnection | None) -> None:
         try:
@@ -300,8 +371,9 @@ class Client:
     async def _again(self, code: int, reason: str, *, retryable: bool) -> ClientConnection | None:
         """The next connection, or None where there is to be none."""
         while self._reconnect and retryable:
+            # Never before the gateway asks for, nor at the same moment as all that it told so.
             asked_s, self._retry_s = self._retry_s, None
-            retry_s = self._backoff.next_s() if asked_s is None else asked_s
+            retry_s = (asked_s or 0.0) + self._backoff.next_s()
             await self._wait_for_room()
             self._events.put_nowait(Disconnected(code, reason, retry_s))
             await asyncio.sleep(retry_s)

@@ -1,12 +1,11 @@
 """The client's side of the protocol, sans-IO: texts and times in, events and texts out.
 
-Theory of operation. The session remembers what is *wanted* (each string subscribed to, with its
-parameters) across connections, and what it *knows* about the present connection: the epoch and the
-last `seq` of each topic. A topic's first frame after an ack, an epoch or a reconnect sets `last`;
-from then on `seq == last + 1 + skipped` must hold, else a `Gap` goes before the tick and the string
-that covers the topic should be subscribed again (`resync`). What a gateway at its limit refused
-stays wanted, and is `due` once the time that it asked for is over. Nothing here reads a clock or a
-socket.
+Theory of operation. The session remembers across connections what is *wanted* (each string
+subscribed to, with its parameters), and the last `seq` of each topic (`continuity`): a `Gap` goes
+before the tick where records are missing, and where `seq == last + 1 + skipped` is broken without
+notice, the string that covers the topic should be subscribed again (`resync`). What a gateway at
+its limit refused stays wanted, and is `due` once the time that it asked for is over. Nothing here
+reads a clock or a socket.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.client.continuity import Continuity, Topic
 from gateway.client.events import (
     Conflation,
     Error,
@@ -27,12 +27,13 @@ from gateway.client.events import (
     Reply,
     Report,
     Result,
+    Retired,
     Slo,
     Slow,
     System,
-    Tick,
 )
-from gateway.model.topic import match_pattern
+from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.model.topic import is_pattern, match_pattern
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
@@ -50,15 +51,35 @@ class Request(NamedTuple):
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """What the session has seen, over all its connections."""
+    """What the session has seen, over all its connections.
+
+    Attributes:
+        messages: everything that came.
+        ticks: records among them.
+        skipped: records that the ticks' own `skipped` stand for.
+        gaps: `Gap` events.
+        lost: records that are missing besides, by the gaps that this client found itself.
+        malformed: messages, or elements of them, that are not the protocol's.
+        wanted: strings subscribed to.
+        topics: those with a record since they were last subscribed to.
+    """
 
     messages: int
     ticks: int
     skipped: int
     gaps: int
+    lost: int
     malformed: int
     wanted: int
     topics: int
+
+
+class _Asked(NamedTuple):
+    """A request about subscriptions that has no reply yet."""
+
+    channel: str
+    symbols: tuple[str, ...]
+    params: dict[str, Any]
 
 
 class _Wire(msgspec.Struct):
@@ -93,13 +114,16 @@ class ClientSession:
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(_Wire)
         self._req_id = 0
-        self._asked: dict[int | str | None, tuple[str, tuple[str, ...]]] = {}
-        self._wanted: dict[tuple[str, str], dict[str, Any]] = {}
-        self._later: dict[tuple[str, str], int] = {}  # wanted, refused until this MONOTONIC time
-        self._last: dict[tuple[str, str], int] = {}
+        self._asked: dict[int | str | None, _Asked] = {}
+        self._wanted: dict[Topic, dict[str, Any]] = {}
+        self._patterns: dict[Topic, None] = {}  # those of `_wanted`, in its order
+        self._modes: dict[Topic, str] = {}  # of those in force on this connection
+        self._later: dict[Topic, int] = {}  # wanted, refused until this MONOTONIC time
+        self._continuity = Continuity()
         self._hello: Hello | None = None
         self._heard_ns = 0
-        self._messages = self._ticks = self._skipped = self._gaps = self._malformed = 0
+        self._messages = self._ticks = self._malformed = 0
+        self._skipped = self._gaps = self._lost = 0
 
     @property
     def hello(self) -> Hello | None:
@@ -113,9 +137,10 @@ class ClientSession:
             ticks=self._ticks,
             skipped=self._skipped,
             gaps=self._gaps,
+            lost=self._lost,
             malformed=self._malformed,
             wanted=len(self._wanted),
-            topics=len(self._last),
+            topics=len(self._continuity),
         )
 
     # --- requests ---------------------------------------------------------------------------------
@@ -128,46 +153,56 @@ class ClientSession:
             message["params"] = params
         return Request(self._req_id, msgspec.json.encode(message).decode())
 
-    def subscribe(
-        self, channel: str, symbols: Iterable[str], *, class_: int | None = None, **params: Any
-    ) -> list[Request]:
-        """Wants these names and patterns, now and after each reconnect."""
-        symbols = list(symbols)
-        if class_ is not None:
-            params["class"] = class_
-        for symbol in symbols:
-            self._later.pop((channel, symbol), None)
-            # Again at the end: a later pattern's parameters win over an earlier one's.
-            self._wanted.pop((channel, symbol), None)
-            self._wanted[channel, symbol] = params
-        return list(self._ask("subscribe", channel, symbols, params))
+    def subscribe(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
+        """Wants these names and patterns, now and after each reconnect.
 
-    def unsubscribe(self, channel: str, symbols: Iterable[str]) -> list[Request]:
+        `from_` is about this one request: later on it would ask for what came already.
+        """
+        names = _names(symbols)
+        once = _on_the_wire(params)
+        params = {name: value for name, value in once.items() if name != "from"}
+        for key in ((channel, name) for name in names):
+            self._later.pop(key, None)
+            # Again at the end: a later pattern's parameters win over an earlier one's.
+            self._unwanted(key)
+            self._wanted[key] = params
+            if is_pattern(key[1]):
+                self._patterns[key] = None
+        return list(self._ask("subscribe", channel, names, once))
+
+    def update(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
+        """Other parameters for what is subscribed to; wanted from the reply on."""
+        return list(self._ask("update", channel, _names(symbols), _on_the_wire(params)))
+
+    def unsubscribe(self, channel: str, symbols: str | Iterable[str]) -> list[Request]:
         """No longer wants these names and patterns."""
-        symbols = list(symbols)
-        for symbol in symbols:
-            self._wanted.pop((channel, symbol), None)
-        return list(self._ask("unsubscribe", channel, symbols, {}))
+        names = _names(symbols)
+        for name in names:
+            self._unwanted((channel, name))
+        return list(self._ask("unsubscribe", channel, names, {}))
 
     def resync(self, gap: Gap) -> list[Request]:
-        """Subscribes again to the string that covers the topic of the gap."""
-        exact = (gap.channel, gap.symbol)
-        covering = [
-            (channel, symbol)
-            for channel, symbol in self._wanted
-            if channel == gap.channel and "*" in symbol and match_pattern(symbol, gap.symbol)
-        ]
-        key = exact if exact in self._wanted else covering[-1] if covering else None
+        """Subscribes again to the string that covers the topic of the gap, where that helps."""
+        key = self._covering((gap.channel, gap.symbol)) if gap.reason == "sequence" else None
         if key is None:
             return []
         return list(self._ask("subscribe", key[0], [key[1]], self._wanted[key]))
+
+    def _covering(self, topic: Topic) -> Topic | None:
+        """The wanted string whose parameters are in force: the name, else the latest pattern."""
+        if topic in self._wanted:
+            return topic
+        for channel, symbol in reversed(self._patterns):
+            if channel == topic[0] and match_pattern(symbol, topic[1]):
+                return channel, symbol
+        return None
 
     def _ask(
         self, method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
     ) -> Iterator[Request]:
         for chunk in _chunks(symbols):
             request = self.request(method, {"channel": channel, "symbol": chunk, **params})
-            self._asked[request.req_id] = (channel, tuple(chunk))
+            self._asked[request.req_id] = _Asked(channel, tuple(chunk), params)
             yield request
 
     # --- the connection ---------------------------------------------------------------------------
@@ -178,7 +213,8 @@ class ClientSession:
         `now_ns` here and below is MONOTONIC time.
         """
         self._hello = None
-        self._last.clear()
+        self._continuity.connected()
+        self._modes.clear()
         self._asked.clear()
         self._later.clear()
         self._heard_ns = now_ns
@@ -191,7 +227,7 @@ class ClientSession:
             del self._later[key]
         return self._ask_again(key for key in ready if key in self._wanted)
 
-    def _ask_again(self, keys: Iterable[tuple[str, str]]) -> list[Request]:
+    def _ask_again(self, keys: Iterable[Topic]) -> list[Request]:
         """As few requests as keep the order of what is wanted."""
         requests: list[Request] = []
         groups = groupby(keys, lambda key: (key[0], self._wanted[key]))
@@ -215,7 +251,7 @@ class ClientSession:
         try:
             wire = self._decoder.decode(text)
             if wire.method:
-                return [self._reply(wire, real_ns)]
+                return self._reply(wire, real_ns)
             if wire.channel == "system":
                 return self._system(wire)
             if wire.channel in _OWN:
@@ -229,17 +265,19 @@ class ClientSession:
             return [Report(wire.channel, wire.type, wire.ts_send, wire.data)]
         return []  # a heartbeat, or a type that this client does not know yet
 
-    def _reply(self, wire: _Wire, real_ns: int) -> Reply:
-        channel, symbols = self._asked.pop(wire.req_id, ("", ()))
+    def _reply(self, wire: _Wire, real_ns: int) -> list[Event]:
+        asked = self._asked.pop(wire.req_id, _Asked("", (), {}))
         if wire.method == "subscribe" and wire.error and not wire.error.retryable:
-            for symbol in symbols:
-                self._wanted.pop((channel, symbol), None)
+            for symbol in asked.symbols:
+                self._unwanted((asked.channel, symbol))
+        gaps: list[Gap] = []
         for result in wire.results:
+            key = (asked.channel, result.symbol)
             if result.success:
-                self._forget(channel, result.symbol)
+                gaps += self._accepted(wire.method, key, result, asked.params)
             elif wire.method == "subscribe":
-                self._refused((channel, result.symbol), result.error)
-        return Reply(
+                self._refused(key, result.error)
+        reply = Reply(
             method=wire.method,
             req_id=wire.req_id,
             success=wire.success,
@@ -254,56 +292,138 @@ class ClientSession:
             points=wire.points,
             ts_client=real_ns,
         )
+        return [reply, *self._counted(gaps)]
 
-    def _refused(self, key: tuple[str, str], error: Error | None) -> None:
+    def _accepted(
+        self, method: str, key: Topic, result: Result, params: dict[str, Any]
+    ) -> Iterator[Gap]:
+        if result.mode is not None:
+            self._modes[key] = result.mode
+        if method == "subscribe":
+            self._continuity.restarted(*key)
+            if result.recovery == "insufficient_state":
+                yield Gap(*key, "insufficient_state")
+            if result.snapshot is False and result.seq and self._lossless(key):
+                gap = self._continuity.published(key, result.epoch, result.seq)
+                yield from (gap,) if gap is not None else ()
+        elif method == "unsubscribe":
+            self._modes.pop(key, None)
+            if self._covering(key) is None:
+                self._continuity.forget(*key)
+            else:  # what another string covers goes on, by that one's parameters
+                self._continuity.restarted(*key)
+        elif method == "update" and key in self._wanted:
+            self._wanted[key] = self._wanted[key] | params
+
+    def _refused(self, key: Topic, error: Error | None) -> None:
         if error is None or not error.retryable:
-            self._wanted.pop(key, None)
+            self._unwanted(key)
         elif error.retry_after_ms is not None:
             self._later[key] = self._heard_ns + error.retry_after_ms * 1_000_000
+
+    def _unwanted(self, key: Topic) -> None:
+        self._wanted.pop(key, None)
+        self._patterns.pop(key, None)
 
     def _system(self, wire: _Wire) -> list[Event]:
         if wire.type == "hello":
             self._hello = msgspec.convert(wire.data[0] if wire.data else {}, Hello)
+            self._continuity.hello(self._hello.epoch)
             return [self._hello]
+        if wire.type == "gap":
+            return [*self._counted(_told(row) for row in wire.data)]
+        if wire.type == "retired":
+            retired = [msgspec.convert(row, Retired) for row in wire.data]
+            for one in retired:
+                self._continuity.forget(one.channel, one.symbol)
+            return [*retired]
         if wire.type == "conflation":
             return [msgspec.convert(row, Conflation) for row in wire.data]
         if wire.type == "slow":
             return [msgspec.convert(row, Slow) for row in wire.data]
         if wire.type == "epoch":
-            self._last.clear()  # numbering restarts; snapshots follow
+            row = msgspec.convert(wire.data[0] if wire.data else {}, _Epoch)
+            self._continuity.renumbered(row.epoch)  # snapshots follow
         return [System(wire.type, wire.data)]
 
+    def _counted(self, gaps: Iterable[Gap]) -> Iterator[Gap]:
+        for gap in gaps:
+            self._gaps += 1
+            self._lost += gap.lost or 0 if gap.reason in _FOUND_HERE else 0
+            yield gap
+
     def _tick(self, wire: _Wire, real_ns: int) -> list[Event]:
-        key = (wire.channel, wire.symbol)
-        last = self._last.get(key)
-        self._last[key] = wire.seq
+        topic = (wire.channel, wire.symbol)
+        missing = self._continuity.frame(topic, wire.seq, wire.skipped, self._lossless)
+        skipped = wire.skipped + missing.skipped
         self._ticks += 1
-        self._skipped += wire.skipped
-        tick = Tick(
-            channel=wire.channel,
-            type=wire.type,
-            symbol=wire.symbol,
-            seq=wire.seq,
-            ts_event=wire.ts_event,
-            ts_recv=wire.ts_recv,
-            ts_send=wire.ts_send,
-            ts_client=real_ns,
-            data=wire.data,
-            skipped=wire.skipped,
-        )
-        if last is None or wire.seq == last + 1 + wire.skipped:
+        self._skipped += skipped
+        tick = self._typed(wire, skipped, real_ns)
+        if missing.gap is None:
             return [tick]
-        self._gaps += 1
-        return [Gap(wire.channel, wire.symbol, last + 1 + wire.skipped, wire.seq), tick]
+        return [*self._counted([missing.gap]), tick]
 
-    def _forget(self, channel: str, symbol: str) -> None:
-        """The next frame of each topic that the string covers sets `last` anew."""
-        if "*" not in symbol:
-            self._last.pop((channel, symbol), None)
-            return
-        for key in [k for k in self._last if k[0] == channel and match_pattern(symbol, k[1])]:
-            del self._last[key]
+    def _typed(self, wire: _Wire, skipped: int, real_ns: int) -> Trade | Bbo | RawTick:
+        frame: dict[str, Any] = {
+            "channel": wire.channel,
+            "type": wire.type,
+            "symbol": wire.symbol,
+            "seq": wire.seq,
+            "ts_event": wire.ts_event,
+            "ts_recv": wire.ts_recv,
+            "ts_send": wire.ts_send,
+            "ts_client": real_ns,
+            "skipped": skipped,
+        }
+        kind = _TICKS.get(wire.channel)
+        if kind is None:
+            return RawTick(**frame, data=wire.data)
+        try:
+            if len(wire.data) != 1:
+                raise msgspec.ValidationError(f"{len(wire.data)} elements, expected one")
+            return msgspec.convert(wire.data[0] | frame, kind)
+        except msgspec.ValidationError as error:
+            self._malformed += 1
+            return RawTick(**frame, data=wire.data, problem=str(error))
 
+    def _lossless(self, topic: Topic) -> bool:
+        """Whether every record of the topic should come, by the reply that is in force."""
+        key = self._covering(topic)
+        mode = self._modes.get(key) if key is not None else None
+        return topic[0] in _LOSSLESS if mode is None else mode == "lossless"
+
+
+class _Epoch(msgspec.Struct):
+    epoch: str
+
+
+class _Told(msgspec.Struct):
+    """A gap in the gateway's words."""
+
+    channel: str
+    symbol: str
+    reason: str = ""
+    from_: int | None = msgspec.field(default=None, name="from")
+    to: int | None = None
+    lost: int | None = None
+
+
+def _told(row: dict[str, Any]) -> Gap:
+    told = msgspec.convert(row, _Told)
+    lost = told.lost
+    if lost is None and told.from_ is not None and told.to is not None and told.to >= told.from_:
+        lost = told.to - told.from_ + 1
+    return Gap(told.channel, told.symbol, told.reason, told.from_, told.to, lost)
+
+
+_TICKS: Final[dict[str, type[Trade] | type[Bbo]]] = {"trade": Trade, "bbo": Bbo}
+"""The types of records, by channel."""
+
+_LOSSLESS: Final = frozenset({"trade", "status"})
+"""Channels that are lossless unless a client asks for less (PROTOCOL section 2)."""
+
+_FOUND_HERE: Final = frozenset({"reconnect", "resubscribe", "sequence"})
+"""Gaps whose records nothing else counts: the gateway's own become `skipped` of the next frame."""
 
 _OWN: Final[dict[str, type[Slo] | type[Health]]] = {"slo": Slo, "health": Health}
 """What the gateway says of itself, by channel."""
@@ -312,6 +432,16 @@ _OWN: Final[dict[str, type[Slo] | type[Health]]] = {"slo": Slo, "health": Health
 def _own(wire: _Wire, row: dict[str, Any]) -> Slo | Health:
     kind: type[Slo] | type[Health] = _OWN[wire.channel]
     return msgspec.convert(row | {"type": wire.type, "ts_send": wire.ts_send}, kind)
+
+
+def _names(symbols: str | Iterable[str]) -> list[str]:
+    """A string is one name, not the names of its letters."""
+    return [symbols] if isinstance(symbols, str) else list(symbols)
+
+
+def _on_the_wire(params: dict[str, Any]) -> dict[str, Any]:
+    """`class_` and `from_` without the underscore that Python needs; None is left out."""
+    return {name.rstrip("_"): value for name, value in params.items() if value is not None}
 
 
 def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:

@@ -1,27 +1,41 @@
-"""Live ticks as lines of text, with their age: what `tickgate tail` shows."""
+"""Live ticks as lines of text, with their age: what `tickgate tail` shows.
+
+Lines of ticks go to one stream and everything else to standard error: what is piped is ticks alone.
+"""
 
 import sys
 import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from gateway.client.client import Client, Disconnected
+from gateway.client.client import Client
 from gateway.client.events import (
     Conflation,
+    Disconnected,
     Event,
     Gap,
     Hello,
     Malformed,
     Reply,
+    Result,
+    Retired,
     Slow,
     System,
-    Tick,
 )
+from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
 from gateway.text import plain
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (
     f"\x1b[{code}m" for code in ("2", "1", "32", "31", "33", "0")
+)
+
+
+HEADER = f"{'received':<15} {'instrument':<15} {'what happened':<33} {'age±error':>14}"
+"""Above the first tick on a terminal."""
+
+LEGEND = (
+    "age: from the gateway's receipt to ours; ±: how wrong that may be, as two clocks are compared"
 )
 
 
@@ -50,14 +64,11 @@ async def tail(
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)
             _note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
-        accepted = False
-        for channel in channels:
-            for result in await client.subscribe(channel, symbols):
-                accepted |= result.success
-                if result.error is not None:
-                    _note(f"{channel} {result.symbol}: {result.error.code}: {result.error.message}")
-        if not accepted:
+        if not await _subscribe(client, channels, symbols):
             return 1
+        if sys.stderr.isatty():
+            _note(LEGEND)
+            print(HEADER, file=sys.stderr, flush=True)
         await anext(client)  # the first hello: that it connected shows by the ticks
         shown = 0
         final = False
@@ -74,6 +85,29 @@ async def tail(
         return 1 if final else 0
 
 
+async def _subscribe(client: Client, channels: Sequence[str], symbols: Sequence[str]) -> bool:
+    """Whether the gateway took anything of it; what a reader should know is told."""
+    accepted = False
+    for channel in channels:
+        for result in await client.subscribe(channel, symbols):
+            accepted |= result.success
+            if (text := answer(channel, result)) is not None:
+                _note(text)
+    return accepted
+
+
+def answer(channel: str, result: Result) -> str | None:
+    """What a reader should know of a subscription: that it failed, or that it waits."""
+    what = f"{channel} {result.symbol}"
+    if result.error is not None:
+        return f"{what}: {result.error.code}: {result.error.message}"
+    if result.seq == 0:
+        return f"{what}: nothing was published yet; waiting for it"
+    if result.matched == 0:
+        return f"{what}: it covers nothing yet; waiting for it"
+    return None
+
+
 def correction(offset: Offset | None) -> Offset | None:
     """What is added to this host's clock, and how far off it may then be; None: not known.
 
@@ -86,20 +120,10 @@ def correction(offset: Offset | None) -> Offset | None:
 
 
 def line(tick: Tick, offset: Offset | None, *, colour: bool) -> str:
-    """One tick: time of receipt by the gateway, instrument, what happened, age with its error.
-
-    Usual prices and quantities make it 80 characters.
-    """
+    """One tick in the columns of HEADER; usual prices and quantities make it 80 characters."""
     seconds, rest = divmod(tick.ts_recv, 1_000_000_000)
     clock = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 1000:06d}"
-    row = tick.data[0] if tick.data else {}
-    field = {name: plain(str(value)) for name, value in row.items()}
-    kind = plain(tick.channel)
-    if tick.channel == "trade":
-        kind = field["side"] if row.get("side") else kind
-        what = f"{field.get('price', ''):>10} x {field.get('qty', '')}"
-    else:
-        what = " ".join(f"{field.get(s, '')}x{field.get(s + '_qty', '')}" for s in ("bid", "ask"))
+    kind, what = _happened(tick)
     notes = "  snapshot" if tick.type == "snapshot" else ""
     notes += f"  skipped {tick.skipped}" if tick.skipped else ""
     parts = f"{plain(tick.symbol):<15}", f"{kind:<5} {what:<27}", f"{age(tick, offset):>14}"
@@ -113,12 +137,26 @@ def line(tick: Tick, offset: Offset | None, *, colour: bool) -> str:
     )
 
 
+def _happened(tick: Tick) -> tuple[str, str]:
+    """A word for what it is, and its numbers."""
+    if isinstance(tick, Trade):
+        return plain(tick.side or "trade"), f"{tick.price_text:>10} x {tick.qty_text}"
+    if isinstance(tick, Bbo):
+        bid, ask = _side(tick.bid_text, tick.bid_qty_text), _side(tick.ask_text, tick.ask_qty_text)
+        return "bbo", f"{bid} {ask}"
+    data = tick.data if isinstance(tick, RawTick) else ()
+    return plain(tick.channel), plain(str(data[0] if len(data) == 1 else data))
+
+
+def _side(price: str | None, qty: str | None) -> str:
+    return "none" if price is None else f"{price}x{qty}"
+
+
 def age(tick: Tick, offset: Offset | None) -> str:
     """How old it was when it came, and by how much that may be wrong: `0.312±0.085ms`."""
     if offset is None:
         return f"{_ms(tick.ts_client - tick.ts_recv)}±?ms"
-    age_ns = tick.ts_client + offset.offset_ns - tick.ts_recv
-    return f"{_ms(age_ns)}±{_ms(offset.error_ns)}ms"
+    return f"{_ms(tick.age_ns(offset))}±{_ms(offset.error_ns)}ms"
 
 
 def _ms(duration_ns: int) -> str:
@@ -127,7 +165,7 @@ def _ms(duration_ns: int) -> str:
     return f"{ms:.{max(0, 4 - len(str(int(abs(ms)))))}f}"
 
 
-def describe(event: Event | Disconnected) -> str | None:
+def describe(event: Event) -> str | None:
     """Everything but a tick, in words; None for what a reader need not know."""
     match event:
         case Hello():
@@ -137,8 +175,9 @@ def describe(event: Event | Disconnected) -> str | None:
         case Disconnected():
             return f"disconnected: {event.code} {event.reason}; again in {event.retry_s:.1f} s"
         case Gap():
-            found = f"seq {event.seq}, expected {event.expected}"
-            return f"gap: {event.channel} {event.symbol}: {found}; subscribing again"
+            return f"gap: {event.channel} {event.symbol}: {_missing(event)}"
+        case Retired():
+            return f"{event.channel} {event.symbol}: it has ended, nothing more comes of it"
         case Conflation() | Slow():
             return _less(event)
         case System():
@@ -149,6 +188,12 @@ def describe(event: Event | Disconnected) -> str | None:
         case Malformed():
             return f"malformed message: {event.reason}"
     return None
+
+
+def _missing(gap: Gap) -> str:
+    lost = "an unknown number" if gap.lost is None else str(gap.lost)
+    numbers = "" if gap.from_seq is None else f", seq {gap.from_seq} to {gap.to_seq}"
+    return f"{plain(gap.reason)}: {lost} lost{numbers}"
 
 
 def _less(event: Conflation | Slow) -> str:

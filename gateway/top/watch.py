@@ -31,7 +31,7 @@ class Watch:
         """The last minutes, in no order; none twice."""
         return [*{point.ts: point for point in self._points}.values()]
 
-    def take(self, event: Event | Disconnected, now_s: float) -> bool:
+    def take(self, event: Event, now_s: float) -> bool:
         """Whether the event changes what is to be seen."""
         if isinstance(event, Disconnected):
             again = f"; again in {event.retry_s:.1f} s" if event.retry_s is not None else ""

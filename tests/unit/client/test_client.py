@@ -22,6 +22,7 @@ from gateway.client import (
     RequestRefused,
     System,
     Tick,
+    Trade,
 )
 from gateway.client.client import _retry_s
 
@@ -118,7 +119,7 @@ class Gateway:
 def tick(seq: int, symbol: str = "A.SIM") -> str:
     message = {"channel": "trade", "type": "update", "symbol": symbol, "seq": seq}
     times = {"ts_event": 1, "ts_recv": 2, "ts_send": 3}
-    return json.dumps(message | times | {"data": [{"price": "1.5"}]})
+    return json.dumps(message | times | {"data": [{"price": "1.5", "qty": "2"}]})
 
 
 def client(gateway: Gateway, **more: Any) -> Client:
@@ -310,8 +311,8 @@ async def test_a_gap_subscribes_again() -> None:
 
     async with Gateway(script) as gateway, client(gateway) as ticks:
         await ticks.subscribe("trade", ["A.*"])
-        events = await take(ticks, 5)
-        assert [type(event) for event in events] == [Hello, Tick, Gap, Tick, Tick]
+        events = await take(ticks, 6)
+        assert [type(event) for event in events] == [Hello, Trade, Gap, Trade, Gap, Trade]
         assert gateway.requests[1]["params"]["symbol"] == ["A.*"]
 
 

@@ -17,10 +17,10 @@ from gateway.client.events import (
     Malformed,
     Reply,
     Report,
+    Retired,
     Slo,
     Slow,
     System,
-    Tick,
 )
 from gateway.client.session import (
     REQUEST_BYTES_MAX,
@@ -28,6 +28,7 @@ from gateway.client.session import (
     ClientSession,
     Request,
 )
+from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 
 SECOND = 1_000_000_000
 
@@ -60,6 +61,15 @@ def good(symbol: str) -> dict[str, Any]:
     return {"symbol": symbol, "success": True, "channel": "trade", "seq": 0}
 
 
+Missing = tuple[int | None, int | None, int | None]
+UNKNOWN: Missing = (None, None, None)
+
+
+def missing(events: list[Event]) -> list[tuple[Any, ...]]:
+    """Reason, first, last and count of each gap."""
+    return [(e.reason, e.from_seq, e.to_seq, e.lost) for e in events if isinstance(e, Gap)]
+
+
 def wanted(session: ClientSession) -> list[tuple[str, list[str]]]:
     """(channel, symbols) that a new connection would ask for."""
     params = [json.loads(request.text)["params"] for request in session.connected(0)]
@@ -75,7 +85,7 @@ def test_hello_and_tick() -> None:
     assert isinstance(greeting, Hello)
     assert session.hello == greeting
     (one,) = receive(session, tick(7, skipped=2))
-    assert one == Tick(
+    assert one == Trade(
         channel="trade",
         type="update",
         symbol="A.SIM",
@@ -84,7 +94,10 @@ def test_hello_and_tick() -> None:
         ts_recv=2,
         ts_send=3,
         ts_client=5,
-        data=({"id": "1", "price": "1.0", "qty": "2", "side": "buy"},),
+        id="1",
+        price_text="1.0",
+        qty_text="2",
+        side="buy",
         skipped=2,
     )
 
@@ -122,6 +135,10 @@ def test_what_the_gateway_says_of_itself_is_a_report() -> None:
         '{"method":"ping","t0":1.5}',
         '{"channel":"system","type":"hello","data":[]}',
         '{"channel":"system","type":"slow","data":[{}]}',
+        '{"channel":"system","type":"gap","data":[{"symbol":"A.SIM"}]}',
+        '{"channel":"system","type":"gap","data":[{"channel":"a","symbol":"b","from":"x"}]}',
+        '{"channel":"system","type":"retired","data":[{}]}',
+        '{"channel":"system","type":"epoch","data":[]}',
         '{"channel":"slo","type":"update","data":[{}]}',
         '{"channel":"health","type":"update","data":[{"state":"ok","ready":1,"slo":"ok"}]}',
     ],
@@ -187,17 +204,19 @@ def test_padded_numbers_of_an_ack_are_read() -> None:
     [
         ([(5, 0), (6, 0), (7, 0)], []),
         ([(5, 0), (9, 3), (10, 0)], []),
-        ([(5, 0), (7, 0)], [(6, 7)]),
-        ([(5, 0), (9, 2)], [(8, 9)]),
-        ([(5, 0), (5, 0)], [(6, 5)]),
-        ([(5, 0), (4, 0), (5, 0)], [(6, 4)]),
-        ([(5, 0), (7, 0), (8, 0), (10, 0)], [(6, 7), (9, 10)]),
+        ([(5, 0), (7, 0)], [(6, 6, 1)]),
+        ([(5, 0), (9, 2)], [(6, 6, 1)]),
+        ([(5, 0), (9, 1)], [(6, 7, 2)]),
+        ([(5, 0), (5, 0)], [UNKNOWN]),
+        ([(5, 0), (7, 3)], [UNKNOWN]),
+        ([(5, 0), (4, 0), (5, 0)], [UNKNOWN]),
+        ([(5, 0), (7, 0), (8, 0), (10, 0)], [(6, 6, 1), (9, 9, 1)]),
     ],
 )
-def test_continuity(frames: list[tuple[int, int]], gaps: list[tuple[int, int]]) -> None:
+def test_continuity(frames: list[tuple[int, int]], gaps: list[Missing]) -> None:
     session = ClientSession()
     events = [e for seq, skipped in frames for e in receive(session, tick(seq, skipped=skipped))]
-    assert [(e.expected, e.seq) for e in events if isinstance(e, Gap)] == gaps
+    assert missing(events) == [("sequence", *gap) for gap in gaps]
     assert [e.seq for e in events if isinstance(e, Tick)] == [seq for seq, _ in frames]
     assert session.statistics().gaps == len(gaps)
 
@@ -214,7 +233,7 @@ def test_an_epoch_restarts_the_numbering() -> None:
     receive(session, tick(500))
     epoch = {"channel": "system", "type": "epoch", "data": [{"epoch": "e2"}]}
     assert receive(session, epoch) == [System("epoch", ({"epoch": "e2"},))]
-    assert [type(event) for event in receive(session, tick(1))] == [Tick]
+    assert [type(event) for event in receive(session, tick(1))] == [Trade]
 
 
 @pytest.mark.parametrize("symbol", ["A.SIM", "*.SIM", "*", "A*", "A.*M"])
@@ -223,8 +242,8 @@ def test_the_first_frame_after_an_ack_sets_last(symbol: str) -> None:
     receive(session, tick(500))
     (request,) = session.subscribe("trade", [symbol])
     receive(session, ack(request, good(symbol)))
-    assert [type(event) for event in receive(session, tick(700))] == [Tick]
-    assert [type(event) for event in receive(session, tick(702))] == [Gap, Tick]
+    assert missing(receive(session, tick(700))) == [("resubscribe", 501, 699, 199)]
+    assert missing(receive(session, tick(702))) == [("sequence", 701, 701, 1)]
 
 
 @pytest.mark.parametrize("symbol", ["B.SIM", "*.OTHER", "AA*", "A.SI"])
@@ -233,7 +252,7 @@ def test_an_ack_of_another_topic_changes_nothing(symbol: str) -> None:
     receive(session, tick(500))
     (request,) = session.subscribe("trade", [symbol])
     receive(session, ack(request, good(symbol)))
-    assert [type(event) for event in receive(session, tick(700))] == [Gap, Tick]
+    assert missing(receive(session, tick(700))) == [("sequence", 501, 699, 199)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["A.SIM", "B.SIM"]), st.integers(0, 3)), max_size=30))
@@ -269,7 +288,7 @@ def test_a_new_connection_asks_again_for_what_is_wanted_in_order() -> None:
     assert wanted(session) == [("trade", ["*"]), ("bbo", ["A.SIM"]), ("trade", ["A.SIM"])]
     assert receive(session, tick(9))
     session.connected(0)
-    assert [type(event) for event in receive(session, tick(1))] == [Tick]
+    assert [type(event) for event in receive(session, tick(1))] == [Trade]
 
 
 @pytest.mark.parametrize(("retryable", "left"), [(False, []), (True, [("trade", ["NO.X"])])])
@@ -347,7 +366,7 @@ def test_long_lists_go_in_several_requests() -> None:
 
 def test_a_gap_is_healed_by_the_string_that_covers_the_topic() -> None:
     session = ClientSession()
-    gap = Gap("trade", "A.SIM", 1, 5)
+    gap = Gap("trade", "A.SIM", "sequence", 1, 4, 4)
     assert session.resync(gap) == []
     session.subscribe("trade", ["*.SIM", "A*", "B*"])
     session.subscribe("bbo", ["A.SIM"])

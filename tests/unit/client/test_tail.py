@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.client.events import Conflation, Slow, Tick
-from gateway.client.tail import age, correction, describe, line
+from gateway.client.events import Conflation, Error, Event, Gap, Result, Retired, Slow
+from gateway.client.tail import HEADER, age, answer, correction, describe, line
+from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
 
 RECEIVED = 1_700_000_000_123_456_789
@@ -13,18 +15,18 @@ NARROW = 80
 
 
 def tick(channel: str, row: dict[str, Any], *, old_ns: int = 312_000, **more: Any) -> Tick:
-    return Tick(
-        channel=channel,
-        type=more.pop("type", "update"),
-        symbol=more.pop("symbol", "BTCUSDT.BINANCE"),
-        seq=1,
-        ts_event=RECEIVED,
-        ts_recv=RECEIVED,
-        ts_send=RECEIVED,
-        ts_client=RECEIVED + old_ns,
-        data=(row,),
-        **more,
-    )
+    frame: dict[str, Any] = {
+        "channel": channel,
+        "type": "update",
+        "symbol": "BTCUSDT.BINANCE",
+        "seq": 1,
+        "ts_event": RECEIVED,
+        "ts_recv": RECEIVED,
+        "ts_send": RECEIVED,
+        "ts_client": RECEIVED + old_ns,
+    } | more
+    kind = {"trade": Trade, "bbo": Bbo}.get(channel)
+    return msgspec.convert(row | frame, kind) if kind else RawTick(**frame, data=(row,))
 
 
 TRADE = {"id": "1", "price": "64250.10", "qty": "0.015", "side": "sell"}
@@ -38,6 +40,7 @@ SURE = Offset(0, 85_000)
         ("trade", TRADE, "BTCUSDT.BINANCE sell    64250.10 x 0.015"),
         ("trade", TRADE | {"side": None}, "BTCUSDT.BINANCE trade   64250.10 x 0.015"),
         ("bbo", QUOTE, "BTCUSDT.BINANCE bbo   64250.10x0.015 64250.20x1.2"),
+        ("bbo", QUOTE | {"bid": None, "bid_qty": None}, "BTCUSDT.BINANCE bbo   none 64250.20x1.2"),
     ],
 )
 def test_a_line_of_usual_numbers_fits_a_narrow_terminal(
@@ -60,6 +63,29 @@ def test_what_is_special_about_a_tick_follows() -> None:
 def test_nothing_of_a_strangers_moves_the_cursor() -> None:
     row = {name: "\x1b[2J" for name in TRADE}
     assert "\x1b" not in line(tick("tr\x1bade", row, symbol="\x1b[2J"), SURE, colour=False)
+    row = TRADE | {"side": "\x1b[2J"}
+    assert "\x1b" not in line(tick("trade", row, symbol="\x1b[2J"), SURE, colour=False)
+
+
+def test_the_header_stands_above_its_columns() -> None:
+    shown = line(tick("trade", TRADE), SURE, colour=False)
+    assert len(HEADER) == len(shown) == NARROW
+    assert HEADER.index("instrument") == shown.index("BTCUSDT")
+    assert HEADER.index("what") == shown.index("sell")
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (Result("A.SIM", True, seq=7), None),
+        (Result("A.*", True, matched=2), None),
+        (Result("FOO.SIM", True, seq=0), "bbo FOO.SIM: nothing was published yet; waiting for it"),
+        (Result("FOO*", True, matched=0), "bbo FOO*: it covers nothing yet; waiting for it"),
+        (Result("X", False, error=Error("unknown_symbol", "no")), "bbo X: unknown_symbol: no"),
+    ],
+)
+def test_a_subscription_that_brings_nothing_is_told(result: Result, text: str | None) -> None:
+    assert answer("bbo", result) == text
 
 
 @pytest.mark.parametrize(
@@ -108,7 +134,16 @@ def test_an_offset_within_its_own_error_is_none(
         (Conflation(3, None, 0), "the gateway has much to do: class 3 is paused"),
         (Slow(1, 0, "conflate", 20, 153), "this client is too slow (153 ms): level 1, each 20 ms"),
         (Slow(0, 1), "this client keeps up: every update again"),
+        (
+            Gap("trade", "A.SIM", "reconnect", 8, 10, 3),
+            "gap: trade A.SIM: reconnect: 3 lost, seq 8 to 10",
+        ),
+        (
+            Gap("trade", "A.SIM", "refused"),
+            "gap: trade A.SIM: refused: an unknown number lost",
+        ),
+        (Retired("bbo", "A.SIM"), "bbo A.SIM: it has ended, nothing more comes of it"),
     ],
 )
-def test_less_is_told_in_words(event: Conflation | Slow, text: str) -> None:
+def test_less_is_told_in_words(event: Event, text: str) -> None:
     assert describe(event) == text

@@ -1,0 +1,124 @@
+"""Which records of each topic did not come: by their sequence numbers, across reconnects as well.
+
+Theory of operation. A topic is in one of two states. In *sequence*: its frames follow each other,
+`seq == last + 1 + skipped`, and anything else is a gap. *Apart*: the next frame begins anew (after
+an ack, or on a new connection) but the last number from before is kept, and says how many records
+were published in between. A new connection's topics stay aside until the hello: another epoch there
+means that numbers can't be compared, so that the loss is told without a count.
+
+What was missed while apart is a gap of a lossless topic. Of a conflated one only the newest state
+counts, and updates that were passed over are always `skipped`: so they are here, too.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gateway.client.events import Gap
+from gateway.model.topic import is_pattern, match_pattern
+
+Topic = tuple[str, str]
+"""Channel and instrument."""
+
+
+class _Apart(NamedTuple):
+    last: int | None  # None: of another epoch
+    reason: str
+
+
+class Missing(NamedTuple):
+    """What did not come before a frame."""
+
+    gap: Gap | None = None
+    skipped: int = 0
+
+
+_NOTHING = Missing()
+
+
+class Continuity:
+    """The numbers of one client's topics, over all its connections."""
+
+    def __init__(self) -> None:
+        self._epoch = ""
+        self._last: dict[Topic, int] = {}
+        self._apart: dict[Topic, _Apart] = {}
+        self._aside: dict[Topic, int | None] = {}  # between two connections, until the hello
+
+    def __len__(self) -> int:
+        """Topics whose frames follow each other now."""
+        return len(self._last)
+
+    def connected(self) -> None:
+        """The connection is a new one."""
+        self._aside |= {topic: apart.last for topic, apart in self._apart.items()}
+        self._aside |= self._last
+        self._last.clear()
+        self._apart.clear()
+
+    def hello(self, epoch: str) -> None:
+        """The new connection's first message has come."""
+        same = epoch == self._epoch
+        self._epoch = epoch
+        for topic, last in self._aside.items():
+            self._apart[topic] = _Apart(last if same else None, "reconnect")
+        self._aside.clear()
+
+    def renumbered(self, epoch: str) -> None:
+        """The numbering restarted in the middle of the connection, which the gateway has told."""
+        self._epoch = epoch
+        self._last.clear()
+        self._apart = {topic: one._replace(last=None) for topic, one in self._apart.items()}
+
+    def restarted(self, channel: str, symbol: str) -> None:
+        """A subscription was accepted: the next frame of each topic it covers begins anew."""
+        for topic in self._covered(self._last, channel, symbol):
+            self._apart[topic] = _Apart(self._last.pop(topic), "resubscribe")
+
+    def forget(self, channel: str, symbol: str) -> None:
+        """The client wants no more of these topics, or there is no more of them."""
+        for topic in self._covered(self._last, channel, symbol):
+            del self._last[topic]
+        for topic in self._covered(self._apart, channel, symbol):
+            del self._apart[topic]
+
+    def published(self, topic: Topic, epoch: str | None, seq: int) -> Gap | None:
+        """A subscription without snapshot begins after `seq`: what is missing is known at once."""
+        last, reason = self._apart.get(topic, _Apart(None, ""))
+        if last is None or epoch != self._epoch or seq <= last:
+            return None
+        self._apart[topic] = _Apart(seq, reason)
+        return _gap(topic, reason, last, seq - last)
+
+    def frame(
+        self, topic: Topic, seq: int, skipped: int, lossless: Callable[[Topic], bool]
+    ) -> Missing:
+        """A frame has come: what is missing before it. `lossless` is asked after a break alone."""
+        last = self._last.get(topic)
+        self._last[topic] = seq
+        if last is not None:
+            missing = seq - last - 1 - skipped
+            return Missing(_gap(topic, "sequence", last, missing)) if missing else _NOTHING
+        apart = self._apart.pop(topic, None)
+        if apart is None or seq == apart.last:  # a snapshot may repeat what was known
+            return _NOTHING
+        comparable = apart.last is not None and seq > apart.last
+        last = apart.last or 0
+        missing = max(0, seq - last - 1 - skipped) if comparable else -1
+        if missing == 0:
+            return _NOTHING
+        if lossless(topic):
+            return Missing(_gap(topic, apart.reason, last, missing))
+        return Missing(skipped=max(0, missing))
+
+    @staticmethod
+    def _covered(numbers: Mapping[Topic, object], channel: str, symbol: str) -> list[Topic]:
+        if not is_pattern(symbol):
+            return [(channel, symbol)] if (channel, symbol) in numbers else []
+        return [each for each in numbers if each[0] == channel and match_pattern(symbol, each[1])]
+
+
+def _gap(topic: Topic, reason: str, last: int, missing: int) -> Gap:
+    """So many records after `last`; below zero: the numbers went back, and say nothing."""
+    if missing < 0:
+        return Gap(*topic, reason)
+    return Gap(*topic, reason, last + 1, last + missing, missing)

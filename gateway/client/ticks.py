@@ -1,0 +1,160 @@
+"""Records as a client gets them: numbers with the venue's own digits, exact and as floats."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from gateway.clock import Offset
+
+Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)?\Z")]
+"""A number with the venue's own digits; longer ones than the gateway carries are not read."""
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What every record has: `Trade`, `Bbo` and `RawTick` are ticks. Times are REALTIME ns.
+
+    Attributes:
+        channel: `trade`, `bbo`, ...
+        type: "snapshot": the state as it is (of trades the last one), after a subscription or a
+            loss; "update": a new record.
+        symbol: the instrument, `SYMBOL.VENUE`.
+        seq: number of the record among those of its channel and symbol.
+        ts_event: the venue's time, or `ts_recv` where it sends none.
+        ts_recv: the record reached the gateway's host.
+        ts_send: the gateway encoded it.
+        ts_client: this client read it, by its own host's clock.
+        skipped: updates before this one that did not come: the gateway merged them into it, or, of
+            conflated topics, they were published while this client was not connected.
+    """
+
+    channel: str
+    type: str
+    symbol: str
+    seq: int
+    ts_event: int
+    ts_recv: int
+    ts_send: int
+    ts_client: int
+    skipped: int = 0
+
+    @property
+    def age_ms(self) -> float:
+        """How old it was as it came: from the gateway's receipt to this client's.
+
+        It compares two hosts' clocks as they are; `age_ns` corrects it.
+        """
+        return (self.ts_client - self.ts_recv) / 1e6
+
+    def age_ns(self, offset: Offset) -> int:
+        """The same by the gateway's clock (`Client.offset`), right within `offset.error_ns`."""
+        return self.ts_client + offset.offset_ns - self.ts_recv
+
+
+class Trade(Tick, frozen=True, kw_only=True):
+    """A trade. `price` and `qty` are exact; for arithmetic in floats there is `price_float`.
+
+    Attributes:
+        id: the venue's name of it.
+        side: the taker's, "buy" or "sell"; None where the feed does not say.
+        price_text: the digits as the venue sent them.
+        qty_text: likewise.
+    """
+
+    id: str = ""
+    side: str | None = None
+    price_text: Text = msgspec.field(name="price")
+    qty_text: Text = msgspec.field(name="qty")
+
+    @property
+    def price(self) -> Decimal:
+        """The price, exactly."""
+        return Decimal(self.price_text)
+
+    @property
+    def qty(self) -> Decimal:
+        """The quantity, exactly."""
+        return Decimal(self.qty_text)
+
+    @property
+    def price_float(self) -> float:
+        """The nearest float: 15 to 17 digits of the price."""
+        return float(self.price_text)
+
+    @property
+    def qty_float(self) -> float:
+        """The nearest float: 15 to 17 digits of the quantity."""
+        return float(self.qty_text)
+
+
+class Bbo(Tick, frozen=True, kw_only=True):
+    """The best bid and offer; a side that nobody quotes is None, in price and quantity.
+
+    Attributes:
+        bid_text: the digits as the venue sent them, None without a bid; so for the others.
+    """
+
+    bid_text: Text | None = msgspec.field(default=None, name="bid")
+    bid_qty_text: Text | None = msgspec.field(default=None, name="bid_qty")
+    ask_text: Text | None = msgspec.field(default=None, name="ask")
+    ask_qty_text: Text | None = msgspec.field(default=None, name="ask_qty")
+
+    @property
+    def bid(self) -> Decimal | None:
+        """The best bid's price, exactly."""
+        return _decimal(self.bid_text)
+
+    @property
+    def bid_qty(self) -> Decimal | None:
+        """The quantity at the best bid, exactly."""
+        return _decimal(self.bid_qty_text)
+
+    @property
+    def ask(self) -> Decimal | None:
+        """The best offer's price, exactly."""
+        return _decimal(self.ask_text)
+
+    @property
+    def ask_qty(self) -> Decimal | None:
+        """The quantity at the best offer, exactly."""
+        return _decimal(self.ask_qty_text)
+
+    @property
+    def bid_float(self) -> float | None:
+        """The nearest float to the best bid's price."""
+        return _float(self.bid_text)
+
+    @property
+    def bid_qty_float(self) -> float | None:
+        """The nearest float to the quantity at the best bid."""
+        return _float(self.bid_qty_text)
+
+    @property
+    def ask_float(self) -> float | None:
+        """The nearest float to the best offer's price."""
+        return _float(self.ask_text)
+
+    @property
+    def ask_qty_float(self) -> float | None:
+        """The nearest float to the quantity at the best offer."""
+        return _float(self.ask_qty_text)
+
+
+class RawTick(Tick, frozen=True, kw_only=True):
+    """A record of a channel that this client has no type for, or that does not fit its type.
+
+    Attributes:
+        data: its elements, as they came.
+        problem: why it does not fit; empty where there is no type.
+    """
+
+    data: tuple[dict[str, Any], ...]
+    problem: str = ""
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _float(text: str | None) -> float | None:
+    return None if text is None else float(text)
