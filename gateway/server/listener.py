@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import itertools
+import random
 import resource
 import socket
 import time
@@ -22,6 +23,7 @@ from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import REJECTIONS, Options, Shared
+from gateway.session.replies import shutdown
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -44,7 +46,14 @@ CONNECTIONS_MAX = 1_000_000
 SWEEP_INTERVAL_S = 0.25
 KEEPALIVE_SLICES = 4
 """Parts of the clients that one sweep looks at: each is seen once a second."""
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = (3, 8)
+"""A client that is refused for want of room comes back after one of these, not all at once."""
+RECONNECT_AFTER_MS = 500
+"""The soonest that a client of a worker that ends is wanted back: the next one has started."""
+RECONNECT_SPREAD_MS = (2500, 60_000)
+"""Over how long clients are spread at least (there is no hurry), and at most (they miss ticks)."""
+RECONNECTS_PER_S = 500
+"""Of more clients the spread is longer: a worker takes these back beside its work."""
 TCP_NOTSENT_LOWAT = 25
 NOTSENT_BYTES = 16 << 10
 """Unsent bytes that the kernel may hold: with its defaults a client that never reads hides 4 MB."""
@@ -178,7 +187,7 @@ class Listener:
 
     def _shed(self, reason: str, why: str) -> Refusal:
         self._count_refused(reason)
-        return Refusal(503, "shed", why, (("Retry-After", str(RETRY_AFTER_S)),))
+        return Refusal(503, "shed", why, (("Retry-After", str(random.randint(*RETRY_AFTER_S))),))
 
     def _count_refused(self, reason: str) -> None:
         self._stats.add("admission_refused", ADMISSION.index(reason))
@@ -326,14 +335,16 @@ class Listener:
 
     # --- the end ---------------------------------------------------------------------------------
 
-    async def drain(self, shutdown_message: bytes) -> None:
+    async def drain(self) -> None:
         """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout."""
         self._draining = True
         self.accepting = False
         self.loop.remove_reader(self._socket.fileno())
         self._socket.close()
+        most_ms = reconnect_after_most_ms(len(self._clients))
         for count, connection in enumerate(list(self._clients.values())):
-            connection.shutdown(shutdown_message)
+            # Each at a time of its own: the next worker would have them all at once.
+            connection.shutdown(shutdown(random.randint(RECONNECT_AFTER_MS, most_ms)))
             if count % ACCEPTS_PER_TURN == 0:
                 await asyncio.sleep(0)
         with suppress(TimeoutError):
@@ -343,6 +354,12 @@ class Listener:
 
     def __len__(self) -> int:
         return len(self._clients)
+
+
+def reconnect_after_most_ms(clients: int) -> int:
+    """The latest that one of so many clients is wanted back."""
+    least, most = RECONNECT_SPREAD_MS
+    return RECONNECT_AFTER_MS + min(max(clients * 1000 // RECONNECTS_PER_S, least), most)
 
 
 def max_connections(configured: int) -> int:

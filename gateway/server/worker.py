@@ -2,23 +2,18 @@
 
 import asyncio
 import os
-import random
 from typing import TYPE_CHECKING, Any
 
 from gateway import log
 from gateway.server.catalog import Catalog
 from gateway.server.listener import Listener, max_connections
 from gateway.server.plane import make_plane
-from gateway.session.replies import shutdown
 
 if TYPE_CHECKING:
     from gateway._native import Plane
     from gateway.server.parts import WorkerParts
 
 STATUS_INTERVAL_S = 1.0
-RECONNECT_AFTER_MS = (500, 3000)
-"""Clients are sent away to come back spread over this range, not all at once."""
-
 _log = log.get("worker")
 
 
@@ -61,7 +56,7 @@ async def _serve(
     for task in (following, *telling):
         task.cancel()
     await asyncio.gather(following, *telling, return_exceptions=True)
-    await listener.drain(shutdown(random.randint(*RECONNECT_AFTER_MS)))
+    await listener.drain()
 
 
 async def _follow(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:

@@ -1,6 +1,7 @@
 """Continuity, acks, epochs and requests of the client's sans-IO session."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from gateway.client.session import (
     Request,
 )
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
+from gateway.clock import Offset
 
 SECOND = 1_000_000_000
 
@@ -266,6 +268,295 @@ def test_any_loss_that_is_announced_is_no_gap(steps: list[tuple[str, int]]) -> N
     assert session.statistics().skipped == sum(skipped for _, skipped in steps)
 
 
+# --- across connections ---------------------------------------------------------------------------
+
+
+def again(session: ClientSession, epoch: str = "e1") -> list[Request]:
+    """Another connection, with its hello."""
+    requests = session.connected(0)
+    receive(session, hello(epoch))
+    return requests
+
+
+def subscribed(*symbols: str, channel: str = "trade", **params: Any) -> ClientSession:
+    session = ClientSession()
+    session.subscribe(channel, symbols, **params)
+    again(session)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("first", "gaps"),
+    [
+        (tick(7, type="snapshot"), []),
+        (tick(8, type="snapshot"), []),
+        (tick(8), []),
+        (tick(10, type="snapshot"), [("reconnect", 8, 9, 2)]),
+        (tick(10), [("reconnect", 8, 9, 2)]),
+        (tick(10, skipped=1), [("reconnect", 8, 8, 1)]),
+        (tick(10, skipped=2), []),
+        (tick(3, type="snapshot"), [("reconnect", *UNKNOWN)]),
+    ],
+)
+def test_what_was_missed_between_two_connections_is_a_gap(
+    first: dict[str, Any], gaps: list[Missing]
+) -> None:
+    session = subscribed("*")
+    receive(session, tick(7))
+    again(session)
+    events = receive(session, first)
+    assert missing(events) == gaps
+    assert isinstance(events[-1], Trade)
+    statistics = session.statistics()
+    assert statistics.gaps == len(gaps)
+    assert statistics.lost == sum(gap[3] or 0 for gap in gaps)
+    follows = receive(session, tick(first["seq"] + 1))
+    assert not missing(follows), "once"
+
+
+def test_of_a_conflated_topic_what_was_missed_is_skipped() -> None:
+    session = subscribed("A.SIM", channel="bbo")
+    receive(session, tick(7, channel="bbo"))
+    again(session)
+    (quote,) = receive(session, tick(12, channel="bbo", type="snapshot", skipped=1))
+    assert isinstance(quote, Bbo)
+    assert quote.skipped == 4
+    statistics = session.statistics()
+    assert (statistics.skipped, statistics.lost, statistics.gaps) == (4, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "modes", "is_gap"),
+    [
+        (["A.SIM", "*"], ["conflate", "lossless"], False),
+        (["A.SIM", "*"], ["lossless", "conflate"], True),
+        (["*", "A*"], ["conflate", "lossless"], True),
+        (["*", "A*"], ["lossless", "conflate"], False),
+    ],
+)
+def test_the_mode_in_force_decides_whether_it_is_a_gap(
+    names: list[str], modes: list[str], is_gap: bool
+) -> None:
+    session = subscribed(*names)
+    receive(session, tick(7))
+    (request,) = again(session)
+    results = [good(n) | {"mode": mode} for n, mode in zip(names, modes, strict=True)]
+    receive(session, ack(request, *results))
+    events = receive(session, tick(9))
+    assert bool(missing(events)) is is_gap
+    assert session.statistics().skipped == (0 if is_gap else 1)
+
+
+def test_another_epoch_can_not_be_counted() -> None:
+    session = subscribed("*")
+    receive(session, tick(7))
+    receive(session, tick(7, channel="bbo"))
+    again(session, "e2")
+    assert missing(receive(session, tick(1))) == [("reconnect", *UNKNOWN)]
+    assert missing(receive(session, tick(1, channel="bbo"))) == []
+    # The epoch may have changed in the middle of a connection, too: then it is that one that holds.
+    receive(session, {"channel": "system", "type": "epoch", "data": [{"epoch": "e3"}]})
+    receive(session, tick(1))
+    again(session, "e3")
+    assert missing(receive(session, tick(4))) == [("reconnect", 2, 3, 2)]
+
+
+def test_what_was_missed_is_told_however_many_connections_failed_meanwhile() -> None:
+    session = subscribed("*")
+    receive(session, tick(7))
+    session.connected(0)  # which said nothing
+    again(session)  # where no record of it came
+    again(session)
+    assert missing(receive(session, tick(10))) == [("reconnect", 8, 9, 2)]
+
+
+def test_without_a_snapshot_the_reply_tells_what_was_missed() -> None:
+    session = subscribed("A.SIM", snapshot=False)
+    receive(session, tick(7))
+    (request,) = again(session)
+    result = good("A.SIM") | {"seq": 9, "epoch": "e1", "snapshot": False}
+    assert missing(receive(session, ack(request, result))) == [("reconnect", 8, 9, 2)]
+    assert missing(receive(session, tick(12))) == [("reconnect", 10, 11, 2)]
+    assert session.statistics().lost == 4
+    (request,) = again(session, "e2")
+    receive(session, ack(request, result | {"epoch": "e2"}))
+    assert missing(receive(session, tick(10))) == [("reconnect", *UNKNOWN)]
+
+
+def test_what_is_no_longer_wanted_is_not_missed() -> None:
+    session = subscribed("A.SIM", "*.B")
+    receive(session, tick(7))
+    receive(session, tick(7, "X.B"))
+    for symbol in ("A.SIM", "*.B"):
+        (request,) = session.unsubscribe("trade", symbol)
+        receive(session, ack(request, {"symbol": symbol, "success": True}))
+    assert missing(receive(session, tick(20))) == []
+    assert missing(receive(session, tick(20, "X.B"))) == []
+    session.subscribe("trade", "*")
+    (request,) = session.unsubscribe("trade", "A.SIM")  # another string still covers it
+    receive(session, ack(request, {"symbol": "A.SIM", "success": True}))
+    assert missing(receive(session, tick(23))) == [("resubscribe", 21, 22, 2)]
+
+
+class Publisher:
+    """A naive gateway of one topic: what it publishes, loses and merges is counted by hand."""
+
+    def __init__(self, session: ClientSession, channel: str) -> None:
+        self.session = session
+        self.channel = channel
+        self.seq = 0
+        self.skipped = 0  # merged, and to be told with the next frame
+        self.first = 0  # the first record that the client got
+        self.got: set[int] = set()
+        self.told = 0
+        self.fresh = True  # no frame since the subscription
+
+    def step(self, what: str) -> None:
+        match what:
+            case "lose":  # whatever is not told while connected
+                self.seq += 1
+                self.skipped = 0 if self.fresh else self.skipped
+            case "merge" if not self.fresh:
+                self.seq += 1
+                self.skipped += 1
+            case "reconnect":
+                again(self.session)
+                self.fresh, self.skipped = True, 0
+            case "resubscribe":
+                (request,) = self.session.subscribe(self.channel, "*")
+                receive(self.session, ack(request, good("*")))
+                self.fresh, self.skipped = True, 0
+            case "snapshot" if self.fresh and self.seq:
+                self.send("snapshot")
+            case "update":
+                self.seq += 1
+                self.send("update")
+
+    def send(self, kind: str) -> None:
+        frame = tick(self.seq, channel=self.channel, type=kind, skipped=self.skipped)
+        events = receive(self.session, frame)
+        self.first = self.first or self.seq
+        self.got.add(self.seq)
+        record = events[-1]
+        assert isinstance(record, Tick)
+        self.told += record.skipped
+        self.told += sum(gap.lost or 0 for gap in events[:-1] if isinstance(gap, Gap))
+        self.fresh, self.skipped = False, 0
+        assert self.told == self.seq - self.first + 1 - len(self.got)
+
+
+@pytest.mark.parametrize("channel", ["trade", "bbo"])
+@given(
+    st.lists(
+        st.sampled_from(["lose", "merge", "reconnect", "resubscribe", "snapshot", "update"]),
+        max_size=40,
+    )
+)
+def test_every_record_came_or_was_told_to_be_missing(channel: str, steps: list[str]) -> None:
+    publisher = Publisher(subscribed("*", channel=channel), channel)
+    for step in steps:
+        publisher.step(step)
+    statistics = publisher.session.statistics()
+    assert statistics.skipped + statistics.lost == publisher.told
+
+
+# --- what the gateway tells of gaps ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "gap"),
+    [
+        ({"from": 8, "to": 10, "reason": "lapped"}, Gap("trade", "A.SIM", "lapped", 8, 10, 3)),
+        ({"from": 8, "to": 8, "reason": "failover"}, Gap("trade", "A.SIM", "failover", 8, 8, 1)),
+        ({"reason": "feed", "lost": 5}, Gap("trade", "A.SIM", "feed", lost=5)),
+        ({"reason": "refused"}, Gap("trade", "A.SIM", "refused")),
+        ({"reason": "reset", "why": "new"}, Gap("trade", "A.SIM", "reset")),
+        ({"reason": "unheard of"}, Gap("trade", "A.SIM", "unheard of")),
+        ({"from": 8, "to": 7}, Gap("trade", "A.SIM", "", 8, 7)),
+    ],
+)
+def test_a_gap_that_the_gateway_tells(row: dict[str, Any], gap: Gap) -> None:
+    session = subscribed("A.SIM")
+    data = [{"channel": "trade", "symbol": "A.SIM"} | row]
+    assert receive(session, {"channel": "system", "type": "gap", "data": data}) == [gap]
+    assert session.resync(gap) == [], "the gateway goes on by itself"
+    assert session.statistics().gaps == 1
+    assert session.statistics().lost == 0, "its next frame says what it skipped"
+
+
+def test_a_retired_instrument_is_forgotten() -> None:
+    session = subscribed("*")
+    receive(session, tick(7))
+    data = [{"channel": "trade", "symbol": "A.SIM"}, {"channel": "bbo", "symbol": "A.SIM"}]
+    assert receive(session, {"channel": "system", "type": "retired", "data": data}) == [
+        Retired("trade", "A.SIM"),
+        Retired("bbo", "A.SIM"),
+    ]
+    assert missing(receive(session, tick(1))) == []
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+def test_a_trade_has_its_numbers_exactly_and_as_floats() -> None:
+    row = {"id": "9", "price": "0.00000000000012345600", "qty": "12345678901234567.10"}
+    (trade,) = receive(ClientSession(), tick(1, data=[row]))
+    assert isinstance(trade, Trade)
+    assert (trade.price_text, trade.qty_text) == (row["price"], row["qty"])
+    assert trade.price == Decimal("123456e-18")
+    assert trade.qty + 1 == Decimal("12345678901234568.10")
+    assert (trade.price_float, trade.qty_float) == (1.23456e-13, 12345678901234567.1)
+    assert (trade.id, trade.side) == ("9", None)
+    assert trade.age_ms == pytest.approx(3e-6)
+    assert trade.age_ns(Offset(100, 5)) == 103
+
+
+def test_a_quote_may_have_one_side() -> None:
+    row = {"bid": None, "bid_qty": None, "ask": "0.10", "ask_qty": "3"}
+    for data in (row, {"ask": "0.10", "ask_qty": "3"}):
+        (quote,) = receive(ClientSession(), tick(1, channel="bbo", data=[data]))
+        assert isinstance(quote, Bbo)
+        assert (quote.bid, quote.bid_qty, quote.bid_float, quote.bid_qty_float) == (None,) * 4
+        assert (quote.ask, quote.ask_qty) == (Decimal("0.1"), 3)
+        assert (quote.ask_float, quote.ask_qty_float, quote.ask_text) == (0.1, 3, "0.10")
+
+
+def test_a_record_of_a_channel_without_a_type_is_raw() -> None:
+    (book,) = receive(ClientSession(), tick(1, channel="book", data=[{"bids": []}, {"x": 1}]))
+    assert isinstance(book, RawTick)
+    assert (book.channel, book.data, book.problem) == ("book", ({"bids": []}, {"x": 1}), "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        [{"price": "1", "qty": "2"}] * 2,
+        [{"price": "1"}],
+        [{"price": 1.5, "qty": "2"}],
+        [{"price": "1e5", "qty": "2"}],
+        [{"price": "NaN", "qty": "2"}],
+        [{"price": "1\n", "qty": "2"}],
+        [{"price": "9" * 300, "qty": "2"}],
+    ],
+)
+def test_a_record_that_does_not_fit_is_raw_and_says_why(data: list[Any]) -> None:
+    session = ClientSession()
+    (raw,) = receive(session, tick(1, data=data))
+    assert isinstance(raw, RawTick)
+    assert raw.data == tuple(data)
+    assert raw.problem
+    assert session.statistics().malformed == 1
+    assert [type(event) for event in receive(session, tick(2))] == [Trade], "it counts as come"
+
+
+def test_a_record_can_not_say_what_its_frame_does() -> None:
+    row = {"price": "1", "qty": "2", "seq": 9, "symbol": "B.SIM", "ts_client": 0}
+    (trade,) = receive(ClientSession(), tick(1, data=[row]))
+    assert isinstance(trade, Trade)
+    assert (trade.seq, trade.symbol, trade.ts_client) == (1, "A.SIM", 5)
+
+
 # --- what is wanted -------------------------------------------------------------------------------
 
 
@@ -303,6 +594,42 @@ def test_what_was_refused_for_good_is_not_asked_for_again(
     (request,) = session.subscribe("trade", ["NO.X"])
     receive(session, ack(request) | {"success": False, "error": error})
     assert wanted(session) == left
+
+
+def test_a_string_is_one_symbol() -> None:
+    session = ClientSession()
+    for ask in (session.subscribe, session.update, session.unsubscribe):
+        (request,) = ask("trade", "A.SIM")
+        assert json.loads(request.text)["params"]["symbol"] == ["A.SIM"]
+
+
+def test_what_was_missed_is_asked_for_once_and_the_answer_is_told() -> None:
+    session = ClientSession()
+    (request,) = session.subscribe("trade", "A.SIM", from_={"epoch": "e1", "seq": 7}, mode=None)
+    params = {"channel": "trade", "symbol": ["A.SIM"], "from": {"epoch": "e1", "seq": 7}}
+    assert json.loads(request.text)["params"] == params
+    result = good("A.SIM") | {"recovery": "insufficient_state"}
+    reply, gap = receive(session, ack(request, result))
+    assert isinstance(reply, Reply)
+    assert reply.results[0].recovery == "insufficient_state"
+    assert gap == Gap("trade", "A.SIM", "insufficient_state")
+    (request,) = session.connected(0)
+    assert "from" not in json.loads(request.text)["params"]
+
+
+def test_an_update_is_wanted_once_it_is_accepted_and_breaks_nothing() -> None:
+    session = ClientSession()
+    session.subscribe("bbo", ["A.SIM", "B.SIM"], class_=1)
+    receive(session, tick(7, channel="bbo"))
+    (request,) = session.update("bbo", ["A.SIM", "B.SIM"], class_=2, snapshot=False)
+    refused = {"symbol": "B.SIM", "success": False, "error": {"code": "bad_request"}}
+    receive(session, ack(request, good("A.SIM"), refused))
+    assert missing(receive(session, tick(9, channel="bbo"))) == [("sequence", 8, 8, 1)]
+    params = [json.loads(request.text)["params"] for request in session.connected(0)]
+    assert [(one["symbol"], one["class"]) for one in params] == [(["A.SIM"], 2), (["B.SIM"], 1)]
+    (request,) = session.update("bbo", "C.SIM", class_=2)  # which is not subscribed to
+    receive(session, ack(request, good("C.SIM")))
+    assert len(wanted(session)) == 2
 
 
 def test_a_class_is_asked_for_by_its_name_on_the_wire() -> None:

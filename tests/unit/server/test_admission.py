@@ -4,9 +4,11 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from gateway._native import StatsPage
 from gateway.model.outcomes import ADMISSION, HANDSHAKES
-from gateway.server.listener import Listener
+from gateway.server.listener import Listener, reconnect_after_most_ms
 from gateway.session import REJECTIONS
 from gateway.session.capacity import LASTING_NS, Capacity, Load
 from gateway.session.handshake import Refusal
@@ -140,3 +142,18 @@ def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: Stat
     listener._shared.rejections[REJECTIONS.index("capacity")] = 3
     Listener._show_counts(listener)
     assert page.get("admission_refused", ADMISSION.index("capacity")) == 10
+
+
+def test_those_for_whom_there_is_no_room_come_back_at_different_times(page: StatsPage) -> None:
+    worker = Worker(page, Load())
+    worker.listener._clients = {1: None, 2: None}
+    refusals = [worker.admitted() for _ in range(100)]
+    assert {one.headers[0][1] for one in refusals if one} == {"3", "4", "5", "6", "7", "8"}
+
+
+@pytest.mark.parametrize(
+    ("clients", "most_ms"),
+    [(0, 3000), (1, 3000), (1250, 3000), (5000, 10_500), (1_000_000, 60_500)],
+)
+def test_more_clients_are_spread_over_a_longer_time(clients: int, most_ms: int) -> None:
+    assert reconnect_after_most_ms(clients) == most_ms
