@@ -520,9 +520,10 @@ class Swarm:
     def __init__(
         self,
         *,
-        targets: Sequence[tuple[str, int, bytes]],  # (IPv4 address, port, HTTP upgrade request)
+        # (IPv4 or IPv6 address, port, HTTP upgrade request)
+        targets: Sequence[tuple[str, int, bytes]],
         accept: bytes,  # the expected Sec-WebSocket-Accept; b"": not checked
-        sources: Sequence[str] = (),  # local addresses, taken in turn; (): the kernel's choice
+        sources: Sequence[str] = (),  # local IPv4 ones, taken in turn; (): the kernel's choice
         groups: Sequence[dict[str, int]],  # keys of SWARM_GROUP_KEYS; at most SWARM_GROUPS_MAX
         texts: Sequence[bytes],
         clients: npt.NDArray[np.int32],  # (n, 3): group, target, text to send once open (-1: none)

@@ -1,4 +1,32 @@
-"""Text from outside for a terminal, which obeys control characters whoever sent them."""
+"""Text for a terminal: it obeys control characters whoever sent them, and may know ASCII alone."""
+
+import codecs
+import sys
+
+PLAINER = "tickgate.plainer"
+"""The name of how text is written where its encoding has not all of it (`print_anything`)."""
+
+_ASCII = str.maketrans(
+    {"±": "+-", "µ": "u", "…": "...", "·": "-", "†": "+", "✓": "ok", "✗": "x"}
+    | dict(zip("▁▂▃▄▅▆▇█", "_.-=+*%#", strict=True))  # bars: each level still is its own
+    | dict.fromkeys("─━═╌╍╴╶╸╺", "-")
+    | dict.fromkeys("│┃║", "|")
+)
+
+
+def print_anything() -> None:
+    """From now on what standard output's encoding has not is written plainer, never an error."""
+    codecs.register_error(PLAINER, _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors in ("strict", "backslashreplace"):
+            reconfigure(errors=PLAINER)
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_ASCII)
+    return "".join(c if c.isascii() else "?" for c in text), error.end
 
 
 def plain(text: str) -> str:

@@ -78,7 +78,8 @@ typedef struct {
 } gw_swarm_text_t;
 
 typedef struct {
-    uint32_t address; /* IPv4, network order */
+    uint8_t address[16]; /* network order; of IPv4 the first four */
+    uint8_t ipv6;
     uint16_t port;
     gw_swarm_text_t request; /* the whole HTTP upgrade request */
 } gw_swarm_target_t;

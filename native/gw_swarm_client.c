@@ -132,7 +132,7 @@ static int bind_source(const gw_swarm_t *s, const gw_swarm_client_t *c) {
 
 static int open_socket(gw_swarm_t *s, gw_swarm_client_t *c) {
     int64_t rcvbuf = GW_SWARM_VALUE(gw_swarm_group(s, c), rcvbuf_bytes);
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    c->fd = socket(s->o.targets[c->target].ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) return -errno;
     int error = option(c->fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (!error) error = option(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
@@ -145,10 +145,16 @@ static int open_socket(gw_swarm_t *s, gw_swarm_client_t *c) {
     return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, c->fd, &e) ? -errno : 0;
 }
 
+static int begin_connect(int fd, const gw_swarm_target_t *t) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(t->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(t->port)};
+    memcpy(&v4.sin_addr, t->address, sizeof v4.sin_addr);
+    memcpy(&v6.sin6_addr, t->address, sizeof v6.sin6_addr);
+    const struct sockaddr *to = t->ipv6 ? (const struct sockaddr *)&v6 : (const struct sockaddr *)&v4;
+    return connect(fd, to, t->ipv6 ? sizeof v6 : sizeof v4) ? -errno : 0;
+}
+
 void gw_swarm_start(gw_swarm_t *s, gw_swarm_client_t *c) {
-    const gw_swarm_target_t *t = &s->o.targets[c->target];
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(t->port),
-                             .sin_addr.s_addr = t->address};
     gw_swarm_list_add(&s->shaking, c);
     s->shaking_count++;
     c->state = GW_SWARM_CONNECTING;
@@ -156,7 +162,7 @@ void gw_swarm_start(gw_swarm_t *s, gw_swarm_client_t *c) {
     c->due_ns = c->connect_ns + GW_SWARM_HANDSHAKE_NS;
     gw_swarm_timer(s, c->due_ns);
     int error = open_socket(s, c);
-    if (!error && connect(c->fd, (struct sockaddr *)&to, sizeof to)) error = -errno;
+    if (!error) error = begin_connect(c->fd, &s->o.targets[c->target]);
     if (!error) gw_swarm_connected(s, c);
     else if (error != -EINPROGRESS && error != -EINTR) gw_swarm_refuse(s, c, (uint32_t)-error, GW_SWARM_SILENT);
 }

@@ -20,12 +20,14 @@ class Backoff:
     """Exponential backoff with full jitter: uniform in 0 .. min(cap, base * 2**failures).
 
     Full jitter (Brooker, "Exponential Backoff And Jitter", 2015) spreads a crowd of clients that
-    lost the same server at the same moment over the whole interval.
+    lost the same server at the same moment over the whole interval. The base is several times the
+    0.2 s that a worker takes to start again: clients that come before wait in the kernel's queue,
+    and are then taken all at once.
     """
 
     def __init__(
         self,
-        base_s: float = 0.25,
+        base_s: float = 1.0,
         cap_s: float = 30.0,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:

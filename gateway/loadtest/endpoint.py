@@ -39,7 +39,7 @@ class Endpoint:
         url: as it was given.
         authority: host and port as the Host header has them.
         path: with the query; at least "/".
-        address: IPv4 address of the host.
+        address: of the host: IPv4 where it has one, else IPv6.
         port: TCP port.
         local: whether the address is one of this host's.
     """
@@ -57,7 +57,7 @@ def parse(url: str) -> Endpoint:
 
     Raises:
         BadUrl: it is not a `ws://` URL.
-        TickgateError: its host has no IPv4 address.
+        TickgateError: its host has no address.
     """
     try:
         parts = urlsplit(url)
@@ -75,10 +75,13 @@ def parse(url: str) -> Endpoint:
     if not (path.isascii() and path.isprintable()) or " " in path:
         raise BadUrl("--url: the path may only have printable ASCII characters, without spaces")
     try:
-        found = socket.getaddrinfo(parts.hostname, port, socket.AF_INET, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise TickgateError(f"{parts.hostname}: no IPv4 address: {error.strerror}") from None
-    address = str(found[0][4][0])
+        raise TickgateError(f"{parts.hostname}: no address: {error.strerror}") from None
+    # As gateways do by default, `localhost` means IPv4 where it means both.
+    address = str(min(found, key=lambda each: each[0] != socket.AF_INET)[4][0])
+    if "%" in address:
+        raise BadUrl(f"--url: {address}: an address with a zone is not supported")
     authority = parts.netloc.rpartition("@")[2]
     return Endpoint(url, authority, path, address, port, is_local(address))
 

@@ -9,12 +9,13 @@ import re
 from collections.abc import Sequence
 from http.client import HTTPException
 from typing import Final
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from gateway.loadtest.link import Go
 from gateway.loadtest.overload_result import LadderResult
 
 TIMEOUT_S: Final = 2.0
+_DIRECT: Final = build_opener(ProxyHandler({}))  # it is on this host, whatever $http_proxy says
 _STEP: Final = re.compile(rb"^tickgate_ladder_step(?:\{[^}\n]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -60,7 +61,7 @@ def summed_up(seen: Sequence[tuple[int, int]]) -> LadderResult:
 
 def _metrics(url: str) -> bytes:
     try:
-        with urlopen(f"{url}/metrics", timeout=TIMEOUT_S) as answer:
+        with _DIRECT.open(f"{url}/metrics", timeout=TIMEOUT_S) as answer:
             text: bytes = answer.read()
             return text
     except (OSError, HTTPException):

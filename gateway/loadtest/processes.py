@@ -6,14 +6,14 @@ import socket
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _LISTENING = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 _MAPPED = "0000000000000000FFFF0000"  # the prefix of ::ffff:0:0/96 as /proc/net/tcp6 writes it
-_ANY = {"00000000", "0" * 32}
+_ANY4, _ANY6 = "0" * 8, "0" * 32
 _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)  # proc_pid_smaps(5)
 
 
@@ -92,13 +92,17 @@ def proportional_bytes(pids: Iterable[int]) -> int | None:
 
 
 def is_local(address: str) -> bool:
-    """Whether an IPv4 address is one of this host's."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
+    """Whether an IPv4 or IPv6 address is one of this host's."""
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def listeners(address: str, port: int) -> list[int]:
@@ -119,10 +123,11 @@ def listening(table: str, address: str, port: int) -> set[str]:
 
     A socket of all addresses listens at each of them.
     """
-    # Addresses stand there as numbers of the host's byte order.
-    number = int.from_bytes(IPv4Address(address).packed, "little")
-    exact = f"{number:08X}"
-    hosts = {exact, f"{_MAPPED}{exact}", *_ANY}
+    # Addresses stand there as numbers of the host's byte order, each of four bytes.
+    packed = ip_address(address).packed
+    words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
+    exact = "".join(f"{int.from_bytes(word, 'little'):08X}" for word in words)
+    hosts = {exact, _ANY6} if len(packed) == 16 else {exact, f"{_MAPPED}{exact}", _ANY4, _ANY6}
     found = set()
     for line in table.splitlines()[1:]:
         fields = line.split()

@@ -168,6 +168,8 @@ def measure(
     for address in scenario.sources:
         if not is_local(address):
             raise TickgateError(f"sources: {address} is no address of this host")
+    if scenario.sources and (v6 := [e.url for e in target.endpoints if ":" in e.address]):
+        raise TickgateError(f"sources: these are IPv4 addresses, and {v6[0]} is IPv6")
     clock = related(target, settings)
     view.note(f"opening {scenario.clients} clients at {target.endpoints[0].url}")
     swarms, audiences = _swarms(children, target, scenario, settings, clock)

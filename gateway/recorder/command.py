@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -92,6 +93,13 @@ def _url(ops: str, seconds: float | None) -> str:
     return f"{scheme}://{parts.netloc}{PATH}{query}"
 
 
+def _loopback(host: str) -> bool:
+    """Whether it is this host for sure: no proxy of the environment's leads back to it."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def _fetch(url: str) -> Generator[bytes]:
     """The recording as it comes. What goes wrong with it outside is no error of the gateway's."""
     try:
@@ -100,6 +108,7 @@ def _fetch(url: str) -> Generator[bytes]:
             compression=None,
             max_size=CHUNK_BYTES_MAX + HEAD_BYTES_MAX,
             open_timeout=OPEN_TIMEOUT_S,
+            proxy=None if _loopback(urlsplit(url).hostname or "") else True,
         ) as connection:
             while True:
                 data = connection.recv(SILENCE_MAX_S)

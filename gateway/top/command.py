@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from gateway.client import Backoff, Client, ConnectFailed, Hello, RequestRefused
-from gateway.errors import ResourceError, TickgateError
+from gateway.errors import TickgateError
 from gateway.top.blocks import TRAIL_S
 from gateway.top.screen import Size, draw
 from gateway.top.watch import CHANNEL, Watch
@@ -41,8 +41,8 @@ async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextI
         as_json: prints the document itself, once.
 
     Raises:
-        ResourceError: there is no gateway at the URL, or it has no such channel.
-        TickgateError: the gateway ended the connection for good.
+        TickgateError: there is no gateway at the URL, it has no such channel, or it ended the
+            connection for good.
     """
     watch = Watch()
     try:
@@ -56,23 +56,23 @@ async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextI
             else:
                 await _live(client, watch, out)
     except ConnectFailed as error:
-        raise ResourceError(f"{error}. Does the gateway run, is this its ops listener?") from None
+        raise TickgateError(f"{error}. Does the gateway run, is this its ops listener?") from None
     except ConnectionError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise ResourceError(f"{url}: {error}") from None
+        raise TickgateError(f"{url}: {error}") from None
 
 
 def endpoint(url: str) -> str:
     """The WebSocket endpoint: `http` becomes `ws`, and no path is the protocol's.
 
     Raises:
-        ResourceError: it is no URL.
+        TickgateError: it is no URL.
     """
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise ResourceError(f"{url}: {error}") from None
+        raise TickgateError(f"{url}: {error}") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = "/v1" if parts.path in ("", "/") else parts.path
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
@@ -82,10 +82,10 @@ async def _subscribe(client: Client) -> None:
     try:
         results = await client.subscribe(CHANNEL, ["*"])
     except RequestRefused as error:
-        raise ResourceError(f"{client.url}: {error}. Is it the ops listener?") from None
+        raise TickgateError(f"{client.url}: {error}. Is it the ops listener?") from None
     for result in results:
         if result.error is not None:
-            raise ResourceError(f"{client.url}: {result.error.message}. Is it the ops listener?")
+            raise TickgateError(f"{client.url}: {result.error.message}. Is it the ops listener?")
 
 
 async def _follow(client: Client, watch: Watch, *, first: bool = False) -> None:
@@ -103,7 +103,7 @@ async def _follow(client: Client, watch: Watch, *, first: bool = False) -> None:
 def _print(watch: Watch, out: TextIO, *, as_json: bool) -> None:
     now_s = time.monotonic()
     if watch.now is None:
-        raise ResourceError(watch.trouble(now_s) or f"no document within {FIRST_S:g} s")
+        raise TickgateError(watch.trouble(now_s) or f"no document within {FIRST_S:g} s")
     if as_json:
         # ASCII alone: a terminal may obey the control characters beyond it as well.
         print(json.dumps(watch.document), file=out)

@@ -35,7 +35,8 @@ cdef extern from "gw_swarm.h" nogil:
         size_t length
 
     ctypedef struct gw_swarm_target_t:
-        uint32_t address
+        uint8_t address[16]
+        uint8_t ipv6
         uint16_t port
         gw_swarm_text_t request
 
@@ -114,6 +115,17 @@ cdef uint32_t _address(str value, str field) except? 0:
         raise ValueError(f"{field}: {value!r} is no IPv4 address") from None
 
 
+cdef int _target(gw_swarm_target_t *target, str host, str field) except -1:
+    """Takes an IPv4 or IPv6 address, without a zone."""
+    target.ipv6 = ":" in host
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if target.ipv6 else socket.AF_INET, host)
+    except OSError:
+        raise ValueError(f"{field}: {host!r} is no IP address") from None
+    memcpy(target.address, <const char *>packed, len(packed))
+    return 0
+
+
 cdef int _within(str field, object value, object least, object most) except -1:
     if not least <= value <= most:
         raise ValueError(f"{field}: {value} is not within {least} to {most}")
@@ -155,7 +167,7 @@ cdef class _SwarmOptions:
         for i, (host, port, request) in enumerate(targets):
             field = f"targets[{i}]"
             _within(f"{field} port", port, 1, 65535)
-            out[i].address = _address(host, field)
+            _target(&out[i], host, field)
             out[i].port = port
             out[i].request = self.text(request, field)
         addresses = <uint32_t *>self.room(len(sources) * sizeof(uint32_t))

@@ -38,7 +38,7 @@ __attribute__((unused)) static uint64_t rig_random(void) {
 }
 
 static gw_swarm_options_t rig_options(void) {
-    static const gw_swarm_target_t target = {.address = 0, .port = 1, .request = {"GET", 3}};
+    static const gw_swarm_target_t target = {.port = 1, .request = {"GET", 3}};
     static const gw_swarm_group_options_t group = {
         .values = {[GW_SWARM_GROUP_measured] = 1, [GW_SWARM_GROUP_text_off] = -1}};
     static const int32_t client[3] = {0, 0, -1};

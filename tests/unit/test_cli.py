@@ -267,6 +267,26 @@ async def test_tail_ends_well_when_its_reader_has_gone(url: str) -> None:
     process.stderr.close()
 
 
+async def test_tail_degrades_where_there_is_ascii_alone(url: str) -> None:
+    arguments = ["tail", "A.SIM", "--url", url, "--count", "3"]
+    done = await asyncio.to_thread(run, *arguments, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert all(re.search(r"\d\+-\d+\.\d{3}ms$", line) for line in done.stdout.splitlines())
+
+
+async def test_tail_has_a_header_and_says_what_its_age_is_on_a_terminal(url: str) -> None:
+    ours, theirs = pty.openpty()
+    process = start("tail", "A.SIM", "--url", url, "--count", "3", stderr=theirs)
+    os.close(theirs)
+    lines, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
+    told = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert re.search(r"received +instrument +what happened +age±error\r\n", told)
+    assert "±: how wrong that may be" in told
+    assert len(lines.splitlines()) == 3, "ticks alone"
+
+
 async def test_tail_of_nothing_fails(url: str) -> None:
     done = await asyncio.to_thread(run, "tail", "X.SIM", "--url", url, "--channel", "trade")
     assert done.returncode == 1

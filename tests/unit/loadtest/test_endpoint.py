@@ -14,6 +14,13 @@ def test_a_url_in_its_parts() -> None:
     assert found.local
 
 
+def test_an_ipv6_address_in_brackets() -> None:
+    found = parse("ws://[::1]:8765/v1")
+    assert (found.address, found.port, found.authority) == ("::1", 8765, "[::1]:8765")
+    assert b"\r\nHost: [::1]:8765\r\n" in upgrade(found, b"KEY")
+    assert parse("ws://localhost/").address == "127.0.0.1"
+
+
 def test_what_a_url_may_leave_out() -> None:
     found = parse("ws://127.0.0.1")
     assert (found.port, found.path, found.authority) == (80, "/", "127.0.0.1")
@@ -41,7 +48,7 @@ def test_a_wrong_url_says_why(url: str, why: str) -> None:
 
 
 def test_an_unknown_host_is_no_mistake_in_usage() -> None:
-    with pytest.raises(TickgateError, match=r"no\.such\.invalid: no IPv4 address") as caught:
+    with pytest.raises(TickgateError, match=r"no\.such\.invalid: no address") as caught:
         parse("ws://no.such.invalid/")
     assert caught.value.exit_code == 1
 

@@ -43,6 +43,17 @@ def test_what_is_no_recording_is_not_kept(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_gateway_of_this_host_is_asked_directly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with gateway() as ops, pytest.raises(RecordFailed, match="not a recording"):
+        record(ops, tmp_path / "now.tgr", None, io.StringIO())
+    with pytest.raises(RecordFailed, match=r"HTTP proxy|refused"):
+        record("http://192.0.2.1/", tmp_path / "now.tgr", None, io.StringIO())
+
+
 @pytest.mark.parametrize(
     "ops", ["http://[::1", "http://127.0.0.1:99999/", "127.0.0.1:0", "", "http://"]
 )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from support import ops_now
 
-from gateway.errors import ResourceError
+from gateway.errors import TickgateError
 from gateway.top.command import endpoint
 
 from .conftest import Ops
@@ -122,12 +122,12 @@ async def test_the_past_may_be_unknown(ops: Ops) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-async def test_a_refused_connection_is_exit_69_and_one_line() -> None:
+async def test_a_refused_connection_is_exit_1_and_one_line() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{sock.getsockname()[1]}/v1"
         done = await run("--url", url)
-    assert (done.returncode, done.stdout) == (69, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert url in done.stderr
     assert "Does the gateway run" in done.stderr
@@ -136,17 +136,17 @@ async def test_a_refused_connection_is_exit_69_and_one_line() -> None:
 async def test_the_clients_listener_is_told_from_the_ops_listener(ops: Ops) -> None:
     ops.error = {"code": "unknown_channel", "message": "no channel of that name"}
     done = await run("--url", ops.url)
-    assert (done.returncode, done.stdout) == (69, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert "no channel of that name. Is it the ops listener?" in done.stderr
 
 
-async def test_a_document_that_is_not_understood_is_exit_69(ops: Ops) -> None:
+async def test_a_document_that_is_not_understood_is_exit_1(ops: Ops) -> None:
     ops.document = {"ts": "x\x1b[2J"}
     waiting = asyncio.create_task(run("--url", ops.url))
     await ops.sent.wait()
     await ops.close(4500)
     done = await waiting
-    assert done.returncode == 69
+    assert done.returncode == 1
     assert "not understood" in done.stderr
 
 
@@ -164,7 +164,7 @@ def test_the_address_of_the_page_will_do(given: str, meant: str) -> None:
 
 
 def test_what_is_no_url_is_no_gateway() -> None:
-    with pytest.raises(ResourceError, match="Invalid IPv6 URL"):
+    with pytest.raises(TickgateError, match="Invalid IPv6 URL"):
         endpoint("http://[::1")
 
 
