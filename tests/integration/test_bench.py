@@ -152,6 +152,33 @@ def test_only_listening_at_a_gateway(tmp_path: Path) -> None:
     assert found.delivered > 0
 
 
+def test_listening_at_an_ipv6_address(tmp_path: Path) -> None:
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with serving(tmp_path / "log", *feed, "listen.host=::1") as gateway:
+        words = ("--url", gateway.url, "--clients", "5", "--symbols", "SYM00*", *SHORT)
+        found = result(*words, "--threshold", "reach==1", "gaps==0")
+        assert "[::1]" in gateway.url
+        assert found.server is not None
+        assert set(found.server.pids) == set(family(gateway.process.pid))
+    assert found.delivered > 0
+
+
+def test_bench_prints_where_there_is_ascii_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
+    with serving(tmp_path / "log", *feed) as gateway:
+        done = run("--url", gateway.url, "--clients", "2", *SHORT)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert done.stdout.isascii()
+    assert " us" in done.stdout or " ms" in done.stdout
+
+
 def test_an_existing_gateway_with_a_feed_of_ours(quick: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
         held.bind(("127.0.0.1", 0))

@@ -206,7 +206,24 @@ def test_rows_of_the_kernel_s_table(local: str, state: str, found: bool) -> None
     assert listening(table, "127.0.0.1", 0x223D) == ({"4711"} if found else set())
 
 
+@pytest.mark.skipif(sys.byteorder != "little", reason="addresses are written for this order")
+@pytest.mark.parametrize(
+    ("local", "found"),
+    [
+        ("00000000000000000000000001000000:223D", True),
+        ("00000000000000000000000000000000:223D", True),
+        ("00000000000000000000000002000000:223D", False),
+        ("00000000:223D", False),
+        ("0000000000000000FFFF00000100007F:223D", False),
+    ],
+)
+def test_rows_of_the_kernel_s_table_for_ipv6(local: str, found: bool) -> None:
+    table = f"{HEAD}\n{ROW.format(local, '0A', 4711)}\n"
+    assert listening(table, "::1", 0x223D) == ({"4711"} if found else set())
+
+
 def test_local_addresses() -> None:
+    assert not is_local("2001:db8::1")  # for documentation: nobody's
     assert is_local("127.0.0.1")
     assert is_local("127.7.7.7")
     assert not is_local("192.0.2.1")  # TEST-NET-1: nobody's

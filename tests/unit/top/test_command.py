@@ -116,6 +116,15 @@ async def test_json_is_the_document_in_ascii(ops: Ops) -> None:
     assert done.stdout.isascii()
 
 
+async def test_it_degrades_where_there_is_ascii_alone(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRON, "PYTHONIOENCODING", "ascii")
+    done = await run("--url", ops.url, "--once")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+
+
 async def test_the_past_may_be_unknown(ops: Ops) -> None:
     ops.points = None
     done = await run("--url", ops.url)

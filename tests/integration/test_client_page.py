@@ -1,0 +1,72 @@
+"""The examples of README.md and docs/client.md run, and the types see a misspelt field."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+from mypy import api
+from support.serving import serving
+
+ROOT = Path(__file__).parents[2]
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+URL = "ws://127.0.0.1:8765/v1"
+TIMEOUT_S = 30.0
+FEED = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.symbols=20", "feeds.0.rate=500")
+
+
+def examples() -> list[str]:
+    pages = ("README.md", "docs/client.md")
+    return [code for page in pages for code in PYTHON.findall((ROOT / page).read_text())]
+
+
+async def lines(code: str, count: int) -> list[str]:
+    """What the example prints first."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-u", "-c", code),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return [(await process.stdout.readline()).decode() for _ in range(count)]
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
+    readme, ticks, requests = examples()
+    with serving(tmp_path / "log", *FEED) as gateway:
+        shown, quotes, answers = await asyncio.gather(
+            *(lines(code.replace(URL, gateway.url), 40) for code in (readme, ticks, requests))
+        )
+    trade = re.compile(r"SYM0\d\d\.SIM (buy|sell) [\d.]+ at [\d.]+\n")
+    assert all(trade.fullmatch(line) for line in shown), shown
+    quote = re.compile(r"SYM0\d\d\.SIM spread [\d.]+ -?[\d.]+ ms old\n")
+    assert any(quote.fullmatch(line) for line in quotes), quotes
+    assert all(quote.fullmatch(line) or trade.fullmatch(line) for line in quotes), quotes
+    assert answers[0].startswith("NOPE.X unknown_symbol "), answers
+    assert any(re.fullmatch(r"SYM00\d\.SIM \(.*'trade'.*\)\n", line) for line in answers), answers
+    assert any(line.startswith("Bbo(") for line in answers), answers
+
+
+MISTAKES = ["event.prise", "event.price * 2.0", 'event.price["x"]', 'event.data[0]["price"]']
+
+
+def test_the_examples_type_check_and_mistakes_do_not(tmp_path: Path) -> None:
+    files = []
+    for number, code in enumerate(examples()):
+        files.append(tmp_path / f"good_{number}.py")
+        files[-1].write_text(code)
+    body = "from gateway.client import Trade\n\n\ndef read(event: Trade) -> None:\n"
+    bad = tmp_path / "bad.py"
+    bad.write_text(body + "".join(f"    print({mistake})\n" for mistake in MISTAKES))
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\nstrict = True\n")
+    words = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache")]
+    out, errors, _ = api.run([*words, "--no-error-summary", *map(str, files), str(bad)])
+    assert not errors
+    told = re.findall(r"(\w+)\.py:(\d+): error", out)
+    assert told == [("bad", str(5 + n)) for n in range(len(MISTAKES))], out
