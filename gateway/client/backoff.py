@@ -42,6 +42,10 @@ class Backoff:
         self._ceiling_s = min(self._cap_s, ceiling_s * 2)
         return self._uniform(0.0, ceiling_s)
 
+    def jitter_s(self) -> float:
+        """Seconds to add to a time that was asked for: at most the base, however often."""
+        return self._uniform(0.0, self._base_s)
+
     def reset(self) -> None:
         """The connection held: begin again at the base."""
         self._ceiling_s = self._base_s

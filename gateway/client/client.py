@@ -296,7 +296,7 @@ class Client:
                 left_s, asked_s = until_s - time.monotonic(), error.retry_s or 0.0
                 if not error.retryable or left_s <= asked_s:
                     raise
-                await asyncio.sleep(min(asked_s + self._backoff.next_s(), left_s))
+                await asyncio.sleep(min(self._wait_for(error.retry_s), left_s))
             else:
                 self._backoff.reset()
                 return connection
@@ -371,9 +371,8 @@ class Client:
     async def _again(self, code: int, reason: str, *, retryable: bool) -> ClientConnection | None:
         """The next connection, or None where there is to be none."""
         while self._reconnect and retryable:
-            # Never before the gateway asks for, nor at the same moment as all that it told so.
             asked_s, self._retry_s = self._retry_s, None
-            retry_s = (asked_s or 0.0) + self._backoff.next_s()
+            retry_s = self._wait_for(asked_s)
             await self._wait_for_room()
             self._events.put_nowait(Disconnected(code, reason, retry_s))
             await asyncio.sleep(retry_s)
@@ -384,6 +383,11 @@ class Client:
                 self._retry_s = error.retry_s
         self._events.put_nowait(Disconnected(code, reason, None))
         return None
+
+    def _wait_for(self, asked_s: float | None) -> float:
+        """Seconds until the next attempt: never before the gateway asked for, and never exactly
+        then, as it may have told others the same."""
+        return self._backoff.next_s() if asked_s is None else asked_s + self._backoff.jitter_s()
 
     async def _read(self, connection: ClientConnection) -> tuple[int, str]:
         """Reads until the connection ends; its close code and reason."""

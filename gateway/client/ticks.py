@@ -11,7 +11,7 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 """A number with the venue's own digits; longer ones than the gateway carries are not read."""
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
+class Tick(msgspec.Struct, frozen=True):
     """What every record has: `Trade`, `Bbo` and `RawTick` are ticks. Times are REALTIME ns.
 
     Attributes:

@@ -29,6 +29,8 @@ def test_the_range_doubles_up_to_the_cap_and_begins_at_zero() -> None:
     assert {low for low, _ in ranges} == {0.0}
     backoff.reset()
     assert backoff.next_s() == 0.5
+    assert [backoff.jitter_s() for _ in range(3)] == [0.5] * 3, "it does not grow"
+    assert backoff.next_s() == 1.0
 
 
 def test_jitter_is_spread_over_the_whole_range() -> None:

@@ -299,7 +299,7 @@ def subscribed(*symbols: str, channel: str = "trade", **params: Any) -> ClientSe
     ],
 )
 def test_what_was_missed_between_two_connections_is_a_gap(
-    first: dict[str, Any], gaps: list[Missing]
+    first: dict[str, Any], gaps: list[tuple[Any, ...]]
 ) -> None:
     session = subscribed("*")
     receive(session, tick(7))
@@ -517,7 +517,7 @@ def test_a_quote_may_have_one_side() -> None:
         (quote,) = receive(ClientSession(), tick(1, channel="bbo", data=[data]))
         assert isinstance(quote, Bbo)
         assert (quote.bid, quote.bid_qty, quote.bid_float, quote.bid_qty_float) == (None,) * 4
-        assert (quote.ask, quote.ask_qty) == (Decimal("0.1"), 3)
+        assert (quote.ask, quote.ask_qty) == (Decimal("0.1"), Decimal(3))
         assert (quote.ask_float, quote.ask_qty_float, quote.ask_text) == (0.1, 3, "0.10")
 
 

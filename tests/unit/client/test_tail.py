@@ -25,8 +25,10 @@ def tick(channel: str, row: dict[str, Any], *, old_ns: int = 312_000, **more: An
         "ts_send": RECEIVED,
         "ts_client": RECEIVED + old_ns,
     } | more
-    kind = {"trade": Trade, "bbo": Bbo}.get(channel)
-    return msgspec.convert(row | frame, kind) if kind else RawTick(**frame, data=(row,))
+    kinds: dict[str, type[Trade] | type[Bbo]] = {"trade": Trade, "bbo": Bbo}
+    if channel in kinds:
+        return msgspec.convert(row | frame, kinds[channel])
+    return RawTick(**frame, data=(row,))
 
 
 TRADE = {"id": "1", "price": "64250.10", "qty": "0.015", "side": "sell"}

@@ -5,7 +5,7 @@ from typing import Any
 from support import ops_now
 from support.ops_now import TS
 
-from gateway.client import Disconnected, Report, Tick
+from gateway.client import Disconnected, RawTick, Report
 from gateway.top.watch import STALE_S, Watch
 
 
@@ -51,7 +51,7 @@ def test_a_document_that_is_not_understood_leaves_the_last_one() -> None:
 
 def test_other_channels_and_ticks_are_not_looked_at() -> None:
     watch = Watch()
-    tick = Tick("trade", "update", "A.SIM", 1, 1, 1, 1, 1, ())
+    tick = RawTick("trade", "update", "A.SIM", 1, 1, 1, 1, 1, data=())
     for event in (report(ops_now.now(), "slo"), tick):
         watch.take(event, 1.0)
     assert watch.now is None
