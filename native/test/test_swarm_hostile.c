@@ -327,7 +327,7 @@ static void what_the_kernel_refuses_is_told(void) {
     enum { CLIENTS = 50 };
     static int32_t clients[CLIENTS][3];
     struct rlimit before, low;
-    gw_swarm_target_t target = {htonl(INADDR_LOOPBACK), 1, {"GET", 3}};
+    gw_swarm_target_t target = {.address = {127, 0, 0, 1}, .port = 1, .request = {"GET", 3}};
     uint32_t source = htonl(0xc0000201); /* 192.0.2.1, RFC 5737 */
     gw_swarm_options_t o = rig_options();
     for (int i = 0; i < CLIENTS; i++) clients[i][2] = -1;

@@ -101,7 +101,7 @@ static void *serve(void *argument) {
 /* --- the swarm ------------------------------------------------------------------------------------- */
 
 static gw_swarm_t *swarm_open(uint16_t port) {
-    gw_swarm_target_t target = {htonl(INADDR_LOOPBACK), port, {"GET / HTTP/1.1\r\n\r\n", 18}};
+    gw_swarm_target_t target = {.address = {127, 0, 0, 1}, .port = port, .request = {"GET / HTTP/1.1\r\n\r\n", 18}};
     gw_swarm_text_t texts[2] = {{"on", 2}, {"off", 3}};
     gw_swarm_group_options_t groups[GROUPS];
     int32_t clients[CLIENTS][3];
