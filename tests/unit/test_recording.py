@@ -145,3 +145,9 @@ def test_samples_and_seconds_come_back() -> None:
     for bad in (b"{", b"[" * 9000, b'{"mono_ns":"x"}', b"\xff"):
         with pytest.raises(RecordingError):
             samples_of(bad)
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 1 << 40]), max_size=100), st.integers(0, 500))
+def test_only_zeros_at_the_end_are_trimmed(values: list[int], zeros: int) -> None:
+    kept = values[: max((n + 1 for n, value in enumerate(values) if value), default=0)]
+    assert trimmed({"x": (*values, *[0] * zeros)}) == ({"x": kept} if kept else {})
