@@ -28,6 +28,8 @@ TRACE_CHARS_MAX = 2048
 FIELDS_MAX = 16
 QUEUE_RECORDS_MAX = 1024
 REPEATS_PER_S = 10
+ORIGINS_INTERVAL_S = 10.0
+"""A refused page tries again and again; one line shows what it is."""
 EVENTS_MAX = 512
 """Distinct events counted at once: names are fixed in the code, this only bounds a mistake."""
 LINE_BYTES_MAX = 4096
@@ -97,6 +99,31 @@ class RepeatLimiter:
         over = [event for event, window in self._windows.items() if now_s - window[0] >= 1]
         windows = [(event, int(self._windows.pop(event)[1])) for event in over]
         return [(event, seen - self._per_s) for event, seen in windows if seen > self._per_s]
+
+
+class RefusedOrigins:
+    """Logs refused origins of browsers: a stranger's doing, but often a page that should work."""
+
+    def __init__(self, logger: Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._told_s = float("-inf")
+        self._since = 0
+
+    def note(self, origin: str, peer: str) -> None:
+        """One line in ORIGINS_INTERVAL_S; the next says how many more there were."""
+        now_s = self._clock()
+        if now_s - self._told_s < ORIGINS_INTERVAL_S:
+            self._since += 1
+            return
+        self._logger.warning(
+            "origin.refused",
+            origin=origin,
+            peer=peer,
+            allow="listen.origins",
+            more_since_last=self._since,
+        )
+        self._told_s, self._since = now_s, 0
 
 
 class LogHandler(logging.Handler):

@@ -1,14 +1,14 @@
 """The ops listener: /metrics /livez /readyz /statusz, the page at / and the protocol at /v1.
 
 HTTP is what the `websockets` server gives before an upgrade, here in the supervisor's process: one
-GET a connection, headers bounded, the whole exchange under one deadline, so that neither a slow
-request nor a slow scraper holds anything for longer. Paths are looked up in a table; no path ever
+request a connection, headers bounded, bodies discarded (`exchange.py`), the whole exchange under
+one deadline, so that neither a slow request nor a slow scraper holds anything for longer. HEAD is
+answered as GET, OPTIONS by 204: load balancers ask so. Paths are looked up in a table; no path ever
 reaches a file system. An upgrade of /v1 becomes a session: see `hub.py`.
 """
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,31 +16,34 @@ from typing import Any
 
 import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers, MultipleValuesError
-from websockets.frames import Frame, Opcode
+from websockets.datastructures import MultipleValuesError
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 
 from gateway import log
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
+from gateway.ops.exchange import TEXT, Exchange, answer
 from gateway.ops.health import Health
 from gateway.ops.hub import SESSIONS_MAX, Channel, Hub
 from gateway.ops.live import Live
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.objective import Look, Watch, message
-from gateway.ops.pages import Pages, security_headers
+from gateway.ops.pages import Pages
 from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
-from gateway.session.handshake import PATH, Origins, select_subprotocol
+from gateway.session.handshake import (
+    PATH,
+    Origins,
+    origin_form,
+    origin_refused,
+    select_subprotocol,
+)
 
 EXCHANGE_TIMEOUT_S = 5.0
 """From accept to the last byte of the answer taken; then the connection is cut."""
-CONNECTIONS_MAX = 64
-"""People and scrapers; one more is cut at once."""
 SCRAPES_MAX = 4
 """Renderings of /metrics at once; one more gets 503."""
 SAMPLE_INTERVAL_S = 0.5
@@ -48,14 +51,9 @@ MESSAGE_BYTES_MAX = 16 << 10
 """Of a request; more is closed with 1009."""
 MESSAGES_QUEUED_MAX = 4
 """Requests that wait for the one before them; with more the socket is not read."""
-FRAGMENTS_MAX = 64
-CONTROL_FRAMES_PER_S = 100
-NOTSENT_BYTES = 16 << 10
-"""What waits in the kernel, beyond what is on its way: the rest waits here, to be replaced."""
-TCP_NOTSENT_LOWAT = 25  # not in Python's socket module before 3.14
+METHODS = "GET, HEAD, OPTIONS"
 
 _log = log.get("ops")
-_TEXT = "text/plain; charset=utf-8"
 
 
 class OpsServer:
@@ -82,12 +80,13 @@ class OpsServer:
         channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
         self._origins = Origins((*LOOPBACK_ORIGINS, *subject.config.listen.origins))
+        self._refused_origins = log.RefusedOrigins(_log)
         self._scrapes = 0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pages = Pages()
         self._routes: dict[str, Callable[[], Response]] = {
-            "/livez": lambda: _answer(HTTPStatus.OK, _TEXT, b"ok\n"),
+            "/livez": lambda: answer(HTTPStatus.OK, TEXT, b"ok\n"),
             "/readyz": self._readyz,
         }
 
@@ -117,7 +116,7 @@ class OpsServer:
                 self._options.host,
                 self._options.port,
                 process_request=self._process,
-                create_connection=_Connection,
+                create_connection=Exchange,
                 select_subprotocol=select_subprotocol,
                 compression=None,
                 open_timeout=EXCHANGE_TIMEOUT_S,
@@ -170,30 +169,50 @@ class OpsServer:
             except Exception:
                 _log.exception("tell.failed")
 
-    async def _process(self, _: ServerConnection, request: Request) -> Response | None:
-        path = request.path.partition("?")[0]
-        if request.method != "GET":
-            response = _answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n")
-            response.headers["Allow"] = "GET"
-            return response
+    async def _process(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = _path(request)
+        if request.method not in METHODS.split(", "):
+            allow = ("Allow", METHODS)
+            return answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, f"{METHODS} only\n".encode(), allow)
+        if request.method == "OPTIONS":
+            return self._options_of(path)
+        response = await self._get(path, connection, request)
+        if request.method == "HEAD":
+            # No session begins with HEAD; else the answer is that to GET, without its body.
+            allow = ("Allow", "GET")
+            response = response or answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"", allow)
+            response.body = b""
+        return response
+
+    async def _get(
+        self, path: str, connection: ServerConnection, request: Request
+    ) -> Response | None:
         if path == "/metrics":
             return await self._scrape()
         if path == "/statusz":
             return await self._statusz()
         if path == PATH and "Upgrade" in request.headers:
-            return self._admit(request)
+            return self._admit(connection, request)
         if path in self._subject.streams:
             refusal = self._subject.streams[path].refuse(request)
             if refusal is None:
                 return None
             code, why = refusal
-            return _answer(code, _TEXT, f"{why}\n".encode())
+            return answer(code, TEXT, f"{why}\n".encode())
         if path in self._routes:
             return self._routes[path]()
         page = await self._pages.answer(path, request.headers)
-        return page or _answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found\n")
+        return page or answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
-    def _admit(self, request: Request) -> Response | None:
+    def _options_of(self, path: str) -> Response:
+        known = {"*", "/metrics", "/statusz", PATH, *self._subject.streams, *self._routes}
+        if path not in known and path not in self._pages:
+            return answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+        response = answer(HTTPStatus.NO_CONTENT, TEXT, b"", ("Allow", METHODS))
+        del response.headers["Content-Length"], response.headers["Content-Type"]
+        return response
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Why this request becomes no session, if it does not; the rest is the library's to check.
 
         A page may come from here, whatever name here has, from this host, or from where clients'
@@ -201,15 +220,17 @@ class OpsServer:
         """
         try:
             origin, host = request.headers.get("Origin"), request.headers.get("Host")
+            host = origin_form(request.path)[0] or host
         except MultipleValuesError as error:
-            return _answer(
-                HTTPStatus.BAD_REQUEST, _TEXT, f"header {error.args[0]}: more than one\n".encode()
+            return answer(
+                HTTPStatus.BAD_REQUEST, TEXT, f"header {error.args[0]}: more than one\n".encode()
             )
         own = {f"{scheme}://{host}".lower() for scheme in ("http", "https")}
         if origin is not None and origin.lower() not in own and origin not in self._origins:
-            return _answer(HTTPStatus.FORBIDDEN, _TEXT, b"header Origin: not in listen.origins\n")
+            self._refused_origins.note(origin, str(connection.remote_address[0]))
+            return answer(HTTPStatus.FORBIDDEN, TEXT, f"{origin_refused(origin)}\n".encode())
         if len(self._hub) >= SESSIONS_MAX:
-            response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many sessions\n")
+            response = answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"too many sessions\n")
             response.headers["Retry-After"] = "5"
             return response
         return None
@@ -217,12 +238,12 @@ class OpsServer:
     async def _serve(self, connection: ServerConnection) -> None:
         """An upgraded connection: `_process` lets in those of PATH and of the streams' paths."""
         assert connection.request is not None
-        stream = self._subject.streams.get(connection.request.path.partition("?")[0])
+        stream = self._subject.streams.get(_path(connection.request))
         await (stream.serve if stream is not None else self._hub.serve)(connection)
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:
-            response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many scrapes at once\n")
+            response = answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"too many scrapes at once\n")
             response.headers["Retry-After"] = "1"
             return response
         self._scrapes += 1
@@ -231,7 +252,7 @@ class OpsServer:
             body = await asyncio.to_thread(self._metrics.render)
         finally:
             self._scrapes -= 1
-        return _answer(HTTPStatus.OK, CONTENT_TYPE, body)
+        return answer(HTTPStatus.OK, CONTENT_TYPE, body)
 
     async def _slo(self, _: str) -> bytes:
         return message(self._watch.look, time.time_ns()).encode()
@@ -239,9 +260,9 @@ class OpsServer:
     def _readyz(self) -> Response:
         problems = self._health.problems(asyncio.get_running_loop().time())
         if not problems:
-            return _answer(HTTPStatus.OK, _TEXT, b"ready\n")
+            return answer(HTTPStatus.OK, TEXT, b"ready\n")
         body = "".join(f"{problem}\n" for problem in problems).encode()
-        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, body)
+        return answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, body)
 
     async def _statusz(self) -> Response:
         # As for /metrics; and whoever else is reading is not waited for on the loop.
@@ -249,56 +270,8 @@ class OpsServer:
         problems = self._health.problems(asyncio.get_running_loop().time())
         document: dict[str, Any] = {"ready": not problems, "problems": problems}
         document |= self._status.document(reading) | {"ops": self.url}
-        return _answer(HTTPStatus.OK, "application/json", orjson.dumps(document))
+        return answer(HTTPStatus.OK, "application/json", orjson.dumps(document))
 
 
-class _Connection(ServerConnection):
-    """Refuses what is beyond the listener's bounds, and what the library would take without end."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._fragments = 0
-        self._controls = 0
-        self._controls_second = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES
-        )
-        if len(self.server.handler_tasks) > CONNECTIONS_MAX:
-            self.transport.abort()
-
-    def process_event(self, event: Any) -> None:
-        super().process_event(event)
-        if not isinstance(event, Frame):
-            return
-        if event.opcode in (Opcode.PING, Opcode.PONG):
-            second = int(self.loop.time())
-            if second != self._controls_second:
-                self._controls_second, self._controls = second, 0
-            self._controls += 1
-            if self._controls > CONTROL_FRAMES_PER_S:
-                self._fail(4029, f"control frames: more than {CONTROL_FRAMES_PER_S} a second")
-        elif event.opcode is not Opcode.CLOSE:
-            self._fragments = self._fragments + 1 if event.opcode is Opcode.CONT else 0
-            if self._fragments >= FRAGMENTS_MAX:
-                self._fail(1009, f"message of more than {FRAGMENTS_MAX} fragments")
-
-    def _fail(self, code: int, reason: str) -> None:
-        if self.protocol.state is State.OPEN:
-            self.protocol.fail(code, reason)
-            self.send_data()
-            self.loop.call_later(EXCHANGE_TIMEOUT_S, self.transport.abort)
-
-
-def _answer(code: HTTPStatus, kind: str, body: bytes) -> Response:
-    headers = Headers(
-        [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-            *security_headers(),
-        ]
-    )
-    return Response(code.value, code.phrase, headers, body)
+def _path(request: Request) -> str:
+    return origin_form(request.path)[1].partition("?")[0]

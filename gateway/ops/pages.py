@@ -70,6 +70,9 @@ class Pages:
         }
         self._plotly: asyncio.Task[_File] | None = None
 
+    def __contains__(self, path: str) -> bool:
+        return path == PLOTLY or path in self._files
+
     async def answer(self, path: str, headers: Headers) -> Response | None:
         """The answer to a request with these headers; None for what is not there."""
         if path == PLOTLY:

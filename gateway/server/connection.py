@@ -210,6 +210,8 @@ class Connection:
     def _answer(self, protocol: ServerProtocol, request: Request) -> None:
         refusal = check(request, self._listener.origins) or self._listener.admission()
         if refusal is not None:
+            if refusal.result == "origin":
+                self._listener.origin_refused(request.headers["Origin"], self.peer)
             self.refuse(refusal)
             return
         try:

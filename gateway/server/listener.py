@@ -101,6 +101,7 @@ class Listener:
             for channel, message in MESSAGES.items()
         }
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
+        self._refused_origins = log.RefusedOrigins(_log)
         self._subscriptions = 0  # of all clients
         self._keepalive_slice = 0
         self._draining = False
@@ -205,6 +206,10 @@ class Listener:
             del self._handshakes[connection.peer]
         if why:
             _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
+
+    def origin_refused(self, origin: str, peer: str) -> None:
+        """Lets the operator see it: the page's own console has no words for a failed upgrade."""
+        self._refused_origins.note(origin, peer)
 
     def new_session(self, connection: Connection) -> "tuple[Session, Reply]":
         """A session and its hello."""

@@ -3,6 +3,7 @@
 Pure: a request in, a refusal or nothing out.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from websockets.http11 import Request
 PATH = "/v1"
 SUBPROTOCOLS = ("tickgate.v1.json",)
 """Those that are built, in our order; the client's first that is among them is echoed."""
+
+ORIGIN_CHARACTERS_MAX = 100
+"""Of a refused origin as it is told: a browser's is shorter."""
+
+_WHOLE_URI = re.compile(r"(?:https?|wss?)://([^/?#@\\]+)((?:[/?].*)?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,26 @@ class Origins:
         return self._has_any_port and self._any_port.fullmatch(origin) is not None
 
 
+def origin_form(target: str) -> tuple[str, str]:
+    """(authority, path) of a request's target; the authority is empty in the usual form.
+
+    A server must take a whole URI as well, whose authority then stands for Host (RFC 9112 section
+    3.2.2).
+    """
+    whole = _WHOLE_URI.fullmatch(target)
+    if whole is None:
+        return "", target
+    path = whole[2]
+    return whole[1], path if path.startswith("/") else f"/{path}"
+
+
+def origin_refused(origin: str) -> str:
+    """Why a page of this origin is not let in, and what would let it in; printable ASCII."""
+    name = json.dumps(origin[:ORIGIN_CHARACTERS_MAX])
+    hint = " (pages opened from a file, and sandboxed ones, say null)" if origin == "null" else ""
+    return f"header Origin: {name} is not in listen.origins{hint}"
+
+
 def check(request: Request, origins: Origins) -> Refusal | None:
     """Refuses what the library would accept, or would refuse in other words than the contract's."""
     if request.method != "GET":
@@ -64,10 +90,10 @@ def check(request: Request, origins: Origins) -> Refusal | None:
         return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
         return Refusal(400, "bad_request", "header Host: missing")
-    if request.path.partition("?")[0] != PATH:
+    if origin_form(request.path)[1].partition("?")[0] != PATH:
         return Refusal(404, "not_found", f"the endpoint is {PATH}")
     if origin is not None and origin not in origins:
-        return Refusal(403, "origin", "header Origin: not in listen.origins")
+        return Refusal(403, "origin", origin_refused(origin))
     if version is not None and version != "13" and "Upgrade" in headers:
         return Refusal(
             426,

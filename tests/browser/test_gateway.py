@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.prefix import below
 from support.serving import Serving, serving
 from support.stage import Stage
 from support.udp import Venue
@@ -66,6 +67,23 @@ def test_true_figures(stage: Stage, venue: Venue, visit: Visit) -> None:
             visit.until(drawn(chart))
         visit.until(f"{figure('connections')} === 3")
         agree(gateway, visit)
+    visit.check()
+
+
+def test_below_a_path_of_a_site(stage: Stage, venue: Venue, visit: Visit) -> None:
+    gateway = stage.serve(*venue.sets)
+    client = stage.connect()
+    with venue.ticking("A"), below("/markets/tickgate/", gateway.ops + "/") as url:
+        client.subscribe("trade", "A.SIM")
+        visit.page.goto(url)
+        visit.until(LIVE)
+        visit.page.evaluate("document.getElementById('latency-chart').scrollIntoView()")
+        visit.until(drawn("latency"))
+        assert visit.urls
+        assert all("/markets/tickgate/" in one for one in visit.urls), visit.urls
+        assert any(one.startswith("ws://") and one.endswith("/v1") for one in visit.urls)
+        links = visit.page.evaluate("[...document.querySelectorAll('footer a')].map(a => a.href)")
+        assert links == [url + name for name in ("metrics", "statusz", "readyz")]
     visit.check()
 
 

@@ -276,12 +276,17 @@ def test_f05_what_follows_a_refused_request_is_not_obeyed(
     "target",
     [
         *("/", "//v1", "/v1/", "/V1", "/%76%31", "/v1/../v1", "/.", "/v1%00", "/v1;x", "*", "v1"),
-        *("http://gateway.test/v1", "/v1#x", "\\v1", "/%2e%2e/v1", "/%c0%af", "/etc/passwd"),
+        *("http://gateway.test/v2", "/v1#x", "\\v1", "/%2e%2e/v1", "/%c0%af", "/etc/passwd"),
     ],
 )
 def test_f06_other_paths(gateway: Serving, before: Metrics, target: str) -> None:
     refused(gateway, request(target), 404)
     gateway.rises(before, "handshakes_total", "not_found")
+
+
+def test_f06_a_whole_uri_is_allowed(gateway: Serving) -> None:
+    with Wire(gateway.url) as wire:
+        wire.open(target="http://gateway.test/v1")
 
 
 def test_f06_a_query_is_allowed(gateway: Serving) -> None:
@@ -302,6 +307,16 @@ def test_f07_strange_origins(gateway: Serving, before: Metrics, origin: str) -> 
     """CVE-2018-1270, GHSA-f53g-frr2-jhpf: cross-site WebSocket hijacking."""
     refused(gateway, request(more=[("Origin", origin)]), 403)
     gateway.rises(before, "handshakes_total", "origin")
+
+
+def test_f07_a_refused_origin_is_told_to_both_sides(gateway: Serving) -> None:
+    for number in range(20):
+        body = refused(gateway, request(more=[("Origin", "https://dash.example")]), 403)
+        assert '"https://dash.example" is not in listen.origins' in body, number
+    lines = [line for line in gateway.lines().splitlines() if "origin.refused" in line]
+    assert lines
+    assert all("listen.origins" in line for line in lines)
+    assert len(lines) < 10  # of all origins that were refused here
 
 
 @pytest.mark.parametrize(

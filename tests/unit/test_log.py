@@ -145,3 +145,21 @@ def test_stopping_does_not_wait_for_a_reader_that_never_comes() -> None:
     handler.stop(timeout_s=0.2)
     assert time.monotonic() - started < 1
     release.set()
+
+
+def test_refused_origins_are_told_seldom_and_counted() -> None:
+    now_s = 0.0
+    told: list[tuple[str, dict[str, object]]] = []
+
+    class Told(log.Logger):
+        def warning(self, event: str, **fields: object) -> None:
+            told.append((event, fields))
+
+    refused = log.RefusedOrigins(Told("x"), clock=lambda: now_s)
+    for number in range(50):
+        refused.note(f"https://{number}.test", "192.0.2.1")
+    now_s = log.ORIGINS_INTERVAL_S
+    refused.note("https://last.test", "192.0.2.2")
+    assert [event for event, _ in told] == ["origin.refused"] * 2
+    assert [fields["origin"] for _, fields in told] == ["https://0.test", "https://last.test"]
+    assert [fields["more_since_last"] for _, fields in told] == [0, 49]

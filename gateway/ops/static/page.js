@@ -46,13 +46,13 @@ const feed = new Feed({
     else return;
     if (now !== null) verdict(objective(), now);
   },
-}, { open: () => new WebSocket(new URL("/v1", location.href.replace(/^http/, "ws")), ["tickgate.v1.json"]) });
+}, { open: () => new WebSocket(new URL("v1", location.href.replace(/^http/, "ws")), ["tickgate.v1.json"]) });
 
 // To evaluate it takes longer than all else together: it comes when the first figures are on the page.
 let fetched = false;
 function fetchPlotly() {
   const script = document.createElement("script");
-  script.src = "/plotly.js";
+  script.src = "plotly.js";
   script.addEventListener("load", () => board.start(window.Plotly));
   script.addEventListener("error", () => {
     fetched = false; // the next figures ask again, as soon as there are any

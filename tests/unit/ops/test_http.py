@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from support.wire import request, text
 
 from gateway.errors import ResourceError
 from gateway.model.outcomes import HANDSHAKES, STEPS
 from gateway.ops import http
+from gateway.ops.exchange import CONNECTIONS_MAX, EARLY_BYTES_MAX
 from gateway.ops.http import OpsServer
 from gateway.ops.hub import Hub
 from gateway.options import OpsOptions
@@ -43,6 +45,20 @@ async def ask(server: OpsServer, target: str, method: str = "GET") -> Answer:
     lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])
     return int(lines[0].split()[1]), headers, body
+
+
+async def exchange(server: OpsServer, data: bytes, size: int = 1 << 24) -> bytes:
+    """Sends these bytes, so many at a time; all that comes until the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    answered = asyncio.create_task(reader.read())
+    for at in range(0, len(data), size):
+        writer.write(data[at : at + size])
+        await asyncio.sleep(0)
+    answer = await asyncio.wait_for(answered, 10)
+    writer.transport.abort()
+    await until(lambda: server.connections == 0)  # the server saw the end: nothing is left open
+    return answer
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -122,18 +138,176 @@ async def test_every_answer_has_the_security_headers(server: OpsServer) -> None:
         "/page.js%00",
         "/..\\page.js",
         "/\xc0\xaf",
-        "http://localhost/page.js",
+        "http://localhost/nope",
+        "http://localhost@/livez",
+        "ftp://localhost/livez",
         "/v1",
     ],
 )
 async def test_f06_no_path_but_the_known_ones(server: OpsServer, target: str) -> None:
-    assert (await ask(server, target))[0] in (CUT, 404)
+    assert (await ask(server, target))[0] in (400, 404)
 
 
-@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
-async def test_only_get(server: OpsServer, method: str) -> None:
-    code, _, _ = await ask(server, "/metrics", method)
-    assert code == 405
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "CONNECT", "get", "PATCH"])
+async def test_methods_that_change_things_are_refused(server: OpsServer, method: str) -> None:
+    code, headers, _ = await ask(server, "/metrics", method)
+    assert (code, headers["allow"]) == (405, "get, head, options")
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/statusz", "/", "/page.js"])
+async def test_head_is_get_without_the_body(server: OpsServer, path: str) -> None:
+    code, headers, body = await ask(server, path, "HEAD")
+    assert (code, body) == (200, b"")
+    assert int(headers["content-length"]) > 0
+    assert headers.keys() == (await ask(server, path))[1].keys()
+
+
+async def test_head_of_what_is_not_ready_or_not_there(server: OpsServer, site: Any) -> None:
+    site.supervision.problems = ["draining"]
+    assert (await ask(server, "/readyz", "HEAD"))[::2] == (503, b"")
+    assert (await ask(server, "/nope", "HEAD"))[::2] == (404, b"")
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/", "/plotly.js", "/v1", "*"])
+async def test_options_says_what_may_be_asked(server: OpsServer, path: str) -> None:
+    code, headers, body = await ask(server, path, "OPTIONS")
+    assert (code, headers["allow"], body) == (204, "get, head, options", b"")
+    assert "content-length" not in headers
+    assert (await ask(server, "/nope", "OPTIONS"))[0] == 404
+
+
+async def test_the_check_of_a_load_balancer(server: OpsServer) -> None:
+    """HAProxy's `option httpchk` without more: HTTP/1.0, no Host."""
+    answer = await exchange(server, b"OPTIONS / HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 204 ")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("http://gateway.test/livez", "HTTPS://gateway.test:9464/livez", "http://[::1]/livez?x"),
+        *("http://gateway.test/livez?http://x/", "ws://gateway.test/livez"),
+    ],
+)
+async def test_a_whole_uri_is_a_target_too(server: OpsServer, target: str) -> None:
+    assert (await ask(server, target))[::2] == (200, b"ok\n")
+
+
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(GET + b"Content-Length: 5\r\n\r\nhello", id="body"),
+        pytest.param(GET + b"Content-Length: 500\r\n\r\nhello", id="body that never ends"),
+        pytest.param(GET + b"content-length:5\r\n\r\n", id="body that never comes"),
+        pytest.param(GET + b"Content-Length: x\r\n\r\n", id="body of no length"),
+        pytest.param(
+            GET + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", id="chunks"
+        ),
+        pytest.param(
+            GET + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n", id="asks before the body"
+        ),
+        pytest.param(GET + b"Content-Length: 900000\r\n\r\n" + b"x" * 900_000, id="long body"),
+        pytest.param((GET + b"\r\n") * 2, id="pipelined"),
+        pytest.param((GET + b"\r\n") * 1000, id="pipelined, much"),
+        pytest.param(GET + b"\r\n" + bytes(range(256)), id="and then noise"),
+    ],
+)
+async def test_a_body_costs_nobody_the_answer(server: OpsServer, request_bytes: bytes) -> None:
+    answer = await exchange(server, request_bytes)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\nok\n")
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        pytest.param(GET.replace(b" HTTP/1.1", b"") + b"\r\n", 400, id="no version"),
+        pytest.param(b"\x16\x03\x01\r\n\r\n", 400, id="TLS"),
+        pytest.param(GET.replace(b"\r\n", b"\n") + b"\n", 400, id="bare line feeds"),
+        pytest.param(GET + b"X Y: z\r\n\r\n", 400, id="space in a name"),
+        pytest.param(GET + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431, id="long header"),
+        pytest.param(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, id="long path"),
+        pytest.param(GET + b"X: y\r\n" * 200 + b"\r\n", 431, id="many headers"),
+        pytest.param(GET + b"X: y\r\n" * 20_000, 431, id="headers without end"),
+        pytest.param(b"POST /livez HTTP/1.1\r\nContent-Length: 3\r\n\r\na=b", 405, id="a form"),
+        pytest.param(
+            GET.replace(b"/livez", b"/v1") + b"Upgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
+            *(400,),
+            id="an upgrade with a body",
+        ),
+        pytest.param(
+            b"HEAD /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n", 405, id="head"
+        ),
+    ],
+)
+async def test_every_request_gets_an_answer(
+    server: OpsServer, request_bytes: bytes, code: int
+) -> None:
+    answer = await exchange(server, request_bytes)
+    assert answer.startswith(b"HTTP/1.1 %d " % code)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_request_may_come_in_any_pieces(server: OpsServer) -> None:
+    for size in (1, 2, 3, 16):
+        answer = await exchange(server, GET + b"Content-Length: 5\r\n\r\nhello", size=size)
+        assert answer.endswith(b"ok\n")
+
+
+async def test_a_body_without_end_is_cut(server: OpsServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(GET + b"Content-Length: 99999999999\r\n\r\n")
+    assert (await reader.read()).endswith(b"ok\n")
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 1 << 30:
+            writer.write(b"x" * (1 << 20))
+            await asyncio.wait_for(writer.drain(), 10)
+            sent += 1 << 20
+    assert sent < 64 << 20  # what the two kernels hold is some MiB
+    writer.transport.abort()
+
+
+async def test_a_client_that_sends_no_more_is_answered(server: OpsServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(GET.replace(b"/livez", b"/statusz") + b"\r\n")
+    writer.write_eof()
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_frames_may_come_with_their_upgrade(server: OpsServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    ask = text({"method": "ping", "req_id": 7})
+    writer.write(request() + ask)
+    got = b""
+    while b'"req_id":7' not in got:
+        got += await asyncio.wait_for(reader.read(65536), 10)
+    assert got.startswith(b"HTTP/1.1 101 ")
+    assert got.index(b'"hello"') < got.index(b'"req_id":7')
+    writer.close()
+
+
+async def test_frames_without_end_before_their_upgrade_are_cut(
+    server: OpsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpsServer, "_process", lambda *_: asyncio.Event().wait())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(request() + b"x" * (EARLY_BYTES_MAX + 1))
+    with suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+
+
+async def test_a_refused_origin_is_told(server: OpsServer) -> None:
+    answer = await exchange(server, request(more=[("Origin", "https://dash.example")]))
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b'"https://dash.example" is not in listen.origins' in answer
 
 
 async def test_a_query_is_no_part_of_the_path(server: OpsServer) -> None:
@@ -184,8 +358,8 @@ async def test_f57_slow_requests_and_scrapers_are_cut(
 
 async def test_f57_connections_are_bounded(server: OpsServer) -> None:
     address = ("127.0.0.1", port_of(server))
-    idle = [socket.create_connection(address) for _ in range(http.CONNECTIONS_MAX)]
-    await until(lambda: server.connections == http.CONNECTIONS_MAX)
+    idle = [socket.create_connection(address) for _ in range(CONNECTIONS_MAX)]
+    await until(lambda: server.connections == CONNECTIONS_MAX)
     with suppress(ConnectionResetError):
         assert (await ask(server, "/livez"))[0] == CUT
     for each in idle:

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.ops import http, hub
+from gateway.ops import exchange, http, hub
 from gateway.ops.http import OpsServer
 from gateway.ops.live import Live
 from gateway.options import OpsOptions
@@ -269,7 +269,7 @@ async def test_what_is_too_big_or_binary_ends_the_session(server: OpsServer) -> 
 
 async def test_fragments_without_end_end_the_session(server: OpsServer) -> None:
     connection = await opened(server)
-    await connection.send([""] * http.FRAGMENTS_MAX)
+    await connection.send([""] * exchange.FRAGMENTS_MAX)
     assert await end(connection) == (1009, "message of more than 64 fragments")
 
 
@@ -282,7 +282,7 @@ async def test_a_message_in_a_few_fragments_is_one(server: OpsServer) -> None:
 async def test_a_flood_of_pings_ends_the_session(server: OpsServer) -> None:
     connection = await opened(server)
     with suppress(ConnectionClosed):
-        for _ in range(5 * http.CONTROL_FRAMES_PER_S):
+        for _ in range(5 * exchange.CONTROL_FRAMES_PER_S):
             await connection.ping()
     assert (await end(connection))[0] == 4029
 

@@ -29,7 +29,13 @@ def refusal(
     return check(Request(path, headers, method, protocol), Origins(LOOPBACK_ORIGINS))
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1?", "/v1?a=b", "/v1?/../x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1", "/v1?", "/v1?a=b", "/v1?/../x", "http://gateway.test/v1", "ws://[::1]:1/v1?a=b"),
+        *("HTTP://gateway.test/v1", "wss://gateway.test:443/v1"),
+    ],
+)
 def test_a_good_one_passes(path: str) -> None:
     assert refusal(path) is None
 
@@ -50,7 +56,12 @@ TABLE = [
     ("path", {"path": "/"}, 404, "not_found"),
     ("longer path", {"path": "/v11"}, 404, "not_found"),
     ("path with a slash", {"path": "/v1/"}, 404, "not_found"),
-    ("whole URI", {"path": "http://gateway.test/v1"}, 404, "not_found"),
+    ("whole URI of another path", {"path": "http://gateway.test/v2"}, 404, "not_found"),
+    ("whole URI without a path", {"path": "http://gateway.test"}, 404, "not_found"),
+    ("whole URI with a user", {"path": "http://a@gateway.test/v1"}, 404, "not_found"),
+    ("whole URI of another kind", {"path": "ftp://gateway.test/v1"}, 404, "not_found"),
+    ("a URI without a host", {"path": "http:///v1"}, 404, "not_found"),
+    ("a URI in the path", {"path": "/http://gateway.test/v1"}, 404, "not_found"),
     ("origin", {"more": ("Origin", "http://evil.test")}, 403, "origin"),
     ("null origin", {"more": ("Origin", "null")}, 403, "origin"),
     ("empty origin", {"more": ("Origin", "")}, 403, "origin"),
@@ -77,6 +88,23 @@ def test_refusals(given: dict[str, object], status: int, result: str) -> None:
 def test_what_the_library_refuses_well_is_left_to_it() -> None:
     for name in ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"):
         assert refusal(without=name) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("https://dash.example", '"https://dash.example" is not in listen.origins'),
+        ("null", "listen.origins (pages opened from a file, and sandboxed ones, say null)"),
+        ("x" * 5000, 'xxx" is not in listen.origins'),
+        ("https://\u00e4.test", '"https://\\u00e4.test" is not in listen.origins'),
+    ],
+)
+def test_a_refused_origin_is_named_and_how_to_allow_it(origin: str, words: str) -> None:
+    one = refusal(more=("Origin", origin))
+    assert one is not None
+    assert words in one.text
+    assert one.text.isascii()
+    assert len(one.text) < 300
 
 
 def test_refusals_say_what_would_be_accepted() -> None:
