@@ -1,5 +1,6 @@
 """The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
@@ -225,9 +226,9 @@ class UdpSocket:
     """Batched datagram receiver: recvmmsg, SO_RCVBUF forced where allowed, SO_RXQ_OVFL counted."""
 
     def __init__(
-        self, host: str, port: int, *, buffer_bytes: int = 8 << 20, intake: UdpIntake | None = None
+        self, bound: socket.socket, *, buffer_bytes: int = 8 << 20, intake: UdpIntake | None = None
     ) -> None:
-        """OSError when the port is not to be had."""
+        """Takes over a bound datagram socket; OSError, and it is closed, where that fails."""
     @property
     def port(self) -> int: ...
     @property
@@ -235,6 +236,9 @@ class UdpSocket:
     @property
     def dropped(self) -> int:
         """Datagrams that the kernel dropped for want of buffer, so far."""
+    @property
+    def batched(self) -> bool:
+        """Whether the host allows recvmmsg; if not, each datagram costs a call."""
     @property
     def stamped(self) -> bool:
         """Whether the kernel stamps datagrams as they arrive; if it refuses to, all ages are 0."""

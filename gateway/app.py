@@ -9,7 +9,6 @@ kernel.
 import asyncio
 import mmap
 import os
-import resource
 import signal
 import socket
 import sys
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway import log
+from gateway import host, log
 from gateway._native import (
     CHANNELS,
     CLASS_STAGES,
@@ -32,6 +31,7 @@ from gateway._native import (
     StatsPage,
     create_memory,
 )
+from gateway.address import listeners, shown
 from gateway.cluster.pulse import QUIET_INTERVAL_S, Pulse
 from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
@@ -47,10 +47,6 @@ if TYPE_CHECKING:
     from gateway.recorder.recorder import Recorder
 
 FEED, WORKER = "feed", "worker"
-BACKLOG = 4096
-"""Connections that wait in the kernel for one worker; the kernel caps it by net.core.somaxconn."""
-DESCRIPTORS_MIN = 128
-"""Of a process: 64 are for the gateway itself, each client takes one."""
 WORKER_GAUGES = (
     "connections",
     "subscriptions",
@@ -90,7 +86,7 @@ def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> 
     """
     handler = log.configure("supervisor", config.log.format, config.log.level)
     try:
-        _raise_descriptor_limit()
+        _prepare_host()
         return asyncio.run(_serve(config, handler, on_ready))
     except TickgateError as error:
         _log.error("start.failed", message=error)
@@ -110,7 +106,13 @@ async def _serve(
 
         def ready() -> None:
             pulse.ready()
-            _log.info("serve.ready", client=urls.client, ops=urls.ops)
+            _log.info(
+                "serve.ready",
+                client=urls.client,
+                ops=urls.ops,
+                listen=site.listen,
+                ops_listen=ops.listen,
+            )
             if on_ready is not None:
                 on_ready(urls)
 
@@ -188,6 +190,7 @@ class Site:
         names = ["supervisor", FEED, *(f"{WORKER}-{n}" for n in range(workers))]
         self._listeners = _listen(config.listen, workers)
         self.client_url = _url("ws", self._listeners[0], "/v1")
+        self.listen = "{}:{}".format(*shown(self._listeners[0]))
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
         self.sampler = statistics.Sampler([*self.pages.values()], SHED)
@@ -290,50 +293,38 @@ def _argv(role: str) -> list[str]:
 
 
 def _listen(options: "ListenOptions", workers: int) -> list[socket.socket]:
-    """A listening socket per worker, all on one port: the kernel spreads connections."""
-    where = f"{options.host}:{options.port} (listen.host, listen.port)"
-    sockets: list[socket.socket] = []
+    """A listening socket per worker, all on one port."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # With SO_REUSEPORT alone a second gateway of the same user would take half our clients;
-        # without it, this bind finds any listener that is there.
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-        for _ in range(workers):
-            listener = socket.socket(family, kind, protocol)
-            sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-            address = listener.getsockname()  # where port 0 was asked for: the one we got
+        return listeners(options.host, options.port, workers)
     except OSError as error:
-        for listener in sockets:
-            listener.close()
+        where = f"{options.host}:{options.port} (listen.host, listen.port)"
         raise ResourceError(f"cannot listen on {where}: {error.strerror or error}") from None
-    return sockets
 
 
 def _url(scheme: str, listener: socket.socket, path: str) -> str:
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
+    """Where a client of this host connects; all addresses of a host are none to connect to."""
+    host, port = shown(listener)
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    return f"{scheme}://{host}:{port}{path}"
 
 
-def _raise_descriptor_limit() -> None:
-    """One descriptor a client: takes what the hard limit allows; children inherit it.
+def _prepare_host() -> None:
+    """Takes what the host gives, and says what it doesn't.
 
     Raises:
-        ResourceError: it allows too few: workers would end at once, again and again.
+        ResourceError: it is too little: children would end at once, again and again.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS_MIN:
+    without = host.denied()
+    for call in without:
+        level = _log.warning if call.without else _log.error
+        level("host.denied", call=call.call, error=call.why, what=call.without or host.ALLOW)
+    if needed := [call.call for call in without if not call.without]:
+        raise ResourceError(f"the host denies {', '.join(needed)}: {host.ALLOW}")
+    limit = host.raise_descriptor_limit()
+    if limit.soft < host.DESCRIPTORS_MIN:
         raise ResourceError(
-            f"{hard} descriptors are too few, {DESCRIPTORS_MIN} is the least:"
+            f"{limit.soft} descriptors are too few, {host.DESCRIPTORS_MIN} is the least:"
             " raise the hard limit (ulimit -Hn, LimitNOFILE=)"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if limit.hard > limit.soft:  # unlimited is -1: nothing is said of it
+        _log.info("descriptors.capped", used=limit.soft, allowed=limit.hard)

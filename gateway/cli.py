@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from gateway.errors import TickgateError
+from gateway.host import open_standard_streams
 from gateway.text import print_anything
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ app.command("gateway.loadtest.command:app", name="bench", help="Load test: clien
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Runs one command line (default: the process's own) and returns its exit code."""
+    open_standard_streams()
     print_anything()
     try:
         result = app(

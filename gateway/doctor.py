@@ -11,12 +11,13 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 import msgspec
 
+from gateway import address, host
 from gateway.cluster.schedstat import THREAD
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
@@ -29,17 +30,17 @@ UDP_BUFFER_BYTES = 8 << 20  # what the udp feed asks for: 40 ms of datagrams at 
 SOMAXCONN = 4096  # the accept queue that the listeners ask for: a reconnect storm fits in it
 DESCRIPTORS = 8192  # below this a few thousand clients do not fit
 RESERVED_DESCRIPTORS = 64  # what a worker needs beside its clients
-DESCRIPTORS_MIN = 128  # less, and `serve` does not start
 SLICE_KERNEL = (6, 12)  # the first Linux where a thread may ask for a scheduler slice (EEVDF)
 FAST_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter")
 
 # In a process of its own: a broken extension may crash whoever loads it.
 _PROBE = """
 import contextlib, json
-from gateway import _native
+from gateway import _native, address
 facts = {"slice": _native.request_slice(100_000)}
 with contextlib.suppress(OSError):
-    facts["stamped"] = _native.UdpSocket("127.0.0.1", 0).stamped
+    udp = _native.UdpSocket(address.datagrams("127.0.0.1", 0))
+    facts |= {"stamped": udp.stamped, "batched": udp.batched}
 print(json.dumps(facts))
 """
 PROBE_TIMEOUT_S = 10.0
@@ -61,7 +62,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
 
     What the host can do is what `tickgate tune` kept; else it is measured for less than a second.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = host.descriptor_limit()
     loaded, why = probe()
     udp = any(isinstance(feed, UdpOptions) for feed in config.feeds)
     return [
@@ -71,6 +72,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         scheduler(platform.release(), granted=loaded.get("slice")),
         clock(_read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
         run_delay(_read(str(THREAD))),
+        calls(host.denied(), batched=loaded.get("batched"), udp=udp),
         descriptors(soft, hard, config.limits.max_connections),
         backlog(_read("/proc/sys/net/core/somaxconn")),
         udp_buffer(_granted_buffer(), needed=udp),
@@ -152,15 +154,30 @@ def run_delay(schedstat: str) -> Check:
     return Check("warn", "run delay", "not counted", cure)
 
 
+def calls(denied: Sequence[host.Denied], *, batched: bool | None, udp: bool) -> Check:
+    """The system calls that sandboxes deny; `batched` None: recvmmsg was not tried."""
+    found = list(denied)
+    if batched is False and udp:
+        found.append(host.Denied("recvmmsg", "denied", "a udp feed takes a call a datagram"))
+    if not found:
+        return Check("ok", "calls", f"{', '.join(call for call, _, _ in host.CALLS)} are allowed")
+    needed = [one for one in found if not one.without]
+    words = "; ".join(f"{one.call}: {one.why}" for one in found)
+    costs = "; ".join(one.without for one in found if one.without)
+    cure = host.ALLOW if needed else f"{host.ALLOW}; until then {costs}"
+    return Check("fail" if needed else "warn", "calls", words, cure)
+
+
 def descriptors(soft: int, hard: int, connections_max: int) -> Check:
     """Room for the clients: each worker takes one descriptor a client."""
     infinite = hard == resource.RLIM_INFINITY
-    found = f"soft {soft}, hard {'unlimited' if infinite else hard} (raised to the hard limit)"
+    capped = min(hard, host.DESCRIPTORS_MAX) if not infinite else host.DESCRIPTORS_MAX
+    found = f"soft {soft}, hard {'unlimited' if infinite else hard} ({capped} are used)"
     if infinite:
         return Check("ok", "descriptors", found)
     room = hard - RESERVED_DESCRIPTORS
-    if hard < DESCRIPTORS_MIN:
-        cure = f"LimitNOFILE= or ulimit -Hn: {DESCRIPTORS_MIN} is the least"
+    if hard < host.DESCRIPTORS_MIN:
+        cure = f"LimitNOFILE= or ulimit -Hn: {host.DESCRIPTORS_MIN} is the least"
         return Check("fail", "descriptors", found, cure)
     if connections_max > room:
         cure = f"raise the hard limit, or limits.max_connections = {room} at most"
@@ -219,21 +236,24 @@ def udp_stamps(*, stamped: bool | None, needed: bool) -> Check:
 
 def ports(config: Config) -> Iterator[Check]:
     """Whether every address of the configuration is to be had."""
-    wanted = [
-        ("listen", config.listen.host, config.listen.port, socket.SOCK_STREAM),
-        ("ops", config.ops.host, config.ops.port, socket.SOCK_STREAM),
-    ]
+    for key, options in (("listen", config.listen), ("ops", config.ops)):
+        error = _tried(lambda o=options: address.listeners(o.host, o.port, 1)[0])  # type: ignore[misc]
+        cure = f"stop what holds it, or set {key}.host and {key}.port"
+        yield _port(key, f"{options.host}:{options.port}", error, cure)
     for n, feed in enumerate(config.feeds):
         if isinstance(feed, UdpOptions):
-            wanted.append((f"feeds.{n}", feed.host, feed.port, socket.SOCK_DGRAM))
-    for key, host, port, kind in wanted:
-        error = _bind(host, port, kind)
-        found = f"{host}:{port}"
-        if error:
+            key = f"feeds.{n}"
+            error = _tried(lambda f=feed: address.datagrams(f.host, f.port, f.interface))  # type: ignore[misc]
             cure = f"stop what holds it, or set {key}.host and {key}.port"
-            yield Check("fail", key, f"{found}: {error}", cure)
-        else:
-            yield Check("ok", key, f"{found} is free")
+            if address.is_multicast(feed.host):
+                cure += f"; {key}.interface says where the group is joined"
+            yield _port(key, f"{feed.host}:{feed.port}", error, cure)
+
+
+def _port(key: str, where: str, error: str, cure: str) -> Check:
+    if error:
+        return Check("fail", key, f"{where}: {error}", cure)
+    return Check("ok", key, f"{where} is free")
 
 
 # --- facts ----------------------------------------------------------------------------------------
@@ -314,14 +334,10 @@ def _granted_buffer() -> int:
         return probing.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def _bind(host: str, port: int, kind: socket.SocketKind) -> str:
-    """Binds and lets go again; the error's text, empty when the address is to be had."""
+def _tried(opened: Callable[[], socket.socket]) -> str:
+    """Opens as the gateway would, and closes; the error's text, empty when it is to be had."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
-        with socket.socket(family, kind) as trying:
-            if kind == socket.SOCK_STREAM:  # as the listeners do: TIME_WAIT is no hindrance
-                trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trying.bind(address)
+        opened().close()
     except OSError as error:
         return error.strerror or str(error)
     return ""

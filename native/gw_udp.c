@@ -56,6 +56,8 @@ int gw_udp_init(gw_udp_t *u, int fd, int buffer_bytes, uint32_t slot_bytes) {
             .msg_iov = &sides[i].part, .msg_iovlen = 1, .msg_control = sides[i].control};
     }
     u->filled = u->place.datagram = GW_UDP_BATCH;
+    /* Of no datagrams it can fail for one reason alone: that it is not allowed. */
+    u->batched = recvmmsg(fd, u->messages, 0, MSG_DONTWAIT, NULL) == 0;
     return 0;
 }
 
@@ -100,13 +102,24 @@ static void control_take(gw_udp_t *u, int i) {
     if (header->msg_flags & MSG_TRUNC) u->oversized++;
 }
 
+/* As recvmmsg, a call a datagram: for hosts that deny it (seccomp). */
+static int receive_each(gw_udp_t *u) {
+    for (int i = 0; i < (int)GW_UDP_BATCH; i++) {
+        ssize_t length = recvmsg(u->fd, &u->messages[i].msg_hdr, MSG_DONTWAIT);
+        if (length < 0) return i > 0 ? i : -1; /* an error after datagrams comes again */
+        u->messages[i].msg_len = (unsigned)length;
+    }
+    return (int)GW_UDP_BATCH;
+}
+
 static int batch_take(gw_udp_t *u) {
     /* Only headers that the last call filled have lost their lengths: a quiet line touches one. */
     for (int i = 0; i < u->filled; i++)
         u->messages[i].msg_hdr.msg_controllen = sizeof sides_of(u)[i].control;
     u->filled = 0;
     u->place = (gw_udp_place_t){0};
-    int count = recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL);
+    int count = u->batched ? recvmmsg(u->fd, u->messages, GW_UDP_BATCH, MSG_DONTWAIT, NULL)
+                           : receive_each(u);
     if (count < 0) return -errno;
     u->ts_read = gw_realtime_ns();
     u->mono_read = gw_monotonic_ns();

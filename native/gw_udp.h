@@ -33,6 +33,7 @@ typedef struct {
     uint64_t dropped;           /* datagrams that the kernel dropped for want of buffer */
     uint64_t oversized;         /* datagrams longer than a slot, dropped here */
     uint64_t stamp_anomalies;   /* datagrams whose stamp was not believed: their age is 0 */
+    bool batched;               /* recvmmsg is allowed; if not, each datagram is a call */
     bool stamped;               /* the kernel stamps; if it refuses to, every age is 0 */
     int64_t ts_read, mono_read; /* REALTIME and MONOTONIC ns at which the last batch was read */
     int64_t ages_ns[GW_UDP_BATCH]; /* of its datagrams: arrival = time of the read - age */

@@ -21,7 +21,7 @@ RANKS = (
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),
-    ("text", "state"),
+    ("address", "exits", "host", "state", "text"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
 

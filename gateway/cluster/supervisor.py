@@ -8,8 +8,8 @@ message on it is the child's own configuration. Its life:
 
 - `{"type": "ready"}` ends the start. `{"type": "failed", "exit": E, "message": M}` before the first
   `ready` says that no restart will help (a port is not to be had): the supervisor stops all with E.
-- Death is seen through a pidfd, whatever its cause. The next start waits for the backoff; a spell
-  of health resets it. More than `restarts_max` deaths inside `restarts_window_s` trip the breaker:
+- Its `Exit` shows death, whatever the cause. The next start waits for the backoff; a spell of
+  health resets it. More than `restarts_max` deaths inside `restarts_window_s` trip the breaker:
   the child is tried only every `tripped_s`, and nothing is ready until one try proves healthy.
 - A child's signs of life are MONOTONIC stamps that it writes into shared memory. One older than
   `hang_s` means a hang: SIGKILL, then as for any death. The supervisor distrusts itself first: from
@@ -37,6 +37,7 @@ from gateway import log
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message, readable
 from gateway.cluster.schedstat import Starvation
+from gateway.exits import Exit
 
 State = Literal["starting", "ready", "waiting", "draining", "stopped"]
 Reason = Literal["exit", "signal", "hang", "start"]
@@ -130,7 +131,7 @@ class _Child:
     backoff: Backoff
     state: State = "starting"
     pid: int = 0
-    pidfd: int = -1
+    exit: Exit | None = None  # while there is a process
     channel: Channel | None = None
     started_ns: int = 0
     ready_ns: int = 0
@@ -284,16 +285,18 @@ class Supervisor:
             child.last_reason = "start"
             return str(error)
         reader = asyncio.create_task(self._read(child))
+        exited = child.exit
+        assert exited is not None
         try:
-            await readable(child.pidfd)  # a pidfd is, once its process has ended
+            await readable(exited.fd)
             # What it said last may be why it died; its end of the channel is closed by now.
             await asyncio.wait([reader], timeout=1)
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
             status = process.wait()
-            os.close(child.pidfd)
-            child.pidfd = -1
+            exited.close()
+            child.exit = None
             if child.channel is not None:
                 child.channel.close()
                 child.channel = None
@@ -320,7 +323,7 @@ class Supervisor:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
-        child.channel, child.pid, child.pidfd = ours, process.pid, os.pidfd_open(process.pid)
+        child.channel, child.pid, child.exit = ours, process.pid, Exit(process.pid)
         ours.send(spec.first)
         if spec.takes_segments and self._segment_fd >= 0:
             ours.send(self._segment, [self._segment_fd])
@@ -410,7 +413,7 @@ class Supervisor:
     def _suspicion(self, child: _Child, now_ns: int) -> Reason | None:
         """Why the child should be killed now, if it should; proves a tripped one healthy."""
         policy = self._policy
-        if child.pidfd < 0 or child.killed_for is not None:
+        if child.exit is None or child.killed_for is not None:
             return None
         if child.state == "starting":
             since_ns = max(child.started_ns, self._trusted_ns)
@@ -432,9 +435,8 @@ class Supervisor:
         return None
 
     def _signal(self, child: _Child) -> None:
-        if child.pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        if child.exit is not None:
+            child.exit.signal(signal.SIGKILL)
 
     # --- stopping -----------------------------------------------------------------------------
 
@@ -458,7 +460,7 @@ class Supervisor:
             {gone, kill}, timeout=self._policy.drain_s, return_when=asyncio.FIRST_COMPLETED
         )
         if not gone.done():
-            late = [child.spec.name for child in group if child.pidfd >= 0]
+            late = [child.spec.name for child in group if child.exit is not None]
             _log.error("drain.killed", children=", ".join(late))
             self._exit_code = self._exit_code or 1
             for child in group:

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Sequence
 
 from gateway._native import RingWriter, UdpIntake, UdpSocket
+from gateway.address import datagrams
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds import tape
 from gateway.feeds.feed import Counters, Feed, Stats
@@ -60,7 +61,7 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
                 undo.callback(socket.close)
                 name = _unique(f"udp:{socket.port}", names)
                 counters = Counters(name, "udp", options.venue, index, stats)
-                reopen = functools.partial(UdpSocket, options.host, socket.port, intake=intake)
+                reopen = functools.partial(_open, options, socket.port, intake)
                 learn = intake.learn
                 built.append(
                     UdpFeed(name, index, options, writer, counters, owners, learn, socket, reopen)
@@ -71,10 +72,14 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
 
 def _bind(index: int, options: UdpOptions, intake: UdpIntake) -> UdpSocket:
     try:
-        return UdpSocket(options.host, options.port, intake=intake)
+        return _open(options, options.port, intake)
     except OSError as error:
         where = f"feeds.{index}: udp {options.host}:{options.port}"
         raise ResourceError(f"{where}: {error.strerror or error}") from error
+
+
+def _open(options: UdpOptions, port: int, intake: UdpIntake) -> UdpSocket:
+    return UdpSocket(datagrams(options.host, port, options.interface), intake=intake)
 
 
 def _unique(name: str, names: set[str]) -> str:

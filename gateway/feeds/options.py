@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.address import is_multicast
 from gateway.options import Port
 
 FEEDS_MAX = 64
@@ -55,11 +56,16 @@ class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
 
 
 class UdpOptions(_FeedTable, frozen=True, tag="udp"):
-    """Newline-separated JSON records in datagrams from other programs."""
+    """Newline-separated JSON records in datagrams from other programs.
+
+    Of a multicast `host` the group is joined, on `interface` (a name or an IPv4 address of it) or
+    where the routes say.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 9700
     venue: Venue = "SIM"
+    interface: str = ""
 
 
 FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions
@@ -93,6 +99,10 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
         ):
             message = f"{feed.burst_s} is not shorter than burst_every_s = {feed.burst_every_s}"
             found.append((f"feeds.{index}.burst_s", message))
+        if isinstance(feed, UdpOptions) and feed.interface and not is_multicast(feed.host):
+            message = f'found "{feed.interface}"; it is of use with a multicast host alone, '
+            message += f'and feeds.{index}.host is "{feed.host}"'
+            found.append((f"feeds.{index}.interface", message))
         clashes: dict[str, str] = {}
         for before in range(index):
             for key, message in _conflicts(before, feeds[before], feed):

@@ -53,6 +53,8 @@ class DatagramSocket(Protocol):
     @property
     def oversized(self) -> int: ...
     @property
+    def batched(self) -> bool: ...
+    @property
     def stamped(self) -> bool: ...
     @property
     def stamp_anomalies(self) -> int: ...
@@ -110,7 +112,7 @@ class UdpFeed(ThreadFeed):
         self._dropped = 0
         self._oversized = 0
         self._stamp_anomalies = 0
-        self._unstamped_told = False
+        self._unstamped_told = self._unbatched_told = False
 
     def _work(self) -> None:
         attempt = 0
@@ -145,6 +147,12 @@ class UdpFeed(ThreadFeed):
             log.warning(
                 "feed %s: this host refuses SO_TIMESTAMPNS: ts_recv is when a datagram was read,"
                 " and ingest and total do not have its wait in the socket",
+                self.name,
+            )
+        if not self._socket.batched and not self._unbatched_told:
+            self._unbatched_told = True
+            log.warning(
+                "feed %s: this host denies recvmmsg (seccomp): each datagram costs a system call",
                 self.name,
             )
         self._counters.change("up")

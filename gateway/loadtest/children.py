@@ -18,6 +18,7 @@ from multiprocessing import connection
 from typing import IO, Literal
 
 from gateway.errors import TickgateError
+from gateway.exits import Exit
 from gateway.loadtest.link import Failed, Link, Message
 from gateway.loadtest.source import SourceJob, SourceReport
 from gateway.loadtest.source_link import SourceLink
@@ -74,7 +75,12 @@ class Child:
             )
         if talks == "lines":
             self.link = SourceLink(self.process)
-        self.exited_fd = os.pidfd_open(self.process.pid)
+        self._exit = Exit(self.process.pid)
+
+    @property
+    def exited_fd(self) -> int:
+        """Readable once it has ended."""
+        return self._exit.fd
 
     @property
     def pid(self) -> int:
@@ -119,7 +125,7 @@ class Child:
                 self.process.wait()
         if self.link is not None:
             self.link.close()
-        os.close(self.exited_fd)
+        self._exit.close()
         self._said.close()
 
 

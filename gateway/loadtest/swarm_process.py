@@ -6,7 +6,6 @@ when the link does. What it counts it never resets; progress is the difference o
 
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gateway import host
 from gateway._native import SWARM_HISTOGRAMS, Swarm, request_slice
 from gateway.latency.histogram import Counts
 from gateway.loadtest.link import (
@@ -244,16 +244,15 @@ def _histogram(swarm: Swarm, name: str, group: int) -> Sparse:
 
 
 def _raise_descriptor_limit(clients: int) -> None:
-    """One descriptor a client: takes what the hard limit allows.
+    """One descriptor a client: takes what the hard limit allows, within reason.
 
     Raises:
         OSError: that is not enough.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and clients + 64 > hard:
+    limit = host.raise_descriptor_limit().soft
+    if clients + 64 > limit:
         raise OSError(
-            f"{clients} clients need as many descriptors; the limit is {hard}"
+            f"{clients} clients need as many descriptors; the limit is {limit}"
             " (ulimit -Hn): raise it, or use more --processes"
         )
 

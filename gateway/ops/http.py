@@ -20,6 +20,7 @@ from websockets.datastructures import MultipleValuesError
 from websockets.http11 import Request, Response
 
 from gateway import log
+from gateway.address import listeners, shown
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
 from gateway.ops.exchange import TEXT, Exchange, answer
@@ -94,9 +95,15 @@ class OpsServer:
     def url(self) -> str:
         """Where the page is, with the port really bound."""
         assert self._server is not None
-        host, port = next(iter(self._server.sockets)).getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        host, port = shown(next(iter(self._server.sockets)))
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        return f"http://{host}:{port}/"
+
+    @property
+    def listen(self) -> str:
+        """The address that is really bound."""
+        assert self._server is not None
+        return "{}:{}".format(*shown(next(iter(self._server.sockets))))
 
     @property
     def look(self) -> Look:
@@ -111,10 +118,10 @@ class OpsServer:
     async def __aenter__(self) -> "OpsServer":
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:
+            (listener,) = listeners(self._options.host, self._options.port, 1)
             self._server = await serve(
                 self._serve,
-                self._options.host,
-                self._options.port,
+                sock=listener,
                 process_request=self._process,
                 create_connection=Exchange,
                 select_subprotocol=select_subprotocol,

@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from gateway import log
+from gateway import host, log
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
@@ -369,7 +369,7 @@ def reconnect_after_most_ms(clients: int) -> int:
 
 def max_connections(configured: int) -> int:
     """The configured limit, or what descriptors allow; containers may have a thousand million."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, _ = host.descriptor_limit()
     room = CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS
     return min(configured or CONNECTIONS_MAX, room)
 

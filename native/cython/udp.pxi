@@ -5,7 +5,7 @@ cdef extern from "gw_udp.h" nogil:
 
     ctypedef struct gw_udp_t:
         uint64_t dropped, oversized, stamp_anomalies
-        bint stamped
+        bint batched, stamped
         int64_t ts_read, mono_read
         int64_t *ages_ns
 
@@ -127,14 +127,12 @@ cdef class UdpSocket:
     cdef int local_port
     cdef bint receiving
 
-    def __init__(self, str host, int port, *, int buffer_bytes=8 << 20, UdpIntake intake=None):
+    def __init__(self, bound not None, *, int buffer_bytes=8 << 20, UdpIntake intake=None):
         if self.bound is not None:
             raise RuntimeError("already initialised")
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, kind, protocol)
+        if not isinstance(bound, socket.socket) or bound.type != socket.SOCK_DGRAM:
+            raise TypeError("expected a datagram socket")
         try:
-            bound.bind(address)
             error = gw_udp_init(&self.udp, bound.fileno(), buffer_bytes, GW_UDP_DATAGRAM_MAX)
             if error < 0:
                 raise OSError(-error, os.strerror(-error))
@@ -170,6 +168,10 @@ cdef class UdpSocket:
     @property
     def oversized(self):
         return self.udp.oversized
+
+    @property
+    def batched(self):
+        return self.udp.batched
 
     @property
     def stamped(self):

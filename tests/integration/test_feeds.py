@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway._native import STATS_SIZE, RingReader, RingWriter, StatsPage, UdpSocket, create_memory
+from gateway.address import datagrams
 from gateway.feeds.build import build
 from gateway.feeds.feed import Counters, Feed
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
@@ -145,7 +146,7 @@ async def test_f44_an_intake_publishes_what_python_would(
     pages = page, StatsPage(create_memory("stats", STATS_SIZE), writable=True)
     writers = writer, RingWriter(1 << 25, 1024, stats=pages[1])
     (feed,) = build([UdpOptions(port=0)], writer, page)
-    plain = UdpSocket("127.0.0.1", 0)
+    plain = UdpSocket(datagrams("127.0.0.1", 0))
     counters = Counters("plain", "udp", "SIM", 0, pages[1])
     feeds = (
         feed,

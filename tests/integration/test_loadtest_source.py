@@ -17,6 +17,7 @@ import pytest
 from support.serving import free_udp_port, serving, until
 
 from gateway._native import UdpSocket
+from gateway.address import datagrams
 from gateway.loadtest.scenario import Source
 from gateway.loadtest.schedule import Schedule, intended
 from gateway.loadtest.source import SourceJob, SourceReport
@@ -55,7 +56,7 @@ def reported(process: subprocess.Popen[bytes]) -> SourceReport:
 
 @pytest.fixture
 def receiver() -> Iterator[UdpSocket]:
-    receiver = UdpSocket("127.0.0.1", 0)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0))
     yield receiver
     receiver.close()
 

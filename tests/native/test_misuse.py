@@ -28,6 +28,7 @@ from gateway._native import (
     UdpIntake,
     UdpSocket,
 )
+from gateway.address import datagrams
 from gateway.codec.native import programs
 
 Memory = Callable[[int], int]
@@ -281,7 +282,7 @@ def test_a_closed_ring_says_so_to_all_who_use_it() -> None:
     topic = writer.topic("trade", "A.B")
     segment, reader = Segment(writer.fd), RingReader(writer.fd)
     intake = UdpIntake(writer, feed=0, quiet_ns=0, interval_ns=0)
-    udp = UdpSocket("127.0.0.1", 0, intake=intake)
+    udp = UdpSocket(datagrams("127.0.0.1", 0), intake=intake)
     assert segment.find("trade", "A.B") == topic
     for thing in (writer, segment, reader):
         thing.close()

@@ -11,6 +11,7 @@ import pytest
 from support.serving import until
 
 from gateway._native import CHANNELS, TickSource, UdpSocket, realtime_ns
+from gateway.address import datagrams
 from gateway.latency.histogram import Histogram
 
 SYMBOLS = ["SYM000", "SYM001", "BRK.B"]
@@ -20,7 +21,7 @@ TIMEOUT_S = 10.0
 
 @pytest.fixture
 def receiver() -> Iterator[UdpSocket]:
-    receiver = UdpSocket("127.0.0.1", 0)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0))
     yield receiver
     receiver.close()
 

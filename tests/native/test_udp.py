@@ -9,11 +9,12 @@ import pytest
 
 from gateway import _native
 from gateway._native import CHANNELS, RingReader, RingWriter, StatsPage, UdpIntake, UdpSocket
+from gateway.address import datagrams
 
 
 @pytest.fixture
 def receiver() -> Iterator[UdpSocket]:
-    receiver = UdpSocket("127.0.0.1", 0)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0))
     yield receiver
     receiver.close()
 
@@ -78,19 +79,19 @@ def test_wake_ends_a_receive_of_another_thread(receiver: UdpSocket) -> None:
 
 def test_a_busy_port_is_an_os_error(receiver: UdpSocket) -> None:
     with pytest.raises(OSError, match="in use"):
-        UdpSocket("127.0.0.1", receiver.port)
+        UdpSocket(datagrams("127.0.0.1", receiver.port))
     with pytest.raises(OSError, match=r"name|service|address"):
-        UdpSocket("no.such.host.invalid", 0)
+        UdpSocket(datagrams("no.such.host.invalid", 0))
 
 
 def test_the_buffer_granted_is_shown(receiver: UdpSocket) -> None:
-    small = UdpSocket("127.0.0.1", 0, buffer_bytes=65536)
+    small = UdpSocket(datagrams("127.0.0.1", 0), buffer_bytes=65536)
     assert 0 < small.buffer_granted <= receiver.buffer_granted
     small.close()
 
 
 def test_datagrams_that_the_kernel_drops_are_counted() -> None:
-    receiver = UdpSocket("127.0.0.1", 0, buffer_bytes=4096)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0), buffer_bytes=4096)
     send(receiver.port, *[b"x" * 1000] * 100)
     taken = len(receiver.receive(1000)[0])
     send(receiver.port, b"the next one tells")
@@ -100,7 +101,7 @@ def test_datagrams_that_the_kernel_drops_are_counted() -> None:
 
 
 def test_a_closed_receiver_says_so() -> None:
-    receiver = UdpSocket("127.0.0.1", 0)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0))
     receiver.close()
     receiver.close()
     with pytest.raises(ValueError, match="closed"):
@@ -135,7 +136,7 @@ def intake(writer: RingWriter) -> UdpIntake:
 
 @pytest.fixture
 def socket_of(intake: UdpIntake) -> Iterator[UdpSocket]:
-    receiver = UdpSocket("127.0.0.1", 0, intake=intake)
+    receiver = UdpSocket(datagrams("127.0.0.1", 0), intake=intake)
     yield receiver
     receiver.close()
 
@@ -198,7 +199,7 @@ def test_only_topics_that_the_writer_made_are_learned(
 def test_a_receive_holds_what_it_publishes_to(
     writer: RingWriter, page: StatsPage, intake: UdpIntake, socket_of: UdpSocket
 ) -> None:
-    other = UdpSocket("127.0.0.1", 0, intake=intake)
+    other = UdpSocket(datagrams("127.0.0.1", 0), intake=intake)
     thread = threading.Thread(target=lambda: socket_of.receive(20_000))
     thread.start()
     while True:

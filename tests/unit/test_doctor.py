@@ -16,6 +16,7 @@ from support import facts
 from gateway import doctor
 from gateway.config import assemble
 from gateway.doctor import Check
+from gateway.host import Denied
 from gateway.tune import host, keep
 from gateway.tune.facts import Facts
 from gateway.tune.propose import Proposal, Proposals, propose
@@ -91,6 +92,27 @@ def test_a_native_module_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(doctor, "_PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 0.01)
     assert "does not load within" in doctor.probe()[1]
+
+
+MEMORY = Denied("memfd_create", "Operation not permitted", "")
+PIDFD = Denied("pidfd_open", "Operation not permitted", "a thread waits for each child instead")
+
+
+@pytest.mark.parametrize(
+    ("check", "level", "found", "cure"),
+    [
+        (doctor.calls([], batched=True, udp=True), "ok", "pidfd_open are allowed", ""),
+        (doctor.calls([], batched=None, udp=True), "ok", "allowed", ""),
+        (doctor.calls([], batched=False, udp=False), "ok", "allowed", ""),
+        (doctor.calls([], batched=False, udp=True), "warn", "recvmmsg", "a call a datagram"),
+        (doctor.calls([PIDFD], batched=True, udp=True), "warn", "pidfd_open: Op", "a thread waits"),
+        (doctor.calls([MEMORY, PIDFD], batched=True, udp=True), "fail", "memfd_create", "seccomp"),
+    ],
+)
+def test_system_calls(check: Check, level: str, found: str, cure: str) -> None:
+    assert check.level == level
+    assert found in check.found
+    assert cure in check.cure
 
 
 def test_the_report_and_its_exit_code() -> None:
@@ -191,4 +213,5 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     found = {check.name: check.found for check in checks}
     assert "slo.target_us = 1000; this host holds" in found["target"]
     assert levels["udp stamps"] == "ok"
-    assert len(levels) == 13
+    assert levels["calls"] == "ok"
+    assert len(levels) == 14

@@ -18,7 +18,7 @@ class Child:
         spec = ChildSpec("worker", "worker-0", (), {}, stamps=lambda: [100 * SECOND])
         self.supervisor = Supervisor([spec])
         self.child: Any = self.supervisor._children[0]
-        self.child.pidfd, self.child.state, self.child.ready_ns = 0, "ready", SECOND
+        self.child.exit, self.child.state, self.child.ready_ns = object(), "ready", SECOND
         self.child.starved = Starvation(tmp_path)
         self._file = tmp_path / "7" / "schedstat"
         self._file.parent.mkdir()

@@ -110,7 +110,7 @@ class FakeSocket:
     def __init__(self) -> None:
         self.dropped = 0
         self.oversized = 0
-        self.stamped = True
+        self.batched = self.stamped = True
         self.stamp_anomalies = 0
         self.closed = False
         self._queue: queue.SimpleQueue[list[bytes] | OSError] = queue.SimpleQueue()

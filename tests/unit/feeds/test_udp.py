@@ -267,6 +267,23 @@ async def test_a_host_that_does_not_stamp_is_told_once(
     assert feed.statistics().records == 2
 
 
+async def test_a_host_that_denies_batches_is_told_once(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    new_socket: "Callable[[], FakeSocket]",
+    run_until: RunUntil,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = new_socket(), new_socket()
+    first.batched = second.batched = False
+    first.put(trade())
+    first.fail(OSError("gone"))
+    second.put(trade())
+    feed = make(publisher, stats, first, reopen=lambda: second)
+    await run_until(feed, lambda: len(publisher.batches) == 2)
+    assert sum("recvmmsg" in record.getMessage() for record in caplog.records) == 1
+
+
 async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
     publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket"
 ) -> None:

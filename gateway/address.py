@@ -1,0 +1,135 @@
+"""Sockets by the addresses of the configuration, for every listener and feed alike.
+
+A host is a name or an address, of which the first meaning is taken. `::` is all addresses of this
+host, IPv4 too, whatever net.ipv6.bindv6only says; `0.0.0.0` is those of IPv4. A datagram socket on
+a multicast address has joined the group.
+"""
+
+import ipaddress
+import socket
+import struct
+from typing import Any
+
+BACKLOG = 4096
+"""Connections that wait in the kernel; the kernel caps it by net.core.somaxconn."""
+IP_MULTICAST_ALL = 49
+"""linux/in.h; 0: only groups that this very socket has joined."""
+
+Address = tuple[Any, ...]
+
+
+def is_multicast(host: str) -> bool:
+    """Whether the host is a literal multicast address."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_multicast
+    except ValueError:
+        return False
+
+
+def resolve(host: str, port: int, kind: socket.SocketKind) -> tuple[int, Address]:
+    """(family, address) of a host's first meaning.
+
+    Raises:
+        OSError: it has none.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+    return family, address
+
+
+def bound(family: int, kind: socket.SocketKind, address: Address, *options: int) -> socket.socket:
+    """A socket bound to the address, with these socket options set before.
+
+    Raises:
+        OSError: the address is not to be had.
+    """
+    sock = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        for option in options:
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """So many listening sockets on one port: the kernel spreads connections over them.
+
+    Raises:
+        OSError: the address is not to be had, or another process listens there.
+    """
+    family, address = resolve(host, port, socket.SOCK_STREAM)
+    # With SO_REUSEPORT alone a second gateway of the same user would take half our clients;
+    # without it, this bind finds any listener that is there.
+    bound(family, socket.SOCK_STREAM, address, socket.SO_REUSEADDR).close()
+    reuse = (socket.SO_REUSEADDR, *([socket.SO_REUSEPORT] if count > 1 else []))
+    sockets: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            listener = bound(family, socket.SOCK_STREAM, address, *reuse)
+            sockets.append(listener)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+            address = listener.getsockname()  # where port 0 was asked for: the one we got
+    except OSError:
+        for listener in sockets:
+            listener.close()
+        raise
+    return sockets
+
+
+def datagrams(host: str, port: int, interface: str = "") -> socket.socket:
+    """A bound datagram socket, which has joined the group where the host is one.
+
+    Args:
+        interface: where the group is joined, a name (`eth1`) or an IPv4 address of it; empty: by
+            the routing table.
+
+    Raises:
+        OSError: the address, the interface or the group is not to be had.
+    """
+    family, address = resolve(host, port, socket.SOCK_DGRAM)
+    if not is_multicast(host):
+        return bound(family, socket.SOCK_DGRAM, address)
+    # Every process of this host that joined the group gets its own copy, a second gateway too.
+    index, local = _interface(interface)
+    if family == socket.AF_INET6 and index:
+        address = (*address[:3], index)
+    sock = bound(family, socket.SOCK_DGRAM, address, socket.SO_REUSEADDR)
+    try:
+        group = socket.inet_pton(family, address[0].partition("%")[0])
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
+            request = struct.pack("4s4si", group, local, index)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        else:
+            request = struct.pack("16si", group, index or address[3])
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+    except OSError as error:
+        sock.close()
+        where = f"on {interface}" if interface else "on the interface that the routes name"
+        raise OSError(error.errno, f"cannot join the group {where}: {error.strerror}") from None
+    return sock
+
+
+def _interface(name: str) -> tuple[int, bytes]:
+    """(index, IPv4 address) of an interface by its name or address; (0, all zero): any."""
+    if not name:
+        return 0, bytes(4)
+    try:
+        return 0, socket.inet_pton(socket.AF_INET, name)
+    except OSError:
+        pass
+    try:
+        return socket.if_nametoindex(name), bytes(4)
+    except OSError as error:
+        raise OSError(error.errno, f"there is no interface {name} (udp interface)") from None
+
+
+def shown(sock: socket.socket) -> tuple[str, int]:
+    """Host and port of a bound socket, as in a URL."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]" if ":" in host else host, port
