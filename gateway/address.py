@@ -6,6 +6,7 @@ a multicast address has joined the group.
 """
 
 import ipaddress
+import re
 import socket
 import struct
 from typing import Any
@@ -14,6 +15,12 @@ BACKLOG = 4096
 """Connections that wait in the kernel; the kernel caps it by net.core.somaxconn."""
 IP_MULTICAST_ALL = 49
 """linux/in.h; 0: only groups that this very socket has joined."""
+USUAL_PORTS = {"http": ("80",), "https": ("443",), "ws": ("80",), "wss": ("443",)}
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)"
+    r"(?::(?P<port>\*|[0-9]{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
 
 Address = tuple[Any, ...]
 
@@ -24,6 +31,37 @@ def is_multicast(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_multicast
     except ValueError:
         return False
+
+
+def origin_problem(origin: str) -> str:
+    """Why no browser's Origin header is ever this entry of an allow-list; empty where one may be.
+
+    A browser writes scheme, host and port, and leaves a usual port out (RFC 6454 section 6.2). `:*`
+    at the end is any port, `*` alone every origin, `null` pages without one.
+    """
+    if origin in ("*", "null"):
+        return ""
+    expected = "expected scheme://host, scheme://host:port or scheme://host:*, as browsers say it"
+    parts = _ORIGIN.fullmatch(origin)
+    if parts is None:
+        return f"{expected}{_origin_hint(origin)}"
+    scheme, host, port = parts["scheme"].lower(), parts["host"], parts["port"]
+    if port in USUAL_PORTS.get(scheme, ()):
+        return f'{expected}; they leave the usual port out: "{scheme}://{host}"'
+    return ""
+
+
+def _origin_hint(origin: str) -> str:
+    if origin.lower().startswith("file:"):
+        return '; pages opened from a file say "null"'
+    if "://" not in origin:
+        return f'; did you mean "https://{origin}"?'
+    scheme, _, rest = origin.partition("://")
+    if "/" in rest:
+        return f'; did you mean "{scheme}://{rest.partition("/")[0]}"?'
+    if not rest.isascii():
+        return "; a host of other letters is xn--... there"
+    return "; a * within a host matches nothing" if "*" in rest.removesuffix(":*") else ""
 
 
 def resolve(host: str, port: int, kind: socket.SocketKind) -> tuple[int, Address]:

@@ -32,13 +32,15 @@ from gateway._native import (
     create_memory,
 )
 from gateway.address import listeners, shown
+from gateway.cluster import signals
 from gateway.cluster.pulse import QUIET_INTERVAL_S, Pulse
 from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
-from gateway.errors import ResourceError, TickgateError
+from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
+from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from gateway.options import ListenOptions
     from gateway.recorder.recorder import Recorder
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
 FEED, WORKER = "feed", "worker"
 WORKER_GAUGES = (
     "connections",
@@ -75,19 +78,37 @@ class Urls:
     ops: str
 
 
-def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> int:
+def serve(
+    config: Config,
+    *,
+    on_ready: Callable[[Urls], None] | None = None,
+    reload: Callable[[], Config] | None = None,
+    stops: Sequence[signal.Signals] = STOPS,
+) -> int:
     """Runs the gateway until SIGTERM or SIGINT.
 
-    `on_ready` is called once, when all processes are ready.
+    Args:
+        config: of everything.
+        on_ready: called once, when all processes are ready.
+        reload: reads the configuration again, for SIGHUP; None where there is nothing to read.
+        stops: the signals that end it.
 
     Returns:
         The exit code: 0 after an orderly stop, 1 where a process had to be killed for it (too slow
         to drain, or a second signal came), 69 where a port or descriptors are not to be had.
     """
-    handler = log.configure("supervisor", config.log.format, config.log.level)
+    style, level, file = config.log.format, config.log.level, config.log.file
+    try:
+        handler = log.configure("supervisor", style, level, file=file)
+    except OSError as error:
+        problem = Problem("log.file", f"{file} cannot be opened: {error.strerror}")
+        raise ConfigurationError("the configuration has an error", [problem]) from None
+    if not config.feeds:
+        _log.warning("feeds.none", what="clients may connect, and nothing will come")
+    signals.ignore()  # until the loop runs: an early one kills as well as a late one
     try:
         _prepare_host()
-        return asyncio.run(_serve(config, handler, on_ready))
+        return asyncio.run(_serve(config, handler, on_ready, reload, stops))
     except TickgateError as error:
         _log.error("start.failed", message=error)
         return error.exit_code
@@ -96,13 +117,17 @@ def serve(config: Config, *, on_ready: Callable[[Urls], None] | None = None) -> 
 
 
 async def _serve(
-    config: Config, handler: log.LogHandler, on_ready: Callable[[Urls], None] | None
+    config: Config,
+    handler: log.LogHandler,
+    on_ready: Callable[[Urls], None] | None,
+    reload: Callable[[], Config] | None,
+    stops: Sequence[signal.Signals],
 ) -> int:
     from gateway.ops.http import OpsServer
     from gateway.ops.subject import Subject
     from gateway.recorder import stream
 
-    with Site(config) as site, _own_pulse(site, handler) as pulse:
+    with _site(config) as site, _own_pulse(site, handler) as pulse:
 
         def ready() -> None:
             pulse.ready()
@@ -129,21 +154,55 @@ async def _serve(
             tell=supervisor.tell,
             client_url=site.client_url,
             status=pulse.report,
-            streams={stream.PATH: stream.Stream(recorder, config.recorder)},
+            streams={stream.PATH: stream.Stream(recorder)},
             recorder=lambda: asdict(recorder.statistics()),
         )
         async with OpsServer(config.ops, subject) as ops:
             urls = Urls(site.client_url, ops.url)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, supervisor.stop)
+
+            def apply(fresh: Config) -> list[str]:
+                log.set_level(fresh.log.level)
+                ops.reconfigure(fresh)
+                recorder.reconfigure(fresh.recorder)
+                return supervisor.reconfigure(msgspec.to_builtins(fresh))
+
+            _obey(supervisor, Reloading(config, reload, apply), handler, stops)
             signal.signal(signal.SIGCONT, pulse.continued)
             recording = asyncio.create_task(recorder.run())
             code = await supervisor.run()
+            signals.last((*stops, *signals.TOLD, signal.SIGCONT))
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)
         _log.info("serve.stopped", exit=code)
         return code
+
+
+def _obey(
+    supervisor: Supervisor,
+    reloading: Reloading,
+    handler: log.LogHandler,
+    stops: Sequence[signal.Signals],
+) -> None:
+    """What each signal does, from now on."""
+    terminal = signals.has_terminal()
+
+    def hang_up() -> None:
+        if terminal and not signals.has_terminal():
+            _log.warning("terminal.closed", what="stops, as nothing else would stop it")
+            supervisor.stop()
+        else:
+            reloading.reload()
+
+    def reopen() -> None:
+        log.reopen(handler)
+        supervisor.tell_all({"type": "reopen"})
+
+    signals.tell("it means nothing here; SIGTERM stops")
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    for number in stops:
+        loop.add_signal_handler(number, supervisor.stop)
 
 
 def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
@@ -175,6 +234,13 @@ def _recorder(
         segment=supervisor.segment,
     )
     return Recorder(config.recorder, source, Observer(site.pages, (*STAGES[:-1], *CLASS_STAGES)))
+
+
+def _site(config: Config) -> "Site":
+    try:
+        return Site(config)
+    except OSError as error:  # descriptors, memory
+        raise ResourceError(f"the host gives too little: {error.strerror or error}") from None
 
 
 class Site:

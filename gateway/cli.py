@@ -6,6 +6,7 @@ a fraction of a second because neither the servers nor the native core are loade
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,11 +100,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 @app.command
 def serve(*, config: ConfigFile = None, sets: Sets = []) -> int:  # noqa: B006
-    """Serves clients until SIGTERM or SIGINT."""
+    """Serves clients until SIGTERM or SIGINT; SIGHUP reads the configuration file again."""
     loaded = _load(config, sets)
     from gateway.app import serve as run
 
-    return run(loaded)
+    return run(loaded, reload=None if config is None else lambda: _load(config, sets))
 
 
 @app.command
@@ -113,7 +114,9 @@ def demo(*, sets: Sets = []) -> int:  # noqa: B006
     from gateway import app as application
 
     return application.serve(
-        loaded, on_ready=lambda urls: print(_welcome(loaded, urls, why), flush=True)
+        loaded,
+        on_ready=lambda urls: print(_welcome(loaded, urls, why), flush=True),
+        stops=(*application.STOPS, signal.SIGHUP),  # its terminal was closed
     )
 
 
@@ -161,6 +164,7 @@ def replay(
         on_ready=lambda urls: print(
             f"Plays {file} to {urls.client}, seen at {urls.ops}; Ctrl-C stops it.", flush=True
         ),
+        stops=(*application.STOPS, signal.SIGHUP),
     )
 
 
@@ -304,9 +308,14 @@ def explain(
 
 @config_app.command
 def check(config: ConfigFile = None, *, sets: Sets = []) -> None:  # noqa: B006
-    """Lists every error of the configuration; exit code 78 if there is one."""
-    _load(config, sets)
+    """Lists every error of the configuration, exit code 78; else says what memory it takes."""
+    from gateway.memory import words
+
+    loaded = _load(config, sets)
     print("the configuration is good")
+    if not loaded.feeds:
+        print("warning: no feeds: clients may connect, and nothing will come")
+    print(words(loaded))
 
 
 @config_app.command

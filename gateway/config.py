@@ -6,14 +6,18 @@ values come last.
 """
 
 import copy
+import difflib
+import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gateway.document import Reader, in_words, read_toml, toml_literal
+from gateway.address import is_multicast, origin_problem
+from gateway.document import Reader, in_words, read_toml, sections, toml_literal
 from gateway.errors import ConfigurationError, Problem
 from gateway.feeds import options as feed_options
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
@@ -30,6 +34,7 @@ from gateway.options import (
     RingOptions,
     SloOptions,
 )
+from gateway.state import unwritable
 
 ENVIRONMENT_PREFIX = "TICKGATE_"
 
@@ -138,6 +143,7 @@ def _overrides(
     # The environment has no order: a list's entries must come one after the other to extend it.
     for path, name in sorted(variables, key=lambda item: [(_index(p), p) for p in item[0]]):
         yield name, path, environ[name]
+    problems.extend(_misspelt(environ))
     for text in sets:
         key, equals, value = text.partition("=")
         path = key.strip().split(".")
@@ -145,6 +151,29 @@ def _overrides(
             yield "--set", path, value
         else:
             problems.append(Problem("--set", f"found {in_words(text)}; expected section.key=value"))
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Variables that mean a key, with one underscore where there must be two.
+
+    Others with our prefix are not ours to judge: a container's platform makes some of a service's
+    name.
+    """
+    right = {
+        f"{section}_{key}".upper(): f"{section}__{key}".upper()
+        for section, keys in sections(Config)
+        for key in keys
+    }
+    for name in sorted(environ):
+        rest = name.removeprefix(ENVIRONMENT_PREFIX)
+        if rest == name or "__" in rest:
+            continue
+        feed = re.fullmatch(r"FEEDS_([0-9]{1,4})_(\w+)", rest, re.IGNORECASE)
+        near = difflib.get_close_matches(rest.upper(), right, n=1, cutoff=0.9)
+        meant = f"FEEDS__{feed[1]}__{feed[2]}" if feed else right[near[0]] if near else ""
+        if meant:
+            message = f"is ignored: sections are set off by two underscores, {ENVIRONMENT_PREFIX}"
+            yield Problem(name, f"{message}{meant.upper()}")
 
 
 def _literal(text: str) -> Any:
@@ -198,6 +227,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if config.listen.port and config.listen.port == config.ops.port:
         message = f"found {config.ops.port}, which is listen.port too; expected a port of its own"
         yield ("ops.port", "listen.port"), message
+    yield from _host_contradictions(config)
     slo = config.slo
     # The default alone is no contradiction: whoever never heard of the key shall not trip over it.
     if slo.target_us > slo.display_target_us != SloOptions().display_target_us:
@@ -214,6 +244,31 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         )
         yield ("limits.worker_requests_per_s", "limits.requests_per_s"), message
     yield from _feed_contradictions(config)
+
+
+def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What no host could do, or this one can't: better told now than in the night that needs it."""
+    for key, host in (("listen.host", config.listen.host), ("ops.host", config.ops.host)):
+        if is_multicast(host):
+            yield (key,), f"found {in_words(host)}; a group is nothing to connect to"
+    for n, origin in enumerate(config.listen.origins):
+        if isinstance(origin, str) and (wrong := origin_problem(origin)):  # not a bad one's gap
+            yield (f"listen.origins.{n}",), f"found {in_words(origin)}; {wrong}"
+    cpu, allowed = config.plane.cpu, os.sched_getaffinity(0)
+    if cpu >= 0 and cpu not in allowed:
+        message = f"found {cpu}; this process may run on {_cpus(allowed)} alone"
+        yield ("plane.cpu",), message
+    elif cpu >= 0 and config.cluster.workers > 1:
+        message = f"found {cpu}; the planes of all {config.cluster.workers} workers would share it"
+        yield ("plane.cpu", "cluster.workers"), message
+    directory = config.recorder.directory
+    if config.recorder.enabled and directory and (wrong := unwritable(Path(directory))):
+        yield ("recorder.directory",), f"found {in_words(directory)}; {wrong}"
+
+
+def _cpus(numbers: Iterable[int]) -> str:
+    listed = ", ".join(map(str, sorted(numbers)))
+    return f"CPUs {listed}" if len(listed) < 60 else f"CPUs {listed[:56]}..."
 
 
 def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

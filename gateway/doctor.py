@@ -21,6 +21,9 @@ from gateway import address, host
 from gateway.cluster.schedstat import THREAD
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
+from gateway.memory import estimate
+from gateway.recorder import files
+from gateway.state import unwritable
 from gateway.tune.choose import QUICK_S, known
 from gateway.tune.facts import Facts
 from gateway.tune.propose import Proposals, propose
@@ -63,6 +66,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
     What the host can do is what `tickgate tune` kept; else it is measured for less than a second.
     """
     soft, hard = host.descriptor_limit()
+    recorder = config.recorder
     loaded, why = probe()
     udp = any(isinstance(feed, UdpOptions) for feed in config.feeds)
     return [
@@ -78,6 +82,10 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         udp_buffer(_granted_buffer(), needed=udp),
         target(config.slo.target_us, *capable(config.cluster.workers, environ, native_why=why)),
         udp_stamps(stamped=loaded.get("stamped"), needed=udp),
+        recordings(
+            files.directory(config.recorder.directory, environ), enabled=config.recorder.enabled
+        ),
+        memory(_read("/proc/meminfo"), sum(part.bytes for part in estimate(config))),
         *ports(config),
     ]
 
@@ -232,6 +240,30 @@ def udp_stamps(*, stamped: bool | None, needed: bool) -> Check:
         " have what a datagram waits in the socket"
     )
     return Check("warn", "udp stamps", "none", cure)
+
+
+def recordings(where: Path, *, enabled: bool) -> Check:
+    """Whether the flight recorder can write; nothing is made for the question."""
+    if not enabled:
+        return Check("ok", "recorder", "off")
+    if why := unwritable(where):
+        cure = "recorder.directory: one that this user may write, or recorder.enabled = false"
+        return Check("warn", "recorder", f"{where}: {why}", cure)
+    return Check("ok", "recorder", str(where))
+
+
+def memory(meminfo: str, wanted: int) -> Check:
+    """Whether the host has what the configuration takes; `meminfo` is /proc/meminfo."""
+    found = f"{wanted // 1_000_000} MB wanted without clients"
+    for line in meminfo.splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable" and rest.split()[:1]:
+            there = int(rest.split()[0]) * 1024
+            found += f", {there // 1_000_000} MB available"
+            if there < wanted:
+                cure = "lower ring.capacity_bytes, plane.log_bytes or cluster.workers"
+                return Check("warn", "memory", found, cure)
+    return Check("ok", "memory", found)
 
 
 def ports(config: Config) -> Iterator[Check]:

@@ -126,7 +126,11 @@ class Reader(Generic[Root]):
         if tables:
             return self._table(tables[0], raw, key)
         array = _bare(kind)
-        if get_origin(array) in (list, tuple) and isinstance(raw, list) and raw:
+        is_array = get_origin(array) in (list, tuple)
+        if is_array and _tables(get_args(array)[0]) and not isinstance(raw, list):
+            self.problem(key, f"found {in_words(raw)}; expected an array of tables, [[{key}]]")
+            return None
+        if is_array and isinstance(raw, list) and raw:
             item = get_args(array)[0]
             values = [self._value(item, value, f"{key}.{n}") for n, value in enumerate(raw)]
             if _tables(item) or None in values:
@@ -159,7 +163,7 @@ class Reader(Generic[Root]):
         near = difflib.get_close_matches(name.lower(), names, n=1)
         if near:
             return f"; did you mean {near[0]}?"
-        elsewhere = [f"{table}.{name}" for table, keys in _sections(self._root) if name in keys]
+        elsewhere = [f"{table}.{name}" for table, keys in sections(self._root) if name in keys]
         if elsewhere:
             return f"; did you mean {elsewhere[0]}?"
         return f"; {section or self._noun} has {', '.join(names)}" if names else ""
@@ -177,7 +181,7 @@ def _bare(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
-def _sections(root: type[msgspec.Struct]) -> Iterator[tuple[str, list[str]]]:
+def sections(root: type[msgspec.Struct]) -> Iterator[tuple[str, list[str]]]:
     """The tables of a document and their keys."""
     for field in msgspec.structs.fields(root):
         for table in _tables(field.type):

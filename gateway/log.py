@@ -126,6 +126,33 @@ class RefusedOrigins:
         self._told_s, self._since = now_s, 0
 
 
+class LogFile:
+    """A file that lines are appended to, of several processes at once.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = self._open()
+
+    def write(self, data: bytes) -> None:
+        """Appends a line."""
+        os.write(self._fd, data)
+
+    def reopen(self) -> None:
+        """Opens the path anew, since a rotation renames the file; OSError: the old one stays."""
+        fd = self._open()
+        # The writer's thread may be writing: its descriptor's number must mean a file throughout.
+        os.dup2(fd, self._fd, inheritable=False)
+        os.close(fd)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags, 0o640)
+
+
 class LogHandler(logging.Handler):
     """Takes records from any thread and writes them from one of its own."""
 
@@ -138,6 +165,7 @@ class LogHandler(logging.Handler):
     ) -> None:
         super().__init__()
         self.dropped = 0
+        self.file: LogFile | None = None
         self._process = process
         self._render = render_json if style == "json" else render_text
         self._write = write
@@ -196,16 +224,42 @@ def configure(
     style: Literal["text", "json"] = "text",
     level: str = "info",
     write: Callable[[bytes], object] | None = None,
+    *,
+    file: str = "",
 ) -> LogHandler:
-    """Sends all logging of this process through one handler; `process` is written in each line."""
-    handler = LogHandler(process, style, write or (lambda data: os.write(2, data)))
+    """Sends all logging of this process through one handler; `process` is written in each line.
+
+    To standard error, or to a `file`, of which OSError says why it cannot be opened.
+    """
+    opened = LogFile(file) if file else None
+    write = write or (opened.write if opened else lambda data: os.write(2, data))
+    handler = LogHandler(process, style, write)
+    handler.file = opened
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger(_ROOT).setLevel(level.upper())
+    set_level(level)
     # The library logs a line for every bad handshake, a stranger's doing: worth no warning.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     return handler
+
+
+def set_level(level: str) -> None:
+    """The least level that this process logs from now on."""
+    logging.getLogger(_ROOT).setLevel(level.upper())
+
+
+def reopen(handler: LogHandler) -> None:
+    """Opens the handler's file anew, or says why not."""
+    if handler.file is None:
+        get("log").warning("reopen.nothing", why="logs go to standard error (log.file)")
+        return
+    try:
+        handler.file.reopen()
+    except OSError as error:
+        get("log").error("reopen.failed", error=error.strerror, kept="the file that is open")
+        return
+    get("log").info("reopen.done")
 
 
 def render_text(process: str, record: logging.LogRecord) -> bytes:

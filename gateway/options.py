@@ -115,7 +115,8 @@ class MemoryOptions(Options, frozen=True, kw_only=True):
 
 
 class LogOptions(Options, frozen=True, kw_only=True):
-    """Structured logs on standard error."""
+    """Structured logs on standard error, or appended to a file, which SIGUSR1 opens anew."""
 
+    file: str = ""
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"

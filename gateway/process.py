@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     first = child.first
     config = msgspec.convert(first["config"], Config)
     name = f"{role}-{first['index']}" if role == "worker" else role
-    handler = log.configure(name, config.log.format, config.log.level)
+    handler = _configure_log(name, config)
     try:
         if role == "worker":
             import uvloop
@@ -64,6 +64,16 @@ def main(argv: Sequence[str]) -> int:
         handler.stop()
 
 
+def _configure_log(name: str, config: Config) -> log.LogHandler:
+    style, level = config.log.format, config.log.level
+    try:
+        return log.configure(name, style, level, file=config.log.file)
+    except OSError as error:  # the supervisor could open it: a full table, a changed directory
+        handler = log.configure(name, style, level)
+        _log.error("log.not_opened", file=config.log.file, error=error.strerror)
+        return handler
+
+
 async def _run(
     child: Child,
     handler: log.LogHandler,
@@ -71,7 +81,7 @@ async def _run(
 ) -> int:
     """What all children do beside their work: listen to the supervisor and show signs of life."""
     stats = StatsPage(child.first["stats_fd"], writable=True)
-    inbox = Inbox()
+    inbox = Inbox(handler)
     interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
     with Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as pulse:
         signal.signal(signal.SIGCONT, pulse.continued)
@@ -86,7 +96,9 @@ async def _run(
 class Inbox:
     """What the supervisor sends a child while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: log.LogHandler) -> None:
+        self._handler = handler
+        self.configs: asyncio.Queue[Config] = asyncio.Queue()
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
         self.reports: dict[str, asyncio.Queue[str]] = {
             channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
@@ -96,6 +108,12 @@ class Inbox:
         """Puts a message where its reader waits."""
         if message.type == "segment":
             self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
+        elif message.type == "reload":
+            config = msgspec.convert(message.body["config"], Config)
+            log.set_level(config.log.level)
+            self.configs.put_nowait(config)
+        elif message.type == "reopen":
+            log.reopen(self._handler)
         elif (reports := self.reports.get(message.type)) is not None:
             # Each tells everything: whoever comes late needs the newest alone.
             if reports.full():
@@ -129,6 +147,7 @@ async def _worker(
             wait_fd=first["wait_fd"],
             event_fd=first["event_fd"],
             segments=inbox.segments,
+            configs=inbox.configs,
             reports=inbox.reports,
             drain=child.drain,
             ready=partial(_say_ready, child, pulse),

@@ -1,5 +1,6 @@
-"""Finds the directory for files that outlive a process."""
+"""Finds the directory for files that outlive a process, and says whether one can be written."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,3 +18,19 @@ def directory(environ: Mapping[str, str]) -> Path | None:
     if home := environ.get("HOME", ""):
         return Path(home) / ".local" / "state" / "tickgate"
     return None
+
+
+def unwritable(path: Path) -> str:
+    """Why no file can be made in this directory, or the directory itself; empty where it can."""
+    try:
+        path = path.expanduser().absolute()
+        there = next(one for one in (path, *path.parents) if one.exists())
+    except (OSError, RuntimeError, ValueError) as error:
+        return f"it cannot be looked at: {error}"
+    if not there.is_dir():
+        return f"{there} is no directory"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} cannot be written by this user"
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return f"{there} is on a file system that is mounted read-only"
+    return ""

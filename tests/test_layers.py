@@ -17,7 +17,7 @@ PACKAGE = ROOT / "gateway"
 RANKS = (
     ("cli",),
     ("app", "doctor", "process", "top"),
-    ("config", "tune"),
+    ("config", "memory", "reload", "tune"),
     ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),

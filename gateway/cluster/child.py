@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from gateway.cluster import signals
 from gateway.cluster.channel import Channel, Message
 
 ORPHAN_EXIT_S = 5.0
@@ -31,10 +32,10 @@ class Child:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.drain = asyncio.Event()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # The supervisor blocks SIGINT around the start, so that a Ctrl-C meant for the whole
-        # group can't hit the interpreter before the line above.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signals.ignore((signal.SIGINT, *signals.TOLD))
+        # The supervisor blocks these around the start, so that a Ctrl-C meant for the whole group
+        # can't hit the interpreter before the line above.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, *signals.HELD})
         first = channel.receive_now()
         if first is None:
             raise SystemExit(1)
@@ -47,6 +48,7 @@ class Child:
         Every message but `drain` goes to `on_message`, which owns its descriptors.
         """
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.drain.set)
+        signals.tell("it is for the supervisor")
         while (message := await self.channel.receive()) is not None:
             if message.type == "drain":
                 self.drain.set()

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway import log
+from gateway.cluster import signals
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message, readable
 from gateway.cluster.schedstat import Starvation
@@ -72,7 +73,7 @@ class ChildSpec:
         role: the kind of process, a label in metrics.
         name: unique name.
         argv: command line; the control descriptor's number is appended.
-        first: first message on the control channel.
+        first: first message on the control channel; `reconfigure` changes it for later starts.
         fds: descriptors inherited under their numbers.
         rank: children are stopped highest rank first.
         stamps: MONOTONIC ns of each of the child's signs of life; called about ten times a second.
@@ -83,7 +84,7 @@ class ChildSpec:
     role: str
     name: str
     argv: Sequence[str]
-    first: Mapping[str, Any]
+    first: dict[str, Any]
     fds: tuple[int, ...] = ()
     rank: int = 0
     stamps: Callable[[], Sequence[int]] = tuple
@@ -219,6 +220,21 @@ class Supervisor:
                 return child.channel.send(body)
         return False
 
+    def tell_all(self, body: Mapping[str, Any]) -> list[str]:
+        """Sends every child that runs a message; the names of those that had no room for it."""
+        running = [child for child in self._children if child.channel is not None]
+        return [c.spec.name for c in running if c.channel is not None and not c.channel.send(body)]
+
+    def reconfigure(self, config: Mapping[str, Any]) -> list[str]:
+        """Gives every child another configuration, now and at its later starts.
+
+        Returns:
+            The names of those that had no room for the message.
+        """
+        for child in self._children:
+            child.spec.first["config"] = config
+        return self.tell_all({"type": "reload", "config": config})
+
     async def run(self) -> int:
         """Runs until stopped.
 
@@ -307,10 +323,10 @@ class Supervisor:
     def _spawn(self, child: _Child) -> subprocess.Popen[bytes]:
         ours, theirs = Channel.pair()
         spec = child.spec
-        # Ctrl-C goes to the whole group; the child, which means to ignore it, can't do so before
-        # its interpreter is up. Blocked here, the signal stays pending: ours until the mask is
-        # back, the child's until it unblocks.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C goes to the whole group, and a closed terminal's SIGHUP; the child, which means to
+        # ignore them, can't do so before its interpreter is up. Blocked here, a signal stays
+        # pending: ours until the mask is back, the child's until it unblocks.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *signals.HELD})
         try:
             process = subprocess.Popen(
                 [*spec.argv, str(theirs.fileno())],

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -42,6 +42,9 @@ from gateway.session.handshake import (
     origin_refused,
     select_subprotocol,
 )
+
+if TYPE_CHECKING:
+    from gateway.config import Config
 
 EXCHANGE_TIMEOUT_S = 5.0
 """From accept to the last byte of the answer taken; then the connection is cut."""
@@ -80,7 +83,7 @@ class OpsServer:
         live = Live(subject, self._watch, self._health, self._reader, self._sampling)
         channels: dict[str, Channel] = {"ops": live.message, "slo": self._slo}
         self._hub = Hub(live.hello, channels, live.history)
-        self._origins = Origins((*LOOPBACK_ORIGINS, *subject.config.listen.origins))
+        self._origins = self._allowed()
         self._refused_origins = log.RefusedOrigins(_log)
         self._scrapes = 0
         self._server: Server | None = None
@@ -90,6 +93,14 @@ class OpsServer:
             "/livez": lambda: answer(HTTPStatus.OK, TEXT, b"ok\n"),
             "/readyz": self._readyz,
         }
+
+    def reconfigure(self, config: "Config") -> None:
+        """Takes over what may change while the gateway runs."""
+        self._subject.config = config
+        self._origins = self._allowed()
+
+    def _allowed(self) -> Origins:
+        return Origins((*LOOPBACK_ORIGINS, *self._subject.config.listen.origins))
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""What the ops listener shows: given by `app.py`, read and never changed."""
+"""What the ops listener shows: given by `app.py`, read and never changed, but by a reload."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,13 +65,13 @@ class Stream(Protocol):
         """Until it returns, or the connection is gone."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Subject:
     """The gateway as ops sees it.
 
     Attributes:
         version: of the gateway.
-        config: the whole configuration.
+        config: the whole configuration in force.
         channels: index of each channel in arrays of the pages.
         pages: statistics page of each process, by its name; the supervisor's own among them.
         read: everything that the pages hold, now.

@@ -41,6 +41,17 @@ def create(where: Path, file_name: str) -> tuple[Path, int]:
     return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
 
+def writable(where: Path) -> str:
+    """Makes the directory and tries a file in it; why that can't be, empty where it can."""
+    try:
+        path, fd = create(where, ".tickgate-probe")
+        os.close(fd)
+        path.unlink()
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
 def finish(path: Path) -> Path:
     """Gives a whole file its name. OSError."""
     return path.rename(path.with_suffix(""))

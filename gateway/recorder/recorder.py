@@ -73,24 +73,35 @@ class Excerpt:
 
 
 class Recorder:
-    """Owned by the supervisor's loop."""
+    """Owned by the supervisor's loop.
+
+    Attributes:
+        options: in force now.
+    """
 
     def __init__(self, options: "RecorderOptions", source: Source, observer: Observer) -> None:
-        self._options = options
         self._source = source
         self._observer = observer
         self._box = BlackBox()
-        self._trigger = Trigger(round(options.min_interval_s * 1e9))
-        self._directory = files.directory(options.directory, os.environ)
+        self._trigger = Trigger(0)
+        self.reconfigure(options)
         self._counts = _Counts()
         self._second_ns = 0
         self._writing: asyncio.Task[None] | None = None
+
+    def reconfigure(self, options: "RecorderOptions") -> None:
+        """Other options for the next recording."""
+        self.options = options
+        self._trigger.interval_ns = round(options.min_interval_s * 1e9)
+        self._directory = files.directory(options.directory, os.environ)
+        if options.enabled and (wrong := files.writable(self._directory)):
+            _log.error("recorder.unwritable", directory=str(self._directory), error=wrong)
 
     def statistics(self) -> Statistics:
         """A frozen snapshot."""
         counts = self._counts
         return Statistics(
-            enabled=self._options.enabled,
+            enabled=self.options.enabled,
             directory=str(self._directory.absolute()),
             written=counts.written,
             failed=counts.failed,
@@ -172,7 +183,7 @@ class Recorder:
             statuses["supervisor"] = self._source.status()
             second = self._observer.second(now_ns, report, statuses)
             self._keep(now_ns, b"SECS", msgspec.json.encode(second))
-        if self._options.enabled and (seen_ns := self._trigger.look(report.state, now_ns)):
+        if self.options.enabled and (seen_ns := self._trigger.look(report.state, now_ns)):
             self._start(seen_ns)
 
     def _keep(self, now_ns: int, kind: bytes, data: bytes) -> None:
@@ -184,7 +195,7 @@ class Recorder:
     def _start(self, seen_ns: int) -> None:
         if self._writing is not None and not self._writing.done():
             return  # Its disk takes longer than the least interval: this one is in the next file.
-        excerpt = self.excerpt("breached", seen_ns, self._options.seconds)
+        excerpt = self.excerpt("breached", seen_ns, self.options.seconds)
         self._writing = asyncio.create_task(self._record(excerpt))
 
     async def _record(self, excerpt: Excerpt) -> None:
@@ -202,7 +213,7 @@ class Recorder:
 
     def _file(self, excerpt: Excerpt) -> tuple[Path, int]:
         """On a thread: writes, names and makes room. OSError."""
-        options, header = self._options, excerpt.header
+        options, header = self.options, excerpt.header
         try:
             path, fd = files.create(self._directory, files.name(header.realtime_ns, header.reason))
         except OSError:

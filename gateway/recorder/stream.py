@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from websockets.asyncio.server import ServerConnection
@@ -17,9 +17,6 @@ from websockets.http11 import Request
 
 from gateway import log
 from gateway.recorder.recorder import Recorder, write
-
-if TYPE_CHECKING:
-    from gateway.options import RecorderOptions
 
 PATH: Final = "/record"
 SECONDS_MAX: Final = 50.0
@@ -33,9 +30,8 @@ _log = log.get("recorder")
 class Stream:
     """Answers at PATH?seconds=N."""
 
-    def __init__(self, recorder: Recorder, options: "RecorderOptions") -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._options = options
         self._busy = False
 
     def refuse(self, request: Request) -> tuple[HTTPStatus, str] | None:
@@ -61,7 +57,7 @@ class Stream:
         try:
             excerpt = self._recorder.excerpt("request", time.monotonic_ns(), seconds)
             out = _sender(connection, asyncio.get_running_loop())
-            size = await asyncio.to_thread(write, out, excerpt, self._options.bytes_max)
+            size = await asyncio.to_thread(write, out, excerpt, self._recorder.options.bytes_max)
         except (ConnectionClosed, TimeoutError):
             _log.info("recording.abandoned")
         except (OSError, ValueError, MemoryError) as error:
@@ -76,7 +72,7 @@ class Stream:
     def _seconds(self, path: str) -> float | None:
         query = dict(parse_qsl(path.partition("?")[2]))
         try:
-            seconds = float(query.get("seconds", self._options.seconds))
+            seconds = float(query.get("seconds", self._recorder.options.seconds))
         except ValueError:
             return None
         return seconds if 1 <= seconds <= SECONDS_MAX else None

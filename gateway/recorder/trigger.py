@@ -14,12 +14,12 @@ class Trigger:
     """Decides once a look.
 
     Attributes:
+        interval_ns: the least time from one recording's trigger to the next one's.
         suppressed: breaches that came too soon after a recording.
     """
 
     def __init__(self, interval_ns: int, post_roll_ns: int = POST_ROLL_NS) -> None:
-        """`interval_ns` is the least time from one recording's trigger to the next one's."""
-        self._interval_ns = interval_ns
+        self.interval_ns = interval_ns
         self._post_roll_ns = post_roll_ns
         self._before = 0
         self._seen_ns: int | None = None
@@ -31,7 +31,7 @@ class Trigger:
         level, before = STATES.index(state), self._before
         self._before = level
         if before < _BREACHED <= level and self._seen_ns is None:
-            if self._last_ns is not None and now_ns - self._last_ns < self._interval_ns:
+            if self._last_ns is not None and now_ns - self._last_ns < self.interval_ns:
                 self.suppressed += 1
             else:
                 self._seen_ns = self._last_ns = now_ns

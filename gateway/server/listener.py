@@ -115,6 +115,14 @@ class Listener:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ms)
 
+    def reconfigure(self, config: "Config") -> None:
+        """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""
+        self.limits = config.limits
+        self.origins = Origins(config.listen.origins)
+        self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
+        self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
+        self._shared.reconfigure(session_options(config))
+
     def start(self) -> None:
         """Accepts from now on."""
         self.loop.add_reader(self._socket.fileno(), self._accept)

@@ -43,6 +43,7 @@ async def _serve(
     listener.start()
     following: asyncio.Task[Any] = asyncio.create_task(_follow(parts, plane, catalog))
     telling = [asyncio.create_task(one.run()) for one in listener.followers.values()]
+    telling.append(asyncio.create_task(_reconfigure(parts, listener)))
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
     while not parts.drain.is_set():
@@ -57,6 +58,11 @@ async def _serve(
         task.cancel()
     await asyncio.gather(following, *telling, return_exceptions=True)
     await listener.drain()
+
+
+async def _reconfigure(parts: "WorkerParts", listener: Listener) -> None:
+    while True:
+        listener.reconfigure(await parts.configs.get())
 
 
 async def _follow(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:

@@ -132,14 +132,18 @@ class Shared:
         self.options = options
         self.capacity = capacity
         self.rate = Rate(options.requests_per_s, options.requests_burst)
-        # A tenth of a second's worth at once keeps the loop's own delay below that.
-        burst = max(1, options.worker_requests_per_s // 10)
-        self.bucket = Bucket(Rate(options.worker_requests_per_s, burst))
+        self.bucket = Bucket(_worker_rate(options))
         # Steps in thousands, so that the time of one is a whole number of nanoseconds.
         per_s = max(1, options.worker_pattern_steps_per_s // SCAN_UNIT)
         self.scans = Bucket(Rate(per_s, max(1, per_s // 5)))
         self.requests = [0] * len(REQUESTS)
         self.rejections = [0] * len(REJECTIONS)
+
+    def reconfigure(self, options: Options) -> None:
+        """Other limits from the next request on; what was asked before stays counted."""
+        self.options = options
+        self.rate = Rate(options.requests_per_s, options.requests_burst)
+        self.bucket.rate = _worker_rate(options)
 
     def count(self, method: str, result: str) -> None:
         """Counts one request."""
@@ -149,3 +153,8 @@ class Shared:
         """Counts symbols that were refused."""
         for code in refusals:
             self.rejections[_REJECTION_INDEX[code.name]] += 1
+
+
+def _worker_rate(options: Options) -> Rate:
+    # A tenth of a second's worth at once keeps the loop's own delay below that.
+    return Rate(options.worker_requests_per_s, max(1, options.worker_requests_per_s // 10))

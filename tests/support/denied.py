@@ -73,7 +73,7 @@ def _filter(numbers: Sequence[int], error: int) -> bytes:
     return b"".join(steps)
 
 
-def main(words: Sequence[str]) -> None:
+def main(words: list[str]) -> None:
     error = errno.EPERM
     if words[0] == "--enosys":
         error, words = errno.ENOSYS, words[1:]

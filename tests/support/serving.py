@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -147,13 +147,20 @@ def free_udp_port() -> int:
 
 @contextmanager
 def serving(
-    log: Path, *sets: str, environ: Mapping[str, str] | None = None, command: str = "serve"
+    log: Path,
+    *sets: str,
+    environ: Mapping[str, str] | None = None,
+    command: str = "serve",
+    config: Path | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[Serving]:
     """Runs `tickgate serve` on free ports with these settings; `log` takes what it writes.
 
-    `environ` is added to its processes' environment. At the end it has to stop with exit code 0.
+    `environ` is added to its processes' environment, `before` goes before its command line. At the
+    end it has to stop with exit code 0.
     """
-    words = [sys.executable, "-P", "-m", "gateway.cli", command]
+    words = [*before, sys.executable, "-P", "-m", "gateway.cli", command]
+    words += [] if config is None else ["--config", str(config)]
     for one in ("listen.port=0", "ops.port=0", *sets):
         words += ["--set", one]
     ours = {name: value for name, value in os.environ.items() if "TICKGATE" not in name}

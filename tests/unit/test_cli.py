@@ -100,7 +100,10 @@ def test_light_commands_load_no_heavy_part() -> None:
 
 def test_config_check() -> None:
     done = run("config", "check")
-    assert (done.returncode, done.stdout) == (0, "the configuration is good\n")
+    good, warning, memory = done.stdout.splitlines()
+    assert (done.returncode, good) == (0, "the configuration is good")
+    assert warning == "warning: no feeds: clients may connect, and nothing will come"
+    assert re.match(r"memory: [0-9]+ MB with all buffers in use \(programs ", memory)
 
 
 def test_config_show_is_toml_of_what_is_in_force(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.address import origin_problem
 from gateway.config import Config, assemble, decided, load, to_toml
 from gateway.errors import ConfigurationError, Problem
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
@@ -145,13 +146,14 @@ def test_an_index_beyond_the_next_is_an_error(index: str) -> None:
         ("lisen.port=1", "lisen", "unknown key; did you mean listen?"),
         ("port=1", "port", "unknown key; did you mean listen.port?"),
         ("ring.workers=1", "ring.workers", "unknown key; did you mean cluster.workers?"),
-        ("log.zzz=1", "log.zzz", "unknown key; log has format, level"),
+        ("log.zzz=1", "log.zzz", "unknown key; log has file, format, level"),
         ("listen.port=70000", "listen.port", "found 70000; expected an integer from 0 to 65535"),
         ("listen.port=true", "listen.port", "found true; expected an integer from 0 to 65535"),
         ("listen.port=1.5", "listen.port", "found 1.5; expected an integer from 0 to 65535"),
         ("listen.host=1", "listen.host", "found 1; expected text"),
         ("listen=1", "listen", "found 1; expected a table"),
-        ("feeds=1", "feeds", "found 1; expected an array of a table"),
+        ("feeds=1", "feeds", "found 1; expected an array of tables, [[feeds]]"),
+        ("feeds.type=udp", "feeds", "found a table; expected an array of tables, [[feeds]]"),
         ("feeds.0=1", "feeds.0", "found 1; expected a table"),
         ("slo.enforce=yes", "slo.enforce", 'found "yes"; expected true or false'),
         ("slo.target_us=2024-01-01", "slo.target_us", "found a date or time (2024-01-01)"),
@@ -258,6 +260,106 @@ def test_who_decides_a_value(environ: dict[str, str], sets: list[str], decides: 
         assert decided(document, environ, sets, "slo.target_us", (1, 2)) == decides
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(
+            "*",
+            "null",
+            "https://dash.example",
+            "http://a.b.c:8080",
+            "https://a:*",
+            "http://[::1]:*",
+        ),
+        *("chrome-extension://abcdefgh", "capacitor://localhost", "https://a_b-c.example:8443"),
+        *("http://127.0.0.1", "HTTPS://Dash.Example", "http://a:443", "https://a:80", "https://a."),
+    ],
+)
+def test_origins_that_a_browser_may_say(origin: str) -> None:
+    assert origin_problem(origin) == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("dash.example", 'did you mean "https://dash.example"?'),
+        ("localhost:3000", 'did you mean "https://localhost:3000"?'),
+        ("https://dash.example/", 'did you mean "https://dash.example"?'),
+        ("https://dash.example/app?x", 'did you mean "https://dash.example"?'),
+        ("https://*.example", "a * within a host matches nothing"),
+        ("https://*", "a * within a host matches nothing"),
+        ("https://dash.example:443", 'leave the usual port out: "https://dash.example"'),
+        ("http://dash.example:80", "leave the usual port out"),
+        ("https://user@dash.example", "expected scheme://host"),
+        ("file:///home/me/page.html", 'say "null"'),
+        ("https://b\u00fccher.example", "xn--"),
+        ("https://dash.example:", "expected scheme"),
+        ("https://dash.example:x", "expected scheme"),
+        ("https:// dash.example", "expected scheme"),
+        ("https://dash.example\n", "expected scheme"),
+        ("", "expected scheme"),
+        ("://x", "expected scheme"),
+    ],
+)
+def test_origins_that_no_browser_says(origin: str, words: str) -> None:
+    found = problems(f"listen.origins={json.dumps([origin])}")
+    assert [one.key for one in found] == ["listen.origins.0"]
+    assert words in found[0].message
+
+
+def test_a_cpu_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2})
+    assert assemble({}, {}, ["plane.cpu=2"]).plane.cpu == 2
+    (one,) = problems("plane.cpu=1")
+    assert str(one) == "plane.cpu (--set): found 1; this process may run on CPUs 0, 2 alone"
+    (one,) = problems("plane.cpu=2", "cluster.workers=3")
+    assert "the planes of all 3 workers would share it" in one.message
+
+
+@pytest.mark.parametrize("where", ["/proc/version/x", "~nobody-of-that-name/x", "a\0b"])
+def test_a_directory_that_no_recording_gets_into(where: str) -> None:
+    (one,) = problems(f"recorder.directory={json.dumps(where)}")
+    assert one.key == "recorder.directory"
+    assemble({}, {}, [f"recorder.directory={json.dumps(where)}", "recorder.enabled=false"])
+
+
+def test_a_directory_that_need_not_be_there_yet(tmp_path: Path) -> None:
+    assemble({}, {}, [f"recorder.directory={tmp_path}/new/er"])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TICKGATE_LISTEN_PORT", "TICKGATE_LISTEN__PORT"),
+        ("TICKGATE_PLANE_LOG_BYTES", "TICKGATE_PLANE__LOG_BYTES"),
+        ("TICKGATE_LIMITS_MAX_CONNECTIONS", "TICKGATE_LIMITS__MAX_CONNECTIONS"),
+        ("TICKGATE_listen_port", "TICKGATE_LISTEN__PORT"),
+        ("TICKGATE_LISTEN_PROT", "TICKGATE_LISTEN__PORT"),
+        ("TICKGATE_FEEDS_0_RATE", "TICKGATE_FEEDS__0__RATE"),
+    ],
+)
+def test_a_variable_with_one_underscore_is_told_with_its_right_name(name: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        assemble({}, {name: "1"}, [])
+    (one,) = caught.value.problems
+    assert one.key == name
+    assert one.message.endswith(f"two underscores, {meant}")
+
+
+def test_variables_that_are_not_ours_to_judge() -> None:
+    # What Kubernetes makes of a service with our name, and what our own tests use.
+    theirs = (
+        "PORT",
+        "SERVICE_HOST",
+        "SERVICE_PORT_WS",
+        "PORT_8765_TCP_ADDR",
+        "DATA",
+        "REQUIRE_ALL",
+    )
+    assemble({}, {f"TICKGATE_{name}": "tcp://10.0.0.1:8765" for name in theirs}, [])
+
+
 def test_a_bad_value_is_not_also_a_contradiction() -> None:
     assert [one.key for one in problems("ops.port=x", "listen.port=9464")] == ["ops.port"]
 
@@ -339,7 +441,7 @@ AWKWARD = st.text(st.sampled_from('a"\\\x7f\x00\n\t\x85\u2028€😀'), max_size
 @given(AWKWARD, st.floats(0.001, 3600), st.booleans())
 def test_what_is_shown_reads_back(host: str, seconds: float, enforce: bool) -> None:
     document = {
-        "listen": {"host": host, "origins": [host, "*"]},
+        "listen": {"host": host, "origins": ["null", "*"]},
         "limits": {"close_timeout_s": seconds},
         "slo": {"enforce": enforce},
         "feeds": [{"type": "synthetic"}, {"type": "udp", "venue": "U"}],

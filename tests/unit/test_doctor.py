@@ -115,6 +115,23 @@ def test_system_calls(check: Check, level: str, found: str, cure: str) -> None:
     assert cure in check.cure
 
 
+@pytest.mark.parametrize(
+    ("check", "level", "found"),
+    [
+        (doctor.memory("MemFree: 1 kB\nMemAvailable:  2000000 kB\n", 10**9), "ok", "2048 MB avail"),
+        (doctor.memory("MemAvailable:  900000 kB\n", 10**9), "warn", "921 MB available"),
+        (doctor.memory("", 10**9), "ok", "1000 MB wanted"),
+        (doctor.recordings(Path("/proc/version/x"), enabled=True), "warn", "is no directory"),
+        (doctor.recordings(Path("/proc/version/x"), enabled=False), "ok", "off"),
+        (doctor.recordings(Path("/tmp/none/such"), enabled=True), "ok", "/tmp/none/such"),
+    ],
+)
+def test_room_for_memory_and_recordings(check: Check, level: str, found: str) -> None:
+    assert check.level == level
+    assert found in check.found
+    assert (check.cure == "") == (level == "ok")
+
+
 def test_the_report_and_its_exit_code() -> None:
     out = io.StringIO()
     checks = [Check("ok", "a", "fine"), Check("warn", "b", "so so", "this")]
@@ -213,5 +230,5 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     found = {check.name: check.found for check in checks}
     assert "slo.target_us = 1000; this host holds" in found["target"]
     assert levels["udp stamps"] == "ok"
-    assert levels["calls"] == "ok"
-    assert len(levels) == 14
+    assert levels["calls"] == levels["recorder"] == levels["memory"] == "ok"
+    assert len(levels) == 16

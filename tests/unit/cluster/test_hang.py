@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cluster.schedstat import Starvation
 from gateway.cluster.supervisor import ChildSpec, Supervisor
+from gateway.exits import Exit
 
 SECOND = 1_000_000_000
 
@@ -18,7 +19,8 @@ class Child:
         spec = ChildSpec("worker", "worker-0", (), {}, stamps=lambda: [100 * SECOND])
         self.supervisor = Supervisor([spec])
         self.child: Any = self.supervisor._children[0]
-        self.child.exit, self.child.state, self.child.ready_ns = object(), "ready", SECOND
+        self.child.exit = object.__new__(Exit)
+        self.child.state, self.child.ready_ns = "ready", SECOND
         self.child.starved = Starvation(tmp_path)
         self._file = tmp_path / "7" / "schedstat"
         self._file.parent.mkdir()

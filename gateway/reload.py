@@ -1,0 +1,142 @@
+"""What SIGHUP does: the configuration is read again, and what can change while clients stay, does.
+
+A new value is in force in every process or in none: the keys of RELOADED are read by Python alone,
+each time that they are used. All others size memory, or are part of a promise that clients were
+told; they keep their values until a restart, and the log says so.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from gateway import log
+from gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+RELOADED: Final = (
+    "limits.close_timeout_s",
+    "limits.control_frames_per_s",
+    "limits.errors_per_minute",
+    "limits.fragments_max",
+    "limits.handshake_timeout_s",
+    "limits.handshakes_per_address",
+    "limits.message_bytes",
+    "limits.message_timeout_s",
+    "limits.patterns_per_connection",
+    "limits.ping_interval_s",
+    "limits.pong_timeout_s",
+    "limits.requests_burst",
+    "limits.requests_per_s",
+    "limits.symbols_per_request",
+    "limits.worker_requests_per_s",
+    "listen.origins",
+    "log.level",
+    "recorder.bytes_max",
+    "recorder.directory",
+    "recorder.enabled",
+    "recorder.files_max",
+    "recorder.min_interval_s",
+    "recorder.seconds",
+)
+"""What takes effect without a restart; the size of a message, for connections that come later."""
+
+_log = log.get("reload")
+
+
+class Change(NamedTuple):
+    """One key that differs."""
+
+    key: str
+    was: Any
+    now: Any
+
+
+def changes(old: "Config", new: "Config") -> list[Change]:
+    """Every key that differs; a feed is one key."""
+    found = []
+    for name in old.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, tuple):
+            found += _feeds(name, before, after)
+        elif before != after:
+            pairs = ((key, getattr(before, key), getattr(after, key)) for key in _fields(before))
+            found += [Change(f"{name}.{key}", a, b) for key, a, b in pairs if a != b]
+    return found
+
+
+def merged(old: "Config", new: "Config") -> "Config":
+    """The old configuration with what of the new one takes effect now."""
+    sections: dict[str, dict[str, Any]] = {}
+    for change in changes(old, new):
+        if change.key in RELOADED:
+            section, _, key = change.key.partition(".")
+            sections.setdefault(section, {})[key] = change.now
+    replaced = {
+        name: msgspec.structs.replace(getattr(old, name), **values)
+        for name, values in sections.items()
+    }
+    return msgspec.structs.replace(old, **replaced)
+
+
+class Reloading:
+    """Reads the configuration again when told, and says what came of it.
+
+    Args:
+        config: what is in force.
+        load: reads it again; None where there is no file to read.
+        apply: puts another one in force; the names of processes that did not take it.
+    """
+
+    def __init__(
+        self,
+        config: "Config",
+        load: "Callable[[], Config] | None",
+        apply: "Callable[[Config], Sequence[str]]",
+    ) -> None:
+        self.config = config
+        self._load = load
+        self._apply = apply
+
+    def reload(self) -> None:
+        """One SIGHUP. A configuration with an error changes nothing."""
+        if self._load is None:
+            _log.warning(
+                "reload.nothing", why="there is no configuration file: serve --config FILE"
+            )
+            return
+        try:
+            new = self._load()
+        except ConfigurationError as error:
+            for problem in error.problems:
+                _log.error("reload.problem", problem=str(problem))
+            _log.error("reload.refused", problems=len(error.problems), kept="what was in force")
+            return
+        found = changes(self.config, new)
+        now = [change for change in found if change.key in RELOADED]
+        later = [change.key for change in found if change.key not in RELOADED]
+        for change in now:
+            _log.info("reload.changed", key=change.key, was=change.was, now=change.now)
+        if later:
+            _log.warning("reload.needs_restart", keys=", ".join(later))
+        self.config = merged(self.config, new)
+        missed = self._apply(self.config) if now else ()
+        if missed:
+            _log.error("reload.missed", processes=", ".join(missed), cure="send SIGHUP again")
+        _log.info("reload.done", changed=len(now), needs_restart=len(later))
+
+
+def _fields(options: Any) -> tuple[str, ...]:
+    fields: tuple[str, ...] = options.__struct_fields__
+    return fields
+
+
+def _feeds(name: str, before: Sequence[Any], after: Sequence[Any]) -> list[Change]:
+    count = max(len(before), len(after))
+    pairs = [
+        (before[n] if n < len(before) else None, after[n] if n < len(after) else None)
+        for n in range(count)
+    ]
+    return [Change(f"{name}.{n}", a, b) for n, (a, b) in enumerate(pairs) if a != b]

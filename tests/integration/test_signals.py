@@ -1,0 +1,202 @@
+"""Signals: what each does to the supervisor, and to a child that gets it by mistake."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.serving import Serving, serving, until
+from support.wire import Wire, connected, request
+
+SMALL = """
+[ring]
+capacity_bytes = 1048576
+[plane]
+log_bytes = 8388608
+[[feeds]]
+type = "synthetic"
+symbols = 3
+rate = 100
+"""
+MEANINGLESS = ("SIGUSR2", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, config: Path) -> Iterator[Serving]:
+    with serving(tmp_path / "log", config=config) as gateway:
+        yield gateway
+
+
+def told(gateway: Serving, words: str, times: int = 1) -> None:
+    until(lambda: gateway.lines().count(words) >= times)
+
+
+def test_no_signal_but_those_that_mean_it_ends_a_child(gateway: Serving) -> None:
+    pids = {name: gateway.pid(name) for name in ("feed", "worker-0")}
+    with connected(gateway.url) as wire:
+        for name in ("SIGHUP", "SIGUSR1", *MEANINGLESS):
+            for pid in pids.values():
+                os.kill(pid, signal.Signals[name])
+            told(gateway, f"signal.ignored signal={name}", 2)
+        assert wire.ask({"method": "ping"})["success"]
+    assert {name: gateway.pid(name) for name in pids} == pids
+
+
+def test_no_signal_but_those_that_mean_it_ends_the_supervisor(gateway: Serving) -> None:
+    for name in MEANINGLESS:
+        gateway.process.send_signal(signal.Signals[name])
+        told(gateway, f"signal.ignored signal={name}")
+    gateway.process.send_signal(signal.SIGUSR1)
+    told(gateway, "reopen.nothing")
+    assert gateway.get("/readyz")[0] == 200
+
+
+def test_a_worker_that_is_hung_up_on_keeps_its_clients(gateway: Serving) -> None:
+    with connected(gateway.url) as wire:
+        os.kill(gateway.pid(), signal.SIGHUP)
+        told(gateway, "signal.ignored signal=SIGHUP")
+        assert wire.ask({"method": "ping"})["success"]
+        gateway.process.send_signal(signal.SIGTERM)
+        assert wire.closed() == (1012, "service restart")
+    until(lambda: gateway.process.poll() is not None)  # a second SIGTERM would kill
+
+
+def test_hang_up_reloads(gateway: Serving, config: Path) -> None:
+    dash = request(more=[("Origin", "https://dash.example")])
+    with Wire(gateway.url) as wire:
+        wire.send(dash)
+        assert wire.response().status == 403
+    with connected(gateway.url) as before:
+        config.write_text(
+            SMALL.replace("[plane]", "[plane]\nwait = 'spin'")
+            + '[listen]\norigins = ["https://dash.example"]\n[limits]\nerrors_per_minute = 1\n'
+            + "[log]\nlevel = 'debug'\n[recorder]\nseconds = 5\n"
+        )
+        gateway.process.send_signal(signal.SIGHUP)
+        told(gateway, "reload.done changed=4 needs_restart=1")
+        told(gateway, "reload.needs_restart keys=plane.wait")
+        for key in ("listen.origins", "limits.errors_per_minute", "log.level", "recorder.seconds"):
+            assert f"reload.changed key={key} " in gateway.lines()
+
+        def admitted() -> bool:
+            with Wire(gateway.url) as wire:
+                wire.send(dash)
+                return wire.response().status == 101
+
+        until(admitted)
+        told(gateway, "handshake.refused" if not admitted() else "client.closed")  # debug lines
+        for _ in range(2):  # the client from before obeys the new limit
+            before.send_anyway(b"\x81\x82\x00\x00\x00\x00{}")
+        assert before.closed()[0] == 4502
+    # A worker that is started later has it all too.
+    worker = gateway.pid()
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: gateway.pid() not in (0, worker) and gateway.get("/readyz")[0] == 200)
+    assert admitted()
+    document = gateway.status()["config"]
+    assert document["listen"]["origins"] == ["https://dash.example"]
+    assert document["plane"]["wait"] == "hybrid"
+
+
+@pytest.mark.parametrize("broken", ["x = [", "[listen]\nport = 'x'\n[nope]\na = 1\n", "\0", None])
+def test_a_file_with_errors_changes_nothing(
+    gateway: Serving, config: Path, broken: str | None
+) -> None:
+    if broken is None:
+        config.unlink()
+    else:
+        config.write_text(broken)
+    gateway.process.send_signal(signal.SIGHUP)
+    told(gateway, "reload.refused")
+    assert "reload.problem" in gateway.lines()
+    assert gateway.get("/readyz")[0] == 200
+    config.write_text(SMALL + "[log]\nlevel = 'debug'\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    told(gateway, "reload.done changed=1 needs_restart=0")
+
+
+def test_many_at_once(gateway: Serving) -> None:
+    for _ in range(50):
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.process.send_signal(signal.SIGUSR1)
+    told(gateway, "reload.done")
+    assert gateway.get("/readyz")[0] == 200
+    assert gateway.metrics().total("process_restarts_total") == 0
+
+
+def test_logs_go_on_in_a_new_file(tmp_path: Path, config: Path) -> None:
+    path = tmp_path / "gateway.log"
+    config.write_text(f'{SMALL}\n[log]\nfile = "{path}"\n')
+    path.touch()
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve", "--config", str(config)]
+    with subprocess.Popen([*words, "--set", "listen.port=0", "--set", "ops.port=0"]) as process:
+        gateway = Serving(process, path)
+        rotated = path.rename(tmp_path / "gateway.log.1")
+        process.send_signal(signal.SIGUSR1)
+        until(lambda: path.exists() and path.read_text().count("reopen.done") == 3)
+        os.kill(gateway.pid(), signal.SIGUSR2)
+        until(lambda: "signal.ignored" in path.read_text())
+        assert "signal.ignored" not in rotated.read_text()
+        # Where the path can't be opened any more, what is open goes on.
+        second = path.rename(tmp_path / "gateway.log.2")
+        path.mkdir()
+        process.send_signal(signal.SIGUSR1)
+        until(lambda: second.read_text().count("reopen.failed") == 3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "serve.stopped" in second.read_text()
+
+
+def test_a_log_that_cannot_be_opened_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve", "--set"]
+    words.append(f'log.file="{tmp_path}/none/gateway.log"')
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 78
+    assert "log.file" in done.stderr
+    assert "No such file" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_closed_terminal_stops_what_was_started_in_it(command: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    words = [sys.executable, "-P", "-m", "gateway.cli", command]
+    for one in ("listen.port=0", "ops.port=0", f'log.file="{log}"', "slo.target_us=60000000"):
+        words += ["--set", one]
+    pid, terminal = pty.fork()
+    if pid == 0:  # its session's leader, and this its terminal
+        os.execv(words[0], words)
+    try:
+        until(lambda: "serve.ready" in log.read_text(), 30)
+        drain(terminal)
+        os.close(terminal)
+        until(lambda: "serve.stopped" in log.read_text(), 30)
+        assert os.waitpid(pid, 0)[1] == 0
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    if command == "serve":
+        assert "terminal.closed" in log.read_text()
+
+
+def drain(terminal: int) -> None:
+    os.set_blocking(terminal, False)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if not os.read(terminal, 65536):
+                return
+        except BlockingIOError:
+            return

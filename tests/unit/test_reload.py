@@ -1,0 +1,116 @@
+"""What SIGHUP changes, what waits for a restart, and what an error leaves alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway import reload
+from gateway.config import Config, assemble
+from gateway.reload import RELOADED, Change, Reloading, changes, merged
+
+
+def config(*sets: str) -> Config:
+    return assemble({}, {}, sets)
+
+
+def test_every_key_that_differs_is_found() -> None:
+    old = config("feeds.0.type=synthetic", "log.level=debug")
+    new = config(
+        "feeds.0.type=synthetic", "feeds.0.rate=7", "slo.target_us=5", "ring.topics_max=999"
+    )
+    found = {change.key: (change.was, change.now) for change in changes(old, new)}
+    assert found.keys() == {"feeds.0", "log.level", "slo.target_us", "ring.topics_max"}
+    assert found["log.level"] == ("debug", "info")
+    assert changes(old, old) == []
+
+
+def test_feeds_that_come_and_go() -> None:
+    one = config("feeds.0.type=synthetic")
+    assert [change.key for change in changes(one, config())] == ["feeds.0"]
+    assert changes(config(), one) == [Change("feeds.0", None, one.feeds[0])]
+
+
+def test_only_what_can_change_is_merged() -> None:
+    new = config(
+        "log.level=error", "slo.target_us=5", "limits.errors_per_minute=3", "listen.port=1"
+    )
+    both = merged(config(), new)
+    assert (both.log.level, both.limits.errors_per_minute) == ("error", 3)
+    assert (both.slo.target_us, both.listen.port) == (1000, 8765)
+
+
+def test_every_key_that_reloads_is_one_of_the_configuration() -> None:
+    document = msgspec.to_builtins(config())
+    assert all(key.split(".")[1] in document[key.split(".")[0]] for key in RELOADED)
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **fields: self.lines.append((f"{level} {event}", fields))
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event, _ in self.lines]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    told = Told()
+    monkeypatch.setattr(reload, "_log", told)
+    return told
+
+
+def test_a_reload_says_what_it_did(told: Told) -> None:
+    applied: list[Config] = []
+
+    def apply(fresh: Config) -> Sequence[str]:
+        applied.append(fresh)
+        return ["worker-1"]
+
+    new = config("log.level=error", "slo.target_us=5", "plane.wait=spin")
+    Reloading(config(), lambda: new, apply).reload()
+    assert [one.log.level for one in applied] == ["error"]
+    assert told.events == [
+        "info reload.changed",
+        "warning reload.needs_restart",
+        "error reload.missed",
+        "info reload.done",
+    ]
+    assert told.lines[0][1] == {"key": "log.level", "was": "info", "now": "error"}
+    assert told.lines[1][1] == {"keys": "plane.wait, slo.target_us"}
+    assert told.lines[2][1]["processes"] == "worker-1"
+
+
+def test_nothing_changed_is_told_too(told: Told) -> None:
+    def apply(_: Config) -> Sequence[str]:
+        raise AssertionError("there is nothing to apply")
+
+    Reloading(config(), config, apply).reload()
+    assert told.lines == [("info reload.done", {"changed": 0, "needs_restart": 0})]
+
+
+def test_an_error_keeps_what_was_in_force(told: Told) -> None:
+    loads = [lambda: config("log.level=loud", "x.y=1"), lambda: config("log.level=debug")]
+    reloading = Reloading(config(), lambda: loads.pop(0)(), lambda _: ())
+    reloading.reload()
+    assert told.events == ["error reload.problem", "error reload.problem", "error reload.refused"]
+    assert reloading.config == config()
+    reloading.reload()  # and the next one is no worse for it
+    assert reloading.config.log.level == "debug"
+
+
+def test_what_waits_for_a_restart_is_told_each_time(told: Told) -> None:
+    reloading = Reloading(config(), lambda: config("slo.target_us=5"), lambda _: ())
+    reloading.reload()
+    reloading.reload()
+    assert told.events.count("warning reload.needs_restart") == 2
+
+
+def test_without_a_file_there_is_nothing_to_read(told: Told) -> None:
+    Reloading(config(), None, lambda _: ()).reload()
+    assert told.events == ["warning reload.nothing"]
