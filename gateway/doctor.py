@@ -82,9 +82,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         udp_buffer(_granted_buffer(), needed=udp),
         target(config.slo.target_us, *capable(config.cluster.workers, environ, native_why=why)),
         udp_stamps(stamped=loaded.get("stamped"), needed=udp),
-        recordings(
-            files.directory(config.recorder.directory, environ), enabled=config.recorder.enabled
-        ),
+        recordings(files.directory(recorder.directory, environ), enabled=recorder.enabled),
         memory(_read("/proc/meminfo"), sum(part.bytes for part in estimate(config))),
         *ports(config),
     ]

@@ -22,10 +22,12 @@ def directory(environ: Mapping[str, str]) -> Path | None:
 
 def unwritable(path: Path) -> str:
     """Why no file can be made in this directory, or the directory itself; empty where it can."""
+    if "\0" in str(path):
+        return "a path has no NUL in it"
     try:
         path = path.expanduser().absolute()
         there = next(one for one in (path, *path.parents) if one.exists())
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError) as error:
         return f"it cannot be looked at: {error}"
     if not there.is_dir():
         return f"{there} is no directory"

@@ -195,7 +195,7 @@ def decode_ops(text: str) -> OpsRequest:
 
 def _decode(decoder: "msgspec.json.Decoder[_R]", text: str) -> _R:
     try:
-        request = decoder.decode(text)
+        request = decoder.decode(_without_nulls(text) if "null" in text else text)
         # Each key has one colon, so more colons than distinct keys mean that a key came twice or
         # that a string holds a colon; only then is it worth a second look.
         if text.count(":") != _keys(request):
@@ -203,6 +203,19 @@ def _decode(decoder: "msgspec.json.Decoder[_R]", text: str) -> _R:
     except (ValueError, RecursionError) as error:
         raise Malformed(_reason(error), *identify(text)) from None
     return request
+
+
+def _without_nulls(text: str) -> str | bytes:
+    """The text without parameters that are null: programs write so what they leave out."""
+    raw = msgspec.json.decode(text)
+    if not isinstance(raw, dict):
+        return text
+    params = raw.get("params")
+    if params is None:
+        raw.pop("params", None)
+    elif isinstance(params, dict):
+        raw["params"] = {name: value for name, value in params.items() if value is not None}
+    return msgspec.json.encode(raw)
 
 
 def identify(text: str) -> tuple[str | UnsetType, ReqId]:

@@ -106,6 +106,52 @@ def test_a_key_that_comes_twice_is_refused(text: str) -> None:
     assert bad.req_id == 7
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["snapshot", "mode", "class", "max_hz", "max_age_ms", "depth", "from"],
+)
+def test_a_parameter_that_is_null_is_left_out(name: str) -> None:
+    assert decode(subscribe(**{name: None})) == decode(subscribe())
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ('{"method":"list","params":null}', '{"method":"list"}'),
+        (
+            '{"method":"ping","req_id":1,"params":{"t0":null}}',
+            '{"method":"ping","req_id":1,"params":{}}',
+        ),
+        (
+            '{"method":"list","params":{"channel":null,"symbol":["null"],"after":null}}',
+            '{"method":"list","params":{"symbol":["null"]}}',
+        ),
+        ('{"method":"stats","params":{"after":null}}', '{"method":"stats","params":{}}'),
+    ],
+)
+def test_of_every_request_a_null_is_left_out(text: str, same: str) -> None:
+    assert decode(text) == decode(same)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (subscribe(symbol=None), "`symbol`"),
+        (subscribe(channel=None), "`channel`"),
+        (subscribe(symbol=[None]), "$.params.symbol[0]"),
+        (subscribe(max_hertz=1, mode=None), "`max_hertz`"),
+        (subscribe(**{"from": {"epoch": None, "seq": 1}}), "$.params.from.epoch"),
+        ('{"method":"subscribe","req_id":7,"params":null}', "`params`"),
+        (subscribe(mode=None)[:-2] + ',"mode":null}}', "twice"),
+        (subscribe(mode=None)[:-2] + ',"mode":"conflate"}}', "twice"),
+    ],
+)
+def test_what_is_required_cannot_be_null(text: str, why: str) -> None:
+    bad = refused(text)
+    assert why in str(bad)
+    assert bad.req_id == 7
+
+
 def test_colons_in_strings_are_no_keys() -> None:
     request = decode(subscribe(symbol=["A:B.SIM", ':":'], **{"class": {"a": 1}}))
     assert isinstance(request, messages.Subscribe)

@@ -170,7 +170,7 @@ def test_what_the_ops_listener_says_is_to_be_had_there(client: "Client") -> None
 
 @pytest.mark.parametrize("method", ["subscribe", "update"])
 @pytest.mark.parametrize("name", ["max_hz", "max_age_ms", "depth"])
-@pytest.mark.parametrize("value", [2, None, {"a": 1}])
+@pytest.mark.parametrize("value", [2, False, {"a": 1}])
 def test_parameters_not_built_are_refused_by_name(
     client: "Client", method: str, name: str, value: object
 ) -> None:
@@ -223,7 +223,6 @@ def test_a_subscription_can_be_moved_down(
         ("trade", 2.0, "0 to 3, not 2.0"),
         ("trade", True, "0 to 3, not True"),
         ("trade", "2", "0 to 3, not '2'"),
-        ("trade", None, "0 to 3, not None"),
         ("trade", {"a": [2]}, "0 to 3, not {'a': [2]}"),
     ],
 )
