@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not -name '*.pyc' -print) \
 	pyproject.toml meson.build README.md
 
@@ -11,20 +11,35 @@ SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not 
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .PHONY: build demo test lint bench steps clean
-build: $(VENV)/.built
+build: $(VENV)/.built $(VENV)/.developers
 
-$(VENV)/.deps: pyproject.toml
+# What a system lacks is said in its own words, before a compiler says it in others.
+$(VENV)/.tools: pyproject.toml
+	@$(PYTHON) .ci/needs.py
+	@echo "== 1 of 3: the tools that build it, into $(VENV)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --group dev
-	touch $@
+	$(PIP) install --group build
+	@touch $@
 
 # Without isolation, so that a rebuild does not fetch the build tools again; found by their path.
-$(VENV)/.built: $(VENV)/.deps $(SOURCES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation .
-	touch $@
+# The compiler's lines are shown, since it takes the longest.
+$(VENV)/.built: $(VENV)/.tools $(SOURCES)
+	@echo "== 2 of 3: what it needs to run"
+	@$(BIN)/python .ci/needs.py --requirements > $(VENV)/requirements.txt
+	$(PIP) install --requirement $(VENV)/requirements.txt
+	@echo "== 3 of 3: compile and install"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/progress.py \
+	  $(PIP) install --no-build-isolation --no-deps -v .
+	@touch $@
 
-demo: build
+# Linters, test tools, browsers' drivers: half a gigabyte that a demo has no use for.
+$(VENV)/.developers: $(VENV)/.built
+	@echo "== the developers' tools"
+	$(PIP) install --group dev
+	@touch $@
+
+demo: $(VENV)/.built
 	$(BIN)/tickgate demo
 
 test: build

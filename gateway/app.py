@@ -103,8 +103,6 @@ def serve(
     except OSError as error:
         problem = Problem("log.file", f"{file} cannot be opened: {error.strerror}")
         raise ConfigurationError("the configuration has an error", [problem]) from None
-    if not config.feeds:
-        _log.warning("feeds.none", what="clients may connect, and nothing will come")
     signals.ignore()  # until the loop runs: an early one kills as well as a late one
     try:
         _prepare_host()
@@ -138,6 +136,8 @@ async def _serve(
                 listen=site.listen,
                 ops_listen=ops.listen,
             )
+            if not config.feeds:
+                _log.warning("feeds.none", what="clients may connect, and nothing will come")
             if on_ready is not None:
                 on_ready(urls)
 
@@ -381,11 +381,10 @@ def _prepare_host() -> None:
         ResourceError: it is too little: children would end at once, again and again.
     """
     without = host.denied()
-    for call in without:
-        level = _log.warning if call.without else _log.error
-        level("host.denied", call=call.call, error=call.why, what=call.without or host.ALLOW)
-    if needed := [call.call for call in without if not call.without]:
+    if needed := [f"{one.call} ({one.why})" for one in without if not one.without]:
         raise ResourceError(f"the host denies {', '.join(needed)}: {host.ALLOW}")
+    for one in without:
+        _log.warning("host.denied", call=one.call, error=one.why, what=one.without)
     limit = host.raise_descriptor_limit()
     if limit.soft < host.DESCRIPTORS_MIN:
         raise ResourceError(

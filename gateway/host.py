@@ -36,9 +36,6 @@ class Denied(NamedTuple):
     why: str
     without: str
 
-    def __str__(self) -> str:
-        return f"the host denies {self.call} ({self.why}); {self.without or ALLOW}"
-
 
 def _memory() -> None:
     fd = os.memfd_create("tickgate-probe", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
