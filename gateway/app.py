@@ -380,16 +380,16 @@ def _prepare_host() -> None:
     Raises:
         ResourceError: it is too little: children would end at once, again and again.
     """
-    without = host.denied()
-    if needed := [f"{one.call} ({one.why})" for one in without if not one.without]:
-        raise ResourceError(f"the host denies {', '.join(needed)}: {host.ALLOW}")
-    for one in without:
-        _log.warning("host.denied", call=one.call, error=one.why, what=one.without)
     limit = host.raise_descriptor_limit()
     if limit.soft < host.DESCRIPTORS_MIN:
         raise ResourceError(
             f"{limit.soft} descriptors are too few, {host.DESCRIPTORS_MIN} is the least:"
             " raise the hard limit (ulimit -Hn, LimitNOFILE=)"
         )
+    without = host.denied()
+    if needed := [f"{one.call} ({one.why})" for one in without if not one.without]:
+        raise ResourceError(f"the host denies {', '.join(needed)}: {host.ALLOW}")
+    for one in without:
+        _log.warning("host.denied", call=one.call, error=one.why, what=one.without)
     if limit.hard > limit.soft:  # unlimited is -1: nothing is said of it
         _log.info("descriptors.capped", used=limit.soft, allowed=limit.hard)

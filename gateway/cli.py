@@ -104,7 +104,7 @@ def serve(*, config: ConfigFile = None, sets: Sets = []) -> int:  # noqa: B006
     loaded = _load(config, sets)
     from gateway.app import serve as run
 
-    return run(loaded, reload=None if config is None else lambda: _load(config, sets))
+    return run(loaded, reload=None if config is None else lambda: _load_again(config, sets))
 
 
 @app.command
@@ -273,7 +273,8 @@ def record(
 def top(
     *,
     url: Annotated[
-        str, Parameter(help="The ops listener's endpoint, or its page.")
+        str,
+        Parameter(name=["--ops", "--url"], help="The ops listener's endpoint, or its page."),
     ] = "ws://127.0.0.1:9464/v1",
     once: Annotated[
         bool, Parameter(negative="", help="Print one snapshot and end; so without a terminal.")
@@ -377,6 +378,16 @@ def _load(path: Path | None, sets: Sequence[str]) -> "Config":
     from gateway.config import load
 
     return load(path, os.environ, sets)
+
+
+def _load_again(path: Path, sets: Sequence[str]) -> "Config":
+    """As `_load`, of a gateway that runs: it must not wait for a pipe to which nothing comes."""
+    from gateway.errors import ConfigurationError, Problem
+
+    if not path.is_file():
+        problem = Problem(str(path), "is no file, or not one any more")
+        raise ConfigurationError("the configuration has an error", [problem])
+    return _load(path, sets)
 
 
 if __name__ == "__main__":

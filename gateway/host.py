@@ -20,7 +20,7 @@ DESCRIPTORS_USUAL = 1024
 DESCRIPTORS_MAX = (1 << 20) + 64
 """More than max_connections can use. Where a container's limit is a thousand million, whatever
 sizes a table by it would take gigabytes."""
-ALLOW = "allow it: the container's seccomp profile, SystemCallFilter= of the unit"
+ALLOW = "allow it: the container's seccomp profile, SystemCallFilter= of the unit, or a ulimit"
 
 
 class Denied(NamedTuple):

@@ -128,7 +128,7 @@ def _conflicts(index: int, one: FeedOptions, other: FeedOptions) -> list[tuple[s
         isinstance(one, UdpOptions)
         and isinstance(other, UdpOptions)
         and one.port
-        and (one.host, one.port) == (other.host, other.port)
+        and (one.host, one.port, one.interface) == (other.host, other.port, other.interface)
     ):
         found.append(("port", f"{other.port} is taken by another udp feed (feeds.{index})"))
     return found

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from support.serving import Serving, free_udp_port, serving
 
+from gateway._native import RingWriter
+from gateway.config import assemble
 from gateway.loadtest.processes import family, proportional_bytes
+from gateway.memory import estimate
 
 MB = 1_000_000
 MIB = 1 << 20
@@ -75,3 +78,23 @@ def test_a_gateway_at_rest_takes_less_than_150_mb(udp: Serving) -> None:
     memory = proportional_bytes(family(udp.process.pid))
     assert memory is not None
     assert 30 * MB < memory < 150 * MB
+
+
+def test_what_config_check_says_is_what_it_takes(tmp_path: Path) -> None:
+    sets = ("memory.populate=start", "cluster.workers=2", "ring.capacity_bytes=33554432")
+    wanted = sum(part.bytes for part in estimate(assemble({}, {}, sets)))
+    with serving(tmp_path / "log", *sets) as gateway:
+        taken = proportional_bytes(family(gateway.process.pid))
+    assert taken is not None
+    # The programs' share is less where other processes have the same files loaded.
+    assert 0.7 * wanted < taken < 1.05 * wanted
+
+
+def test_the_estimate_knows_the_segments_size() -> None:
+    for capacity, topics in ((1 << 20, 1024), (1 << 22, 65_536)):
+        writer = RingWriter(capacity, topics)
+        sets = (f"ring.capacity_bytes={capacity}", f"ring.topics_max={topics}")
+        parts = {part.name: part.bytes for part in estimate(assemble({}, {}, sets))}
+        size = os.fstat(writer.fd).st_size
+        writer.close()
+        assert 0 <= size - parts["ring"] <= 3 * os.sysconf("SC_PAGE_SIZE")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,21 +110,58 @@ def test_hang_up_reloads(gateway: Serving, config: Path) -> None:
     assert document["plane"]["wait"] == "hybrid"
 
 
-@pytest.mark.parametrize("broken", ["x = [", "[listen]\nport = 'x'\n[nope]\na = 1\n", "\0", None])
-def test_a_file_with_errors_changes_nothing(
-    gateway: Serving, config: Path, broken: str | None
-) -> None:
-    if broken is None:
-        config.unlink()
-    else:
-        config.write_text(broken)
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "syntax": lambda path: path.write_text("x = ["),
+    "values": lambda path: path.write_text("[listen]\nport = 'x'\n[nope]\na = 1\n"),
+    "binary": lambda path: path.write_bytes(b"\0\xff"),
+    "gone": lambda path: path.unlink(),
+    "a pipe": a_pipe,
+    "a contradiction": lambda path: path.write_text("[plane]\ncpu = 4000\n"),
+}
+
+
+@pytest.mark.parametrize("breaks", BROKEN)
+def test_a_file_with_errors_changes_nothing(gateway: Serving, config: Path, breaks: str) -> None:
+    BROKEN[breaks](config)
     gateway.process.send_signal(signal.SIGHUP)
     told(gateway, "reload.refused")
     assert "reload.problem" in gateway.lines()
     assert gateway.get("/readyz")[0] == 200
+    config.unlink(missing_ok=True)
     config.write_text(SMALL + "[log]\nlevel = 'debug'\n")
     gateway.process.send_signal(signal.SIGHUP)
     told(gateway, "reload.done changed=1 needs_restart=0")
+
+
+def test_signals_that_come_before_it_is_ready_and_while_it_stops(
+    tmp_path: Path, config: Path
+) -> None:
+    log = tmp_path / "early"
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve", "--config", str(config)]
+    words += ["--set", "listen.port=0", "--set", "ops.port=0"]
+    with log.open("wb") as sink, subprocess.Popen(words, stderr=sink) as process:
+        try:
+            until(lambda: b"child.started" in log.read_bytes())
+            while b"serve.ready" not in log.read_bytes():
+                assert process.poll() is None
+                for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"):
+                    process.send_signal(signal.Signals[name])
+                time.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+            while process.poll() is None:
+                process.send_signal(signal.SIGHUP)
+                process.send_signal(signal.SIGQUIT)
+                time.sleep(0.005)
+            assert process.returncode == 0
+        finally:
+            process.kill()
+    assert b"Traceback" not in log.read_bytes()
+    assert b"child.died" not in log.read_bytes()
 
 
 def test_many_at_once(gateway: Serving) -> None:
