@@ -60,6 +60,11 @@ CALLS: Final[tuple[tuple[str, str, Callable[[], None]], ...]] = (
         "a thread waits for each child process instead",
         lambda: os.close(os.pidfd_open(os.getpid())),
     ),
+    (
+        "sched_setaffinity",
+        "plane.cpu has no effect",
+        lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
+    ),
 )
 """(name, what happens without, how it is tried)."""
 

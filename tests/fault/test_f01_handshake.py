@@ -284,7 +284,7 @@ def test_f06_other_paths(gateway: Serving, before: Metrics, target: str) -> None
     gateway.rises(before, "handshakes_total", "not_found")
 
 
-def test_f06_a_whole_uri_is_allowed(gateway: Serving) -> None:
+def test_a_whole_uri_is_a_target_too(gateway: Serving) -> None:
     with Wire(gateway.url) as wire:
         wire.open(target="http://gateway.test/v1")
 

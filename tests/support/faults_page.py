@@ -21,7 +21,7 @@ ROWS = {
     4: ("too many headers, too long ones, a long path", "431 or 414 from the first byte too many"),
     5: ("not quite a request", "400, 405, 426 or 505; frames right behind a good one are obeyed"),
     6: ("another path, however it is written", "404"),
-    7: ("an origin that is not allowed", "403"),
+    7: ("an origin that is not allowed", "403 that names it, and a line in the log"),
     14: ("unmasked frame", "1002"),
     15: ("reserved bits", "1002"),
     16: ("reserved opcode", "1002"),
