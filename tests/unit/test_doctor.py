@@ -101,7 +101,12 @@ PIDFD = Denied("pidfd_open", "Operation not permitted", "a thread waits for each
 @pytest.mark.parametrize(
     ("check", "level", "found", "cure"),
     [
-        (doctor.calls([], batched=True, udp=True), "ok", "pidfd_open are allowed", ""),
+        (
+            doctor.calls([], batched=True, udp=True),
+            "ok",
+            "pidfd_open, sched_setaffinity are allowed",
+            "",
+        ),
         (doctor.calls([], batched=None, udp=True), "ok", "allowed", ""),
         (doctor.calls([], batched=False, udp=False), "ok", "allowed", ""),
         (doctor.calls([], batched=False, udp=True), "warn", "recvmmsg", "a call a datagram"),
