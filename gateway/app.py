@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -70,6 +70,20 @@ SHED = (
 _log = log.get("app")
 
 
+class Orders(NamedTuple):
+    """What signals mean to a gateway.
+
+    Attributes:
+        reload: reads the configuration again, for SIGHUP; None where there is nothing to read.
+        stops: those that end it.
+        terminal: whether it was started in one; then SIGHUP ends it as well once that is closed.
+    """
+
+    reload: Callable[[], Config] | None = None
+    stops: Sequence[signal.Signals] = STOPS
+    terminal: bool = False
+
+
 @dataclass(frozen=True)
 class Urls:
     """Where things are, with the ports really bound."""
@@ -103,10 +117,14 @@ def serve(
     except OSError as error:
         problem = Problem("log.file", f"{file} cannot be opened: {error.strerror}")
         raise ConfigurationError("the configuration has an error", [problem]) from None
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup(1): it outlives its terminal
+        orders = Orders(reload)
+    else:
+        orders = Orders(reload, stops, signals.has_terminal())
     signals.ignore()  # until the loop runs: an early one kills as well as a late one
     try:
         _prepare_host()
-        return asyncio.run(_serve(config, handler, on_ready, reload, stops))
+        return asyncio.run(_serve(config, handler, on_ready, orders))
     except TickgateError as error:
         _log.error("start.failed", message=error)
         return error.exit_code
@@ -118,8 +136,7 @@ async def _serve(
     config: Config,
     handler: log.LogHandler,
     on_ready: Callable[[Urls], None] | None,
-    reload: Callable[[], Config] | None,
-    stops: Sequence[signal.Signals],
+    orders: Orders,
 ) -> int:
     from gateway.ops.http import OpsServer
     from gateway.ops.subject import Subject
@@ -161,16 +178,17 @@ async def _serve(
             urls = Urls(site.client_url, ops.url)
 
             def apply(fresh: Config) -> list[str]:
+                missed = supervisor.reconfigure(msgspec.to_builtins(fresh))
                 log.set_level(fresh.log.level)
                 ops.reconfigure(fresh)
                 recorder.reconfigure(fresh.recorder)
-                return supervisor.reconfigure(msgspec.to_builtins(fresh))
+                return missed
 
-            _obey(supervisor, Reloading(config, reload, apply), handler, stops)
+            _obey(orders, supervisor, Reloading(config, orders.reload, apply), handler)
             signal.signal(signal.SIGCONT, pulse.continued)
             recording = asyncio.create_task(recorder.run())
             code = await supervisor.run()
-            signals.last((*stops, *signals.TOLD, signal.SIGCONT))
+            signals.last((*orders.stops, *signals.TOLD, signal.SIGCONT))
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)
         _log.info("serve.stopped", exit=code)
@@ -178,16 +196,12 @@ async def _serve(
 
 
 def _obey(
-    supervisor: Supervisor,
-    reloading: Reloading,
-    handler: log.LogHandler,
-    stops: Sequence[signal.Signals],
+    orders: Orders, supervisor: Supervisor, reloading: Reloading, handler: log.LogHandler
 ) -> None:
     """What each signal does, from now on."""
-    terminal = signals.has_terminal()
 
     def hang_up() -> None:
-        if terminal and not signals.has_terminal():
+        if orders.terminal and not signals.has_terminal():
             _log.warning("terminal.closed", what="stops, as nothing else would stop it")
             supervisor.stop()
         else:
@@ -201,7 +215,7 @@ def _obey(
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     loop.add_signal_handler(signal.SIGUSR1, reopen)
-    for number in stops:
+    for number in orders.stops:
         loop.add_signal_handler(number, supervisor.stop)
 
 

@@ -98,7 +98,7 @@ class Inbox:
 
     def __init__(self, handler: log.LogHandler) -> None:
         self._handler = handler
-        self.configs: asyncio.Queue[Config] = asyncio.Queue()
+        self.configs: asyncio.Queue[Config] = asyncio.Queue(maxsize=1)
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
         self.reports: dict[str, asyncio.Queue[str]] = {
             channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
@@ -111,6 +111,8 @@ class Inbox:
         elif message.type == "reload":
             config = msgspec.convert(message.body["config"], Config)
             log.set_level(config.log.level)
+            if self.configs.full():  # a feed process takes none; whoever does needs the newest
+                self.configs.get_nowait()
             self.configs.put_nowait(config)
         elif message.type == "reopen":
             log.reopen(self._handler)

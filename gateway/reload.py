@@ -87,7 +87,8 @@ class Reloading:
     Args:
         config: what is in force.
         load: reads it again; None where there is no file to read.
-        apply: puts another one in force; the names of processes that did not take it.
+        apply: puts another one in force; the names of processes that did not take it. ValueError:
+            why it can't, nothing has changed.
     """
 
     def __init__(
@@ -114,15 +115,22 @@ class Reloading:
                 _log.error("reload.problem", problem=str(problem))
             _log.error("reload.refused", problems=len(error.problems), kept="what was in force")
             return
+        try:
+            self._change(new)
+        except ValueError as error:
+            _log.error("reload.refused", problem=str(error), kept="what was in force")
+
+    def _change(self, new: "Config") -> None:
         found = changes(self.config, new)
         now = [change for change in found if change.key in RELOADED]
         later = [change.key for change in found if change.key not in RELOADED]
+        both = merged(self.config, new)
+        missed = self._apply(both) if now else ()
+        self.config = both
         for change in now:
             _log.info("reload.changed", key=change.key, was=change.was, now=change.now)
         if later:
             _log.warning("reload.needs_restart", keys=", ".join(later))
-        self.config = merged(self.config, new)
-        missed = self._apply(self.config) if now else ()
         if missed:
             _log.error("reload.missed", processes=", ".join(missed), cure="send SIGHUP again")
         _log.info("reload.done", changed=len(now), needs_restart=len(later))

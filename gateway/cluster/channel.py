@@ -35,6 +35,11 @@ class Message:
         return str(self.body.get("type"))
 
 
+def fits(body: Mapping[str, Any]) -> bool:
+    """Whether a message is small enough to be sent."""
+    return len(msgspec.json.encode(body)) <= MESSAGE_BYTES_MAX
+
+
 class Channel:
     """One end of a control channel, on the running event loop's thread."""
 

@@ -36,7 +36,7 @@ from typing import Any, Literal
 from gateway import log
 from gateway.cluster import signals
 from gateway.cluster.backoff import Backoff
-from gateway.cluster.channel import Channel, Message, readable
+from gateway.cluster.channel import MESSAGE_BYTES_MAX, Channel, Message, fits, readable
 from gateway.cluster.schedstat import Starvation
 from gateway.exits import Exit
 
@@ -230,10 +230,16 @@ class Supervisor:
 
         Returns:
             The names of those that had no room for the message.
+
+        Raises:
+            ValueError: it is too large for a message; nothing has changed.
         """
+        body = {"type": "reload", "config": config}
+        if not all(fits({**child.spec.first, **body}) for child in self._children):
+            raise ValueError(f"a configuration of more than {MESSAGE_BYTES_MAX} bytes")
         for child in self._children:
             child.spec.first["config"] = config
-        return self.tell_all({"type": "reload", "config": config})
+        return self.tell_all(body)
 
     async def run(self) -> int:
         """Runs until stopped.

@@ -24,7 +24,7 @@ class WorkerParts:
         wait_fd: memory of all workers' wait pages.
         event_fd: rung by the feed process.
         segments: (epoch, descriptor) of each segment to follow, newest last; the worker closes it.
-        configs: configurations that take this one's place, newest last.
+        configs: the newest configuration that takes this one's place.
         reports: by channel, texts for the clients that follow what the gateway says of itself,
             while `status` says that there are some (`<channel>_subscribers`).
         drain: set when the worker shall say shutdown and 1012 to all, and return.

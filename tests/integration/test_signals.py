@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,26 +206,44 @@ def test_a_log_that_cannot_be_opened_is_an_error_of_the_configuration(tmp_path: 
     assert "No such file" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_configuration_too_large_for_a_message_changes_nothing(
+    gateway: Serving, config: Path
+) -> None:
+    origins = ", ".join(f'"https://{number:0100}.example"' for number in range(2000))
+    config.write_text(f"{SMALL}[listen]\norigins = [{origins}]\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    told(gateway, "reload.refused")
+    worker = gateway.pid()
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: gateway.pid() not in (0, worker) and gateway.get("/readyz")[0] == 200)
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "nohup serve", "nohup demo"])
 def test_a_closed_terminal_stops_what_was_started_in_it(command: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
+    *before, command = command.split()
     words = [sys.executable, "-P", "-m", "gateway.cli", command]
+    words = [*(shutil.which(program) or program for program in before), *words]
     for one in ("listen.port=0", "ops.port=0", f'log.file="{log}"', "slo.target_us=60000000"):
         words += ["--set", one]
     pid, terminal = pty.fork()
     if pid == 0:  # its session's leader, and this its terminal
+        os.chdir(tmp_path)  # where nohup puts what would have gone to the terminal
         os.execv(words[0], words)
     try:
         until(lambda: "serve.ready" in log.read_text(), 30)
         drain(terminal)
         os.close(terminal)
+        if before:  # it means to stay
+            until(lambda: "reload." in log.read_text(), 30)
+            os.kill(pid, signal.SIGTERM)
         until(lambda: "serve.stopped" in log.read_text(), 30)
         assert os.waitpid(pid, 0)[1] == 0
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         raise
-    if command == "serve":
+    if command == "serve" and not before:
         assert "terminal.closed" in log.read_text()
 
 

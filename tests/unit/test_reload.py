@@ -104,6 +104,17 @@ def test_an_error_keeps_what_was_in_force(told: Told) -> None:
     assert reloading.config.log.level == "debug"
 
 
+def test_what_cannot_be_applied_changes_nothing(told: Told) -> None:
+    def apply(_: Config) -> Sequence[str]:
+        raise ValueError("too large")
+
+    reloading = Reloading(config(), lambda: config("log.level=debug"), apply)
+    reloading.reload()
+    assert told.lines[0][1]["problem"] == "too large"
+    assert told.events == ["error reload.refused"]
+    assert reloading.config == config()
+
+
 def test_what_waits_for_a_restart_is_told_each_time(told: Told) -> None:
     reloading = Reloading(config(), lambda: config("slo.target_us=5"), lambda _: ())
     reloading.reload()
