@@ -20,21 +20,21 @@ $(VENV)/.tools: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
 	$(PIP) install --group build
+	@echo "== 2 of 3: what it needs to run"
+	@$(BIN)/python .ci/needs.py --requirements > $(VENV)/requirements.txt
+	$(PIP) install --requirement $(VENV)/requirements.txt
 	@touch $@
 
 # Without isolation, so that a rebuild does not fetch the build tools again; found by their path.
 # The compiler's lines are shown, since it takes the longest.
 $(VENV)/.built: $(VENV)/.tools $(SOURCES)
-	@echo "== 2 of 3: what it needs to run"
-	@$(BIN)/python .ci/needs.py --requirements > $(VENV)/requirements.txt
-	$(PIP) install --requirement $(VENV)/requirements.txt
 	@echo "== 3 of 3: compile and install"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/progress.py \
 	  $(PIP) install --no-build-isolation --no-deps -v .
 	@touch $@
 
 # Linters, test tools, browsers' drivers: half a gigabyte that a demo has no use for.
-$(VENV)/.developers: $(VENV)/.built
+$(VENV)/.developers: pyproject.toml | $(VENV)/.built
 	@echo "== the developers' tools"
 	$(PIP) install --group dev
 	@touch $@

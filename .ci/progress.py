@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-STEP = re.compile(r"\[[0-9]+/[0-9]+\] ")
+STEP = re.compile(r"\[[0-9]+/[0-9]+\] (Compiling|Linking) ")
 KEPT_LINES = 100
 
 
