@@ -49,7 +49,7 @@ def test_everything_is_told_at_once() -> None:
 
 
 def test_a_build_shows_its_steps_and_all_it_said_where_it_fails() -> None:
-    program = "print('noise'); print('x [1/2] Compiling a.c'); print('[2/2] Linking'); exit({})"
+    program = "print('noise'); print('x [1/2] Compiling a.c'); print('[2/2] Linking x'); exit({})"
     for code in (0, 3):
         done = subprocess.run(
             [sys.executable, str(ROOT / ".ci" / "progress.py"), sys.executable, "-c",
@@ -59,5 +59,5 @@ def test_a_build_shows_its_steps_and_all_it_said_where_it_fails() -> None:
             check=False,
         )  # fmt: skip
         assert done.returncode == code
-        assert done.stdout == "  [1/2] Compiling a.c\n  [2/2] Linking\n"
+        assert done.stdout == "  [1/2] Compiling a.c\n  [2/2] Linking x\n"
         assert ("noise" in done.stderr) == bool(code)
