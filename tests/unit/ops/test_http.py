@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from support.wire import request, text
+from support.wire import PING, frame, request, text
 
 from gateway.errors import ResourceError
 from gateway.model.outcomes import HANDSHAKES, STEPS
@@ -284,11 +284,12 @@ async def test_a_client_that_sends_no_more_is_answered(server: OpsServer) -> Non
 async def test_frames_may_come_with_their_upgrade(server: OpsServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
     ask = text({"method": "ping", "req_id": 7})
-    writer.write(request() + ask)
+    writer.write(request() + frame(PING, b"early") + ask)
     got = b""
     while b'"req_id":7' not in got:
         got += await asyncio.wait_for(reader.read(65536), 10)
-    assert got.startswith(b"HTTP/1.1 101 ")
+    assert got.startswith(b"HTTP/1.1 101 ")  # and no pong before it
+    assert b"early" in got
     assert got.index(b'"hello"') < got.index(b'"req_id":7')
     writer.close()
 
@@ -298,7 +299,8 @@ async def test_frames_without_end_before_their_upgrade_are_cut(
 ) -> None:
     monkeypatch.setattr(OpsServer, "_process", lambda *_: asyncio.Event().wait())
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
-    writer.write(request() + b"x" * (EARLY_BYTES_MAX + 1))
+    pings = frame(PING, b"x" * 100)
+    writer.write(request() + pings * (EARLY_BYTES_MAX // len(pings) + 1))
     with suppress(ConnectionError):
         assert await asyncio.wait_for(reader.read(), 10) == b""
     writer.close()
