@@ -137,6 +137,26 @@ def test_room_for_memory_and_recordings(check: Check, level: str, found: str) ->
     assert (check.cure == "") == (level == "ok")
 
 
+@pytest.mark.parametrize(
+    ("sets", "level", "found", "cure"),
+    [
+        (("host=239.1.2.3", "interface=lo"), "ok", "239.1.2.3:0 is free", ""),
+        (("host=239.1.2.3", "interface=no0"), "fail", "no interface no0", "feeds.0.interface says"),
+        (("host=192.0.2.77",), "fail", "Cannot assign", "feeds.0.host"),
+        (("host=::",), "ok", ":::0 is free", ""),
+    ],
+)
+def test_feeds_are_bound_and_joined_as_they_will_be(
+    sets: tuple[str, ...], level: str, found: str, cure: str
+) -> None:
+    ours = ["listen.port=0", "ops.port=0", "feeds.0.type=udp", "feeds.0.port=0"]
+    config = assemble({}, {}, [*ours, *(f"feeds.0.{one}" for one in sets)])
+    check = {one.name: one for one in doctor.ports(config)}["feeds.0"]
+    assert check.level == level
+    assert found in check.found
+    assert cure in check.cure
+
+
 def test_the_report_and_its_exit_code() -> None:
     out = io.StringIO()
     checks = [Check("ok", "a", "fine"), Check("warn", "b", "so so", "this")]
