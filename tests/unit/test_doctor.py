@@ -143,7 +143,6 @@ def test_room_for_memory_and_recordings(check: Check, level: str, found: str) ->
         (("host=239.1.2.3", "interface=lo"), "ok", "239.1.2.3:0 is free", ""),
         (("host=239.1.2.3", "interface=no0"), "fail", "no interface no0", "feeds.0.interface says"),
         (("host=192.0.2.77",), "fail", "Cannot assign", "feeds.0.host"),
-        (("host=::",), "ok", ":::0 is free", ""),
     ],
 )
 def test_feeds_are_bound_and_joined_as_they_will_be(
