@@ -164,8 +164,12 @@ def test_closed_streams_do_not_keep_it_from_serving(closed: str, tmp_path: Path)
         try:
             gateway = Serving(process, log)
             with connected(gateway.url) as wire:
-                wire.send(subscribe(["SYM000.SIM"]))
-                assert wire.reply()["success"]
+
+                def known() -> bool:  # the feed makes its names while it starts
+                    wire.send(subscribe(["SYM000.SIM"]))
+                    return bool(wire.reply()["success"])
+
+                until(known)
                 while "seq" not in wire.message():
                     continue
             for name in ("supervisor", "worker-0", "feed"):

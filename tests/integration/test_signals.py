@@ -254,5 +254,5 @@ def drain(terminal: int) -> None:
         try:
             if not os.read(terminal, 65536):
                 return
-        except BlockingIOError:
+        except OSError:  # nothing more now, or nobody there: nohup writes to a file
             return
