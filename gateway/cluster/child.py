@@ -32,7 +32,8 @@ class Child:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.drain = asyncio.Event()
-        signals.ignore((signal.SIGINT, *signals.TOLD))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signals.ignore()
         # The supervisor blocks these around the start, so that a Ctrl-C meant for the whole group
         # can't hit the interpreter before the line above.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, *signals.HELD})

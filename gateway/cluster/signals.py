@@ -30,15 +30,21 @@ def has_terminal() -> bool:
 
 def ignore(numbers: Iterable[signal.Signals] = TOLD) -> None:
     """From now on they do nothing, until `tell` is called."""
-    for number in numbers:
+    for number in _free(numbers):
         signal.signal(number, signal.SIG_IGN)
 
 
 def tell(why: str, numbers: Iterable[signal.Signals] = TOLD) -> None:
     """From now on each is a line in the log; on the running loop."""
     loop = asyncio.get_running_loop()
-    for number in numbers:
+    for number in _free(numbers):
         loop.add_signal_handler(number, _told, number.name, why)
+
+
+def _free(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """Those without a handler: a debugger or a profiler that was loaded first keeps its own."""
+    nobodys = (signal.SIG_DFL, signal.SIG_IGN)
+    return [number for number in numbers if signal.getsignal(number) in nobodys]
 
 
 def _told(name: str, why: str) -> None:
