@@ -62,7 +62,7 @@ def test_json_of_this_host_and_a_file_that_config_check_takes(tmp_path: Path) ->
     kept = msgspec.json.decode((state / keep.NAME).read_bytes(), type=Facts)
     assert msgspec.convert(document["facts"], Facts) == kept
     done = run("config", "check", str(file), state=state)
-    assert done.stdout == "the configuration is good\n"
+    assert done.stdout.startswith("the configuration is good\n")
     config = load(file, {})
     assert config.slo.target_us == proposed["slo.target_us"]
     assert config.cluster.workers == proposed["cluster.workers"]
