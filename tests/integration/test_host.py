@@ -187,7 +187,7 @@ def test_closed_streams_do_not_keep_it_from_serving(closed: str, tmp_path: Path)
     [
         (("--version",), 0),
         (("config", "show"), 0),
-        (("top", "--once", "--url", "ws://127.0.0.1:9/v1"), 69),
+        (("top", "--once", "--url", "ws://127.0.0.1:9/v1"), 1),
         (("explain", "/nonexistent"), 1),
     ],
 )
