@@ -1,6 +1,7 @@
-/* What one trade costs as JSON. Stamps and numbers change from record to record, as live ones do. */
+/* What one trade and one quote cost as JSON. Stamps and numbers change from record to record, as live ones do. */
 #include "micro.h"
 
+#include "../../native/test/bbo_program.h"
 #include "../../native/test/trade_program.h"
 #include "gw_template.h"
 
@@ -14,10 +15,14 @@ static gw_record_t records[RECORDS];
 static gw_template_t *template;
 static char *out;
 
-static void encode_setup(void) {
-    if (gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &template) != 0) abort();
+static void load(const uint8_t *program, size_t size) {
+    if (gw_template_load(program, size, &template) != 0) abort();
     out = malloc(gw_template_size_max(template, GW_INSTRUMENT_MAX));
     if (out == NULL) abort();
+}
+
+static void trade_setup(void) {
+    load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE);
     for (int i = 0; i < RECORDS; i++) {
         gw_record_t *r = &records[i];
         char id[16];
@@ -33,6 +38,25 @@ static void encode_setup(void) {
     }
 }
 
+static gw_text_t decimal(char *at, int size, int whole, int thousandths) {
+    return (gw_text_t){at, (size_t)snprintf(at, (size_t)size, "%d.%03d", whole, thousandths)};
+}
+
+static void bbo_setup(void) {
+    load(BBO_PROGRAM, BBO_PROGRAM_SIZE);
+    for (int i = 0; i < RECORDS; i++) {
+        gw_record_t *r = &records[i];
+        char texts[4][32];
+        const gw_text_t sides[4] = {
+            decimal(texts[0], 32, 64250 + i, i % 1000), decimal(texts[1], 32, i % 9, i * 7 % 1000),
+            decimal(texts[2], 32, 64251 + i, i % 1000), decimal(texts[3], 32, i % 7, i * 11 % 1000)};
+        if (gw_record_fill(r, GW_BBO, sides)) abort();
+        r->h.topic_seq = 1 + (uint64_t)i * 40;
+        r->h.ts_event = 1714979289123000000 + i * 1000003;
+        r->h.ts_recv = r->h.ts_event + 350123;
+    }
+}
+
 static void encode_run(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i++) {
         const gw_record_t *r = &records[i % RECORDS];
@@ -43,6 +67,7 @@ static void encode_run(uint64_t ops) {
 }
 
 const micro_row_t micro_encode_rows[] = {
-    {"encode_trade_json", "a trade as JSON", 1 << 16, encode_setup, encode_run, NULL},
+    {"encode_trade_json", "a trade as JSON", 1 << 16, trade_setup, encode_run, NULL},
+    {"encode_bbo_json", "a quote as JSON", 1 << 16, bbo_setup, encode_run, NULL},
     {0},
 };

@@ -269,11 +269,12 @@ def test_any_program_is_loaded_or_refused(program: bytes) -> None:
     template.encode(channel, "A.B", row, seq=1, ts_recv=T, ts_send=T, skipped=1)
 
 
-def test_c_tests_run_our_program() -> None:
-    header = (NATIVE / "test" / "trade_program.h").read_text()
+@pytest.mark.parametrize("channel", ["trade", "bbo"])
+def test_c_tests_run_our_programs(channel: str) -> None:
+    header = (NATIVE / "test" / f"{channel}_program.h").read_text()
     literals = re.findall(r'^    (".*?");?$', header, re.MULTILINE)
     program = "".join(map(ast.literal_eval, literals)).encode("latin1")
-    assert program == programs()["trade", "update"]
+    assert program == programs()[channel, "update"]
 
 
 def test_a_template_of_too_long_messages_is_refused() -> None:
