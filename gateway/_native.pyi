@@ -17,7 +17,9 @@ PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
-RECORD_SIZE: Final[int]  # bytes of every record, raw
+RECORD_SIZE: Final[int]  # bytes of the longest record, and of every raw one
+RECORD_SIZE_USUAL: Final[int]  # bytes that nearly all records take in the ring
+ID_MAX: Final[int]  # bytes of a trade's id
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------
@@ -76,8 +78,8 @@ class RingWriter:
     ) -> list[tuple[int, str]]:
         """Publishes all good rows, in order, then rings the workers once.
 
-        Returns (index, why) of each row that was refused (bad decimal, side, id, topic); [] when
-        all went. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row with an age
+        Returns (index, why) of each row that was refused; [] when all went. `why` names the field,
+        the limit and the value. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row with an age
         reached this host so long before both, and bears that time. A negative wire time
         (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
         GW_FLAG_BAD_TS. `record_wire` False (replays) measures and marks nothing of the kind.
@@ -130,7 +132,7 @@ class RingReader:
         not lapped.
         """
     def poll_raw(self, limit: int = 4096) -> bytes | None:
-        """As `poll`, GIL released: the records as they are in the ring, RECORD_SIZE bytes each.
+        """As `poll`, GIL released: the records as in the ring, but of RECORD_SIZE bytes each.
 
         One thread at a time.
         """

@@ -134,7 +134,7 @@ static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
     int got = id < p->ring_topics_old ? gw_table_read(&p->reader.segment, id, &record) : 0;
     if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
     if (got != 1 || !gw_record_fits(p, t, &record)) return;
-    t->state = record;
+    gw_record_copy(&t->state, &record);
     t->seq = record.h.topic_seq;
     t->renewed = 0; /* there is something to snapshot */
 }

@@ -201,7 +201,7 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 
 void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
     hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1};
-    t->state = *newest;
+    gw_record_copy(&t->state, newest);
     t->seq = newest->h.topic_seq;
     if (!hole.lost) { /* of this topic the lap took nothing */
         gw_topic_route(p, t);

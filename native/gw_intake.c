@@ -25,7 +25,9 @@ static gw_line_form_t line_take(gw_intake_t *in, const gw_udp_t *u, gw_text_t te
     if (form != GW_LINE_USUAL) return form;
     int64_t topic = gw_symbols_find(&in->symbols, line.kind, line.symbol);
     gw_record_t *record = &in->records[in->filled];
-    if (topic < 0 || gw_record_fill(record, line.kind, line.texts) != NULL) return GW_LINE_OTHER;
+    int field;
+    if (topic < 0 || gw_record_fill(record, line.kind, line.texts, &field) != GW_FINE)
+        return GW_LINE_OTHER;
     record->h.topic = (uint32_t)topic;
     record->h.ts_event = line.ts;
     int64_t age_ns = gw_udp_line_age(u);

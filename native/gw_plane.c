@@ -107,7 +107,7 @@ static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     if (r->h.topic_seq > t->seq + 1) {
         gw_topic_jump(p, t, r);
     } else {
-        t->state = *r;
+        gw_record_copy(&t->state, r);
         t->seq = r->h.topic_seq;
         gw_topic_route(p, t);
     }
@@ -191,7 +191,7 @@ static void route_batch(gw_plane_t *p) {
     if (p->batch_at == p->batch_end) GW_STORE_RELEASE(&p->wait->cursor, p->reader.cursor);
     else gw_count(&p->stats->steps_resumed[links < 0 ? GW_STEP_COVER : GW_STEP_RECORDS], 1);
     uint64_t lag = GW_LOAD_RELAXED(p->reader.segment.tail) - p->reader.cursor + (p->batch_end - p->batch_at);
-    GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS_MAX));
+    GW_STORE_RELAXED(&p->stats->ring_lag_records[0], lag / (GW_CELL * GW_RECORD_CELLS));
 }
 
 /* What is taken from the ring comes after what was left of before. */

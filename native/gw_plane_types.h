@@ -377,7 +377,7 @@ struct gw_plane {
 #define GW_COMMANDS_PER_CYCLE 256
 #define GW_UNMAP_BYTES (4u << 20) /* of a segment that is no longer read, each time */
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
-#define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS_MAX)
+#define GW_BATCH_BYTES (4096u * GW_CELL * GW_RECORD_CELLS)
 #define GW_SCRATCH_BYTES (256u << 10)
 #define GW_RENDERED_MAX 1024u
 #define GW_ROOM_BULK (32u << 10) /* a visit's bytes of a client that catches up: a socket that just drained takes

@@ -54,51 +54,81 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     return length;
 }
 
-static const char *decimal_why(int error) {
-    return error == -ERANGE ? "more than 18 digits" : "not a decimal";
+const char *gw_refusal_text(gw_refusal_t refusal) {
+    static const char *const texts[GW_REFUSALS] = {
+        [GW_NO_DECIMAL] = "is not a decimal",
+        [GW_DECIMAL_LONG] = "has more than 18 digits",
+        [GW_NO_SIDE] = "is neither buy nor sell",
+        [GW_ID_LONG] = "is longer than 80 characters",
+        [GW_ID_NO_TEXT] = "is not printable ASCII",
+    };
+    return refusal < GW_REFUSALS && texts[refusal] ? texts[refusal] : "is well";
 }
 
-const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side,
-                          gw_text_t id) {
+static gw_refusal_t decimal_take(gw_text_t text, gw_decimal_t *out) {
+    int error = gw_decimal_parse(text.at, text.length, out);
+    if (error == 0) return GW_FINE;
+    return error == -ERANGE ? GW_DECIMAL_LONG : GW_NO_DECIMAL;
+}
+
+static gw_refusal_t id_check(gw_text_t id) {
+    if (id.length > GW_ID_MAX) return GW_ID_LONG;
+    for (size_t i = 0; i < id.length; i++)
+        if (id.at[i] < 0x20 || id.at[i] > 0x7e) return GW_ID_NO_TEXT;
+    return GW_FINE;
+}
+
+/* What does not fit into the payload. */
+static void tail_fill(gw_record_t *record, gw_text_t id) {
+    record->u.trade.extra |= GW_EXTRA_TAIL;
+    record->tail = (gw_tail_t){.mark = GW_MARK};
+    if (id.length > GW_ID_INLINE)
+        memcpy(record->tail.id, id.at + GW_ID_INLINE, id.length - GW_ID_INLINE);
+}
+
+static gw_refusal_t trade_fill(gw_record_t *record, const gw_text_t texts[4], int *field) {
+    enum { PRICE, QTY, SIDE, ID };
     gw_decimal_t p, q;
-    int error = gw_decimal_parse(price.at, price.length, &p);
-    if (error == 0) error = gw_decimal_parse(qty.at, qty.length, &q);
-    if (error != 0) return decimal_why(error);
+    gw_refusal_t refusal;
+    gw_text_t side = texts[SIDE], id = texts[ID];
+    if ((refusal = decimal_take(texts[*field = PRICE], &p))) return refusal;
+    if ((refusal = decimal_take(texts[*field = QTY], &q))) return refusal;
     uint8_t taker = GW_SIDE_NONE;
+    *field = SIDE;
     if (side.length == 3 && memcmp(side.at, "buy", 3) == 0) taker = GW_SIDE_BUY;
     else if (side.length == 4 && memcmp(side.at, "sell", 4) == 0) taker = GW_SIDE_SELL;
-    else if (side.length != 0) return "side is neither buy nor sell";
-    if (id.length > GW_ID_MAX) return "id is longer than 36 characters";
-    for (size_t i = 0; i < id.length; i++)
-        if (id.at[i] < 0x20 || id.at[i] > 0x7e) return "id is not printable ASCII";
-    *trade = (gw_trade_t){.price = p.mantissa,
-                          .qty = q.mantissa,
-                          .price_exponent = p.exponent,
-                          .qty_exponent = q.exponent,
-                          .price_digits = p.digits,
-                          .qty_digits = q.digits,
-                          .side = taker,
-                          .id_length = (uint8_t)id.length};
-    memcpy(trade->id, id.at, id.length);
-    return NULL;
+    else if (side.length != 0) return GW_NO_SIDE;
+    *field = ID;
+    if ((refusal = id_check(id))) return refusal;
+    record->u.trade = (gw_trade_t){.price = p.mantissa,
+                                   .qty = q.mantissa,
+                                   .price_exponent = p.exponent,
+                                   .qty_exponent = q.exponent,
+                                   .price_digits = p.digits,
+                                   .qty_digits = q.digits,
+                                   .side = taker,
+                                   .id_length = (uint8_t)id.length,
+                                   .mark = GW_MARK};
+    memcpy(record->u.trade.id, id.at, id.length < GW_ID_INLINE ? id.length : GW_ID_INLINE);
+    if (id.length > GW_ID_INLINE) tail_fill(record, id);
+    return GW_FINE;
 }
 
-const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t sides[4]) {
-    *bbo = (gw_bbo_t){0};
+static gw_refusal_t bbo_fill(gw_record_t *record, const gw_text_t sides[4], int *field) {
+    gw_bbo_t *bbo = &record->u.bbo;
+    *bbo = (gw_bbo_t){.mark = GW_MARK};
     for (int i = 0; i < 4; i++) {
         gw_decimal_t d;
-        int error = gw_decimal_parse(sides[i].at, sides[i].length, &d);
-        if (error != 0) return decimal_why(error);
+        gw_refusal_t refusal = decimal_take(sides[*field = i], &d);
+        if (refusal) return refusal;
         bbo->mantissa[i] = d.mantissa;
         bbo->exponent[i] = d.exponent;
         bbo->digits[i] = d.digits;
     }
-    return NULL;
+    return GW_FINE;
 }
 
-const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4]) {
+gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4], int *field) {
     record->h.kind = kind;
-    if (kind == GW_TRADE)
-        return gw_trade_fill(&record->u.trade, texts[0], texts[1], texts[2], texts[3]);
-    return gw_bbo_fill(&record->u.bbo, texts);
+    return kind == GW_TRADE ? trade_fill(record, texts, field) : bbo_fill(record, texts, field);
 }

@@ -1,15 +1,21 @@
 /* The record: what a feed publishes and every consumer reads. Little-endian, in cells of 64 bytes.
  *
- * Cell 0 is the header, the cells after it the payload of `kind`. Trade and bbo take two cells.
+ * Cell 0 is the header, cell 1 the payload of `kind`; a third one, the tail, holds what rarely comes:
+ * the rest of a long id. A cell that begins no record ends its first word with GW_MARK, where a header
+ * has the top of `ring_seq`, so that a reader who goes back finds where records begin.
  * Layouts are part of the ring's format (GW_SEGMENT_VERSION): a change here is a new version. */
 #ifndef GW_RECORD_H
 #define GW_RECORD_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define GW_CELL 64u
-#define GW_RECORD_CELLS_MAX 2u  /* of the kinds that exist; the ring itself takes any number */
-#define GW_ID_MAX 36u           /* a UUID with its dashes */
+#define GW_RECORD_CELLS 2u      /* of nearly all records */
+#define GW_RECORD_CELLS_MAX 3u  /* of one with a tail */
+#define GW_ID_MAX 80u           /* a hash in hexadecimal, with a prefix */
+#define GW_ID_INLINE 40u        /* of it in the payload; the rest in the tail */
 #define GW_DIGITS_MAX 18u       /* always fits an int64 */
 #define GW_INSTRUMENT_MAX 65u   /* 48 of symbol, the dot, 16 of venue */
 
@@ -37,6 +43,9 @@ typedef struct {
     uint8_t kind, flags, cells, reserved[13];
 } gw_header_t;
 
+#define GW_MARK 0xffu /* no ring_seq gets there */
+enum { GW_EXTRA_TAIL = 1 }; /* bits of a payload's `extra` */
+
 /* mantissa * 10^exponent. `digits` counts the venue's digits with leading zeros, so that the text comes
  * back as it was sent; its top bit marks a zero written with a minus sign. */
 typedef struct {
@@ -48,21 +57,27 @@ typedef struct {
 #define GW_DECIMAL_TEXT_MAX 20u /* sign, 18 digits, point */
 
 typedef struct {
-    int64_t price, qty; /* mantissas */
     int8_t price_exponent, qty_exponent;
     uint8_t price_digits, qty_digits;
-    uint8_t side, id_length;
-    char id[GW_ID_MAX];
-    uint8_t reserved[6];
+    uint8_t side, id_length, extra, mark;
+    int64_t price, qty; /* mantissas */
+    char id[GW_ID_INLINE];
 } gw_trade_t;
 
 enum { GW_BID = 0, GW_BID_QTY = 1, GW_ASK = 2, GW_ASK_QTY = 3 };
 typedef struct {
-    int64_t mantissa[4]; /* bid, bid_qty, ask, ask_qty */
-    int8_t exponent[4];
+    int8_t exponent[4]; /* bid, bid_qty, ask, ask_qty */
+    uint8_t reserved0[2], extra, mark;
+    int64_t mantissa[4];
     uint8_t digits[4];
-    uint8_t reserved[24];
+    uint8_t reserved[20];
 } gw_bbo_t;
+
+typedef struct {
+    uint8_t reserved0[7], mark;
+    uint8_t reserved[16];
+    char id[GW_ID_MAX - GW_ID_INLINE]; /* a trade's, from byte GW_ID_INLINE on */
+} gw_tail_t;
 
 typedef struct {
     gw_header_t h;
@@ -71,12 +86,17 @@ typedef struct {
         gw_bbo_t bbo;
         uint64_t words[8];
     } u;
+    gw_tail_t tail; /* means something where the record has three cells */
 } gw_record_t;
 
 _Static_assert(sizeof(gw_header_t) == GW_CELL, "header is one cell");
 _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
-_Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_MAX * GW_CELL, "record of two cells");
+_Static_assert(sizeof(gw_tail_t) == GW_CELL, "tail is one cell");
+_Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_MAX * GW_CELL, "a record and its tail");
+_Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra), "one place for all kinds");
+_Static_assert(offsetof(gw_trade_t, mark) == 7 && offsetof(gw_bbo_t, mark) == 7 &&
+               offsetof(gw_tail_t, mark) == 7, "a mark is the top of its cell's first word");
 
 /* The channel's name in messages. */
 const char *gw_channel_name(uint8_t channel);
@@ -87,9 +107,23 @@ int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
 /* Writes the text that was parsed, without a NUL; `out` has GW_DECIMAL_TEXT_MAX bytes. Returns its length. */
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
 
-/* Cells that a record of this kind takes; 0 for a kind that does not exist. */
-static inline uint8_t gw_record_cells(uint8_t kind) {
-    return kind == GW_TRADE || kind == GW_BBO ? 2 : 0;
+/* Cells that the record takes, by its payload. */
+static inline uint8_t gw_record_cells(const gw_record_t *record) {
+    return (uint8_t)(GW_RECORD_CELLS + (record->u.trade.extra & GW_EXTRA_TAIL));
+}
+
+/* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
+static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
+    return (kind == GW_TRADE || kind == GW_BBO) && (cells == GW_RECORD_CELLS || cells == GW_RECORD_CELLS_MAX);
+}
+
+/* Whether a cell of a ring, by its first word, begins a record (or a pad). */
+static inline bool gw_cell_begins(uint64_t word) { return word >> 56 != GW_MARK; }
+
+/* Copies a record from where no more than its cells may be read. */
+static inline void gw_record_copy(gw_record_t *to, const gw_record_t *from) {
+    memcpy(to, from, GW_RECORD_CELLS * GW_CELL);
+    if (from->h.cells > GW_RECORD_CELLS) memcpy(&to->tail, &from->tail, GW_CELL);
 }
 
 typedef struct {
@@ -97,12 +131,22 @@ typedef struct {
     size_t length;
 } gw_text_t;
 
-/* Fill a payload from a feed's texts. NULL, or why it was refused; an empty side is none. */
-const char *gw_trade_fill(gw_trade_t *trade, gw_text_t price, gw_text_t qty, gw_text_t side,
-                          gw_text_t id);
-const char *gw_bbo_fill(gw_bbo_t *bbo, const gw_text_t sides[4]);
-/* Kind and payload: of a trade from price, qty, side, id; of a bbo from bid, bid_qty, ask, ask_qty.
- */
-const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4]);
+/* Why a value was refused. */
+typedef enum {
+    GW_FINE,
+    GW_NO_DECIMAL,   /* the text is no number */
+    GW_DECIMAL_LONG, /* it has more than GW_DIGITS_MAX digits */
+    GW_NO_SIDE,      /* the side is neither buy nor sell */
+    GW_ID_LONG,      /* the id has more than GW_ID_MAX bytes */
+    GW_ID_NO_TEXT,   /* the id is not printable ASCII */
+    GW_REFUSALS
+} gw_refusal_t;
+
+/* The same in words, to stand behind the field's name and before its value. */
+const char *gw_refusal_text(gw_refusal_t refusal);
+
+/* Fills kind and payload from a feed's texts: of a trade price, qty, side, id; of a bbo bid, bid_qty,
+ * ask, ask_qty. An empty side is none. Where a value is refused, `*field` is its index. */
+gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4], int *field);
 
 #endif

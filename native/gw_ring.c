@@ -29,19 +29,21 @@ void gw_writer_free(gw_writer_t *w) {
 #define AHEAD 2048u
 
 static void ahead_prefetch(const gw_segment_t *s, uint64_t tail) {
-    for (unsigned line = 0; line < GW_RECORD_CELLS_MAX; line++)
+    for (unsigned line = 0; line < GW_RECORD_CELLS; line++)
         __builtin_prefetch(s->ring + ((tail + AHEAD + line * GW_CELL) & (s->capacity - 1)), 1);
 }
 
-/* Only the words that consumers look at: kind and cells. */
+/* Each cell is a pad to the end, so that none of them looks like the record that it was. */
 static void pad_write(uint8_t *at, uint64_t size) {
-    gw_header_t pad = {.kind = GW_PAD, .cells = (uint8_t)(size / GW_CELL)};
-    gw_words_write((gw_word_t *)at, (const gw_word_t *)&pad, GW_CELL / 8);
+    for (; size > 0; at += GW_CELL, size -= GW_CELL) {
+        gw_header_t pad = {.kind = GW_PAD, .cells = (uint8_t)(size / GW_CELL)};
+        gw_words_write((gw_word_t *)at, (const gw_word_t *)&pad, GW_CELL / 8);
+    }
 }
 
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
     const gw_segment_t *s = &w->segment;
-    uint8_t cells = gw_record_cells(record->h.kind);
+    uint8_t cells = gw_record_cells(record);
     /* A byte stored just before the word around it is loaded stalls the load until the store has
      * reached the cache. Records are reused, so it is mostly right already. */
     if (record->h.cells != cells) record->h.cells = cells;
@@ -82,7 +84,7 @@ static int64_t records_check(const uint8_t *buffer, uint64_t size, uint64_t to_e
             *pad = length;
             break;
         }
-        if (h->cells == 0 || h->cells != gw_record_cells(h->kind)) return -EINVAL;
+        if (!gw_record_possible(h->kind, h->cells)) return -EINVAL;
         if (at + length > size) break;
         at += length;
     }
@@ -118,17 +120,18 @@ int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size) {
 
 uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes) {
     const gw_segment_t *s = &r->segment;
-    /* All kinds that exist take as many cells, which divide the ring: each of these steps is the
-     * beginning of a record. A kind of another length would need pads to be looked for; were one
-     * added without that, `records_check` would find no records here, and the poll say "lapped". */
-    const uint64_t step = GW_RECORD_CELLS_MAX * GW_CELL;
     uint64_t tail = GW_LOAD_ACQUIRE(s->tail) & ~(uint64_t)(GW_CELL - 1);
     uint64_t there = s->capacity - s->capacity / REWIND_SPARE;
     if (there > tail) there = tail;
     if (bytes > there) bytes = there;
-    bytes -= bytes % step;
-    r->cursor = tail - bytes;
-    return bytes;
+    r->cursor = tail - bytes / GW_CELL * GW_CELL;
+    /* Forward to where a record begins. Should the writer come along meanwhile, the poll sees it. */
+    for (unsigned cell = 1; cell < GW_RECORD_CELLS_MAX && r->cursor < tail; cell++) {
+        const gw_word_t *word = (const gw_word_t *)(s->ring + (r->cursor & (s->capacity - 1)));
+        if (gw_cell_begins(GW_LOAD_RELAXED(word))) break;
+        r->cursor += GW_CELL;
+    }
+    return tail - r->cursor;
 }
 
 void gw_wait_ring(gw_wait_t *wait, int event_fd) {

@@ -8,7 +8,7 @@
 #include "gw_record.h"
 
 #define GW_SEGMENT_MAGIC 0x31544b5445544147ull
-#define GW_SEGMENT_VERSION 1u
+#define GW_SEGMENT_VERSION 2u
 #define GW_EPOCH_LENGTH 8u /* lower-case base 36, always this long */
 
 /* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
@@ -27,7 +27,7 @@ typedef struct {
 } gw_segment_t;
 
 #define GW_DIRECTORY_WORDS 12u /* channel u8, length u8, then the name: 96 bytes */
-#define GW_SLOT_WORDS 24u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 192 bytes */
+#define GW_SLOT_WORDS 32u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 256 bytes */
 
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);
 /* Writes header and zero counters. -EINVAL unless capacity is a power of two >= 4096 and size suffices. */

@@ -205,26 +205,38 @@ static inline uint64_t bytes_equal(uint64_t word, uint8_t c) {
     return (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
 }
 
-/* Ids are printable ASCII (checked when published), so JSON escapes only the quote and the backslash.
- * Whole words are read, past the id's end but inside the record; what lies there can only make an id
+/* Ids are printable ASCII (checked when published), so JSON escapes only the quote and the backslash. */
+static char *escape_id(const char *id, size_t length, char *out) {
+    for (size_t i = 0; i < length; i++) {
+        if (id[i] == '"' || id[i] == '\\') *out++ = '\\';
+        *out++ = id[i];
+    }
+    return out;
+}
+
+static char *write_long_id(const gw_record_t *record, char *out) {
+    size_t length = record->u.trade.id_length;
+    if (length > GW_ID_MAX) length = GW_ID_MAX;
+    out = escape_id(record->u.trade.id, GW_ID_INLINE, out);
+    return escape_id(record->tail.id, length - GW_ID_INLINE, out);
+}
+
+/* Whole words are read, past the id's end but inside the record; what lies there can only make an id
  * take the slow path for nothing. */
-static char *write_id(const gw_trade_t *trade, char *out) {
-    size_t length = trade->id_length < GW_ID_MAX ? trade->id_length : GW_ID_MAX;
+static char *write_id(const gw_record_t *record, char *out) {
+    const gw_trade_t *trade = &record->u.trade;
+    size_t length = trade->id_length;
     uint64_t special = 0;
+    if (length > GW_ID_INLINE) return write_long_id(record, out);
     for (size_t i = 0; i < length; i += 8) {
         uint64_t word;
         memcpy(&word, trade->id + i, 8);
         special |= bytes_equal(word, '"') | bytes_equal(word, '\\');
         gw_text_store8(out + i, word);
     }
-    if (special == 0) return out + length;
-    for (size_t i = 0; i < length; i++) {
-        if (trade->id[i] == '"' || trade->id[i] == '\\') *out++ = '\\';
-        *out++ = trade->id[i];
-    }
-    return out;
+    return special == 0 ? out + length : escape_id(trade->id, length, out);
 }
-_Static_assert(offsetof(gw_trade_t, id) + (GW_ID_MAX + 7) / 8 * 8 <= sizeof(gw_trade_t), "words stay inside");
+_Static_assert(offsetof(gw_trade_t, id) + (GW_ID_INLINE + 7) / 8 * 8 <= sizeof(gw_trade_t), "words stay inside");
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
@@ -289,7 +301,7 @@ static inline char *write_field(const gw_template_t *t, const step_t *s, const g
     case TIME_RFC3339:
         return write_rfc3339(time_of(in, s->source), out);
     case ID:
-        return write_id(trade, out);
+        return write_id(in->record, out);
     case SIDE:
         return write_text(t, t->sides[trade->side <= GW_SIDE_SELL ? trade->side : GW_SIDE_NONE], out);
     default:

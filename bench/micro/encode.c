@@ -47,10 +47,11 @@ static void bbo_setup(void) {
     for (int i = 0; i < RECORDS; i++) {
         gw_record_t *r = &records[i];
         char texts[4][32];
+        int field;
         const gw_text_t sides[4] = {
             decimal(texts[0], 32, 64250 + i, i % 1000), decimal(texts[1], 32, i % 9, i * 7 % 1000),
             decimal(texts[2], 32, 64251 + i, i % 1000), decimal(texts[3], 32, i % 7, i * 11 % 1000)};
-        if (gw_record_fill(r, GW_BBO, sides)) abort();
+        if (gw_record_fill(r, GW_BBO, sides, &field)) abort();
         r->h.topic_seq = 1 + (uint64_t)i * 40;
         r->h.ts_event = 1714979289123000000 + i * 1000003;
         r->h.ts_recv = r->h.ts_event + 350123;

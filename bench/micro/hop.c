@@ -105,7 +105,7 @@ static int64_t percentile(const gw_hdr_t *h, double percent) {
 static void hop_measure(const char *name, const char *what, int64_t interval_ns, uint64_t hops,
                         bool sleeps) {
     static gw_hdr_t histogram;
-    static gw_record_t buffer[64];
+    static usual_t buffer[64];
     gw_reader_t reader = {.cursor = 0};
     memory_new(1u << 20);
     CHECK_EQUAL(gw_segment_open(segment, segment_size, &reader.segment), 0);
@@ -143,7 +143,8 @@ static void hop_hybrid_asleep(void) {
 
 /* A writer at full speed in the smallest ring (32 records): whatever the reader gets is checked. */
 static void overruns(void) {
-    static gw_record_t buffer[64], last;
+    static usual_t buffer[64];
+    static gw_record_t last;
     gw_reader_t reader = {.cursor = 0};
     uint64_t missed = 0, taken = 0, torn = 0, seq = 0, slots = 0;
     memory_new(4096);

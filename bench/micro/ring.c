@@ -41,7 +41,7 @@ static void publish(uint64_t ops) {
 }
 
 static void publish_and_poll(uint64_t ops) {
-    static gw_record_t buffer[BATCH];
+    static uint64_t buffer[BATCH * GW_RECORD_CELLS * GW_CELL / 8];
     for (uint64_t i = 0; i < ops; i += BATCH) {
         publish(BATCH);
         for (int64_t left = sizeof buffer; left > 0;) {
@@ -72,13 +72,13 @@ static void wait_ring_awake(uint64_t ops) {
 }
 
 static void row_fill(uint64_t ops) {
-    gw_trade_t trade;
+    static const gw_text_t texts[4] = {
+        {"64250.10", 8}, {"0.01500", 7}, {"sell", 4}, {"3810000037", 10}};
+    static gw_record_t record;
     for (uint64_t i = 0; i < ops; i++) {
-        if (gw_trade_fill(&trade, (gw_text_t){"64250.10", 8}, (gw_text_t){"0.01500", 7},
-                          (gw_text_t){"sell", 4}, (gw_text_t){"3810000037", 10})
-            != NULL)
-            abort();
-        micro_keep(&trade);
+        int field;
+        if (gw_record_fill(&record, GW_TRADE, texts, &field)) abort();
+        micro_keep(&record);
     }
 }
 
@@ -89,8 +89,9 @@ static void line_take(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i++) {
         gw_line_t line;
         gw_record_t record;
+        int field;
         if (gw_line_parse(bytes, sizeof bytes - 1, &line) != GW_LINE_USUAL
-            || gw_record_fill(&record, line.kind, line.texts) != NULL)
+            || gw_record_fill(&record, line.kind, line.texts, &field))
             abort();
         micro_keep(&record);
     }

@@ -20,7 +20,7 @@ BATCH_ROWS_MAX = 64
 """Rows of one publish: few, so that a queue grows little between two looks at it."""
 
 BEHIND_BYTES_MAX = BATCH_ROWS_MAX * 128
-"""Full speed goes on once the slowest worker lacks at most one batch (of records of two cells)."""
+"""Full speed goes on once the slowest worker lacks at most one batch (of usual records)."""
 
 WAIT_S = 0.0005
 """Between two looks at the plane's progress, at full speed."""

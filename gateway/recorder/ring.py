@@ -11,20 +11,26 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from gateway._native import CHANNELS, RECORD_SIZE, RingReader
+from gateway._native import CHANNELS, RECORD_SIZE, RECORD_SIZE_USUAL, RingReader
 from gateway.recording import RECORD_BYTES, Chunk
 
 PROBE_BYTES = 1 << 20
 """The first step back in search of the beginning; each further one is twice as long."""
 COPY_RECORDS = 4096
-"""Of one chunk: 512 KiB, packed in about a millisecond."""
+"""Of one chunk: 768 KiB, packed in about a millisecond."""
 HOLES_MAX = 8
 """A writer that overtakes this often is faster than we: what comes is not worth its CPU."""
 
-PUBLISHED = np.dtype(
-    {"names": ["ts_publish"], "formats": ["<i8"], "offsets": [32], "itemsize": RECORD_BYTES}
+CELL_BYTES = 64
+HEADER = np.dtype(
+    {
+        "names": ["ts_publish", "cells"],
+        "formats": ["<i8", "u1"],
+        "offsets": [32, 50],
+        "itemsize": RECORD_BYTES,
+    }
 )
-"""Of a raw record, when it was published (`gw_header_t`)."""
+"""Of a raw record, when it was published, and what it took in the ring (`gw_header_t`)."""
 assert RECORD_SIZE == RECORD_BYTES
 
 channels = CHANNELS
@@ -60,7 +66,7 @@ class Copy:
         holes = 0
         while left > 0:
             started_s = clock()
-            data = self._reader.poll_raw(min(COPY_RECORDS, left // RECORD_SIZE))
+            data = self._reader.poll_raw(min(COPY_RECORDS, max(1, left // RECORD_SIZE_USUAL)))
             if data is None:
                 holes += 1
                 left = self._reader.rewind(left) if holes < HOLES_MAX else 0
@@ -68,7 +74,7 @@ class Copy:
                 continue
             if not data:
                 return
-            left -= len(data)
+            left -= int(_headers(data)["cells"].sum(dtype=np.int64)) * CELL_BYTES
             if from_then := _from(data, since_ns):
                 yield Chunk(b"RING", from_then)
             sleep(clock() - started_s)
@@ -82,21 +88,22 @@ class Copy:
         wanted = PROBE_BYTES
         while True:
             there = self._reader.rewind(min(wanted, bytes_max))
-            if there < wanted or self._first_ns() < since_ns:
+            # It begins with a whole record, so up to one of them less than was asked for.
+            if there + RECORD_SIZE <= wanted or self._first_ns() < since_ns:
                 return self._reader.rewind(there)
             wanted *= 2
 
     def _first_ns(self) -> int:
         data = self._reader.poll_raw(1)
         # Overtaken already: further back there is nothing.
-        return int(_published(data)[0]) if data else 0
+        return int(_headers(data)["ts_publish"][0]) if data else 0
 
 
-def _published(data: bytes) -> npt.NDArray[np.int64]:
-    return np.frombuffer(data, PUBLISHED)["ts_publish"]
+def _headers(data: bytes) -> npt.NDArray[np.void]:
+    return np.frombuffer(data, HEADER)
 
 
 def _from(data: bytes, since_ns: int) -> bytes:
     """The records from that moment on; they rise."""
-    first = int(np.searchsorted(_published(data), since_ns))
+    first = int(np.searchsorted(_headers(data)["ts_publish"], since_ns))
     return data[first * RECORD_SIZE :]

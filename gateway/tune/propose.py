@@ -47,7 +47,7 @@ SPIN_STOLEN: Final = 0.001
 """Share of stolen time beyond which a plane should not spin: the hypervisor takes it back."""
 
 RECORD_BYTES: Final = 128
-"""Size of a record in the ring."""
+"""Size of a usual record in the ring."""
 RING_RATE: Final = 50_000
 """Records a second that the ring is sized for, as configs/default.toml says."""
 PAUSE_FACTOR: Final = 4

@@ -1,7 +1,5 @@
 import errno
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
-
 cdef extern from "gw_record.h" nogil:
     enum: GW_DIGITS_MAX
     ctypedef struct gw_decimal_t:
@@ -68,9 +66,9 @@ cdef class Template:
             raise ValueError(f"the template encodes another channel than {channel!r}")
         if len(row) != 6:
             raise ValueError("not a tuple of six")
-        cdef const char *why = _row_fill(row, kind, &record)
-        if why != NULL:
-            raise ValueError((<bytes>why).decode())
+        why = _row_fill(row, kind, &record)
+        if why is not None:
+            raise ValueError(why)
         record.h.topic_seq = seq
         record.h.ts_recv = ts_recv
         if record.h.ts_event == 0:

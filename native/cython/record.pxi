@@ -1,15 +1,16 @@
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLong, PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
 
 cdef extern from "gw_record.h" nogil:
-    enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX
-    uint8_t gw_record_cells(uint8_t kind)
+    enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
+    enum: GW_CELL, GW_RECORD_CELLS
     enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
 
     ctypedef struct gw_header_t:
@@ -22,34 +23,53 @@ cdef extern from "gw_record.h" nogil:
         int64_t price, qty
         int8_t price_exponent, qty_exponent
         uint8_t price_digits, qty_digits, side, id_length
-        char id[36]
+        char id[40]
 
     ctypedef struct gw_bbo_t:
         int64_t mantissa[4]
         int8_t exponent[4]
         uint8_t digits[4]
 
+    ctypedef struct gw_tail_t:
+        char id[40]
+
     ctypedef struct gw_record_t:
         gw_header_t h
         gw_trade_t trade "u.trade"
         gw_bbo_t bbo "u.bbo"
+        gw_tail_t tail
+
+    ctypedef enum gw_refusal_t:
+        GW_FINE
+
+    uint8_t gw_record_cells(const gw_record_t *record)
+    bint gw_record_possible(uint8_t kind, uint8_t cells)
+    void gw_record_copy(gw_record_t *to, const gw_record_t *source)
+    const char *gw_refusal_text(gw_refusal_t refusal)
 
     ctypedef struct gw_text_t:
         const char *at
         size_t length
 
-    const char *gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts)
+    gw_refusal_t gw_record_fill(
+        gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field)
     size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out)
 
 
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
 FLAG_PACED = GW_FLAG_PACED
 RECORD_SIZE = sizeof(gw_record_t)
+RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
+ID_MAX = GW_ID_MAX
 Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
+cdef dict _FIELDS = {GW_TRADE: ("price", "qty", "side", "id"), GW_BBO: _BBO_FIELDS}
 cdef dict _SIDES = {GW_SIDE_BUY: "buy", GW_SIDE_SELL: "sell"}
+
+cdef enum:
+    VALUE_SHOWN_MAX = 60  # bytes of a refused value in its reason
 
 
 cdef int _text(PyObject *value, gw_text_t *out) noexcept:
@@ -76,10 +96,17 @@ cdef int _integer(PyObject *value, int64_t *out) noexcept:
     return out[0] >= 0
 
 
-cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexcept:
-    """Fills ts_event, kind and payload from a row's last five items. NULL, or why not."""
+cdef object _quoted(gw_text_t text):
+    """A refused value as it may be shown: it is anybody's, of any length."""
+    shown = text.at[:min(text.length, <size_t>VALUE_SHOWN_MAX)].decode("utf-8", "replace")
+    return repr(shown) + ("..." if text.length > <size_t>VALUE_SHOWN_MAX else "")
+
+
+cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
+    """Fills ts_event, kind and payload from a row's last five items. None, or why not."""
     cdef gw_text_t texts[4]
-    cdef int i
+    cdef int i, field
+    names = _FIELDS[kind]
     if not _integer(PyTuple_GET_ITEM(row, 1), &record.h.ts_event):
         return "ts_event is not a time"
     for i in range(4):
@@ -88,13 +115,25 @@ cdef const char *_row_fill(object row, uint8_t kind, gw_record_t *record) noexce
         if kind == GW_TRADE and i == 2 and <object>PyTuple_GET_ITEM(row, 4) is None:
             texts[i] = gw_text_t("", 0)
         else:
-            return "not a text"
-    return gw_record_fill(record, kind, texts)
+            return f"{names[i]} is not a text"
+    cdef gw_refusal_t refusal = gw_record_fill(record, kind, texts, &field)
+    if refusal == GW_FINE:
+        return None
+    why = gw_refusal_text(refusal).decode()
+    return f"{names[field]} {why}: {_quoted(texts[field])}"
 
 
 cdef str _decimal(int64_t mantissa, int8_t exponent, uint8_t digits):
     cdef char text[GW_DECIMAL_TEXT_MAX]
     return text[:gw_decimal_format(mantissa, exponent, digits, text)].decode()
+
+
+cdef bytes _id(const gw_record_t *record):
+    """A trade's id; of one whose length is a lie, as much as a record holds."""
+    cdef Py_ssize_t length = min(record.trade.id_length, GW_ID_MAX)
+    if length <= GW_ID_INLINE:
+        return record.trade.id[:length]
+    return record.trade.id[:GW_ID_INLINE] + record.tail.id[:length - GW_ID_INLINE]
 
 
 cdef object _row_fields(const gw_record_t *record):
@@ -106,7 +145,7 @@ cdef object _row_fields(const gw_record_t *record):
             raise ValueError("no trade")
         return (_decimal(trade.price, trade.price_exponent, trade.price_digits),
                 _decimal(trade.qty, trade.qty_exponent, trade.qty_digits),
-                _SIDES.get(trade.side), trade.id[:trade.id_length].decode("ascii"))
+                _SIDES.get(trade.side), _id(record).decode("ascii"))
     return tuple([
         _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i]) for i in range(4)])
 
@@ -120,7 +159,8 @@ def record_rows(data):
     rows = []
     for i in range(view.shape[0] // <Py_ssize_t>sizeof(gw_record_t)):
         memcpy(&record, &view[i * <Py_ssize_t>sizeof(gw_record_t)], sizeof(gw_record_t))
-        if record.h.cells == 0 or record.h.cells != gw_record_cells(record.h.kind):
+        if not (gw_record_possible(record.h.kind, record.h.cells)
+                and record.h.cells == gw_record_cells(&record)):
             rows.append(None)
             continue
         try:

@@ -5,8 +5,8 @@ cdef enum:
 cdef class RingReader:
     cdef Segment segment
     cdef gw_reader_t reader
-    cdef gw_record_t *buffer
-    cdef size_t buffer_records
+    cdef uint8_t *buffer
+    cdef size_t buffer_size
     cdef bint polling  # without the interpreter's lock
 
     def __init__(self, int fd, *, bint from_start=False):
@@ -26,26 +26,33 @@ cdef class RingReader:
             raise RuntimeError("another thread is polling")
         return 0
 
-    cdef int reserve(self, size_t limit) except -1:
-        """Has room for so many records in the buffer."""
+    cdef size_t reserve(self, size_t limit) except 0:
+        """Has room for one record of any length, and for at most so many; the room's size."""
         self.check_open()
         if not 1 <= limit <= POLL_MAX:
             raise ValueError(f"limit {limit}: 1 to {POLL_MAX} records")
-        if limit > self.buffer_records:
+        cdef size_t size = max(limit * GW_RECORD_CELLS * GW_CELL, sizeof(gw_record_t))
+        if size > self.buffer_size:
             free(self.buffer)
-            self.buffer_records = 0
-            self.buffer = <gw_record_t *>malloc(limit * sizeof(gw_record_t))
+            self.buffer_size = 0
+            self.buffer = <uint8_t *>malloc(size)
             if self.buffer == NULL:
                 raise MemoryError
-            self.buffer_records = limit
-        return 0
+            self.buffer_size = size
+        return size
 
     def poll(self, size_t limit=4096):
-        self.reserve(limit)
-        cdef int64_t size = gw_reader_poll(&self.reader, self.buffer, limit * sizeof(gw_record_t))
+        cdef const gw_record_t *record
+        cdef size_t room = self.reserve(limit)
+        cdef int64_t at = 0, size = gw_reader_poll(&self.reader, self.buffer, room)
         if size < 0:
             return None
-        return [self.row(&self.buffer[i]) for i in range(size // <int64_t>sizeof(gw_record_t))]
+        rows = []
+        while at < size:
+            record = <const gw_record_t *>(self.buffer + at)
+            rows.append(self.row(record))
+            at += record.h.cells * GW_CELL
+        return rows
 
     def rewind(self, uint64_t size):
         self.check_open()
@@ -53,12 +60,30 @@ cdef class RingReader:
 
     def poll_raw(self, size_t limit=4096):
         cdef int64_t size
-        self.reserve(limit)
+        cdef size_t room = self.reserve(limit)
         self.polling = True
         with nogil:
-            size = gw_reader_poll(&self.reader, self.buffer, limit * sizeof(gw_record_t))
+            size = gw_reader_poll(&self.reader, self.buffer, room)
         self.polling = False
-        return None if size < 0 else (<uint8_t *>self.buffer)[:size]
+        return None if size < 0 else self.spread(size)
+
+    cdef bytes spread(self, int64_t size):
+        """The records of the buffer, each with the room of the longest."""
+        cdef int64_t at = 0, count = 0
+        cdef const gw_record_t *record
+        while at < size:
+            at += (<const gw_record_t *>(self.buffer + at)).h.cells * GW_CELL
+            count += 1
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, count * sizeof(gw_record_t))
+        cdef gw_record_t *to = <gw_record_t *><char *>out
+        memset(to, 0, count * sizeof(gw_record_t))
+        at = 0
+        while at < size:
+            record = <const gw_record_t *>(self.buffer + at)
+            gw_record_copy(to, record)
+            at += record.h.cells * GW_CELL
+            to += 1
+        return out
 
     def topics(self):
         self.check_open()
@@ -85,7 +110,7 @@ cdef class RingReader:
             row["price"] = _decimal(trade.price, trade.price_exponent, trade.price_digits)
             row["qty"] = _decimal(trade.qty, trade.qty_exponent, trade.qty_digits)
             row["side"] = _SIDES.get(trade.side, "")
-            row["id"] = trade.id[:min(trade.id_length, GW_ID_MAX)].decode()
+            row["id"] = _id(record).decode()
         else:
             for i, name in enumerate(_BBO_FIELDS):
                 row[name] = _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i])

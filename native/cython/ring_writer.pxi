@@ -197,7 +197,6 @@ cdef class RingWriter:
         fast = PySequence_Fast(rows, "rows are not a sequence")
         cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(fast)
         cdef uint32_t filled = 0
-        cdef const char *why
         if ages is not None and len(ages) != count:
             raise ValueError(f"{len(ages)} ages of {count} rows")
         cdef int64_t age_ns = 0
@@ -206,8 +205,8 @@ cdef class RingWriter:
         for i in range(count):
             why = self.row_take(
                 <object>PySequence_Fast_GET_ITEM(fast, i), &self.chunk[filled])
-            if why != NULL:
-                refused.append((i, (<bytes>why).decode()))
+            if why is not None:
+                refused.append((i, why))
                 continue
             if ages is not None:
                 age_ns = ages[i]
@@ -220,7 +219,7 @@ cdef class RingWriter:
         gw_publisher_ring(&self.publisher)
         return refused
 
-    cdef const char *row_take(self, object row, gw_record_t *record) noexcept:
+    cdef object row_take(self, object row, gw_record_t *record):
         cdef int64_t topic
         if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:
             return "not a tuple of six"

@@ -3,6 +3,7 @@
 #define PUBLISHER_MEMORY_H
 #include "check.h"
 #include "gw_publisher.h"
+#include "usual_record.h"
 
 #include <string.h>
 

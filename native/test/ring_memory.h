@@ -3,6 +3,7 @@
 #define RING_MEMORY_H
 #include "check.h"
 #include "gw_ring.h"
+#include "usual_record.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -40,19 +41,43 @@ static inline gw_record_t whole_record(uint64_t ring_seq, uint32_t topic) {
     gw_record_t record = {
         .h = {.kind = GW_TRADE, .topic = topic, .ts_event = (int64_t)proof(ring_seq, 99)}};
     for (uint64_t i = 0; i < 8; i++) record.u.words[i] = proof(ring_seq, i);
+    record.u.trade.extra = 0;
+    record.u.trade.mark = GW_MARK;
     return record;
 }
 
-static inline bool record_is_whole(const gw_record_t *record) {
-    uint64_t seq = record->h.ring_seq;
-    if (record->h.ts_event != (int64_t)proof(seq, 99)) return false;
-    for (uint64_t i = 0; i < 8; i++)
-        if (record->u.words[i] != proof(seq, i)) return false;
-    return true;
+/* The same with a tail, made the same way. */
+static inline gw_record_t tailed_record(uint64_t ring_seq, uint32_t topic) {
+    gw_record_t record = whole_record(ring_seq, topic);
+    record.u.trade.extra = GW_EXTRA_TAIL;
+    for (uint64_t i = 0; i < 8; i++) {
+        uint64_t word = proof(ring_seq, 8 + i);
+        memcpy((uint8_t *)&record.tail + 8 * i, &word, 8);
+    }
+    record.tail.mark = GW_MARK;
+    return record;
+}
+
+/* Any record of these two, in as many cells as it says it has. */
+static inline bool record_is_whole(const void *at) {
+    const gw_record_t *record = at;
+    gw_record_t expected = record->u.trade.extra & GW_EXTRA_TAIL
+                               ? tailed_record(record->h.ring_seq, record->h.topic)
+                               : whole_record(record->h.ring_seq, record->h.topic);
+    if (record->h.ts_event != expected.h.ts_event) return false;
+    if (record->h.cells != gw_record_cells(record)) return false;
+    return memcmp(&record->u, &expected.u, (record->h.cells - 1u) * GW_CELL) == 0;
 }
 
 static inline void publish_whole(gw_writer_t *w, uint32_t topic) {
     gw_record_t record = whole_record(w->ring_seq + 1, topic);
+    gw_writer_publish(w, &record);
+}
+
+/* One with a tail or one without. */
+static inline void publish_either(gw_writer_t *w, uint32_t topic) {
+    uint64_t seq = w->ring_seq + 1;
+    gw_record_t record = proof(seq, 3) % 3 ? whole_record(seq, topic) : tailed_record(seq, topic);
     gw_writer_publish(w, &record);
 }
 

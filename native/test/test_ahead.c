@@ -11,7 +11,7 @@
 
 #define PAGE 4096u
 #define BATCH 1024u /* records that a feed publishes at once, at most */
-#define RECORD (GW_RECORD_CELLS_MAX * GW_CELL)
+#define RECORD (GW_RECORD_CELLS * GW_CELL)
 
 static uint8_t *mapping(size_t size, int fd) {
     int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;

@@ -77,7 +77,7 @@ static unsigned id_of(const gw_record_t *record) {
 static void check_published(unsigned first, unsigned count) {
     gw_record_t record;
     for (unsigned i = 0; i < count; i++) {
-        CHECK_EQUAL(gw_reader_poll(&reader, &record, sizeof record), sizeof record);
+        CHECK_EQUAL(gw_reader_poll(&reader, &record, sizeof(usual_t)), sizeof(usual_t));
         CHECK_EQUAL(id_of(&record), first + i);
     }
     CHECK_EQUAL(gw_reader_poll(&reader, &record, sizeof record), 0);
@@ -90,7 +90,7 @@ static void check_rest(const rig_t *r, int i, const char *expected) {
 
 static void usual_lines_are_published_and_counted(void) {
     rig_t *r = rig_new();
-    gw_record_t got[4];
+    usual_t got[4];
     send_text(r, "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"64250.10\",\"qty\":\"0.015\","
                  "\"side\":\"sell\",\"id\":\"7\",\"ts\":5}\n\r\n"
                  "{\"channel\":\"bbo\",\"symbol\":\"A\",\"bid\":\"1\",\"bid_qty\":\"-2.5\","
@@ -310,7 +310,7 @@ static void two_intakes_share_a_publisher(void) {
     unsigned next[FEEDS] = {0};
     for (unsigned i = 0; i < FEEDS * LINES; i++) {
         gw_record_t record;
-        CHECK_EQUAL(gw_reader_poll(&reader, &record, sizeof record), sizeof record);
+        CHECK_EQUAL(gw_reader_poll(&reader, &record, sizeof(usual_t)), sizeof(usual_t));
         CHECK_EQUAL(id_of(&record), next[record.h.topic]++);
     }
     CHECK_EQUAL(stats.published[GW_TRADE], FEEDS * LINES);

@@ -26,7 +26,8 @@ static gw_record_t record_of(uint32_t topic, int64_t ts_event) {
 static void receipts_are_stamped_and_measured(void) {
     publisher_new(1 << 16, 1);
     CHECK_EQUAL(gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3), 0);
-    gw_record_t records[3] = {record_of(0, 900), record_of(0, 0), record_of(0, 5000)}, got[3];
+    gw_record_t records[3] = {record_of(0, 900), record_of(0, 0), record_of(0, 5000)};
+    usual_t got[3];
     gw_receipt_t receipt = {.feed = 7, .flags = GW_FLAG_LAST, .wire = true};
     int64_t mono_recv = gw_monotonic_ns() - 10000000000; /* more than 32 bits of nanoseconds */
     for (int i = 0; i < 3; i++) gw_record_received(&records[i], 1000 + i, mono_recv);
@@ -105,7 +106,7 @@ static void *topics_add(void *unused) {
 
 /* Takes all there is until every feed is done; it sleeps as the plane does. */
 static uint64_t reader_run(gw_wait_t *wait, int event_fd) {
-    gw_record_t buffer[64];
+    usual_t buffer[64];
     uint64_t last[FEEDS] = {0}, total = 0;
     for (;;) {
         uint64_t over = __atomic_load_n(&running, __ATOMIC_SEQ_CST) == 0;

@@ -6,11 +6,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define RECORD ((int64_t)sizeof(gw_record_t))
+#define RECORD ((int64_t)sizeof(usual_t))
 #define CAPACITY 4096u
-#define HELD (CAPACITY / sizeof(gw_record_t)) /* records that the ring holds */
+#define HELD (CAPACITY / sizeof(usual_t)) /* records that the ring holds */
 
-static gw_record_t buffer[2 * HELD];
+static usual_t buffer[2 * HELD];
 
 static void records_come_in_order_and_once(void) {
     ring_t r = ring_new(CAPACITY, 4);
@@ -93,6 +93,65 @@ static void a_rewound_reader_begins_with_a_whole_record(void) {
     ring_free(&r);
 }
 
+/* Records of two and of three cells: what a poll gives is whole, in order and none is missing, also over
+ * the ring's end, where a pad of one or two cells may stand. */
+static void records_of_two_lengths_come_whole(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    uint8_t *bytes = (uint8_t *)buffer;
+    uint64_t seq = 0;
+    for (unsigned round = 0; round < 2000; round++) {
+        unsigned count = 1 + (unsigned)(proof(round, 1) % 9);
+        for (unsigned i = 0; i < count; i++) publish_either(&r.writer, 0);
+        size_t room = 3 * GW_CELL + (size_t)(proof(round, 2) % 500);
+        for (unsigned taken = 0; taken < count;) {
+            int64_t size = gw_reader_poll(&r.reader, buffer, room);
+            CHECK(size > 0);
+            for (int64_t at = 0; at < size; taken++) {
+                const gw_header_t *h = (const gw_header_t *)(void *)(bytes + at);
+                CHECK_EQUAL(h->ring_seq, ++seq);
+                CHECK(record_is_whole(h));
+                at += h->cells * GW_CELL;
+            }
+        }
+        CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, room), 0);
+        gw_record_t last;
+        CHECK_EQUAL(gw_table_read(&r.reader.segment, 0, &last), 1);
+        CHECK(last.h.ring_seq == seq && record_is_whole(&last));
+    }
+    ring_free(&r);
+}
+
+/* Wherever it goes back to, it begins with the first record from there on, and takes all to the end. */
+static void a_rewound_reader_finds_where_records_begin(void) {
+    ring_t r = ring_new(CAPACITY, 4);
+    const uint8_t *bytes = (const uint8_t *)buffer;
+    for (unsigned round = 0; round < 300; round++) {
+        publish_either(&r.writer, 0);
+        for (uint64_t back = 0; back <= CAPACITY; back += GW_CELL) {
+            uint64_t there = gw_reader_rewind(&r.reader, back);
+            CHECK(there <= back);
+            uint64_t most = CAPACITY - CAPACITY / 8;
+            if (most > r.writer.tail) most = r.writer.tail;
+            CHECK(there + 3 * GW_CELL > (back < most ? back : most));
+            uint64_t seq = 0;
+            while (r.reader.cursor < r.writer.tail) {
+                int64_t size = gw_reader_poll(&r.reader, buffer, sizeof buffer);
+                CHECK(size > 0);
+                for (int64_t at = 0; at < size;) {
+                    const gw_header_t *h = (const gw_header_t *)(const void *)(bytes + at);
+                    CHECK(record_is_whole(h));
+                    CHECK(seq == 0 || h->ring_seq == seq + 1);
+                    seq = h->ring_seq;
+                    at += h->cells * GW_CELL;
+                }
+            }
+            CHECK(seq == 0 || seq == r.writer.ring_seq);
+            CHECK(seq != 0 || there == 0);
+        }
+    }
+    ring_free(&r);
+}
+
 static void a_rewound_reader_that_is_overtaken_knows_it(void) {
     ring_t r = ring_new(CAPACITY, 4);
     for (unsigned i = 0; i < 2 * HELD; i++) publish_whole(&r.writer, 0);
@@ -137,7 +196,7 @@ static void f49_an_intent_without_a_tail_gives_up_only_what_it_covers(void) {
 static void memory_that_lies_is_a_lap_never_a_read_outside(void) {
     ring_t r = ring_new(CAPACITY, 4);
     gw_segment_t *s = &r.reader.segment;
-    static const uint8_t cells[] = {0, 1, 3, 255};
+    static const uint8_t cells[] = {0, 1, 4, 255};
     for (size_t i = 0; i < sizeof cells; i++) {
         publish_whole(&r.writer, 0);
         ((gw_header_t *)(s->ring + (r.reader.cursor & (CAPACITY - 1))))->cells = cells[i];
@@ -188,6 +247,8 @@ int main(void) {
     RUN(a_small_buffer_takes_whole_records_only);
     RUN(a_pad_at_the_end_is_skipped);
     RUN(a_rewound_reader_begins_with_a_whole_record);
+    RUN(records_of_two_lengths_come_whole);
+    RUN(a_rewound_reader_finds_where_records_begin);
     RUN(a_rewound_reader_that_is_overtaken_knows_it);
     RUN(f48_a_lapped_reader_knows_and_goes_on_from_the_tail);
     RUN(f49_an_intent_without_a_tail_gives_up_only_what_it_covers);

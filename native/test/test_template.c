@@ -43,7 +43,8 @@ static gw_record_t trade_record(const char *id) {
     r.u.trade = (gw_trade_t){.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15,
                              .qty_exponent = -3, .qty_digits = 4, .side = GW_SIDE_BUY,
                              .id_length = (uint8_t)strlen(id)};
-    memcpy(r.u.trade.id, id, strlen(id));
+    for (size_t i = 0; i < strlen(id); i++)
+        *(i < GW_ID_INLINE ? &r.u.trade.id[i] : &r.tail.id[i - GW_ID_INLINE]) = id[i];
     return r;
 }
 
@@ -74,17 +75,28 @@ static void the_splice_stands_in_the_tails_place(void) {
 
 static void ids_are_escaped_wherever_the_quote_is(void) {
     gw_template_t *t = load_trade();
-    for (size_t at = 0; at < GW_ID_MAX; at++) {
-        char id[GW_ID_MAX + 1], expected[64];
-        memset(id, 'a', GW_ID_MAX);
-        id[GW_ID_MAX] = 0;
-        id[at] = at % 2 ? '"' : '\\';
-        snprintf(expected, sizeof expected, "\"id\":\"%.*s\\%s\"", (int)at, id, id + at);
-        gw_record_t r = trade_record(id);
-        char *text = encode(t, &r, "A.B");
-        CHECK(strstr(text, expected) != NULL);
-        free(text);
-    }
+    for (size_t length = 1; length <= GW_ID_MAX; length++)
+        for (size_t at = 0; at < length; at++) {
+            char id[GW_ID_MAX + 1], expected[2 * GW_ID_MAX];
+            memset(id, 'a', length);
+            id[length] = 0;
+            id[at] = at % 2 ? '"' : '\\';
+            snprintf(expected, sizeof expected, "\"id\":\"%.*s\\%s\",", (int)at, id, id + at);
+            gw_record_t r = trade_record(id);
+            char *text = encode(t, &r, "A.B");
+            CHECK(strstr(text, expected) != NULL);
+            free(text);
+        }
+    gw_template_free(t);
+}
+
+/* What shared memory says of an id's length is cut to what a record holds. */
+static void an_id_that_lies_is_cut(void) {
+    gw_template_t *t = load_trade();
+    gw_record_t r = trade_record("381");
+    memset(r.tail.id, 'z', sizeof r.tail.id);
+    r.u.trade.id_length = UINT8_MAX;
+    free(encode(t, &r, "A.B"));
     gw_template_free(t);
 }
 
@@ -191,7 +203,7 @@ static void any_bytes_are_loaded_or_refused(void) {
     }
 }
 
-/* Identifiers may double when escaped: 72 bytes each. The last one that fits, and one more. */
+/* Identifiers may double when escaped: 160 bytes each. The last one that fits, and one more. */
 static void a_template_of_too_long_messages_is_refused(void) {
     uint8_t program[4096] = {1, GW_TRADE, 0, 0};
     size_t size = 4;
@@ -202,7 +214,7 @@ static void a_template_of_too_long_messages_is_refused(void) {
         memset(program + size, 'x', 255);
         size += 255;
     }
-    for (int i = 0; i < 63; i++) program[size++] = 8; /* ID */
+    for (int i = 0; i < 29; i++) program[size++] = 8; /* ID */
     CHECK_EQUAL(load(program, size, &t), 0);
     size_t longest = gw_template_frame_max(t);
     gw_template_free(t);
@@ -218,6 +230,7 @@ int main(void) {
     RUN(a_trade_is_the_protocols_frame);
     RUN(the_splice_stands_in_the_tails_place);
     RUN(ids_are_escaped_wherever_the_quote_is);
+    RUN(an_id_that_lies_is_cut);
     RUN(the_longest_payload_fits);
     RUN(bad_programs_are_refused);
     RUN(a_template_of_too_long_messages_is_refused);

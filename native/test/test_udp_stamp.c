@@ -150,7 +150,7 @@ static void a_socket_that_does_not_stamp_is_read_all_the_same(void) {
 static void records_and_the_rest_have_the_age_of_their_datagram(void) {
     static gw_intake_t in;
     rig_t *r = rig_new();
-    gw_record_t got[3];
+    usual_t got[3];
     publisher_new(1 << 20, 16);
     CHECK_EQUAL(gw_intake_init(&in, &publisher, FEED, 0, 0), 0);
     int64_t topic = gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3);

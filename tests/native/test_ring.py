@@ -17,7 +17,8 @@ from support.rows import is_whole, trade
 from gateway import _native
 from gateway._native import WAIT_SIZE, RingReader, RingWriter, Segment
 
-HELD = 4096 // 128  # records that the smallest ring holds
+USUAL = _native.RECORD_SIZE_USUAL
+HELD = 4096 // USUAL  # records that the smallest ring holds
 
 
 def test_closed_things_say_so(writer: RingWriter) -> None:
@@ -165,16 +166,36 @@ def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) ->
     rows = [trade(topic, n) for n in range(1, 21)]
     mono = _native.monotonic_ns()
     writer.publish(rows, 1, mono)
-    assert reader.rewind(5 * _native.RECORD_SIZE + 1) == 5 * _native.RECORD_SIZE
+    assert reader.rewind(5 * USUAL + 1) == 5 * USUAL
     data = reader.poll_raw()
     assert data is not None
     assert _native.record_rows(data) == [("trade", mono, row) for row in rows[15:]]
-    assert reader.rewind(1 << 40) == 20 * _native.RECORD_SIZE
+    assert reader.rewind(1 << 40) == 20 * USUAL
     assert reader.poll_raw(limit=3) == reader_bytes(writer, 3)
     assert (reader.topics(), reader.epoch) == ([("trade", "A.SIM")], writer.epoch)
     reader.close()
     with pytest.raises(ValueError, match="closed"):
         reader.rewind(1)
+
+
+def test_ids_of_every_length_come_back(writer: RingWriter) -> None:
+    """A poll gives at most as many as asked for, whatever cells they take."""
+    topic = writer.topic("trade", "A.SIM")
+    ids = [("0x" + "9f" * 40)[:length] for length in range(_native.ID_MAX + 1)]
+    reader = RingReader(writer.fd)
+    assert writer.publish([(topic, 1, "1", "2", None, one) for one in ids], 1, 1) == []
+    records: list[dict[str, int | str]] = []
+    while found := reader.poll(limit=3):
+        assert len(found) <= 3
+        records += found
+    assert [record["id"] for record in records] == ids
+    copy = RingReader(writer.fd, from_start=True).poll_raw()
+    assert copy is not None
+    assert [row[2][5] for row in _native.record_rows(copy) if row is not None] == ids
+    long = "0x" + "9f" * 40
+    assert writer.publish([(topic, 1, "1", "2", None, long)], 1, 1) == [
+        (0, f"id is longer than 80 characters: {long[:60]!r}...")
+    ]
 
 
 def reader_bytes(writer: RingWriter, count: int) -> bytes:
@@ -190,7 +211,7 @@ def test_a_reader_goes_back_as_far_as_the_ring_holds_but_an_eighth() -> None:
     reader = RingReader(writer.fd)
     for n in range(1, 10 * HELD):
         writer.publish([trade(topic, n)], 1, _native.monotonic_ns())
-    assert reader.rewind(1 << 40) == (HELD - HELD // 8) * _native.RECORD_SIZE
+    assert reader.rewind(1 << 40) == (HELD - HELD // 8) * USUAL
     # What the writer overtakes after that is noticed, not delivered.
     for n in range(HELD):
         writer.publish([trade(topic, n + 1)], 1, _native.monotonic_ns())

@@ -14,6 +14,7 @@ from support.flight import recording as written
 from gateway.recording import (
     CHUNK_BYTES_MAX,
     MAGIC,
+    VERSION,
     Chunk,
     Reader,
     RecordingError,
@@ -105,11 +106,11 @@ def test_a_hostile_chunk_ends_the_reading(chunk: bytes, why: str) -> None:
         (b"", "not a recording"),
         (b"\x1f\x8b" + bytes(40), "not a recording"),
         (MAGIC, "cut off"),
-        (MAGIC + struct.pack("<II", 2, 0), "layout 2"),
-        (MAGIC + struct.pack("<II", 1, 0), "cut off"),
-        (MAGIC + struct.pack("<II", 1, 0) + raw(b"RING", 0, b"", 0), "no header"),
-        (MAGIC + struct.pack("<II", 1, 0) + raw(b"HEAD", 0, b"[" * 9000, 9000), "its header"),
-        (MAGIC + struct.pack("<II", 1, 0) + raw(b"HEAD", 0, b"{}", 2), "its header"),
+        (MAGIC + struct.pack("<II", 1, 0), "layout 1"),
+        (MAGIC + struct.pack("<II", VERSION, 0), "cut off"),
+        (MAGIC + struct.pack("<II", VERSION, 0) + raw(b"RING", 0, b"", 0), "no header"),
+        (MAGIC + struct.pack("<II", VERSION, 0) + raw(b"HEAD", 0, b"[" * 9000, 9000), "its header"),
+        (MAGIC + struct.pack("<II", VERSION, 0) + raw(b"HEAD", 0, b"{}", 2), "its header"),
     ],
 )
 def test_what_is_no_recording_is_refused_in_words(data: bytes, why: str) -> None:

@@ -26,7 +26,7 @@ MS = 1_000_000
 TRADES: "list[Row]" = [
     (0, 5, "64250.10", "0.0150", "buy", 'a"\\ b'),
     (0, 6, "-0.00", "007", None, ""),
-    (0, 7, "123456789012345678", "0.00000000000000001", "sell", "x" * 36),
+    (0, 7, "123456789012345678", "0.00000000000000001", "sell", "x" * 80),
 ]
 QUOTE: "Row" = (1, 8, "1.0", "2", "1.10", "-3.50")
 TOPICS = [("trade", "BRK.B.XNAS"), ("bbo", "BRK.B.XNAS"), ("trade", "BTC.SIM")]
@@ -91,10 +91,10 @@ async def test_what_was_played_is_what_was_recorded(
     again = RingWriter(1 << 16, 16)
     counters = Counters("replay:X", "replay", "XNAS", 0, stats)
     await ReplayFeed("replay:X", 0, options(write(data)), again, counters, {}).run()
-    payloads = [data[at + 64 : at + 128] for at in range(0, len(data), RECORD_SIZE)]
+    payloads = [data[at + 64 : at + RECORD_SIZE] for at in range(0, len(data), RECORD_SIZE)]
     played_data = taken(again)
     assert payloads == [
-        played_data[at + 64 : at + 128] for at in range(0, len(played_data), RECORD_SIZE)
+        played_data[at + 64 : at + RECORD_SIZE] for at in range(0, len(played_data), RECORD_SIZE)
     ]
     again.close()
 
@@ -137,9 +137,10 @@ async def test_f44_records_of_anybody_are_counted_and_skipped(
         changed(44, 1),  # a trade on a topic of quotes
         changed(48, 7),  # a kind that there is not
         changed(50, 9),  # of nine cells
-        changed(64 + 21, 200),  # an id of 200 bytes
-        changed(64 + 20, 9),  # a side that there is not
-        changed(64 + 22, 0xFF),  # an id that is no text
+        changed(50, 3),  # of three cells, and the payload knows of no third
+        changed(64 + 5, 200),  # an id of 200 bytes
+        changed(64 + 4, 9),  # a side that there is not
+        changed(64 + 24, 0xFF),  # an id that is no text
         os.urandom(64) + good[64:],
     ]
     path = write(good, *bad, good[:100], good)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway._native import RECORD_SIZE, RingWriter, record_rows
+from gateway._native import RECORD_SIZE_USUAL, RingWriter, record_rows
 from gateway.recorder import ring
 from gateway.recording import Chunk
 
@@ -16,7 +16,7 @@ RECORDS = 8192
 
 @pytest.fixture
 def writer() -> Iterator[RingWriter]:
-    writer = RingWriter(RECORDS * RECORD_SIZE, 16)
+    writer = RingWriter(RECORDS * RECORD_SIZE_USUAL, 16)
     writer.topic("trade", "A.SIM")
     yield writer
     writer.close()
@@ -54,10 +54,20 @@ def test_from_a_moment_on(writer: RingWriter) -> None:
 
 def test_the_newest_of_more_than_is_allowed_or_held(writer: RingWriter) -> None:
     publish(writer, *range(3 * RECORDS))
-    assert numbers(copied(writer, 0, bytes_max=100 * RECORD_SIZE + 5)) == [
+    assert numbers(copied(writer, 0, bytes_max=100 * RECORD_SIZE_USUAL + 5)) == [
         *range(3 * RECORDS - 100, 3 * RECORDS)
     ]
     assert len(numbers(copied(writer, 0))) == RECORDS - RECORDS // 8
+
+
+def test_records_of_both_lengths(writer: RingWriter) -> None:
+    """Wherever going back to a moment lands, the copy begins with a whole record."""
+    rows = [(0, n, "1", "2", None, "x" * (80 if n % 5 == 0 else 5)) for n in range(9000)]
+    assert writer.publish(rows, 1, time.monotonic_ns()) == []
+    for size in range(64_000, 65_000, 64):
+        found = numbers(copied(writer, 0, bytes_max=size))
+        assert found == [*range(9000 - len(found), 9000)]
+        assert 400 < len(found) < 500
 
 
 def test_a_writer_that_overtakes_leaves_a_hole(writer: RingWriter) -> None:

@@ -229,7 +229,7 @@ def test_a_long_pause_makes_a_longer_ring() -> None:
 
 
 def test_a_record_in_the_ring_is_as_large_as_the_native_one() -> None:
-    assert RECORD_BYTES == -(-_native.RECORD_SIZE // 64) * 64
+    assert RECORD_BYTES == _native.RECORD_SIZE_USUAL
 
 
 # --- notes and texts ------------------------------------------------------------------------------
