@@ -20,6 +20,9 @@ FLAG_PACED: Final[int]
 RECORD_SIZE: Final[int]  # bytes of the longest record, and of every raw one
 RECORD_SIZE_USUAL: Final[int]  # bytes that nearly all records take in the ring
 ID_MAX: Final[int]  # bytes of a trade's id
+DIGITS_MAX: Final[int]  # significant digits of a decimal
+DECIMALS_MAX: Final[int]  # its digits after the point
+EXPONENT_MAX: Final[int]  # either way, of a decimal written with one
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------

@@ -71,7 +71,10 @@ int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out) {
         uint64_t version = GW_LOAD_ACQUIRE(slot);
         if (version == 0) return 0;
         if (version % 2 == 1) continue;
-        gw_words_read((gw_word_t *)out, slot + SLOT_RECORD, sizeof *out / 8);
+        const size_t usual = GW_RECORD_CELLS * GW_CELL / 8;
+        gw_words_read((gw_word_t *)out, slot + SLOT_RECORD, usual);
+        if (out->h.cells > GW_RECORD_CELLS)
+            gw_words_read((gw_word_t *)&out->tail, slot + SLOT_RECORD + usual, GW_CELL / 8);
         GW_FENCE_ACQUIRE();
         if (GW_LOAD_RELAXED(slot) == version) return 1;
     }

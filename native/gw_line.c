@@ -5,6 +5,7 @@
 
 enum { CHANNEL, SYMBOL, TS, PRICE, QTY, SIDE, ID, BID, BID_QTY, ASK, ASK_QTY, MEMBERS };
 #define BIT(member) (1u << (member))
+#define DECIMALS (BIT(PRICE) | BIT(QTY) | BIT(BID) | BIT(BID_QTY) | BIT(ASK) | BIT(ASK_QTY))
 
 /* Padded with zeros, so that a name is compared as one word. */
 #define NAME_MAX 8u
@@ -66,6 +67,33 @@ static bool null_take(parse_t *p) {
     return true;
 }
 
+static bool digits_skip(parse_t *p) {
+    const char *from = p->at;
+    while (p->at < p->end && *p->at >= '0' && *p->at <= '9') p->at++;
+    return p->at > from;
+}
+
+static bool byte_skip(parse_t *p, const char *any) {
+    bool found = p->at < p->end && *p->at != 0 && strchr(any, *p->at) != NULL;
+    p->at += found;
+    return found;
+}
+
+/* A number as JSON has them, by its text (RFC 8259, section 6). */
+static bool number_take(parse_t *p, gw_text_t *text) {
+    space_skip(p);
+    text->at = p->at;
+    (void)byte_skip(p, "-");
+    if (!byte_skip(p, "0") && !digits_skip(p)) return false;
+    if (byte_skip(p, ".") && !digits_skip(p)) return false;
+    if (byte_skip(p, "eE")) {
+        (void)byte_skip(p, "+-");
+        if (!digits_skip(p)) return false;
+    }
+    text->length = (size_t)(p->at - text->at);
+    return true;
+}
+
 /* Digits of a time that is not negative; what follows them is looked at by the caller. */
 static bool time_take(parse_t *p, int64_t *out) {
     space_skip(p);
@@ -105,7 +133,10 @@ static bool member_take(parse_t *p) {
     p->seen |= BIT(member);
     if (member == TS) return time_take(p, &p->ts);
     if (member == SIDE) return side_take(p, &p->texts[SIDE]);
-    return text_take(p, &p->texts[member]);
+    const char *from = p->at;
+    if (text_take(p, &p->texts[member])) return true;
+    p->at = from;
+    return (BIT(member) & DECIMALS) != 0 && number_take(p, &p->texts[member]);
 }
 
 static bool object_take(parse_t *p) {

@@ -1,6 +1,6 @@
 /* Lines of the `udp` feed in their usual form: a JSON object of the members that its record has,
  * each once, in any order, with JSON's white space or without, texts of printable ASCII without
- * escapes. Pure.
+ * escapes, prices and quantities as texts or as numbers. Pure.
  *
  * What is of another form is not judged here, good or bad: that is for the decoder that knows all
  * of JSON (gateway/feeds/venues/tickgate_json.py). So there is one owner of what is an error, and

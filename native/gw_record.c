@@ -1,15 +1,105 @@
 #include "gw_record.h"
 
-#include <errno.h>
-#include <stdbool.h>
 #include <string.h>
+
+typedef __uint128_t u128;
 
 const char *gw_channel_name(uint8_t channel) {
     static const char *const names[GW_CHANNELS] = {[GW_TRADE] = "trade", [GW_BBO] = "bbo"};
     return channel < GW_CHANNELS && names[channel] ? names[channel] : "unknown";
 }
 
-int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out) {
+/* --- decimals -------------------------------------------------------------------------------- */
+
+#define POINT_NONE SIZE_MAX
+
+/* A number's text taken apart. */
+typedef struct {
+    u128 value;      /* of the first GW_DIGITS_MAX significant digits */
+    size_t digits;   /* all, leading zeros among them */
+    size_t leading;  /* zeros before the first other digit */
+    size_t decimals; /* digits after the point */
+    int exponent;
+    bool negative, scientific;
+} text_t;
+
+/* Reads `[+-]?[0-9]+` to the end; beyond all limits it stays what it is. */
+static bool exponent_take(const char *at, const char *end, int *out) {
+    bool negative = at < end && *at == '-';
+    if (at < end && (*at == '-' || *at == '+')) at++;
+    if (at == end) return false;
+    for (*out = 0; at < end; at++) {
+        if (*at < '0' || *at > '9') return false;
+        if (*out <= GW_EXPONENT_MAX) *out = *out * 10 + (*at - '0');
+    }
+    if (negative) *out = -*out;
+    return true;
+}
+
+static bool text_take(const char *at, size_t length, text_t *t) {
+    const char *end = at + length;
+    size_t point = POINT_NONE;
+    *t = (text_t){.negative = length > 0 && *at == '-'};
+    for (at += t->negative; at < end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit <= 9) {
+            t->leading += t->leading == t->digits && digit == 0;
+            if (++t->digits - t->leading <= GW_DIGITS_MAX) t->value = t->value * 10 + digit;
+        } else if (*at == '.' && t->digits > 0 && point == POINT_NONE) {
+            point = t->digits;
+        } else if ((*at == 'e' || *at == 'E') && t->digits > 0) {
+            t->scientific = true;
+            if (!exponent_take(at + 1, end, &t->exponent)) return false;
+            break;
+        } else {
+            return false;
+        }
+    }
+    if (t->digits == 0 || point == t->digits) return false;
+    t->decimals = point == POINT_NONE ? 0 : t->digits - point;
+    return true;
+}
+
+/* The digits that are written out, and the power of ten behind them. */
+static void exponent_apply(text_t *t, size_t *width, int *exponent) {
+    size_t significant = t->digits - t->leading;
+    *exponent = t->exponent - (int)t->decimals;
+    if (*exponent < 0) {
+        size_t least = (size_t)-*exponent + 1; /* a zero before the point */
+        *width = significant > least ? significant : least;
+    } else if (t->value == 0) {
+        *width = 1;
+        *exponent = 0;
+    } else {
+        *width = significant;
+        for (; *exponent > 0 && *width < GW_DIGITS_MAX; --*exponent, ++*width) t->value *= 10;
+    }
+}
+
+static gw_refusal_t any_parse(const char *text, size_t length, gw_decimal_t *out) {
+    text_t t;
+    if (!text_take(text, length, &t)) return GW_NO_DECIMAL;
+    if (t.exponent > GW_EXPONENT_MAX || t.exponent < -GW_EXPONENT_MAX) return GW_EXPONENT_LARGE;
+    if (t.digits - t.leading > GW_DIGITS_MAX) return GW_DIGITS_MANY;
+    if (t.decimals > GW_DECIMALS_MAX || (int)t.decimals - t.exponent > (int)GW_DECIMALS_MAX)
+        return GW_DECIMALS_MANY;
+    if (t.digits > GW_WIDTH_MAX) return GW_ZEROS_MANY;
+    size_t width = t.digits;
+    int exponent = -(int)t.decimals;
+    if (t.scientific) exponent_apply(&t, &width, &exponent);
+    bool wide = width > GW_DIGITS_NARROW || exponent > 0;
+    u128 mantissa = t.negative ? 0 - t.value : t.value;
+    *out = (gw_decimal_t){.mantissa = (int64_t)(uint64_t)mantissa,
+                          .high = (int64_t)(uint64_t)(mantissa >> 64),
+                          .width = (uint8_t)width,
+                          .exponent = (int8_t)exponent,
+                          .digits = (uint8_t)(wide ? GW_DIGITS_WIDE : width)};
+    if (t.negative && t.value == 0) out->digits |= GW_DECIMAL_NEGATIVE_ZERO;
+    return GW_FINE;
+}
+
+/* Usual values; with the first sign of another one, that starts over. */
+gw_refusal_t gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out) {
     size_t i = 0, point = 0, digits = 0;
     bool negative = length > 0 && text[0] == '-';
     uint64_t mantissa = 0;
@@ -17,22 +107,20 @@ int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out) {
     for (; i < length; i++) {
         unsigned digit = (unsigned)(unsigned char)text[i] - '0';
         if (digit <= 9) {
-            /* Counting goes on past the limit, so that a text wrong in both ways is named for its
-             * grammar. */
-            if (++digits <= GW_DIGITS_MAX) mantissa = mantissa * 10 + digit;
+            if (++digits > GW_DIGITS_NARROW) return any_parse(text, length, out);
+            mantissa = mantissa * 10 + digit;
         } else if (text[i] == '.' && digits > 0 && point == 0) {
             point = digits;
         } else {
-            return -EINVAL;
+            return any_parse(text, length, out);
         }
     }
-    if (digits == 0 || point == digits) return -EINVAL;
-    if (digits > GW_DIGITS_MAX) return -ERANGE;
+    if (digits == 0 || point == digits) return GW_NO_DECIMAL;
     out->mantissa = negative ? -(int64_t)mantissa : (int64_t)mantissa;
     out->exponent = point == 0 ? 0 : (int8_t)((int)point - (int)digits);
     out->digits = (uint8_t)digits;
     if (negative && mantissa == 0) out->digits |= GW_DECIMAL_NEGATIVE_ZERO;
-    return 0;
+    return GW_FINE;
 }
 
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out) {
@@ -41,7 +129,7 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     size_t width = digits & ~GW_DECIMAL_NEGATIVE_ZERO, fraction = (size_t)-exponent;
     /* Bounds come from shared memory: they are cut here, so that no value can write outside `out`.
      */
-    if (width > GW_DIGITS_MAX) width = GW_DIGITS_MAX;
+    if (width > GW_DIGITS_NARROW) width = GW_DIGITS_NARROW;
     if (exponent > 0 || fraction >= width) fraction = 0;
     size_t length = negative + width + (fraction > 0);
     char *at = out + length;
@@ -54,21 +142,54 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
     return length;
 }
 
+/* Writes the digits of a mantissa of 128 bits, the last `width` of them, and behind them zeros or, within
+ * them, the point. Bounds come from shared memory, and are cut as above. */
+static size_t wide_format(u128 value, bool negative, int exponent, size_t width, char *out) {
+    if (width > GW_WIDTH_MAX) width = GW_WIDTH_MAX;
+    size_t fraction = exponent < 0 && (size_t)-exponent < width ? (size_t)-exponent : 0;
+    size_t zeros = exponent > 0 ? (size_t)exponent : 0;
+    if (zeros > GW_WIDTH_MAX - width) zeros = GW_WIDTH_MAX - width;
+    size_t length = negative + width + (fraction > 0);
+    memset(out + length, '0', zeros);
+    char *at = out + length;
+    for (size_t i = 0; i < width; i++) {
+        if (fraction > 0 && i == fraction) *--at = '.';
+        *--at = (char)('0' + (unsigned)(value % 10));
+        value /= 10;
+    }
+    if (negative) out[0] = '-';
+    return length + zeros;
+}
+
+size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
+    const gw_trade_t *trade = &record->u.trade;
+    const gw_bbo_t *bbo = &record->u.bbo;
+    bool of_trade = record->h.kind == GW_TRADE;
+    index &= of_trade ? 1 : 3;
+    int64_t mantissa = !of_trade ? bbo->mantissa[index] : index ? trade->qty : trade->price;
+    int8_t exponent = of_trade ? (&trade->price_exponent)[index] : bbo->exponent[index];
+    uint8_t digits = of_trade ? (&trade->price_digits)[index] : bbo->digits[index];
+    if (!(digits & GW_DIGITS_WIDE)) return gw_decimal_format(mantissa, exponent, digits, out);
+    int64_t high = record->tail.high[index];
+    u128 value = (u128)(uint64_t)high << 64 | (uint64_t)mantissa;
+    bool negative = high < 0 || (digits & GW_DECIMAL_NEGATIVE_ZERO) != 0;
+    return wide_format(high < 0 ? 0 - value : value, negative, exponent, record->tail.width[index], out);
+}
+
+/* --- records --------------------------------------------------------------------------------- */
+
 const char *gw_refusal_text(gw_refusal_t refusal) {
     static const char *const texts[GW_REFUSALS] = {
         [GW_NO_DECIMAL] = "is not a decimal",
-        [GW_DECIMAL_LONG] = "has more than 18 digits",
+        [GW_DIGITS_MANY] = "has more than 38 digits",
+        [GW_DECIMALS_MANY] = "has more than 127 digits after the point",
+        [GW_EXPONENT_LARGE] = "has an exponent beyond -100 to 100",
+        [GW_ZEROS_MANY] = "has more than 140 digits with its leading zeros",
         [GW_NO_SIDE] = "is neither buy nor sell",
         [GW_ID_LONG] = "is longer than 80 characters",
         [GW_ID_NO_TEXT] = "is not printable ASCII",
     };
     return refusal < GW_REFUSALS && texts[refusal] ? texts[refusal] : "is well";
-}
-
-static gw_refusal_t decimal_take(gw_text_t text, gw_decimal_t *out) {
-    int error = gw_decimal_parse(text.at, text.length, out);
-    if (error == 0) return GW_FINE;
-    return error == -ERANGE ? GW_DECIMAL_LONG : GW_NO_DECIMAL;
 }
 
 static gw_refusal_t id_check(gw_text_t id) {
@@ -78,21 +199,30 @@ static gw_refusal_t id_check(gw_text_t id) {
     return GW_FINE;
 }
 
+static void tail_decimal(gw_tail_t *tail, unsigned index, const gw_decimal_t *d) {
+    bool wide = (d->digits & GW_DIGITS_WIDE) != 0;
+    tail->high[index] = wide ? d->high : d->mantissa < 0 ? -1 : 0;
+    tail->width[index] = wide ? d->width : d->digits & ~GW_DECIMAL_NEGATIVE_ZERO;
+}
+
 /* What does not fit into the payload. */
-static void tail_fill(gw_record_t *record, gw_text_t id) {
+static void tail_fill(gw_record_t *record, const gw_decimal_t *decimals, unsigned count, gw_text_t id) {
     record->u.trade.extra |= GW_EXTRA_TAIL;
     record->tail = (gw_tail_t){.mark = GW_MARK};
+    for (unsigned i = 0; i < count; i++) tail_decimal(&record->tail, i, &decimals[i]);
     if (id.length > GW_ID_INLINE)
         memcpy(record->tail.id, id.at + GW_ID_INLINE, id.length - GW_ID_INLINE);
 }
 
 static gw_refusal_t trade_fill(gw_record_t *record, const gw_text_t texts[4], int *field) {
     enum { PRICE, QTY, SIDE, ID };
-    gw_decimal_t p, q;
+    gw_decimal_t d[2];
     gw_refusal_t refusal;
     gw_text_t side = texts[SIDE], id = texts[ID];
-    if ((refusal = decimal_take(texts[*field = PRICE], &p))) return refusal;
-    if ((refusal = decimal_take(texts[*field = QTY], &q))) return refusal;
+    for (*field = PRICE; *field <= QTY; ++*field) {
+        gw_text_t text = texts[*field];
+        if ((refusal = gw_decimal_parse(text.at, text.length, &d[*field]))) return refusal;
+    }
     uint8_t taker = GW_SIDE_NONE;
     *field = SIDE;
     if (side.length == 3 && memcmp(side.at, "buy", 3) == 0) taker = GW_SIDE_BUY;
@@ -100,31 +230,38 @@ static gw_refusal_t trade_fill(gw_record_t *record, const gw_text_t texts[4], in
     else if (side.length != 0) return GW_NO_SIDE;
     *field = ID;
     if ((refusal = id_check(id))) return refusal;
-    record->u.trade = (gw_trade_t){.price = p.mantissa,
-                                   .qty = q.mantissa,
-                                   .price_exponent = p.exponent,
-                                   .qty_exponent = q.exponent,
-                                   .price_digits = p.digits,
-                                   .qty_digits = q.digits,
+    record->u.trade = (gw_trade_t){.price = d[PRICE].mantissa,
+                                   .qty = d[QTY].mantissa,
+                                   .price_exponent = d[PRICE].exponent,
+                                   .qty_exponent = d[QTY].exponent,
+                                   .price_digits = d[PRICE].digits,
+                                   .qty_digits = d[QTY].digits,
                                    .side = taker,
                                    .id_length = (uint8_t)id.length,
                                    .mark = GW_MARK};
-    memcpy(record->u.trade.id, id.at, id.length < GW_ID_INLINE ? id.length : GW_ID_INLINE);
-    if (id.length > GW_ID_INLINE) tail_fill(record, id);
+    if (((d[PRICE].digits | d[QTY].digits) & GW_DIGITS_WIDE) || id.length > GW_ID_INLINE) {
+        tail_fill(record, d, 2, id);
+        if (id.length > GW_ID_INLINE) id.length = GW_ID_INLINE;
+    }
+    memcpy(record->u.trade.id, id.at, id.length);
     return GW_FINE;
 }
 
 static gw_refusal_t bbo_fill(gw_record_t *record, const gw_text_t sides[4], int *field) {
     gw_bbo_t *bbo = &record->u.bbo;
+    gw_decimal_t d[4];
+    uint8_t digits = 0;
     *bbo = (gw_bbo_t){.mark = GW_MARK};
     for (int i = 0; i < 4; i++) {
-        gw_decimal_t d;
-        gw_refusal_t refusal = decimal_take(sides[*field = i], &d);
+        gw_text_t text = sides[*field = i];
+        gw_refusal_t refusal = gw_decimal_parse(text.at, text.length, &d[i]);
         if (refusal) return refusal;
-        bbo->mantissa[i] = d.mantissa;
-        bbo->exponent[i] = d.exponent;
-        bbo->digits[i] = d.digits;
+        bbo->mantissa[i] = d[i].mantissa;
+        bbo->exponent[i] = d[i].exponent;
+        bbo->digits[i] = d[i].digits;
+        digits |= d[i].digits;
     }
+    if (digits & GW_DIGITS_WIDE) tail_fill(record, d, 4, (gw_text_t){"", 0});
     return GW_FINE;
 }
 

@@ -1,7 +1,7 @@
 /* The record: what a feed publishes and every consumer reads. Little-endian, in cells of 64 bytes.
  *
  * Cell 0 is the header, cell 1 the payload of `kind`; a third one, the tail, holds what rarely comes:
- * the rest of a long id. A cell that begins no record ends its first word with GW_MARK, where a header
+ * the rest of a long id, the upper halves of long numbers. A cell that begins no record ends its first word with GW_MARK, where a header
  * has the top of `ring_seq`, so that a reader who goes back finds where records begin.
  * Layouts are part of the ring's format (GW_SEGMENT_VERSION): a change here is a new version. */
 #ifndef GW_RECORD_H
@@ -16,7 +16,12 @@
 #define GW_RECORD_CELLS_MAX 3u  /* of one with a tail */
 #define GW_ID_MAX 80u           /* a hash in hexadecimal, with a prefix */
 #define GW_ID_INLINE 40u        /* of it in the payload; the rest in the tail */
-#define GW_DIGITS_MAX 18u       /* always fits an int64 */
+/* Of a decimal. */
+#define GW_DIGITS_NARROW 18u    /* always fit an int64: all that a usual value needs */
+#define GW_DIGITS_MAX 38u       /* always fit 128 bits; leading zeros are not counted */
+#define GW_DECIMALS_MAX 127u    /* digits after the point */
+#define GW_EXPONENT_MAX 100     /* either way, of a text that has one */
+#define GW_WIDTH_MAX 140u       /* digits of a text, leading zeros and all */
 #define GW_INSTRUMENT_MAX 65u   /* 48 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
@@ -47,14 +52,19 @@ typedef struct {
 enum { GW_EXTRA_TAIL = 1 }; /* bits of a payload's `extra` */
 
 /* mantissa * 10^exponent. `digits` counts the venue's digits with leading zeros, so that the text comes
- * back as it was sent; its top bit marks a zero written with a minus sign. */
+ * back as it was sent; its top bit marks a zero written with a minus sign. Where they are more than
+ * GW_DIGITS_NARROW, or the exponent is positive, `digits` is GW_DIGITS_WIDE beside that bit, and the
+ * tail has the upper half of the mantissa and the count. */
 typedef struct {
-    int64_t mantissa;
-    int8_t exponent; /* 0 to -18 */
+    int64_t mantissa; /* of a wide one the lower half */
+    int64_t high;     /* the upper half, and ... */
+    uint8_t width;    /* ... the digits: set where it is wide */
+    int8_t exponent;  /* -127 to 100 */
     uint8_t digits;
 } gw_decimal_t;
 #define GW_DECIMAL_NEGATIVE_ZERO 0x80u
-#define GW_DECIMAL_TEXT_MAX 20u /* sign, 18 digits, point */
+#define GW_DIGITS_WIDE 0x40u
+#define GW_DECIMAL_TEXT_MAX (2u + GW_WIDTH_MAX) /* sign, point, digits */
 
 typedef struct {
     int8_t price_exponent, qty_exponent;
@@ -74,9 +84,15 @@ typedef struct {
 } gw_bbo_t;
 
 typedef struct {
-    uint8_t reserved0[7], mark;
-    uint8_t reserved[16];
-    char id[GW_ID_MAX - GW_ID_INLINE]; /* a trade's, from byte GW_ID_INLINE on */
+    uint8_t width[4]; /* of decimals in the payload's order: digits, with leading zeros */
+    uint8_t reserved[3], mark;
+    union {
+        int64_t high[4]; /* their upper halves; of those that are not wide, the sign */
+        struct {
+            int64_t high_trade[2]; /* of a trade there are two: the rest is ... */
+            char id[GW_ID_MAX - GW_ID_INLINE]; /* ... its id, from byte GW_ID_INLINE on */
+        };
+    };
 } gw_tail_t;
 
 typedef struct {
@@ -101,11 +117,30 @@ _Static_assert(offsetof(gw_trade_t, mark) == 7 && offsetof(gw_bbo_t, mark) == 7 
 /* The channel's name in messages. */
 const char *gw_channel_name(uint8_t channel);
 
-/* Parses `-?[0-9]+(\.[0-9]+)?` of at most GW_DIGITS_MAX digits. 0, or -EINVAL (grammar), -ERANGE (digits). */
-int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
+/* Why a value was refused. */
+typedef enum {
+    GW_FINE,
+    GW_NO_DECIMAL,     /* the text is no number */
+    GW_DIGITS_MANY,    /* more digits than GW_DIGITS_MAX */
+    GW_DECIMALS_MANY,  /* more digits after the point than GW_DECIMALS_MAX */
+    GW_EXPONENT_LARGE, /* an exponent beyond GW_EXPONENT_MAX */
+    GW_ZEROS_MANY,     /* more than GW_WIDTH_MAX digits, most of them leading zeros */
+    GW_NO_SIDE,        /* the side is neither buy nor sell */
+    GW_ID_LONG,        /* the id has more than GW_ID_MAX bytes */
+    GW_ID_NO_TEXT,     /* the id is not printable ASCII */
+    GW_REFUSALS
+} gw_refusal_t;
 
-/* Writes the text that was parsed, without a NUL; `out` has GW_DECIMAL_TEXT_MAX bytes. Returns its length. */
+/* Parses `-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`. One with an exponent becomes the number written out,
+ * without leading zeros but the one before the point. */
+gw_refusal_t gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out);
+
+/* Writes the text that was parsed, without a NUL, of a decimal that is not wide; `out` has
+ * GW_DECIMAL_TEXT_MAX bytes. Returns its length. */
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
+
+/* Writes one of the record's decimals, of the payload's order, as gw_decimal_format does; any. */
+size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out);
 
 /* Cells that the record takes, by its payload. */
 static inline uint8_t gw_record_cells(const gw_record_t *record) {
@@ -130,17 +165,6 @@ typedef struct {
     const char *at;
     size_t length;
 } gw_text_t;
-
-/* Why a value was refused. */
-typedef enum {
-    GW_FINE,
-    GW_NO_DECIMAL,   /* the text is no number */
-    GW_DECIMAL_LONG, /* it has more than GW_DIGITS_MAX digits */
-    GW_NO_SIDE,      /* the side is neither buy nor sell */
-    GW_ID_LONG,      /* the id has more than GW_ID_MAX bytes */
-    GW_ID_NO_TEXT,   /* the id is not printable ASCII */
-    GW_REFUSALS
-} gw_refusal_t;
 
 /* The same in words, to stand behind the field's name and before its value. */
 const char *gw_refusal_text(gw_refusal_t refusal);

@@ -28,16 +28,17 @@ enum { TS_EVENT, TS_RECV, TS_SEND, TIMES };
 
 typedef struct {
     uint16_t mantissa, exponent, digits; /* offsets in the record */
+    uint16_t index;                      /* in the payload's order */
 } decimal_t;
 
-#define TRADE_DECIMAL(f) \
+#define TRADE_DECIMAL(i, f) \
     {offsetof(gw_record_t, u.trade.f), offsetof(gw_record_t, u.trade.f##_exponent), \
-     offsetof(gw_record_t, u.trade.f##_digits)}
+     offsetof(gw_record_t, u.trade.f##_digits), i}
 #define BBO_DECIMAL(i) \
     {offsetof(gw_record_t, u.bbo.mantissa[i]), offsetof(gw_record_t, u.bbo.exponent[i]), \
-     offsetof(gw_record_t, u.bbo.digits[i])}
+     offsetof(gw_record_t, u.bbo.digits[i]), i}
 
-static const decimal_t trade_decimals[] = {TRADE_DECIMAL(price), TRADE_DECIMAL(qty)};
+static const decimal_t trade_decimals[] = {TRADE_DECIMAL(0, price), TRADE_DECIMAL(1, qty)};
 static const decimal_t bbo_decimals[] = {BBO_DECIMAL(GW_BID), BBO_DECIMAL(GW_BID_QTY), BBO_DECIMAL(GW_ASK),
                                          BBO_DECIMAL(GW_ASK_QTY)};
 
@@ -195,6 +196,8 @@ static inline char *write_decimal(const gw_record_t *record, decimal_t d, char *
     memcpy(&mantissa, base + d.mantissa, sizeof mantissa);
     memcpy(&exponent, base + d.exponent, sizeof exponent);
     memcpy(&digits, base + d.digits, sizeof digits);
+    if (__builtin_expect((digits & ~GW_DECIMAL_NEGATIVE_ZERO) > GW_DIGITS_NARROW, 0))
+        return out + gw_record_decimal(record, d.index, out);
     return out + gw_text_decimal(mantissa, exponent, digits, out);
 }
 

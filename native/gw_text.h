@@ -93,14 +93,13 @@ static inline size_t gw_text_signed(int64_t value, char *out) {
     return negative + gw_text_unsigned(negative ? 0 - (uint64_t)value : (uint64_t)value, out + negative);
 }
 
-/* Writes what gw_decimal_format writes, GW_DECIMAL_TEXT_MAX bytes at most. All digits are stored first;
- * then the point, and the fraction's digits once more behind it. `width` and `exponent` are cut to what a
- * record can hold, as they come from shared memory. */
+/* Writes what gw_decimal_format writes. All digits are stored first; then the point, and the fraction's
+ * digits once more behind it. `width` has at most GW_DIGITS_NARROW beside its top bit; `exponent` is cut to
+ * what a record can hold, as it comes from shared memory. */
 static inline size_t gw_text_decimal(int64_t mantissa, int8_t exponent, uint8_t width, char *out) {
     bool negative = mantissa < 0 || (width & GW_DECIMAL_NEGATIVE_ZERO) != 0;
     uint64_t value = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
     size_t count = width & ~GW_DECIMAL_NEGATIVE_ZERO, fraction = (size_t)-exponent;
-    if (count > GW_DIGITS_MAX) count = GW_DIGITS_MAX;
     out[0] = '-';
     out += negative;
     gw_digits_t d = gw_text_split(value, count);

@@ -39,8 +39,8 @@ CHANNELS_OPS: Final = ("ops",)
 
 TradeRow = tuple[int, int, str, str, str | None, str]
 """(topic, ts_event, price, qty, side, id). `ts_event` is REALTIME ns, 0 where the venue sends none;
-price and qty are decimal texts with the venue's digits; side is the taker's: "buy", "sell" or None;
-id is the venue's, at most 80 characters of printable ASCII."""
+price and qty are decimal texts with the venue's digits (on their way in with an exponent, too); side
+is the taker's: "buy", "sell" or None; id is the venue's, at most 80 characters of printable ASCII."""
 
 BboRow = tuple[int, int, str, str, str, str]
 """(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow."""

@@ -1,13 +1,5 @@
 import errno
 
-cdef extern from "gw_record.h" nogil:
-    enum: GW_DIGITS_MAX
-    ctypedef struct gw_decimal_t:
-        int64_t mantissa
-        int8_t exponent
-        uint8_t digits
-    int gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out)
-
 cdef extern from "gw_template.h" nogil:
     ctypedef struct gw_template_t:
         pass
@@ -27,18 +19,17 @@ cdef extern from "gw_template.h" nogil:
 
 
 def decimal_round_trip(str text):
-    cdef gw_text_t raw
-    cdef gw_decimal_t decimal
+    cdef gw_text_t texts[4]
+    cdef gw_record_t record
     cdef char out[GW_DECIMAL_TEXT_MAX]
-    if not _text(<PyObject *>text, &raw):
-        raise ValueError(f"not a decimal: {text!r}")
-    cdef int error = gw_decimal_parse(raw.at, raw.length, &decimal)
-    if error == -errno.ERANGE:
-        raise ValueError(f"more than {GW_DIGITS_MAX} digits: {text!r}")
-    if error != 0:
-        raise ValueError(f"not a decimal: {text!r}")
-    cdef size_t length = gw_decimal_format(decimal.mantissa, decimal.exponent, decimal.digits, out)
-    return out[:length].decode("ascii")
+    cdef int field
+    texts[1], texts[2], texts[3] = gw_text_t("0", 1), gw_text_t("", 0), gw_text_t("", 0)
+    if not _text(<PyObject *>text, &texts[0]):
+        raise ValueError(f"is not a decimal: {text!r}")
+    cdef gw_refusal_t refusal = gw_record_fill(&record, GW_TRADE, texts, &field)
+    if refusal != GW_FINE:
+        raise ValueError(f"{gw_refusal_text(refusal).decode()}: {text!r}")
+    return out[:gw_record_decimal(&record, 0, out)].decode("ascii")
 
 
 cdef class Template:

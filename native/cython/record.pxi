@@ -11,6 +11,7 @@ cdef extern from "Python.h":
 cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
     enum: GW_CELL, GW_RECORD_CELLS
+    enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
     enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
 
     ctypedef struct gw_header_t:
@@ -20,15 +21,8 @@ cdef extern from "gw_record.h" nogil:
         uint8_t kind, flags, cells
 
     ctypedef struct gw_trade_t:
-        int64_t price, qty
-        int8_t price_exponent, qty_exponent
-        uint8_t price_digits, qty_digits, side, id_length
+        uint8_t side, id_length
         char id[40]
-
-    ctypedef struct gw_bbo_t:
-        int64_t mantissa[4]
-        int8_t exponent[4]
-        uint8_t digits[4]
 
     ctypedef struct gw_tail_t:
         char id[40]
@@ -36,7 +30,6 @@ cdef extern from "gw_record.h" nogil:
     ctypedef struct gw_record_t:
         gw_header_t h
         gw_trade_t trade "u.trade"
-        gw_bbo_t bbo "u.bbo"
         gw_tail_t tail
 
     ctypedef enum gw_refusal_t:
@@ -53,7 +46,7 @@ cdef extern from "gw_record.h" nogil:
 
     gw_refusal_t gw_record_fill(
         gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field)
-    size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out)
+    size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out)
 
 
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
@@ -61,6 +54,9 @@ FLAG_PACED = GW_FLAG_PACED
 RECORD_SIZE = sizeof(gw_record_t)
 RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
 ID_MAX = GW_ID_MAX
+DIGITS_MAX = GW_DIGITS_MAX
+DECIMALS_MAX = GW_DECIMALS_MAX
+EXPONENT_MAX = GW_EXPONENT_MAX
 Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
@@ -123,9 +119,9 @@ cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
     return f"{names[field]} {why}: {_quoted(texts[field])}"
 
 
-cdef str _decimal(int64_t mantissa, int8_t exponent, uint8_t digits):
+cdef str _decimal(const gw_record_t *record, unsigned index):
     cdef char text[GW_DECIMAL_TEXT_MAX]
-    return text[:gw_decimal_format(mantissa, exponent, digits, text)].decode()
+    return text[:gw_record_decimal(record, index, text)].decode()
 
 
 cdef bytes _id(const gw_record_t *record):
@@ -139,15 +135,12 @@ cdef bytes _id(const gw_record_t *record):
 cdef object _row_fields(const gw_record_t *record):
     """What a feed published as a row's last four items. ValueError: it is no record of ours."""
     cdef const gw_trade_t *trade = &record.trade
-    cdef const gw_bbo_t *bbo = &record.bbo
     if record.h.kind == GW_TRADE:
         if trade.id_length > GW_ID_MAX or trade.side > GW_SIDE_SELL:
             raise ValueError("no trade")
-        return (_decimal(trade.price, trade.price_exponent, trade.price_digits),
-                _decimal(trade.qty, trade.qty_exponent, trade.qty_digits),
-                _SIDES.get(trade.side), _id(record).decode("ascii"))
-    return tuple([
-        _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i]) for i in range(4)])
+        return (_decimal(record, 0), _decimal(record, 1), _SIDES.get(trade.side),
+                _id(record).decode("ascii"))
+    return tuple([_decimal(record, i) for i in range(4)])
 
 
 def record_rows(data):

@@ -104,16 +104,13 @@ cdef class RingReader:
             "ts_event": record.h.ts_event, "ts_recv": record.h.ts_recv,
             "ts_publish": record.h.ts_publish, "ingest_ns": record.h.ingest_ns,
         }
-        cdef const gw_trade_t *trade = &record.trade
-        cdef const gw_bbo_t *bbo = &record.bbo
         if record.h.kind == GW_TRADE:
-            row["price"] = _decimal(trade.price, trade.price_exponent, trade.price_digits)
-            row["qty"] = _decimal(trade.qty, trade.qty_exponent, trade.qty_digits)
-            row["side"] = _SIDES.get(trade.side, "")
+            row["price"], row["qty"] = _decimal(record, 0), _decimal(record, 1)
+            row["side"] = _SIDES.get(record.trade.side, "")
             row["id"] = _id(record).decode()
         else:
             for i, name in enumerate(_BBO_FIELDS):
-                row[name] = _decimal(bbo.mantissa[i], bbo.exponent[i], bbo.digits[i])
+                row[name] = _decimal(record, i)
         return row
 
     def close(self):

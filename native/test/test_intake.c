@@ -125,7 +125,7 @@ static void what_is_left_comes_back_in_its_place(void) {
     static const char *const others[] = {
         "x",
         "{\"channel\":\"trade\",\"symbol\":\"B\",\"price\":\"1\",\"qty\":\"2\"}",
-        "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"1e5\",\"qty\":\"2\"}",
+        "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"1e\",\"qty\":\"2\"}",
         "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\",\"new\":0}",
     };
     rig_t *r = rig_new();

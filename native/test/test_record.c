@@ -2,81 +2,150 @@
 #include "check.h"
 #include "gw_record.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static gw_text_t text(const char *at) { return (gw_text_t){at, strlen(at)}; }
 
+/* What a record says of a price. */
+static size_t round_trip(const char *from, char *out) {
+    gw_record_t r;
+    int field;
+    const gw_text_t texts[4] = {text(from), text("1"), text(""), text("")};
+    CHECK_EQUAL(gw_record_fill(&r, GW_TRADE, texts, &field), GW_FINE);
+    return gw_record_decimal(&r, 0, out);
+}
+
 static void decimals_come_back_as_they_were(void) {
-    static const char *const texts[] = {"0",
-                                        "1",
-                                        "-1",
-                                        "0.0",
-                                        "-0",
-                                        "-0.00",
-                                        "007.50",
-                                        "64250.10",
-                                        "0.00000000000000001",
-                                        "0.015",
-                                        "999999999999999999",
-                                        "-999999999999999999",
-                                        "0.12345678901234567",
-                                        "12345678901234567.8",
-                                        "000000000000000000",
-                                        "-0000000000000000.00"};
+    static const char *const texts[] = {
+        "0", "1", "-1", "0.0", "-0", "-0.00", "007.50", "64250.10", "0.00000000000000001", "0.015",
+        "999999999999999999", "-999999999999999999", "0.12345678901234567", "12345678901234567.8",
+        "000000000000000000", "-0000000000000000.00",
+        /* From here on they are wide. */
+        "1234567890123456789", "0000000000000000000", "-0.0000000000000000000",
+        "123456789012.00000000", "1234.567890123456789012", "0.000000000000123456",
+        "18446744073709551615", "18446744073709551616", "-9223372036854775808",
+        "99999999999999999999999999999999999999", "-99999999999999999999999999999999999999",
+        "0.99999999999999999999999999999999999999", "-12345678901234567890123456789.012345678",
+        "0000000000000000000000000000000000000000000000000000099999999999999999999999999999999999999",
+        "0.0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "00000000000000000000000000000000000001"};
+    char out[GW_DECIMAL_TEXT_MAX];
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        gw_decimal_t d;
-        char out[GW_DECIMAL_TEXT_MAX];
-        int error = gw_decimal_parse(texts[i], strlen(texts[i]), &d);
-        CHECK_EQUAL(error, 0);
-        size_t length = gw_decimal_format(d.mantissa, d.exponent, d.digits, out);
+        size_t length = round_trip(texts[i], out);
         CHECK_EQUAL(length, strlen(texts[i]));
         CHECK(memcmp(out, texts[i], length) == 0);
     }
 }
 
+static void exponents_become_plain_digits(void) {
+    static const char *const cases[][2] = {
+        {"1.9e-07", "0.00000019"}, {"1E5", "100000"}, {"1e+05", "100000"}, {"-2.50e1", "-25.0"},
+        {"12.5e0", "12.5"}, {"0e9", "0"}, {"-0e9", "-0"}, {"0e-3", "0.000"}, {"-0.0e-1", "-0.00"},
+        {"0012e1", "120"}, {"000.5e1", "5"}, {"0.5e2", "50"}, {"1e18", "1000000000000000000"},
+        {"1e37", "10000000000000000000000000000000000000"},
+        {"12345678901234567890123456789012345678e-38", "0.12345678901234567890123456789012345678"},
+        {"9e-17", "0.00000000000000009"}, {"9e-18", "0.000000000000000009"},
+        {"-1.5e39", "-1500000000000000000000000000000000000000"}};
+    char out[GW_DECIMAL_TEXT_MAX], hundred[] = "1e100", tiny[] = "-1e-100";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t length = round_trip(cases[i][0], out);
+        CHECK_EQUAL(length, strlen(cases[i][1]));
+        CHECK(memcmp(out, cases[i][1], length) == 0);
+    }
+    CHECK_EQUAL(round_trip(hundred, out), 101);
+    CHECK(out[0] == '1' && out[1] == '0' && out[100] == '0');
+    CHECK_EQUAL(round_trip(tiny, out), 103);
+    CHECK(memcmp(out, "-0.0", 4) == 0 && out[102] == '1');
+    CHECK_EQUAL(round_trip("99999999999999999999999999999999999999e100", out), 138);
+    CHECK_EQUAL(round_trip("1.234567890123456789012345678e-100", out), 129);
+}
+
 static void decimals_outside_the_grammar_are_refused(void) {
     static const struct {
         const char *text;
-        int error;
-    } cases[] = {{"", -EINVAL},
-                 {"-", -EINVAL},
-                 {".", -EINVAL},
-                 {"1.", -EINVAL},
-                 {".5", -EINVAL},
-                 {"-.5", -EINVAL},
-                 {"+1", -EINVAL},
-                 {"1e5", -EINVAL},
-                 {"1.2.3", -EINVAL},
-                 {" 1", -EINVAL},
-                 {"1 ", -EINVAL},
-                 {"--1", -EINVAL},
-                 {"1-", -EINVAL},
-                 {"NaN", -EINVAL},
-                 {"0x1", -EINVAL},
-                 {"1,5", -EINVAL},
-                 {"1234567890123456789", -ERANGE},
-                 {"0.123456789012345678", -ERANGE},
-                 {"0000000000000000001", -ERANGE},
-                 {"123456789012345678901234567890x", -EINVAL}};
+        gw_refusal_t why;
+    } cases[] = {{"", GW_NO_DECIMAL},
+                 {"-", GW_NO_DECIMAL},
+                 {".", GW_NO_DECIMAL},
+                 {"1.", GW_NO_DECIMAL},
+                 {".5", GW_NO_DECIMAL},
+                 {"-.5", GW_NO_DECIMAL},
+                 {"+1", GW_NO_DECIMAL},
+                 {"1e", GW_NO_DECIMAL},
+                 {"e5", GW_NO_DECIMAL},
+                 {"1.e5", GW_NO_DECIMAL},
+                 {"1e+", GW_NO_DECIMAL},
+                 {"1e5.0", GW_NO_DECIMAL},
+                 {"1e5e5", GW_NO_DECIMAL},
+                 {"1e--5", GW_NO_DECIMAL},
+                 {"-e5", GW_NO_DECIMAL},
+                 {"1.2.3", GW_NO_DECIMAL},
+                 {" 1", GW_NO_DECIMAL},
+                 {"1 ", GW_NO_DECIMAL},
+                 {"--1", GW_NO_DECIMAL},
+                 {"1-", GW_NO_DECIMAL},
+                 {"NaN", GW_NO_DECIMAL},
+                 {"Infinity", GW_NO_DECIMAL},
+                 {"0x1", GW_NO_DECIMAL},
+                 {"1,5", GW_NO_DECIMAL},
+                 {"123456789012345678901234567890123456789x", GW_NO_DECIMAL},
+                 {"100000000000000000000000000000000000000", GW_DIGITS_MANY},
+                 {"0.123456789012345678901234567890123456789", GW_DIGITS_MANY},
+                 {"1e101", GW_EXPONENT_LARGE},
+                 {"1e-101", GW_EXPONENT_LARGE},
+                 {"1e99999999999999999999", GW_EXPONENT_LARGE},
+                 {"1.23456789012345678901234567890e-100", GW_DECIMALS_MANY},
+                 {"0000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+                  "00000000000000000000000000000000000000000000000000000000001",
+                  GW_ZEROS_MANY}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gw_decimal_t d;
-        CHECK_EQUAL(gw_decimal_parse(cases[i].text, strlen(cases[i].text), &d), cases[i].error);
+        CHECK_EQUAL(gw_decimal_parse(cases[i].text, strlen(cases[i].text), &d), cases[i].why);
     }
 }
 
+/* All that a payload's bytes can say, most of which no parser makes. */
 static void no_number_writes_outside_its_text(void) {
-    char out[GW_DECIMAL_TEXT_MAX + 1];
+    char *out = malloc(GW_DECIMAL_TEXT_MAX);
     static const int64_t mantissas[] = {0, 1, -1, INT64_MAX, INT64_MIN};
+    gw_record_t r = {.h.kind = GW_TRADE};
     for (int exponent = -128; exponent <= 127; exponent++)
         for (int digits = 0; digits <= 255; digits++)
             for (size_t i = 0; i < 5; i++) {
-                out[GW_DECIMAL_TEXT_MAX] = 'x';
-                size_t length =
-                    gw_decimal_format(mantissas[i], (int8_t)exponent, (uint8_t)digits, out);
-                CHECK(length <= GW_DECIMAL_TEXT_MAX);
-                CHECK(out[GW_DECIMAL_TEXT_MAX] == 'x');
+                r.u.trade.price = mantissas[i];
+                r.u.trade.price_exponent = (int8_t)exponent;
+                r.u.trade.price_digits = (uint8_t)digits;
+                r.tail.high[0] = mantissas[(i + (size_t)digits) % 5];
+                r.tail.width[0] = (uint8_t)(digits * 37);
+                CHECK(gw_record_decimal(&r, 0, out) <= GW_DECIMAL_TEXT_MAX);
             }
+    free(out);
+}
+
+/* The tail has the whole of each number, wide or not: 128 bits and their sign. */
+static void a_wide_number_takes_a_third_cell(void) {
+    gw_record_t r;
+    int field;
+    const gw_text_t sides[4] = {text("-18446744073709551617"), text("-1.5"), text("3"),
+                                text("0.00000000000000000012")};
+    memset(&r, 0xee, sizeof r);
+    CHECK_EQUAL(gw_record_fill(&r, GW_BBO, sides, &field), GW_FINE);
+    CHECK_EQUAL(gw_record_cells(&r), 3);
+    CHECK_EQUAL(r.tail.mark, GW_MARK);
+    CHECK_EQUAL(r.u.bbo.mantissa[GW_BID], -1);
+    CHECK_EQUAL(r.tail.high[GW_BID], -2);
+    CHECK_EQUAL(r.tail.width[GW_BID], 20);
+    CHECK_EQUAL(r.u.bbo.digits[GW_BID_QTY], 2);
+    CHECK_EQUAL(r.tail.high[GW_BID_QTY], -1);
+    CHECK_EQUAL(r.tail.high[GW_ASK], 0);
+    CHECK_EQUAL(r.tail.width[GW_ASK_QTY], 21);
+    CHECK_EQUAL(r.u.bbo.exponent[GW_ASK_QTY], -20);
+    for (unsigned i = 0; i < 4; i++) {
+        char out[GW_DECIMAL_TEXT_MAX];
+        CHECK_EQUAL(gw_record_decimal(&r, i, out), sides[i].length);
+        CHECK(memcmp(out, sides[i].at, sides[i].length) == 0);
+    }
 }
 
 static gw_refusal_t trade_fill(gw_record_t *r, gw_text_t price, gw_text_t qty, gw_text_t side,
@@ -127,10 +196,10 @@ static void a_long_id_takes_a_third_cell(void) {
 static void a_bad_row_says_why(void) {
     gw_record_t r;
     int field = -1;
-    gw_text_t one = text("1"), none = text(""), many = text("1234567890123456789");
+    gw_text_t one = text("1"), none = text(""), many = text("1234567890123456789012345678901234567890");
     CHECK_EQUAL(trade_fill(&r, text("x"), one, none, none, &field), GW_NO_DECIMAL);
     CHECK_EQUAL(field, 0);
-    CHECK_EQUAL(trade_fill(&r, one, many, none, none, &field), GW_DECIMAL_LONG);
+    CHECK_EQUAL(trade_fill(&r, one, many, none, none, &field), GW_DIGITS_MANY);
     CHECK_EQUAL(field, 1);
     CHECK_EQUAL(trade_fill(&r, one, one, text("BUY"), none, &field), GW_NO_SIDE);
     CHECK_EQUAL(field, 2);
@@ -144,14 +213,16 @@ static void a_bad_row_says_why(void) {
     CHECK_EQUAL(gw_record_fill(&r, GW_BBO, sides, &field), GW_FINE);
     CHECK_EQUAL(r.u.bbo.digits[GW_ASK_QTY], 2 | GW_DECIMAL_NEGATIVE_ZERO);
     CHECK(strstr(gw_refusal_text(GW_ID_LONG), "80"));
-    CHECK(strstr(gw_refusal_text(GW_DECIMAL_LONG), "18"));
+    CHECK(strstr(gw_refusal_text(GW_DIGITS_MANY), "38"));
     for (int i = 1; i < GW_REFUSALS; i++) CHECK(strcmp(gw_refusal_text(i), "is well") != 0);
 }
 
 int main(void) {
     RUN(decimals_come_back_as_they_were);
+    RUN(exponents_become_plain_digits);
     RUN(decimals_outside_the_grammar_are_refused);
     RUN(no_number_writes_outside_its_text);
+    RUN(a_wide_number_takes_a_third_cell);
     RUN(a_trade_takes_what_a_feed_gives);
     RUN(a_long_id_takes_a_third_cell);
     RUN(a_bad_row_says_why);

@@ -110,8 +110,13 @@ static void the_longest_payload_fits(void) {
     r.h.topic_seq = UINT64_MAX;
     r.h.ts_event = r.h.ts_recv = INT64_MIN;
     r.u.trade.price = r.u.trade.qty = INT64_MIN;
-    r.u.trade.price_digits = r.u.trade.qty_digits = GW_DIGITS_MAX;
+    r.tail.high[0] = r.tail.high[1] = INT64_MIN;
+    r.tail.width[0] = r.tail.width[1] = UINT8_MAX;
+    r.u.trade.price_exponent = r.u.trade.qty_exponent = -1;
+    r.u.trade.price_digits = r.u.trade.qty_digits = GW_DIGITS_WIDE;
     r.u.trade.side = GW_SIDE_SELL;
+    free(encode(t, &r, symbol));
+    r.u.trade.price_exponent = r.u.trade.qty_exponent = INT8_MAX;
     free(encode(t, &r, symbol));
     gw_template_free(t);
 }

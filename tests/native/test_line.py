@@ -28,13 +28,15 @@ plain = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126
 space = st.text(" \t\r", max_size=2)
 sides = st.sampled_from(["buy", "sell", None])
 times = st.integers(0, 2**63 - 1) | st.sampled_from([0, 9, 10, 2**63 - 1])
+numbers = st.integers(-(2**65), 2**65) | st.floats(allow_nan=False, allow_infinity=False)
+decimal = plain | numbers
 trades: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {"channel": st.just("trade"), "symbol": plain, "price": plain, "qty": plain},
+    {"channel": st.just("trade"), "symbol": plain, "price": decimal, "qty": decimal},
     optional={"side": sides, "id": plain, "ts": times},
 )
 quotes: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"channel": st.just("bbo"), "symbol": plain}
-    | dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), plain),
+    | dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), decimal),
     optional={"ts": times},
 )
 Members = list[tuple[str, object]]
@@ -52,7 +54,7 @@ def damaged(draw: st.DrawFn) -> Members:
     """The same with a member too many, or with another value in the place of one."""
     found = draw(members())
     names = ["channel", "symbol", "price", "qty", "side", "id", "ts", "bid", "ask_qty", "new", ""]
-    value = st.text(max_size=3) | st.integers(-(2**65), 2**65) | st.floats() | st.none()
+    value = st.text(max_size=3) | numbers | st.none() | st.booleans()
     extra = draw(st.sampled_from(names)), draw(value | st.sampled_from(["trade", "bbo", "buy"]))
     at = draw(st.integers(0, len(found)))
     return [*found[:at], extra, *found[at + draw(st.integers(0, 1)) :]]
@@ -128,7 +130,10 @@ def test_nothing_is_taken_that_the_decoder_reads_otherwise(line: bytes) -> None:
         assert decode([line]) == expected
 
 
-@pytest.mark.parametrize("line", [TRADE, QUOTE])
+NUMBERS = QUOTE.replace(b'"1.0"', b"-1.0e5").replace(b'"3.00"', b"3E-07")
+
+
+@pytest.mark.parametrize("line", [TRADE, QUOTE, NUMBERS])
 def test_a_line_with_any_one_byte_changed(line: bytes) -> None:
     for at in range(len(line)):
         for byte in range(256):

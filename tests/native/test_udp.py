@@ -152,7 +152,7 @@ def test_usual_lines_of_learned_symbols_are_published_and_the_rest_comes_back(
         socket_of.port,
         trade("A", 1) + b"\n" + trade("B", 2) + b"\n\n" + quote + b"\n" + trade("A", 3),
         escaped,
-        trade("A", 5, price="1e5"),
+        trade("A", 5, price="1e"),
         trade("A", 6),
     )
     rest, ages, ts_read, mono_read = socket_of.receive(1000)
@@ -166,7 +166,7 @@ def test_usual_lines_of_learned_symbols_are_published_and_the_rest_comes_back(
     rest = socket_of.receive(1000)[0]
     while len(rest) < 2:  # two datagrams, perhaps of two batches
         rest += socket_of.receive(1000)[0]
-    assert rest == [escaped, trade("A", 5, price="1e5")]
+    assert rest == [escaped, trade("A", 5, price="1e")]
     assert socket_of.receive(50) == ([], [], 0, 0)
     send(socket_of.port, quote)
     assert socket_of.receive(50) == ([], [], 0, 0)

@@ -1,13 +1,15 @@
 """Records of the `udp` feed: newline-separated JSON objects (PROTOCOL.md, section 6). Pure.
 
-A member that is missing takes its default, an unknown one is ignored, a wrong type is an error:
-a price sent as a number has already lost the venue's digits.
+A member that is missing takes its default, an unknown one is ignored, a wrong type is an error. A
+price or quantity is a text, or a number that is taken by its digits.
 """
 
 from collections.abc import Iterable
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+
+from gateway.feeds.venues.number import number
 
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -46,7 +48,40 @@ class Batch(NamedTuple):
     why: str
 
 
-_decode_line = msgspec.json.Decoder(Trade | Quote).decode
+class _AnyTrade(msgspec.Struct, tag_field="channel", tag="trade", gc=False):
+    symbol: str
+    price: msgspec.Raw
+    qty: msgspec.Raw
+    side: Literal["buy", "sell"] | None = None
+    id: str = ""
+    ts: Nanoseconds = 0
+
+
+class _AnyQuote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
+    symbol: str
+    bid: msgspec.Raw
+    bid_qty: msgspec.Raw
+    ask: msgspec.Raw
+    ask_qty: msgspec.Raw
+    ts: Nanoseconds = 0
+
+
+_decode_usual = msgspec.json.Decoder(Trade | Quote).decode
+_decode_any = msgspec.json.Decoder(_AnyTrade | _AnyQuote).decode
+
+
+def _decode_line(line: bytes) -> Trade | Quote:
+    try:
+        return _decode_usual(line)
+    except msgspec.ValidationError:
+        pass
+    r = _decode_any(line)
+    if isinstance(r, _AnyTrade):
+        price, qty = number(r.price, "price"), number(r.qty, "qty")
+        return Trade(r.symbol, price, qty, r.side, r.id, r.ts)
+    bid, bid_qty = number(r.bid, "bid"), number(r.bid_qty, "bid_qty")
+    ask, ask_qty = number(r.ask, "ask"), number(r.ask_qty, "ask_qty")
+    return Quote(r.symbol, bid, bid_qty, ask, ask_qty, r.ts)
 
 
 def decode(datagrams: Iterable[bytes]) -> Batch:

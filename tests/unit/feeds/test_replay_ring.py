@@ -27,6 +27,7 @@ TRADES: "list[Row]" = [
     (0, 5, "64250.10", "0.0150", "buy", 'a"\\ b'),
     (0, 6, "-0.00", "007", None, ""),
     (0, 7, "123456789012345678", "0.00000000000000001", "sell", "x" * 80),
+    (0, 8, "-" + "9" * 38, "0.000000000000123456", "sell", "x" * 40),
 ]
 QUOTE: "Row" = (1, 8, "1.0", "2", "1.10", "-3.50")
 TOPICS = [("trade", "BRK.B.XNAS"), ("bbo", "BRK.B.XNAS"), ("trade", "BTC.SIM")]
@@ -78,7 +79,7 @@ async def test_digit_for_digit_under_their_names_and_other_venues_skipped(
     assert [row[1:] for row in publisher.of("bbo", "BRK.B.XNAS")] == [QUOTE[1:]]
     assert ("trade", "BTC.SIM") not in publisher.topics
     status = feed.statistics()
-    assert (status.state, status.records, status.skipped) == ("done", 4, 1)
+    assert (status.state, status.records, status.skipped) == ("done", 5, 1)
     assert (status.decode_errors, status.gaps) == (0, 0)
 
 

@@ -35,6 +35,14 @@ QUOTE = (
             b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}',
             Quote("A", "1", "2", "3", "4", 0),
         ),
+        (  # numbers, by their digits
+            b'{"channel":"trade","symbol":"A","price":64250.10,"qty":1.9e-07,"id":"\\u0037"}',
+            Trade("A", "64250.10", "1.9e-07", None, "7", 0),
+        ),
+        (
+            b'{"channel":"bbo","symbol":"A","bid":-1,"bid_qty":"\\u0032","ask":3.0,"ask_qty":4E+2}',
+            Quote("A", "-1", "2", "3.0", "4E+2", 0),
+        ),
     ],
 )
 def test_golden(line: bytes, record: Trade | Quote) -> None:
@@ -50,7 +58,10 @@ def test_golden(line: bytes, record: Trade | Quote) -> None:
         b"null",
         TRADE[:-1],
         TRADE + TRADE,
-        TRADE.replace(b'"64250.10"', b"64250.10"),
+        TRADE.replace(b'"64250.10"', b"true"),
+        TRADE.replace(b'"64250.10"', b"01"),
+        TRADE.replace(b'"64250.10"', b"+1"),
+        TRADE.replace(b'"64250.10"', b"NaN"),
         TRADE.replace(b'"0.015"', b"null"),
         TRADE.replace(b'"buy"', b'"BUY"'),
         TRADE.replace(b'"7"', b"7"),

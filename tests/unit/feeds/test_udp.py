@@ -120,7 +120,7 @@ async def test_f44_bad_lines_symbols_and_decimals_are_counted_and_skipped(
 ) -> None:
     feed = make(publisher, stats, socket)
     publisher.refuse = lambda row: "price: 1e5" if row[2] == "1e5" else None
-    bad = [b"not json", trade("*"), trade(price='"1e5"'), trade(price="1.5"), trade("x" * 1000)]
+    bad = [b"not json", trade("*"), trade(price='"1e5"'), trade(price="true"), trade("x" * 1000)]
     for line in bad:
         socket.put(trade() + b"\n" + line + b"\n" + trade())
     await run_until(feed, lambda: len(publisher.rows) >= 2 * len(bad))
