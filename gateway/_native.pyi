@@ -35,9 +35,12 @@ def request_slice(slice_ns: int) -> bool:
 def create_memory(name: str, size: int) -> int:
     """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""
 
-Row = tuple[int, int, str, str, str | None, str] | tuple[int, int, str, str, str, str]
+Row = (
+    tuple[int, int, str, str, str | None, str]
+    | tuple[int, int, str | None, str | None, str | None, str | None]
+)
 """(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
-ask_qty) on a bbo topic. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
+ask_qty) on a bbo topic, None for both of a side that is not there. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
 None. At run time just `tuple`."""
 
 @final
@@ -199,7 +202,7 @@ class Template:
         """One payload, as the plane would encode it (tests and benches)."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
-UsualLine = tuple[str, str, int, str, str, str, str]
+UsualLine = tuple[str, str, int, str | None, str | None, str | None, str | None]
 """(channel, symbol, ts, then as in a `Row`). At run time just `tuple`."""
 
 def usual_line(line: bytes) -> UsualLine | tuple[()] | None:

@@ -5,7 +5,8 @@
 
 enum { CHANNEL, SYMBOL, TS, PRICE, QTY, SIDE, ID, BID, BID_QTY, ASK, ASK_QTY, MEMBERS };
 #define BIT(member) (1u << (member))
-#define DECIMALS (BIT(PRICE) | BIT(QTY) | BIT(BID) | BIT(BID_QTY) | BIT(ASK) | BIT(ASK_QTY))
+#define SIDES (BIT(BID) | BIT(BID_QTY) | BIT(ASK) | BIT(ASK_QTY)) /* may be null or absent */
+#define DECIMALS (BIT(PRICE) | BIT(QTY) | SIDES)
 
 /* Padded with zeros, so that a name is compared as one word. */
 #define NAME_MAX 8u
@@ -22,8 +23,7 @@ static const struct {
     uint8_t kind, texts[4]; /* which members the payload is filled from */
 } kinds[] = {
     {"trade", BIT(PRICE) | BIT(QTY), BIT(SIDE) | BIT(ID), GW_TRADE, {PRICE, QTY, SIDE, ID}},
-    {"bbo", BIT(BID) | BIT(BID_QTY) | BIT(ASK) | BIT(ASK_QTY), 0, GW_BBO,
-     {BID, BID_QTY, ASK, ASK_QTY}},
+    {"bbo", 0, SIDES, GW_BBO, {BID, BID_QTY, ASK, ASK_QTY}},
 };
 
 static const gw_text_t none = {"", 0};
@@ -134,9 +134,13 @@ static bool member_take(parse_t *p) {
     if (member == TS) return time_take(p, &p->ts);
     if (member == SIDE) return side_take(p, &p->texts[SIDE]);
     const char *from = p->at;
-    if (text_take(p, &p->texts[member])) return true;
+    gw_text_t *text = &p->texts[member];
+    if (text_take(p, text)) return true;
     p->at = from;
-    return (BIT(member) & DECIMALS) != 0 && number_take(p, &p->texts[member]);
+    if ((BIT(member) & DECIMALS) != 0 && number_take(p, text)) return true;
+    p->at = from;
+    *text = (gw_text_t){NULL, 0};
+    return (BIT(member) & SIDES) != 0 && null_take(p);
 }
 
 static bool object_take(parse_t *p) {

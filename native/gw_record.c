@@ -169,6 +169,7 @@ size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
     int64_t mantissa = !of_trade ? bbo->mantissa[index] : index ? trade->qty : trade->price;
     int8_t exponent = of_trade ? (&trade->price_exponent)[index] : bbo->exponent[index];
     uint8_t digits = of_trade ? (&trade->price_digits)[index] : bbo->digits[index];
+    if (digits & GW_DIGITS_NONE) return 0;
     if (!(digits & GW_DIGITS_WIDE)) return gw_decimal_format(mantissa, exponent, digits, out);
     int64_t high = record->tail.high[index];
     u128 value = (u128)(uint64_t)high << 64 | (uint64_t)mantissa;
@@ -184,6 +185,7 @@ const char *gw_refusal_text(gw_refusal_t refusal) {
         [GW_DIGITS_MANY] = "has more than 38 digits",
         [GW_DECIMALS_MANY] = "has more than 127 digits after the point",
         [GW_EXPONENT_LARGE] = "has an exponent beyond -100 to 100",
+        [GW_SIDE_HALF] = "has no value, but its side's other one has",
         [GW_ZEROS_MANY] = "has more than 140 digits with its leading zeros",
         [GW_NO_SIDE] = "is neither buy nor sell",
         [GW_ID_LONG] = "is longer than 80 characters",
@@ -247,6 +249,15 @@ static gw_refusal_t trade_fill(gw_record_t *record, const gw_text_t texts[4], in
     return GW_FINE;
 }
 
+/* A side without a value: both its price and its quantity are none. */
+static gw_refusal_t side_none(gw_bbo_t *bbo, const gw_text_t sides[4], int i, gw_decimal_t *out) {
+    if (sides[i].at != NULL) return GW_NO_DECIMAL;
+    if (sides[i ^ 1].at != NULL) return GW_SIDE_HALF;
+    *out = (gw_decimal_t){.exponent = GW_EXPONENT_NONE, .digits = GW_DIGITS_NONE};
+    bbo->extra |= i < GW_ASK ? GW_EXTRA_NO_BID : GW_EXTRA_NO_ASK;
+    return GW_FINE;
+}
+
 static gw_refusal_t bbo_fill(gw_record_t *record, const gw_text_t sides[4], int *field) {
     gw_bbo_t *bbo = &record->u.bbo;
     gw_decimal_t d[4];
@@ -255,6 +266,7 @@ static gw_refusal_t bbo_fill(gw_record_t *record, const gw_text_t sides[4], int 
     for (int i = 0; i < 4; i++) {
         gw_text_t text = sides[*field = i];
         gw_refusal_t refusal = gw_decimal_parse(text.at, text.length, &d[i]);
+        if (refusal == GW_NO_DECIMAL) refusal = side_none(bbo, sides, i, &d[i]);
         if (refusal) return refusal;
         bbo->mantissa[i] = d[i].mantissa;
         bbo->exponent[i] = d[i].exponent;

@@ -49,12 +49,15 @@ typedef struct {
 } gw_header_t;
 
 #define GW_MARK 0xffu /* no ring_seq gets there */
-enum { GW_EXTRA_TAIL = 1 }; /* bits of a payload's `extra` */
+/* Bits of a payload's `extra`. */
+enum { GW_EXTRA_TAIL = 1, GW_EXTRA_NO_BID = 2, GW_EXTRA_NO_ASK = 4 };
+#define GW_EXTRA_NO_SIDE (GW_EXTRA_NO_BID | GW_EXTRA_NO_ASK)
 
 /* mantissa * 10^exponent. `digits` counts the venue's digits with leading zeros, so that the text comes
  * back as it was sent; its top bit marks a zero written with a minus sign. Where they are more than
  * GW_DIGITS_NARROW, or the exponent is positive, `digits` is GW_DIGITS_WIDE beside that bit, and the
- * tail has the upper half of the mantissa and the count. */
+ * tail has the upper half of the mantissa and the count. A value that is not there has
+ * GW_EXPONENT_NONE and GW_DIGITS_NONE. */
 typedef struct {
     int64_t mantissa; /* of a wide one the lower half */
     int64_t high;     /* the upper half, and ... */
@@ -64,6 +67,8 @@ typedef struct {
 } gw_decimal_t;
 #define GW_DECIMAL_NEGATIVE_ZERO 0x80u
 #define GW_DIGITS_WIDE 0x40u
+#define GW_DIGITS_NONE 0x20u
+#define GW_EXPONENT_NONE 127
 #define GW_DECIMAL_TEXT_MAX (2u + GW_WIDTH_MAX) /* sign, point, digits */
 
 typedef struct {
@@ -124,6 +129,7 @@ typedef enum {
     GW_DIGITS_MANY,    /* more digits than GW_DIGITS_MAX */
     GW_DECIMALS_MANY,  /* more digits after the point than GW_DECIMALS_MAX */
     GW_EXPONENT_LARGE, /* an exponent beyond GW_EXPONENT_MAX */
+    GW_SIDE_HALF,      /* no price although there is a quantity, or the other way round */
     GW_ZEROS_MANY,     /* more than GW_WIDTH_MAX digits, most of them leading zeros */
     GW_NO_SIDE,        /* the side is neither buy nor sell */
     GW_ID_LONG,        /* the id has more than GW_ID_MAX bytes */
@@ -139,7 +145,8 @@ gw_refusal_t gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out
  * GW_DECIMAL_TEXT_MAX bytes. Returns its length. */
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
 
-/* Writes one of the record's decimals, of the payload's order, as gw_decimal_format does; any. */
+/* Writes one of the record's decimals, of the payload's order, as gw_decimal_format does; any. 0 where
+ * there is none. */
 size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out);
 
 /* Cells that the record takes, by its payload. */
@@ -162,7 +169,7 @@ static inline void gw_record_copy(gw_record_t *to, const gw_record_t *from) {
 }
 
 typedef struct {
-    const char *at;
+    const char *at; /* NULL: there is no value */
     size_t length;
 } gw_text_t;
 
@@ -170,7 +177,7 @@ typedef struct {
 const char *gw_refusal_text(gw_refusal_t refusal);
 
 /* Fills kind and payload from a feed's texts: of a trade price, qty, side, id; of a bbo bid, bid_qty,
- * ask, ask_qty. An empty side is none. Where a value is refused, `*field` is its index. */
+ * ask, ask_qty, both of a side NULL where it is not there. A trade's side that is empty is none. Where a value is refused, `*field` is its index. */
 gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4], int *field);
 
 #endif

@@ -312,8 +312,29 @@ static inline char *write_field(const gw_template_t *t, const step_t *s, const g
     }
 }
 
+/* A quote that lacks a side: `null` stands for each of its values, and for the quotes around it. */
+static size_t encode_sparse(const gw_template_t *t, const gw_encode_t *in, char *out) {
+    char *at = out;
+    uint16_t cut = 0; /* of the next literal */
+    for (const step_t *s = t->steps, *end = s + t->steps_used; s <= end; s++) {
+        text_t literal = s < end ? s->literal : t->tail;
+        if (cut > literal.length) cut = literal.length;
+        at = write_text(t, (text_t){(uint16_t)(literal.at + cut), (uint16_t)(literal.length - cut)}, at);
+        cut = 0;
+        if (s == end) break;
+        char *from = at;
+        at = write_field(t, s, in, at);
+        if (s->code != DECIMAL || at != from) continue;
+        cut = at > out && at[-1] == '"';
+        memcpy(at - cut, "null", 4);
+        at += 4 - cut;
+    }
+    return (size_t)(at - out);
+}
+
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out) {
     assert(in->record->h.kind == t->kind);
+    if (__builtin_expect(in->record->u.bbo.extra & GW_EXTRA_NO_SIDE, 0)) return encode_sparse(t, in, out);
     char *at = out;
     for (const step_t *s = t->steps, *end = s + t->steps_used; s < end; s++) {
         at = write_text(t, s->literal, at);

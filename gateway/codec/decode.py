@@ -5,6 +5,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from gateway.model.record import Row
+
 
 class Trade(msgspec.Struct, frozen=True):
     """One trade; price and quantity keep the venue's digits. `side` is the taker's, where known."""
@@ -16,12 +18,15 @@ class Trade(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """The best bid and ask with their quantities, digits as the venue sent them."""
+    """The best bid and ask with their quantities, digits as the venue sent them.
 
-    bid: str
-    bid_qty: str
-    ask: str
-    ask_qty: str
+    A side that is not there has None for both.
+    """
+
+    bid: str | None
+    bid_qty: str | None
+    ask: str | None
+    ask_qty: str | None
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +82,7 @@ def encode(
     channel: Literal["trade", "bbo"],
     kind: Literal["update", "snapshot"],
     symbol: str,
-    row: tuple[int, int, str, str, str | None, str],
+    row: Row,
     *,
     seq: int,
     ts_recv: int,

@@ -42,8 +42,9 @@ TradeRow = tuple[int, int, str, str, str | None, str]
 price and qty are decimal texts with the venue's digits (on their way in with an exponent, too); side
 is the taker's: "buy", "sell" or None; id is the venue's, at most 80 characters of printable ASCII."""
 
-BboRow = tuple[int, int, str, str, str, str]
-"""(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow."""
+BboRow = tuple[int, int, str | None, str | None, str | None, str | None]
+"""(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow; None for both of a
+side that is not there."""
 
 Row = TradeRow | BboRow
 """One record on its way into the ring."""

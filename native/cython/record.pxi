@@ -94,6 +94,8 @@ cdef int _integer(PyObject *value, int64_t *out) noexcept:
 
 cdef object _quoted(gw_text_t text):
     """A refused value as it may be shown: it is anybody's, of any length."""
+    if text.at == NULL:
+        return "null"
     shown = text.at[:min(text.length, <size_t>VALUE_SHOWN_MAX)].decode("utf-8", "replace")
     return repr(shown) + ("..." if text.length > <size_t>VALUE_SHOWN_MAX else "")
 
@@ -108,7 +110,9 @@ cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
     for i in range(4):
         if _text(PyTuple_GET_ITEM(row, 2 + i), &texts[i]):
             continue
-        if kind == GW_TRADE and i == 2 and <object>PyTuple_GET_ITEM(row, 4) is None:
+        if <object>PyTuple_GET_ITEM(row, 2 + i) is None and kind == GW_BBO:
+            texts[i] = gw_text_t(NULL, 0)
+        elif <object>PyTuple_GET_ITEM(row, 2 + i) is None and i == 2:
             texts[i] = gw_text_t("", 0)
         else:
             return f"{names[i]} is not a text"
@@ -119,9 +123,11 @@ cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
     return f"{names[field]} {why}: {_quoted(texts[field])}"
 
 
-cdef str _decimal(const gw_record_t *record, unsigned index):
+cdef object _decimal(const gw_record_t *record, unsigned index):
+    """The text, or None where there is no value."""
     cdef char text[GW_DECIMAL_TEXT_MAX]
-    return text[:gw_record_decimal(record, index, text)].decode()
+    cdef size_t length = gw_record_decimal(record, index, text)
+    return text[:length].decode() if length else None
 
 
 cdef bytes _id(const gw_record_t *record):

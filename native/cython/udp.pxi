@@ -49,8 +49,8 @@ cdef extern from "gw_intake.h" nogil:
     int gw_intake_receive(gw_intake_t *intake, gw_udp_t *u, int timeout_ms)
 
 
-cdef str _ascii(gw_text_t text):
-    return text.at[:text.length].decode("ascii")
+cdef object _ascii(gw_text_t text):
+    return None if text.at == NULL else text.at[:text.length].decode("ascii")
 
 
 def usual_line(bytes line):

@@ -15,6 +15,8 @@ static gw_line_form_t parse(const char *bytes, size_t length, gw_line_t *line, c
 }
 
 static void check_text(gw_text_t text, const char *expected) {
+    CHECK_EQUAL(text.at == NULL, expected == NULL);
+    if (expected == NULL) return;
     CHECK_EQUAL(text.length, strlen(expected));
     CHECK(memcmp(text.at, expected, text.length) == 0);
 }
@@ -40,6 +42,13 @@ static void usual_lines(void) {
         {"{" TRADE ",\"side\":null,\"ts\":0}", GW_TRADE, 0, "A", {"1", "2", "", ""}},
         {"\t {\r\"side\" :\t\"sell\" , " TRADE " ,\"ts\" : 9223372036854775807 } \r", GW_TRADE,
          INT64_MAX, "A", {"1", "2", "sell", ""}},
+        /* Numbers are taken by their digits. */
+        {"{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":-0.50,\"qty\" : 1.9e-07 }", GW_TRADE, 0, "A",
+         {"-0.50", "1.9e-07", "", ""}},
+        /* A side of a quote may be null or absent. */
+        {"{\"channel\":\"bbo\",\"symbol\":\"A\",\"bid\":null,\"bid_qty\": null,\"ask\":\"3\"}", GW_BBO, 0, "A",
+         {NULL, NULL, "3", NULL}},
+        {"{\"channel\":\"bbo\",\"symbol\":\"A\"}", GW_BBO, 0, "A", {NULL, NULL, NULL, NULL}},
         /* What decimals, ids and symbols must be is not this parser's business. */
         {"{" TRADE ",\"id\":\" }{,:~ \"}", GW_TRADE, 0, "A", {"1", "2", "", " }{,:~ "}},
     };
@@ -82,7 +91,7 @@ static void other_lines(void) {
         "{" TRADE ",\"ts\":18446744073709551617}", "{" TRADE ",\"ts\":99999999999999999999}",
         /* members missing, or no such channel */
         "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"1\"}",
-        "{\"channel\":\"trade\",\"price\":\"1\",\"qty\":\"2\"}", "{" QUOTE "\"ts\":1}",
+        "{\"channel\":\"trade\",\"price\":\"1\",\"qty\":\"2\"}", "{" QUOTE "\"ask_qty\":nul}",
         "{\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",
         "{\"channel\":\"book\",\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",
         "{\"channel\":\"bbo\",\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",

@@ -193,6 +193,36 @@ static void a_long_id_takes_a_third_cell(void) {
     CHECK_EQUAL(trade_fill(&r, one, one, none, (gw_text_t){id, GW_ID_MAX + 1}, &field), GW_ID_LONG);
 }
 
+/* Both values of a side are there or neither is. */
+static void a_quote_may_lack_a_side(void) {
+    gw_record_t r;
+    int field;
+    char out[GW_DECIMAL_TEXT_MAX];
+    const gw_text_t one = text("1"), wide = text("0.0000000000000000001"), none = {NULL, 0};
+    for (unsigned there = 0; there < 16; there++) {
+        gw_text_t sides[4];
+        for (unsigned i = 0; i < 4; i++) sides[i] = there >> i & 1 ? i % 2 ? wide : one : none;
+        gw_refusal_t refusal = gw_record_fill(&r, GW_BBO, sides, &field);
+        bool bid_half = (there & 3) == 1 || (there & 3) == 2, ask_half = there >> 2 == 1 || there >> 2 == 2;
+        CHECK_EQUAL(refusal, bid_half || ask_half ? GW_SIDE_HALF : GW_FINE);
+        if (refusal) {
+            CHECK(sides[field].at == NULL && sides[field ^ 1].at != NULL);
+            continue;
+        }
+        uint8_t extra = r.u.bbo.extra;
+        CHECK_EQUAL(extra & GW_EXTRA_NO_BID, there & 3 ? 0 : GW_EXTRA_NO_BID);
+        CHECK_EQUAL(extra & GW_EXTRA_NO_ASK, there >> 2 ? 0 : GW_EXTRA_NO_ASK);
+        CHECK_EQUAL(gw_record_cells(&r), there ? 3 : 2);
+        for (unsigned i = 0; i < 4; i++) {
+            CHECK_EQUAL(gw_record_decimal(&r, i, out), sides[i].length);
+            CHECK_EQUAL(r.u.bbo.exponent[i] == GW_EXPONENT_NONE, sides[i].at == NULL);
+        }
+    }
+    const gw_text_t zeros[4] = {text("0"), text("0"), text(""), text("")};
+    CHECK_EQUAL(gw_record_fill(&r, GW_BBO, zeros, &field), GW_NO_DECIMAL);
+    CHECK_EQUAL(field, 2);
+}
+
 static void a_bad_row_says_why(void) {
     gw_record_t r;
     int field = -1;
@@ -225,6 +255,7 @@ int main(void) {
     RUN(a_wide_number_takes_a_third_cell);
     RUN(a_trade_takes_what_a_feed_gives);
     RUN(a_long_id_takes_a_third_cell);
+    RUN(a_quote_may_lack_a_side);
     RUN(a_bad_row_says_why);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Programs are loaded or refused, whatever their bytes; payloads stay within the room that was promised. */
 #include "check.h"
 #include "gw_template.h"
+#include "bbo_program.h"
 #include "trade_program.h"
 
 #include <errno.h>
@@ -121,6 +122,33 @@ static void the_longest_payload_fits(void) {
     gw_template_free(t);
 }
 
+static void a_side_that_is_not_there_is_null(void) {
+    gw_template_t *t;
+    CHECK_EQUAL(gw_template_load(BBO_PROGRAM, BBO_PROGRAM_SIZE, &t), 0);
+    static const struct {
+        uint8_t extra;
+        const char *data;
+    } cases[] = {
+        {0, "{\"bid\":\"1\",\"bid_qty\":\"1\",\"ask\":\"1\",\"ask_qty\":\"1\"}]}"},
+        {GW_EXTRA_NO_BID, "{\"bid\":null,\"bid_qty\":null,\"ask\":\"1\",\"ask_qty\":\"1\"}]}"},
+        {GW_EXTRA_NO_ASK, "{\"bid\":\"1\",\"bid_qty\":\"1\",\"ask\":null,\"ask_qty\":null}]}"},
+        {GW_EXTRA_NO_SIDE, "{\"bid\":null,\"bid_qty\":null,\"ask\":null,\"ask_qty\":null}]}"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gw_text_t one = {"1", 1}, none = {NULL, 0};
+        gw_text_t bid = cases[i].extra & GW_EXTRA_NO_BID ? none : one;
+        gw_text_t ask = cases[i].extra & GW_EXTRA_NO_ASK ? none : one;
+        const gw_text_t sides[4] = {bid, bid, ask, ask};
+        gw_record_t r = {0};
+        int field;
+        CHECK_EQUAL(gw_record_fill(&r, GW_BBO, sides, &field), 0);
+        char *text = encode(t, &r, "A.B");
+        const char *data = strstr(text, "\"data\":[");
+        CHECK(data && strcmp(data + 8, cases[i].data) == 0);
+        free(text);
+    }
+    gw_template_free(t);
+}
+
 static void bad_programs_are_refused(void) {
 #define CASE(text) {text, sizeof text - 1}
     static const struct {
@@ -237,6 +265,7 @@ int main(void) {
     RUN(ids_are_escaped_wherever_the_quote_is);
     RUN(an_id_that_lies_is_cut);
     RUN(the_longest_payload_fits);
+    RUN(a_side_that_is_not_there_is_null);
     RUN(bad_programs_are_refused);
     RUN(a_template_of_too_long_messages_is_refused);
     RUN(any_bytes_are_loaded_or_refused);

@@ -30,14 +30,14 @@ sides = st.sampled_from(["buy", "sell", None])
 times = st.integers(0, 2**63 - 1) | st.sampled_from([0, 9, 10, 2**63 - 1])
 numbers = st.integers(-(2**65), 2**65) | st.floats(allow_nan=False, allow_infinity=False)
 decimal = plain | numbers
+value = decimal | st.none()
 trades: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"channel": st.just("trade"), "symbol": plain, "price": decimal, "qty": decimal},
     optional={"side": sides, "id": plain, "ts": times},
 )
 quotes: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {"channel": st.just("bbo"), "symbol": plain}
-    | dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), decimal),
-    optional={"ts": times},
+    {"channel": st.just("bbo"), "symbol": plain},
+    optional=dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), value) | {"ts": times},
 )
 Members = list[tuple[str, object]]
 
@@ -98,7 +98,9 @@ def as_record(line: "UsualLine") -> Trade | Quote:
     if channel == "bbo":
         return Quote(symbol, texts[0], texts[1], texts[2], texts[3], ts)
     price, qty, side, identity = texts
-    return Trade(symbol, price, qty, side or None, identity, ts)  # type: ignore[arg-type]
+    assert price is not None
+    assert qty is not None
+    return Trade(symbol, price, qty, side or None, identity or "", ts)  # type: ignore[arg-type]
 
 
 def test_golden() -> None:
@@ -131,9 +133,10 @@ def test_nothing_is_taken_that_the_decoder_reads_otherwise(line: bytes) -> None:
 
 
 NUMBERS = QUOTE.replace(b'"1.0"', b"-1.0e5").replace(b'"3.00"', b"3E-07")
+NULLS = QUOTE.replace(b'"1.0"', b"null").replace(b'"2"', b"null")
 
 
-@pytest.mark.parametrize("line", [TRADE, QUOTE, NUMBERS])
+@pytest.mark.parametrize("line", [TRADE, QUOTE, NUMBERS, NULLS])
 def test_a_line_with_any_one_byte_changed(line: bytes) -> None:
     for at in range(len(line)):
         for byte in range(256):

@@ -178,6 +178,24 @@ def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) ->
         reader.rewind(1)
 
 
+def test_quotes_with_one_side_or_none(writer: RingWriter) -> None:
+    topic = writer.topic("bbo", "A.SIM")
+    sides: list[tuple[str | None, ...]] = [
+        ("1.0", "0", None, None),
+        (None, None, "0", "0.00000000000000000001"),
+        (None, None, None, None),
+    ]
+    reader = RingReader(writer.fd)
+    assert writer.publish([(topic, 1, *four) for four in sides], 1, 1) == []
+    records = reader.poll()
+    assert records is not None
+    names = ("bid", "bid_qty", "ask", "ask_qty")
+    assert [tuple(record[name] for name in names) for record in records] == sides
+    copy = RingReader(writer.fd, from_start=True).poll_raw()
+    assert copy is not None
+    assert [row[2][2:] for row in _native.record_rows(copy) if row is not None] == sides
+
+
 def test_ids_of_every_length_come_back(writer: RingWriter) -> None:
     """A poll gives at most as many as asked for, whatever cells they take."""
     topic = writer.topic("trade", "A.SIM")

@@ -122,8 +122,10 @@ trades = st.tuples(
     st.sampled_from(["buy", "sell", None]),
     st.text(printable, max_size=80) | st.text('a"\\', max_size=80),
 )
-quotes = st.tuples(
-    st.just(0), st.integers(0, 2**63 - 1), decimals(), decimals(), decimals(), decimals()
+quotes = st.builds(
+    lambda ts, bid, ask: (0, ts, *bid, *ask),
+    st.integers(0, 2**63 - 1),
+    *[st.tuples(decimals(), decimals()) | st.just((None, None))] * 2,
 )
 stamps = st.integers(-(2**63), 2**63 - 1)
 symbols = st.from_regex(r"[!#-)+\-./0-\[\]-~]{1,48}\.[A-Z0-9_]{1,16}", fullmatch=True)
@@ -290,7 +292,7 @@ def test_quote_decodes_to_what_was_encoded(row: Row) -> None:
     payload = TEMPLATES["bbo", "snapshot"].encode("bbo", "A.B", row, seq=1, ts_recv=T, ts_send=T)
     message = decode(payload)
     assert isinstance(message, BboMessage)
-    assert message.data == (Quote(*(str(text) for text in row[2:])),)
+    assert message.data == (Quote(*row[2:]),)  # type: ignore[arg-type]
 
 
 @given(stamps)
@@ -338,11 +340,23 @@ def test_another_dialect() -> None:
         ((0, T, "1", "1", "buy", "x" * 81), "id is longer than 80"),
         ((0, -1, "1", "1", "buy", ""), "ts_event"),
         ((0, T, "1", "1", "buy"), "six"),
+        ((0, T, None, "1", "buy", ""), "price is not a text"),
     ],
 )
 def test_row_refused(row: Row, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         TEMPLATES["trade", "update"].encode("trade", "A.B", row, seq=1, ts_recv=T, ts_send=T)
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_half_a_side_is_refused(missing: int) -> None:
+    sides: list[str | None] = ["1"] * 4
+    sides[missing] = None
+    name = ("bid", "bid_qty", "ask", "ask_qty")[missing]
+    with pytest.raises(ValueError, match=f"^{name} has no value, but its side's other one has"):
+        TEMPLATES["bbo", "update"].encode(
+            "bbo", "A.B", (0, T, *sides), seq=1, ts_recv=T, ts_send=T
+        )
 
 
 def test_channel_refused() -> None:

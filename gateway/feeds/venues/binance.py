@@ -36,10 +36,10 @@ class _Trade(msgspec.Struct, gc=False):
 class _BookTicker(msgspec.Struct, gc=False):
     symbol: str = field(name="s")
     update: Number = field(name="u")
-    bid: str = field(name="b")
-    bid_qty: str = field(name="B")
-    ask: str = field(name="a")
-    ask_qty: str = field(name="A")
+    bid: str | None = field(name="b", default=None)
+    bid_qty: str | None = field(name="B", default=None)
+    ask: str | None = field(name="a", default=None)
+    ask_qty: str | None = field(name="A", default=None)
     time_ms: Milliseconds = field(name="T", default=0)
 
 
@@ -76,5 +76,14 @@ def _trade(trade: _Trade) -> Message:
 
 
 def _book_ticker(quote: _BookTicker) -> Message:
-    fields = (quote.time_ms * 1_000_000, quote.bid, quote.bid_qty, quote.ask, quote.ask_qty)
-    return Message("bbo", quote.symbol, quote.update, False, fields)
+    bid, ask = _side(quote.bid, quote.bid_qty), _side(quote.ask, quote.ask_qty)
+    return Message("bbo", quote.symbol, quote.update, False, (quote.time_ms * 1_000_000, *bid, *ask))
+
+
+def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
+    """Nothing at the price of nothing is how Binance says that a side is empty."""
+    return (None, None) if _zero(price) and _zero(qty) else (price, qty)
+
+
+def _zero(text: str | None) -> bool:
+    return text is not None and text[:1] == "0" and not text.strip("0.")

@@ -5,6 +5,11 @@ import msgspec
 _decode_text = msgspec.json.Decoder(str).decode
 
 
+def optional(raw: msgspec.Raw, field: str) -> str | None:
+    """The same where `null` says that there is no value."""
+    return None if bytes(raw) == b"null" else number(raw, field)
+
+
 def number(raw: msgspec.Raw, field: str) -> str:
     """The text of a member; whether it is a decimal is the record's business.
 

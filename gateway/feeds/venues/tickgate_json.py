@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from gateway.feeds.venues.number import number
+from gateway.feeds.venues.number import number, optional
 
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -26,13 +26,13 @@ class Trade(msgspec.Struct, tag_field="channel", tag="trade", gc=False):
 
 
 class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
-    """Best bid and offer."""
+    """Best bid and offer; None for both values of a side that is not there."""
 
     symbol: str
-    bid: str
-    bid_qty: str
-    ask: str
-    ask_qty: str
+    bid: str | None = None
+    bid_qty: str | None = None
+    ask: str | None = None
+    ask_qty: str | None = None
     ts: Nanoseconds = 0
 
 
@@ -48,6 +48,9 @@ class Batch(NamedTuple):
     why: str
 
 
+_NONE = msgspec.Raw(b"null")
+
+
 class _AnyTrade(msgspec.Struct, tag_field="channel", tag="trade", gc=False):
     symbol: str
     price: msgspec.Raw
@@ -59,10 +62,10 @@ class _AnyTrade(msgspec.Struct, tag_field="channel", tag="trade", gc=False):
 
 class _AnyQuote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
     symbol: str
-    bid: msgspec.Raw
-    bid_qty: msgspec.Raw
-    ask: msgspec.Raw
-    ask_qty: msgspec.Raw
+    bid: msgspec.Raw = _NONE
+    bid_qty: msgspec.Raw = _NONE
+    ask: msgspec.Raw = _NONE
+    ask_qty: msgspec.Raw = _NONE
     ts: Nanoseconds = 0
 
 
@@ -79,8 +82,8 @@ def _decode_line(line: bytes) -> Trade | Quote:
     if isinstance(r, _AnyTrade):
         price, qty = number(r.price, "price"), number(r.qty, "qty")
         return Trade(r.symbol, price, qty, r.side, r.id, r.ts)
-    bid, bid_qty = number(r.bid, "bid"), number(r.bid_qty, "bid_qty")
-    ask, ask_qty = number(r.ask, "ask"), number(r.ask_qty, "ask_qty")
+    bid, bid_qty = optional(r.bid, "bid"), optional(r.bid_qty, "bid_qty")
+    ask, ask_qty = optional(r.ask, "ask"), optional(r.ask_qty, "ask_qty")
     return Quote(r.symbol, bid, bid_qty, ask, ask_qty, r.ts)
 
 

@@ -33,6 +33,9 @@ DEPTH = (
 SNAPSHOT = b'{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[]}'
 
 
+SPOT_ASK = ("61837.64000000", "1.54698000")
+
+
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -78,6 +81,26 @@ SNAPSHOT = b'{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]
         ),
         (DEPTH, None),
         (SNAPSHOT, None),
+        (  # a price of 0 with a quantity of 0: there is none
+            SPOT_TICKER.replace(b'"61837.63000000"', b'"0.00000000"').replace(
+                b'"3.78826000"', b'"0.00000000"'
+            ),
+            Message("bbo", "BTCUSDT", 50093239212, False, (0, None, None, *SPOT_ASK)),
+        ),
+        (  # either alone is what it says
+            SPOT_TICKER.replace(b'"3.78826000"', b'"0.00000000"'),
+            Message(
+                "bbo",
+                "BTCUSDT",
+                50093239212,
+                False,
+                (0, "61837.63000000", "0.00000000", *SPOT_ASK),
+            ),
+        ),
+        (
+            SPOT_TICKER.replace(b'"61837.63000000"', b"null").replace(b'"3.78826000"', b"null"),
+            Message("bbo", "BTCUSDT", 50093239212, False, (0, None, None, *SPOT_ASK)),
+        ),
     ],
 )
 def test_golden(payload: bytes, message: Message | None) -> None:

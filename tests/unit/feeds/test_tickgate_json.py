@@ -35,6 +35,11 @@ QUOTE = (
             b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}',
             Quote("A", "1", "2", "3", "4", 0),
         ),
+        (
+            b'{"channel":"bbo","symbol":"A","bid":null,"bid_qty":null,"ask":"3","ask_qty":4}',
+            Quote("A", None, None, "3", "4", 0),
+        ),
+        (b'{"channel":"bbo","symbol":"A","ask":"0"}', Quote("A", None, None, "0", None, 0)),
         (  # numbers, by their digits
             b'{"channel":"trade","symbol":"A","price":64250.10,"qty":1.9e-07,"id":"\\u0037"}',
             Trade("A", "64250.10", "1.9e-07", None, "7", 0),
@@ -59,6 +64,9 @@ def test_golden(line: bytes, record: Trade | Quote) -> None:
         TRADE[:-1],
         TRADE + TRADE,
         TRADE.replace(b'"64250.10"', b"true"),
+        TRADE.replace(b'"64250.10"', b"null"),
+        TRADE.replace(b'"price":"64250.10",', b""),
+        QUOTE.replace(b'"1.0"', b"[]"),
         TRADE.replace(b'"64250.10"', b"01"),
         TRADE.replace(b'"64250.10"', b"+1"),
         TRADE.replace(b'"64250.10"', b"NaN"),
