@@ -40,8 +40,8 @@ Row = (
     | tuple[int, int, str | None, str | None, str | None, str | None]
 )
 """(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
-ask_qty) on a bbo topic, None for both of a side that is not there. ts_event 0: the venue sends none, ts_recv is used. side: "buy", "sell" or
-None. At run time just `tuple`."""
+ask_qty) on a bbo topic, None for both of a side that is not there. ts_event 0: the venue sends
+none, ts_recv is used. side: "buy", "sell" or None. At run time just `tuple`."""
 
 @final
 class RingWriter:
@@ -85,8 +85,8 @@ class RingWriter:
         """Publishes all good rows, in order, then rings the workers once.
 
         Returns (index, why) of each row that was refused; [] when all went. `why` names the field,
-        the limit and the value. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row with an age
-        reached this host so long before both, and bears that time. A negative wire time
+        the limit and the value. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row
+        with an age reached this host so long before both, and bears that time. A negative wire time
         (ts_event in the future) is counted in clock_anomalies[feed] and the record gets
         GW_FLAG_BAD_TS. `record_wire` False (replays) measures and marks nothing of the kind.
         """
@@ -156,7 +156,7 @@ def record_rows(data: bytes) -> list[tuple[str, int, Row] | None]:
     """
 
 def pattern_match(pattern: str, name: str) -> bool:
-    """The plane's own glob: `*` is any run of characters, everything else itself."""
+    """The plane's own glob, of a request's pattern: `*` is any run, `~*` a star, `~~` a tilde."""
 
 # --- statistics (stats.pxi) -----------------------------------------------------------------------
 STATS_SIZE: Final[int]

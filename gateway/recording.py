@@ -10,7 +10,7 @@ Layout, all numbers little-endian. A file is the magic, the version of the layou
     crc       u32: CRC-32 of the payload as stored
 
     HEAD  a `Header` as JSON, first, once        SECS  `Second`s, one JSON object a line
-    TOPC  [[channel, instrument], ...] by id     RING  whole records (gw_record.h), RECORD_BYTES each
+    TOPC  [[channel, instrument], ...] by id     RING  records (gw_record.h), RECORD_BYTES each
     SAMP  `Sample`s, one JSON object a line      HOLE  nothing: here the copy was overtaken, and the
                                                        records' ring_seq says by how many
     DONE  nothing, last

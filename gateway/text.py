@@ -2,6 +2,7 @@
 
 import codecs
 import sys
+import unicodedata
 
 PLAINER = "tickgate.plainer"
 """The name of how text is written where its encoding has not all of it (`print_anything`)."""
@@ -32,6 +33,12 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 def plain(text: str) -> str:
     """As wide as before, with a `?` for what is not to be printed: for tables and names."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def padded(text: str, columns: int) -> str:
+    """With spaces up to so many columns of a terminal, where an ideograph takes two."""
+    wide = 0 if text.isascii() else sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return text + " " * (columns - len(text) - wide)
 
 
 def escaped(text: str) -> str:

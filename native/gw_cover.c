@@ -156,7 +156,7 @@ static void begin(gw_plane_t *p, uint32_t id) {
     b->topic = t;
     b->id = id;
     b->sub = NULL;
-    gw_pattern_index_begin(&b->cursor, &p->patterns, t->channel, t->name, t->length);
+    gw_pattern_index_begin(&b->cursor, &p->patterns, t->channel, p->names[t->number].text, t->length);
 }
 
 /* Goes on with the topic in hand; whether there is none any more. */

@@ -157,7 +157,7 @@ typedef struct {
 } hole_t;
 
 static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
-    char text[256];
+    char text[384]; /* some 150 and a name */
     int length = snprintf(text, sizeof text,
                           "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
                           "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",

@@ -72,11 +72,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
         return NULL;
     }
     p->topics[t->number] = t;
-    gw_name_t *n = &p->names[t->number];
-    n->channel = channel;
-    n->length = (uint8_t)length;
-    n->letters = gw_letters(name, length);
-    memcpy(n->text, name, length);
+    gw_name_fill(&p->names[t->number], channel, name, length);
     p->topics_waiting++;
     return t;
 }
@@ -296,12 +292,24 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
     free(s);
 }
 
+/* The string as it was asked for: requests write `~` before a star or a tilde that is itself. */
+static size_t asked_for(const char *name, size_t length, int pattern, char *out) {
+    const char star = pattern ? GW_LITERAL_STAR : '*';
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] == star || name[i] == '~') out[n++] = '~';
+        out[n++] = name[i] == star ? '*' : name[i];
+    }
+    return n;
+}
+
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name,
-                   size_t length) {
-    char text[256];
+                   size_t length, int pattern) {
+    char text[512], string[2 * GW_INSTRUMENT_MAX];
+    length = asked_for(name, length, pattern, string);
     int n = snprintf(text, sizeof text,
                      "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"%s\","
-                     "\"value\":%u,\"subscription\":\"%.*s\"}]}", limit, value, (int)length, name);
+                     "\"value\":%u,\"subscription\":\"%.*s\"}]}", limit, value, (int)length, string);
     gw_count(&p->stats->limits_met[0], 1);
     gw_client_notice(p, c, text, (size_t)n);
     gw_client_touch(p, c);
@@ -314,6 +322,7 @@ int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_c
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     const char *name = s->pattern ? s->pattern->text : s->topic->name;
     size_t length = s->pattern ? s->pattern->node.glob.length : s->topic->length;
-    if (!s->limit_told) gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length);
+    if (!s->limit_told)
+        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length, s->pattern != NULL);
     s->limit_told = 1;
 }

@@ -60,6 +60,18 @@ static bool text_take(parse_t *p, gw_text_t *text) {
     return p->at < p->end && *p->at++ == '"';
 }
 
+/* The same with bytes beyond ASCII: whether they are UTF-8 is for whoever looks the text up. */
+static bool name_take(parse_t *p, gw_text_t *text) {
+    if (!mark_take(p, '"')) return false;
+    text->at = p->at;
+    for (; p->at < p->end && *p->at != '"' && *p->at != '\\'; p->at++) {
+        unsigned char byte = (unsigned char)*p->at;
+        if (byte < 0x20 || byte == 0x7f) return false;
+    }
+    text->length = (size_t)(p->at - text->at);
+    return p->at < p->end && *p->at++ == '"';
+}
+
 static bool null_take(parse_t *p) {
     space_skip(p);
     if (p->end - p->at < 4 || memcmp(p->at, "null", 4) != 0) return false;
@@ -132,6 +144,7 @@ static bool member_take(parse_t *p) {
     if (member == MEMBERS || (p->seen & BIT(member)) != 0) return false;
     p->seen |= BIT(member);
     if (member == TS) return time_take(p, &p->ts);
+    if (member == SYMBOL) return name_take(p, &p->texts[SYMBOL]);
     if (member == SIDE) return side_take(p, &p->texts[SIDE]);
     const char *from = p->at;
     gw_text_t *text = &p->texts[member];

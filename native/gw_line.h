@@ -1,10 +1,11 @@
 /* Lines of the `udp` feed in their usual form: a JSON object of the members that its record has,
  * each once, in any order, with JSON's white space or without, texts of printable ASCII without
- * escapes, prices and quantities as texts or as numbers. Pure.
+ * escapes (symbols of any bytes), prices and quantities as texts or as numbers. Pure.
  *
  * What is of another form is not judged here, good or bad: that is for the decoder that knows all
  * of JSON (gateway/feeds/venues/tickgate_json.py). So there is one owner of what is an error, and
- * this parser's only law is that it takes nothing which that one would refuse or read otherwise. */
+ * this parser's only law is that it takes nothing which that one would refuse or read otherwise, where
+ * the symbol is UTF-8: it is only good for looking up one that is. */
 #ifndef GW_LINE_H
 #define GW_LINE_H
 #include "gw_record.h"

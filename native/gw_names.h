@@ -9,8 +9,15 @@
 typedef struct {
     uint64_t letters;        /* gw_letters */
     uint8_t channel, length; /* length: 0 where there is no topic */
-    char text[GW_INSTRUMENT_MAX];
+    char text[GW_INSTRUMENT_MAX]; /* with GW_LITERAL_STAR */
 } gw_name_t;
+
+static inline void gw_name_fill(gw_name_t *n, uint8_t channel, const char *name, size_t length) {
+    n->channel = channel;
+    n->length = (uint8_t)length;
+    for (size_t i = 0; i < length; i++) n->text[i] = name[i] == '*' ? GW_LITERAL_STAR : name[i];
+    n->letters = gw_letters(n->text, length);
+}
 
 #define GW_NAME_STEPS 4u /* what a look at a name costs beside the characters compared */
 

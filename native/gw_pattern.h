@@ -1,4 +1,5 @@
-/* The glob of subscriptions: `*` is any run of characters, also none; everything else is itself. */
+/* The glob of subscriptions: `*` is any run of characters, also none; everything else is itself. A star
+ * that is itself is GW_LITERAL_STAR, in a pattern and in the names that it is held against. */
 #ifndef GW_PATTERN_H
 #define GW_PATTERN_H
 #include <stdbool.h>
@@ -6,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define GW_LITERAL_STAR '\1' /* a control character, which no name has */
 #define GW_GLOB_MAX 255u /* bytes of a pattern, and of a name */
 
 /* Whether the pattern covers the whole name. At most pattern_length * name_length steps, no

@@ -39,7 +39,8 @@ gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
 int gw_links_full(const gw_plane_t *p, const gw_client_t *c);
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
-void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length);
+void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length,
+                   int pattern);
 
 /* gw_cover.c */
 extern gw_topic_t gw_topic_none;

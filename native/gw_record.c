@@ -181,17 +181,17 @@ size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
 
 const char *gw_refusal_text(gw_refusal_t refusal) {
     static const char *const texts[GW_REFUSALS] = {
-        [GW_NO_DECIMAL] = "is not a decimal",
-        [GW_DIGITS_MANY] = "has more than 38 digits",
-        [GW_DECIMALS_MANY] = "has more than 127 digits after the point",
-        [GW_EXPONENT_LARGE] = "has an exponent beyond -100 to 100",
-        [GW_SIDE_HALF] = "has no value, but its side's other one has",
-        [GW_ZEROS_MANY] = "has more than 140 digits with its leading zeros",
-        [GW_NO_SIDE] = "is neither buy nor sell",
-        [GW_ID_LONG] = "is longer than 80 characters",
-        [GW_ID_NO_TEXT] = "is not printable ASCII",
+        [GW_NO_DECIMAL] = "not a decimal",
+        [GW_DIGITS_MANY] = "more than 38 digits",
+        [GW_DECIMALS_MANY] = "more than 127 digits after the point",
+        [GW_EXPONENT_LARGE] = "an exponent beyond -100 to 100",
+        [GW_SIDE_HALF] = "no value, but its side's other one has",
+        [GW_ZEROS_MANY] = "more than 140 digits with its leading zeros",
+        [GW_NO_SIDE] = "neither buy nor sell",
+        [GW_ID_LONG] = "longer than 80 characters",
+        [GW_ID_NO_TEXT] = "not printable ASCII",
     };
-    return refusal < GW_REFUSALS && texts[refusal] ? texts[refusal] : "is well";
+    return refusal < GW_REFUSALS && texts[refusal] ? texts[refusal] : "well";
 }
 
 static gw_refusal_t id_check(gw_text_t id) {

@@ -22,7 +22,7 @@
 #define GW_DECIMALS_MAX 127u    /* digits after the point */
 #define GW_EXPONENT_MAX 100     /* either way, of a text that has one */
 #define GW_WIDTH_MAX 140u       /* digits of a text, leading zeros and all */
-#define GW_INSTRUMENT_MAX 65u   /* 48 of symbol, the dot, 16 of venue */
+#define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
 enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_CHANNELS = 8 };

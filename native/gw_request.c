@@ -257,10 +257,10 @@ static void tell_limit(gw_plane_t *p, gw_client_t *c, const gw_item_t *item, uin
     gw_sub_t *s = gw_sub_find(p, c, item->id);
     if (limit == LIMIT_LINKS && s) gw_links_full_tell(p, c, s);
     else if (limit == LIMIT_LINKS)
-        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length);
+        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length, item->is_pattern);
     else if (limit == LIMIT_NAMES)
-        gw_limit_tell(p, c, "waiting_topics_share", names_free(p) / NAMES_SHARE, item->name, item->length);
-    else gw_limit_tell(p, c, "waiting_topics", p->o.waiting_topics_max, item->name, item->length);
+        gw_limit_tell(p, c, "waiting_topics_share", names_free(p) / NAMES_SHARE, item->name, item->length, item->is_pattern);
+    else gw_limit_tell(p, c, "waiting_topics", p->o.waiting_topics_max, item->name, item->length, item->is_pattern);
 }
 
 /* The last step: the reply, with the numbers of this moment, and names that were known before begin anew. */

@@ -26,7 +26,7 @@ typedef struct {
     uint8_t *ring;
 } gw_segment_t;
 
-#define GW_DIRECTORY_WORDS 12u /* channel u8, length u8, then the name: 96 bytes */
+#define GW_DIRECTORY_WORDS 16u /* channel u8, length u8, then the name: 128 bytes */
 #define GW_SLOT_WORDS 32u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 256 bytes */
 
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define GW_SOURCE_SYMBOL_MAX 48u        /* as gateway/model/topic.py */
+#define GW_SOURCE_SYMBOL_MAX 48u        /* of a load test, which makes its own names */
 #define GW_SOURCE_PREFIX_MAX 64u        /* of a NATS subject */
 #define GW_SOURCE_TICK_MAX 512u         /* a tick's line, its PUB line, the text writers' slack */
 #define GW_SOURCE_DATAGRAMS 64u         /* of one system call */

@@ -22,6 +22,7 @@ from gateway.client.events import (
 from gateway.client.session import ClientSession
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
+from gateway.model.topic import escape
 
 __all__ = [
     "Backoff",
@@ -49,5 +50,6 @@ __all__ = [
     "System",
     "Tick",
     "Trade",
+    "escape",
     "reconnects",
 ]

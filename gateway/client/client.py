@@ -182,7 +182,8 @@ class Client:
 
         Args:
             channel: "trade" or "bbo"; "slo" or "health", whose one symbol is "*".
-            symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`).
+            symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`); `escape` writes a name that
+                has a star or a tilde.
             params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
                 `from_={"epoch": "k3f9", "seq": 8812}`, ...
 

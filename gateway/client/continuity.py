@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.client.events import Gap
-from gateway.model.topic import is_pattern, match_pattern
+from gateway.model.topic import is_pattern, match_pattern, meant
 
 Topic = tuple[str, str]
 """Channel and instrument."""
@@ -113,7 +113,8 @@ class Continuity:
     @staticmethod
     def _covered(numbers: Mapping[Topic, object], channel: str, symbol: str) -> list[Topic]:
         if not is_pattern(symbol):
-            return [(channel, symbol)] if (channel, symbol) in numbers else []
+            topic = (channel, meant(symbol))
+            return [topic] if topic in numbers else []
         return [each for each in numbers if each[0] == channel and match_pattern(symbol, each[1])]
 
 

@@ -33,7 +33,7 @@ from gateway.client.events import (
     System,
 )
 from gateway.client.ticks import Bbo, RawTick, Trade
-from gateway.model.topic import is_pattern, match_pattern
+from gateway.model.topic import escape, is_pattern, match_pattern, meant
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
@@ -190,8 +190,9 @@ class ClientSession:
 
     def _covering(self, topic: Topic) -> Topic | None:
         """The wanted string whose parameters are in force: the name, else the latest pattern."""
-        if topic in self._wanted:
-            return topic
+        exact = (topic[0], escape(topic[1]))
+        if exact in self._wanted:
+            return exact
         for channel, symbol in reversed(self._patterns):
             if channel == topic[0] and match_pattern(symbol, topic[1]):
                 return channel, symbol
@@ -297,18 +298,19 @@ class ClientSession:
     def _accepted(
         self, method: str, key: Topic, result: Result, params: dict[str, Any]
     ) -> Iterator[Gap]:
+        topic = (key[0], meant(key[1]))
         if result.mode is not None:
             self._modes[key] = result.mode
         if method == "subscribe":
             self._continuity.restarted(*key)
             if result.recovery == "insufficient_state":
                 yield Gap(*key, "insufficient_state")
-            if result.snapshot is False and result.seq and self._lossless(key):
-                gap = self._continuity.published(key, result.epoch, result.seq)
+            if result.snapshot is False and result.seq and self._lossless(topic):
+                gap = self._continuity.published(topic, result.epoch, result.seq)
                 yield from (gap,) if gap is not None else ()
         elif method == "unsubscribe":
             self._modes.pop(key, None)
-            if self._covering(key) is None:
+            if self._covering(topic) is None:
                 self._continuity.forget(*key)
             else:  # what another string covers goes on, by that one's parameters
                 self._continuity.restarted(*key)
@@ -335,7 +337,7 @@ class ClientSession:
         if wire.type == "retired":
             retired = [msgspec.convert(row, Retired) for row in wire.data]
             for one in retired:
-                self._continuity.forget(one.channel, one.symbol)
+                self._continuity.forget(one.channel, escape(one.symbol))
             return [*retired]
         if wire.type == "conflation":
             return [msgspec.convert(row, Conflation) for row in wire.data]

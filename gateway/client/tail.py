@@ -24,7 +24,7 @@ from gateway.client.events import (
 )
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
-from gateway.text import plain
+from gateway.text import padded, plain
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (
     f"\x1b[{code}m" for code in ("2", "1", "32", "31", "33", "0")
@@ -126,7 +126,7 @@ def line(tick: Tick, offset: Offset | None, *, colour: bool) -> str:
     kind, what = _happened(tick)
     notes = "  snapshot" if tick.type == "snapshot" else ""
     notes += f"  skipped {tick.skipped}" if tick.skipped else ""
-    parts = f"{plain(tick.symbol):<15}", f"{kind:<5} {what:<27}", f"{age(tick, offset):>14}"
+    parts = padded(plain(tick.symbol), 15), f"{kind:<5} {what:<27}", f"{age(tick, offset):>14}"
     if not colour:
         return " ".join((clock, *parts)) + notes
     tint = {"buy": _GREEN, "sell": _RED}.get(kind, "")

@@ -108,4 +108,4 @@ def encode(
     }
     if skipped:
         message["skipped"] = skipped
-    return json.dumps(message, separators=(",", ":")).encode()
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()

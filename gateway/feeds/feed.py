@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from gateway._native import request_slice
+from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -35,6 +36,9 @@ MESSAGE_INTERVAL_NS = 1_000_000_000
 """A feed of bad lines renews its status message at most this often."""
 
 MESSAGE_CHARACTERS_MAX = 200
+INSTRUMENT_SHOWN_MAX = 60
+"""Characters of a refused name in its reason: it is anybody's, of any length."""
+
 REFUSED = -1
 
 State = Literal["connecting", "up", "down", "done", "failed"]
@@ -194,6 +198,10 @@ class Topics(dict[str, int]):
 
     def __missing__(self, symbol: str) -> int:
         instrument = f"{symbol}.{self._venue}"
+        try:
+            split_instrument(instrument)
+        except ValueError as error:
+            return self._refuse(symbol, f"{instrument[:INSTRUMENT_SHOWN_MAX]!r}: {error}")
         owner = self._owners.get(instrument, self._index)
         if owner != self._index:
             return self._refuse(symbol, f"{instrument!r} is published by feeds.{owner}")

@@ -38,9 +38,10 @@ CHANNELS_OPS: Final = ("ops",)
 """Channels of the ops listener alone (`ops/session.py`): clients are told where to go."""
 
 TradeRow = tuple[int, int, str, str, str | None, str]
-"""(topic, ts_event, price, qty, side, id). `ts_event` is REALTIME ns, 0 where the venue sends none;
-price and qty are decimal texts with the venue's digits (on their way in with an exponent, too); side
-is the taker's: "buy", "sell" or None; id is the venue's, at most 80 characters of printable ASCII."""
+"""(topic, ts_event, price, qty, side, id). `ts_event` is REALTIME ns, 0: the venue sends none;
+price and qty are decimal texts with the venue's digits (on their way in with an exponent, too);
+side is the taker's: "buy", "sell" or None; id is the venue's, at most 80 characters of printable
+ASCII."""
 
 BboRow = tuple[int, int, str | None, str | None, str | None, str | None]
 """(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow; None for both of a

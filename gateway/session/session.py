@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateway.model.record import CHANNELS, CHANNELS_OPS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
-from gateway.model.topic import is_pattern
+from gateway.model.topic import BadEscape, is_pattern, unescape
 from gateway.session import codes, delivery, messages, replies
 from gateway.session.actions import (
     Action,
@@ -288,7 +288,11 @@ class Session:
                 return bad
         accepted: list[Subscription] = []
         for symbol in dict.fromkeys(params.symbol):
-            one = decide(channel, symbol)
+            try:
+                unescape(symbol)
+                one = decide(channel, symbol)
+            except BadEscape as bad:
+                one = Error(codes.BAD_REQUEST, str(bad))
             if isinstance(one, Error):
                 results.refused(symbol, one)
             else:
@@ -339,6 +343,12 @@ class Session:
         if params.symbol is not UNSET and not 1 <= len(params.symbol) <= limit:
             message = f"params.symbol: 1 to {limit} strings, not {len(params.symbol)}"
             return self._fail("list", request.req_id, Error(codes.BAD_REQUEST, message), mono_ns)
+        try:
+            for symbol in () if params.symbol is UNSET else params.symbol:
+                unescape(symbol)
+        except BadEscape as bad:
+            error = Error(codes.BAD_REQUEST, f"params.symbol: {bad}")
+            return self._fail("list", request.req_id, error, mono_ns)
         rows, after = instruments_page(self._catalog.instruments(), params, options)
         self._shared.count("list", "ok")
         return [replies.page("list", request.req_id, real_ns, "instruments", rows, after)]

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.model.record import CHANNELS_OWN, Channel
-from gateway.model.topic import check_pattern, is_pattern, split_instrument
+from gateway.model.topic import check_pattern, is_pattern, split_instrument, unescape
 from gateway.session import codes
 from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
@@ -110,7 +110,8 @@ class Subscriptions:
             self.patterns -= one.pattern
             self.topics -= one.topics
             self.steps -= one.steps
-            self.waiting.remove((one.channel, one.name))
+            if not one.pattern:
+                self.waiting.remove((one.channel, unescape(one.name)))
 
 
 class Admission:
@@ -170,7 +171,8 @@ class Admission:
             return _limit("topics", self._topics, more, self._options.topics_max)
         # What the client has already is not taken from it, and what we say of ourselves is cheap.
         if known is None and not own and (error := self._room.take(topics)) is not None:
-            self.wish.give_back((channel.name, name))
+            if not pattern:
+                self.wish.give_back((channel.name, unescape(name)))
             return error
         self._topics += more
         if known is None:
@@ -184,7 +186,7 @@ class Admission:
         self, channel: str, name: str, pattern: bool, known: Subscription | None
     ) -> int | Error:
         if not pattern:
-            return 1 if known is not None else self._exact(channel, name)
+            return 1 if known is not None else self._exact(channel, unescape(name))
         try:
             check_pattern(name)
         except ValueError as bad:

@@ -25,7 +25,7 @@ def decimal_round_trip(str text):
     cdef int field
     texts[1], texts[2], texts[3] = gw_text_t("0", 1), gw_text_t("", 0), gw_text_t("", 0)
     if not _text(<PyObject *>text, &texts[0]):
-        raise ValueError(f"is not a decimal: {text!r}")
+        raise ValueError(f"not a decimal: {text!r}")
     cdef gw_refusal_t refusal = gw_record_fill(&record, GW_TRADE, texts, &field)
     if refusal != GW_FINE:
         raise ValueError(f"{gw_refusal_text(refusal).decode()}: {text!r}")
@@ -52,7 +52,7 @@ cdef class Template:
                int64_t ts_send, uint64_t skipped=0):
         cdef gw_record_t record
         cdef uint8_t kind = gw_template_kind(self.template)
-        cdef bytes name = symbol.encode("ascii")
+        cdef bytes name = symbol.encode()
         if CHANNELS.get(channel) != kind:
             raise ValueError(f"the template encodes another channel than {channel!r}")
         if len(row) != 6:

@@ -79,14 +79,17 @@ EVENT_STALL = GW_EVENT_STALL
 
 
 cdef int _fill_item(gw_item_t *out, tuple item) except -1:
-    cdef Py_ssize_t length
     identifier, channel, name, lossless, snapshot, resync, priority = item
-    cdef const char *text = PyUnicode_AsUTF8AndSize(name, &length)
+    cdef bytes text = _glob(name)
+    cdef Py_ssize_t length = len(text)
+    cdef bint pattern = b"*" in text
     if not 0 < length <= GW_INSTRUMENT_MAX:
         raise ValueError(f"name of {length} bytes: 1 to {GW_INSTRUMENT_MAX}")
+    if not pattern:
+        text = text.replace(b"\1", b"*")
     out.id = identifier
     out.channel = CHANNELS[channel]
-    out.is_pattern = "*" in name
+    out.is_pattern = pattern
     out.lossless = lossless
     out.snapshot = snapshot
     out.resync = resync
@@ -94,7 +97,7 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
     out.length = <uint8_t>length
-    memcpy(out.name, text, length)
+    memcpy(out.name, <const char *>text, length)
     return 0
 
 

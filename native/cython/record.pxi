@@ -115,12 +115,12 @@ cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
         elif <object>PyTuple_GET_ITEM(row, 2 + i) is None and i == 2:
             texts[i] = gw_text_t("", 0)
         else:
-            return f"{names[i]} is not a text"
+            return f"{names[i]}: not a text"
     cdef gw_refusal_t refusal = gw_record_fill(record, kind, texts, &field)
     if refusal == GW_FINE:
         return None
     why = gw_refusal_text(refusal).decode()
-    return f"{names[field]} {why}: {_quoted(texts[field])}"
+    return f"{names[field]}: {why}: {_quoted(texts[field])}"
 
 
 cdef object _decimal(const gw_record_t *record, unsigned index):

@@ -10,6 +10,9 @@ from cpython.sequence cimport (
 cdef extern from "<fcntl.h>" nogil:
     int F_SEAL_FUTURE_WRITE
 
+cdef extern from "gw_symbols.h" nogil:
+    enum: GW_SYMBOL_MAX
+
 cdef extern from "gw_publisher.h" nogil:
     enum: GW_PUBLISH_MAX
 
@@ -37,15 +40,23 @@ cdef extern from "gw_publisher.h" nogil:
 
 WAIT_SIZE = sizeof(gw_wait_t)
 
-# SYMBOL.VENUE, split at the last dot: a venue has none. Printable ASCII but space * " \ and comma.
-cdef object _INSTRUMENT = re.compile(
-    r"(?P<symbol>[!#-)+\-./0-\[\]-~]{1,48})\.(?P<venue>[A-Z0-9_]{1,16})")
+cdef object _VENUE = re.compile("[A-Z0-9_]{1,16}")
+cdef object _SYMBOL_BAD = re.compile(r'["\\,]|^ | $')  # beside what is not printable
 
 cdef uint64_t _epoch_ms = 0  # of the last epoch that this process made
 cdef const char *_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 cdef enum:
     FEEDS = 64  # length of the feed_* counters
+
+
+cdef bint _is_instrument(str name) except -1:
+    """SYMBOL.VENUE, as gateway/model/topic.py says it in full."""
+    symbol, _, venue = name.rpartition(".")
+    if not symbol or not symbol.isprintable() or _SYMBOL_BAD.search(symbol) is not None:
+        return False
+    size = len(name.encode()) - len(venue) - 1
+    return size <= GW_SYMBOL_MAX and _VENUE.fullmatch(venue) is not None
 
 
 cdef bytes _epoch_next():
@@ -176,7 +187,7 @@ cdef class RingWriter:
             return known
         if channel not in CHANNELS:
             raise ValueError(f"unknown channel {channel!r}")
-        if _INSTRUMENT.fullmatch(instrument) is None:
+        if not _is_instrument(instrument):
             raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
         name = instrument.encode()
         cdef uint8_t kind = CHANNELS[channel]

@@ -1,3 +1,5 @@
+import re
+
 from libc.stdlib cimport calloc, free, malloc, realloc
 from posix.unistd cimport close as close_descriptor
 
@@ -9,14 +11,14 @@ cdef extern from "gw_pattern.h" nogil:
         pass
 
     int gw_glob_compile(gw_glob_t *g, const char *text, size_t length)
-    uint64_t gw_letters(const char *text, size_t length)
 
 cdef extern from "gw_names.h" nogil:
     ctypedef struct gw_name_t:
         uint64_t letters
         uint8_t channel, length
-        char text[65]
+        char text[113]
 
+    void gw_name_fill(gw_name_t *n, uint8_t channel, const char *name, size_t length)
     uint32_t gw_names_count(const gw_name_t *names, uint32_t names_count, uint8_t channel,
                             const gw_glob_t *g, uint64_t *steps)
 
@@ -49,6 +51,18 @@ cdef extern from "gw_ring.h" nogil:
     int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
 
 
+cdef bytes _glob(str pattern):
+    """A request's pattern as the core takes it. ValueError: `~` before anything but `*` and `~`."""
+    if "~" not in pattern:
+        return pattern.encode()
+    parts = re.split("(~.?)", pattern, flags=re.DOTALL)
+    for i in range(1, len(parts), 2):
+        if parts[i] not in ("~*", "~~"):
+            raise ValueError(f"{parts[i]!a} in a pattern: a literal tilde is '~~'")
+        parts[i] = "\1" if parts[i] == "~*" else "~"
+    return "".join(parts).encode()
+
+
 def create_memory(str name, int64_t size):
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -60,10 +74,8 @@ def create_memory(str name, int64_t size):
 
 
 def pattern_match(str pattern, str name):
-    cdef Py_ssize_t pattern_length, name_length
-    cdef const char *p = PyUnicode_AsUTF8AndSize(pattern, &pattern_length)
-    cdef const char *n = PyUnicode_AsUTF8AndSize(name, &name_length)
-    return gw_pattern_match(p, <size_t>pattern_length, n, <size_t>name_length)
+    cdef bytes p = _glob(pattern), n = name.replace("*", "\1").encode()
+    return gw_pattern_match(p, <size_t>len(p), n, <size_t>len(n))
 
 
 cdef class Segment:
@@ -120,19 +132,12 @@ cdef class Segment:
         for i in range(<uint32_t>len(self.names), count):
             length = gw_directory_read(&self.view, i, &channel, name)
             # An entry that makes no sense still takes its id.
-            self.fill_row(i, channel, name, max(length, 0))
-            text = name[:max(length, 0)].decode("ascii", "replace")
+            gw_name_fill(&self.rows[i], channel, name, <size_t>max(length, 0))
+            text = name[:max(length, 0)].decode("utf-8", "replace")
             topic = (_CHANNEL_NAMES.get(channel, ""), text)
             self.names.append(topic)
             self.ids[topic] = i
         return 0
-
-    cdef void fill_row(self, uint32_t i, uint8_t channel, const char *name, int length):
-        cdef gw_name_t *row = &self.rows[i]
-        row.channel = channel
-        row.length = <uint8_t>length
-        row.letters = gw_letters(name, <size_t>length)
-        memcpy(row.text, name, <size_t>length)
 
     @property
     def epoch(self):
@@ -156,14 +161,13 @@ cdef class Segment:
         return known
 
     def match(self, str channel, str pattern):
-        cdef Py_ssize_t length
-        cdef const char *text = PyUnicode_AsUTF8AndSize(pattern, &length)
+        cdef bytes text = _glob(pattern)
         cdef gw_glob_t glob
         cdef uint64_t steps
         cdef uint32_t matched
         self.extend()
-        if gw_glob_compile(&glob, text, <size_t>length) < 0:
-            raise ValueError(f"a pattern of {length} bytes")
+        if gw_glob_compile(&glob, text, <size_t>len(text)) < 0:
+            raise ValueError(f"a pattern of {len(text)} bytes")
         number = CHANNELS.get(channel)
         if number is None:
             return 0, 0

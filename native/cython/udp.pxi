@@ -50,7 +50,7 @@ cdef extern from "gw_intake.h" nogil:
 
 
 cdef object _ascii(gw_text_t text):
-    return None if text.at == NULL else text.at[:text.length].decode("ascii")
+    return None if text.at == NULL else text.at[:text.length].decode("utf-8", "surrogateescape")
 
 
 def usual_line(bytes line):

@@ -42,6 +42,9 @@ static void usual_lines(void) {
         {"{" TRADE ",\"side\":null,\"ts\":0}", GW_TRADE, 0, "A", {"1", "2", "", ""}},
         {"\t {\r\"side\" :\t\"sell\" , " TRADE " ,\"ts\" : 9223372036854775807 } \r", GW_TRADE,
          INT64_MAX, "A", {"1", "2", "sell", ""}},
+        /* A symbol of any bytes: it is looked up. */
+        {"{\"channel\":\"trade\",\"symbol\":\"\xe5\xb8\x81 \xff*\",\"price\":\"1\",\"qty\":\"2\"}", GW_TRADE, 0,
+         "\xe5\xb8\x81 \xff*", {"1", "2", "", ""}},
         /* Numbers are taken by their digits. */
         {"{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":-0.50,\"qty\" : 1.9e-07 }", GW_TRADE, 0, "A",
          {"-0.50", "1.9e-07", "", ""}},
@@ -92,6 +95,9 @@ static void other_lines(void) {
         /* members missing, or no such channel */
         "{\"channel\":\"trade\",\"symbol\":\"A\",\"price\":\"1\"}",
         "{\"channel\":\"trade\",\"price\":\"1\",\"qty\":\"2\"}", "{" QUOTE "\"ask_qty\":nul}",
+        "{" TRADE ",\"price\":null}", "{" QUOTE "\"ask_qty\":01}", "{" QUOTE "\"ask_qty\":1.}",
+        "{" QUOTE "\"ask_qty\":+1}", "{" QUOTE "\"ask_qty\":1e}", "{" QUOTE "\"ask_qty\":-}",
+        "{" QUOTE "\"ask_qty\":true}", "{" QUOTE "\"ask_qty\":1x}", "{" QUOTE "\"ask_qty\":.5}",
         "{\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",
         "{\"channel\":\"book\",\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",
         "{\"channel\":\"bbo\",\"symbol\":\"A\",\"price\":\"1\",\"qty\":\"2\"}",

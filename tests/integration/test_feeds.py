@@ -76,7 +76,9 @@ async def test_f45_udp_to_the_ring(writer: RingWriter, page: StatsPage) -> None:
 def a_line(rng: random.Random) -> bytes:
     """A line as venues send it, in one of its many forms, or one that nobody should."""
     symbol = rng.choice(["A", "B", "C", "SYM001", "BRK.B", "a b", "", "*", "Z" * 49, "\u00e9"])
-    decimal = rng.choice(["1", "64250.10", "-0.0", "007.5", "1e5", "1e", "", "12345678901234567890", "9" * 39])
+    decimal = rng.choice(
+        ["1", "64250.10", "-0.0", "007.5", "1e5", "1e", "", "12345678901234567890", "9" * 39]
+    )
     ts = rng.choice([0, 5, time.time_ns(), time.time_ns() + 10**12, 2**63 - 1, 2**63, -1, 1.5])
     fields: dict[str, object] = {"channel": "trade", "symbol": symbol, "price": "1.5", "qty": "2"}
     if rng.random() < 0.4:

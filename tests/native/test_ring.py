@@ -180,7 +180,7 @@ def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) ->
 
 def test_quotes_with_one_side_or_none(writer: RingWriter) -> None:
     topic = writer.topic("bbo", "A.SIM")
-    sides: list[tuple[str | None, ...]] = [
+    sides: list[tuple[str | None, str | None, str | None, str | None]] = [
         ("1.0", "0", None, None),
         (None, None, "0", "0.00000000000000000001"),
         (None, None, None, None),
@@ -212,7 +212,7 @@ def test_ids_of_every_length_come_back(writer: RingWriter) -> None:
     assert [row[2][5] for row in _native.record_rows(copy) if row is not None] == ids
     long = "0x" + "9f" * 40
     assert writer.publish([(topic, 1, "1", "2", None, long)], 1, 1) == [
-        (0, f"id is longer than 80 characters: {long[:60]!r}...")
+        (0, f"id: longer than 80 characters: {long[:60]!r}...")
     ]
 
 

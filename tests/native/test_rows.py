@@ -42,16 +42,16 @@ def test_rows_come_back_digit_for_digit(writer: RingWriter) -> None:
     [
         ((0, 1, "x", "1", "buy", ""), "decimal"),
         ((0, 1, "1", "1e", "buy", ""), "decimal"),
-        ((0, 1, "1", "1" * 39, "buy", ""), "qty has more than 38 digits: '1111"),
+        ((0, 1, "1", "1" * 39, "buy", ""), "qty: more than 38 digits: '1111"),
         ((0, 1, "1", "1", "BUY", ""), "side"),
-        ((0, 1, "1", "1", "buy", "x" * 81), "id is longer than 80"),
+        ((0, 1, "1", "1", "buy", "x" * 81), "id: longer than 80"),
         ((0, 1, "1", "1", "buy", "é"), "ASCII"),
         ((0, 1, "1", "1", "buy", "a\nb"), "ASCII"),
         ((0, 1, "\udc80", "1", "buy", ""), "text"),
         ((0, 1, 5, "1", "buy", ""), "text"),
         ((0, 1, "1", "1", "buy", None), "text"),
-        ((1, 1, "1", "1", None, "1"), "ask has no value, but its side's other one has: null"),
-        ((1, 1, None, None, "1", 5), "ask_qty is not a text"),
+        ((1, 1, "1", "1", None, "1"), "ask: no value, but its side's other one has: null"),
+        ((1, 1, None, None, "1", 5), "ask_qty: not a text"),
         ((1, 1, "1", "1", "", "1"), "decimal"),
         ((2, 1, "1", "1", "buy", ""), "topic"),
         ((-1, 1, "1", "1", "buy", ""), "topic"),
@@ -131,7 +131,7 @@ def test_rows_bear_the_arrival_of_their_own_age(page: StatsPage) -> None:
     now = _native.monotonic_ns()
     ages = [10**9, 10**8, 500, 10**10]
     refused = writer.publish([*rows, *rows[:1] * 2], 10**12, now, ages=ages)
-    assert refused == [(1, "qty is not a decimal: 'x'")]
+    assert refused == [(1, "qty: not a decimal: 'x'")]
     records = reader.poll()
     assert records is not None
     good = [10**9, 500, 10**10]

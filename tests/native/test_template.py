@@ -128,7 +128,9 @@ quotes = st.builds(
     *[st.tuples(decimals(), decimals()) | st.just((None, None))] * 2,
 )
 stamps = st.integers(-(2**63), 2**63 - 1)
-symbols = st.from_regex(r"[!#-)+\-./0-\[\]-~]{1,48}\.[A-Z0-9_]{1,16}", fullmatch=True)
+symbols = st.from_regex(r"[!#-)+\-./0-\[\]-~]{1,96}\.[A-Z0-9_]{1,16}", fullmatch=True) | st.just(
+    "币安人生USDT.BINANCE"
+)
 unsigned = st.integers(0, 2**64 - 1) | st.integers(0, 63).map(lambda bits: 1 << bits)
 
 
@@ -140,20 +142,20 @@ def test_decimal_round_trip(text: str) -> None:
 def plain(text: str) -> str:
     """The twin: what a number is published as, by decimal.Decimal. ValueError: it is refused."""
     if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text, re.ASCII) is None:
-        raise ValueError("is not a decimal")
+        raise ValueError("not a decimal")
     mantissa, _, exponent = text.lower().partition("e")
     if abs(int(exponent or 0)) > EXPONENT_MAX:
-        raise ValueError("has an exponent beyond -100 to 100")
+        raise ValueError("an exponent beyond -100 to 100")
     with localcontext(prec=1000):
         number = Decimal(text)
         sign, digits, scale = number.as_tuple()
     assert isinstance(scale, int)
     if len("".join(map(str, digits)).lstrip("0")) > DIGITS_MAX:
-        raise ValueError("has more than 38 digits")
+        raise ValueError("more than 38 digits")
     if max(-scale, len(mantissa.partition(".")[2])) > DECIMALS_MAX:
-        raise ValueError("has more than 127 digits after the point")
+        raise ValueError("more than 127 digits after the point")
     if len(re.sub("[^0-9]", "", mantissa)) > 140:
-        raise ValueError("has more than 140 digits with its leading zeros")
+        raise ValueError("more than 140 digits with its leading zeros")
     if not exponent:
         return text
     if number == 0 and scale > 0:
@@ -210,7 +212,7 @@ def test_any_number_is_what_its_twin_says(text: str) -> None:
 )
 def test_numbers_of_the_field(text: str, expected: str | None) -> None:
     if expected is None:
-        with pytest.raises(ValueError, match="has more than|has an exponent"):
+        with pytest.raises(ValueError, match=r"more than|has an exponent"):
             decimal_round_trip(text)
     else:
         assert decimal_round_trip(text) == expected == plain(text)
@@ -224,9 +226,7 @@ def test_decimal_grammar(text: str) -> None:
         decimal_round_trip(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["--1", "\u0661", "\ud800", "NaN", "0x1", "1\0", "1" * 50 + "x"]
-)
+@pytest.mark.parametrize("text", ["--1", "\u0661", "\ud800", "NaN", "0x1", "1\0", "1" * 50 + "x"])
 def test_decimal_of_odd_characters(text: str) -> None:
     with pytest.raises(ValueError, match="not a decimal"):
         decimal_round_trip(text)
@@ -292,7 +292,7 @@ def test_quote_decodes_to_what_was_encoded(row: Row) -> None:
     payload = TEMPLATES["bbo", "snapshot"].encode("bbo", "A.B", row, seq=1, ts_recv=T, ts_send=T)
     message = decode(payload)
     assert isinstance(message, BboMessage)
-    assert message.data == (Quote(*row[2:]),)  # type: ignore[arg-type]
+    assert message.data == (Quote(*row[2:]),)
 
 
 @given(stamps)
@@ -334,13 +334,13 @@ def test_another_dialect() -> None:
     ("row", "why"),
     [
         ((0, T, "1", "x", "buy", ""), "not a decimal"),
-        ((0, T, "1", "1" * 39, "buy", ""), "qty has more than 38 digits: '1111"),
+        ((0, T, "1", "1" * 39, "buy", ""), "qty: more than 38 digits: '1111"),
         ((0, T, "1", "1", "BUY", ""), "side"),
         ((0, T, "1", "1", "buy", "\n"), "printable"),
-        ((0, T, "1", "1", "buy", "x" * 81), "id is longer than 80"),
+        ((0, T, "1", "1", "buy", "x" * 81), "id: longer than 80"),
         ((0, -1, "1", "1", "buy", ""), "ts_event"),
         ((0, T, "1", "1", "buy"), "six"),
-        ((0, T, None, "1", "buy", ""), "price is not a text"),
+        ((0, T, None, "1", "buy", ""), "price: not a text"),
     ],
 )
 def test_row_refused(row: Row, why: str) -> None:
@@ -350,12 +350,11 @@ def test_row_refused(row: Row, why: str) -> None:
 
 @pytest.mark.parametrize("missing", range(4))
 def test_half_a_side_is_refused(missing: int) -> None:
-    sides: list[str | None] = ["1"] * 4
-    sides[missing] = None
+    bid, bid_qty, ask, ask_qty = (None if k == missing else "1" for k in range(4))
     name = ("bid", "bid_qty", "ask", "ask_qty")[missing]
-    with pytest.raises(ValueError, match=f"^{name} has no value, but its side's other one has"):
+    with pytest.raises(ValueError, match=f"^{name}: no value, but its side's other one has"):
         TEMPLATES["bbo", "update"].encode(
-            "bbo", "A.B", (0, T, *sides), seq=1, ts_recv=T, ts_send=T
+            "bbo", "A.B", (0, T, bid, bid_qty, ask, ask_qty), seq=1, ts_recv=T, ts_send=T
         )
 
 

@@ -189,7 +189,7 @@ def test_only_topics_that_the_writer_made_are_learned(
     for channel, number in (("bbo", topic), ("trade", topic + 1), ("trade", 15)):
         with pytest.raises(ValueError, match="none of channel"):
             intake.learn(channel, "A", number)
-    for symbol in ("", "A" * 49):
+    for symbol in ("", "A" * 97):
         with pytest.raises(ValueError, match="symbol"):
             intake.learn("trade", symbol, topic)
     with pytest.raises(ValueError, match="at most 64"):

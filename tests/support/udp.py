@@ -27,6 +27,10 @@ class Venue:
         lines = (json.dumps({"ts": time.time_ns()} | record) for record in records)
         self._socket.sendto("\n".join(lines).encode(), self._address)
 
+    def send_raw(self, line: str) -> None:
+        """One datagram of just this."""
+        self._socket.sendto(line.encode(), self._address)
+
     def trades(self, symbol: str, *numbers: int) -> None:
         """Trades in one datagram; the number of each is its id and its quantity."""
         trade = {"channel": "trade", "symbol": symbol, "price": "100.10", "side": "buy"}

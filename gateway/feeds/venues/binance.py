@@ -77,7 +77,9 @@ def _trade(trade: _Trade) -> Message:
 
 def _book_ticker(quote: _BookTicker) -> Message:
     bid, ask = _side(quote.bid, quote.bid_qty), _side(quote.ask, quote.ask_qty)
-    return Message("bbo", quote.symbol, quote.update, False, (quote.time_ms * 1_000_000, *bid, *ask))
+    return Message(
+        "bbo", quote.symbol, quote.update, False, (quote.time_ms * 1_000_000, *bid, *ask)
+    )
 
 
 def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""A decimal as venues and programs send it in JSON: as a text, or as a number by its digits. Pure."""
+"""A decimal as it is sent in JSON: as a text, or as a number by its digits. Pure."""
 
 import msgspec
 

@@ -31,6 +31,7 @@ from gateway.client.session import (
 )
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
+from gateway.model.topic import escape
 
 SECOND = 1_000_000_000
 
@@ -703,6 +704,29 @@ def test_a_gap_is_healed_by_the_string_that_covers_the_topic() -> None:
     (request,) = session.resync(gap)
     params = json.loads(request.text)["params"]
     assert params == {"channel": "trade", "symbol": ["A.SIM"], "snapshot": False}
+
+
+def test_names_with_a_star_are_wanted_as_they_are_asked_for() -> None:
+    """Data frames have the plain name; the string that covers it is the escaped one."""
+    session = ClientSession()
+    (request,) = session.subscribe("trade", [escape("BAC-I*.SIM")])
+    (again,) = session.resync(Gap("trade", "BAC-I*.SIM", "sequence", 1, 4, 4))
+    assert json.loads(again.text)["params"]["symbol"] == ["BAC-I~*.SIM"]
+    assert session.resync(Gap("trade", "BAC-IX.SIM", "sequence", 1, 4, 4)) == []
+    session.subscribe("trade", ["~~*"])
+    (again,) = session.resync(Gap("trade", "~a.SIM", "sequence", 1, 4, 4))
+    assert json.loads(again.text)["params"]["symbol"] == ["~~*"]
+    receive(session, tick(5, "BAC-I*.SIM"))
+    # Accepted again by its escaped name, the topic begins anew: no break in its numbers.
+    result = {"symbol": "BAC-I~*.SIM", "success": True, "mode": "conflate"}
+    reply = {"method": "subscribe", "req_id": request.req_id, "success": True, "results": [result]}
+    receive(session, reply)
+    assert not any(isinstance(e, Gap) for e in receive(session, tick(9, "BAC-I*.SIM")))
+    receive(session, {"channel": "system", "type": "retired", "data": [RETIRED_STAR]})
+    assert not any(isinstance(e, Gap) for e in receive(session, tick(1, "BAC-I*.SIM")))
+
+
+RETIRED_STAR = {"channel": "trade", "symbol": "BAC-I*.SIM"}
 
 
 # --- time -----------------------------------------------------------------------------------------

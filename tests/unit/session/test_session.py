@@ -53,8 +53,12 @@ def test_parameters_of_the_request_are_in_force(
         ("trade", "BTCUSDT.NOPE", "no venue NOPE"),
         ("trade", "BTCUSDT", "SYMBOL.VENUE"),
         ("trade", "", "SYMBOL.VENUE"),
-        ("trade", "A B.SIM", "may not contain ' '"),
-        ("trade", "é*", "may not contain"),
+        ("trade", "A B.SIM", None),
+        ("trade", "币安人生USDT.SIM", None),
+        ("trade", "BAC-I~*.SIM", None),
+        ("trade", "é*", None),
+        ("trade", " A.SIM", "may not begin or end with a space"),
+        ("trade", "A\u200b*", "may not contain"),
         ("bbo", "NOTHING*", None),
         ("bbo", "*", None),
     ],
@@ -71,6 +75,25 @@ def test_names_that_are_taken_and_names_that_are_not(
         assert message in result["error"]["message"]
         assert isinstance(client.last, Reply)
         assert client.session.subscriptions == 0
+
+
+@pytest.mark.parametrize("method", ["subscribe", "update", "unsubscribe"])
+def test_a_tilde_that_escapes_nothing_is_a_bad_request(client: "Client", method: str) -> None:
+    reply = client.ask(method, {"channel": "trade", "symbol": ["A~B.SIM", "~"]})
+    assert not reply["success"]
+    for result, named in zip(reply["results"], ("'~B'", "'~'"), strict=True):
+        assert result["error"]["code"] == "bad_request"
+        assert result["error"]["message"].startswith(f"{named}: a star")
+
+
+def test_escaped_names_are_plain_names_to_the_plane_and_the_account(client: "Client") -> None:
+    """A name that is waited for is one, whatever it looks like; a pattern beside it is another."""
+    client.subscribe("A~*.SIM", "A*.SIM")
+    assert client.session._subscriptions.waiting._names == {("trade", "A*.SIM"): None}
+    client.ask("unsubscribe", {"channel": "trade", "symbol": ["A*.SIM"]})
+    assert client.session._subscriptions.waiting._names == {("trade", "A*.SIM"): None}
+    client.ask("unsubscribe", {"channel": "trade", "symbol": ["A~*.SIM"]})
+    assert client.session._subscriptions.waiting._names == {}
 
 
 def test_one_bad_symbol_never_fails_the_others(client: "Client") -> None:
