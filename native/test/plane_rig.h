@@ -53,6 +53,7 @@ typedef struct rig {
     void *memory; /* the writer's mapping */
     size_t memory_size;
     unsigned epoch; /* segments made so far */
+    unsigned tails; /* each such-th record of a topic is one of three cells */
     uint64_t published[GW_CHANNELS];
     rig_topic_t topics[RIG_TOPICS];
     unsigned topics_count;
@@ -255,6 +256,13 @@ static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) 
         r.u.bbo.digits[0] = digits_of(seq);
         r.u.bbo.mantissa[1] = rig->epoch;
         r.u.bbo.digits[1] = digits_of(rig->epoch);
+    }
+    if (rig->tails && seq % rig->tails == 0) {
+        /* The same number, as if it were a long one. */
+        bool trade = t->channel == GW_TRADE;
+        r.u.trade.extra = GW_EXTRA_TAIL;
+        *(trade ? &r.u.trade.price_digits : &r.u.bbo.digits[0]) = GW_DIGITS_WIDE;
+        r.tail.width[0] = digits_of(seq);
     }
     gw_writer_publish(&rig->writer, &r);
     rig->published[t->channel]++;

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "gw_swarm_fields.h"
 #include "gw_swarm_json.h"
+#include "gw_record.h"
 
 #include <errno.h>
 
@@ -52,7 +53,7 @@ static void check_same(const gw_swarm_fields_t *a, const gw_swarm_fields_t *b) {
 
 typedef struct {
     const char *channel, *type, *data;
-    char symbol[80];
+    char symbol[GW_INSTRUMENT_MAX + 1];
     unsigned long long seq, skipped;
     long long event, recv, send;
 } record_t;
@@ -62,12 +63,14 @@ static record_t random_record(void) {
     static const char *const datas[] = {
         "{\"id\":\"381\",\"price\":\"64250.10\",\"qty\":\"0.015\",\"side\":\"buy\"}",
         "{\"bid\":\"1\",\"bid_qty\":\"2\",\"ask\":\"3\",\"ask_qty\":\"4\"}",
+        "{\"bid\":null,\"bid_qty\":null,\"ask\":\"0.00000000000000000000000000000000000001\",\"ask_qty\":\"0\"}",
+        "{\"bid\":null,\"bid_qty\":null,\"ask\":null,\"ask_qty\":null}",
         "{\"bids\":[[\"1\",\"2\"]],\"asks\":[[\"3\",\"4\"],[\"5\",\"6\"]],\"checksum\":123}",
     };
-    record_t r = {.channel = channels[next_random() % 7], .data = datas[next_random() % 3],
+    record_t r = {.channel = channels[next_random() % 7], .data = datas[next_random() % 5],
                   .type = next_random() % 4 ? "update" : "snapshot"};
-    size_t length = 1 + next_random() % 65;
-    for (size_t i = 0; i < length; i++) r.symbol[i] = "ABCXYZ019./_-:"[next_random() % 14];
+    size_t length = 1 + next_random() % GW_INSTRUMENT_MAX;
+    for (size_t i = 0; i < length; i++) r.symbol[i] = "ABCXYZ019./_-: *~\xe5\xb8\x81"[next_random() % 20];
     r.seq = next_random() >> (16 + next_random() % 47);
     r.skipped = next_random() % 3 ? 0 : 1 + (next_random() >> (8 + next_random() % 55));
     r.event = 1000000000000000000 + (long long)(next_random() % 8000000000000000000);

@@ -212,7 +212,7 @@ def test_any_number_is_what_its_twin_says(text: str) -> None:
 )
 def test_numbers_of_the_field(text: str, expected: str | None) -> None:
     if expected is None:
-        with pytest.raises(ValueError, match=r"more than|has an exponent"):
+        with pytest.raises(ValueError, match=r"more than|an exponent"):
             decimal_round_trip(text)
     else:
         assert decimal_round_trip(text) == expected == plain(text)

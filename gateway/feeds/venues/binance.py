@@ -5,12 +5,16 @@ Times are milliseconds. `ts_event` is `T`, when the matching engine traded or ch
 when the message was made, comes later by an unknown delay. A spot bookTicker bears no time at all.
 """
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, field
 
 from gateway.feeds.venues.message import Message
+from gateway.feeds.venues.number import quoted
+
+T = TypeVar("T")
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=(2**63 - 1) // 1_000_000)]
@@ -58,14 +62,22 @@ def decode(payload: bytes) -> Message | None:
         envelope = _decode_envelope(payload)
         kind = envelope.stream.partition("@")[2]
         if kind == "trade":
-            return _trade(_decode_trade(envelope.data))
+            return _trade(_decode(_decode_trade, envelope.data, "pq"))
         if kind == "bookTicker":
-            return _book_ticker(_decode_book_ticker(envelope.data))
+            return _book_ticker(_decode(_decode_book_ticker, envelope.data, "bBaA"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not kind and envelope.last_update_id is None:
         raise ValueError("neither a stream's message nor a depth snapshot")
     return None
+
+
+def _decode(decoder: Callable[[msgspec.Raw | bytes], T], data: msgspec.Raw, decimals: str) -> T:
+    """Binance sends texts; stand-ins and copies that were written anew may have numbers."""
+    try:
+        return decoder(data)
+    except msgspec.ValidationError:
+        return decoder(quoted(data, decimals))
 
 
 def _trade(trade: _Trade) -> Message:

@@ -1,24 +1,21 @@
-"""A decimal as it is sent in JSON: as a text, or as a number by its digits. Pure."""
+"""Decimals that are sent as JSON numbers: taken by their digits, as if they were texts. Pure."""
+
+from collections.abc import Iterable
 
 import msgspec
 
-_decode_text = msgspec.json.Decoder(str).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def optional(raw: msgspec.Raw, field: str) -> str | None:
-    """The same where `null` says that there is no value."""
-    return None if bytes(raw) == b"null" else number(raw, field)
-
-
-def number(raw: msgspec.Raw, field: str) -> str:
-    """The text of a member; whether it is a decimal is the record's business.
+def quoted(message: bytes | msgspec.Raw, members: Iterable[str]) -> bytes:
+    """The object with those of the members that are numbers as texts: a float would round them.
 
     Raises:
-        ValueError: neither a text nor a number, naming the field.
+        ValueError: it is no object.
     """
-    value = bytes(raw)
-    if value[:1] == b'"':
-        return _decode_text(value)
-    if value[:1] in b"-0123456789":
-        return value.decode("ascii")
-    raise ValueError(f"{field} is neither a number nor its text: {value[:60].decode()}")
+    found = _decode_members(message)
+    for name in members:
+        value = bytes(found.get(name, b""))
+        if value[:1].isdigit() or value[:1] == b"-":
+            found[name] = msgspec.Raw(b'"%s"' % value)
+    return msgspec.json.encode(found)

@@ -5,11 +5,11 @@ price or quantity is a text, or a number that is taken by its digits.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway.feeds.venues.number import number, optional
+from gateway.feeds.venues.number import quoted
 
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -48,43 +48,15 @@ class Batch(NamedTuple):
     why: str
 
 
-_NONE = msgspec.Raw(b"null")
-
-
-class _AnyTrade(msgspec.Struct, tag_field="channel", tag="trade", gc=False):
-    symbol: str
-    price: msgspec.Raw
-    qty: msgspec.Raw
-    side: Literal["buy", "sell"] | None = None
-    id: str = ""
-    ts: Nanoseconds = 0
-
-
-class _AnyQuote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
-    symbol: str
-    bid: msgspec.Raw = _NONE
-    bid_qty: msgspec.Raw = _NONE
-    ask: msgspec.Raw = _NONE
-    ask_qty: msgspec.Raw = _NONE
-    ts: Nanoseconds = 0
-
-
+_DECIMALS: Final = ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
 _decode_usual = msgspec.json.Decoder(Trade | Quote).decode
-_decode_any = msgspec.json.Decoder(_AnyTrade | _AnyQuote).decode
 
 
 def _decode_line(line: bytes) -> Trade | Quote:
     try:
         return _decode_usual(line)
     except msgspec.ValidationError:
-        pass
-    r = _decode_any(line)
-    if isinstance(r, _AnyTrade):
-        price, qty = number(r.price, "price"), number(r.qty, "qty")
-        return Trade(r.symbol, price, qty, r.side, r.id, r.ts)
-    bid, bid_qty = optional(r.bid, "bid"), optional(r.bid_qty, "bid_qty")
-    ask, ask_qty = optional(r.ask, "ask"), optional(r.ask_qty, "ask_qty")
-    return Quote(r.symbol, bid, bid_qty, ask, ask_qty, r.ts)
+        return _decode_usual(quoted(line, _DECIMALS))
 
 
 def decode(datagrams: Iterable[bytes]) -> Batch:

@@ -87,6 +87,18 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
             ),
             Message("bbo", "BTCUSDT", 50093239212, False, (0, None, None, *SPOT_ASK)),
         ),
+        (  # numbers, by their digits
+            SPOT_TICKER.replace(b'"61837.63000000"', b"61837.630000000000000001").replace(
+                b'"3.78826000"', b"1.9e-07"
+            ),
+            Message(
+                "bbo",
+                "BTCUSDT",
+                50093239212,
+                False,
+                (0, "61837.630000000000000001", "1.9e-07", *SPOT_ASK),
+            ),
+        ),
         (  # either alone is what it says
             SPOT_TICKER.replace(b'"3.78826000"', b'"0.00000000"'),
             Message(
@@ -117,7 +129,8 @@ def test_golden(payload: bytes, message: Message | None) -> None:
         b'{"stream":"btcusdt@trade"}',
         b'{"stream":"btcusdt@trade","data":null}',
         SPOT_TRADE[:-9],
-        SPOT_TRADE.replace(b'"61837.63000000"', b"61837.63"),
+        SPOT_TRADE.replace(b'"61837.63000000"', b"true"),
+        SPOT_TRADE.replace(b'"61837.63000000"', b"null"),
         SPOT_TRADE.replace(b'"m":true', b'"m":1'),
         SPOT_TRADE.replace(b'"s":"BTCUSDT",', b""),
         SPOT_TRADE.replace(b"3735683259", b"-1"),
