@@ -40,13 +40,13 @@ static void source_drop(gw_source_t *s) {
     free(s);
 }
 
-/* A receiver on loopback, and a sender that is connected to it. */
+/* A receiver on loopback, and a sender that is connected to it. Its buffer is what the host gives to everybody,
+ * 212,992 bytes: 256 of the smallest datagrams, 768 bytes each with the kernel's own. */
 static int pair(int *sender) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof to;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), bytes = 8 << 20;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK_EQUAL(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     CHECK_EQUAL(getsockname(fd, (struct sockaddr *)&to, &length), 0);
     *sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK_EQUAL(connect(*sender, (struct sockaddr *)&to, sizeof to), 0);
@@ -196,20 +196,21 @@ static size_t receive_rows(int fd, size_t count, size_t bytes_max) {
 
 static void what_is_due_at_once_shares_datagrams(void) {
     static const uint32_t limits[] = {1, 300, 1400, GW_SOURCE_BATCH_BYTES_MAX};
-    size_t least = ROWS_MAX + 1;
+    const size_t count = 200;
+    size_t least = count + 1;
     for (size_t i = 0; i < 4; i++) {
         int sender, fd = pair(&sender);
         gw_source_t *s = source_of(sender, false, limits[i]);
-        gw_source_rows_t rows = rows_of(ROWS_MAX, 3, gw_realtime_ns() - 1000000, 1);
+        gw_source_rows_t rows = rows_of(count, 3, gw_realtime_ns() - 1000000, 1);
         size_t done;
         CHECK_EQUAL(gw_source_send(s, &rows, &done), 0);
-        CHECK_EQUAL(done, ROWS_MAX);
-        CHECK_EQUAL(s->sent, ROWS_MAX);
-        CHECK_EQUAL(s->late.count, ROWS_MAX);
-        size_t datagrams = receive_rows(fd, ROWS_MAX, limits[i]);
+        CHECK_EQUAL(done, count);
+        CHECK_EQUAL(s->sent, count);
+        CHECK_EQUAL(s->late.count, count);
+        size_t datagrams = receive_rows(fd, count, limits[i]);
         CHECK(datagrams < least); /* the longer they may be, the fewer */
         least = datagrams;
-        if (i == 0) CHECK_EQUAL(datagrams, ROWS_MAX);
+        if (i == 0) CHECK_EQUAL(datagrams, count);
         source_drop(s);
         close(fd);
         close(sender);
@@ -220,13 +221,13 @@ static void what_is_due_at_once_shares_datagrams(void) {
 static void wake_ups_are_spaced(void) {
     int sender, fd = pair(&sender);
     gw_source_t *s = source_of(sender, false, 65000);
-    gw_source_rows_t rows = rows_of(2000, 3, gw_realtime_ns() + 1000000, 10000);
+    gw_source_rows_t rows = rows_of(500, 3, gw_realtime_ns() + 1000000, 10000);
     size_t done;
     CHECK_EQUAL(gw_source_send(s, &rows, &done), 0);
-    CHECK(gw_realtime_ns() >= due[1999]);
-    CHECK(s->send_calls <= 2000 * 10000 / GW_SOURCE_INTERVAL_NS + 1);
+    CHECK(gw_realtime_ns() >= due[499]);
+    CHECK(s->send_calls <= 500 * 10000 / GW_SOURCE_INTERVAL_NS + 1);
     CHECK_EQUAL(s->late.negative, 0);
-    receive_rows(fd, 2000, 65000);
+    receive_rows(fd, 500, 65000);
     source_drop(s);
     close(fd);
     close(sender);
