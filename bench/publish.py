@@ -50,7 +50,7 @@ STEPS_PER_NINE = 24
 def run(name: str, results: Path, more: Sequence[str]) -> None:
     """One scenario, its result beside the others."""
     program = Path(sys.executable).parent / "tickgate"
-    command = [str(program), "bench", str(HERE / "scenarios" / f"{name}.toml"), "--quiet"]
+    command = [str(program), "bench", name, "--quiet"]
     command += ["--json", str(results / f"{name}.json"), *more]
     print(f"== {name}", flush=True)
     code = subprocess.run(command, check=False).returncode

@@ -150,7 +150,7 @@ def bench(
     scenario: Annotated[
         str | None,
         Parameter(
-            help="A TOML file, or the name of one in bench/scenarios. Without one: 100 clients of"
+            help="A TOML file, or the name of one that comes along. Without one: 100 clients of"
             " one symbol at 1,000 ticks a second, for 5 s; with --url and no --feed: only listens."
         ),
     ] = None,
@@ -195,7 +195,9 @@ def peers(
     ] = None,
     /,
     *,
-    directory: Annotated[Path, Parameter(help="Where their programs are.")] = Path("bench/peers"),
+    directory: Annotated[
+        Path, Parameter(help="Where their programs are, in a checkout of tickgate.")
+    ] = Path("bench/peers"),
     rounds: Annotated[int, Parameter(validator=Number(gte=1), help="All in turn, so often.")] = 3,
     warmup: Annotated[
         float, Parameter(validator=Number(gte=0), help="Seconds before each window.")

@@ -101,7 +101,10 @@ def prepare(peer: Peer, directory: Path, into: Path) -> Ready | Absent:
     """
     program = directory / peer.program
     if not program.exists():
-        return Absent(f"{program} is not there")
+        return Absent(
+            f"{program} is not there: the other servers come with a checkout of tickgate, "
+            "not with its package (--directory)"
+        )
     if program.is_dir():
         return _go(peer, program, into)
     if peer.via == "nats":

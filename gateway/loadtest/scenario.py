@@ -21,8 +21,8 @@ from gateway.loadtest.rules import contradictions
 from gateway.model.record import CHANNELS
 from gateway.options import Options
 
-DIRECTORY: Final = Path("bench/scenarios")
-"""Where a scenario is looked for by its name alone, from the working directory."""
+DIRECTORY: Final = Path(__file__).with_name("scenarios")
+"""Where a scenario is looked for by its name alone: those that come with the program."""
 
 SOURCES_MAX: Final = 250
 """Addresses that a count may stand for: 127.0.0.2 to 127.0.0.251."""
@@ -208,7 +208,7 @@ def _document(scenario: Scenario) -> dict[str, Any]:
 
 
 def load(path: str | Path) -> Scenario:
-    """Reads a scenario: a file, or by name one of those in `bench/scenarios`.
+    """Reads a scenario: a file, or by name one that comes with the program.
 
     Raises:
         ScenarioError: with every problem in `.problems`; only a file that is not there or is no
@@ -234,7 +234,7 @@ def find(path: str | Path) -> Path:
         return named
     names = sorted(file.stem for file in DIRECTORY.glob("*.toml"))
     near = difflib.get_close_matches(Path(path).stem.lower(), names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"{DIRECTORY} has {', '.join(names) or 'none'}"
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     raise _failure([Problem(str(path), f"there is no such file or scenario; {hint}")])
 
 

@@ -37,7 +37,9 @@ def test_a_script_runs_with_this_python(tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    assert reason(SCRIPT, tmp_path) == f"{tmp_path / 'one.py'} is not there"
+    said = reason(SCRIPT, tmp_path)
+    assert said.startswith(f"{tmp_path / 'one.py'} is not there")
+    assert "checkout of tickgate" in said
 
 
 def test_a_package_that_is_not_installed(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import assemble
-from gateway.loadtest import scenario as module
 from gateway.loadtest.scenario import (
+    DIRECTORY,
     Group,
     Limit,
     Overload,
@@ -28,7 +28,7 @@ from gateway.loadtest.scenario import (
 )
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = sorted((ROOT / "bench" / "scenarios").glob("*.toml"))
+SHIPPED = sorted(DIRECTORY.glob("*.toml"))
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -236,14 +236,16 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: str | None, message
         load(file)
 
 
-def test_a_name_is_looked_for_among_the_shipped_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert load("smoke") == load(ROOT / "bench" / "scenarios" / "smoke.toml")
+def test_a_name_is_looked_for_among_the_shipped_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # they come with the program
+    assert load("smoke") == load(DIRECTORY / "smoke.toml")
     assert problems(lambda: load("smok")) == {
         "smok": "there is no such file or scenario; did you mean smoke?"
     }
     names = ", ".join(path.stem for path in SHIPPED)
-    assert problems(lambda: load("zzz"))["zzz"].endswith(f"bench/scenarios has {names}")
+    assert problems(lambda: load("zzz"))["zzz"].endswith(f"there are {names}")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -261,7 +263,7 @@ def test_there_is_a_scenario_for_each_question() -> None:
         *("one_to_1k", "burst_open", "wide_universe", "slow_10pct", "reconnect_storm"),
         *("soak", "limit_search", "smoke"),
     }
-    assert {"reach==1", "gaps==0"} <= set(load(ROOT / "bench/scenarios/smoke.toml").thresholds)
+    assert {"reach==1", "gaps==0"} <= set(load(DIRECTORY / "smoke.toml").thresholds)
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -396,7 +398,3 @@ def test_bad_arguments_of_listening() -> None:
     assert set(problems(lambda: listening("nope", clients=0))) == {"url", "groups.0.clients"}
     many = ["x"] * 301
     assert set(problems(lambda: listening("ws://h:1/", symbols=many))) == {"groups.0.symbols"}
-
-
-def test_the_module_says_where_it_looks() -> None:
-    assert SHIPPED[0].parent == ROOT / module.DIRECTORY
