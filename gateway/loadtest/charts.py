@@ -24,6 +24,7 @@ Chart = dict[str, Any]
 _STEPS_PER_HALVING = 8  # points each time that the distance to 100 % halves
 _NINES = ((1, "0 %"), (2, "50 %"), *((10**n, f"{100 - 100 / 10**n:.10g} %") for n in range(1, 10)))
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+_TICKS_MAX = 5  # of an axis from 0
 _LEAST_US = 0.001  # a logarithmic axis has no zero, and a clock no part of a nanosecond
 
 
@@ -42,11 +43,13 @@ def _percentiles(result: Result) -> Chart | None:
         ("age", result.histogram, "one"),
         ("age at the kernel", result.histograms.get("arrival", ""), "two"),
     )
-    traces = [_curve(name, decode(text), role) for name, text, role in series if text]
+    limits = _limits(result)
+    beside_us = limits["y"][0] if limits else None
+    traces = [_curve(name, decode(text), role, beside_us) for name, text, role in series if text]
     traces = [trace for trace in traces if trace["x"]]
     if not traces:
         return None
-    if limits := _limits(result):
+    if limits:
         traces.append(limits)
     end = max(2.0, *(max(trace["x"]) for trace in traces))  # of a single value too, some width
     shown = [(at, text) for at, text in _NINES if at <= end]
@@ -60,11 +63,11 @@ def _percentiles(result: Result) -> Chart | None:
             "ticktext": [text for _, text in shown],
             "title": {"text": "share of deliveries that were at most so old"},
         },
-        "y": _durations(value for trace in traces for value in trace["y"]),
+        "y": _durations((value for trace in traces for value in trace["y"]), beside_us),
     }
 
 
-def _curve(name: str, histogram: Histogram, role: str) -> dict[str, Any]:
+def _curve(name: str, histogram: Histogram, role: str, beside_us: float | None) -> dict[str, Any]:
     count = histogram.count
     steps = range(math.ceil(_STEPS_PER_HALVING * math.log2(count)) + 1) if count else range(0)
     x = [2 ** (step / _STEPS_PER_HALVING) for step in steps]
@@ -72,7 +75,7 @@ def _curve(name: str, histogram: Histogram, role: str) -> dict[str, Any]:
     percentiles = [100 - 100 / at if at < count else 100.0 for at in x]
     y = [histogram.value_at_percentile(percentile) / 1000 for percentile in percentiles]
     words = [
-        f"{percentile:.6g} %: {units.duration(us)}"
+        f"{percentile:.6g} %: {units.duration(us, beside_us)}"
         for percentile, us in zip(percentiles, y, strict=True)
     ]
     return _trace(name, x, y, role, words=words, mode="lines", line={"shape": "hv"})
@@ -136,7 +139,12 @@ def _latency(points: Sequence[Point]) -> Chart:
 
 def _deliveries(points: Sequence[Point]) -> Chart:
     trace = _over_time(points, "deliveries a second", "one", "per_s", units.rate)
-    return {"id": "deliveries", "traces": [trace], "x": _seconds(), "y": _from_zero()}
+    return {
+        "id": "deliveries",
+        "traces": [trace],
+        "x": _seconds(),
+        "y": _from_zero([trace], units.rate),
+    }
 
 
 def _losses(points: Sequence[Point]) -> Chart | None:
@@ -152,14 +160,24 @@ def _losses(points: Sequence[Point]) -> Chart | None:
     ]
     if not traces:
         return None
-    return {"id": "losses", "traces": traces, "x": _seconds(), "y": _from_zero()}
+    return {
+        "id": "losses",
+        "traces": traces,
+        "x": _seconds(),
+        "y": _from_zero(traces, _count, 1),
+    }
 
 
 def _server(points: Sequence[Point]) -> Chart | None:
     if all(point.server_cpu is None for point in points):
         return None
     trace = _over_time(points, "CPUs in use", "one", "server_cpu", lambda cpus: f"{cpus:.2f}")
-    return {"id": "server", "traces": [trace], "x": _seconds(), "y": _from_zero()}
+    return {
+        "id": "server",
+        "traces": [trace],
+        "x": _seconds(),
+        "y": _from_zero([trace], lambda cpus: f"{cpus:g}"),
+    }
 
 
 def _over_time(
@@ -200,12 +218,25 @@ def _seconds() -> Chart:
     return {"title": {"text": "seconds since the window's start"}}
 
 
-def _from_zero() -> Chart:
-    return {"rangemode": "tozero"}
+def _from_zero(
+    traces: Sequence[dict[str, Any]], shown: Callable[[float], str], step_min: float = 0
+) -> Chart:
+    """An axis from 0 that says what the tables say: plotly.js would call a half 500m."""
+    values = [value for trace in traces for value in trace["y"] if value is not None]
+    top = max(values, default=0) or 1
+    power = 10.0 ** math.floor(math.log10(top / _TICKS_MAX))
+    step = next(one * power for one in (1, 2, 5, 10) if top / (one * power) <= _TICKS_MAX)
+    step = max(step, step_min)
+    ticks = [number * step for number in range(math.floor(top / step + 1e-9) + 1)]
+    return {
+        "range": [0, top * 1.08],
+        "tickvals": ticks,
+        "ticktext": [units.tick(shown(each)) for each in ticks],
+    }
 
 
-def _durations(values_us: Iterable[float]) -> Chart:
-    """A logarithmic axis with round durations at its ticks."""
+def _durations(values_us: Iterable[float], beside_us: float | None = None) -> Chart:
+    """A logarithmic axis with round durations at its ticks, in one unit beside a threshold."""
     known = [max(value, _LEAST_US) for value in values_us]
     low, high = (math.log10(edge(known)) for edge in (min, max)) if known else (0.0, 3.0)
     margin = max(0.05 * (high - low), 0.2)  # room for a tick: 2 to 5 is 0.398
@@ -221,5 +252,8 @@ def _durations(values_us: Iterable[float]) -> Chart:
         "type": "log",
         "range": [low, high],
         "tickvals": ticks,
-        "ticktext": [units.duration(tick).replace(".00", "").replace(".0", "") for tick in ticks],
+        # What is less than a microsecond is no thousandth of a millisecond.
+        "ticktext": [
+            units.tick(units.duration(each, beside_us if each >= 1 else None)) for each in ticks
+        ],
     }

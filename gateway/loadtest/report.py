@@ -148,7 +148,7 @@ def _latencies(result: Result) -> str:
     rows = []
     for name, each in distributions(result):
         values = (each.p50_us, each.p90_us, each.p99_us, each.p999_us, each.max_us, each.mean_us)
-        rows.append((name, *map(units.duration, values), number(each.count)))
+        rows.append((name, *units.durations(values, each.p99_us), number(each.count)))
     return _figures(headings, rows)
 
 
@@ -166,7 +166,7 @@ def _groups(result: Result) -> str:
                 number(group.delivered),
                 share(group.reach),
                 *map(number, counts),
-                *(map(units.duration, values) if values else ("-",) * 3),
+                *(units.durations(values, values[1]) if values else ("-",) * 3),
             )
         )
     return _figures((*headings, "p50", "p99", "max"), rows)

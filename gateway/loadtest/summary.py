@@ -178,7 +178,8 @@ def _latencies(result: Result) -> Table:
             latency.p999_us,
             latency.max_us,
         )
-        table.add_row(Text(plain(name)), *map(units.duration, values), number(latency.count))
+        words = units.durations(values, latency.p99_us)
+        table.add_row(Text(plain(name)), *words, number(latency.count))
     return table
 
 
@@ -197,7 +198,7 @@ def _groups(result: Result) -> Table:
             share(group.reach),
             number(group.gaps),
             number(group.conflated),
-            *(map(units.duration, values) if values else ("-",) * 3),
+            *(units.durations(values, values[1]) if values else ("-",) * 3),
         )
     return table
 

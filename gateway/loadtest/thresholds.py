@@ -99,7 +99,6 @@ _UNITS: dict[Kind, dict[str, float]] = {
     "memory": units.MEMORY_MB,
 }
 _SHOWN: dict[Kind, Callable[[float], str]] = {
-    "duration": units.duration,
     "share": units.share,
     "number": lambda value: f"{value:,.0f}",
     "rate": units.rate,
@@ -235,7 +234,8 @@ def evaluate(threshold: Threshold, result: Result) -> ThresholdResult:
         if threshold.figure == "ladder_back" and result.ladder is not None:
             shown = f"not back: at most {result.ladder.step_max} after the window"
         return ThresholdResult(expression=threshold.expression, value=value, ok=False, shown=shown)
-    shown = _SHOWN[_KINDS[threshold.figure]](value)
+    kind = _KINDS[threshold.figure]
+    shown = units.duration(value, limit) if kind == "duration" else _SHOWN[kind](value)
     if threshold.times_floor and floor_us:
         shown += f", {value / floor_us:.2f} times the floor"
     holds = _OPERATORS[threshold.operator](value, limit)

@@ -18,6 +18,8 @@ from gateway.top.words import safe
 TRAIL_S: Final = 300
 """How far back the bars go."""
 
+APART: Final = "percentiles of stages do not add up: the slowest of each are of other ticks"
+
 Cell = str | Text
 
 
@@ -29,11 +31,13 @@ class Block:
         heads: of the columns; one that begins with `<` is flush left, others right.
         rows: most important first.
         least: how many of them are shown before any block gets more.
+        note: a line below, where there is room for it when all rows are shown.
     """
 
     rows: Sequence[Sequence[Cell]]
     heads: Sequence[str] = ()
     least: int = field(default=1)
+    note: str = ""
 
     def lines(self, rows: int) -> int:
         """How high it is with so many rows."""
@@ -59,13 +63,13 @@ def summary(now: Now) -> Block:
 
 
 def _state(now: Now) -> Text:
-    slo, target = now.slo, words.latency(now.slo.target_us)
+    slo, target = now.slo, words.latency(now.slo.target_us, now.slo.target_us)
     if not slo.count and slo.state == "ok":
         idle = f"  nothing delivered in the last {words.span(slo.window_s)}"
         return Text.assemble(("IDLE", "bold"), idle, f"; target {target} for p{slo.percentile:g}")
     text = words.state(slo.state, str.upper)
     reached = {50: slo.p50_us, 99: slo.p99_us, 99.9: slo.p999_us}.get(slo.percentile)
-    text.append(f"  p{slo.percentile:g} {words.latency(reached)}, target {target}")
+    text.append(f"  p{slo.percentile:g} {words.latency(reached, slo.target_us)}, target {target}")
     text.append(f", for {words.span((now.ts - slo.since) / 1e9)}" if slo.since else "")
     return text.append(f"; {words.number(slo.bad)} of {words.number(slo.count)} late or lost")
 
@@ -75,7 +79,8 @@ def _infeasible(now: Now) -> list[Text]:
     widest = max(now.controller, key=lambda one: one.fan_out_us or 0, default=Controller())
     if now.slo.state != "infeasible" and not widest.infeasible:
         return []
-    audience, took = words.number(widest.audience_max), words.latency(widest.fan_out_us)
+    audience = words.number(widest.audience_max)
+    took = words.latency(widest.fan_out_us, now.slo.target_us)
     return [Text(f"infeasible: one record to {audience} subscribers takes {took}", "magenta")]
 
 
@@ -129,10 +134,12 @@ def figures(now: Now) -> Block:
     """The percentiles of the objective's window, and what flows."""
     slo, point = now.slo, now.point
     most_us = slo.max_us if slo.count else None
+    p50, p99, p999, most = (
+        words.latency(us, slo.target_us) for us in (slo.p50_us, slo.p99_us, slo.p999_us, most_us)
+    )
     rows = [
         Text(
-            f"p50 {words.latency(slo.p50_us)}  p99 {words.latency(slo.p99_us)}"
-            f"  p99.9 {words.latency(slo.p999_us)}  max {words.latency(most_us)}"
+            f"p50 {p50}  p99 {p99}  p99.9 {p999}  max {most}"
             f"  of {words.number(slo.count)} in {words.span(slo.window_s)}"
         )
     ]
@@ -161,18 +168,17 @@ def trail(points: Sequence[Point], now: Now, width: int) -> Block:
 
 def stages(now: Now) -> Block:
     """Where the time goes."""
-    rows = [[safe(name), *_latency(one)] for name, one in now.stages.items()]
-    return Block(rows, ("<stage", "p50", "p99", "p99.9", "max", "samples"), least=len(rows))
+    target_us = now.slo.target_us
+    rows = [[safe(name), *_latency(one, target_us)] for name, one in now.stages.items()]
+    heads = ("<stage", "p50", "p99", "p99.9", "max", "samples")
+    return Block(rows, heads, least=len(rows), note=APART)
 
 
-def _latency(one: Latency) -> list[Cell]:
-    return [
-        words.latency(one.p50_us),
-        words.latency(one.p99_us),
-        words.latency(one.p999_us),
-        words.latency(one.max_us if one.count else None),
-        words.number(one.count),
-    ]
+def _latency(one: Latency, target_us: float) -> list[Cell]:
+    most_us = one.max_us if one.count else None
+    every = (one.p50_us, one.p99_us, one.p999_us, most_us)
+    beside_us = words.beside(one.p99_us, target_us)
+    return [*(words.latency(us, beside_us) for us in every), words.number(one.count)]
 
 
 def classes(now: Now) -> Block:
@@ -184,8 +190,8 @@ def classes(now: Now) -> Block:
         rows.append(
             [
                 f"{number} {name}",
-                words.latency(one.p99_us),
-                words.latency(one.target_us),
+                words.latency(one.p99_us, one.target_us or now.slo.target_us),
+                words.latency(one.target_us, one.target_us),
                 words.number(one.count),
                 words.number(one.conflated),
                 Text(words.number(one.dropped), style="red" if one.dropped else ""),

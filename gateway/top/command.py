@@ -36,7 +36,7 @@ async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextI
     """Shows the gateway's dashboard in the terminal until somebody leaves.
 
     Args:
-        url: of the ops listener; its page's address will do.
+        url: of the ops listener; the dashboard's address will do.
         once: prints one snapshot and ends; so does an `out` that is no terminal.
         as_json: prints the document itself, once.
 

@@ -77,7 +77,9 @@ def _bands(now: Now, points: Sequence[Point], width: int) -> list[list[Block]]:
 
 def _share(bands: Sequence[Sequence[Block]], height: int | None) -> list[int]:
     """Lines for each band: first what it needs to say anything, then what is left, in order."""
-    whole = [max(block.lines(len(block.rows)) for block in band) for band in bands]
+    whole = [
+        max(block.lines(len(block.rows)) + bool(block.note) for block in band) for band in bands
+    ]
     if height is None:
         return whole
     least = [
@@ -128,6 +130,8 @@ def _table(block: Block, lines: int, width: int) -> RenderableType:
         )
     for row in rows:
         table.add_row(*map(_one_line, row))
+    if block.note and lines > block.lines(len(block.rows)):
+        return Group(table, _one_line(Text(block.note, "dim")))
     return table
 
 

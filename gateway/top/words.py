@@ -36,9 +36,14 @@ def state(name: str, case: Callable[[str], str] = str.lower) -> Text:
     return Text(case(known), style=style)
 
 
-def latency(us: float | None) -> str:
-    """Three digits and a unit."""
-    return NOTHING if us is None else units.duration(us)
+def latency(us: float | None, beside_us: float | None = None) -> str:
+    """Three digits and a unit: that of what it is compared with."""
+    return NOTHING if us is None else units.duration(us, beside_us)
+
+
+def beside(p99_us: float | None, target_us: float) -> float | None:
+    """What a row is told beside: the target, but where its p99 is not even a hundredth of that."""
+    return p99_us if p99_us is not None and p99_us < target_us / 100 else target_us
 
 
 def milliseconds(ms: float | None) -> str:

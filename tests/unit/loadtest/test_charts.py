@@ -104,6 +104,25 @@ def test_thresholds_on_percentiles_of_the_age_are_marked() -> None:
     assert low < math.log10(100) < math.log10(1e6) < high
 
 
+def test_beside_a_threshold_an_axis_has_its_unit() -> None:
+    result = judge(sample_result(), [parse("p99<5ms")])
+    assert {words.split()[1] for words in chart(result, "percentiles")["y"]["ticktext"]} == {"ms"}
+    assert all(words.endswith("ms") for words in trace(result, "percentiles", "age")["text"])
+
+
+@pytest.mark.parametrize(
+    ("per_s", "ticks"),
+    [
+        (0.4, ["0 /s", "0.1 /s", "0.2 /s", "0.3 /s", "0.4 /s"]),
+        (21_400, ["0 /s", "5 k/s", "10 k/s", "15 k/s", "20 k/s"]),
+    ],
+)
+def test_rates_are_told_on_the_axis_as_in_the_tables(per_s: float, ticks: list[str]) -> None:
+    points = [msgspec.structs.replace(point, per_s=per_s) for point in sample_timeline(400.0)]
+    result = sample_result(timeline=points)
+    assert chart(result, "deliveries")["y"]["ticktext"] == ticks
+
+
 def test_an_expression_of_another_version_marks_nothing() -> None:
     result = judge(sample_result(), [parse("p99<1ms")])
     odd = [msgspec.structs.replace(each, expression="p98~1") for each in result.thresholds]
@@ -195,7 +214,7 @@ def test_seconds_of_nothing_are_drawn_without_figures() -> None:
 
 @pytest.mark.parametrize("values", [[0], [1], [HDR_MAX_NS], [0, HDR_MAX_NS], list(range(64))])
 def test_axes_are_finite_and_hold_what_is_drawn(values: list[int]) -> None:
-    result = of_values(values)
+    result = judge(of_values(values), [parse("p99<5ms")])
     json.dumps(charts(result), allow_nan=False)
     for place, name in (("percentiles", "y"), ("distributions", "x")):
         axis = chart(result, place)[name]

@@ -291,7 +291,7 @@ def test_mistakes(expression: str, column: int, text: str) -> None:
     ("expression", "shown"),
     [
         ("p999<1ms", "1.00 ms"),
-        ("server_p50<1ms", "400 µs"),
+        ("server_p50<1ms", "0.400 ms"),
         ("reach>=99.9%", "99.9 %"),
         ("gaps==0", "1"),
         ("per_s>20000", "20.0 k/s"),

@@ -1,39 +1,41 @@
 """Figures in words: three digits, the unit that suits them, and no share better than it is."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
+import support
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.loadtest import units
 
+CASES = json.loads((Path(support.__file__).with_name("figures.json")).read_text())
+"""What the dashboard's scripts must say too: tests/browser/scripts.test.mjs."""
+
+
+@pytest.mark.parametrize(("us", "beside_us", "words"), CASES["durations"])
+def test_durations(us: float, beside_us: float | None, words: str) -> None:
+    assert units.duration(us, beside_us) == words
+
+
+@given(st.floats(0.5, 9.99e8), st.floats(999.5, 6e7))
+def test_a_duration_beside_milliseconds_is_in_milliseconds(us: float, beside_us: float) -> None:
+    number, unit = units.duration(us, beside_us).replace(",", "").split()
+    assert unit == "ms"
+    assert float(number) * 1000 == pytest.approx(us, rel=0.0051, abs=0.5)
+
 
 @pytest.mark.parametrize(
-    ("us", "words"),
+    ("words", "shown"),
     [
-        (0, "0 µs"),
-        (0.0004, "0 µs"),
-        (0.001, "1.00 ns"),
-        (0.5, "500 ns"),
-        (0.9995, "1.00 µs"),
-        (1, "1.00 µs"),
-        (9.994, "9.99 µs"),
-        (9.996, "10.0 µs"),
-        (99.95, "100 µs"),
-        (99.96, "100 µs"),
-        (999.4, "999 µs"),
-        (999.5, "1.00 ms"),
-        (1704, "1.70 ms"),
-        (999_500, "1.00 s"),
-        (61_000_000, "61.0 s"),
-        (1.5e9, "1,500 s"),
-        (-250, "-250 µs"),
-        (-1704, "-1.70 ms"),
+        *(("1.00 ms", "1 ms"), ("0.050 ms", "0.05 ms"), ("10.0 µs", "10 µs"), ("100 ms", "100 ms")),
+        *(("1,500 ms", "1,500 ms"), ("0 /s", "0 /s"), ("2.50 k/s", "2.5 k/s"), ("20", "20")),
     ],
 )
-def test_durations(us: float, words: str) -> None:
-    assert units.duration(us) == words
+def test_a_tick_has_no_zeros_at_its_end(words: str, shown: str) -> None:
+    assert units.tick(words) == shown
 
 
 @given(st.floats(0.001, 9.99e8))
@@ -43,22 +45,7 @@ def test_a_duration_has_three_digits_and_reads_back(us: float) -> None:
     assert float(number) * units.DURATIONS_US[unit] == pytest.approx(us, rel=0.0051)
 
 
-@pytest.mark.parametrize(
-    ("per_s", "words"),
-    [
-        (0, "0 /s"),
-        (0.00025, "0.00025 /s"),
-        (0.25, "0.250 /s"),
-        (7, "7.00 /s"),
-        (99.95, "100 /s"),
-        (999.4, "999 /s"),
-        (999.5, "1.00 k/s"),
-        (20_000, "20.0 k/s"),
-        (999_500, "1.00 M/s"),
-        (2_000_000, "2.00 M/s"),
-        (1.5e9, "1,500 M/s"),
-    ],
-)
+@pytest.mark.parametrize(("per_s", "words"), CASES["rates"])
 def test_rates(per_s: float, words: str) -> None:
     assert units.rate(per_s) == words
 

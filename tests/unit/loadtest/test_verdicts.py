@@ -169,7 +169,7 @@ def test_fail_names_what_failed_and_by_how_much() -> None:
     judged = judge(plain(gaps=3), thresholds("p99<2ms", "gaps==0", "p99<500us", "own_p50<1s"))
     assert [one.expression for one in judged.thresholds if not one.ok] == ["gaps==0", "p99<500us"]
     assert (judged.valid, judged.verdict, exit_code(judged)) == (True, "fail", 99)
-    assert verdict_line(judged) == "FAIL: gaps==0: 3; p99<500us: 1.00 ms"
+    assert verdict_line(judged) == "FAIL: gaps==0: 3; p99<500us: 1,002 µs"
 
 
 def test_what_was_not_measured_fails_the_run() -> None:

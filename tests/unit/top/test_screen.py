@@ -58,7 +58,7 @@ def test_state_and_budget_come_first_and_in_words() -> None:
     who, state, budget, action, *_ = text(ops_now.now()).splitlines()
     assert who.startswith("tickgate 0.1.0  ready  up 3 h 12 min  epoch k3f9")
     assert state.startswith(
-        "OK  p99 411 µs, target 1.00 ms, for 3 h 12 min; 31 of 81,234 late or lost"
+        "OK  p99 0.411 ms, target 1.00 ms, for 3 h 12 min; 31 of 81,234 late or lost"
     )
     assert budget.startswith("budget 96.2 % left  burn 5m 0.04x")
     assert action.startswith("enforced: every class is live")
@@ -90,10 +90,23 @@ def test_nothing_recorded_is_no_good_figure() -> None:
     assert line(shown, "total").split() == ["total", "-", "-", "-", "-", "0"]
 
 
+def test_stages_are_told_beside_the_target_and_why_they_do_not_add_up() -> None:
+    document = ops_now.now()
+    document["stages"]["ingest"] = ops_now.latency(0.5)  # not a hundredth of the target
+    shown = text(document)
+    assert line(shown, "total").split()[1:5] == ["0.031", "ms", "0.125", "ms"]
+    assert line(shown, "ring").split()[1:5] == ["0.005", "ms", "0.020", "ms"]
+    assert line(shown, "ingest").split()[1:5] == ["0.500", "µs", "2.00", "µs"]
+    assert "percentiles of stages do not add up" in shown
+    short = text(document, height=17).splitlines()
+    assert len(short) <= 17
+    assert not any("add up" in one for one in short)  # figures come before it
+
+
 def test_each_class_has_its_figures_and_how_it_is_served() -> None:
     shown = text(ops_now.overloaded(), 100)
     assert line(shown, "1 bbo").split()[2:] == [
-        *("124", "µs", "1.00", "ms", "81,234", "4", "0", "live", "ok"),
+        *("0.124", "ms", "1.00", "ms", "81,234", "4", "0", "live", "ok"),
     ]
     assert line(shown, "2 lowered").split()[-3:] == ["20", "ms", "ok"]
     assert line(shown, "3 bulk").split()[2:] == ["-", "-", "0", "12", "0", "paused", "ok"]
