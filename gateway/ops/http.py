@@ -1,4 +1,4 @@
-"""The ops listener: /metrics /livez /readyz /statusz, the page at / and the protocol at /v1.
+"""The ops listener: /metrics /livez /readyz /statusz, the dashboard at / and the protocol at /v1.
 
 HTTP is what the `websockets` server gives before an upgrade, here in the supervisor's process: one
 request a connection, headers bounded, bodies discarded (`exchange.py`), the whole exchange under

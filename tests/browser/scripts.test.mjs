@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Feed, RETRY_MAX_MS, SILENT_MS, backoff } from "./static/feed.js";
 import { History, POINTS_MAX } from "./static/history.js";
-import { HEAT_COLUMNS_MAX, durations, heat, latency, percentiles } from "./static/series.js";
-import { bounds, format, parse, zoomed } from "./static/view.js";
-import { against, budget, duration, freshness, headline, rare, rate, share, span } from "./static/words.js";
+import { HEAT_COLUMNS_MAX, connections, durations, heat, latency, load, percentiles } from "./static/series.js";
+import { bounds, format, parse, young, zoomed } from "./static/view.js";
+import { answer, budget, duration, freshness, headline, origin, ours, rare, rate, share, span } from "./static/words.js";
 
 const plain = (text) => text.replaceAll("\u00a0", " ");
 const S = 1e9;
@@ -17,13 +18,18 @@ const point = (second, own = {}) => ({
 
 test("numbers", () => {
   const cases = [
-    [duration, [[0.5, "0.50 µs"], [410, "410 µs"], [999.4, "999 µs"], [999.6, "1.00 ms"], [1e6, "1.00 s"], [null, "–"]]],
+    [duration, [[null, "–"], [undefined, "–"], [NaN, "–"]]],
     [span, [[0, "0 s"], [59.9, "59 s"], [130, "2 min"], [11520, "3 h 12 min"], [90000, "25 h"], [200000, "2 days"]]],
-    [rate, [[0, "0/s"], [0.25, "0.3/s"], [9994, "9,994/s"], [12345, "12.3 k/s"], [2.5e6, "2.50 M/s"], [null, "–"]]],
+    [rate, [[12345, "12.3 k/s"], [null, "–"]]],
     [share, [[0, "0 %"], [0.004, "<1 %"], [0.963, "96 %"], [0.999, ">99 %"], [1, "100 %"]]],
   ];
   for (const [words, pairs] of cases) for (const [value, expected] of pairs) assert.equal(plain(words(value)), expected);
-  assert.deepEqual(against(4200, 1000).map(plain), ["4,200 µs", "1,000 µs"]); // in one unit
+});
+
+test("numbers and their units are as `top` and the load test's report have them", () => {
+  const cases = JSON.parse(readFileSync(new URL("./figures.json", import.meta.url)));
+  for (const [us, beside_us, words] of cases.durations) assert.equal(plain(duration(us, beside_us)), words);
+  for (const [per_s, words] of cases.rates) assert.equal(plain(rate(per_s)), words);
 });
 
 test("a p99.9 of fewer than a thousand samples is chance", () => {
@@ -33,12 +39,80 @@ test("a p99.9 of fewer than a thousand samples is chance", () => {
 
 test("the headline", () => {
   const slo = { percentile: 99, p99_us: 410, target_us: 1000, count: 9, state: "at_risk", since: 0, window_s: 10 };
-  assert.equal(plain(headline(slo, 11520 * S)), "p99 410 µs of 1,000 µs: at risk for 3 h 12 min.");
+  assert.equal(plain(headline(slo, 11520 * S)), "p99 0.410 ms of 1.00 ms: at risk for 3 h 12 min.");
   assert.match(headline({ ...slo, count: 0 }, S), /^Nothing was delivered/);
   const words = [0.963, 0, -1.4].map((budget_remaining) => plain(budget({ budget_remaining })));
   assert.match(words[0], /^96 % of the hour’s budget left/);
   assert.match(words[1], /^Nothing of the hour/);
   assert.match(words[2], /overspent: 2\.4 times/);
+});
+
+const stage = (p99_us) => ({ count: 1000, p50_us: p99_us / 4, p99_us, p999_us: p99_us * 2, max_us: p99_us * 3 });
+const gateway = (types, wire_us, own = {}) => ({
+  stages: { wire: stage(wire_us), fanout: stage(400), total: stage(410) }, slo: { target_us: 1000, state: "ok", count: 9 },
+  feeds: types.map((type) => ({ name: `${type}:0`, type, state: "up" })), connections: 1, levels: [1, 0, 0, 0], slowest: [],
+  processes: [{ name: "feed", run_delay_ms: 80 }], stalls: [], ...own,
+});
+
+test("a feed without an exchange has none", () => {
+  const late = [["synthetic"], ["udp"], ["synthetic", "udp"], ["other"]].map((types) => gateway(types, 75400));
+  const said = late.map((now) => plain([origin(now).name, origin(now).words, answer(now)].join(" | ")));
+  for (const words of said) assert.ok(!words.includes("exchange"), words);
+  assert.match(said[0], /^The made-up feed .* this host woke .* waited 80\.0 ms for a CPU\. \| Nobody: .* this host was busy and woke/);
+  assert.equal(origin(late[0]).bad, false); // a made-up record has no age before it is made
+  assert.ok(!said[0].includes("clocks")); // one clock made both stamps
+  assert.match(said[1], /^The sender .* from the sender’s stamp to our socket, 184 times .* \| It is the sender or the way/);
+  assert.match(said[2], /^The feeds .* \| It is a feed or the way from it\./);
+  const calm = gateway(["synthetic"], 300);
+  assert.deepEqual([origin(calm).bad, plain(origin(calm).figure)], [false, "0.300 ms"]);
+  assert.ok(!origin(calm).words.includes("waited"));
+  assert.match(answer(calm), /^Nobody/);
+});
+
+test("a host that gives no CPU is named in the gateway's place", () => {
+  const stalls = [{ ts: 95 * S, process: "worker-0", kind: "theft", ms: 168 }, { ts: 96 * S, process: "feed", kind: "theft", ms: 74 }];
+  const slo = { target_us: 1000, state: "breached", count: 9, since: 100 * S, window_s: 10 };
+  const now = gateway(["udp"], 300, { slo, stalls });
+  assert.equal(plain(answer(now)), "It is this host, which gave the gateway no CPU for 168 ms.");
+  assert.equal(plain(ours(now).words), "worker-0 waited 168 ms for a CPU, at 00:01:35.");
+  for (const other of [[], [{ ...stalls[0], ts: 89 * S }], [{ ...stalls[0], kind: "gc" }]]) {
+    assert.equal(answer({ ...now, stalls: other }), "It is the gateway.");
+  }
+});
+
+test("where a feed is down, it is that feed, whatever the others are", () => {
+  const now = gateway(["synthetic", "udp"], 300);
+  now.feeds[1].state = "down";
+  assert.equal(answer(now), "It is a feed that is not up (udp:0 is down).");
+});
+
+test("what is judged by the target is told in the target's unit", () => {
+  const now = gateway(["udp"], 75400);
+  assert.equal(plain(origin(now).figure), "75.4 ms");
+  assert.equal(plain(ours(now).figure), "0.410 ms");
+  assert.match(plain(ours(now).words), /fanout, p99 0\.400 ms/);
+  const { y } = latency([point(1), point(2)], { target_us: 1000 });
+  assert.deepEqual(y.ticktext.map(plain), ["0.1 ms", "0.2 ms", "0.5 ms", "1 ms"]);
+  const wide = durations([0.01, 1e6], 1000).ticktext;
+  assert.equal(new Set(wide).size, wide.length); // what is less than a thousandth of the unit has its own
+});
+
+test("no axis has halves of a connection, nor milli of anything", () => {
+  const quiet = [point(1, { connections: 0, delivered: 0, published: 0 }), point(2, { connections: 1, delivered: 0.4, published: 0 })];
+  assert.deepEqual(connections(quiet).y.ticktext, ["0", "1"]);
+  assert.deepEqual(load(quiet).y.ticktext.map(plain), ["0 /s", "0.1 /s", "0.2 /s", "0.3 /s", "0.4 /s"]);
+  const busy = [point(1, { connections: 912, delivered: 21400, published: 1000 })];
+  assert.deepEqual(connections(busy).y.ticktext, ["0", "200", "400", "600", "800"]);
+  assert.deepEqual(load(busy).y.ticktext.map(plain), ["0 /s", "5 k/s", "10 k/s", "15 k/s", "20 k/s"]);
+});
+
+test("a gateway younger than the range is shown since its start", () => {
+  const view = parse("");
+  assert.deepEqual(bounds(view, 1e6, 1e6 - 45e3), [1e6 - 45e3, 1e6]);
+  assert.deepEqual(bounds(view, 1e6, 1e6 - 1e3), [1e6 - 5e3, 1e6]); // no narrower than 5 s
+  assert.deepEqual(bounds(view, 1e6, 1e6 - 901e3), [1e6 - 900e3, 1e6]);
+  assert.deepEqual(bounds({ ...view, from: 1000, to: 61000 }, 1e6, 50e3), [1000, 61000]);
+  assert.deepEqual([45e3, 901e3].map((age_ms) => young(view, 1e6, 1e6 - age_ms)), [true, false]);
 });
 
 test("freshness", () => {

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import support
 
 SCRIPT = Path(__file__).with_name("scripts.test.mjs")
 
@@ -19,6 +20,7 @@ def test_scripts(tmp_path: Path) -> None:
     # As in a browser, a file is a module: node asks the nearest package.
     (tmp_path / "package.json").write_text('{"type": "module"}')
     shutil.copy(SCRIPT, tmp_path)
+    shutil.copy(Path(support.__file__).with_name("figures.json"), tmp_path)
     command = [node, "--test", str(tmp_path / SCRIPT.name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -131,7 +131,14 @@ def controller(worker: str, **changed: Any) -> dict[str, Any]:
 
 def feed(name: str, **changed: Any) -> dict[str, Any]:
     """A feed that is up."""
-    up = {"name": name, "state": "up", "message": "", "records": 1_234_567, "gaps": 0}
+    up = {
+        "name": name,
+        "type": "udp",
+        "state": "up",
+        "message": "",
+        "records": 1_234_567,
+        "gaps": 0,
+    }
     return up | {"decode_errors": 0, "last_record_ns": time.time_ns()} | changed
 
 

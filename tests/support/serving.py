@@ -65,7 +65,7 @@ class Serving:
         return self.log.read_text("utf-8", "backslashreplace")
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body of an ops page."""
+        """Status and body of a path of the ops listener."""
         try:
             with urllib.request.urlopen(self.ops + path, timeout=15) as answer:
                 return answer.status, answer.read()

@@ -7,7 +7,8 @@ const ROLES = {
   main: "--one", half: "--two", rare: "--three", max: "--faint", limit: "--limit",
   class0: "--one", class1: "--two", class2: "--three", class3: "--four",
 };
-const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, doubleClick: false, scrollZoom: false };
+// A plot is as large as its place: the board says so, since plotly.js looks at the window alone.
+const CONFIG = { responsive: false, displaylogo: false, displayModeBar: false, doubleClick: false, scrollZoom: false };
 
 export class Board {
   // `zoomed(from_ms, to_ms)` is called when a piece of a chart over time was chosen, `released()` when it
@@ -26,6 +27,11 @@ export class Board {
       }
       this.next();
     }, { rootMargin: "200px" });
+    // Enlarged, reduced, a window made narrower, a scroll bar that came: drawn again at the new size.
+    this.sizes = new ResizeObserver((entries) => {
+      for (const { target } of entries) this.waiting.add(target.id);
+      this.next();
+    });
     onPalette(() => this.redraw());
     document.addEventListener("visibilitychange", () => this.next());
   }
@@ -40,7 +46,9 @@ export class Board {
   // Draws, when it can be seen, what `make(width)` gives: {traces, x, y, drawn, empty}, `empty` being what
   // stands in place of a chart without traces.
   draw(id, make) {
-    if (!this.makers.has(id)) this.watcher.observe(document.getElementById(id));
+    if (!this.makers.has(id)) {
+      for (const watcher of [this.watcher, this.sizes]) watcher.observe(document.getElementById(id));
+    }
     this.makers.set(id, make);
     this.waiting.add(id);
     this.next();
@@ -76,6 +84,7 @@ export class Board {
     });
     const time = x.type === "date";
     const layout = {
+      width: place.clientWidth, height: place.clientHeight, autosize: false,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: colour["--soft"] },
       margin: { l: 52, r: 12, t: 6, b: 28 },

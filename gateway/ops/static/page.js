@@ -7,8 +7,8 @@ import { dark, onPalette, toggle } from "./palette.js";
 import { panels, verdict } from "./panels.js";
 import * as series from "./series.js";
 import { byId, download, stale, text } from "./tables.js";
-import { RANGES, bounds, followed, format, frozen, parse, zoomed } from "./view.js";
-import { STALE_S, freshness, rate } from "./words.js";
+import { RANGES, bounds, followed, format, frozen, parse, young, zoomed } from "./view.js";
+import { STALE_S, freshness, rate, since } from "./words.js";
 
 const NS_PER_MS = 1e6;
 const PLOTLY_AGAIN_MS = 10000;
@@ -30,6 +30,8 @@ const board = new Board({
 
 // The gateway's clock, as far as we know it: charts end where its figures do.
 const gateway_ms = () => (now === null ? Date.now() : now.ts / NS_PER_MS + (Date.now() - came_ms));
+const started_ms = () => (now === null ? -Infinity : now.ts / NS_PER_MS - now.uptime_s * 1000);
+const looked_at = () => bounds(view, gateway_ms(), started_ms());
 const objective = () => told ?? now?.slo;
 
 const feed = new Feed({
@@ -70,7 +72,7 @@ function take(body) {
   [now, came_ms] = [body, Date.now()];
   panels(now);
   if (restarted) refresh();
-  else if (!frozen(view) && history.append(now.point, bounds(view, gateway_ms())[0])) draw();
+  else if (!frozen(view) && history.append(now.point, looked_at()[0])) draw();
   tell();
 }
 
@@ -111,7 +113,7 @@ function go(panel) {
 
 async function refresh() {
   if (document.hidden) return;
-  const [from, to] = bounds(view, gateway_ms());
+  const [from, to] = looked_at();
   asked_ms = Date.now();
   asking += 1;
   const mine = asking;
@@ -130,11 +132,11 @@ async function refresh() {
 function draw() {
   const { points, merged } = history;
   const slo = objective();
-  const [from, to] = bounds(view, gateway_ms());
+  const [from, to] = looked_at();
   const x = { type: "date", range: [from, to] };
   const over = (id, make) => board.draw(`${id}-chart`, () => ({ ...make(), x }));
   over("latency", () => series.latency(points, slo));
-  over("heat", () => series.heat(points));
+  over("heat", () => series.heat(points, slo));
   over("load", () => series.load(points));
   over("classes", () => series.classes(points, (slo?.classes ?? []).map((one) => one.target_us)));
   over("conflation", () => series.losses(points, "conflated"));
@@ -142,8 +144,8 @@ function draw() {
   over("steps", () => series.ladder(points));
   over("joined", () => series.connections(points));
   board.draw("percentiles-chart", (width) => series.percentiles(merged, slo, width));
-  text("latency-words", series.latencyWords(points));
-  text("percentiles-words", series.percentilesWords(merged));
+  text("latency-words", series.latencyWords(points, slo));
+  text("percentiles-words", series.percentilesWords(merged, slo));
   text("conflation-words", series.lossesWords(points, "conflated"));
   text("drops-words", series.lossesWords(points, "dropped"));
   text("steps-words", series.ladderWords(points));
@@ -158,6 +160,7 @@ function tell() {
   const age_s = came_ms === null ? null : (at_ms - came_ms) / 1000;
   const [kind, words] = freshness({ link, age_s, retry_s: Math.max(0, retry_at_ms - at_ms) / 1000, frozen: frozen(view) });
   if (byId("link").className !== kind) byId("link").className = kind;
+  text("since", now !== null && young(view, gateway_ms(), started_ms()) ? since((gateway_ms() - started_ms()) / 1000) : "");
   text("link", words);
   const old = age_s !== null && (link !== "live" || age_s >= STALE_S);
   stale(old);
@@ -174,7 +177,7 @@ document.addEventListener("visibilitychange", () => refresh());
 // --- hands ---------------------------------------------------------------------------------------------
 
 function freeze() {
-  const [from, to] = bounds(view, gateway_ms());
+  const [from, to] = looked_at();
   look(frozen(view) ? followed(view) : { ...view, from: Math.round(from), to: Math.round(to) });
 }
 

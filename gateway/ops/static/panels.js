@@ -2,13 +2,13 @@
 
 import { byId, figure, fill, text } from "./tables.js";
 import {
-  CLASSES, LEVELS, NONE, answer, alerts, budget, bytes, clients, clock, count, degraded, duration, exchange,
-  headline, infeasible, intervals, moment, observing, ours, plural, rare, rate, reached, share, slower, span,
+  CLASSES, LEVELS, NONE, answer, alerts, beside, budget, bytes, clients, clock, count, degraded, duration,
+  headline, infeasible, intervals, moment, observing, origin, ours, plural, rare, rate, reached, share, slower, span,
   spoken, stateName,
 } from "./words.js";
 
 const SPANS = {
-  wire: "venue’s stamp to our socket", ingest: "received to published", ring: "published to taken",
+  ingest: "received to published", ring: "published to taken",
   fanout: "taken to this client’s socket", total: "received to this client’s socket",
 };
 const QUIET_S = 5;
@@ -21,7 +21,7 @@ const kind = (bad, name = "bad") => (bad ? name : "");
 export function verdict(slo, now) {
   byId("state").className = `verdict ${slo.state}`;
   text("badge", stateName(slo.state));
-  text("objective", `p${slo.percentile} of ${slo.stage} within ${duration(slo.target_us)}, last ${span(slo.window_s)}, `
+  text("objective", `p${slo.percentile} of ${slo.stage} within ${duration(slo.target_us, slo.target_us)}, last ${span(slo.window_s)}, `
     + `${count(slo.count)} samples`);
   figure("reached", reached(slo), "");
   text("headline", headline(slo, now.ts));
@@ -65,7 +65,9 @@ function cards(now) {
 
 function where(now) {
   text("answer", answer(now));
-  for (const [id, { bad, figure: shown, words }] of [["exchange", exchange(now)], ["ours", ours(now)], ["yours", clients(now)]]) {
+  const first = origin(now);
+  text("origin-name", first.name);
+  for (const [id, { bad, figure: shown, words }] of [["origin", first], ["ours", ours(now)], ["yours", clients(now)]]) {
     const party = byId(id);
     party.classList.toggle("guilty", bad);
     const [, number, said] = party.children;
@@ -74,13 +76,13 @@ function where(now) {
   }
   for (const id of ["window", "window-too"]) text(id, span(now.slo.window_s));
   fill("stages", Object.entries(now.stages).map(([name, stage]) => [
-    name, SPANS[name] ?? "", { bar: band(stage) }, ...distribution(stage), count(stage.count),
+    name, name === "wire" ? first.spans : SPANS[name] ?? "", { bar: band(stage) }, ...distribution(stage, now.slo.target_us), count(stage.count),
   ]));
 }
 
-const distribution = (one) => (one.count
-  ? [duration(one.p50_us), duration(one.p99_us), duration(rare(one)), duration(one.max_us)]
-  : [NONE, NONE, NONE, NONE]);
+// A row has one unit, so that its figures compare at a glance.
+const distribution = (one, target_us) => [one.p50_us, one.p99_us, rare(one), one.max_us]
+  .map((us) => (one.count ? duration(us, beside(one.p99_us, target_us)) : NONE));
 
 // Places on a logarithmic scale from 1 µs to 10 s; the table's head says so.
 function band(stage) {
@@ -97,7 +99,7 @@ function byClass(now) {
     return [
       `${one.class} ${CLASSES[one.class]}`,
       { text: one.count || one.bad ? stateName(one.state) : NONE, kind: kind(!["ok", null, undefined].includes(one.state)) },
-      { text: is, kind: kind(each !== 0, "doubt") }, duration(one.target_us), ...distribution(one), count(one.count),
+      { text: is, kind: kind(each !== 0, "doubt") }, duration(one.target_us, one.target_us), ...distribution(one, one.target_us ?? now.slo.target_us), count(one.count),
       count(one.conflated), { text: count(one.dropped), kind: kind(one.dropped > 0) },
     ];
   }), "no figures by class yet");

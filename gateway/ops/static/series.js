@@ -1,7 +1,7 @@
 // From points of the history to what a chart draws: traces with roles for colours. Pure. Percentiles are
 // taken as they come, never averaged; counts and heat may be added up, and are.
 
-import { CLASSES, NONE, clock, count, duration, moment, rate, stateName } from "./words.js";
+import { CLASSES, NONE, clock, count, duration, moment, rate, round, stateName } from "./words.js";
 
 const NS_PER_MS = 1e6;
 const US_MIN = 0.1; // a logarithmic axis has no zero
@@ -47,11 +47,11 @@ const positive = (us) => (us === null || us === undefined ? null : Math.max(us, 
 export function latency(points, slo) {
   const series = [["max", "max", "max_us"], ["p99.9", "rare", "p999_us"], ["p99", "main", "p99_us"], ["p50", "half", "p50_us"]];
   const traces = series.map(([name, role, field]) => line(name, role, over(points, (point) => positive(point[field]),
-    (us, point) => `${name} ${duration(us)}${field === "p50_us" ? ` · ${count(point.count)} deliveries` : ""}`),
+    (us, point) => `${name} ${duration(us, slo?.target_us)}${field === "p50_us" ? ` · ${count(point.count)} deliveries` : ""}`),
     { width: field === "p99_us" ? 2.2 : 1.2 }));
   const values = traces.flatMap((trace) => trace.y).filter((us) => us !== null);
   if (slo) traces.push(target(slo, points));
-  return { traces, y: durations([...values, ...(slo ? [slo.target_us] : [])]), drawn: points.length };
+  return { traces, y: durations([...values, ...(slo ? [slo.target_us] : [])], slo?.target_us), drawn: points.length };
 }
 
 function target(slo, points) {
@@ -60,12 +60,12 @@ function target(slo, points) {
 }
 
 // The highest p99, and when: what the eye would look for. It is the highest of single spans.
-export function latencyWords(points) {
+export function latencyWords(points, slo) {
   const known = points.filter((point) => point.p99_us !== null);
   if (known.length === 0) return "Nothing was delivered in this time.";
   const worst = known.reduce((one, other) => (other.p99_us > one.p99_us ? other : one));
   const deliveries = points.reduce((sum, point) => sum + point.count, 0);
-  return `The worst ${worst.span_s === 1 ? "second" : `${worst.span_s} s`}: p99 ${duration(worst.p99_us)}, `
+  return `The worst ${worst.span_s < 1.5 ? "second" : `${Math.round(worst.span_s)} s`}: p99 ${duration(worst.p99_us, slo?.target_us)}, `
     + `${at(worst, points)}. ${count(deliveries)} deliveries.`;
 }
 
@@ -75,7 +75,7 @@ function at(point, points) {
 }
 
 // Whole columns are added up until there are no more than a screen shows.
-export function heat(points) {
+export function heat(points, slo) {
   const per = Math.max(1, Math.ceil(points.length / HEAT_COLUMNS_MAX));
   const buckets = points.flatMap((point) => point.heat.map(([bucket]) => bucket));
   if (buckets.length === 0) return { traces: [], y: {}, drawn: 0 };
@@ -91,8 +91,8 @@ export function heat(points) {
   const edge = (bucket) => 2 ** (bucket / 4);
   const x = columns.map((column) => (column[0].ts + column.at(-1).ts) / 2 / NS_PER_MS);
   const text = z.map((row, n) => row.map((many) => (many === null ? "" :
-    `${duration(edge(low + n))} to ${duration(edge(low + n + 1))}: ${count(many)}`)));
-  const ticks = durations([edge(low), edge(high + 1)]);
+    `${duration(edge(low + n), slo?.target_us)} to ${duration(edge(low + n + 1), slo?.target_us)}: ${count(many)}`)));
+  const ticks = durations([edge(low), edge(high + 1)], slo?.target_us);
   return {
     traces: [{
       type: "heatmap", role: "heat", x, z: z.map((row) => row.map((many) => many && Math.log10(many + 1))), text,
@@ -117,12 +117,12 @@ export function percentiles(merged, slo, width) {
   const end = Math.max(2, ...known.map(([place]) => place));
   const traces = [line("this window", "main", {
     x: known.map(([place]) => place), y: known.map(([, us]) => us),
-    text: known.map(([, us, percentile]) => `${Number(percentile.toPrecision(8))} %: ${duration(us)}`),
+    text: known.map(([, us, percentile]) => `${Number(percentile.toPrecision(8))} %: ${duration(us, slo?.target_us)}`),
   }, { shape: "hv", width: 2.2 })];
   if (slo) {
     traces.push({
       name: `target: p${slo.percentile}`, role: "limit", type: "scatter", mode: "markers", x: [1 / (1 - slo.percentile / 100)], y: [slo.target_us],
-      text: [`target: p${slo.percentile} in ${duration(slo.target_us)}`], hovertemplate: "%{text}<extra></extra>", symbol: "triangle-down", size: 12,
+      text: [`target: p${slo.percentile} in ${duration(slo.target_us, slo.target_us)}`], hovertemplate: "%{text}<extra></extra>", symbol: "triangle-down", size: 12,
     });
   }
   const decades = Math.log10(end) + 0.05;
@@ -131,16 +131,17 @@ export function percentiles(merged, slo, width) {
   return {
     traces,
     x: { type: "log", range: [0, decades], tickangle: 0, title: { text: "percentile", standoff: 4 }, tickvals: shown.map(([place]) => place), ticktext: shown.map(([, name]) => name) },
-    y: durations([...known.map(([, us]) => us), ...(slo ? [slo.target_us] : [])]),
+    y: durations([...known.map(([, us]) => us), ...(slo ? [slo.target_us] : [])], slo?.target_us),
     drawn: known.length,
   };
 }
 
-export function percentilesWords(merged) {
+export function percentilesWords(merged, slo) {
   if (!merged?.count) return "Nothing was delivered in this time.";
-  const rare = merged.count >= 1000 ? `, p99.9 ${duration(merged.p999_us)}` : "";
-  return `p50 ${duration(merged.p50_us)}, p90 ${duration(merged.p90_us)}, p99 ${duration(merged.p99_us)}${rare}, `
-    + `max ${duration(merged.max_us)} of ${count(merged.count)} deliveries.`;
+  const each = (us) => duration(us, slo?.target_us);
+  const rare = merged.count >= 1000 ? `, p99.9 ${each(merged.p999_us)}` : "";
+  return `p50 ${each(merged.p50_us)}, p90 ${each(merged.p90_us)}, p99 ${each(merged.p99_us)}${rare}, `
+    + `max ${each(merged.max_us)} of ${count(merged.count)} deliveries.`;
 }
 
 export function load(points) {
@@ -170,13 +171,14 @@ export function lossesWords(points, field) {
   return some.length === 0 ? `Nothing was ${field}.` : some.map(([name, sum]) => `${name} ${count(sum)}`).join(" · ");
 }
 
+// `targets` are those of the classes, the promise's first.
 export function classes(points, targets) {
   const traces = CLASSES.map((name, number) => line(`${number} ${name}`, `class${number}`,
     over(points, (point) => positive(point.classes[number].p99_us),
-      (us, point) => `${name} p99 ${duration(us)} · ${count(point.classes[number].count)}`)))
+      (us, point) => `${name} p99 ${duration(us, targets[0])} · ${count(point.classes[number].count)}`)))
     .filter((trace) => trace.y.some((us) => us !== null));
   const values = traces.flatMap((trace) => trace.y).filter((us) => us !== null);
-  return { traces, y: durations([...values, ...targets.filter((us) => us)]), drawn: points.length };
+  return { traces, y: durations([...values, ...targets.filter((us) => us)], targets[0]), drawn: points.length };
 }
 
 export function ladder(points) {
@@ -201,19 +203,27 @@ export function ladderWords(points) {
 export function connections(points) {
   return {
     traces: [line("connections", "main", over(points, (point) => point.connections, (is) => `${count(is)} connections`), { shape: "hv" })],
-    y: { rangemode: "tozero", tickformat: "~s" },
+    y: fromZero(points.map((point) => point.connections), count, 1),
     drawn: points.length,
   };
 }
 
-// An axis of rates from 0, with room for whatever is the highest.
-function perSecond(values) {
-  const top = values.reduce((a, b) => Math.max(a, b), 0);
-  return { range: [0, top > 0 ? top * 1.08 : 1], tickformat: top < 10 ? "~g" : "~s", ticksuffix: "/s" };
+const perSecond = (values) => fromZero(values, rate);
+
+const TICKS_MAX = 5;
+
+// An axis from 0 with room for whatever is the highest; its ticks are round, no closer than `step_min`, and say
+// what the cards say. plotly.js would call a half of a connection 500m.
+export function fromZero(values, words, step_min = 0) {
+  const top = values.reduce((a, b) => Math.max(a, b), 0) || 1;
+  const power = 10 ** Math.floor(Math.log10(top / TICKS_MAX));
+  const step = Math.max(step_min, [1, 2, 5, 10].map((digit) => digit * power).find((one) => top / one <= TICKS_MAX));
+  const tickvals = Array.from({ length: Math.floor(top / step + 1e-9) + 1 }, (_, n) => n * step);
+  return { range: [0, top * 1.08], tickvals, ticktext: tickvals.map((value) => round(words(value))) };
 }
 
-// A logarithmic axis with round durations at its ticks.
-export function durations(values_us) {
+// A logarithmic axis with round durations at its ticks, all in one unit where there is a target.
+export function durations(values_us, target_us) {
   let [low, high] = values_us.reduce(([a, b], us) => [Math.min(a, us), Math.max(b, us)], [Infinity, 0]);
   if (!Number.isFinite(low)) [low, high] = [1, 1000];
   [low, high] = [Math.log10(Math.max(low, US_MIN)), Math.log10(Math.max(high, US_MIN))];
@@ -227,6 +237,6 @@ export function durations(values_us) {
       if (place >= low && place <= high) tickvals.push(digit * 10 ** power);
     }
   }
-  const ticktext = tickvals.map((us) => duration(us).replace(/\.0+(?=\u00a0)/, "").replace(/(\.\d*[1-9])0+(?=\u00a0)/, "$1"));
+  const ticktext = tickvals.map((us) => round(duration(us, us >= 1 ? target_us : undefined)));
   return { type: "log", range: [low, high], tickvals, ticktext };
 }

@@ -32,10 +32,15 @@ export function format(view) {
 
 export const frozen = (view) => view.from !== null;
 
-// The window in milliseconds, of a view that follows or of one that is frozen.
-export function bounds(view, now_ms) {
-  return frozen(view) ? [view.from, view.to] : [now_ms - RANGES[view.range] * 1000, now_ms];
+// The window in milliseconds, of a view that follows or of one that is frozen. A gateway that is younger
+// than the range is shown since its start: before it there is nothing to see.
+export function bounds(view, now_ms, started_ms = -Infinity) {
+  if (frozen(view)) return [view.from, view.to];
+  return [Math.max(now_ms - RANGES[view.range] * 1000, Math.min(started_ms, now_ms - SPAN_MIN_MS)), now_ms];
 }
+
+// Whether the start of the gateway cuts the window short.
+export const young = (view, now_ms, started_ms) => !frozen(view) && now_ms - started_ms < RANGES[view.range] * 1000;
 
 // A piece of a chart, as wide as makes sense.
 export function zoomed(view, from, to) {

@@ -8,22 +8,36 @@ const NBSP = "\u00a0";
 
 export const count = (n) => (n === null || n === undefined ? NONE : Math.round(n).toLocaleString("en"));
 
-// No line may break between a number and its unit.
-export function duration(us) {
+// No line may break between a number and its unit. The rule of units is that of gateway/loadtest/units.py:
+// the unit suits the size; side by side with others it is that of `beside_us`, the target or a p99.
+const UNITS = [["s", 1e6], ["ms", 1e3], ["µs", 1], ["ns", 1e-3]];
+const unitOf = (us, units) => units.find(([, size]) => Math.abs(us) >= 0.9995 * size);
+
+export function duration(us, beside_us) {
   if (us === null || us === undefined || !Number.isFinite(us)) return NONE;
-  const size = Math.abs(us);
-  const [value, unit] = size >= 999.5e3 ? [us / 1e6, "s"] : size >= 999.5 ? [us / 1e3, "ms"] : [us, "µs"];
-  const digits = Math.abs(value) >= 99.5 ? 0 : Math.abs(value) >= 9.95 ? 1 : 2;
-  return `${value.toFixed(digits)}${NBSP}${unit}`;
+  if (beside_us) {
+    const [unit, size] = unitOf(beside_us, UNITS.slice(1)) ?? UNITS.at(-1);
+    const value = us / size;
+    const small = value > 0 ? "<0.001" : "0";
+    return `${Math.abs(value) < 0.0005 ? small : digits(value, 3)}${NBSP}${unit}`;
+  }
+  const found = unitOf(us, UNITS);
+  return found === undefined ? `0${NBSP}µs` : `${digits(us / found[1])}${NBSP}${found[0]}`;
 }
 
-// A measured time and its target, in the target's unit, so that they compare at a glance.
-export function against(us, target_us) {
-  if (us !== null && us !== undefined && us < 9950 && target_us < 9950 && target_us >= 100) {
-    return [`${us < 99.5 ? us.toFixed(1) : count(us)}${NBSP}µs`, `${count(target_us)}${NBSP}µs`];
-  }
-  return [duration(us), duration(target_us)];
+// What a row is told beside: the target, but where its p99 is not even a hundredth of that.
+export const beside = (p99_us, target_us) => (p99_us < target_us / 100 ? p99_us : target_us);
+
+// Three digits of the value as it is shown, and no more decimals than so many.
+function digits(value, decimals_max = Infinity) {
+  const exponent = Number(value.toExponential(2).split("e")[1]);
+  if (exponent < -3 && decimals_max === Infinity) return String(Number(value.toPrecision(2)));
+  const decimals = Math.min(Math.max(2 - exponent, 0), decimals_max);
+  return decimals === 0 ? count(value) : value.toFixed(decimals);
 }
+
+// "since the start, 45 s ago"
+export const since = (seconds) => `since the start, ${span(seconds)} ago`;
 
 export function span(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -36,11 +50,12 @@ export function span(seconds) {
 
 export function rate(per_s) {
   if (per_s === null || per_s === undefined) return NONE;
-  const [value, unit] = per_s >= 999.5e3 ? [per_s / 1e6, "M"] : per_s >= 9995 ? [per_s / 1e3, "k"] : [per_s, ""];
-  const digits = unit === "" ? (value > 0 && value < 10 && !Number.isInteger(value) ? 1 : 0) : value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  const text = unit === "" && digits === 0 ? count(value) : value.toFixed(digits);
-  return `${text}${unit && NBSP}${unit}/s`;
+  const [size, letter] = per_s >= 999.5e3 ? [1e6, "M"] : per_s >= 999.5 ? [1e3, "k"] : [1, ""];
+  return `${per_s === 0 ? "0" : digits(per_s / size)}${NBSP}${letter}/s`;
 }
+
+// As on an axis, where a tick is round: without zeros at the end.
+export const round = (words) => words.replace(/(\.\d*?)0+(?=\u00a0)/, "$1").replace(/\.(?=\u00a0)/, "");
 
 export function bytes(n) {
   if (n === null || n === undefined) return NONE;
@@ -72,11 +87,11 @@ export const stateName = (state) => ({ at_risk: "at risk" }[state] ?? state);
 // The objective's percentile: the figure that is judged, where the message has it.
 export const reached = (slo) => slo[`p${String(slo.percentile).replace(".", "")}_us`];
 
-// "p99 410 µs of 1,000 µs: ok for 3 h." `now_ns` is the gateway's clock, as `since` is.
+// "p99 0.410 ms of 1.00 ms: ok for 3 h." `now_ns` is the gateway's clock, as `since` is.
 export function headline(slo, now_ns) {
   const lasting = `${stateName(slo.state)} for ${span((now_ns - slo.since) / 1e9)}`;
   if (!slo.count) return `Nothing was delivered in the last ${span(slo.window_s)}: ${lasting}.`;
-  const [is, target] = against(reached(slo), slo.target_us);
+  const [is, target] = [reached(slo), slo.target_us].map((us) => duration(us, slo.target_us));
   return `p${slo.percentile} ${is} of ${target}: ${lasting}.`;
 }
 
@@ -129,7 +144,7 @@ export function infeasible(now) {
   if (now.slo.state !== "infeasible" && worst === undefined) return "";
   if (worst === undefined) return "No ladder can hold this target: one tick alone takes longer.";
   const audience = plural(worst.audience_max, "client");
-  return `The target can’t be held: one tick to ${audience} takes ${duration(worst.fan_out_us)} on ${worst.worker}. `
+  return `The target can’t be held: one tick to ${audience} takes ${duration(worst.fan_out_us, now.slo.target_us)} on ${worst.worker}. `
     + "More workers, or a higher target.";
 }
 
@@ -150,7 +165,7 @@ export function spoken(now) {
   return parts.join(" ");
 }
 
-// --- is it the exchange, us, or you? -------------------------------------------------------------------
+// --- is it the feed, the gateway, or the clients? ------------------------------------------------------
 
 const INSIDE = ["ingest", "ring", "fanout"];
 export const longest = (stages) => INSIDE.filter((name) => stages[name]?.count)
@@ -158,34 +173,75 @@ export const longest = (stages) => INSIDE.filter((name) => stages[name]?.count)
 
 const SLOWEST_FACTOR = 5; // the wire is blamed where it takes so many times what we take
 
-export function exchange(now) {
+// Where ticks come from, by the type of the feeds: what it is called, what its stage `wire` spans, and who is
+// to blame for a long one. No feed of these has an exchange behind it that we know of; a made-up record has no
+// age before it is made, so for one that is made late there is nobody to blame: the host was busy.
+const ORIGINS = {
+  synthetic: {
+    name: "The made-up feed", spans: "due to made", blamed: null,
+    words: "p99 from when a record was due to when it was made: how late this host woke the feed.",
+  },
+  udp: {
+    name: "The sender", spans: "sender’s stamp to our socket", blamed: "the sender or the way from it",
+    words: "p99 from the sender’s stamp to our socket",
+  },
+  replay: { name: "The recording", spans: "not measured", blamed: "the recording", words: "" },
+};
+const SEVERAL = {
+  name: "The feeds", spans: "a record’s stamp to our socket", blamed: "a feed or the way from it",
+  words: "p99 from a record’s stamp to our socket",
+};
+
+export function origin(now) {
+  const types = new Set(now.feeds.map((feed) => feed.type).filter((type) => type !== "replay" || now.feeds.length === 1));
+  const found = (types.size === 1 && ORIGINS[[...types][0]]) || SEVERAL;
+  return { ...found, ...come(now, found) };
+}
+
+function come(now, { words, blamed }) {
   const { wire, total } = now.stages;
   const down = now.feeds.filter((feed) => !["up", "done"].includes(feed.state));
   if (down.length > 0) {
-    return { bad: true, figure: plural(down.length, "feed"), words: `${list(down.map((feed) => `${feed.name} is ${feed.state}`))}.` };
+    const states = list(down.map((feed) => `${feed.name} is ${feed.state}`));
+    return { bad: true, figure: plural(down.length, "feed"), words: `${states}.`, blamed: `a feed that is not up (${states})` };
   }
-  if (!wire?.count) return { bad: false, figure: NONE, words: "Venues sent no stamps to tell by." };
+  if (now.feeds.length === 0) return { bad: false, figure: NONE, words: "No feed is configured." };
+  if (!wire?.count) return { bad: false, figure: NONE, words: "Records have no stamps to tell by." };
   const own = total?.count ? total.p99_us : 0;
   const bad = wire.p99_us > Math.max(SLOWEST_FACTOR * own, now.slo.target_us);
+  const figure = duration(wire.p99_us, now.slo.target_us);
+  if (blamed === null) return { bad: false, late: bad, figure, words: `${words}${waited(now, bad)}` };
+  if (wire.p50_us < 0) return { bad, figure, words: "Its clock is ahead of ours: a wire time below zero tells nothing." };
   const times = own > 0 && wire.p99_us > own ? `, ${rounded(wire.p99_us / own)} times what we take` : "";
-  return {
-    bad,
-    figure: duration(wire.p99_us),
-    words: wire.p50_us < 0
-      ? "Its clock is ahead of ours: a wire time below zero tells nothing."
-      : `p99 from the venue’s stamp to our socket${times}. It compares two clocks.`,
-  };
+  return { bad, figure, words: `${words}${times}. It compares two clocks.` };
+}
+
+// How long the feed's process stood in line for a CPU, where it woke late.
+function waited(now, bad) {
+  const ms = now.processes.find((one) => one.name === "feed")?.run_delay_ms ?? 0;
+  return bad && ms > 0 ? ` In the last second its process waited ${duration(ms * 1000)} for a CPU.` : "";
 }
 
 const rounded = (times) => (times >= 10 ? count(times) : times.toFixed(1));
 
+// The longest time for which the host gave one of our processes no CPU, since what led to this state.
+const starved = (now) => now.stalls.filter((one) => one.kind === "theft" && one.ts >= now.slo.since - now.slo.window_s * 1e9)
+  .reduce((worst, one) => (worst && worst.ms >= one.ms ? worst : one), undefined);
+
 export function ours(now) {
   const { total } = now.stages;
   const bad = ["breached", "infeasible"].includes(now.slo.state);
+  const stall = bad ? starved(now) : undefined;
+  if (stall !== undefined) {
+    const time = duration(stall.ms * 1000);
+    const blamed = `this host, which gave the gateway no CPU for ${time}`;
+    return { bad, figure: duration(total?.p99_us, now.slo.target_us), blamed, words: `${stall.process} waited ${time} for a CPU, at ${clock(stall.ts / 1e6)}.` };
+  }
   if (!total?.count) return { bad, figure: NONE, words: "Nothing was delivered." };
   const worst = longest(now.stages);
-  const mostly = worst ? ` Longest of its stages: ${worst}, p99 ${duration(now.stages[worst].p99_us)}.` : "";
-  return { bad, figure: duration(total.p99_us), words: `p99 from our socket to the client’s.${mostly}` };
+  const [is, longest_us] = [total, now.stages[worst]].map((stage) => duration(stage?.p99_us, now.slo.target_us));
+  const mostly = worst ? ` Longest of its stages: ${worst}, p99 ${longest_us}.` : "";
+  return { bad, figure: is, words: `p99 from our socket to the client’s.${mostly}` };
 }
 
 export function clients(now) {
@@ -200,9 +256,11 @@ export function clients(now) {
 }
 
 export function answer(now) {
-  const blamed = [["the exchange or the way from it", exchange(now)], ["the gateway", ours(now)],
+  const first = origin(now);
+  const blamed = [[first.blamed, first], [ours(now).blamed ?? "the gateway", ours(now)],
     ["clients that read too slowly", clients(now)]].filter(([, one]) => one.bad).map(([name]) => name);
   if (blamed.length > 0) return `It is ${list(blamed)}.`;
+  if (first.late) return "Nobody: ticks leave in time, but this host was busy and woke the made-up feed late.";
   return now.slo.count ? "Nobody: ticks come in time, and leave in time." : "Nobody: nothing moves.";
 }
 
