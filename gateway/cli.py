@@ -30,8 +30,10 @@ DEMO: dict[str, Any] = {
     "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}],
     "ring": {"capacity_bytes": 16 << 20},
     "plane": {"log_bytes": 16 << 20},
+    "recorder": {"enabled": False},
 }
-"""The market, and buffers of its size: at 1,000 records a second the ring holds two minutes."""
+"""The market, and buffers of its size: at 1,000 records a second the ring holds two minutes. A demo
+writes no recordings into anybody's home; `tickgate record` takes one when it is asked."""
 
 LIMIT_US = 60_000_000
 """The largest target that the configuration allows."""
@@ -162,7 +164,7 @@ def replay(
     return application.serve(
         loaded,
         on_ready=lambda urls: print(
-            f"Plays {file} to {urls.client}, seen at {urls.ops}; Ctrl-C stops it.", flush=True
+            f"Plays {file} to {urls.client}; dashboard {urls.ops}; Ctrl-C stops it.", flush=True
         ),
         stops=(*application.STOPS, signal.SIGHUP),
     )
@@ -176,9 +178,9 @@ def _welcome(config: "Config", urls: "Urls", why: str) -> str:
     return f"""
 Tickgate serves {_market(config)}.
 
-  clients   {urls.client}
-  ops page  {urls.ops}
-  target    {_target(config)}: {why}
+  clients    {urls.client}
+  dashboard  {urls.ops}
+  target     {_target(config)}: {why}
 
 Watch the ticks, and how well they are served:
 
@@ -197,8 +199,11 @@ Ctrl-C stops it.
 
 
 def _target(config: "Config") -> str:
+    from gateway.loadtest import units
+
     slo = config.slo
-    return f"p{slo.percentile:g} of {slo.target_us} us (slo.target_us)"
+    held = f"p{slo.percentile:g} of {units.duration(slo.target_us)}"
+    return f"{held} (slo.target_us = {slo.target_us})"
 
 
 def _market(config: "Config") -> str:
@@ -274,7 +279,7 @@ def top(
     *,
     url: Annotated[
         str,
-        Parameter(name=["--ops", "--url"], help="The ops listener's endpoint, or its page."),
+        Parameter(name=["--ops", "--url"], help="The ops listener, or the dashboard."),
     ] = "ws://127.0.0.1:9464/v1",
     once: Annotated[
         bool, Parameter(negative="", help="Print one snapshot and end; so without a terminal.")

@@ -90,12 +90,17 @@ class Recorder:
         self._writing: asyncio.Task[None] | None = None
 
     def reconfigure(self, options: "RecorderOptions") -> None:
-        """Other options for the next recording."""
+        """Other options for the next recording; the log says where it will be."""
         self.options = options
         self._trigger.interval_ns = round(options.min_interval_s * 1e9)
         self._directory = files.directory(options.directory, os.environ)
-        if options.enabled and (wrong := files.writable(self._directory)):
-            _log.error("recorder.unwritable", directory=str(self._directory), error=wrong)
+        where = str(self._directory.absolute())
+        if not options.enabled:
+            _log.info("recorder.off", what="no breach is written down; tickgate record does it")
+        elif wrong := files.writable(self._directory):
+            _log.error("recorder.unwritable", directory=where, error=wrong)
+        else:
+            _log.info("recorder.ready", directory=where, what="each breach is written down there")
 
     def statistics(self) -> Statistics:
         """A frozen snapshot."""

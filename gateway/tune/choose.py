@@ -21,6 +21,12 @@ DEFAULTS: Final = {
 }
 """Sizes that are lowered on a small host, and never raised."""
 
+CPUS_WATCHED: Final = 4
+"""CPUs that feed, browser and clients want, beside one for plane and loop of each worker."""
+CROWDED_US: Final = 5000
+"""With fewer, the least target: a demo is looked at on its own host, whose browser and clients keep
+a CPU for a whole slice of the scheduler (3 to 4 ms) while they start."""
+
 Measure = Callable[[float, Mapping[str, str]], Facts]
 
 
@@ -56,11 +62,17 @@ def choose(
     when = "measured before" if facts is not None else f"measured for {QUICK_S:g} s just now"
     if facts is None:
         facts = measure(QUICK_S, environ)
-    return from_proposals(propose(facts, workers=workers), target_us_max, when)
+    crowded = facts.host.cpus < 2 * workers + CPUS_WATCHED
+    return from_proposals(propose(facts, workers=workers), target_us_max, when, crowded=crowded)
 
 
-def from_proposals(proposals: Proposals, target_us_max: int, when: str) -> Chosen:
-    """Chooses from the proposals, and keeps the default target where the host holds it."""
+def from_proposals(
+    proposals: Proposals, target_us_max: int, when: str, *, crowded: bool = False
+) -> Chosen:
+    """Chooses from the proposals, and keeps the default target where the host holds it.
+
+    `crowded` allows for a browser and clients that take their turns on the gateway's CPUs.
+    """
     chosen: dict[str, dict[str, Any]] = {}
     for key, default in DEFAULTS.items():
         found = proposals.get(key)
@@ -71,12 +83,17 @@ def from_proposals(proposals: Proposals, target_us_max: int, when: str) -> Chose
     if target is None or not isinstance(target.value, int):
         why = "; ".join(proposals.refused)
         return Chosen(chosen, f"the default, since none can be proposed ({why})")
-    value = min(max(target.value, least), target_us_max)
+    right_us, reason = target.value, target.reason
+    if crowded and right_us < CROWDED_US:
+        right_us = CROWDED_US
+        alone = f"without them {text(target.value * 1000)} would do"
+        reason = f"a browser and clients on the gateway's own CPUs keep one for 4 ms; {alone}"
+    value = min(max(right_us, least), target_us_max)
     chosen["slo"] = {"target_us": value}
-    if value > target.value:
+    if value > right_us:
         held = text((proposals.holds_us or target.value) * 1000)
         return Chosen(chosen, f"the default; this host holds {held} ({when})")
-    if value < target.value:
-        words = f"slo.display_target_us allows no more, and {text(target.value * 1000)} would be"
+    if value < right_us:
+        words = f"slo.display_target_us allows no more, and {text(right_us * 1000)} would be"
         return Chosen(chosen, f"{words} right for this host ({when})")
-    return Chosen(chosen, f"{target.reason} ({when})")
+    return Chosen(chosen, f"{reason} ({when})")

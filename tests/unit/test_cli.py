@@ -314,7 +314,9 @@ async def test_the_demo_s_one_line_client_runs_as_printed(url: str) -> None:
         ops = "http://127.0.0.1:1/"
 
     text = cli._welcome(assemble(cli.DEMO, {}), Urls, "because")  # type: ignore[arg-type]
-    assert "target    p99 of 1000 us (slo.target_us): because" in text
+    assert "dashboard  http" in text
+    assert "ops page" not in text
+    assert "target     p99 of 1.00 ms (slo.target_us = 1000): because" in text
     assert "100 instruments, 1000 records a second" in text
     assert f"tail SYM001.SIM SYM002.SIM --url {url}" in text
     line = next(line.strip() for line in text.splitlines() if " -c " in line)

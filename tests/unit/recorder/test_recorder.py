@@ -119,6 +119,18 @@ async def test_a_breach_becomes_a_file_with_what_was_before_it(
     assert len(found.said("slowest")) > 1, "told each second"
 
 
+def test_it_says_at_its_start_where_it_writes(
+    gateway: Gateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for enabled in (True, False):
+        gateway.recorder(directory=str(tmp_path / "here"), enabled=enabled)
+    ready, off = caplog.records
+    assert ready.getMessage() == "recorder.ready"
+    assert ready.__dict__["fields"]["directory"] == str(tmp_path / "here")
+    assert off.getMessage() == "recorder.off"
+
+
 async def test_too_soon_after_it_there_is_none(gateway: Gateway, tmp_path: Path) -> None:
     recorder = gateway.recorder(directory=str(tmp_path))
     task = asyncio.create_task(recorder.run())
