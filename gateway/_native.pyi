@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 # --- constants ------------------------------------------------------------------------------------
-CHANNELS: Final[dict[str, int]]  # {"trade": 1, "bbo": 2}: also the index into per-channel counters
+CHANNELS: Final[dict[str, int]]  # {"trade": 1, ...}: also the index into per-channel counters
+HEALTH_TOPICS_MAX: Final[int]  # instruments of an epoch that can have a topic of health
+REASON_MAX: Final[int]  # characters of the reason in a record of health
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
 CLASS_STAGES: Final[
     tuple[str, ...]
@@ -69,7 +71,18 @@ class RingWriter:
 
         Raises:
             ValueError: the channel is unknown, or the instrument outside the grammar.
-            OverflowError: topics_max are registered.
+            OverflowError: topics_max are registered; of health, HEALTH_TOPICS_MAX (or topics_max).
+        """
+    def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool:
+        """The topic's newest input was refused: it is suspect until its next record.
+
+        Publishes its instrument's health (a record on the topic `health` of that name, made at
+        first) and rings the workers; so does the good record that ends it. False: it is suspect
+        already, and nothing was published. `reason` is ASCII, cut at REASON_MAX.
+
+        Raises:
+            ValueError: it is no topic of a feed's.
+            OverflowError: no topic of health is left.
         """
     def publish(
         self,
@@ -81,8 +94,11 @@ class RingWriter:
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
+        until_refused: bool = False,
     ) -> list[tuple[int, str]]:
         """Publishes all good rows, in order, then rings the workers once.
+
+        With `until_refused` it stops behind the first row that is refused.
 
         Returns (index, why) of each row that was refused; [] when all went. `why` names the field,
         the limit and the value. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row

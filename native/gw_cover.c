@@ -139,7 +139,7 @@ static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
     t->renewed = 0; /* there is something to snapshot */
 }
 
-static void begin(gw_plane_t *p, uint32_t id) {
+static void begin(gw_plane_t *p, uint32_t id, int64_t *budget) {
     gw_binding_t *b = &p->binding;
     gw_topic_t *t = entry(p, id);
     if (!t || t == &gw_topic_none) {
@@ -147,6 +147,7 @@ static void begin(gw_plane_t *p, uint32_t id) {
         return;
     }
     take_state(p, t, id);
+    if (t->channel == GW_HEALTH) *budget -= (int64_t)gw_refused_route(p, t, 0) * GW_UNITS_LOOK;
     t->bound = 1;
     p->topics_waiting--;
     if (t->attached) {
@@ -192,7 +193,7 @@ gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget) {
     if (id >= p->by_ring_count || id >= p->by_ring_size) return &gw_topic_none;
     while (!p->by_ring[id]) {
         if (!finish(p, budget)) return NULL;
-        if (!p->by_ring[id]) begin(p, id);
+        if (!p->by_ring[id]) begin(p, id, budget);
         *budget -= GW_UNITS_TOPIC;
         if (!p->by_ring[id] && !p->binding.topic) return NULL;
     }

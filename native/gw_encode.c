@@ -76,10 +76,10 @@ uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
     return append(p, &f, length);
 }
 
-uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags) {
     uint8_t *out = gw_log_reserve(&p->log, length + GW_FRAME_HEADER_MAX);
     memcpy(out + HEADER_USUAL, payload, length);
-    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .flags = GW_FRAME_NOTICE};
+    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .flags = GW_FRAME_NOTICE | flags};
     f.header = (uint8_t)frame_close(out, length);
     return append(p, &f, f.header + length);
 }

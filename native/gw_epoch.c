@@ -141,10 +141,18 @@ static uint64_t snapshot_frame(gw_plane_t *p, gw_topic_t *t) {
     return gw_topic_frame(p, t, GW_ENCODE_SNAPSHOT);
 }
 
-void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
+/* The topic's present state. */
+void gw_link_state(gw_plane_t *p, gw_link_t *l) {
+    if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
     if (!l->topic->seq || (l->client->flags & GW_CLIENT_DOOMED)) return;
     if (l->lossless) gw_client_push(p, l->client, snapshot_frame(p, l->topic));
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
+}
+
+/* The same for a link that begins, and whether that state is to be trusted. */
+void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
+    gw_refused_snapshot(p, l);
+    gw_link_state(p, l);
 }
 
 /* --- holes ----------------------------------------------------------------------------------------- */
@@ -163,7 +171,7 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
                           "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
                           gw_channel_name(t->channel), t->length, t->name,
                           (unsigned long long)(t->seq - h->lost), (unsigned long long)(t->seq - 1));
-    h->notice = gw_notice_frame(p, t, text, (size_t)length);
+    h->notice = gw_notice_frame(p, t, text, (size_t)length, 0);
     h->state = gw_topic_resync_frame(p, t, h->lost);
     h->encoded = 1;
 }
@@ -199,19 +207,23 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     }
 }
 
-void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
+/* The links that it concerned. */
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
     hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1};
+    const uint8_t before = gw_topic_suspects(t);
     gw_record_copy(&t->state, newest);
     t->seq = newest->h.topic_seq;
+    const uint32_t links = t->links_count + gw_refused_route(p, t, before);
     if (!hole.lost) { /* of this topic the lap took nothing */
         gw_topic_route(p, t);
-        return;
+        return links;
     }
     t->renewed = 0;
     t->routed += hole.lost + 1;
     gw_count(&p->stats->routed[t->channel], t->links_count * (hole.lost + 1));
     gw_count(&p->stats->pending[t->channel], t->links_count * (hole.lost + 1));
     for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, &hole);
+    return links;
 }
 
 /* The cursor stands at a tail read before this: every topic is to be compared with its slot. */
@@ -239,7 +251,6 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         int got = gw_table_read(&p->reader.segment, p->lap_next, &record);
         if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
         if (got != 1 || record.h.topic_seq <= t->seq || !gw_record_fits(p, t, &record)) continue;
-        gw_topic_jump(p, t, &record);
-        budget -= (int64_t)t->links_count * GW_UNITS_LOOK;
+        budget -= (int64_t)gw_topic_jump(p, t, &record) * GW_UNITS_LOOK;
     }
 }

@@ -278,6 +278,7 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
 
 /* A frame of a conflated topic becomes a mark. */
 static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (f->flags & GW_FRAME_REFUSED) gw_refused_by_control(p, l);
     if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
     if (l->hold) gw_link_ready(p, l);
     if (f->flags & GW_FRAME_SNAPSHOT) { /* a mark of newer records is told by the snapshot, too */

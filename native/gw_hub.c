@@ -72,6 +72,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
         return NULL;
     }
     p->topics[t->number] = t;
+    p->health_topics += channel == GW_HEALTH;
     gw_name_fill(&p->names[t->number], channel, name, length);
     p->topics_waiting++;
     return t;
@@ -90,6 +91,7 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
         gw_map_remove(&p->topics_by_name, key);
     }
     p->topics[t->number] = NULL;
+    p->health_topics -= t->channel == GW_HEALTH;
     p->names[t->number].length = 0;
     p->topics_free[p->topics_free_count++] = t->number;
     p->topics_waiting--;

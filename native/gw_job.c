@@ -164,7 +164,7 @@ static int renew_links(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
         gw_link_renew(p, l);
         if (!l->topic->seq) continue;
         *budget -= GW_UNITS_LINK;
-        gw_link_snapshot(p, l);
+        gw_link_state(p, l);
     }
     return 1;
 }

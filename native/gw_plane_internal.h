@@ -121,7 +121,7 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 /* gw_encode.c: frames of the log */
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
-uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
 
@@ -138,6 +138,12 @@ int gw_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job);
 int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, int64_t *budget);
 int gw_sift_undo(gw_client_t *c, gw_job_t *job);
 void gw_job_drop_queue(gw_job_t *job);
+
+/* gw_refused.c */
+uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the channels that are suspect, a bit each */
+uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before);
+void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
+void gw_refused_by_control(gw_plane_t *p, gw_link_t *l);
 
 /* gw_outbox.c: what else waits for one client */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
@@ -228,7 +234,8 @@ void gw_epoch_lapped(gw_plane_t *p);
 void gw_epoch_lap_step(gw_plane_t *p, int64_t budget); /* while lap_next < lap_end */
 void gw_epoch_unmap(gw_plane_t *p, size_t bytes);
 void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
-void gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
+void gw_link_state(gw_plane_t *p, gw_link_t *l);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 
 /* gw_plane.c */

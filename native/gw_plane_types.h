@@ -36,6 +36,7 @@ struct gw_topic {
     uint32_t urgent; /* links of class 0 and 1 */
     uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
+    uint64_t notice;                /* its notice of refused input, while the log is fresh; 0: none yet */
     uint32_t number;                /* in plane->topics */
     uint8_t channel, length;
     uint8_t bound;    /* the epoch's directory has it */
@@ -298,6 +299,7 @@ struct gw_plane {
     gw_topic_t **topics; /* by number */
     gw_name_t *names;    /* the same */
     uint32_t topics_count, topics_size, topics_waiting;
+    uint32_t health_topics; /* of the channel of instruments' health */
     uint32_t *topics_free;
     uint32_t topics_free_count;
     gw_map_t topics_by_name, links, subs;

@@ -9,14 +9,19 @@ int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *sta
     *p = (gw_publisher_t){.stats = stats};
     int error = gw_writer_init(&p->writer, mem, size);
     if (error < 0) return error;
-    error = -pthread_mutex_init(&p->lock, NULL);
-    if (error < 0) gw_writer_free(&p->writer);
+    error = gw_suspects_init(&p->suspects, p->writer.segment.topics_max);
+    if (error == 0) error = -pthread_mutex_init(&p->lock, NULL);
+    if (error < 0) {
+        gw_suspects_free(&p->suspects);
+        gw_writer_free(&p->writer);
+    }
     return error;
 }
 
 void gw_publisher_free(gw_publisher_t *p) {
     if (p->writer.topic_seq == NULL) return;
     gw_writer_free(&p->writer);
+    gw_suspects_free(&p->suspects);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -52,6 +57,40 @@ static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now)
     if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, 1);
 }
 
+/* Publishes how an instrument is now; the input that made it so was received as `cause` says. */
+static void health_publish(gw_publisher_t *p, uint32_t health, const gw_header_t *cause) {
+    gw_record_t record = {.h = {.ts_event = cause->ts_recv,
+                                .ts_recv = cause->ts_recv,
+                                .ts_publish = cause->ts_publish,
+                                .ingest_ns = cause->ingest_ns,
+                                .topic = health}};
+    gw_suspects_fill(&p->suspects, health, &record);
+    gw_writer_publish(&p->writer, &record);
+    if (p->stats == NULL) return;
+    gw_hdr_add(&p->stats->published[GW_HEALTH], 1);
+    GW_STORE_RELAXED(&p->stats->instruments_suspect[0], p->suspects.instruments);
+}
+
+/* A topic that was suspect has a good record. */
+static void suspect_recover(gw_publisher_t *p, const gw_header_t *good) {
+    uint32_t health = p->suspects.topics[good->topic].health;
+    gw_suspects_remove(&p->suspects, good->topic, good->kind);
+    health_publish(p, health, good);
+}
+
+bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health,
+                          gw_text_t reason, int64_t ts_recv, int64_t mono_recv) {
+    pthread_mutex_lock(&p->lock);
+    bool added = gw_suspects_add(&p->suspects, topic, kind, health, reason);
+    if (added) {
+        gw_header_t cause = {.ts_recv = ts_recv, .ts_publish = mono_recv};
+        ingest_measure(p, &cause, gw_monotonic_ns());
+        health_publish(p, health, &cause);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return added;
+}
+
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
                           const gw_receipt_t *receipt) {
     assert(count <= GW_PUBLISH_MAX);
@@ -67,6 +106,7 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
     for (uint32_t i = 0; i < count; i++) {
         gw_writer_publish(&p->writer, &records[i]);
         if (p->stats != NULL) gw_hdr_add(&p->stats->published[records[i].h.kind], 1);
+        if (gw_suspects_has(&p->suspects, records[i].h.topic)) suspect_recover(p, &records[i].h);
     }
     pthread_mutex_unlock(&p->lock);
 }

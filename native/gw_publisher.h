@@ -2,7 +2,8 @@
  * writer.
  *
  * Who changes the segment or the statistics that feeds share holds `lock`: for at most
- * GW_PUBLISH_MAX records and without any system call, so that nobody waits for long. README.md,
+ * GW_PUBLISH_MAX records (and as many of health, where each is the first good one after a refused
+ * one) and without any system call, so that nobody waits for long. README.md,
  * "Several threads publish", says why a thread that holds the interpreter's lock may wait for it
  * too. */
 #ifndef GW_PUBLISHER_H
@@ -10,6 +11,7 @@
 #include "gw_ahead.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
+#include "gw_suspect.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,7 +22,9 @@
 typedef struct {
     gw_writer_t writer; /* under the lock */
     pthread_mutex_t lock;
-    gw_stats_t *stats; /* published, wire, ingest, clock_anomalies: under the lock. NULL: none */
+    gw_suspects_t suspects; /* under the lock */
+    gw_stats_t *stats; /* published, wire, ingest, clock_anomalies, instruments_suspect: under the
+                          lock. NULL: none */
     gw_wait_t *waits;  /* `workers` of each, filled in before the first record; the caller's */
     int *event_fds;
     size_t workers;
@@ -58,6 +62,10 @@ int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *n
  * `gw_publisher_ring` tells the workers. */
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
                           const gw_receipt_t *receipt);
+/* The newest input of a topic was refused: it is suspect until its next record, and `health`, the
+ * topic of its instrument's health, says so. False: it is suspect already, nothing is published. */
+bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health,
+                          gw_text_t reason, int64_t ts_recv, int64_t mono_recv);
 /* Wakes the workers that sleep; then, with no lock held, populates the ring ahead of its tail. */
 void gw_publisher_ring(gw_publisher_t *p);
 

@@ -5,7 +5,7 @@
 typedef __uint128_t u128;
 
 const char *gw_channel_name(uint8_t channel) {
-    static const char *const names[GW_CHANNELS] = {[GW_TRADE] = "trade", [GW_BBO] = "bbo"};
+    static const char *const names[GW_CHANNELS] = {[GW_TRADE] = "trade", [GW_BBO] = "bbo", [GW_HEALTH] = "health"};
     return channel < GW_CHANNELS && names[channel] ? names[channel] : "unknown";
 }
 

@@ -25,7 +25,7 @@
 #define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
-enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_CHANNELS = 8 };
+enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_HEALTH = 7, GW_CHANNELS = 8 };
 enum { GW_SIDE_NONE = 0, GW_SIDE_BUY = 1, GW_SIDE_SELL = 2 };
 enum {
     GW_FLAG_LAST = 1,
@@ -88,6 +88,16 @@ typedef struct {
     uint8_t reserved[20];
 } gw_bbo_t;
 
+/* How an instrument is, on a topic of its own name (gw_suspect.h). The texts are printable ASCII. */
+#define GW_STATE_MAX 8u
+#define GW_REASON_MAX 48u
+typedef struct {
+    uint8_t suspect; /* a bit (1 << kind) for each of its topics whose newest input was refused */
+    uint8_t state_length, reason_length, reserved[3], extra, mark;
+    char state[GW_STATE_MAX];
+    char reason[GW_REASON_MAX];
+} gw_health_t;
+
 typedef struct {
     uint8_t width[4]; /* of decimals in the payload's order: digits, with leading zeros */
     uint8_t reserved[3], mark;
@@ -105,6 +115,7 @@ typedef struct {
     union {
         gw_trade_t trade;
         gw_bbo_t bbo;
+        gw_health_t health;
         uint64_t words[8];
     } u;
     gw_tail_t tail; /* means something where the record has three cells */
@@ -113,11 +124,13 @@ typedef struct {
 _Static_assert(sizeof(gw_header_t) == GW_CELL, "header is one cell");
 _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
+_Static_assert(sizeof(gw_health_t) == GW_CELL, "health payload is one cell");
 _Static_assert(sizeof(gw_tail_t) == GW_CELL, "tail is one cell");
 _Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_MAX * GW_CELL, "a record and its tail");
-_Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra), "one place for all kinds");
+_Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra) &&
+               offsetof(gw_trade_t, extra) == offsetof(gw_health_t, extra), "one place for all kinds");
 _Static_assert(offsetof(gw_trade_t, mark) == 7 && offsetof(gw_bbo_t, mark) == 7 &&
-               offsetof(gw_tail_t, mark) == 7, "a mark is the top of its cell's first word");
+               offsetof(gw_health_t, mark) == 7 && offsetof(gw_tail_t, mark) == 7, "a mark is the top of its cell's first word");
 
 /* The channel's name in messages. */
 const char *gw_channel_name(uint8_t channel);
@@ -156,6 +169,7 @@ static inline uint8_t gw_record_cells(const gw_record_t *record) {
 
 /* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
 static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
+    if (kind == GW_HEALTH) return cells == GW_RECORD_CELLS;
     return (kind == GW_TRADE || kind == GW_BBO) && (cells == GW_RECORD_CELLS || cells == GW_RECORD_CELLS_MAX);
 }
 

@@ -2,10 +2,11 @@
  *
  * A program is a header, then operations up to its end; numbers are bytes unless said otherwise:
  *
- *   version (1), kind (GW_TRADE, GW_BBO), skip = text, tail = text, operation*
+ *   version (1), kind (GW_TRADE, GW_BBO, GW_HEALTH), skip = text, tail = text, operation*
  *   text      = length, that many bytes
  *   operation = code, then for LITERAL a text; for DECIMAL and the times a source; for SIDE three texts
- *               (none, buy, sell); for SYMBOL, SEQ and ID nothing
+ *               (none, buy, sell); for WORDS (of a health record) 0, the state, or 1, the reason;
+ *               for SYMBOL, SEQ, ID and AGE_MS (ts_send - ts_recv) nothing
  *
  * The payload is what the operations write, then the tail; where updates were skipped, `skip`, the number
  * and the tail stand in the tail's place. Loading checks everything once and turns the operations into
@@ -22,7 +23,7 @@
 
 enum { VERSION = 1, PROGRAM_MAX = 4096, STEPS_MAX = 64 };
 
-enum { LITERAL, SYMBOL, SEQ, DECIMAL, TIME_NS, TIME_US, TIME_MS, TIME_RFC3339, ID, SIDE, CODES };
+enum { LITERAL, SYMBOL, SEQ, DECIMAL, TIME_NS, TIME_US, TIME_MS, TIME_RFC3339, ID, SIDE, WORDS, AGE_MS, CODES };
 enum { TS_EVENT, TS_RECV, TS_SEND, TIMES };
 #define RFC3339_LENGTH 30u /* 2024-05-06T07:08:09.123456789Z */
 
@@ -49,7 +50,7 @@ typedef struct {
 typedef struct {
     text_t literal; /* written before the field */
     uint8_t code;   /* LITERAL: no field */
-    uint8_t source; /* of a time */
+    uint8_t source; /* of a time, or of words */
     decimal_t decimal;
 } step_t;
 
@@ -88,6 +89,7 @@ static bool take_text(cursor_t *c, gw_template_t *t, text_t *out) {
 
 static bool take_decimal(cursor_t *c, uint8_t kind, decimal_t *out) {
     uint8_t source;
+    if (kind == GW_HEALTH) return false;
     size_t count = kind == GW_TRADE ? sizeof trade_decimals / sizeof *trade_decimals
                                     : sizeof bbo_decimals / sizeof *bbo_decimals;
     if (!take(c, &source) || source >= count) return false;
@@ -122,6 +124,12 @@ static bool take_field(cursor_t *c, gw_template_t *t, step_t *step) {
             if (!take_text(c, t, &t->sides[i])) return false;
         t->size_max += UINT8_MAX;
         return true;
+    case WORDS:
+        t->size_max += 2 * GW_REASON_MAX;
+        return t->kind == GW_HEALTH && take(c, &step->source) && step->source < 2;
+    case AGE_MS:
+        t->size_max += GW_TEXT_INTEGER_MAX;
+        return true;
     default:
         return false;
     }
@@ -131,7 +139,7 @@ static bool take_header(cursor_t *c, gw_template_t *t) {
     uint8_t version;
     t->pool_used = 1; /* so that a text that was read never lies at 0 */
     if (!take(c, &version) || version != VERSION || !take(c, &t->kind)) return false;
-    if (t->kind != GW_TRADE && t->kind != GW_BBO) return false;
+    if (gw_record_cells(t->kind) == 0) return false;
     if (!take_text(c, t, &t->skip) || !take_text(c, t, &t->tail)) return false;
     t->size_max = t->tail.length + GW_TEXT_SLACK;
     return t->skip.length + GW_TEXT_INTEGER_MAX + t->tail.length + GW_TEXT_SLACK <= GW_SPLICE_MAX;
@@ -241,6 +249,18 @@ static char *write_id(const gw_record_t *record, char *out) {
 }
 _Static_assert(offsetof(gw_trade_t, id) + (GW_ID_INLINE + 7) / 8 * 8 <= sizeof(gw_trade_t), "words stay inside");
 
+/* State or reason of a health record, escaped. Lengths come from shared memory, and are cut. */
+static char *write_words(const gw_health_t *h, uint8_t source, char *out) {
+    const char *at = source == 0 ? h->state : h->reason;
+    size_t length = source == 0 ? h->state_length : h->reason_length;
+    size_t most = source == 0 ? GW_STATE_MAX : GW_REASON_MAX;
+    for (size_t i = 0; i < (length < most ? length : most); i++) {
+        if (at[i] == '"' || at[i] == '\\') *out++ = '\\';
+        *out++ = at[i];
+    }
+    return out;
+}
+
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 static void write_padded(uint64_t value, size_t width, char *out) {
@@ -307,6 +327,12 @@ static inline char *write_field(const gw_template_t *t, const step_t *s, const g
         return write_id(in->record, out);
     case SIDE:
         return write_text(t, t->sides[trade->side <= GW_SIDE_SELL ? trade->side : GW_SIDE_NONE], out);
+    case WORDS:
+        return write_words(&in->record->u.health, s->source, out);
+    case AGE_MS: {
+        int64_t age_ns = in->ts_send - in->record->h.ts_recv;
+        return out + gw_text_unsigned(age_ns < 0 ? 0 : (uint64_t)age_ns / 1000000, out);
+    }
     default:
         return out;
     }

@@ -12,7 +12,8 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
     enum: GW_CELL, GW_RECORD_CELLS
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
-    enum: GW_TRADE, GW_BBO, GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
+    enum: GW_TRADE, GW_BBO, GW_HEALTH, GW_STATE_MAX, GW_REASON_MAX
+    enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
 
     ctypedef struct gw_header_t:
         uint64_t ring_seq, topic_seq
@@ -27,9 +28,15 @@ cdef extern from "gw_record.h" nogil:
     ctypedef struct gw_tail_t:
         char id[40]
 
+    ctypedef struct gw_health_t:
+        uint8_t suspect, state_length, reason_length
+        char state[8]
+        char reason[48]
+
     ctypedef struct gw_record_t:
         gw_header_t h
         gw_trade_t trade "u.trade"
+        gw_health_t health "u.health"
         gw_tail_t tail
 
     ctypedef enum gw_refusal_t:
@@ -49,7 +56,8 @@ cdef extern from "gw_record.h" nogil:
     size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out)
 
 
-CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO}
+CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO, "health": GW_HEALTH}
+REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
 RECORD_SIZE = sizeof(gw_record_t)
 RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
@@ -138,9 +146,20 @@ cdef bytes _id(const gw_record_t *record):
     return record.trade.id[:GW_ID_INLINE] + record.tail.id[:length - GW_ID_INLINE]
 
 
+cdef tuple _health_words(const gw_health_t *health):
+    """State and reason. ValueError: it is no record of ours."""
+    if health.state_length > GW_STATE_MAX or health.reason_length > GW_REASON_MAX:
+        raise ValueError("no health")
+    return (health.state[:health.state_length].decode("ascii"),
+            health.reason[:health.reason_length].decode("ascii"))
+
+
 cdef object _row_fields(const gw_record_t *record):
     """What a feed published as a row's last four items. ValueError: it is no record of ours."""
     cdef const gw_trade_t *trade = &record.trade
+    if record.h.kind == GW_HEALTH:
+        state, reason = _health_words(&record.health)
+        return (state, reason, None, "")
     if record.h.kind == GW_TRADE:
         if trade.id_length > GW_ID_MAX or trade.side > GW_SIDE_SELL:
             raise ValueError("no trade")

@@ -108,6 +108,9 @@ cdef class RingReader:
             row["price"], row["qty"] = _decimal(record, 0), _decimal(record, 1)
             row["side"] = _SIDES.get(record.trade.side, "")
             row["id"] = _id(record).decode()
+        elif record.h.kind == GW_HEALTH:
+            row["state"], row["reason"] = _health_words(&record.health)
+            row["suspect"] = record.health.suspect
         else:
             for i, name in enumerate(_BBO_FIELDS):
                 row[name] = _decimal(record, i)

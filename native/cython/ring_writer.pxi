@@ -13,6 +13,9 @@ cdef extern from "<fcntl.h>" nogil:
 cdef extern from "gw_symbols.h" nogil:
     enum: GW_SYMBOL_MAX
 
+cdef extern from "gw_suspect.h" nogil:
+    enum: GW_HEALTH_TOPICS_MAX
+
 cdef extern from "gw_publisher.h" nogil:
     enum: GW_PUBLISH_MAX
 
@@ -35,6 +38,9 @@ cdef extern from "gw_publisher.h" nogil:
     void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
     void gw_publisher_publish(
         gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
+    bint gw_publisher_suspect(
+        gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health, gw_text_t reason,
+        int64_t ts_recv, int64_t mono_recv)
     void gw_publisher_ring(gw_publisher_t *p)
 
 
@@ -80,8 +86,10 @@ cdef class RingWriter:
     cdef size_t size
     cdef int memory_fd
     cdef uint8_t *kinds
-    cdef uint32_t topics
+    cdef uint32_t topics, topics_max, health_topics, health_max
     cdef dict ids
+    cdef list names  # of instruments, by topic
+    cdef set instruments
     cdef StatsPage stats
     cdef bint used  # once, also where that failed: what learned its topics still points here
     cdef int inside  # threads that publish without the interpreter's lock right now
@@ -97,9 +105,13 @@ cdef class RingWriter:
             stats.check(True)
         self.used = True
         self.ids = {}
+        self.names = []
+        self.instruments = set()
         if stats is not None:
             stats.holders += 1
             self.stats = stats
+            for gauge in ("instruments", "instruments_suspect"):  # of a writer before this one
+                stats.set(gauge)
         try:
             self.segment_create(capacity, topics_max, populate)
             if wait_fd >= 0:
@@ -111,16 +123,20 @@ cdef class RingWriter:
     cdef int segment_create(
         self, uint64_t capacity, uint32_t topics_max, bint populate
     ) except -1:
-        self.size = gw_segment_size(capacity, topics_max)
+        # So that a full table of topics cannot hide what is wrong with those in it.
+        self.topics_max = topics_max
+        self.health_max = min(topics_max, GW_HEALTH_TOPICS_MAX)
+        cdef uint32_t entries = topics_max + self.health_max
+        self.size = gw_segment_size(capacity, entries)
         self.memory_fd = create_memory("tickgate-ring", self.size)
         self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, populate)
-        if gw_segment_format(self.mem, self.size, capacity, topics_max, _epoch_next()) < 0:
+        if gw_segment_format(self.mem, self.size, capacity, entries, _epoch_next()) < 0:
             raise ValueError(f"ring of {capacity} bytes (a power of two from 4096 on) and "
                              f"{topics_max} topics (at least 1)")
         # Sealed after our own mapping: nobody else can write, and nobody can cut it under a reader.
         fcntl.fcntl(self.memory_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
                     | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
-        self.kinds = <uint8_t *>calloc(topics_max, 1)
+        self.kinds = <uint8_t *>calloc(entries, 1)
         cdef gw_stats_t *page = NULL if self.stats is None else self.stats.page
         if self.kinds == NULL or gw_publisher_init(
                 &self.publisher, self.mem, self.size, page) < 0:
@@ -189,19 +205,42 @@ cdef class RingWriter:
             raise ValueError(f"unknown channel {channel!r}")
         if not _is_instrument(instrument):
             raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
-        name = instrument.encode()
         cdef uint8_t kind = CHANNELS[channel]
+        cdef bint health = kind == GW_HEALTH
+        cdef uint32_t used = self.health_topics if health else self.topics - self.health_topics
+        cdef uint32_t most = self.health_max if health else self.topics_max
+        if used >= most:
+            raise OverflowError(f"all {most} topics{' of health' if health else ''} are taken")
+        name = instrument.encode()
         cdef int64_t topic = gw_publisher_topic_add(
             &self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"all {self.publisher.writer.segment.topics_max} topics are taken")
+            raise OverflowError(f"no topic left for {instrument!r}")
         self.kinds[topic] = kind
         self.topics = <uint32_t>topic + 1
+        self.health_topics += health
         self.ids[(channel, instrument)] = topic
+        self.names.append(instrument)
+        self.instruments.add(instrument)
+        if self.stats is not None:
+            self.stats.set("instruments", 0, len(self.instruments))
         return topic
 
+    def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):
+        self.check_open()
+        if topic >= self.topics or self.kinds[topic] == GW_HEALTH:
+            raise ValueError(f"topic {topic} is none of a feed's")
+        cdef uint32_t health = self.topic("health", self.names[topic])
+        text = reason.encode("ascii", "replace")
+        cdef bint added = gw_publisher_suspect(
+            &self.publisher, topic, self.kinds[topic], health,
+            gw_text_t(text, <size_t>len(text)), ts_recv, mono_recv)
+        if added:
+            gw_publisher_ring(&self.publisher)
+        return added
+
     def publish(self, rows, int64_t ts_recv, int64_t mono_recv, *, ages=None, uint8_t flags=0,
-                uint32_t feed=0, bint record_wire=True):
+                uint32_t feed=0, bint record_wire=True, bint until_refused=False):
         self.check_open()
         if feed >= FEEDS:
             raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
@@ -218,6 +257,8 @@ cdef class RingWriter:
                 <object>PySequence_Fast_GET_ITEM(fast, i), &self.chunk[filled])
             if why is not None:
                 refused.append((i, why))
+                if until_refused:
+                    break
                 continue
             if ages is not None:
                 age_ns = ages[i]
@@ -236,6 +277,8 @@ cdef class RingWriter:
             return "not a tuple of six"
         if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics:
             return "unknown topic"
+        if self.kinds[topic] == GW_HEALTH:
+            return "a topic of health"
         record.h.topic = <uint32_t>topic
         return _row_fill(row, self.kinds[topic], record)
 

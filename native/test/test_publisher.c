@@ -64,6 +64,75 @@ static void receipts_are_stamped_and_measured(void) {
     publisher_end();
 }
 
+static gw_health_t health_next(uint64_t seq) {
+    gw_record_t got;
+    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), sizeof got);
+    CHECK_EQUAL(got.h.kind, GW_HEALTH);
+    CHECK_EQUAL(got.h.topic, 2);
+    CHECK_EQUAL(got.h.topic_seq, seq);
+    return got.u.health;
+}
+
+static void good_next(uint32_t topic) {
+    gw_record_t got;
+    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), sizeof got);
+    CHECK(got.h.kind != GW_HEALTH && got.h.topic == topic);
+}
+
+static void publish_one(uint32_t topic, uint8_t kind) {
+    gw_record_t record = record_of(topic, 0);
+    record.h.kind = kind;
+    gw_record_received(&record, 1000, gw_monotonic_ns());
+    gw_receipt_t receipt = {.wire = true};
+    gw_publisher_publish(&publisher, &record, 1, &receipt);
+}
+
+static bool refuse(uint32_t topic, uint8_t kind, const char *why) {
+    gw_text_t reason = {why, strlen(why)};
+    return gw_publisher_suspect(&publisher, topic, kind, 2, reason, 1000, gw_monotonic_ns());
+}
+
+/* One instrument with two topics: its health is that of both, and says why. */
+static void a_refused_input_is_suspect_until_a_good_one(void) {
+    publisher_new(1 << 16, 3);
+    gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3);
+    gw_publisher_topic_add(&publisher, GW_BBO, "A.X", 3);
+    gw_publisher_topic_add(&publisher, GW_HEALTH, "A.X", 3);
+    CHECK(refuse(1, GW_BBO, "bbo bid: bad"));
+    CHECK(!refuse(1, GW_BBO, "another"));
+    gw_health_t h = health_next(1);
+    CHECK(h.suspect == 1 << GW_BBO && !memcmp(h.state, "suspect", h.state_length));
+    CHECK(h.reason_length == 12 && !memcmp(h.reason, "bbo bid: bad", 12));
+    CHECK_EQUAL(stats.instruments_suspect[0], 1);
+
+    char longest[2 * GW_REASON_MAX + 1];
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = 0;
+    CHECK(refuse(0, GW_TRADE, longest));
+    h = health_next(2);
+    CHECK(h.suspect == (1 << GW_BBO | 1 << GW_TRADE) && h.reason_length == GW_REASON_MAX);
+    CHECK_EQUAL(stats.instruments_suspect[0], 1);
+
+    publish_one(0, GW_TRADE);
+    good_next(0);
+    h = health_next(3);
+    CHECK(h.suspect == 1 << GW_BBO && h.reason_length == 12);
+    publish_one(0, GW_TRADE);
+    good_next(0);
+    publish_one(1, GW_BBO);
+    good_next(1);
+    h = health_next(4);
+    CHECK(h.suspect == 0 && h.state_length == 2 && h.reason_length == 0);
+    CHECK_EQUAL(stats.instruments_suspect[0], 0);
+    CHECK_EQUAL(publisher.suspects.count, 0);
+    CHECK_EQUAL(stats.published[GW_HEALTH], 4);
+    publish_one(1, GW_BBO);
+    good_next(1);
+    CHECK(refuse(1, GW_BBO, "again"));
+    CHECK_EQUAL(health_next(5).suspect, 1 << GW_BBO);
+    publisher_end();
+}
+
 static void a_publisher_that_never_was_is_freed(void) {
     uint8_t page[4096] = {0};
     CHECK_EQUAL(gw_publisher_init(&publisher, page, sizeof page, NULL), -EINVAL);
@@ -162,6 +231,7 @@ static void several_feeds_take_turns(void) {
 
 int main(void) {
     RUN(receipts_are_stamped_and_measured);
+    RUN(a_refused_input_is_suspect_until_a_good_one);
     RUN(a_publisher_that_never_was_is_freed);
     RUN(several_feeds_take_turns);
     return 0;

@@ -1,0 +1,77 @@
+/* What subscribers are told of input that was refused: the record that did not come may have changed what they hold.
+ *
+ * A feed publishes an instrument's health at each change (gw_suspect.h). When a bit of it rises, the newest input of
+ * that topic was refused, and each subscriber of the topic gets a gap notice, once per run of refusals. A subscriber
+ * that comes later gets it with the snapshot, which shows the last good state.
+ *
+ * A notice takes its place among a client's frames. A client whose socket is full has no frames of conflated topics
+ * in its queue, where they would age until it is closed as slow: it gets the notice by its control queue, up to a
+ * part of that; what is beyond is left out, as the client will see its instruments' health all the same. */
+#include "gw_plane_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+#define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
+#define NOTICE_AGES 8      /* a notice is used again up to this part of the age at which a frame is too old */
+#define NOTICE_MAX (GW_INSTRUMENT_MAX + 128u)
+
+static size_t notice_write(const gw_topic_t *t, char *text) {
+    return (size_t)snprintf(text, NOTICE_MAX,
+                            "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
+                            "\"reason\":\"refused\"}]}", gw_channel_name(t->channel), t->length, t->name);
+}
+
+/* The topic's notice in the log: the same for all who are told at about one time. */
+static uint64_t notice_frame(gw_plane_t *p, gw_topic_t *t) {
+    char text[NOTICE_MAX];
+    if (t->notice && gw_log_fresh(&p->log, t->notice)) {
+        int64_t age_ns = p->taken_ns - gw_log_frame(&p->log, t->notice)->taken_ns;
+        if (age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES) return t->notice;
+    }
+    return t->notice = gw_notice_frame(p, t, text, notice_write(t, text), GW_FRAME_REFUSED);
+}
+
+void gw_refused_by_control(gw_plane_t *p, gw_link_t *l) {
+    gw_client_t *c = l->client;
+    char text[NOTICE_MAX];
+    size_t length = notice_write(l->topic, text), used = c->control_length - c->control_head;
+    if (used + length <= p->o.control_bytes_max / CONTROL_PARTS) gw_client_control_text(p, c, text, length);
+}
+
+static void tell(gw_plane_t *p, gw_link_t *l) {
+    gw_client_t *c = l->client;
+    if (c->flags & GW_CLIENT_DOOMED) return;
+    if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
+        gw_refused_by_control(p, l);
+        return;
+    }
+    if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
+        gw_client_slow(p, c, "too many frames");
+        return;
+    }
+    gw_client_push(p, c, notice_frame(p, l->topic));
+}
+
+uint8_t gw_topic_suspects(const gw_topic_t *t) {
+    return t->channel == GW_HEALTH && t->seq ? t->state.u.health.suspect : 0;
+}
+
+/* Tells the subscribers of each of the instrument's topics that has become suspect. How many links that was. */
+uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before) {
+    uint32_t links = 0;
+    for (uint8_t channel = 1, risen = gw_topic_suspects(health) & (uint8_t)~before; risen >> channel; channel++) {
+        gw_topic_t *t = risen >> channel & 1 ? gw_topic_find(p, channel, health->name, health->length) : NULL;
+        if (!t || channel == GW_HEALTH) continue;
+        for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link);
+        links += t->links_count;
+    }
+    return links;
+}
+
+/* A link has just begun: it is told what those before it were told. */
+void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l) {
+    const gw_topic_t *t = l->topic;
+    if (t->channel == GW_HEALTH || !p->health_topics) return;
+    const gw_topic_t *health = gw_topic_find(p, GW_HEALTH, t->name, t->length);
+    if (health && gw_topic_suspects(health) >> t->channel & 1) tell(p, l);
+}
