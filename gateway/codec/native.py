@@ -4,7 +4,8 @@ A template is the message itself with its fields in angle brackets:
 
     "symbol":"<symbol>","seq":<seq>,"ts_event":<ts_event:ns>,"price":"<price>"
 
-`<symbol>`, `<seq>`, a trade's `<id>` (JSON-escaped) and every decimal stand by their name; a time
+`<symbol>`, `<seq>`, a trade's `<id>`, health's `<state>` and `<reason>` (JSON-escaped), `<age_ms>`
+(ts_send - ts_recv) and every decimal stand by their name; a time
 says its form (`ns`, `us`, `ms`, `rfc3339`); `<side:none|buy|sell>` gives a text for each side; and
 `<skipped:literal>` is where the literal and their number go when this client missed updates.
 Another venue's dialect is another few templates.
@@ -17,10 +18,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 _VERSION = 1
-_KINDS: Final = {"trade": 1, "bbo": 2}
+_KINDS: Final = {"trade": 1, "bbo": 2, "health": 7}
 _DECIMALS: Final = {"trade": ("price", "qty"), "bbo": ("bid", "bid_qty", "ask", "ask_qty")}
+_WORDS: Final = ("state", "reason")
 _TIMES: Final = ("ts_event", "ts_recv", "ts_send")
-_LITERAL, _SYMBOL, _SEQ, _DECIMAL, _ID, _SIDE = 0, 1, 2, 3, 8, 9
+_LITERAL, _SYMBOL, _SEQ, _DECIMAL, _ID, _SIDE, _STATE, _AGE_MS = 0, 1, 2, 3, 8, 9, 10, 11
 _FORMS: Final = {"ns": 4, "us": 5, "ms": 6, "rfc3339": 7}
 _TEXT_MAX = 255
 _FIELD = re.compile("<(?P<name>[a-z_]+)(?::(?P<argument>[^<>]*))?>")
@@ -37,6 +39,7 @@ JSON: Final[Mapping[str, str]] = {
     "bbo": _HEAD
     + '{"bid":"<bid>","bid_qty":"<bid_qty>","ask":"<ask>","ask_qty":"<ask_qty>"}'
     + _TAIL,
+    "health": _HEAD + '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}' + _TAIL,
 }
 """The templates by channel; `<channel>` and `<type>` are filled in before compiling."""
 
@@ -112,9 +115,12 @@ def _field(channel: str, name: str, argument: str) -> bytes:
         return bytes((_SIDE,)) + b"".join(map(_text, texts))
     if argument:
         raise ValueError(f"<{name}> takes no argument: {argument!r}")
-    if name in _DECIMALS[channel]:
+    if channel == "health" and name in _WORDS:
+        return bytes((_STATE, _WORDS.index(name)))
+    if name in _DECIMALS.get(channel, ()):
         return bytes((_DECIMAL, _DECIMALS[channel].index(name)))
-    plain = {"symbol": _SYMBOL, "seq": _SEQ} | ({"id": _ID} if channel == "trade" else {})
+    plain = {"symbol": _SYMBOL, "seq": _SEQ, "age_ms": _AGE_MS}
+    plain |= {"id": _ID} if channel == "trade" else {}
     if name not in plain:
         raise ValueError(f"a {channel} has no field {name!r}")
     return bytes((plain[name],))

@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 
+from gateway.feeds.refusals import Identify
 from gateway.feeds.venues import binance
 from gateway.feeds.venues.message import Message
 
@@ -16,6 +17,8 @@ SCAN_LINES = 1000
 Decoder = Callable[[bytes], Message | None]
 DECODERS: dict[str, Decoder] = {"binance": binance.decode}
 """Format → decoder of a raw message; ValueError for what is none, None for what is no record."""
+IDENTIFY: dict[str, Identify] = {"binance": binance.identify}
+"""Format → what can be told of a message that its decoder refuses."""
 
 
 class CaptureError(OSError):

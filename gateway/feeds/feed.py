@@ -6,7 +6,6 @@ A feed decodes and publishes on a thread of its own, because timers of an event 
 """
 
 import asyncio
-import logging
 import random
 import threading
 import time
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from gateway import log
 from gateway._native import request_slice
+from gateway.feeds.refusals import Refusal, shown, shown_symbol
+from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
 from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
@@ -30,20 +32,27 @@ STOP_CHECK_S = 0.05
 
 REFUSED_SYMBOLS_MAX = 1024
 """Refused symbols remembered, so that each costs a dictionary look-up and not an exception; beyond
-it they are only slower."""
+it, or longer than this, they are only slower."""
+REFUSED_CHARACTERS_MAX = 256
 
-MESSAGE_INTERVAL_NS = 1_000_000_000
-"""A feed of bad lines renews its status message at most this often."""
+REFUSED_LOG_INTERVAL_NS = 10_000_000_000
+"""Between two log lines of one feed and reason; the next one has the number in between."""
+
+FAILING_AFTER_NS = 3_000_000_000
+"""A feed that has refused everything for so long is failing ..."""
+FAILING_REFUSALS_MIN = 2
+"""... where that was more than one input: a single one before a pause is its topic's business."""
+
+SKIPS_MAX = 32
+"""Distinct reasons for which a feed skips input; they are fixed in the code."""
 
 MESSAGE_CHARACTERS_MAX = 200
-INSTRUMENT_SHOWN_MAX = 60
-"""Characters of a refused name in its reason: it is anybody's, of any length."""
-
 REFUSED = -1
 
-State = Literal["connecting", "up", "down", "done", "failed"]
+State = Literal["connecting", "up", "failing", "down", "reconnecting", "done", "failed"]
+"""`failing`: it is connected, and refuses everything that comes."""
 
-log = logging.getLogger(__name__)
+_log = log.get("feeds")
 
 
 class Publisher(Protocol):
@@ -60,7 +69,9 @@ class Publisher(Protocol):
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
+        until_refused: bool = False,
     ) -> list[tuple[int, str]]: ...
+    def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool: ...
     def behind(self) -> int: ...
     def backlogged(self) -> int: ...
     def subscribed(self) -> int: ...
@@ -72,6 +83,18 @@ class Stats(Protocol):
     def add(self, name: str, index: int = 0, n: int = 1) -> None: ...
     def set(self, name: str, index: int = 0, value: int = 0) -> None: ...
     def get(self, name: str, index: int = 0) -> int: ...
+
+
+class LastRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest input that a feed refused; empty: not known. `at_ns` is REALTIME."""
+
+    symbol: str
+    channel: str
+    field: str
+    value: str
+    reason: str
+    why: str
+    at_ns: int
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +114,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int
     last_record_ns: int
     message: str
+    refused: dict[str, int] = {}
+    """By reason (`outcomes.REFUSALS`); their sum is `decode_errors`."""
+    last_refused: "LastRefused | None" = None
 
 
 class Feed(Protocol):
@@ -111,32 +137,67 @@ class Counters:
     """One feed's counts: its `Status` and its places in the statistics page, kept together.
 
     Of records there is one count, in the page, where an intake adds what it publishes itself.
+
+    A *run* is what was refused since the last record that was not: of that alone it can be told
+    whether the feed is failing. `refused` and `change` are the feed's thread's, `status` the loop's.
     """
 
     def __init__(self, name: str, kind: str, venue: str, index: int, stats: Stats) -> None:
+        self.name = name
         self._identity = (name, kind, venue)
+        self._venue = venue
         self._index = index
         self._stats = stats
         self._state: State = "connecting"
         self._message = ""
-        self._message_ns = -MESSAGE_INTERVAL_NS
         self._records_before = stats.get("feed_records", index)
         self._counts = dict.fromkeys(
             ("decode_errors", "gaps", "lost", "duplicates", "reconnects"), 0
         )
-        self.skipped = 0
+        self._refused = dict.fromkeys(REFUSALS, 0)
+        self._logged: dict[str, tuple[int, int]] = {}  # reason -> when (MONOTONIC), count by then
+        self._last: LastRefused | None = None
+        self._run = (0, 0, -1)  # since when (MONOTONIC), inputs refused, records before
+        self.skips: dict[str, int] = {}
 
     def published(self, records: int, ts_recv: int) -> None:
         self._stats.add("feed_records", self._index, records)
         self._stats.set("feed_last_ns", self._index, ts_recv)
 
-    def refused(self, lines: int, why: str) -> None:
-        """Counts input that was skipped; the message is a sample of why, renewed each second."""
-        self._add("decode_errors", lines)
-        now_ns = time.monotonic_ns()
-        if now_ns - self._message_ns >= MESSAGE_INTERVAL_NS:
-            self._message_ns = now_ns
-            self._message = f"skipped: {why}"[:MESSAGE_CHARACTERS_MAX]
+    def refused(self, refusal: Refusal, inputs: int = 1) -> None:
+        """Counts input that was refused, and logs it: the first of its reason, then now and then."""
+        reason = refusal.reason
+        self._add("decode_errors", inputs)
+        self._refused[reason] += inputs
+        place = self._index * REFUSALS_ROOM + REFUSALS.index(reason)
+        self._stats.add("feed_refused", place, inputs)
+        symbol = shown_symbol(refusal.symbol)
+        instrument = f"{symbol}.{self._venue}" if symbol else ""
+        self._last = LastRefused(
+            symbol=instrument,
+            channel=refusal.channel,
+            field=refusal.field,
+            value=refusal.value,
+            reason=reason,
+            why=refusal.why,
+            at_ns=time.time_ns(),
+        )
+        now_ns, records = time.monotonic_ns(), self._stats.get("feed_records", self._index)
+        since_ns, run, before = self._run
+        self._run = (since_ns, run + inputs, before) if before == records else (now_ns, inputs, records)
+        logged_ns, logged = self._logged.get(reason, (now_ns - REFUSED_LOG_INTERVAL_NS, 0))
+        if now_ns - logged_ns >= REFUSED_LOG_INTERVAL_NS:
+            self._logged[reason] = (now_ns, self._refused[reason])
+            words = {name: getattr(refusal, name) for name in ("reason", "channel", "field", "value")}
+            count = self._refused[reason] - logged
+            _log.warning(
+                "feed.refused", feed=self.name, symbol=instrument, **words, why=refusal.why, count=count
+            )
+
+    def skip(self, why: str) -> None:
+        """Counts input that is nothing to publish, by a reason that is fixed in the code."""
+        if why in self.skips or len(self.skips) < SKIPS_MAX:
+            self.skips[why] = self.skips.get(why, 0) + 1
 
     def gap(self, lost: int) -> None:
         """Counts one hole in which `lost` records (or datagrams, for udp) went missing."""
@@ -154,24 +215,41 @@ class Counters:
         self._add("reconnects", 1)
 
     def change(self, state: State, message: str = "") -> None:
-        """Enters a state; feed_up is 1 in state `up` alone."""
-        self._state = state
+        """Enters a state, and logs it; feed_up is 1 in state `up` alone."""
+        was, self._state = self._state, state
         self._message = message[:MESSAGE_CHARACTERS_MAX]
         self._stats.set("feed_up", self._index, int(state == "up"))
+        told = _log.info if state in ("up", "done") else _log.warning
+        told("feed.state", feed=self.name, state=state, was=was, reason=self._message)
 
     def status(self) -> Status:
         name, kind, venue = self._identity
+        self._judge(time.monotonic_ns())
         return Status(
             name=name,
             type=kind,
             venue=venue,
             state=self._state,
-            skipped=self.skipped,
+            skipped=sum(self.skips.values()),
             records=self._stats.get("feed_records", self._index) - self._records_before,
             last_record_ns=self._stats.get("feed_last_ns", self._index),
             message=self._message,
+            refused={reason: count for reason, count in self._refused.items() if count},
+            last_refused=self._last,
             **self._counts,
         )
+
+    def _judge(self, now_ns: int) -> None:
+        """Whether all that comes is refused; `status` asks once a second."""
+        since_ns, run, before = self._run
+        refuses = run >= FAILING_REFUSALS_MIN and now_ns - since_ns >= FAILING_AFTER_NS
+        refuses = refuses and before == self._stats.get("feed_records", self._index)
+        if self._state == "up" and refuses and self._last is not None:
+            last = self._last
+            where = " ".join(filter(None, (last.symbol, last.channel, last.field)))
+            self.change("failing", f"refused all of the last {run}: {where}: {last.why}")
+        elif self._state == "failing" and not refuses:
+            self.change("up", "accepts again")
 
     def _add(self, name: str, n: int) -> None:
         self._counts[name] += n
@@ -181,8 +259,9 @@ class Counters:
 class Topics(dict[str, int]):
     """Symbol → topic id of one feed and channel, asking the publisher for each new symbol.
 
-    A symbol that is refused (its grammar, topics_max, another feed's instrument) maps to REFUSED
-    and the reason goes to `why`. `owners` is shared by all feeds: instrument → index of its feed.
+    A symbol that is refused (its grammar, topics_max, another feed's instrument) maps to REFUSED,
+    and `refusal` says why. `owners` is shared by all feeds: instrument → index of its feed.
+    `symbols` is the reverse.
     """
 
     def __init__(
@@ -193,32 +272,40 @@ class Topics(dict[str, int]):
         self._index = index
         self._publisher = publisher
         self._owners = owners
-        self._refused_count = 0
-        self.why = ""
+        self._refused: dict[str, tuple[str, str]] = {}  # (reason, why) of those remembered
+        self._refused_last = ("name", "")
+        self.symbols: dict[int, str] = {}
 
     def __missing__(self, symbol: str) -> int:
         instrument = f"{symbol}.{self._venue}"
         try:
             split_instrument(instrument)
         except ValueError as error:
-            return self._refuse(symbol, f"{instrument[:INSTRUMENT_SHOWN_MAX]!r}: {error}")
+            return self._refuse(symbol, "name", str(error))
         owner = self._owners.get(instrument, self._index)
         if owner != self._index:
-            return self._refuse(symbol, f"{instrument!r} is published by feeds.{owner}")
+            return self._refuse(symbol, "owner", f"{instrument!r} is published by feeds.{owner}")
         try:
             topic = self._publisher.topic(self._channel, instrument)
         except OverflowError:
-            return self._refuse(symbol, f"no topic left for {instrument!r} (ring.topics_max)")
+            why = f"no topic left for {instrument!r} (ring.topics_max)"
+            return self._refuse(symbol, "topics", why)
         except ValueError as error:
-            return self._refuse(symbol, str(error))
+            return self._refuse(symbol, "name", str(error))
         self._owners[instrument] = self._index
+        self.symbols[topic] = symbol
         self[symbol] = topic
         return topic
 
-    def _refuse(self, symbol: str, why: str) -> int:
-        self.why = why
-        if self._refused_count < REFUSED_SYMBOLS_MAX:
-            self._refused_count += 1
+    def refusal(self, symbol: str) -> Refusal:
+        """Why the symbol that was just asked for has no topic."""
+        reason, why = self._refused.get(symbol, self._refused_last)
+        return Refusal(reason, shown(why), self._channel, symbol, "symbol", shown(symbol))
+
+    def _refuse(self, symbol: str, reason: str, why: str) -> int:
+        self._refused_last = (reason, why)
+        if len(symbol) <= REFUSED_CHARACTERS_MAX and len(self._refused) < REFUSED_SYMBOLS_MAX:
+            self._refused[symbol] = self._refused_last
             self[symbol] = REFUSED
         return REFUSED
 
@@ -261,7 +348,7 @@ class ThreadFeed:
         try:
             self._work()
         except Exception as error:
-            log.exception("feed %s failed", self.name)
+            _log.exception("feed.failed", feed=self.name)
             self._counters.change("failed", f"{type(error).__name__}: {error}")
 
     def _work(self) -> None:

@@ -5,12 +5,15 @@ records say so by FLAG_PACED, so that no client is closed for the age of what it
 """
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from gateway import log
 from gateway._native import FLAG_PACED
 from gateway.feeds.capture import CaptureError
-from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
+from gateway.feeds.feed import Counters, Publisher, State, ThreadFeed, Topics
 from gateway.feeds.options import ReplayOptions
+from gateway.feeds.refusals import Refusal, Refusals
 from gateway.feeds.tape import open_tape
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ HOLD_S = 0.01
 
 SETTLE_S = 0.25
 """From the last awaited connection to the first record: who wants two channels asks twice."""
+
+_log = log.get("feeds")
 
 
 class ReplayFeed(ThreadFeed):
@@ -51,9 +56,10 @@ class ReplayFeed(ThreadFeed):
             channel: Topics(channel, options.venue, index, publisher, owners)
             for channel in ("trade", "bbo")
         }
+        self._refusals = Refusals(counters, publisher, index, topics)
         self._tape = open_tape(options, counters, topics)
         self._rows: list[Row] = []
-        self._published = 0
+        self._played = dict.fromkeys(topics, 0)
 
     def _work(self) -> None:
         try:
@@ -64,15 +70,44 @@ class ReplayFeed(ThreadFeed):
                 self._play()
                 if not self._options.loop:
                     break
-                if not self._published:
-                    self._counters.change("failed", f"{self._options.path}: no record in it")
-                    return
+                if not any(self._played.values()):
+                    break
         except CaptureError as error:
             self._publish()
-            self._counters.change("failed", str(error))
+            self._end("failed", f"{error}; {self._summary()}")
             return
-        if not self._stopping:
-            self._counters.change("done")
+        if self._stopping:
+            return
+        if any(self._played.values()):
+            self._end("done", self._summary())
+        else:
+            self._end("failed", f"{self._options.path}: nothing in it to play; {self._summary()}")
+
+    def _end(self, state: State, message: str) -> None:
+        status = self._counters.status()
+        self._counters.change(state, message)
+        _log.info(
+            "replay.ended",
+            feed=self.name,
+            path=self._options.path,
+            **self._played,
+            skipped=_counted(self._counters.skips),
+            refused=_counted(status.refused),
+        )
+
+    def _summary(self) -> str:
+        """What was played, what was skipped and refused, and why."""
+        parts = [f"played {_counted(self._played)}"]
+        if self._counters.skips:
+            parts.append(f"skipped {_counted(self._counters.skips)}")
+        status = self._counters.status()
+        if status.refused:
+            parts.append(f"refused {_counted(status.refused)}")
+        if status.last_refused is not None:
+            last = status.last_refused
+            where = " ".join(filter(None, (last.symbol, last.channel, last.field)))
+            parts.append(f"the last: {where}: {last.why}" if where else f"the last: {last.why}")
+        return "; ".join(parts)
 
     def _hold(self) -> None:
         clients = self._options.start_after_clients
@@ -93,7 +128,7 @@ class ReplayFeed(ThreadFeed):
             if read is None:
                 continue
             stamp_ns, row = read
-            if speed:
+            if speed and stamp_ns:
                 if not started_ns:
                     started_ns, first_ns = time.monotonic_ns(), stamp_ns
                 left_ns = started_ns + (stamp_ns - first_ns) / speed - time.monotonic_ns()
@@ -101,6 +136,10 @@ class ReplayFeed(ThreadFeed):
                     self._publish()
                     if not self._pause(left_ns * 1e-9):
                         return
+            if isinstance(row, Refusal):
+                self._publish()  # what came before it goes first
+                self._refusals.refuse(row, time.time_ns(), time.monotonic_ns())
+                continue
             self._rows.append(row)
             if len(self._rows) >= BATCH_ROWS_MAX:
                 self._publish()
@@ -115,19 +154,17 @@ class ReplayFeed(ThreadFeed):
         paced = self._options.speed == 0
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
         # The file's event times are of another day: their distance from now is no wire latency.
-        refused = publisher.publish(
-            rows,
-            ts_recv,
-            mono_recv,
-            flags=FLAG_PACED if paced else 0,
-            feed=self.index,
-            record_wire=False,
-        )
-        if refused:
-            self._counters.refused(len(refused), refused[-1][1])
-        self._published += len(rows) - len(refused)
-        self._counters.published(len(rows) - len(refused), ts_recv)
+        flags = FLAG_PACED if paced else 0
+        went = self._refusals.publish(rows, ts_recv, mono_recv, flags=flags, record_wire=False)
+        for channel, count in went.items():
+            self._played[channel] += count
+        self._counters.published(sum(went.values()), ts_recv)
         while paced and not self._stopping:
             if publisher.behind() <= BEHIND_BYTES_MAX and not publisher.backlogged():
                 break
             time.sleep(WAIT_S)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """"3 trade, 1 bbo"; "nothing" where there are none."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"

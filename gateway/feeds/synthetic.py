@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed
 from gateway.feeds.options import SyntheticOptions, instruments
+from gateway.feeds.refusals import Refusal
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -245,5 +246,5 @@ class SyntheticFeed(ThreadFeed):
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
         refused = self._publisher.publish(rows, ts_recv, mono_recv, feed=self.index)
         if refused:
-            self._counters.refused(len(refused), refused[-1][1])
+            self._counters.refused(Refusal("value", refused[-1][1]), len(refused))
         self._counters.published(len(rows) - len(refused), ts_recv)

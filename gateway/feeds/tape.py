@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway._native import record_rows
 from gateway.errors import ConfigurationError
-from gateway.feeds.capture import DECODERS, CaptureError, lines, split, symbols
+from gateway.feeds.capture import DECODERS, IDENTIFY, CaptureError, lines, split, symbols
 from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.refusals import Refusal, of_input, shown
 from gateway.feeds.sequencing import Gap
 from gateway.feeds.sequencing import Sequence as Numbers
 from gateway.recording import MAGIC, RECORD_BYTES, Reader, RecordingError, topics_of
@@ -29,8 +30,9 @@ class Tape(Protocol):
     def register(self) -> None:
         """Makes the topics known at once, so that clients find them before the first record."""
 
-    def records(self) -> "Iterator[tuple[int, Row] | None]":
-        """One pass, None for what is not to be published. CaptureError: it cannot be read (on)."""
+    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
+        """One pass; None for what is no record of ours. A refused input whose stamp can't be read has
+        0. CaptureError: it cannot be read (on)."""
 
 
 class CaptureTape:
@@ -41,6 +43,7 @@ class CaptureTape:
     ) -> None:
         self._path = options.path
         self._decode = DECODERS[options.format]
+        self._identify = IDENTIFY[options.format]
         self._counters = counters
         self._topics = topics
 
@@ -49,28 +52,31 @@ class CaptureTape:
             for topics in self._topics.values():
                 topics[symbol]
 
-    def records(self) -> "Iterator[tuple[int, Row] | None]":
+    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
         numbers: dict[int, Numbers] = {}
         for line in lines(self._path):
             yield self._read(line, numbers)
 
-    def _read(self, line: bytes, numbers: dict[int, Numbers]) -> "tuple[int, Row] | None":
-        """The line's receive time and row; None, and counted, where there is none to publish."""
+    def _read(
+        self, line: bytes, numbers: dict[int, Numbers]
+    ) -> "tuple[int, Row | Refusal] | None":
+        """The line's receive time and row, or why it has none; None where it was counted here."""
         counters = self._counters
         try:
             stamp_ns, payload = split(line)
+        except ValueError as error:
+            return 0, Refusal("line", str(error), value=shown(line))
+        try:
             message = self._decode(payload)
         except ValueError as error:
-            counters.refused(1, str(error))
-            return None
+            return stamp_ns, of_input(payload, error, self._identify)
         if message is None:
-            counters.skipped += 1
+            counters.skip("no trade or bookTicker")
             return None
         topics = self._topics[message.channel]
         topic = topics[message.symbol]
         if topic < 0:
-            counters.refused(1, topics.why)
-            return None
+            return stamp_ns, topics.refusal(message.symbol)
         sequence = numbers.get(topic)
         if sequence is None:
             sequence = numbers[topic] = Numbers(contiguous=message.contiguous)
@@ -79,6 +85,7 @@ class CaptureTape:
             counters.gap(outcome.lost)
         elif outcome != "next":
             counters.duplicate()
+            counters.skip(outcome)
             return None
         return stamp_ns, (topic, *message.fields)
 
@@ -98,7 +105,7 @@ class RingTape:
         for channel, symbol in known(self._path, self._venue):
             self._topics[channel][symbol]
 
-    def records(self) -> "Iterator[tuple[int, Row] | None]":
+    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
         directory: list[tuple[str, str] | None] = []
         last = 0
         for kind, payload in _chunks(self._path):
@@ -111,7 +118,7 @@ class RingTape:
                     for read in record_rows(part):
                         yield self._take(read, directory)
             elif kind == b"RING":
-                self._counters.refused(1, "part of a record")
+                yield 0, Refusal("line", "part of a record")
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
@@ -128,27 +135,22 @@ class RingTape:
         self,
         read: "tuple[str, int, Row] | None",
         directory: Sequence[tuple[str, str] | None],
-    ) -> "tuple[int, Row] | None":
-        counters = self._counters
+    ) -> "tuple[int, Row | Refusal] | None":
         if read is None:
-            counters.refused(1, "not a record")
-            return None
+            return 0, Refusal("line", "not a record")
         channel, received_ns, (number, *fields) = read
         if number >= len(directory):
-            counters.refused(1, f"topic {number} of {len(directory)}")
-            return None
+            return received_ns, Refusal("shape", f"topic {number} of {len(directory)}")
         ours = directory[number]
         if ours is None:
-            counters.skipped += 1
+            self._counters.skip("another venue or channel")
             return None
         if ours[0] != channel:
-            counters.refused(1, f"a {channel} on a topic of {ours[0]}")
-            return None
+            return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
         topics = self._topics[channel]
         topic = topics[ours[1]]
         if topic < 0:
-            counters.refused(1, topics.why)
-            return None
+            return received_ns, topics.refusal(ours[1])
         return received_ns, cast("Row", (topic, *fields))
 
 

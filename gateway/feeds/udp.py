@@ -11,13 +11,14 @@ in the socket's queue for this process to have its turn is part of `ingest` and 
 """
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from gateway import log
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics, backoff_s
 from gateway.feeds.options import UdpOptions
+from gateway.feeds.refusals import Refusal, Refusals
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.tickgate_json import Trade
 
@@ -37,7 +38,7 @@ of the default objective, and bounds the workers' wake-ups at 4,000 a second."""
 HEALTHY_NS = 10_000_000_000
 """A socket that lasted this long starts the backoff afresh."""
 
-log = logging.getLogger(__name__)
+_log = log.get("feeds")
 
 Learn = Callable[[str, str, int], None]
 """(channel, symbol, topic): the intake takes this symbol's usual lines from now on."""
@@ -104,9 +105,10 @@ class UdpFeed(ThreadFeed):
         reopen: Callable[[], DatagramSocket],
     ) -> None:
         super().__init__(name, index, counters)
-        self._publisher = publisher
         self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, learn)
         self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, learn)
+        topics = {"trade": self._trades, "bbo": self._quotes}
+        self._refusals = Refusals(counters, publisher, index, topics)
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
         self._dropped = 0
@@ -125,8 +127,10 @@ class UdpFeed(ThreadFeed):
                 if time.monotonic_ns() - opened_ns > HEALTHY_NS:
                     attempt = 0
                 self._disconnect()
-                self._pause(backoff_s(attempt))
+                delay_s = backoff_s(attempt)
                 attempt += 1
+                if self._pause(delay_s):
+                    self._counters.change("reconnecting", f"attempt {attempt} after {error}")
             finally:
                 self._disconnect()
 
@@ -144,10 +148,11 @@ class UdpFeed(ThreadFeed):
             self._counters.reconnected()
         if not self._socket.stamped and not self._unstamped_told:
             self._unstamped_told = True
-            log.warning(
-                "feed %s: this host refuses SO_TIMESTAMPNS: ts_recv is when a datagram was read,"
+            _log.warning(
+                "feed.unstamped",
+                feed=self.name,
+                message="this host refuses SO_TIMESTAMPNS: ts_recv is when a datagram was read,"
                 " and ingest and total do not have its wait in the socket",
-                self.name,
             )
         if not self._socket.batched and not self._unbatched_told:
             self._unbatched_told = True
@@ -174,29 +179,38 @@ class UdpFeed(ThreadFeed):
         self, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
     ) -> None:
         batch = tickgate_json.decode(datagrams)
-        if batch.refused:
-            self._counters.refused(batch.refused, batch.why)
         trades, quotes = self._trades, self._quotes
         rows: list[Row] = []
         row_ages: list[int] = []
-        for r, datagram in zip(batch.records, batch.datagrams, strict=True):
-            if isinstance(r, Trade):
+        for r, datagram in zip(batch.items, batch.datagrams, strict=True):
+            topic, refusal = -1, None
+            if isinstance(r, Refusal):
+                refusal = r
+            elif isinstance(r, Trade):
                 if (topic := trades[r.symbol]) >= 0:
                     rows.append((topic, r.ts, r.price, r.qty, r.side, r.id))
-                    row_ages.append(ages[datagram])
                 else:
-                    self._counters.refused(1, trades.why)
+                    refusal = trades.refusal(r.symbol)
             elif (topic := quotes[r.symbol]) >= 0:
                 rows.append((topic, r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
-                row_ages.append(ages[datagram])
             else:
-                self._counters.refused(1, quotes.why)
-        if not rows:
-            return
-        refused = self._publisher.publish(rows, ts_read, mono_read, ages=row_ages, feed=self.index)
-        if refused:
-            self._counters.refused(len(refused), refused[-1][1])
-        self._counters.published(len(rows) - len(refused), ts_read - row_ages[-1])
+                refusal = quotes.refusal(r.symbol)
+            if refusal is None:
+                row_ages.append(ages[datagram])
+                continue
+            # What came before it goes first: the next good record ends what this begins.
+            self._publish_rows(rows, row_ages, ts_read, mono_read)
+            rows, row_ages = [], []
+            age_ns = ages[datagram]
+            self._refusals.refuse(refusal, ts_read - age_ns, mono_read - age_ns)
+        self._publish_rows(rows, row_ages, ts_read, mono_read)
+
+    def _publish_rows(
+        self, rows: "list[Row]", ages: list[int], ts_read: int, mono_read: int
+    ) -> None:
+        if rows:
+            went = self._refusals.publish(rows, ts_read, mono_read, ages=ages)
+            self._counters.published(sum(went.values()), ts_read - ages[-1])
 
     def _count_losses(self, socket: DatagramSocket) -> None:
         """A datagram that the kernel dropped is lost as much as one that the network dropped."""
@@ -210,5 +224,6 @@ class UdpFeed(ThreadFeed):
             self._stamp_anomalies = anomalies
         oversized = socket.oversized
         if oversized != self._oversized:
-            self._counters.refused(oversized - self._oversized, "datagram over 64 KiB")
+            refusal = Refusal("size", "datagram over 64 KiB")
+            self._counters.refused(refusal, oversized - self._oversized)
             self._oversized = oversized

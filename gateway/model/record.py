@@ -22,8 +22,12 @@ class Channel(NamedTuple):
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0),
     "bbo": Channel("bbo", 2, lossless=False, priority=1),
+    "health": Channel("health", 7, lossless=False, priority=1),
 }
-"""The channels that exist."""
+"""The channels that exist. `health` is that of instruments; feeds publish the others."""
+
+CHANNELS_FED: Final = ("trade", "bbo")
+"""Channels whose records feeds bring."""
 
 CHANNELS_OWN: Final[dict[str, Channel]] = {
     name: Channel(name, 0, lossless=False, priority=0) for name in ("slo", "health")

@@ -5,8 +5,8 @@ Times are milliseconds. `ts_event` is `T`, when the matching engine traded or ch
 when the message was made, comes later by an unknown delay. A spot bookTicker bears no time at all.
 """
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, field
@@ -46,6 +46,9 @@ class _BookTicker(msgspec.Struct, gc=False):
     ask_qty: str | None = field(name="A", default=None)
     time_ms: Milliseconds = field(name="T", default=0)
 
+
+_CHANNELS: Final = {"trade": "trade", "bookTicker": "bbo"}
+"""Of the kinds of message that are records."""
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_trade = msgspec.json.Decoder(_Trade).decode
@@ -101,3 +104,13 @@ def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
 
 def _zero(text: str | None) -> bool:
     return text is not None and text[:1] == "0" and not text.strip("0.")
+
+
+def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:
+    """Channel, symbol and members of a message that may be none of ours; "" where they are not."""
+    envelope = message if isinstance(message, dict) else {}
+    data, stream = envelope.get("data", envelope), envelope.get("stream", "")
+    members = data if isinstance(data, dict) else {}
+    kind = stream.partition("@")[2] if isinstance(stream, str) else ""
+    symbol = members.get("s")
+    return _CHANNELS.get(kind, ""), symbol if isinstance(symbol, str) else "", members

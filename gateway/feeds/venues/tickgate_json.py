@@ -4,12 +4,14 @@ A member that is missing takes its default, an unknown one is ignored, a wrong t
 price or quantity is a text, or a number that is taken by its digits.
 """
 
-from collections.abc import Iterable
-from typing import Annotated, Final, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.venues.number import quoted
+from gateway.model.record import CHANNELS_FED
 
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -37,15 +39,13 @@ class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
 
 
 class Batch(NamedTuple):
-    """What datagrams held: the good records in order, the count of bad lines, why the last was.
+    """What the lines of datagrams held, in order: good records, and why a line was refused.
 
-    `datagrams` has for each record the index of its datagram.
+    `datagrams` has for each the index of its datagram.
     """
 
-    records: list[Trade | Quote]
+    items: list[Trade | Quote | Refusal]
     datagrams: list[int]
-    refused: int
-    why: str
 
 
 _DECIMALS: Final = ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
@@ -61,20 +61,29 @@ def _decode_line(line: bytes) -> Trade | Quote:
 
 def decode(datagrams: Iterable[bytes]) -> Batch:
     """Decodes every line of every datagram; blank lines are nothing. Raises nothing."""
-    records: list[Trade | Quote] = []
+    items: list[Trade | Quote | Refusal] = []
     indices: list[int] = []
-    refused = 0
-    why = ""
     for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)
         for line in lines:
             try:
-                records.append(_decode_line(line))
-                indices.append(index)
+                items.append(_decode_line(line))
             except (ValueError, RecursionError) as error:
                 # msgspec refuses by DecodeError and UnicodeDecodeError, both ValueErrors, and very
                 # deep nesting by RecursionError.
-                if line and not line.isspace():
-                    refused += 1
-                    why = str(error)
-    return Batch(records, indices, refused, why)
+                if not line or line.isspace():
+                    continue
+                items.append(of_input(line, error, identify))
+            indices.append(index)
+    return Batch(items, indices)
+
+
+def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:
+    """Channel, symbol and members of a line that may be none of ours; "" where they are not."""
+    members = message if isinstance(message, dict) else {}
+    channel, symbol = members.get("channel"), members.get("symbol")
+    return (
+        channel if isinstance(channel, str) and channel in CHANNELS_FED else "",
+        symbol if isinstance(symbol, str) else "",
+        members,
+    )

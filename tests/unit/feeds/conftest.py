@@ -24,6 +24,9 @@ class FakePublisher:
         self.topic_calls = 0
         self.rows: list[Row] = []
         self.batches: list[dict[str, object]] = []
+        self.suspects: dict[int, str] = {}
+        self.suspects_max = 65536
+        self.events: list[int | tuple[int, str]] = []  # topics published, topics made suspect
         self.refuse: Callable[[Row], str | None] = lambda row: None
         self.block_s: list[float] = []
         self.behind_bytes = 0
@@ -50,12 +53,17 @@ class FakePublisher:
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
+        until_refused: bool = False,
     ) -> list[tuple[int, str]]:
         if self.block_s:
             time.sleep(self.block_s.pop(0))
         refused = [(i, why) for i, row in enumerate(rows) if (why := self.refuse(row)) is not None]
+        if until_refused and refused:
+            rows = rows[: refused[0][0] + 1]
+            refused = refused[:1]
         bad = {i for i, _ in refused}
         self.rows.extend(row for i, row in enumerate(rows) if i not in bad)
+        self.events.extend(row[0] for i, row in enumerate(rows) if i not in bad)
         self.batches.append(
             {
                 "rows": len(rows),
@@ -68,6 +76,14 @@ class FakePublisher:
             }
         )
         return refused
+
+    def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool:
+        if len(self.suspects) >= self.suspects_max:
+            raise OverflowError("no topic of health left")
+        new = topic not in self.suspects
+        self.suspects[topic] = reason
+        self.events.append((topic, reason))
+        return new
 
     def behind(self) -> int:
         return self.behind_bytes

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues.tickgate_json import Quote, Trade, decode
 
 TRADE = (
@@ -51,7 +52,7 @@ QUOTE = (
     ],
 )
 def test_golden(line: bytes, record: Trade | Quote) -> None:
-    assert decode([line]) == ([record], [0], 0, "")
+    assert decode([line]) == ([record], [0])
 
 
 @pytest.mark.parametrize(
@@ -87,21 +88,26 @@ def test_golden(line: bytes, record: Trade | Quote) -> None:
 )
 def test_f44_a_bad_line_is_counted_and_the_rest_of_the_datagram_goes(line: bytes) -> None:
     batch = decode([TRADE + b"\n" + line + b"\n" + QUOTE, line, TRADE])
-    assert [type(record) for record in batch.records] == [Trade, Quote, Trade]
-    assert batch.datagrams == [0, 0, 2]
-    assert batch.refused == 2
-    assert batch.why
+    assert [type(item) for item in batch.items] == [Trade, Refusal, Quote, Refusal, Trade]
+    assert batch.datagrams == [0, 0, 0, 1, 2]
+    refusal = batch.items[1]
+    assert isinstance(refusal, Refusal)
+    assert refusal == batch.items[3]
+    assert refusal.reason in ("line", "shape")
+    assert refusal.why
+    assert refusal.words.isascii()
 
 
 def test_blank_lines_are_nothing() -> None:
     batch = decode([b"", b"\n", b"\r\n \n", TRADE + b"\n", b"\n" + QUOTE + b"\r\n"])
-    assert batch[1:] == ([3, 4], 0, "")
+    assert [type(item) for item in batch.items] == [Trade, Quote]
+    assert batch.datagrams == [3, 4]
 
 
 def test_f44_two_halves_of_a_record_do_not_join_over_a_line_or_a_datagram() -> None:
     head, tail = TRADE[:40], TRADE[40:]
-    assert decode([head + b"\n" + tail]).refused == 2
-    assert decode([head, tail]).refused == 2
+    for datagrams in ([head + b"\n" + tail], [head, tail]):
+        assert [type(item) for item in decode(datagrams).items] == [Refusal, Refusal]
 
 
 @given(st.lists(st.one_of(st.binary(), st.sampled_from([TRADE, QUOTE, b"\n", TRADE[:50]]))))
@@ -109,7 +115,7 @@ def test_f44_any_bytes_are_taken_or_counted(parts: list[bytes]) -> None:
     datagrams = [b"".join(parts), *parts]
     lines = [line for datagram in datagrams for line in datagram.split(b"\n")]
     batch = decode(datagrams)
-    assert len(batch.records) + batch.refused == sum(1 for x in lines if x and not x.isspace())
+    assert len(batch.items) == sum(1 for x in lines if x and not x.isspace())
 
 
 @given(
@@ -121,4 +127,5 @@ def test_f44_any_bytes_are_taken_or_counted(parts: list[bytes]) -> None:
 def test_texts_come_back_as_they_were_sent(symbol: str, price: str, identity: str, ts: int) -> None:
     fields = {"channel": "trade", "symbol": symbol, "price": price, "qty": price, "id": identity}
     line = json.dumps({**fields, "ts": ts}, ensure_ascii=False).encode(errors="surrogatepass")
-    assert decode([line]).records in ([], [Trade(symbol, price, price, None, identity, ts)])
+    (item,) = decode([line]).items
+    assert isinstance(item, Refusal) or item == Trade(symbol, price, price, None, identity, ts)

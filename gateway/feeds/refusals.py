@@ -1,0 +1,189 @@
+"""Input that a feed refuses: which symbol, field and value, why, and who is told.
+
+A refused record may have changed what subscribers hold, so its topic is *suspect* until a good one
+comes (`Publisher.suspect`): the data plane tells its subscribers, and the channel `health` says so
+of its instrument. A line whose symbol cannot be read counts for its feed alone.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from gateway import log
+
+if TYPE_CHECKING:
+    from gateway._native import Row
+    from gateway.feeds.feed import Counters, Publisher, Topics
+
+VALUE_CHARACTERS_MAX: Final = 80
+"""What is shown of a refused value, escapes included: it is anybody's."""
+
+SUSPECT_TOPICS_MAX: Final = 1024
+"""Topics that one feed makes of refused input alone: a sender of nonsense fills no table."""
+
+FIELDS: Final = {
+    "trade": ("price", "qty", "side", "id"),
+    "bbo": ("bid", "bid_qty", "ask", "ask_qty"),
+}
+"""Of a row, behind topic and ts_event."""
+
+_BEYOND: Final = ("more than", "longer than", "an exponent beyond")
+_WITHOUT_TOPIC: Final = frozenset(("name", "owner", "topics", "size"))
+_FIELD: Final = re.compile(r"field `(\w+)`|`\$\.(\w+)")
+
+_log = log.get("feeds")
+
+
+class Refusal(NamedTuple):
+    """One input that was refused; what is not known is empty.
+
+    Attributes:
+        reason: one of `outcomes.REFUSALS`.
+        why: in words, with the limit where there is one.
+        symbol: without its venue.
+        field: as the sender spells it, or as a row's field is called.
+        value: what stood there: printable ASCII, at most VALUE_CHARACTERS_MAX.
+    """
+
+    reason: str
+    why: str
+    channel: str = ""
+    symbol: str = ""
+    field: str = ""
+    value: str = ""
+
+    @property
+    def words(self) -> str:
+        """Channel, field and why, for people and for the reason in `health`."""
+        where = " ".join(filter(None, (self.channel, self.field)))
+        return f"{where}: {self.why}" if where else self.why
+
+
+Identify = Callable[[Any], tuple[str, str, Mapping[str, Any]]]
+"""(channel, symbol, members) of a message as decoded JSON, each empty where it can't be told."""
+
+
+def shown_symbol(symbol: str) -> str:
+    """A symbol as it is, but for what is not printable; cut."""
+    text = "".join(c if c.isprintable() else shown(c) for c in symbol[:VALUE_CHARACTERS_MAX])
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+
+def shown(value: object) -> str:
+    """The value as printable ASCII, escaped and cut."""
+    if isinstance(value, bytes):
+        value = value[:VALUE_CHARACTERS_MAX].decode("utf-8", "backslashreplace")
+    text = value if isinstance(value, str) else repr(value)
+    text = text[:VALUE_CHARACTERS_MAX].encode("unicode_escape").decode("ascii")
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+
+def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
+    """Why a decoder refused these bytes, by its error and a second, lenient look at them."""
+    why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    try:
+        channel, symbol, members = identify(msgspec.json.decode(payload))
+    except (ValueError, RecursionError):
+        return Refusal("line", shown(why), value=shown(payload))
+    found = _FIELD.search(why)
+    field = (found[1] or found[2]) if found else ""
+    value = shown(members[field]) if field in members else ""
+    return Refusal("shape", shown(why), channel, symbol, shown(field), value)
+
+
+def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:
+    """Which field of a row it was that the ring refused; `why` as RingWriter.publish gives it."""
+    if why.startswith("ts_event"):
+        return Refusal("value", why, channel, symbol, "ts", shown(row[1]))
+    field, _, rest = why.partition(": ")
+    if field not in FIELDS[channel]:
+        return Refusal("value", shown(why), channel, symbol)
+    told = rest.rpartition(": ")[0] or rest  # without the value, which is shown apart
+    reason = "value"
+    if told.startswith(_BEYOND):
+        reason = "limit"
+    elif told == "not a decimal":
+        reason = "number"
+    value = row[2 + FIELDS[channel].index(field)]
+    return Refusal(reason, told, channel, symbol, field, shown(value))
+
+
+class Refusals:
+    """Publishes one feed's rows, and tells everybody concerned of what is refused, in its place."""
+
+    def __init__(
+        self, counters: "Counters", publisher: "Publisher", index: int, topics: "Mapping[str, Topics]"
+    ) -> None:
+        self._counters = counters
+        self._publisher = publisher
+        self._index = index
+        self._topics = topics
+        self._made = 0
+        self._full_told = False
+
+    def publish(
+        self,
+        rows: "Sequence[Row]",
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        ages: Sequence[int] | None = None,
+        flags: int = 0,
+        record_wire: bool = True,
+    ) -> dict[str, int]:
+        """Publishes the good ones, in order; how many of each channel that were."""
+        went = {name: sum(row[0] in one.symbols for row in rows) for name, one in self._topics.items()}
+        while rows:
+            refused = self._publisher.publish(
+                rows,
+                ts_recv,
+                mono_recv,
+                ages=ages,
+                flags=flags,
+                feed=self._index,
+                record_wire=record_wire,
+                until_refused=True,
+            )
+            if not refused:
+                break
+            at, why = refused[0]
+            channel, symbol = self._name(rows[at][0])
+            if channel:
+                went[channel] -= 1
+            age_ns = 0 if ages is None else ages[at]
+            refusal = of_row(channel, symbol, rows[at], why)
+            self.refuse(refusal, ts_recv - age_ns, mono_recv - age_ns)
+            rows = rows[at + 1 :]
+            ages = None if ages is None else ages[at + 1 :]
+        return went
+
+    def refuse(self, refusal: Refusal, ts_recv: int, mono_recv: int) -> None:
+        """Counts and logs it; its topic is suspect from now on."""
+        self._counters.refused(refusal)
+        topics = self._topics.get(refusal.channel)
+        if topics is None or not refusal.symbol or refusal.reason in _WITHOUT_TOPIC:
+            return
+        if refusal.symbol not in topics:
+            if self._made >= SUSPECT_TOPICS_MAX:
+                return
+            self._made += 1
+        topic = topics[refusal.symbol]
+        if topic < 0:
+            return  # Its name can't be one, or there is no room: no subscriber has it.
+        try:
+            self._publisher.suspect(topic, refusal.words, ts_recv, mono_recv)
+        except OverflowError as error:
+            self._tell_full(error)
+
+    def _tell_full(self, error: OverflowError) -> None:
+        if not self._full_told:
+            self._full_told = True
+            _log.error("health.full", feed=self._counters.name, message=error)
+
+    def _name(self, topic: int) -> tuple[str, str]:
+        for channel, topics in self._topics.items():
+            if topic in topics.symbols:
+                return channel, topics.symbols[topic]
+        return "", ""
