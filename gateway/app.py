@@ -92,10 +92,17 @@ class Urls:
     ops: str
 
 
+Feeds = Sequence[Mapping[str, Any]]
+"""What feeds say of themselves: `feeds.feed.Status` as it is sent."""
+PLAYED_INTERVAL_S = 0.2
+"""Between two looks at whether all feeds have ended."""
+
+
 def serve(
     config: Config,
     *,
     on_ready: Callable[[Urls], None] | None = None,
+    on_played: Callable[[Feeds], int] | None = None,
     reload: Callable[[], Config] | None = None,
     stops: Sequence[signal.Signals] = STOPS,
 ) -> int:
@@ -104,6 +111,8 @@ def serve(
     Args:
         config: of everything.
         on_ready: called once, when all processes are ready.
+        on_played: called once, when all feeds have ended: another answer than 0 ends the gateway,
+            with that exit code.
         reload: reads the configuration again, for SIGHUP; None where there is nothing to read.
         stops: the signals that end it.
 
@@ -124,7 +133,7 @@ def serve(
     signals.ignore()  # until the loop runs: an early one kills as well as a late one
     try:
         _prepare_host()
-        return asyncio.run(_serve(config, handler, on_ready, orders))
+        return asyncio.run(_serve(config, handler, on_ready, on_played, orders))
     except TickgateError as error:
         _log.error("start.failed", message=error)
         return error.exit_code
@@ -136,6 +145,7 @@ async def _serve(
     config: Config,
     handler: log.LogHandler,
     on_ready: Callable[[Urls], None] | None,
+    on_played: Callable[[Feeds], int] | None,
     orders: Orders,
 ) -> int:
     from gateway.ops.http import OpsServer
@@ -187,10 +197,18 @@ async def _serve(
             _obey(orders, supervisor, Reloading(config, orders.reload, apply), handler)
             signal.signal(signal.SIGCONT, pulse.continued)
             recording = asyncio.create_task(recorder.run())
+            beside = [recording]
+            played: asyncio.Task[int] | None = None
+            if on_played is not None:
+                played = asyncio.create_task(_played(supervisor, on_played))
+                beside.append(played)
             code = await supervisor.run()
             signals.last((*orders.stops, *signals.TOLD, signal.SIGCONT))
-            recording.cancel()
-            await asyncio.gather(recording, return_exceptions=True)
+            if played is not None and played.done():
+                code = code or played.result()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         _log.info("serve.stopped", exit=code)
         return code
 
@@ -217,6 +235,19 @@ def _obey(
     loop.add_signal_handler(signal.SIGUSR1, reopen)
     for number in orders.stops:
         loop.add_signal_handler(number, supervisor.stop)
+
+
+async def _played(supervisor: Supervisor, on_played: Callable[[Feeds], int]) -> int:
+    """Waits until all feeds have ended; an exit code that is not 0 ends the gateway."""
+    while True:
+        children = supervisor.statistics().children
+        feeds = [feed for child in children for feed in child.status.get("feeds", ())]
+        if feeds and all(feed["state"] in ("done", "failed") for feed in feeds):
+            code = on_played(feeds)
+            if code:
+                supervisor.stop()
+            return code
+        await asyncio.sleep(PLAYED_INTERVAL_S)
 
 
 def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
@@ -364,6 +395,8 @@ def _feed_died(stats_fd: int, feeds: int) -> None:
     page = StatsPage(stats_fd, writable=True)
     for index in range(feeds):
         page.set("feed_up", index, 0)
+    for gauge in ("instruments", "instruments_suspect"):
+        page.set(gauge)
     page.close()
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from cyclopts.validators import Number
 
 from gateway.errors import TickgateError
 from gateway.host import open_standard_streams
-from gateway.text import print_anything
+from gateway.text import plain, print_anything
 
 if TYPE_CHECKING:
     from gateway.app import Urls
@@ -152,7 +152,10 @@ def replay(
     ] = 0,
     sets: Sets = [],  # noqa: B006
 ) -> int:
-    """Serves a file's records as if they came now, and nothing else."""
+    """Serves a file's records as if they came now, and nothing else.
+
+    Says at the end what it played and what it did not; exit code 1 where there was nothing to play.
+    """
     from gateway.config import assemble
     from gateway.feeds.tape import played
 
@@ -166,8 +169,19 @@ def replay(
         on_ready=lambda urls: print(
             f"Plays {file} to {urls.client}; dashboard {urls.ops}; Ctrl-C stops it.", flush=True
         ),
+        on_played=_played,
         stops=(*application.STOPS, signal.SIGHUP),
     )
+
+
+def _played(feeds: Sequence[Mapping[str, Any]]) -> int:
+    """Says what was played, skipped and refused, and why; 1 where there was nothing to play."""
+    for feed in feeds:
+        print(f"{feed['name']}: {plain(feed['message'])}.", flush=True)
+    if any(feed["records"] for feed in feeds):
+        print("It is over; the last values are served until Ctrl-C.", flush=True)
+        return 0
+    return 1
 
 
 def _welcome(config: "Config", urls: "Urls", why: str) -> str:

@@ -144,7 +144,7 @@ static uint64_t snapshot_frame(gw_plane_t *p, gw_topic_t *t) {
 /* The topic's present state. */
 void gw_link_state(gw_plane_t *p, gw_link_t *l) {
     if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
-    if (!l->topic->seq || (l->client->flags & GW_CLIENT_DOOMED)) return;
+    if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
     if (l->lossless) gw_client_push(p, l->client, snapshot_frame(p, l->topic));
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
 }

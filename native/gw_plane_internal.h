@@ -143,6 +143,7 @@ void gw_job_drop_queue(gw_job_t *job);
 uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the channels that are suspect, a bit each */
 uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before);
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
+int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 void gw_refused_by_control(gw_plane_t *p, gw_link_t *l);
 
 /* gw_outbox.c: what else waits for one client */

@@ -75,3 +75,20 @@ void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l) {
     const gw_topic_t *health = gw_topic_find(p, GW_HEALTH, t->name, t->length);
     if (health && gw_topic_suspects(health) >> t->channel & 1) tell(p, l);
 }
+
+/* Of an instrument that exists and was never suspect in this epoch there is no record of health: all is well. Makes
+ * that the topic's state, without a seq; false where there is no such instrument. */
+int gw_health_presume(gw_plane_t *p, gw_topic_t *health) {
+    int exists = 0;
+    if (health->channel != GW_HEALTH) return 0;
+    for (uint8_t channel = 1; channel < GW_HEALTH && !exists; channel++) {
+        const gw_topic_t *t = gw_topic_find(p, channel, health->name, health->length);
+        exists = t && t->bound;
+    }
+    if (!exists) return 0;
+    int64_t now = p->io.realtime(p->io.self);
+    health->state = (gw_record_t){.h = {.kind = GW_HEALTH, .ts_event = now, .ts_recv = now, .ts_publish = p->now}};
+    health->state.u.health = (gw_health_t){.state_length = 2, .state = "ok"};
+    health->frame_seq[GW_ENCODE_UPDATE] = health->frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+    return 1;
+}

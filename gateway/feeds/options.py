@@ -25,6 +25,9 @@ class _FeedTable(
 ):
     """Base of the feed tables: unknown keys are errors."""
 
+    stale_after_s: Annotated[float, Meta(ge=0, le=604_800)] = 0
+    """Silence after which the feed counts as stale; 0: by its own pace, at least 10 s."""
+
 
 class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
     """A seeded random market. `rate` counts records a second, all symbols and channels together."""

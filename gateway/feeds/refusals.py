@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from gateway import log
+from gateway.text import escaped
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -67,7 +68,7 @@ Identify = Callable[[Any], tuple[str, str, Mapping[str, Any]]]
 
 def shown_symbol(symbol: str) -> str:
     """A symbol as it is, but for what is not printable; cut."""
-    text = "".join(c if c.isprintable() else shown(c) for c in symbol[:VALUE_CHARACTERS_MAX])
+    text = escaped(symbol[:VALUE_CHARACTERS_MAX])
     return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
 
 

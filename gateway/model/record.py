@@ -18,11 +18,19 @@ class Channel(NamedTuple):
     lossless: bool
     priority: int
 
+    @property
+    def own(self) -> bool:
+        """Whether the gateway speaks of itself on it: see CHANNELS_OWN."""
+        return self.number == 0
+
+
+HEALTH: Final = "health"
+"""Of instruments among CHANNELS, of the gateway itself among CHANNELS_OWN."""
 
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0),
     "bbo": Channel("bbo", 2, lossless=False, priority=1),
-    "health": Channel("health", 7, lossless=False, priority=1),
+    HEALTH: Channel(HEALTH, 7, lossless=False, priority=1),
 }
 """The channels that exist. `health` is that of instruments; feeds publish the others."""
 
@@ -30,7 +38,7 @@ CHANNELS_FED: Final = ("trade", "bbo")
 """Channels whose records feeds bring."""
 
 CHANNELS_OWN: Final[dict[str, Channel]] = {
-    name: Channel(name, 0, lossless=False, priority=0) for name in ("slo", "health")
+    name: Channel(name, 0, lossless=False, priority=0) for name in ("slo", HEALTH)
 }
 """Channels on which the gateway speaks of itself: no records, no topics, and one name, `*`.
 Number 0 is no record's: the data plane never hears of them."""

@@ -10,20 +10,29 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from gateway import log
+from gateway.feeds.options import FeedOptions
 from gateway.latency.slo import State as Objective
 from gateway.ops.reading import feed_names
 from gateway.ops.subject import Subject
 
 STALE_S: Final = 10.0
-"""A feed that had records, and none for so long, is stale: a market may well be quiet for less."""
+"""A feed that had records, and none for so long, is stale at the soonest, where its configuration
+(`stale_after_s`) does not say when: a market may well be quiet for less."""
+PACE_FACTOR: Final = 5.0
+"""... and not before it was silent for so many times the longest pause that it makes lately."""
+PACE_FORGETS: Final = 0.95
+"""What is left of the longest pause with each look that finds new records after a shorter one."""
 FOLLOWERS: Final = "health_subscribers"
 """In a worker's status: how many of its clients want to hear of it."""
 
 State = Literal["ok", "degraded", "down"]
 
+_log = log.get("ops")
+
 
 class Feed(msgspec.Struct, frozen=True, gc=False):
-    """One feed: whether it is connected to its venue, and whether it has gone silent."""
+    """One feed: whether it is connected and accepts what comes, and whether it has gone silent."""
 
     name: str
     venue: str
@@ -50,10 +59,12 @@ def overall(ready: bool, slo: Objective, feeds: Sequence[Feed]) -> State:
 
 
 class _Heard(NamedTuple):
-    """How many records a feed had when that last changed; MONOTONIC."""
+    """How many records a feed had when that last changed (MONOTONIC), and its longest pause."""
 
     records: int
     at_s: float
+    pause_s: float
+    stale: bool
 
 
 class Announcements:
@@ -90,19 +101,28 @@ class Announcements:
     def _feeds(self, now_s: float) -> tuple[Feed, ...]:
         configured = self._subject.config.feeds
         return tuple(
-            self._feed(index, name, options.venue, now_s)
+            self._feed(index, name, options, now_s)
             for index, (name, options) in enumerate(
                 zip(feed_names(self._subject), configured, strict=True)
             )
         )
 
-    def _feed(self, index: int, name: str, venue: str, now_s: float) -> Feed:
+    def _feed(self, index: int, name: str, options: FeedOptions, now_s: float) -> Feed:
         records = self._total("feed_records", index)
-        heard = self._heard.get(index)
-        if heard is None or heard.records != records:
-            heard = self._heard[index] = _Heard(records, now_s)
         up = self._total("feed_up", index) > 0
-        return Feed(name, venue, up, up and records > 0 and now_s - heard.at_s > STALE_S)
+        heard = self._heard.get(index, _Heard(records, now_s, 0.0, False))
+        silence_s = now_s - heard.at_s
+        if heard.records != records:
+            # The first records end no pause of the feed's: what came before was its start.
+            pause_s = max(silence_s, heard.pause_s * PACE_FORGETS) if heard.records else 0.0
+            heard, silence_s = _Heard(records, now_s, pause_s, heard.stale), 0.0
+        limit_s = options.stale_after_s or max(STALE_S, PACE_FACTOR * heard.pause_s)
+        stale = up and records > 0 and silence_s > limit_s
+        if stale != heard.stale:
+            words = {"feed": name, "silent_s": round(silence_s, 1), "limit_s": round(limit_s, 1)}
+            (_log.warning if stale else _log.info)("feed.quiet" if stale else "feed.heard", **words)
+        self._heard[index] = heard._replace(stale=stale)
+        return Feed(name, options.venue, up, stale)
 
     def _total(self, name: str, index: int) -> int:
         # Of all pages, one is written by the feed process.

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import STEPS
+from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM, STEPS
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
@@ -65,7 +65,7 @@ _BY_FEED = {
     "feed_gaps": ("feed_gaps", "Holes in the feed's sequence."),
     "feed_lost_messages": ("feed_lost", "Records or datagrams missing in the holes."),
     "feed_duplicates": ("feed_duplicates", "Records that had come before."),
-    "feed_decode_errors": ("feed_decode_errors", "Malformed input, skipped."),
+    "feed_decode_errors": ("feed_decode_errors", "Input that was refused, of all reasons."),
     "feed_reconnects": ("feed_reconnects", "Connections made again."),
     "clock_anomalies": ("clock_anomalies", "Records with a venue time in the future."),
     "stamp_anomalies": ("stamp_anomalies", "Datagrams whose kernel stamp was not believed."),
@@ -129,12 +129,24 @@ class Metrics(Collector):
         names = feed_names(self._subject)
         up, last_ns = merged.counters["feed_up"], merged.counters["feed_last_ns"]
         rows = [((name,), value) for name, value in zip(names, up, strict=False)]
-        yield gauges("tickgate_feed_up", "1 while the feed is up.", ["feed"], rows)
+        text = "1 while the feed is connected and does not refuse all that comes."
+        yield gauges("tickgate_feed_up", text, ["feed"], rows)
         last = [((name,), ns / 1e9) for name, ns in zip(names, last_ns, strict=False)]
         text = "When the feed's last record came; 0: none yet."
         yield gauges("tickgate_feed_last_record_timestamp_seconds", text, ["feed"], last)
         for metric, (array, text) in _BY_FEED.items():
             yield outcomes(f"tickgate_{metric}", text, "feed", names, merged.counters[array])
+        refused = [
+            ((name, reason), merged.counters["feed_refused"][index * REFUSALS_ROOM + place])
+            for index, name in enumerate(names)
+            for place, reason in enumerate(REFUSALS)
+        ]
+        text = "Input that was refused."
+        yield counters("tickgate_feed_refused", text, ["feed", "reason"], refused)
+        known, suspect = merged.total("instruments"), merged.total("instruments_suspect")
+        health = [(("ok",), max(known - suspect, 0)), (("suspect",), suspect)]
+        text = "Instruments by their health; suspect: the newest input of a topic was refused."
+        yield gauges("tickgate_instrument_health", text, ["state"], health)
 
     def _recordings(self) -> Metric:
         recorder = self._subject.recorder()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gateway._native import Segment
+from gateway.model.record import HEALTH
 
 MATCHES_MAX = 4096
 """Patterns whose counts are kept: more than clients with an honest use have between them."""
@@ -68,6 +69,8 @@ class Catalog:
         if self._instruments[0] != len(topics):
             found: dict[str, list[str]] = {}
             for channel, name in topics:
+                if channel == HEALTH:
+                    continue  # every instrument has it, whether there is a topic or not
                 found.setdefault(name, []).append(channel)
             self._instruments = (len(topics), sorted(found.items()))
         return self._instruments[1]

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
-from gateway.model.record import CHANNELS_OWN, Channel
+from gateway.model.record import HEALTH, Channel
 from gateway.session import codes
 from gateway.session.codes import Error
 from gateway.session.messages import UNBUILT, DeliveryParams
@@ -30,7 +30,7 @@ class Delivery(NamedTuple):
 
 def default(channel: Channel) -> Delivery:
     """What a channel's subscription has unless its client says otherwise."""
-    snapshot = channel.name not in CHANNELS_OWN  # such a channel has none that could be asked for
+    snapshot = not channel.own  # such a channel has none that could be asked for
     return Delivery(channel.lossless, snapshot, channel.priority)
 
 
@@ -39,8 +39,8 @@ def check(channel: Channel, params: DeliveryParams) -> Error | None:
     for name in UNBUILT:
         if getattr(params, name) is not UNSET:
             return Error(codes.BAD_REQUEST, f"params.{name}: not built yet")
-    own, lossless = channel.name in CHANNELS_OWN, params.mode == "lossless"
-    if own and lossless:
+    own, lossless = channel.own, params.mode == "lossless"
+    if lossless and (own or channel.name == HEALTH):
         return Error(codes.BAD_REQUEST, f"params.mode: {channel.name} is always conflate")
     asked = params.class_
     if asked is UNSET:
@@ -63,7 +63,7 @@ def change(channel: Channel, base: Delivery, params: DeliveryParams) -> Delivery
         return _conflict(priority)  # an update of a subscription that was moved down before
     else:
         lossless = params.mode == "lossless"
-    keep = params.snapshot is UNSET or channel.name in CHANNELS_OWN
+    keep = params.snapshot is UNSET or channel.own
     return Delivery(lossless, base.snapshot if keep else params.snapshot is True, priority)
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS_OWN
 from gateway.session.actions import (
     EPOCH_WIDTH,
     NUMBER_WIDTH,
@@ -44,7 +43,7 @@ class _Tail(NamedTuple):
 
 @cache  # one for each combination of a few flags and classes
 def _tail(
-    channel: str, pattern: bool, lossless: bool, snapshot: bool, priority: int, recover: bool
+    channel: str, own: bool, pattern: bool, lossless: bool, snapshot: bool, priority: int, recover: bool
 ) -> _Tail:
     head = f'","success":true,"channel":"{channel}"'.encode()
     parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
@@ -53,7 +52,7 @@ def _tail(
         b"true" if snapshot else b"false",
         b',"recovery":"insufficient_state"' if recover else b"",
     )
-    if channel in CHANNELS_OWN:  # no topic: nothing that the data plane would have to fill in
+    if own:  # no topic: nothing that the data plane would have to fill in
         return _Tail(head + parameters + b"}", ())
     parameters += b',"epoch":"'
     if pattern:
@@ -95,7 +94,7 @@ class Results:
             self._body += b'","success":true,"channel":"%s"}' % one.channel.encode()
         else:
             delivery = (one.lossless, one.snapshot, one.priority)
-            tail = _tail(one.channel, one.pattern, *delivery, self._recover)
+            tail = _tail(one.channel, one.own, one.pattern, *delivery, self._recover)
             at, item = len(self._body), self._succeeded
             self._slots += [(at + offset, kind, item) for offset, kind in tail.slots]
             self._body += tail.text

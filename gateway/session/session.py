@@ -24,7 +24,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import CHANNELS, CHANNELS_OPS, CHANNELS_OWN, CHANNELS_PLANNED, Channel
+from gateway.model.record import (
+    CHANNELS,
+    CHANNELS_OPS,
+    CHANNELS_OWN,
+    CHANNELS_PLANNED,
+    HEALTH,
+    Channel,
+)
 from gateway.model.topic import BadEscape, is_pattern, unescape
 from gateway.session import codes, delivery, messages, replies
 from gateway.session.actions import (
@@ -51,6 +58,7 @@ QUERY_RETRY_MS: Final = 100
 """When a client may ask for `stats` again: the data plane answers within a few milliseconds."""
 
 _CHANNELS: Final = CHANNELS | CHANNELS_OWN
+_SCOPES: Final = {"gateway": CHANNELS_OWN[HEALTH], "instruments": CHANNELS[HEALTH]}
 
 _SymbolsRequest = messages.Subscribe | messages.Update | messages.Unsubscribe
 
@@ -169,7 +177,9 @@ class Session:
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
         shared = self._shared
-        patterns = sum(map(is_pattern, params.symbol)) if params.channel in CHANNELS else 0
+        channel = _channel(params)
+        plane = isinstance(channel, Channel) and not channel.own
+        patterns = sum(map(is_pattern, params.symbol)) if plane else 0
         if patterns and (error := self._refuse_scan(patterns, mono_ns)) is not None:
             return self._fail("subscribe", request.req_id, error, mono_ns)
         admission = Admission(
@@ -259,7 +269,7 @@ class Session:
         steps = topics * self._subscriptions.steps // max(1, everything)
         steps += sum(one.topics for one in ended if one.pattern) * LINK_STEPS
         self._charge_scan(steps, mono_ns)
-        if ended[0].channel in CHANNELS_OWN:
+        if ended[0].own:
             return [Follow(ended[0].channel, on=False), reply]
         return [Unsubscribe(reply.payload, reply.slots, tuple(one.id for one in ended))]
 
@@ -279,9 +289,9 @@ class Session:
         limit, count = options.symbols_per_request, len(params.symbol)
         if not 1 <= count <= limit:
             return Error(codes.BAD_REQUEST, f"params.symbol: 1 to {limit} strings, not {count}")
-        channel = _CHANNELS.get(params.channel)
-        if channel is None:
-            return _no_channel(params.channel)
+        channel = _channel(params)
+        if isinstance(channel, Error):
+            return channel
         if isinstance(params, messages.DeliveryParams):
             bad = delivery.check(channel, params)
             if bad is not None:
@@ -310,7 +320,7 @@ class Session:
         if not accepted:
             return [reply]
         self._subscriptions.put(accepted)
-        if accepted[0].channel in CHANNELS_OWN:
+        if accepted[0].own:
             return [reply, Follow(accepted[0].channel, on=True)]
         items = tuple(
             (one.id, one.channel, one.name, one.lossless, one.snapshot, resync, one.priority)
@@ -319,7 +329,7 @@ class Session:
         return [Subscribe(reply.payload, reply.slots, items)]
 
     def _find(self, channel: Channel, name: str) -> Subscription | Error:
-        known = self._subscriptions.find(channel.name, name)
+        known = self._subscriptions.find(channel, name)
         message = f"no {channel.name} subscription by this string"
         return known or Error(codes.NOT_SUBSCRIBED, message)
 
@@ -431,6 +441,21 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
 
 def _retry_after_ms(wait_ns: int) -> int:
     return -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
+
+
+def _channel(
+    params: messages.DeliveryParams | messages.UnsubscribeParams,
+) -> Channel | Error:
+    """The channel that is meant; `health` is the gateway's, or that of instruments."""
+    if params.channel == HEALTH:
+        own = "gateway" if params.symbol == ["*"] else "instruments"
+        return _SCOPES[own if params.scope is UNSET else params.scope]
+    channel = _CHANNELS.get(params.channel)
+    if channel is None:
+        return _no_channel(params.channel)
+    if params.scope is not UNSET:
+        return Error(codes.BAD_REQUEST, f"params.scope: {channel.name} has none, {HEALTH} has")
+    return channel
 
 
 def _no_channel(name: str) -> Error:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.model.record import CHANNELS_OWN, Channel
+from gateway.model.record import CHANNELS_FED, HEALTH, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument, unescape
 from gateway.session import codes
 from gateway.session.capacity import Room
@@ -37,6 +37,7 @@ class Subscription(Struct, frozen=True, gc=False):
         priority: the class in force.
         topics: what it counts against the limit.
         steps: what it took to hold the pattern against all names; 0 for a name.
+        own: what the gateway says of itself: no topics, and the data plane never hears of it.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Subscription(Struct, frozen=True, gc=False):
     priority: int
     topics: int
     steps: int = 0
+    own: bool = False
 
 
 class Subscriptions:
@@ -73,15 +75,15 @@ class Subscriptions:
         self.topics = 0
         self.steps = 0
         self.waiting = OwnNames(waiting)
-        self._by_name: dict[tuple[str, str], Subscription] = {}
+        self._by_name: dict[tuple[str, bool, str], Subscription] = {}
         self._by_id: dict[int, Subscription] = {}
 
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def find(self, channel: str, name: str) -> Subscription | None:
+    def find(self, channel: Channel, name: str) -> Subscription | None:
         """The subscription to this string."""
-        return self._by_name.get((channel, name))
+        return self._by_name.get((channel.name, channel.own, name))
 
     def by_id(self, identity: int) -> Subscription | None:
         """The subscription that has this id now."""
@@ -90,7 +92,7 @@ class Subscriptions:
     def put(self, subscriptions: Iterable[Subscription]) -> None:
         """Adds each, or replaces the one to the same string."""
         for one in subscriptions:
-            known = self._by_name.get((one.channel, one.name))
+            known = self._by_name.get((one.channel, one.own, one.name))
             if known is None:
                 self.patterns += one.pattern
                 self.next_id = (one.id + 1) & _ID_MASK
@@ -99,13 +101,13 @@ class Subscriptions:
                 self.steps -= known.steps
             self.topics += one.topics
             self.steps += one.steps
-            self._by_name[one.channel, one.name] = one
+            self._by_name[one.channel, one.own, one.name] = one
             self._by_id[one.id] = one
 
     def remove(self, subscriptions: Iterable[Subscription]) -> None:
         """Ends each; its id may be used again once all others have been."""
         for one in subscriptions:
-            del self._by_name[one.channel, one.name]
+            del self._by_name[one.channel, one.own, one.name]
             del self._by_id[one.id]
             self.patterns -= one.pattern
             self.topics -= one.topics
@@ -154,8 +156,8 @@ class Admission:
 
     def decide(self, channel: Channel, name: str, delivery: Delivery) -> Subscription | Error:
         """The subscription to a string, or why there can be none."""
-        known = self._table.find(channel.name, name)
-        own = channel.name in CHANNELS_OWN
+        known = self._table.find(channel, name)
+        own = channel.own
         if own and name != "*":
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
         pattern = is_pattern(name) and not own
@@ -180,7 +182,7 @@ class Admission:
             identity = self._free_id()
         else:
             identity = known.id
-        return Subscription(identity, channel.name, name, pattern, *delivery, topics, steps)
+        return Subscription(identity, channel.name, name, pattern, *delivery, topics, steps, own)
 
     def _topics_of(
         self, channel: str, name: str, pattern: bool, known: Subscription | None
@@ -204,6 +206,8 @@ class Admission:
     def _exact(self, channel: str, name: str) -> int | Error:
         if self._catalog.find(channel, name):
             return 1  # what the directory holds passed the grammar when it was registered
+        if channel == HEALTH and any(self._catalog.find(one, name) for one in CHANNELS_FED):
+            return self._wait(channel, name)  # it has no topic before it is suspect
         try:
             venue = split_instrument(name).venue
         except ValueError as bad:

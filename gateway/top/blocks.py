@@ -264,12 +264,23 @@ def feeds(now: Now) -> Block:
             words.number(one.gaps),
             words.number(one.lost),
             words.number(one.decode_errors),
-            safe(one.message),
+            safe(one.message or _refused(one, now.ts)),
         ]
         for one in ordered
     ]
-    heads = ("<feed", "<state", "records", "last", "gaps", "lost", "bad", "<message")
+    heads = ("<feed", "<state", "records", "last", "gaps", "lost", "refused", "<message")
     return Block(rows, heads)
+
+
+def _refused(feed: Feed, now_ns: int) -> str:
+    """What it refused last: which field of what, why, and what stood there."""
+    last = feed.last_refused
+    if last is None:
+        return ""
+    where = " ".join(filter(None, (last.symbol, last.channel, last.field)))
+    value = f" ({last.value})" if last.value else ""
+    when = words.ago(last.at_ns, now_ns)
+    return f"refused {when}: {where}: {last.why}{value}" if where else f"refused {when}: {last.why}"
 
 
 def _flows(feed: Feed) -> bool:

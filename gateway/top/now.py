@@ -122,6 +122,18 @@ class Slow(_Part, frozen=True):
     why: str = ""
 
 
+class Refused(_Part, frozen=True):
+    """The newest input that a feed refused."""
+
+    symbol: str = ""
+    channel: str = ""
+    field: str = ""
+    value: str = ""
+    reason: str = ""
+    why: str = ""
+    at_ns: int = 0
+
+
 class Feed(_Part, frozen=True):
     """One feed; counts are since its start."""
 
@@ -133,6 +145,8 @@ class Feed(_Part, frozen=True):
     decode_errors: int = 0
     last_record_ns: int = 0
     message: str = ""
+    refused: dict[str, int] = {}
+    last_refused: Refused | None = None
 
 
 class Process(_Part, frozen=True):

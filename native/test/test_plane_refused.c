@@ -206,6 +206,24 @@ static void health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok(void
     expect(pattern, "health snapshot B.SIM 3 no");
     expect(name, "health snapshot B.SIM 3 no");
     expect_nothing(name);
+
+    /* One that was never suspect is well, once it exists; after a new epoch all are. */
+    peer_t *nobody = subscriber(rig, GW_HEALTH, "C.SIM", false);
+    expect_nothing(nobody);
+    rig_publish(rig, rig_topic(rig, GW_BBO, "C.SIM"));
+    rig_settle(rig);
+    peer_t *well = subscriber(rig, GW_HEALTH, "C.SIM", false);
+    expect(well, "health snapshot C.SIM 0 ok ()");
+    health(rig, "C.SIM", 1 << GW_BBO);
+    rig_settle(rig);
+    expect(well, "health snapshot C.SIM 1 no");
+    expect(nobody, "health snapshot C.SIM 1 no");
+    rig_segment(rig, 4096, 512);
+    rig_publish(rig, rig_topic(rig, GW_BBO, "C.SIM"));
+    rig_settle(rig);
+    expect(well, "{\"channel\":\"system\",\"type\":\"epoch\"");
+    expect(well, "health snapshot C.SIM 0 ok ()");
+    expect_nothing(well);
     rig_free(rig);
 }
 

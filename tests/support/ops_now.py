@@ -88,6 +88,8 @@ def feed(name: str = "synthetic:SIM", **more: Any) -> dict[str, Any]:
         "reconnects": 0,
         "last_record_ns": TS - 1_000_000,
         "message": "",
+        "refused": {},
+        "last_refused": None,
         **more,
     }
 

@@ -142,13 +142,22 @@ function clientele(now) {
 function feeds(now) {
   fill("by-feed", now.feeds.map((feed) => [
     feed.name,
-    { text: feed.message ? `${feed.state}: ${feed.message}` : feed.state, kind: kind(!["up", "done"].includes(feed.state)) },
+    { text: feed.message ? `${feed.state}: ${feed.message}` : feed.last_refused ? `${feed.state}; refused ${refusals(feed, now.ts)}` : feed.state, kind: kind(!["up", "done"].includes(feed.state)) },
     count(feed.records), last(feed, now.ts), { text: count(feed.gaps), kind: kind(feed.gaps > 0, "doubt") },
-    { text: count(feed.decode_errors), kind: kind(feed.decode_errors > 0, "doubt") },
+    { text: count(feed.decode_errors), kind: kind(feed.decode_errors > 0, "doubt"), title: refusals(feed, now.ts) },
   ]), "no feed is configured");
   fill("by-channel", Object.entries(now.channels).map(([channel, one]) => [
     channel, ...["published", "routed", "delivered", "conflated", "dropped"].map((field) => rate(one[field])),
   ]), "nothing yet");
+}
+
+// Counts by reason, and the last one: which field of what, why, and what stood there.
+function refusals(feed, now_ns) {
+  const counts = Object.entries(feed.refused ?? {}).map(([reason, many]) => `${count(many)} ${reason}`);
+  const one = feed.last_refused;
+  if (!one) return counts.join(", ");
+  const where = [one.symbol, one.channel, one.field].filter(Boolean).join(" ");
+  return `${counts.join(", ")}; ${span((now_ns - one.at_ns) / 1e9)} ago: ${where ? `${where}: ` : ""}${one.why}${one.value ? ` (${one.value})` : ""}`;
 }
 
 function last(feed, now_ns) {
