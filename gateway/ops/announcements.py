@@ -11,7 +11,6 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from gateway import log
-from gateway.feeds.options import FeedOptions
 from gateway.latency.slo import State as Objective
 from gateway.ops.reading import feed_names
 from gateway.ops.subject import Subject
@@ -101,13 +100,16 @@ class Announcements:
     def _feeds(self, now_s: float) -> tuple[Feed, ...]:
         configured = self._subject.config.feeds
         return tuple(
-            self._feed(index, name, options, now_s)
+            Feed(name, options.venue, *self._look(index, name, options.stale_after_s, now_s))
             for index, (name, options) in enumerate(
                 zip(feed_names(self._subject), configured, strict=True)
             )
         )
 
-    def _feed(self, index: int, name: str, options: FeedOptions, now_s: float) -> Feed:
+    def _look(
+        self, index: int, name: str, stale_after_s: float, now_s: float
+    ) -> tuple[bool, bool]:
+        """Whether the feed is up, and whether it is stale."""
         records = self._total("feed_records", index)
         up = self._total("feed_up", index) > 0
         heard = self._heard.get(index, _Heard(records, now_s, 0.0, False))
@@ -116,13 +118,13 @@ class Announcements:
             # The first records end no pause of the feed's: what came before was its start.
             pause_s = max(silence_s, heard.pause_s * PACE_FORGETS) if heard.records else 0.0
             heard, silence_s = _Heard(records, now_s, pause_s, heard.stale), 0.0
-        limit_s = options.stale_after_s or max(STALE_S, PACE_FACTOR * heard.pause_s)
+        limit_s = stale_after_s or max(STALE_S, PACE_FACTOR * heard.pause_s)
         stale = up and records > 0 and silence_s > limit_s
         if stale != heard.stale:
             words = {"feed": name, "silent_s": round(silence_s, 1), "limit_s": round(limit_s, 1)}
             (_log.warning if stale else _log.info)("feed.quiet" if stale else "feed.heard", **words)
         self._heard[index] = heard._replace(stale=stale)
-        return Feed(name, options.venue, up, stale)
+        return up, stale
 
     def _total(self, name: str, index: int) -> int:
         # Of all pages, one is written by the feed process.

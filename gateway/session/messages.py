@@ -30,7 +30,7 @@ class From(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     channel: str
     symbol: list[str]
-    scope: Literal["gateway", "instruments"] | UnsetType = field(default=UNSET, kw_only=True)
+    scope: Literal["gateway", "instruments"] | UnsetType = UNSET
 
 
 class DeliveryParams(_Params, frozen=True):

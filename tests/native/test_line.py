@@ -121,7 +121,7 @@ def test_golden() -> None:
 def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
     read = usual_line(line)
     assert read
-    assert decode([line]) == Batch([as_record(read)], [0], 0, "")
+    assert decode([line]) == Batch([as_record(read)], [0])
 
 
 @given(unusual() | st.binary() | st.text(" \t\r\v\f\0\x1c\x85").map(str.encode))
@@ -134,7 +134,7 @@ def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
 def test_nothing_is_taken_that_the_decoder_reads_otherwise(line: bytes) -> None:
     read = usual_line(line)
     if read is not None and b"\n" not in line and is_unicode(read):
-        expected = Batch([as_record(read)], [0], 0, "") if read else Batch([], [], 0, "")
+        expected = Batch([as_record(read)], [0]) if read else Batch([], [])
         assert decode([line]) == expected
 
 
@@ -149,4 +149,4 @@ def test_a_line_with_any_one_byte_changed(line: bytes) -> None:
             changed = line[:at] + bytes([byte]) + line[at + 1 :]
             read = usual_line(changed)
             if read and byte != 0x0A and is_unicode(read):
-                assert decode([changed]) == Batch([as_record(read)], [0], 0, "")
+                assert decode([changed]) == Batch([as_record(read)], [0])

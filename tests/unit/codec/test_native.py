@@ -19,7 +19,7 @@ def test_long_literals_are_cut() -> None:
 
 
 def test_every_channel_and_type_has_a_program() -> None:
-    kinds = {(c, t) for c in ("trade", "bbo") for t in ("update", "snapshot")}
+    kinds = {(c, t) for c in ("trade", "bbo", "health") for t in ("update", "snapshot")}
     assert set(programs()) == kinds
 
 

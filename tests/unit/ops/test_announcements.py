@@ -1,8 +1,10 @@
 """What the supervisor tells workers of the gateway's health: feeds, readiness, objective."""
 
 import json
+from dataclasses import replace
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from gateway.latency.slo import STATES
@@ -117,6 +119,45 @@ def test_a_feed_is_stale_once_its_records_stop(rig: Rig) -> None:
     rig.now_s += STALE_S
     rig.page.set("feed_up", 0, 0)
     assert stale() == [False, False], "it is down, which says more"
+
+
+def test_a_feed_s_own_pace_tells_quiet_from_dead(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """One record a minute: after the first pause nothing is stale before five of them are over."""
+
+    def record() -> bool:
+        rig.page.add("feed_records", 0, 1)
+        return rig.look(after_s=0).feeds[0].stale
+
+    caplog.set_level("INFO")
+    rig.look()
+    assert not record()
+    for _ in range(5):
+        rig.now_s += 60
+        assert not record()
+    assert not rig.look(after_s=299).feeds[0].stale
+    assert rig.look(after_s=2).feeds[0].stale
+    assert not record()
+    events = [record.message for record in caplog.records]
+    assert events == ["feed.quiet", "feed.heard"]
+    for _ in range(200):  # it speeds up: the long pauses are forgotten
+        rig.now_s += 0.1
+        assert not record()
+    assert not rig.look(after_s=STALE_S).feeds[0].stale
+    assert rig.look(after_s=1).feeds[0].stale
+
+
+def test_the_configuration_says_when_a_feed_is_stale(rig: Rig) -> None:
+    config = rig.site.subject.config
+    feeds = (config.feeds[0], msgspec.structs.replace(config.feeds[1], stale_after_s=3))
+    subject = replace(rig.site.subject, config=msgspec.structs.replace(config, feeds=feeds))
+    rig.announcements = Announcements(subject, lambda _: [], lambda: "ok")
+    rig.page.add("feed_records", 1, 1)
+    rig.look()
+    assert not rig.look(after_s=3).feeds[1].stale
+    assert rig.look(after_s=0.1).feeds[1].stale
+    rig.page.add("feed_records", 1, 1)  # its pace does not count
+    assert not rig.look(after_s=3).feeds[1].stale
+    assert rig.look(after_s=3.1).feeds[1].stale
 
 
 def test_readiness_is_the_ops_listeners(rig: Rig) -> None:

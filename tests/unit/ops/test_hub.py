@@ -93,7 +93,7 @@ async def test_hello_reply_snapshot_updates(server: OpsServer, site: Any) -> Non
         assert [each["class"] for each in data["slo"]["classes"]] == [0, 1, 2, 3]
         assert data["controller"][0]["intervals_ms"] == [0, 0, 0, 0]
         assert set(data["stages"]) == {"wire", "ingest", "ring", "fanout", "total"}
-        assert set(data["channels"]) == {"trade", "bbo"}
+        assert set(data["channels"]) == {"trade", "bbo", "health"}
         assert [each["name"] for each in data["processes"]] == ["worker-0", "supervisor"]
         assert data["point"]["heat"] == []
         assert (data["history"], data["slowest"], data["stalls"]) == ([], [], [])

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway._native import CHANNELS, PAUSED
 from gateway.latency.stalls import KINDS
-from gateway.model.outcomes import HANDSHAKES, STEPS
+from gateway.model.outcomes import HANDSHAKES, REFUSALS, REFUSALS_ROOM, STEPS
 from gateway.ops.metrics import Metrics
 from gateway.ops.objective import Watch
 from gateway.session.codes import CLOSE_CODES
@@ -21,6 +21,7 @@ tickgate_dropped_total{channel,reason} tickgate_pending tickgate_snapshots_total
 tickgate_sends_total tickgate_sent_bytes_total tickgate_handshakes_total{result}
 tickgate_closes_total{code} tickgate_ring_lag_records tickgate_ring_lapped_total
 tickgate_feed_up{feed} tickgate_feed_gaps_total{feed} tickgate_feed_decode_errors_total{feed}
+tickgate_feed_refused_total{feed,reason} tickgate_instrument_health{state}
 tickgate_slo_state tickgate_slo_action tickgate_loop_lag_seconds tickgate_build_info
 tickgate_conflation_interval_seconds{worker,class} tickgate_ladder_step{worker}
 tickgate_ladder_transitions_total{worker,direction} tickgate_client_levels{worker,level}
@@ -110,7 +111,7 @@ def test_counters_of_all_processes_add_up_under_their_labels(site: Any) -> None:
         page.set("connections", 0, 5)
         page.set("ring_lag_records", 0, 7 * n)
     samples = scrape(site)
-    assert samples["tickgate_routed_total"] == {("trade",): 30, ("bbo",): 0}
+    assert samples["tickgate_routed_total"] == {("trade",): 30, ("bbo",): 0, ("health",): 0}
     assert samples["tickgate_deliveries_total"]["bbo",] == 3
     assert samples["tickgate_dropped_total"]["trade", "slow"] == 3
     assert samples["tickgate_handshakes_total"]["origin",] == 3
@@ -120,6 +121,22 @@ def test_counters_of_all_processes_add_up_under_their_labels(site: Any) -> None:
     assert samples["tickgate_topics_waiting"][()] == 18
     assert samples["tickgate_connections"][()] == 10
     assert samples["tickgate_ring_lag_records"][()] == 14  # the worst worker's, not a sum
+
+
+def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) -> None:
+    page = site.pages["worker-0"]
+    page.add("feed_refused", REFUSALS.index("limit"), 3)
+    page.add("feed_refused", REFUSALS_ROOM + REFUSALS.index("size"), 5)
+    page.set("instruments", 0, 9)
+    page.set("instruments_suspect", 0, 2)
+    samples = scrape(site)
+    refused = samples["tickgate_feed_refused_total"]
+    assert len(refused) == 2 * len(REFUSALS)
+    assert {labels: value for labels, value in refused.items() if value} == {
+        ("synthetic:0", "limit"): 3,
+        ("udp:1", "size"): 5,
+    }
+    assert samples["tickgate_instrument_health"] == {("ok",): 7, ("suspect",): 2}
 
 
 def test_feeds_go_by_their_own_names_once_they_have_reported(site: Any) -> None:

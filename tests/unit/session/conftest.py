@@ -60,11 +60,11 @@ class FakeCatalog:
 
     def find(self, channel: str, name: str) -> bool:
         self.finds += 1
-        return name in self.topics[channel]
+        return name in self.topics.get(channel, ())
 
     def match(self, channel: str, pattern: str) -> tuple[int, int]:
         self.matches += 1
-        covered = sum(match_pattern(pattern, name) for name in self.topics[channel])
+        covered = sum(match_pattern(pattern, name) for name in self.topics.get(channel, ()))
         return covered, len(self) * self.steps_each
 
     def instruments(self) -> list[tuple[str, list[str]]]:

@@ -108,6 +108,58 @@ def test_an_update_has_nothing_to_change(client: "Client", params: dict[str, Any
     assert not any(isinstance(action, Subscribe) for action in client.actions)
 
 
+HEALTH = {"channel": "health", "symbol": ["*"]}
+
+
+@pytest.mark.parametrize(
+    ("params", "own"),
+    [
+        ({}, True),
+        ({"scope": "gateway"}, True),
+        ({"scope": "instruments"}, False),
+        ({"symbol": ["*.SIM"]}, False),
+        ({"symbol": ["A.SIM"]}, False),
+        ({"symbol": ["*", "A.SIM"]}, False),
+    ],
+)
+def test_health_is_the_gateway_s_or_that_of_instruments(
+    client: "Client", params: dict[str, Any], own: bool
+) -> None:
+    reply = client.ask("subscribe", HEALTH | params)
+    assert reply["failed"] == 0
+    assert all(result["class"] == (0 if own else 1) for result in reply["results"])
+    if own:
+        assert client.last == Follow("health", on=True)
+    else:
+        assert isinstance(client.last, Subscribe)
+        assert all(item[1] == "health" and not item[3] for item in client.last.items)
+
+
+def test_both_healths_stand_beside_each_other(client: "Client") -> None:
+    client.ask("subscribe", HEALTH)
+    client.ask("subscribe", HEALTH | {"scope": "instruments"})
+    assert client.session.subscriptions == 2
+    client.ask("unsubscribe", HEALTH | {"scope": "instruments"})
+    assert isinstance(client.last, Unsubscribe)
+    assert client.session.subscriptions == 1
+    assert client.ask("unsubscribe", HEALTH)["success"]
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"channel": "trade", "scope": "instruments"}, "params.scope: trade has none"),
+        ({"channel": "slo", "scope": "gateway"}, "params.scope: slo has none"),
+        ({"scope": "venues"}, "scope"),
+        ({"scope": "instruments", "mode": "lossless"}, "health is always conflate"),
+    ],
+)
+def test_a_scope_is_of_health_alone(client: "Client", params: dict[str, Any], why: str) -> None:
+    reply = client.ask("subscribe", HEALTH | params)
+    assert reply["error"]["code"] == "bad_request"
+    assert why in reply["error"]["message"]
+
+
 def test_what_was_missed_is_not_to_be_had(client: "Client") -> None:
     reply = client.ask("subscribe", SLO | {"from": {"epoch": "k3f9aaaa", "seq": 3}})
     assert reply["results"][0]["recovery"] == "insufficient_state"

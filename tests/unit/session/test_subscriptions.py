@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from unit.session.conftest import Client
 
 ID_MAX = 2**32 - 1
+TRADE = CHANNELS["trade"]
 
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
@@ -22,7 +23,7 @@ def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscript
     )
     admitted = []
     for name in names:
-        one = admission.decide(CHANNELS["trade"], name, Delivery(True, True, 0))
+        one = admission.decide(TRADE, name, Delivery(True, True, 0))
         assert not isinstance(one, Error)
         admitted.append(one)
     return admitted
@@ -33,7 +34,7 @@ def test_ids_begin_anew_after_the_last_and_pass_those_in_use(client: "Client") -
     table.put(admit(client, table, "A.SIM", "B.SIM"))
     table.next_id = ID_MAX
     table.put(admit(client, table, "C.SIM", "D.SIM", "E.SIM"))
-    ids = {name: one.id for name in "ABCDE" if (one := table.find("trade", f"{name}.SIM"))}
+    ids = {name: one.id for name in "ABCDE" if (one := table.find(TRADE, f"{name}.SIM"))}
     assert ids == {"A": 0, "B": 1, "C": ID_MAX, "D": 2, "E": 3}
     assert table.next_id == 4
 
@@ -44,7 +45,7 @@ def test_deciding_leaves_the_table_as_it_is(client: "Client") -> None:
     assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 0)
     table.put([one])
     assert (len(table), table.topics, table.patterns, table.next_id) == (1, 2, 1, 1)
-    assert table.by_id(one.id) is table.find("trade", "ETH*") is one
+    assert table.by_id(one.id) is table.find(TRADE, "ETH*") is one
     table.remove([one])
     assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 1)
     assert table.by_id(one.id) is None
