@@ -49,11 +49,17 @@ static void wire_measure(const gw_publisher_t *p, gw_header_t *h, const gw_recei
     if (wire_ns < 0) gw_hdr_add(&p->stats->clock_anomalies[receipt->feed], 1);
 }
 
-/* Measures the time from the receipt until `now`, the time of publishing, and stamps both. */
-static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now) {
+/* Stamps `now`, the time of publishing, and the time from the receipt until then, which it returns. */
+static int64_t ingest_stamp(gw_header_t *h, int64_t now) {
     int64_t ingest_ns = now - h->ts_publish, positive_ns = ingest_ns < 0 ? 0 : ingest_ns;
     h->ts_publish = now;
     h->ingest_ns = positive_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)positive_ns;
+    return ingest_ns;
+}
+
+/* Measures it, too. */
+static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now) {
+    int64_t ingest_ns = ingest_stamp(h, now);
     if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, 1);
 }
 
@@ -84,7 +90,7 @@ bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint3
     bool added = gw_suspects_add(&p->suspects, topic, kind, health, reason);
     if (added) {
         gw_header_t cause = {.ts_recv = ts_recv, .ts_publish = mono_recv};
-        ingest_measure(p, &cause, gw_monotonic_ns());
+        ingest_stamp(&cause, gw_monotonic_ns());
         health_publish(p, health, &cause);
     }
     pthread_mutex_unlock(&p->lock);
