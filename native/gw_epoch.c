@@ -171,7 +171,7 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
                           "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
                           gw_channel_name(t->channel), t->length, t->name,
                           (unsigned long long)(t->seq - h->lost), (unsigned long long)(t->seq - 1));
-    h->notice = gw_notice_frame(p, t, text, (size_t)length, 0);
+    h->notice = gw_notice_frame(p, t, text, (size_t)length);
     h->state = gw_topic_resync_frame(p, t, h->lost);
     h->encoded = 1;
 }

@@ -121,7 +121,8 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 /* gw_encode.c: frames of the log */
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
-uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags);
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
+uint64_t gw_refused_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
 

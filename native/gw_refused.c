@@ -28,7 +28,7 @@ static uint64_t notice_frame(gw_plane_t *p, gw_topic_t *t) {
         int64_t age_ns = p->taken_ns - gw_log_frame(&p->log, t->notice)->taken_ns;
         if (age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES) return t->notice;
     }
-    return t->notice = gw_notice_frame(p, t, text, notice_write(t, text), GW_FRAME_REFUSED);
+    return t->notice = gw_refused_frame(p, t, text, notice_write(t, text));
 }
 
 void gw_refused_by_control(gw_plane_t *p, gw_link_t *l) {

@@ -100,7 +100,7 @@ static void the_guard_of_the_log_comes_to_all_in_slices(void) {
     uint8_t seen[1200] = {0};
     uint32_t last = p->guard_next;
     while (p->log.position < end) {
-        gw_notice_frame(p, p->topics[0], text, 1 + p->log.index % 500, 0);
+        gw_notice_frame(p, p->topics[0], text, 1 + p->log.index % 500);
         uint32_t looks = (p->guard_next + 1200 - last) % 1200;
         CHECK(looks <= 2 * (1200 / 64 + 1));
         for (; last != p->guard_next; last = (last + 1) % 1200) seen[last] = 1;
