@@ -5,13 +5,16 @@
  * neither let us wait nor gets less for that. */
 static inline uint64_t watched(const gw_plane_t *p, uint32_t priority) { return priority < 2 && !p->behind; }
 
-void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, int64_t recv_ns, int64_t taken_ns) {
+/* `flags` of its frame. What is paced came as fast as its readers take it: its age is theirs, and no business of the
+ * objective or the controller. */
+void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, uint8_t flags, int64_t recv_ns, int64_t taken_ns) {
     int64_t age = p->now - recv_ns;
     uint64_t counts = watched(p, priority);
     gw_look_t *look = &p->control.look;
     gw_count(&p->stats->delivered[channel], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
+    if (flags & GW_FRAME_PACED) return;
     gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
     look->count += counts;
     if (age <= p->control.edge_calm_ns || recv_ns < p->resumed_ns) return; /* from before a stall: nobody's doing */
@@ -44,7 +47,7 @@ static void delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
     }
     if (c->flags & GW_CLIENT_BLOCKED) c->waiting[f->channel]--;
     uint32_t priority = c->flags & GW_CLIENT_MIXED ? gw_frame_class(p, c, f) : gw_client_class(c, f->channel);
-    gw_delivered(p, f->channel, priority, f->recv_ns, f->taken_ns);
+    gw_delivered(p, f->channel, priority, f->flags, f->recv_ns, f->taken_ns);
 }
 
 /* What the frames share is counted once. */
@@ -68,11 +71,13 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t firs
             counts = watched(p, priority);
         }
         int64_t age = now - f->recv_ns;
-        gw_hdr_record(total, age, 1);
-        counted += counts;
-        if (age > edge_calm && f->recv_ns >= p->resumed_ns) {
-            late_calm += counts;
-            late_over += age > edge_over ? counts : 0;
+        if (!(f->flags & GW_FRAME_PACED)) {
+            gw_hdr_record(total, age, 1);
+            counted += counts;
+            if (age > edge_calm && f->recv_ns >= p->resumed_ns) {
+                late_calm += counts;
+                late_over += age > edge_over ? counts : 0;
+            }
         }
         same++;
         if (!other) continue;

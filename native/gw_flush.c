@@ -121,7 +121,7 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
 
 static void rest_done(gw_plane_t *p, gw_client_t *c) {
     gw_rest_t *r = &c->rest;
-    if (r->counts) gw_delivered(p, r->channel, r->priority, r->recv_ns, r->taken_ns);
+    if (r->counts) gw_delivered(p, r->channel, r->priority, r->flags, r->recv_ns, r->taken_ns);
     else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
     free(r->bytes);
     r->bytes = NULL;
@@ -200,8 +200,9 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         gw_link_t *l = g->rendered[i].link;
         uint32_t length = g->rendered[i].length;
         int counts = l->dirty != GW_LINK_SNAPSHOT;
+        const uint8_t paced = l->topic->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
         if (length <= bytes) {
-            if (counts) gw_delivered(p, l->topic->channel, l->priority, l->dirty_recv_ns, l->dirty_taken_ns);
+            if (counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
             else gw_count(&p->stats->snapshots[l->topic->channel], 1);
         } else {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
@@ -210,7 +211,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
             c->rest.link = counts ? l : NULL;
             c->rest.channel = l->topic->channel;
             c->rest.priority = l->priority;
-            c->rest.flags = counts ? 0 : GW_FRAME_SNAPSHOT;
+            c->rest.flags = counts ? paced : GW_FRAME_SNAPSHOT;
             c->rest.counts = (uint8_t)counts;
             length = (uint32_t)bytes;
         }

@@ -57,6 +57,7 @@ cdef extern from "gw_record.h" nogil:
 
 
 CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO, "health": GW_HEALTH}
+HEALTH_TOPICS_MAX = GW_HEALTH_TOPICS_MAX
 REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
 RECORD_SIZE = sizeof(gw_record_t)

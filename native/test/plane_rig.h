@@ -55,6 +55,7 @@ typedef struct rig {
     unsigned epoch; /* segments made so far */
     unsigned tails; /* each such-th record of a topic is one of three cells */
     uint64_t published[GW_CHANNELS];
+    bool paced; /* some of them were: no class counts those */
     rig_topic_t topics[RIG_TOPICS];
     unsigned topics_count;
     peer_t peers[RIG_PEERS];
@@ -266,6 +267,7 @@ static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) 
     }
     gw_writer_publish(&rig->writer, &r);
     rig->published[t->channel]++;
+    rig->paced |= (flags & GW_FLAG_PACED) != 0;
 }
 
 static inline void rig_publish(rig_t *rig, unsigned topic) { rig_publish_flags(rig, topic, 0); }

@@ -268,6 +268,35 @@ static void the_ladder_acts_in_the_plane(void) {
     rig_free(s.rig);
 }
 
+/* --- what comes at full speed ----------------------------------------------------------------------- */
+
+/* A replay that its readers slow down: alone, in a run, as a mark and cut by a short write. */
+static void what_is_paced_is_no_business_of_the_objective(void) {
+    scene_t s = scene(1);
+    peer_t *fast = join(&s, GW_TRADE, "A.SIM", 0), *slow = join(&s, GW_BBO, "A.SIM", 1);
+    gw_stats_t *stats = s.rig->stats;
+    for (int i = 1; i <= 3; i++) {
+        slow->allowed = i < 3 ? 0 : 10; /* then a part of a frame */
+        for (int k = 0; k < i; k++) {
+            rig_publish_flags(s.rig, s.trade, GW_FLAG_PACED);
+            rig_publish_flags(s.rig, s.bbo, GW_FLAG_PACED);
+        }
+        s.rig->now += 300 * MS;
+        rig_settle(s.rig);
+        slow->allowed = RIG_NO_LIMIT;
+        rig_settle(s.rig);
+    }
+    CHECK(fast->length > 0);
+    CHECK_EQUAL(stats->delivered[GW_TRADE], 6);
+    CHECK_EQUAL(stats->delivered[GW_BBO] + stats->conflated[GW_BBO], 6);
+    for (unsigned k = 0; k < GW_CLASSES; k++) CHECK_EQUAL(stats->stage[GW_STAGE_TOTAL + k].count, 0);
+    CHECK_EQUAL(s.rig->plane->control.look.count, 0);
+    rig_publish(s.rig, s.trade);
+    rig_settle(s.rig);
+    CHECK_EQUAL(stats->stage[GW_STAGE_TOTAL].count, 1);
+    rig_free(s.rig);
+}
+
 int main(void) {
     RUN(a_stall_is_told_and_nobody_is_blamed);
     RUN(hard_work_is_no_stall);
@@ -283,5 +312,6 @@ int main(void) {
     RUN(what_a_write_carries_is_told_from_the_write);
     RUN(a_slow_client_is_not_the_ladders);
     RUN(the_ladder_acts_in_the_plane);
+    RUN(what_is_paced_is_no_business_of_the_objective);
     return 0;
 }
