@@ -139,7 +139,7 @@ class Counters:
     Of records there is one count, in the page, where an intake adds what it publishes itself.
 
     A *run* is what was refused since the last record that was not: of that alone it can be told
-    whether the feed is failing. `refused` and `change` are the feed's thread's, `status` the loop's.
+    whether the feed is failing. `refused` and `change` are the feed thread's, `status` the loop's.
     """
 
     def __init__(self, name: str, kind: str, venue: str, index: int, stats: Stats) -> None:
@@ -165,7 +165,7 @@ class Counters:
         self._stats.set("feed_last_ns", self._index, ts_recv)
 
     def refused(self, refusal: Refusal, inputs: int = 1) -> None:
-        """Counts input that was refused, and logs it: the first of its reason, then now and then."""
+        """Counts input that was refused; logs the first of its reason, then now and then."""
         reason = refusal.reason
         self._add("decode_errors", inputs)
         self._refused[reason] += inputs
@@ -184,14 +184,23 @@ class Counters:
         )
         now_ns, records = time.monotonic_ns(), self._stats.get("feed_records", self._index)
         since_ns, run, before = self._run
-        self._run = (since_ns, run + inputs, before) if before == records else (now_ns, inputs, records)
+        self._run = (
+            (since_ns, run + inputs, before) if before == records else (now_ns, inputs, records)
+        )
         logged_ns, logged = self._logged.get(reason, (now_ns - REFUSED_LOG_INTERVAL_NS, 0))
         if now_ns - logged_ns >= REFUSED_LOG_INTERVAL_NS:
             self._logged[reason] = (now_ns, self._refused[reason])
-            words = {name: getattr(refusal, name) for name in ("reason", "channel", "field", "value")}
+            words = {
+                name: getattr(refusal, name) for name in ("reason", "channel", "field", "value")
+            }
             count = self._refused[reason] - logged
             _log.warning(
-                "feed.refused", feed=self.name, symbol=instrument, **words, why=refusal.why, count=count
+                "feed.refused",
+                feed=self.name,
+                symbol=instrument,
+                **words,
+                why=refusal.why,
+                count=count,
             )
 
     def skip(self, why: str) -> None:

@@ -115,7 +115,11 @@ class Refusals:
     """Publishes one feed's rows, and tells everybody concerned of what is refused, in its place."""
 
     def __init__(
-        self, counters: "Counters", publisher: "Publisher", index: int, topics: "Mapping[str, Topics]"
+        self,
+        counters: "Counters",
+        publisher: "Publisher",
+        index: int,
+        topics: "Mapping[str, Topics]",
     ) -> None:
         self._counters = counters
         self._publisher = publisher
@@ -135,7 +139,9 @@ class Refusals:
         record_wire: bool = True,
     ) -> dict[str, int]:
         """Publishes the good ones, in order; how many of each channel that were."""
-        went = {name: sum(row[0] in one.symbols for row in rows) for name, one in self._topics.items()}
+        went = {
+            name: sum(row[0] in one.symbols for row in rows) for name, one in self._topics.items()
+        }
         while rows:
             refused = self._publisher.publish(
                 rows,

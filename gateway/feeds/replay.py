@@ -166,5 +166,5 @@ class ReplayFeed(ThreadFeed):
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    """"3 trade, 1 bbo"; "nothing" where there are none."""
+    """ "3 trade, 1 bbo"; "nothing" where there are none."""
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"

@@ -31,7 +31,7 @@ class Tape(Protocol):
         """Makes the topics known at once, so that clients find them before the first record."""
 
     def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
-        """One pass; None for what is no record of ours. A refused input whose stamp can't be read has
+        """One pass; None for what is no record of ours. Refused input whose stamp can't be read has
         0. CaptureError: it cannot be read (on)."""
 
 
@@ -57,9 +57,7 @@ class CaptureTape:
         for line in lines(self._path):
             yield self._read(line, numbers)
 
-    def _read(
-        self, line: bytes, numbers: dict[int, Numbers]
-    ) -> "tuple[int, Row | Refusal] | None":
+    def _read(self, line: bytes, numbers: dict[int, Numbers]) -> "tuple[int, Row | Refusal] | None":
         """The line's receive time and row, or why it has none; None where it was counted here."""
         counters = self._counters
         try:

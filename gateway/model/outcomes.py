@@ -42,11 +42,13 @@ STEPS = (
 says what each one does."""
 
 REFUSALS = ("line", "shape", "number", "limit", "value", "name", "owner", "topics", "size")
-"""Why a feed refused input: `tickgate_feed_refused_total{feed,reason}`. `line`: it could not be read
-at all; `shape`: a member is missing or of another type; `number`: no decimal; `limit`: beyond a
-named limit; `value`: a field that can't be what it says; `name`: no SYMBOL.VENUE; `owner`: another
-feed publishes the instrument; `topics`: ring.topics_max are in use; `size`: a datagram over 64 KiB.
-At most 16, as GW_REFUSALS of gw_stats.h has room for."""
+"""Why a feed refused input: `tickgate_feed_refused_total{feed,reason}`.
+
+`line`: it could not be read at all; `shape`: a member is missing or of another type; `number`: no
+decimal; `limit`: beyond a named limit; `value`: a field that can't be what it says; `name`: no
+SYMBOL.VENUE; `owner`: another feed publishes the instrument; `topics`: ring.topics_max are in use;
+`size`: a datagram over 64 KiB. At most 16, as GW_REFUSALS of gw_stats.h has room for.
+"""
 
 REFUSALS_ROOM = 16
 """Places of each feed in the array `feed_refused`, GW_REFUSALS of gw_stats.h."""

@@ -106,9 +106,7 @@ class Announcements:
             )
         )
 
-    def _look(
-        self, index: int, name: str, stale_after_s: float, now_s: float
-    ) -> tuple[bool, bool]:
+    def _look(self, index: int, name: str, stale_after_s: float, now_s: float) -> tuple[bool, bool]:
         """Whether the feed is up, and whether it is stale."""
         records = self._total("feed_records", index)
         up = self._total("feed_up", index) > 0

@@ -43,7 +43,13 @@ class _Tail(NamedTuple):
 
 @cache  # one for each combination of a few flags and classes
 def _tail(
-    channel: str, own: bool, pattern: bool, lossless: bool, snapshot: bool, priority: int, recover: bool
+    channel: str,
+    own: bool,
+    pattern: bool,
+    lossless: bool,
+    snapshot: bool,
+    priority: int,
+    recover: bool,
 ) -> _Tail:
     head = f'","success":true,"channel":"{channel}"'.encode()
     parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (

@@ -130,7 +130,11 @@ def test_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
 
         with connected(gateway.url) as wire:
             wire.ask(
-                {"method": "subscribe", "req_id": 1, "params": {"channel": "health", "symbol": ["*"]}}
+                {
+                    "method": "subscribe",
+                    "req_id": 1,
+                    "params": {"channel": "health", "symbol": ["*"]},
+                }
             )
             assert told(wire)["data"][0]["state"] == "ok"
 
@@ -196,7 +200,9 @@ DEPTH = '{"stream":"bttcusdt@depth","data":{"b":[]}}'
 
 
 def test_a_replay_ends_with_what_it_played_and_what_not(tmp_path: Path) -> None:
-    path = write(tmp_path / "some.gz", trade(1), DEPTH, trade(2, TOO_LONG), "{}", trade(2), trade(2))
+    path = write(
+        tmp_path / "some.gz", trade(1), DEPTH, trade(2, TOO_LONG), "{}", trade(2), trade(2)
+    )
     with replay(path) as process:
         try:
             assert process.stdout is not None

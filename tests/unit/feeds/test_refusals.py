@@ -1,5 +1,6 @@
 """What is said of refused input, who is told, and that it stays small whatever is sent."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_one_log_line_for_each_reason(
     stats: "FakeStats", caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = 10**12
-    monkeypatch.setattr(feeds.time, "monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
     one = counters(stats)
     limit = Refusal("limit", "more than 18 digits", "bbo", "A", "bid", "9" * 20)
     for _ in range(100):
@@ -149,7 +150,7 @@ def test_only_what_goes_on_without_a_good_record_is_failing(
     stats: "FakeStats", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = 10**12
-    monkeypatch.setattr(feeds.time, "monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
     one = counters(stats)
     one.change("up")
     bad = Refusal("limit", "more than 18 digits", "bbo", "A", "bid", "9")

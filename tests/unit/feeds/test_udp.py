@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.feeds.feed import MESSAGE_CHARACTERS_MAX, REFUSED_SYMBOLS_MAX, Counters, Feed
+from gateway.feeds.feed import REFUSED_SYMBOLS_MAX, Counters, Feed
 from gateway.feeds.options import UdpOptions
 from gateway.feeds.udp import UdpFeed
 

@@ -121,7 +121,9 @@ def test_a_feed_is_stale_once_its_records_stop(rig: Rig) -> None:
     assert stale() == [False, False], "it is down, which says more"
 
 
-def test_a_feed_s_own_pace_tells_quiet_from_dead(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_feed_s_own_pace_tells_quiet_from_dead(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     """One record a minute: after the first pause nothing is stale before five of them are over."""
 
     def record() -> bool:
