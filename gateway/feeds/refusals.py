@@ -22,7 +22,8 @@ VALUE_CHARACTERS_MAX: Final = 80
 """What is shown of a refused value, escapes included: it is anybody's."""
 
 SUSPECT_TOPICS_MAX: Final = 1024
-"""Topics that one feed makes of refused input alone: a sender of nonsense fills no table."""
+"""Topics that one feed makes of lines that its decoder refuses. A line of a good shape with a bad
+value makes its topic as any other does, as far as `ring.topics_max` goes."""
 
 FIELDS: Final = {
     "trade": ("price", "qty", "side", "id"),
@@ -75,10 +76,14 @@ def shown_symbol(symbol: str) -> str:
 def shown(value: object) -> str:
     """The value as printable ASCII, escaped and cut."""
     if isinstance(value, bytes):
-        value = value[:VALUE_CHARACTERS_MAX].decode("utf-8", "backslashreplace")
-    text = value if isinstance(value, str) else repr(value)
-    text = text[:VALUE_CHARACTERS_MAX].encode("unicode_escape").decode("ascii")
+        value = value[:VALUE_CHARACTERS_MAX].decode("latin-1")
+    text = (value if isinstance(value, str) else repr(value))[:VALUE_CHARACTERS_MAX]
+    text = "".join(c if c.isascii() and c.isprintable() else _escape(c) for c in text)
     return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
@@ -90,7 +95,7 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
         return Refusal("line", shown(why), value=shown(payload))
     found = _FIELD.search(why)
     field = (found[1] or found[2]) if found else ""
-    value = shown(members[field]) if field in members else ""
+    value = shown(members[field]) if field in members else "" if symbol else shown(payload)
     return Refusal("shape", shown(why), channel, symbol, shown(field), value)
 
 

@@ -56,7 +56,8 @@ def refused(line: bytes) -> Refusal:
         (b'{"channel":"trade","symbol":"A","price":"1"}', ("shape", "trade", "A", "qty", "")),
         (b'{"channel":"candle","symbol":"A"}', ("shape", "", "A", "channel", "candle")),
         (b'{"channel":"trade","symbol":7}', ("shape", "trade", "", "symbol", "7")),
-        (b"[1]", ("shape", "", "", "", "")),
+        (b"[1]", ("shape", "", "", "", "[1]")),
+        (b"\x84\xa7channel", ("line", "", "", "", r"\x84\xa7channel")),
     ],
 )
 def test_a_line_is_refused_by_symbol_field_and_value(

@@ -112,6 +112,14 @@ def test_each_class_has_its_figures_and_how_it_is_served() -> None:
     assert line(shown, "3 bulk").split()[2:] == ["-", "-", "0", "12", "0", "paused", "ok"]
 
 
+def test_what_a_feed_refused_last_is_shown() -> None:
+    last = {"symbol": "BTTC.SIM", "channel": "bbo", "field": "bid", "value": "1\x1b[2J", "why": "no"}
+    feed = ops_now.feed("udp:1", refused={"number": 3}, decode_errors=3, last_refused=last)
+    shown = text(ops_now.now() | {"feeds": [feed]}, 200)
+    assert "BTTC.SIM bbo bid: no (1?[2J)" in shown
+    assert "refused" in shown
+
+
 def test_the_worker_that_does_most_is_first_and_the_troubled_feed() -> None:
     rows = text(ops_now.overloaded(), 100).splitlines()
     workers = [row for row in rows if row.startswith("worker-")]
