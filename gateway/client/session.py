@@ -255,7 +255,7 @@ class ClientSession:
                 return self._reply(wire, real_ns)
             if wire.channel == "system":
                 return self._system(wire)
-            if wire.channel in _OWN:
+            if wire.channel in _OWN and not wire.symbol:  # that of instruments is a topic's
                 return [_own(wire, row) for row in wire.data]
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
             self._malformed += 1

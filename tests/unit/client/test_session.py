@@ -171,6 +171,13 @@ def test_what_the_gateway_says_of_itself() -> None:
     assert receive(session, message) == [Report("ops", "update", 9, ({"ts": 1},))]
 
 
+def test_the_health_of_an_instrument_is_a_topic_s() -> None:
+    data = {"state": "suspect", "reason": "bbo bid: not a decimal", "age_ms": 0}
+    (event,) = receive(ClientSession(), tick(1, channel="health", data=[data]))
+    assert isinstance(event, RawTick)
+    assert (event.channel, event.symbol, event.data) == ("health", "A.SIM", (data,))
+
+
 def test_what_the_gateway_does_about_load_and_slow_clients() -> None:
     session = ClientSession()
     rows = [

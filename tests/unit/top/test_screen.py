@@ -113,7 +113,13 @@ def test_each_class_has_its_figures_and_how_it_is_served() -> None:
 
 
 def test_what_a_feed_refused_last_is_shown() -> None:
-    last = {"symbol": "BTTC.SIM", "channel": "bbo", "field": "bid", "value": "1\x1b[2J", "why": "no"}
+    last = {
+        "symbol": "BTTC.SIM",
+        "channel": "bbo",
+        "field": "bid",
+        "value": "1\x1b[2J",
+        "why": "no",
+    }
     feed = ops_now.feed("udp:1", refused={"number": 3}, decode_errors=3, last_refused=last)
     shown = text(ops_now.now() | {"feeds": [feed]}, 200)
     assert "BTTC.SIM bbo bid: no (1?[2J)" in shown
