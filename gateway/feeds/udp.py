@@ -156,9 +156,10 @@ class UdpFeed(ThreadFeed):
             )
         if not self._socket.batched and not self._unbatched_told:
             self._unbatched_told = True
-            log.warning(
-                "feed %s: this host denies recvmmsg (seccomp): each datagram costs a system call",
-                self.name,
+            _log.warning(
+                "feed.unbatched",
+                feed=self.name,
+                message="this host denies recvmmsg (seccomp): each datagram costs a system call",
             )
         self._counters.change("up")
         return self._socket
