@@ -139,7 +139,7 @@ static bool take_header(cursor_t *c, gw_template_t *t) {
     uint8_t version;
     t->pool_used = 1; /* so that a text that was read never lies at 0 */
     if (!take(c, &version) || version != VERSION || !take(c, &t->kind)) return false;
-    if (gw_record_cells(t->kind) == 0) return false;
+    if (!gw_record_possible(t->kind, GW_RECORD_CELLS)) return false;
     if (!take_text(c, t, &t->skip) || !take_text(c, t, &t->tail)) return false;
     t->size_max = t->tail.length + GW_TEXT_SLACK;
     return t->skip.length + GW_TEXT_INTEGER_MAX + t->tail.length + GW_TEXT_SLACK <= GW_SPLICE_MAX;

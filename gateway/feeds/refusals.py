@@ -106,7 +106,7 @@ def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:
     field, _, rest = why.partition(": ")
     if field not in FIELDS[channel]:
         return Refusal("value", shown(why), channel, symbol)
-    told = rest.rpartition(": ")[0] or rest  # without the value, which is shown apart
+    told = rest.partition(": ")[0]  # without the value, which is shown apart
     reason = "value"
     if told.startswith(_BEYOND):
         reason = "limit"

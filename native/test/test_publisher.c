@@ -66,7 +66,7 @@ static void receipts_are_stamped_and_measured(void) {
 
 static gw_health_t health_next(uint64_t seq) {
     gw_record_t got;
-    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), sizeof got);
+    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), GW_RECORD_CELLS * GW_CELL);
     CHECK_EQUAL(got.h.kind, GW_HEALTH);
     CHECK_EQUAL(got.h.topic, 2);
     CHECK_EQUAL(got.h.topic_seq, seq);
@@ -75,7 +75,7 @@ static gw_health_t health_next(uint64_t seq) {
 
 static void good_next(uint32_t topic) {
     gw_record_t got;
-    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), sizeof got);
+    CHECK_EQUAL(gw_reader_poll(&reader, &got, sizeof got), GW_RECORD_CELLS * GW_CELL);
     CHECK(got.h.kind != GW_HEALTH && got.h.topic == topic);
 }
 

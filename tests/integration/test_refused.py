@@ -139,7 +139,9 @@ def test_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
             assert told(wire)["data"][0]["state"] == "ok"
 
             def failing() -> bool:
-                venue.send(quote(bid="1\n\x1b[31m"), {"channel": "bbo", "symbol": "BTTC"})
+                venue.send(
+                    quote(bid="1\n\x1b[31m"), {"channel": "bbo", "symbol": "BTTC", "bid": "1"}
+                )
                 return bool(feed()["state"] == "failing")
 
             until(failing, interval_s=0.2)
@@ -148,9 +150,9 @@ def test_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
             assert (data["state"], data["feeds"][0]["up"]) == ("down", False)
 
             now = feed()
-            assert set(now["refused"]) == {"number", "shape"}
+            assert set(now["refused"]) == {"number", "value"}
             last = now["last_refused"]
-            assert (last["symbol"], last["channel"], last["reason"]) == ("BTTC.SIM", "bbo", "shape")
+            assert (last["symbol"], last["channel"], last["reason"]) == ("BTTC.SIM", "bbo", "value")
             assert sum(now["refused"].values()) == now["decode_errors"]
             metrics = gateway.metrics()
             for reason, count in now["refused"].items():

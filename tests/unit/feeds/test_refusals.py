@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway._native import RingWriter
 from gateway.feeds import feed as feeds
 from gateway.feeds import refusals
 from gateway.feeds.feed import Counters, Topics
@@ -48,10 +49,10 @@ def refused(line: bytes) -> Refusal:
     [
         (b"x", ("line", "", "", "", "x")),
         (b'{"channel":"trade"', ("line", "", "", "", '{"channel":"trade"')),
-        (b'{"channel":"bbo","symbol":"A","bid":1}', ("shape", "bbo", "A", "bid", "1")),
+        (b'{"channel":"bbo","symbol":"A","bid":[1]}', ("shape", "bbo", "A", "bid", "[1]")),
         (
-            b'{"channel":"bbo","symbol":"A","bid":null,"bid_qty":"1","ask":"1","ask_qty":"2"}',
-            ("shape", "bbo", "A", "bid", "None"),
+            b'{"channel":"bbo","symbol":"A","bid":true,"bid_qty":"1","ask":"1","ask_qty":"2"}',
+            ("shape", "bbo", "A", "bid", "True"),
         ),
         (b'{"channel":"trade","symbol":"A","price":"1"}', ("shape", "trade", "A", "qty", "")),
         (b'{"channel":"candle","symbol":"A"}', ("shape", "", "A", "channel", "candle")),
@@ -80,20 +81,34 @@ def test_a_venue_s_message_is_too() -> None:
 @pytest.mark.parametrize(
     ("channel", "fields", "why", "expected"),
     [
-        ("bbo", ("1", "2", "3", "9" * 60), "more than 18 digits", ("limit", "ask_qty")),
+        ("bbo", ("1", "2", "3", "9" * 60), "more than 38 digits", ("limit", "ask_qty")),
+        ("bbo", ("1", "2", "1e999", "9"), "an exponent beyond -100 to 100", ("limit", "ask")),
         ("bbo", ("1", "x", "3", "4"), "not a decimal", ("number", "bid_qty")),
-        ("trade", ("1", "2", "BUY", ""), "side is neither buy nor sell", ("value", "side")),
-        ("trade", ("1", "2", None, "i" * 99), "id is longer than 36 characters", ("limit", "id")),
-        ("trade", ("1", "2", None, "\t"), "id is not printable ASCII", ("value", "id")),
-        ("trade", ("1", "2", None, ""), "something new", ("value", "")),
+        (
+            "bbo",
+            ("1", None, "3", "4"),
+            "no value, but its side's other one has",
+            ("value", "bid_qty"),
+        ),
+        ("trade", ("1", "2", "BUY", ""), "neither buy nor sell", ("value", "side")),
+        ("trade", ("1", "2", None, "i" * 99), "longer than 80 characters", ("limit", "id")),
+        ("trade", ("1", "2", None, "\t: x"), "not printable ASCII", ("value", "id")),
     ],
 )
 def test_a_row_is_refused_by_field(
     channel: str, fields: Any, why: str, expected: tuple[str, str]
 ) -> None:
-    one = of_row(channel, "A", (0, 5, *fields), why)
-    assert (one.reason, one.field) == expected
-    assert one.words == (f"{channel} {one.field}: {why}" if one.field else f"{channel}: {why}")
+    writer = RingWriter(1 << 16, 4)
+    topic = writer.topic(channel, "A.SIM")
+    ((_, told),) = writer.publish([(topic, 5, *fields)], 1, 1)
+    one = of_row(channel, "A", (topic, 5, *fields), told)
+    assert (one.reason, one.field, one.why) == (*expected, why)
+    assert one.words == f"{channel} {one.field}: {why}"
+    writer.close()
+
+
+def test_a_row_that_is_refused_for_another_reason() -> None:
+    assert of_row("trade", "A", (0, 5, "1", "2", None, ""), "new").words == "trade: new"
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300))
@@ -173,7 +188,7 @@ def test_only_what_goes_on_without_a_good_record_is_failing(
 
 def test_rows_and_refusals_keep_their_order(stats: "FakeStats", publisher: "FakePublisher") -> None:
     one, refusing = desk(stats, publisher)
-    publisher.refuse = lambda row: "not a decimal" if row[2] == "x" else None
+    publisher.refuse = lambda row: "price: not a decimal: 'x'" if row[2] == "x" else None
     topic = refusing._topics["trade"]["A"]
     rows = [(topic, 0, price, "1", None, "") for price in ("1", "x", "2", "x", "x")]
     assert refusing.publish(rows, 10, 20) == {"trade": 2, "bbo": 0}

@@ -119,7 +119,7 @@ async def test_f44_bad_lines_symbols_and_decimals_are_counted_and_skipped(
     publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
 ) -> None:
     feed = make(publisher, stats, socket)
-    publisher.refuse = lambda row: "price: 1e5" if row[2] == "1e5" else None
+    publisher.refuse = lambda row: "price: not a decimal: '1e5'" if row[2] == "1e5" else None
     bad = [b"not json", trade("*"), trade(price='"1e5"'), trade(price="true"), trade("x" * 1000)]
     for line in bad:
         socket.put(trade() + b"\n" + line + b"\n" + trade())
