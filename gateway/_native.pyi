@@ -95,10 +95,14 @@ class RingWriter:
         feed: int = 0,
         record_wire: bool = True,
         until_refused: bool = False,
+        gap: str = "",
+        lost: int = 0,
     ) -> list[tuple[int, str]]:
         """Publishes all good rows, in order, then rings the workers once.
 
-        With `until_refused` it stops behind the first row that is refused.
+        With `until_refused` it stops behind the first row that is refused. `gap` is told to its
+        topic's subscribers before the first row: "feed" (`lost` of the venue's numbers are missing
+        there), "reset" (the venue numbers anew), or "" nothing.
 
         Returns (index, why) of each row that was refused; [] when all went. `why` names the field,
         the limit and the value. `mono_recv` is the MONOTONIC time that belongs to `ts_recv`. A row

@@ -89,6 +89,6 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload
 }
 
 /* One that is told though the topic's frames become marks. */
-uint64_t gw_refused_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
-    return notice(p, t, payload, length, GW_FRAME_REFUSED);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
+    return notice(p, t, payload, length, GW_FRAME_TOLD);
 }

@@ -211,9 +211,10 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
     hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1};
     const uint8_t before = gw_topic_suspects(t);
+    const uint32_t told = gw_gap_route(p, t, &newest->h);
     gw_record_copy(&t->state, newest);
     t->seq = newest->h.topic_seq;
-    const uint32_t links = t->links_count + gw_refused_route(p, t, before);
+    const uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
     if (!hole.lost) { /* of this topic the lap took nothing */
         gw_topic_route(p, t);
         return links;

@@ -106,6 +106,24 @@ static bool number_take(parse_t *p, gw_text_t *text) {
     return true;
 }
 
+/* A time in s, ms or us since 1970 becomes ns, as gateway/feeds/stamps.py has it; false: it is a time in no unit.
+ * What is less than all of these passes as it is. */
+static bool time_scale(int64_t *time) {
+    static const struct {
+        int64_t first, end, unit;
+    } units[] = {{1000000000, 10000000000, 1000000000},
+                 {1000000000000, 10000000000000, 1000000},
+                 {1000000000000000, 10000000000000000, 1000}};
+    if (*time < units[0].first || *time >= 1000000000000000000) return true;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (*time < units[i].first || *time >= units[i].end) continue;
+        if (*time > (INT64_MAX - units[i].unit + 1) / units[i].unit) return false;
+        *time *= units[i].unit;
+        return true;
+    }
+    return false;
+}
+
 /* Digits of a time that is not negative; what follows them is looked at by the caller. */
 static bool time_take(parse_t *p, int64_t *out) {
     space_skip(p);
@@ -118,7 +136,7 @@ static bool time_take(parse_t *p, int64_t *out) {
     }
     if (p->at == from || (*from == '0' && p->at - from > 1)) return false;
     *out = (int64_t)value;
-    return true;
+    return time_scale(out);
 }
 
 static bool side_take(parse_t *p, gw_text_t *side) {

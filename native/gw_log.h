@@ -15,7 +15,7 @@ enum {
     GW_FRAME_NOTICE = 2,   /* a system message in the order of the data: not counted */
     GW_FRAME_PACED = 4,
     GW_FRAME_RESYNC = 8,   /* an update told as a snapshot: after a hole, or first in an epoch */
-    GW_FRAME_REFUSED = 16, /* a notice that has to be told though the topic is conflated */
+    GW_FRAME_TOLD = 16,    /* a notice that has to be told though the topic is conflated */
 };
 
 typedef struct {

@@ -122,7 +122,7 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
-uint64_t gw_refused_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
 
@@ -145,7 +145,8 @@ uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the cha
 uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before);
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
 int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
-void gw_refused_by_control(gw_plane_t *p, gw_link_t *l);
+uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length);
 
 /* gw_outbox.c: what else waits for one client */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */

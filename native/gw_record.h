@@ -35,6 +35,13 @@ enum {
     GW_FLAG_PACED = 16, /* its feed waits for slow queues (a replay at full speed): age does not close a client */
 };
 
+enum {
+    GW_GAP_NONE = 0,
+    GW_GAP_FEED = 1,  /* the venue's numbers have a hole */
+    GW_GAP_RESET = 2, /* the venue numbers its messages anew */
+    GW_GAPS
+};
+
 typedef struct {
     uint64_t ring_seq;   /* counts every record of the segment, from 1 */
     uint64_t topic_seq;  /* counts this topic's, from 1 */
@@ -45,7 +52,10 @@ typedef struct {
      * but older than 4.29 s. Stage `ingest` has it whole. */
     uint32_t ingest_ns;
     uint32_t topic;      /* index in the segment's directory */
-    uint8_t kind, flags, cells, reserved[13];
+    uint8_t kind, flags, cells;
+    uint8_t gap;         /* what subscribers are told before this record: GW_GAP_NONE, ... */
+    uint32_t reserved;
+    uint64_t lost;       /* of GW_GAP_FEED: how many of the venue's numbers are missing */
 } gw_header_t;
 
 #define GW_MARK 0xffu /* no ring_seq gets there */

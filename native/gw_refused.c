@@ -1,4 +1,5 @@
-/* What subscribers are told of input that was refused: the record that did not come may have changed what they hold.
+/* What subscribers are told of input that was refused: the record that did not come may have changed what they hold;
+ * and of the venue's own numbers, which a record's header says have a hole before it, or begin anew.
  *
  * A feed publishes an instrument's health at each change (gw_suspect.h). When a bit of it rises, the newest input of
  * that topic was refused, and each subscriber of the topic gets a gap notice, once per run of refusals. A subscriber
@@ -13,43 +14,65 @@
 
 #define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
 #define NOTICE_AGES 8      /* a notice is used again up to this part of the age at which a frame is too old */
-#define NOTICE_MAX (GW_INSTRUMENT_MAX + 128u)
+#define NOTICE_MAX (GW_INSTRUMENT_MAX + 160u)
 
-static size_t notice_write(const gw_topic_t *t, char *text) {
+typedef struct {
+    const char *text;
+    size_t length;
+    uint64_t frame; /* 0: nobody needs it yet */
+} notice_t;
+
+static size_t notice_write(const gw_topic_t *t, const char *more, char *text) {
     return (size_t)snprintf(text, NOTICE_MAX,
                             "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
-                            "\"reason\":\"refused\"}]}", gw_channel_name(t->channel), t->length, t->name);
+                            "%s}]}", gw_channel_name(t->channel), t->length, t->name, more);
 }
 
-/* The topic's notice in the log: the same for all who are told at about one time. */
-static uint64_t notice_frame(gw_plane_t *p, gw_topic_t *t) {
-    char text[NOTICE_MAX];
-    if (t->notice && gw_log_fresh(&p->log, t->notice)) {
-        int64_t age_ns = p->taken_ns - gw_log_frame(&p->log, t->notice)->taken_ns;
-        if (age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES) return t->notice;
-    }
-    return t->notice = gw_refused_frame(p, t, text, notice_write(t, text));
+/* The topic's last notice of refused input, while it may be used again; else 0. */
+static uint64_t notice_known(gw_plane_t *p, const gw_topic_t *t) {
+    if (!t->notice || !gw_log_fresh(&p->log, t->notice)) return 0;
+    int64_t age_ns = p->taken_ns - gw_log_frame(&p->log, t->notice)->taken_ns;
+    return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? t->notice : 0;
 }
 
-void gw_refused_by_control(gw_plane_t *p, gw_link_t *l) {
-    gw_client_t *c = l->client;
-    char text[NOTICE_MAX];
-    size_t length = notice_write(l->topic, text), used = c->control_length - c->control_head;
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length) {
+    size_t used = c->control_length - c->control_head;
     if (used + length <= p->o.control_bytes_max / CONTROL_PARTS) gw_client_control_text(p, c, text, length);
 }
 
-static void tell(gw_plane_t *p, gw_link_t *l) {
+static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
     if (c->flags & GW_CLIENT_DOOMED) return;
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
-        gw_refused_by_control(p, l);
+        gw_told_by_control(p, c, n->text, n->length);
         return;
     }
     if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
         gw_client_slow(p, c, "too many frames");
         return;
     }
-    gw_client_push(p, c, notice_frame(p, l->topic));
+    if (!n->frame) n->frame = gw_told_frame(p, l->topic, n->text, n->length);
+    gw_client_push(p, c, n->frame);
+}
+
+/* Tells one link of the topic, or all (NULL), that its newest input was refused. */
+static void tell_refused(gw_plane_t *p, gw_topic_t *t, gw_link_t *one) {
+    char text[NOTICE_MAX];
+    notice_t n = {text, notice_write(t, "\"reason\":\"refused\"", text), notice_known(p, t)};
+    if (one) tell(p, one, &n);
+    else for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link, &n);
+    t->notice = n.frame;
+}
+
+/* The venue's own numbers had a hole before this record, or began anew. */
+uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
+    char text[NOTICE_MAX], more[64];
+    if (h->gap == GW_GAP_NONE || h->gap >= GW_GAPS) return 0;
+    if (h->gap == GW_GAP_RESET) snprintf(more, sizeof more, "\"reason\":\"reset\"");
+    else snprintf(more, sizeof more, "\"lost\":%llu,\"reason\":\"feed\"", (unsigned long long)h->lost);
+    notice_t n = {text, notice_write(t, more, text), 0};
+    for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link, &n);
+    return t->links_count;
 }
 
 uint8_t gw_topic_suspects(const gw_topic_t *t) {
@@ -62,7 +85,7 @@ uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t befor
     for (uint8_t channel = 1, risen = gw_topic_suspects(health) & (uint8_t)~before; risen >> channel; channel++) {
         gw_topic_t *t = risen >> channel & 1 ? gw_topic_find(p, channel, health->name, health->length) : NULL;
         if (!t || channel == GW_HEALTH) continue;
-        for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link);
+        tell_refused(p, t, NULL);
         links += t->links_count;
     }
     return links;
@@ -70,10 +93,10 @@ uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t befor
 
 /* A link has just begun: it is told what those before it were told. */
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l) {
-    const gw_topic_t *t = l->topic;
+    gw_topic_t *t = l->topic;
     if (t->channel == GW_HEALTH || !p->health_topics) return;
     const gw_topic_t *health = gw_topic_find(p, GW_HEALTH, t->name, t->length);
-    if (health && gw_topic_suspects(health) >> t->channel & 1) tell(p, l);
+    if (health && gw_topic_suspects(health) >> t->channel & 1) tell_refused(p, t, l);
 }
 
 /* Of an instrument that exists and was never suspect in this epoch there is no record of health: all is well. Makes

@@ -65,6 +65,8 @@ _BY_FEED = {
     "feed_gaps": ("feed_gaps", "Holes in the feed's sequence."),
     "feed_lost_messages": ("feed_lost", "Records or datagrams missing in the holes."),
     "feed_duplicates": ("feed_duplicates", "Records that had come before."),
+    "feed_late": ("feed_late", "Records that came behind later ones of their topic."),
+    "feed_resets": ("feed_resets", "New beginnings of a venue's numbers."),
     "feed_decode_errors": ("feed_decode_errors", "Input that was refused, of all reasons."),
     "feed_reconnects": ("feed_reconnects", "Connections made again."),
     "clock_anomalies": ("clock_anomalies", "Records with a venue time in the future."),

@@ -14,12 +14,14 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
     enum: GW_TRADE, GW_BBO, GW_HEALTH, GW_STATE_MAX, GW_REASON_MAX
     enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
+    enum: GW_GAP_FEED, GW_GAP_RESET
 
     ctypedef struct gw_header_t:
         uint64_t ring_seq, topic_seq
         int64_t ts_event, ts_recv, ts_publish
         uint32_t ingest_ns, topic
-        uint8_t kind, flags, cells
+        uint8_t kind, flags, cells, gap
+        uint64_t lost
 
     ctypedef struct gw_trade_t:
         uint8_t side, id_length
@@ -69,6 +71,7 @@ EXPONENT_MAX = GW_EXPONENT_MAX
 Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
+cdef dict _GAPS = {"": 0, "feed": GW_GAP_FEED, "reset": GW_GAP_RESET}
 cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
 cdef dict _FIELDS = {GW_TRADE: ("price", "qty", "side", "id"), GW_BBO: _BBO_FIELDS}
 cdef dict _SIDES = {GW_SIDE_BUY: "buy", GW_SIDE_SELL: "sell"}

@@ -240,8 +240,12 @@ cdef class RingWriter:
         return added
 
     def publish(self, rows, int64_t ts_recv, int64_t mono_recv, *, ages=None, uint8_t flags=0,
-                uint32_t feed=0, bint record_wire=True, bint until_refused=False):
+                uint32_t feed=0, bint record_wire=True, bint until_refused=False,
+                str gap="", uint64_t lost=0):
         self.check_open()
+        if gap not in _GAPS:
+            raise ValueError(f"no gap is called {gap!r}")
+        cdef uint8_t told = _GAPS[gap]
         if feed >= FEEDS:
             raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
         fast = PySequence_Fast(rows, "rows are not a sequence")
@@ -260,6 +264,8 @@ cdef class RingWriter:
                 if until_refused:
                     break
                 continue
+            self.chunk[filled].h.gap = 0 if i else told
+            self.chunk[filled].h.lost = 0 if i else lost
             if ages is not None:
                 age_ns = ages[i]
             gw_record_received(&self.chunk[filled], ts_recv - age_ns, mono_recv - age_ns)

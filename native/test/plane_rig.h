@@ -243,12 +243,15 @@ static inline uint8_t digits_of(uint64_t n) {
 }
 
 /* Publishes the topic's next record: its price is its seq, its quantity the number of the epoch. */
-static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) {
+static inline void rig_publish_header(rig_t *rig, unsigned topic, gw_header_t header) {
     rig_register(rig, topic);
     rig_topic_t *t = &rig->topics[topic];
     uint64_t seq = ++t->count;
-    gw_record_t r = {.h = {.kind = t->channel, .flags = flags, .topic = (uint32_t)t->id,
-                           .ts_publish = rig->now, .ingest_ns = 1000}};
+    gw_record_t r = {.h = header};
+    r.h.kind = t->channel;
+    r.h.topic = (uint32_t)t->id;
+    r.h.ts_publish = rig->now;
+    r.h.ingest_ns = 1000;
     if (t->channel == GW_TRADE) {
         r.u.trade = (gw_trade_t){.price = (int64_t)seq, .price_digits = digits_of(seq),
                                  .qty = rig->epoch, .qty_digits = digits_of(rig->epoch)};
@@ -267,7 +270,11 @@ static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) 
     }
     gw_writer_publish(&rig->writer, &r);
     rig->published[t->channel]++;
-    rig->paced |= (flags & GW_FLAG_PACED) != 0;
+    rig->paced |= (r.h.flags & GW_FLAG_PACED) != 0;
+}
+
+static inline void rig_publish_flags(rig_t *rig, unsigned topic, uint8_t flags) {
+    rig_publish_header(rig, topic, (gw_header_t){.flags = flags});
 }
 
 static inline void rig_publish(rig_t *rig, unsigned topic) { rig_publish_flags(rig, topic, 0); }

@@ -39,6 +39,10 @@ static void usual_lines(void) {
         {"{" QUOTE "\"ask_qty\":\"4\",\"ts\":5}", GW_BBO, 5, "A", {"1", "2", "3", "4"}},
         {"{" QUOTE "\"ask_qty\":\"\"}", GW_BBO, 0, "A", {"1", "2", "3", ""}},
         {"{" TRADE "}", GW_TRADE, 0, "A", {"1", "2", "", ""}},
+        {"{" TRADE ",\"ts\":999999999}", GW_TRADE, 999999999, "A", {"1", "2", "", ""}},
+        {"{" TRADE ",\"ts\":1723161255}", GW_TRADE, 1723161255000000000, "A", {"1", "2", "", ""}},
+        {"{" TRADE ",\"ts\":1723161255342}", GW_TRADE, 1723161255342000000, "A", {"1", "2", "", ""}},
+        {"{" TRADE ",\"ts\":1723161255342001}", GW_TRADE, 1723161255342001000, "A", {"1", "2", "", ""}},
         {"{" TRADE ",\"side\":null,\"ts\":0}", GW_TRADE, 0, "A", {"1", "2", "", ""}},
         {"\t {\r\"side\" :\t\"sell\" , " TRADE " ,\"ts\" : 9223372036854775807 } \r", GW_TRADE,
          INT64_MAX, "A", {"1", "2", "sell", ""}},
@@ -90,6 +94,9 @@ static void other_lines(void) {
         "{" TRADE ",\"side\":\"BUY\"}", "{" TRADE ",\"side\":nul}", "{" TRADE ",\"side\":nullx}",
         "{" TRADE ",\"ts\":\"5\"}", "{" TRADE ",\"ts\":-1}", "{" TRADE ",\"ts\":-0}",
         "{" TRADE ",\"ts\":05}", "{" TRADE ",\"ts\":5.0}", "{" TRADE ",\"ts\":5e0}",
+        /* a time of no unit, or after 2262 */
+        "{" TRADE ",\"ts\":10000000000}", "{" TRADE ",\"ts\":999999999999}", "{" TRADE ",\"ts\":9300000000000}",
+        "{" TRADE ",\"ts\":9300000000}", "{" TRADE ",\"ts\":999999999999999999}",
         "{" TRADE ",\"ts\":}", "{" TRADE ",\"ts\":9223372036854775808}",
         "{" TRADE ",\"ts\":18446744073709551617}", "{" TRADE ",\"ts\":99999999999999999999}",
         /* members missing, or no such channel */
@@ -192,6 +199,7 @@ static void members_draw(bool trade, const char *const *names, member_t *members
     }
     strcpy(members[4].value, trade ? "trade" : "bbo");
     *ts = (int64_t)(draw(1ull << 32) << 31 | draw(1ull << 31)) >> draw(63);
+    if (*ts >= 1000000000 && *ts < 1000000000000000000) *ts %= 1000000000; /* of another unit, or of none */
     sprintf(members[6].value, "%" PRId64, *ts);
     members[6].bare = true;
     members[6].given = draw(4) > 0;

@@ -227,12 +227,71 @@ static void health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok(void
     rig_free(rig);
 }
 
+#define NUMBERS(channel, symbol, why)                                                             \
+    "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"" channel                  \
+    "\",\"symbol\":\"" symbol "\"," why "}]}"
+
+/* The venue's own numbers: told before the record, to all who have the topic then and to nobody later. */
+static void a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record(void) {
+    rig_t *rig = rig_of_health();
+    unsigned trade = rig_topic(rig, GW_TRADE, "A.SIM"), bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peers[] = {subscriber(rig, GW_TRADE, "A.SIM", true), subscriber(rig, GW_TRADE, "*", false)};
+    peer_t *other = subscriber(rig, GW_BBO, "A.SIM", false);
+    rig_publish(rig, trade);
+    rig_publish_header(rig, trade, (gw_header_t){.gap = GW_GAP_RESET});
+    rig_publish_header(rig, trade, (gw_header_t){.gap = GW_GAP_FEED, .lost = UINT64_MAX});
+    rig_publish_header(rig, trade, (gw_header_t){.gap = GW_GAPS}); /* of a writer that is newer than we */
+    rig_publish(rig, bbo);
+    rig_settle(rig);
+    for (int i = 0; i < 2; i++) {
+        expect(peers[i], DATA("trade", "update"));
+        expect(peers[i], NUMBERS("trade", "A.SIM", "\"reason\":\"reset\""));
+        expect(peers[i], DATA("trade", "update"));
+        expect(peers[i], NUMBERS("trade", "A.SIM", "\"lost\":18446744073709551615,\"reason\":\"feed\""));
+        expect(peers[i], DATA("trade", "update"));
+        expect(peers[i], DATA("trade", "update"));
+        expect_nothing(peers[i]);
+    }
+    expect(other, DATA("bbo", "update"));
+    expect_nothing(other);
+    peer_t *late = subscriber(rig, GW_TRADE, "A.SIM", true);
+    expect(late, DATA("trade", "snapshot"));
+    expect_nothing(late);
+    rig_free(rig);
+}
+
+static void a_new_beginning_reaches_a_full_socket_and_survives_a_lap(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peer = subscriber(rig, GW_BBO, "A.SIM", false);
+    peer->allowed = 0;
+    rig_publish_header(rig, bbo, (gw_header_t){.gap = GW_GAP_RESET}); /* stands in the queue, then becomes a mark */
+    rig_settle(rig);
+    rig_publish_header(rig, bbo, (gw_header_t){.gap = GW_GAP_RESET}); /* while it is blocked */
+    rig_settle(rig);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    for (int i = 0; i < 2; i++) expect(peer, NUMBERS("bbo", "A.SIM", "\"reason\":\"reset\""));
+    expect(peer, DATA("bbo", "update"));
+    expect_nothing(peer);
+    rig_publish_header(rig, bbo, (gw_header_t){.gap = GW_GAP_RESET});
+    for (int i = 0; i < 100; i++) rig_publish(rig, rig_topic(rig, GW_TRADE, "OTHER.SIM"));
+    rig_settle(rig);
+    CHECK_EQUAL(rig->stats->ring_lapped[0], 1);
+    expect(peer, NUMBERS("bbo", "A.SIM", "\"reason\":\"reset\""));
+    expect(peer, DATA("bbo", "update"));
+    expect_nothing(peer);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
     RUN(a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part);
     RUN(a_lap_does_not_hide_it);
     RUN(an_epoch_begins_with_what_is_suspect);
+    RUN(a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record);
+    RUN(a_new_beginning_reaches_a_full_socket_and_survives_a_lap);
     RUN(health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok);
     return 0;
 }

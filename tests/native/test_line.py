@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway._native import usual_line
+from gateway.feeds.stamps import UNITS
 from gateway.feeds.venues.tickgate_json import Batch, Quote, Trade, decode
 
 if TYPE_CHECKING:
@@ -28,10 +29,18 @@ plain = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126
 names = plain | st.just("币安人生USDT")
 space = st.text(" \t\r", max_size=2)
 sides = st.sampled_from(["buy", "sell", None])
-times = st.integers(0, 2**63 - 1) | st.sampled_from([0, 9, 10, 2**63 - 1])
 numbers = st.integers(-(2**65), 2**65) | st.floats(allow_nan=False, allow_infinity=False)
 decimal = plain | numbers
 value = decimal | st.none()
+times = st.one_of(
+    st.integers(0, 10**9 - 1),
+    st.integers(10**18, 2**63 - 1),
+    *(st.integers(first, min(end, (2**63 - unit) // unit) - 1) for first, end, unit in UNITS),
+    st.sampled_from([0, 9, 10, 2**63 - 1]),
+)
+any_time = st.integers(0, 2**63 - 1).flatmap(
+    lambda bound: st.integers(max(0, bound - 2), bound)
+) | st.sampled_from([n + k for first, end, _ in UNITS for n in (first, end) for k in (-1, 0, 1)])
 trades: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"channel": st.just("trade"), "symbol": names, "price": decimal, "qty": decimal},
     optional={"side": sides, "id": plain, "ts": times},
@@ -122,6 +131,15 @@ def test_every_line_of_the_usual_form_is_taken(line: bytes) -> None:
     read = usual_line(line)
     assert read
     assert decode([line]) == Batch([as_record(read)], [0])
+
+
+@given(any_time)
+def test_both_decoders_make_the_same_of_a_time(ts: int) -> None:
+    line = QUOTE.replace(b'"ts":5', b'"ts":%d' % ts)
+    read = usual_line(line)
+    (item,) = decode([line]).items
+    assert item == (as_record(read) if read else item)
+    assert bool(read) == isinstance(item, Quote) or ts >= 2**63
 
 
 @given(unusual() | st.binary() | st.text(" \t\r\v\f\0\x1c\x85").map(str.encode))
