@@ -1,11 +1,31 @@
-"""Sequence checks of one numbered stream: gaps, duplicates, late records. Sans-IO.
+"""Sequence checks of one numbered stream: gaps, duplicates, late records, restarts. Sans-IO.
 
-A stream is numbered either contiguously (each record one more than the last: a trade id) or only
-rising (a bookTicker's update id, which skips the changes that did not touch the top of the book).
-A hole can be seen in the first kind alone.
+What a stream's numbers say depends on its numbering:
+
+- `exact`: each record is one more than the last (a spot trade's id). A hole is a loss.
+- `sparse`: numbers are of one record each, but may be left out without a loss (a futures trade's).
+- `rising`: the numbers of a state (a bookTicker's update id), of which only the newest is of use.
+
+A number that is not beyond the last one has four causes. It fills a known hole: the record is late.
+It came before: a duplicate. Or the venue has begun to number again, which the records themselves
+must show, since a collector that lags brings long runs of old numbers, too:
+
+- a time of the venue's that is later than any before: no duplicate has one;
+- a number never seen, below half of the last one, that is not older: a count that began again;
+- a long rising run of old numbers with nothing new between: the last resort, so that no stream is
+  taken for duplicates for ever.
 """
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+HOLES_MAX: Final = 64
+"""Of one stream; older ones are forgotten, and what fills them counts as a duplicate."""
+RUN_FAR: Final = 8
+"""Old numbers in a row that show a restart: below half of the last one, with no older time ..."""
+RUN_NEAR: Final = 256
+"""... or otherwise: more than what a collector that lags catches up with at once."""
+
+Numbering = Literal["exact", "sparse", "rising"]
 
 
 class Gap(NamedTuple):
@@ -14,25 +34,76 @@ class Gap(NamedTuple):
     lost: int
 
 
-Outcome = Literal["next", "duplicate", "late"] | Gap
+Outcome = Literal["next", "duplicate", "late", "reset"] | Gap
 
 
 class Sequence:
-    """The last number seen. The first record observed sets it, whatever it is."""
+    """The numbers seen. The first record observed sets them, whatever it is."""
 
-    __slots__ = ("_contiguous", "_last")
+    __slots__ = ("_first", "_holes", "_last", "_numbering", "_run", "_run_last", "_time")
 
-    def __init__(self, *, contiguous: bool) -> None:
-        self._contiguous = contiguous
-        self._last: int | None = None
+    _first: int
+    _last: int
+    _time: int
 
-    def observe(self, number: int) -> Outcome:
-        """What the record of this number is. After a gap the count goes on behind it, so that each
-        hole is reported once; a record that would fill one is `late`."""
-        last = self._last
-        if last is not None and number <= last:
-            return "duplicate" if number == last else "late"
-        self._last = number
-        if last is None or number == last + 1 or not self._contiguous:
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
+        self._begin(-1, -1, 0)
+
+    @property
+    def last(self) -> int:
+        """The highest number since the last restart; -1: none yet."""
+        return self._last
+
+    def observe(self, first: int, last: int, time: int = 0) -> Outcome:
+        """What the record of these numbers (of one: twice the same) is.
+
+        After a gap the count goes on behind it, so that each hole is reported once; after `reset`
+        it goes on from this record. `time` is the venue's, 0 where it sends none.
+        """
+        before = self._last
+        if before < 0:
+            self._begin(first, last, time)
             return "next"
-        return Gap(number - last - 1)
+        if first > before:
+            self._last = last
+            self._run = 0
+            self._time = max(self._time, time)
+            if first == before + 1 or self._numbering == "rising":
+                return "next"
+            self._holes.append((before + 1, first - 1))
+            del self._holes[:-HOLES_MAX]
+            return Gap(first - before - 1) if self._numbering == "exact" else "next"
+        if last == before:
+            return "duplicate"
+        if self._fills(first, last):
+            return "late"
+        if last < before and self._restarted(first, last, time):
+            self._begin(first, last, time)
+            return "reset"
+        return "late" if self._numbering == "rising" else "duplicate"
+
+    def _begin(self, first: int, last: int, time: int) -> None:
+        self._first, self._last, self._time = first, last, time
+        self._run, self._run_last = 0, -1
+        self._holes: list[tuple[int, int]] = []
+
+    def _fills(self, first: int, last: int) -> bool:
+        """Whether these numbers are missing; they are not any more."""
+        for index, (start, end) in enumerate(self._holes):
+            if start <= first and last <= end:
+                rest = [(start, first - 1), (last + 1, end)]
+                self._holes[index : index + 1] = [hole for hole in rest if hole[0] <= hole[1]]
+                del self._holes[:-HOLES_MAX]
+                return True
+        return False
+
+    def _restarted(self, first: int, last: int, time: int) -> bool:
+        if time and self._time and time > self._time:
+            return True
+        far = last <= self._last // 2 and not (time and time < self._time)
+        if far and last < self._first:
+            return True
+        self._run = self._run + 1 if first > self._run_last else 1
+        self._run_last = last
+        return self._run >= (RUN_FAR if far else RUN_NEAR)

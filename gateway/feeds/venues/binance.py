@@ -1,8 +1,15 @@
-"""Binance combined streams, spot and USD-M futures: `trade` and `bookTicker`. Pure.
+"""Binance streams, spot and futures: `trade`, `aggTrade` and `bookTicker`. Pure.
 
 Field names: Binance's "Spot WebSocket Streams" and "USDⓈ-M Futures WebSocket Market Streams" pages.
-Times are milliseconds. `ts_event` is `T`, when the matching engine traded or changed the book; `E`,
-when the message was made, comes later by an unknown delay. A spot bookTicker bears no time at all.
+A message comes in a combined stream's wrapper or without one. Times are milliseconds, or
+microseconds where the connection asked for them. `ts_event` is `T`, when the matching engine traded
+or changed the book; `E`, when the message was made, comes later by an unknown delay. A spot
+bookTicker bears no time at all.
+
+An aggregate trade bears the numbers of the trades in it, so one stream of numbers holds for both
+kinds: of a capture that has both, what comes later is a duplicate. `X` marks futures. Its other
+values than MARKET are the insurance fund's and auto-deleveraging records, no trades of the market;
+their numbers count, and futures leave numbers out without a loss.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,21 +18,31 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta, field
 
+from gateway.feeds.sequencing import Numbering
+from gateway.feeds.stamps import scaled
 from gateway.feeds.venues.message import Message
 from gateway.feeds.venues.number import quoted
 
 T = TypeVar("T")
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Milliseconds = Annotated[int, Meta(ge=0, le=(2**63 - 1) // 1_000_000)]
+
+_ABSENT: Final = msgspec.Raw()
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    """A combined stream's wrapper; a REST depth snapshot stands bare among them in captures."""
+    """A combined stream's wrapper, or what a bare message is told by."""
 
     stream: str = ""
-    data: msgspec.Raw = msgspec.Raw()
-    last_update_id: int | None = field(name="lastUpdateId", default=None)
+    data: msgspec.Raw = _ABSENT
+    event: str = field(name="e", default="")
+    update: msgspec.Raw = field(name="u", default=_ABSENT)
+    ask_qty: msgspec.Raw = field(name="A", default=_ABSENT)
+    depth_update: msgspec.Raw = field(name="lastUpdateId", default=_ABSENT)
+    result: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+    code: msgspec.Raw = _ABSENT
+    message: msgspec.Raw = field(name="msg", default=_ABSENT)
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -33,8 +50,21 @@ class _Trade(msgspec.Struct, gc=False):
     number: Number = field(name="t")
     price: str = field(name="p")
     qty: str = field(name="q")
-    time_ms: Milliseconds = field(name="T")
+    time: Number = field(name="T")
     buyer_is_maker: bool = field(name="m")
+    execution: str | None = field(name="X", default=None)
+
+
+class _AggTrade(msgspec.Struct, gc=False):
+    symbol: str = field(name="s")
+    number: Number = field(name="a")
+    first: Number = field(name="f")
+    last: Number = field(name="l")
+    price: str = field(name="p")
+    qty: str = field(name="q")
+    time: Number = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+    spot: bool | None = field(name="M", default=None)
 
 
 class _BookTicker(msgspec.Struct, gc=False):
@@ -44,38 +74,113 @@ class _BookTicker(msgspec.Struct, gc=False):
     bid_qty: str | None = field(name="B", default=None)
     ask: str | None = field(name="a", default=None)
     ask_qty: str | None = field(name="A", default=None)
-    time_ms: Milliseconds = field(name="T", default=0)
+    time: Number = field(name="T", default=0)
 
 
-_CHANNELS: Final = {"trade": "trade", "bookTicker": "bbo"}
+_CHANNELS: Final = {"trade": "trade", "aggTrade": "trade", "bookTicker": "bbo"}
 """Of the kinds of message that are records."""
+
+_SKIPPED: Final = {
+    **dict.fromkeys(("depth", "depthUpdate"), "depth"),
+    **dict.fromkeys(("kline", "continuousKline", "continuous", "indexPriceKline"), "kline"),
+    **dict.fromkeys(("ticker", "24hrTicker", "1hTicker", "4hTicker", "1dTicker"), "ticker"),
+    **dict.fromkeys(("miniTicker", "24hrMiniTicker"), "mini ticker"),
+    **dict.fromkeys(("markPrice", "markPriceUpdate", "indexPriceUpdate"), "mark price"),
+    **dict.fromkeys(("forceOrder",), "liquidation"),
+    **dict.fromkeys(("avgPrice",), "average price"),
+    **dict.fromkeys(("serverShutdown", "listenKeyExpired", "eventStreamTerminated"), "control"),
+}
+"""Kind of stream or event → the name by which it is skipped."""
+OTHER: Final = "another kind of event"
+REPLY: Final = "reply"
+ERROR: Final = "error reply"
+SNAPSHOT: Final = "depth snapshot"
+_EXECUTIONS: Final = {
+    "INSURANCE_FUND": "insurance fund",
+    "ADL": "auto-deleveraging",
+    "NA": "no trade (X is NA)",
+}
+OFF_MARKET: Final = "not of the market (X)"
+NOTHING: Final = "trade of nothing"
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_trade = msgspec.json.Decoder(_Trade).decode
+_decode_agg_trade = msgspec.json.Decoder(_AggTrade).decode
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker).decode
 
 
-def decode(payload: bytes) -> Message | None:
-    """One message. None where it is well-formed but no record that we publish (depth, snapshots).
+def decode(payload: bytes) -> Message | str:
+    """One message; the name of its kind where it is well-formed but nothing that we publish.
 
     Raises:
         ValueError: it is no JSON, nor of these shapes.
     """
     try:
+        if payload[:1] == b"[":
+            return _of_all(payload)
         envelope = _decode_envelope(payload)
-        kind = envelope.stream.partition("@")[2]
-        if kind == "trade":
-            return _trade(_decode(_decode_trade, envelope.data, "pq"))
-        if kind == "bookTicker":
-            return _book_ticker(_decode(_decode_book_ticker, envelope.data, "bBaA"))
+        if envelope.data is _ABSENT:
+            return _bare(envelope, payload)
+        kind = envelope.stream.partition("@")[2].partition("@")[0]
+        if not kind or envelope.stream[0] == "!":
+            kind = envelope.stream.removeprefix("!").partition("@")[0]
+        if kind not in _CHANNELS and kind not in _SKIPPED:
+            kind = _peeked(envelope.data) or kind
+        if not kind:
+            raise ValueError("neither a stream's message nor an event")
+        return _event(kind, envelope.data)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not kind and envelope.last_update_id is None:
-        raise ValueError("neither a stream's message nor a depth snapshot")
-    return None
 
 
-def _decode(decoder: Callable[[msgspec.Raw | bytes], T], data: msgspec.Raw, decimals: str) -> T:
+def _bare(envelope: _Envelope, payload: bytes) -> Message | str:
+    """What came without a stream's wrapper."""
+    if envelope.event:
+        return _event(envelope.event, payload)
+    if envelope.update is not _ABSENT and envelope.ask_qty is not _ABSENT:
+        return _book_ticker(_decode(_decode_book_ticker, payload, "bBaA"))
+    if envelope.depth_update is not _ABSENT:
+        return SNAPSHOT
+    if envelope.error is not _ABSENT or envelope.code is not _ABSENT:
+        return ERROR
+    if envelope.result is not _ABSENT:
+        return REPLY
+    raise ValueError("neither a stream's message, nor an event, a reply or a depth snapshot")
+
+
+def _event(kind: str, data: "msgspec.Raw | bytes") -> Message | str:
+    if kind == "trade":
+        return _trade(_decode(_decode_trade, data, "pq"))
+    if kind == "bookTicker":
+        return _book_ticker(_decode(_decode_book_ticker, data, "bBaA"))
+    if kind == "aggTrade":
+        return _agg_trade(_decode(_decode_agg_trade, data, "pq"))
+    return _SKIPPED.get(kind) or _SKIPPED.get(kind.partition("_")[0].rstrip("0123456789"), OTHER)
+
+
+def _of_all(payload: bytes) -> str:
+    """An array: a bare stream of all symbols (`!ticker@arr`), of which none is a record."""
+    events = msgspec.json.decode(payload, type=list[_Envelope])
+    if not events or not events[0].event or events[0].event in _CHANNELS:
+        raise ValueError("an array that is no stream of all symbols")
+    return _SKIPPED.get(events[0].event, OTHER)
+
+
+def _peeked(data: msgspec.Raw) -> str:
+    """The kind of event by its own word; "" for an array, or where there is none."""
+    return "" if bytes(data)[:1] != b"{" else _decode_envelope(data).event
+
+
+def _time(value: int) -> int:
+    try:
+        return value * 1_000_000 if value < 10**9 else scaled(value)
+    except ValueError as error:
+        raise ValueError(f"{error} - at `$.T`") from None
+
+
+def _decode(
+    decoder: Callable[[msgspec.Raw | bytes], T], data: msgspec.Raw | bytes, decimals: str
+) -> T:
     """Binance sends texts; stand-ins and copies that were written anew may have numbers."""
     try:
         return decoder(data)
@@ -84,20 +189,40 @@ def _decode(decoder: Callable[[msgspec.Raw | bytes], T], data: msgspec.Raw, deci
 
 
 def _trade(trade: _Trade) -> Message:
-    # The taker is the other side of the maker: where the buyer made the price, the taker sold.
-    side = "sell" if trade.buyer_is_maker else "buy"
-    fields = (trade.time_ms * 1_000_000, trade.price, trade.qty, side, str(trade.number))
-    return Message("trade", trade.symbol, trade.number, True, fields)
+    x = trade.execution
+    # No kind of execution is told of spot trades, of which each has a number of its own.
+    numbering: Numbering = "exact" if x is None else "sparse"
+    skip = "" if x in (None, "MARKET") else _EXECUTIONS.get(x or "", OFF_MARKET)
+    if not skip and _zero(trade.price) and _zero(trade.qty):
+        skip = NOTHING
+    fields = (
+        _time(trade.time), trade.price, trade.qty, _side(trade.buyer_is_maker), str(trade.number)
+    )  # fmt: skip
+    return Message("trade", trade.symbol, trade.number, trade.number, numbering, fields, skip)
+
+
+def _agg_trade(trade: _AggTrade) -> Message:
+    if trade.last < trade.first:
+        raise ValueError("the last trade is before the first - at `$.l`")
+    numbering: Numbering = "exact" if trade.spot is not None else "sparse"
+    fields = (
+        _time(trade.time), trade.price, trade.qty, _side(trade.buyer_is_maker), str(trade.number)
+    )  # fmt: skip
+    return Message("trade", trade.symbol, trade.first, trade.last, numbering, fields)
+
+
+def _side(buyer_is_maker: bool) -> str:
+    """The taker is the other side of the maker: where the buyer made the price, the taker sold."""
+    return "sell" if buyer_is_maker else "buy"
 
 
 def _book_ticker(quote: _BookTicker) -> Message:
-    bid, ask = _side(quote.bid, quote.bid_qty), _side(quote.ask, quote.ask_qty)
-    return Message(
-        "bbo", quote.symbol, quote.update, False, (quote.time_ms * 1_000_000, *bid, *ask)
-    )
+    bid, ask = _half(quote.bid, quote.bid_qty), _half(quote.ask, quote.ask_qty)
+    fields = (_time(quote.time), *bid, *ask)
+    return Message("bbo", quote.symbol, quote.update, quote.update, "rising", fields)
 
 
-def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
+def _half(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
     """Nothing at the price of nothing is how Binance says that a side is empty."""
     return (None, None) if _zero(price) and _zero(qty) else (price, qty)
 
@@ -112,5 +237,11 @@ def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:
     data, stream = envelope.get("data", envelope), envelope.get("stream", "")
     members = data if isinstance(data, dict) else {}
     kind = stream.partition("@")[2] if isinstance(stream, str) else ""
+    if kind not in _CHANNELS:
+        kind = members.get("e", "bookTicker" if "B" in members and "A" in members else "")
     symbol = members.get("s")
-    return _CHANNELS.get(kind, ""), symbol if isinstance(symbol, str) else "", members
+    return (
+        _CHANNELS.get(kind, "") if isinstance(kind, str) else "",
+        symbol if isinstance(symbol, str) else "",
+        members,
+    )

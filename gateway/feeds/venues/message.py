@@ -1,6 +1,8 @@
-"""What a venue's decoder makes of one message that is a record."""
+"""What a venue's decoder makes of one message that bears a number."""
 
 from typing import Literal, NamedTuple
+
+from gateway.feeds.sequencing import Numbering
 
 
 class Message(NamedTuple):
@@ -8,13 +10,15 @@ class Message(NamedTuple):
 
     channel: Literal["trade", "bbo"]
     symbol: str
-    sequence: int
-    """The venue's own number of it, for the sequence check."""
-    contiguous: bool
-    """Whether that number rises by exactly one within channel and symbol, or only rises."""
+    first: int
+    last: int
+    """The venue's own numbers of it, for the sequence check; mostly one."""
+    numbering: Numbering
     fields: (
         tuple[int, str, str, str | None, str]
         | tuple[int, str | None, str | None, str | None, str | None]
     )
     """(ts_event, price, qty, side, id), or (ts_event, bid, bid_qty, ask, ask_qty), where None is
     for both values of a side that is not there."""
+    skip: str = ""
+    """Why this is no record to publish, though its number counts; a text fixed in the code."""

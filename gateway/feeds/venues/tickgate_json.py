@@ -1,7 +1,8 @@
 """Records of the `udp` feed: newline-separated JSON objects (PROTOCOL.md, section 6). Pure.
 
 A member that is missing takes its default, an unknown one is ignored, a wrong type is an error. A
-price or quantity is a text, or a number that is taken by its digits.
+price or quantity is a text, or a number that is taken by its digits. A `ts` in s, ms or us is
+recognised.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 
 from gateway.feeds.refusals import Refusal, of_input
+from gateway.feeds.stamps import UNITS, scaled
 from gateway.feeds.venues.number import quoted
 from gateway.model.record import CHANNELS_FED
 
@@ -48,6 +50,9 @@ class Batch(NamedTuple):
     datagrams: list[int]
 
 
+_BOM = b"\xef\xbb\xbf"
+_UNIT_FIRST, _NANOSECONDS_FIRST = UNITS[-1][0], UNITS[0][0]
+
 _DECIMALS: Final = ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
 _decode_usual = msgspec.json.Decoder(Trade | Quote).decode
 
@@ -66,8 +71,10 @@ def decode(datagrams: Iterable[bytes]) -> Batch:
     for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)
         for line in lines:
+            if line[:1] == _BOM[:1]:
+                line = line.removeprefix(_BOM)
             try:
-                items.append(_decode_line(line))
+                items.append(_timed(_decode_line(line)))
             except (ValueError, RecursionError) as error:
                 # msgspec refuses by DecodeError and UnicodeDecodeError, both ValueErrors, and very
                 # deep nesting by RecursionError.
@@ -76,6 +83,21 @@ def decode(datagrams: Iterable[bytes]) -> Batch:
                 items.append(of_input(line, error, identify))
             indices.append(index)
     return Batch(items, indices)
+
+
+def _timed(item: Trade | Quote) -> Trade | Quote | Refusal:
+    """The record with its time in nanoseconds, whatever unit it came in.
+
+    A time before 2001 in every unit passes as it is: some clocks start at 0.
+    """
+    if not _UNIT_FIRST <= item.ts < _NANOSECONDS_FIRST:
+        return item
+    try:
+        item.ts = scaled(item.ts)
+    except ValueError as error:
+        channel = "trade" if isinstance(item, Trade) else "bbo"
+        return Refusal("value", str(error), channel, item.symbol, "ts", str(item.ts))
+    return item
 
 
 def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:

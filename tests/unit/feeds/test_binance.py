@@ -2,12 +2,14 @@
 all."""
 
 import contextlib
+import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.venues.binance import decode
+from gateway.feeds.venues.binance import decode, identify
 from gateway.feeds.venues.message import Message
 
 SPOT_TRADE = (
@@ -45,7 +47,8 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "trade",
                 "BTCUSDT",
                 3735683259,
-                True,
+                3735683259,
+                "exact",
                 (1723161255342000000, "61837.63000000", "0.02000000", "sell", "3735683259"),
             ),
         ),
@@ -55,7 +58,8 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "trade",
                 "BTCUSDT",
                 5266583935,
-                True,
+                5266583935,
+                "sparse",
                 (1723161256322000000, "61800.30", "0.006", "buy", "5266583935"),
             ),
         ),
@@ -65,7 +69,8 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "bbo",
                 "BTCUSDT",
                 50093239212,
-                False,
+                50093239212,
+                "rising",
                 (0, "61837.63000000", "3.78826000", "61837.64000000", "1.54698000"),
             ),
         ),
@@ -75,17 +80,20 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "bbo",
                 "BTCUSDT",
                 5123107839020,
-                False,
+                5123107839020,
+                "rising",
                 (1723161256313000000, "61800.20", "2.507", "61800.30", "2.510"),
             ),
         ),
-        (DEPTH, None),
-        (SNAPSHOT, None),
+        (DEPTH, "depth"),
+        (SNAPSHOT, "depth snapshot"),
         (  # a price of 0 with a quantity of 0: there is none
             SPOT_TICKER.replace(b'"61837.63000000"', b'"0.00000000"').replace(
                 b'"3.78826000"', b'"0.00000000"'
             ),
-            Message("bbo", "BTCUSDT", 50093239212, False, (0, None, None, *SPOT_ASK)),
+            Message(
+                "bbo", "BTCUSDT", 50093239212, 50093239212, "rising", (0, None, None, *SPOT_ASK)
+            ),
         ),
         (  # numbers, by their digits
             SPOT_TICKER.replace(b'"61837.63000000"', b"61837.630000000000000001").replace(
@@ -95,7 +103,8 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "bbo",
                 "BTCUSDT",
                 50093239212,
-                False,
+                50093239212,
+                "rising",
                 (0, "61837.630000000000000001", "1.9e-07", *SPOT_ASK),
             ),
         ),
@@ -105,17 +114,20 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 "bbo",
                 "BTCUSDT",
                 50093239212,
-                False,
+                50093239212,
+                "rising",
                 (0, "61837.63000000", "0.00000000", *SPOT_ASK),
             ),
         ),
         (
             SPOT_TICKER.replace(b'"61837.63000000"', b"null").replace(b'"3.78826000"', b"null"),
-            Message("bbo", "BTCUSDT", 50093239212, False, (0, None, None, *SPOT_ASK)),
+            Message(
+                "bbo", "BTCUSDT", 50093239212, 50093239212, "rising", (0, None, None, *SPOT_ASK)
+            ),
         ),
     ],
 )
-def test_golden(payload: bytes, message: Message | None) -> None:
+def test_golden(payload: bytes, message: Message | str) -> None:
     assert decode(payload) == message
 
 
@@ -164,3 +176,133 @@ def test_f44_damaged_messages_are_taken_or_refused(
 ) -> None:
     with contextlib.suppress(ValueError):
         decode(payload[:at] + bytes_put + payload[at + bytes_cut :])
+
+
+def wrapped(stream: str, **data: object) -> bytes:
+    return json.dumps({"stream": stream, "data": data}).encode()
+
+
+def data_of(payload: bytes) -> bytes:
+    return json.dumps(json.loads(payload)["data"]).encode()
+
+
+AGG_TRADE = wrapped(
+    "btcusdt@aggTrade",
+    **{"e": "aggTrade", "E": 1723161255000, "s": "BTCUSDT", "a": 9, "p": "60000.1", "q": "1.50"},
+    **{"f": 11, "l": 13, "T": 1723161255342, "m": True, "M": True},
+)
+
+
+@pytest.mark.parametrize("payload", [SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, AGG_TRADE])
+def test_a_message_without_its_wrapper_is_the_same(payload: bytes) -> None:
+    message = decode(payload)
+    assert isinstance(message, Message)
+    assert decode(data_of(payload)) == message
+
+
+def test_all_tickers_in_one_stream() -> None:
+    expected = decode(USDM_TICKER)
+    assert decode(USDM_TICKER.replace(b"btcusdt@bookTicker", b"!bookTicker")) == expected
+
+
+def test_an_aggregate_trade_bears_its_trades_numbers() -> None:
+    fields = (1723161255342000000, "60000.1", "1.50", "sell", "9")
+    assert decode(AGG_TRADE) == Message("trade", "BTCUSDT", 11, 13, "exact", fields)
+    futures = decode(AGG_TRADE.replace(b', "M": true', b""))
+    assert futures == Message("trade", "BTCUSDT", 11, 13, "sparse", fields)
+    with pytest.raises(ValueError, match=r"\$\.l"):
+        decode(AGG_TRADE.replace(b'"f": 11', b'"f": 14'))
+
+
+@pytest.mark.parametrize(
+    ("x", "skip"),
+    [
+        ("MARKET", ""),
+        ("INSURANCE_FUND", "insurance fund"),
+        ("ADL", "auto-deleveraging"),
+        ("NA", "no trade (X is NA)"),
+        ("", "not of the market (X)"),
+        ("SOMETHING_NEW", "not of the market (X)"),
+    ],
+)
+def test_what_is_not_of_the_market_has_a_number_and_no_record(x: str, skip: str) -> None:
+    message = decode(USDM_TRADE.replace(b"MARKET", x.encode()))
+    assert isinstance(message, Message)
+    assert (message.first, message.last, message.numbering) == (5266583935, 5266583935, "sparse")
+    assert message.skip == skip
+
+
+@pytest.mark.parametrize("zero", ["0", "0.0", "0.00000000"])
+def test_a_trade_of_nothing_is_none(zero: str) -> None:
+    nothing = USDM_TRADE.replace(b"61800.30", zero.encode()).replace(b"0.006", zero.encode())
+    message = decode(nothing)
+    assert isinstance(message, Message)
+    assert message.skip == "trade of nothing"
+    free = decode(USDM_TRADE.replace(b"61800.30", zero.encode()))
+    assert isinstance(free, Message)
+    assert not free.skip
+
+
+@pytest.mark.parametrize(
+    ("written", "ns"),
+    [
+        (8, 8_000_000),
+        (1723161255342, 1723161255342_000_000),
+        (1723161255342123, 1723161255342_123_000),
+        (1723161255342123456, 1723161255342_123_456),
+    ],
+)
+def test_times_in_other_units(written: int, ns: int) -> None:
+    for payload in (SPOT_TRADE, AGG_TRADE):
+        message = decode(payload.replace(b"1723161255342", b"%d" % written))
+        assert isinstance(message, Message)
+        assert message.fields[0] == ns
+    with pytest.raises(ValueError, match=r"\$\.T"):
+        decode(SPOT_TRADE.replace(b"1723161255342", b"17231612553421"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "name"),
+    [
+        (b'{"result":null,"id":1}', "reply"),
+        (b'{"id":"a","status":200,"result":{"x":1},"rateLimits":[]}', "reply"),
+        (b'{"result":["btcusdt@trade"],"id":3}', "reply"),
+        (b'{"error":{"code":2,"msg":"x"}}', "error reply"),
+        (b'{"code":-1121,"msg":"Invalid symbol."}', "error reply"),
+        (b'{"e":"serverShutdown","E":1700000000123}', "control"),
+        (wrapped("!serverShutdown", e="serverShutdown", E=1), "control"),
+        (wrapped("btcusdt@depth20@100ms", bids=[], asks=[]), "depth"),
+        (b'{"e":"depthUpdate","E":1,"s":"A","U":1,"u":2,"b":[],"a":[]}', "depth"),
+        (wrapped("btcusdt@kline_1m", e="kline"), "kline"),
+        (wrapped("btcusdt_perpetual@continuousKline_1m", e="continuous_kline"), "kline"),
+        (b'{"e":"continuous_kline","ps":"A"}', "kline"),
+        (b'{"stream":"!ticker@arr","data":[{"e":"24hrTicker"}]}', "ticker"),
+        (b'[{"e":"24hrMiniTicker","s":"A"},{"e":"24hrMiniTicker","s":"B"}]', "mini ticker"),
+        (b'{"stream":"!markPrice@arr@1s","data":[]}', "mark price"),
+        (wrapped("!forceOrder@arr", e="forceOrder", o={}), "liquidation"),
+        (wrapped("aListenKey", e="ORDER_TRADE_UPDATE"), "another kind of event"),
+        (b'{"e":"executionReport","s":"A","t":-1}', "another kind of event"),
+        (b'{"lastUpdateId":5,"bids":[],"asks":[]}', "depth snapshot"),
+    ],
+)
+def test_what_is_no_record_is_skipped_by_name(payload: bytes, name: str) -> None:
+    assert decode(payload) == name
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[1]", b"[[]]", b'[{"e":"trade"}]', b"[" * 60_000, b'{"e":7}', b'{"u":1,"s":"A"}']
+)
+def test_f44_shapes_of_nothing_known_are_refused(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode(payload)
+
+
+def test_what_a_refused_message_was_is_told_with_a_wrapper_and_without() -> None:
+    for payload in (SPOT_TRADE, SPOT_TICKER, AGG_TRADE):
+        message = json.loads(payload)
+        expected = identify(message)
+        assert expected[:2] == ("bbo" if payload is SPOT_TICKER else "trade", "BTCUSDT")
+        assert identify(message["data"]) == expected
+    odds: list[Any] = [None, [], {}, {"e": 5}, {"e": []}, {"data": [], "stream": 7}, {"s": 1}]
+    for odd in odds:
+        assert identify(odd)[:2] == ("", "")

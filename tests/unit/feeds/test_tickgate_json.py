@@ -98,6 +98,38 @@ def test_f44_a_bad_line_is_counted_and_the_rest_of_the_datagram_goes(line: bytes
     assert refusal.words.isascii()
 
 
+@pytest.mark.parametrize(
+    ("ts", "ns"),
+    [
+        (999_999_999, 999_999_999),
+        (1723161255, 1723161255_000_000_000),
+        (1723161255342, 1723161255_342_000_000),
+        (1723161255342123, 1723161255_342_123_000),
+        (1723161255342123456, 1723161255342123456),
+    ],
+)
+@pytest.mark.parametrize("line", [TRADE, QUOTE])
+def test_a_time_in_another_unit_is_recognised(line: bytes, ts: int, ns: int) -> None:
+    fields = json.loads(line) | {"ts": ts}
+    (item,) = decode([json.dumps(fields).encode()]).items
+    assert not isinstance(item, Refusal)
+    assert item.ts == ns
+
+
+@pytest.mark.parametrize("ts", [10**10, 10**12 - 1, 10**13, 10**18 - 1, 9_300_000_000_000])
+def test_a_time_in_no_unit_is_refused_by_name(ts: int) -> None:
+    (item,) = decode([TRADE.replace(b"1723161255342000000", b"%d" % ts)]).items
+    assert item == Refusal(
+        "value", f"{ts} is no time in ns, us, ms or s since 1970", "trade", "SYM001", "ts", str(ts)
+    )
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line() -> None:
+    mark = b"\xef\xbb\xbf"
+    batch = decode([mark + TRADE + b"\n" + mark + QUOTE, mark, mark + b"\n", mark + mark + TRADE])
+    assert [type(item) for item in batch.items] == [Trade, Quote, Refusal]
+
+
 def test_blank_lines_are_nothing() -> None:
     batch = decode([b"", b"\n", b"\r\n \n", TRADE + b"\n", b"\n" + QUOTE + b"\r\n"])
     assert [type(item) for item in batch.items] == [Trade, Quote]
@@ -122,7 +154,7 @@ def test_f44_any_bytes_are_taken_or_counted(parts: list[bytes]) -> None:
     symbol=st.text(max_size=60),
     price=st.text(max_size=20),
     identity=st.text(max_size=40),
-    ts=st.integers(0, 2**63 - 1),
+    ts=st.integers(0, 10**9 - 1) | st.integers(10**18, 2**63 - 1),
 )
 def test_texts_come_back_as_they_were_sent(symbol: str, price: str, identity: str, ts: int) -> None:
     fields = {"channel": "trade", "symbol": symbol, "price": price, "qty": price, "id": identity}
