@@ -140,7 +140,7 @@ def _demo_config(sets: Sequence[str]) -> tuple["Config", str]:
 
 @app.command
 def replay(
-    file: Annotated[Path, Parameter(help="A flight recording, or a capture.")],
+    files: Annotated[list[Path], Parameter(help="A flight recording, or captures of one venue.")],
     /,
     *,
     speed: Annotated[
@@ -152,7 +152,7 @@ def replay(
     ] = 0,
     sets: Sets = [],  # noqa: B006
 ) -> int:
-    """Serves a file's records as if they came now, and nothing else.
+    """Serves the records of files as if they came now, and nothing else.
 
     Says at the end what it played and what it did not; exit code 1 where there was nothing to play.
     """
@@ -160,14 +160,15 @@ def replay(
     from gateway.feeds.tape import played
 
     more = {"speed": speed, "loop": loop, "start_after_clients": start_after_clients}
-    feeds = [feed | more for feed in played(str(file))]
+    name = str(files[0]) if len(files) == 1 else f"{len(files)} files"
+    feeds = [feed | more for feed in played([str(file) for file in files])]
     loaded = assemble({"feeds": feeds}, os.environ, sets)
     from gateway import app as application
 
     return application.serve(
         loaded,
         on_ready=lambda urls: print(
-            f"Plays {file} to {urls.client}; dashboard {urls.ops}; Ctrl-C stops it.", flush=True
+            f"Plays {name} to {urls.client}; dashboard {urls.ops}; Ctrl-C stops it.", flush=True
         ),
         on_played=_played,
         stops=(*application.STOPS, signal.SIGHUP),

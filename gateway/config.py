@@ -20,6 +20,7 @@ from gateway.address import is_multicast, origin_problem
 from gateway.document import Reader, in_words, read_toml, sections, toml_literal
 from gateway.errors import ConfigurationError, Problem
 from gateway.feeds import options as feed_options
+from gateway.feeds.files import CaptureError, expand
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.options import (
     ClusterOptions,
@@ -285,9 +286,15 @@ def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
     for n, feed in enumerate(feeds):
         if not isinstance(feed, ReplayOptions):
             continue
-        if not Path(feed.path).is_file():
-            message = f"found {in_words(feed.path)}; expected a file that exists"
-            yield (f"feeds.{n}.path",), message
+        try:
+            missing = next((one for one in expand(feed.path) if not Path(one).is_file()), None)
+            wrong = (
+                "" if missing is None else f"found {in_words(missing)}; expected a file that exists"
+            )
+        except CaptureError as error:
+            wrong = str(error)
+        if wrong:
+            yield (f"feeds.{n}.path",), wrong
         if 0 < clients_max < feed.start_after_clients:
             message = (
                 f"found {feed.start_after_clients}; expected at most {clients_max}, "

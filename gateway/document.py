@@ -26,7 +26,7 @@ Root = TypeVar("Root", bound=msgspec.Struct)
 def read_toml(path: str | Path) -> dict[str, Any] | Problem:
     """The file's document, or the one problem that keeps it from being read at all."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         return Problem(str(path), f"cannot be read: {error.strerror}")
     except RecursionError:

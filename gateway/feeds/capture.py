@@ -1,58 +1,172 @@
-"""Captures on disk: gzip files whose lines are `<local receive ns> <raw message>`."""
+"""Captures: lines of one venue's raw messages, each with the time of its receipt.
 
-import gzip
-import zlib
-from collections.abc import Callable, Iterator
+A line is `<time> <raw message>`, or an envelope `{"t","conn","ts","data"}`: `t` is `recv` for a
+message, and something else for what the recorder noted beside. The time is nanoseconds since 1970;
+other units and ISO 8601 are recognised (`stamps.py`), and anything else is refused, so that no
+capture is played at another pace than its own.
 
-from gateway.feeds.refusals import Identify
+Of several files the messages are merged by that time, each file in its own order. A file is open
+from its first message to its last.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from gateway.feeds import stamps
+from gateway.feeds.files import CaptureError, Cut, lines
+from gateway.feeds.refusals import Identify, Refusal, shown
 from gateway.feeds.venues import binance
 from gateway.feeds.venues.message import Message
 
-LINE_BYTES_MAX = 8 << 20
-"""A longer line (the longest known: 5 MB of depth snapshot) falls to pieces, each a bad line."""
+OPEN_MAX: Final = 256
+"""Files open at a time: a descriptor, an inflater's window and a line for each."""
 
-SCAN_LINES = 1000
-"""Lines looked at to learn the symbols before the start: about a second of one instrument."""
+SCAN_LINES: Final = 1000
+"""Lines looked at to learn the symbols before the start, of all files together."""
+SCAN_LINES_MIN: Final = 10
+"""The same of each file: of 4,096, a second."""
 
-Decoder = Callable[[bytes], Message | None]
-DECODERS: dict[str, Decoder] = {"binance": binance.decode}
-"""Format → decoder of a raw message; ValueError for what is none, None for what is no record."""
-IDENTIFY: dict[str, Identify] = {"binance": binance.identify}
+STAMP_BYTES_MAX: Final = 48
+"""Before the message begins."""
+
+Decoder = Callable[[bytes], Message | str]
+DECODERS: Final[dict[str, Decoder]] = {"binance": binance.decode}
+"""Format → decoder of a raw message: its kind's name where it is nothing to publish, ValueError for
+what is none."""
+IDENTIFY: Final[dict[str, Identify]] = {"binance": binance.identify}
 """Format → what can be told of a message that its decoder refuses."""
 
+Entry = tuple[int, "bytes | str | Refusal"]
+"""(receive time in REALTIME ns, raw message), or instead of that why a line is skipped, or refused
+(its time may be 0: not known)."""
 
-class CaptureError(OSError):
-    """A capture cannot be read (on); the text starts with its path."""
+
+class _Envelope(msgspec.Struct, gc=False):
+    t: str
+    ts: msgspec.Raw = msgspec.Raw()
+    data: str = ""
 
 
-def lines(path: str) -> Iterator[bytes]:
-    """Every line of the file. CaptureError where it is missing, cut short or no gzip file."""
+_NOTES: Final = {name: f"recorder's {name}" for name in ("header", "connect", "send", "http")}
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def split(line: bytes, *, paced: bool = True) -> Entry:
+    """Time and message of a line. ValueError: it has no time.
+
+    Not `paced`, a number whose unit can't be told will do: it orders lines, and paces none.
+    """
+    if line[:1] == b"{":
+        return _unwrap(line)
+    head, _, payload = line.partition(b" ")
     try:
-        with gzip.open(path, "rb") as file:
-            while line := file.readline(LINE_BYTES_MAX):
-                yield line
-    except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise CaptureError(f"{path}: {error}") from error
+        if len(head) == 19 and head.isdigit():
+            return stamps.scaled(int(head)), payload
+        start = line[:STAMP_BYTES_MAX]
+        at = min((n for n in (start.find(b"{"), start.find(b"[")) if n >= 0), default=-1)
+        if at < 0:
+            return _time(head.strip(), paced), payload
+        return _time(line[:at].strip(b" \t,;|"), paced), line[at:]
+    except ValueError as error:
+        raise ValueError(f"line does not start with a time: {error}") from None
 
 
-def split(line: bytes) -> tuple[int, bytes]:
-    """(receive time in REALTIME ns, raw message) of a line. ValueError when it has none."""
-    stamp, _, payload = line.partition(b" ")
-    if not stamp.isdigit() or len(stamp) > 19:
-        raise ValueError("line does not start with a time in nanoseconds")
-    return int(stamp), payload
+def _time(text: bytes, paced: bool) -> int:
+    try:
+        return stamps.parsed(text)
+    except ValueError:
+        if paced or not text.isdigit() or len(text) > 18:
+            raise
+        return int(text)
 
 
-def symbols(path: str, decoder: Decoder) -> list[str]:
-    """The symbols in the capture's first lines, in order of appearance. CaptureError."""
-    found: dict[str, None] = {}
-    for _, line in zip(range(SCAN_LINES), lines(path), strict=False):
+def _unwrap(line: bytes) -> Entry:
+    try:
+        envelope = _decode_envelope(line)
+    except (ValueError, RecursionError):
+        raise ValueError("line does not start with a time, and is no envelope") from None
+    ts = bytes(envelope.ts).strip(b'"')
+    if envelope.t != "recv":
+        return stamps.parsed(ts) if ts else 0, _NOTES.get(envelope.t, "recorder's note")
+    return stamps.parsed(ts), envelope.data.encode()
+
+
+def entries(path: str, cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
+    """Every line of one file. CaptureError as in `lines`."""
+    for line in lines(path, cut):
         try:
-            message = decoder(split(line)[1])
-        except ValueError:
-            continue  # Counted when it is replayed.
-        if message is not None:
-            found[message.symbol] = None
+            yield split(line, paced=paced)
+        except ValueError as error:
+            yield 0, Refusal("line", str(error), value=shown(line))
+
+
+def merged(paths: Sequence[str], cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
+    """Every line of all files, by time; one without a time comes behind the one before it.
+
+    Raises:
+        CaptureError: as in `lines`, or more than OPEN_MAX files have messages of one time.
+    """
+    if len(paths) == 1:
+        yield from entries(paths[0], cut, paced=paced)
+        return
+    waiting = sorted(((_first_ns(path, paced), n) for n, path in enumerate(paths)), reverse=True)
+    heap: list[tuple[int, int, Entry, Iterator[Entry]]] = []
+    while waiting or heap:
+        while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
+            at_ns, n = waiting.pop()
+            if len(heap) == OPEN_MAX:
+                raise CaptureError(f"{paths[n]}: more than {OPEN_MAX} files of one time")
+            source = entries(paths[n], cut, paced=paced)
+            if (first := next(source, None)) is not None:
+                heapq.heappush(heap, (first[0] or at_ns, n, first, source))
+        if not heap:
+            continue
+        at_ns, n, entry, source = heap[0]
+        following = next(source, None)
+        if following is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (following[0] or at_ns, n, following, source))
+        yield entry
+
+
+def _first_ns(path: str, paced: bool) -> int:
+    """The time of the file's first line that has one; 0 where the first ones have none."""
+    for at_ns, _ in islice(entries(path, _untold, paced=paced), SCAN_LINES_MIN):
+        if at_ns:
+            return at_ns
+    return 0
+
+
+def _untold(path: str, count: int, why: str) -> None:
+    """A look ahead: the one who plays the file tells where it is cut."""
+
+
+def symbols(paths: Sequence[str], decoder: Decoder, *, paced: bool = True) -> list[str]:
+    """The symbols in the files' first lines, in order of appearance.
+
+    Raises:
+        CaptureError: one cannot be read, or no line of one begins with a time.
+    """
+    found: dict[str, None] = {}
+    share = max(SCAN_LINES // len(paths), SCAN_LINES_MIN)
+    for path in paths:
+        timed, wrong = 0, None
+        for _, entry in islice(entries(path, _untold, paced=paced), share):
+            if isinstance(entry, Refusal):
+                wrong = wrong or entry
+                continue
+            timed += 1
+            try:
+                message = decoder(entry) if isinstance(entry, bytes) else ""
+            except ValueError:
+                continue  # Counted when it is replayed.
+            if isinstance(message, Message):
+                found[message.symbol] = None
+        if wrong is not None and not timed:
+            raise CaptureError(f"{path}: {wrong.why}: {wrong.value}")
     return list(found)

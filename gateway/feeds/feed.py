@@ -46,7 +46,7 @@ FAILING_REFUSALS_MIN = 2
 SKIPS_MAX = 32
 """Distinct reasons for which a feed skips input; they are fixed in the code."""
 
-MESSAGE_CHARACTERS_MAX = 200
+MESSAGE_CHARACTERS_MAX = 400
 REFUSED = -1
 
 State = Literal["connecting", "up", "failing", "down", "reconnecting", "done", "failed"]
@@ -70,6 +70,8 @@ class Publisher(Protocol):
         feed: int = 0,
         record_wire: bool = True,
         until_refused: bool = False,
+        gap: str = "",
+        lost: int = 0,
     ) -> list[tuple[int, str]]: ...
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool: ...
     def behind(self) -> int: ...
@@ -110,6 +112,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int
     lost: int
     duplicates: int
+    late: int
+    resets: int
     skipped: int
     reconnects: int
     last_record_ns: int
@@ -152,10 +156,10 @@ class Counters:
         self._message = ""
         self._records_before = stats.get("feed_records", index)
         self._counts = dict.fromkeys(
-            ("decode_errors", "gaps", "lost", "duplicates", "reconnects"), 0
+            ("decode_errors", "gaps", "lost", "duplicates", "late", "resets", "reconnects"), 0
         )
         self._refused = dict.fromkeys(REFUSALS, 0)
-        self._logged: dict[str, tuple[int, int]] = {}  # reason -> when (MONOTONIC), count by then
+        self._logged: dict[str, tuple[int, int]] = {}  # of what -> when (MONOTONIC), count by then
         self._last: LastRefused | None = None
         self._run = (0, 0, -1)  # since when (MONOTONIC), inputs refused, records before
         self.skips: dict[str, int] = {}
@@ -187,13 +191,10 @@ class Counters:
         self._run = (
             (since_ns, run + inputs, before) if before == records else (now_ns, inputs, records)
         )
-        logged_ns, logged = self._logged.get(reason, (now_ns - REFUSED_LOG_INTERVAL_NS, 0))
-        if now_ns - logged_ns >= REFUSED_LOG_INTERVAL_NS:
-            self._logged[reason] = (now_ns, self._refused[reason])
+        if count := self._unlogged(reason, self._refused[reason], now_ns):
             words = {
                 name: getattr(refusal, name) for name in ("reason", "channel", "field", "value")
             }
-            count = self._refused[reason] - logged
             _log.warning(
                 "feed.refused",
                 feed=self.name,
@@ -219,6 +220,36 @@ class Counters:
 
     def duplicate(self) -> None:
         self._add("duplicates", 1)
+
+    def late(self, channel: str, symbol: str, number: int, newest: int) -> None:
+        """Counts a record that comes behind later ones, and logs it now and then."""
+        self._add("late", 1)
+        self._log_numbers("late", channel, symbol, number, newest)
+
+    def reset(self, channel: str, symbol: str, number: int, newest: int) -> None:
+        """Counts a venue's new beginning of a topic's numbers, and logs it now and then."""
+        self._add("resets", 1)
+        self._log_numbers("resets", channel, symbol, number, newest)
+
+    def _log_numbers(self, what: str, channel: str, symbol: str, number: int, newest: int) -> None:
+        if count := self._unlogged(what, self._counts[what], time.monotonic_ns()):
+            _log.warning(
+                "feed.reset" if what == "resets" else f"feed.{what}",
+                feed=self.name,
+                symbol=f"{shown_symbol(symbol)}.{self._venue}",
+                channel=channel,
+                number=number,
+                newest=newest,
+                count=count,
+            )
+
+    def _unlogged(self, what: str, total: int, now_ns: int) -> int:
+        """How many came since the last log line of this kind, where another one is due; else 0."""
+        logged_ns, logged = self._logged.get(what, (now_ns - REFUSED_LOG_INTERVAL_NS, 0))
+        if now_ns - logged_ns < REFUSED_LOG_INTERVAL_NS:
+            return 0
+        self._logged[what] = (now_ns, total)
+        return total - logged
 
     def reconnected(self) -> None:
         self._add("reconnects", 1)

@@ -18,6 +18,7 @@ FEEDS_MAX = 64
 
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
 Channel = Literal["trade", "bbo"]
+Path = Annotated[str, Meta(min_length=1)]
 
 
 class _FeedTable(
@@ -50,7 +51,8 @@ class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
     flight recording, of which the instruments of `venue` are published under their own names.
     """
 
-    path: Annotated[str, Meta(min_length=1)]
+    path: Path | Annotated[tuple[Path, ...], Meta(min_length=1)]
+    """Of captures also a list, or a glob: one stream, merged by the time of receipt."""
     format: Literal["binance", "ring"] = "binance"
     venue: Venue = "BINANCE"
     speed: Annotated[float, Meta(ge=0, le=1000)] = 1.0

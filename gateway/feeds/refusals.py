@@ -142,8 +142,13 @@ class Refusals:
         ages: Sequence[int] | None = None,
         flags: int = 0,
         record_wire: bool = True,
+        gap: str = "",
+        lost: int = 0,
     ) -> dict[str, int]:
-        """Publishes the good ones, in order; how many of each channel that were."""
+        """Publishes the good ones, in order; how many of each channel that were.
+
+        `gap` and `lost` are of the first row (`_native.RingWriter.publish`).
+        """
         went = {
             name: sum(row[0] in one.symbols for row in rows) for name, one in self._topics.items()
         }
@@ -157,7 +162,10 @@ class Refusals:
                 feed=self._index,
                 record_wire=record_wire,
                 until_refused=True,
+                gap=gap,
+                lost=lost,
             )
+            gap, lost = "", 0
             if not refused:
                 break
             at, why = refused[0]

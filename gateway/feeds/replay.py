@@ -5,16 +5,16 @@ records say so by FLAG_PACED, so that no client is closed for the age of what it
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway import log
 from gateway._native import FLAG_PACED
-from gateway.feeds.capture import CaptureError
 from gateway.feeds.feed import Counters, Publisher, State, ThreadFeed, Topics
+from gateway.feeds.files import CaptureError
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.refusals import Refusal, Refusals
-from gateway.feeds.tape import open_tape
+from gateway.feeds.tape import After, open_tape
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -33,6 +33,9 @@ HOLD_S = 0.01
 
 SETTLE_S = 0.25
 """From the last awaited connection to the first record: who wants two channels asks twice."""
+
+CUT_NAMED_MAX = 4
+"""Files named in the closing line; the log has them all."""
 
 _log = log.get("feeds")
 
@@ -81,7 +84,9 @@ class ReplayFeed(ThreadFeed):
         if any(self._played.values()):
             self._end("done", self._summary())
         else:
-            self._end("failed", f"{self._options.path}: nothing in it to play; {self._summary()}")
+            self._end(
+                "failed", f"{_named(self._options.path)}: nothing in it to play; {self._summary()}"
+            )
 
     def _end(self, state: State, message: str) -> None:
         status = self._counters.status()
@@ -89,7 +94,7 @@ class ReplayFeed(ThreadFeed):
         _log.info(
             "replay.ended",
             feed=self.name,
-            path=self._options.path,
+            path=_named(self._options.path),
             **self._played,
             skipped=_counted(self._counters.skips),
             refused=_counted(status.refused),
@@ -101,6 +106,10 @@ class ReplayFeed(ThreadFeed):
         if self._counters.skips:
             parts.append(f"skipped {_counted(self._counters.skips)}")
         status = self._counters.status()
+        numbers = {"late": status.late, "lost": status.lost, "new beginnings": status.resets}
+        if any(numbers.values()):
+            parts.append(f"of the venue's numbers {_counted(numbers)}")
+        parts += self._tape.notes()[:CUT_NAMED_MAX]
         if status.refused:
             parts.append(f"refused {_counted(status.refused)}")
         if status.last_refused is not None:
@@ -140,13 +149,25 @@ class ReplayFeed(ThreadFeed):
                 self._publish()  # what came before it goes first
                 self._refusals.refuse(row, time.time_ns(), time.monotonic_ns())
                 continue
-            self._rows.append(row)
-            if len(self._rows) >= BATCH_ROWS_MAX:
-                self._publish()
+            self._take(row)
         self._publish()
 
-    def _publish(self) -> None:
-        """Publishes what is gathered; at full speed, waits until the clients have nearly all."""
+    def _take(self, row: "Row | After") -> None:
+        """Gathers a row; one that something is told before goes alone, behind what came before."""
+        if isinstance(row, After):
+            self._publish()
+            self._rows.append(row.row)
+            self._publish(row.gap, row.lost)
+            return
+        self._rows.append(row)
+        if len(self._rows) >= BATCH_ROWS_MAX:
+            self._publish()
+
+    def _publish(self, gap: str = "", lost: int = 0) -> None:
+        """Publishes what is gathered; at full speed, waits until the clients have nearly all.
+
+        `gap` and `lost` are told before the first row.
+        """
         rows, self._rows = self._rows, []
         if not rows:
             return
@@ -155,7 +176,9 @@ class ReplayFeed(ThreadFeed):
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
         # The file's event times are of another day: their distance from now is no wire latency.
         flags = FLAG_PACED if paced else 0
-        went = self._refusals.publish(rows, ts_recv, mono_recv, flags=flags, record_wire=False)
+        went = self._refusals.publish(
+            rows, ts_recv, mono_recv, flags=flags, record_wire=False, gap=gap, lost=lost
+        )
         for channel, count in went.items():
             self._played[channel] += count
         self._counters.published(sum(went.values()), ts_recv)
@@ -163,6 +186,13 @@ class ReplayFeed(ThreadFeed):
             if publisher.behind() <= BEHIND_BYTES_MAX and not publisher.backlogged():
                 break
             time.sleep(WAIT_S)
+
+
+def _named(path: str | Sequence[str]) -> str:
+    """The path; of a list its first, and how many more."""
+    if isinstance(path, str):
+        return path
+    return path[0] if len(path) == 1 else f"{path[0]} and {len(path) - 1} more"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

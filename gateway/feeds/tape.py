@@ -5,34 +5,51 @@ mean anything: those of a capture are REALTIME, those of a recording MONOTONIC o
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from gateway import log
 from gateway._native import record_rows
 from gateway.errors import ConfigurationError
-from gateway.feeds.capture import DECODERS, IDENTIFY, CaptureError, lines, split, symbols
+from gateway.feeds.capture import DECODERS, IDENTIFY, Entry, merged, symbols
 from gateway.feeds.feed import Counters, Topics
-from gateway.feeds.refusals import Refusal, of_input, shown
+from gateway.feeds.files import CaptureError, expand
+from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.sequencing import Gap
 from gateway.feeds.sequencing import Sequence as Numbers
+from gateway.feeds.venues.message import Message
 from gateway.recording import MAGIC, RECORD_BYTES, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
     from gateway._native import Row
     from gateway.feeds.options import ReplayOptions
 
+_log = log.get("feeds")
+
 SLICE_RECORDS = 256
 """Decoded at once, holding the interpreter: 0.2 ms."""
+
+
+class After(NamedTuple):
+    """A row before which something is to be told to its topic's subscribers."""
+
+    gap: str
+    """`feed`: records are missing, `lost` of them; `reset`: the venue numbers anew."""
+    lost: int
+    row: "Row"
 
 
 class Tape(Protocol):
     """A file that can be played."""
 
+    def notes(self) -> list[str]:
+        """What else there is to say of what was played."""
+
     def register(self) -> None:
         """Makes the topics known at once, so that clients find them before the first record."""
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
-        """One pass; None for what is no record of ours. Refused input whose stamp can't be read has
-        0. CaptureError: it cannot be read (on)."""
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
+        """One pass; None for what is no record of ours. A refused input whose stamp can't be read
+        has 0. CaptureError: it cannot be read (on)."""
 
 
 class CaptureTape:
@@ -41,51 +58,93 @@ class CaptureTape:
     def __init__(
         self, options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
     ) -> None:
-        self._path = options.path
+        self._pattern = options.path
+        self._paced = options.speed > 0
         self._decode = DECODERS[options.format]
         self._identify = IDENTIFY[options.format]
         self._counters = counters
         self._topics = topics
+        self._cut: dict[str, None] = {}
 
     def register(self) -> None:
-        for symbol in symbols(self._path, self._decode):
+        for symbol in symbols(expand(self._pattern), self._decode, paced=self._paced):
             for topics in self._topics.values():
                 topics[symbol]
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
-        numbers: dict[int, Numbers] = {}
-        for line in lines(self._path):
-            yield self._read(line, numbers)
+    def notes(self) -> list[str]:
+        return [f"{path} was cut short" for path in self._cut]
 
-    def _read(self, line: bytes, numbers: dict[int, Numbers]) -> "tuple[int, Row | Refusal] | None":
-        """The line's receive time and row, or why it has none; None where it was counted here."""
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
+        numbers: dict[int, Numbers] = {}
+        owed: dict[int, tuple[str, int]] = {}
+        for entry in merged(expand(self._pattern), self._tell_cut, paced=self._paced):
+            yield self._read(entry, numbers, owed)
+
+    def _tell_cut(self, path: str, count: int, why: str) -> None:
+        if path not in self._cut:  # once, however often it is played
+            self._cut[path] = None
+            _log.warning("replay.cut", feed=self._counters.name, path=path, lines=count, why=why)
+
+    def _read(
+        self, entry: Entry, numbers: dict[int, Numbers], owed: dict[int, tuple[str, int]]
+    ) -> "tuple[int, Row | Refusal | After] | None":
+        """The entry's receive time and row, or why it has none; None where it was counted here.
+
+        `owed` has what a topic's subscribers are still to be told: before its next record.
+        """
         counters = self._counters
+        stamp_ns, read = entry
+        if isinstance(read, Refusal):
+            return stamp_ns, read
         try:
-            stamp_ns, payload = split(line)
+            message = self._decode(read) if isinstance(read, bytes) else read
         except ValueError as error:
-            return 0, Refusal("line", str(error), value=shown(line))
-        try:
-            message = self._decode(payload)
-        except ValueError as error:
-            return stamp_ns, of_input(payload, error, self._identify)
-        if message is None:
-            counters.skip("no trade or bookTicker")
+            return stamp_ns, of_input(cast("bytes", read), error, self._identify)
+        if isinstance(message, str):
+            counters.skip(message)
             return None
         topics = self._topics[message.channel]
         topic = topics[message.symbol]
         if topic < 0:
             return stamp_ns, topics.refusal(message.symbol)
+        if not self._counts(message, topic, numbers, owed):
+            return None
+        row: Row = (topic, *message.fields)
+        if topic not in owed:
+            return stamp_ns, row
+        return stamp_ns, After(*owed.pop(topic), row)
+
+    def _counts(
+        self,
+        message: Message,
+        topic: int,
+        numbers: dict[int, Numbers],
+        owed: dict[int, tuple[str, int]],
+    ) -> bool:
+        """Checks the message's numbers; whether it is a record to publish."""
+        counters = self._counters
         sequence = numbers.get(topic)
         if sequence is None:
-            sequence = numbers[topic] = Numbers(contiguous=message.contiguous)
-        outcome = sequence.observe(message.sequence)
+            sequence = numbers[topic] = Numbers(message.numbering)
+        newest = sequence.last
+        outcome = sequence.observe(message.first, message.last, message.fields[0])
+        where = (message.channel, message.symbol, message.first, newest)
         if isinstance(outcome, Gap):
             counters.gap(outcome.lost)
-        elif outcome != "next":
+            reason, lost = owed.get(topic, ("feed", 0))
+            owed[topic] = (reason, lost + outcome.lost)
+        elif outcome == "reset":
+            counters.reset(*where)
+            owed[topic] = ("reset", 0)
+        elif outcome == "late":
+            counters.late(*where)
+        elif outcome == "duplicate":
             counters.duplicate()
-            counters.skip(outcome)
-            return None
-        return stamp_ns, (topic, *message.fields)
+        # A late trade is a trade; a quote that is not the newest is of no use.
+        stale = outcome == "duplicate" or (outcome == "late" and message.channel == "bbo")
+        if why := message.skip or (outcome if stale else ""):
+            counters.skip(str(why))
+        return not why
 
 
 class RingTape:
@@ -94,7 +153,7 @@ class RingTape:
     def __init__(
         self, options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
     ) -> None:
-        self._path = options.path
+        self._path = _one(options.path)
         self._venue = options.venue
         self._counters = counters
         self._topics = topics
@@ -103,7 +162,10 @@ class RingTape:
         for channel, symbol in known(self._path, self._venue):
             self._topics[channel][symbol]
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal] | None]":
+    def notes(self) -> list[str]:
+        return []
+
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
         directory: list[tuple[str, str] | None] = []
         last = 0
         for kind, payload in _chunks(self._path):
@@ -163,13 +225,21 @@ def check(options: "ReplayOptions") -> tuple[str, str] | None:
     """(key, message) of what is wrong with the file, if it is."""
     try:
         if options.format != "ring":
-            symbols(options.path, DECODERS[options.format])
-        elif not known(options.path, options.venue):
-            there = ", ".join(venues(options.path)) or "none at all"
-            return "venue", f"found {options.venue}; {options.path} has instruments of {there}"
+            symbols(expand(options.path), DECODERS[options.format], paced=options.speed > 0)
+        elif not known(path := _one(options.path), options.venue):
+            there = ", ".join(venues(path)) or "none at all"
+            return "venue", f"found {options.venue}; {path} has instruments of {there}"
     except CaptureError as error:
         return "path", str(error)
     return None
+
+
+def _one(paths: str | Sequence[str]) -> str:
+    """Of a recording there is one file: its copies of a ring have no common clock. CaptureError."""
+    found = expand(paths)
+    if len(found) > 1:
+        raise CaptureError(f"{found[1]}: the second file of a flight recording; it has one")
+    return found[0]
 
 
 # --- recordings -----------------------------------------------------------------------------------
@@ -184,15 +254,19 @@ def is_recording(path: str) -> bool:
         raise CaptureError(f"{path}: {error.strerror or error}") from error
 
 
-def played(path: str) -> list[dict[str, Any]]:
-    """Options of the feeds that play the whole file: of a recording, one for each venue in it.
+def played(paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Options of the feeds that play the whole file: of a recording, one for each venue in it; of
+    captures, one for all of them.
 
     Raises:
-        ConfigurationError: it cannot be read, or has no instrument.
+        ConfigurationError: one cannot be read, or a recording has no instrument.
     """
     try:
-        if not is_recording(path):
-            return [{"type": "replay", "path": path}]
+        files = expand(paths)
+        path = files[0]
+        if not any([is_recording(one) for one in files]):
+            return [{"type": "replay", "path": path if len(files) == 1 else files}]
+        path = _one(files)
         found = venues(path)
     except CaptureError as error:
         raise ConfigurationError(str(error)) from None

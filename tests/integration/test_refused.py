@@ -211,7 +211,7 @@ def test_a_replay_ends_with_what_it_played_and_what_not(tmp_path: Path) -> None:
             text = [process.stdout.readline() for _ in range(3)]
             assert text[0].startswith("Plays ")
             assert text[1].startswith(
-                "replay:BINANCE: played 1 trade; skipped 1 no trade or bookTicker, 2 duplicate;"
+                "replay:BINANCE: played 1 trade; skipped 1 depth, 2 duplicate;"
                 " refused 1 shape, 1 limit; the last: "
             )
             assert text[2].startswith("It is over")
@@ -224,7 +224,7 @@ def test_a_replay_ends_with_what_it_played_and_what_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("messages", "says"),
     [
-        ((DEPTH, DEPTH), "skipped 2 no trade or bookTicker"),
+        ((DEPTH, DEPTH), "skipped 2 depth"),
         (("{}", "nonsense"), "refused 1 line, 1 shape"),
         ((), "played nothing"),
     ],

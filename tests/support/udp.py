@@ -25,7 +25,11 @@ class Venue:
     def send(self, *records: dict[str, Any]) -> None:
         """One datagram."""
         lines = (json.dumps({"ts": time.time_ns()} | record) for record in records)
-        self._socket.sendto("\n".join(lines).encode(), self._address)
+        self.raw("\n".join(lines).encode())
+
+    def raw(self, datagram: bytes) -> None:
+        """One datagram of any bytes."""
+        self._socket.sendto(datagram, self._address)
 
     def send_raw(self, line: str) -> None:
         """One datagram of just this."""

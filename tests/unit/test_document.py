@@ -1,12 +1,13 @@
 """Reading documents against structs, beyond what the configuration's own tests show."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import pytest
 from msgspec import Meta
 
-from gateway.document import Reader, in_words
+from gateway.document import Reader, in_words, read_toml
 from gateway.options import Options
 
 
@@ -88,3 +89,9 @@ def test_a_contradiction_of_a_bad_value_is_not_told() -> None:
 )
 def test_values_in_words(value: object, words: str) -> None:
     assert in_words(value) == words
+
+
+def test_a_byte_order_mark_is_no_part_of_the_document(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf[listen]\nport = 0\n")
+    assert read_toml(path) == {"listen": {"port": 0}}

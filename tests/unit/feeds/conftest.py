@@ -24,6 +24,7 @@ class FakePublisher:
         self.topic_calls = 0
         self.rows: list[Row] = []
         self.batches: list[dict[str, object]] = []
+        self.gaps: list[tuple[Row, str, int]] = []
         self.suspects: dict[int, str] = {}
         self.suspects_max = 65536
         self.events: list[int | tuple[int, str]] = []  # topics published, topics made suspect
@@ -54,6 +55,8 @@ class FakePublisher:
         feed: int = 0,
         record_wire: bool = True,
         until_refused: bool = False,
+        gap: str = "",
+        lost: int = 0,
     ) -> list[tuple[int, str]]:
         if self.block_s:
             time.sleep(self.block_s.pop(0))
@@ -62,6 +65,8 @@ class FakePublisher:
             rows = rows[: refused[0][0] + 1]
             refused = refused[:1]
         bad = {i for i, _ in refused}
+        if gap:
+            self.gaps.append((rows[0], gap, lost))
         self.rows.extend(row for i, row in enumerate(rows) if i not in bad)
         self.events.extend(row[0] for i, row in enumerate(rows) if i not in bad)
         self.batches.append(

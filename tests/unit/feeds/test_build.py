@@ -25,7 +25,7 @@ def writer(page: StatsPage) -> Iterator[RingWriter]:
 def path(tmp_path: Path) -> str:
     file = tmp_path / "capture.jsonl.gz"
     body = '{"stream":"x@trade","data":{"s":"BTCUSDT","t":%d,"p":"1","q":"1","T":1,"m":true}}'
-    file.write_bytes(gzip.compress(f"1 {body % 1}\n{10**12} {body % 2}\n".encode()))
+    file.write_bytes(gzip.compress(f"{10**18} {body % 1}\n{10**18 + 10**12} {body % 2}\n".encode()))
     return str(file)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway._native import FLAG_PACED
-from gateway.feeds.capture import CaptureError, lines, split, symbols
+from gateway.feeds.capture import symbols
 from gateway.feeds.feed import Counters, Feed
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX, ReplayFeed
@@ -117,12 +117,19 @@ async def test_f42_holes_duplicates_and_late_records(
     feed = make(ReplayOptions(path=write(text), speed=0), publisher, stats)
     await feed.run()
     trades = publisher.of("trade", "BTCUSDT.BINANCE")
-    assert [row[5] for row in trades] == ["1", "2", "5", "6", "100", "101"]
+    assert [row[5] for row in trades] == ["1", "2", "5", "3", "6", "100", "101"]
     assert [row[5] for row in publisher.of("bbo", "BTCUSDT.BINANCE")] == ["10", "500", "501"]
     status = feed.statistics()
-    assert (status.gaps, status.lost, status.duplicates) == (2, 2 + 93, 4)
+    assert (status.gaps, status.lost, status.duplicates, status.late) == (2, 2 + 93, 2, 2)
+    assert [(row[5], *told) for row, *told in publisher.gaps] == [
+        ("5", "feed", 2),
+        ("100", "feed", 93),
+    ]
     assert (stats.values["feed_gaps", 1], stats.values["feed_lost", 1]) == (2, 95)
-    assert stats.values["feed_duplicates", 1] == 4
+    assert stats.values["feed_duplicates", 1] == stats.values["feed_late", 1] == 2
+    assert status.message == (
+        "played 7 trade, 3 bbo; skipped 2 duplicate, 1 late; of the venue's numbers 2 late, 95 lost"
+    )
 
 
 async def test_the_original_pace_scaled(
@@ -206,16 +213,26 @@ def cut_short(path: str) -> str:
     return path
 
 
-async def test_f44_a_capture_cut_short_fails_after_what_it_had(
-    write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
+async def test_f44_a_capture_cut_short_is_played_as_far_as_it_goes_and_told(
+    write: Callable[[Sequence[str]], str],
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    run_until: RunUntil,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = cut_short(write([trade(k) for k in range(5000)]))
+    feed = make(ReplayOptions(path=path, speed=0, loop=True), publisher, stats)
+    await run_until(feed, lambda: len(publisher.rows) > 10_000)
+    assert 1000 < len({row[5] for row in publisher.rows}) < 5000
+    (told,) = [one for one in caplog.records if one.message == "replay.cut"]
+    fields = vars(told)["fields"]
+    assert (fields["path"], fields["feed"]) == (path, "replay:BINANCE")
+    assert 1000 < fields["lines"] < 5000
     feed = make(ReplayOptions(path=path, speed=0), publisher, stats)
     await feed.run()
     status = feed.statistics()
-    assert status.state == "failed"
-    assert path in status.message
-    assert 1000 < status.records == len(publisher.rows) < 5000
+    assert status.state == "done"
+    assert status.message.endswith(f"; {path} was cut short")
 
 
 @pytest.mark.parametrize("hold", [0, 1])
@@ -245,25 +262,6 @@ async def test_a_capture_that_is_gone_by_the_start(
     status = feed.statistics()
     assert status.state == "failed"
     assert status.message == f"{path}: No such file or directory; played nothing"
-
-
-def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
-    absent = str(tmp_path / "absent.gz")
-    with pytest.raises(CaptureError, match=f"^{re.escape(absent)}: No such file"):
-        list(lines(absent))
-    plain = tmp_path / "plain.gz"
-    plain.write_bytes(b"no gzip")
-    with pytest.raises(CaptureError, match="Not a gzipped file"):
-        list(lines(str(plain)))
-    with pytest.raises(CaptureError, match="Is a directory"):
-        list(lines(str(tmp_path)))
-
-
-def test_a_line_s_stamp() -> None:
-    assert split(b"12 {} \n") == (12, b"{} \n")
-    for line in (b"", b"\n", b" 12 {}", b"-1 {}", b"1.5 {}", b"1" * 20 + b" {}"):
-        with pytest.raises(ValueError, match="nanoseconds"):
-            split(line)
 
 
 CAPTURES = [
@@ -299,4 +297,4 @@ async def test_real_captures_digit_for_digit(
     rows = publisher.of("bbo", "BTCUSDT.BINANCE")
     assert [row[2:] for row in rows] == found
     assert len(rows) == quotes
-    assert symbols(str(path), binance.decode) == ["BTCUSDT"]
+    assert symbols([str(path)], binance.decode) == ["BTCUSDT"]

@@ -182,10 +182,16 @@ def test_files_that_will_not_do(write: Callable[..., str], tmp_path: Path) -> No
 
 def test_the_feeds_that_play_a_whole_file(write: Callable[..., str], tmp_path: Path) -> None:
     ring = {"type": "replay", "path": write(), "format": "ring"}
-    assert played(write()) == [ring | {"venue": "XNAS"}, ring | {"venue": "SIM"}]
+    assert played([write()]) == [ring | {"venue": "XNAS"}, ring | {"venue": "SIM"}]
     (tmp_path / "x.gz").write_bytes(b"\x1f\x8b")
-    assert played(str(tmp_path / "x.gz")) == [{"type": "replay", "path": str(tmp_path / "x.gz")}]
+    capture = str(tmp_path / "x.gz")
+    assert played([capture]) == [{"type": "replay", "path": capture}]
+    (tmp_path / "y.gz").write_bytes(b"\x1f\x8b")
+    both = [capture, str(tmp_path / "y.gz")]
+    assert played([str(tmp_path / "*.gz")]) == played(both) == [{"type": "replay", "path": both}]
+    with pytest.raises(ConfigurationError, match="second file of a flight recording"):
+        played([capture, write()])
     with pytest.raises(ConfigurationError, match="no instrument"):
-        played(write(topics=[]))
+        played([write(topics=[])])
     with pytest.raises(ConfigurationError, match="No such file"):
-        played(str(tmp_path / "none"))
+        played([str(tmp_path / "none")])
