@@ -130,6 +130,9 @@ class Segment:
     @property
     def epoch(self) -> str: ...
     def __len__(self) -> int: ...
+    @property
+    def full(self) -> int:
+        """How many topics feeds may have, where all are taken and no new name can come; else 0."""
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic from id `start` on."""
     def find(self, channel: str, instrument: str) -> int:

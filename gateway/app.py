@@ -395,7 +395,7 @@ def _feed_died(stats_fd: int, feeds: int) -> None:
     page = StatsPage(stats_fd, writable=True)
     for index in range(feeds):
         page.set("feed_up", index, 0)
-    for gauge in ("instruments", "instruments_suspect"):
+    for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):
         page.set(gauge)
     page.close()
 

@@ -39,6 +39,10 @@ int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, s
     return (int64_t)id;
 }
 
+void gw_writer_full(gw_writer_t *w, uint32_t limit) { GW_STORE_RELAXED(w->segment.full, limit); }
+
+uint32_t gw_directory_full(const gw_segment_t *s) { return (uint32_t)GW_LOAD_RELAXED(s->full); }
+
 uint32_t gw_directory_count(const gw_segment_t *s) {
     uint64_t count = GW_LOAD_ACQUIRE(s->topics);
     return count < s->topics_max ? (uint32_t)count : s->topics_max;

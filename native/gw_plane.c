@@ -354,6 +354,7 @@ static int rounds(gw_plane_t *p) {
     if (p->refresh_next < p->clients_high) more |= gw_control_refresh(p);
     if (p->blocked_round) more |= gw_blocked_round(p);
     if (p->degraded_at) more |= gw_levels_up(p);
+    if (p->full_next < p->topics_count) more |= gw_full_tell(p);
     if (more) gw_count(&p->stats->steps_resumed[GW_STEP_ROUNDS], 1);
     if (p->cover_wanted) more |= cover(p);
     return more;
@@ -367,6 +368,7 @@ static void timers(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     GW_STORE_RELAXED(&p->stats->topics_waiting[0], p->topics_waiting);
     p->cover_wanted = !gw_cover_done(p);
+    gw_full_look(p);
     gw_epoch_unmap(p, GW_UNMAP_BYTES);
     if (p->blocked_count) gw_blocked_begin(p);
     if (p->o.enforce && p->degraded) gw_levels_up_begin(p);

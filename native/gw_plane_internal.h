@@ -148,6 +148,11 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length);
 
+/* gw_full.c */
+uint32_t gw_full(const gw_plane_t *p);
+void gw_full_look(gw_plane_t *p);
+int gw_full_tell(gw_plane_t *p);
+
 /* gw_outbox.c: what else waits for one client */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);

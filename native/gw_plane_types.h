@@ -72,6 +72,7 @@ struct gw_link {
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
     uint32_t place;     /* in topic->links */
     uint8_t lossless : 1;
+    uint8_t hopeless : 1; /* its client was told that the table is full and the name can't come */
     uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
                            RESYNC is an update told as a snapshot (after a lap) */
@@ -323,6 +324,8 @@ struct gw_plane {
     uint32_t ring_topics_old; /* the directory's length when it was attached: these may have had records before */
     uint8_t *batch;
     size_t batch_at, batch_end; /* what of the batch is still to be routed */
+    uint32_t full, full_next, full_link; /* gw_full.c: how many topics may be, where all are; where the round stands */
+    uint8_t full_again;         /* some could not be told yet */
     uint8_t cover_wanted;       /* the directory has what is not bound yet */
     uint8_t epoch_phase;        /* gw_epoch.c: of the change to another segment; 0: none */
     uint32_t epoch_next;        /* the next client or topic of that phase */

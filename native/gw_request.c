@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL };
+enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE };
 
 #define WORK_FIRST 64u
 #define NAMES_SHARE 4u /* of the names that may still be waited for, one client may wait for this part */
@@ -135,6 +135,7 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
         return LIMIT_NONE;
     }
     uint8_t limit = gw_links_full(p, c) ? LIMIT_LINKS : t ? LIMIT_NONE : name_limit(p, c);
+    if (!limit && !(t && t->bound) && item->channel != GW_HEALTH && gw_full(p)) limit = LIMIT_TABLE;
     if (limit) return limit;
     if (!t) t = gw_topic_make(p, item->channel, item->name, item->length);
     if (!t) return LIMIT_NAMES_OF_ALL;
@@ -258,6 +259,8 @@ static void tell_limit(gw_plane_t *p, gw_client_t *c, const gw_item_t *item, uin
     if (limit == LIMIT_LINKS && s) gw_links_full_tell(p, c, s);
     else if (limit == LIMIT_LINKS)
         gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length, item->is_pattern);
+    else if (limit == LIMIT_TABLE)
+        gw_limit_tell(p, c, "ring.topics_max", gw_full(p), item->name, item->length, 0);
     else if (limit == LIMIT_NAMES)
         gw_limit_tell(p, c, "waiting_topics_share", names_free(p) / NAMES_SHARE, item->name, item->length, item->is_pattern);
     else gw_limit_tell(p, c, "waiting_topics", p->o.waiting_topics_max, item->name, item->length, item->is_pattern);

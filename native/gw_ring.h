@@ -21,6 +21,7 @@ typedef struct {
     uint64_t *tail_intent; /* bytes; each counter on a cache line of its own */
     uint64_t *tail;
     uint64_t *topics;      /* directory entries published */
+    uint64_t *full;        /* where feeds have all the topics that they may have: how many; else 0 */
     uint64_t *directory;   /* topics_max entries of GW_DIRECTORY_WORDS words */
     uint64_t *table;       /* topics_max slots of GW_SLOT_WORDS words: version, then the record */
     uint8_t *ring;
@@ -64,6 +65,10 @@ int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size);
 /* Moves the cursor back to at most `bytes` before the tail, as far as whole records are there for a reader that takes
  * them faster than the writer comes after it. Returns how many bytes of ring there are to take now. */
 uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes);
+
+/* Says whether a name that is not there can come: `limit` topics are taken, or 0. Only a hint, ordered by nothing. */
+void gw_writer_full(gw_writer_t *w, uint32_t limit);
+uint32_t gw_directory_full(const gw_segment_t *s);
 
 uint32_t gw_directory_count(const gw_segment_t *s); /* acquire */
 /* Copies one published entry. `name` has GW_INSTRUMENT_MAX bytes. Length, or -ENOENT. */

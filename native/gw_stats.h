@@ -47,8 +47,9 @@ enum { GW_STEP_JOBS, GW_STEP_COMMANDS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP
 #define GW_STATS_FEED(X)                                                                           \
     X(published, GW_CHANNELS) X(feed_up, 64) X(feed_gaps, 64) X(feed_lost, 64)                     \
     X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
-    X(feed_late, 64) X(feed_resets, 64) X(feed_last_ns, 64) X(clock_anomalies, 64) X(stamp_anomalies, 64)                              \
-    X(feed_refused, 64 * GW_REFUSALS) X(instruments, 1) X(instruments_suspect, 1)
+    X(feed_late, 64) X(feed_resets, 64) X(feed_last_ns, 64) X(clock_anomalies, 64)                 \
+    X(stamp_anomalies, 64) X(feed_refused, 64 * GW_REFUSALS) X(instruments, 1)                     \
+    X(instruments_suspect, 1) X(topics_live, 1) X(topics_retired, 1) X(topics_max, 1)
 #define GW_STATS_ALL(X) GW_STATS_PLANE(X) GW_STATS_LOOP(X) GW_STATS_FEED(X)
 
 #define GW_STATS_MEMBER(name, length) uint64_t name[length];

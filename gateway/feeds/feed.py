@@ -327,8 +327,8 @@ class Topics(dict[str, int]):
             return self._refuse(symbol, "owner", f"{instrument!r} is published by feeds.{owner}")
         try:
             topic = self._publisher.topic(self._channel, instrument)
-        except OverflowError:
-            why = f"no topic left for {instrument!r} (ring.topics_max)"
+        except OverflowError as error:
+            why = f"{error}: the ring's table is full (ring.topics_max)"
             return self._refuse(symbol, "topics", why)
         except ValueError as error:
             return self._refuse(symbol, "name", str(error))
@@ -344,6 +344,8 @@ class Topics(dict[str, int]):
 
     def _refuse(self, symbol: str, reason: str, why: str) -> int:
         self._refused_last = (reason, why)
+        if reason == "topics":
+            return REFUSED  # There may be room again.
         if len(symbol) <= REFUSED_CHARACTERS_MAX and len(self._refused) < REFUSED_SYMBOLS_MAX:
             self._refused[symbol] = self._refused_last
             self[symbol] = REFUSED

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway import log
 from gateway.latency.slo import State as Objective
+from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
 from gateway.ops.reading import feed_names
 from gateway.ops.subject import Subject
 
@@ -39,20 +40,24 @@ class Feed(msgspec.Struct, frozen=True, gc=False):
     stale: bool
 
 
-class Announcement(msgspec.Struct, frozen=True, gc=False):
-    """The state of all, as clients see it."""
+class Announcement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The state of all, as clients see it; `reasons` are of what neither feeds nor objective show."""
 
     state: State
     ready: bool
     slo: Objective
     feeds: tuple[Feed, ...]
+    reasons: tuple[str, ...] = ()
 
 
-def overall(ready: bool, slo: Objective, feeds: Sequence[Feed]) -> State:
+def overall(
+    ready: bool, slo: Objective, feeds: Sequence[Feed], reasons: Sequence[str] = ()
+) -> State:
     """`down`: nothing new can come. `degraded`: something is worse than it should be."""
     if not ready or (feeds and not any(feed.up for feed in feeds)):
         return "down"
-    if slo in ("breached", "infeasible") or any(feed.stale or not feed.up for feed in feeds):
+    worse = bool(reasons) or slo in ("breached", "infeasible")
+    if worse or any(feed.stale or not feed.up for feed in feeds):
         return "degraded"
     return "ok"
 
@@ -85,12 +90,15 @@ class Announcements:
         self._problems = problems
         self._objective = objective
         self._heard: dict[int, _Heard] = {}
+        self._unplaced = 0  # refused for want of a topic, until the table became full
+        self._reasons: tuple[str, ...] = ()
 
     def sample(self, now_s: float) -> Announcement:
         """Looks once and tells the workers; `now_s` is MONOTONIC."""
         feeds = self._feeds(now_s)
         ready, slo = not self._problems(now_s), self._objective()
-        announcement = Announcement(overall(ready, slo, feeds), ready, slo, feeds)
+        reasons = self._look_at_topics()
+        announcement = Announcement(overall(ready, slo, feeds, reasons), ready, slo, feeds, reasons)
         text = msgspec.json.encode(announcement).decode()
         for child in self._subject.supervision().children:
             if child.status.get(FOLLOWERS):
@@ -123,6 +131,22 @@ class Announcements:
             (_log.warning if stale else _log.info)("feed.quiet" if stale else "feed.heard", **words)
         self._heard[index] = heard._replace(stale=stale)
         return up, stale
+
+    def _look_at_topics(self) -> tuple[str, ...]:
+        """Whether names are refused because the ring has no room for their topics."""
+        most = self._subject.config.ring.topics_max
+        place = REFUSALS.index("topics")
+        feeds = range(len(self._subject.config.feeds))
+        refused = sum(self._total("feed_refused", n * REFUSALS_ROOM + place) for n in feeds)
+        if self._total("topics_live", 0) + self._total("topics_retired", 0) < most:
+            self._unplaced = refused
+        reasons: tuple[str, ...] = ()
+        if refused > self._unplaced:
+            reasons = (f"ring.topics_max: all {most} topics are taken, new names are refused",)
+        if reasons != self._reasons:
+            self._reasons = reasons
+            (_log.error if reasons else _log.info)("topics.full" if reasons else "topics.room", max=most)
+        return reasons
 
     def _total(self, name: str, index: int) -> int:
         # Of all pages, one is written by the feed process.

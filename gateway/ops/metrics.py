@@ -107,6 +107,7 @@ class Metrics(Collector):
         yield from _by_outcome(merged)
         yield from _loops(each)
         yield from self._feeds(merged)
+        yield from self._topics(merged)
         yield from self._processes()
         yield self._recordings()
         yield from control_metrics.pauses(each)
@@ -149,6 +150,14 @@ class Metrics(Collector):
         health = [(("ok",), max(known - suspect, 0)), (("suspect",), suspect)]
         text = "Instruments by their health; suspect: the newest input of a topic was refused."
         yield gauges("tickgate_instrument_health", text, ["state"], health)
+
+    def _topics(self, merged: Statistics) -> Iterator[Metric]:
+        states = {"live": "topics_live", "waiting": "topics_waiting", "retired": "topics_retired"}
+        rows = [((state,), merged.total(array)) for state, array in states.items()]
+        text = "Topics of feeds, names that clients wait for, and retired topics whose place is not free yet."
+        yield gauges("tickgate_topics", text, ["state"], rows)
+        text = "Topics that feeds may have, live and retired ones (ring.topics_max)."
+        yield gauge("tickgate_topics_max", text, self._subject.config.ring.topics_max)
 
     def _recordings(self) -> Metric:
         recorder = self._subject.recorder()

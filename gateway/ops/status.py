@@ -62,6 +62,12 @@ class Status:
                 for name, values in counters.items()
                 if name not in _ELSEWHERE and not name.endswith("_ns")
             },
+            "topics": {
+                "live": sum(counters["topics_live"]),
+                "waiting": sum(counters["topics_waiting"]),
+                "retired": sum(counters["topics_retired"]),
+                "max": config.ring.topics_max,
+            },
             "recorder": subject.recorder(),
             "config": msgspec.to_builtins(config),
         }

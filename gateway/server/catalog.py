@@ -44,6 +44,10 @@ class Catalog:
     def __len__(self) -> int:
         return len(self._segment) if self._segment else 0
 
+    @property
+    def full(self) -> int:
+        return self._segment.full if self._segment else 0
+
     def find(self, channel: str, name: str) -> bool:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 

@@ -13,6 +13,10 @@ class Catalog(Protocol):
     def __len__(self) -> int:
         """How many topics there are, of all channels."""
 
+    @property
+    def full(self) -> int:
+        """How many topics there may be, where all are taken and no new name can come; else 0."""
+
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         """Whether the venue is configured, and whether its instruments are a closed list."""
 

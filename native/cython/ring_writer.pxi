@@ -110,7 +110,8 @@ cdef class RingWriter:
         if stats is not None:
             stats.holders += 1
             self.stats = stats
-            for gauge in ("instruments", "instruments_suspect"):  # of a writer before this one
+            stats.set("topics_max", 0, topics_max)
+            for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):  # of a writer before this one
                 stats.set(gauge)
         try:
             self.segment_create(capacity, topics_max, populate)
@@ -222,9 +223,17 @@ cdef class RingWriter:
         self.ids[(channel, instrument)] = topic
         self.names.append(instrument)
         self.instruments.add(instrument)
+        self.count_topics()
+        return topic
+
+    cdef int count_topics(self) except -1:
+        """Shows readers whether a new name has room, and the operator how much there is."""
+        cdef uint32_t used = self.topics - self.health_topics
+        gw_writer_full(&self.publisher.writer, self.topics_max if used >= self.topics_max else 0)
         if self.stats is not None:
             self.stats.set("instruments", 0, len(self.instruments))
-        return topic
+            self.stats.set("topics_live", 0, used)
+        return 0
 
     def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):
         self.check_open()

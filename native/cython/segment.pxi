@@ -46,6 +46,8 @@ cdef extern from "gw_ring.h" nogil:
     int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
     int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
     uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes)
+    void gw_writer_full(gw_writer_t *w, uint32_t limit)
+    uint32_t gw_directory_full(const gw_segment_t *s)
     uint32_t gw_directory_count(const gw_segment_t *s)
     int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name)
     int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
@@ -146,6 +148,11 @@ cdef class Segment:
     def __len__(self):
         self.check_open()
         return gw_directory_count(&self.view)
+
+    @property
+    def full(self):
+        self.check_open()
+        return gw_directory_full(&self.view)
 
     def topics(self, Py_ssize_t start=0):
         self.extend()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.latency.slo import STATES
 from gateway.latency.slo import State as Objective
+from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
 from gateway.ops import announcements
 from gateway.ops.announcements import STALE_S, Announcements, Feed, overall
 
@@ -167,3 +168,25 @@ def test_readiness_is_the_ops_listeners(rig: Rig) -> None:
     assert (rig.look().ready, rig.look().state) == (False, "down")
     rig.problems = []
     assert (rig.look().ready, rig.look().state) == (True, "ok")
+
+
+def test_names_refused_for_want_of_room_degrade_it_until_there_is_room(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    most = rig.site.subject.config.ring.topics_max
+    place = REFUSALS.index("topics")
+    rig.page.add("feed_refused", place, 5)  # in a time before, of which nobody knows any more
+    assert rig.look().state == "ok"
+    rig.page.set("topics_live", 0, most - 1)
+    rig.page.set("topics_retired", 0, 1)
+    assert rig.look().state == "ok", "full, and all names have their topic"
+    rig.page.add("feed_refused", REFUSALS_ROOM + place, 1)
+    full = rig.look()
+    assert full.state == "degraded"
+    assert full.reasons == (f"ring.topics_max: all {most} topics are taken, new names are refused",)
+    assert rig.look() == full
+    rig.page.set("topics_retired", 0, 0)
+    assert (rig.look().state, rig.look().reasons) == ("ok", ())
+    events = [record.message for record in caplog.records if "topics." in record.message]
+    assert [event.split()[0] for event in events] == ["topics.full", "topics.room"]

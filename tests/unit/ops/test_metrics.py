@@ -40,6 +40,7 @@ tickgate_slo_class_state{class} tickgate_slo_class_budget_remaining{class}
 tickgate_slo_class_burn_rate{class,window} tickgate_slo_class_events_total{class,result}
 tickgate_slo_class_transitions_total{class,state}
 tickgate_step_budget_exceeded_total{step} tickgate_topics_waiting tickgate_limits_met_total
+tickgate_topics{state} tickgate_topics_max
 tickgate_gc_pauses_total{process,generation} tickgate_gc_pause_seconds_total{process}
 tickgate_gc_pause_max_seconds{process} tickgate_stalls_total{process,kind}
 tickgate_stall_seconds_total{process,kind} tickgate_run_delay_seconds_total{process}
@@ -129,6 +130,9 @@ def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) ->
     page.add("feed_refused", REFUSALS_ROOM + REFUSALS.index("size"), 5)
     page.set("instruments", 0, 9)
     page.set("instruments_suspect", 0, 2)
+    page.set("topics_live", 0, 4)
+    page.set("topics_retired", 0, 3)
+    site.pages["worker-1"].set("topics_waiting", 0, 2)
     samples = scrape(site)
     refused = samples["tickgate_feed_refused_total"]
     assert len(refused) == 2 * len(REFUSALS)
@@ -137,6 +141,8 @@ def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) ->
         ("udp:1", "size"): 5,
     }
     assert samples["tickgate_instrument_health"] == {("ok",): 7, ("suspect",): 2}
+    assert samples["tickgate_topics"] == {("live",): 4, ("retired",): 3, ("waiting",): 2}
+    assert samples["tickgate_topics_max"][()] == site.subject.config.ring.topics_max
 
 
 def test_feeds_go_by_their_own_names_once_they_have_reported(site: Any) -> None:

@@ -51,6 +51,7 @@ class FakeCatalog:
     finds: int = 0
     steps_each: int = 4
     epoch: str = EPOCH
+    full: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.topics.values()))

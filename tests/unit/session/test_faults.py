@@ -112,6 +112,17 @@ def test_f33_a_wildcard_counts_what_it_covers_before_any_work(connect: "Connect"
     assert [item[2] for item in client.last.items] == ["ETH*"]
 
 
+def test_a_name_that_no_room_is_left_for_is_refused(client: "Client") -> None:
+    client.catalog.full = 16
+    results = client.subscribe("NEW.SIM", "BTCUSDT.BINANCE", "NEW*")["results"]
+    assert [result["success"] for result in results] == [False, True, True]
+    error = results[0]["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "ring.topics_max is 16" in error["message"]
+    client.catalog.full = 0
+    assert client.subscribe("NEW.SIM")["failed"] == 0
+
+
 def test_f33_a_pattern_that_grew_beyond_the_limit_stays_as_it_was(connect: "Connect") -> None:
     client = connect(topics_max=5)
     client.subscribe("*", mode="conflate")

@@ -1,0 +1,64 @@
+"""The table of topics: full, and made free again."""
+
+from typing import Any
+
+from support.serving import Serving, until
+from support.stage import Stage
+from support.udp import Venue
+from support.wire import Wire, connected
+
+MAX = 16
+
+
+def subscribe(wire: Wire, *symbols: str, channel: str = "trade", req_id: int = 1) -> dict[str, Any]:
+    params = {"channel": channel, "symbol": list(symbols)}
+    return wire.ask({"method": "subscribe", "req_id": req_id, "params": params})
+
+
+def told(wire: Wire) -> dict[str, Any]:
+    """The next message but heartbeats."""
+    while (message := wire.message()).get("channel") == "heartbeat":
+        pass
+    return message
+
+
+def health_of(wire: Wire, state: str) -> dict[str, Any]:
+    """The gateway's own, once it is in this state."""
+    while (message := told(wire))["data"][0]["state"] != state:
+        pass
+    found: dict[str, Any] = message["data"][0]
+    return found
+
+
+def live(gateway: Serving) -> float:
+    return gateway.metrics().of("topics", "live")
+
+
+def test_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: Stage) -> None:
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets, f"ring.topics_max={MAX}")
+        with connected(gateway.url) as early, connected(gateway.url) as watcher:
+            assert subscribe(early, "S19.SIM")["failed"] == 0
+            subscribe(watcher, "*", channel="health")
+            health_of(watcher, "ok")
+            for n in range(20):
+                venue.trades(f"S{n}", 1)
+            until(lambda: gateway.metrics().total("feed_refused_total") == 4)
+            assert gateway.metrics().total("topics_max") == live(gateway) == MAX
+            feed = gateway.status()["feeds"][0]["name"]
+            assert gateway.metrics().of("feed_refused_total", feed, "topics") == 4
+            status = gateway.status()["topics"]
+            assert status == {"live": MAX, "waiting": 1, "retired": 0, "max": MAX}
+            line = next(one for one in gateway.lines().splitlines() if "feed.refused" in one)
+            for word in ("topics", "S16.SIM", f"all {MAX} topics", "ring.topics_max"):
+                assert word in line
+            (reason,) = health_of(watcher, "degraded")["reasons"]
+            assert reason.startswith("ring.topics_max")
+            limit = {"limit": "ring.topics_max", "value": MAX, "subscription": "S19.SIM"}
+            assert (message := told(early))["type"] == "limit_exceeded"
+            assert message["data"] == [limit]
+            with connected(gateway.url) as late:
+                (result,) = subscribe(late, "S18.SIM")["results"]
+                assert result["error"]["code"] == "limit_exceeded"
+                assert "ring.topics_max" in result["error"]["message"]
+                assert subscribe(late, "S15.SIM", req_id=2)["failed"] == 0
