@@ -41,7 +41,7 @@ class Feed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Announcement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The state of all, as clients see it; `reasons` are of what neither feeds nor objective show."""
+    """The state of all, as clients see it; `reasons` are of what the rest does not show."""
 
     state: State
     ready: bool
@@ -145,7 +145,8 @@ class Announcements:
             reasons = (f"ring.topics_max: all {most} topics are taken, new names are refused",)
         if reasons != self._reasons:
             self._reasons = reasons
-            (_log.error if reasons else _log.info)("topics.full" if reasons else "topics.room", max=most)
+            told = _log.error if reasons else _log.info
+            told("topics.full" if reasons else "topics.room", max=most)
         return reasons
 
     def _total(self, name: str, index: int) -> int:

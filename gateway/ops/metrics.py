@@ -154,7 +154,7 @@ class Metrics(Collector):
     def _topics(self, merged: Statistics) -> Iterator[Metric]:
         states = {"live": "topics_live", "waiting": "topics_waiting", "retired": "topics_retired"}
         rows = [((state,), merged.total(array)) for state, array in states.items()]
-        text = "Topics of feeds, names that clients wait for, and retired topics whose place is not free yet."
+        text = "Topics of feeds, names that clients wait for, and topics that have ended."
         yield gauges("tickgate_topics", text, ["state"], rows)
         text = "Topics that feeds may have, live and retired ones (ring.topics_max)."
         yield gauge("tickgate_topics_max", text, self._subject.config.ring.topics_max)

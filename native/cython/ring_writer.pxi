@@ -111,7 +111,8 @@ cdef class RingWriter:
             stats.holders += 1
             self.stats = stats
             stats.set("topics_max", 0, topics_max)
-            for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):  # of a writer before this one
+            # Of a writer before this one.
+            for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):
                 stats.set(gauge)
         try:
             self.segment_create(capacity, topics_max, populate)
