@@ -214,7 +214,7 @@ class Admission:
             return Error(codes.UNKNOWN_SYMBOL, str(bad))
         match self._catalog.venue(venue):
             case "open" if full := self._catalog.full:
-                text = f"no {channel} of {name}, no room for it: ring.topics_max is {full}, all taken"
+                text = f"no room for {channel} of {name}: ring.topics_max is {full}, all taken"
                 return Error(codes.LIMIT_EXCEEDED, text)
             case "open":
                 return self._wait(channel, name)
