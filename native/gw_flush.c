@@ -445,7 +445,9 @@ static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
             return g->bytes;
         }
     }
-    if (c->runs_count || c->control || (c->flags & GW_CLIENT_DIRTY)) wait_again(p, c);
+    /* What a doomed client still has of the topics goes as it is buried. */
+    const int data = !(c->flags & GW_CLIENT_DOOMED) && (c->runs_count || c->flags & GW_CLIENT_DIRTY);
+    if (data || c->control) wait_again(p, c);
     else drained(p, c);
     return g->bytes;
 }

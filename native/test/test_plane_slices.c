@@ -321,6 +321,32 @@ static void a_rest_between_goodbyes_is_bounded(void) {
     rig_free(rig);
 }
 
+/* Of one that is closed nothing is left to be written once its close frame has left: marks that wait for the end of
+ * their links neither keep it from being told, nor keep the thread awake in a rest between goodbyes. */
+static void a_closed_client_with_marks_is_shut_before_its_links_end(void) {
+    rig_t *rig = rig_with_topics(3);
+    peer_t *peer = subscriber(rig, "*", false, false);
+    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    peer->allowed = 0;
+    for (int i = 0; i < 4; i++) {
+        rig_publish(rig, 0);
+        rig_settle(rig);
+    }
+    CHECK((c->flags & GW_CLIENT_BLOCKED) && (c->flags & GW_CLIENT_DIRTY));
+    rig->plane->goodbyes_ns = INT64_MAX - 1; /* others have said theirs just now */
+    peer->allowed = RIG_NO_LIMIT;
+    rig_close(rig, peer, 1001);
+    rig_settle(rig);
+    CHECK(c->shut && c->links_count == 3);
+    CHECK(!(c->flags & GW_CLIENT_BLOCKED));
+    CHECK(!gw_plane_cycle(rig->plane));
+    rig->plane->goodbyes_ns = 0;
+    rig_settle(rig);
+    CHECK_EQUAL(c->links_count, 0);
+    rig_check_balance(rig);
+    rig_free(rig);
+}
+
 static void f70_seven_greedy_clients_leave_room_for_an_eighth(void) {
     gw_plane_options_t o = rig_options();
     o.waiting_topics_max = 512;
@@ -436,6 +462,7 @@ int main(void) {
     RUN(f69_letting_go_of_many_takes_many_turns);
     RUN(many_ends_come_one_by_one_with_rests_between);
     RUN(a_rest_between_goodbyes_is_bounded);
+    RUN(a_closed_client_with_marks_is_shut_before_its_links_end);
     RUN(f70_seven_greedy_clients_leave_room_for_an_eighth);
     RUN(a_cut_frame_over_an_epoch_is_counted_once);
     RUN(a_queue_that_a_request_empties_holds_no_feed_back);
