@@ -27,7 +27,7 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode) {
     size_t payload = gw_template_encode(template, &in, (char *)out + HEADER_USUAL);
     gw_frame_t f = {
         .seq = t->seq,
-        .recv_ns = t->state.h.ts_publish - t->state.h.ingest_ns,
+        .recv_ns = gw_record_published(&t->state) - t->state.h.ingest_ns,
         .taken_ns = p->taken_ns,
         .topic = t->number,
         .channel = t->channel,

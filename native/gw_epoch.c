@@ -180,7 +180,7 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
 static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     gw_client_t *c = l->client;
     uint8_t channel = l->topic->channel;
-    const gw_header_t *h = &l->topic->state.h;
+    const gw_record_t *state = &l->topic->state;
     l->dropped += hole->lost;
     gw_count(&p->stats->dropped_lapped[channel], hole->lost);
     gw_count(&p->stats->class_dropped[l->priority], hole->lost);
@@ -201,7 +201,7 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
         gw_client_push_record(p, c, l, hole->state);
     } else {
         l->skipped = hole->lost;
-        l->dirty_recv_ns = h->ts_publish - h->ingest_ns;
+        l->dirty_recv_ns = gw_record_published(state) - state->h.ingest_ns;
         l->dirty_taken_ns = p->taken_ns;
         gw_link_dirty(p, l, GW_LINK_RESYNC);
     }

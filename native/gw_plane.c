@@ -134,7 +134,7 @@ static void note_age(gw_plane_t *p, int64_t since) {
  * the low classes have had to wait they do so until all that waits has been sent: else each turn would be as
  * late as it takes to notice again. */
 static void press(gw_plane_t *p, const gw_record_t *oldest) {
-    int64_t since = oldest_of(p, oldest->h.ts_publish);
+    int64_t since = oldest_of(p, gw_record_published(oldest));
     if (!p->begun_ns) p->begun_ns = p->taken_ns;
     p->pressed = p->o.enforce && (p->taken_ns - since > p->o.target_ns / GW_PRESSURE_PARTS || p->holds[0].first);
     note_age(p, since);
@@ -182,7 +182,7 @@ static void route_batch(gw_plane_t *p) {
         if (n % STAMP_EVERY == 0) p->send_ns = 0;
         links = route(p, r, &budget);
         if (links < 0) break;
-        gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - r->h.ts_publish, 1);
+        gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - gw_record_published(r), 1);
         work += links + ROUTE_RECORD;
         p->batch_at += (size_t)r->h.cells * GW_CELL;
     }

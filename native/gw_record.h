@@ -186,6 +186,11 @@ static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
 /* Whether a cell of a ring, by its first word, begins a record (or a pad). */
 static inline bool gw_cell_begins(uint64_t word) { return word >> 56 != GW_MARK; }
 
+/* When it was published. Memory may say anything: no difference of two times that are not negative overflows. */
+static inline int64_t gw_record_published(const gw_record_t *record) {
+    return record->h.ts_publish < 0 ? 0 : record->h.ts_publish;
+}
+
 /* Copies a record from where no more than its cells may be read. */
 static inline void gw_record_copy(gw_record_t *to, const gw_record_t *from) {
     memcpy(to, from, GW_RECORD_CELLS * GW_CELL);
