@@ -42,15 +42,17 @@ cdef class RingReader:
         return size
 
     def poll(self, size_t limit=4096):
-        cdef const gw_record_t *record
+        cdef gw_record_t record
         cdef size_t room = self.reserve(limit)
         cdef int64_t at = 0, size = gw_reader_poll(&self.reader, self.buffer, room)
         if size < 0:
             return None
         rows = []
         while at < size:
-            record = <const gw_record_t *>(self.buffer + at)
-            rows.append(self.row(record))
+            # Its tail may be used though it has none: what a record says of itself is anybody's.
+            memset(&record.tail, 0, sizeof(gw_tail_t))
+            gw_record_copy(&record, <const gw_record_t *>(self.buffer + at))
+            rows.append(self.row(&record))
             at += record.h.cells * GW_CELL
         return rows
 
