@@ -2,6 +2,7 @@
  * then on it takes no data. Its marks, links and subscriptions end in the turns that follow, some at a time. */
 #include "gw_plane_internal.h"
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define GOODBYES_TURNS 2           /* a slice, in turns' units: 30 to 100 us, at 10 us for a wake-up */
 #define GOODBYES_REST 3            /* for so many times as long as a slice took, the next one waits ... */
@@ -13,7 +14,10 @@ void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason)
     c->flags |= GW_CLIENT_DOOMED;
     gw_client_list(p, c);
     gw_event_t *e = gw_event_new(GW_EVENT_CLOSE, gw_client_handle(p, c), 0);
-    if (!e) return;
+    if (!e) { /* the loop will see its end */
+        shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
     e->code = code;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     gw_event_put(p, e);
@@ -57,33 +61,6 @@ int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     return 1;
 }
 
-/* When the next slice may begin; INT64_MAX: nothing is left to do. */
-int64_t gw_goodbyes_due(const gw_plane_t *p) {
-    return p->goodbyes.first && !p->epoch_phase ? p->goodbyes_ns : INT64_MAX;
-}
-
-/* A slice: one client after the other, so that the loop is told of their ends one by one and not of all at the
- * last. Then a rest. A thousand clients with three hundred links each are 65 ms of work; done at a stretch it
- * makes this thread one that has used up its share of a CPU, and the scheduler has it wait beside the loop, which
- * is busy with the same ends, for milliseconds at each tick. Whether it did something. */
-int gw_goodbyes_run(gw_plane_t *p) {
-    if (gw_goodbyes_due(p) > p->now) return 0;
-    const int64_t begun = p->now = p->io.monotonic(p->io.self);
-    if (!p->begun_ns) p->begun_ns = begun;
-    for (int64_t left = GOODBYES_TURNS * p->turn_units; left > 0 && p->goodbyes.first;) {
-        gw_client_t *c = p->goodbyes.first;
-        left -= GW_UNITS_LOOK;
-        if (!gw_client_bury(p, c, &left)) break;
-        gw_client_unlist(&p->goodbyes);
-        if (c->removing) gw_client_removed(p, c);
-    }
-    if (p->goodbyes.first) gw_count(&p->stats->steps_resumed[GW_STEP_JOBS], 1);
-    p->now = p->io.monotonic(p->io.self);
-    const int64_t rest = (p->now - begun) * GOODBYES_REST;
-    p->goodbyes_ns = p->now + (rest < GOODBYES_REST_NS ? rest : GOODBYES_REST_NS);
-    return 1;
-}
-
 /* The last bytes that its socket will not take. */
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c) {
     if (!c->rest.bytes) return;
@@ -107,13 +84,41 @@ void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     gw_client_untouch(p, c);
 }
 
-/* Nothing is left of it: the descriptor and the slot are the loop's again. */
-void gw_client_removed(gw_plane_t *p, gw_client_t *c) {
+/* Nothing is left of it: the descriptor and the slot are the loop's again. Whether there was memory to say so. */
+static int removed(gw_plane_t *p, gw_client_t *c) {
+    gw_event_t *e = gw_event_new(GW_EVENT_REMOVED, gw_client_handle(p, c), 0);
+    if (!e) return 0;
     gw_client_drop_rest(p, c);
     gw_level_forget(p, c);
     gw_client_free(p, c);
     c->active = 0;
     gw_count(&p->stats->clients[0], (uint64_t)-1);
-    gw_event_t *e = gw_event_new(GW_EVENT_REMOVED, gw_client_handle(p, c), 0);
-    if (e) gw_event_put(p, e);
+    gw_event_put(p, e);
+    return 1;
+}
+
+/* When the next slice may begin; INT64_MAX: nothing is left to do. */
+int64_t gw_goodbyes_due(const gw_plane_t *p) {
+    return p->goodbyes.first && !p->epoch_phase ? p->goodbyes_ns : INT64_MAX;
+}
+
+/* A slice: one client after the other, so that the loop is told of their ends one by one and not of all at the
+ * last. Then a rest. A thousand clients with three hundred links each are 65 ms of work; done at a stretch it
+ * makes this thread one that has used up its share of a CPU, and the scheduler has it wait beside the loop, which
+ * is busy with the same ends, for milliseconds at each tick. Whether it did something. */
+int gw_goodbyes_run(gw_plane_t *p) {
+    if (gw_goodbyes_due(p) > p->now) return 0;
+    const int64_t begun = p->now = p->io.monotonic(p->io.self);
+    if (!p->begun_ns) p->begun_ns = begun;
+    for (int64_t left = GOODBYES_TURNS * p->turn_units; left > 0 && p->goodbyes.first;) {
+        gw_client_t *c = p->goodbyes.first;
+        left -= GW_UNITS_LOOK;
+        if (!gw_client_bury(p, c, &left) || (c->removing && !removed(p, c))) break;
+        gw_client_unlist(&p->goodbyes);
+    }
+    if (p->goodbyes.first) gw_count(&p->stats->steps_resumed[GW_STEP_JOBS], 1);
+    p->now = p->io.monotonic(p->io.self);
+    const int64_t rest = (p->now - begun) * GOODBYES_REST;
+    p->goodbyes_ns = p->now + (rest < GOODBYES_REST_NS ? rest : GOODBYES_REST_NS);
+    return 1;
 }

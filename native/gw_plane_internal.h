@@ -175,7 +175,6 @@ int gw_goodbyes_run(gw_plane_t *p);
 int64_t gw_goodbyes_due(const gw_plane_t *p);
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
 void gw_client_free(gw_plane_t *p, gw_client_t *c);
-void gw_client_removed(gw_plane_t *p, gw_client_t *c);
 
 /* gw_account.c */
 uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);

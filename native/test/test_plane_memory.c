@@ -10,9 +10,9 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
 
 static unsigned allocations, fails_at; /* while the plane runs; fails_at 0: none */
-static bool counts;
+static bool counts, all_fail;
 
-static bool fails(void) { return counts && ++allocations == fails_at; }
+static bool fails(void) { return counts && (++allocations == fails_at || all_fail); }
 
 void *__wrap_malloc(size_t size);
 void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
@@ -144,8 +144,59 @@ static void what_there_is_no_memory_for_is_told(void) {
     CHECK(at > 20);
 }
 
+static peer_t *alone(rig_t *rig) {
+    fails_at = 0;
+    rig_segment(rig, 1 << 20, 4096);
+    rig_publish(rig, named(rig, "S%u.SIM", 1));
+    peer_t *peer = join(rig);
+    gw_item_t all = item(1, GW_TRADE, "S*", true, true);
+    rig_subscribe(rig, peer, 1, &all, 1);
+    turns(rig, 5);
+    CHECK_EQUAL(rig->stats->links[0], 1);
+    return peer;
+}
+
+/* While there is no memory for the event, the end is not over: else nobody would ever give the slot back. */
+static void an_end_that_cannot_be_told_yet_is_told_later(void) {
+    rig_t *rig = rig_new(rig_options());
+    unsigned removed = 0;
+    rig_remove(rig, alone(rig));
+    all_fail = true;
+    turns(rig, 50);
+    CHECK(!gw_plane_take_event(rig->plane));
+    CHECK(rig->stats->links[0] == 0 && rig->stats->clients[0] == 1);
+    all_fail = false;
+    turns(rig, 50);
+    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) removed += e->kind == GW_EVENT_REMOVED;
+    CHECK_EQUAL(removed, 1);
+    CHECK_EQUAL(rig->stats->clients[0], 0);
+    rig_free(rig);
+}
+
+/* The loop, which cannot be told that a client is to be closed, sees the end of its stream. */
+static void who_cannot_be_closed_for_want_of_memory_is_cut_off(void) {
+    rig_t *rig = rig_new(rig_options());
+    peer_t *peer = alone(rig);
+    gw_item_t more = item(2, GW_TRADE, "T*", true, true);
+    uint8_t byte;
+    rig_subscribe(rig, peer, 2, &more, 1);
+    CHECK(read(peer->fds[0], &byte, 1) < 0);
+    all_fail = true;
+    turns(rig, 5);
+    all_fail = false;
+    CHECK_EQUAL(read(peer->fds[0], &byte, 1), 0);
+    CHECK(!gw_plane_take_event(rig->plane));
+    rig_remove(rig, peer);
+    turns(rig, 5);
+    const gw_event_t *e = gw_plane_take_event(rig->plane);
+    CHECK(e && e->kind == GW_EVENT_REMOVED);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
+    RUN(an_end_that_cannot_be_told_yet_is_told_later);
+    RUN(who_cannot_be_closed_for_want_of_memory_is_cut_off);
     return 0;
 }
