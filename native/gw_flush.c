@@ -272,7 +272,10 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
     gw_client_unwatch(p, c);
     consume_control(c, c->control_length - c->control_head);
     gw_event_t *e = gw_event_new(GW_EVENT_GONE, gw_client_handle(p, c), 0);
-    if (!e) return;
+    if (!e) { /* the loop will see its end */
+        shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
     e->error = error;
     gw_event_put(p, e);
 }
@@ -362,6 +365,7 @@ static void resume(gw_plane_t *p, gw_client_t *c) {
     if (!__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL)) return;
     gw_event_t *e = gw_event_new(GW_EVENT_RESUME, gw_client_handle(p, c), 0);
     if (e) gw_event_put(p, e);
+    else gw_client_slow(p, c, "no memory for an event"); /* nobody would read from it again */
 }
 
 /* One send. Its bytes, or -1 where the client is blocked or gone now; -EINTR: once more. */

@@ -193,10 +193,48 @@ static void who_cannot_be_closed_for_want_of_memory_is_cut_off(void) {
     rig_free(rig);
 }
 
+/* Who has stopped reading until the plane says so is told, or let go: nothing else would have it read again. */
+static void who_waits_to_read_is_never_forgotten(void) {
+    rig_t *rig = rig_new(rig_options());
+    peer_t *peer = alone(rig);
+    uint8_t byte;
+    peer->allowed = 0;
+    for (unsigned i = 0; gw_plane_control_used(rig->plane, peer->handle) <= rig->plane->o.control_bytes_max / 2; i++)
+        rig_text(rig, peer, i);
+    turns(rig, 5);
+    CHECK_EQUAL(gw_plane_want_resume(rig->plane, peer->handle), 1);
+    peer->allowed = RIG_NO_LIMIT;
+    fails_at = 1;
+    allocations = 0;
+    turns(rig, 5);
+    CHECK(allocations > 1);
+    const gw_event_t *e = gw_plane_take_event(rig->plane);
+    CHECK(e && e->kind == GW_EVENT_CLOSE && !gw_plane_take_event(rig->plane));
+    CHECK(read(peer->fds[0], &byte, 1) < 0);
+    rig_free(rig);
+}
+
+/* The same of one whose socket takes nothing more, though it can be read. */
+static void who_is_gone_is_cut_off(void) {
+    rig_t *rig = rig_new(rig_options());
+    peer_t *peer = alone(rig);
+    uint8_t byte;
+    peer->error = EPIPE;
+    rig_text(rig, peer, 1);
+    all_fail = true;
+    turns(rig, 5);
+    all_fail = false;
+    CHECK(!gw_plane_take_event(rig->plane));
+    CHECK_EQUAL(read(peer->fds[0], &byte, 1), 0);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
     RUN(an_end_that_cannot_be_told_yet_is_told_later);
     RUN(who_cannot_be_closed_for_want_of_memory_is_cut_off);
+    RUN(who_waits_to_read_is_never_forgotten);
+    RUN(who_is_gone_is_cut_off);
     return 0;
 }
