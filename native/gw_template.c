@@ -330,8 +330,9 @@ static inline char *write_field(const gw_template_t *t, const step_t *s, const g
     case WORDS:
         return write_words(&in->record->u.health, s->source, out);
     case AGE_MS: {
-        int64_t age_ns = in->ts_send - in->record->h.ts_recv;
-        return out + gw_text_unsigned(age_ns < 0 ? 0 : (uint64_t)age_ns / 1000000, out);
+        int64_t from = in->record->h.ts_recv; /* of shared memory: a signed difference may overflow */
+        uint64_t age_ns = in->ts_send > from ? (uint64_t)in->ts_send - (uint64_t)from : 0;
+        return out + gw_text_unsigned(age_ns / 1000000, out);
     }
     default:
         return out;

@@ -149,6 +149,26 @@ static void a_side_that_is_not_there_is_null(void) {
     gw_template_free(t);
 }
 
+/* What a record says of itself is anybody's: any bytes become a payload within its room. */
+static void a_record_of_any_bytes_fits(void) {
+    gw_template_t *templates[2] = {load_trade()};
+    CHECK_EQUAL(load(BBO_PROGRAM, BBO_PROGRAM_SIZE, &templates[1]), 0);
+    uint64_t words[sizeof(gw_record_t) / 8], state = 1;
+    for (unsigned round = 0; round < 40000; round++) {
+        gw_record_t r;
+        for (size_t i = 0; i < sizeof words / 8; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            words[i] = state ^ state >> 29;
+        }
+        memcpy(&r, words, sizeof r);
+        r.h.kind = round % 2 ? GW_BBO : GW_TRADE;
+        if (round % 3 == 0) memset(r.u.trade.id, '"', sizeof r.u.trade.id);
+        free(encode(templates[round % 2], &r, "A.SIM"));
+    }
+    gw_template_free(templates[0]);
+    gw_template_free(templates[1]);
+}
+
 static void bad_programs_are_refused(void) {
 #define CASE(text) {text, sizeof text - 1}
     static const struct {
@@ -266,6 +286,7 @@ int main(void) {
     RUN(an_id_that_lies_is_cut);
     RUN(the_longest_payload_fits);
     RUN(a_side_that_is_not_there_is_null);
+    RUN(a_record_of_any_bytes_fits);
     RUN(bad_programs_are_refused);
     RUN(a_template_of_too_long_messages_is_refused);
     RUN(any_bytes_are_loaded_or_refused);
