@@ -41,7 +41,7 @@ RELOADED: Final = (
     "recorder.min_interval_s",
     "recorder.seconds",
 )
-"""What takes effect without a restart; the size of a message, for connections that come later."""
+"""What takes effect without a restart; the size of a message, for messages that begin later."""
 
 _log = log.get("reload")
 

@@ -48,6 +48,7 @@ class Parser(Protocol):
 
     def __init__(self, message_bytes: int) -> None:
         super().__init__(SERVER, max_size=message_bytes, logger=quiet)
+        self.message_bytes = message_bytes
         self._begun = 0  # bytes of a frame that is not complete
 
     def frames(self, data: bytes) -> "list[Frame]":
@@ -67,18 +68,24 @@ class Parser(Protocol):
 
 
 class Parsers:
-    """Those of one worker. One lies ready: a read gives its own back before the next begins."""
+    """Those of one worker. One lies ready: a read gives its own back before the next begins.
 
-    __slots__ = ("_message_bytes", "_spare")
+    Attributes:
+        message_bytes: the largest message, of those that begin from now on.
+    """
+
+    __slots__ = ("_spare", "message_bytes")
 
     def __init__(self, message_bytes: int) -> None:
-        self._message_bytes = message_bytes
+        self.message_bytes = message_bytes
         self._spare: Parser | None = None
 
     def take(self) -> Parser:
         """A parser at the start of a message."""
         parser, self._spare = self._spare, None
-        return parser or Parser(self._message_bytes)
+        if parser is None or parser.message_bytes != self.message_bytes:
+            return Parser(self.message_bytes)
+        return parser
 
     def give_back(self, parser: Parser) -> None:
         """The next client may have it; it must be at rest."""

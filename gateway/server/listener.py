@@ -121,6 +121,7 @@ class Listener:
         self.origins = Origins(config.listen.origins)
         self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
         self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
+        self.parsers.message_bytes = self.limits.message_bytes
         self._shared.reconfigure(session_options(config))
 
     def start(self) -> None:

@@ -95,6 +95,19 @@ def test_a_length_that_is_not_the_shortest_keeps_the_parser(parser: Parser) -> N
     assert not parser.at_rest
 
 
+def test_a_parser_of_another_size_is_not_lent_again() -> None:
+    parsers = Parsers(300)
+    before = parsers.take()
+    parsers.give_back(before)
+    parsers.message_bytes = 400
+    lent = parsers.take()
+    assert len(lent.frames(frame(BINARY, b"x" * 400))) == 1
+    parsers.give_back(before)  # its message began before
+    assert parsers.take() is not before
+    parsers.give_back(lent)
+    assert parsers.take() is lent
+
+
 def test_one_parser_lies_ready() -> None:
     parsers = Parsers(MESSAGE_BYTES)
     first, second = parsers.take(), parsers.take()
