@@ -95,11 +95,13 @@ class Exchange(ServerConnection):
         searched = max(0, len(self._head) - 3)
         self._head += data
         found = _END_OF_HEAD.search(self._head, searched)
+        if (len(self._head) if found is None else found.end()) > HEAD_BYTES_MAX:
+            self._head_ended = True
+            self._head.clear()
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(status, f"a request of more than {HEAD_BYTES_MAX} bytes")
+            return
         if found is None:
-            if len(self._head) > HEAD_BYTES_MAX:
-                self._head_ended = True
-                status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-                self._refuse(status, f"a request of more than {HEAD_BYTES_MAX} bytes")
             return
         self._head_ended = True
         head, rest = bytes(self._head[: found.end()]), bytes(self._head[found.end() :])

@@ -233,6 +233,9 @@ async def test_a_body_costs_nobody_the_answer(server: OpsServer, request_bytes: 
         pytest.param(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, id="long path"),
         pytest.param(GET + b"X: y\r\n" * 200 + b"\r\n", 431, id="many headers"),
         pytest.param(GET + b"X: y\r\n" * 20_000, 431, id="headers without end"),
+        pytest.param(
+            GET + (b"X: " + b"x" * 8000 + b"\r\n") * 5 + b"\r\n", 431, id="long headers at once"
+        ),
         pytest.param(b"POST /livez HTTP/1.1\r\nContent-Length: 3\r\n\r\na=b", 405, id="a form"),
         pytest.param(
             GET.replace(b"/livez", b"/v1") + b"Upgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
