@@ -149,8 +149,12 @@ class LogFile:
         os.close(fd)
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o640)
+        # Without O_NONBLOCK the opening of a named pipe would wait for its reader, and with it the
+        # caller's loop. Writing may wait: that is done on a thread of its own.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        fd = os.open(self._path, flags, 0o640)
+        os.set_blocking(fd, True)
+        return fd
 
 
 class LogHandler(logging.Handler):

@@ -1,8 +1,10 @@
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +137,19 @@ def test_f56_a_full_disk_is_counted_and_survived() -> None:
     handler.stop()
     assert handler.dropped == 1
     assert [b"kept" in line for line in written] == [True]
+
+
+def test_a_pipe_is_opened_where_somebody_reads_it_and_never_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="No such device or address"):
+        log.LogFile(str(path))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    file = log.LogFile(str(path))
+    file.reopen()
+    file.write(b"a line\n")
+    assert os.read(reader, 100) == b"a line\n"
+    os.close(reader)
 
 
 def test_stopping_does_not_wait_for_a_reader_that_never_comes() -> None:
