@@ -404,7 +404,7 @@ def _load_again(path: Path, sets: Sequence[str]) -> "Config":
     """As `_load`, of a gateway that runs: it must not wait for a pipe to which nothing comes."""
     from gateway.errors import ConfigurationError, Problem
 
-    if not path.is_file():
+    if not os.path.isfile(path):  # False too where nobody may look
         problem = Problem(str(path), "is no file, or not one any more")
         raise ConfigurationError("the configuration has an error", [problem])
     return _load(path, sets)

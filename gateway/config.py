@@ -287,7 +287,8 @@ def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
         if not isinstance(feed, ReplayOptions):
             continue
         try:
-            missing = next((one for one in expand(feed.path) if not Path(one).is_file()), None)
+            # isfile: False too where nobody may look.
+            missing = next((one for one in expand(feed.path) if not os.path.isfile(one)), None)
             wrong = (
                 "" if missing is None else f"found {in_words(missing)}; expected a file that exists"
             )

@@ -22,11 +22,18 @@ from gateway.errors import Problem
 T = TypeVar("T", bound=msgspec.Struct)
 Root = TypeVar("Root", bound=msgspec.Struct)
 
+FILE_CHARACTERS_MAX = 1 << 20
+"""Of a document: a gateway that runs reads one while its supervisor has other work."""
+
 
 def read_toml(path: str | Path) -> dict[str, Any] | Problem:
     """The file's document, or the one problem that keeps it from being read at all."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(FILE_CHARACTERS_MAX + 1)
+        if len(text) > FILE_CHARACTERS_MAX:
+            return Problem(str(path), f"has more than {FILE_CHARACTERS_MAX} characters")
+        return tomllib.loads(text)
     except OSError as error:
         return Problem(str(path), f"cannot be read: {error.strerror}")
     except RecursionError:

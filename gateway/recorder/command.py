@@ -36,7 +36,7 @@ def record(ops: str, output: Path, seconds: float | None, say: TextIO) -> int:
         RecordFailed: the gateway or the file is not to be had; an unfinished file is deleted.
     """
     url = _url(ops, seconds)
-    if output.exists() and not output.is_file():
+    if os.path.exists(output) and not os.path.isfile(output):
         # A rename would put a file in the place of a device, where the user may do that.
         raise RecordFailed(f"{output}: it is there already, and no file")
     part = output.with_name(output.name + ".part")

@@ -75,9 +75,9 @@ def measured(seconds: float, environ: Mapping[str, str] = os.environ) -> Facts:
 
 
 def _may_write(output: Path) -> None:
-    if output.exists() or output.is_symlink():
+    if os.path.lexists(output):
         raise OutputError(f"{output}: exists already, and may hold what you have set")
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise OutputError(f"{output}: there is no such directory")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.serving import Serving, serving, until
-from support.wire import Wire, connected, request
+from support.wire import CLOSE, Wire, connected, request, text
 
 SMALL = """
 [ring]
@@ -111,9 +111,33 @@ def test_hang_up_reloads(gateway: Serving, config: Path) -> None:
     assert document["plane"]["wait"] == "hybrid"
 
 
+def test_the_largest_message_is_that_of_the_last_reload(gateway: Serving, config: Path) -> None:
+    ping = text('{"method": "ping"' + " " * 400 + "}")
+    with connected(gateway.url) as wire:
+        wire.send(ping)
+        assert wire.reply()["success"]
+        config.write_text(SMALL + "[limits]\nmessage_bytes = 256\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        told(gateway, "reload.done changed=1 needs_restart=0")
+
+        def refused() -> bool:
+            with connected(gateway.url) as another:
+                another.send(ping)
+                return another.frame().opcode == CLOSE
+
+        until(refused)
+        wire.send(ping)  # a message of the client from before, but a later one
+        assert wire.closed()[0] == 1009
+
+
 def a_pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
+
+
+def a_link_to_no_name(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("long" * 99)
 
 
 BROKEN: dict[str, Callable[[Path], object]] = {
@@ -122,6 +146,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "binary": lambda path: path.write_bytes(b"\0\xff"),
     "gone": lambda path: path.unlink(),
     "a pipe": a_pipe,
+    "a name too long": a_link_to_no_name,
     "a contradiction": lambda path: path.write_text("[plane]\ncpu = 4000\n"),
 }
 

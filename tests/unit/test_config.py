@@ -206,6 +206,7 @@ FEED = {"type": "synthetic"}
             "9700 is taken by another udp feed",
         ),
         ([{**FEED, "symbols": 1000}, {"type": "replay", "path": "no"}], "feeds.1.path", "exists"),
+        ([{"type": "replay", "path": "long" * 99}], "feeds.0.path", "expected a file that exists"),
         ([{**FEED, "venue": "sim"}], "feeds.0.venue", "expected text that matches"),
         ([{**FEED, "channels": []}], "feeds.0.channels", "expected an array of "),
         ([{**FEED, "channels": ["book"]}], "feeds.0.channels.0", 'found "book"; expected "bbo"'),
@@ -395,6 +396,7 @@ def test_f61_all_errors_at_once_with_their_origin(tmp_path: Path) -> None:
         (b"a = 1\na = 2\n", r"not valid TOML: .*line 2"),
         (b"\xff\xfe", "not valid TOML: 'utf-8'"),
         (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (b"#" * ((1 << 20) + 1), "has more than 1048576 characters"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -176,6 +176,8 @@ def test_a_file_that_exists_is_left_alone_and_nothing_measured(
         command.tune(10, 50, file, io.StringIO(), environ=environ)
     with pytest.raises(command.OutputError, match="no such directory"):
         command.tune(10, 50, tmp_path / "no" / "x.toml", io.StringIO(), environ=environ)
+    with pytest.raises(command.OutputError, match="no such directory"):
+        command.tune(10, 50, tmp_path / ("long" * 99) / "x", io.StringIO(), environ=environ)
     assert file.read_text() == "mine"
     assert asked == []
 
