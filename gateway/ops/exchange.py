@@ -18,6 +18,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 from gateway.ops.pages import security_headers
+from gateway.text import escaped
 
 TEXT: Final = "text/plain; charset=utf-8"
 CONNECTIONS_MAX = 64
@@ -139,7 +140,8 @@ class Exchange(ServerConnection):
         if self._refused:
             return
         self._refused = True
-        body = text.encode("ascii", "backslashreplace") + b"\n"
+        # It tells the client's own bytes, which a terminal would obey.
+        body = escaped(text).encode("ascii", "backslashreplace") + b"\n"
         self.transport.write(answer(status, TEXT, body).serialize())
         self.transport.write_eof()
 

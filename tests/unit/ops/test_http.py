@@ -255,6 +255,12 @@ async def test_every_request_gets_an_answer(
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+async def test_what_is_told_of_a_request_obeys_no_terminal(server: OpsServer) -> None:
+    answer = await exchange(server, GET + b"X: \x1b[31m\xff\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\\x1b[31m\\xff\n")
+
+
 async def test_a_request_may_come_in_any_pieces(server: OpsServer) -> None:
     for size in (1, 2, 3, 16):
         answer = await exchange(server, GET + b"Content-Length: 5\r\n\r\nhello", size=size)
