@@ -53,10 +53,12 @@ def expand(paths: str | Sequence[str]) -> list[str]:
     """The files that a path, or a list of paths, names: each once, a glob's by their names.
 
     Raises:
-        CaptureError: there is no such file, or there are more than FILES_MAX.
+        CaptureError: there is no such file, it can be none, or there are more than FILES_MAX.
     """
     found: dict[str, str] = {}
     for path in (paths,) if isinstance(paths, str) else paths:
+        if "\0" in path:
+            raise CaptureError(f"{path}: a path has no NUL in it")
         if glob.has_magic(path) and not os.path.lexists(path):
             names = sorted(name for name in glob.iglob(path) if not os.path.isdir(name))
             if not names:

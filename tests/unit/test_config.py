@@ -207,6 +207,7 @@ FEED = {"type": "synthetic"}
         ),
         ([{**FEED, "symbols": 1000}, {"type": "replay", "path": "no"}], "feeds.1.path", "exists"),
         ([{"type": "replay", "path": "long" * 99}], "feeds.0.path", "expected a file that exists"),
+        ([{"type": "replay", "path": "nu\0l"}], "feeds.0.path", "no NUL"),
         ([{**FEED, "venue": "sim"}], "feeds.0.venue", "expected text that matches"),
         ([{**FEED, "channels": []}], "feeds.0.channels", "expected an array of "),
         ([{**FEED, "channels": ["book"]}], "feeds.0.channels.0", 'found "book"; expected "bbo"'),
