@@ -14,8 +14,10 @@ SUPERVISOR_BYTES: Final = 50_000_000
 """numpy for the figures, OpenSSL, a minute of the black box."""
 FEED_BYTES: Final = 30_000_000
 WORKER_BYTES: Final = 45_000_000
-TOPIC_BYTES: Final = 96 + 192
+TOPIC_BYTES: Final = 128 + 256
 """A name in the segment's directory and a last value in its table."""
+HEALTH_TOPICS_MAX: Final = 4096
+"""Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 48
 """A descriptor in the frame log, one for each so many bytes of it: FRAME_SPACING_BYTES."""
 FRAME_SPACING_BYTES: Final = 256
@@ -33,7 +35,8 @@ class Part(NamedTuple):
 def estimate(config: "Config") -> list[Part]:
     """What all processes take together, without clients."""
     workers = config.cluster.workers
-    ring = config.ring.capacity_bytes + config.ring.topics_max * TOPIC_BYTES
+    topics = config.ring.topics_max + min(config.ring.topics_max, HEALTH_TOPICS_MAX)
+    ring = config.ring.capacity_bytes + topics * TOPIC_BYTES
     log = config.plane.log_bytes * (FRAME_SPACING_BYTES + FRAME_BYTES) // FRAME_SPACING_BYTES
     return [
         Part("programs", SUPERVISOR_BYTES + FEED_BYTES + workers * WORKER_BYTES),

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
-import zstandard
 from msgspec import Meta
 
 from gateway.errors import TickgateError
@@ -200,6 +199,8 @@ class Writer:
 
     def __init__(self, write: Callable[[bytes], object], header: Header) -> None:
         self._write = write
+        import zstandard  # here: workers read the configuration, and never a recording
+
         self._pack = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)
         self.bytes_written = 0
         self._put(_PREFIX.pack(MAGIC, VERSION, 0))
@@ -297,7 +298,7 @@ class Reader:
         if packing == _ZSTD:
             try:
                 payload = _unpack(payload, size)
-            except zstandard.ZstdError as error:
+            except ValueError as error:
                 self.problem = f"a chunk cannot be unpacked: {error}"
                 return None
         if len(payload) != size:
@@ -307,12 +308,18 @@ class Reader:
 
 
 def _unpack(frame: bytes, size: int) -> bytes:
-    # A frame that names a size is unpacked to that size, whatever the caller allows: look first.
-    if zstandard.frame_content_size(frame) != size:
-        raise zstandard.ZstdError("it is of another size than it says")
-    unpacked: bytes = zstandard.ZstdDecompressor(max_window_size=CHUNK_BYTES_MAX).decompress(
-        frame, max_output_size=size
-    )
+    """The content. ValueError: it is no frame, or of another size."""
+    import zstandard
+
+    try:
+        # A frame that names a size is unpacked to that size, whatever the caller allows: look
+        # at it first.
+        if zstandard.frame_content_size(frame) != size:
+            raise ValueError("it is of another size than it says")
+        unpacker = zstandard.ZstdDecompressor(max_window_size=CHUNK_BYTES_MAX)
+        unpacked: bytes = unpacker.decompress(frame, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
     return unpacked
 
 
