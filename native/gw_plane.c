@@ -394,7 +394,7 @@ static int commands(gw_plane_t *p) {
 int gw_plane_cycle(gw_plane_t *p) {
     int busy = commands(p);
     busy |= records(p);
-    if (!busy && !visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the last send was just now */
+    if (!visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
     if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
     busy |= serve(p) > 0;
     if (!p->holds_count) {
