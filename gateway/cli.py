@@ -4,6 +4,7 @@ Every part is imported by the command that needs it: `tail`, `--version` and `co
 a fraction of a second because neither the servers nor the native core are loaded for them.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -162,7 +163,8 @@ def replay(
     more = {"speed": speed, "loop": loop, "start_after_clients": start_after_clients}
     name = str(files[0]) if len(files) == 1 else f"{len(files)} files"
     feeds = [feed | more for feed in played([str(file) for file in files])]
-    loaded = assemble({"feeds": feeds}, os.environ, sets)
+    document = {"feeds": feeds}
+    loaded = assemble(document | _beside_another(document, sets), os.environ, sets)
     from gateway import app as application
 
     return application.serve(
@@ -173,6 +175,30 @@ def replay(
         on_played=_played,
         stops=(*application.STOPS, signal.SIGHUP),
     )
+
+
+def _beside_another(document: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Free ports in place of those that another gateway has, where nobody decided on them."""
+    from gateway.address import listeners
+    from gateway.config import assemble, decided
+
+    config = assemble(document, os.environ, sets)
+    changed = {}
+    for section, options in (("listen", config.listen), ("ops", config.ops)):
+        if decided(document, os.environ, sets, f"{section}.port", (20_001, 20_002)):
+            continue
+        try:
+            listeners(options.host, options.port, 1)[0].close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                continue  # serving will say so
+            changed[section] = {"port": 0}
+            print(
+                f"{section}.port {options.port} is in use, by another gateway perhaps: a replay is"
+                " one of its own, and takes a free port.",
+                file=sys.stderr,
+            )
+    return changed
 
 
 def _played(feeds: Sequence[Mapping[str, Any]]) -> int:

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -178,7 +180,7 @@ def test_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
 
 def replay(path: Path, *more: str) -> "subprocess.Popen[str]":
     program = Path(sysconfig.get_path("scripts"), "tickgate")
-    free = ("--set", "listen.port=0", "--set", "ops.port=0")
+    free = () if "--set" in more else ("--set", "listen.port=0", "--set", "ops.port=0")
     return subprocess.Popen(
         [sys.executable, str(program), "replay", str(path), "--speed", "0", *free, *more],
         stdout=subprocess.PIPE,
@@ -219,6 +221,21 @@ def test_a_replay_ends_with_what_it_played_and_what_not(tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(20) == 0
+
+
+def test_a_replay_beside_a_gateway_takes_free_ports(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.2", 8765)):  # the default port, at an address of our own
+        hosts = ("--set", "listen.host='127.0.0.2'", "--set", "ops.port=0")
+        with replay(write(tmp_path / "one.gz", trade(1)), *hosts) as process:
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()
+                assert re.match(r"Plays .* to ws://127\.0\.0\.2:\d+/v1; ", line)
+                assert ":8765/" not in line
+            finally:
+                process.terminate()
+            _, told = process.communicate(timeout=20)
+    assert "listen.port 8765 is in use" in told
 
 
 @pytest.mark.parametrize(
