@@ -40,6 +40,13 @@ def capture(data: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def usual_priority() -> None:
+    """For a test in which one process must come before another: under `nice` none does."""
+    if nice := max(os.getpriority(os.PRIO_PROCESS, 0), 0):
+        pytest.skip(f"runs under nice {nice}")
+
+
+@pytest.fixture
 def page() -> Generator[StatsPage, None, None]:
     """A process's statistics page, all zero."""
     fd = create_memory("stats", STATS_SIZE)

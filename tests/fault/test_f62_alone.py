@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 TIMEOUT_S = 60.0
 PULSE = """
 import asyncio, hashlib, json, os, sys, threading, time
@@ -66,6 +68,7 @@ def test_f62_a_callback_that_waits_is_the_loops() -> None:
     assert (row["kind"], row["words"]) == ("loop", "a callback waited while other threads ran")
 
 
+@pytest.mark.usefixtures("usual_priority")
 def test_f62_a_process_without_a_cpu_is_starved() -> None:
     cpu = min(os.sched_getaffinity(0))
     with running(PULSE, "starves") as process, running(HOG) as hog:

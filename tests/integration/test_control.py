@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from support.serving import Serving, until
 from support.stage import Stage
 
@@ -28,6 +29,7 @@ def test_a_client_that_does_not_read_is_told_and_named(stage: Stage) -> None:
     assert (told["level"], told["was"], told["action"]) == (1, 0, "conflate")
 
 
+@pytest.mark.usefixtures("usual_priority")
 def test_each_step_of_the_ladder_is_told_to_all_whom_it_touches(stage: Stage) -> None:
     # No delivery is as fast as that, though a single write is: overload, and a remedy to try.
     # Slow enough that nobody's buffer is full before the controller has seen enough of it.
