@@ -84,18 +84,24 @@ class Recorder:
         self._observer = observer
         self._box = BlackBox()
         self._trigger = Trigger(0)
-        self.reconfigure(options)
+        self._take(options)
         self._counts = _Counts()
         self._second_ns = 0
         self._writing: asyncio.Task[None] | None = None
 
     def reconfigure(self, options: "RecorderOptions") -> None:
         """Other options for the next recording; the log says where it will be."""
+        self._take(options)
+        self._tell()
+
+    def _take(self, options: "RecorderOptions") -> None:
         self.options = options
         self._trigger.interval_ns = round(options.min_interval_s * 1e9)
         self._directory = files.directory(options.directory, os.environ)
+
+    def _tell(self) -> None:
         where = str(self._directory.absolute())
-        if not options.enabled:
+        if not self.options.enabled:
             _log.info("recorder.off", what="no breach is written down; tickgate record does it")
         elif wrong := files.writable(self._directory):
             _log.error("recorder.unwritable", directory=where, error=wrong)
@@ -119,6 +125,7 @@ class Recorder:
 
     async def run(self) -> None:
         """Looks until it is cancelled; a file that is being written then is finished first."""
+        self._tell()
         due_ns = time.monotonic_ns()
         try:
             while True:

@@ -119,12 +119,16 @@ async def test_a_breach_becomes_a_file_with_what_was_before_it(
     assert len(found.said("slowest")) > 1, "told each second"
 
 
-def test_it_says_at_its_start_where_it_writes(
+async def test_it_says_at_its_start_where_it_writes(
     gateway: Gateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     for enabled in (True, False):
-        gateway.recorder(directory=str(tmp_path / "here"), enabled=enabled)
+        recorder = gateway.recorder(directory=str(tmp_path / "here"), enabled=enabled)
+        assert len(caplog.records) == (not enabled), "before it runs, it may yet not start"
+        task = asyncio.create_task(recorder.run())
+        await asyncio.sleep(0)
+        await ended(task)
     ready, off = caplog.records
     assert ready.getMessage() == "recorder.ready"
     assert ready.__dict__["fields"]["directory"] == str(tmp_path / "here")
