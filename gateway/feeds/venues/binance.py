@@ -195,25 +195,22 @@ def _trade(trade: _Trade) -> Message:
     skip = "" if x in (None, "MARKET") else _EXECUTIONS.get(x or "", OFF_MARKET)
     if not skip and _zero(trade.price) and _zero(trade.qty):
         skip = NOTHING
-    fields = (
-        _time(trade.time), trade.price, trade.qty, _side(trade.buyer_is_maker), str(trade.number)
-    )  # fmt: skip
-    return Message("trade", trade.symbol, trade.number, trade.number, numbering, fields, skip)
+    return Message(
+        "trade", trade.symbol, trade.number, trade.number, numbering, _fields(trade), skip
+    )
 
 
 def _agg_trade(trade: _AggTrade) -> Message:
     if trade.last < trade.first:
         raise ValueError("the last trade is before the first - at `$.l`")
     numbering: Numbering = "exact" if trade.spot is not None else "sparse"
-    fields = (
-        _time(trade.time), trade.price, trade.qty, _side(trade.buyer_is_maker), str(trade.number)
-    )  # fmt: skip
-    return Message("trade", trade.symbol, trade.first, trade.last, numbering, fields)
+    return Message("trade", trade.symbol, trade.first, trade.last, numbering, _fields(trade))
 
 
-def _side(buyer_is_maker: bool) -> str:
-    """The taker is the other side of the maker: where the buyer made the price, the taker sold."""
-    return "sell" if buyer_is_maker else "buy"
+def _fields(trade: _Trade | _AggTrade) -> tuple[int, str, str, str, str]:
+    # The taker is the other side of the maker: where the buyer made the price, the taker sold.
+    side = "sell" if trade.buyer_is_maker else "buy"
+    return _time(trade.time), trade.price, trade.qty, side, str(trade.number)
 
 
 def _book_ticker(quote: _BookTicker) -> Message:
