@@ -64,8 +64,8 @@ MESSAGE_BYTES_MAX = 16 << 20
 PAGES_MAX = 1000
 # A connection that held for so long was a good one: the next backoff begins at its base again.
 STABLE_S = 10.0
-# What a refused handshake says of when to come back is obeyed up to here.
-RETRY_AFTER_S_MAX = 60
+# What the gateway says of when to come back is obeyed up to here; a restart says 60.5 at most.
+RETRY_AFTER_S_MAX = 61
 CLOSE_TIMEOUT_S = 1.0
 WATCH_S = 0.2
 
@@ -417,7 +417,8 @@ class Client:
                 return  # of the requests that nobody awaits (resync) only failures are news
         if isinstance(event, System) and event.type == "shutdown" and event.data:
             after_ms = event.data[0].get("reconnect_after_ms")
-            self._retry_s = after_ms / 1000 if isinstance(after_ms, int | float) else None
+            if isinstance(after_ms, int | float):
+                self._retry_s = max(0, min(after_ms, RETRY_AFTER_S_MAX * 1000)) / 1000
         self._events.put_nowait(event)
         if isinstance(event, Gap):
             for request in self._session.resync(event):

@@ -74,8 +74,18 @@ class Continuity:
         for topic in self._covered(self._last, channel, symbol):
             self._apart[topic] = _Apart(self._last.pop(topic), "resubscribe")
 
+    def left(self, channel: str, symbol: str, wanted: Callable[[Topic], bool]) -> None:
+        """A subscription has ended: topics that another one covers go on by that one's parameters.
+
+        `wanted` says of a topic whether one does.
+        """
+        self.restarted(channel, symbol)
+        for topic in self._covered(self._apart, channel, symbol):
+            if not wanted(topic):
+                del self._apart[topic]
+
     def forget(self, channel: str, symbol: str) -> None:
-        """The client wants no more of these topics, or there is no more of them."""
+        """There is no more of these topics."""
         for topic in self._covered(self._last, channel, symbol):
             del self._last[topic]
         for topic in self._covered(self._apart, channel, symbol):

@@ -272,7 +272,7 @@ class FeedHealth(msgspec.Struct, frozen=True):
     Attributes:
         name: of the feed.
         venue: whose instruments it brings.
-        up: whether it runs.
+        up: whether it is connected, and does not refuse all that comes.
         stale: whether it is up but silent.
     """
 
@@ -292,6 +292,7 @@ class Health(msgspec.Struct, frozen=True):
         ready: as `/readyz` says.
         slo: the objective's state.
         feeds: each feed.
+        reasons: what is wrong besides, in words: a full table of topics.
     """
 
     type: str
@@ -300,6 +301,7 @@ class Health(msgspec.Struct, frozen=True):
     ready: bool
     slo: str
     feeds: tuple[FeedHealth, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):

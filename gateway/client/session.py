@@ -77,6 +77,7 @@ class Statistics(msgspec.Struct, frozen=True):
 class _Asked(NamedTuple):
     """A request about subscriptions that has no reply yet."""
 
+    method: str
     channel: str
     symbols: tuple[str, ...]
     params: dict[str, Any]
@@ -203,7 +204,7 @@ class ClientSession:
     ) -> Iterator[Request]:
         for chunk in _chunks(symbols):
             request = self.request(method, {"channel": channel, "symbol": chunk, **params})
-            self._asked[request.req_id] = _Asked(channel, tuple(chunk), params)
+            self._asked[request.req_id] = _Asked(method, channel, tuple(chunk), params)
             yield request
 
     # --- the connection ---------------------------------------------------------------------------
@@ -214,9 +215,13 @@ class ClientSession:
         `now_ns` here and below is MONOTONIC time.
         """
         self._hello = None
+        for asked in self._asked.values():
+            if asked.method == "unsubscribe":  # its reply was lost, and is not needed any more
+                for symbol in asked.symbols:
+                    self._left((asked.channel, symbol))
+        self._asked.clear()
         self._continuity.connected()
         self._modes.clear()
-        self._asked.clear()
         self._later.clear()
         self._heard_ns = now_ns
         return self._ask_again(self._wanted)
@@ -267,7 +272,7 @@ class ClientSession:
         return []  # a heartbeat, or a type that this client does not know yet
 
     def _reply(self, wire: _Wire, real_ns: int) -> list[Event]:
-        asked = self._asked.pop(wire.req_id, _Asked("", (), {}))
+        asked = self._asked.pop(wire.req_id, _Asked("", "", (), {}))
         if wire.method == "subscribe" and wire.error and not wire.error.retryable:
             for symbol in asked.symbols:
                 self._unwanted((asked.channel, symbol))
@@ -309,13 +314,14 @@ class ClientSession:
                 gap = self._continuity.published(topic, result.epoch, result.seq)
                 yield from (gap,) if gap is not None else ()
         elif method == "unsubscribe":
-            self._modes.pop(key, None)
-            if self._covering(topic) is None:
-                self._continuity.forget(*key)
-            else:  # what another string covers goes on, by that one's parameters
-                self._continuity.restarted(*key)
+            self._left(key)
         elif method == "update" and key in self._wanted:
             self._wanted[key] = self._wanted[key] | params
+
+    def _left(self, key: Topic) -> None:
+        """The subscription to this string has ended."""
+        self._modes.pop(key, None)
+        self._continuity.left(*key, lambda topic: self._covering(topic) is not None)
 
     def _refused(self, key: Topic, error: Error | None) -> None:
         if error is None or not error.retryable:
@@ -451,10 +457,11 @@ def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     size = 0
     for symbol in symbols:
-        if chunk and (size + len(symbol) > REQUEST_BYTES_MAX or len(chunk) == REQUEST_SYMBOLS_MAX):
+        more = len(symbol.encode(errors="replace")) + 3  # quotes and comma
+        if chunk and (size + more > REQUEST_BYTES_MAX or len(chunk) == REQUEST_SYMBOLS_MAX):
             yield chunk
             chunk, size = [], 0
         chunk.append(symbol)
-        size += len(symbol) + 3  # quotes and comma
+        size += more
     if chunk:
         yield chunk

@@ -24,7 +24,7 @@ from gateway.client import (
     Tick,
     Trade,
 )
-from gateway.client.client import _retry_s
+from gateway.client.client import RETRY_AFTER_S_MAX, _retry_s
 
 TIMEOUT_S = 10.0
 Script = Callable[["Gateway", ServerConnection, int], Awaitable[None]]
@@ -228,6 +228,18 @@ async def test_it_waits_as_long_as_a_shutdown_asks() -> None:
         assert time.monotonic() - began >= 0.13
 
 
+@pytest.mark.parametrize("after_ms", [10**400, -1, 1e300])
+async def test_a_shutdown_s_time_is_bounded(after_ms: float) -> None:
+    async def script(_: Gateway, peer: ServerConnection, number: int) -> None:
+        data = [{"reconnect_after_ms": after_ms}]
+        await peer.send(json.dumps({"channel": "system", "type": "shutdown", "data": data}))
+        await peer.close(1012, "restart")
+
+    async with Gateway(script) as gateway, Client(gateway.url) as ticks:
+        _, _, gone = await take(ticks, 3)
+        assert 0 <= gone.retry_s <= RETRY_AFTER_S_MAX + 1
+
+
 async def test_clients_that_are_told_the_same_time_come_back_at_times_of_their_own() -> None:
     async def script(_: Gateway, peer: ServerConnection, number: int) -> None:
         data = [{"reconnect_after_ms": 1}]
@@ -284,7 +296,7 @@ async def test_a_refused_attempt_is_repeated_when_the_gateway_says() -> None:
         ([], None),
         (["3"], 3),
         (["0"], 0),
-        (["86400"], 60),
+        (["86400"], 61),
         (["9" * 5000], None),
         (["-1"], None),
         (["Wed, 21 Oct 2026 07:28:00 GMT"], None),
