@@ -22,6 +22,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.feeds import options as feed_options
 from gateway.feeds.files import CaptureError, expand
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
+from gateway.host import cpus_allowed
 from gateway.options import (
     ClusterOptions,
     LimitsOptions,
@@ -35,9 +36,10 @@ from gateway.options import (
     RingOptions,
     SloOptions,
 )
-from gateway.state import unwritable
+from gateway.state import unappendable, unwritable
 
 ENVIRONMENT_PREFIX = "TICKGATE_"
+_PLATFORMS = re.compile("(tcp|udp|sctp)://")
 
 
 class Config(Options, frozen=True, kw_only=True):
@@ -158,7 +160,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[Problem]:
     """Variables that mean a key, with one underscore where there must be two.
 
     Others with our prefix are not ours to judge: a container's platform makes some of a service's
-    name.
+    name, such as TICKGATE_OPS_PORT=tcp://10.0.0.1:9464 of one that is called tickgate-ops.
     """
     right = {
         f"{section}_{key}".upper(): f"{section}__{key}".upper()
@@ -167,7 +169,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[Problem]:
     }
     for name in sorted(environ):
         rest = name.removeprefix(ENVIRONMENT_PREFIX)
-        if rest == name or "__" in rest:
+        if rest == name or "__" in rest or _PLATFORMS.match(environ[name]):
             continue
         feed = re.fullmatch(r"FEEDS_([0-9]{1,4})_(\w+)", rest, re.IGNORECASE)
         near = difflib.get_close_matches(rest.upper(), right, n=1, cutoff=0.9)
@@ -255,16 +257,18 @@ def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
     for n, origin in enumerate(config.listen.origins):
         if isinstance(origin, str) and (wrong := origin_problem(origin)):  # not a bad one's gap
             yield (f"listen.origins.{n}",), f"found {in_words(origin)}; {wrong}"
-    cpu, allowed = config.plane.cpu, os.sched_getaffinity(0)
-    if cpu >= 0 and cpu not in allowed:
+    cpu, workers = config.plane.cpu, config.cluster.workers
+    if cpu >= 0 and cpu not in (allowed := cpus_allowed()):
         message = f"found {cpu}; this process may run on {_cpus(allowed)} alone"
         yield ("plane.cpu",), message
-    elif cpu >= 0 and config.cluster.workers > 1:
-        message = f"found {cpu}; the planes of all {config.cluster.workers} workers would share it"
+    elif cpu >= 0 and workers > 1:
+        message = f"found {cpu}; the planes of all {workers} workers would share it"
         yield ("plane.cpu", "cluster.workers"), message
-    directory = config.recorder.directory
+    directory, file = config.recorder.directory, config.log.file
     if config.recorder.enabled and directory and (wrong := unwritable(Path(directory))):
         yield ("recorder.directory",), f"found {in_words(directory)}; {wrong}"
+    if file and (wrong := unappendable(Path(file))):
+        yield ("log.file",), f"found {in_words(file)}; {wrong}"
 
 
 def _cpus(numbers: Iterable[int]) -> str:

@@ -72,7 +72,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
     return [
         interpreter(sys.version_info[:3]),
         native(why),
-        cpus(len(os.sched_getaffinity(0)), os.cpu_count() or 1, config.cluster.workers),
+        cpus(len(host.cpus_allowed()), os.cpu_count() or 1, config.cluster.workers),
         scheduler(platform.release(), granted=loaded.get("slice")),
         clock(_read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
         run_delay(_read(str(THREAD))),

@@ -223,7 +223,7 @@ def _describe(info: inspect.Type) -> str:
         case inspect.LiteralType():
             return _alternatives([json.dumps(value) for value in info.values])
         case inspect.VarTupleType() | inspect.ListType():
-            return _some(info, "an array of " + _describe(info.item_type))
+            return _some(info, "array of " + _describe(info.item_type))
         case inspect.UnionType():
             members = [m for m in info.types if not isinstance(m, inspect.NoneType)]
             return _alternatives([_describe(member) for member in members])
@@ -232,7 +232,9 @@ def _describe(info: inspect.Type) -> str:
 
 
 def _some(info: inspect.StrType | inspect.VarTupleType | inspect.ListType, noun: str) -> str:
-    return f"{noun}, not empty" if info.min_length else noun
+    if noun == "text":
+        return "text that is not empty" if info.min_length else noun
+    return f"a non-empty {noun}" if info.min_length else f"an {noun}"
 
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:

@@ -80,6 +80,14 @@ def denied() -> list[Denied]:
     return found
 
 
+def cpus_allowed() -> set[int]:
+    """The CPUs that this process may run on; where the host does not say, all that there are."""
+    try:
+        return os.sched_getaffinity(0)
+    except OSError:  # denied
+        return set(range(os.cpu_count() or 1))
+
+
 class Descriptors(NamedTuple):
     """The limit of open descriptors: what it was set to, and what the host would allow."""
 

@@ -1,6 +1,7 @@
-"""Finds the directory for files that outlive a process, and says whether one can be written."""
+"""Finds the directory for files that outlive a process; says what can't be written, and why."""
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,3 +37,18 @@ def unwritable(path: Path) -> str:
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         return f"{there} is on a file system that is mounted read-only"
     return ""
+
+
+def unappendable(path: Path) -> str:
+    """Why nothing can be appended to this file, or why it can't be made; empty where it can."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return f"{path} is a directory"
+        there, rights = path, os.W_OK
+    except FileNotFoundError:
+        there, rights = path.parent, os.W_OK | os.X_OK
+        if not there.is_dir():
+            return f"{there} is no directory"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        return f"it cannot be looked at: {error}"
+    return "" if os.access(there, rights) else f"{there} cannot be written by this user"

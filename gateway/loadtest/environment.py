@@ -8,6 +8,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+from gateway.host import cpus_allowed
 from gateway.loadtest.result import Environment
 
 _GIT_TIMEOUT_S = 5.0  # a checkout on a sleeping disk must not hold the load test up
@@ -23,7 +24,7 @@ def environment(package: Path = Path(__file__)) -> Environment:
     """
     return Environment(
         cpu=_cpu(Path("/proc/cpuinfo")),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(cpus_allowed()),
         kernel=f"{platform.system()} {platform.release()}",
         os=_distribution(),
         python=f"{platform.python_implementation()} {platform.python_version()}",

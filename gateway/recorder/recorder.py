@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway import log
+from gateway.host import cpus_allowed
 from gateway.recorder import files
 from gateway.recorder.blackbox import BlackBox
 from gateway.recorder.observe import Observer
@@ -159,7 +160,7 @@ class Recorder:
             trigger_ns=trigger_ns,
             realtime_ns=real_ns,
             monotonic_ns=now_ns,
-            cpus=len(os.sched_getaffinity(0)),
+            cpus=len(cpus_allowed()),
             target_us=objective.target_us,
             percentile=objective.percentile,
             stage=objective.stage,

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway import _native as native
 from gateway.cluster.schedstat import Stolen
+from gateway.host import cpus_allowed
 from gateway.tune import host
 from gateway.tune.facts import Clocks, Facts, Sends, Wakes
 
@@ -49,7 +50,7 @@ def measure(seconds: float) -> Facts:
     first = native.tune_clock(int(seconds * CLOCK_SHARE * 1e9), ROUNDS_MAX)
     cpus = host.two_cpus()
     send_ns, wake_ns = int(seconds * SEND_SHARE * 1e9), int(seconds * WAKE_SHARE * 1e9)
-    one = max(os.sched_getaffinity(0)) if cpus is None else cpus[0]
+    one = max(cpus_allowed()) if cpus is None else cpus[0]
     if cpus is None:
         missing.append("sends to another CPU: this process may use one CPU only")
     across = None if cpus is None else _sends(send_ns, cpus, missing)

@@ -47,7 +47,7 @@ def test_lists_tables_that_may_be_absent_and_free_tables() -> None:
 @pytest.mark.parametrize(
     ("document", "key", "message"),
     [
-        ({"inners": []}, "inners", "found an empty array; expected an array of a table, not empty"),
+        ({"inners": []}, "inners", "found an empty array; expected a non-empty array of a table"),
         ({"inners": [{"number": 10}]}, "inners.0.number", "found 10; expected an integer from 0"),
         ({"texts": ["a", 1]}, "texts.1", "found 1; expected text"),
         ({"texts": "a"}, "texts", 'found "a"; expected an array of text'),
