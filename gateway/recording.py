@@ -350,10 +350,9 @@ def trimmed(arrays: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     short = {}
     for name, values in arrays.items():
         last = len(values)
+        # By halves: most arrays are long and end in zeros, of each page ten times a second.
         while last > SHORT and not any(values[last // 2 : last]):
-            last //= (
-                2  # ten times a second for each page: most arrays are long, and zero at their ends
-            )
+            last //= 2
         while last and not values[last - 1]:
             last -= 1
         if last:

@@ -51,6 +51,7 @@ class _Envelope(msgspec.Struct, gc=False):
     data: str = ""
 
 
+BLANK: Final = "blank line"
 _NOTES: Final = {name: f"recorder's {name}" for name in ("header", "connect", "send", "http")}
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
@@ -101,7 +102,7 @@ def entries(path: str, cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
         try:
             yield split(line, paced=paced)
         except ValueError as error:
-            yield 0, Refusal("line", str(error), value=shown(line))
+            yield 0, BLANK if line.isspace() else Refusal("line", str(error), value=shown(line))
 
 
 def merged(paths: Sequence[str], cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
@@ -157,6 +158,8 @@ def symbols(paths: Sequence[str], decoder: Decoder, *, paced: bool = True) -> li
     for path in paths:
         timed, wrong = 0, None
         for _, entry in islice(entries(path, _untold, paced=paced), share):
+            if entry is BLANK:
+                continue
             if isinstance(entry, Refusal):
                 wrong = wrong or entry
                 continue

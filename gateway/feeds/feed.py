@@ -98,6 +98,12 @@ class LastRefused(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     at_ns: int
 
+    @property
+    def words(self) -> str:
+        """What it was, and why, for people."""
+        where = " ".join(filter(None, (self.symbol, self.channel, self.field)))
+        return f"{where}: {self.why}" if where else self.why
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """A feed as it is now. Counts are since the start; `last_record_ns` is REALTIME, 0: none, and
@@ -143,7 +149,8 @@ class Counters:
     Of records there is one count, in the page, where an intake adds what it publishes itself.
 
     A *run* is what was refused since the last record that was not: of that alone it can be told
-    whether the feed is failing. `refused` and `change` are the feed thread's, `status` the loop's.
+    whether the feed is failing. `refused` and `change` are the feed thread's; `status`, which
+    judges that, is the loop's.
     """
 
     def __init__(self, name: str, kind: str, venue: str, index: int, stats: Stats) -> None:
@@ -154,6 +161,7 @@ class Counters:
         self._stats = stats
         self._state: State = "connecting"
         self._message = ""
+        self._changing = threading.Lock()
         self._records_before = stats.get("feed_records", index)
         self._counts = dict.fromkeys(
             ("decode_errors", "gaps", "lost", "duplicates", "late", "resets", "reconnects"), 0
@@ -254,11 +262,17 @@ class Counters:
     def reconnected(self) -> None:
         self._add("reconnects", 1)
 
-    def change(self, state: State, message: str = "") -> None:
-        """Enters a state, and logs it; feed_up is 1 in state `up` alone."""
-        was, self._state = self._state, state
-        self._message = message[:MESSAGE_CHARACTERS_MAX]
-        self._stats.set("feed_up", self._index, int(state == "up"))
+    def change(self, state: State, message: str = "", *, only_from: State | None = None) -> None:
+        """Enters a state, and logs it; feed_up is 1 in state `up` alone.
+
+        `only_from` another thread's judgement holds: what the feed has become since stays.
+        """
+        with self._changing:
+            if only_from not in (None, self._state):
+                return
+            was, self._state = self._state, state
+            self._message = message[:MESSAGE_CHARACTERS_MAX]
+            self._stats.set("feed_up", self._index, int(state == "up"))
         told = _log.info if state in ("up", "done") else _log.warning
         told("feed.state", feed=self.name, state=state, was=was, reason=self._message)
 
@@ -285,11 +299,10 @@ class Counters:
         refuses = run >= FAILING_REFUSALS_MIN and now_ns - since_ns >= FAILING_AFTER_NS
         refuses = refuses and before == self._stats.get("feed_records", self._index)
         if self._state == "up" and refuses and self._last is not None:
-            last = self._last
-            where = " ".join(filter(None, (last.symbol, last.channel, last.field)))
-            self.change("failing", f"refused all of the last {run}: {where}: {last.why}")
+            why = f"refused all of the last {run}: {self._last.words}"
+            self.change("failing", why, only_from="up")
         elif self._state == "failing" and not refuses:
-            self.change("up", "accepts again")
+            self.change("up", "accepts again", only_from="failing")
 
     def _add(self, name: str, n: int) -> None:
         self._counts[name] += n

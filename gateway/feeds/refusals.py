@@ -76,7 +76,7 @@ def shown_symbol(symbol: str) -> str:
 def shown(value: object) -> str:
     """The value as printable ASCII, escaped and cut."""
     if isinstance(value, bytes):
-        value = value[:VALUE_CHARACTERS_MAX].decode("latin-1")
+        value = value[:VALUE_CHARACTERS_MAX].rstrip(b"\r\n").decode("latin-1")
     text = (value if isinstance(value, str) else repr(value))[:VALUE_CHARACTERS_MAX]
     text = "".join(c if c.isascii() and c.isprintable() else _escape(c) for c in text)
     return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."

@@ -113,9 +113,7 @@ class ReplayFeed(ThreadFeed):
         if status.refused:
             parts.append(f"refused {_counted(status.refused)}")
         if status.last_refused is not None:
-            last = status.last_refused
-            where = " ".join(filter(None, (last.symbol, last.channel, last.field)))
-            parts.append(f"the last: {where}: {last.why}" if where else f"the last: {last.why}")
+            parts.append(f"the last: {status.last_refused.words}")
         return "; ".join(parts)
 
     def _hold(self) -> None:

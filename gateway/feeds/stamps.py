@@ -63,7 +63,7 @@ def _unit(value: int) -> int:
     for first, end, unit in UNITS:
         if first <= value < end and value <= (NANOSECONDS_MAX - unit + 1) // unit:
             return unit
-    raise ValueError(f"{value} is no time in ns, us, ms or s since 1970")
+    raise ValueError("no time in ns, us, ms or s since 1970")
 
 
 def _zone(text: str) -> timezone:

@@ -113,7 +113,7 @@ def test_many_files_of_many_kinds_are_one_stream(stage: Stage, tmp_path: Path) -
     ("path", "text", "says"),
     [
         ("clock", "17:05:33 {}\n", "line does not start with a time"),
-        ("small", trade(1, at="12"), "12 is no time in ns, us, ms or s since 1970"),
+        ("small", trade(1, at="12"), "no time in ns, us, ms or s since 1970: 12 {"),
         ("zip", "PK\3\4", "is a zip archive; a capture is plain, gzip or zstd"),
         ("*.jsonl", "", "no file matches"),
     ],

@@ -162,6 +162,13 @@ def test_a_file_that_ends_before_its_first_line_is_cut_short_too(
     assert [one[:2] for one in told] == [(str(path), 0)]
 
 
+def test_blank_lines_are_skipped_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "capture"
+    path.write_bytes(b"\n%d {}\n \r\n\n" % T0)
+    found = [entry for _, entry in entries(str(path), uncut)]
+    assert found == ["blank line", b"{}\n", "blank line", "blank line"]
+
+
 def test_no_files(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent.gz")
     with pytest.raises(CaptureError, match=f"^{re.escape(absent)}: No such file"):
@@ -297,6 +304,12 @@ def test_symbols_of_all_files_and_the_first_line_that_will_not_do(tmp_path: Path
     with pytest.raises(CaptureError, match="no time"):
         symbols(paths, binance.decode)
     assert symbols(paths, binance.decode, paced=False) == ["C", "A"]
+    for empty in (b"", b"\n" * 50):
+        (tmp_path / "B").write_bytes(empty)
+        assert symbols(paths, binance.decode) == ["C", "A"]
+    (tmp_path / "B").write_bytes(b"\n17:05:33 {}\r\n")
+    with pytest.raises(CaptureError, match=r": 17:05:33 \{\}$"):
+        symbols(paths, binance.decode)
     (tmp_path / "B").write_bytes(b"")
     assert symbols(paths, binance.decode) == ["C", "A"]
     assert [entry for _, entry in entries(paths[2], uncut)] == []
