@@ -1,0 +1,56 @@
+"""What a configuration takes of memory, and that the documents say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config, assemble
+from gateway.memory import HEALTH_TOPICS_MAX, TOPIC_BYTES, estimate, words
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = (ROOT / "docs/deploy.md").read_text()
+SMALL = ["ring.capacity_bytes=1048576", "plane.log_bytes=8388608", "ring.topics_max=1024"]
+
+
+def production() -> Config:
+    return assemble(tomllib.loads((ROOT / "configs/production.toml").read_text()), {})
+
+
+def total_mb(config: Config) -> str:
+    return f"{round(sum(part.bytes for part in estimate(config)) / 1e6)} MB"
+
+
+def test_the_parts_are_the_whole() -> None:
+    config = assemble({}, {}, ["cluster.workers=3"])
+    assert [part.name for part in estimate(config)] == ["programs", "ring", "frame logs"]
+    assert words(config).startswith(f"memory: {total_mb(config)} with all buffers in use (")
+    one, three = (
+        {part.name: part.bytes for part in estimate(assemble({}, {}, [f"cluster.workers={n}"]))}
+        for n in (1, 3)
+    )
+    assert three["frame logs"] == 3 * one["frame logs"]
+    assert three["ring"] == one["ring"]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (assemble({}, {}), "The defaults take up to {}"),
+        (production(), "`configs/production.toml` with its four workers {}"),
+        (assemble({}, {}, SMALL), "a gateway fits into {}"),
+    ],
+)
+def test_the_figures_of_the_documents(config: Config, text: str) -> None:
+    assert text.format(total_mb(config)) in DEPLOY
+
+
+def test_the_formula_of_the_documents() -> None:
+    (bytes_each, health) = re.findall(r"\+ (\d+) bytes x \(ring.topics_max, and ([\d,]+)", DEPLOY)[
+        0
+    ]
+    assert int(bytes_each) == TOPIC_BYTES
+    assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
+    text = (ROOT / "configs/production.toml").read_text()
+    assert f"All buffers in use it takes {total_mb(production())}," in text
