@@ -1,10 +1,13 @@
-"""Limits and versions that documents name are those of the code."""
+"""Limits, versions and examples that documents have are those of the code."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from gateway._native import DECIMALS_MAX, DIGITS_MAX, EXPONENT_MAX, ID_MAX, REASON_MAX
+from gateway.config import assemble
+from gateway.errors import ConfigurationError
 from gateway.model.topic import SYMBOL_MAX
 from gateway.recording import MAGIC, RECORD_BYTES, VERSION
 
@@ -28,3 +31,30 @@ DOCS = Path(__file__).parents[2] / "docs"
 )
 def test_what_a_page_says_is_so(page: str, text: str) -> None:
     assert text in (DOCS / page).read_text()
+
+
+# --- examples of configs/deploy -------------------------------------------------------------------
+
+
+DEPLOY = DOCS.parent / "configs/deploy"
+
+
+def test_the_container_s_command_is_a_good_configuration() -> None:
+    lines = (DEPLOY / "Containerfile").read_text().splitlines()
+    (command,) = [json.loads(line.removeprefix("CMD ")) for line in lines if line[:4] == "CMD "]
+    assert command[::2] == ["--set", "--set"]
+    config = assemble({}, {}, command[1::2])
+    assert (config.listen.host, config.ops.host) == ("::", "::")
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "haproxy.cfg", "Containerfile"])
+def test_the_examples_have_the_usual_ports(name: str) -> None:
+    config, text = assemble({}, {}), (DEPLOY / name).read_text()
+    assert str(config.listen.port) in text
+    assert str(config.ops.port) in text
+
+
+def test_the_unit_gives_up_where_a_restart_helps_nothing() -> None:
+    text = (DEPLOY / "tickgate.service").read_text()
+    assert f"RestartPreventExitStatus={ConfigurationError.exit_code}\n" in text
+    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in text
