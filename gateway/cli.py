@@ -230,10 +230,11 @@ Watch the ticks, and how well they are served:
 
 or with a client of your own:
 
-  {_short(sys.executable)} -c 'import json; from websockets.sync.client import connect; \
-ws = connect("{urls.client}"); ws.send(json.dumps({{"method": "subscribe", \
-"req_id": 1, "params": {{"channel": "trade", "symbol": ["SYM001.SIM"]}}}})); \
-[print(m, flush=True) for m in ws]'
+  {_short(sys.executable)} -c 'import json; from websockets.sync.client import connect
+with connect("{urls.client}") as ws:
+    ws.send(json.dumps({{"method": "subscribe", "req_id": 1,
+        "params": {{"channel": "trade", "symbol": ["SYM001.SIM"]}}}}))
+    for message in ws: print(message, flush=True)'
 
 Ctrl-C stops it.
 """
