@@ -24,7 +24,7 @@ import msgspec
 from gateway import log
 from gateway._native import RingWriter, StatsPage, request_slice
 from gateway.cluster.backoff import Backoff
-from gateway.cluster.channel import Channel, Message
+from gateway.cluster.channel import Channel, Message, fits
 from gateway.cluster.child import Child
 from gateway.cluster.pulse import INTERVAL_S, QUIET_INTERVAL_S, Pulse
 from gateway.config import Config
@@ -38,6 +38,8 @@ SLICE_NS = 100_000
 """Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
 instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
+BRIEF_CHARACTERS = 100
+"""Of each text in a status that is too long for one message."""
 
 _log = log.get("app")
 
@@ -207,8 +209,26 @@ async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
 
 
 def _send_status(child: Child, pulse: Pulse, body: Mapping[str, Any]) -> None:
+    message = {**body, **pulse.report(), "type": "status"}
+    if not fits(message):
+        message["feeds"] = brief(body.get("feeds", ()))
     # One lost to a full buffer is made good by the next.
-    child.channel.send({**body, **pulse.report(), "type": "status"})
+    child.channel.send(message)
+
+
+def brief(feeds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Feeds' statuses without what names of 64 feeds could make longer than a message may be.
+
+    The log has it: what was refused last, and all of a long message.
+    """
+    return [
+        {
+            name: value[:BRIEF_CHARACTERS] if isinstance(value, str) else value
+            for name, value in one.items()
+            if not isinstance(value, dict)
+        }
+        for one in feeds
+    ]
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def test_golden(text: bytes, ns: int) -> None:
             b"2024-08-08T23:54:15+99:99",
         ),
         *("١٧٢٣١٦١٢٥٥".encode(), b"1723161255342 1723161255342"),
+        *(b"2262-04-11T23:47:16Z", b"2262-04-11T23:47:17Z"),  # beyond 63 bits
     ],
 )
 def test_refused(text: bytes) -> None:
