@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from gateway.recorder.recorder import Recorder
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+TOGETHER_S = 0.1
+"""Within it a second signal to stop is the first one's echo and kills nobody: timeout(1) and some
+service managers signal the process, and then its group."""
 FEED, WORKER = "feed", "worker"
 WORKER_GAUGES = (
     "connections",
@@ -233,8 +236,16 @@ def _obey(
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     loop.add_signal_handler(signal.SIGUSR1, reopen)
+    asked_s = float("-inf")
+
+    def stop() -> None:
+        nonlocal asked_s
+        if loop.time() - asked_s >= TOGETHER_S:
+            asked_s = loop.time()
+            supervisor.stop()
+
     for number in orders.stops:
-        loop.add_signal_handler(number, supervisor.stop)
+        loop.add_signal_handler(number, stop)
 
 
 async def _played(supervisor: Supervisor, on_played: Callable[[Feeds], int]) -> int:

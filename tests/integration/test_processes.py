@@ -276,15 +276,14 @@ async def test_f53_sigterm_says_goodbye_to_every_client_and_tears_no_frame() -> 
 
 def test_f53_draining_is_not_ready() -> None:
     with serving(*SYNTHETIC) as gateway:
-        os.kill(gateway.pid("worker-0"), signal.SIGSTOP)  # it can't drain
+        worker = gateway.pid("worker-0")
+        os.kill(worker, signal.SIGSTOP)  # it can't drain
         gateway.process.terminate()
-        deadline = time.monotonic() + 5
-        while gateway.get("readyz")[0] == 200 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _until_draining(gateway)
         code, text = gateway.get("readyz")
         assert code == 503
         assert "draining" in text
-        gateway.process.terminate()
+        os.kill(worker, signal.SIGCONT)
         gateway.process.wait(5)
 
 
@@ -299,6 +298,29 @@ def test_f53_a_second_sigterm_ends_it_at_once() -> None:
         assert gateway.process.wait(5) == 1
         assert time.monotonic() - started_s < 1
         assert not any(map(alive, pids))
+
+
+async def test_f53_two_signals_at_once_are_one() -> None:
+    """As timeout(1) sends them: to the process, then to its group."""
+    with serving(*SYNTHETIC) as gateway:
+        worker = gateway.pid("worker-0")
+        async with subscriber(gateway) as client:
+            os.kill(worker, signal.SIGSTOP)  # it can't end between the two
+            gateway.process.terminate()
+            gateway.process.send_signal(signal.SIGINT)  # another one: two of a kind may be merged
+            await asyncio.to_thread(_until_draining, gateway)
+            os.kill(worker, signal.SIGCONT)
+            with pytest.raises(ConnectionClosed) as closed:
+                await message(client, nothing="else")
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        assert await asyncio.to_thread(gateway.process.wait, 15) == 0
+
+
+def _until_draining(gateway: Gateway) -> None:
+    deadline = time.monotonic() + 5
+    while gateway.get("readyz")[0] == 200 and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def test_no_orphan_and_no_segment_outlive_a_killed_supervisor() -> None:

@@ -26,9 +26,9 @@ def test_nothing_is_left_that_a_terminal_obeys() -> None:
 def test_what_an_encoding_has_not_is_written_plainer(
     encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("stdout", "stderr"):
+    for name, errors in (("stdout", "strict"), ("stderr", "backslashreplace")):  # as Python has it
         sink = io.BytesIO()
-        stream = io.TextIOWrapper(sink, encoding=encoding, write_through=True)
+        stream = io.TextIOWrapper(sink, encoding=encoding, errors=errors, write_through=True)
         with monkeypatch.context() as patch:
             patch.setattr(sys, name, stream)
             print_anything()

@@ -295,8 +295,9 @@ async def test_frames_may_come_with_their_upgrade(server: OpsServer) -> None:
     ask = text({"method": "ping", "req_id": 7})
     writer.write(request() + frame(PING, b"early") + ask)
     got = b""
-    while b'"req_id":7' not in got:
-        got += await asyncio.wait_for(reader.read(65536), 10)
+    async with asyncio.timeout(10):
+        while b'"req_id":7' not in got:
+            got += await reader.read(65536)
     assert got.startswith(b"HTTP/1.1 101 ")  # and no pong before it
     assert b"early" in got
     assert got.index(b'"hello"') < got.index(b'"req_id":7')
@@ -319,6 +320,17 @@ async def test_a_refused_origin_is_told(server: OpsServer) -> None:
     answer = await exchange(server, request(more=[("Origin", "https://dash.example")]))
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b'"https://dash.example" is not in listen.origins' in answer
+
+
+async def test_of_a_whole_uri_its_own_authority_is_the_page_s(server: OpsServer) -> None:
+    """RFC 9112 section 3.2.2: it stands for Host."""
+    for host, status in (("dash.example", b"101"), ("gateway.test", b"403")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        origin = ("Origin", "http://dash.example")
+        writer.write(request(f"http://{host}/v1", more=[origin]))
+        line = await asyncio.wait_for(reader.readline(), 10)
+        assert line.split()[1] == status
+        writer.close()
 
 
 async def test_a_query_is_no_part_of_the_path(server: OpsServer) -> None:
