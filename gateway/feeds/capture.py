@@ -28,15 +28,15 @@ OPEN_MAX: Final = 256
 SCAN_LINES: Final = 1000
 """Lines looked at to learn the symbols before the start, of all files together."""
 SCAN_LINES_MIN: Final = 10
-"""The same of each file: of 4,096, a second."""
+"""At least so many of each file: of 4,096 files that takes a second."""
 
 STAMP_BYTES_MAX: Final = 48
 """Before the message begins."""
 
 Decoder = Callable[[bytes], Message | str]
 DECODERS: Final[dict[str, Decoder]] = {"binance": binance.decode}
-"""Format → decoder of a raw message: its kind's name where it is nothing to publish, ValueError for
-what is none."""
+"""Format → decoder of a raw message. It returns the name of the message's kind where nothing is to
+be published, and raises ValueError where the bytes are no message of the venue's."""
 IDENTIFY: Final[dict[str, Identify]] = {"binance": binance.identify}
 """Format → what can be told of a message that its decoder refuses."""
 
@@ -59,7 +59,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 def split(line: bytes, *, paced: bool = True) -> Entry:
     """Time and message of a line. ValueError: it has no time.
 
-    Not `paced`, a number whose unit can't be told will do: it orders lines, and paces none.
+    Without `paced` a number in an unknown unit is accepted: it orders lines, and sets no pace.
     """
     if line[:1] == b"{":
         return _unwrap(line)
@@ -106,7 +106,7 @@ def entries(path: str, cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
 
 
 def merged(paths: Sequence[str], cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
-    """Every line of all files, by time; one without a time comes behind the one before it.
+    """Every line of all files, by time; a line without one follows its predecessor in the file.
 
     Raises:
         CaptureError: as in `lines`, or more than OPEN_MAX files have messages of one time.
@@ -144,7 +144,7 @@ def _first_ns(path: str, paced: bool) -> int:
 
 
 def _untold(path: str, count: int, why: str) -> None:
-    """A look ahead: the one who plays the file tells where it is cut."""
+    """For looks ahead: where a file is cut is logged when it is played."""
 
 
 def symbols(paths: Sequence[str], decoder: Decoder, *, paced: bool = True) -> list[str]:

@@ -1,7 +1,7 @@
 """Lines of files on disk, plain or compressed; which files a list and its globs name.
 
-A file that ends too early is no error, nor one that is damaged where something of it was read:
-recorders die, and what they have written is worth playing. Where it ended is told.
+A file that ends too early, or is damaged behind its first line, is read as far as it goes:
+recorders die, and what they wrote is worth playing. `cut` is told where it ended.
 """
 
 import contextlib

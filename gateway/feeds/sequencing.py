@@ -6,9 +6,9 @@ What a stream's numbers say depends on its numbering:
 - `sparse`: numbers are of one record each, but may be left out without a loss (a futures trade's).
 - `rising`: the numbers of a state (a bookTicker's update id), of which only the newest is of use.
 
-A number that is not beyond the last one has four causes. It fills a known hole: the record is late.
-It came before: a duplicate. Or the venue has begun to number again, which the records themselves
-must show, since a collector that lags brings long runs of old numbers, too:
+A number that is not beyond the last one has three causes. It fills a known hole: the record is
+late. It came before: a duplicate. Or the venue has begun to number again. The records themselves
+must show that, since a collector that lags brings long runs of old numbers as well:
 
 - a time of the venue's that is later than any before: no duplicate has one;
 - a number never seen, below half of the last one, that is not older: a count that began again;

@@ -116,7 +116,7 @@ class Exchange(ServerConnection):
             self.data_received(rest)
 
     def send_data(self) -> None:
-        """Writes what the library has to say; to what is no request it has nothing to say."""
+        """Writes the library's bytes; answers in its place where it could not parse the request."""
         if self.request is None and self.protocol.handshake_exc is not None and self._head_ended:
             said = b"".join(self.protocol.data_to_send())  # the library's own words, or none
             status = int(said[9:12]) if said.startswith(b"HTTP/1.1 ") else 400
