@@ -14,7 +14,7 @@ from typing import Any
 BACKLOG = 4096
 """Connections that wait in the kernel; the kernel caps it by net.core.somaxconn."""
 IP_MULTICAST_ALL = 49
-"""linux/in.h; 0: only groups that this very socket has joined."""
+"""linux/in.h; 0: only what comes on an interface on which this very socket has joined the group."""
 USUAL_PORTS = {"http": ("80",), "https": ("443",), "ws": ("80",), "wss": ("443",)}
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)"

@@ -121,6 +121,12 @@ def test_two_of_one_host_get_a_copy_each(opened: ExitStack) -> None:
         assert sock.recv(10) == b"to all"
 
 
+def test_a_group_that_others_joined_on_another_interface_is_not_ours(opened: ExitStack) -> None:
+    """A host has one such interface for sure, so the option is looked at, and not what it does."""
+    sock = opened.enter_context(address.datagrams(GROUP, 0, "lo"))
+    assert sock.getsockopt(socket.IPPROTO_IP, address.IP_MULTICAST_ALL) == 0
+
+
 def test_another_group_of_the_same_port_is_not_ours(opened: ExitStack) -> None:
     sock = opened.enter_context(address.datagrams(GROUP, 0, "lo"))
     port = sock.getsockname()[1]
