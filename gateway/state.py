@@ -32,11 +32,7 @@ def unwritable(path: Path) -> str:
         return f"it cannot be looked at: {error}"
     if not there.is_dir():
         return f"{there} is no directory"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return f"{there} cannot be written by this user"
-    if os.statvfs(there).f_flag & os.ST_RDONLY:
-        return f"{there} is on a file system that is mounted read-only"
-    return ""
+    return _forbidden(there, os.W_OK | os.X_OK)
 
 
 def unappendable(path: Path) -> str:
@@ -51,4 +47,12 @@ def unappendable(path: Path) -> str:
             return f"{there} is no directory"
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         return f"it cannot be looked at: {error}"
-    return "" if os.access(there, rights) else f"{there} cannot be written by this user"
+    return _forbidden(there, rights)
+
+
+def _forbidden(path: Path, rights: int) -> str:
+    if os.access(path, rights):
+        return ""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"{path} is on a file system that is mounted read-only"
+    return f"{path} cannot be written by this user"

@@ -3,12 +3,13 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.config import assemble
 from gateway.errors import ConfigurationError, Problem
-from gateway.state import unappendable
+from gateway.state import unappendable, unwritable
 
 
 def problems(*sets: str, environ: dict[str, str] | None = None) -> list[Problem]:
@@ -58,3 +59,12 @@ def test_a_log_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.access", lambda *_: False)
     assert unappendable(file) == f"{file} cannot be written by this user"
     assert unappendable(tmp_path / "other") == f"{tmp_path} cannot be written by this user"
+
+
+def test_a_file_system_that_is_mounted_read_only_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    why = f"{tmp_path} is on a file system that is mounted read-only"
+    assert unwritable(tmp_path / "new") == unappendable(tmp_path / "file") == why

@@ -48,8 +48,10 @@ def test_a_gateway_of_this_host_is_asked_directly(
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with gateway() as ops, pytest.raises(RecordFailed, match="not a recording"):
-        record(ops, tmp_path / "now.tgr", None, io.StringIO())
+    with gateway() as ops:
+        for each in (ops, ops.replace("127.0.0.1", "localhost")):
+            with pytest.raises(RecordFailed, match="not a recording"):
+                record(each, tmp_path / "now.tgr", None, io.StringIO())
     with pytest.raises(RecordFailed, match=r"HTTP proxy|refused"):
         record("http://192.0.2.1/", tmp_path / "now.tgr", None, io.StringIO())
 
