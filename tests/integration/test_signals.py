@@ -228,7 +228,7 @@ def test_a_log_that_cannot_be_opened_is_an_error_of_the_configuration(tmp_path: 
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 78
     assert "log.file" in done.stderr
-    assert "No such file" in done.stderr
+    assert f"{tmp_path}/none is no directory" in done.stderr
 
 
 def test_a_configuration_too_large_for_a_message_changes_nothing(

@@ -79,7 +79,7 @@ async def test_f44_bad_lines_are_counted_and_skipped(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     bad = [
-        "",
+        "-",
         "x",
         "12",
         f"{T0} {{",
@@ -88,12 +88,13 @@ async def test_f44_bad_lines_are_counted_and_skipped(
         trade(9, symbol="a b"),
         "9" * 30,
     ]
-    text = [trade(1), *bad, trade(2)]
+    text = [trade(1), *bad, "", trade(2)]
     feed = make(ReplayOptions(path=write(text), speed=0), publisher, stats)
     await feed.run()
     assert [row[5] for row in publisher.rows] == ["1", "2"]
     status = feed.statistics()
     assert (status.state, status.decode_errors) == ("done", len(bad))
+    assert status.skipped == 1  # the blank line
 
 
 async def test_f44_rows_that_the_ring_refuses_are_counted(
