@@ -215,7 +215,7 @@ def _welcome(config: "Config", urls: "Urls", why: str) -> str:
     """Where the demo serves, and lines to paste that show it."""
     program = "tickgate" if shutil.which("tickgate") else _short(sys.argv[0])
     url = "" if urls.client == "ws://127.0.0.1:8765/v1" else f" --url {urls.client}"
-    ops = "" if urls.ops == "http://127.0.0.1:9464/" else f" --url {urls.ops}"
+    ops = "" if urls.ops == "http://127.0.0.1:9464/" else f" --ops {urls.ops}"
     return f"""
 Tickgate serves {_market(config)}.
 

@@ -63,6 +63,7 @@ class ReplayFeed(ThreadFeed):
         self._tape = open_tape(options, counters, topics)
         self._rows: list[Row] = []
         self._played = dict.fromkeys(topics, 0)
+        self._untold: dict[int, After] = {}  # by topic: its row was refused
 
     def _work(self) -> None:
         try:
@@ -151,24 +152,31 @@ class ReplayFeed(ThreadFeed):
         self._publish()
 
     def _take(self, row: "Row | After") -> None:
-        """Gathers a row; one that something is told before goes alone, behind what came before."""
+        """Gathers a row; one that something is told before goes alone, behind what came before.
+
+        Where the ring refuses that row, the next one of its topic tells the same.
+        """
+        topic = row.row[0] if isinstance(row, After) else row[0]
+        if topic in self._untold:
+            row = _joined(self._untold.pop(topic), row)
         if isinstance(row, After):
             self._publish()
             self._rows.append(row.row)
-            self._publish(row.gap, row.lost)
+            if not self._publish(row.gap, row.lost):
+                self._untold[topic] = row
             return
         self._rows.append(row)
         if len(self._rows) >= BATCH_ROWS_MAX:
             self._publish()
 
-    def _publish(self, gap: str = "", lost: int = 0) -> None:
+    def _publish(self, gap: str = "", lost: int = 0) -> int:
         """Publishes what is gathered; at full speed, waits until the clients have nearly all.
 
-        `gap` and `lost` are told before the first row.
+        `gap` and `lost` are told before the first row. Returns how many rows the ring took.
         """
         rows, self._rows = self._rows, []
         if not rows:
-            return
+            return 0
         publisher = self._publisher
         paced = self._options.speed == 0
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
@@ -179,11 +187,22 @@ class ReplayFeed(ThreadFeed):
         )
         for channel, count in went.items():
             self._played[channel] += count
-        self._counters.published(sum(went.values()), ts_recv)
+        count = sum(went.values())
+        self._counters.published(count, ts_recv)
         while paced and not self._stopping:
             if publisher.behind() <= BEHIND_BYTES_MAX and not publisher.backlogged():
                 break
             time.sleep(WAIT_S)
+        return count
+
+
+def _joined(before: After, row: "Row | After") -> After:
+    """What is to be told before the row, with what could not be told before."""
+    if not isinstance(row, After):
+        return before._replace(row=row)
+    if row.gap == "reset":  # what was missing of the old numbers is moot
+        return row
+    return before._replace(lost=before.lost + row.lost, row=row.row)
 
 
 def _named(path: str | Sequence[str]) -> str:

@@ -319,6 +319,7 @@ async def test_the_demo_s_client_runs_as_printed_and_warns_of_nothing(url: str) 
     assert "target     p99 of 1.00 ms (slo.target_us = 1000): because" in text
     assert "100 instruments, 1000 records a second" in text
     assert f"tail SYM001.SIM SYM002.SIM --url {url}" in text
+    assert f" top --ops {Urls.ops}\n" in text
     command = re.search(r"\S+ -c '[^']+'", text)
     assert command is not None
     process = await asyncio.create_subprocess_shell(

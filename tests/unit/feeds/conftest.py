@@ -65,7 +65,7 @@ class FakePublisher:
             rows = rows[: refused[0][0] + 1]
             refused = refused[:1]
         bad = {i for i, _ in refused}
-        if gap:
+        if gap and 0 not in bad:
             self.gaps.append((rows[0], gap, lost))
         self.rows.extend(row for i, row in enumerate(rows) if i not in bad)
         self.events.extend(row[0] for i, row in enumerate(rows) if i not in bad)
