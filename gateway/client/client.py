@@ -181,7 +181,9 @@ class Client:
         """Subscribes to a name or pattern, or several; one result for each string.
 
         Args:
-            channel: "trade" or "bbo"; "slo" or "health", whose one symbol is "*".
+            channel: "trade" or "bbo"; "slo", whose one symbol is "*"; "health", of which "*" is the
+                gateway's own, and a name, a pattern, or "*" with `scope="instruments"`, that of
+                instruments.
             symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`); `escape` writes a name that
                 has a star or a tilde.
             params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
@@ -210,9 +212,17 @@ class Client:
         """
         return await self._results(self._session.update(channel, symbols, **params))
 
-    async def unsubscribe(self, channel: str, symbols: str | Iterable[str]) -> list[Result]:
-        """Ends subscriptions; raises as `subscribe` does."""
-        return await self._results(self._session.unsubscribe(channel, symbols))
+    async def unsubscribe(
+        self, channel: str, symbols: str | Iterable[str], **params: Any
+    ) -> list[Result]:
+        """Ends subscriptions; raises as `subscribe` does.
+
+        Args:
+            channel: as they were subscribed to.
+            symbols: as they were subscribed to.
+            params: `scope`, where "health" of all instruments was subscribed to by it.
+        """
+        return await self._results(self._session.unsubscribe(channel, symbols, **params))
 
     async def instruments(self, **params: Any) -> list[Instrument]:
         """Every instrument that the gateway knows, or those of a `channel` and `symbol` strings."""

@@ -33,11 +33,16 @@ from gateway.client.events import (
     System,
 )
 from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
 REQUEST_SYMBOLS_MAX = 250
+
+# What `health` is about (docs/protocol.md, "Health").
+GATEWAY: Final = "gateway"
+INSTRUMENTS: Final = "instruments"
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
@@ -74,6 +79,14 @@ class Statistics(msgspec.Struct, frozen=True):
     topics: int
 
 
+class _Key(NamedTuple):
+    """One subscription: its string and, of health, whether it is the gateway's or instruments'."""
+
+    channel: str
+    symbol: str
+    scope: str = ""
+
+
 class _Asked(NamedTuple):
     """A request about subscriptions that has no reply yet."""
 
@@ -81,6 +94,10 @@ class _Asked(NamedTuple):
     channel: str
     symbols: tuple[str, ...]
     params: dict[str, Any]
+
+    def key(self, symbol: str) -> _Key:
+        """Of one of its strings."""
+        return _Key(self.channel, symbol, self.params.get("scope", ""))
 
 
 class _Wire(msgspec.Struct):
@@ -116,10 +133,10 @@ class ClientSession:
         self._decoder = msgspec.json.Decoder(_Wire)
         self._req_id = 0
         self._asked: dict[int | str | None, _Asked] = {}
-        self._wanted: dict[Topic, dict[str, Any]] = {}
-        self._patterns: dict[Topic, None] = {}  # those of `_wanted`, in its order
-        self._modes: dict[Topic, str] = {}  # of those in force on this connection
-        self._later: dict[Topic, int] = {}  # wanted, refused until this MONOTONIC time
+        self._wanted: dict[_Key, dict[str, Any]] = {}
+        self._patterns: dict[_Key, None] = {}  # those of `_wanted`, in its order
+        self._modes: dict[_Key, str] = {}  # of those in force on this connection
+        self._later: dict[_Key, int] = {}  # wanted, refused until this MONOTONIC time
         self._continuity = Continuity()
         self._hello: Hello | None = None
         self._heard_ns = 0
@@ -160,43 +177,49 @@ class ClientSession:
         `from_` is about this one request: later on it would ask for what came already.
         """
         names = _names(symbols)
-        once = _on_the_wire(params)
+        once = _on_the_wire(channel, names, params)
         params = {name: value for name, value in once.items() if name != "from"}
-        for key in ((channel, name) for name in names):
+        for key in (_Key(channel, name, once.get("scope", "")) for name in names):
             self._later.pop(key, None)
             # Again at the end: a later pattern's parameters win over an earlier one's.
             self._unwanted(key)
             self._wanted[key] = params
-            if is_pattern(key[1]):
+            if is_pattern(key.symbol):
                 self._patterns[key] = None
         return list(self._ask("subscribe", channel, names, once))
 
     def update(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
         """Other parameters for what is subscribed to; wanted from the reply on."""
-        return list(self._ask("update", channel, _names(symbols), _on_the_wire(params)))
+        names = _names(symbols)
+        return list(self._ask("update", channel, names, _on_the_wire(channel, names, params)))
 
-    def unsubscribe(self, channel: str, symbols: str | Iterable[str]) -> list[Request]:
+    def unsubscribe(
+        self, channel: str, symbols: str | Iterable[str], **params: Any
+    ) -> list[Request]:
         """No longer wants these names and patterns."""
         names = _names(symbols)
+        params = _on_the_wire(channel, names, params)
         for name in names:
-            self._unwanted((channel, name))
-        return list(self._ask("unsubscribe", channel, names, {}))
+            self._unwanted(_Key(channel, name, params.get("scope", "")))
+        return list(self._ask("unsubscribe", channel, names, params))
 
     def resync(self, gap: Gap) -> list[Request]:
         """Subscribes again to the string that covers the topic of the gap, where that helps."""
         key = self._covering((gap.channel, gap.symbol)) if gap.reason == "sequence" else None
         if key is None:
             return []
-        return list(self._ask("subscribe", key[0], [key[1]], self._wanted[key]))
+        return list(self._ask("subscribe", key.channel, [key.symbol], self._wanted[key]))
 
-    def _covering(self, topic: Topic) -> Topic | None:
+    def _covering(self, topic: Topic) -> _Key | None:
         """The wanted string whose parameters are in force: the name, else the latest pattern."""
-        exact = (topic[0], escape(topic[1]))
+        channel, name = topic
+        scope = INSTRUMENTS if channel == HEALTH else ""
+        exact = _Key(channel, escape(name), scope)
         if exact in self._wanted:
             return exact
-        for channel, symbol in reversed(self._patterns):
-            if channel == topic[0] and match_pattern(symbol, topic[1]):
-                return channel, symbol
+        for key in reversed(self._patterns):
+            if (key.channel, key.scope) == (channel, scope) and match_pattern(key.symbol, name):
+                return key
         return None
 
     def _ask(
@@ -218,7 +241,7 @@ class ClientSession:
         for asked in self._asked.values():
             if asked.method == "unsubscribe":  # its reply was lost, and is not needed any more
                 for symbol in asked.symbols:
-                    self._left((asked.channel, symbol))
+                    self._left(asked.key(symbol))
         self._asked.clear()
         self._continuity.connected()
         self._modes.clear()
@@ -233,12 +256,12 @@ class ClientSession:
             del self._later[key]
         return self._ask_again(key for key in ready if key in self._wanted)
 
-    def _ask_again(self, keys: Iterable[Topic]) -> list[Request]:
+    def _ask_again(self, keys: Iterable[_Key]) -> list[Request]:
         """As few requests as keep the order of what is wanted."""
         requests: list[Request] = []
-        groups = groupby(keys, lambda key: (key[0], self._wanted[key]))
+        groups = groupby(keys, lambda key: (key.channel, self._wanted[key]))
         for (channel, params), group in groups:
-            requests += self._ask("subscribe", channel, [symbol for _, symbol in group], params)
+            requests += self._ask("subscribe", channel, [key.symbol for key in group], params)
         return requests
 
     def touch(self, now_ns: int) -> None:
@@ -275,10 +298,10 @@ class ClientSession:
         asked = self._asked.pop(wire.req_id, _Asked("", "", (), {}))
         if wire.method == "subscribe" and wire.error and not wire.error.retryable:
             for symbol in asked.symbols:
-                self._unwanted((asked.channel, symbol))
+                self._unwanted(asked.key(symbol))
         gaps: list[Gap] = []
         for result in wire.results:
-            key = (asked.channel, result.symbol)
+            key = asked.key(result.symbol)
             if result.success:
                 gaps += self._accepted(wire.method, key, result, asked.params)
             elif wire.method == "subscribe":
@@ -301,15 +324,16 @@ class ClientSession:
         return [reply, *self._counted(gaps)]
 
     def _accepted(
-        self, method: str, key: Topic, result: Result, params: dict[str, Any]
+        self, method: str, key: _Key, result: Result, params: dict[str, Any]
     ) -> Iterator[Gap]:
-        topic = (key[0], meant(key[1]))
+        topic = (key.channel, meant(key.symbol))
         if result.mode is not None:
             self._modes[key] = result.mode
         if method == "subscribe":
-            self._continuity.restarted(*key)
+            if key.scope != GATEWAY:
+                self._continuity.restarted(key.channel, key.symbol)
             if result.recovery == "insufficient_state":
-                yield Gap(*key, "insufficient_state")
+                yield Gap(key.channel, key.symbol, "insufficient_state")
             if result.snapshot is False and result.seq and self._lossless(topic):
                 gap = self._continuity.published(topic, result.epoch, result.seq)
                 yield from (gap,) if gap is not None else ()
@@ -318,18 +342,22 @@ class ClientSession:
         elif method == "update" and key in self._wanted:
             self._wanted[key] = self._wanted[key] | params
 
-    def _left(self, key: Topic) -> None:
+    def _left(self, key: _Key) -> None:
         """The subscription to this string has ended."""
         self._modes.pop(key, None)
-        self._continuity.left(*key, lambda topic: self._covering(topic) is not None)
+        if key.scope != GATEWAY:
+            self._continuity.left(key.channel, key.symbol, self._is_wanted)
 
-    def _refused(self, key: Topic, error: Error | None) -> None:
+    def _is_wanted(self, topic: Topic) -> bool:
+        return self._covering(topic) is not None
+
+    def _refused(self, key: _Key, error: Error | None) -> None:
         if error is None or not error.retryable:
             self._unwanted(key)
         elif error.retry_after_ms is not None:
             self._later[key] = self._heard_ns + error.retry_after_ms * 1_000_000
 
-    def _unwanted(self, key: Topic) -> None:
+    def _unwanted(self, key: _Key) -> None:
         self._wanted.pop(key, None)
         self._patterns.pop(key, None)
 
@@ -447,9 +475,16 @@ def _names(symbols: str | Iterable[str]) -> list[str]:
     return [symbols] if isinstance(symbols, str) else list(symbols)
 
 
-def _on_the_wire(params: dict[str, Any]) -> dict[str, Any]:
-    """`class_` and `from_` without the underscore that Python needs; None is left out."""
-    return {name.rstrip("_"): value for name, value in params.items() if value is not None}
+def _on_the_wire(channel: str, names: list[str], params: dict[str, Any]) -> dict[str, Any]:
+    """`class_` and `from_` without the underscore that Python needs; None is left out.
+
+    Of health the scope is always said: by itself `*` means the gateway, and in the company in which
+    it is asked for again, instruments.
+    """
+    wire = {name.rstrip("_"): value for name, value in params.items() if value is not None}
+    if channel == HEALTH:
+        wire.setdefault("scope", GATEWAY if names == ["*"] else INSTRUMENTS)
+    return wire
 
 
 def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
