@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gateway.client.events import Event, Gap
+from gateway.client.events import Event, Gap, Health
 from gateway.client.session import ClientSession, Request
 
 
@@ -55,3 +55,10 @@ def test_the_gateway_s_own_begins_and_ends_no_instrument_s() -> None:
     assert gaps(session, 4) == ["sequence"]
     answer(session, session.unsubscribe("health", "*"))
     assert gaps(session, 7) == ["sequence"]
+
+
+def test_the_gateway_s_own_has_reasons() -> None:
+    data = {"state": "degraded", "ready": True, "slo": "ok", "reasons": ["all topics are taken"]}
+    (event,) = receive(ClientSession(), {"channel": "health", "type": "update", "data": [data]})
+    assert isinstance(event, Health)
+    assert event.reasons == ("all topics are taken",)
