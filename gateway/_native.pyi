@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -223,6 +223,58 @@ class Template:
         skipped: int = 0,
     ) -> bytes:
         """One payload, as the plane would encode it (tests and benches)."""
+
+# --- binary frames (sbe.pxi) ----------------------------------------------------------------------
+SBE_TOPICS_MAX: Final[int]  # topics that one connection may announce
+SBE_FRAMES_MAX: Final[int]  # frames of one batch
+SBE_TRADE_FIELDS: Final[list[tuple[str, str]]]  # of a batch's rows: name and type
+SBE_QUOTE_FIELDS: Final[list[tuple[str, str]]]
+
+SbeTrade = tuple[
+    Literal["trade"],
+    Literal["update", "snapshot"],
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    str,
+    str,
+    str,
+    Literal["buy", "sell"] | None,
+]
+"""(channel, type, symbol, seq, ts_event, ts_recv, ts_send, skipped, id, price, qty, side)"""
+
+SbeQuote = tuple[
+    Literal["bbo"],
+    Literal["update", "snapshot"],
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+]
+"""The same up to skipped, then bid, bid_qty, ask, ask_qty."""
+
+def sbe_record(frame: bytes, topics: dict[int, tuple[str, str]]) -> SbeTrade | SbeQuote | None:
+    """The frame's record, where it holds one and before it nothing but announcements.
+
+    Announcements are put into `topics` (number: channel and instrument). None: the frame is of
+    another form, and left to `gateway.codec.sbe.decode`. msgspec.DecodeError: it is none of ours.
+    """
+
+def sbe_batch(
+    frames: Sequence[bytes] | bytes,
+    topics: dict[int, tuple[str, str]],
+    lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    """Trades, quotes, and the indexes of frames with other messages: `gateway.codec.sbe.batch`."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
 UsualLine = tuple[str, str, int, str | None, str | None, str | None, str | None]

@@ -1,0 +1,363 @@
+"""The binary data frames of subprotocol `tickgate.v1.sbe`: to the same values as the JSON gives.
+
+A `Decoder` reads one connection's frames: records by the native core, all else in Python by the
+schema. `decode` is its twin without the native core, `encode` and `encode_record` are the twin of
+the encoder. `batch` reads many frames into numpy's arrays. docs/sbe.md has the bytes.
+
+Records name their topic by a number. It is announced on the connection before the first of them, in
+the same frame or an earlier one; a later announcement of the number replaces it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from gateway._native import (
+    DECIMALS_MAX,
+    DIGITS_MAX,
+    EXPONENT_MAX,
+    ID_MAX,
+    SBE_TOPICS_MAX,
+    sbe_batch,
+    sbe_record,
+)
+from gateway.codec.decode import BboMessage, Message, Quote, Trade, TradeMessage
+from gateway.codec.schema import UNKNOWN, Values, load, read, schema, write
+from gateway.model.record import Row
+from gateway.model.topic import NAME_MAX
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "SUBPROTOCOL",
+    "Batch",
+    "Decoder",
+    "Topic",
+    "batch",
+    "decode",
+    "encode",
+    "encode_record",
+    "encode_topic",
+    "schema",
+]
+
+SUBPROTOCOL: Final = "tickgate.v1.sbe"
+
+Topic = tuple[str, str]
+"""Channel and instrument."""
+
+_DECIMALS: Final = {"Trade": ("price", "qty"), "Bbo": ("bid", "bidQty", "ask", "askQty")}
+_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo"}
+_NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+_WORD: Final = re.compile("(?<=.)([A-Z])")
+# Members whose name in the schema is another: words that languages keep for themselves.
+_RENAMED: Final = {"fromSeq": "from", "toSeq": "to", "classNumber": "class"}
+_NULLED: Final = frozenset({"intervalMs", "wasMs"})
+_TEXTS_OPTIONAL: Final = frozenset({"venue", "subscription"})
+_NOTICES: Final = (
+    "Gap", "Epoch", "Retired", "ReplayCompleted", "Slow", "Conflation", "LimitExceeded",
+    "AuthExpiring", "Shutdown",
+)  # fmt: skip
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+class Decoder:
+    """Reads the binary frames of one connection.
+
+    Attributes:
+        topics: the topics announced so far, by number; at most SBE_TOPICS_MAX.
+    """
+
+    def __init__(self) -> None:
+        self.topics: dict[int, Topic] = {}
+
+    def decode(self, frame: bytes) -> list[Message]:
+        """The messages of one frame, as `gateway.codec.decode` gives those of JSON.
+
+        A frame of an announcement alone, or of what this version does not know, has none.
+
+        Raises:
+            msgspec.DecodeError: it is no frame of ours. What it announced before holds.
+        """
+        record = sbe_record(frame, self.topics)
+        if record is None:
+            return decode(frame, self.topics)
+        if record[0] == "trade":
+            _, kind, symbol, seq, event, recv, sent, skipped, trade_id, price, qty, side = record
+            return [
+                TradeMessage(
+                    type=kind,
+                    symbol=symbol,
+                    seq=seq,
+                    ts_event=event,
+                    ts_recv=recv,
+                    ts_send=sent,
+                    skipped=skipped,
+                    data=(Trade(trade_id, price, qty, side),),
+                )
+            ]
+        _, kind, symbol, seq, event, recv, sent, skipped, bid, bid_qty, ask, ask_qty = record
+        return [
+            BboMessage(
+                type=kind,
+                symbol=symbol,
+                seq=seq,
+                ts_event=event,
+                ts_recv=recv,
+                ts_send=sent,
+                skipped=skipped,
+                data=(Quote(bid, bid_qty, ask, ask_qty),),
+            )
+        ]
+
+
+def decode(frame: bytes, topics: dict[int, Topic]) -> list[Message]:
+    """Does what `Decoder.decode` does, in Python; `topics` are the connection's, and are added to.
+
+    Raises:
+        msgspec.DecodeError: as there.
+    """
+    if not frame:
+        raise msgspec.DecodeError("the frame of 0 bytes ends inside a message")
+    messages: list[Message] = []
+    at = 0
+    while at < len(frame):
+        found = read(frame, at)
+        if found is None:
+            break
+        name, values, at = found
+        if name == "Topic":
+            _announce(values, topics)
+        elif name in _RECORDS:
+            messages.append(_record(name, values, topics))
+        else:
+            messages.append(_object(name, values))
+    return messages
+
+
+def _announce(values: Values, topics: dict[int, Topic]) -> None:
+    number, symbol = values["number"], values["symbol"]
+    if not 1 <= len(symbol.encode()) <= NAME_MAX:
+        raise msgspec.DecodeError(f"a topic's name that is not 1 to {NAME_MAX} bytes")
+    if number not in topics and len(topics) >= SBE_TOPICS_MAX:
+        raise msgspec.DecodeError(f"more than {SBE_TOPICS_MAX} topics")
+    topics[number] = (values["channel"], symbol)
+
+
+def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
+    channel, number = _RECORDS[name], values["topic"]
+    announced, symbol = topics.get(number, ("", ""))
+    if announced != channel:
+        raise msgspec.DecodeError(f"a {channel} of topic {number}, announced as {announced!r}")
+    flags = values["flags"]
+    texts = [_text(*values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
+    head: dict[str, Any] = {
+        "type": "snapshot" if "snapshot" in flags else "update",
+        "symbol": symbol,
+        "seq": values["seq"],
+        "ts_event": values["tsEvent"],
+        "ts_recv": values["tsRecv"],
+        "ts_send": values["tsSend"],
+        "skipped": values["skipped"],
+    }
+    if name == "Bbo":
+        return BboMessage(**head, data=(Quote(*texts),))
+    price, qty = texts
+    if price is None or qty is None:
+        raise msgspec.DecodeError("a trade without a price or a quantity")
+    if values["side"] == UNKNOWN:
+        raise msgspec.DecodeError("a side that is neither buy nor sell")
+    trade_id = values["tradeId"]
+    if len(trade_id) > ID_MAX or not (trade_id.isprintable() and trade_id.isascii()):
+        raise msgspec.DecodeError(f"a trade's id that is not up to {ID_MAX} of printable ASCII")
+    return TradeMessage(**head, data=(Trade(trade_id, price, qty, values["side"]),))
+
+
+def _text(low: int, high: int, exponent: int | None, negative_zero: bool) -> str | None:
+    """A decimal in plain digits, without leading zeros but the one before the point."""
+    if exponent is None:
+        return None
+    mantissa = (high << 64) + low
+    if abs(mantissa) >= 10**DIGITS_MAX:
+        raise msgspec.DecodeError(f"a decimal of more than {DIGITS_MAX} digits")
+    if not -DECIMALS_MAX <= exponent <= EXPONENT_MAX:
+        raise msgspec.DecodeError(f"a decimal's exponent of {exponent}")
+    sign = "-" if mantissa < 0 or (mantissa == 0 and negative_zero) else ""
+    digits = str(abs(mantissa))
+    if exponent >= 0:
+        return sign + digits + "0" * (exponent if mantissa else 0)
+    digits = digits.zfill(1 - exponent)
+    return f"{sign}{digits[:exponent]}.{digits[exponent:]}"
+
+
+def _object(name: str, values: Values) -> dict[str, Any]:
+    """A heartbeat or a notice as its JSON is."""
+    if name == "Heartbeat":
+        return {"channel": "heartbeat", **_members(values)}
+    rows = values["classes"] if name == "Conflation" else [values]
+    return {"channel": "system", "type": _snake(name), "data": [_members(row) for row in rows]}
+
+
+def _members(values: Values) -> dict[str, Any]:
+    row = {}
+    for name, value in values.items():
+        if name in _NULLED or not (value is None or (name in _TEXTS_OPTIONAL and not value)):
+            row[_RENAMED.get(name) or _snake(name)] = value
+    if "continues" in row:
+        row["continues"] = row["continues"] == "yes"
+    return row
+
+
+def _snake(name: str) -> str:
+    return _WORD.sub(r"_\1", name).lower()
+
+
+# --- many frames -----------------------------------------------------------------------------------
+
+
+class Batch(NamedTuple):
+    """Records of many frames, in their order; ids of trades are left out.
+
+    Both arrays have `seq skipped ts_event ts_recv ts_send topic flags`, and for each decimal NAME
+    (price, qty; bid, bid_qty, ask, ask_qty) the nearest float `NAME` (nan: not there) and, exactly,
+    (`NAME_high` * 2^64 + `NAME_low`) * 10 ^ `NAME_exponent`, whose exponent 127 says not there.
+    flags & 1 is a snapshot.
+
+    Attributes:
+        trades: also `side`: 1 buy, 2 sell, 0 not known.
+        quotes: best bids and asks.
+        others: indexes of the frames that hold anything but records and announcements, for
+            `Decoder.decode`.
+    """
+
+    trades: "npt.NDArray[np.void]"
+    quotes: "npt.NDArray[np.void]"
+    others: "npt.NDArray[np.int64]"
+
+
+def batch(
+    frames: Sequence[bytes] | bytes,
+    topics: dict[int, Topic],
+    lengths: "Sequence[int] | npt.NDArray[np.integer[Any]] | None" = None,
+) -> Batch:
+    """Reads up to SBE_FRAMES_MAX frames at once, without an object for each record.
+
+    Args:
+        frames: each frame; or all of them in one `bytes`, with their lengths.
+        topics: gets what the frames announce. Records are not held against it.
+        lengths: of the frames, in order.
+
+    Raises:
+        msgspec.DecodeError: a frame is none of ours; it is named, and nothing else is read.
+        ValueError: too many frames, or the lengths are not those of the bytes.
+    """
+    return Batch(*sbe_batch(frames, topics, lengths))
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+
+def encode_topic(number: int, channel: str, symbol: str) -> bytes:
+    """The announcement of a topic.
+
+    Raises:
+        ValueError: the schema has no such channel, or the number is no u32.
+    """
+    return write("Topic", {"number": number, "channel": channel, "symbol": symbol})
+
+
+def encode_record(
+    channel: Literal["trade", "bbo"],
+    kind: Literal["update", "snapshot"],
+    number: int,
+    row: Row,
+    *,
+    seq: int,
+    ts_recv: int,
+    ts_send: int,
+    skipped: int = 0,
+) -> bytes:
+    """Encodes one row as a record of the topic announced by the number.
+
+    Raises:
+        ValueError: a value does not fit its field.
+    """
+    name = {label: one for one, label in _RECORDS.items()}[channel]
+    _, ts_event, *texts = row
+    flags = {"snapshot"} if kind == "snapshot" else set()
+    values: Values = {
+        "seq": seq,
+        "tsEvent": ts_event or ts_recv,
+        "tsRecv": ts_recv,
+        "tsSend": ts_send,
+        "skipped": skipped,
+        "topic": number,
+        "flags": flags,
+    }
+    for one, text in zip(_DECIMALS[name], texts, strict=False):
+        values[one], negative_zero = _decimal(text)
+        if negative_zero:
+            flags.add(f"{one}NegativeZero")
+    if name == "Trade":
+        values |= {"side": texts[2], "tradeId": texts[3]}
+    return write(name, values)
+
+
+def _decimal(text: str | None) -> tuple[tuple[int, int, int | None], bool]:
+    """low, high and exponent of a number in plain digits, and whether it is a zero below zero."""
+    if text is None:
+        return (0, 0, None), False
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a number in plain digits: {text!r}")
+    sign, whole, fraction = found[1], found[2], found[3] or ""
+    digits = (whole + fraction).lstrip("0")
+    exponent = -len(fraction)
+    # A number of an input's exponent: as many digits as a mantissa has, and zeros behind them.
+    if not fraction and len(digits) > DIGITS_MAX and not digits[DIGITS_MAX:].strip("0"):
+        exponent = len(digits) - DIGITS_MAX
+        digits = digits[:DIGITS_MAX]
+    if len(digits) > DIGITS_MAX or not -DECIMALS_MAX <= exponent <= EXPONENT_MAX:
+        raise ValueError(f"a number beyond the limits: {text!r}")
+    mantissa = int(digits or "0") * (-1 if sign else 1)
+    return (mantissa & 2**64 - 1, mantissa >> 64, exponent), bool(sign and not mantissa)
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Encodes a heartbeat or a notice, given as the object that its JSON is.
+
+    Raises:
+        ValueError: it is none of those, lacks a member, or has one that the schema lacks.
+    """
+    if message.get("channel") == "heartbeat":
+        return write("Heartbeat", _values({k: v for k, v in message.items() if k != "channel"}))
+    names = {_snake(name): name for name in _NOTICES}
+    name = names.get(message.get("type", "")) if message.get("channel") == "system" else None
+    if name is None:
+        raise ValueError(f"not a message of the schema: {message!r}")
+    rows = message["data"]
+    if name == "Conflation":
+        return write(name, {"classes": [_values(row) for row in rows]})
+    if len(rows) != 1:
+        raise ValueError(f"{name}: {len(rows)} elements of data, expected one")
+    absent = {text: "" for text in _TEXTS_OPTIONAL & load().by_name[name].names()}
+    return write(name, absent | _values(rows[0]))
+
+
+def _values(row: Mapping[str, Any]) -> Values:
+    original = {short: name for name, short in _RENAMED.items()}
+    values = {original.get(name) or _camel(name): value for name, value in row.items()}
+    if "continues" in values:
+        values["continues"] = "yes" if values["continues"] else "no"
+    return values
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))

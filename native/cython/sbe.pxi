@@ -1,0 +1,222 @@
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.unicode cimport PyUnicode_DecodeASCII
+
+cdef extern from "gw_sbe.h" nogil:
+    enum: GW_SBE_TRADE, GW_SBE_BBO, GW_SBE_TOPIC
+    enum: GW_SBE_FLAG_SNAPSHOT, GW_SBE_MARK_TOPIC, GW_SBE_MARK_OTHER
+
+    ctypedef enum gw_sbe_fault_t:
+        GW_SBE_FINE, GW_SBE_OTHER
+
+    ctypedef struct gw_sbe_decimal_t:
+        pass
+
+    ctypedef struct gw_sbe_message_t:
+        size_t size
+        uint64_t seq, skipped
+        int64_t ts_event, ts_recv, ts_send
+        uint32_t topic
+        uint8_t kind, flags, side, channel, text_length
+        const char *text
+        gw_sbe_decimal_t decimals[4]
+
+    ctypedef struct gw_sbe_trade_row_t:
+        pass
+    ctypedef struct gw_sbe_quote_row_t:
+        pass
+
+    ctypedef struct gw_sbe_frame_t:
+        const uint8_t *at
+        size_t size
+
+    ctypedef struct gw_sbe_batch_t:
+        gw_sbe_trade_row_t *trades
+        gw_sbe_quote_row_t *quotes
+        uint8_t *marks
+        size_t trades_count, quotes_count, frame
+
+    const char *gw_sbe_fault_text(gw_sbe_fault_t fault)
+    gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out)
+    size_t gw_sbe_decimal_text(const gw_sbe_decimal_t *d, char *out)
+    gw_sbe_fault_t gw_sbe_batch(
+        const gw_sbe_frame_t *frames, size_t count, gw_sbe_batch_t *batch)
+
+SBE_TOPICS_MAX = 1 << 20
+SBE_FRAMES_MAX = 1 << 20
+
+_SBE_HEAD = [("seq", "<u8"), ("skipped", "<u8"), ("ts_event", "<i8"), ("ts_recv", "<i8"),
+             ("ts_send", "<i8")]
+
+
+cdef list _sbe_fields(tuple names):
+    """What of a row depends on its decimals, in the order of gw_sbe_trade_row_t."""
+    return ([(f"{name}_{half}", form) for name in names
+             for half, form in (("low", "<u8"), ("high", "<i8"))]
+            + [(name, "<f8") for name in names] + [("topic", "<u4")]
+            + [(f"{name}_exponent", "i1") for name in names] + [("flags", "u1")])
+
+
+cdef tuple _SBE_NO_TOPIC = ("", "")
+SBE_TRADE_FIELDS = _SBE_HEAD + _sbe_fields(("price", "qty")) + [("side", "u1")]
+SBE_QUOTE_FIELDS = _SBE_HEAD + _sbe_fields(_BBO_FIELDS)
+
+
+cdef object _sbe_error(str why):
+    """The same error as of JSON. Imported where it is needed, as numpy is."""
+    from msgspec import DecodeError
+    return DecodeError(why)
+
+
+cdef str _sbe_why(gw_sbe_fault_t fault):
+    return gw_sbe_fault_text(fault).decode()
+
+
+cdef object _sbe_decimal(const gw_sbe_decimal_t *d):
+    cdef char text[GW_DECIMAL_TEXT_MAX]
+    cdef size_t length = gw_sbe_decimal_text(d, text)
+    return PyUnicode_DecodeASCII(text, <Py_ssize_t>length, NULL) if length else None
+
+
+cdef int _sbe_announce(const gw_sbe_message_t *m, dict topics) except -1:
+    try:
+        symbol = m.text[:m.text_length].decode("utf-8")
+    except UnicodeDecodeError:
+        raise _sbe_error("a topic's name that is not UTF-8") from None
+    if len(topics) >= SBE_TOPICS_MAX and m.topic not in topics:
+        raise _sbe_error(f"more than {SBE_TOPICS_MAX} topics")
+    topics[m.topic] = (_CHANNEL_NAMES.get(m.channel, "unknown"), symbol)
+    return 0
+
+
+cdef tuple _sbe_record(gw_sbe_message_t *m, dict topics):
+    channel = "trade" if m.kind == GW_SBE_TRADE else "bbo"
+    announced, symbol = topics.get(m.topic, _SBE_NO_TOPIC)
+    if announced != channel:
+        raise _sbe_error(f"a {channel} of topic {m.topic}, announced as {announced or 'none'}")
+    kind = "snapshot" if m.flags & GW_SBE_FLAG_SNAPSHOT else "update"
+    cdef gw_sbe_decimal_t *d = m.decimals
+    if m.kind == GW_SBE_TRADE:
+        side = "buy" if m.side == GW_SIDE_BUY else "sell" if m.side == GW_SIDE_SELL else None
+        trade_id = PyUnicode_DecodeASCII(m.text, m.text_length, NULL)
+        return (channel, kind, symbol, m.seq, m.ts_event, m.ts_recv, m.ts_send, m.skipped,
+                trade_id, _sbe_decimal(&d[0]), _sbe_decimal(&d[1]), side)
+    return (channel, kind, symbol, m.seq, m.ts_event, m.ts_recv, m.ts_send, m.skipped,
+            _sbe_decimal(&d[0]), _sbe_decimal(&d[1]), _sbe_decimal(&d[2]), _sbe_decimal(&d[3]))
+
+
+def sbe_record(bytes frame not None, dict topics not None):
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(frame)
+    cdef size_t left = <size_t>PyBytes_GET_SIZE(frame)
+    cdef gw_sbe_message_t m
+    cdef gw_sbe_fault_t fault
+    while True:
+        fault = gw_sbe_read(at, left, &m)
+        if fault == GW_SBE_OTHER:
+            return None
+        if fault != GW_SBE_FINE:
+            raise _sbe_error(_sbe_why(fault))
+        at += m.size
+        left -= m.size
+        if m.kind != GW_SBE_TOPIC:
+            return _sbe_record(&m, topics) if left == 0 else None
+        _sbe_announce(&m, topics)
+        if left == 0:
+            return None
+
+
+cdef int _sbe_gather(list frames, gw_sbe_frame_t *out) except -1:
+    cdef Py_ssize_t i
+    for i in range(len(frames)):
+        frame = frames[i]
+        if not PyBytes_CheckExact(frame):
+            raise TypeError(f"frame {i} is not bytes")
+        out[i] = gw_sbe_frame_t(<const uint8_t *>PyBytes_AS_STRING(frame),
+                                <size_t>PyBytes_GET_SIZE(frame))
+    return 0
+
+
+cdef int _sbe_cut(bytes data, const uint64_t[::1] lengths, gw_sbe_frame_t *out) except -1:
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef uint64_t left = <uint64_t>PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t i
+    for i in range(lengths.shape[0]):
+        if lengths[i] > left:
+            raise ValueError(f"frame {i} ends beyond the {len(data)} bytes")
+        out[i] = gw_sbe_frame_t(at, <size_t>lengths[i])
+        at += lengths[i]
+        left -= lengths[i]
+    if left != 0:
+        raise ValueError(f"{left} bytes are left behind the last frame")
+    return 0
+
+
+cdef object _sbe_rows(list fields, size_t count, size_t size):
+    """An array of such rows, not filled, and its bytes."""
+    np = _numpy()
+    names, formats = zip(*fields)
+    dtype = np.dtype(fields)
+    whole = np.dtype({"names": names, "formats": formats, "itemsize": size,
+                      "offsets": [dtype.fields[name][1] for name in names]})
+    return np.empty(count, dtype=whole)
+
+
+cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
+    np = _numpy()
+    cdef object marks = np.zeros(count + 1, dtype="uint8")  # one more: there may be none
+    cdef uint8_t[::1] marks_view = marks
+    cdef uint8_t[::1] trades_view, quotes_view
+    cdef gw_sbe_batch_t batch
+    cdef gw_sbe_fault_t fault
+    cdef gw_sbe_message_t m
+    cdef size_t used
+    batch.trades, batch.quotes, batch.marks = NULL, NULL, &marks_view[0]
+    with nogil:
+        fault = gw_sbe_batch(frames, count, &batch)
+    if fault != GW_SBE_FINE:
+        raise _sbe_error(f"frame {batch.frame}: {_sbe_why(fault)}")
+    trades = _sbe_rows(SBE_TRADE_FIELDS, batch.trades_count, sizeof(gw_sbe_trade_row_t))
+    quotes = _sbe_rows(SBE_QUOTE_FIELDS, batch.quotes_count, sizeof(gw_sbe_quote_row_t))
+    if batch.trades_count:
+        trades_view = trades.view("uint8")
+        batch.trades = <gw_sbe_trade_row_t *>&trades_view[0]
+    if batch.quotes_count:
+        quotes_view = quotes.view("uint8")
+        batch.quotes = <gw_sbe_quote_row_t *>&quotes_view[0]
+    with nogil:
+        gw_sbe_batch(frames, count, &batch)
+    for i in np.flatnonzero(marks & GW_SBE_MARK_TOPIC):
+        used = 0
+        while used < frames[i].size:
+            if gw_sbe_read(frames[i].at + used, frames[i].size - used, &m) != GW_SBE_FINE:
+                break
+            if m.kind == GW_SBE_TOPIC:
+                _sbe_announce(&m, topics)
+            used += m.size
+    return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER)
+
+
+def sbe_batch(frames, dict topics not None, lengths=None):
+    cdef list held = None if lengths is not None else list(frames)
+    cdef const uint64_t[::1] sizes
+    cdef size_t count
+    if lengths is None:
+        count = len(held)
+    else:
+        if not PyBytes_CheckExact(frames):
+            raise TypeError("with lengths, the frames are one bytes object")
+        sizes = _numpy().ascontiguousarray(lengths, dtype="uint64")
+        count = <size_t>sizes.shape[0]
+    if count > SBE_FRAMES_MAX:
+        raise ValueError(f"{count} frames, {SBE_FRAMES_MAX} at most")
+    cdef gw_sbe_frame_t *out = <gw_sbe_frame_t *>PyMem_Malloc((count + 1) * sizeof(gw_sbe_frame_t))
+    if out == NULL:
+        raise MemoryError
+    try:
+        if lengths is None:
+            _sbe_gather(held, out)
+        else:
+            _sbe_cut(frames, sizes, out)
+        return _sbe_batch(out, count, topics)
+    finally:
+        PyMem_Free(out)

@@ -1,0 +1,238 @@
+#include "gw_sbe.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef __uint128_t u128;
+
+#define SIDE_NULL 255u
+#define DECIMAL_SIZE 17u
+#define EXACT_POWER 22          /* 10^22 is the last power of ten that a double holds exactly */
+#define EXACT_MANTISSA (1ull << 53)
+
+const char *gw_sbe_fault_text(gw_sbe_fault_t fault) {
+    static const char *const texts[GW_SBE_FAULTS] = {
+        [GW_SBE_OTHER] = "a message of another kind",
+        [GW_SBE_CUT] = "the frame ends inside a message",
+        [GW_SBE_FOREIGN] = "a message of another schema",
+        [GW_SBE_BLOCK] = "a block that is shorter than its template's",
+        [GW_SBE_DIGITS] = "a decimal of more than 38 digits",
+        [GW_SBE_EXPONENT] = "a decimal's exponent beyond -127 to 100",
+        [GW_SBE_NONE] = "a trade without a price or a quantity",
+        [GW_SBE_SIDE] = "a side that is neither buy nor sell",
+        [GW_SBE_ID] = "a trade's id that is not up to 80 characters of printable ASCII",
+        [GW_SBE_NAME] = "a topic's name that is not 1 to 113 bytes",
+    };
+    return fault < GW_SBE_FAULTS && texts[fault] ? texts[fault] : "well";
+}
+
+/* --- one message ----------------------------------------------------------------------------------- */
+
+static uint32_t load16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
+static uint32_t load32(const uint8_t *at) { return load16(at) | load16(at + 2) << 16; }
+static uint64_t load64(const uint8_t *at) { return (uint64_t)load32(at) | (uint64_t)load32(at + 4) << 32; }
+
+static u128 magnitude(const gw_sbe_decimal_t *d) {
+    u128 value = (u128)(uint64_t)d->high << 64 | d->low;
+    return d->high < 0 ? 0 - value : value;
+}
+
+static gw_sbe_fault_t decimal_load(const uint8_t *at, gw_sbe_decimal_t *d) {
+    static const u128 beyond = (u128)10000000000000000000u * 10000000000000000000u; /* 10^GW_DIGITS_MAX */
+    d->low = load64(at);
+    d->high = (int64_t)load64(at + 8);
+    d->exponent = (int8_t)at[16];
+    if (d->exponent == GW_EXPONENT_NONE) return GW_SBE_FINE;
+    if (d->exponent > GW_EXPONENT_MAX || d->exponent < -(int)GW_DECIMALS_MAX) return GW_SBE_EXPONENT;
+    return d->high != 0 && magnitude(d) >= beyond ? GW_SBE_DIGITS : GW_SBE_FINE;
+}
+
+/* What all records begin with, and their decimals. */
+static gw_sbe_fault_t record_load(const uint8_t *block, unsigned decimals_at, unsigned decimals, gw_sbe_message_t *out) {
+    out->seq = load64(block);
+    out->ts_event = (int64_t)load64(block + 8);
+    out->ts_recv = (int64_t)load64(block + 16);
+    out->ts_send = (int64_t)load64(block + 24);
+    out->skipped = load64(block + 32);
+    out->topic = load32(block + 40);
+    out->flags = block[44];
+    for (unsigned i = 0; i < decimals; i++) {
+        gw_sbe_decimal_t *d = &out->decimals[i];
+        gw_sbe_fault_t fault = decimal_load(block + decimals_at + i * DECIMAL_SIZE, d);
+        if (fault) return fault;
+        d->negative_zero = (out->flags & GW_SBE_FLAG_NEGATIVE_ZERO << i) != 0 && !d->high && !d->low;
+    }
+    return GW_SBE_FINE;
+}
+
+/* A text of up to 255 bytes behind `used` of the message's. */
+static gw_sbe_fault_t text_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
+    if (size - used < 1) return GW_SBE_CUT;
+    out->text_length = at[used];
+    if (size - used - 1 < out->text_length) return GW_SBE_CUT;
+    out->text = (const char *)at + used + 1;
+    out->size = used + 1 + out->text_length;
+    return GW_SBE_FINE;
+}
+
+static gw_sbe_fault_t trade_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
+    gw_sbe_fault_t fault = record_load(at + GW_SBE_HEADER, 46, 2, out);
+    if (!fault) fault = text_load(at, size, used, out);
+    if (fault) return fault;
+    uint8_t side = at[GW_SBE_HEADER + 45];
+    out->side = side == SIDE_NULL ? GW_SIDE_NONE : side;
+    if (side != SIDE_NULL && side != GW_SIDE_BUY && side != GW_SIDE_SELL) return GW_SBE_SIDE;
+    if (out->decimals[0].exponent == GW_EXPONENT_NONE || out->decimals[1].exponent == GW_EXPONENT_NONE)
+        return GW_SBE_NONE;
+    if (out->text_length > GW_ID_MAX) return GW_SBE_ID;
+    for (unsigned i = 0; i < out->text_length; i++)
+        if (out->text[i] < 0x20 || out->text[i] > 0x7e) return GW_SBE_ID;
+    return GW_SBE_FINE;
+}
+
+static gw_sbe_fault_t topic_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
+    out->topic = load32(at + GW_SBE_HEADER);
+    out->channel = at[GW_SBE_HEADER + 4];
+    gw_sbe_fault_t fault = text_load(at, size, used, out);
+    if (fault) return fault;
+    return out->text_length < 1 || out->text_length > GW_INSTRUMENT_MAX ? GW_SBE_NAME : GW_SBE_FINE;
+}
+
+static unsigned block_least(uint32_t template_id) {
+    return template_id == GW_SBE_TRADE ? GW_SBE_TRADE_BLOCK
+           : template_id == GW_SBE_BBO ? GW_SBE_BBO_BLOCK
+           : template_id == GW_SBE_TOPIC ? GW_SBE_TOPIC_BLOCK
+                                         : 0u;
+}
+
+gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out) {
+    if (size < GW_SBE_HEADER) return GW_SBE_CUT;
+    uint32_t block = load16(at), template_id = load16(at + 2);
+    if (load16(at + 4) != GW_SBE_SCHEMA) return GW_SBE_FOREIGN;
+    if (size - GW_SBE_HEADER < block) return GW_SBE_CUT;
+    unsigned least = block_least(template_id);
+    if (!least) return GW_SBE_OTHER;
+    if (block < least) return GW_SBE_BLOCK;
+    size_t used = GW_SBE_HEADER + block; /* a newer version's block may be longer */
+    out->kind = (uint8_t)template_id;
+    if (template_id == GW_SBE_TRADE) return trade_load(at, size, used, out);
+    if (template_id == GW_SBE_TOPIC) return topic_load(at, size, used, out);
+    out->size = used;
+    return record_load(at + GW_SBE_HEADER, 45, 4, out);
+}
+
+/* --- decimals -------------------------------------------------------------------------------------- */
+
+/* Writes the value's digits, at least `least` of them, so that they end before `end`. Returns where they begin. */
+static char *digits_write(u128 value, size_t least, char *end) {
+    char *at = end;
+    uint64_t rest;
+    for (; value >> 64; value /= 10) *--at = (char)('0' + (unsigned)(value % 10));
+    for (rest = (uint64_t)value; rest; rest /= 10) *--at = (char)('0' + rest % 10);
+    while ((size_t)(end - at) < least) *--at = '0';
+    return at;
+}
+
+size_t gw_sbe_decimal_text(const gw_sbe_decimal_t *d, char *out) {
+    if (d->exponent == GW_EXPONENT_NONE) return 0;
+    char digits[GW_WIDTH_MAX], *end = digits + sizeof digits;
+    u128 value = magnitude(d);
+    size_t fraction = d->exponent < 0 ? (size_t)-d->exponent : 0, n = 0;
+    const char *at = digits_write(value, fraction + 1, end);
+    size_t whole = (size_t)(end - at) - fraction;
+    if (d->high < 0 || d->negative_zero) out[n++] = '-';
+    memcpy(out + n, at, whole);
+    n += whole;
+    if (fraction) {
+        out[n++] = '.';
+        memcpy(out + n, at + whole, fraction);
+        return n + fraction;
+    }
+    size_t zeros = value ? (size_t)d->exponent : 0;
+    memset(out + n, '0', zeros);
+    return n + zeros;
+}
+
+/* By the C library, which rounds rightly. The text has no point, since that depends on the locale. */
+static double double_parse(u128 value, int exponent) {
+    char text[48] = {0}, *end = text + sizeof text - 6; /* 39 digits, e, a sign, 3 digits, NUL */
+    const char *at = digits_write(value, 1, end);
+    *end++ = 'e';
+    *end++ = exponent < 0 ? '-' : '+';
+    digits_write((u128)(unsigned)(exponent < 0 ? -exponent : exponent), 3, end + 3);
+    return strtod(at, NULL);
+}
+
+double gw_sbe_decimal_double(const gw_sbe_decimal_t *d) {
+    static const double powers[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (d->exponent == GW_EXPONENT_NONE) return (double)NAN;
+    u128 value = magnitude(d);
+    int exponent = d->exponent;
+    double number;
+    /* Both numbers are exact, so that the one operation rounds once. */
+    if (value <= EXACT_MANTISSA && exponent <= EXACT_POWER && exponent >= -EXACT_POWER)
+        number = exponent < 0 ? (double)(uint64_t)value / powers[-exponent] : (double)(uint64_t)value * powers[exponent];
+    else number = double_parse(value, exponent);
+    return d->high < 0 || d->negative_zero ? -number : number;
+}
+
+/* --- many frames ----------------------------------------------------------------------------------- */
+
+static void decimals_put(const gw_sbe_message_t *m, unsigned count, gw_sbe_mantissa_t *mantissa, double *number,
+                         int8_t *exponent) {
+    for (unsigned i = 0; i < count; i++) {
+        const gw_sbe_decimal_t *d = &m->decimals[i];
+        mantissa[i] = (gw_sbe_mantissa_t){d->low, d->high};
+        number[i] = gw_sbe_decimal_double(d);
+        exponent[i] = d->exponent;
+    }
+}
+
+static void trade_put(const gw_sbe_message_t *m, gw_sbe_trade_row_t *row) {
+    *row = (gw_sbe_trade_row_t){m->seq, m->skipped, m->ts_event, m->ts_recv, m->ts_send,
+                                .topic = m->topic, .flags = m->flags, .side = m->side};
+    decimals_put(m, 2, row->mantissa, row->number, row->exponent);
+}
+
+static void quote_put(const gw_sbe_message_t *m, gw_sbe_quote_row_t *row) {
+    *row = (gw_sbe_quote_row_t){m->seq, m->skipped, m->ts_event, m->ts_recv, m->ts_send,
+                                .topic = m->topic, .flags = m->flags};
+    decimals_put(m, 4, row->mantissa, row->number, row->exponent);
+}
+
+/* Reads one frame; `*mark` is set to what it holds beside trades and quotes. */
+static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b, uint8_t *mark) {
+    size_t used = 0;
+    *mark = 0;
+    do {
+        gw_sbe_message_t m;
+        gw_sbe_fault_t fault = gw_sbe_read(frame->at + used, frame->size - used, &m);
+        if (fault == GW_SBE_OTHER) {
+            *mark |= GW_SBE_MARK_OTHER;
+            return GW_SBE_FINE;
+        }
+        if (fault) return fault;
+        used += m.size;
+        if (m.kind == GW_SBE_TOPIC) {
+            *mark |= GW_SBE_MARK_TOPIC;
+        } else if (m.kind == GW_SBE_TRADE) {
+            if (b->trades) trade_put(&m, &b->trades[b->trades_count]);
+            b->trades_count++;
+        } else {
+            if (b->quotes) quote_put(&m, &b->quotes[b->quotes_count]);
+            b->quotes_count++;
+        }
+    } while (used < frame->size);
+    return GW_SBE_FINE;
+}
+
+gw_sbe_fault_t gw_sbe_batch(const gw_sbe_frame_t *frames, size_t count, gw_sbe_batch_t *b) {
+    b->trades_count = b->quotes_count = 0;
+    for (b->frame = 0; b->frame < count; b->frame++) {
+        gw_sbe_fault_t fault = frame_read(&frames[b->frame], b, &b->marks[b->frame]);
+        if (fault) return fault;
+    }
+    return GW_SBE_FINE;
+}
