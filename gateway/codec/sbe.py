@@ -54,8 +54,13 @@ _DECIMALS: Final = {"Trade": ("price", "qty"), "Bbo": ("bid", "bidQty", "ask", "
 _RECORDS: Final = {"Trade": "trade", "Bbo": "bbo"}
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _WORD: Final = re.compile("(?<=.)([A-Z])")
-# Members whose name in the schema is another: words that languages keep for themselves.
-_RENAMED: Final = {"fromSeq": "from", "toSeq": "to", "classNumber": "class"}
+# Members whose name in the schema is another: words that languages or generated codecs keep.
+_RENAMED: Final = {
+    "fromSeq": "from",
+    "toSeq": "to",
+    "classNumber": "class",
+    "limitName": "limit",
+}
 _NULLED: Final = frozenset({"intervalMs", "wasMs"})
 _TEXTS_OPTIONAL: Final = frozenset({"venue", "subscription"})
 _NOTICES: Final = (
@@ -64,7 +69,7 @@ _NOTICES: Final = (
 )  # fmt: skip
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 class Decoder:
@@ -218,7 +223,7 @@ def _snake(name: str) -> str:
     return _WORD.sub(r"_\1", name).lower()
 
 
-# --- many frames -----------------------------------------------------------------------------------
+# --- many frames ----------------------------------------------------------------------------------
 
 
 class Batch(NamedTuple):
@@ -260,7 +265,7 @@ def batch(
     return Batch(*sbe_batch(frames, topics, lengths))
 
 
-# --- writing ---------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def encode_topic(number: int, channel: str, symbol: str) -> bytes:

@@ -1,11 +1,11 @@
 """Messages in Simple Binary Encoding (FIX SBE 1.0), by the schema that the package ships.
 
-The schema, `schema/tickgate-sbe.xml`, is the one place that says what a message has: it is read here
-into layouts, and `read` and `write` follow those. It is the twin that tests the native reader, and
-what reads and writes all that is not worth one.
+The schema, `schema/tickgate-sbe.xml`, is the one place that says what a message has: it is read
+here into layouts, and `read` and `write` follow those. They test the native reader, and read and
+write all messages that come too seldom to have native code.
 
-A message is a header, a block of fixed fields, then groups, then texts. Of a newer version the block
-may be longer: what follows the known fields is skipped by the header's length. Only what the schema
+A message is a header, a block of fixed fields, then groups, then texts. A newer version's block may
+be longer: what follows the known fields is skipped by the header's length. Only what the schema
 uses is understood: integers, composites of them, enums, sets, groups of fields, and texts of up to
 255 bytes.
 """
@@ -149,7 +149,7 @@ def _take(field: Field, values: Iterator[int]) -> Any:
     return tuple(kind.take(next(values)) for kind in field.parts)
 
 
-# --- the schema's text -----------------------------------------------------------------------------
+# --- the schema's text ----------------------------------------------------------------------------
 
 
 def _null(primitive: str) -> int:
@@ -216,7 +216,7 @@ def load() -> Schema:
     )
 
 
-# --- messages --------------------------------------------------------------------------------------
+# --- messages -------------------------------------------------------------------------------------
 
 
 def write(name: str, values: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Binary frames: the bytes, the values that JSON gives too, and what is refused, by both readers."""
+"""Binary frames: the bytes, the values that JSON gives too, what is refused; by both readers."""
 
 import json
 import struct
@@ -9,6 +9,19 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.binary import (
+    ANNOUNCED,
+    FRAMES,
+    NOW,
+    OBJECTS,
+    QUOTE,
+    STAMPS,
+    TIMES,
+    TOPICS,
+    TRADE,
+    head,
+    longer,
+)
 
 from gateway._native import SBE_TOPICS_MAX, Template
 from gateway.codec import decode as text
@@ -16,53 +29,6 @@ from gateway.codec import native, sbe
 from gateway.codec.decode import BboMessage, Message, Quote, Trade, TradeMessage
 
 Read = Callable[[bytes, dict[int, sbe.Topic]], list[Message]]
-
-TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X")}
-NOW = 1_723_161_255_342_000_000
-TIMES: dict[str, Any] = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
-TRADE_ROW = (0, NOW, "64250.10", "0.015", "sell", "3810000037")
-QUOTE_ROW = (0, NOW, "64250.10", "0.01500", None, None)
-STAMPS: dict[str, int] = {"ts_recv": NOW + 1, "ts_send": NOW + 2}
-TRADE = sbe.encode_record("trade", "update", 7, TRADE_ROW, seq=8813, **STAMPS)
-QUOTE = sbe.encode_record("bbo", "snapshot", 8, QUOTE_ROW, seq=4, skipped=3, **STAMPS)
-
-OBJECTS: list[dict[str, Any]] = [
-    {"channel": "heartbeat", "n": 42, "ts_send": NOW},
-    *(
-        {"channel": "system", "type": kind, "data": rows}
-        for kind, rows in [
-            ("gap", [{"channel": "trade", "symbol": "A.X", "from": 1, "to": 9, "reason": "lapped"}]),
-            ("gap", [{"channel": "trade", "symbol": "A.X", "lost": 0, "reason": "feed"}]),
-            ("gap", [{"channel": "bbo", "symbol": "币.X", "reason": "refused"}]),
-            ("gap", [{"channel": "health", "symbol": "A.X", "reason": "reset"}]),
-            ("gap", [{"channel": "bbo", "symbol": "A.X", "from": 2, "to": 2, "reason": "failover"}]),
-            ("epoch", [{"epoch": "mwp2b06e"}]),
-            ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": True}]),
-            ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": False}]),
-            ("retired", [{"channel": "bbo", "symbol": "A.X"}]),
-            ("replay_completed", [{"channel": "trade", "symbol": "A.X", "from": 8813, "to": 9120}]),
-            ("replay_completed", [{"channel": "trade", "symbol": "*.X"}]),
-            ("slow", [{"level": 1, "was": 0, "action": "live", "interval_ms": 0, "age_ms": 153}]),
-            ("slow", [{"level": 2, "was": 1, "action": "conflate", "interval_ms": 20, "age_ms": 9}]),
-            ("slow", [{"level": 3, "was": 2, "action": "snapshot", "interval_ms": 9, "age_ms": 1}]),
-            ("conflation", [{"class": 2, "interval_ms": 20, "was_ms": 10, "step": 4}]),
-            (
-                "conflation",
-                [
-                    {"class": 2, "interval_ms": 0, "was_ms": None, "step": 1},
-                    {"class": 3, "interval_ms": None, "was_ms": 0, "step": 1},
-                ],
-            ),
-            ("conflation", []),
-            ("limit_exceeded", [{"limit": "topics", "value": 65536, "subscription": "~*.X"}]),
-            ("limit_exceeded", [{"limit": "notices", "value": 4096, "refused": 3}]),
-            ("auth_expiring", [{"expires_at": NOW}]),
-            ("shutdown", [{"reconnect_after_ms": 1830}]),
-        ]
-    ),
-]
-ANNOUNCED = sbe.encode_topic(7, "trade", "BTCUSDT.BINANCE")
-FRAMES = [TRADE, QUOTE, ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)]
 
 
 def natively(frame: bytes, topics: dict[int, sbe.Topic]) -> list[Message]:
@@ -74,7 +40,7 @@ def natively(frame: bytes, topics: dict[int, sbe.Topic]) -> list[Message]:
 readers = pytest.mark.parametrize("read", [sbe.decode, natively])
 
 
-def outcome(read: Read, frame: bytes) -> object:
+def outcome(read: Read, frame: bytes) -> tuple[object, dict[int, sbe.Topic]]:
     """What a reader makes of a frame: messages and topics, or that it was refused."""
     topics = dict(TOPICS)
     try:
@@ -83,11 +49,7 @@ def outcome(read: Read, frame: bytes) -> object:
         return "refused", topics
 
 
-def head(block: int, template: int, version: int = 0, schema: int = 1) -> bytes:
-    return struct.pack("<HHHH", block, template, schema, version)
-
-
-# --- the bytes -------------------------------------------------------------------------------------
+# --- the bytes ------------------------------------------------------------------------------------
 
 
 def test_bytes_of_a_trade() -> None:
@@ -131,9 +93,7 @@ def test_bytes_of_what_goes_beside_records() -> None:
     ],
 )
 @readers
-def test_numbers(
-    read: Read, number: str, low: int, high: int, exponent: int, back: str
-) -> None:
+def test_numbers(read: Read, number: str, low: int, high: int, exponent: int, back: str) -> None:
     row = (0, NOW, number, "1", None, "")
     frame = sbe.encode_record("trade", "update", 7, row, seq=1, **STAMPS)
     assert struct.unpack_from("<Qqb", frame, 54) == (low, high, exponent)
@@ -151,7 +111,7 @@ def test_a_zero_has_no_zeros_behind_it(read: Read) -> None:
     assert message.data[0].price == "0"
 
 
-# --- the same values as JSON -----------------------------------------------------------------------
+# --- the same values as JSON ----------------------------------------------------------------------
 
 
 @readers
@@ -229,7 +189,7 @@ def test_records_have_the_values_of_the_native_json(
         assert [msgspec.to_builtins(one) for one in read(frame, dict(TOPICS))] == [expected]
 
 
-# --- topics ----------------------------------------------------------------------------------------
+# --- topics ---------------------------------------------------------------------------------------
 
 
 @readers
@@ -267,7 +227,7 @@ def test_topics_are_bounded(read: Read) -> None:
     assert topics[7] == TOPICS[7]
 
 
-# --- versions --------------------------------------------------------------------------------------
+# --- versions -------------------------------------------------------------------------------------
 
 
 def test_the_schema_is_in_the_package() -> None:
@@ -278,10 +238,7 @@ def test_the_schema_is_in_the_package() -> None:
 @readers
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_newer_version_has_a_longer_block(read: Read, frame: bytes) -> None:
-    """All but of the frame with two messages, of which the first is longer."""
-    (block, template) = struct.unpack_from("<HH", frame)
-    longer = head(block + 3, template, 9) + frame[8 : 8 + block] + b"new" + frame[8 + block :]
-    assert outcome(read, longer) == outcome(read, frame)
+    assert outcome(read, longer(frame)) == outcome(read, frame)
 
 
 @readers
@@ -305,7 +262,7 @@ def test_unknown_messages_and_values_are_no_errors(read: Read) -> None:
     assert gap["data"] == [{"channel": "trade", "symbol": "A.X", "reason": "unknown"}]
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @readers
@@ -314,7 +271,7 @@ def test_every_truncation(read: Read, frame: bytes) -> None:
     whole = len(ANNOUNCED) if frame == ANNOUNCED + TRADE else 0
     for size in range(len(frame)):
         if size != whole or not whole:
-            assert outcome(read, frame[:size])[0] == "refused", size  # type: ignore[index]
+            assert outcome(read, frame[:size])[0] == "refused", size
 
 
 DECIMAL = struct.Struct("<Qqb")

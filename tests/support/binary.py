@@ -1,0 +1,73 @@
+"""Binary frames that hold everything that the schema has, and the objects that some of them are."""
+
+import struct
+from typing import Any
+
+from gateway.codec import sbe
+
+TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X")}
+NOW = 1_723_161_255_342_000_000
+TIMES: dict[str, Any] = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
+TRADE_ROW = (0, NOW, "64250.10", "0.015", "sell", "3810000037")
+QUOTE_ROW = (0, NOW, "64250.10", "0.01500", None, None)
+STAMPS: dict[str, int] = {"ts_recv": NOW + 1, "ts_send": NOW + 2}
+TRADE = sbe.encode_record("trade", "update", 7, TRADE_ROW, seq=8813, **STAMPS)
+QUOTE = sbe.encode_record("bbo", "snapshot", 8, QUOTE_ROW, seq=4, skipped=3, **STAMPS)
+
+OBJECTS: list[dict[str, Any]] = [
+    {"channel": "heartbeat", "n": 42, "ts_send": NOW},
+    *(
+        {"channel": "system", "type": kind, "data": rows}
+        for kind, rows in [
+            (
+                "gap",
+                [{"channel": "trade", "symbol": "A.X", "from": 1, "to": 9, "reason": "lapped"}],
+            ),
+            ("gap", [{"channel": "trade", "symbol": "A.X", "lost": 0, "reason": "feed"}]),
+            ("gap", [{"channel": "bbo", "symbol": "币.X", "reason": "refused"}]),
+            ("gap", [{"channel": "health", "symbol": "A.X", "reason": "reset"}]),
+            (
+                "gap",
+                [{"channel": "bbo", "symbol": "A.X", "from": 2, "to": 2, "reason": "failover"}],
+            ),
+            ("epoch", [{"epoch": "mwp2b06e"}]),
+            ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": True}]),
+            ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": False}]),
+            ("retired", [{"channel": "bbo", "symbol": "A.X"}]),
+            ("replay_completed", [{"channel": "trade", "symbol": "A.X", "from": 8813, "to": 9120}]),
+            ("replay_completed", [{"channel": "trade", "symbol": "*.X"}]),
+            ("slow", [{"level": 1, "was": 0, "action": "live", "interval_ms": 0, "age_ms": 153}]),
+            (
+                "slow",
+                [{"level": 2, "was": 1, "action": "conflate", "interval_ms": 20, "age_ms": 9}],
+            ),
+            ("slow", [{"level": 3, "was": 2, "action": "snapshot", "interval_ms": 9, "age_ms": 1}]),
+            ("conflation", [{"class": 2, "interval_ms": 20, "was_ms": 10, "step": 4}]),
+            (
+                "conflation",
+                [
+                    {"class": 2, "interval_ms": 0, "was_ms": None, "step": 1},
+                    {"class": 3, "interval_ms": None, "was_ms": 0, "step": 1},
+                ],
+            ),
+            ("conflation", []),
+            ("limit_exceeded", [{"limit": "topics", "value": 65536, "subscription": "~*.X"}]),
+            ("limit_exceeded", [{"limit": "notices", "value": 4096, "refused": 3}]),
+            ("auth_expiring", [{"expires_at": NOW}]),
+            ("shutdown", [{"reconnect_after_ms": 1830}]),
+        ]
+    ),
+]
+ANNOUNCED = sbe.encode_topic(7, "trade", "BTCUSDT.BINANCE")
+FRAMES = [TRADE, QUOTE, ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)]
+
+
+def head(block: int, template: int, version: int = 0, schema: int = 1) -> bytes:
+    """A message's header."""
+    return struct.pack("<HHHH", block, template, schema, version)
+
+
+def longer(frame: bytes) -> bytes:
+    """The frame's first message as a newer version would send it: with three bytes more."""
+    block, template = struct.unpack_from("<HH", frame)
+    return head(block + 3, template, 9) + frame[8 : 8 + block] + b"new" + frame[8 + block :]
