@@ -161,7 +161,7 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if announced != channel:
         raise msgspec.DecodeError(f"a {channel} of topic {number}, announced as {announced!r}")
     flags = values["flags"]
-    texts = [_text(*values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
+    texts = [_text(values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
     head: dict[str, Any] = {
         "type": "snapshot" if "snapshot" in flags else "update",
         "symbol": symbol,
@@ -184,8 +184,9 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     return TradeMessage(**head, data=(Trade(trade_id, price, qty, values["side"]),))
 
 
-def _text(low: int, high: int, exponent: int | None, negative_zero: bool) -> str | None:
+def _text(decimal: tuple[int, int, int | None], negative_zero: bool) -> str | None:
     """A decimal in plain digits, without leading zeros but the one before the point."""
+    low, high, exponent = decimal
     if exponent is None:
         return None
     mantissa = (high << 64) + low

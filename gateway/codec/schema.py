@@ -40,7 +40,7 @@ def schema() -> bytes:
 
 
 class _Type(NamedTuple):
-    """A type that takes one integer of the block."""
+    """A type that takes one integer of the block: of an enum with names, of a set with choices."""
 
     format: str
     null: int | None = None
@@ -62,10 +62,17 @@ class _Type(NamedTuple):
                 raise ValueError("has no null")
             return self.null
         if self.names is not None:
-            return next(number for number, name in self.names.items() if name == value)
+            return _number(self.names, value)
         if self.choices is not None:
             return sum(1 << bit for bit, name in self.choices.items() if name in value)
         return int(value)
+
+
+def _number(names: Mapping[int, str], value: object) -> int:
+    for number, name in names.items():
+        if name == value:
+            return number
+    raise ValueError("no such name")
 
 
 class Field(NamedTuple):
@@ -100,10 +107,9 @@ class Block(NamedTuple):
         integers: list[int] = []
         for field in self.fields:
             value = values.get(field.name)
-            parts = value if field.composite else (value,)
             try:
-                integers += (kind.give(part) for kind, part in zip(field.parts, parts, strict=True))
-            except (StopIteration, RuntimeError, TypeError, ValueError):
+                integers += _give(field, value)
+            except (TypeError, ValueError):
                 raise ValueError(f"{field.name}: {value!r} is no {field.type}") from None
         try:
             return self.packed.pack(*integers)
@@ -149,13 +155,18 @@ def _take(field: Field, values: Iterator[int]) -> Any:
     return tuple(kind.take(next(values)) for kind in field.parts)
 
 
+def _give(field: Field, value: Any) -> list[int]:
+    values = value if field.composite else (value,)
+    return [kind.give(part) for kind, part in zip(field.parts, values, strict=True)]
+
+
 # --- the schema's text ----------------------------------------------------------------------------
 
 
 def _null(primitive: str) -> int:
     """What stands for null where the schema does not say: the largest, of signed ones the least."""
     bits = int(primitive.lstrip("uint"))
-    return 2**bits - 1 if primitive[0] == "u" else -(2 ** (bits - 1))
+    return (1 << bits) - 1 if primitive[0] == "u" else -(1 << (bits - 1))
 
 
 def _simple(element: ElementTree.Element, optional: bool) -> _Type:

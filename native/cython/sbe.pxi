@@ -42,8 +42,8 @@ cdef extern from "gw_sbe.h" nogil:
     gw_sbe_fault_t gw_sbe_batch(
         const gw_sbe_frame_t *frames, size_t count, gw_sbe_batch_t *batch)
 
-SBE_TOPICS_MAX = 1 << 20
-SBE_FRAMES_MAX = 1 << 20
+SBE_TOPICS_MAX = 1 << 20  # 100 times limits.topics_per_connection's default; some 250 MB
+SBE_FRAMES_MAX = 1 << 20  # of one batch: its arrays take up to 150 MB
 
 _SBE_HEAD = [("seq", "<u8"), ("skipped", "<u8"), ("ts_event", "<i8"), ("ts_recv", "<i8"),
              ("ts_send", "<i8")]

@@ -259,6 +259,7 @@ def test_unknown_messages_and_values_are_no_errors(read: Read) -> None:
     assert read(head(5, 16) + b"\1\0\0\0\x63\3A.X", topics) == []
     assert topics[1] == ("unknown", "A.X")
     (gap,) = read(head(26, 32) + b"\xff" * 24 + b"\1\x63\3A.X", {})
+    assert isinstance(gap, dict)
     assert gap["data"] == [{"channel": "trade", "symbol": "A.X", "reason": "unknown"}]
 
 

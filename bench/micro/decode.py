@@ -1,0 +1,83 @@
+"""Prints what reading a record costs a client, from JSON and from binary frames: `decode.py`.
+
+One record a frame, a trade and a quote as venues send them; the lowest of several rounds.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from gateway._native import Row, Template, sbe_record
+from gateway.codec import decode as text
+from gateway.codec import native, sbe
+
+ROUNDS = 15
+FRAMES = 20_000
+NOW = 1_723_161_255_342_000_000
+SYMBOL = "BTCUSDT.BINANCE"
+TRADE: Row = (0, NOW, "64250.10", "0.01500", "sell", "3810000037")
+QUOTE: Row = (0, NOW, "64250.10", "0.01500", "64250.20", "1.20000")
+Channel = Literal["trade", "bbo"]
+ROWS: tuple[tuple[Channel, int, Row], ...] = (("trade", 1, TRADE), ("bbo", 2, QUOTE))
+
+
+def best_ns(run: Callable[[], object], ops: int) -> float:
+    """The lowest of several rounds, for one operation."""
+    best = sys.maxsize
+    for _ in range(ROUNDS):
+        start = time.perf_counter_ns()
+        run()
+        best = min(best, time.perf_counter_ns() - start)
+    return best / ops
+
+
+def each(read: Callable[[bytes], object], frame: bytes) -> float:
+    """Nanoseconds of one call."""
+
+    def run(frames: list[bytes] = [frame] * FRAMES) -> None:
+        for one in frames:
+            read(one)
+
+    return best_ns(run, FRAMES)
+
+
+def figures() -> Iterator[tuple[str, float, str]]:
+    """Name, value and unit of each row."""
+    programs = native.programs()
+    topics: dict[int, sbe.Topic] = {number: (channel, SYMBOL) for channel, number, _ in ROWS}
+    decoder = sbe.Decoder()
+    decoder.topics = topics
+    for channel, number, row in ROWS:
+        payload = Template(programs[channel, "update"]).encode(
+            channel, SYMBOL, row, seq=8813, ts_recv=NOW + 1, ts_send=NOW + 2
+        )
+        frame = sbe.encode_record(
+            channel, "update", number, row, seq=8813, ts_recv=NOW + 1, ts_send=NOW + 2
+        )
+        frames = [frame] * FRAMES
+        joined, lengths = b"".join(frames), np.full(FRAMES, len(frame))
+        yield f"{channel} json bytes", len(payload), "B"
+        yield f"{channel} sbe bytes", len(frame), "B"
+        yield f"{channel} announcement", len(sbe.encode_topic(number, channel, SYMBOL)), "B"
+        yield f"{channel} json", each(text.decode, payload), "ns"
+        yield f"{channel} sbe", each(decoder.decode, frame), "ns"
+        yield f"{channel} sbe tuple", each(lambda one: sbe_record(one, topics), frame), "ns"
+        yield f"{channel} sbe in Python", each(lambda one: sbe.decode(one, topics), frame), "ns"
+        batch = best_ns(partial(sbe.batch, frames, topics), FRAMES)
+        yield f"{channel} sbe batch", batch, "ns"
+        buffer = best_ns(partial(sbe.batch, joined, topics, lengths), FRAMES)
+        yield f"{channel} sbe one buffer", buffer, "ns"
+
+
+def main() -> None:
+    """Measures and prints."""
+    for name, value, unit in figures():
+        print(f"{name:24} {value:>10,.1f} {unit}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
