@@ -183,6 +183,31 @@ static void numbers(void) {
     CHECK(gw_sbe_decimal_double(&longest) == 1e138);
 }
 
+static void limits_of_a_decimal(void) {
+    static const struct {
+        int64_t high;
+        uint64_t low;
+        gw_sbe_fault_t fault;
+    } cases[] = {
+        {5421010862427522170, 687399551400673279u, GW_SBE_FINE}, /* 10^38 - 1, and one more */
+        {5421010862427522170, 687399551400673280u, GW_SBE_DIGITS},
+        {-5421010862427522171, 17759344522308878337u, GW_SBE_FINE},
+        {-5421010862427522171, 17759344522308878336u, GW_SBE_DIGITS},
+        {INT64_MIN, 0, GW_SBE_DIGITS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        frame_t f = {0};
+        gw_sbe_message_t m;
+        record(&f, GW_SBE_BBO, GW_SBE_BBO_BLOCK, 8, GW_SBE_FLAG_NEGATIVE_ZERO << 1);
+        decimal(&f, 0, 1, 0);
+        decimal(&f, cases[i].high, cases[i].low, 0);
+        decimal(&f, 0, 1, 0);
+        decimal(&f, 0, 1, 0);
+        CHECK_EQUAL(read_exact(f.bytes, f.size, &m), cases[i].fault);
+        if (cases[i].fault == GW_SBE_FINE) CHECK(!m.decimals[1].negative_zero);
+    }
+}
+
 static void every_truncation(void) {
     frame_t frames[3] = {0};
     trade(&frames[0], "3810000037");
@@ -321,6 +346,7 @@ int main(void) {
     RUN(a_quote);
     RUN(an_announcement);
     RUN(numbers);
+    RUN(limits_of_a_decimal);
     RUN(every_truncation);
     RUN(faults);
     RUN(texts_at_their_limits);

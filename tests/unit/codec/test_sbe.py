@@ -111,6 +111,13 @@ def test_a_zero_has_no_zeros_behind_it(read: Read) -> None:
     assert message.data[0].price == "0"
 
 
+@readers
+def test_what_is_no_zero_has_its_own_sign(read: Read) -> None:
+    (message,) = read(TRADE[:52] + b"\6" + TRADE[53:], TOPICS)
+    assert isinstance(message, TradeMessage)
+    assert message.data == (Trade("3810000037", "64250.10", "0.015", "sell"),)
+
+
 # --- the same values as JSON ----------------------------------------------------------------------
 
 
@@ -187,6 +194,13 @@ def test_records_have_the_values_of_the_native_json(
             element[name] = short(element[name])
     for read in (sbe.decode, natively):
         assert [msgspec.to_builtins(one) for one in read(frame, dict(TOPICS))] == [expected]
+
+
+def test_a_record_without_the_venues_time_has_ours() -> None:
+    row = (0, 0, "1", "1", None, "")
+    (message,) = sbe.decode(sbe.encode_record("trade", "update", 7, row, seq=1, **STAMPS), TOPICS)
+    assert isinstance(message, TradeMessage)
+    assert message.ts_event == message.ts_recv == STAMPS["ts_recv"]
 
 
 # --- topics ---------------------------------------------------------------------------------------
@@ -288,6 +302,7 @@ DECIMAL = struct.Struct("<Qqb")
         (head(0, 37) + struct.pack("<HH", 0, 9), "block"),
         (head(0, 37) + struct.pack("<HH", 13, 65535), "inside"),
         (TRADE[:54] + DECIMAL.pack(0, 2**63 - 1, 0) + TRADE[71:], "38 digits"),
+        (TRADE[:54] + DECIMAL.pack(10**38 % 2**64, 10**38 >> 64, 0) + TRADE[71:], "38 digits"),
         (TRADE[:54] + DECIMAL.pack(0, -(2**63), 0) + TRADE[71:], "38 digits"),
         (TRADE[:54] + DECIMAL.pack(1, 0, 101) + TRADE[71:], "exponent"),
         (TRADE[:54] + DECIMAL.pack(1, 0, -128) + TRADE[71:], "exponent"),
@@ -331,24 +346,33 @@ def test_damaged_frames_are_read_or_refused_alike(
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "why"),
     [
-        {"channel": "trade"},
-        {"channel": "system", "type": "hello", "data": [{}]},
-        {"channel": "heartbeat", "n": 1},
-        {"channel": "heartbeat", "n": -1, "ts_send": 1},
-        {"channel": "heartbeat", "n": 1, "ts_send": 1, "more": 1},
-        {"channel": "system", "type": "retired", "data": []},
-        {"channel": "system", "type": "retired", "data": [{"channel": "trade"}]},
-        {"channel": "system", "type": "retired", "data": [{"channel": "x", "symbol": "A.X"}]},
-        {"channel": "system", "type": "epoch", "data": [{"epoch": "e" * 256}]},
-        {"channel": "system", "type": "epoch", "data": [{"epoch": "\u00e9"}]},
+        ({"channel": "trade"}, "not a message of the schema"),
+        ({"channel": "system", "type": "hello", "data": [{}]}, "not a message of the schema"),
+        ({"channel": "heartbeat", "n": 1}, "tsSend: None is no Time"),
+        ({"channel": "heartbeat", "n": -1, "ts_send": 1}, "does not fit"),
+        ({"channel": "heartbeat", "n": 1, "ts_send": 1, "more": 1}, "Heartbeat has no more"),
     ],
-    ids=str,
 )
-def test_what_the_schema_has_not_is_not_written(message: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"."):
+def test_what_the_schema_has_not_is_not_written(message: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         sbe.encode(message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "why"),
+    [
+        ("retired", [], "0 elements"),
+        ("retired", [{"channel": "trade"}], "symbol: None is no text"),
+        ("retired", [{"channel": "x", "symbol": "A.X"}], "channel: 'x' is no Channel"),
+        ("epoch", [{"epoch": "e" * 256}], "epoch: 256 bytes, 255 at most"),
+        ("epoch", [{"epoch": "\u00e9"}], "ascii"),
+    ],
+)
+def test_notices_that_are_not_written(kind: str, rows: list[dict[str, str]], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        sbe.encode({"channel": "system", "type": kind, "data": rows})
 
 
 @pytest.mark.parametrize("number", ["", "1e5", ".5", "5.", "+1", "1" * 39, "1." + "0" * 128])
