@@ -260,7 +260,7 @@ def batch(
         lengths: of the frames, in order.
 
     Raises:
-        msgspec.DecodeError: a frame is none of ours; it is named, and nothing else is read.
+        msgspec.DecodeError: a frame is none of ours; it is named, and no record is given.
         ValueError: too many frames, or the lengths are not those of the bytes.
     """
     return Batch(*sbe_batch(frames, topics, lengths))

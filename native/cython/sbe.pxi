@@ -78,13 +78,13 @@ cdef object _sbe_decimal(const gw_sbe_decimal_t *d):
     return PyUnicode_DecodeASCII(text, <Py_ssize_t>length, NULL) if length else None
 
 
-cdef int _sbe_announce(const gw_sbe_message_t *m, dict topics) except -1:
+cdef int _sbe_announce(const gw_sbe_message_t *m, dict topics, str where="") except -1:
     try:
         symbol = m.text[:m.text_length].decode("utf-8")
     except UnicodeDecodeError:
-        raise _sbe_error("a topic's name that is not UTF-8") from None
+        raise _sbe_error(f"{where}a topic's name that is not UTF-8") from None
     if len(topics) >= SBE_TOPICS_MAX and m.topic not in topics:
-        raise _sbe_error(f"more than {SBE_TOPICS_MAX} topics")
+        raise _sbe_error(f"{where}more than {SBE_TOPICS_MAX} topics")
     topics[m.topic] = (_CHANNEL_NAMES.get(m.channel, "unknown"), symbol)
     return 0
 
@@ -191,7 +191,7 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
             if gw_sbe_read(frames[i].at + used, frames[i].size - used, &m) != GW_SBE_FINE:
                 break
             if m.kind == GW_SBE_TOPIC:
-                _sbe_announce(&m, topics)
+                _sbe_announce(&m, topics, f"frame {i}: ")
             used += m.size
     return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER)
 
