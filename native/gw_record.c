@@ -18,6 +18,7 @@ typedef struct {
     u128 value;      /* of the first GW_DIGITS_MAX significant digits */
     size_t digits;   /* all, leading zeros among them */
     size_t leading;  /* zeros before the first other digit */
+    size_t beyond;   /* zeros behind the digits of `value` */
     size_t decimals; /* digits after the point */
     int exponent;
     bool negative, scientific;
@@ -45,6 +46,7 @@ static bool text_take(const char *at, size_t length, text_t *t) {
         if (digit <= 9) {
             t->leading += t->leading == t->digits && digit == 0;
             if (++t->digits - t->leading <= GW_DIGITS_MAX) t->value = t->value * 10 + digit;
+            else t->beyond += digit == 0;
         } else if (*at == '.' && t->digits > 0 && point == POINT_NONE) {
             point = t->digits;
         } else if ((*at == 'e' || *at == 'E') && t->digits > 0) {
@@ -80,12 +82,14 @@ static gw_refusal_t any_parse(const char *text, size_t length, gw_decimal_t *out
     text_t t;
     if (!text_take(text, length, &t)) return GW_NO_DECIMAL;
     if (t.exponent > GW_EXPONENT_MAX || t.exponent < -GW_EXPONENT_MAX) return GW_EXPONENT_LARGE;
-    if (t.digits - t.leading > GW_DIGITS_MAX) return GW_DIGITS_MANY;
+    /* A large exponent is written out with zeros, and is to be read again as it was written. */
+    size_t zeros = t.scientific || t.decimals > 0 ? 0 : t.beyond;
+    if (t.digits - t.leading - zeros > GW_DIGITS_MAX) return GW_DIGITS_MANY;
     if (t.decimals > GW_DECIMALS_MAX || (int)t.decimals - t.exponent > (int)GW_DECIMALS_MAX)
         return GW_DECIMALS_MANY;
     if (t.digits > GW_WIDTH_MAX) return GW_ZEROS_MANY;
-    size_t width = t.digits;
-    int exponent = -(int)t.decimals;
+    size_t width = t.digits - zeros;
+    int exponent = (int)zeros - (int)t.decimals;
     if (t.scientific) exponent_apply(&t, &width, &exponent);
     bool wide = width > GW_DIGITS_NARROW || exponent > 0;
     u128 mantissa = t.negative ? 0 - t.value : t.value;
@@ -167,8 +171,8 @@ size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
     bool of_trade = record->h.kind == GW_TRADE;
     index &= of_trade ? 1 : 3;
     int64_t mantissa = !of_trade ? bbo->mantissa[index] : index ? trade->qty : trade->price;
-    int8_t exponent = of_trade ? (&trade->price_exponent)[index] : bbo->exponent[index];
-    uint8_t digits = of_trade ? (&trade->price_digits)[index] : bbo->digits[index];
+    int8_t exponent = !of_trade ? bbo->exponent[index] : index ? trade->qty_exponent : trade->price_exponent;
+    uint8_t digits = !of_trade ? bbo->digits[index] : index ? trade->qty_digits : trade->price_digits;
     if (digits & GW_DIGITS_NONE) return 0;
     if (!(digits & GW_DIGITS_WIDE)) return gw_decimal_format(mantissa, exponent, digits, out);
     int64_t high = record->tail.high[index];

@@ -18,7 +18,7 @@
 #define GW_ID_INLINE 40u        /* of it in the payload; the rest in the tail */
 /* Of a decimal. */
 #define GW_DIGITS_NARROW 18u    /* always fit an int64: all that a usual value needs */
-#define GW_DIGITS_MAX 38u       /* always fit 128 bits; leading zeros are not counted */
+#define GW_DIGITS_MAX 38u       /* always fit 128 bits; zeros in front, and at the end of a whole number, are not counted */
 #define GW_DECIMALS_MAX 127u    /* digits after the point */
 #define GW_EXPONENT_MAX 100     /* either way, of a text that has one */
 #define GW_WIDTH_MAX 140u       /* digits of a text, leading zeros and all */
@@ -72,7 +72,7 @@ typedef struct {
     int64_t mantissa; /* of a wide one the lower half */
     int64_t high;     /* the upper half, and ... */
     uint8_t width;    /* ... the digits: set where it is wide */
-    int8_t exponent;  /* -127 to 100 */
+    int8_t exponent;  /* -127 to 102: a whole number of GW_WIDTH_MAX digits */
     uint8_t digits;
 } gw_decimal_t;
 #define GW_DECIMAL_NEGATIVE_ZERO 0x80u
