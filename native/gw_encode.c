@@ -43,7 +43,7 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode) {
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t) {
     size_t update = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_UPDATE]);
     size_t snapshot = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_SNAPSHOT]);
-    return update > snapshot ? update : snapshot;
+    return (update > snapshot ? update : snapshot) + GW_NOTICE_MAX;
 }
 
 /* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */
@@ -59,9 +59,11 @@ static size_t splice(const gw_plane_t *p, const gw_frame_t *f, int encode, uint6
     return frame_close(out, body) + body;
 }
 
-/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`. */
+/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; and whether that
+ * state is to be trusted. */
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out) {
-    return splice(p, gw_log_frame(&p->log, gw_topic_frame(p, t, encode)), encode, skipped, out);
+    size_t length = splice(p, gw_log_frame(&p->log, gw_topic_frame(p, t, encode)), encode, skipped, out);
+    return t->suspect ? length + gw_refused_render(t, out + length) : length;
 }
 
 /* The state after a lap, for those who take the topic without loss: a snapshot that counts as the update it is. */
@@ -89,6 +91,6 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload
 }
 
 /* One that is told though the topic's frames become marks. */
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
-    return notice(p, t, payload, length, GW_FRAME_TOLD);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags) {
+    return notice(p, t, payload, length, GW_FRAME_TOLD | flags);
 }

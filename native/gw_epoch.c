@@ -48,6 +48,7 @@ static void unbind(gw_plane_t *p, gw_topic_t *t) {
     t->bound = 0;
     t->renewed = 1;
     t->seq = 0;
+    t->suspect = 0;
     t->frame_seq[0] = t->frame_seq[1] = 0;
     p->topics_waiting++;
     gw_topic_release(p, t);
@@ -151,8 +152,13 @@ void gw_link_state(gw_plane_t *p, gw_link_t *l) {
 
 /* The same for a link that begins, and whether that state is to be trusted. */
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
-    gw_refused_snapshot(p, l);
     gw_link_state(p, l);
+    gw_refused_snapshot(p, l);
+}
+
+void gw_link_begin(gw_plane_t *p, gw_link_t *l) {
+    if (l->sub->snapshot) gw_link_snapshot(p, l);
+    else gw_refused_snapshot(p, l);
 }
 
 /* --- holes ----------------------------------------------------------------------------------------- */
@@ -214,17 +220,17 @@ uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) 
     const uint32_t told = gw_gap_route(p, t, &newest->h);
     gw_record_copy(&t->state, newest);
     t->seq = newest->h.topic_seq;
-    const uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
+    uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
     if (!hole.lost) { /* of this topic the lap took nothing */
         gw_topic_route(p, t);
-        return links;
+        return t->suspect ? links + gw_refused_recover(p, t) : links;
     }
     t->renewed = 0;
     t->routed += hole.lost + 1;
     gw_count(&p->stats->routed[t->channel], t->links_count * (hole.lost + 1));
     gw_count(&p->stats->pending[t->channel], t->links_count * (hole.lost + 1));
     for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, &hole);
-    return links;
+    return t->suspect ? links + gw_refused_recover(p, t) : links;
 }
 
 /* The cursor stands at a tail read before this: every topic is to be compared with its slot. */

@@ -64,6 +64,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
     t->channel = channel;
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);
+    t->suspect = gw_refused_known(p, t);
     uint64_t key = name_key(p, channel, name, length);
     t->next_same_hash = gw_map_get(&p->topics_by_name, key);
     if (gw_map_put(&p->topics_by_name, key, t)) {

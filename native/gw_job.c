@@ -162,9 +162,9 @@ static int renew_links(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
         gw_link_t *l = job->link;
         if (l->epoch == p->epochs) continue; /* a record that came first has told it all */
         gw_link_renew(p, l);
-        if (!l->topic->seq && l->topic->channel != GW_HEALTH) continue;
+        if (!l->topic->seq && !l->topic->suspect && l->topic->channel != GW_HEALTH) continue;
         *budget -= GW_UNITS_LINK;
-        gw_link_state(p, l);
+        gw_link_snapshot(p, l);
     }
     return 1;
 }

@@ -105,11 +105,12 @@ static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     if (!t && !(t = gw_topic_of_ring(p, r->h.topic, budget))) return -1;
     if (t == &gw_topic_none || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
     if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r);
-    const uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
+    uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
     const uint8_t before = gw_topic_suspects(t);
     gw_record_copy(&t->state, r);
     t->seq = r->h.topic_seq;
     gw_topic_route(p, t);
+    if (t->suspect) told += gw_refused_recover(p, t);
     return told + t->links_count + (t->channel == GW_HEALTH ? gw_refused_route(p, t, before) : 0);
 }
 

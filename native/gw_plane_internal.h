@@ -122,9 +122,9 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped` */
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped`, and a notice */
 
 /* gw_runs.c: one client's queue of frames */
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);
@@ -143,7 +143,10 @@ void gw_job_drop_queue(gw_job_t *job);
 /* gw_refused.c */
 uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the channels that are suspect, a bit each */
 uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before);
+uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t); /* of a topic that is made */
+uint32_t gw_refused_recover(gw_plane_t *p, gw_topic_t *t); /* a suspect one has had a record */
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
+size_t gw_refused_render(const gw_topic_t *t, uint8_t *out);
 int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length);
@@ -244,6 +247,7 @@ void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
 uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
 void gw_link_state(gw_plane_t *p, gw_link_t *l);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
+void gw_link_begin(gw_plane_t *p, gw_link_t *l);    /* the same where the subscription wants it */
 
 /* gw_plane.c */
 int gw_plane_far(const gw_plane_t *p); /* so much was encoded since the oldest touch that visits must come first */

@@ -40,6 +40,7 @@ struct gw_topic {
     uint32_t number;                /* in plane->topics */
     uint8_t channel, length;
     uint8_t bound;    /* the epoch's directory has it */
+    uint8_t suspect;  /* its newest input was refused (gw_refused.c) */
     uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
@@ -389,9 +390,10 @@ struct gw_plane {
                                     little, and what it leaves was copied for nothing */
 #define GW_ROOM_COPIED (64u << 10) /* of any other, where frames are copied or rendered */
 #define GW_ROOM_IN_PLACE (256u << 10) /* where they are sent from the log */
+#define GW_NOTICE_MAX (GW_INSTRUMENT_MAX + 160u) /* that something is wrong with a topic; as a frame, too */
 #define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
 #define GW_CLOSE_ROOM 256u     /* a close frame always fits */
 
-_Static_assert(GW_FRAME_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
+_Static_assert(GW_FRAME_MAX + GW_NOTICE_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
 
 #endif

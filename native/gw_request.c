@@ -62,7 +62,7 @@ static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t 
     }
     if (l->epoch != p->epochs) gw_link_renew(p, l);
     gw_link_govern(p, l, l->chosen, link_pending(job, c, l));
-    if (mark != GW_MARK_MOVED && l->sub->snapshot) gw_link_snapshot(p, l);
+    if (mark != GW_MARK_MOVED) gw_link_begin(p, l);
 }
 
 /* Finishes the links chosen, but those of names: their seq is told in the reply, so they are left to its step. */
@@ -148,7 +148,7 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
     l->job = job->serial;
     o->attached = 1;
     o->number = t->seq;
-    if (s->snapshot) gw_link_snapshot(p, l);
+    gw_link_begin(p, l);
     return LIMIT_NONE;
 }
 
@@ -214,7 +214,7 @@ static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s
         job->outcomes[job->item - 1].refused = LIMIT_LINKS;
     } else if ((l = gw_link_make(p, c, t, s))) {
         l->job = job->serial;
-        if (s->snapshot) gw_link_snapshot(p, l);
+        gw_link_begin(p, l);
     } else {
         gw_job_no_memory(p, c);
     }
