@@ -35,7 +35,8 @@ bool gw_suspects_add(gw_suspects_t *s, uint32_t topic, uint8_t kind, uint32_t he
     t->suspect = 1;
     t->health = health;
     t->reason_length = (uint8_t)(reason.length < GW_REASON_MAX ? reason.length : GW_REASON_MAX);
-    memcpy(t->reason, reason.at, t->reason_length);
+    for (size_t i = 0; i < t->reason_length; i++) /* it goes into messages as it is */
+        t->reason[i] = reason.at[i] >= ' ' && reason.at[i] <= '~' ? reason.at[i] : '?';
     s->members[health][kind] = topic + 1;
     s->count++;
     return true;

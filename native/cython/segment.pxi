@@ -132,6 +132,7 @@ cdef class Segment:
         cdef uint32_t i, count = gw_directory_count(&self.view)
         self.reserve(count)
         for i in range(<uint32_t>len(self.names), count):
+            channel = 0
             length = gw_directory_read(&self.view, i, &channel, name)
             # An entry that makes no sense still takes its id.
             gw_name_fill(&self.rows[i], channel, name, <size_t>max(length, 0))

@@ -128,7 +128,8 @@ static void a_refused_input_is_suspect_until_a_good_one(void) {
     CHECK_EQUAL(stats.published[GW_HEALTH], 4);
     publish_one(1, GW_BBO);
     good_next(1);
-    CHECK(refuse(1, GW_BBO, "again"));
+    CHECK(refuse(1, GW_BBO, "a\n\177\303\244"));
+    CHECK_EQUAL(memcmp(publisher.suspects.topics[1].reason, "a????", 5), 0);
     CHECK_EQUAL(health_next(5).suspect, 1 << GW_BBO);
     publisher_end();
 }
