@@ -184,7 +184,7 @@ size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
 /* --- records --------------------------------------------------------------------------------- */
 
 const char *gw_refusal_text(gw_refusal_t refusal) {
-    static const char *const texts[GW_REFUSALS] = {
+    static const char *const texts[GW_REFUSAL_END] = {
         [GW_NO_DECIMAL] = "not a decimal",
         [GW_DIGITS_MANY] = "more than 38 digits",
         [GW_DECIMALS_MANY] = "more than 127 digits after the point",
@@ -195,7 +195,7 @@ const char *gw_refusal_text(gw_refusal_t refusal) {
         [GW_ID_LONG] = "longer than 80 characters",
         [GW_ID_NO_TEXT] = "not printable ASCII",
     };
-    return refusal < GW_REFUSALS && texts[refusal] ? texts[refusal] : "well";
+    return refusal < GW_REFUSAL_END && texts[refusal] ? texts[refusal] : "well";
 }
 
 static gw_refusal_t id_check(gw_text_t id) {

@@ -157,7 +157,7 @@ typedef enum {
     GW_NO_SIDE,        /* the side is neither buy nor sell */
     GW_ID_LONG,        /* the id has more than GW_ID_MAX bytes */
     GW_ID_NO_TEXT,     /* the id is not printable ASCII */
-    GW_REFUSALS
+    GW_REFUSAL_END
 } gw_refusal_t;
 
 /* Parses `-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`. One with an exponent becomes the number written out,

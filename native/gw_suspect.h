@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* Instruments of one epoch that may have a topic of health, beside `ring.topics_max`: each that was
- * ever suspect has one. 1.2 MB of the segment, touched on use. */
+ * ever suspect has one. 1.6 MB of the segment, touched on use. */
 #define GW_HEALTH_TOPICS_MAX 4096u
 
 /* One topic of a feed. */

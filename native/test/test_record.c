@@ -252,7 +252,7 @@ static void a_bad_row_says_why(void) {
     CHECK_EQUAL(r.u.bbo.digits[GW_ASK_QTY], 2 | GW_DECIMAL_NEGATIVE_ZERO);
     CHECK(strstr(gw_refusal_text(GW_ID_LONG), "80"));
     CHECK(strstr(gw_refusal_text(GW_DIGITS_MANY), "38"));
-    for (int i = 1; i < GW_REFUSALS; i++) CHECK(strcmp(gw_refusal_text(i), "well") != 0);
+    for (int i = 1; i < GW_REFUSAL_END; i++) CHECK(strcmp(gw_refusal_text(i), "well") != 0);
 }
 
 int main(void) {

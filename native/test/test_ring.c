@@ -219,6 +219,37 @@ static void memory_that_lies_is_a_lap_never_a_read_outside(void) {
     ring_free(&r);
 }
 
+/* Cells of any bytes, counters that lie: what a poll gives are records that there may be, inside the caller's room. */
+static void a_ring_of_any_bytes_gives_records_or_laps(void) {
+    uint64_t taken = 0, laps = 0, n = 0;
+    for (unsigned round = 0; round < 300; round++) {
+        ring_t r = ring_new(CAPACITY, 4);
+        gw_segment_t *s = &r.reader.segment;
+        for (unsigned step = 0; step < 30; step++) {
+            for (uint64_t more = proof(++n, 0) % 12; more; more--) publish_either(&r.writer, 0);
+            if (proof(n, 1) % 2) s->ring[proof(n, 2) % CAPACITY] = (uint8_t)proof(n, 3);
+            else memset(s->ring + proof(n, 2) % CAPACITY / 8 * 8, (int)(proof(n, 3) % 4), 8);
+            if (proof(n, 4) % 8 == 0) *s->tail += proof(n, 5) % 3 * 64 + proof(n, 6) % 2;
+            size_t room = 3 * GW_CELL + proof(n, 7) % 1000;
+            uint8_t *to = malloc(room);
+            int64_t got = gw_reader_poll(&r.reader, to, room);
+            laps += got == GW_POLL_LAPPED;
+            for (int64_t at = 0; at < got; taken++) {
+                const gw_header_t *h = (const gw_header_t *)(void *)(to + at);
+                CHECK(gw_record_possible(h->kind, h->cells));
+                at += h->cells * GW_CELL;
+                CHECK(at <= got && (size_t)got <= room);
+            }
+            free(to);
+            if (proof(n, 8) % 4 == 0) gw_reader_rewind(&r.reader, proof(n, 9) % (2 * CAPACITY));
+            CHECK_EQUAL(r.reader.cursor % GW_CELL, 0);
+            *s->tail = *s->tail_intent = r.writer.tail;
+        }
+        ring_free(&r);
+    }
+    CHECK(taken > 10000 && laps > 100);
+}
+
 static bool rung(int event_fd) {
     struct pollfd wait = {.fd = event_fd, .events = POLLIN};
     return poll(&wait, 1, 0) == 1;
@@ -253,6 +284,7 @@ int main(void) {
     RUN(f48_a_lapped_reader_knows_and_goes_on_from_the_tail);
     RUN(f49_an_intent_without_a_tail_gives_up_only_what_it_covers);
     RUN(memory_that_lies_is_a_lap_never_a_read_outside);
+    RUN(a_ring_of_any_bytes_gives_records_or_laps);
     RUN(a_sleeper_is_rung_once);
     return 0;
 }

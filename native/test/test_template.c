@@ -245,8 +245,8 @@ static void any_bytes_are_loaded_or_refused(void) {
     for (int i = 0; i < 30000; i++) { /* small bytes after a good header: mostly operations */
         size_t size = 4 + next_random() % 60;
         memcpy(program, "\1\1\0\0", 4);
-        program[1] = (uint8_t)(1 + next_random() % 2);
-        for (size_t k = 4; k < size; k++) program[k] = (uint8_t)(next_random() % 11);
+        program[1] = "\1\2\7"[next_random() % 3];
+        for (size_t k = 4; k < size; k++) program[k] = (uint8_t)(next_random() % 13);
         try_program(program, size);
     }
     for (int i = 0; i < 30000; i++) { /* anything */
