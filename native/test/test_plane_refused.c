@@ -1,33 +1,5 @@
 /* Input that was refused: who is told, when, in which place among the records, and how much of it. */
-#include "plane_rig.h"
-
-static const char health_program[] =
-    "\001\007"
-    "\013,\"skipped\":"
-    "\001}"
-    "\000\020health snapshot \001"
-    "\000\001 \002"
-    "\000\001 \012\000"
-    "\000\002 (\012\001"
-    "\000\001)";
-
-#define TEXT_MAX 512u
-
-/* The next frame as text; an empty one where there is none. */
-static const char *next(peer_t *peer) {
-    static char text[TEXT_MAX];
-    const uint8_t *at = peer->stream + peer->read;
-    size_t left = peer->length - peer->read, header = 2;
-    text[0] = 0;
-    if (left < 2) return text;
-    size_t length = at[1];
-    if (length == 126) length = (size_t)at[2] << 8 | at[3], header = 4;
-    CHECK(length < TEXT_MAX && left >= header + length);
-    memcpy(text, at + header, length);
-    text[length] = 0;
-    peer->read += header + length;
-    return text;
-}
+#include "plane_health.h"
 
 static void expect(peer_t *peer, const char *start) {
     const char *text = next(peer);
@@ -41,29 +13,6 @@ static void expect_nothing(peer_t *peer) { CHECK_EQUAL(*next(peer), 0); }
     "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"" channel                  \
     "\",\"symbol\":\"" symbol "\",\"reason\":\"refused\"}]}"
 #define DATA(channel, type) "{\"channel\":\"" channel "\",\"type\":\"" type "\","
-
-static rig_t *rig_of_health(void) {
-    gw_plane_options_t o = rig_options();
-    for (int i = 0; i < GW_ENCODES; i++)
-        CHECK_EQUAL(gw_template_load((const uint8_t *)health_program, sizeof health_program - 1,
-                                     &o.templates[GW_HEALTH][i]), 0);
-    rig_t *rig = rig_new(o);
-    rig_segment(rig, 4096, 512); /* 31 records */
-    rig_settle(rig);
-    return rig;
-}
-
-/* The instrument's health, with these channels suspect. */
-static void health(rig_t *rig, const char *name, uint8_t suspect) {
-    unsigned topic = rig_topic(rig, GW_HEALTH, name);
-    rig_register(rig, topic);
-    gw_record_t r = {.h = {.kind = GW_HEALTH, .topic = (uint32_t)rig->topics[topic].id,
-                           .ts_publish = rig->now}};
-    r.u.health = (gw_health_t){.suspect = suspect, .state_length = 2, .reason_length = 3};
-    memcpy(r.u.health.state, suspect ? "no" : "ok", 2);
-    memcpy(r.u.health.reason, "a\"b", 3);
-    gw_writer_publish(&rig->writer, &r);
-}
 
 static peer_t *client(rig_t *rig, uint8_t channel, const char *name, bool lossless) {
     peer_t *peer = rig_connect(rig);

@@ -1,0 +1,57 @@
+/* A plane with the channel of instruments' health, and its frames as text. */
+#ifndef PLANE_HEALTH_H
+#define PLANE_HEALTH_H
+#include "plane_rig.h"
+
+static const char health_program[] =
+    "\001\007"
+    "\013,\"skipped\":"
+    "\001}"
+    "\000\020health snapshot \001"
+    "\000\001 \002"
+    "\000\001 \012\000"
+    "\000\002 (\012\001"
+    "\000\001)";
+
+#define TEXT_MAX 512u
+
+/* The next frame as text; an empty one where there is none. */
+static inline const char *next(peer_t *peer) {
+    static char text[TEXT_MAX];
+    const uint8_t *at = peer->stream + peer->read;
+    size_t left = peer->length - peer->read, header = 2;
+    text[0] = 0;
+    if (left < 2) return text;
+    size_t length = at[1];
+    if (length == 126) length = (size_t)at[2] << 8 | at[3], header = 4;
+    CHECK(length < TEXT_MAX && left >= header + length);
+    memcpy(text, at + header, length);
+    text[length] = 0;
+    peer->read += header + length;
+    return text;
+}
+
+static inline rig_t *rig_of_health(void) {
+    gw_plane_options_t o = rig_options();
+    for (int i = 0; i < GW_ENCODES; i++)
+        CHECK_EQUAL(gw_template_load((const uint8_t *)health_program, sizeof health_program - 1,
+                                     &o.templates[GW_HEALTH][i]), 0);
+    rig_t *rig = rig_new(o);
+    rig_segment(rig, 4096, 512); /* 31 records */
+    rig_settle(rig);
+    return rig;
+}
+
+/* The instrument's health, with these channels suspect. */
+static inline void health(rig_t *rig, const char *name, uint8_t suspect) {
+    unsigned topic = rig_topic(rig, GW_HEALTH, name);
+    rig_register(rig, topic);
+    gw_record_t r = {.h = {.kind = GW_HEALTH, .topic = (uint32_t)rig->topics[topic].id,
+                           .ts_publish = rig->now}};
+    r.u.health = (gw_health_t){.suspect = suspect, .state_length = 2, .reason_length = 3};
+    memcpy(r.u.health.state, suspect ? "no" : "ok", 2);
+    memcpy(r.u.health.reason, "a\"b", 3);
+    gw_writer_publish(&rig->writer, &r);
+}
+
+#endif
