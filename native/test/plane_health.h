@@ -54,4 +54,32 @@ static inline void health(rig_t *rig, const char *name, uint8_t suspect) {
     gw_writer_publish(&rig->writer, &r);
 }
 
+static inline void expect(peer_t *peer, const char *start) {
+    const char *text = next(peer);
+    if (strncmp(text, start, strlen(start))) fprintf(stderr, "got %s\nfor %s\n", text, start);
+    CHECK(!strncmp(text, start, strlen(start)));
+}
+
+static inline void expect_nothing(peer_t *peer) { CHECK_EQUAL(*next(peer), 0); }
+
+#define GAP(channel, symbol)                                                                      \
+    "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"" channel                  \
+    "\",\"symbol\":\"" symbol "\",\"reason\":\"refused\"}]}"
+#define DATA(channel, type) "{\"channel\":\"" channel "\",\"type\":\"" type "\","
+
+static inline peer_t *client(rig_t *rig, uint8_t channel, const char *name, bool lossless) {
+    peer_t *peer = rig_connect(rig);
+    gw_item_t x = item(1, channel, name, lossless, true);
+    rig_subscribe(rig, peer, 1, &x, 1);
+    rig_settle(rig);
+    expect(peer, "{\"reply\":0");
+    return peer;
+}
+
+static inline peer_t *subscriber(rig_t *rig, uint8_t channel, const char *name, bool lossless) {
+    peer_t *peer = client(rig, channel, name, lossless);
+    expect(peer, "{\"reply\":1");
+    return peer;
+}
+
 #endif

@@ -1,6 +1,188 @@
-/* What a client believes of its topics: whatever is refused, taken, held back, lost in a lap or begun anew, and
- * whenever its socket is full, in the end the last that it was told of a topic is what is so. */
+/* What a client believes of input that was refused: the notice always comes behind the state that it doubts, since
+ * the topic's next one ends it. */
 #include "plane_health.h"
+
+/* A client that shows the state as good from the next update on: none of before the refusal comes behind the notice. */
+static void a_state_that_waits_is_told_before_it_is_doubted(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *blocked = subscriber(rig, GW_BBO, "A.SIM", false), *held = rig_connect(rig);
+    gw_item_t least = item(1, GW_BBO, "A.SIM", false, true);
+    least.priority = 3;
+    rig_subscribe(rig, held, 1, &least, 1);
+    rig_settle(rig);
+    expect(held, "{\"reply\":0");
+    expect(held, "{\"reply\":1");
+    rig->plane->ladder.interval[3] = 6; /* 250 ms */
+    gw_client_refresh(rig->plane, &rig->plane->clients[(uint32_t)held->handle]);
+    rig_publish(rig, bbo);
+    rig_settle(rig);
+    expect(blocked, DATA("bbo", "update"));
+    expect(held, "{\"channel\":\"system\",\"type\":\"conflation\"");
+    expect(held, DATA("bbo", "update")); /* the first one after a pause */
+    blocked->allowed = 0;
+    rig_publish(rig, bbo); /* both are found in the queue when the socket is full */
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig_settle(rig);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 0);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig_settle(rig);
+    expect_nothing(held);
+    blocked->allowed = RIG_NO_LIMIT;
+    rig->now += 250000000;
+    rig_settle(rig);
+    for (int i = 0; i < 2; i++) {
+        expect(i ? held : blocked, DATA("bbo", "update"));
+        expect(i ? held : blocked, GAP("bbo", "A.SIM"));
+        expect_nothing(i ? held : blocked);
+    }
+    CHECK_EQUAL(rig->stats->pending[GW_BBO], 0);
+
+    /* Of a run that has ended there is nothing to say beside the newer state. */
+    blocked->allowed = 0;
+    rig_publish(rig, bbo);
+    rig_settle(rig);
+    health(rig, "A.SIM", 0);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 0);
+    rig_settle(rig);
+    blocked->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    expect(blocked, DATA("bbo", "update"));
+    expect_nothing(blocked);
+    rig_free(rig);
+}
+
+/* A good record and another refusal are lost in a lap: the state that stands for the record ends the first run. */
+static void a_lap_tells_anew_what_is_still_refused(void) {
+    for (int health_first = 0; health_first < 2; health_first++) {
+        rig_t *rig = rig_of_health();
+        if (health_first) health(rig, "A.SIM", 0);
+        unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+        peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
+        rig_publish(rig, bbo);
+        health(rig, "A.SIM", 1 << GW_BBO);
+        rig_settle(rig);
+        for (int i = 0; i < 2; i++) {
+            expect(peers[i], DATA("bbo", "update"));
+            expect(peers[i], GAP("bbo", "A.SIM"));
+        }
+        for (int again = 0; again < 2; again++) { /* still refused; then no more */
+            rig_publish(rig, bbo);
+            rig_publish(rig, bbo);
+            health(rig, "A.SIM", 0);
+            if (!again) health(rig, "A.SIM", 1 << GW_BBO);
+            for (int i = 0; i < 100; i++) rig_publish(rig, rig_topic(rig, GW_TRADE, "OTHER.SIM"));
+            rig_settle(rig);
+            CHECK_EQUAL(rig->stats->ring_lapped[0], 1 + again);
+            expect(peers[1], "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"bbo\",\"symbol\":\"A.SIM\",\"from\"");
+            for (int i = 0; i < 2; i++) {
+                expect(peers[i], DATA("bbo", "snapshot"));
+                if (!again) expect(peers[i], GAP("bbo", "A.SIM"));
+                expect_nothing(peers[i]);
+            }
+        }
+        rig_free(rig);
+    }
+}
+
+/* The lap compares the health after it has come from a refusal behind records that are still to be taken. */
+static void a_record_from_before_the_refusal_does_not_end_it(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 0);
+    for (int i = 0; i < 100; i++) rig_publish(rig, rig_topic(rig, GW_TRADE, "OTHER.SIM"));
+    rig->plane->turn_units = 1;
+    for (int i = 0; i < 20 && rig->plane->lap_next != 1; i++) gw_plane_cycle(rig->plane);
+    CHECK(rig->plane->lap_next == 1 && rig->plane->lap_end == 3);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig->plane->turn_units = GW_UNITS_TURN;
+    rig_settle(rig);
+    CHECK_EQUAL(rig->stats->ring_lapped[0], 1);
+    for (int i = 0; i < 2; i++) {
+        expect(peers[i], DATA("bbo", "update"));
+        expect(peers[i], GAP("bbo", "A.SIM"));
+        expect(peers[i], DATA("bbo", "update"));
+        expect(peers[i], GAP("bbo", "A.SIM"));
+        expect_nothing(peers[i]);
+    }
+    rig_free(rig);
+}
+
+/* The health is known before the topic, which had no good record and comes with the next look at the directory. */
+static void a_topic_that_begins_with_a_refusal_is_told(void) {
+    rig_t *rig = rig_of_health();
+    peer_t *peer = subscriber(rig, GW_BBO, "A*", false);
+    health(rig, "A.SIM", 1 << GW_TRADE);
+    rig_settle(rig);
+    rig_register(rig, rig_topic(rig, GW_BBO, "A.SIM"));
+    health(rig, "A.SIM", 1 << GW_TRADE | 1 << GW_BBO);
+    rig_settle(rig);
+    rig->now += 100000000;
+    rig_settle(rig);
+    expect(peer, GAP("bbo", "A.SIM"));
+    expect_nothing(peer);
+    rig_free(rig);
+}
+
+/* A client that is not brought to the epoch yet, where a record has come first. */
+static void a_notice_of_the_epoch_before_is_not_told_for_this_one(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peer = subscriber(rig, GW_BBO, "A.SIM", true);
+    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig_settle(rig);
+    rig_segment(rig, 4096, 512);
+    rig->plane->turn_units = 1;
+    while (!rig->plane->epoch_phase || rig->plane->epochs < 2) gw_plane_cycle(rig->plane);
+    while (rig->plane->epoch_phase) gw_plane_cycle(rig->plane);
+    CHECK(c->job != NULL);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    int64_t budget = GW_UNITS_TURN;
+    gw_cover(rig->plane, &budget);
+    while (gw_plane_takes(rig->plane) && c->job) gw_plane_cycle(rig->plane);
+    CHECK(c->job != NULL);
+    rig->plane->turn_units = GW_UNITS_TURN;
+    rig_settle(rig);
+    expect(peer, DATA("bbo", "update"));
+    expect(peer, GAP("bbo", "A.SIM"));
+    expect(peer, "{\"channel\":\"system\",\"type\":\"epoch\"");
+    expect(peer, DATA("bbo", "snapshot"));
+    expect(peer, GAP("bbo", "A.SIM"));
+    expect_nothing(peer);
+    rig_free(rig);
+}
+
+/* What was encoded for the epoch before goes with that, however new it is. */
+static void a_new_epoch_that_is_refused_at_once_is_told(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
+    for (int epoch = 0; epoch < 3; epoch++) {
+        if (epoch) rig_segment(rig, 4096, 512);
+        if (epoch < 2) rig_publish(rig, bbo);
+        health(rig, "A.SIM", 1 << GW_BBO);
+        rig_settle(rig);
+        for (int i = 0; i < 2; i++) {
+            if (epoch) expect(peers[i], "{\"channel\":\"system\",\"type\":\"epoch\"");
+            if (epoch < 2) expect(peers[i], epoch ? DATA("bbo", "snapshot") : DATA("bbo", "update"));
+            expect(peers[i], GAP("bbo", "A.SIM"));
+            expect_nothing(peers[i]);
+        }
+    }
+    rig_free(rig);
+}
+
+/* --- by seeds: the last that a client was told of a topic is what is so ------------------------------ */
 
 #define TOPICS 4u
 #define PEERS 6u
@@ -108,6 +290,12 @@ static void what_a_client_believes_is_so(void) {
 }
 
 int main(void) {
+    RUN(a_state_that_waits_is_told_before_it_is_doubted);
+    RUN(a_lap_tells_anew_what_is_still_refused);
+    RUN(a_record_from_before_the_refusal_does_not_end_it);
+    RUN(a_topic_that_begins_with_a_refusal_is_told);
+    RUN(a_notice_of_the_epoch_before_is_not_told_for_this_one);
+    RUN(a_new_epoch_that_is_refused_at_once_is_told);
     RUN(what_a_client_believes_is_so);
     return 0;
 }

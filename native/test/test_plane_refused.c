@@ -1,34 +1,6 @@
 /* Input that was refused: who is told, when, in which place among the records, and how much of it. */
 #include "plane_health.h"
 
-static void expect(peer_t *peer, const char *start) {
-    const char *text = next(peer);
-    if (strncmp(text, start, strlen(start))) fprintf(stderr, "got %s\nfor %s\n", text, start);
-    CHECK(!strncmp(text, start, strlen(start)));
-}
-
-static void expect_nothing(peer_t *peer) { CHECK_EQUAL(*next(peer), 0); }
-
-#define GAP(channel, symbol)                                                                      \
-    "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"" channel                  \
-    "\",\"symbol\":\"" symbol "\",\"reason\":\"refused\"}]}"
-#define DATA(channel, type) "{\"channel\":\"" channel "\",\"type\":\"" type "\","
-
-static peer_t *client(rig_t *rig, uint8_t channel, const char *name, bool lossless) {
-    peer_t *peer = rig_connect(rig);
-    gw_item_t x = item(1, channel, name, lossless, true);
-    rig_subscribe(rig, peer, 1, &x, 1);
-    rig_settle(rig);
-    expect(peer, "{\"reply\":0");
-    return peer;
-}
-
-static peer_t *subscriber(rig_t *rig, uint8_t channel, const char *name, bool lossless) {
-    peer_t *peer = client(rig, channel, name, lossless);
-    expect(peer, "{\"reply\":1");
-    return peer;
-}
-
 static void each_run_is_told_once_in_its_place(void) {
     rig_t *rig = rig_of_health();
     unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
@@ -190,137 +162,6 @@ static void health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok(void
     rig_free(rig);
 }
 
-/* A client that shows the state as good from the next update on: none of before the refusal comes behind the notice. */
-static void a_state_that_waits_is_told_before_it_is_doubted(void) {
-    rig_t *rig = rig_of_health();
-    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
-    peer_t *blocked = subscriber(rig, GW_BBO, "A.SIM", false), *held = rig_connect(rig);
-    gw_item_t least = item(1, GW_BBO, "A.SIM", false, true);
-    least.priority = 3;
-    rig_subscribe(rig, held, 1, &least, 1);
-    rig_settle(rig);
-    expect(held, "{\"reply\":0");
-    expect(held, "{\"reply\":1");
-    rig->plane->ladder.interval[3] = 6; /* 250 ms */
-    gw_client_refresh(rig->plane, &rig->plane->clients[(uint32_t)held->handle]);
-    rig_publish(rig, bbo);
-    rig_settle(rig);
-    expect(blocked, DATA("bbo", "update"));
-    expect(held, "{\"channel\":\"system\",\"type\":\"conflation\"");
-    expect(held, DATA("bbo", "update")); /* the first one after a pause */
-    blocked->allowed = 0;
-    rig_publish(rig, bbo); /* found in the queue when the socket is full */
-    rig_settle(rig);
-    rig_publish(rig, bbo);
-    health(rig, "A.SIM", 1 << GW_BBO);
-    rig_settle(rig);
-    expect_nothing(held);
-    blocked->allowed = RIG_NO_LIMIT;
-    rig->now += 250000000;
-    rig_settle(rig);
-    for (int i = 0; i < 2; i++) {
-        expect(i ? held : blocked, DATA("bbo", "update"));
-        expect(i ? held : blocked, GAP("bbo", "A.SIM"));
-        expect_nothing(i ? held : blocked);
-    }
-    CHECK_EQUAL(rig->stats->pending[GW_BBO], 0);
-
-    /* Of a run that has ended there is nothing to say beside the newer state. */
-    blocked->allowed = 0;
-    rig_publish(rig, bbo);
-    rig_settle(rig);
-    health(rig, "A.SIM", 0);
-    rig_publish(rig, bbo);
-    health(rig, "A.SIM", 1 << GW_BBO);
-    rig_publish(rig, bbo);
-    health(rig, "A.SIM", 0);
-    rig_settle(rig);
-    blocked->allowed = RIG_NO_LIMIT;
-    rig_settle(rig);
-    expect(blocked, DATA("bbo", "update"));
-    expect_nothing(blocked);
-    rig_free(rig);
-}
-
-/* A good record and another refusal are lost in a lap: the state that stands for the record ends the first run. */
-static void a_lap_tells_anew_what_is_still_refused(void) {
-    for (int health_first = 0; health_first < 2; health_first++) {
-        rig_t *rig = rig_of_health();
-        if (health_first) health(rig, "A.SIM", 0);
-        unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
-        peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
-        rig_publish(rig, bbo);
-        health(rig, "A.SIM", 1 << GW_BBO);
-        rig_settle(rig);
-        for (int i = 0; i < 2; i++) {
-            expect(peers[i], DATA("bbo", "update"));
-            expect(peers[i], GAP("bbo", "A.SIM"));
-        }
-        for (int again = 0; again < 2; again++) { /* still refused; then no more */
-            rig_publish(rig, bbo);
-            rig_publish(rig, bbo);
-            health(rig, "A.SIM", 0);
-            if (!again) health(rig, "A.SIM", 1 << GW_BBO);
-            for (int i = 0; i < 100; i++) rig_publish(rig, rig_topic(rig, GW_TRADE, "OTHER.SIM"));
-            rig_settle(rig);
-            CHECK_EQUAL(rig->stats->ring_lapped[0], 1 + again);
-            expect(peers[1], "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"bbo\",\"symbol\":\"A.SIM\",\"from\"");
-            for (int i = 0; i < 2; i++) {
-                expect(peers[i], DATA("bbo", "snapshot"));
-                if (!again) expect(peers[i], GAP("bbo", "A.SIM"));
-                expect_nothing(peers[i]);
-            }
-        }
-        rig_free(rig);
-    }
-}
-
-/* The lap compares the health after it has come from a refusal behind records that are still to be taken. */
-static void a_record_from_before_the_refusal_does_not_end_it(void) {
-    rig_t *rig = rig_of_health();
-    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
-    peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
-    rig_publish(rig, bbo);
-    health(rig, "A.SIM", 0);
-    for (int i = 0; i < 100; i++) rig_publish(rig, rig_topic(rig, GW_TRADE, "OTHER.SIM"));
-    rig->plane->turn_units = 1;
-    for (int i = 0; i < 20 && rig->plane->lap_next != 1; i++) gw_plane_cycle(rig->plane);
-    CHECK(rig->plane->lap_next == 1 && rig->plane->lap_end == 3);
-    rig_publish(rig, bbo);
-    health(rig, "A.SIM", 1 << GW_BBO);
-    rig->plane->turn_units = GW_UNITS_TURN;
-    rig_settle(rig);
-    CHECK_EQUAL(rig->stats->ring_lapped[0], 1);
-    for (int i = 0; i < 2; i++) {
-        expect(peers[i], DATA("bbo", "update"));
-        expect(peers[i], GAP("bbo", "A.SIM"));
-        expect(peers[i], DATA("bbo", "update"));
-        expect(peers[i], GAP("bbo", "A.SIM"));
-        expect_nothing(peers[i]);
-    }
-    rig_free(rig);
-}
-
-/* What was encoded for the epoch before goes with that, however new it is. */
-static void a_new_epoch_that_is_refused_at_once_is_told(void) {
-    rig_t *rig = rig_of_health();
-    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
-    peer_t *peers[] = {subscriber(rig, GW_BBO, "A.SIM", false), subscriber(rig, GW_BBO, "A.SIM", true)};
-    for (int epoch = 0; epoch < 3; epoch++) {
-        if (epoch) rig_segment(rig, 4096, 512);
-        if (epoch < 2) rig_publish(rig, bbo);
-        health(rig, "A.SIM", 1 << GW_BBO);
-        rig_settle(rig);
-        for (int i = 0; i < 2; i++) {
-            if (epoch) expect(peers[i], "{\"channel\":\"system\",\"type\":\"epoch\"");
-            if (epoch < 2) expect(peers[i], epoch ? DATA("bbo", "snapshot") : DATA("bbo", "update"));
-            expect(peers[i], GAP("bbo", "A.SIM"));
-            expect_nothing(peers[i]);
-        }
-    }
-    rig_free(rig);
-}
-
 #define NUMBERS(channel, symbol, why)                                                             \
     "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"" channel                  \
     "\",\"symbol\":\"" symbol "\"," why "}]}"
@@ -383,10 +224,6 @@ int main(void) {
     RUN(a_late_subscriber_is_told_with_its_snapshot);
     RUN(a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part);
     RUN(a_lap_does_not_hide_it);
-    RUN(a_state_that_waits_is_told_before_it_is_doubted);
-    RUN(a_lap_tells_anew_what_is_still_refused);
-    RUN(a_record_from_before_the_refusal_does_not_end_it);
-    RUN(a_new_epoch_that_is_refused_at_once_is_told);
     RUN(an_epoch_begins_with_what_is_suspect);
     RUN(a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record);
     RUN(a_new_beginning_reaches_a_full_socket_and_survives_a_lap);

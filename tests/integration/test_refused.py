@@ -76,8 +76,8 @@ def test_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> None:
                 assert health(late)[:3] == ("snapshot", "BTTC.SIM", "suspect")
             with follow(gateway, "bbo", "BTTC*") as late:
                 both = [told(late), told(late)]
-                assert [one["type"] for one in both] == ["gap", "snapshot"]
-                assert both[1]["data"][0]["ask_qty"] == "6"
+                assert [one["type"] for one in both] == ["snapshot", "gap"]
+                assert both[0]["data"][0]["ask_qty"] == "6"
 
             venue.send(quote(ask_qty="7"))
             good = told(quotes)
