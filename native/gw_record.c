@@ -84,7 +84,7 @@ static gw_refusal_t any_parse(const char *text, size_t length, gw_decimal_t *out
     if (t.exponent > GW_EXPONENT_MAX || t.exponent < -GW_EXPONENT_MAX) return GW_EXPONENT_LARGE;
     /* A large exponent is written out with zeros, and is to be read again as it was written. */
     size_t zeros = t.scientific || t.decimals > 0 ? 0 : t.beyond;
-    if (t.digits - t.leading - zeros > GW_DIGITS_MAX) return GW_DIGITS_MANY;
+    if (t.digits - t.leading - zeros > GW_DIGITS_MAX || zeros > GW_EXPONENT_MAX) return GW_DIGITS_MANY;
     if (t.decimals > GW_DECIMALS_MAX || (int)t.decimals - t.exponent > (int)GW_DECIMALS_MAX)
         return GW_DECIMALS_MANY;
     if (t.digits > GW_WIDTH_MAX) return GW_ZEROS_MANY;

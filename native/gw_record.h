@@ -72,7 +72,7 @@ typedef struct {
     int64_t mantissa; /* of a wide one the lower half */
     int64_t high;     /* the upper half, and ... */
     uint8_t width;    /* ... the digits: set where it is wide */
-    int8_t exponent;  /* -127 to 102: a whole number of GW_WIDTH_MAX digits */
+    int8_t exponent;  /* -127 to 100 */
     uint8_t digits;
 } gw_decimal_t;
 #define GW_DECIMAL_NEGATIVE_ZERO 0x80u

@@ -151,7 +151,7 @@ def plain(text: str) -> str:
         sign, digits, scale = number.as_tuple()
     assert isinstance(scale, int)
     significant = "".join(map(str, digits)).lstrip("0")
-    if scale == 0 and not exponent:
+    if scale == 0 and not exponent and len(significant) <= DIGITS_MAX + EXPONENT_MAX:
         significant = significant.rstrip("0")
     if len(significant) > DIGITS_MAX:
         raise ValueError("more than 38 digits")
