@@ -73,6 +73,12 @@ class RingWriter:
             ValueError: the channel is unknown, or the instrument outside the grammar.
             OverflowError: topics_max are registered; of health, HEALTH_TOPICS_MAX (or topics_max).
         """
+    def refusal(self, channel: str, fields: tuple[int | str | None, ...]) -> str:
+        """Why `publish` would refuse a row of these five fields; "": it would not.
+
+        Raises:
+            ValueError: no feed has such a channel.
+        """
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool:
         """The topic's newest input was refused: it is suspect until its next record.
 

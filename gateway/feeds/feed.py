@@ -16,12 +16,13 @@ import msgspec
 
 from gateway import log
 from gateway._native import request_slice
-from gateway.feeds.refusals import Refusal, shown, shown_symbol
+from gateway.feeds.refusals import Refusal, Tally, of_row, shown, shown_symbol
 from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
 from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
     from gateway._native import Row
+    from gateway.feeds.venues.message import Fields
 
 SLICE_NS = 100_000
 """Scheduler slice asked for by feed threads: with the default one, a busy neighbour on the same
@@ -73,6 +74,7 @@ class Publisher(Protocol):
         gap: str = "",
         lost: int = 0,
     ) -> list[tuple[int, str]]: ...
+    def refusal(self, channel: str, fields: "Fields") -> str: ...
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool: ...
     def behind(self) -> int: ...
     def backlogged(self) -> int: ...
@@ -126,6 +128,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     refused: dict[str, int] = {}
     """By reason (`outcomes.REFUSALS`); their sum is `decode_errors`."""
+    refused_symbols: dict[str, int] = {}
+    """By instrument (`refusals.Tally`), of those whose symbol could be read."""
     last_refused: "LastRefused | None" = None
 
 
@@ -167,6 +171,9 @@ class Counters:
             ("decode_errors", "gaps", "lost", "duplicates", "late", "resets", "reconnects"), 0
         )
         self._refused = dict.fromkeys(REFUSALS, 0)
+        self._tally = Tally()
+        self._unlogged_tallies = {reason: Tally() for reason in REFUSALS}  # since the last line
+        self._unsuspected = 0
         self._logged: dict[str, tuple[int, int]] = {}  # of what -> when (MONOTONIC), count by then
         self._last: LastRefused | None = None
         self._run = (0, 0, -1)  # since when (MONOTONIC), inputs refused, records before
@@ -176,8 +183,11 @@ class Counters:
         self._stats.add("feed_records", self._index, records)
         self._stats.set("feed_last_ns", self._index, ts_recv)
 
-    def refused(self, refusal: Refusal, inputs: int = 1) -> None:
-        """Counts input that was refused; logs the first of its reason, then now and then."""
+    def refused(self, refusal: Refusal, inputs: int = 1, *, known: bool = False) -> None:
+        """Counts input that was refused; logs the first of its reason, then now and then.
+
+        `known`: the feed has a topic of the instrument.
+        """
         reason = refusal.reason
         self._add("decode_errors", inputs)
         self._refused[reason] += inputs
@@ -185,6 +195,9 @@ class Counters:
         self._stats.add("feed_refused", place, inputs)
         symbol = shown_symbol(refusal.symbol)
         instrument = f"{symbol}.{self._venue}" if symbol else ""
+        if instrument:
+            self._tally.add(instrument, known, inputs)
+            self._unlogged_tallies[reason].add(instrument, known, inputs)
         self._last = LastRefused(
             symbol=instrument,
             channel=refusal.channel,
@@ -210,7 +223,15 @@ class Counters:
                 **words,
                 why=refusal.why,
                 count=count,
+                symbols=self._unlogged_tallies[reason],
             )
+            self._unlogged_tallies[reason] = Tally()
+
+    def unsuspected(self, error: OverflowError) -> None:
+        """Counts what was refused and could not be made suspect, and logs it now and then."""
+        self._unsuspected += 1
+        if count := self._unlogged("health", self._unsuspected, time.monotonic_ns()):
+            _log.error("health.full", feed=self.name, message=error, count=count)
 
     def skip(self, why: str) -> None:
         """Counts input that is nothing to publish, by a reason that is fixed in the code."""
@@ -289,6 +310,7 @@ class Counters:
             last_record_ns=self._stats.get("feed_last_ns", self._index),
             message=self._message,
             refused={reason: count for reason, count in self._refused.items() if count},
+            refused_symbols=dict(self._tally.counts),
             last_refused=self._last,
             **self._counts,
         )
@@ -312,9 +334,8 @@ class Counters:
 class Topics(dict[str, int]):
     """Symbol → topic id of one feed and channel, asking the publisher for each new symbol.
 
-    A symbol that is refused (its grammar, topics_max, another feed's instrument) maps to REFUSED,
-    and `refusal` says why. `owners` is shared by all feeds: instrument → index of its feed.
-    `symbols` is the reverse.
+    A symbol that is refused (its grammar, topics_max, another feed's instrument) maps to REFUSED.
+    `owners` is shared by all feeds: instrument → index of its feed. `symbols` is the reverse.
     """
 
     def __init__(
@@ -350,8 +371,22 @@ class Topics(dict[str, int]):
         self[symbol] = topic
         return topic
 
-    def refusal(self, symbol: str) -> Refusal:
-        """Why the symbol that was just asked for has no topic."""
+    def known(self, symbol: str) -> bool:
+        """Whether this feed has a topic of the instrument, in whatever channel."""
+        return self._owners.get(f"{symbol}.{self._venue}") == self._index
+
+    def row(self, symbol: str, fields: "Fields") -> "Row | Refusal":
+        """The row to publish, or why there is none.
+
+        An instrument's first record makes its topic, unless its fields are refused.
+        """
+        topic = self.get(symbol)
+        if topic is None:
+            if not self.known(symbol) and (why := self._publisher.refusal(self._channel, fields)):
+                return of_row(self._channel, symbol, (REFUSED, *fields), why)
+            topic = self[symbol]
+        if topic >= 0:
+            return (topic, *fields)
         reason, why = self._refused.get(symbol, self._refused_last)
         return Refusal(reason, shown(why), self._channel, symbol, "symbol", shown(symbol))
 

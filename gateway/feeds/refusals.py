@@ -2,7 +2,9 @@
 
 A refused record may have changed what subscribers hold, so its topic is *suspect* until a good one
 comes (`Publisher.suspect`): the data plane tells its subscribers, and the channel `health` says so
-of its instrument. A line whose symbol cannot be read counts for its feed alone.
+of its instrument. Only a known instrument, of which the feed has a topic, can become so: else each
+name that a sender makes up would be a topic. Refusals of others, and of lines whose symbol can't
+be read, count for the feed alone.
 """
 
 import re
@@ -11,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from gateway import log
 from gateway.text import escaped
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
 VALUE_CHARACTERS_MAX: Final = 80
 """What is shown of a refused value, escapes included: it is anybody's."""
 
-SUSPECT_TOPICS_MAX: Final = 1024
-"""Topics that one feed makes of lines that its decoder refuses. A line of a good shape with a bad
-value makes its topic as any other does, as far as `ring.topics_max` goes."""
+TALLIED_MAX: Final = 16
+"""Instruments whose refusals are counted one by one ..."""
+TALLIED_UNKNOWN_MAX: Final = 8
+"""... of which so many may be unknown names, so that a flood of those hides no known one."""
+OTHERS: Final = "others"
+"""All instruments beyond. No name of an instrument: it has no venue."""
+TALLY_CHARACTERS_MAX: Final = 200
+"""Of a tally in words: the log cuts values behind 256."""
 
 FIELDS: Final = {
     "trade": ("price", "qty", "side", "id"),
@@ -32,10 +38,7 @@ FIELDS: Final = {
 """Of a row, behind topic and ts_event."""
 
 _BEYOND: Final = ("more than", "longer than", "an exponent beyond")
-_WITHOUT_TOPIC: Final = frozenset(("name", "owner", "topics", "size"))
 _FIELD: Final = re.compile(r"field `(\w+)`|`\$\.(\w+)")
-
-_log = log.get("feeds")
 
 
 class Refusal(NamedTuple):
@@ -116,6 +119,41 @@ def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:
     return Refusal(reason, told, channel, symbol, field, shown(value))
 
 
+class Tally:
+    """Refusals by instrument, within bounds: `counts`, those beyond as OTHERS."""
+
+    __slots__ = ("_unknown", "counts")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._unknown = 0
+
+    def add(self, instrument: str, known: bool, inputs: int) -> None:
+        if instrument not in self.counts and instrument != OTHERS:
+            room = len(self.counts) - (OTHERS in self.counts) < TALLIED_MAX
+            if not room or not (known or self._unknown < TALLIED_UNKNOWN_MAX):
+                instrument = OTHERS
+            elif not known:
+                self._unknown += 1
+        self.counts[instrument] = self.counts.get(instrument, 0) + inputs
+
+    def __str__(self) -> str:
+        """ "A.SIM 5, B.SIM 2, others 9": the most refused first, as many as there is room for."""
+        others = self.counts.get(OTHERS, 0)
+        words: list[str] = []
+        length = 0
+        for name, count in sorted(self.counts.items(), key=lambda item: -item[1]):
+            if name == OTHERS:
+                continue
+            word = f"{name} {count}"
+            length += len(word) + 2
+            if length > TALLY_CHARACTERS_MAX:
+                others += count
+            else:
+                words.append(word)
+        return ", ".join(words + [f"{OTHERS} {others}"] * (others > 0))
+
+
 class Refusals:
     """Publishes one feed's rows, and tells everybody concerned of what is refused, in its place."""
 
@@ -130,8 +168,6 @@ class Refusals:
         self._publisher = publisher
         self._index = index
         self._topics = topics
-        self._made = 0
-        self._full_told = False
 
     def publish(
         self,
@@ -180,27 +216,19 @@ class Refusals:
         return went
 
     def refuse(self, refusal: Refusal, ts_recv: int, mono_recv: int) -> None:
-        """Counts and logs it; its topic is suspect from now on."""
-        self._counters.refused(refusal)
+        """Counts and logs it; its topic is suspect from now on, where its instrument is known."""
         topics = self._topics.get(refusal.channel)
-        if topics is None or not refusal.symbol or refusal.reason in _WITHOUT_TOPIC:
+        known = topics is not None and topics.known(refusal.symbol)
+        self._counters.refused(refusal, known=known)
+        if topics is None or not known:
             return
-        if refusal.symbol not in topics:
-            if self._made >= SUSPECT_TOPICS_MAX:
-                return
-            self._made += 1
         topic = topics[refusal.symbol]
         if topic < 0:
-            return  # Its name can't be one, or there is no room: no subscriber has it.
+            return  # There is no room for this channel of it: no subscriber has it.
         try:
             self._publisher.suspect(topic, refusal.words, ts_recv, mono_recv)
         except OverflowError as error:
-            self._tell_full(error)
-
-    def _tell_full(self, error: OverflowError) -> None:
-        if not self._full_told:
-            self._full_told = True
-            _log.error("health.full", feed=self._counters.name, message=error)
+            self._counters.unsuspected(error)
 
     def _name(self, topic: int) -> tuple[str, str]:
         for channel, topics in self._topics.items():

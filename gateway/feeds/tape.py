@@ -22,6 +22,7 @@ from gateway.recording import MAGIC, RECORD_BYTES, Reader, RecordingError, topic
 if TYPE_CHECKING:
     from gateway._native import Row
     from gateway.feeds.options import ReplayOptions
+    from gateway.feeds.venues.message import Fields
 
 _log = log.get("feeds")
 
@@ -103,13 +104,12 @@ class CaptureTape:
         if isinstance(message, str):
             counters.skip(message)
             return None
-        topics = self._topics[message.channel]
-        topic = topics[message.symbol]
-        if topic < 0:
-            return stamp_ns, topics.refusal(message.symbol)
+        row = self._topics[message.channel].row(message.symbol, message.fields)
+        if isinstance(row, Refusal):
+            return stamp_ns, row
+        topic = row[0]
         if not self._counts(message, topic, numbers, owed):
             return None
-        row: Row = (topic, *message.fields)
         if topic not in owed:
             return stamp_ns, row
         return stamp_ns, After(*owed.pop(topic), row)
@@ -207,11 +207,7 @@ class RingTape:
             return None
         if ours[0] != channel:
             return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
-        topics = self._topics[channel]
-        topic = topics[ours[1]]
-        if topic < 0:
-            return received_ns, topics.refusal(ours[1])
-        return received_ns, cast("Row", (topic, *fields))
+        return received_ns, self._topics[channel].row(ours[1], cast("Fields", tuple(fields)))
 
 
 def open_tape(

@@ -184,26 +184,22 @@ class UdpFeed(ThreadFeed):
         rows: list[Row] = []
         row_ages: list[int] = []
         for r, datagram in zip(batch.items, batch.datagrams, strict=True):
-            topic, refusal = -1, None
+            row: Row | Refusal
             if isinstance(r, Refusal):
-                refusal = r
+                row = r
             elif isinstance(r, Trade):
-                if (topic := trades[r.symbol]) >= 0:
-                    rows.append((topic, r.ts, r.price, r.qty, r.side, r.id))
-                else:
-                    refusal = trades.refusal(r.symbol)
-            elif (topic := quotes[r.symbol]) >= 0:
-                rows.append((topic, r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+                row = trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
             else:
-                refusal = quotes.refusal(r.symbol)
-            if refusal is None:
+                row = quotes.row(r.symbol, (r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+            if not isinstance(row, Refusal):
+                rows.append(row)
                 row_ages.append(ages[datagram])
                 continue
             # What came before it goes first: the next good record ends what this begins.
             self._publish_rows(rows, row_ages, ts_read, mono_read)
             rows, row_ages = [], []
             age_ns = ages[datagram]
-            self._refusals.refuse(refusal, ts_read - age_ns, mono_read - age_ns)
+            self._refusals.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
 
     def _publish_rows(

@@ -287,6 +287,14 @@ cdef class RingWriter:
         gw_publisher_ring(&self.publisher)
         return refused
 
+    def refusal(self, str channel, tuple fields):
+        cdef gw_record_t record
+        if channel not in ("trade", "bbo"):
+            raise ValueError(f"no feed has a channel {channel!r}")
+        if len(fields) != 5:
+            return "not a tuple of five"
+        return _row_fill((0, *fields), CHANNELS[channel], &record) or ""
+
     cdef object row_take(self, object row, gw_record_t *record):
         cdef int64_t topic
         if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:

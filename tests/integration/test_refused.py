@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import re
 import socket
 import subprocess
@@ -95,6 +96,56 @@ def test_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> None:
         metrics = gateway.metrics()
         assert metrics.of("instrument_health", "suspect") == 1
         assert metrics.of("instrument_health", "ok") == 0
+
+
+def test_a_flood_of_made_up_names_makes_no_topic_and_hides_no_instrument(stage: Stage) -> None:
+    dice = random.Random(11)
+    spoils = ("bid", "ask_qty", "ask", "bid_qty")
+    worthless: tuple[Any, ...] = (
+        "x",
+        TOO_LONG,
+        "1e999",
+        "\x00",
+        "-",
+        "NaN",
+        "9" * 2000,
+        [1.5],
+        True,
+        None,
+    )
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets, "ring.topics_max=64", "log.format='json'")
+
+        def feed() -> dict[str, Any]:
+            found: dict[str, Any] = gateway.status()["feeds"][0]
+            return found
+
+        venue.send(quote())
+        until(lambda: feed()["records"] == 1)
+        with follow(gateway, "bbo", "BTTC.SIM") as quotes:
+            assert told(quotes)["type"] == "snapshot"
+            for _ in range(100):
+                spoilt = [{dice.choice(spoils): dice.choice(worthless)} for _ in range(20)]
+                names = [f"M{dice.getrandbits(60)}" for _ in spoilt]
+                lines = zip(names, spoilt, strict=True)
+                venue.send(*(quote(symbol=name) | one for name, one in lines))
+
+            def counted() -> bool:
+                venue.send(quote(bid="x"))
+                return "BTTC.SIM" in feed()["refused_symbols"]
+
+            until(counted)
+            assert told(quotes)["data"] == [GAP]
+        now = feed()
+        assert now["refused_symbols"]["others"] > 100
+        assert len(now["refused_symbols"]) < 20
+        assert sum(now["refused_symbols"].values()) == now["decode_errors"]
+        metrics = gateway.metrics()
+        assert metrics.of("topics", "live") == 1, "that of the good quote"
+        assert metrics.of("instrument_health", "suspect") == 1
+        assert "topics" not in now["refused"]
+        venue.send(quote(symbol=names[0]))
+        until(lambda: gateway.metrics().of("topics", "live") == 2)
 
 
 def test_health_of_instruments_is_apart_from_the_gateway_s(stage: Stage) -> None:

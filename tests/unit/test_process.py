@@ -5,6 +5,7 @@ import msgspec
 from gateway.cluster.channel import fits
 from gateway.feeds.feed import LastRefused, Status
 from gateway.feeds.options import FEEDS_MAX
+from gateway.feeds.refusals import TALLIED_MAX
 from gateway.model.outcomes import REFUSALS
 from gateway.process import brief
 
@@ -31,6 +32,7 @@ LONGEST = Status(
     last_record_ns=2**62,
     message=WIDE * 400,
     refused=dict.fromkeys(REFUSALS, 2**62),
+    refused_symbols={f"{n}{WIDE * 80}.SIM": 2**62 for n in range(TALLIED_MAX)},
     last_refused=LAST,
 )
 

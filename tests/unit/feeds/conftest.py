@@ -13,6 +13,7 @@ from gateway.feeds.feed import Feed
 
 if TYPE_CHECKING:
     from gateway._native import Row
+    from gateway.feeds.venues.message import Fields
 
 
 class FakePublisher:
@@ -81,6 +82,9 @@ class FakePublisher:
             }
         )
         return refused
+
+    def refusal(self, channel: str, fields: "Fields") -> str:
+        return self.refuse((-1, *fields)) or ""
 
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool:
         if len(self.suspects) >= self.suspects_max:

@@ -12,10 +12,13 @@ from gateway.feeds import feed as feeds
 from gateway.feeds import refusals
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.refusals import (
-    SUSPECT_TOPICS_MAX,
+    TALLIED_MAX,
+    TALLIED_UNKNOWN_MAX,
+    TALLY_CHARACTERS_MAX,
     VALUE_CHARACTERS_MAX,
     Refusal,
     Refusals,
+    Tally,
     of_input,
     of_row,
     shown,
@@ -159,7 +162,9 @@ def test_one_log_line_for_each_reason(
         "value": "9" * 20,
         "why": "more than 18 digits",
         "count": 1,
+        "symbols": fields[0]["symbols"],
     }
+    assert [str(line["symbols"]) for line in fields] == ["A.SIM 1", "", "A.SIM 100"]
 
 
 def test_only_what_goes_on_without_a_good_record_is_failing(
@@ -217,22 +222,103 @@ def test_what_names_no_topic_counts_for_the_feed_alone(
     assert one.status().decode_errors == 1
 
 
-def test_a_symbol_that_was_never_good_is_suspect_but_nonsense_fills_no_table(
+def bad_quote(symbol: str) -> Refusal:
+    return Refusal("number", "not a decimal", "bbo", symbol, "bid", "x")
+
+
+def test_names_that_were_never_good_make_no_topic(
     stats: "FakeStats", publisher: "FakePublisher"
 ) -> None:
-    _, refusing = desk(stats, publisher)
-    for number in range(SUSPECT_TOPICS_MAX + 50):
-        bad = Refusal("number", "not a decimal", "bbo", f"S{number}", "bid", "x")
-        refusing.refuse(bad, 10, 20)
-    assert len(publisher.suspects) == len(publisher.topics) == SUSPECT_TOPICS_MAX
+    one, refusing = desk(stats, publisher)
+    quotes = refusing._topics["bbo"]
+    publisher.refuse = lambda row: "bid: not a decimal: 'x'" if row[2] == "x" else None
+    for number in range(3000):
+        refusing.refuse(bad_quote(f"S{number}"), 10, 20)
+        row = quotes.row(f"R{number}", (0, "x", "1", "2", "1"))
+        assert isinstance(row, Refusal)
+        assert (row.reason, row.symbol, row.field, row.value) == (
+            "number",
+            f"R{number}",
+            "bid",
+            "x",
+        )
+        refusing.refuse(row, 10, 20)
+    assert not publisher.suspects
+    assert not publisher.topics
+    assert not quotes
+    assert one.status().refused == {"number": 6000}
+    assert quotes.row("R0", (0, "1", "1", "2", "1")) == (0, 0, "1", "1", "2", "1"), (
+        "a good one does"
+    )
 
 
-def test_a_full_table_of_health_is_said_once(
-    stats: "FakeStats", publisher: "FakePublisher", caplog: pytest.LogCaptureFixture
+def test_a_known_instrument_is_suspect_in_whatever_channel(
+    stats: "FakeStats", publisher: "FakePublisher"
 ) -> None:
+    one, refusing = desk(stats, publisher)
+    publisher.refuse = lambda row: "bid: not a decimal: 'x'" if row[2] == "x" else None
+    trades, quotes = refusing._topics["trade"], refusing._topics["bbo"]
+    assert trades.row("A", (0, "1", "2", None, "")) == (0, 0, "1", "2", None, "")
+    assert quotes.row("A", (0, "x", "1", "2", "1")) == (1, 0, "x", "1", "2", "1")
+    refusing.publish([(1, 0, "x", "1", "2", "1")], 10, 20)
+    trades.row("B", (0, "1", "2", None, ""))
+    refusing.refuse(bad_quote("B"), 10, 20)
+    assert list(publisher.topics) == [(c, f"{s}.SIM") for s in "AB" for c in ("trade", "bbo")]
+    assert list(publisher.suspects) == [1, 3]
+    assert one.status().refused_symbols == {"A.SIM": 1, "B.SIM": 1}
+
+
+def test_a_flood_of_made_up_names_hides_no_known_one(
+    stats: "FakeStats",
+    publisher: "FakePublisher",
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_ns = 10**12
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    one, refusing = desk(stats, publisher)
+    refusing._topics["bbo"].row("GOOD", (0, "1", "1", "2", "1"))
+    for number in range(500):
+        refusing.refuse(bad_quote(f"S{number}"), 10, 20)
+    for _ in range(7):
+        refusing.refuse(bad_quote("GOOD"), 10, 20)
+    known = [f"S{number}.SIM" for number in range(TALLIED_UNKNOWN_MAX)]
+    told = dict.fromkeys(known, 1) | {"others": 500 - TALLIED_UNKNOWN_MAX, "GOOD.SIM": 7}
+    assert one.status().refused_symbols == told
+    now_ns += feeds.REFUSED_LOG_INTERVAL_NS
+    refusing.refuse(bad_quote("GOOD"), 10, 20)
+    first, last = [str(vars(record)["fields"]["symbols"]) for record in caplog.records]
+    assert first == "S0.SIM 1"
+    assert last.startswith("GOOD.SIM 8, S1.SIM 1, ")
+    assert last.endswith(f", others {499 - TALLIED_UNKNOWN_MAX}")
+    assert sum(int(word.split()[1]) for word in last.split(", ")) == 507
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=100), st.booleans())))
+def test_a_tally_loses_no_refusal_and_stays_small(inputs: list[tuple[str, bool]]) -> None:
+    tally = Tally()
+    for instrument, known in inputs:
+        tally.add(f"{instrument}.SIM", known, 1)
+    assert sum(tally.counts.values()) == len(inputs)
+    assert len(tally.counts) <= TALLIED_MAX + 1
+    assert len(str(tally)) < TALLY_CHARACTERS_MAX + 30
+
+
+def test_a_full_table_of_health_is_said_now_and_then(
+    stats: "FakeStats",
+    publisher: "FakePublisher",
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_ns = 10**12
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
     _, refusing = desk(stats, publisher)
     publisher.suspects_max = 1
     for symbol in ("A", "B", "C"):
-        refusing.refuse(Refusal("number", "not a decimal", "bbo", symbol, "bid", "x"), 10, 20)
-    assert [record.message for record in caplog.records].count("health.full") == 1
+        refusing._topics["bbo"].row(symbol, (0, "1", "1", "2", "1"))
+        refusing.refuse(bad_quote(symbol), 10, 20)
+    now_ns += feeds.REFUSED_LOG_INTERVAL_NS
+    refusing.refuse(bad_quote("B"), 10, 20)
+    lines = [vars(record) for record in caplog.records if record.message == "health.full"]
+    assert [line["fields"]["count"] for line in lines] == [1, 2]
     assert refusals.FIELDS["bbo"] == ("bid", "bid_qty", "ask", "ask_qty")
