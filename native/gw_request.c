@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE };
+enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE, LIMIT_MEMORY };
 
 #define WORK_FIRST 64u
 #define NAMES_SHARE 4u /* of the names that may still be waited for, one client may wait for this part */
@@ -138,12 +138,12 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
     if (!limit && !(t && t->bound) && item->channel != GW_HEALTH && gw_full(p)) limit = LIMIT_TABLE;
     if (limit) return limit;
     if (!t) t = gw_topic_make(p, item->channel, item->name, item->length);
-    if (!t) return LIMIT_NAMES_OF_ALL;
+    if (!t) return LIMIT_MEMORY;
     s->topic = t;
     l = gw_link_make(p, c, t, s);
     if (!l) {
         gw_topic_release(p, t);
-        return LIMIT_NAMES_OF_ALL;
+        return LIMIT_MEMORY;
     }
     l->job = job->serial;
     o->attached = 1;
@@ -187,6 +187,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i)
     }
     o->refused = subscribe_name(p, c, job, s, item, o);
     if (o->refused) gw_sub_drop(p, s);
+    if (o->refused == LIMIT_MEMORY) gw_job_no_memory(p, c);
 }
 
 static int begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
