@@ -78,19 +78,21 @@ uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
     return append(p, &f, length);
 }
 
-static uint64_t notice(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags) {
+static uint64_t notice(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags,
+                       int what) {
     uint8_t *out = gw_log_reserve(&p->log, length + GW_FRAME_HEADER_MAX);
     memcpy(out + HEADER_USUAL, payload, length);
-    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .flags = GW_FRAME_NOTICE | flags};
+    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number,
+                    .flags = GW_FRAME_NOTICE | flags, .tail = (uint8_t)what};
     f.header = (uint8_t)frame_close(out, length);
     return append(p, &f, f.header + length);
 }
 
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
-    return notice(p, t, payload, length, 0);
+    return notice(p, t, payload, length, 0, 0);
 }
 
 /* One that is told though the topic's frames become marks. */
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags) {
-    return notice(p, t, payload, length, GW_FRAME_TOLD | flags);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what) {
+    return notice(p, t, payload, length, GW_FRAME_TOLD | flags, what);
 }

@@ -283,7 +283,8 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
 /* A frame of a conflated topic becomes a mark. */
 static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     if (f->flags & GW_FRAME_TOLD && !(f->flags & GW_FRAME_REFUSED && l->dirty))
-        gw_told_by_control(p, l->client, (const char *)gw_log_bytes(&p->log, f) + f->header, f->length - f->header);
+        gw_told_by_control(p, l->client, (const char *)gw_log_bytes(&p->log, f) + f->header, f->length - f->header,
+                           f->tail);
     if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
     if (l->hold) gw_link_ready(p, l);
     if (f->flags & GW_FRAME_SNAPSHOT) { /* a mark of newer records is told by the snapshot, too */

@@ -67,7 +67,8 @@ static void set(gw_plane_t *p, gw_client_t *c, uint8_t level, int64_t waited) {
                      "{\"channel\":\"system\",\"type\":\"slow\",\"data\":[{\"level\":%u,\"was\":%u,\"action\":\"%s\","
                      "\"interval_ms\":%d,\"age_ms\":%lld}]}",
                      level, was, actions[level], interval_ms[level], (long long)(waited / 1000000));
-    if (!gw_client_control_text(p, c, text, (size_t)n) && !(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
+    if (gw_client_control_text(p, c, text, (size_t)n)) gw_count(&p->stats->notices_left_out[GW_NOTICE_SLOW], 1);
+    else if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
     gw_event_t *e = gw_event_new(GW_EVENT_LEVEL, gw_client_handle(p, c), 0);
     if (!e) return;
     e->code = level;

@@ -26,7 +26,8 @@ typedef struct {
     int64_t taken_ns;   /* MONOTONIC, when the plane took the record */
     uint32_t length;    /* header and payload */
     uint32_t topic;     /* the plane's number of it */
-    uint8_t channel, flags, header, tail; /* header: its length; tail: of the closing literal */
+    uint8_t channel, flags, header; /* header: its length */
+    uint8_t tail;       /* length of the closing literal; of what is GW_FRAME_TOLD: GW_NOTICE_* */
     uint32_t skipped;   /* records that it tells as not delivered, saturating */
 } gw_frame_t;
 

@@ -122,7 +122,7 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags);
+uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped`, and a notice */
 
@@ -149,7 +149,7 @@ void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
 size_t gw_refused_render(const gw_topic_t *t, uint8_t *out);
 int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
-void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length);
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length, int what);
 
 /* gw_full.c */
 uint32_t gw_full(const gw_plane_t *p);

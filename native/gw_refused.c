@@ -10,7 +10,7 @@
  * So a link whose state is still to be sent as a mark is told by that mark: the state, then the notice. To the others
  * the notice takes its place among the client's frames. A client whose socket is full has no frames of conflated topics
  * in its queue, where they would age until it is closed as slow: it gets the notice by its control queue, up to a
- * part of that; what is beyond is counted, and told as a number (gw_client_tell_untold). */
+ * part of that; what is beyond is left out and counted, and told as a number (gw_client_tell_untold). */
 #include "gw_plane_internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 typedef struct {
     const char *text;
     size_t length;
+    int what;       /* GW_NOTICE_* */
     uint64_t frame; /* 0: nobody needs it yet */
     uint8_t flags;  /* of that */
 } notice_t;
@@ -38,25 +39,25 @@ static uint64_t notice_known(gw_plane_t *p, const gw_topic_t *t) {
     return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? t->notice : 0;
 }
 
-void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length) {
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length, int what) {
     size_t used = c->control_length - c->control_head;
     if (used + length <= p->o.control_bytes_max / CONTROL_PARTS && !gw_client_control_text(p, c, text, length)) return;
     c->untold++;
-    gw_count(&p->stats->limits_met[0], 1);
+    gw_count(&p->stats->notices_left_out[what], 1);
 }
 
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
     if (c->flags & GW_CLIENT_DOOMED) return;
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
-        gw_told_by_control(p, c, n->text, n->length);
+        gw_told_by_control(p, c, n->text, n->length, n->what);
         return;
     }
     if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
         gw_client_slow(p, c, "too many frames");
         return;
     }
-    if (!n->frame) n->frame = gw_told_frame(p, l->topic, n->text, n->length, n->flags);
+    if (!n->frame) n->frame = gw_told_frame(p, l->topic, n->text, n->length, n->flags, n->what);
     gw_client_push(p, c, n->frame);
 }
 
@@ -66,7 +67,7 @@ static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
  * job that brings its client to this epoch. */
 static void tell_refused(gw_plane_t *p, gw_topic_t *t, gw_link_t *one) {
     char text[GW_NOTICE_MAX];
-    notice_t n = {text, notice_write(t, REFUSED, text), notice_known(p, t), GW_FRAME_REFUSED};
+    notice_t n = {text, notice_write(t, REFUSED, text), GW_NOTICE_REFUSED, notice_known(p, t), GW_FRAME_REFUSED};
     for (uint32_t i = 0; i < (one ? 1 : t->links_count); i++) {
         gw_link_t *l = one ? one : t->links[i].link;
         if (!l->dirty && l->epoch == p->epochs) tell(p, l, &n);
@@ -88,7 +89,8 @@ uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
     if (h->gap == GW_GAP_NONE || h->gap >= GW_GAPS) return 0;
     if (h->gap == GW_GAP_RESET) snprintf(more, sizeof more, "\"reason\":\"reset\"");
     else snprintf(more, sizeof more, "\"lost\":%llu,\"reason\":\"feed\"", (unsigned long long)h->lost);
-    notice_t n = {text, notice_write(t, more, text), 0, 0};
+    const int what = h->gap == GW_GAP_RESET ? GW_NOTICE_RESET : GW_NOTICE_FEED;
+    notice_t n = {text, notice_write(t, more, text), what, 0, 0};
     for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link, &n);
     return t->links_count;
 }

@@ -41,6 +41,11 @@ STEPS = (
 `tickgate_step_budget_exceeded_total{step}`, in the order of native/gw_stats.h. docs/metrics.md
 says what each one does."""
 
+NOTICES = ("refused", "feed", "reset", "slow")
+"""What a client was not told because its control queue was too full:
+`tickgate_notices_left_out_total{reason}`, in the order of native/gw_stats.h. `gap` notices by their
+reason, and `slow`: another level of its own."""
+
 REFUSALS = ("line", "shape", "number", "limit", "value", "name", "owner", "topics", "size")
 """Why a feed refused input: `tickgate_feed_refused_total{feed,reason}`.
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM, STEPS
+from gateway.model.outcomes import NOTICES, REFUSALS, REFUSALS_ROOM, STEPS
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
@@ -207,6 +207,9 @@ def _by_outcome(merged: Statistics) -> Iterator[Metric]:
     resumed = merged.counters["steps_resumed"]
     text = "Times that a step of a data plane left work for its next turn."
     yield outcomes("tickgate_step_budget_exceeded", text, "step", STEPS, resumed)
+    left_out = merged.counters["notices_left_out"]
+    text = "Notices that found no room in a client's control queue."
+    yield outcomes("tickgate_notices_left_out", text, "reason", NOTICES, left_out)
     # A client is blocked from a short write until its socket takes more; conflated topics then wait
     # as marks. What makes a consumer too slow closes it.
     slow = [merged.total("sends_short"), merged.counters["closes"][CLOSE_CODES.index(4008)]]

@@ -370,6 +370,25 @@ static void a_slow_client_goes_down_and_up_again_alone(void) {
     rig_free(s.rig);
 }
 
+/* One whose control queue is full as well. */
+static void a_level_that_cannot_be_told_is_counted(void) {
+    scene_t s = scene(1);
+    peer_t *peer = join(&s, GW_BBO, "A.SIM", 1);
+    static const uint8_t filler[1 << 20] = {0};
+    peer->allowed = 0;
+    gw_plane_t *p = s.rig->plane;
+    CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, p->o.control_bytes_max, 0), 0);
+    publish_for(&s, 150 * MS);
+    CHECK_EQUAL(s.rig->stats->levels[1], 1);
+    const uint64_t told = s.rig->stats->notices_left_out[GW_NOTICE_SLOW];
+    CHECK_EQUAL(told, 0); /* the slack is for that */
+    CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, GW_CONTROL_SLACK - 200, 0), 0);
+    publish_for(&s, 400 * MS);
+    CHECK_EQUAL(s.rig->stats->levels[3], 1);
+    CHECK(s.rig->stats->notices_left_out[GW_NOTICE_SLOW] > 0);
+    rig_free(s.rig);
+}
+
 static void a_relapse_makes_the_way_up_longer(void) {
     scene_t s = scene(1);
     peer_t *peer = join(&s, GW_BBO, "A.SIM", 1);
@@ -449,6 +468,7 @@ int main(void) {
     RUN(what_is_held_is_let_go_some_at_a_time);
     RUN(who_only_watches_holds_nothing);
     RUN(a_slow_client_goes_down_and_up_again_alone);
+    RUN(a_level_that_cannot_be_told_is_counted);
     RUN(a_relapse_makes_the_way_up_longer);
     RUN(when_most_are_behind_it_is_not_they);
     RUN(nobody_goes_up_while_behind);

@@ -83,12 +83,36 @@ static void a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part(void)
     const char *text = next(peer);
     for (; !strcmp(text, GAP("bbo", "A.SIM")); text = next(peer)) notices++;
     CHECK(notices > 10 && notices < 300);
+    CHECK_EQUAL(rig->stats->notices_left_out[GW_NOTICE_REFUSED], 1001 - notices);
     CHECK(!strncmp(text, DATA("bbo", "update"), 20)); /* of the other one */
     char untold[160];
     snprintf(untold, sizeof untold, NOTICES "\"value\":4096,\"refused\":%u}]}", 1001 - notices);
     expect(peer, untold);
     expect_nothing(peer);
-    CHECK_EQUAL(rig->stats->limits_met[0], 1001 - notices);
+    rig_free(rig);
+}
+
+static void what_is_left_out_is_counted_by_what_it_says(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM"), told[GW_GAPS] = {0};
+    peer_t *peer = subscriber(rig, GW_BBO, "A.SIM", false);
+    peer->allowed = 0;
+    for (int i = 0; i < 500; i++)
+        for (uint8_t gap = GW_GAP_NONE + 1; gap < GW_GAPS; gap++) {
+            rig_publish_header(rig, bbo, (gw_header_t){.gap = gap, .lost = 1});
+            rig_settle(rig);
+        }
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    for (const char *text; *(text = next(peer));) {
+        told[GW_GAP_RESET] += !!strstr(text, "\"reason\":\"reset\"");
+        told[GW_GAP_FEED] += !!strstr(text, "\"reason\":\"feed\"");
+    }
+    const uint64_t *left_out = rig->stats->notices_left_out;
+    CHECK_EQUAL(left_out[GW_NOTICE_REFUSED] + left_out[GW_NOTICE_SLOW], 0);
+    CHECK(left_out[GW_NOTICE_RESET] > 100 && left_out[GW_NOTICE_FEED] > 100);
+    CHECK_EQUAL(left_out[GW_NOTICE_RESET] + told[GW_GAP_RESET], 500);
+    CHECK_EQUAL(left_out[GW_NOTICE_FEED] + told[GW_GAP_FEED], 500);
     rig_free(rig);
 }
 
@@ -223,6 +247,7 @@ int main(void) {
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
     RUN(a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part);
+    RUN(what_is_left_out_is_counted_by_what_it_says);
     RUN(a_lap_does_not_hide_it);
     RUN(an_epoch_begins_with_what_is_suspect);
     RUN(a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record);
