@@ -20,6 +20,7 @@ from typing import IO, Literal
 from gateway.errors import TickgateError
 from gateway.exits import Exit
 from gateway.loadtest.link import Failed, Link, Message
+from gateway.loadtest.scratch import scratch
 from gateway.loadtest.source import SourceJob, SourceReport
 from gateway.loadtest.source_link import SourceLink
 
@@ -171,9 +172,8 @@ class Children:
         return child
 
     def directory(self) -> str:
-        """An empty one for what they write, which goes when they do."""
-        made = tempfile.TemporaryDirectory(prefix="tickgate-bench-", ignore_cleanup_errors=True)
-        return self._directories.enter_context(made)
+        """One for what they write, which goes when they do."""
+        return self._directories.enter_context(scratch())
 
     def stop(self, child: Child) -> None:
         """Ends one of them before the others: its end is no failure any more."""
