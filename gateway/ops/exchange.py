@@ -8,6 +8,7 @@ close` says so. What follows an upgrade's head waits until the upgrade is throug
 import asyncio
 import re
 import socket
+from collections import Counter
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 
+from gateway import log
 from gateway.ops.pages import security_headers
 from gateway.text import escaped
 
@@ -35,6 +37,11 @@ FAIL_TIMEOUT_S = 5.0
 NOTSENT_BYTES = 16 << 10
 """What waits in the kernel, beyond what is on its way: the rest waits here, to be replaced."""
 TCP_NOTSENT_LOWAT = 25  # not in Python's socket module before 3.14
+
+UNANSWERED: Final = "none"
+"""Instead of a code: the connection ended without an answer."""
+
+_log = log.get("ops")
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:[^\r\n]*", re.IGNORECASE)
@@ -56,10 +63,14 @@ def answer(code: HTTPStatus, kind: str, body: bytes, *more: tuple[str, str]) -> 
 
 
 class Exchange(ServerConnection):
-    """Refuses what is beyond the listener's bounds, and what the library would take without end."""
+    """Refuses what is beyond the listener's bounds, and what the library would take without end.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    `answers` counts how requests were answered, by status code or UNANSWERED.
+    """
+
+    def __init__(self, *args: Any, answers: Counter[str], **options: Any) -> None:
         super().__init__(*args, **options)
+        self._answers = answers
         self._head = bytearray()  # the request's bytes so far
         self._head_ended = False
         self._upgrades = False
@@ -77,7 +88,14 @@ class Exchange(ServerConnection):
             socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES
         )
         if len(self.server.handler_tasks) > CONNECTIONS_MAX:
+            peer = str((transport.get_extra_info("peername") or ("",))[0])
+            _log.warning("ops.full", peer=peer, connections=CONNECTIONS_MAX)
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.response is None and not self._refused:
+            self._answers[UNANSWERED] += 1
 
     # --- the request ------------------------------------------------------------------------------
 
@@ -140,6 +158,7 @@ class Exchange(ServerConnection):
         if self._refused:
             return
         self._refused = True
+        self._answers[str(status.value)] += 1
         # It tells the client's own bytes, which a terminal would obey.
         body = escaped(text).encode("ascii", "backslashreplace") + b"\n"
         self.transport.write(answer(status, TEXT, body).serialize())
@@ -159,6 +178,8 @@ class Exchange(ServerConnection):
     async def handshake(self, *args: Any, **options: Any) -> None:
         """The library's, then the frames that came before it was through."""
         await super().handshake(*args, **options)
+        if self.response is not None:
+            self._answers[str(self.response.status_code)] += 1
         early, self._early = bytes(self._early), bytearray()
         if early and self.protocol.state is State.OPEN:
             super().data_received(early)

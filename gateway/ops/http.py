@@ -10,7 +10,9 @@ reaches a file system. An upgrade of /v1 becomes a session: see `hub.py`.
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from gateway import log
 from gateway.address import listeners, shown
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
-from gateway.ops.exchange import TEXT, Exchange, answer
+from gateway.ops.exchange import TEXT, UNANSWERED, Exchange, answer
 from gateway.ops.health import Health
 from gateway.ops.hub import SESSIONS_MAX, Channel, Hub
 from gateway.ops.live import Live
@@ -75,7 +77,8 @@ class OpsServer:
         self._announcements = Announcements(
             subject, self._health.problems, lambda: self._watch.look.report.state
         )
-        self._metrics = Metrics(subject, self._watch)
+        self._answers: Counter[str] = Counter({"200": 0, UNANSWERED: 0})
+        self._metrics = Metrics(subject, self._watch, self._answers)
         self._reader = Reader(subject)
         self._sampling = Sampling(subject, self._watch)
         self._looked = asyncio.Event()
@@ -134,7 +137,8 @@ class OpsServer:
                 self._serve,
                 sock=listener,
                 process_request=self._process,
-                create_connection=Exchange,
+                # It is called, whatever its type says.
+                create_connection=partial(Exchange, answers=self._answers),  # type: ignore[arg-type]
                 select_subprotocol=select_subprotocol,
                 compression=None,
                 open_timeout=EXCHANGE_TIMEOUT_S,
@@ -248,6 +252,8 @@ class OpsServer:
             self._refused_origins.note(origin, str(connection.remote_address[0]))
             return answer(HTTPStatus.FORBIDDEN, TEXT, f"{origin_refused(origin)}\n".encode())
         if len(self._hub) >= SESSIONS_MAX:
+            peer = str(connection.remote_address[0])
+            _log.warning("ops.full", peer=peer, sessions=SESSIONS_MAX)
             response = answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"too many sessions\n")
             response.headers["Retry-After"] = "5"
             return response
@@ -261,6 +267,7 @@ class OpsServer:
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:
+            _log.warning("ops.full", scrapes=SCRAPES_MAX)
             response = answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"too many scrapes at once\n")
             response.headers["Retry-After"] = "1"
             return response

@@ -81,8 +81,9 @@ RECORDINGS = ("written", "failed", "suppressed", "streamed")
 class Metrics(Collector):
     """Renders the exposition; safe to call on several threads at once."""
 
-    def __init__(self, subject: Subject, watch: Watch) -> None:
+    def __init__(self, subject: Subject, watch: Watch, answers: Mapping[str, int]) -> None:
         self._subject = subject
+        self._answers = answers
         self._watch = watch
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -110,6 +111,9 @@ class Metrics(Collector):
         yield from self._topics(merged)
         yield from self._processes()
         yield self._recordings()
+        rows = [((code,), count) for code, count in sorted(self._answers.items())]
+        text = "Requests to the ops listener by the code of their answer."
+        yield counters("tickgate_http_requests", text, ["code"], rows)
         yield from control_metrics.pauses(each)
         yield from self._controllers(each)
         yield from control_metrics.classes(merged)

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -194,6 +195,7 @@ async def test_a_whole_uri_is_a_target_too(server: OpsServer, target: str) -> No
 
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+UPGRADE = b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +255,21 @@ async def test_every_request_gets_an_answer(
     answer = await exchange(server, request_bytes)
     assert answer.startswith(b"HTTP/1.1 %d " % code)
     assert answer.count(b"HTTP/1.1 ") == 1
+    assert +server._answers == {str(code): 1}
+
+
+async def test_answers_are_counted_by_code(server: OpsServer) -> None:
+    for target in ("/livez", "/nowhere", "/nowhere", "/livez"):
+        await ask(server, target)
+    await ask(server, "/", "DELETE")
+    await exchange(server, UPGRADE)
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(b"GET /livez HTTP/1.1\r\nHo")  # and never the rest
+    writer.close()
+    await until(lambda: server._answers["none"] == 1)
+    _, _, body = await ask(server, "/metrics")
+    counted = re.findall(rb'tickgate_http_requests_total{code="(\w+)"} (\d)', body)
+    assert dict(counted) == {b"200": b"2", b"404": b"2", b"405": b"1", b"426": b"1", b"none": b"1"}
 
 
 async def test_what_is_told_of_a_request_obeys_no_terminal(server: OpsServer) -> None:
@@ -338,7 +355,7 @@ async def test_a_query_is_no_part_of_the_path(server: OpsServer) -> None:
 
 
 async def test_f57_a_flood_of_scrapes_is_bounded(
-    server: OpsServer, monkeypatch: pytest.MonkeyPatch
+    server: OpsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     release = threading.Event()
     at_once = most = 0
@@ -357,6 +374,7 @@ async def test_f57_a_flood_of_scrapes_is_bounded(
     assert (await ask(server, "/livez"))[0] == 200  # the rest is served meanwhile
     release.set()
     codes = [code for code, _, _ in await asyncio.gather(*scrapes)]
+    assert "ops.full" in [record.message for record in caplog.records]
     assert sorted(codes) == [200] * http.SCRAPES_MAX + [503] * (20 - http.SCRAPES_MAX)
     assert most <= http.SCRAPES_MAX
 
@@ -379,12 +397,16 @@ async def test_f57_slow_requests_and_scrapers_are_cut(
             assert await asyncio.to_thread(silent.recv, 1) == b""
 
 
-async def test_f57_connections_are_bounded(server: OpsServer) -> None:
+async def test_f57_connections_are_bounded(
+    server: OpsServer, caplog: pytest.LogCaptureFixture
+) -> None:
     address = ("127.0.0.1", port_of(server))
     idle = [socket.create_connection(address) for _ in range(CONNECTIONS_MAX)]
     await until(lambda: server.connections == CONNECTIONS_MAX)
     with suppress(ConnectionResetError):
         assert (await ask(server, "/livez"))[0] == CUT
+    await until(lambda: server._answers["none"] == 1)
+    assert [record.message for record in caplog.records] == ["ops.full"]
     for each in idle:
         each.close()
     await until(lambda: server.connections == 0)

@@ -50,7 +50,7 @@ tickgate_cpu_seconds_total{process}
 
 def scrape(site: Any) -> dict[str, dict[tuple[str, ...], float]]:
     """Sample name -> label values -> value, through the reference parser."""
-    return samples_of(Metrics(site.subject, Watch(site.subject)))
+    return samples_of(Metrics(site.subject, Watch(site.subject), {}))
 
 
 def samples_of(metrics: Metrics) -> dict[str, dict[tuple[str, ...], float]]:
@@ -64,7 +64,7 @@ def samples_of(metrics: Metrics) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def test_every_name_of_the_protocol_is_there_from_the_start(site: Any) -> None:
-    text = Metrics(site.subject, Watch(site.subject)).render().decode()
+    text = Metrics(site.subject, Watch(site.subject), {}).render().decode()
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -168,7 +168,7 @@ def test_f62_the_longest_pause_of_any_loop_is_shown(site: Any) -> None:
 
 def test_the_objective_is_the_watch_s(site: Any) -> None:
     watch = Watch(site.subject)
-    metrics = Metrics(site.subject, watch)
+    metrics = Metrics(site.subject, watch, {})
     watch.sample(0.0)
     assert b"tickgate_slo_state 0.0" in metrics.render()
     site.pages["worker-0"].record("total", 9_000_000, 100)
@@ -314,7 +314,7 @@ def test_each_class_s_objective_is_the_watch_s(site: Any) -> None:
     site.pages["worker-0"].record("total_2", 600_000_000, 100)
     site.pages["worker-1"].record("total_2", 100_000, 1900)
     watch.sample(1.0)
-    samples = samples_of(Metrics(site.subject, watch))
+    samples = samples_of(Metrics(site.subject, watch, {}))
     assert samples["tickgate_slo_state"][()] == 0
     assert samples["tickgate_slo_class_state"] == {("0",): 0, ("1",): 0, ("2",): 2, ("3",): 0}
     targets = {("0",): 0.0015, ("1",): 0.0015, ("2",): 0.5}
@@ -332,5 +332,5 @@ def test_the_action_is_the_worst_of_the_workers(site: Any) -> None:
     for second, (number, interval_ns) in enumerate([(0, 0), (3, PAUSED), (2, 5_000_000)]):
         page.set("conflation_interval_ns", number, interval_ns)
         watch.sample(float(second))
-        seen.append(samples_of(Metrics(site.subject, watch))["tickgate_slo_action"][()])
+        seen.append(samples_of(Metrics(site.subject, watch, {}))["tickgate_slo_action"][()])
     assert seen == [0, 1, 2]
