@@ -33,6 +33,9 @@ ROWS_MAX: Final = 1 << 16
 LINE_BYTES_MAX: Final = 8 << 20
 """A longer line of a capture (the longest known: 5 MB of depth snapshot) falls to pieces."""
 
+STAMP_DIGITS: Final = 19
+"""Of nanoseconds since 1970, in the years 2001 to 2286."""
+
 RECORDS_MAX: Final = 20_000_000
 """Records taken from a capture, 9 bytes each; the rest is left out."""
 
@@ -280,11 +283,15 @@ def _messages(source: Source) -> Iterator[tuple[int, int]]:
             stamp, _, payload = line.partition(b" ")
             try:
                 kind = decode(payload).stream.partition("@")[2]
-                stamp_ns = int(stamp)
             except (ValueError, RecursionError):
                 continue  # What is no message has no place in the schedule.
-            if kind in codes and 0 < stamp_ns < 1 << 63:
-                yield stamp_ns, codes[kind]
+            if kind not in codes:
+                continue
+            if not (stamp.isdigit() and len(stamp) == STAMP_DIGITS and int(stamp) < 1 << 63):
+                # Of another unit it would be played at another pace than its own.
+                shown = ascii(stamp[:STAMP_DIGITS].decode("latin-1"))
+                raise _refused(source, f"a line begins with {shown}; expected nanoseconds")
+            yield int(stamp), codes[kind]
 
 
 def _refused(source: Source, why: str) -> ScenarioError:

@@ -151,6 +151,9 @@ def test_what_is_intended_is_counted_by_channel_and_symbol() -> None:
 # --- captures -------------------------------------------------------------------------------------
 
 
+NS = 1_723_161_253_000_000_000
+
+
 def line(at_ns: int, stream: str) -> bytes:
     return b'%d {"stream":"btcusdt@%s","data":{"s":"BTCUSDT"}}\n' % (at_ns, stream.encode())
 
@@ -204,9 +207,16 @@ def test_a_real_capture(capture: Callable[[str], Path]) -> None:
     ("lines", "said"),
     [
         ([], "0 records of trade"),
-        ([line(5, "trade")], "1 records of trade"),
-        ([line(5, "trade"), line(5, "trade")], "2 records of trade"),
-        ([line(5, "bookTicker"), line(6, "bookTicker")], "0 records of trade"),
+        ([line(NS, "trade")], "1 records of trade"),
+        ([line(NS, "trade"), line(NS, "trade")], "2 records of trade"),
+        ([line(NS, "bookTicker"), line(NS + 1, "bookTicker")], "0 records of trade"),
+        *(
+            ([line(NS // unit, "trade"), line(NS // unit + 5, "trade")], "expected nanoseconds")
+            for unit in (10**3, 10**6, 10**9)
+        ),
+        ([line(-NS, "trade")], "'-172316125300000000'; expected nanoseconds"),
+        ([line(9 * 10**18 + 10**18 - 1, "trade")], "'9999999999999999999'; expected nanoseconds"),
+        ([b"2024-08-08T23:54:13 " + line(0, "trade")[2:]], "'2024-08-08T23:54:13'; expected nano"),
     ],
 )
 def test_a_capture_without_a_schedule_is_refused(
@@ -218,7 +228,7 @@ def test_a_capture_without_a_schedule_is_refused(
 
 def test_a_capture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gz"
-    cut.write_bytes(gzip.compress(line(5, "trade") * 1000)[:-20])
+    cut.write_bytes(gzip.compress(line(NS, "trade") * 1000)[:-20])
     plain = tmp_path / "plain"
     plain.write_bytes(line(5, "trade"))
     for path in (cut, plain, tmp_path / "absent"):
