@@ -147,8 +147,14 @@ def _untold(path: str, count: int, why: str) -> None:
     """For looks ahead: where a file is cut is logged when it is played."""
 
 
-def symbols(paths: Sequence[str], decoder: Decoder, *, paced: bool = True) -> list[str]:
-    """The symbols in the files' first lines, in order of appearance.
+def symbols(
+    paths: Sequence[str],
+    decoder: Decoder,
+    *,
+    paced: bool = True,
+    good: Callable[[Message], bool] = lambda _: True,
+) -> list[str]:
+    """The symbols of good messages in the files' first lines, in order of appearance.
 
     Raises:
         CaptureError: one cannot be read, or no line of one begins with a time.
@@ -168,7 +174,7 @@ def symbols(paths: Sequence[str], decoder: Decoder, *, paced: bool = True) -> li
                 message = decoder(entry) if isinstance(entry, bytes) else ""
             except ValueError:
                 continue  # Counted when it is replayed.
-            if isinstance(message, Message):
+            if isinstance(message, Message) and good(message):
                 found[message.symbol] = None
         if wrong is not None and not timed:
             raise CaptureError(f"{path}: {wrong.why}: {wrong.value}")

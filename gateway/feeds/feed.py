@@ -238,10 +238,18 @@ class Counters:
         if why in self.skips or len(self.skips) < SKIPS_MAX:
             self.skips[why] = self.skips.get(why, 0) + 1
 
-    def gap(self, lost: int) -> None:
-        """Counts one hole in which `lost` records (or datagrams, for udp) went missing."""
+    def gap(self, lost: int, where: tuple[str, str, int, int] | None = None) -> None:
+        """Counts one hole in which `lost` records (or datagrams, for udp) went missing.
+
+        It is logged now and then, with channel, symbol, number and newest number before, or where
+        there is no `where` as the host's.
+        """
         self._add("gaps", 1)
         self._add("lost", lost)
+        if where is not None:
+            self._log_numbers("gaps", *where)
+        elif count := self._unlogged("lost", self._counts["lost"], time.monotonic_ns()):
+            _log.warning("feed.lost", feed=self.name, count=count)
 
     def stamp_anomaly(self, datagrams: int) -> None:
         """Counts input whose time of arrival, as the kernel stamped it, was not believed."""
@@ -263,7 +271,7 @@ class Counters:
     def _log_numbers(self, what: str, channel: str, symbol: str, number: int, newest: int) -> None:
         if count := self._unlogged(what, self._counts[what], time.monotonic_ns()):
             _log.warning(
-                "feed.reset" if what == "resets" else f"feed.{what}",
+                f"feed.{what.removesuffix('s')}",
                 feed=self.name,
                 symbol=f"{shown_symbol(symbol)}.{self._venue}",
                 channel=channel,
@@ -375,6 +383,10 @@ class Topics(dict[str, int]):
         """Whether this feed has a topic of the instrument, in whatever channel."""
         return self._owners.get(f"{symbol}.{self._venue}") == self._index
 
+    def refusal(self, fields: "Fields") -> str:
+        """Why no row of these fields would be published, whatever its symbol; "" where it would."""
+        return self._publisher.refusal(self._channel, fields)
+
     def row(self, symbol: str, fields: "Fields") -> "Row | Refusal":
         """The row to publish, or why there is none.
 
@@ -382,7 +394,7 @@ class Topics(dict[str, int]):
         """
         topic = self.get(symbol)
         if topic is None:
-            if not self.known(symbol) and (why := self._publisher.refusal(self._channel, fields)):
+            if not self.known(symbol) and (why := self.refusal(fields)):
                 return of_row(self._channel, symbol, (REFUSED, *fields), why)
             topic = self[symbol]
         if topic >= 0:

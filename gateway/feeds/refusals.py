@@ -7,6 +7,7 @@ name that a sender makes up would be a topic. Refusals of others, and of lines w
 be read, count for the feed alone.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -38,6 +39,7 @@ FIELDS: Final = {
 """Of a row, behind topic and ts_event."""
 
 _BEYOND: Final = ("more than", "longer than", "an exponent beyond")
+_lenient: Final = json.JSONDecoder().raw_decode
 _FIELD: Final = re.compile(r"field `(\w+)`|`\$\.(\w+)")
 
 
@@ -95,11 +97,22 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
     try:
         channel, symbol, members = identify(msgspec.json.decode(payload))
     except (ValueError, RecursionError):
-        return Refusal("line", shown(why), value=shown(payload))
+        channel, symbol = _about(payload, identify)
+        return Refusal("line", shown(why), channel, symbol, value=shown(payload))
     found = _FIELD.search(why)
     field = (found[1] or found[2]) if found else ""
     value = shown(members[field]) if field in members else "" if symbol else shown(payload)
     return Refusal("shape", shown(why), channel, symbol, shown(field), value)
+
+
+def _about(payload: bytes, identify: Identify) -> tuple[str, str]:
+    """Channel and symbol of what is no JSON, but nearly: with NaN in it, or something behind it."""
+    try:
+        message, _ = _lenient(payload.decode("utf-8", "replace").lstrip())
+    except (ValueError, RecursionError):
+        return "", ""
+    channel, symbol, _ = identify(message)
+    return channel, symbol
 
 
 def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:

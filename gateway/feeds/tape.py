@@ -68,9 +68,13 @@ class CaptureTape:
         self._cut: dict[str, None] = {}
 
     def register(self) -> None:
-        for symbol in symbols(expand(self._pattern), self._decode, paced=self._paced):
+        files = expand(self._pattern)
+        for symbol in symbols(files, self._decode, paced=self._paced, good=self._good):
             for topics in self._topics.values():
                 topics[symbol]
+
+    def _good(self, message: Message) -> bool:
+        return not self._topics[message.channel].refusal(message.fields)
 
     def notes(self) -> list[str]:
         return [f"{path} was cut short" for path in self._cut]
@@ -130,7 +134,7 @@ class CaptureTape:
         outcome = sequence.observe(message.first, message.last, message.fields[0])
         where = (message.channel, message.symbol, message.first, newest)
         if isinstance(outcome, Gap):
-            counters.gap(outcome.lost)
+            counters.gap(outcome.lost, where)
             reason, lost = owed.get(topic, ("feed", 0))
             owed[topic] = (reason, lost + outcome.lost)
         elif outcome == "reset":

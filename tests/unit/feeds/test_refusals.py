@@ -52,6 +52,26 @@ def refused(line: bytes) -> Refusal:
     [
         (b"x", ("line", "", "", "", "x")),
         (b'{"channel":"trade"', ("line", "", "", "", '{"channel":"trade"')),
+        (
+            b'{"channel":"bbo","symbol":"A","bid":NaN}',
+            ("line", "bbo", "A", "", '{"channel":"bbo","symbol":"A","bid":NaN}'),
+        ),
+        (
+            b'{"channel":"bbo","symbol":"A"}\r{"channel":"bbo","symbol":"A"}',
+            (
+                "line",
+                "bbo",
+                "A",
+                "",
+                '{"channel":"bbo","symbol":"A"}\\r{"channel":"bbo","symbol":"A"}',
+            ),
+        ),
+        (
+            b'{"channel":"bbo","symbol":"A\xff"} x',
+            ("line", "bbo", "A\ufffd", "", '{"channel":"bbo","symbol":"A\\xff"} x'),
+        ),
+        (b"5 6", ("line", "", "", "", "5 6")),
+        (b"[" * 9000, ("line", "", "", "", "[" * 80)),
         (b'{"channel":"bbo","symbol":"A","bid":[1]}', ("shape", "bbo", "A", "bid", "[1]")),
         (
             b'{"channel":"bbo","symbol":"A","bid":true,"bid_qty":"1","ask":"1","ask_qty":"2"}',

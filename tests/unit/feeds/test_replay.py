@@ -110,6 +110,18 @@ async def test_f44_rows_that_the_ring_refuses_are_counted(
     )
 
 
+async def test_names_of_messages_that_are_refused_are_not_made_known(
+    write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
+) -> None:
+    publisher.refuse = lambda row: "price: not a decimal" if row[2] == "5.10" else None
+    made_up = [trade(5, symbol=f"M{k}") for k in range(50)]
+    feed = make(ReplayOptions(path=write([*made_up, trade(1)]), speed=0), publisher, stats)
+    await feed.run()
+    assert {name for _, name in publisher.topics} == {"BTCUSDT.BINANCE"}
+    assert not publisher.suspects
+    assert feed.statistics().refused == {"number": 50}
+
+
 async def test_f42_holes_duplicates_and_late_records(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
