@@ -123,7 +123,10 @@ async def test_names_of_messages_that_are_refused_are_not_made_known(
 
 
 async def test_f42_holes_duplicates_and_late_records(
-    write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
+    write: Callable[[Sequence[str]], str],
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     numbers = [1, 2, 2, 5, 3, 6, 100, 101]
     text = [*(trade(n) for n in numbers), *(ticker(n) for n in (10, 500, 500, 20, 501))]
@@ -143,6 +146,8 @@ async def test_f42_holes_duplicates_and_late_records(
     assert status.message == (
         "played 7 trade, 3 bbo; skipped 2 duplicate, 1 late; of the venue's numbers 2 late, 95 lost"
     )
+    (hole,) = (vars(one)["fields"] for one in caplog.records if one.message == "feed.gap")
+    assert (hole["symbol"], hole["number"], hole["newest"]) == ("BTCUSDT.BINANCE", 5, 2)
 
 
 async def test_the_original_pace_scaled(

@@ -188,7 +188,11 @@ async def test_f45_event_times_pass_unshifted_whatever_the_sender_s_clock_does(
 
 
 async def test_f42_kernel_drops_are_gaps(
-    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    run_until: RunUntil,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     feed = make(publisher, stats, socket)
     socket.dropped, socket.oversized = 5, 1
@@ -197,6 +201,8 @@ async def test_f42_kernel_drops_are_gaps(
     status = feed.statistics()
     assert (status.gaps, status.lost, status.decode_errors) == (1, 5, 1)
     assert (stats.values["feed_gaps", 3], stats.values["feed_lost", 3]) == (1, 5)
+    (lost,) = (vars(one)["fields"] for one in caplog.records if one.message == "feed.lost")
+    assert lost == {"feed": "udp:9700", "count": 5}
 
 
 async def test_a_broken_socket_is_replaced_after_a_while(
