@@ -35,7 +35,10 @@ DEPTH = (
 SNAPSHOT = b'{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[]}'
 
 
-SPOT_ASK = ("61837.64000000", "1.54698000")
+def with_bid(price: str | None, qty: str | None) -> Message:
+    """What becomes of SPOT_TICKER where it has this bid."""
+    fields = (0, price, qty, "61837.64000000", "1.54698000")
+    return Message("bbo", "BTCUSDT", 50093239212, 50093239212, "rising", fields)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +66,7 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
                 (1723161256322000000, "61800.30", "0.006", "buy", "5266583935"),
             ),
         ),
-        (
-            SPOT_TICKER,
-            Message(
-                "bbo",
-                "BTCUSDT",
-                50093239212,
-                50093239212,
-                "rising",
-                (0, "61837.63000000", "3.78826000", "61837.64000000", "1.54698000"),
-            ),
-        ),
+        (SPOT_TICKER, with_bid("61837.63000000", "3.78826000")),
         (
             USDM_TICKER,
             Message(
@@ -91,39 +84,21 @@ SPOT_ASK = ("61837.64000000", "1.54698000")
             SPOT_TICKER.replace(b'"61837.63000000"', b'"0.00000000"').replace(
                 b'"3.78826000"', b'"0.00000000"'
             ),
-            Message(
-                "bbo", "BTCUSDT", 50093239212, 50093239212, "rising", (0, None, None, *SPOT_ASK)
-            ),
+            with_bid(None, None),
         ),
         (  # numbers, by their digits
             SPOT_TICKER.replace(b'"61837.63000000"', b"61837.630000000000000001").replace(
                 b'"3.78826000"', b"1.9e-07"
             ),
-            Message(
-                "bbo",
-                "BTCUSDT",
-                50093239212,
-                50093239212,
-                "rising",
-                (0, "61837.630000000000000001", "1.9e-07", *SPOT_ASK),
-            ),
+            with_bid("61837.630000000000000001", "1.9e-07"),
         ),
         (  # either alone is what it says
             SPOT_TICKER.replace(b'"3.78826000"', b'"0.00000000"'),
-            Message(
-                "bbo",
-                "BTCUSDT",
-                50093239212,
-                50093239212,
-                "rising",
-                (0, "61837.63000000", "0.00000000", *SPOT_ASK),
-            ),
+            with_bid("61837.63000000", "0.00000000"),
         ),
         (
             SPOT_TICKER.replace(b'"61837.63000000"', b"null").replace(b'"3.78826000"', b"null"),
-            Message(
-                "bbo", "BTCUSDT", 50093239212, 50093239212, "rising", (0, None, None, *SPOT_ASK)
-            ),
+            with_bid(None, None),
         ),
     ],
 )

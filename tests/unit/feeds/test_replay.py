@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replaying import replay
 
 from gateway._native import FLAG_PACED
 from gateway.feeds.capture import symbols
-from gateway.feeds.feed import Counters, Feed
+from gateway.feeds.feed import Feed
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX, ReplayFeed
+from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX
 from gateway.feeds.venues import binance
 
 if TYPE_CHECKING:
@@ -49,17 +50,12 @@ def write(tmp_path: Path) -> Callable[[Sequence[str]], str]:
     return write
 
 
-def make(options: ReplayOptions, publisher: "FakePublisher", stats: "FakeStats") -> ReplayFeed:
-    counters = Counters("replay:BINANCE", "replay", options.venue, 1, stats)
-    return ReplayFeed("replay:BINANCE", 1, options, publisher, counters, {})
-
-
 async def test_rows_counts_and_state(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     depth = f'{T0} {{"stream":"x@depth","data":{{"b":[]}}}}'
     path = write([depth, trade(7), ticker(3), f'{T0} {{"lastUpdateId":1}}', trade(8)])
-    feed = make(ReplayOptions(path=path, speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0), publisher, stats)
     await feed.run()
     assert publisher.of("trade", "BTCUSDT.BINANCE") == [
         (0, 8_000_000, "7.10", "0.07", "sell", "7"),
@@ -89,7 +85,7 @@ async def test_f44_bad_lines_are_counted_and_skipped(
         "9" * 30,
     ]
     text = [trade(1), *bad, "", trade(2)]
-    feed = make(ReplayOptions(path=write(text), speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=write(text), speed=0), publisher, stats)
     await feed.run()
     assert [row[5] for row in publisher.rows] == ["1", "2"]
     status = feed.statistics()
@@ -101,7 +97,9 @@ async def test_f44_rows_that_the_ring_refuses_are_counted(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     publisher.refuse = lambda row: "digits" if row[5] == "2" else None
-    feed = make(ReplayOptions(path=write([trade(k) for k in (1, 2, 3)]), speed=0), publisher, stats)
+    feed = replay(
+        ReplayOptions(path=write([trade(k) for k in (1, 2, 3)]), speed=0), publisher, stats
+    )
     await feed.run()
     status = feed.statistics()
     assert (status.records, status.decode_errors) == (2, 1)
@@ -130,7 +128,7 @@ async def test_f42_holes_duplicates_and_late_records(
 ) -> None:
     numbers = [1, 2, 2, 5, 3, 6, 100, 101]
     text = [*(trade(n) for n in numbers), *(ticker(n) for n in (10, 500, 500, 20, 501))]
-    feed = make(ReplayOptions(path=write(text), speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=write(text), speed=0), publisher, stats)
     await feed.run()
     trades = publisher.of("trade", "BTCUSDT.BINANCE")
     assert [row[5] for row in trades] == ["1", "2", "5", "3", "6", "100", "101"]
@@ -154,7 +152,7 @@ async def test_the_original_pace_scaled(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     text = [trade(k, T0 + k * 100_000_000) for k in range(5)]
-    feed = make(ReplayOptions(path=write(text), speed=4.0), publisher, stats)
+    feed = replay(ReplayOptions(path=write(text), speed=4.0), publisher, stats)
     publisher.behind_bytes = 10**9  # A live pace never waits for the plane.
     await asyncio.wait_for(feed.run(), 5)
     stamps = [int(str(batch["mono_recv"])) for batch in publisher.batches]
@@ -169,7 +167,7 @@ async def test_full_speed_waits_for_the_plane_and_for_lossless_queues(
     stats: "FakeStats",
 ) -> None:
     path = write([trade(k) for k in range(3 * BATCH_ROWS_MAX)])
-    feed = make(ReplayOptions(path=path, speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0), publisher, stats)
     publisher.behind_bytes = BEHIND_BYTES_MAX + 1
     task = asyncio.create_task(feed.run())
     await asyncio.sleep(0.1)
@@ -187,7 +185,7 @@ async def test_topics_are_known_before_the_hold_ends(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     path = write([trade(1)])
-    feed = make(ReplayOptions(path=path, speed=0, start_after_clients=2), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0, start_after_clients=2), publisher, stats)
     publisher.subscribed_clients = 1
     task = asyncio.create_task(feed.run())
     await asyncio.sleep(0.1)
@@ -206,7 +204,7 @@ async def test_loop_begins_again_without_gaps_until_stopped(
     stats: "FakeStats",
     run_until: RunUntil,
 ) -> None:
-    feed = make(
+    feed = replay(
         ReplayOptions(path=write([trade(5), trade(6)]), speed=0, loop=True), publisher, stats
     )
     await run_until(feed, lambda: len(publisher.rows) >= 10)
@@ -219,7 +217,7 @@ async def test_a_loop_over_nothing_ends(
     write: Callable[[Sequence[str]], str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     path = write(["nothing"])
-    feed = make(ReplayOptions(path=path, speed=0, loop=True), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0, loop=True), publisher, stats)
     await asyncio.wait_for(feed.run(), 5)
     assert feed.statistics().state == "failed"
     assert path in feed.statistics().message
@@ -239,14 +237,14 @@ async def test_f44_a_capture_cut_short_is_played_as_far_as_it_goes_and_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = cut_short(write([trade(k) for k in range(5000)]))
-    feed = make(ReplayOptions(path=path, speed=0, loop=True), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0, loop=True), publisher, stats)
     await run_until(feed, lambda: len(publisher.rows) > 10_000)
     assert 1000 < len({row[5] for row in publisher.rows}) < 5000
     (told,) = [one for one in caplog.records if one.message == "replay.cut"]
     fields = vars(told)["fields"]
     assert (fields["path"], fields["feed"]) == (path, "replay:BINANCE")
     assert 1000 < fields["lines"] < 5000
-    feed = make(ReplayOptions(path=path, speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=path, speed=0), publisher, stats)
     await feed.run()
     status = feed.statistics()
     assert status.state == "done"
@@ -261,7 +259,7 @@ async def test_a_stop_is_prompt(
     hold: int,
 ) -> None:
     path = write([trade(1), trade(2, T0 + 3600 * 10**9)])
-    feed = make(ReplayOptions(path=path, start_after_clients=hold), publisher, stats)
+    feed = replay(ReplayOptions(path=path, start_after_clients=hold), publisher, stats)
     task = asyncio.create_task(feed.run())
     await asyncio.sleep(0.1)
     before_s = time.monotonic()
@@ -275,7 +273,7 @@ async def test_a_capture_that_is_gone_by_the_start(
     tmp_path: Path, publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     path = str(tmp_path / "gone.jsonl.gz")
-    feed = make(ReplayOptions(path=path), publisher, stats)
+    feed = replay(ReplayOptions(path=path), publisher, stats)
     await feed.run()
     status = feed.statistics()
     assert status.state == "failed"
@@ -299,7 +297,7 @@ async def test_real_captures_digit_for_digit(
     stats: "FakeStats",
 ) -> None:
     path = capture(name)
-    feed = make(ReplayOptions(path=str(path), speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=str(path), speed=0), publisher, stats)
     await feed.run()
     status = feed.statistics()
     assert (status.state, status.records, status.skipped) == ("done", trades + quotes, others)

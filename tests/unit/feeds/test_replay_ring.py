@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.flight import recording
+from support.replaying import replay
 
 from gateway._native import RECORD_SIZE, RingReader, RingWriter
 from gateway.errors import ConfigurationError
-from gateway.feeds.feed import Counters
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.replay import ReplayFeed
 from gateway.feeds.tape import check, played
 
 if TYPE_CHECKING:
@@ -60,11 +59,6 @@ def write(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def make(options: ReplayOptions, publisher: "FakePublisher", stats: "FakeStats") -> ReplayFeed:
-    counters = Counters("replay:X", "replay", options.venue, 0, stats)
-    return ReplayFeed("replay:X", 0, options, publisher, counters, {})
-
-
 def options(path: str, venue: str = "XNAS", speed: float = 0) -> ReplayOptions:
     return ReplayOptions(path=path, format="ring", venue=venue, speed=speed)
 
@@ -73,7 +67,7 @@ async def test_digit_for_digit_under_their_names_and_other_venues_skipped(
     ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     ring.publish([*TRADES, QUOTE, (2, 9, "1", "1", "buy", "1")], 1, 1)
-    feed = make(options(write(taken(ring))), publisher, stats)
+    feed = replay(options(write(taken(ring))), publisher, stats)
     await feed.run()
     assert publisher.of("trade", "BRK.B.XNAS") == TRADES
     assert [row[1:] for row in publisher.of("bbo", "BRK.B.XNAS")] == [QUOTE[1:]]
@@ -90,8 +84,7 @@ async def test_what_was_played_is_what_was_recorded(
     ring.publish([*TRADES, QUOTE], 1, 1)
     data = taken(ring)
     again = RingWriter(1 << 16, 16)
-    counters = Counters("replay:X", "replay", "XNAS", 0, stats)
-    await ReplayFeed("replay:X", 0, options(write(data)), again, counters, {}).run()
+    await replay(options(write(data)), again, stats).run()
     payloads = [data[at + 64 : at + RECORD_SIZE] for at in range(0, len(data), RECORD_SIZE)]
     played_data = taken(again)
     assert payloads == [
@@ -106,7 +99,7 @@ async def test_the_pace_is_that_of_receipt(
     start = time.monotonic_ns() - 10**9
     for number in range(3):
         ring.publish([(0, number, "1", "1", "buy", "")], 1, start + number * 200 * MS)
-    feed = make(options(write(taken(ring)), speed=2), publisher, stats)
+    feed = replay(options(write(taken(ring)), speed=2), publisher, stats)
     await asyncio.wait_for(feed.run(), 5)
     stamps = [int(str(batch["mono_recv"])) for batch in publisher.batches]
     assert len(stamps) == 3
@@ -118,7 +111,9 @@ async def test_f42_a_hole_in_the_copy_is_a_gap(
 ) -> None:
     ring.publish([(0, n, "1", "1", "buy", "") for n in range(10)], 1, 1)
     data = taken(ring)
-    feed = make(options(write(data[: 2 * RECORD_SIZE], data[7 * RECORD_SIZE :])), publisher, stats)
+    feed = replay(
+        options(write(data[: 2 * RECORD_SIZE], data[7 * RECORD_SIZE :])), publisher, stats
+    )
     await feed.run()
     status = feed.statistics()
     assert (status.records, status.gaps, status.lost) == (5, 1, 5)
@@ -145,7 +140,7 @@ async def test_f44_records_of_anybody_are_counted_and_skipped(
         os.urandom(64) + good[64:],
     ]
     path = write(good, *bad, good[:100], good)
-    feed = make(options(path), publisher, stats)
+    feed = replay(options(path), publisher, stats)
     await feed.run()
     status = feed.statistics()
     assert publisher.rows == [TRADES[0], TRADES[0]]
@@ -157,7 +152,7 @@ async def test_f44_one_cut_short_fails_after_what_it_had(
 ) -> None:
     ring.publish(TRADES, 1, 1)
     path = write(taken(ring), taken(ring), cut=30)
-    feed = make(options(path), publisher, stats)
+    feed = replay(options(path), publisher, stats)
     await feed.run()
     assert feed.statistics().state == "failed"
     assert "cut off" in feed.statistics().message

@@ -259,40 +259,27 @@ async def test_f45_stamps_that_were_not_believed_are_counted_over_all_sockets(
     assert feed.statistics().decode_errors == 0  # the records are good
 
 
-async def test_a_host_that_does_not_stamp_is_told_once(
+@pytest.mark.parametrize(("fact", "told"), [("stamped", "unstamped"), ("batched", "unbatched")])
+async def test_what_a_host_does_not_do_is_told_once(
     publisher: "FakePublisher",
     stats: "FakeStats",
     new_socket: "Callable[[], FakeSocket]",
     run_until: RunUntil,
     caplog: pytest.LogCaptureFixture,
+    fact: str,
+    told: str,
 ) -> None:
     first, second = new_socket(), new_socket()
-    first.stamped = second.stamped = False
+    for one in (first, second):
+        setattr(one, fact, False)
     first.put(trade())
     first.fail(OSError("gone"))
     second.put(trade())
     feed = make(publisher, stats, first, reopen=lambda: second)
     await run_until(feed, lambda: len(publisher.batches) == 2)
-    (told,) = [one for one in caplog.records if one.message == "feed.unstamped"]
-    assert vars(told)["fields"]["feed"] == "udp:9700"
+    (line,) = [one for one in caplog.records if one.message == f"feed.{told}"]
+    assert vars(line)["fields"]["feed"] == "udp:9700"
     assert feed.statistics().records == 2
-
-
-async def test_a_host_that_denies_batches_is_told_once(
-    publisher: "FakePublisher",
-    stats: "FakeStats",
-    new_socket: "Callable[[], FakeSocket]",
-    run_until: RunUntil,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    first, second = new_socket(), new_socket()
-    first.batched = second.batched = False
-    first.put(trade())
-    first.fail(OSError("gone"))
-    second.put(trade())
-    feed = make(publisher, stats, first, reopen=lambda: second)
-    await run_until(feed, lambda: len(publisher.batches) == 2)
-    assert [one.message for one in caplog.records].count("feed.unbatched") == 1
 
 
 async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
