@@ -26,6 +26,11 @@ def stolen() -> World:
     return world.late([6], **QUEUED)
 
 
+def stolen_between_writes() -> World:
+    world = World().during(range(60, 70), plane_ms=2, plane_wait_ms=95, running=40)
+    return world.late([6], **SWEPT)
+
+
 def stopped_worker() -> World:
     world = World().during(range(60, 68), plane_ms=0, plane_wait_ms=0, loop_ms=0, worker_state="T")
     return world.late([6], **QUEUED)
@@ -91,6 +96,7 @@ def overtaken() -> World:
 
 CAUSES: dict[str, tuple[str, Maker]] = {
     "theft": ("cpu_theft", stolen),
+    "a theft between writes": ("cpu_theft", stolen_between_writes),
     "a stopped worker": ("stopped", stopped_worker),
     "a stopped feed": ("stopped", stopped_feed),
     "a stalled feed": ("feed_stalled", stalled_feed),
@@ -257,6 +263,13 @@ def test_what_comes_after_the_harm_is_not_its_cause() -> None:
 
 def test_a_client_whose_socket_was_full_before_the_first_late_update() -> None:
     world = World().during(range(35, 59), gauges={"clients_blocked": [1]}).late([6], **SOCKETS)
+    found = explain(world.build())
+    assert found.first_cause is not None
+    assert found.first_cause.cause == "slow_clients", render(found)
+
+
+def test_a_slow_client_is_no_theft_s_doing_though_the_plane_waits_too() -> None:
+    world = slow().during(range(60, 70), plane_ms=2, plane_wait_ms=95)
     found = explain(world.build())
     assert found.first_cause is not None
     assert found.first_cause.cause == "slow_clients", render(found)
