@@ -1,13 +1,16 @@
 """What all tests share: where captures are, how long properties search, and what a skip means."""
 
 import os
+import socket
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from gateway._native import STATS_SIZE, StatsPage, create_memory
+from gateway._native import STATS_SIZE, StatsPage, UdpSocket, create_memory
+from gateway.address import datagrams
 
 REQUIRE_ALL = os.environ.get("TICKGATE_REQUIRE_ALL") == "1"
 DATA = Path(os.environ.get("TICKGATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -54,6 +57,24 @@ def page() -> Generator[StatsPage, None, None]:
     yield page
     page.close()
     os.close(fd)
+
+
+@pytest.fixture
+def stamping() -> Generator[None, None, None]:
+    """The kernel stamps datagrams when they come. It begins a while after the host's first socket
+    asks for it; what came before bears the time at which it was read.
+    """
+    witness = UdpSocket(datagrams("127.0.0.1", 0))
+    deadline = time.monotonic() + 20
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        waited_ns = 0
+        while waited_ns < 1_000_000:
+            assert time.monotonic() < deadline, "it never begins"
+            sender.sendto(b"x", ("127.0.0.1", witness.port))
+            time.sleep(0.001)
+            _, (waited_ns,), _, _ = witness.receive(1000)
+    yield
+    witness.close()
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -223,6 +223,7 @@ async def test_usual_lines_need_no_python(
     reader.close()
 
 
+@pytest.mark.usefixtures("stamping")
 async def test_f45_what_waits_in_the_socket_is_ours(writer: RingWriter, page: StatsPage) -> None:
     """Datagrams that came before the feed had its turn: stamped when they came, the wait counted,
     whichever way their lines go. What is sent while it runs has no such wait."""

@@ -44,6 +44,7 @@ def test_datagrams_come_whole_in_order_with_both_clocks(receiver: UdpSocket) -> 
     assert (receiver.stamped, receiver.stamp_anomalies) == (True, 0)
 
 
+@pytest.mark.usefixtures("stamping")
 def test_the_wait_in_the_socket_is_the_age_of_a_datagram(receiver: UdpSocket) -> None:
     send(receiver.port, b"first")
     time.sleep(0.03)

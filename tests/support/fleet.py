@@ -208,17 +208,23 @@ def pump(
     done: Callable[[Client], bool],
     timeout_s: float = 120.0,
 ) -> None:
-    """Reads from all until `done` of each (asked after each read of it) or it has ended."""
+    """Reads from all until `done` of each (asked after each read of it) or it has ended.
+
+    Those that are done are read from as long as others are not: they answer pings.
+    """
     deadline = time.monotonic() + timeout_s
+    waiting = {client for client in clients if not done(client)}
     with selectors.DefaultSelector() as selector:
         for client in clients:
-            if not done(client):
+            if not client.ended:
                 selector.register(client, selectors.EVENT_READ, client)
-        while selector.get_map():
+        while waiting:
             left = deadline - time.monotonic()
-            assert left > 0, f"{len(selector.get_map())} clients are not done in {timeout_s} s"
+            assert left > 0, f"{len(waiting)} clients are not done in {timeout_s} s"
             for key, _ in selector.select(left):
                 client = key.data
                 client.read()
-                if done(client) or client.ended:
+                if client.ended:
                     selector.unregister(client)
+                if client in waiting and (done(client) or client.ended):
+                    waiting.remove(client)
