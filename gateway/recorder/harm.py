@@ -86,6 +86,17 @@ class Harm:
     cut_off: int
     slow: tuple[SlowClient, ...]
 
+    @property
+    def slow_most(self) -> int:
+        """Clients that read too slowly at one time, at the most."""
+        return max(self.blocked, self.slowed)
+
+    @property
+    def few_are_slow(self) -> bool:
+        """Whether some clients read too slowly and most did not: what ails all is not theirs."""
+        few = self.slow_most <= max(self.clients / 2, 1)
+        return few and (self.slow_most > 0 or self.cut_off > 0)
+
 
 def bad_seconds(evidence: Evidence) -> list[Second]:
     """The seconds of the recording in which the objective was missed."""

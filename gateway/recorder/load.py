@@ -110,12 +110,9 @@ def audience(case: Case) -> Finding | None:
 def slow_clients(case: Case) -> Finding | None:
     """Some clients do not read; the others had theirs in time."""
     harm = case.harm
-    few = harm.blocked + harm.slowed > 0 or harm.cut_off > 0
-    most = max(harm.blocked, harm.slowed)
-    if not few or harm.stages.get("ring", 0) >= PART * harm.worst_ns or harm.share > 0.5:
+    in_time = harm.stages.get("ring", 0) < PART * harm.worst_ns
+    if not harm.few_are_slow or not in_time or harm.share > 0.5:
         return None
-    if most > max(harm.clients / 2, 1):
-        return None  # it is not a few: something ails all of them
     who = [
         f"{one.connection} ({one.address}), level {one.level}: "
         f"{one.why or f'{one.age_ms:,.0f} ms behind'}"
@@ -133,7 +130,8 @@ def slow_clients(case: Case) -> Finding | None:
         start_ns,
         end_ns,
         0.9 * case.covers(start_ns, end_ns),
-        f"{max(most, 1)} of {harm.clients} clients read too slowly; the others were not hurt.",
+        f"{max(harm.slow_most, 1)} of {harm.clients} clients read too slowly; the others were not "
+        "hurt.",
         (
             f"{100 * harm.share:.1f} % of the updates were late; records waited "
             f"{ms(harm.stages.get('ring', 0))} at p99 for the data plane and "

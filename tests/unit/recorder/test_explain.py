@@ -31,6 +31,12 @@ def stolen_between_writes() -> World:
     return world.late([6], **SWEPT)
 
 
+def stolen_from_all() -> World:
+    """Those who read here had no CPU either."""
+    gauges = {"clients_blocked": [CLIENTS]}
+    return stolen_between_writes().during(range(60, 70), gauges=gauges)
+
+
 def stopped_worker() -> World:
     world = World().during(range(60, 68), plane_ms=0, plane_wait_ms=0, loop_ms=0, worker_state="T")
     return world.late([6], **QUEUED)
@@ -97,6 +103,7 @@ def overtaken() -> World:
 CAUSES: dict[str, tuple[str, Maker]] = {
     "theft": ("cpu_theft", stolen),
     "a theft between writes": ("cpu_theft", stolen_between_writes),
+    "a theft from clients too": ("cpu_theft", stolen_from_all),
     "a stopped worker": ("stopped", stopped_worker),
     "a stopped feed": ("stopped", stopped_feed),
     "a stalled feed": ("feed_stalled", stalled_feed),
