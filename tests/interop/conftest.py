@@ -1,36 +1,20 @@
 """A gateway for other people's clients, with a venue that ticks all the time; and a browser."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from support.serving import Serving
-from support.stage import Stage
+from support.serving import Serving, serving
 from support.udp import Venue
 from support.visit import Visit, chromium
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Where the test's gateway runs."""
-    with Stage(tmp_path / "log") as one:
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A gateway in which A.SIM and B.SIM tick; clients leave it as it was."""
+    log = tmp_path_factory.mktemp("interop") / "log"
+    with Venue() as venue, serving(log, *venue.sets) as one, venue.ticking("A", "B"):
         yield one
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    """A venue called SIM."""
-    with Venue() as one:
-        yield one
-
-
-@pytest.fixture
-def gateway(stage: Stage, venue: Venue) -> Iterator[Serving]:
-    """A gateway in which A.SIM and B.SIM tick."""
-    serving = stage.serve(*venue.sets)
-    with venue.ticking("A", "B"):
-        yield serving
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ an advisory's number in their docstrings. Run it after adding such a test.
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -90,12 +90,15 @@ _ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+@cache
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Every test that bears a row's number, and its file."""
-    for path in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _ROW.match(node.name):
-                yield str(path.relative_to(TESTS)), node
+    return [
+        (str(path.relative_to(TESTS)), node)
+        for path in sorted(TESTS.rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _ROW.match(node.name)
+    ]
 
 
 def render() -> str:
