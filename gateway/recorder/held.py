@@ -234,21 +234,31 @@ def _bounded(
     case: Case, run: Run, threads: Callable[[Step], list[Turn]], tid: int, ratio: float
 ) -> Run:
     """The run without steps at its ends in which the thread did not wait as badly, and with those
-    beyond in which it did.
+    beyond in which it did. The kernel counts a wait once it is over: a step in which the thread
+    neither ran nor waited may lie in the middle of one.
     """
 
     def waits(step: Step) -> bool:
         waited_ns, had_ns = _sum([step], threads, tid)
         return waited_ns > max(ratio * had_ns, WAIT_NS * step.span_ns / SECOND_NS)
 
-    inner = [*dropwhile(lambda step: not waits(step), run.steps)]
-    while inner and not waits(inner[-1]):
-        inner.pop()
+    def goes_on(step: Step) -> bool:
+        return waits(step) or _sum([step], threads, tid) == (0, 0)
+
+    inner = _trimmed(run.steps, waits)
     if not inner:
         return run
-    before = takewhile(waits, (s for s in reversed(case.window) if s.end_ns <= inner[0].start_ns))
-    after = takewhile(waits, (s for s in case.window if s.start_ns >= inner[-1].end_ns))
-    return Run([*reversed([*before]), *inner, *after])
+    before = takewhile(goes_on, (s for s in reversed(case.window) if s.end_ns <= inner[0].start_ns))
+    after = takewhile(goes_on, (s for s in case.window if s.start_ns >= inner[-1].end_ns))
+    return Run(_trimmed([*reversed([*before]), *inner, *after], waits))
+
+
+def _trimmed(steps: Sequence[Step], so: Callable[[Step], bool]) -> list[Step]:
+    """From the first to the last step of which it is so."""
+    kept = [*dropwhile(lambda step: not so(step), steps)]
+    while kept and not so(kept[-1]):
+        kept.pop()
+    return kept
 
 
 def _sum(steps: Sequence[Step], threads: Callable[[Step], list[Turn]], tid: int) -> tuple[int, int]:

@@ -37,6 +37,13 @@ def stolen_from_all() -> World:
     return stolen_between_writes().during(range(60, 70), gauges=gauges)
 
 
+def stolen_without_a_break() -> World:
+    """The kernel counts a wait once it is over: a look meanwhile sees none."""
+    world = World().during(range(60, 80), plane_ms=2, plane_wait_ms=95, running=40)
+    world.during([69], plane_ms=0, plane_wait_ms=0).during([70], plane_wait_ms=190)
+    return world.late([6], **QUEUED).late([7], ring={200: 1000}, total_0={0.1: 9000, 250: 2000})
+
+
 def stopped_worker() -> World:
     world = World().during(range(60, 68), plane_ms=0, plane_wait_ms=0, loop_ms=0, worker_state="T")
     return world.late([6], **QUEUED)
@@ -104,6 +111,7 @@ CAUSES: dict[str, tuple[str, Maker]] = {
     "theft": ("cpu_theft", stolen),
     "a theft between writes": ("cpu_theft", stolen_between_writes),
     "a theft from clients too": ("cpu_theft", stolen_from_all),
+    "a theft without a break": ("cpu_theft", stolen_without_a_break),
     "a stopped worker": ("stopped", stopped_worker),
     "a stopped feed": ("stopped", stopped_feed),
     "a stalled feed": ("feed_stalled", stalled_feed),
