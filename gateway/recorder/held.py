@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import dropwhile, takewhile
 
-from gateway.recorder.case import MS, Case, Finding, Run, ms, of, planes
+from gateway.recorder.case import LOOK_BACK_NS, MS, Case, Finding, Run, ms, of, planes
 from gateway.recorder.evidence import Step, Turn
 from gateway.recording import Thread
 
@@ -212,11 +212,12 @@ def _worst_wait(
     (when, waited, had, usual ratio).
     """
     best: tuple[int, Run, int, float] | None = None
-    tids = {turn.thread.tid for step in case.window for turn in threads(step)}
+    window = _waits_told(case)
+    tids = {turn.thread.tid for step in window for turn in threads(step)}
     for tid in tids:
         calm = _sum(case.calm, threads, tid)
         usual = calm[0] / max(calm[1], 1)
-        for run in _seconds(case.window):
+        for run in _seconds(window):
             waited_ns, had_ns = _sum(run.steps, threads, tid)
             ratio = waited_ns / max(had_ns, 1)
             if waited_ns < WAIT_NS or ratio < max(WAIT_RATIO, WORSE * usual):
@@ -248,9 +249,19 @@ def _bounded(
     inner = _trimmed(run.steps, waits)
     if not inner:
         return run
-    before = takewhile(goes_on, (s for s in reversed(case.window) if s.end_ns <= inner[0].start_ns))
-    after = takewhile(goes_on, (s for s in case.window if s.start_ns >= inner[-1].end_ns))
-    return Run(_trimmed([*reversed([*before]), *inner, *after], waits))
+    window = _waits_told(case)
+    before = takewhile(goes_on, (s for s in reversed(window) if s.end_ns <= inner[0].start_ns))
+    after = takewhile(goes_on, (s for s in window if s.start_ns >= inner[-1].end_ns))
+    whole = _trimmed([*reversed([*before]), *inner, *after], waits)
+    began_ns = whole[0].end_ns - _sum(whole[:1], threads, tid)[0]
+    ahead = [step for step in window if began_ns < step.end_ns <= whole[0].start_ns]
+    return Run([*ahead, *whole])
+
+
+def _waits_told(case: Case) -> list[Step]:
+    """The window, and a second more: a wait that hurt may have been counted after the harm."""
+    harm = case.harm
+    return case.evidence.between(harm.start_ns - LOOK_BACK_NS, harm.end_ns + SECOND_NS)
 
 
 def _trimmed(steps: Sequence[Step], so: Callable[[Step], bool]) -> list[Step]:

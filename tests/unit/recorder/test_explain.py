@@ -44,6 +44,11 @@ def stolen_without_a_break() -> World:
     return world.late([6], **QUEUED).late([7], ring={200: 1000}, total_0={0.1: 9000, 250: 2000})
 
 
+def stolen_until_after_the_harm() -> World:
+    world = World().during(range(65, 70), plane_ms=0, plane_wait_ms=0)
+    return world.during([70], plane_ms=2, plane_wait_ms=550, running=40).late([6], **QUEUED)
+
+
 def stopped_worker() -> World:
     world = World().during(range(60, 68), plane_ms=0, plane_wait_ms=0, loop_ms=0, worker_state="T")
     return world.late([6], **QUEUED)
@@ -112,6 +117,7 @@ CAUSES: dict[str, tuple[str, Maker]] = {
     "a theft between writes": ("cpu_theft", stolen_between_writes),
     "a theft from clients too": ("cpu_theft", stolen_from_all),
     "a theft without a break": ("cpu_theft", stolen_without_a_break),
+    "a theft until after the harm": ("cpu_theft", stolen_until_after_the_harm),
     "a stopped worker": ("stopped", stopped_worker),
     "a stopped feed": ("stopped", stopped_feed),
     "a stalled feed": ("feed_stalled", stalled_feed),
