@@ -52,7 +52,8 @@ from gateway.client.events import (
     Result,
     System,
 )
-from gateway.client.session import ClientSession, Request, Statistics
+from gateway.client.requests import Request
+from gateway.client.session import ClientSession, Statistics
 from gateway.clock import Offset, Ping, estimate
 
 DEFAULT_URL = "ws://127.0.0.1:8765/v1"

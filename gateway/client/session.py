@@ -32,27 +32,13 @@ from gateway.client.events import (
     Slow,
     System,
 )
+from gateway.client.requests import GATEWAY, INSTRUMENTS, Request, chunks, names_of, on_the_wire
 from gateway.client.ticks import Bbo, RawTick, Trade
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
 
-# The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
-REQUEST_BYTES_MAX = 8192
-REQUEST_SYMBOLS_MAX = 250
-
-# What `health` is about (docs/protocol.md, "Health").
-GATEWAY: Final = "gateway"
-INSTRUMENTS: Final = "instruments"
-
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
-
-
-class Request(NamedTuple):
-    """A text to send; the reply bears the same `req_id`."""
-
-    req_id: int
-    text: str
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -176,8 +162,8 @@ class ClientSession:
 
         `from_` is about this one request: later on it would ask for what came already.
         """
-        names = _names(symbols)
-        once = _on_the_wire(channel, names, params)
+        names = names_of(symbols)
+        once = on_the_wire(channel, names, params)
         params = {name: value for name, value in once.items() if name != "from"}
         for key in (_Key(channel, name, once.get("scope", "")) for name in names):
             self._later.pop(key, None)
@@ -190,15 +176,15 @@ class ClientSession:
 
     def update(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
         """Other parameters for what is subscribed to; wanted from the reply on."""
-        names = _names(symbols)
-        return list(self._ask("update", channel, names, _on_the_wire(channel, names, params)))
+        names = names_of(symbols)
+        return list(self._ask("update", channel, names, on_the_wire(channel, names, params)))
 
     def unsubscribe(
         self, channel: str, symbols: str | Iterable[str], **params: Any
     ) -> list[Request]:
         """No longer wants these names and patterns."""
-        names = _names(symbols)
-        params = _on_the_wire(channel, names, params)
+        names = names_of(symbols)
+        params = on_the_wire(channel, names, params)
         for name in names:
             self._unwanted(_Key(channel, name, params.get("scope", "")))
         return list(self._ask("unsubscribe", channel, names, params))
@@ -225,7 +211,7 @@ class ClientSession:
     def _ask(
         self, method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
     ) -> Iterator[Request]:
-        for chunk in _chunks(symbols):
+        for chunk in chunks(symbols):
             request = self.request(method, {"channel": channel, "symbol": chunk, **params})
             self._asked[request.req_id] = _Asked(method, channel, tuple(chunk), params)
             yield request
@@ -468,35 +454,3 @@ _OWN: Final[dict[str, type[Slo] | type[Health]]] = {"slo": Slo, "health": Health
 def _own(wire: _Wire, row: dict[str, Any]) -> Slo | Health:
     kind: type[Slo] | type[Health] = _OWN[wire.channel]
     return msgspec.convert(row | {"type": wire.type, "ts_send": wire.ts_send}, kind)
-
-
-def _names(symbols: str | Iterable[str]) -> list[str]:
-    """A string is one name, not the names of its letters."""
-    return [symbols] if isinstance(symbols, str) else list(symbols)
-
-
-def _on_the_wire(channel: str, names: list[str], params: dict[str, Any]) -> dict[str, Any]:
-    """`class_` and `from_` without the underscore that Python needs; None is left out.
-
-    Of health the scope is always said: by itself `*` means the gateway, and in the company in which
-    it is asked for again, instruments.
-    """
-    wire = {name.rstrip("_"): value for name, value in params.items() if value is not None}
-    if channel == HEALTH:
-        wire.setdefault("scope", GATEWAY if names == ["*"] else INSTRUMENTS)
-    return wire
-
-
-def _chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of symbols, each small enough for one request."""
-    chunk: list[str] = []
-    size = 0
-    for symbol in symbols:
-        more = len(symbol.encode(errors="replace")) + 3  # quotes and comma
-        if chunk and (size + more > REQUEST_BYTES_MAX or len(chunk) == REQUEST_SYMBOLS_MAX):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(symbol)
-        size += more
-    if chunk:
-        yield chunk

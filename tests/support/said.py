@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from gateway.client.events import Event, Gap
-from gateway.client.session import ClientSession, Request
+from gateway.client.requests import Request
+from gateway.client.session import ClientSession
 
 Missing = tuple[int | None, int | None, int | None]
 """First, last and count of a gap."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.said import UNKNOWN, Missing, ack, good, hello, missing, receive, tick
 
 from gateway.client.events import Gap, Retired, System
-from gateway.client.session import ClientSession, Request
+from gateway.client.requests import Request
+from gateway.client.session import ClientSession
 from gateway.client.ticks import Bbo, Tick, Trade
 
 # --- continuity -----------------------------------------------------------------------------------

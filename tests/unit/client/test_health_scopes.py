@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from gateway.client.events import Event, Gap, Health
-from gateway.client.session import ClientSession, Request
+from gateway.client.requests import Request
+from gateway.client.session import ClientSession
 
 
 def receive(session: ClientSession, message: dict[str, Any]) -> list[Event]:

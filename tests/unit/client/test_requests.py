@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.client.session import REQUEST_BYTES_MAX, ClientSession
+from gateway.client.requests import REQUEST_BYTES_MAX
+from gateway.client.session import ClientSession
 
 
 @pytest.mark.parametrize("letter", ["S", "\u00e9", "\u5e01", "\U0001f4b0"])

@@ -7,7 +7,8 @@ import pytest
 from support.said import ack, good, hello, missing, receive, tick
 
 from gateway.client.events import Gap, Reply
-from gateway.client.session import REQUEST_BYTES_MAX, REQUEST_SYMBOLS_MAX, ClientSession
+from gateway.client.requests import REQUEST_BYTES_MAX, REQUEST_SYMBOLS_MAX
+from gateway.client.session import ClientSession
 from gateway.client.ticks import Trade
 from gateway.model.topic import escape
 

@@ -113,7 +113,7 @@ async def test_names_of_messages_that_are_refused_are_not_made_known(
 ) -> None:
     publisher.refuse = lambda row: "price: not a decimal" if row[2] == "5.10" else None
     made_up = [trade(5, symbol=f"M{k}") for k in range(50)]
-    feed = make(ReplayOptions(path=write([*made_up, trade(1)]), speed=0), publisher, stats)
+    feed = replay(ReplayOptions(path=write([*made_up, trade(1)]), speed=0), publisher, stats)
     await feed.run()
     assert {name for _, name in publisher.topics} == {"BTCUSDT.BINANCE"}
     assert not publisher.suspects
