@@ -20,6 +20,7 @@ from websockets.protocol import State
 
 from gateway import log
 from gateway.ops.pages import security_headers
+from gateway.session.place import Place
 from gateway.text import escaped
 
 TEXT: Final = "text/plain; charset=utf-8"
@@ -33,6 +34,9 @@ DISCARDED_BYTES_MAX = 1 << 20
 """What a refused or answered client may still send before it is cut off."""
 FRAGMENTS_MAX = 64
 CONTROL_FRAMES_PER_S = 100
+MESSAGE_TIMEOUT_S = 10.0
+"""From a message's first byte to its last, as `limits.message_timeout_s` is on the clients'
+listener."""
 FAIL_TIMEOUT_S = 5.0
 NOTSENT_BYTES = 16 << 10
 """What waits in the kernel, beyond what is on its way: the rest waits here, to be replaced."""
@@ -81,6 +85,9 @@ class Exchange(ServerConnection):
         self._fragments = 0
         self._controls = 0
         self._controls_second = 0
+        self._place = Place.in_(self.protocol)
+        self._inside = False  # of a fragmented message
+        self._late: asyncio.TimerHandle | None = None  # while a message is unfinished
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -108,7 +115,29 @@ class Exchange(ServerConnection):
         elif self.protocol.state is State.CONNECTING:
             self._keep_early(data)
         else:
-            super().data_received(data)
+            self._take_frames(data)
+
+    def _take_frames(self, data: bytes) -> None:
+        super().data_received(data)
+        if (self._inside or not self._place.between_frames) and self._late is None:
+            self._late = self.loop.call_later(MESSAGE_TIMEOUT_S, self._too_late)
+
+    def _finished(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        if self.transport.is_reading():
+            self._fail(1008, f"message not finished within {MESSAGE_TIMEOUT_S:g} s")
+        elif self.protocol.state is State.OPEN:  # the rest waits for us
+            self._late = self.loop.call_later(MESSAGE_TIMEOUT_S, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The library's; nothing is waited for any more."""
+        self._finished()
+        super().connection_lost(exc)
 
     def _take_head(self, data: bytes) -> None:
         searched = max(0, len(self._head) - 3)
@@ -182,7 +211,7 @@ class Exchange(ServerConnection):
             self._answers[str(self.response.status_code)] += 1
         early, self._early = bytes(self._early), bytearray()
         if early and self.protocol.state is State.OPEN:
-            super().data_received(early)
+            self._take_frames(early)
 
     # --- frames -----------------------------------------------------------------------------------
 
@@ -199,9 +228,12 @@ class Exchange(ServerConnection):
             if self._controls > CONTROL_FRAMES_PER_S:
                 self._fail(4029, f"control frames: more than {CONTROL_FRAMES_PER_S} a second")
         elif event.opcode is not Opcode.CLOSE:
+            self._inside = not event.fin
             self._fragments = self._fragments + 1 if event.opcode is Opcode.CONT else 0
             if self._fragments >= FRAGMENTS_MAX:
                 self._fail(1009, f"message of more than {FRAGMENTS_MAX} fragments")
+        if not self._inside:
+            self._finished()
 
     def _fail(self, code: int, reason: str) -> None:
         if self.protocol.state is State.OPEN:

@@ -69,7 +69,6 @@ class Connection:
         "_listener",
         "_parser",
         "_protocol",
-        "_reading",
         "_received",
         "_session",
         "_tail",
@@ -85,6 +84,7 @@ class Connection:
         "name",
         "peer",
         "pinged_ns",
+        "reading",
         "sock",
         "state",
         "subscriptions",
@@ -110,7 +110,7 @@ class Connection:
         self._tail = b""  # the request's last bytes so far
         self._fragments = 0
         self._held: list[Frame] | None = None  # frames to be handled, the next one last
-        self._reading = True
+        self.reading = True
         self._decoder: Any = None
         self._session: Session | None = None
         # Of the handshake: it keeps the request, which is more than all that an open one takes.
@@ -120,7 +120,11 @@ class Connection:
             logger=quiet,
         )
         self._parser: Parser | None = None  # of the message that is being read
-        listener.loop.add_reader(self.fd, self._readable)
+        try:
+            listener.readers.add_reader(self.fd, self._readable)
+        except OSError:
+            sock.close()
+            raise
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -159,15 +163,25 @@ class Connection:
                 self.expire()
 
     def _pause(self) -> None:
-        if self._reading:
-            self._reading = False
-            self._listener.loop.remove_reader(self.fd)
+        if self.reading:
+            self.reading = False
+            self._listener.readers.remove_reader(self.fd)
+
+    def _unpause(self) -> None:
+        if not self.reading:
+            try:
+                self._listener.readers.add_reader(self.fd, self._readable)
+            except OSError as error:
+                self._lost(error.strerror or "cannot be read")
+            else:
+                self.reading = True
 
     def resume(self) -> None:
         """The control queue has room again."""
-        if not self._reading and self.state is State.OPEN:
-            self._reading = True
-            self._listener.loop.add_reader(self.fd, self._readable)
+        if not self.reading and self.state is State.OPEN:
+            self._unpause()
+            if self._decoder is None:
+                self.message_ns = 0  # until now the rest of it waited for us
             self._guarded(self._work)
 
     def _lost(self, why: str) -> None:
@@ -281,28 +295,28 @@ class Connection:
     def _frames(self, data: bytes) -> None:
         if self._parser is None:
             self._parser = self._listener.parsers.take()
-        frames = self._parser.frames(data)
-        self._held = frames[::-1]
+        self._held = self._parser.frames(data)[::-1]
         self._work()
-        if self.state is State.OPEN:
-            self._clock_message(unfinished=not frames or self._decoder is not None)
 
     def _work(self) -> None:
         # Stops where replies fill half the control queue, as reading does: whoever sends many
         # requests at once and reads their replies is no slow consumer.
-        while self._held and self._reading and self.state is State.OPEN:
+        while self._held and self.reading and self.state is State.OPEN:
             self._frame(self._held.pop())
         if self.state is State.OPEN and not self._held:
             self._held = None
             if self._parser is not None:
                 self._outgoing(self._parser)
+        if self.state is State.OPEN:
+            self._clock_message()
 
-    def _clock_message(self, *, unfinished: bool) -> None:
-        # A read that ends no frame ended inside of one. What a client holds open has a deadline.
-        if not unfinished:
+    def _clock_message(self) -> None:
+        # What a client holds open has a deadline, from when we could have read the rest of it.
+        parser = self._parser
+        if self._decoder is None and (parser is None or parser.between_frames):
             self.message_ns = 0
         elif not self.message_ns:
-            self.message_ns = self.heard_ns
+            self.message_ns = self._listener.now_ns()
             self._listener.watch_message(self)
 
     def _frame(self, frame: Frame) -> None:
@@ -311,6 +325,8 @@ class Connection:
         elif frame.opcode is Opcode.BINARY:
             self.fail(1003, "binary frame: this subprotocol is text")
         elif frame.opcode is not Opcode.CLOSE:
+            if self._decoder is None:
+                self.message_ns = 0  # what was begun is finished
             self._control()
 
     def _control(self) -> None:
@@ -444,9 +460,7 @@ class Connection:
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)
         # Reading goes on, to see the end of the stream; what comes is discarded.
-        if not self._reading:
-            self._reading = True
-            self._listener.loop.add_reader(self.fd, self._readable)
+        self._unpause()
 
     def gone(self, error: str) -> None:
         """The plane could not write any more."""

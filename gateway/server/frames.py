@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from websockets.protocol import OPEN, SERVER, Protocol
 
+from gateway.session.place import Place
+
 if TYPE_CHECKING:
     from websockets.frames import Frame
 
@@ -38,32 +40,28 @@ def frame_close(code: int, reason: str) -> bytes:
     return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
 
 
-def frame_bytes(payload: int) -> int:
-    """The length of a client's frame with so long a payload (RFC 6455 section 5.2)."""
-    return payload + (6 if payload < 126 else 8 if payload < 65536 else 14)
-
-
 class Parser(Protocol):
     """The library's, of an open connection; it knows whether it stands between two messages."""
 
     def __init__(self, message_bytes: int) -> None:
         super().__init__(SERVER, max_size=message_bytes, logger=quiet)
         self.message_bytes = message_bytes
-        self._begun = 0  # bytes of a frame that is not complete
+        self._place = Place.in_(self)
 
     def frames(self, data: bytes) -> "list[Frame]":
         """The frames that these bytes complete."""
         self.receive_data(data)
-        frames: list[Frame] = self.events_received()  # type: ignore[assignment]
-        # A length that is not in its shortest form counts for less than it is: the rest never comes
-        # to 0 again, and the client keeps its parser.
-        self._begun += len(data) - sum(frame_bytes(len(frame.data)) for frame in frames)
-        return frames
+        return self.events_received()  # type: ignore[return-value]
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether the last byte was the last of a frame."""
+        return self._place.between_frames
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing in it is of this client, so that the next one may have it."""
-        between = self._begun == 0 and self.current_size is None
+        between = self.between_frames and self.current_size is None
         return between and self.state is OPEN and not self.writes
 
 

@@ -7,7 +7,8 @@ import random
 import resource
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
 from gateway.server.frames import Parsers
 from gateway.server.plane import dispatch
+from gateway.server.readers import Readers
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.handshake import Origins, Refusal
@@ -44,6 +46,8 @@ RESERVED_DESCRIPTORS = 64
 CONNECTIONS_MAX = 1_000_000
 """As in the configuration: what the plane keeps for a slot is taken when it is used."""
 SWEEP_INTERVAL_S = 0.25
+JUDGED_PER_TURN = 64
+"""Deadlines looked at in one iteration: one that has passed ends a client, at 20 us."""
 KEEPALIVE_SLICES = 4
 """Parts of the clients that one sweep looks at: each is seen once a second."""
 RETRY_AFTER_S = (3, 8)
@@ -74,6 +78,7 @@ class Listener:
         self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
         self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
         self.parsers = Parsers(self.limits.message_bytes)
+        self.readers = Readers()
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
         self.max_connections = max_connections(self.limits.max_connections)
@@ -96,6 +101,7 @@ class Listener:
         self._control = Control(f"worker-{parts.index}", plane, self._clients, parts.stalled)
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
+        self._due: deque[Connection] = deque()  # to be judged in this iteration and the next ones
         self.followers = {
             channel: Followers(plane, parts.reports[channel], message, self.show_status)
             for channel, message in MESSAGES.items()
@@ -128,6 +134,7 @@ class Listener:
         """Accepts from now on."""
         self.loop.add_reader(self._socket.fileno(), self._accept)
         self.loop.add_reader(self.plane.events_fd, self._events)
+        self.readers.start(self.loop)
         self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     # --- accepting -------------------------------------------------------------------------------
@@ -136,12 +143,14 @@ class Listener:
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 sock, address = self._socket.accept()
+                peer = address[0] if isinstance(address, tuple) else ""
+                connection = Connection(self, sock, peer, self.now_ns())
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:
                 self._accept_failed(error)
                 return
-            self._accepted(sock, address[0] if isinstance(address, tuple) else "")
+            self._accepted(connection)
         if not self.accepting:
             self.accepting = True
             _log.info("accept.resumed", connections=len(self._clients))
@@ -162,12 +171,11 @@ class Listener:
             self.loop.add_reader(self._socket.fileno(), self._accept)
             self._accept()
 
-    def _accepted(self, sock: socket.socket, peer: str) -> None:
+    def _accepted(self, connection: Connection) -> None:
         self._stats.add("accepted")
-        connection = Connection(self, sock, peer, self.now_ns())
-        self._handshakes[peer] += 1
+        self._handshakes[connection.peer] += 1
         self.watch(connection)
-        if self._handshakes[peer] > self.limits.handshakes_per_address:
+        if self._handshakes[connection.peer] > self.limits.handshakes_per_address:
             why = "too many unfinished handshakes from this address"
             connection.refuse(self._shed("address", why))
 
@@ -303,15 +311,51 @@ class Listener:
 
     def _sweep(self) -> None:
         now = self.now_ns()
-        for connection in [c for c in self._waiting if c.deadline_ns <= now]:
-            self.forget(connection)
-            connection.expire()
-        self._sweep_messages(now)
         self._shared.capacity.look(now)
         self._show_counts()
-        self._sweep_keepalive(now)
+        if not self._due:
+            self._due.extend(self._find_due(now))
+            self._judge_some()
         if not self._draining or self._clients or self._waiting:
             self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _find_due(self, now: int) -> Iterator[Connection]:
+        """Those whose deadlines may have passed; a quarter of the silent ones."""
+        yield from [c for c in self._waiting if c.deadline_ns <= now]
+        yield from [c for c in self._messages if not c.message_ns or self._holds_open(c, now)]
+        self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
+        clients = itertools.islice(
+            self._clients.values(), self._keepalive_slice, None, KEEPALIVE_SLICES
+        )
+        quiet = now - int(self.limits.ping_interval_s * 1e9)
+        yield from [c for c in clients if c.heard_ns <= quiet]
+
+    def _judge_some(self) -> None:
+        now = self.now_ns()
+        for _ in range(min(len(self._due), JUDGED_PER_TURN)):
+            self._judge(self._due.popleft(), now)
+        if self._due:
+            self.loop.call_soon(self._judge_some)
+
+    def _judge(self, connection: Connection, now: int) -> None:
+        """Ends what is past its deadline, now that it is its turn; asks for a sign of life."""
+        if connection in self._waiting and connection.deadline_ns <= now:
+            self.forget(connection)
+            connection.expire()
+        elif connection.state is not State.OPEN:
+            return
+        elif self._holds_open(connection, now):
+            limit_s = self.limits.message_timeout_s
+            connection.fail(1008, f"message not finished within {limit_s:g} s")
+        else:
+            if not connection.message_ns:
+                self._messages.pop(connection, None)
+            self._keep_alive(connection, now)
+
+    def _holds_open(self, connection: Connection, now: int) -> bool:
+        """Whether its message took too long; one that is not read has time."""
+        since = connection.message_ns if connection.reading else 0
+        return since > 0 and now - since > self.limits.message_timeout_s * 1e9
 
     def _show_counts(self) -> None:
         for index, count in enumerate(self._shared.requests):
@@ -321,31 +365,17 @@ class Listener:
         refused = self._stats.get("subscribe_rejected", REJECTIONS.index("capacity"))
         self._stats.set("admission_refused", ADMISSION.index("capacity"), refused)
 
-    def _sweep_messages(self, now: int) -> None:
-        limit_s = self.limits.message_timeout_s
-        for connection in list(self._messages):
-            if not connection.message_ns or connection.state is not State.OPEN:
-                self._messages.pop(connection, None)
-            elif now - connection.message_ns > limit_s * 1e9:
-                connection.fail(1008, f"message not finished within {limit_s:g} s")
-
-    def _sweep_keepalive(self, now: int) -> None:
-        self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
-        quiet = now - int(self.limits.ping_interval_s * 1e9)
-        timeout_ns = int(self.limits.pong_timeout_s * 1e9)
-        handles = itertools.islice(self._clients, self._keepalive_slice, None, KEEPALIVE_SLICES)
-        for handle in list(handles):
-            connection = self._clients[handle]
-            if connection.state is not State.OPEN or connection.heard_ns > quiet:
-                continue
-            if connection.pinged_ns < connection.heard_ns:  # whatever came since is a sign of life
-                connection.ping()
-            elif self.plane.pending(handle):
-                # Bytes wait for it: it is slow, not silent, and the plane judges it by age. The
-                # ping itself may wait behind them, so its deadline runs from their end on.
-                connection.pinged_ns = now
-            elif now - connection.pinged_ns > timeout_ns:
-                connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
+    def _keep_alive(self, connection: Connection, now: int) -> None:
+        if connection.heard_ns > now - int(self.limits.ping_interval_s * 1e9):
+            return
+        if connection.pinged_ns < connection.heard_ns:  # whatever came since is a sign of life
+            connection.ping()
+        elif self.plane.pending(connection.handle):
+            # Bytes wait for it: it is slow, not silent, and the plane judges it by age. The
+            # ping itself may wait behind them, so its deadline runs from their end on.
+            connection.pinged_ns = now
+        elif now - connection.pinged_ns > int(self.limits.pong_timeout_s * 1e9):
+            connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
 
     # --- the end ---------------------------------------------------------------------------------
 

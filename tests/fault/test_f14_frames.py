@@ -181,6 +181,9 @@ def test_f22_two_hundred_thousand_tiny_fragments(
         pytest.param(frame(TEXT, b"x")[:1], id="half a header"),
         pytest.param(frame(TEXT, b"x" * 200)[:3], id="half a length"),
         pytest.param(text(ASK) + frame(TEXT, b"{", fin=False), id="a message and a fragment"),
+        pytest.param(text(ASK) + frame(TEXT, b"x")[:1], id="a message and half a header"),
+        pytest.param(text(ASK) + frame(TEXT, b"x" * 9)[:8], id="a message and half a frame"),
+        pytest.param(frame(PING) + frame(CLOSE, b"xx")[:3], id="a ping and half a close"),
     ],
 )
 def test_f23_a_message_held_open(gateway: Serving, before: Metrics, start: bytes) -> None:

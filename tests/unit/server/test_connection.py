@@ -1,5 +1,6 @@
 """What a connection keeps of a client that says nothing; what becomes of a mistake of our own."""
 
+import errno
 import gc
 import logging
 import socket
@@ -26,14 +27,15 @@ class Told:
         self.calls: list[tuple[Any, ...]] = []
         self.limits = LimitsOptions()
         self.handshake_timeout_ns = self.close_timeout_ns = 10**9
-        self.loop = self.plane = self
+        self.plane = self.readers = self
+        self.time_ns = 1
         self.origins = Origins([])
         self.parsers = Parsers(self.limits.message_bytes)
         self.full = False
         self.texts: list[str] = []
 
     def now_ns(self) -> int:
-        return 1
+        return self.time_ns
 
     def admission(self) -> None:
         """Everybody may come in."""
@@ -186,6 +188,103 @@ def test_the_parser_of_a_client_that_fails_is_nobodys(
     say(one, b"discarded")
     say(two, frame(TEXT, b"two"))
     assert told.texts == ["two"]
+
+
+# --- since when a message is unfinished -----------------------------------------------------------
+
+WHOLE = frame(TEXT, b"{}")
+BEGUN = [
+    pytest.param(WHOLE[:1], id="half a header"),
+    pytest.param(WHOLE[:6], id="a header"),
+    pytest.param(WHOLE[:7], id="half a payload"),
+    pytest.param(frame(TEXT, b"x" * 200)[:3], id="half a length"),
+    pytest.param(frame(TEXT, b"{", fin=False), id="a fragment"),
+]
+BEFORE = [
+    pytest.param(b"", id="alone"),
+    pytest.param(WHOLE, id="behind a message"),
+    pytest.param(frame(TEXT, b"{}", width=8), id="behind a long length"),
+    pytest.param(frame(PING), id="behind a ping"),
+]
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+@pytest.mark.parametrize("before", BEFORE)
+def test_f23_what_is_begun_has_a_clock(
+    before: bytes, begun: bytes, told: Told, opened: Callable[[], Opened]
+) -> None:
+    one = opened()
+    told.time_ns = 5
+    say(one, before + begun)
+    assert one[0].message_ns == 5
+    assert told.named("watch_message") == [(one[0],)]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_f23_what_is_finished_has_none(before: bytes, opened: Callable[[], Opened]) -> None:
+    one = opened()
+    say(one, WHOLE[:3])
+    say(one, WHOLE[3:] + before)
+    assert one[0].message_ns == 0
+
+
+@pytest.mark.parametrize("whole", [WHOLE, frame(PING, b"p")])
+def test_f23_each_begins_its_own_clock(
+    whole: bytes, told: Told, opened: Callable[[], Opened]
+) -> None:
+    one = opened()
+    say(one, whole[:3])
+    for told.time_ns in (5, 9):
+        say(one, whole[3:] + whole[:3])
+        assert one[0].message_ns == told.time_ns
+
+
+def test_f23_pings_between_fragments_and_dribbling_do_not_wind_it_up(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one = opened()
+    say(one, frame(TEXT, b"{", fin=False))
+    for told.time_ns, more in enumerate((frame(PING), frame(CONT, b" ", fin=False), b"\0"), 5):
+        say(one, more)
+        assert one[0].message_ns == 1
+
+
+def test_f23_the_clock_begins_once_we_read_on(told: Told, opened: Callable[[], Opened]) -> None:
+    one = opened()
+    told.full = True
+    say(one, frame(PING, b"p") + WHOLE[:3])
+    assert not one[0].reading
+    told.time_ns = 7
+    one[0].resume()
+    assert one[0].reading
+    assert one[0].message_ns == 7
+
+
+# --- a host that gives no watch ------------------------------------------------------------------
+
+
+def denied(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_socket_that_cannot_be_watched_is_not_kept(told: Told) -> None:
+    told.add_reader = denied  # type: ignore[attr-defined]
+    ours, theirs = socket.socketpair()
+    with theirs, pytest.raises(OSError, match="No space"):
+        Connection(told, ours, "peer", 0)  # type: ignore[arg-type]
+    assert ours.fileno() == -1
+
+
+def test_a_client_that_cannot_be_read_any_more_is_let_go(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one = opened()
+    told.full = True
+    say(one, frame(PING, b"p"))
+    told.add_reader = denied  # type: ignore[attr-defined]
+    one[0].resume()
+    assert told.named("remove") == [(one[0],)]
+    assert one[0].close_reason == "No space left on device"
 
 
 def test_a_refused_request_is_forgotten(told: Told) -> None:

@@ -17,7 +17,8 @@ class Silent:
 
     state = State.OPEN
     heard_ns = SECOND
-    pinged_ns = 0
+    pinged_ns = message_ns = handle = 0
+    reading = True
 
     def __init__(self) -> None:
         self.pings = 0
@@ -41,14 +42,15 @@ def silent() -> Silent:
 def sweep(client: Silent, second: float, *, pending: bool = False) -> None:
     """All slices of a keepalive sweep at this second."""
     client.now_ns = int(second * SECOND)
-    listener: Any = SimpleNamespace(
-        limits=LimitsOptions(ping_interval_s=15, pong_timeout_s=20),
-        plane=SimpleNamespace(pending=lambda _: pending),
-        _clients={1: client},
-        _keepalive_slice=0,
-    )
+    listener: Any = Listener.__new__(Listener)
+    listener.limits = LimitsOptions(ping_interval_s=15, pong_timeout_s=20)
+    listener.plane = SimpleNamespace(pending=lambda _: pending)
+    listener._clients = {1: client}
+    listener._waiting, listener._messages = {}, {}
+    listener._keepalive_slice = 0
     for _ in range(KEEPALIVE_SLICES):
-        Listener._sweep_keepalive(listener, client.now_ns)
+        for due in listener._find_due(client.now_ns):
+            listener._judge(due, client.now_ns)
 
 
 def test_f39_a_silent_client_is_pinged_once_and_closed_at_the_deadline(silent: Silent) -> None:
@@ -74,3 +76,33 @@ def test_whatever_a_client_says_is_a_sign_of_life(silent: Silent) -> None:
     silent.heard_ns = 30 * SECOND  # a request, and no pong
     sweep(silent, 46)
     assert (silent.pings, silent.failed) == (2, [])
+
+
+def test_f23_a_message_that_is_not_finished_meets_its_deadline(silent: Silent) -> None:
+    silent.message_ns = silent.heard_ns = 20 * SECOND
+    listener: Any = Listener.__new__(Listener)
+    listener.limits = LimitsOptions(message_timeout_s=10)
+    listener._clients, listener._waiting, listener._messages = {1: silent}, {}, {silent: None}
+    listener._keepalive_slice = 0
+
+    def judged(second: int) -> list[int]:
+        for due in listener._find_due(second * SECOND):
+            listener._judge(due, second * SECOND)
+        return silent.failed
+
+    assert judged(30) == []
+    silent.reading = False  # the rest of it waits for us
+    assert judged(31) == []
+    silent.reading = True
+    assert judged(31) == [1008]
+
+
+def test_a_message_that_is_finished_is_not_looked_at_again(silent: Silent) -> None:
+    listener: Any = Listener.__new__(Listener)
+    listener.limits = LimitsOptions()
+    listener._clients, listener._waiting, listener._messages = {}, {}, {silent: None}
+    listener._keepalive_slice = 0
+    for due in listener._find_due(SECOND):
+        listener._judge(due, SECOND)
+    assert not listener._messages
+    assert silent.failed == []
