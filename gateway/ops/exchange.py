@@ -100,6 +100,7 @@ class Exchange(ServerConnection):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._finished()
         super().connection_lost(exc)
         if self.response is None and not self._refused:
             self._answers[UNANSWERED] += 1
@@ -133,11 +134,6 @@ class Exchange(ServerConnection):
             self._fail(1008, f"message not finished within {MESSAGE_TIMEOUT_S:g} s")
         elif self.protocol.state is State.OPEN:  # the rest waits for us
             self._late = self.loop.call_later(MESSAGE_TIMEOUT_S, self._too_late)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The library's; nothing is waited for any more."""
-        self._finished()
-        super().connection_lost(exc)
 
     def _take_head(self, data: bytes) -> None:
         searched = max(0, len(self._head) - 3)
