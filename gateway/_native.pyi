@@ -33,6 +33,9 @@ def realtime_ns() -> int: ...
 def request_slice(slice_ns: int) -> bool:
     """Asks for an EEVDF slice for the calling thread; False where the kernel refuses."""
 
+def signal_when_orphaned(number: int) -> bool:
+    """Has the kernel send this process a signal when the thread that started it ends."""
+
 # --- shared segment (record.pxi, segment.pxi, ring_*.pxi) ---------------------------------------
 def create_memory(name: str, size: int) -> int:
     """A new zeroed memfd of `size` bytes (close-on-exec); the caller owns the descriptor."""

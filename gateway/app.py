@@ -206,7 +206,7 @@ async def _serve(
                 played = asyncio.create_task(_played(supervisor, on_played))
                 beside.append(played)
             code = await supervisor.run()
-            signals.last((*orders.stops, *signals.TOLD, signal.SIGCONT))
+            signals.last((*orders.stops, signal.SIGXCPU, *signals.TOLD, signal.SIGCONT))
             if played is not None and played.done():
                 code = code or played.result()
             for task in beside:
@@ -244,6 +244,7 @@ def _obey(
             asked_s = loop.time()
             supervisor.stop()
 
+    signals.at_limit(partial(supervisor.stop, ResourceError.exit_code))
     for number in orders.stops:
         loop.add_signal_handler(number, stop)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway import log
-from gateway._native import RingWriter, StatsPage, request_slice
+from gateway._native import RingWriter, StatsPage, request_slice, signal_when_orphaned
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message, fits
 from gateway.cluster.child import Child
@@ -47,6 +47,8 @@ _log = log.get("app")
 def main(argv: Sequence[str]) -> int:
     """`python -P -m gateway.process feed|worker FD`; FD is its control channel."""
     role, control_fd = argv
+    # One that is stopped would stay for ever: the end of its supervisor lets it go on, and end.
+    signal_when_orphaned(signal.SIGCONT)
     child = Child(Channel(socket.socket(fileno=int(control_fd))))
     first = child.first
     config = msgspec.convert(first["config"], Config)

@@ -36,7 +36,7 @@ class Child:
         signals.ignore()
         # The supervisor blocks these around the start, so that a Ctrl-C meant for the whole group
         # can't hit the interpreter before the line above.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, *signals.HELD})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.HELD)
         first = channel.receive_now()
         if first is None:
             raise SystemExit(1)
@@ -50,6 +50,7 @@ class Child:
         """
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.drain.set)
         signals.tell("it is for the supervisor")
+        signals.at_limit(self.drain.set)
         while (message := await self.channel.receive()) is not None:
             if message.type == "drain":
                 self.drain.set()

@@ -7,14 +7,28 @@ none of them may cost all clients their connections.
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from gateway import log
 
-HELD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""What people and programs send. They are blocked while a child starts, as SIGINT is."""
-TOLD = (*HELD, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR)
-"""All that end a process by default, but for those that mean that it shall end."""
+TOLD: Final = (
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+    signal.SIGSTKFLT,
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
+"""All that end a process by default, but for those that mean that it shall end, those of its own
+faults (SIGSEGV, SIGABRT), and SIGPIPE and SIGXFSZ, which Python ignores: a write tells of them."""
+HELD: Final = (signal.SIGINT, signal.SIGXCPU, *TOLD)
+"""What must not hit a child before it can ignore it: they are blocked while it starts."""
 
 _log = log.get("signals")
 
@@ -28,20 +42,27 @@ def has_terminal() -> bool:
     return True
 
 
-def ignore(numbers: Iterable[signal.Signals] = TOLD) -> None:
-    """From now on they do nothing, until `tell` is called."""
+def name_of(number: int) -> str:
+    """SIGUSR1, SIGRTMIN+3: as kill(1) has them."""
+    if signal.SIGRTMIN < number < signal.SIGRTMAX:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    return signal.Signals(number).name
+
+
+def ignore(numbers: Iterable[int] = (signal.SIGXCPU, *TOLD)) -> None:
+    """From now on they do nothing, until the loop handles them."""
     for number in _free(numbers):
         signal.signal(number, signal.SIG_IGN)
 
 
-def tell(why: str, numbers: Iterable[signal.Signals] = TOLD) -> None:
+def tell(why: str, numbers: Iterable[int] = TOLD) -> None:
     """From now on each is a line in the log; on the running loop."""
     loop = asyncio.get_running_loop()
     for number in _free(numbers):
-        loop.add_signal_handler(number, _told, number.name, why)
+        loop.add_signal_handler(number, _told, name_of(number), why)
 
 
-def _free(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+def _free(numbers: Iterable[int]) -> list[int]:
     """Those without a handler: a debugger or a profiler that was loaded first keeps its own."""
     nobodys = (signal.SIG_DFL, signal.SIG_IGN)
     return [number for number in numbers if signal.getsignal(number) in nobodys]
@@ -51,7 +72,23 @@ def _told(name: str, why: str) -> None:
     _log.warning("signal.ignored", signal=name, why=why)
 
 
-def last(numbers: Iterable[signal.Signals]) -> None:
+def at_limit(end: Callable[[], None]) -> None:
+    """Calls `end` once, at SIGXCPU: it comes each second from the soft limit on, to the hard one.
+
+    There SIGKILL follows, without a word to anybody.
+    """
+    loop = asyncio.get_running_loop()
+
+    def handle() -> None:
+        loop.remove_signal_handler(signal.SIGXCPU)
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        _log.error("cpu.limit", what="ends in good order", cure="raise the limit: ulimit -t")
+        end()
+
+    loop.add_signal_handler(signal.SIGXCPU, handle)
+
+
+def last(numbers: Iterable[int]) -> None:
     """Ends the loop's handling: from here on the process ends by itself, in a moment."""
     loop = asyncio.get_running_loop()
     for number in numbers:

@@ -203,10 +203,11 @@ class Supervisor:
         """
         return os.dup(self._segment_fd) if self._segment_fd >= 0 else -1
 
-    def stop(self) -> None:
-        """Drains and ends; a second call kills all children at once."""
+    def stop(self, exit_code: int = 0) -> None:
+        """Drains and ends, with this code at best; a second call kills all children at once."""
         if self._stop.is_set():
             self._kill.set()
+        self._exit_code = self._exit_code or exit_code
         self._stop.set()
 
     def tell(self, name: str, body: Mapping[str, Any]) -> bool:
@@ -332,7 +333,7 @@ class Supervisor:
         # Ctrl-C goes to the whole group, and a closed terminal's SIGHUP; the child, which means to
         # ignore them, can't do so before its interpreter is up. Blocked here, a signal stays
         # pending: ours until the mask is back, the child's until it unblocks.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *signals.HELD})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.HELD)
         try:
             process = subprocess.Popen(
                 [*spec.argv, str(theirs.fileno())],

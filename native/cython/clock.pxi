@@ -7,6 +7,10 @@ cdef extern from "gw_clock.h" nogil:
 cdef extern from "gw_sched.h" nogil:
     int gw_sched_slice(uint64_t slice_ns)
 
+cdef extern from "<sys/prctl.h>" nogil:
+    int PR_SET_PDEATHSIG
+    int prctl(int option, unsigned long value)
+
 
 def monotonic_ns():
     return gw_monotonic_ns()
@@ -18,3 +22,7 @@ def realtime_ns():
 
 def request_slice(uint64_t slice_ns):
     return gw_sched_slice(slice_ns) == 0
+
+
+def signal_when_orphaned(int number):
+    return prctl(PR_SET_PDEATHSIG, <unsigned long>number) == 0

@@ -14,6 +14,8 @@ import pytest
 from support.serving import Serving, serving, until
 from support.wire import CLOSE, Wire, connected, request, text
 
+from gateway.cluster import signals
+
 SMALL = """
 [ring]
 capacity_bytes = 1048576
@@ -24,7 +26,13 @@ type = "synthetic"
 symbols = 3
 rate = 100
 """
-MEANINGLESS = ("SIGUSR2", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR")
+MEANINGLESS = {
+    **{name: signal.Signals[name] for name in ("SIGUSR2", "SIGQUIT", "SIGALRM", "SIGVTALRM")},
+    **{name: signal.Signals[name] for name in ("SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")},
+    "SIGRTMIN": signal.SIGRTMIN,
+    "SIGRTMIN+1": signal.SIGRTMIN + 1,
+    "SIGRTMAX": signal.SIGRTMAX,
+}
 
 
 @pytest.fixture
@@ -40,28 +48,103 @@ def gateway(tmp_path: Path, config: Path) -> Iterator[Serving]:
         yield gateway
 
 
+@pytest.fixture
+def doomed(tmp_path: Path, config: Path) -> Iterator[Serving]:
+    """A gateway that the test ends."""
+    log = tmp_path / "log"
+    words = [sys.executable, "-P", "-m", "gateway.cli", "serve", "--config", str(config)]
+    words += ["--set", "listen.port=0", "--set", "ops.port=0"]
+    with log.open("wb") as sink, subprocess.Popen(words, stdout=sink, stderr=sink) as process:
+        try:
+            yield Serving(process, log)
+        finally:
+            process.kill()
+
+
 def told(gateway: Serving, words: str, times: int = 1) -> None:
     until(lambda: gateway.lines().count(words) >= times)
+
+
+def signalled(gateway: Serving, process: str, pid: int, name: str, number: int) -> None:
+    """Sends a signal until the process tells it: one event gets ten lines a second."""
+
+    def heard() -> bool:
+        os.kill(pid, number)
+        return f"{process} signals signal.ignored signal={name} " in gateway.lines()
+
+    until(heard, interval_s=0.2)
 
 
 def test_no_signal_but_those_that_mean_it_ends_a_child(gateway: Serving) -> None:
     pids = {name: gateway.pid(name) for name in ("feed", "worker-0")}
     with connected(gateway.url) as wire:
-        for name in ("SIGHUP", "SIGUSR1", *MEANINGLESS):
-            for pid in pids.values():
-                os.kill(pid, signal.Signals[name])
-            told(gateway, f"signal.ignored signal={name}", 2)
+        orders = {"SIGHUP": signal.SIGHUP, "SIGUSR1": signal.SIGUSR1}
+        for name, number in (orders | MEANINGLESS).items():
+            for child, pid in pids.items():
+                signalled(gateway, child, pid, name, number)
         assert wire.ask({"method": "ping"})["success"]
     assert {name: gateway.pid(name) for name in pids} == pids
 
 
 def test_no_signal_but_those_that_mean_it_ends_the_supervisor(gateway: Serving) -> None:
-    for name in MEANINGLESS:
-        gateway.process.send_signal(signal.Signals[name])
-        told(gateway, f"signal.ignored signal={name}")
+    for name, number in MEANINGLESS.items():
+        signalled(gateway, "supervisor", gateway.process.pid, name, number)
     gateway.process.send_signal(signal.SIGUSR1)
     told(gateway, "reopen.nothing")
     assert gateway.get("/readyz")[0] == 200
+
+
+DEADLY = {
+    *(signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL),
+    *(signal.SIGSEGV, signal.SIGSYS),
+}
+"""A process's own faults, and the one that it can't see."""
+NOTHING = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+WRITES = {signal.SIGPIPE, signal.SIGXFSZ}
+"""Python ignores them."""
+ENDS = {signal.SIGTERM, signal.SIGINT, signal.SIGXCPU}
+
+
+def test_of_every_signal_there_is_it_is_known_what_it_does() -> None:
+    known = DEADLY | NOTHING | STOPPING | WRITES | ENDS | set(signals.TOLD)
+    assert signal.valid_signals() - known == set()
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGSYS])
+def test_f51_no_child_outlives_its_supervisor(
+    how: signal.Signals, doomed: Serving, *, stopped: bool
+) -> None:
+    pids = [doomed.pid(name) for name in ("feed", "worker-0")]
+    with connected(doomed.url) as wire:
+        if stopped:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        doomed.process.send_signal(how)
+        assert doomed.process.wait(10) == -how
+        assert wire.closed() == (1012, "service restart")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_at_its_limit_of_cpu_time_a_worker_ends_in_good_order(gateway: Serving) -> None:
+    worker = gateway.pid()
+    with connected(gateway.url) as wire:
+        os.kill(worker, signal.SIGXCPU)
+        os.kill(worker, signal.SIGXCPU)
+        assert wire.closed() == (1012, "service restart")
+    told(gateway, "cpu.limit")
+    until(lambda: gateway.pid() not in (0, worker) and gateway.get("/readyz")[0] == 200)
+
+
+def test_at_its_limit_of_cpu_time_the_supervisor_ends_in_good_order(doomed: Serving) -> None:
+    with connected(doomed.url) as wire:
+        for _ in range(3):  # it comes every second
+            doomed.process.send_signal(signal.SIGXCPU)
+        assert wire.closed() == (1012, "service restart")
+    assert doomed.process.wait(20) == 69
+    told(doomed, "cpu.limit")
+    told(doomed, "serve.stopped exit=69")
 
 
 def test_a_worker_that_is_hung_up_on_keeps_its_clients(gateway: Serving) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -112,7 +112,7 @@ def test_a_thousand_deadlines_that_pass_at_once_are_kept_some_in_each_iteration(
     listener.loop = SimpleNamespace(call_soon=soon.append, call_later=lambda *_: None)
     listener._shared = SimpleNamespace(capacity=SimpleNamespace(look=lambda _: None))
     listener._show_counts = lambda: None
-    listener._clients, listener._messages, listener._due = {}, {}, module.deque()
+    listener._clients, listener._messages, listener._due = {}, {}, deque()
     listener._keepalive_slice, listener._draining = 0, False
     clients = [Late(ended) for _ in range(2 * JUDGED_PER_TURN + 22)]
     listener._waiting = dict.fromkeys(clients)
