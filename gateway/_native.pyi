@@ -570,6 +570,12 @@ class Plane:
         """Whether the client has unsent bytes right now (for the pong deadline)."""
     def sent_ns(self, handle: int) -> int:
         """MONOTONIC time of the last bytes that its socket took."""
+    def objective(self, target_ns: int, late_ppm: int) -> None:
+        """Has the controller judge by another objective, from its next look on; its steps stay.
+
+        Raises:
+            ValueError: 0, or beyond what it can hold.
+        """
 
 # --- the load test's swarm (swarm.pxi) ------------------------------------------------------------
 SWARM_GROUPS_MAX: Final[int]

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gateway.ops.objective import Look
     from gateway.options import ListenOptions
     from gateway.recorder.recorder import Recorder
+    from gateway.recorder.source import Source
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 TOGETHER_S = 0.1
@@ -172,7 +173,8 @@ async def _serve(
                 on_ready(urls)
 
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
-        recorder = _recorder(config, site, supervisor, pulse, lambda: ops.look)
+        source = _source(site, supervisor, pulse, lambda: subject.config, lambda: ops.look)
+        recorder = _recorder(config, site, source)
         subject = Subject(
             version=version("tickgate"),
             config=config,
@@ -270,26 +272,31 @@ def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
     )
 
 
-def _recorder(
-    config: Config,
+def _source(
     site: "Site",
     supervisor: Supervisor,
     pulse: Pulse,
+    config: Callable[[], Config],
     look: "Callable[[], Look]",
-) -> "Recorder":
-    """The flight recorder, over all processes and this one."""
-    from gateway.recorder.observe import Observer
-    from gateway.recorder.recorder import Recorder
+) -> "Source":
+    """The gateway as the flight recorder sees it."""
     from gateway.recorder.source import Source, told
 
-    source = Source(
+    return Source(
         gateway=version("tickgate"),
-        config=told(config),
+        config=lambda: told(config()),
         look=look,
         supervision=supervisor.statistics,
         status=pulse.report,
         segment=supervisor.segment,
     )
+
+
+def _recorder(config: Config, site: "Site", source: "Source") -> "Recorder":
+    """The flight recorder, over all processes and this one."""
+    from gateway.recorder.observe import Observer
+    from gateway.recorder.recorder import Recorder
+
     return Recorder(config.recorder, source, Observer(site.pages, (*STAGES[:-1], *CLASS_STAGES)))
 
 

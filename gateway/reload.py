@@ -1,10 +1,12 @@
 """What SIGHUP does: the configuration is read again, and what can change while clients stay, does.
 
-A new value is in force in every process or in none: the keys of RELOADED are read by Python alone,
-each time that they are used. All others size memory, or are part of a promise that clients were
-told; they keep their values until a restart, and the log says so.
+A new value is in force in every process or in none. The keys of RELOADED are read by Python each
+time that they are used; of the objective, the data plane is told. All others size memory, or say
+what there is: addresses, processes, feeds. They keep their values until a restart, and the log says
+so.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 RELOADED: Final = (
+    "feeds.*.stale_after_s",
     "limits.close_timeout_s",
     "limits.control_frames_per_s",
     "limits.errors_per_minute",
@@ -40,44 +43,50 @@ RELOADED: Final = (
     "recorder.files_max",
     "recorder.min_interval_s",
     "recorder.seconds",
+    "slo.display_target_us",
+    "slo.percentile",
+    "slo.target_us",
 )
-"""What takes effect without a restart; the size of a message, for messages that begin later."""
+"""What takes effect without a restart; the size of a message, for messages that begin later. `*` is
+each feed of which nothing else is another: feeds have no names but their places."""
 
 _log = log.get("reload")
 
 
 class Change(NamedTuple):
-    """One key that differs."""
+    """One key that differs; `reloads`: the new value takes effect without a restart."""
 
     key: str
     was: Any
     now: Any
+    reloads: bool
 
 
 def changes(old: "Config", new: "Config") -> list[Change]:
-    """Every key that differs; a feed is one key."""
+    """Every key that differs; a feed that comes, goes or becomes of another type is one key."""
     found = []
     for name in old.__struct_fields__:
         before, after = getattr(old, name), getattr(new, name)
         if isinstance(before, tuple):
             found += _feeds(name, before, after)
-        elif before != after:
-            pairs = ((key, getattr(before, key), getattr(after, key)) for key in _fields(before))
-            found += [Change(f"{name}.{key}", a, b) for key, a, b in pairs if a != b]
+        else:
+            found += _differing(name, before, after)
     return found
 
 
 def merged(old: "Config", new: "Config") -> "Config":
     """The old configuration with what of the new one takes effect now."""
-    sections: dict[str, dict[str, Any]] = {}
+    replaced: dict[str, Any] = {}
     for change in changes(old, new):
-        if change.key in RELOADED:
-            section, _, key = change.key.partition(".")
-            sections.setdefault(section, {})[key] = change.now
-    replaced = {
-        name: msgspec.structs.replace(getattr(old, name), **values)
-        for name, values in sections.items()
-    }
+        if change.reloads:
+            section, *index, key = change.key.split(".")
+            before = replaced.get(section, getattr(old, section))
+            if index:
+                feeds = list(before)
+                feeds[int(index[0])] = _with(feeds[int(index[0])], key, change.now)
+                replaced[section] = tuple(feeds)
+            else:
+                replaced[section] = _with(before, key, change.now)
     return msgspec.structs.replace(old, **replaced)
 
 
@@ -122,8 +131,8 @@ class Reloading:
 
     def _change(self, new: "Config") -> None:
         found = changes(self.config, new)
-        now = [change for change in found if change.key in RELOADED]
-        later = [change.key for change in found if change.key not in RELOADED]
+        now = [change for change in found if change.reloads]
+        later = [change.key for change in found if not change.reloads]
         both = merged(self.config, new)
         missed = self._apply(both) if now else ()
         self.config = both
@@ -136,15 +145,28 @@ class Reloading:
         _log.info("reload.done", changed=len(now), needs_restart=len(later))
 
 
-def _fields(options: Any) -> tuple[str, ...]:
-    fields: tuple[str, ...] = options.__struct_fields__
-    return fields
+def _with(options: Any, key: str, value: Any) -> Any:
+    return msgspec.structs.replace(options, **{key: value})
+
+
+def _differing(name: str, before: Any, after: Any, pattern: str = "") -> list[Change]:
+    """`pattern` stands for the name in RELOADED."""
+    pairs = ((key, getattr(before, key), getattr(after, key)) for key in before.__struct_fields__)
+    return [
+        Change(f"{name}.{key}", a, b, f"{pattern or name}.{key}" in RELOADED)
+        for key, a, b in pairs
+        if a != b
+    ]
 
 
 def _feeds(name: str, before: Sequence[Any], after: Sequence[Any]) -> list[Change]:
-    count = max(len(before), len(after))
-    pairs = [
-        (before[n] if n < len(before) else None, after[n] if n < len(after) else None)
-        for n in range(count)
-    ]
-    return [Change(f"{name}.{n}", a, b) for n, (a, b) in enumerate(pairs) if a != b]
+    found: list[Change] = []
+    for number, (one, other) in enumerate(itertools.zip_longest(before, after)):
+        key = f"{name}.{number}"
+        if type(one) is not type(other):
+            found.append(Change(key, one, other, reloads=False))
+            continue
+        differing = _differing(key, one, other, f"{name}.*")
+        same = all(change.reloads for change in differing)
+        found += [change._replace(reloads=same) for change in differing]
+    return found

@@ -29,12 +29,16 @@ static void show(gw_plane_t *p) {
                                                             ? GW_PAUSED : (uint64_t)gw_intervals_ns[l->interval[i]]);
 }
 
+static void edges(gw_plane_t *p) {
+    p->control.edge_calm_ns = p->o.target_ns / 10 * 7;
+    p->control.edge_over_ns = p->o.target_ns / 10 * 8;
+}
+
 void gw_control_init(gw_plane_t *p) {
-    gw_control_t *k = &p->control;
     gw_ladder_init(&p->ladder, p->o.target_ns, p->o.late_ppm, p->o.enforce);
-    k->edge_calm_ns = p->o.target_ns / 10 * 7;
-    k->edge_over_ns = p->o.target_ns / 10 * 8;
-    k->schedstat_fd = -1;
+    edges(p);
+    p->control.wanted = p->control.taken = GW_OBJECTIVE(p->o.target_ns, p->ladder.late_ppm);
+    p->control.schedstat_fd = -1;
     show(p); /* the page may still show what an earlier process did */
 }
 
@@ -244,11 +248,28 @@ static void look(gw_plane_t *p) {
     show(p);
 }
 
+void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm) {
+    GW_STORE_RELAXED(&p->control.wanted, GW_OBJECTIVE(target_ns, late_ppm));
+}
+
+/* Whether there is another objective. What was late by the one before says nothing of it. */
+static int take_objective(gw_plane_t *p) {
+    gw_control_t *k = &p->control;
+    uint64_t wanted = GW_LOAD_RELAXED(&k->wanted);
+    if (wanted == k->taken) return 0;
+    k->taken = wanted;
+    p->o.target_ns = p->ladder.target_ns = GW_OBJECTIVE_TARGET_NS(wanted);
+    p->o.late_ppm = p->ladder.late_ppm = GW_OBJECTIVE_LATE_PPM(wanted);
+    edges(p);
+    gw_ladder_forget(&p->ladder);
+    return 1;
+}
+
 void gw_control(gw_plane_t *p) {
     if (!p->o.target_ns) return;
     watch(p);
     if (p->now < p->control.next_ns) return;
-    if (p->control.looked_ns) look(p);
+    if (!take_objective(p) && p->control.looked_ns) look(p);
     else begin(p);
 }
 

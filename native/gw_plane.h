@@ -114,6 +114,9 @@ uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle);
 int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle);
 int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle);
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle);
+/* Another target and part that may be late, both greater than 0, from the plane's next look on. The steps that
+ * were taken stay, and are judged by it. Not for a plane that was created without a controller. */
+void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm);
 
 typedef enum {
     GW_EVENT_GONE,    /* error: errno of the socket */

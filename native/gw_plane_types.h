@@ -258,8 +258,14 @@ struct gw_client {
 
 _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before the rest");
 
+/* A target in ns and the part that may be late in one word, so that no two of them are ever mixed. */
+#define GW_OBJECTIVE(target_ns, late_ppm) ((uint64_t)(target_ns) << 20 | (late_ppm))
+#define GW_OBJECTIVE_TARGET_NS(o) ((int64_t)((o) >> 20))
+#define GW_OBJECTIVE_LATE_PPM(o) ((uint32_t)((o) & ((1u << 20) - 1)))
+
 /* What the controller measures (gw_control.c). */
 typedef struct {
+    uint64_t wanted, taken; /* GW_OBJECTIVE: as the loop wants it, as it is in force */
     gw_look_t look; /* since the last one */
     int64_t edge_calm_ns, edge_over_ns;
     int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;

@@ -60,6 +60,13 @@ class Monitors:
         self._parts: tuple[Histogram, ...] = ()
         self._merged = Histogram.empty()
 
+    def reconfigure(self, objective: Objective, display_target_us: int) -> None:
+        """Other objectives of the same window, from the next look on."""
+        self._headline.reconfigure(objective)
+        each = class_objectives(objective, display_target_us)
+        for monitor, one in zip(self._classes, each, strict=True):
+            monitor.reconfigure(one)
+
     @property
     def reports(self) -> Reports:
         """The last look's."""

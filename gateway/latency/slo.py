@@ -202,6 +202,7 @@ class Monitor:
         hold_s: float = HOLD_S,
     ) -> None:
         self._objective = objective
+        self._period_s = period_s
         self._stall_s = STALL_INTERVALS * interval_s
         self._window = Window(objective.window_s, HISTORY_S, interval_s)
         self._budget = Budget(objective.share, objective.events_min, period_s)
@@ -215,6 +216,16 @@ class Monitor:
     def report(self) -> Report:
         """The last look's."""
         return self._report
+
+    def reconfigure(self, objective: Objective) -> None:
+        """Judges by another objective of the same window from the next look on.
+
+        What was good or bad stays so. A budget is for a share, so that of another percentile begins
+        anew.
+        """
+        if objective.share != self._objective.share:
+            self._budget = Budget(objective.share, objective.events_min, self._period_s)
+        self._objective = objective
 
     def tick(self, now_s: float, sample: Sample, *, floor_ns: float = 0.0) -> Report:
         """Takes the cumulative counts of now. The first ones are where counting begins.

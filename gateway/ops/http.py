@@ -101,6 +101,7 @@ class OpsServer:
         """Takes over what may change while the gateway runs."""
         self._subject.config = config
         self._origins = self._allowed()
+        self._watch.reconfigure()
 
     def _allowed(self) -> Origins:
         return Origins((*LOOPBACK_ORIGINS, *self._subject.config.listen.origins))

@@ -24,6 +24,7 @@ from gateway.ops.subject import Subject
 if TYPE_CHECKING:
     from gateway.latency.histogram import Histogram
     from gateway.latency.window import Samples
+    from gateway.options import SloOptions
 
 EARLY_S = INTERVAL_S / 8
 """The caller's rounds are a fraction of the interval: the round that comes nearest is taken."""
@@ -67,16 +68,12 @@ class Watch:
     """
 
     def __init__(self, subject: Subject) -> None:
-        slo = subject.config.slo
-        objective = Objective(slo.stage, slo.percentile, slo.target_us, slo.window_s)
-        # Left at its default it gives way to a target that is longer; set, it has been checked.
-        display_target_us = max(slo.display_target_us, slo.target_us)
         self._subject = subject
-        self._monitors = Monitors(objective, display_target_us, time.monotonic())
+        self._monitors = Monitors(*_objectives(subject.config.slo), time.monotonic())
         headline, classes = self._monitors.reports
         self._look = Look(headline, time.time_ns(), classes)
         self._looked_s = float("-inf")
-        self._held = Held(subject.pages, slo.window_s)
+        self._held = Held(subject.pages, subject.config.slo.window_s)
         self.transitions: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
         self.samples: Samples | None = None
 
@@ -84,6 +81,10 @@ class Watch:
     def look(self) -> Look:
         """The last one."""
         return self._look
+
+    def reconfigure(self) -> None:
+        """Judges by what the configuration says now, from the next look on."""
+        self._monitors.reconfigure(*_objectives(self._subject.config.slo))
 
     def sample(self, now_s: float) -> bool:
         """Looks if it is time to: call it several times a second. `now_s` is MONOTONIC.
@@ -147,6 +148,13 @@ class Watch:
         for name in workers:
             # One lost to a full buffer is made good by the next.
             self._subject.tell(name, {"type": "slo", "text": text})
+
+
+def _objectives(slo: "SloOptions") -> tuple[Objective, int]:
+    """The headline's, and the target of screens."""
+    objective = Objective(slo.stage, slo.percentile, slo.target_us, slo.window_s)
+    # Left at its default it gives way to a target that is longer; set, it has been checked.
+    return objective, max(slo.display_target_us, slo.target_us)
 
 
 def message(look: Look, ts_send: int) -> str:

@@ -166,7 +166,7 @@ class Recorder:
             stage=objective.stage,
             targets_us=[each.objective.target_us for each in look.classes],
             channels=dict(channels),
-            config=source.config,
+            config=source.config(),
         )
         start_ns = since_ns - BEFORE_NS
         return Excerpt(

@@ -41,7 +41,7 @@ class Source:
 
     Attributes:
         gateway: the program's version.
-        config: what of the configuration bears on latency (`Header.config`).
+        config: what of the configuration bears on latency, now (`Header.config`).
         look: the last at the objective.
         supervision: a snapshot of the supervisor, now.
         status: of the supervisor itself, as its children send theirs.
@@ -49,7 +49,7 @@ class Source:
     """
 
     gateway: str
-    config: dict[str, Any]
+    config: Callable[[], dict[str, Any]]
     look: "Callable[[], Look]"
     supervision: Callable[[], Supervision]
     status: Callable[[], Mapping[str, Any]]

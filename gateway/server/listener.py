@@ -19,7 +19,7 @@ from gateway.server.connection import Connection, State
 from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
 from gateway.server.frames import Parsers
-from gateway.server.plane import dispatch
+from gateway.server.plane import controlled, dispatch
 from gateway.server.readers import Readers
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
@@ -129,6 +129,8 @@ class Listener:
         self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
         self.parsers.message_bytes = self.limits.message_bytes
         self._shared.reconfigure(session_options(config))
+        self._shared.capacity.reconfigure(config.slo.target_us * 1000)
+        self.plane.objective(**controlled(config.slo))
 
     def start(self) -> None:
         """Accepts from now on."""

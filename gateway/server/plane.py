@@ -47,14 +47,19 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
         lossless_max_age_ns=limits.lossless_max_age_ms * 1_000_000,
         stall_max_ns=limits.stall_max_s * 1_000_000_000,
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
-        target_ns=slo.target_us * 1000,
-        late_ppm=max(round((100 - slo.percentile) * 10_000), 1),
+        **controlled(slo),
         enforce=slo.enforce,
         spin=options.wait == "spin",
         populate=parts.config.memory.populate == "start",
         cpu=options.cpu,
         soon=asyncio.get_running_loop().call_soon,
     )
+
+
+def controlled(slo: "SloOptions") -> dict[str, int]:
+    """The objective as the plane's controller has it."""
+    late_ppm = max(round((100 - slo.percentile) * 10_000), 1)
+    return {"target_ns": slo.target_us * 1000, "late_ppm": late_ppm}
 
 
 class Control(Protocol):

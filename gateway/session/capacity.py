@@ -142,6 +142,10 @@ class Capacity:
         self._spread = spread
         self._since_ns = self._seen_ns = 0  # the three hold from, and held last
 
+    def reconfigure(self, target_ns: int) -> None:
+        """Another objective, from the next look on."""
+        self._target_ns = target_ns
+
     def room(self) -> "Room":
         """For the subscriptions of one request."""
         return Room(self._now(), self._target_ns, self.retry_after_ms())

@@ -59,6 +59,7 @@ cdef extern from "gw_plane.h" nogil:
     int gw_plane_want_resume(gw_plane_t *p, uint64_t handle)
     int gw_plane_blocked(const gw_plane_t *p, uint64_t handle)
     int64_t gw_plane_sent_ns(const gw_plane_t *p, uint64_t handle)
+    void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm)
     int gw_plane_events_fd(const gw_plane_t *p)
     const gw_event_t *gw_plane_take_event(gw_plane_t *p)
 
@@ -362,3 +363,11 @@ cdef class Plane:
     def sent_ns(self, uint64_t handle):
         self.check_handle(handle)
         return gw_plane_sent_ns(self.plane, handle)
+
+    def objective(self, int64_t target_ns, uint32_t late_ppm):
+        self.check()
+        if target_ns <= 0 or target_ns >> 43:
+            raise ValueError(f"target_ns {target_ns} is not from 1 to {(1 << 43) - 1}")
+        if not 0 < late_ppm <= 1_000_000:
+            raise ValueError(f"late_ppm {late_ppm} is not from 1 to 1000000")
+        gw_plane_objective(self.plane, target_ns, late_ppm)

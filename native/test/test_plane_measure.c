@@ -268,6 +268,32 @@ static void the_ladder_acts_in_the_plane(void) {
     rig_free(s.rig);
 }
 
+/* By a target of 1 s that load is none; by the scene's it is, and by one of 1 s it is over again. */
+static void another_objective_judges_from_the_next_look_on(void) {
+    scene_t s = scene(1);
+    gw_stats_t *stats = s.rig->stats;
+    join(&s, GW_BBO, "A.SIM", 1);
+    join(&s, GW_BBO, "A.SIM", 2);
+    for (int round = 0; round < 3; round++) {
+        uint64_t steps = stats->ladder_step[0];
+        gw_plane_objective(s.rig->plane, round == 1 ? TARGET_NS : 1000 * MS, round == 1 ? 10000 : 1000);
+        for (int i = 0; i < 160; i++) {
+            for (int k = 0; k < 3; k++) rig_publish(s.rig, s.bbo);
+            s.rig->now += 2 * TARGET_NS;
+            gw_plane_cycle(s.rig->plane);
+            s.rig->now += MS;
+            gw_plane_cycle(s.rig->plane);
+            if (round == 1 && !i) CHECK_EQUAL(stats->ladder_step[0], 0); /* what it was judged by is past */
+        }
+        rig_check_balance(s.rig);
+        CHECK_EQUAL(s.rig->plane->ladder.late_ppm, round == 1 ? 10000 : 1000);
+        CHECK_EQUAL(s.rig->plane->control.edge_over_ns, (round == 1 ? TARGET_NS : 1000 * MS) / 10 * 8);
+        if (round == 1) CHECK(stats->ladder_step[0] >= 2 && stats->overload_since_ns[0] > 0);
+        else CHECK(stats->overload_since_ns[0] == 0 && stats->ladder_step[0] <= steps);
+    }
+    rig_free(s.rig);
+}
+
 /* --- what comes at full speed ----------------------------------------------------------------------- */
 
 /* A replay that its readers slow down: alone, in a run, as a mark and cut by a short write. */
@@ -312,6 +338,7 @@ int main(void) {
     RUN(what_a_write_carries_is_told_from_the_write);
     RUN(a_slow_client_is_not_the_ladders);
     RUN(the_ladder_acts_in_the_plane);
+    RUN(another_objective_judges_from_the_next_look_on);
     RUN(what_is_paced_is_no_business_of_the_objective);
     return 0;
 }

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from support.serving import Serving, serving, until
-from support.wire import CLOSE, Wire, connected, request, text
+from support.wire import CLOSE, Wire, connected, request, subscribe, text
 
 from gateway.cluster import signals
 
@@ -211,6 +212,51 @@ def test_the_largest_message_is_that_of_the_last_reload(gateway: Serving, config
         until(refused)
         wire.send(ping)  # a message of the client from before, but a later one
         assert wire.closed()[0] == 1009
+
+
+def test_the_objective_and_when_a_feed_is_stale_reload(gateway: Serving, config: Path) -> None:
+    one = SMALL.replace("rate = 100", "rate = 100\nstale_after_s = 77")
+    with connected(gateway.url) as wire:
+        wire.ask({"method": "subscribe", "params": {"channel": "slo", "symbol": ["*"]}})
+        config.write_text(one + "[slo]\ntarget_us = 40_000_000\npercentile = 99.9\nwindow_s = 7\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        told(gateway, "reload.done changed=3 needs_restart=1")
+        told(gateway, "reload.needs_restart keys=slo.window_s")
+        for key in ("feeds.0.stale_after_s", "slo.target_us", "slo.percentile"):
+            assert f"reload.changed key={key} " in gateway.lines()
+        # Nobody was dropped; the client hears of it on the channel, a new one in its hello.
+        while (message := wire.message()).get("channel") != "slo" or (
+            message["data"][0]["target_us"] == 1000
+        ):
+            continue
+        assert (message["data"][0]["target_us"], message["data"][0]["percentile"]) == (4e7, 99.9)
+
+    def hello() -> dict[str, object]:
+        with Wire(gateway.url) as another:
+            return dict(another.open()["slo"])
+
+    until(lambda: hello()["target_us"] == 40_000_000)
+    assert gateway.metrics().of("slo_target_seconds") == 40
+    status = gateway.status()
+    assert (status["slo"]["target_us"], status["slo"]["percentile"]) == (40_000_000, 99.9)
+    assert status["config"]["feeds"][0]["stale_after_s"] == 77
+
+
+def test_the_plane_judges_by_the_last_objective(gateway: Serving, config: Path) -> None:
+    """One that no write can keep is told as infeasible, and by the plane alone."""
+
+    def reload(target_us: int, *, infeasible: bool) -> None:
+        config.write_text(f"{SMALL}[slo]\ntarget_us = {target_us}\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: gateway.status()["controller"][0]["infeasible"] is infeasible)
+
+    with ExitStack() as clients:
+        for _ in range(30):  # each a write, whose cost is known then
+            clients.enter_context(connected(gateway.url)).send(subscribe(["*"]))
+        until(lambda: gateway.status()["controller"][0]["fan_out_us"] > 1)
+        reload(60_000_000, infeasible=False)
+        reload(1, infeasible=True)
+        reload(60_000_000, infeasible=False)
 
 
 def a_pipe(path: Path) -> None:

@@ -123,6 +123,27 @@ def test_a_plane_that_could_not_be_made_holds_no_page() -> None:
     os.close(fd)
 
 
+@pytest.mark.parametrize(
+    ("target_ns", "late_ppm", "words"),
+    [
+        (0, 10_000, "target_ns 0"),
+        (-1, 10_000, "target_ns -1"),
+        (1 << 43, 10_000, "target_ns"),
+        (1000, 0, "late_ppm 0"),
+        (1000, 1_000_001, "late_ppm 1000001"),
+    ],
+)
+def test_an_objective_that_cannot_be(target_ns: int, late_ppm: int, words: str) -> None:
+    page, fd = own_page()
+    plane = Plane(templates=programs(), stats=page, target_ns=1000)
+    with pytest.raises(ValueError, match=words):
+        plane.objective(target_ns, late_ppm)
+    plane.objective((1 << 43) - 1, 1_000_000)
+    del plane
+    page.close()
+    os.close(fd)
+
+
 # --- handles --------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ def test_every_key_that_differs_is_found() -> None:
         "feeds.0.type=synthetic", "feeds.0.rate=7", "slo.target_us=5", "ring.topics_max=999"
     )
     found = {change.key: (change.was, change.now) for change in changes(old, new)}
-    assert found.keys() == {"feeds.0", "log.level", "slo.target_us", "ring.topics_max"}
+    assert found.keys() == {"feeds.0.rate", "log.level", "slo.target_us", "ring.topics_max"}
     assert found["log.level"] == ("debug", "info")
     assert changes(old, old) == []
 
@@ -29,21 +29,53 @@ def test_every_key_that_differs_is_found() -> None:
 def test_feeds_that_come_and_go() -> None:
     one = config("feeds.0.type=synthetic")
     assert [change.key for change in changes(one, config())] == ["feeds.0"]
-    assert changes(config(), one) == [Change("feeds.0", None, one.feeds[0])]
+    assert changes(config(), one) == [Change("feeds.0", None, one.feeds[0], reloads=False)]
+    other = config("feeds.0.type=udp")
+    assert [change.key for change in changes(one, other)] == ["feeds.0"]
+
+
+SIM = ("feeds.0.type=synthetic", "feeds.0.venue=A")
+TWO = (*SIM, "feeds.1.type=synthetic", "feeds.1.venue=B")
+
+
+def test_when_a_feed_counts_as_stale_reloads() -> None:
+    old, new = config(*TWO), config(*TWO, "feeds.1.stale_after_s=9")
+    assert changes(old, new) == [Change("feeds.1.stale_after_s", 0, 9, reloads=True)]
+    assert merged(old, new) == new
+
+
+@pytest.mark.parametrize("sets", [("feeds.0.rate=7",), ("feeds.0.venue=C", "feeds.0.seed=3")])
+def test_another_feed_in_its_place_has_nothing_that_reloads(sets: tuple[str, ...]) -> None:
+    old, new = config(*TWO), config(*TWO, *sets, "feeds.0.stale_after_s=9")
+    found = changes(old, new)
+    keys = {"feeds.0.stale_after_s", *(one.partition("=")[0] for one in sets)}
+    assert {change.key for change in found} == keys
+    assert not any(change.reloads for change in found)
+    assert merged(old, new) == old
+
+
+def test_a_feed_before_it_makes_it_another() -> None:
+    old = config(*SIM)
+    sets = (*TWO, "feeds.0.venue=B", "feeds.0.stale_after_s=9", "feeds.1.venue=A")
+    assert merged(old, config(*sets)) == old
 
 
 def test_only_what_can_change_is_merged() -> None:
     new = config(
-        "log.level=error", "slo.target_us=5", "limits.errors_per_minute=3", "listen.port=1"
+        "log.level=error", "slo.enforce=false", "limits.errors_per_minute=3", "listen.port=1"
     )
     both = merged(config(), new)
     assert (both.log.level, both.limits.errors_per_minute) == ("error", 3)
-    assert (both.slo.target_us, both.listen.port) == (1000, 8765)
+    assert (both.slo.enforce, both.listen.port) == (True, 8765)
 
 
 def test_every_key_that_reloads_is_one_of_the_configuration() -> None:
-    document = msgspec.to_builtins(config())
-    assert all(key.split(".")[1] in document[key.split(".")[0]] for key in RELOADED)
+    document = msgspec.to_builtins(config("feeds.0.type=udp"))
+    document["feeds"] = {"*": document["feeds"][0]}
+    for key in RELOADED:
+        part = document
+        for name in key.split("."):
+            part = part[name]
 
 
 class Told:
@@ -72,7 +104,7 @@ def test_a_reload_says_what_it_did(told: Told) -> None:
         applied.append(fresh)
         return ["worker-1"]
 
-    new = config("log.level=error", "slo.target_us=5", "plane.wait=spin")
+    new = config("log.level=error", "slo.enforce=false", "plane.wait=spin")
     Reloading(config(), lambda: new, apply).reload()
     assert [one.log.level for one in applied] == ["error"]
     assert told.events == [
@@ -82,7 +114,7 @@ def test_a_reload_says_what_it_did(told: Told) -> None:
         "info reload.done",
     ]
     assert told.lines[0][1] == {"key": "log.level", "was": "info", "now": "error"}
-    assert told.lines[1][1] == {"keys": "plane.wait, slo.target_us"}
+    assert told.lines[1][1] == {"keys": "plane.wait, slo.enforce"}
     assert told.lines[2][1]["processes"] == "worker-1"
 
 
@@ -116,7 +148,7 @@ def test_what_cannot_be_applied_changes_nothing(told: Told) -> None:
 
 
 def test_what_waits_for_a_restart_is_told_each_time(told: Told) -> None:
-    reloading = Reloading(config(), lambda: config("slo.target_us=5"), lambda _: ())
+    reloading = Reloading(config(), lambda: config("plane.cpu=0"), lambda _: ())
     reloading.reload()
     reloading.reload()
     assert told.events.count("warning reload.needs_restart") == 2

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -378,6 +379,28 @@ def test_fast_waves_are_held_together(page: Any) -> None:
     """A wave shorter than window and hold is one state, not two hundred changes."""
     states = simulate(page, period_s=12, low=0.5, high=1.2, noise=0.0)
     assert states in (["breached"], ["at_risk", "breached"])
+
+
+def test_another_objective_judges_what_is_in_the_window(clock: Clock) -> None:
+    assert clock.seconds(3, (0.5, 900), (1.5, 100)) == "breached"
+    before = clock.monitor.report
+    longer = replace(OBJECTIVE, target_us=3000)
+    clock.monitor.reconfigure(longer)
+    after = clock.second()
+    assert (after.objective, after.good, after.bad) == (longer, 3000, 0)
+    # What counted as bad stays so, and the state is left as late as ever.
+    assert (after.good_total, after.bad_total) == (before.good_total, before.bad_total)
+    assert after.budget_remaining == before.budget_remaining
+    assert (after.state, clock.seconds(6)) == ("breached", "ok")
+
+
+def test_the_budget_of_another_percentile_begins_anew(clock: Clock) -> None:
+    assert clock.seconds(3, (0.5, 900), (1.5, 100)) == "breached"
+    assert clock.monitor.report.budget_remaining < 0
+    clock.monitor.reconfigure(replace(OBJECTIVE, percentile=50))
+    report = clock.second()
+    assert (report.budget_remaining, report.bad_total) == (1, 300)
+    assert report.objective.percentile == 50
 
 
 def test_what_a_monitor_keeps_is_bounded(clock: Clock) -> None:

@@ -46,7 +46,7 @@ class Gateway:
         child = SimpleNamespace(name="worker-0", pid=os.getpid(), status=self.status)
         return Source(
             gateway="test",
-            config={"feeds": []},
+            config=lambda: {"feeds": []},
             look=report,
             supervision=lambda: SimpleNamespace(children=[child]),
             status=dict,
