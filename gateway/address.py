@@ -33,6 +33,17 @@ def is_multicast(host: str) -> bool:
         return False
 
 
+def host_problem(host: str) -> str:
+    """Why no host has this name or address, whoever is asked; empty where one may."""
+    if "\0" in host:
+        return "expected no NUL in the name of a host"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "expected a name of parts between dots, of 1 to 63 characters each"
+    return ""
+
+
 def origin_problem(origin: str) -> str:
     """Why no browser's Origin header is ever this entry of an allow-list; empty where one may be.
 

@@ -135,6 +135,7 @@ def serve(
     else:
         orders = Orders(reload, stops, signals.has_terminal())
     signals.ignore()  # until the loop runs: an early one kills as well as a late one
+    signals.inherit_nothing()
     try:
         _prepare_host()
         return asyncio.run(_serve(config, handler, on_ready, on_played, orders))
@@ -447,11 +448,8 @@ def _prepare_host() -> None:
         ResourceError: it is too little: children would end at once, again and again.
     """
     limit = host.raise_descriptor_limit()
-    if limit.soft < host.DESCRIPTORS_MIN:
-        raise ResourceError(
-            f"{limit.soft} descriptors are too few, {host.DESCRIPTORS_MIN} is the least:"
-            " raise the hard limit (ulimit -Hn, LimitNOFILE=)"
-        )
+    if few := host.too_few_descriptors():
+        raise ResourceError(few)
     without = host.denied()
     if needed := [f"{one.call} ({one.why})" for one in without if not one.without]:
         raise ResourceError(f"the host denies {', '.join(needed)}: {host.ALLOW}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.address import is_multicast, origin_problem
+from gateway.address import host_problem, is_multicast, origin_problem
 from gateway.document import Reader, in_words, read_toml, sections, toml_literal
 from gateway.errors import ConfigurationError, Problem
 from gateway.feeds import options as feed_options
@@ -254,6 +254,8 @@ def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
     for key, host in (("listen.host", config.listen.host), ("ops.host", config.ops.host)):
         if is_multicast(host):
             yield (key,), f"found {in_words(host)}; a group is nothing to connect to"
+        if wrong := host_problem(host):
+            yield (key,), f"found {in_words(host)}; {wrong}"
     for n, origin in enumerate(config.listen.origins):
         if isinstance(origin, str) and (wrong := origin_problem(origin)):  # not a bad one's gap
             yield (f"listen.origins.{n}",), f"found {in_words(origin)}; {wrong}"

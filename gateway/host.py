@@ -5,6 +5,7 @@ can't do without is told by its name before anything starts; for the others ther
 and what that costs is told.
 """
 
+import errno
 import os
 import resource
 import select
@@ -21,6 +22,18 @@ DESCRIPTORS_MAX = (1 << 20) + 64
 """More than max_connections can use. Where a container's limit is a thousand million, whatever
 sizes a table by it would take gigabytes."""
 ALLOW = "allow it: the container's seccomp profile, SystemCallFilter= of the unit, or a ulimit"
+
+
+_SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOSPC, errno.EFBIG)
+
+
+def too_little(error: BaseException) -> str:
+    """What the host gives too little of, in words; empty where that is not the matter."""
+    if isinstance(error, MemoryError):
+        return "the host gives too little: memory"
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        return f"the host gives too little: {error.strerror}"
+    return ""
 
 
 class Denied(NamedTuple):
@@ -112,6 +125,17 @@ def raise_descriptor_limit() -> Descriptors:
     except (OSError, ValueError):  # denied: what there is has to do
         return Descriptors(soft, hard)
     return Descriptors(wanted, hard)
+
+
+def too_few_descriptors() -> str:
+    """Why a process can't work with its limit of descriptors, in words; empty where it can."""
+    soft, _ = descriptor_limit()
+    if soft == resource.RLIM_INFINITY or soft >= DESCRIPTORS_MIN:
+        return ""
+    return (
+        f"{soft} descriptors are too few, {DESCRIPTORS_MIN} is the least:"
+        " raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+    )
 
 
 def open_standard_streams() -> None:

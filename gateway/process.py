@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway import log
+from gateway import host, log
 from gateway._native import RingWriter, StatsPage, request_slice, signal_when_orphaned
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import Channel, Message, fits
 from gateway.cluster.child import Child
 from gateway.cluster.pulse import INTERVAL_S, QUIET_INTERVAL_S, Pulse
 from gateway.config import Config
-from gateway.errors import TickgateError
+from gateway.errors import ResourceError, TickgateError
 from gateway.model.record import CHANNELS_OWN
 
 if TYPE_CHECKING:
@@ -55,17 +55,28 @@ def main(argv: Sequence[str]) -> int:
     name = f"{role}-{first['index']}" if role == "worker" else role
     handler = _configure_log(name, config)
     try:
+        if few := host.too_few_descriptors():  # lowered since the supervisor looked
+            return _failed(child, few)
         if role == "worker":
             import uvloop
 
             return uvloop.run(_run(child, handler, partial(_worker, child, config)))
         request_slice(SLICE_NS)
         return asyncio.run(_run(child, handler, partial(_feed, child, config)))
-    except Exception:
+    except Exception as error:
+        if little := host.too_little(error):
+            return _failed(child, little)
         _log.exception("process.crashed")
         return 1
     finally:
         handler.stop()
+
+
+def _failed(child: Child, why: str) -> int:
+    """Tells the supervisor, which ends where this is the first start: the next would fail too."""
+    exit_code = ResourceError.exit_code
+    child.channel.send({"type": "failed", "exit": exit_code, "message": why})
+    return exit_code
 
 
 def _configure_log(name: str, config: Config) -> log.LogHandler:

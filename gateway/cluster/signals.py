@@ -42,6 +42,15 @@ def has_terminal() -> bool:
     return True
 
 
+def inherit_nothing() -> None:
+    """Undoes what a launcher may leave behind: blocked signals, which would never stop us, and an
+    ignored SIGCHLD, with which no child's end has a status.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def name_of(number: int) -> str:
     """SIGUSR1, SIGRTMIN+3: as kill(1) has them."""
     if signal.SIGRTMIN < number < signal.SIGRTMAX:

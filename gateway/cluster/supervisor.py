@@ -38,6 +38,7 @@ from gateway.cluster import signals
 from gateway.cluster.backoff import Backoff
 from gateway.cluster.channel import MESSAGE_BYTES_MAX, Channel, Message, fits, readable
 from gateway.cluster.schedstat import Starvation
+from gateway.errors import ResourceError
 from gateway.exits import Exit
 
 State = Literal["starting", "ready", "waiting", "draining", "stopped"]
@@ -306,6 +307,9 @@ class Supervisor:
             child.starved = Starvation(Path(f"/proc/{child.pid}/task"))
         except OSError as error:  # no process to be had: as if it had died at once
             child.last_reason = "start"
+            self._failed(
+                child, {"exit": ResourceError.exit_code, "message": f"cannot be started: {error}"}
+            )
             return str(error)
         reader = asyncio.create_task(self._read(child))
         exited = child.exit

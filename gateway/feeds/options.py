@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.address import is_multicast
+from gateway.address import host_problem, is_multicast
 from gateway.options import Port
 
 FEEDS_MAX = 64
@@ -104,6 +104,8 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
         ):
             message = f"{feed.burst_s} is not shorter than burst_every_s = {feed.burst_every_s}"
             found.append((f"feeds.{index}.burst_s", message))
+        if isinstance(feed, UdpOptions) and (wrong := host_problem(feed.host)):
+            found.append((f"feeds.{index}.host", f'found "{feed.host}"; {wrong}'))
         if isinstance(feed, UdpOptions) and feed.interface and not is_multicast(feed.host):
             message = f'found "{feed.interface}"; it is of use with a multicast host alone, '
             message += f'and feeds.{index}.host is "{feed.host}"'

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -145,6 +146,34 @@ def test_as_many_descriptors_as_are_needed(tmp_path: Path) -> None:
         connected(gateway.url).sock.close()
 
 
+def test_descriptors_that_are_taken_away_are_told_until_they_are_back(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", *SMALL) as gateway:
+        _, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+
+        def allow(soft: int) -> None:
+            resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+        allow(60)  # the supervisor itself has fewer open
+        worker = gateway.pid()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: "60 descriptors are too few" in gateway.lines())
+        allow(hard)
+        until(lambda: gateway.pid() not in (0, worker) and gateway.get("/readyz")[0] == 200)
+        assert "Traceback" not in gateway.lines()
+
+
+def test_too_little_memory_is_told_and_no_crash_loop() -> None:
+    done = serve(
+        *("bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash"),
+        sets=("ring.capacity_bytes=8589934592",),  # mapped by the children alone
+    )
+    assert done.returncode == 69, done.stderr
+    assert "child.failed" in done.stderr
+    assert "the host gives too little: Cannot allocate memory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "child.died" not in done.stderr
+
+
 def test_too_few_for_so_many_workers() -> None:
     sets = ("cluster.workers=64",)
     done = serve("bash", "-c", 'ulimit -n 130; exec "$@"', "bash", sets=sets)
@@ -269,6 +298,11 @@ def test_a_multicast_feed_has_joined_its_group(tmp_path: Path) -> None:
         (("feeds.0.host=239.1.2.3", "feeds.0.interface=192.0.2.77"), 69, "cannot join the group"),
         (("feeds.0.host=192.0.2.77",), 69, "feeds.0: udp 192.0.2.77:"),
         (("listen.host=239.1.2.3",), 78, "listen.host"),
+        ((f"listen.host={'a' * 64}.example",), 78, "listen.host"),
+        ((f"ops.host={'a' * 300}",), 78, "ops.host"),
+        (("listen.host=a..example",), 78, "1 to 63 characters"),
+        ((f"feeds.0.host={'a' * 64}",), 78, "feeds.0.host"),
+        (('listen.host="a\\u0000b"',), 78, "NUL"),
         (("ops.host=ff02::1",), 78, "ops.host"),
     ],
 )

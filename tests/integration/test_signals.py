@@ -148,6 +148,22 @@ def test_at_its_limit_of_cpu_time_the_supervisor_ends_in_good_order(doomed: Serv
     told(doomed, "serve.stopped exit=69")
 
 
+BLOCKED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_what_a_launcher_blocked_and_ignored_is_of_no_effect(tmp_path: Path, config: Path) -> None:
+    before = [sys.executable, "-c", BLOCKED]
+    with serving(tmp_path / "log", config=config, before=before) as gateway:  # ends by SIGTERM
+        os.kill(gateway.pid(), signal.SIGKILL)
+        told(gateway, 'reason=signal how="signal 9"')
+        signalled(gateway, "supervisor", gateway.process.pid, "SIGUSR2", signal.SIGUSR2)
+
+
 def test_a_worker_that_is_hung_up_on_keeps_its_clients(gateway: Serving) -> None:
     with connected(gateway.url) as wire:
         os.kill(gateway.pid(), signal.SIGHUP)

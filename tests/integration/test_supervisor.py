@@ -208,11 +208,28 @@ async def test_one_that_never_says_ready_is_started_again() -> None:
     assert await run == 0
 
 
-async def test_a_program_that_does_not_exist_is_a_death_like_any_other() -> None:
+async def test_a_program_that_cannot_be_started_at_all_ends_all() -> None:
     missing = ChildSpec(role="x", name="x", argv=["/nonexistent/program"], first={})
-    supervisor = Supervisor([missing], FAST)
+    supervisor = Supervisor([spec("fine"), missing], FAST)
+    assert await asyncio.wait_for(supervisor.run(), 15) == 69
+
+
+async def test_one_that_cannot_be_started_any_more_is_a_death_like_any_other(
+    tmp_path: Path,
+) -> None:
+    program, elsewhere = tmp_path / "program", tmp_path / "elsewhere"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    first = {"type": "start", "mode": "ok", "name": "x"}
+    argv = [str(program), "-P", STANDIN]
+    supervisor = Supervisor([ChildSpec(role="x", name="x", argv=argv, first=first)], FAST)
     run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "x").state == "ready")
+    program.rename(elsewhere)
+    os.kill(child(supervisor, "x").pid, signal.SIGKILL)
     await until(lambda: child(supervisor, "x").restarts.get("start", 0) > 1)
+    elsewhere.rename(program)
+    await until(lambda: child(supervisor, "x").state == "ready")
     supervisor.stop()
     assert await run == 0
 

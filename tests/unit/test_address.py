@@ -159,3 +159,18 @@ def test_a_group_of_ipv6(opened: ExitStack) -> None:
     opened.enter_context(address.datagrams("ff12::1:3", 0, "lo"))
     joined = Path("/proc/net/igmp6").read_text().split()
     assert "ff120000000000000000000000010003" in joined
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "a", "localhost", "a" * 63, "a.example.", "b\u00fccher.example", "::", "fe80::1%eth0"],
+)
+def test_hosts_that_there_may_be(host: str) -> None:
+    assert address.host_problem(host) == ""
+
+
+@pytest.mark.parametrize(
+    "host", ["a" * 64, "a..b", ".", "\u00fc" * 60, "a\0b", "x." * 9 + "y" * 64]
+)
+def test_hosts_that_there_are_not(host: str) -> None:
+    assert "expected" in address.host_problem(host)

@@ -137,9 +137,10 @@ AWKWARD = st.text(st.sampled_from('a"\\\x7f\x00\n\t\x85\u2028€😀'), max_size
 
 
 @given(AWKWARD, st.floats(0.001, 3600), st.booleans())
-def test_what_is_shown_reads_back(host: str, seconds: float, enforce: bool) -> None:
+def test_what_is_shown_reads_back(file: str, seconds: float, enforce: bool) -> None:
     document = {
-        "listen": {"host": host, "origins": ["null", "*"]},
+        "listen": {"origins": ["null", "*"]},
+        "log": {"file": file},
         "limits": {"close_timeout_s": seconds},
         "slo": {"enforce": enforce},
         "feeds": [{"type": "synthetic"}, {"type": "udp", "venue": "U"}],
