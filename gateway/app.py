@@ -202,8 +202,7 @@ async def _serve(
 
             _obey(orders, supervisor, Reloading(config, orders.reload, apply), handler)
             signal.signal(signal.SIGCONT, pulse.continued)
-            recording = asyncio.create_task(recorder.run())
-            beside: list[asyncio.Task[Any]] = [recording]
+            beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
             played: asyncio.Task[int] | None = None
             if on_played is not None:
                 played = asyncio.create_task(_played(supervisor, on_played))

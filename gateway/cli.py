@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from gateway.errors import TickgateError
-from gateway.host import open_standard_streams
+from gateway.errors import ResourceError, TickgateError
+from gateway.host import open_standard_streams, too_little
 from gateway.text import plain, print_anything
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Runs one command line (default: the process's own) and returns its exit code."""
     open_standard_streams()
     print_anything()
+    # numpy's linear algebra, of which nothing is used here, else takes a thread and 40 MB of
+    # address space for each CPU, in each process; where a limit denies them it ends the process.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         result = app(
             list(sys.argv[1:] if tokens is None else tokens),
@@ -95,6 +98,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
         # The reader has gone (`| head`): that is its right. Nothing may be flushed at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not (little := too_little(error)):
+            raise
+        print(f"tickgate: {little}", file=sys.stderr)
+        return ResourceError.exit_code
     return result if isinstance(result, int) else 0
 
 

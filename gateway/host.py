@@ -33,6 +33,8 @@ def too_little(error: BaseException) -> str:
         return "the host gives too little: memory"
     if isinstance(error, OSError) and error.errno in _SCARCE:
         return f"the host gives too little: {error.strerror}"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "the host gives too little: no thread can be started (memory, ulimit -u, TasksMax=)"
     return ""
 
 

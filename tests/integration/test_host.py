@@ -174,6 +174,14 @@ def test_too_little_memory_is_told_and_no_crash_loop() -> None:
     assert "child.died" not in done.stderr
 
 
+def test_no_process_has_threads_for_linear_algebra(tmp_path: Path) -> None:
+    before = ("env", "--unset=OPENBLAS_NUM_THREADS")
+    with serving(tmp_path / "log", *SMALL, before=before) as gateway:
+        for name in ("feed", "worker-0"):
+            environ = Path(f"/proc/{gateway.pid(name)}/environ").read_bytes().split(b"\0")
+            assert b"OPENBLAS_NUM_THREADS=1" in environ
+
+
 def test_too_few_for_so_many_workers() -> None:
     sets = ("cluster.workers=64",)
     done = serve("bash", "-c", 'ulimit -n 130; exec "$@"', "bash", sets=sets)

@@ -31,7 +31,7 @@ ROWS = {
     20: ("a length in more bytes than needed", "accepted: it is unambiguous"),
     21: ("message too large", "1009, before its bytes are taken"),
     22: ("endless tiny fragments", "1009"),
-    23: ("a message held open", "1008 at its deadline, be it fragments or half a frame"),
+    23: ("a message held open", "1008 at its deadline, also behind a whole one"),
     24: ("text that is no UTF-8", "1007, as soon as that is certain"),
     25: ("bad close frames", "1002 or 1007; good ones are echoed"),
     26: ("data after close, and clients that never hang up", "ignored; cut off at a deadline"),

@@ -1,5 +1,6 @@
 """What the host gives: calls, descriptors, streams; and the end of children by two ways."""
 
+import errno
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway import host
+from gateway import cli, host
 from gateway.exits import Exit
 
 
@@ -122,3 +123,31 @@ def test_a_child_is_killed_and_remains_to_be_reaped(
     assert ended(exit, 10)
     exit.signal(signal.SIGKILL)  # of a zombie: nothing else has its pid
     assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "too little: memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "too little: Cannot allocate memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "too little: Too many open files"),
+        (RuntimeError("can't start new thread"), "TasksMax="),
+        (RuntimeError("something else"), ""),
+        (FileNotFoundError(errno.ENOENT, "No such file"), ""),
+        (ValueError("can't start new thread"), ""),
+    ],
+)
+def test_what_the_host_gives_too_little_of(error: Exception, words: str) -> None:
+    assert words in host.too_little(error)
+    assert bool(words) is bool(host.too_little(error))
+
+
+def test_whatever_a_command_lacks_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(cli, "app", command)
+    assert cli.main(["serve"]) == 69
+    assert "no thread can be started" in capsys.readouterr().err

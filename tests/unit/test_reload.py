@@ -1,6 +1,7 @@
 """What SIGHUP changes, what waits for a restart, and what an error leaves alone."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import pytest
 from gateway import reload
 from gateway.config import Config, assemble
 from gateway.reload import RELOADED, Change, Reloading, changes, merged
+
+DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
 
 
 def config(*sets: str) -> Config:
@@ -76,6 +79,13 @@ def test_every_key_that_reloads_is_one_of_the_configuration() -> None:
         part = document
         for name in key.split("."):
             part = part[name]
+
+
+@pytest.mark.parametrize("key", RELOADED)
+def test_the_page_names_every_key_that_reloads(key: str) -> None:
+    page = DEPLOY.read_text().partition("## What reloads")[2].partition("All else")[0]
+    section, _, name = key.rpartition(".")
+    assert f"`{name}`" in page or f".{name}`" in page or f"`{section}.*`" in page
 
 
 class Told:
