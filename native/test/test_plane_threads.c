@@ -150,6 +150,7 @@ static void three_threads(void) {
     for (int epoch = 0; epoch < 3; epoch++) {
         pthread_t thread;
         rig_segment(rig, 16384, 16);
+        gw_plane_objective(rig->plane, 100000 + epoch, 10000); /* as little, from the loop's thread */
         GW_STORE_RELAXED(&writing, 1);
         CHECK_EQUAL(pthread_create(&thread, NULL, writer, NULL), 0);
         for (int round = 0; round < ROUNDS; round++) {
