@@ -137,13 +137,13 @@ AWKWARD = st.text(st.sampled_from('a"\\\x7f\x00\n\t\x85\u2028€😀'), max_size
 
 
 @given(AWKWARD, st.floats(0.001, 3600), st.booleans())
-def test_what_is_shown_reads_back(file: str, seconds: float, enforce: bool) -> None:
+def test_what_is_shown_reads_back(interface: str, seconds: float, enforce: bool) -> None:
+    udp = {"type": "udp", "venue": "U", "host": "239.1.2.3", "interface": interface}
     document = {
         "listen": {"origins": ["null", "*"]},
-        "log": {"file": file},
         "limits": {"close_timeout_s": seconds},
         "slo": {"enforce": enforce},
-        "feeds": [{"type": "synthetic"}, {"type": "udp", "venue": "U"}],
+        "feeds": [{"type": "synthetic"}, udp],
     }
     config = assemble(document, {})
     assert assemble(tomllib.loads(to_toml(config)), {}) == config
