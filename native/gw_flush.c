@@ -112,8 +112,9 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     g->bytes = 0;
     g->rendered_count = 0;
     if (c->rest.bytes) part(g, c->rest.bytes + c->rest.sent, c->rest.length - c->rest.sent);
-    part(g, c->control + c->control_head, c->control_length - c->control_head);
-    if (c->flags & GW_CLIENT_DOOMED) return; /* it takes no more data */
+    const size_t control = c->control_length - c->control_head;
+    part(g, c->control + c->control_head, control < GW_ROOM_CONTROL ? control : GW_ROOM_CONTROL);
+    if (control > GW_ROOM_CONTROL || c->flags & GW_CLIENT_DOOMED) return; /* data follows all of it, if at all */
     if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
 }
 

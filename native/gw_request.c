@@ -1,6 +1,6 @@
 /* What subscribe, unsubscribe and stats do, step by step. How steps are carried out: gw_job.c. */
 #include "gw_job.h"
-#include <stdio.h>
+#include "gw_text.h"
 #include <string.h>
 
 enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE, LIMIT_MEMORY };
@@ -79,10 +79,12 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 
 /* --- replies --------------------------------------------------------------------------------------- */
 
+/* The digits, then spaces. */
 static void fill_number(uint8_t *out, uint64_t value) {
-    char text[GW_FILL_WIDTH + 1];
-    snprintf(text, sizeof text, "%-20llu", (unsigned long long)value);
-    memcpy(out, text, GW_FILL_WIDTH);
+    char text[GW_FILL_WIDTH + GW_TEXT_SLACK];
+    size_t length = gw_text_unsigned(value, text);
+    memset(out, ' ', GW_FILL_WIDTH);
+    memcpy(out, text, length);
 }
 
 static void fill(gw_plane_t *p, const gw_command_t *x, const gw_outcome_t *outcomes) {

@@ -263,6 +263,29 @@ static void a_visit_sends_a_bounded_part_of_the_log(void) {
     rig_free(s.rig);
 }
 
+/* A long reply leaves in parts, one a visit, and what came after it waits for all of them. */
+static void a_long_reply_is_sent_in_parts(void) {
+    enum { LENGTH = 60000, PART = 16 << 10 };
+    scene_t s = scene(rig_options(), 1, "A.SIM");
+    peer_t *peer = s.peers[0];
+    gw_command_t *x = gw_command_new(GW_CMD_SEND, 0, 0, LENGTH);
+    x->handle = peer->handle;
+    memset(x->bytes, 'x', LENGTH);
+    const size_t before = peer->length;
+    rig_post(s.rig, x);
+    rig_publish(s.rig, s.trade);
+    for (size_t done = 0; done < LENGTH; done = peer->length - before) {
+        CHECK(turn(s.rig) <= 2); /* the command's own, and a visit */
+        const size_t sent = peer->length - before;
+        CHECK(sent < LENGTH ? peer->offered == PART : peer->offered < PART); /* the tick goes with the last */
+    }
+    for (size_t i = 0; i < LENGTH; i++) CHECK(peer->stream[before + i] == 'x');
+    peer->read = before + LENGTH;
+    CHECK_EQUAL(frames(peer), 1);
+    CHECK_EQUAL(gw_plane_control_used(s.rig->plane, peer->handle), 0);
+    rig_free(s.rig);
+}
+
 /* A frame longer than any room: first in the queue of a blocked client, of two runs and of many. */
 static void a_frame_longer_than_the_room_is_sent_alone(void) {
     static const size_t lengths[] = {40000, 270000};
@@ -406,6 +429,7 @@ int main(void) {
     RUN(f69_who_catches_up_waits_behind_a_long_round);
     RUN(a_visit_renders_a_bounded_part);
     RUN(a_visit_sends_a_bounded_part_of_the_log);
+    RUN(a_long_reply_is_sent_in_parts);
     RUN(a_frame_longer_than_the_room_is_sent_alone);
     RUN(a_long_update_stays_in_its_room);
     RUN(a_record_of_another_kind_is_skipped_and_counted);
