@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 from support.fleet import Client, Json
-from support.serving import Serving
+from support.serving import Serving, until
 from support.stage import Stage
 from support.udp import Venue
 
@@ -200,7 +200,8 @@ def test_snapshots_stand_exactly_in_the_stream(stage: Stage, mode: str) -> None:
     # Of a client that a busy host holds up no frame becomes a snapshot, nor is it closed.
     stage.serve(*SYNTHETIC, "slo.enforce=false", "limits.lossless_max_age_ms=60000")
     client = stage.connect()
-    names = [row["symbol"] for row in client.ask("list")["instruments"]]
+    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
+    names = [row["symbol"] for row in listed]
     for number in range(60):
         name, req_id = names[number % len(names)], f"again-{number}"
         params = {"channel": "bbo", "symbol": [name], "mode": mode}
