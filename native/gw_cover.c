@@ -57,7 +57,8 @@ static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
     if (s->ending || c->flags & GW_CLIENT_DOOMED) return;
     gw_link_t *l = gw_link_find(p, c, t);
     if (l) {
-        if (l->sub->pattern && l->sub->order < s->order) gw_link_govern(p, l, s, 0);
+        /* One that had records before, since the topic has come back, is the job's that made this subscription. */
+        if (l->sub->pattern && l->sub->order < s->order && l->attach == t->routed) gw_link_govern(p, l, s, 0);
         return;
     }
     if (gw_links_full(p, c)) {
@@ -116,48 +117,76 @@ static int name_has_come(gw_binding_t *b, int64_t *budget) {
     return 1;
 }
 
-/* What the directory has under this number: a topic to bind, or gw_topic_none; NULL: without memory. */
-static gw_topic_t *entry(gw_plane_t *p, uint32_t id) {
-    uint8_t channel = 0;
-    char name[GW_INSTRUMENT_MAX];
-    int length = gw_directory_read(&p->reader.segment, id, &channel, name);
-    if (length <= 0 || channel >= GW_CHANNELS || !p->o.templates[channel][GW_ENCODE_UPDATE])
-        return &gw_topic_none;
-    gw_topic_t *t = gw_topic_find(p, channel, name, (size_t)length);
-    if (!t) t = gw_topic_make(p, channel, name, (size_t)length);
-    return t && t->bound ? &gw_topic_none : t; /* listed twice: the first one counts */
+/* The topic at this place has ended, and how it did was overwritten before we took it. The links concerned. */
+uint32_t gw_topic_gone(gw_plane_t *p, uint32_t id) {
+    gw_topic_t *t = p->by_ring[id];
+    p->by_ring[id] = NULL;
+    return t && t != &gw_topic_none ? gw_topic_retire(p, t, 0) : 0;
+}
+
+/* Whether the directory has another topic at the place of this one, or none. */
+static int is_over(const gw_plane_t *p, const gw_topic_t *t) {
+    gw_entry_name_t e;
+    return gw_directory_entry(&p->reader.segment, t->ring_id, &e) <= 0 || e.retired || e.generation != t->generation;
+}
+
+static gw_topic_t topic_later; /* no topic of ours as yet: a record may make it one */
+
+/* What the directory has under this number for the record in hand, or where there is none, for now: a topic to bind,
+ * gw_topic_none or topic_later; NULL: without memory. */
+static gw_topic_t *entry(gw_plane_t *p, uint32_t id, const gw_record_t *r, gw_entry_name_t *e, int64_t *budget) {
+    int length = gw_directory_entry(&p->reader.segment, id, e);
+    if (length <= 0 || !p->o.templates[e->channel][GW_ENCODE_UPDATE]) return &gw_topic_none;
+    if (r ? e->generation != r->h.generation || r->h.flags & GW_FLAG_RETIRED : e->retired) return &topic_later;
+    gw_topic_t *t = gw_topic_find(p, e->channel, e->name, (size_t)length);
+    if (t && t->bound) {
+        if (!is_over(p, t)) return &gw_topic_none; /* listed twice: the first one counts */
+        if (!r && p->lap_next >= p->lap_end) return &topic_later; /* its end is still to be taken from the ring */
+        *budget -= (int64_t)gw_topic_gone(p, t->ring_id) * GW_UNITS_LOOK;
+        t = gw_topic_find(p, e->channel, e->name, (size_t)length);
+    }
+    return t ? t : gw_topic_make(p, e->channel, e->name, (size_t)length);
 }
 
 /* Takes what the segment's last values say of a topic that it had before we followed it. */
 static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
     gw_record_t record;
-    int got = id < p->ring_topics_old ? gw_table_read(&p->reader.segment, id, &record) : 0;
+    int got = p->epoch_phase && id < p->ring_topics_old ? gw_table_read(&p->reader.segment, id, &record) : 0;
     if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-    if (got != 1 || !gw_record_fits(p, t, &record)) return;
+    if (got != 1 || record.h.generation != t->generation || record.h.flags & GW_FLAG_RETIRED) return;
+    if (!gw_record_fits(p, t, &record)) return;
     gw_record_copy(&t->state, &record);
     t->seq = record.h.topic_seq;
     t->renewed = 0; /* there is something to snapshot */
 }
 
-static void begin(gw_plane_t *p, uint32_t id, int64_t *budget) {
+/* Whether there is, or may be, a topic at this place. */
+static int begin(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budget) {
     gw_binding_t *b = &p->binding;
-    gw_topic_t *t = entry(p, id);
+    gw_entry_name_t e;
+    gw_topic_t *t = entry(p, id, r, &e, budget);
+    if (t == &topic_later) return 0;
     if (!t || t == &gw_topic_none) {
         p->by_ring[id] = t;
-        return;
+        return 1;
     }
+    gw_retire_unlist(p, t); /* it has come back before all who take patterns were told its end */
+    t->ring_id = id;
+    t->generation = e.generation;
+    if (p->ends) t->renewed = 1; /* it may be one that has come back */
     take_state(p, t, id);
     if (t->channel == GW_HEALTH) *budget -= (int64_t)gw_refused_route(p, t, 0) * GW_UNITS_LOOK;
     t->bound = 1;
     p->topics_waiting--;
     if (t->attached) {
         p->by_ring[id] = t;
-        return;
+        return 1;
     }
     b->topic = t;
     b->id = id;
     b->sub = NULL;
     gw_pattern_index_begin(&b->cursor, &p->patterns, t->channel, p->names[t->number].text, t->length);
+    return 1;
 }
 
 /* Goes on with the topic in hand; whether there is none any more. */
@@ -186,14 +215,25 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p) {
     return t;
 }
 
-/* The topic of this number, bound and attached: NULL where that takes more than the budget, or more memory than
+/* Whether a record is of the topic that we know at its place; where another has lived there since, it ends. -1: the
+ * record is of one before. */
+static int is_of(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r, int64_t *budget) {
+    const uint32_t id = r->h.topic;
+    if (t != &gw_topic_none && t->generation == r->h.generation) return 1;
+    if (t != &gw_topic_none && (int32_t)(r->h.generation - t->generation) < 0) return -1;
+    *budget -= (int64_t)gw_topic_gone(p, id) * GW_UNITS_LOOK;
+    return 0;
+}
+
+/* The topic at this place, bound and attached: NULL where that takes more than the budget, or more memory than
  * there is, to be tried again next turn: its records would be nobody's otherwise. */
-gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget) {
+gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budget) {
     if (id >= p->by_ring_count) p->by_ring_count = gw_directory_count(&p->reader.segment);
     if (id >= p->by_ring_count || id >= p->by_ring_size) return &gw_topic_none;
+    if (r && p->by_ring[id] && is_of(p, p->by_ring[id], r, budget) < 0) return &gw_topic_none;
     while (!p->by_ring[id]) {
         if (!finish(p, budget)) return NULL;
-        if (!p->by_ring[id]) begin(p, id, budget);
+        if (!p->by_ring[id] && !begin(p, id, r, budget)) return &gw_topic_none;
         *budget -= GW_UNITS_TOPIC;
         if (!p->by_ring[id] && !p->binding.topic) return NULL;
     }
@@ -205,6 +245,11 @@ int gw_cover_done(gw_plane_t *p) {
     if (!p->mapping) return 1;
     p->by_ring_count = gw_directory_count(&p->reader.segment);
     if (p->by_ring_count > p->by_ring_size) p->by_ring_count = p->by_ring_size;
+    uint64_t changes = gw_directory_changes(&p->reader.segment);
+    if (p->bind_next >= p->by_ring_count && changes != p->bind_changes) { /* a pass that has begun goes to its end */
+        p->bind_changes = changes;
+        p->bind_next = 0;
+    }
     return !p->binding.topic && p->bind_next == p->by_ring_count;
 }
 
@@ -212,7 +257,7 @@ int gw_cover_done(gw_plane_t *p) {
 int gw_cover(gw_plane_t *p, int64_t *budget) {
     if (gw_cover_done(p)) return 1;
     for (; p->bind_next < p->by_ring_count; p->bind_next++) {
-        if (*budget <= 0 || !gw_topic_of_ring(p, p->bind_next, budget)) return 0;
+        if (*budget <= 0 || !gw_topic_of_ring(p, p->bind_next, NULL, budget)) return 0;
         *budget -= GW_UNITS_LOOK;
     }
     return finish(p, budget);

@@ -1,11 +1,14 @@
-/* The two per-topic tables of a segment: the append-only directory and the last values (a seqlock
- * each). A slot's version is 2 * topic_seq at rest and one less while it is being written, so that
- * it needs no counter of its own. */
+/* The two per-topic tables of a segment: the directory and the last values (a seqlock each). A slot's version grows by
+ * two with each record, and is odd while one is being written.
+ *
+ * An entry of the directory has a version, too: 4 * generation while its topic lives, one more once that has ended,
+ * two more while the entry is written for another topic. README.md says why no record goes to the wrong one. */
 #include "gw_atomic.h"
 #include "gw_ring.h"
 #include "gw_segment.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* A live writer is inside a slot for some 20 ns; 1,000 looks outlast it by far unless it was
@@ -13,30 +16,86 @@
 #define SEQLOCK_TRIES 1000
 #define SLOT_RECORD 8u /* the record's first word: the version has a line of its own */
 #define NAME_AT 2u     /* after channel and length */
+#define VERSION (GW_DIRECTORY_WORDS - 1) /* word of an entry */
+#define GENERATION 1u  /* word of a slot, in the line of its version */
+enum { LIVES, RETIRED, WRITTEN, STATES = 4 };
 
-_Static_assert(NAME_AT + GW_INSTRUMENT_MAX <= GW_DIRECTORY_WORDS * 8, "an entry holds every name");
+_Static_assert(NAME_AT + GW_INSTRUMENT_MAX <= VERSION * 8, "an entry holds every name");
 _Static_assert(SLOT_RECORD * 8 + sizeof(gw_record_t) == GW_SLOT_WORDS * 8,
                "a slot holds every record");
 
-int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length) {
-    gw_segment_t *s = &w->segment;
-    if (channel == 0 || channel >= GW_CHANNELS || length == 0 || length > GW_INSTRUMENT_MAX)
-        return -EINVAL;
-    uint64_t id = GW_LOAD_RELAXED(s->topics);
-    if (id >= s->topics_max) return -ENOSPC;
-    uint64_t words[GW_DIRECTORY_WORDS] = {0};
+static void entry_write(const gw_segment_t *s, uint64_t id, uint8_t channel, const char *name, size_t length) {
+    uint64_t words[VERSION] = {0};
     uint8_t *entry = (uint8_t *)words;
     entry[0] = channel;
     entry[1] = (uint8_t)length;
     memcpy(entry + NAME_AT, name, length);
-    gw_words_write(s->directory + id * GW_DIRECTORY_WORDS, words, GW_DIRECTORY_WORDS);
+    gw_words_write(s->directory + id * GW_DIRECTORY_WORDS, words, VERSION);
+}
+
+static bool entry_possible(uint8_t channel, size_t length) {
+    return channel != 0 && channel < GW_CHANNELS && length != 0 && length <= GW_INSTRUMENT_MAX;
+}
+
+int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length) {
+    gw_segment_t *s = &w->segment;
+    if (!entry_possible(channel, length)) return -EINVAL;
+    uint64_t id = GW_LOAD_RELAXED(s->topics);
+    if (id >= s->topics_max) return -ENOSPC;
+    entry_write(s, id, channel, name, length);
+    GW_STORE_RELAXED(s->directory + id * GW_DIRECTORY_WORDS + VERSION, 0);
     /* The first record must not wait for the pages of its topic. */
     uint64_t *slot = s->table + id * GW_SLOT_WORDS;
     GW_STORE_RELAXED(slot, 0);
+    GW_STORE_RELAXED(slot + GENERATION, 0);
     GW_STORE_RELAXED(slot + GW_SLOT_WORDS - 1, 0);
     w->topic_seq[id] = 0;
     GW_STORE_RELEASE(s->topics, id + 1);
     return (int64_t)id;
+}
+
+void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns) {
+    gw_segment_t *s = &w->segment;
+    uint64_t *version = s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION;
+    memset(&record->u, 0, sizeof record->u);
+    record->u.trade.mark = GW_MARK;
+    record->h.topic = id;
+    record->h.kind = channel;
+    record->h.flags = GW_FLAG_RETIRED;
+    gw_writer_publish(w, record);
+    GW_STORE_RELEASE(version, GW_LOAD_RELAXED(version) + RETIRED);
+    GW_STORE_RELEASE(s->changes, GW_LOAD_RELAXED(s->changes) + 1);
+    w->retired[(w->retired_first + w->retired_count++) % s->topics_max] =
+        (gw_retired_t){.position = w->tail, .at_ns = now_ns, .id = id};
+}
+
+int64_t gw_writer_topic_reuse(gw_writer_t *w, uint8_t channel, const char *name, size_t length, uint64_t slowest,
+                              int64_t now_ns) {
+    gw_segment_t *s = &w->segment;
+    const gw_retired_t *r = &w->retired[w->retired_first];
+    if (!entry_possible(channel, length)) return -EINVAL;
+    if (!w->retired_count) return -EAGAIN;
+    bool lapped = w->tail - r->position > s->capacity;
+    if (slowest < r->position && !lapped && now_ns - r->at_ns < GW_RETIRED_WAIT_NS) return -EAGAIN;
+    uint32_t id = r->id;
+    w->retired_first = (w->retired_first + 1) % s->topics_max;
+    w->retired_count--;
+    uint64_t *version = s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION;
+    uint64_t generation = GW_LOAD_RELAXED(version) / STATES;
+    GW_STORE_RELAXED(version, generation * STATES + WRITTEN);
+    GW_FENCE_RELEASE();
+    entry_write(s, id, channel, name, length);
+    GW_STORE_RELAXED(s->table + (size_t)id * GW_SLOT_WORDS + GENERATION, (uint32_t)(generation + 1));
+    w->topic_seq[id] = 0;
+    GW_STORE_RELEASE(version, (uint64_t)(uint32_t)(generation + 1) * STATES + LIVES);
+    GW_STORE_RELEASE(s->changes, GW_LOAD_RELAXED(s->changes) + 1);
+    return id;
+}
+
+uint64_t gw_directory_changes(const gw_segment_t *s) { return GW_LOAD_ACQUIRE(s->changes); }
+
+uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id) {
+    return GW_LOAD_ACQUIRE(s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION);
 }
 
 void gw_writer_full(gw_writer_t *w, uint32_t limit) { GW_STORE_RELAXED(w->segment.full, limit); }
@@ -48,24 +107,48 @@ uint32_t gw_directory_count(const gw_segment_t *s) {
     return count < s->topics_max ? (uint32_t)count : s->topics_max;
 }
 
-int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name) {
+int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out) {
     if (id >= gw_directory_count(s)) return -ENOENT;
-    uint64_t words[GW_DIRECTORY_WORDS];
+    uint64_t words[GW_DIRECTORY_WORDS], version;
     const uint8_t *entry = (const uint8_t *)words;
-    gw_words_read(words, s->directory + (size_t)id * GW_DIRECTORY_WORDS, GW_DIRECTORY_WORDS);
+    for (int tries = 0;; tries++, gw_cpu_relax()) {
+        if (tries == SEQLOCK_TRIES) return -ENOENT; /* its writer died inside it, or will tell by `changes` */
+        version = gw_directory_version(s, id);
+        if (version % STATES == WRITTEN) continue;
+        gw_words_read(words, s->directory + (size_t)id * GW_DIRECTORY_WORDS, VERSION);
+        GW_FENCE_ACQUIRE();
+        if (GW_LOAD_RELAXED(s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION) == version) break;
+    }
     size_t length = entry[1];
-    if (length == 0 || length > GW_INSTRUMENT_MAX || entry[0] >= GW_CHANNELS) return -ENOENT;
-    *channel = entry[0];
-    memcpy(name, entry + NAME_AT, length);
+    if (!entry_possible(entry[0], length)) return -ENOENT;
+    memset(out, 0, sizeof *out);
+    out->channel = entry[0];
+    out->retired = version % STATES == RETIRED;
+    out->generation = (uint32_t)(version / STATES);
+    memcpy(out->name, entry + NAME_AT, length);
     return (int)length;
+}
+
+int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name) {
+    gw_entry_name_t e;
+    int length = gw_directory_entry(s, id, &e);
+    if (length < 0) return length;
+    *channel = e.channel;
+    memcpy(name, e.name, (size_t)length);
+    return length;
+}
+
+uint32_t gw_table_generation(const gw_segment_t *s, uint32_t id) {
+    return (uint32_t)GW_LOAD_RELAXED(s->table + (size_t)id * GW_SLOT_WORDS + GENERATION);
 }
 
 void gw_table_write(const gw_segment_t *s, const gw_record_t *record) {
     uint64_t *slot = s->table + (size_t)record->h.topic * GW_SLOT_WORDS;
-    GW_STORE_RELAXED(slot, 2 * record->h.topic_seq - 1);
+    uint64_t version = GW_LOAD_RELAXED(slot);
+    GW_STORE_RELAXED(slot, version + 1);
     GW_FENCE_RELEASE();
     gw_words_write(slot + SLOT_RECORD, (const gw_word_t *)record, record->h.cells * GW_CELL / 8);
-    GW_STORE_RELEASE(slot, 2 * record->h.topic_seq);
+    GW_STORE_RELEASE(slot, version + 2);
 }
 
 int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out) {

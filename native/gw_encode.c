@@ -96,3 +96,8 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload
 uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what) {
     return notice(p, t, payload, length, GW_FRAME_TOLD | flags, what);
 }
+
+/* One that is never left out: a mark takes it along. */
+uint64_t gw_retired_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
+    return notice(p, t, payload, length, GW_FRAME_RETIRED, 0);
+}

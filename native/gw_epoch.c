@@ -100,6 +100,7 @@ static int attach(gw_plane_t *p) {
     p->reader.cursor = GW_LOAD_ACQUIRE(view.tail);
     p->ring_topics_old = p->by_ring_count = gw_directory_count(&view); /* after the tail: at least as new */
     if (!p->o.populate) gw_ahead_init_read(&p->ring_ahead, view.ring, view.capacity, p->reader.cursor);
+    p->bind_changes = gw_directory_changes(&view);
     memcpy(p->epoch, view.epoch, sizeof p->epoch);
     show_cursor(p);
     gw_count(&p->stats->epochs[0], 1);
@@ -146,8 +147,9 @@ static uint64_t snapshot_frame(gw_plane_t *p, gw_topic_t *t) {
 void gw_link_state(gw_plane_t *p, gw_link_t *l) {
     if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
     if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
-    if (l->lossless) gw_client_push(p, l->client, snapshot_frame(p, l->topic));
+    if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_client_push(p, l->client, snapshot_frame(p, l->topic));
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
+    else if (l->dirty == GW_LINK_NOTICE) l->dirty = GW_LINK_SNAPSHOT;
 }
 
 /* The same for a link that begins, and whether that state is to be trusted. */
@@ -166,6 +168,7 @@ void gw_link_begin(gw_plane_t *p, gw_link_t *l) {
 /* What those who take a topic without loss are sent after a hole: a notice, then the state. */
 typedef struct {
     uint64_t lost;
+    int first;   /* the topic has begun with it */
     int encoded; /* only once somebody needs them */
     uint64_t notice, state;
 } hole_t;
@@ -196,10 +199,13 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
         gw_link_settle(p, l, gw_client_loss(p, c));
     } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
         gw_link_settle_marked(p, l);
+    } else if (l->dirty == GW_LINK_NOTICE) {
+        l->skipped = hole->lost;
+        gw_link_remark(l, GW_LINK_RESYNC, gw_record_published(state) - state->h.ingest_ns, p->taken_ns);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
         if (l->dirty == GW_LINK_SNAPSHOT) return;
-        l->skipped += hole->lost;
+        l->skipped = l->owes && hole->first ? hole->lost : l->skipped + hole->lost;
         l->dirty = GW_LINK_RESYNC;
     } else if (l->lossless) {
         if (!hole->encoded) hole_encode(p, l->topic, hole);
@@ -215,7 +221,7 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 
 /* The links that it concerned. */
 uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
-    hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1};
+    hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1, .first = !t->seq};
     const uint8_t before = gw_topic_suspects(t);
     const uint32_t told = gw_gap_route(p, t, &newest->h);
     gw_record_copy(&t->state, newest);
@@ -240,14 +246,23 @@ void gw_epoch_lapped(gw_plane_t *p) {
     p->lap_end = gw_directory_count(&p->reader.segment);
 }
 
+/* The topic at this place, bound; one that has given its place to another meanwhile ends. NULL as gw_topic_of_ring. */
+static gw_topic_t *lap_topic(gw_plane_t *p, uint32_t id, int64_t *budget) {
+    gw_topic_t *t = gw_topic_of_ring(p, id, NULL, budget);
+    gw_entry_name_t e;
+    if (!t || t == &gw_topic_none || gw_directory_entry(&p->reader.segment, id, &e) <= 0) return t;
+    if (e.generation == t->generation) return t;
+    *budget -= (int64_t)gw_topic_gone(p, id) * GW_UNITS_LOOK;
+    return *budget > 0 ? gw_topic_of_ring(p, id, NULL, budget) : NULL;
+}
+
 /* Goes on comparing; nothing is taken from the ring meanwhile. Nor is more encoded than those who wait can stand:
  * they are visited first. */
 void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
     for (; p->lap_next < p->lap_end; p->lap_next++) {
-        const int goes_on = budget > 0 && !gw_plane_far(p);
-        gw_topic_t *t = goes_on ? gw_topic_of_ring(p, p->lap_next, &budget) : NULL;
+        gw_topic_t *t = budget > 0 && !gw_plane_far(p) ? lap_topic(p, p->lap_next, &budget) : NULL;
         if (!t) {
             gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
             return;
@@ -257,7 +272,9 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (t == &gw_topic_none) continue;
         int got = gw_table_read(&p->reader.segment, p->lap_next, &record);
         if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-        if (got != 1 || record.h.topic_seq <= t->seq || !gw_record_fits(p, t, &record)) continue;
-        budget -= (int64_t)gw_topic_jump(p, t, &record) * GW_UNITS_LOOK;
+        if (got != 1 || record.h.generation != t->generation || record.h.topic_seq <= t->seq) continue;
+        if (!gw_record_fits(p, t, &record)) continue;
+        const int over = record.h.flags & GW_FLAG_RETIRED;
+        budget -= (int64_t)(over ? gw_topic_over(p, t, &record) : gw_topic_jump(p, t, &record)) * GW_UNITS_LOOK;
     }
 }

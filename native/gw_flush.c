@@ -9,7 +9,7 @@
 
 typedef struct {
     gw_link_t *link;
-    uint32_t length;
+    uint32_t length, behind; /* behind: of it, the notice behind the state */
 } gw_rendered_t;
 
 typedef struct gw_gather {
@@ -73,6 +73,18 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     return 1;
 }
 
+/* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. */
+static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, int whole_states, uint8_t *out) {
+    gw_topic_t *t = l->topic;
+    size_t length = 0;
+    for (unsigned before = l->owes - (l->owes && !t->seq); before; before--) length += gw_retired_render(t, out + length);
+    int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
+    if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, t, encode, l->skipped, out + length);
+    else if (t->suspect) length += gw_refused_render(t, out + length);
+    const size_t behind = l->owes && !t->seq ? gw_retired_render(t, out + length) : 0;
+    return (gw_rendered_t){l, (uint32_t)(length + behind), (uint32_t)behind};
+}
+
 /* Copies whole frames of the queue, then rendered dirty topics, until there is no room. A first frame that
  * is longer than the room is sent from the log, alone. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
@@ -97,11 +109,9 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     }
     const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic) > g->room) break;
-        int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
-        size_t length = gw_topic_render(p, l->topic, encode, l->skipped, p->scratch + used);
-        g->rendered[g->rendered_count++] = (gw_rendered_t){l, (uint32_t)length};
-        used += length;
+        if (used + gw_topic_render_max(p, l->topic) + 2 * GW_RETIRED_MAX > g->room) break;
+        g->rendered[g->rendered_count] = render(p, l, whole_states, p->scratch + used);
+        used += g->rendered[g->rendered_count++].length;
     }
 full:
     part(g, p->scratch, used);
@@ -200,22 +210,22 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
     for (uint32_t i = 0; i < g->rendered_count && bytes; i++) {
         gw_link_t *l = g->rendered[i].link;
         uint32_t length = g->rendered[i].length;
-        int counts = l->dirty != GW_LINK_SNAPSHOT;
+        const int state = length - g->rendered[i].behind <= bytes, snapshot = l->dirty == GW_LINK_SNAPSHOT;
+        const int counts = gw_link_pends(l);
         const uint8_t paced = l->topic->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
-        if (length <= bytes) {
-            if (counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
-            else gw_count(&p->stats->snapshots[l->topic->channel], 1);
-        } else {
+        if (length > bytes) {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
             c->rest.recv_ns = l->dirty_recv_ns;
             c->rest.taken_ns = l->dirty_taken_ns;
-            c->rest.link = counts ? l : NULL;
+            c->rest.link = counts && !state ? l : NULL;
             c->rest.channel = l->topic->channel;
             c->rest.priority = l->priority;
-            c->rest.flags = counts ? paced : GW_FRAME_SNAPSHOT;
-            c->rest.counts = (uint8_t)counts;
+            c->rest.flags = state ? GW_FRAME_NOTICE : counts ? paced : snapshot ? GW_FRAME_SNAPSHOT : GW_FRAME_NOTICE;
+            c->rest.counts = (uint8_t)(counts && !state);
             length = (uint32_t)bytes;
         }
+        if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
+        else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
         gw_link_clean(p, l);
         at += g->rendered[i].length;
         bytes -= length;
@@ -286,18 +296,20 @@ static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     if (f->flags & GW_FRAME_TOLD && !(f->flags & GW_FRAME_REFUSED && l->dirty))
         gw_told_by_control(p, l->client, (const char *)gw_log_bytes(&p->log, f) + f->header, f->length - f->header,
                            f->tail);
+    if (f->flags & GW_FRAME_RETIRED) gw_link_owe(p, l, l->owes + 1u);
     if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
     if (l->hold) gw_link_ready(p, l);
     if (f->flags & GW_FRAME_SNAPSHOT) { /* a mark of newer records is told by the snapshot, too */
         if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
-        else if (l->dirty != GW_LINK_SNAPSHOT) gw_link_supersede(p, l);
+        else if (gw_link_pends(l)) gw_link_supersede(p, l);
         l->dirty = GW_LINK_SNAPSHOT;
         l->skipped = 0;
         return;
     }
-    int first = !l->dirty;
-    if (first) gw_link_dirty(p, l, GW_LINK_UPDATE);
-    else gw_link_supersede(p, l);
+    int first = !l->dirty || l->dirty == GW_LINK_NOTICE;
+    if (!first) gw_link_supersede(p, l);
+    else if (l->dirty) l->dirty = GW_LINK_UPDATE;
+    else gw_link_dirty(p, l, GW_LINK_UPDATE);
     if (first || f->recv_ns < l->dirty_recv_ns) { /* a mark that was held is newer than what stood in the queue */
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;

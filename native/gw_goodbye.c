@@ -39,7 +39,7 @@ void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
 }
 
 static void drop_mark(gw_plane_t *p, gw_link_t *l) {
-    if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) gw_link_settle(p, l, gw_client_loss(p, l->client));
+    if (gw_link_pends(l)) gw_link_settle(p, l, gw_client_loss(p, l->client));
     gw_link_clean(p, l);
 }
 

@@ -81,6 +81,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
 
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     if (t->links_count || t->bound) return;
+    gw_retire_unlist(p, t);
     uint64_t key = name_key(p, t->channel, t->name, t->length);
     gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
     if (first != t) {

@@ -16,6 +16,7 @@ enum {
     GW_FRAME_PACED = 4,
     GW_FRAME_RESYNC = 8,   /* an update told as a snapshot: after a hole, or first in an epoch */
     GW_FRAME_TOLD = 16,    /* a notice that has to be told though the topic is conflated */
+    GW_FRAME_RETIRED = 32, /* a notice that its topic has ended: never left out */
     GW_FRAME_REFUSED = 64, /* one of these that a mark tells, too, where it comes before */
 };
 

@@ -34,6 +34,7 @@ void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
         gw_link_unhold(p, l);
         l->dirty = GW_LINK_CLEAN;
         l->skipped = 0;
+        l->owes = 0;
         return;
     }
     if (l->dirty_previous) l->dirty_previous->dirty_next = l->dirty_next;
@@ -43,6 +44,14 @@ void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
     if (!c->dirty_first) c->flags &= ~(uint32_t)GW_CLIENT_DIRTY;
     l->dirty = GW_LINK_CLEAN;
     l->skipped = 0;
+    l->owes = 0;
+}
+
+/* A mark that only owed a notice stands for a record, too, from now on. */
+void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
+    l->dirty = (uint8_t)how;
+    l->dirty_recv_ns = recv_ns;
+    l->dirty_taken_ns = taken_ns;
 }
 
 /* One pending record gives way to a newer one, or to a snapshot that will show more than it. */
@@ -52,7 +61,7 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
     gw_count(&p->stats->conflated[channel], 1);
     gw_count(&p->stats->class_conflated[l->priority], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
-    if (l->dirty != GW_LINK_SNAPSHOT) l->skipped++;
+    if (gw_link_pends(l)) l->skipped++;
     if (l->hold) gw_link_held_more(p, l);
 }
 
@@ -86,9 +95,11 @@ uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c) {
 
 /* The link's mark is of an epoch that has ended. */
 void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
-    if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) gw_link_settle(p, l, p->stats->dropped_epoch);
+    const uint8_t owes = l->owes;
+    if (gw_link_pends(l)) gw_link_settle(p, l, p->stats->dropped_epoch);
     gw_link_clean(p, l);
     l->epoch = p->epochs;
+    if (owes) gw_link_owe(p, l, owes);
 }
 
 /* The record in hand as a snapshot, for all who get their first one of this epoch. */
@@ -111,8 +122,15 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         gw_link_settle(p, l, gw_client_loss(p, c));
     } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
         gw_link_settle_marked(p, l);
+    } else if (l->dirty == GW_LINK_NOTICE) { /* the topic has come back */
+        const gw_frame_t *f = gw_log_frame(&p->log, index);
+        gw_link_remark(l, GW_LINK_RESYNC, f->recv_ns, f->taken_ns);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
+        if (l->owes && gw_link_pends(l) && gw_log_frame(&p->log, index)->flags & GW_FRAME_RESYNC) { /* the same */
+            l->dirty = GW_LINK_RESYNC;
+            l->skipped = 0;
+        }
     } else if ((c->flags & GW_CLIENT_WAITS) && !queues) {
         const gw_frame_t *f = gw_log_frame(&p->log, index);
         l->dirty_recv_ns = f->recv_ns;

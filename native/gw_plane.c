@@ -102,8 +102,9 @@ int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
 /* How many links it went to; -1 where it has to wait: its topic is new, and not bound yet. */
 static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if (!t && !(t = gw_topic_of_ring(p, r->h.topic, budget))) return -1;
+    if ((!t || t->generation != r->h.generation) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
     if (t == &gw_topic_none || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
+    if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
     if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r);
     uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
     const uint8_t before = gw_topic_suspects(t);
@@ -356,6 +357,7 @@ static int rounds(gw_plane_t *p) {
     if (p->blocked_round) more |= gw_blocked_round(p);
     if (p->degraded_at) more |= gw_levels_up(p);
     if (p->full_next < p->topics_count) more |= gw_full_tell(p);
+    if (p->retire_at) more |= gw_retire_round(p);
     if (more) gw_count(&p->stats->steps_resumed[GW_STEP_ROUNDS], 1);
     if (p->cover_wanted) more |= cover(p);
     return more;
@@ -369,6 +371,7 @@ static void timers(gw_plane_t *p) {
     GW_STORE_RELAXED(&p->stats->plane_alive_ns[0], (uint64_t)p->now);
     GW_STORE_RELAXED(&p->stats->topics_waiting[0], p->topics_waiting);
     p->cover_wanted = !gw_cover_done(p);
+    gw_retire_begin(p);
     gw_full_look(p);
     gw_epoch_unmap(p, GW_UNMAP_BYTES);
     if (p->blocked_count) gw_blocked_begin(p);

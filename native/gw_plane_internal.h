@@ -48,7 +48,9 @@ gw_pattern_t *gw_pattern_intern(gw_plane_t *p, const gw_item_t *item);
 void gw_pattern_release(gw_plane_t *p, gw_pattern_t *x); /* frees it when nobody has it */
 int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n, int64_t *budget);
 gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget);
-gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, int64_t *budget);
+/* The topic at this place of the directory: of the record in hand, or NULL: whichever lives there now. */
+uint32_t gw_topic_gone(gw_plane_t *p, uint32_t id);
+gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budget);
 int gw_cover(gw_plane_t *p, int64_t *budget);
 int gw_cover_done(gw_plane_t *p);
 gw_topic_t *gw_cover_undo(gw_plane_t *p);
@@ -70,6 +72,8 @@ int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x);
 static inline int gw_link_is_marked(const gw_link_t *l) {
     return l->marked && l->client->job && l->job == l->client->job->serial;
 }
+/* Whether that job will end it: its client has unsubscribed, and is told nothing more. */
+static inline int gw_link_ends(const gw_link_t *l) { return gw_link_is_marked(l) && !l->chosen; }
 /* One more record of the link, found in the queue by the count of this serial. */
 static inline void gw_link_count(gw_link_t *l, uint32_t counting) {
     if (l->counted != counting) l->waiting = 0;
@@ -123,6 +127,7 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what);
+uint64_t gw_retired_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
 size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped`, and a notice */
 
@@ -151,6 +156,21 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length, int what);
 
+/* gw_retire.c */
+#define GW_RETIRED_MAX (GW_INSTRUMENT_MAX + 128u)
+size_t gw_retired_write(const gw_topic_t *t, char *text);
+size_t gw_retired_render(const gw_topic_t *t, uint8_t *out);
+uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost);
+uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last);
+void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times);
+void gw_retire_list(gw_plane_t *p, gw_topic_t *t);
+void gw_retire_unlist(gw_plane_t *p, gw_topic_t *t);
+void gw_retire_begin(gw_plane_t *p);
+void gw_retire_resume(gw_plane_t *p, gw_link_t *l);
+int gw_retire_round(gw_plane_t *p);
+/* Whether the link's mark stands for a record that is pending. */
+static inline int gw_link_pends(const gw_link_t *l) { return l->dirty == GW_LINK_UPDATE || l->dirty == GW_LINK_RESYNC; }
+
 /* gw_full.c */
 uint32_t gw_full(const gw_plane_t *p);
 void gw_full_look(gw_plane_t *p);
@@ -165,6 +185,7 @@ void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
+void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
 void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason);
 void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l);

@@ -42,12 +42,16 @@ struct gw_topic {
     uint8_t bound;    /* the epoch's directory has it */
     uint8_t suspect;  /* its newest input was refused (gw_refused.c) */
     uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
+    uint8_t retiring;  /* in plane->retiring (gw_retire.c) */
+    uint32_t ring_id, generation; /* its place in the directory, and of that, while it is bound */
+    uint64_t retired_index; /* the log's when it ended */
+    gw_topic_t *retiring_previous, *retiring_next;
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
     gw_topic_t *next_same_hash;
 };
 
-enum { GW_LINK_CLEAN, GW_LINK_UPDATE, GW_LINK_SNAPSHOT, GW_LINK_RESYNC };
+enum { GW_LINK_CLEAN, GW_LINK_UPDATE, GW_LINK_SNAPSHOT, GW_LINK_RESYNC, GW_LINK_NOTICE };
 
 /* What becomes of the pending records of a link that the job in hand chose: they are dropped, or conflated
  * into the snapshot that follows, from the moment of the choice on; or they move with the link. */
@@ -73,10 +77,13 @@ struct gw_link {
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
     uint32_t place;     /* in topic->links */
     uint8_t lossless : 1;
+    uint8_t owes : 2; /* with its mark its client is told that the topic has ended; 2: and once before. Without a mark:
+                         the job in hand will see to it */
     uint8_t hopeless : 1; /* its client was told that the table is full and the name can't come */
     uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
-                           RESYNC is an update told as a snapshot (after a lap) */
+                           RESYNC is an update told as a snapshot (after a lap);
+                           NOTICE has nothing but what the link owes */
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
     uint8_t priority;   /* its class */
 };
@@ -328,6 +335,11 @@ struct gw_plane {
     gw_topic_t **by_ring;     /* ring id -> topic; NULL: not bound yet; gw_topic_none: not ours */
     uint32_t by_ring_count, by_ring_size;
     uint32_t bind_next;       /* all before it are bound */
+    uint64_t bind_changes;    /* the directory's when that began: another number has it begin again */
+    gw_topic_t *retiring, *retire_at; /* gw_retire.c; where the round stands */
+    uint32_t retire_place;
+    int64_t retire_ns, retire_begun_ns; /* when the next round may begin; when this one did */
+    uint8_t ends;             /* some topic has ended */
     uint32_t ring_topics_old; /* the directory's length when it was attached: these may have had records before */
     uint8_t *batch;
     size_t batch_at, batch_end; /* what of the batch is still to be routed */

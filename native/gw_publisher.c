@@ -4,6 +4,7 @@
 #include "gw_clock.h"
 
 #include <assert.h>
+#include <string.h>
 
 int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats) {
     *p = (gw_publisher_t){.stats = stats};
@@ -29,6 +30,28 @@ int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *n
                                size_t length) {
     pthread_mutex_lock(&p->lock);
     int64_t topic = gw_writer_topic_add(&p->writer, channel, name, length);
+    pthread_mutex_unlock(&p->lock);
+    return topic;
+}
+
+/* The ring's bytes that all workers have taken, of those that follow this segment. */
+static uint64_t slowest_cursor(const gw_publisher_t *p) {
+    uint64_t slowest = p->writer.tail, ours, epoch;
+    memcpy(&ours, p->writer.segment.epoch, sizeof ours);
+    for (size_t i = 0; i < p->workers; i++) {
+        if (!GW_LOAD_ACQUIRE(&p->waits[i].attached)) continue;
+        epoch = GW_LOAD_RELAXED(&p->waits[i].epoch);
+        uint64_t cursor = GW_LOAD_ACQUIRE(&p->waits[i].cursor);
+        if (epoch == ours && cursor < slowest) slowest = cursor;
+    }
+    return slowest;
+}
+
+int64_t gw_publisher_topic_reuse(gw_publisher_t *p, uint8_t channel, const char *name,
+                                 size_t length) {
+    pthread_mutex_lock(&p->lock);
+    int64_t topic = gw_writer_topic_reuse(&p->writer, channel, name, length, slowest_cursor(p),
+                                          gw_monotonic_ns());
     pthread_mutex_unlock(&p->lock);
     return topic;
 }
@@ -82,6 +105,18 @@ static void suspect_recover(gw_publisher_t *p, const gw_header_t *good) {
     uint32_t health = p->suspects.topics[good->topic].health;
     gw_suspects_remove(&p->suspects, good->topic, good->kind);
     health_publish(p, health, good);
+}
+
+void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) {
+    int64_t real_ns = gw_realtime_ns(), now_ns = gw_monotonic_ns();
+    gw_record_t record = {
+        .h = {.ts_event = real_ns, .ts_recv = real_ns, .ts_publish = now_ns}};
+    pthread_mutex_lock(&p->lock);
+    record.h.topic = topic;
+    record.h.kind = kind;
+    if (gw_suspects_has(&p->suspects, topic)) suspect_recover(p, &record.h);
+    gw_writer_topic_retire(&p->writer, topic, kind, &record, now_ns);
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health,

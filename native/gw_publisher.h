@@ -57,6 +57,10 @@ void gw_publisher_populate_ahead(gw_publisher_t *p);
 void gw_publisher_free(gw_publisher_t *p);
 /* As gw_writer_topic_add. */
 int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
+/* The same at the place of a topic that has ended (gw_writer_topic_reuse), once all workers let go of it. */
+int64_t gw_publisher_topic_reuse(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
+/* The topic has ended: subscribers are told. It is suspect no more. `gw_publisher_ring` tells the workers. */
+void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind);
 /* Stamps, measures and publishes at most GW_PUBLISH_MAX records, whose topic, kind, ts_event (0:
  * the venue gave none), receipt (gw_record_received) and payload the caller filled.
  * `gw_publisher_ring` tells the workers. */

@@ -32,6 +32,7 @@ enum {
     GW_FLAG_SNAPSHOT = 2,
     GW_FLAG_BAD_TS = 4,
     GW_FLAG_MAYBE_BAD_BOOK = 8,
+    GW_FLAG_RETIRED = 32, /* the topic's last, with no payload: it has ended, and its place may be another's */
     GW_FLAG_PACED = 16, /* its feed waits for slow queues (a replay at full speed): age does not close a client */
 };
 
@@ -54,7 +55,7 @@ typedef struct {
     uint32_t topic;      /* index in the segment's directory */
     uint8_t kind, flags, cells;
     uint8_t gap;         /* what subscribers are told before this record: GW_GAP_NONE, ... */
-    uint32_t reserved;
+    uint32_t generation; /* of that place in the directory: how many topics had it before */
     uint64_t lost;       /* of GW_GAP_FEED: how many of the venue's numbers are missing */
 } gw_header_t;
 

@@ -48,7 +48,7 @@ void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t 
 
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
-    if (c->flags & GW_CLIENT_DOOMED) return;
+    if (c->flags & GW_CLIENT_DOOMED || gw_link_ends(l)) return;
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
         gw_told_by_control(p, c, n->text, n->length, n->what);
         return;

@@ -33,14 +33,17 @@ static void choose(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, g
     l->chosen = s;
     if (mark == GW_MARK_MOVED) return;
     if (l->epoch != p->epochs) gw_link_renew(p, l);
-    if (l->dirty && l->dirty != GW_LINK_SNAPSHOT) gw_link_settle_marked(p, l);
+    const uint8_t owes = s && l->owes; /* whether that is still to be told, finish_link sees */
+    if (gw_link_pends(l)) gw_link_settle_marked(p, l);
     gw_link_clean(p, l);
+    l->owes = owes & 1u;
 }
 
 static int keep_unmarked(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
     (void)index;
     if (!l) return 1;
     if (l->job != job->serial || !l->marked || l->marked == GW_MARK_MOVED) return 1;
+    if (f->flags & GW_FRAME_RETIRED) l->owes = l->chosen != NULL;
     if (!(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) gw_link_settle_marked(p, l);
     return 0;
 }
@@ -48,7 +51,7 @@ static int keep_unmarked(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_fr
 /* How many of the link's records are pending now, as far as the job's count says. */
 static uint64_t link_pending(const gw_job_t *job, const gw_client_t *c, const gw_link_t *l) {
     uint64_t queued = job->counting && l->counted == job->counting ? l->waiting : 0;
-    return queued + (l->dirty == GW_LINK_UPDATE || l->dirty == GW_LINK_RESYNC) + (c->rest.link == l);
+    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l);
 }
 
 /* The link passes to the subscription that was chosen, as if it had just begun, or with what is pending. */
@@ -62,7 +65,9 @@ static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t 
     }
     if (l->epoch != p->epochs) gw_link_renew(p, l);
     gw_link_govern(p, l, l->chosen, link_pending(job, c, l));
-    if (mark != GW_MARK_MOVED) gw_link_begin(p, l);
+    if (mark == GW_MARK_MOVED) return;
+    gw_retire_resume(p, l);
+    gw_link_begin(p, l);
 }
 
 /* Finishes the links chosen, but those of names: their seq is told in the reply, so they are left to its step. */
@@ -206,10 +211,10 @@ static int begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 
 /* Holds one topic against the pattern of one item. */
 static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s, gw_topic_t *t, int64_t *budget) {
-    if (t->bound) job->outcomes[job->item - 1].number++;
-    else if (!t->attached) return; /* a name that no directory has had: attached when it comes */
     gw_link_t *l = gw_link_find(p, c, t);
     *budget -= GW_UNITS_LINK;
+    if (t->bound) job->outcomes[job->item - 1].number++;
+    else if (!t->attached && !l) return; /* a name that is waited for: attached when it comes */
     if (l) {
         if (l->job == job->serial || !l->sub->pattern || l->sub->order > s->order) return;
         choose(p, c, job, l, s, mark_of(s, t));
@@ -292,6 +297,7 @@ static void end_subscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
 static void end_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, int64_t *budget) {
     if (l->job == job->serial) return;
     gw_sub_t *next = gw_sub_pattern_covering(p, c, l->topic, budget);
+    if (next && !l->topic->bound && !l->topic->attached) gw_retire_list(p, l->topic); /* it goes once it has told all */
     choose(p, c, job, l, next, next ? GW_MARK_MOVED : GW_MARK_DROPPED);
     *budget -= GW_UNITS_LOOK;
 }

@@ -16,12 +16,17 @@ int gw_writer_init(gw_writer_t *w, void *mem, size_t size) {
     if (error < 0) return error;
     w->tail = GW_LOAD_RELAXED(w->segment.tail);
     w->topic_seq = calloc(w->segment.topics_max, sizeof *w->topic_seq);
-    return w->topic_seq == NULL ? -ENOMEM : 0;
+    w->retired = calloc(w->segment.topics_max, sizeof *w->retired); /* pages are touched on use */
+    if (w->topic_seq != NULL && w->retired != NULL) return 0;
+    gw_writer_free(w);
+    return -ENOMEM;
 }
 
 void gw_writer_free(gw_writer_t *w) {
     free(w->topic_seq);
+    free(w->retired);
     w->topic_seq = NULL;
+    w->retired = NULL;
 }
 
 /* How far ahead of the tail the writer asks for lines: a ring is larger than any cache, and the
@@ -50,6 +55,7 @@ void gw_writer_publish(gw_writer_t *w, gw_record_t *record) {
     ahead_prefetch(s, w->tail);
     record->h.ring_seq = ++w->ring_seq;
     record->h.topic_seq = ++w->topic_seq[record->h.topic];
+    record->h.generation = gw_table_generation(s, record->h.topic);
     gw_table_write(s, record);
 
     uint64_t size = cells * GW_CELL, offset = w->tail & (s->capacity - 1);

@@ -8,7 +8,7 @@
 #include "gw_record.h"
 
 #define GW_SEGMENT_MAGIC 0x31544b5445544147ull
-#define GW_SEGMENT_VERSION 2u
+#define GW_SEGMENT_VERSION 3u
 #define GW_EPOCH_LENGTH 8u /* lower-case base 36, always this long */
 
 /* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
@@ -22,12 +22,13 @@ typedef struct {
     uint64_t *tail;
     uint64_t *topics;      /* directory entries published */
     uint64_t *full;        /* where feeds have all the topics that they may have: how many; else 0 */
+    uint64_t *changes;     /* counts entries that ended or were written anew */
     uint64_t *directory;   /* topics_max entries of GW_DIRECTORY_WORDS words */
     uint64_t *table;       /* topics_max slots of GW_SLOT_WORDS words: version, then the record */
     uint8_t *ring;
 } gw_segment_t;
 
-#define GW_DIRECTORY_WORDS 16u /* channel u8, length u8, then the name: 128 bytes */
+#define GW_DIRECTORY_WORDS 16u /* channel u8, length u8, the name; the last word a version: 128 bytes */
 #define GW_SLOT_WORDS 32u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 256 bytes */
 
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);
@@ -36,16 +37,33 @@ int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics
 /* Fills a view after checking magic, version and every offset against `size`. -EINVAL. */
 int gw_segment_open(void *mem, size_t size, gw_segment_t *view);
 
+/* A topic that has ended: where the ring says so, and when that was (MONOTONIC). */
+typedef struct {
+    uint64_t position;
+    int64_t at_ns;
+    uint32_t id;
+} gw_retired_t;
+
 typedef struct {
     gw_segment_t segment;
     uint64_t tail, ring_seq;
     uint64_t *topic_seq; /* topics_max, private */
+    gw_retired_t *retired; /* places to be used again, oldest first, from retired_first on, round */
+    uint32_t retired_first, retired_count;
 } gw_writer_t;
 
 int gw_writer_init(gw_writer_t *w, void *mem, size_t size); /* allocates topic_seq; -ENOMEM */
 void gw_writer_free(gw_writer_t *w);
 /* Appends a directory entry; the caller knows that (channel, name) is new. The id, or -ENOSPC / -EINVAL. */
 int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length);
+/* Publishes a record of the topic that says that it has ended; `record` has its times. The caller publishes no more
+ * of it, and does not retire it twice. */
+void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns);
+/* Adds it at the place of a topic that has ended: of the one that ended first, where all readers whose cursors are
+ * `slowest` or more have taken its last record, or can't any more, or had GW_RETIRED_WAIT_NS. -EAGAIN: none is free. */
+int64_t gw_writer_topic_reuse(gw_writer_t *w, uint8_t channel, const char *name, size_t length, uint64_t slowest,
+                              int64_t now_ns);
+#define GW_RETIRED_WAIT_NS 10000000000 /* a reader that is slower, or dead, finds the place another's by its generation */
 /* Publishes one record: fills ring_seq, topic_seq and cells; the caller filled the rest (topic < topics).
  * Order: last-value slot (seqlock), tail_intent, record, tail. Never waits. */
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record);
@@ -71,8 +89,18 @@ void gw_writer_full(gw_writer_t *w, uint32_t limit);
 uint32_t gw_directory_full(const gw_segment_t *s);
 
 uint32_t gw_directory_count(const gw_segment_t *s); /* acquire */
+uint64_t gw_directory_changes(const gw_segment_t *s); /* acquire */
 /* Copies one published entry. `name` has GW_INSTRUMENT_MAX bytes. Length, or -ENOENT. */
 int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name);
+/* The same, and which topic of those that had this place it is, and whether that has ended. */
+typedef struct {
+    char name[GW_INSTRUMENT_MAX];
+    uint8_t channel, retired;
+    uint32_t generation;
+} gw_entry_name_t;
+int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out);
+/* The version of an entry, acquire: another one is another entry, or the same that has ended. */
+uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id);
 /* The topic's last record. 1, 0 (nothing published), or -EAGAIN: torn for good (its writer died inside it). */
 int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out);
 

@@ -17,7 +17,7 @@ typedef struct {
     uint64_t pad0[4];
     uint64_t tail_intent, pad1[7];
     uint64_t tail, pad2[7];
-    uint64_t topics, full, pad3[6];
+    uint64_t topics, full, changes, pad3[5];
 } layout_t;
 _Static_assert(sizeof(layout_t) == 256, "four lines");
 _Static_assert(offsetof(layout_t, tail) == 128, "each counter on a line of its own");
@@ -79,7 +79,8 @@ int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
                            .tail_intent = &layout->tail_intent,
                            .tail = &layout->tail,
                            .topics = &layout->topics,
-                           .full = &layout->full};
+                           .full = &layout->full,
+                           .changes = &layout->changes};
     memcpy(view->epoch, layout->epoch, GW_EPOCH_LENGTH);
     base += PAGE;
     view->directory = (uint64_t *)base;

@@ -1,5 +1,5 @@
 /* The symbols that a feed has topics for: (kind, symbol) to topic. Open addressing with linear
- * probing, entries of two cache lines, of which a usual symbol needs the first; grows by doubling at 3/4, forgets nothing. One owner, no
+ * probing, entries of two cache lines, of which a usual symbol needs the first; grows by doubling at 3/4. One owner, no
  * threads. Its bound is its owner's: a topic of the ring for each entry. */
 #ifndef GW_SYMBOLS_H
 #define GW_SYMBOLS_H
@@ -98,6 +98,22 @@ static inline int gw_symbols_put(gw_symbols_t *s, uint8_t kind, gw_text_t symbol
         .hash = hash, .topic = topic, .kind = kind, .length = (uint8_t)symbol.length};
     memcpy(e->text, symbol.at, symbol.length);
     return 0;
+}
+
+/* Forgets it, if it is there: entries behind it that would no longer be found move up. */
+static inline void gw_symbols_remove(gw_symbols_t *s, uint8_t kind, gw_text_t symbol) {
+    if (kind == 0 || symbol.length == 0 || symbol.length > GW_SYMBOL_MAX) return;
+    gw_symbol_t *e = gw_symbol_place(s, gw_symbol_hash(kind, symbol), kind, symbol);
+    if (e->kind == 0) return;
+    size_t hole = (size_t)(e - s->entries);
+    for (size_t i = (hole + 1) & s->mask; s->entries[i].kind != 0; i = (i + 1) & s->mask) {
+        size_t home = s->entries[i].hash & s->mask;
+        if (((i - home) & s->mask) < ((i - hole) & s->mask)) continue; /* its home is behind the hole */
+        s->entries[hole] = s->entries[i];
+        hole = i;
+    }
+    s->entries[hole] = (gw_symbol_t){0};
+    s->count--;
 }
 
 #endif

@@ -35,7 +35,7 @@ typedef struct {
     bool known;     /* a frame has come since the last ack: the next one must continue it */
     bool told;      /* an ack named its seq: `base` */
     bool snapshot;  /* and promised a snapshot */
-    bool renewed;   /* its numbering has restarted: the first frame is a snapshot */
+    bool renewed;   /* its numbering has restarted, or it has ended: the first frame is a snapshot */
     bool gap;       /* a gap notice was the last that came */
     uint64_t last, base, to;
 } seen_t;
@@ -52,6 +52,10 @@ typedef struct {
     uint64_t routed[IDS], attach[TOPICS];
     bool due[TOPICS]; /* a snapshot was promised when the state was not empty */
     seen_t seen[TOPICS];
+    unsigned ended[TOPICS]; /* so often while it was subscribed, and it was not told yet */
+    bool many[TOPICS];      /* of more than two at once, two are told */
+    unsigned reborn[TOPICS], reborn_last[TOPICS]; /* replies of subscribes that came before its end was told: its
+                                                     numbers may be lower from there */
     uint64_t epoch, updates, frames;
 } client_t;
 
@@ -123,9 +127,10 @@ static inline void read_reply(client_t *c, const frame_t *f) {
     for (unsigned t = 0; t < TOPICS; t++) {
         seen_t *s = &c->seen[t];
         int id = governs(c->told, t);
-        if (id < 0) s->known = s->told = s->gap = s->renewed = false;
+        if (id < 0) s->known = s->told = s->gap = s->renewed = false, s->last = 0;
         if (x->kind != SUBSCRIBE || !governed_by(c->told, t, x)) continue;
         s->known = s->told = s->gap = s->renewed = false;
+        if (c->many[t] || (c->reborn[t] <= f->reply && f->reply <= c->reborn_last[t])) s->last = 0;
         for (unsigned i = 0; i < x->n; i++) {
             if ((int)x->ids[i] != id || id_pattern(x->ids[i])) continue;
             s->told = true;
@@ -167,6 +172,13 @@ static inline void read_frame(client_t *c, const frame_t *f) {
         c->epoch = f->epoch;
         for (unsigned t = 0; t < TOPICS; t++) c->seen[t] = (seen_t){.renewed = c->seen[t].known || c->seen[t].renewed};
     }
+    if (f->kind == RETIRED) {
+        unsigned t = frame_topic(f);
+        CHECK(governs(c->told, t) >= 0);
+        CHECK(c->ended[t] || c->many[t]);
+        c->ended[t] -= c->ended[t] > 0;
+        c->seen[t] = (seen_t){.renewed = true}; /* should it come back, then as another one */
+    }
     if (f->kind == GAP) {
         unsigned t = frame_topic(f);
         CHECK(governs(c->told, t) >= 0);
@@ -206,11 +218,22 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
         }
     }
     for (const gw_link_t *l = x->dirty_first; l; l = l->dirty_next)
-        n += l->topic == topic && l->dirty != GW_LINK_SNAPSHOT;
+        n += l->topic == topic && gw_link_pends(l);
     for (const gw_hold_t *h = x->holds; h; h = h->next)
         for (const gw_link_t *l = h->first; l; l = l->dirty_next)
-            n += l->topic == topic && l->dirty != GW_LINK_SNAPSHOT;
+            n += l->topic == topic && gw_link_pends(l);
     return n + (x->rest.link && x->rest.link->topic == topic);
+}
+
+/* A subscription begins anew: an end that has not been told yet is told once, if the instrument has not come back. */
+static inline void model_resume(const rig_t *rig, client_t *c, unsigned t) {
+    if (!c->ended[t]) return;
+    if (plane_client(rig, c)->rest.bytes) c->many[t] = true; /* it may be cut: that is told all the same */
+    const gw_topic_t *topic = plane_topic(rig, t);
+    c->many[t] |= rig->plane->mapping_next || rig->plane->epoch_phase; /* whose directory is looked at? */
+    c->ended[t] = rig->topics[t].id < 0 && !(topic && topic->bound);
+    if (c->reborn_last[t] <= c->read) c->reborn[t] = c->replies;
+    c->reborn_last[t] = c->replies;
 }
 
 /* What the command in hand changes for a client, before the records of its cycle. */
@@ -228,6 +251,7 @@ static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x
             c->routed[old]--; /* a frame that is being sent is pending, and goes along */
             c->routed[new]++;
         }
+        model_resume(rig, c, t);
         c->attach[t] = plane_seq(rig, t);
         c->due[t] = c->subs[new].snapshot && c->attach[t];
     }
@@ -235,6 +259,8 @@ static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x
         int old = governs(before, t), new = governs(c->subs, t);
         c->pure = false;
         if (new < 0) c->attach[t] = 0, c->due[t] = false;
+        if (new < 0 && c->ended[t] && plane_client(rig, c)->rest.bytes) c->many[t] = true; /* it may be cut */
+        if (new < 0) c->ended[t] = 0;
         /* What waits for a topic goes over to the pattern that covers it from now on. */
         else if (new != old) c->routed[new] += waiting(rig, c, t);
     }
@@ -268,6 +294,7 @@ static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once)
     for (unsigned t = 0; t < TOPICS; t++) {
         uint64_t seq = plane_seq(rig, t);
         int id = governs(c->subs, t);
+        if (at_once) CHECK(!c->ended[t] || c->many[t]);
         if (id < 0 || (seq == c->attach[t] && !c->due[t])) continue;
         /* What was asked for may have begun later than it was asked: then nothing has been routed since, but what
          * was being sent at that moment. */

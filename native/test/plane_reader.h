@@ -4,7 +4,7 @@
 #define PLANE_READER_H
 #include "plane_rig.h"
 
-typedef enum { DATA, REPLY, GAP, EPOCH, LIMIT, HEARTBEAT, CONFLATION, SLOW, CLOSE } frame_kind_t;
+typedef enum { DATA, REPLY, GAP, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, CLOSE } frame_kind_t;
 
 typedef struct {
     frame_kind_t kind;
@@ -92,6 +92,13 @@ static inline void parse_text(const char *text, frame_t *f) {
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"epoch\"", 34)) {
         f->kind = EPOCH;
         CHECK_EQUAL(sscanf(text + 34, ",\"data\":[{\"epoch\":\"e%7llu\"}]}", &f->epoch), 1);
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"retired\"", 36)) {
+        int end = 0;
+        f->kind = RETIRED;
+        CHECK_EQUAL(sscanf(text + 36, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\"}]}%n", channel, f->name,
+                           &end), 2);
+        CHECK(end > 0 && !text[36 + end]);
+        f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"gap\"", 32)) {
         f->kind = GAP;
         CHECK_EQUAL(sscanf(text + 32, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\","
@@ -176,12 +183,12 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     }
     CHECK_EQUAL(!(c->flags & GW_CLIENT_BUSY), !c->job);
     for (const gw_link_t *l = c->dirty_first; l; l = l->dirty_next)
-        pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
+        pending[l->topic->channel] += gw_link_pends(l);
     uint32_t held = 0;
     for (const gw_hold_t *h = c->holds; h; h = h->next) {
         for (const gw_link_t *l = h->first; l; l = l->dirty_next, held++) {
             CHECK(l->hold == h && l->client == c && l->dirty && !l->lossless);
-            pending[l->topic->channel] += l->dirty != GW_LINK_SNAPSHOT;
+            pending[l->topic->channel] += gw_link_pends(l);
         }
     }
     CHECK_EQUAL(held, c->held);

@@ -234,8 +234,21 @@ static inline unsigned rig_topic(rig_t *rig, uint8_t channel, const char *name) 
 
 static inline void rig_register(rig_t *rig, unsigned topic) {
     rig_topic_t *t = &rig->topics[topic];
+    const uint64_t slowest = GW_LOAD_ACQUIRE(&rig->wait.attached) ? GW_LOAD_ACQUIRE(&rig->wait.cursor) : UINT64_MAX;
+    if (t->id < 0) t->id = gw_writer_topic_reuse(&rig->writer, t->channel, t->name, strlen(t->name), slowest, rig->now);
     if (t->id < 0) t->id = gw_writer_topic_add(&rig->writer, t->channel, t->name, strlen(t->name));
     CHECK(t->id >= 0);
+}
+
+/* The topic ends, if the directory has it; its next record has it begin at another place, or at the same. */
+static inline bool rig_retire(rig_t *rig, unsigned topic) {
+    rig_topic_t *t = &rig->topics[topic];
+    if (t->id < 0) return false;
+    gw_record_t r = {.h = {.ts_publish = rig->now}};
+    gw_writer_topic_retire(&rig->writer, (uint32_t)t->id, t->channel, &r, rig->now);
+    t->id = -1;
+    t->count = 0;
+    return true;
 }
 
 static inline uint8_t digits_of(uint64_t n) {

@@ -1,0 +1,173 @@
+/* Topics that have ended: their subscribers are told, in the order of the data, and links of patterns end.
+ *
+ * A feed's last record of a topic bears GW_FLAG_RETIRED. The plane lets go of the topic's place in the directory at
+ * once, and tells each link: by a notice behind the frames in its client's queue, or, where the link has a mark or
+ * its client takes no frames, by the mark: the notice is *owed*, and rendered with it. The topic is then a name that
+ * is waited for, as before its first record. Links of names stay, links of patterns end once all that was pending of
+ * them and the notice have left; topics with such links are in plane->retiring, and a round looks at them, a slice
+ * in a turn. Should the name come back meanwhile the topic leaves that list, and its links go on: what is owed is
+ * told before the first record, which comes as a snapshot. */
+#include "gw_plane_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+size_t gw_retired_write(const gw_topic_t *t, char *text) {
+    return (size_t)snprintf(text, GW_RETIRED_MAX,
+                            "{\"channel\":\"system\",\"type\":\"retired\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\"}]}",
+                            gw_channel_name(t->channel), t->length, t->name);
+}
+
+/* The notice as a frame of its own at `out`, GW_RETIRED_MAX bytes. */
+size_t gw_retired_render(const gw_topic_t *t, uint8_t *out) {
+    char text[GW_RETIRED_MAX];
+    size_t length = gw_retired_write(t, text), header = gw_frame_header(GW_OP_TEXT, length, out);
+    memcpy(out + header, text, length);
+    return header + length;
+}
+
+/* The notice goes with the link's mark, or as one. */
+void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
+    l->owes = (times < 2 ? times : 2) & 3u;
+    if (l->hold) gw_link_ready(p, l); /* nothing more comes: it need not wait */
+    if (!l->dirty) gw_link_dirty(p, l, GW_LINK_NOTICE);
+}
+
+/* A link begins anew, by a request of its client: that its topic has ended is news only while it has not come back. */
+void gw_retire_resume(gw_plane_t *p, gw_link_t *l) {
+    if (!l->owes) return;
+    gw_link_clean(p, l);
+    l->owes = 0;
+    if (!l->topic->bound) gw_link_owe(p, l, 1);
+}
+
+static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
+    gw_client_t *c = l->client;
+    if (c->flags & GW_CLIENT_DOOMED) return;
+    if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
+        l->owes = l->chosen != NULL;
+        return;
+    }
+    if (l->dirty || (!l->lossless && c->flags & GW_CLIENT_BLOCKED)) {
+        gw_link_owe(p, l, l->owes + 1u);
+        return;
+    }
+    if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
+        gw_client_slow(p, c, "too many frames");
+        return;
+    }
+    if (!*notice) {
+        char text[GW_RETIRED_MAX];
+        *notice = gw_retired_frame(p, l->topic, text, gw_retired_write(l->topic, text));
+    }
+    gw_client_push(p, c, *notice);
+}
+
+/* The round is to end its links of patterns. */
+void gw_retire_list(gw_plane_t *p, gw_topic_t *t) {
+    t->retired_index = p->log.index; /* frames of it are older */
+    if (t->retiring) return;
+    t->retiring = 1;
+    t->retiring_previous = NULL;
+    t->retiring_next = p->retiring;
+    if (p->retiring) p->retiring->retiring_previous = t;
+    p->retiring = t;
+}
+
+/* The round need not look at it any more. */
+void gw_retire_unlist(gw_plane_t *p, gw_topic_t *t) {
+    if (!t->retiring) return;
+    t->retiring = 0;
+    if (p->retire_at == t) p->retire_at = t->retiring_next, p->retire_place = UINT32_MAX;
+    if (t->retiring_previous) t->retiring_previous->retiring_next = t->retiring_next;
+    else p->retiring = t->retiring_next;
+    if (t->retiring_next) t->retiring_next->retiring_previous = t->retiring_previous;
+}
+
+/* The topic has ended, `lost` records of it were overwritten before they were taken. Returns the links concerned. */
+uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
+    const uint32_t links = t->links_count;
+    uint64_t notice = 0;
+    int patterns = 0;
+    t->routed += lost;
+    gw_count(&p->stats->routed[t->channel], links * lost);
+    gw_count(&p->stats->dropped_lapped[t->channel], links * lost);
+    for (uint32_t i = 0; i < links; i++) {
+        gw_link_t *l = t->links[i].link;
+        l->dropped += lost;
+        gw_count(&p->stats->class_dropped[l->priority], lost);
+        patterns |= l->sub->pattern != NULL;
+        l->hopeless = 0;
+        l->client->names_waiting += !l->awaits;
+        l->awaits = 1;
+        tell(p, l, &notice);
+    }
+    p->ends = 1;
+    t->bound = t->attached = 0;
+    t->renewed = 1;
+    t->seq = 0;
+    t->suspect = 0;
+    t->frame_seq[0] = t->frame_seq[1] = UINT64_MAX; /* marks show the last state; no frame has been encoded at this seq */
+    t->notice = 0;
+    p->topics_waiting++;
+    p->full = 0; /* those who wait for it now are told, should the table be full */
+    if (patterns) gw_retire_list(p, t);
+    gw_topic_release(p, t);
+    return links;
+}
+
+/* The topic's last record, which says that it has ended. */
+uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last) {
+    p->by_ring[t->ring_id] = NULL;
+    p->bind_changes = UINT64_MAX; /* its name may have another place already */
+    return gw_topic_retire(p, t, last->h.topic_seq - 1 - t->seq);
+}
+
+/* Whether nothing of the topic is left for the link's client: neither data nor the notice. */
+static int settled(const gw_topic_t *t, const gw_link_t *l) {
+    const gw_client_t *c = l->client;
+    uint64_t oldest;
+    if (c->job || l->dirty || l->owes || c->rest.link == l) return 0;
+    return !gw_client_oldest(c, &oldest) || oldest >= t->retired_index;
+}
+
+/* Clients whose sockets are full keep theirs waiting, however many: no round begins before a rest of so many times as
+ * long as the last one took. */
+#define REST 4
+
+void gw_retire_begin(gw_plane_t *p) {
+    if (p->retire_at || !p->retiring || p->now < p->retire_ns) return;
+    p->retire_begun_ns = p->now;
+    p->retire_at = p->retiring;
+    p->retire_place = UINT32_MAX;
+}
+
+/* A slice of the round over links that are to end, from a topic's last to its first; whether it goes on. */
+int gw_retire_round(gw_plane_t *p) {
+    int64_t budget = p->turn_units;
+    while (p->retire_at) {
+        gw_topic_t *t = p->retire_at;
+        if (p->retire_place == UINT32_MAX) t->retiring = 1; /* 2: a link that is to end is still there */
+        if (p->retire_place > t->links_count) p->retire_place = t->links_count;
+        while (p->retire_place > 0) {
+            if (budget <= 0) return 1;
+            budget -= GW_UNITS_LOOK;
+            gw_link_t *l = t->links[--p->retire_place].link;
+            if (!l->sub->pattern || l->client->flags & GW_CLIENT_DOOMED) continue;
+            if (!settled(t, l)) {
+                t->retiring = 2;
+                continue;
+            }
+            budget -= GW_UNITS_LINK;
+            const int last = t->links_count == 1;
+            gw_link_drop(p, l); /* the last one takes the topic with it, off this list */
+            if (last) break;
+        }
+        if (p->retire_at != t) continue;
+        if (budget <= 0) return 1;
+        budget -= GW_UNITS_TOPIC;
+        if (t->retiring == 1) gw_retire_unlist(p, t);
+        else p->retire_at = t->retiring_next, p->retire_place = UINT32_MAX;
+    }
+    p->retire_ns = p->now + (p->now - p->retire_begun_ns) * REST;
+    return 0;
+}
