@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 # --- constants ------------------------------------------------------------------------------------
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, ...}: also the index into per-channel counters
+GAUGES_OF_TOPICS: Final[tuple[str, ...]]  # in a writer's statistics page
+FLAG_RETIRED: Final[int]  # a topic's last record, without a payload: it has ended
 HEALTH_TOPICS_MAX: Final[int]  # instruments of an epoch that can have a topic of health
 REASON_MAX: Final[int]  # characters of the reason in a record of health
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
@@ -82,6 +84,12 @@ class RingWriter:
         Raises:
             ValueError: no feed has such a channel.
         """
+    def retire(self, channel: str, instrument: str) -> bool:
+        """Ends a topic: subscribers are told, and its id may soon be another topic's.
+
+        With an instrument's last topic its health ends as well. False: there is no such topic. The
+        caller publishes no more rows with that id.
+        """
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool:
         """The topic's newest input was refused: it is suspect until its next record.
 
@@ -140,10 +148,13 @@ class Segment:
     def epoch(self) -> str: ...
     def __len__(self) -> int: ...
     @property
+    def changes(self) -> int:
+        """Counts entries that ended or were written anew: with len(), what names there are."""
+    @property
     def full(self) -> int:
         """How many topics feeds may have, where all are taken and no new name can come; else 0."""
     def topics(self, start: int = 0) -> list[tuple[str, str]]:
-        """(channel, instrument) of every topic from id `start` on."""
+        """(channel, instrument) of every topic from id `start` on; ("", "") where it has ended."""
     def find(self, channel: str, instrument: str) -> int:
         """The id, or -1. Amortised O(1): keeps a table of names, grown with the directory."""
     def match(self, channel: str, pattern: str) -> tuple[int, int]:
@@ -170,18 +181,24 @@ class RingReader:
         not lapped.
         """
     def poll_raw(self, limit: int = 4096) -> bytes | None:
-        """As `poll`, GIL released: the records as in the ring, but of RECORD_SIZE bytes each.
+        """As `poll`, GIL released: the records as in the ring, but of RECORD_SIZE bytes each, and
+        with topics as `topics` numbers them. The end of a topic is a record with FLAG_RETIRED.
 
         One thread at a time.
         """
     def topics(self) -> list[tuple[str, str]]:
-        """(channel, instrument) of every topic."""
+        """(channel, instrument) of every topic so far, in this reader's own order: a place in the
+        ring's directory may be another topic's after one has ended. Both are empty for one whose
+        name was overwritten before this reader saw it.
+        """
     @property
     def epoch(self) -> str: ...
     def close(self) -> None: ...
 
 def record_rows(data: bytes) -> list[tuple[str, int, Row] | None]:
     """(channel, received, row) of each raw record; None where it is no record. ValueError: a part.
+
+    At a topic's end the channel is empty, and the row has nothing but the topic.
 
     `received` is MONOTONIC ns of the host that wrote it. The bytes may be anybody's: what a row
     says is checked when it is published.
@@ -312,6 +329,8 @@ class UdpIntake:
     ) -> None: ...
     def learn(self, channel: str, symbol: str, topic: int) -> None:
         """Takes the symbol's lines from now on. ValueError: the topic is none of the channel's."""
+    def forget(self, channel: str, symbol: str) -> None:
+        """Leaves the symbol's lines to the caller again, where it took them."""
 
 @final
 class UdpSocket:

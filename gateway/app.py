@@ -24,6 +24,7 @@ from gateway import host, log
 from gateway._native import (
     CHANNELS,
     CLASS_STAGES,
+    GAUGES_OF_TOPICS,
     STAGES,
     STATS,
     STATS_SIZE,
@@ -414,7 +415,7 @@ def _feed_died(stats_fd: int, feeds: int) -> None:
     page = StatsPage(stats_fd, writable=True)
     for index in range(feeds):
         page.set("feed_up", index, 0)
-    for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):
+    for gauge in GAUGES_OF_TOPICS:
         page.set(gauge)
     page.close()
 

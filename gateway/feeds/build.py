@@ -62,9 +62,8 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
                 name = _unique(f"udp:{socket.port}", names)
                 counters = Counters(name, "udp", options.venue, index, stats)
                 reopen = functools.partial(_open, options, socket.port, intake)
-                learn = intake.learn
                 built.append(
-                    UdpFeed(name, index, options, writer, counters, owners, learn, socket, reopen)
+                    UdpFeed(name, index, options, writer, counters, owners, intake, socket, reopen)
                 )
         undo.pop_all()
     return built

@@ -75,6 +75,7 @@ class Publisher(Protocol):
         lost: int = 0,
     ) -> list[tuple[int, str]]: ...
     def refusal(self, channel: str, fields: "Fields") -> str: ...
+    def retire(self, channel: str, instrument: str) -> bool: ...
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool: ...
     def behind(self) -> int: ...
     def backlogged(self) -> int: ...
@@ -378,6 +379,19 @@ class Topics(dict[str, int]):
         self.symbols[topic] = symbol
         self[symbol] = topic
         return topic
+
+    def retire(self, symbol: str) -> bool:
+        """Ends the symbol's topic, if it has one; rows with its id are published by then.
+
+        Its next record makes it anew.
+        """
+        topic = self.get(symbol, REFUSED)
+        if topic < 0:
+            return False
+        del self[symbol], self.symbols[topic]
+        instrument = f"{symbol}.{self._venue}"
+        self._owners.pop(instrument, None)
+        return self._publisher.retire(self._channel, instrument)
 
     def known(self, symbol: str) -> bool:
         """Whether this feed has a topic of the instrument, in whatever channel."""

@@ -14,7 +14,7 @@ from gateway.feeds.feed import Counters, Publisher, State, ThreadFeed, Topics
 from gateway.feeds.files import CaptureError
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.refusals import Refusal, Refusals
-from gateway.feeds.tape import After, open_tape
+from gateway.feeds.tape import After, Ended, open_tape
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -147,6 +147,10 @@ class ReplayFeed(ThreadFeed):
             if isinstance(row, Refusal):
                 self._publish()  # what came before it goes first
                 self._refusals.refuse(row, time.time_ns(), time.monotonic_ns())
+                continue
+            if isinstance(row, Ended):
+                self._publish()  # its id is another's from then on
+                row.topics.retire(row.symbol)
                 continue
             self._take(row)
         self._publish()

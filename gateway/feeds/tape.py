@@ -39,6 +39,13 @@ class After(NamedTuple):
     row: "Row"
 
 
+class Ended(NamedTuple):
+    """An instrument's end."""
+
+    topics: Topics
+    symbol: str
+
+
 class Tape(Protocol):
     """A file that can be played."""
 
@@ -48,7 +55,7 @@ class Tape(Protocol):
     def register(self) -> None:
         """Makes the topics known at once, so that clients find them before the first record."""
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
         """One pass; None for what is no record of ours. A refused input whose stamp can't be read
         has 0. CaptureError: it cannot be read (on)."""
 
@@ -79,7 +86,7 @@ class CaptureTape:
     def notes(self) -> list[str]:
         return [f"{path} was cut short" for path in self._cut]
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
         numbers: dict[int, Numbers] = {}
         owed: dict[int, tuple[str, int]] = {}
         for entry in merged(expand(self._pattern), self._tell_cut, paced=self._paced):
@@ -169,7 +176,7 @@ class RingTape:
     def notes(self) -> list[str]:
         return []
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After] | None]":
+    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
         directory: list[tuple[str, str] | None] = []
         last = 0
         for kind, payload in _chunks(self._path):
@@ -199,7 +206,7 @@ class RingTape:
         self,
         read: "tuple[str, int, Row] | None",
         directory: Sequence[tuple[str, str] | None],
-    ) -> "tuple[int, Row | Refusal] | None":
+    ) -> "tuple[int, Row | Refusal | Ended] | None":
         if read is None:
             return 0, Refusal("line", "not a record")
         channel, received_ns, (number, *fields) = read
@@ -209,9 +216,12 @@ class RingTape:
         if ours is None:
             self._counters.skip("another venue or channel")
             return None
+        topics = self._topics[ours[0]]
+        if not channel:
+            return received_ns, Ended(topics, ours[1])
         if ours[0] != channel:
             return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
-        return received_ns, self._topics[channel].row(ours[1], cast("Fields", tuple(fields)))
+        return received_ns, topics.row(ours[1], cast("Fields", tuple(fields)))
 
 
 def open_tape(

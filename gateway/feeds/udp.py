@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import log
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics, backoff_s
 from gateway.feeds.options import UdpOptions
-from gateway.feeds.refusals import Refusal, Refusals
+from gateway.feeds.refusals import Refusal, Refusals, shown_symbol
 from gateway.feeds.venues import tickgate_json
-from gateway.feeds.venues.tickgate_json import Trade
+from gateway.feeds.venues.tickgate_json import Status, Trade
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -40,8 +40,12 @@ HEALTHY_NS = 10_000_000_000
 
 _log = log.get("feeds")
 
-Learn = Callable[[str, str, int], None]
-"""(channel, symbol, topic): the intake takes this symbol's usual lines from now on."""
+
+class Intake(Protocol):
+    """What takes a symbol's usual lines once it has learned it; `_native.UdpIntake` is one."""
+
+    def learn(self, channel: str, symbol: str, topic: int) -> None: ...
+    def forget(self, channel: str, symbol: str) -> None: ...
 
 
 class DatagramSocket(Protocol):
@@ -74,22 +78,26 @@ class _TaughtTopics(Topics):
         index: int,
         publisher: Publisher,
         owners: dict[str, int],
-        learn: Learn,
+        intake: Intake,
     ) -> None:
         super().__init__(channel, venue, index, publisher, owners)
-        self._learn = learn
+        self._intake = intake
 
     def __missing__(self, symbol: str) -> int:
         topic = super().__missing__(symbol)
         if topic >= 0:
-            self._learn(self._channel, symbol, topic)
+            self._intake.learn(self._channel, symbol, topic)
         return topic
+
+    def retire(self, symbol: str) -> bool:
+        self._intake.forget(self._channel, symbol)
+        return super().retire(symbol)
 
 
 class UdpFeed(ThreadFeed):
     """Receives on an open socket; after an error of it, opens another with backoff.
 
-    `learn` is of the intake that the sockets have in common.
+    `intake` is what the sockets have in common.
     """
 
     def __init__(
@@ -100,13 +108,13 @@ class UdpFeed(ThreadFeed):
         publisher: Publisher,
         counters: Counters,
         owners: dict[str, int],
-        learn: Learn,
+        intake: Intake,
         socket: DatagramSocket,
         reopen: Callable[[], DatagramSocket],
     ) -> None:
         super().__init__(name, index, counters)
-        self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, learn)
-        self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, learn)
+        self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, intake)
+        self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
         topics = {"trade": self._trades, "bbo": self._quotes}
         self._refusals = Refusals(counters, publisher, index, topics)
         self._socket: DatagramSocket | None = socket
@@ -184,8 +192,15 @@ class UdpFeed(ThreadFeed):
         rows: list[Row] = []
         row_ages: list[int] = []
         for r, datagram in zip(batch.items, batch.datagrams, strict=True):
-            row: Row | Refusal
-            if isinstance(r, Refusal):
+            row: Row | Refusal | None
+            if isinstance(r, Status):
+                # What came before it goes first: the instrument ends behind its last record.
+                self._publish_rows(rows, row_ages, ts_read, mono_read)
+                rows, row_ages = [], []
+                row = self._status(r)
+                if row is None:
+                    continue
+            elif isinstance(r, Refusal):
                 row = r
             elif isinstance(r, Trade):
                 row = trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
@@ -201,6 +216,19 @@ class UdpFeed(ThreadFeed):
             age_ns = ages[datagram]
             self._refusals.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
+
+    def _status(self, status: Status) -> Refusal | None:
+        """Retires a delisted instrument; every other status has no channel yet."""
+        if status.status != "delisted":
+            why = "only delisted is taken: there is no channel status yet"
+            symbol, value = status.symbol, status.status
+            return Refusal("value", why, "", symbol, "status", value)
+        retired = [topics.retire(status.symbol) for topics in (self._trades, self._quotes)]
+        if any(retired):
+            _log.info("feed.retired", feed=self.name, symbol=shown_symbol(status.symbol))
+        else:
+            self._counters.skip("delisted, and not known")
+        return None
 
     def _publish_rows(
         self, rows: "list[Row]", ages: list[int], ts_read: int, mono_read: int

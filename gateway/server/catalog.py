@@ -1,13 +1,16 @@
 """The instruments that sessions ask for: the segment's directory, and the configured venues."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from gateway._native import Segment
 from gateway.model.record import HEALTH
 
 MATCHES_MAX = 4096
 """Patterns whose counts are kept: more than clients with an honest use have between them."""
+
+
+_NEVER: Final = (-1, -1)
 
 
 class Catalog:
@@ -20,15 +23,15 @@ class Catalog:
     def __init__(self, venues: Mapping[str, bool]) -> None:
         self._venues = venues
         self._segment: Segment | None = None
-        # (directory length, count, steps)
-        self._matches: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self._instruments: tuple[int, list[tuple[str, list[str]]]] = (-1, [])
+        # (directory's state, count, steps)
+        self._matches: dict[tuple[str, str], tuple[tuple[int, int], int, int]] = {}
+        self._instruments: tuple[tuple[int, int], list[tuple[str, list[str]]]] = (_NEVER, [])
 
     def follow(self, fd: int) -> None:
         """Reads names from this segment from now on; the caller keeps owning `fd`."""
         previous, self._segment = self._segment, Segment(fd)
         self._matches.clear()
-        self._instruments = (-1, [])
+        self._instruments = (_NEVER, [])
         if previous is not None:
             previous.close()
 
@@ -44,6 +47,10 @@ class Catalog:
     def __len__(self) -> int:
         return len(self._segment) if self._segment else 0
 
+    def _state(self) -> tuple[int, int]:
+        """Another one: other names."""
+        return (len(self._segment), self._segment.changes) if self._segment else (0, 0)
+
     @property
     def full(self) -> int:
         return self._segment.full if self._segment else 0
@@ -52,29 +59,30 @@ class Catalog:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 
     def match(self, channel: str, pattern: str) -> tuple[int, int]:
-        """How many topics the pattern covers; counted again only once the directory has grown.
+        """How many topics the pattern covers; counted again only once the directory has changed.
 
         The steps are those of the data plane, which holds the pattern against all names each time.
         """
         if self._segment is None:
             return 0, 0
-        length, count, steps = self._matches.get((channel, pattern), (-1, 0, 0))
-        if length != len(self._segment):
+        state, count, steps = self._matches.get((channel, pattern), (_NEVER, 0, 0))
+        if state != self._state():
             if len(self._matches) >= MATCHES_MAX:
                 self._matches.clear()
-            length = len(self._segment)
+            state = self._state()
             count, steps = self._segment.match(channel, pattern)
-            self._matches[channel, pattern] = (length, count, steps)
+            self._matches[channel, pattern] = (state, count, steps)
         return count, steps
 
     def instruments(self) -> list[tuple[str, list[str]]]:
         """Every instrument with its channels, sorted by name."""
-        topics = self._segment.topics() if self._segment else []
-        if self._instruments[0] != len(topics):
+        state = self._state()
+        if self._instruments[0] != state:
+            topics = self._segment.topics() if self._segment else []
             found: dict[str, list[str]] = {}
             for channel, name in topics:
-                if channel == HEALTH:
-                    continue  # every instrument has it, whether there is a topic or not
+                if channel in (HEALTH, ""):
+                    continue  # every instrument has health, topic or not; no name: it has ended
                 found.setdefault(name, []).append(channel)
-            self._instruments = (len(topics), sorted(found.items()))
+            self._instruments = (state, sorted(found.items()))
         return self._instruments[1]

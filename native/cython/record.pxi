@@ -13,7 +13,7 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_CELL, GW_RECORD_CELLS
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
     enum: GW_TRADE, GW_BBO, GW_HEALTH, GW_STATE_MAX, GW_REASON_MAX
-    enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED
+    enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED
     enum: GW_GAP_FEED, GW_GAP_RESET
 
     ctypedef struct gw_header_t:
@@ -21,6 +21,7 @@ cdef extern from "gw_record.h" nogil:
         int64_t ts_event, ts_recv, ts_publish
         uint32_t ingest_ns, topic
         uint8_t kind, flags, cells, gap
+        uint32_t generation
         uint64_t lost
 
     ctypedef struct gw_trade_t:
@@ -62,6 +63,7 @@ CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO, "health": GW_HEALTH}
 HEALTH_TOPICS_MAX = GW_HEALTH_TOPICS_MAX
 REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
+FLAG_RETIRED = GW_FLAG_RETIRED
 RECORD_SIZE = sizeof(gw_record_t)
 RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
 ID_MAX = GW_ID_MAX
@@ -185,13 +187,16 @@ def record_rows(data):
                 and record.h.cells == gw_record_cells(&record)):
             rows.append(None)
             continue
+        # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
+        received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+        if record.h.flags & GW_FLAG_RETIRED:
+            rows.append(("", received, (record.h.topic, 0, None, None, None, None)))
+            continue
         try:
             fields = _row_fields(&record)
         except ValueError:
             rows.append(None)
             continue
-        # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
-        received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
         rows.append((_CHANNEL_NAMES[record.h.kind], received,
                      (record.h.topic, record.h.ts_event, *fields)))
     return rows

@@ -2,8 +2,19 @@ cdef enum:
     POLL_MAX = 1 << 20  # records at once
 
 
+ctypedef struct _life_t:
+    uint32_t generation, number
+
+
 cdef class RingReader:
+    """Numbers topics by itself: a place of the directory may be one topic's after another's."""
+
     cdef Segment segment
+    cdef list lives      # (channel, instrument) by number; both empty: ended before it could be named
+    cdef dict numbers    # (place, generation) -> number
+    cdef _life_t *newest # of each place below `places`
+    cdef uint32_t places
+    cdef uint64_t changes_seen
     cdef gw_reader_t reader
     cdef uint8_t *buffer
     cdef size_t buffer_size
@@ -13,11 +24,17 @@ cdef class RingReader:
         if self.segment is not None:
             raise RuntimeError("already initialised")
         self.segment = Segment(fd)
+        self.lives = []
+        self.numbers = {}
+        self.newest = <_life_t *>calloc(self.segment.view.topics_max, sizeof(_life_t))
+        if self.newest == NULL:
+            raise MemoryError
         self.reader.segment = self.segment.view
         self.reader.cursor = 0 if from_start else GW_LOAD_ACQUIRE(self.segment.view.tail)
 
     def __dealloc__(self):
         free(self.buffer)
+        free(self.newest)
 
     cdef int check_open(self) except -1:
         if self.segment is None or self.segment.mem == NULL:
@@ -83,13 +100,51 @@ cdef class RingReader:
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
             gw_record_copy(to, record)
+            to.h.topic = self.number(record)
             at += record.h.cells * GW_CELL
             to += 1
         return out
 
+    cdef uint32_t number(self, const gw_record_t *record) except? 0xffffffff:
+        """Of the record's topic, which it takes from the record's place and generation."""
+        cdef uint32_t place = record.h.topic
+        if place < self.places and self.newest[place].generation == record.h.generation:
+            return self.newest[place].number
+        self.learn()
+        if place < self.places and self.newest[place].generation == record.h.generation:
+            return self.newest[place].number
+        return self.live(place, record.h.generation, _ENDED)
+
+    cdef uint32_t live(self, uint32_t place, uint32_t generation, tuple topic) except? 0xffffffff:
+        number = self.numbers.setdefault((place, generation), len(self.lives))
+        if number == len(self.lives):
+            self.lives.append(topic)
+        return number
+
+    cdef int learn(self) except -1:
+        """Numbers what the directory has gained."""
+        cdef gw_entry_name_t entry
+        cdef uint64_t changes = gw_directory_changes(&self.segment.view)
+        cdef uint32_t place, count = gw_directory_count(&self.segment.view)
+        cdef uint32_t first = self.places if changes == self.changes_seen else 0
+        cdef int length
+        for place in range(first, count):
+            length = gw_directory_entry(&self.segment.view, place, &entry)
+            if length <= 0:  # what makes no sense still takes its number
+                entry.generation = 0
+            elif place < self.places and self.newest[place].generation == entry.generation:
+                continue
+            self.newest[place].generation = entry.generation
+            self.newest[place].number = self.live(
+                place, entry.generation, _ENDED if length <= 0 else _entry_topic(&entry, length))
+        self.places = count
+        self.changes_seen = changes
+        return 0
+
     def topics(self):
         self.check_open()
-        return self.segment.topics()
+        self.learn()
+        return self.lives[:]
 
     @property
     def epoch(self):
@@ -97,11 +152,10 @@ cdef class RingReader:
         return self.segment.epoch
 
     cdef dict row(self, const gw_record_t *record):
-        if record.h.topic >= <uint32_t>len(self.segment.names):
-            self.segment.extend()
-        channel, instrument = self.segment.names[record.h.topic]
+        cdef uint32_t topic = self.number(record)
+        channel, instrument = self.lives[topic]
         row = {
-            "channel": channel, "instrument": instrument, "topic": record.h.topic,
+            "channel": channel, "instrument": instrument, "topic": topic,
             "ring_seq": record.h.ring_seq, "seq": record.h.topic_seq, "flags": record.h.flags,
             "ts_event": record.h.ts_event, "ts_recv": record.h.ts_recv,
             "ts_publish": record.h.ts_publish, "ingest_ns": record.h.ingest_ns,

@@ -35,6 +35,9 @@ cdef extern from "gw_publisher.h" nogil:
     void gw_publisher_populate_ahead(gw_publisher_t *p)
     int64_t gw_publisher_topic_add(
         gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
+    int64_t gw_publisher_topic_reuse(
+        gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
+    void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind)
     void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
     void gw_publisher_publish(
         gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
@@ -45,6 +48,7 @@ cdef extern from "gw_publisher.h" nogil:
 
 
 WAIT_SIZE = sizeof(gw_wait_t)
+GAUGES_OF_TOPICS = ("instruments", "instruments_suspect", "topics_live", "topics_retired")
 
 cdef object _VENUE = re.compile("[A-Z0-9_]{1,16}")
 cdef object _SYMBOL_BAD = re.compile(r'["\\,]|^ | $')  # beside what is not printable
@@ -86,7 +90,8 @@ cdef class RingWriter:
     cdef size_t size
     cdef int memory_fd
     cdef uint8_t *kinds
-    cdef uint32_t topics, topics_max, health_topics, health_max
+    cdef uint32_t topics  # places ever used
+    cdef uint32_t live, topics_max, health_topics, health_max  # live ones: of feeds, of health
     cdef dict ids
     cdef list names  # of instruments, by topic
     cdef set instruments
@@ -111,8 +116,7 @@ cdef class RingWriter:
             stats.holders += 1
             self.stats = stats
             stats.set("topics_max", 0, topics_max)
-            # Of a writer before this one.
-            for gauge in ("instruments", "instruments_suspect", "topics_live", "topics_retired"):
+            for gauge in GAUGES_OF_TOPICS:  # of a writer before this one
                 stats.set(gauge)
         try:
             self.segment_create(capacity, topics_max, populate)
@@ -209,36 +213,63 @@ cdef class RingWriter:
             raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
         cdef uint8_t kind = CHANNELS[channel]
         cdef bint health = kind == GW_HEALTH
-        cdef uint32_t used = self.health_topics if health else self.topics - self.health_topics
+        cdef uint32_t used = self.health_topics if health else self.live
         cdef uint32_t most = self.health_max if health else self.topics_max
         if used >= most:
             raise OverflowError(f"all {most} topics{' of health' if health else ''} are taken")
         name = instrument.encode()
-        cdef int64_t topic = gw_publisher_topic_add(
+        cdef int64_t topic = gw_publisher_topic_reuse(
             &self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"no topic left for {instrument!r}")
+            topic = gw_publisher_topic_add(&self.publisher, kind, name, <size_t>len(name))
+        if topic < 0:
+            raise OverflowError(f"all {most} topics are taken, some by retired ones for a moment yet")
+        if topic == self.topics:
+            self.topics += 1
+            self.names.append(instrument)
         self.kinds[topic] = kind
-        self.topics = <uint32_t>topic + 1
+        self.names[topic] = instrument
+        self.live += not health
         self.health_topics += health
         self.ids[(channel, instrument)] = topic
-        self.names.append(instrument)
         self.instruments.add(instrument)
         self.count_topics()
         return topic
 
     cdef int count_topics(self) except -1:
         """Shows readers whether a new name has room, and the operator how much there is."""
-        cdef uint32_t used = self.topics - self.health_topics
-        gw_writer_full(&self.publisher.writer, self.topics_max if used >= self.topics_max else 0)
+        cdef bint full = self.live >= self.topics_max
+        gw_writer_full(&self.publisher.writer, self.topics_max if full else 0)
         if self.stats is not None:
             self.stats.set("instruments", 0, len(self.instruments))
-            self.stats.set("topics_live", 0, used)
+            self.stats.set("topics_live", 0, self.live)
+            self.stats.set("topics_retired", 0, self.publisher.writer.retired_count)
+        return 0
+
+    def retire(self, str channel, str instrument):
+        self.check_open()
+        if channel == "health" or (channel, instrument) not in self.ids:
+            return False
+        self.topic_end(channel, instrument)
+        self.live -= 1
+        if not any((one, instrument) in self.ids for one in CHANNELS if one != "health"):
+            self.instruments.discard(instrument)
+            if ("health", instrument) in self.ids:
+                self.topic_end("health", instrument)
+                self.health_topics -= 1
+        self.count_topics()
+        gw_publisher_ring(&self.publisher)
+        return True
+
+    cdef int topic_end(self, str channel, str instrument) except -1:
+        cdef uint32_t topic = self.ids.pop((channel, instrument))
+        gw_publisher_topic_retire(&self.publisher, topic, self.kinds[topic])
+        self.kinds[topic] = 0
         return 0
 
     def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):
         self.check_open()
-        if topic >= self.topics or self.kinds[topic] == GW_HEALTH:
+        if topic >= self.topics or self.kinds[topic] in (0, GW_HEALTH):
             raise ValueError(f"topic {topic} is none of a feed's")
         cdef uint32_t health = self.topic("health", self.names[topic])
         text = reason.encode("ascii", "replace")
@@ -299,7 +330,7 @@ cdef class RingWriter:
         cdef int64_t topic
         if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:
             return "not a tuple of six"
-        if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics:
+        if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics or self.kinds[topic] == 0:
             return "unknown topic"
         if self.kinds[topic] == GW_HEALTH:
             return "a topic of health"

@@ -32,6 +32,7 @@ cdef extern from "gw_ring.h" nogil:
 
     ctypedef struct gw_writer_t:
         gw_segment_t segment
+        uint32_t retired_count
 
     ctypedef struct gw_reader_t:
         gw_segment_t segment
@@ -49,7 +50,14 @@ cdef extern from "gw_ring.h" nogil:
     void gw_writer_full(gw_writer_t *w, uint32_t limit)
     uint32_t gw_directory_full(const gw_segment_t *s)
     uint32_t gw_directory_count(const gw_segment_t *s)
-    int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name)
+    ctypedef struct gw_entry_name_t:
+        char name[113]
+        uint8_t channel, retired
+        uint32_t generation
+
+    int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out)
+    uint64_t gw_directory_changes(const gw_segment_t *s)
+    uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id)
     int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
 
 
@@ -80,13 +88,22 @@ def pattern_match(str pattern, str name):
     return gw_pattern_match(p, <size_t>len(p), n, <size_t>len(n))
 
 
+cdef tuple _ENDED = ("", "")
+
+
+cdef tuple _entry_topic(const gw_entry_name_t *entry, int length):
+    return _CHANNEL_NAMES.get(entry.channel, ""), entry.name[:length].decode("utf-8", "replace")
+
+
 cdef class Segment:
     cdef gw_segment_t view
     cdef void *mem
     cdef size_t size
-    cdef list names  # (channel, instrument) by id, as far as it was looked at
+    cdef list names  # (channel, instrument) by id, as far as it was looked at; retired: both empty
     cdef dict ids  # the reverse
     cdef gw_name_t *rows  # the same names, for patterns
+    cdef uint64_t *versions  # of the entries as they were read
+    cdef uint64_t changes_seen
     cdef uint32_t rows_size
 
     def __init__(self, int fd):
@@ -120,26 +137,45 @@ cdef class Segment:
         if rows == NULL:
             raise MemoryError()
         self.rows = rows
+        versions = <uint64_t *>realloc(self.versions, size * sizeof(uint64_t))
+        if versions == NULL:
+            raise MemoryError()
+        self.versions = versions
         self.rows_size = size
         return 0
 
     cdef int extend(self) except -1:
-        """Reads the directory's new entries."""
-        cdef uint8_t channel
-        cdef char name[GW_INSTRUMENT_MAX]
-        cdef int length
+        """Reads the directory's new entries, and those that have changed."""
         self.check_open()
+        cdef uint64_t changes = gw_directory_changes(&self.view)
         cdef uint32_t i, count = gw_directory_count(&self.view)
         self.reserve(count)
+        if changes != self.changes_seen:
+            for i in range(<uint32_t>len(self.names)):
+                if gw_directory_version(&self.view, i) != self.versions[i]:
+                    self.read(i)
+        self.changes_seen = changes
         for i in range(<uint32_t>len(self.names), count):
-            channel = 0
-            length = gw_directory_read(&self.view, i, &channel, name)
-            # An entry that makes no sense still takes its id.
-            gw_name_fill(&self.rows[i], channel, name, <size_t>max(length, 0))
-            text = name[:max(length, 0)].decode("utf-8", "replace")
-            topic = (_CHANNEL_NAMES.get(channel, ""), text)
-            self.names.append(topic)
-            self.ids[topic] = i
+            self.names.append(_ENDED)
+            self.read(i)
+        return 0
+
+    cdef int read(self, uint32_t i) except -1:
+        """Reads one entry; what makes no sense, or has ended, still takes its id."""
+        cdef gw_entry_name_t entry
+        before = self.names[i]
+        if self.ids.get(before) == i:
+            del self.ids[before]
+        self.versions[i] = gw_directory_version(&self.view, i)
+        cdef int length = gw_directory_entry(&self.view, i, &entry)
+        if length <= 0 or entry.retired:
+            gw_name_fill(&self.rows[i], 0, entry.name, 0)
+            self.names[i] = _ENDED
+            return 0
+        gw_name_fill(&self.rows[i], entry.channel, entry.name, <size_t>length)
+        topic = _entry_topic(&entry, length)
+        self.names[i] = topic
+        self.ids[topic] = i
         return 0
 
     @property
@@ -149,6 +185,11 @@ cdef class Segment:
     def __len__(self):
         self.check_open()
         return gw_directory_count(&self.view)
+
+    @property
+    def changes(self):
+        self.check_open()
+        return gw_directory_changes(&self.view)
 
     @property
     def full(self):
@@ -163,7 +204,7 @@ cdef class Segment:
         self.check_open()
         key = (channel, instrument)
         known = self.ids.get(key)
-        if known is None:
+        if known is None or gw_directory_changes(&self.view) != self.changes_seen:
             self.extend()
             known = self.ids.get(key, -1)
         return known
@@ -188,7 +229,9 @@ cdef class Segment:
         cdef int found = gw_table_read(&self.view, topic, &record)
         if found < 0:
             raise BlockingIOError(-found, f"topic {topic}: its writer died inside the last value")
-        return record.h.topic_seq if found else 0
+        if not found or record.h.generation != <uint32_t>(gw_directory_version(&self.view, topic) // 4):
+            return 0
+        return record.h.topic_seq
 
     def close(self):
         if self.mem != NULL:
@@ -196,4 +239,6 @@ cdef class Segment:
             self.mem = NULL
         free(self.rows)
         self.rows = NULL
+        free(self.versions)
+        self.versions = NULL
         self.rows_size = 0

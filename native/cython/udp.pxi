@@ -33,6 +33,7 @@ cdef extern from "gw_symbols.h" nogil:
     ctypedef struct gw_symbols_t:
         pass
 
+    void gw_symbols_remove(gw_symbols_t *s, uint8_t kind, gw_text_t symbol)
     int gw_symbols_put(gw_symbols_t *s, uint8_t kind, gw_text_t symbol, uint32_t topic)
 
 cdef extern from "gw_intake.h" nogil:
@@ -86,6 +87,14 @@ cdef class UdpIntake:
             raise ValueError("udp intake is not initialised")
         self.writer.check_open()
         return 0
+
+    def forget(self, str channel, str symbol):
+        self.check_open()
+        cdef bytes text = symbol.encode()
+        if self.receiving:
+            raise RuntimeError("a thread is receiving")
+        gw_symbols_remove(
+            &self.intake.symbols, CHANNELS[channel], gw_text_t(text, <size_t>len(text)))
 
     def learn(self, str channel, str symbol, uint32_t topic):
         self.check_open()

@@ -62,3 +62,52 @@ def test_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: Stage
                 assert result["error"]["code"] == "limit_exceeded"
                 assert "ring.topics_max" in result["error"]["message"]
                 assert subscribe(late, "S15.SIM", req_id=2)["failed"] == 0
+
+
+def test_a_delisted_instrument_is_told_and_its_place_used_again(stage: Stage) -> None:
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets, f"ring.topics_max={MAX}")
+        for n in range(MAX):
+            venue.trades(f"S{n}", 1)
+        until(lambda: live(gateway) == MAX)
+        with connected(gateway.url) as name, connected(gateway.url) as pattern:
+            assert subscribe(name, "S3.SIM")["results"][0]["seq"] == 1
+            assert subscribe(pattern, "*")["results"][0]["matched"] == MAX
+            assert {told(pattern)["type"] for _ in range(MAX)} == {"snapshot"}
+            assert told(name)["type"] == "snapshot"
+            venue.trades("S3", 2)
+            venue.send({"channel": "status", "symbol": "S3", "status": "delisted"})
+            for wire in (name, pattern):
+                assert told(wire)["seq"] == 2
+                ended = told(wire)
+                assert (ended["channel"], ended["type"]) == ("system", "retired")
+                assert ended["data"] == [{"channel": "trade", "symbol": "S3.SIM"}]
+            until(lambda: live(gateway) == MAX - 1)
+            with connected(gateway.url) as late:
+                assert subscribe(late, "S3.SIM")["results"][0]["seq"] == 0
+                assert subscribe(late, "*", req_id=2)["results"][0]["matched"] == MAX - 1
+                listed = late.ask({"method": "list", "req_id": 3})["instruments"]
+                assert "S3.SIM" not in [one["symbol"] for one in listed]
+
+            def taken() -> bool:
+                venue.trades("NEW", 7)
+                return live(gateway) == MAX
+
+            until(taken)
+            new = told(pattern)
+            assert (new["symbol"], new["seq"], new["data"][0]["id"]) == ("NEW.SIM", 1, "7")
+            venue.send({"channel": "status", "symbol": "NEW", "status": "delisted"})
+            while told(pattern)["channel"] != "system":
+                pass
+            until(lambda: live(gateway) == MAX - 1)
+
+            def back() -> bool:
+                venue.trades("S3", 9)
+                return live(gateway) == MAX
+
+            until(back)
+            for wire in (name, pattern):
+                while (again := told(wire))["type"] == "limit_exceeded":
+                    assert wire is name  # it may have waited while the table was full
+                assert (again["symbol"], again["seq"]) == ("S3.SIM", 1)
+                assert again["type"] == "snapshot"

@@ -15,7 +15,7 @@ import pytest
 from support.rows import is_whole, trade
 
 from gateway import _native
-from gateway._native import WAIT_SIZE, RingReader, RingWriter, Segment
+from gateway._native import FLAG_RETIRED, WAIT_SIZE, RingReader, RingWriter, Segment
 
 USUAL = _native.RECORD_SIZE_USUAL
 HELD = 4096 // USUAL  # records that the smallest ring holds
@@ -253,3 +253,42 @@ def test_a_reader_goes_back_as_far_as_the_ring_holds_but_an_eighth() -> None:
     assert reader.poll_raw() is None
     reader.close()
     writer.close()
+
+
+def test_a_place_is_another_topics_and_each_keeps_its_records() -> None:
+    writer = RingWriter(1 << 16, 4)
+    first = writer.topic("trade", "A.SIM")
+    reader, segment = RingReader(writer.fd, from_start=True), Segment(writer.fd)
+    assert segment.topics() == [("trade", "A.SIM")]
+    writer.publish([(first, 5, "1", "1", "buy", "1")], 1, 1)
+    assert writer.retire("trade", "A.SIM")
+    assert not writer.retire("trade", "A.SIM")
+    assert not writer.retire("health", "A.SIM")
+    assert (segment.find("trade", "A.SIM"), segment.topics()) == (-1, [("", "")])
+    assert segment.match("trade", "*")[0] == 0
+    assert reader.topics() == [("trade", "A.SIM")]
+    second = writer.topic("bbo", "B.SIM")  # no worker is attached: at once
+    assert second == first
+    writer.publish([(second, 5, "1", "2", "3", "4")], 1, 1)
+    records = reader.poll()
+    assert records is not None
+    told = [(row["instrument"], row["seq"], int(row["flags"]) & FLAG_RETIRED) for row in records]
+    assert told == [("A.SIM", 1, 0), ("A.SIM", 2, FLAG_RETIRED), ("B.SIM", 1, 0)]
+    assert [row["topic"] for row in records] == [0, 0, 1]
+    assert (segment.find("bbo", "B.SIM"), segment.last_seq(second)) == (second, 1)
+    late = RingReader(writer.fd, from_start=True)
+    unnamed = late.poll()
+    assert unnamed is not None
+    assert [row["instrument"] for row in unnamed] == ["", "", "B.SIM"]
+
+
+def test_a_rewound_reader_finds_the_beginning_behind_an_end() -> None:
+    writer = RingWriter(1 << 16, 4)
+    topic = writer.topic("trade", "A.SIM")
+    reader = RingReader(writer.fd)
+    writer.retire("trade", "A.SIM")
+    again = writer.topic("trade", "A.SIM")
+    assert again == topic
+    writer.publish([(again, 5, "1", "1", "buy", "1")], 1, 1)
+    for size in (USUAL + 64, USUAL + 1):  # into the end's payload, which begins no record
+        assert reader.rewind(size) == USUAL

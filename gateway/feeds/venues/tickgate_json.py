@@ -40,13 +40,21 @@ class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
     ts: Nanoseconds = 0
 
 
+class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
+    """What became of an instrument."""
+
+    symbol: str
+    status: Literal["trading", "halted", "auction", "closed", "delisted"]
+    ts: Nanoseconds = 0
+
+
 class Batch(NamedTuple):
     """What the lines of datagrams held, in order: good records, and why a line was refused.
 
     `datagrams` has for each the index of its datagram.
     """
 
-    items: list[Trade | Quote | Refusal]
+    items: list[Trade | Quote | Status | Refusal]
     datagrams: list[int]
 
 
@@ -54,19 +62,20 @@ _BOM = b"\xef\xbb\xbf"
 _UNIT_FIRST, _NANOSECONDS_FIRST = UNITS[-1][0], UNITS[0][0]
 
 _DECIMALS: Final = ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
-_decode_usual = msgspec.json.Decoder(Trade | Quote).decode
+Line = Trade | Quote | Status
+_decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
-def _decode_line(line: bytes) -> Trade | Quote:
+def _decode_line(line: bytes) -> Line:
     try:
-        return _decode_usual(line)
+        return _decoder.decode(line)
     except msgspec.ValidationError:
-        return _decode_usual(quoted(line, _DECIMALS))
+        return _decoder.decode(quoted(line, _DECIMALS))
 
 
 def decode(datagrams: Iterable[bytes]) -> Batch:
     """Decodes every line of every datagram; blank lines are nothing. Raises nothing."""
-    items: list[Trade | Quote | Refusal] = []
+    items: list[Trade | Quote | Status | Refusal] = []
     indices: list[int] = []
     for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)
@@ -85,7 +94,7 @@ def decode(datagrams: Iterable[bytes]) -> Batch:
     return Batch(items, indices)
 
 
-def _timed(item: Trade | Quote) -> Trade | Quote | Refusal:
+def _timed(item: Line) -> Line | Refusal:
     """The record with its time in nanoseconds, whatever unit it came in.
 
     A time before 2001 in every unit passes as it is: some clocks start at 0.

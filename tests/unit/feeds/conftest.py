@@ -22,6 +22,7 @@ class FakePublisher:
     def __init__(self) -> None:
         self.topics: dict[tuple[str, str], int] = {}
         self.topics_max = 65536
+        self._next = 0
         self.topic_calls = 0
         self.rows: list[Row] = []
         self.batches: list[dict[str, object]] = []
@@ -43,7 +44,10 @@ class FakePublisher:
         key = (channel, instrument)
         if key not in self.topics and len(self.topics) >= self.topics_max:
             raise OverflowError("topics_max")
-        return self.topics.setdefault(key, len(self.topics))
+        if key not in self.topics:
+            self.topics[key] = self._next
+            self._next += 1
+        return self.topics[key]
 
     def publish(
         self,
@@ -93,6 +97,12 @@ class FakePublisher:
         self.suspects[topic] = reason
         self.events.append((topic, reason))
         return new
+
+    def retire(self, channel: str, instrument: str) -> bool:
+        topic = self.topics.pop((channel, instrument), None)
+        if topic is not None:
+            self.events.append((topic, "retired"))
+        return topic is not None
 
     def behind(self) -> int:
         return self.behind_bytes

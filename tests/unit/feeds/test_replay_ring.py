@@ -190,3 +190,22 @@ def test_the_feeds_that_play_a_whole_file(write: Callable[..., str], tmp_path: P
         played([write(topics=[])])
     with pytest.raises(ConfigurationError, match="No such file"):
         played([str(tmp_path / "none")])
+
+
+async def test_an_instrument_ends_where_it_ended(
+    ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
+) -> None:
+    ring.publish([TRADES[0]], 1, 1)
+    assert ring.retire("trade", "BRK.B.XNAS")
+    reader = RingReader(ring.fd, from_start=True)
+    data = reader.poll_raw()
+    assert data is not None
+    again = ring.topic("trade", "BRK.B.XNAS")
+    ring.publish([(again, *TRADES[1][1:])], 1, 1)
+    data += reader.poll_raw() or b""
+    feed = replay(options(write(data, topics=reader.topics())), publisher, stats)
+    await feed.run()
+    first, second = [topic for topic, event in enumerate(publisher.rows) if event]
+    assert (first, second) == (0, 1)
+    topic = publisher.rows[0][0]
+    assert publisher.events == [topic, (topic, "retired"), publisher.rows[1][0]]

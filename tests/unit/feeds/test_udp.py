@@ -30,6 +30,19 @@ def socket(new_socket: "Callable[[], FakeSocket]") -> "FakeSocket":
     return new_socket()
 
 
+class Learned:
+    """An intake that takes nothing, and keeps what it learned."""
+
+    def __init__(self, symbols: list[tuple[str, str, int]]) -> None:
+        self.symbols = symbols
+
+    def learn(self, channel: str, symbol: str, topic: int) -> None:
+        self.symbols.append((channel, symbol, topic))
+
+    def forget(self, channel: str, symbol: str) -> None:
+        self.symbols[:] = [one for one in self.symbols if one[:2] != (channel, symbol)]
+
+
 def make(
     publisher: "FakePublisher",
     stats: "FakeStats",
@@ -46,7 +59,7 @@ def make(
         publisher,
         counters,
         {} if owners is None else owners,
-        lambda *symbol: None if learned is None else learned.append(symbol),
+        Learned([] if learned is None else learned),
         socket,
         reopen or (lambda: socket),
     )
@@ -309,3 +322,26 @@ async def test_a_stop_is_prompt(
     assert time.monotonic() - before_s < 0.5
     assert socket.closed
     assert "udp:9700" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_delisted_instrument_ends_behind_its_last_record(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    learned: list[tuple[str, str, int]] = []
+    owners: dict[str, int] = {}
+    quote = b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}'
+    ends = b'{"channel":"status","symbol":"A","status":"delisted"}'
+    halted = b'{"channel":"status","symbol":"A","status":"halted"}'
+    unknown = b'{"channel":"status","symbol":"Z","status":"delisted"}'
+    lines = (trade("A"), quote, halted, ends, unknown, trade("B"), trade("A"))
+    socket.put(b"\n".join(lines))
+    feed = make(publisher, stats, socket, learned=learned, owners=owners)
+    await run_until(feed, lambda: len(publisher.rows) == 4)
+    assert publisher.events == [0, 1, (0, "retired"), (1, "retired"), 2, 3]
+    assert learned == [("trade", "B", 2), ("trade", "A", 3)]
+    assert owners == {"B.SIM": 3, "A.SIM": 3}
+    status = feed.statistics()
+    assert status.refused == {"value": 1}
+    assert status.last_refused is not None
+    assert (status.last_refused.field, status.last_refused.value) == ("status", "halted")
+    assert status.skipped == 1
