@@ -10,9 +10,9 @@ cdef class RingReader:
     """Numbers topics by itself: a place of the directory may be one topic's after another's."""
 
     cdef Segment segment
-    cdef list lives      # (channel, instrument) by number; both empty: ended before it could be named
-    cdef dict numbers    # (place, generation) -> number
-    cdef _life_t *newest # of each place below `places`
+    cdef list lives  # (channel, instrument) by number; empty: ended before it could be named
+    cdef dict numbers  # (place, generation) -> number
+    cdef _life_t *newest  # of each place below `places`
     cdef uint32_t places
     cdef uint64_t changes_seen
     cdef gw_reader_t reader

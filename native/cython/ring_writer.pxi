@@ -223,7 +223,7 @@ cdef class RingWriter:
         if topic < 0:
             topic = gw_publisher_topic_add(&self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"all {most} topics are taken, some by retired ones for a moment yet")
+            raise OverflowError(f"all {most} topics are taken, some by ended ones for a moment yet")
         if topic == self.topics:
             self.topics += 1
             self.names.append(instrument)
@@ -330,7 +330,9 @@ cdef class RingWriter:
         cdef int64_t topic
         if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:
             return "not a tuple of six"
-        if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics or self.kinds[topic] == 0:
+        if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics:
+            return "unknown topic"
+        if self.kinds[topic] == 0:  # it has ended
             return "unknown topic"
         if self.kinds[topic] == GW_HEALTH:
             return "a topic of health"

@@ -229,7 +229,8 @@ cdef class Segment:
         cdef int found = gw_table_read(&self.view, topic, &record)
         if found < 0:
             raise BlockingIOError(-found, f"topic {topic}: its writer died inside the last value")
-        if not found or record.h.generation != <uint32_t>(gw_directory_version(&self.view, topic) // 4):
+        cdef uint64_t version = gw_directory_version(&self.view, topic) if found else 0
+        if not found or record.h.generation != <uint32_t>(version // 4):
             return 0
         return record.h.topic_seq
 
