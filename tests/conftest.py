@@ -1,6 +1,7 @@
 """What all tests share: where captures are, how long properties search, and what a skip means."""
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -14,6 +15,12 @@ from gateway.address import datagrams
 
 REQUIRE_ALL = os.environ.get("TICKGATE_REQUIRE_ALL") == "1"
 DATA = Path(os.environ.get("TICKGATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# A shell's background job and nohup ignore these, and each child would inherit it; a handler is not
+# inherited, and the run itself goes on as it was meant to.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 # One profile for all machines: no deadline, as a busy machine makes no property false, and the same
 # examples each run, so that a red build is red again when it is looked at.

@@ -157,7 +157,8 @@ def test_one_bad_symbol_does_not_fail_the_others(
 def test_a_closed_list_knows_all_its_names(stage: Stage) -> None:
     stage.serve(*SYNTHETIC)
     client = stage.connect()
-    names = [row["symbol"] for row in client.ask("list")["instruments"]]
+    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
+    names = [row["symbol"] for row in listed]
     assert len(names) == 4
     results = subscribe(client, "trade", names[0], "NOPE.SYN")
     assert results[0]["success"]

@@ -77,7 +77,11 @@ LIMIT = {"rate_min": 100, "rate_max": 200}
 @pytest.mark.parametrize(
     ("raw", "key", "message"),
     [
-        (document(groups=[]), "groups", "found an empty array; expected an array of a table, not"),
+        (
+            document(groups=[]),
+            "groups",
+            "found an empty array; expected a non-empty array of a table",
+        ),
         (document(durations=1), "durations", "unknown key; did you mean duration_s?"),
         (document(rate=1), "rate", "unknown key; did you mean source.rate?"),
         (document(duration_s=0), "duration_s", "found 0; expected a number above 0 and at most"),
