@@ -23,6 +23,7 @@
 #define STAMP_EVERY 32u         /* records encoded under one reading of the clock: at 150 ns each, 5 us */
 #define SLICE_NS 100000         /* beside a busy thread the default slice costs a wake-up 1.9 ms */
 #define POLL_NS 20000           /* longest look at the ring before blocking */
+#define REST_NS 100000          /* between two turns of jobs: a feed reads its socket and publishes in that time */
 #define SOCKETS_EVERY_NS 100000 /* looks at writable sockets while records keep coming */
 #define TIMER_IDLE_NS 50000000
 #define TIMER_BLOCKED_NS 20000000
@@ -423,6 +424,21 @@ static int something(const gw_plane_t *p) {
 
 void gw_plane_wake(gw_plane_t *p) { gw_wait_ring(p->wait, p->o.event_fd); }
 
+/* Blocks until something comes, or the time is over. */
+static void block(gw_plane_t *p, int64_t timeout_ns) {
+    GW_STORE_RELAXED(&p->wait->sleeping, 1);
+    GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
+    sockets(p, something(p) || p->o.spin ? 0 : timeout_ns);
+    GW_STORE_RELAXED(&p->wait->sleeping, 0);
+}
+
+/* A long job's turns follow each other, and a feed on this CPU that wakes up meanwhile would wait for the kernel's next
+ * tick, for up to 4 ms. It gets the CPU at once while this thread sleeps, and wakes it with its record. To yield would
+ * do the same for the feed, but a thread that yields is woken by nothing: a busy loop's thread would keep it off. */
+int gw_plane_rests(const gw_plane_t *p) {
+    return p->jobs.first && !p->o.spin && !visits_wait(p) && !something(p);
+}
+
 static void wait_for_work(gw_plane_t *p) {
     const int64_t goodbyes = gw_goodbyes_due(p);
     if (p->o.spin || (p->can_poll && goodbyes == INT64_MAX)) { /* a rest from goodbyes is the CPU's others' */
@@ -433,13 +449,10 @@ static void wait_for_work(gw_plane_t *p) {
         } while (p->io.monotonic(p->io.self) < until);
         if (p->o.spin && p->now < p->timer_ns) return;
     }
-    GW_STORE_RELAXED(&p->wait->sleeping, 1);
-    GW_FENCE_FULL(); /* pairs with gw_wait_ring: one of the two sees the other */
     int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
     int64_t timeout = left <= 0 ? 0 : (left / 1000000 + 1) * 1000000; /* what is due shortly after goes with it */
     if (goodbyes - p->now < timeout) timeout = goodbyes > p->now ? goodbyes - p->now : 0;
-    sockets(p, something(p) || p->o.spin ? 0 : timeout);
-    GW_STORE_RELAXED(&p->wait->sleeping, 0);
+    block(p, timeout);
 }
 
 static void *thread(void *argument) {
@@ -455,6 +468,7 @@ static void *thread(void *argument) {
     gw_sched_slice(SLICE_NS); /* refused by older kernels: then we go on without */
     while (!p->stopping)
         if (!gw_plane_cycle(p)) wait_for_work(p);
+        else if (gw_plane_rests(p)) block(p, REST_NS);
     return NULL;
 }
 

@@ -273,6 +273,7 @@ void gw_link_begin(gw_plane_t *p, gw_link_t *l);    /* the same where the subscr
 /* gw_plane.c */
 int gw_plane_far(const gw_plane_t *p); /* so much was encoded since the oldest touch that visits must come first */
 int gw_plane_takes(const gw_plane_t *p); /* whether records wait: in the batch or in the ring */
+int gw_plane_rests(const gw_plane_t *p); /* whether all that is left to do is jobs, which others need not wait for */
 int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r); /* else it is counted, and skipped */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */

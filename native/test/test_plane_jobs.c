@@ -141,6 +141,34 @@ static void a_message_made_at_the_end_of_a_turn_is_sent_in_the_next(void) {
 
 /* --- what a step does at most ----------------------------------------------------------------- */
 
+/* Between two turns of a job the thread may sleep, but not while a record, a visit or a command waits. */
+static void a_long_job_leaves_the_cpu_to_others(void) {
+    rig_t *rig = sliced(rig_options(), 128);
+    peer_t *peer = rig_connect(rig), *other = rig_connect(rig);
+    gw_item_t names[40], one = item(1, GW_TRADE, "A.SIM", true, false);
+    const unsigned topic = rig_topic(rig, GW_TRADE, "A.SIM");
+    for (unsigned i = 0; i < 40; i++) names[i] = numbered("N%u.SIM", i, true, true);
+    rig_subscribe(rig, other, 1, &one, 1);
+    settle(rig);
+    CHECK(!gw_plane_rests(rig->plane)); /* nothing is left to do: that is a wait */
+    rig_subscribe(rig, peer, 2, names, 40);
+    CHECK(!gw_plane_rests(rig->plane));
+    turn(rig);
+    CHECK(client(rig, peer)->job);
+    CHECK(gw_plane_rests(rig->plane));
+    rig_publish(rig, topic);
+    CHECK(!gw_plane_rests(rig->plane));
+    turn(rig);
+    CHECK(client(rig, peer)->job);
+    CHECK(gw_plane_rests(rig->plane)); /* it was sent in that turn */
+    rig->plane->o.spin = 1;
+    CHECK(!gw_plane_rests(rig->plane));
+    rig->plane->o.spin = 0;
+    settle(rig);
+    CHECK(!client(rig, peer)->job && !gw_plane_rests(rig->plane));
+    rig_free(rig);
+}
+
 /* Each of the names is held against all patterns of the client: 100 units, of 512 in a turn. */
 static void names_end_some_at_a_time(void) {
     rig_t *rig = sliced(rig_options(), 512);
@@ -375,6 +403,7 @@ int main(void) {
     RUN(a_blocked_client_s_socket_is_not_forgotten_for_a_message);
     RUN(a_client_that_is_let_go_amid_a_request_settles_all_it_had);
     RUN(a_message_made_at_the_end_of_a_turn_is_sent_in_the_next);
+    RUN(a_long_job_leaves_the_cpu_to_others);
     RUN(names_end_some_at_a_time);
     RUN(names_begin_some_at_a_time);
     RUN(requests_that_end_have_their_part_of_a_turn);
