@@ -65,7 +65,10 @@ static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
 /* The round is to end its links of patterns. */
 void gw_retire_list(gw_plane_t *p, gw_topic_t *t) {
     t->retired_index = p->log.index; /* frames of it are older */
-    if (t->retiring) return;
+    if (t->retiring) {
+        t->retiring = 2; /* the round that goes on may have passed this link already */
+        return;
+    }
     t->retiring = 1;
     t->retiring_previous = NULL;
     t->retiring_next = p->retiring;

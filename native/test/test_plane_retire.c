@@ -241,6 +241,36 @@ static void ends_are_done_in_slices(void) {
 }
 
 /* Clients whose sockets are full keep their links, and the round that looks at them rests in between. */
+/* A link passes from a name to its pattern where the round, from the last to the first, has been already. */
+static void a_link_that_moves_behind_the_round_ends_too(void) {
+    rig_t *rig = rig_with(1 << 20);
+    const unsigned topic = rig_topic(rig, GW_TRADE, "A.SIM");
+    const gw_item_t all = item(1, GW_TRADE, "*", false, false), name = item(2, GW_TRADE, "A.SIM", false, false);
+    const uint32_t id = 2;
+    peer_t *both = NULL;
+    rig_publish(rig, topic);
+    for (unsigned i = 0; i < 5; i++) {
+        both = rig_connect(rig);
+        rig_subscribe(rig, both, 1, &all, 1);
+        rig_settle(rig);
+    }
+    rig_subscribe(rig, both, 2, &name, 1);
+    rig_settle(rig);
+    rig_retire(rig, topic);
+    rig_settle(rig);
+    rig->plane->turn_units = 12;
+    rig->now += 60 * MS;
+    gw_plane_cycle(rig->plane);
+    CHECK(rig->plane->retire_at && rig->stats->links[0] > 1); /* it stands amid the topic's links */
+    rig->plane->turn_units = GW_UNITS_TURN;
+    rig_unsubscribe(rig, both, 3, &id, 1);
+    for (unsigned i = 0; i < 20; i++) pass(&(scene_t){.rig = rig}, 60 * MS);
+    CHECK_EQUAL(rig->stats->links[0], 0);
+    CHECK(!rig->plane->retiring);
+    rig_check_balance(rig);
+    rig_free(rig);
+}
+
 static void the_round_rests(void) {
     rig_t *rig = rig_with(1 << 22);
     for (unsigned i = 0; i < MANY; i++) {
@@ -275,6 +305,7 @@ int main(void) {
     a_lap_finds_a_name_at_another_place();
     a_worker_that_stood_still_mixes_nothing_up();
     ends_are_done_in_slices();
+    a_link_that_moves_behind_the_round_ends_too();
     the_round_rests();
     puts("ok test_plane_retire");
     return 0;
