@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 # --- constants ------------------------------------------------------------------------------------
+KINDS: Final[tuple[tuple[str, int, bool, tuple[tuple[str, str, bool], ...]], ...]]
+"""The kinds of records: (channel, number, whether feeds bring it, fields); a field: (name, type,
+whether there may be none). gateway/model/record.py says what they mean."""
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, ...}: also the index into per-channel counters
 GAUGES_OF_TOPICS: Final[tuple[str, ...]]  # in a writer's statistics page
 FLAG_RETIRED: Final[int]  # a topic's last record, without a payload: it has ended
@@ -27,6 +30,7 @@ ID_MAX: Final[int]  # bytes of a trade's id
 DIGITS_MAX: Final[int]  # significant digits of a decimal
 DECIMALS_MAX: Final[int]  # its digits after the point
 EXPONENT_MAX: Final[int]  # either way, of a decimal written with one
+NOTICES: Final[int]  # how many the plane knows
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------
@@ -234,7 +238,7 @@ def decimal_round_trip(text: str) -> str:
 
 @final
 class Template:
-    """A compiled message template (see gateway/codec/native.py for the program's bytes)."""
+    """A compiled message template (see gateway/codec/template.py for the program's bytes)."""
 
     def __init__(self, program: bytes) -> None: ...
     def encode(
@@ -247,8 +251,20 @@ class Template:
         ts_recv: int,
         ts_send: int,
         skipped: int = 0,
+        topic: int = 0,
     ) -> bytes:
         """One payload, as the plane would encode it (tests and benches)."""
+    def notice(
+        self,
+        *,
+        channel: str = "trade",
+        symbol: str = "",
+        numbers: Sequence[int | None] = (),
+        words: Sequence[str] = (),
+        topic: int = 0,
+        ts_send: int = 0,
+    ) -> bytes:
+        """The same of a notice, or of a part of one."""
 
 # --- binary frames (sbe.pxi) ----------------------------------------------------------------------
 SBE_TOPICS_MAX: Final[int]  # topics that one connection may announce
@@ -519,7 +535,8 @@ class Plane:
     def __init__(
         self,
         *,
-        templates: dict[tuple[str, str], bytes],  # (channel, "update" | "snapshot") -> program
+        # Of each: programs by (channel, "update" | "snapshot"), programs by notice's number.
+        formats: list[tuple[dict[tuple[str, str], bytes], dict[int, bytes]]],
         stats: StatsPage,
         wait_fd: int = -1,
         wait_index: int = 0,
@@ -558,19 +575,27 @@ class Plane:
 
         A second one is a new epoch: clients get `epoch`, then snapshots.
         """
-    def add(self, fd: int, first: bytes, slots: Sequence[Slot] = ()) -> int:
-        """A new client whose first bytes are these (101 and hello); its handle.
+    def add(
+        self, fd: int, first: bytes, hello: bytes, slots: Sequence[Slot] = (), *, format: int = 0
+    ) -> int:
+        """A new client whose first bytes are these (101), then this message; its handle.
+
+        `format`: the place of its wire format in `formats`.
 
         Raises:
             OverflowError: there are `clients_max`.
         """
-    def send(self, handle: int, frames: bytes, slots: Sequence[Slot] = ()) -> int:
-        """Queues control bytes (whole frames), ahead of data.
+    def send(self, handle: int, message: bytes, slots: Sequence[Slot] = ()) -> int:
+        """Queues a text message, ahead of data; `slots` are places in it.
 
         Returns:
             0; 1: more than half the control queue is used, stop reading until EVENT_RESUME;
-            -1: they do not fit and were not queued, the client has to be closed.
+            -1: it does not fit and was not queued, the client has to be closed.
         """
+    def write(self, handle: int, frames: bytes) -> int:
+        """Queues whole frames as they are: pings and pongs. As `send`."""
+    def notice(self, handle: int, number: int, numbers: Sequence[int] = ()) -> int:
+        """Queues a notice of no topic (gateway.model.notice) in the client's format. As `send`."""
     def subscribe(
         self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]
     ) -> int:

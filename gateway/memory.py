@@ -33,15 +33,14 @@ class Part(NamedTuple):
 
 
 def estimate(config: "Config") -> list[Part]:
-    """What all processes take together, without clients."""
+    """What all processes take together, without clients; of frame logs those of JSON."""
     workers = config.cluster.workers
     topics = config.ring.topics_max + min(config.ring.topics_max, HEALTH_TOPICS_MAX)
     ring = config.ring.capacity_bytes + topics * TOPIC_BYTES
-    log = config.plane.log_bytes * (FRAME_SPACING_BYTES + FRAME_BYTES) // FRAME_SPACING_BYTES
     return [
         Part("programs", SUPERVISOR_BYTES + FEED_BYTES + workers * WORKER_BYTES),
         Part("ring", ring),
-        Part("frame logs", workers * log),
+        Part("frame logs", workers * _log_bytes(config)),
     ]
 
 
@@ -50,10 +49,17 @@ def words(config: "Config") -> str:
     parts = estimate(config)
     total = sum(part.bytes for part in parts)
     listed = ", ".join(f"{part.name} {_megabytes(part.bytes)}" for part in parts)
+    more = _megabytes(config.cluster.workers * _log_bytes(config))
     return (
         f"memory: {_megabytes(total)} with all buffers in use ({listed}), "
+        f"{more} more once a client of each worker takes binary frames, "
         f"and {CLIENT_BYTES // 1000} KB a client"
     )
+
+
+def _log_bytes(config: "Config") -> int:
+    """Of one worker's log of frames in one format; it has one for each that a client speaks."""
+    return config.plane.log_bytes * (FRAME_SPACING_BYTES + FRAME_BYTES) // FRAME_SPACING_BYTES
 
 
 def _megabytes(count: int) -> str:

@@ -57,8 +57,9 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t firs
     uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
     const gw_frame_t *head = NULL;
     gw_hdr_t *total = NULL;
+    const gw_log_t *log = gw_log_of(p, first);
     for (uint64_t i = 0; i < count; i++) {
-        const gw_frame_t *f = gw_log_frame(&p->log, first + i);
+        const gw_frame_t *f = gw_log_frame(log, first + i);
         if (f->flags & GW_FRAME_NOTICE) continue;
         if (f->flags & GW_FRAME_SNAPSHOT) {
             gw_count(&p->stats->snapshots[f->channel], 1);
@@ -94,6 +95,6 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t firs
 
 /* Frames of one run whose last bytes the kernel has just taken. */
 void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
-    if (count == 1) delivered_one(p, c, gw_log_frame(&p->log, first));
+    if (count == 1) delivered_one(p, c, gw_frame_at(p, first));
     else delivered_many(p, c, first, count);
 }

@@ -36,6 +36,15 @@ void gw_event_put(gw_plane_t *p, gw_event_t *e) {
 
 /* --- commands -------------------------------------------------------------------------------------- */
 
+/* The log of the client's format, made for the first one who speaks it. Nobody waits for anything of before. */
+static int lane_open(gw_plane_t *p, uint8_t format) {
+    gw_lane_t *lane = &p->lanes[format];
+    if (lane->log.bytes) return 0;
+    int error = gw_log_init(&lane->log, p->o.log_bytes, (uint64_t)format << GW_INDEX_BITS, 0);
+    lane->epoch_index = lane->guard_index = lane->round_index = lane->swept_index = lane->log.index;
+    return error;
+}
+
 static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     uint32_t slot = (uint32_t)x->handle;
     c->flags = c->priorities = 0;
@@ -52,6 +61,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     GW_STORE_RELAXED(&c->sent_ns, p->now);
     if (slot >= p->clients_high) p->clients_high = slot + 1;
     gw_count(&p->stats->clients[0], 1);
+    if (lane_open(p, c->format)) gw_client_slow(p, c, "no memory for its format");
     gw_client_reply(p, c, x);
 }
 

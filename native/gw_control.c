@@ -44,26 +44,25 @@ void gw_control_init(gw_plane_t *p) {
 
 /* --- telling --------------------------------------------------------------------------------------- */
 
-static size_t json_interval(char *out, size_t size, uint8_t interval) {
+static uint64_t interval_ms(uint8_t interval) {
     int ms = gw_ladder_interval_ms(interval);
-    return (size_t)(ms < 0 ? snprintf(out, size, "null") : snprintf(out, size, "%d", ms));
+    return ms < 0 ? UINT64_MAX : (uint64_t)ms;
 }
 
 /* What the ladder did to the client's classes since it was told last. */
 void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
-    char text[400], now[16], was[16];
-    size_t n = (size_t)snprintf(text, sizeof text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[");
-    size_t empty = n;
+    gw_notice_part_t parts[GW_CLASSES + 2];
+    uint32_t n = 1;
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
-        json_interval(now, sizeof now, p->ladder.interval[i]);
-        json_interval(was, sizeof was, c->told[i]);
-        n += (size_t)snprintf(text + n, sizeof text - n,
-                              "%s{\"class\":%u,\"interval_ms\":%s,\"was_ms\":%s,\"step\":%u}", n > empty ? "," : "", i,
-                              now, was, p->ladder.step);
+        parts[n] = (gw_notice_part_t){n > 1 ? GW_NOTICE_CLASS_MORE : GW_NOTICE_CLASS,
+                                      {.numbers = {i, interval_ms(p->ladder.interval[i]), interval_ms(c->told[i]),
+                                                   p->ladder.step}}};
+        n++;
     }
-    n += (size_t)snprintf(text + n, sizeof text - n, "]}");
-    if (n > empty + 2 && gw_client_control_text(p, c, text, n)) return; /* no room: once there is some */
+    parts[0] = (gw_notice_part_t){GW_NOTICE_CONFLATION, {.numbers = {n - 1}}};
+    parts[n] = (gw_notice_part_t){.kind = GW_NOTICE_CONFLATION_END};
+    if (n > 1 && gw_client_say_parts(p, c, parts, n + 1)) return; /* no room: once there is some */
     for (uint32_t i = 0; i < GW_CLASSES; i++)
         if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
     c->flags &= (uint16_t)~GW_CLIENT_TELL;

@@ -102,19 +102,14 @@ static int attach(gw_plane_t *p, int64_t *budget) {
 
 /* --- binding --------------------------------------------------------------------------------------- */
 
-/* Those who waited for the name wait no more, from the last to the first: one that ends meanwhile has the last take
- * its place, so those not seen to stay in front. Whether that was all. */
+/* Those who waited for the name wait no more. Whether that was all. */
 static int name_has_come(gw_binding_t *b, int64_t *budget) {
-    const gw_topic_t *t = b->topic;
-    if (b->awaiting > t->links_count) b->awaiting = t->links_count;
-    for (; b->awaiting; b->awaiting--) {
-        if (*budget <= 0) return 0;
-        *budget -= GW_UNITS_LOOK;
-        gw_entry_t e = t->links[b->awaiting - 1];
-        e.client->names_waiting -= e.link->awaits;
-        e.link->awaits = 0;
+    for (gw_link_t *l; *budget > 0; *budget -= GW_UNITS_LOOK) {
+        if (!(l = gw_walk_next(b->topic, &b->awaiting))) return 1;
+        l->client->names_waiting -= l->awaits;
+        l->awaits = 0;
     }
-    return 1;
+    return 0;
 }
 
 /* The topic at this place has ended, and how it did was overwritten before we took it. The links concerned. */
@@ -136,7 +131,7 @@ static gw_topic_t topic_later; /* no topic of ours as yet: a record may make it 
  * gw_topic_none or topic_later; NULL: without memory. */
 static gw_topic_t *entry(gw_plane_t *p, uint32_t id, const gw_record_t *r, gw_entry_name_t *e, int64_t *budget) {
     int length = gw_directory_entry(&p->reader.segment, id, e);
-    if (length <= 0 || !p->o.templates[e->channel][GW_ENCODE_UPDATE]) return &gw_topic_none;
+    if (length <= 0 || !gw_plane_has(p, e->channel)) return &gw_topic_none;
     if (r ? e->generation != r->h.generation || r->h.flags & GW_FLAG_RETIRED : e->retired) return &topic_later;
     gw_topic_t *t = gw_topic_find(p, e->channel, e->name, (size_t)length);
     if (t && t->bound) {
@@ -196,7 +191,7 @@ static int finish(gw_plane_t *p, int64_t *budget) {
     if (!b->topic->attached) {
         if (!attach(p, budget)) return 0;
         b->topic->attached = 1;
-        b->awaiting = b->topic->links_count;
+        b->awaiting = gw_walk_begin();
     }
     if (!name_has_come(b, budget)) return 0;
     p->by_ring[b->id] = b->topic;

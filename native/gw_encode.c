@@ -1,103 +1,105 @@
-/* Frames of the log: each state of a topic is encoded at most once per kind of message. */
+/* Frames of the logs: each state of a topic is encoded at most once per format and kind of message. */
 #include "gw_plane_internal.h"
 #include <string.h>
 
-#define HEADER_USUAL 4u /* of payloads from 126 to 65,535 bytes */
+/* Where a payload is written, so that its header fits in front: most headers have this length. */
+static inline size_t header_usual(const gw_template_t *t) { return gw_template_opcode(t) == GW_OP_TEXT ? 4 : 2; }
 
-/* Every frame of the log is appended here, so nobody keeps one that a later one overwrites. */
-static uint64_t append(gw_plane_t *p, const gw_frame_t *f, size_t length) {
-    uint64_t index = gw_log_commit(&p->log, f, length);
-    gw_log_guard(p);
+static inline const gw_template_t *template_of(const gw_plane_t *p, uint32_t format, uint8_t channel, int encode) {
+    return p->o.formats[format].records[channel][encode];
+}
+
+/* Every frame of a log is appended here, so nobody keeps one that a later one overwrites. */
+static uint64_t append(gw_plane_t *p, uint32_t format, const gw_frame_t *f, size_t length) {
+    uint64_t index = gw_log_commit(&p->lanes[format].log, f, length);
+    p->encoded += length;
+    gw_log_guard(p, format);
     return index;
 }
 
-/* Puts the header in front of a payload written at out + HEADER_USUAL; returns its length. */
-static size_t frame_close(uint8_t *out, size_t payload) {
-    size_t header = gw_frame_header_size(payload);
-    if (header != HEADER_USUAL) memmove(out + header, out + HEADER_USUAL, payload);
-    return gw_frame_header(GW_OP_TEXT, payload, out);
+/* Puts the header in front of a payload written at out + header_usual; returns its length. */
+static size_t frame_close(const gw_template_t *t, uint8_t *out, size_t payload) {
+    size_t header = gw_frame_header_size(payload), usual = header_usual(t);
+    if (header != usual) memmove(out + header, out + usual, payload);
+    return gw_frame_header(gw_template_opcode(t), payload, out);
 }
 
-uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode) {
-    if (t->frame_seq[encode] == t->seq && gw_log_fresh(&p->log, t->frame[encode])) return t->frame[encode];
-    const gw_template_t *template = p->o.templates[t->channel][encode];
-    uint8_t *out = gw_log_reserve(&p->log, gw_template_size_max(template, t->length) + GW_FRAME_HEADER_MAX);
+uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode) {
+    gw_log_t *log = &p->lanes[a->format].log;
+    if (a->frame_seq[encode] == t->seq && gw_log_fresh(log, a->frame[encode])) return a->frame[encode];
+    const gw_template_t *template = template_of(p, a->format, t->channel, encode);
+    uint8_t *out = gw_log_reserve(log, gw_template_size_max(template, t->length) + GW_FRAME_HEADER_MAX);
     if (!p->send_ns) p->send_ns = p->io.realtime(p->io.self);
-    gw_encode_t in = {&t->state, t->name, t->length, p->send_ns};
-    size_t payload = gw_template_encode(template, &in, (char *)out + HEADER_USUAL);
+    gw_encode_t in = {.record = &t->state, .symbol = t->name, .symbol_length = t->length, .ts_send = p->send_ns,
+                      .topic = t->number, .channel = t->channel};
+    size_t payload = gw_template_encode(template, &in, (char *)out + header_usual(template));
     gw_frame_t f = {
         .seq = t->seq,
         .recv_ns = gw_record_published(&t->state) - t->state.h.ingest_ns,
         .taken_ns = p->taken_ns,
         .topic = t->number,
         .channel = t->channel,
-        .header = (uint8_t)frame_close(out, payload),
-        .tail = (uint8_t)gw_template_tail_length(template),
+        .header = (uint8_t)frame_close(template, out, payload),
         .flags = (uint8_t)((encode == GW_ENCODE_SNAPSHOT ? GW_FRAME_SNAPSHOT : 0) |
                            (t->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0)),
     };
-    t->frame_seq[encode] = t->seq;
-    return t->frame[encode] = append(p, &f, f.header + payload);
+    a->frame_seq[encode] = t->seq;
+    return a->frame[encode] = append(p, a->format, &f, f.header + payload);
 }
 
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t) {
-    size_t update = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_UPDATE]);
-    size_t snapshot = gw_template_frame_max(p->o.templates[t->channel][GW_ENCODE_SNAPSHOT]);
-    return (update > snapshot ? update : snapshot) + GW_NOTICE_MAX;
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, uint32_t format) {
+    size_t update = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_UPDATE));
+    size_t snapshot = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_SNAPSHOT));
+    return (update > snapshot ? update : snapshot) + 4 * GW_NOTICE_MAX;
 }
 
 /* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */
-static size_t splice(const gw_plane_t *p, const gw_frame_t *f, int encode, uint64_t skipped, uint8_t *out) {
-    const uint8_t *bytes = gw_log_bytes(&p->log, f);
+static size_t tell(const gw_plane_t *p, uint32_t format, const gw_frame_t *f, int encode, uint64_t skipped, uint8_t *out) {
+    const uint8_t *bytes = gw_log_bytes(&p->lanes[format].log, f);
+    const gw_template_t *template = template_of(p, format, f->channel, encode);
+    const size_t usual = header_usual(template);
     if (!skipped) {
         memcpy(out, bytes, f->length);
         return f->length;
     }
-    size_t body = f->length - f->header - f->tail;
-    memcpy(out + HEADER_USUAL, bytes + f->header, body);
-    body += gw_template_splice(p->o.templates[f->channel][encode], skipped, (char *)out + HEADER_USUAL + body);
-    return frame_close(out, body) + body;
+    size_t payload = f->length - f->header;
+    memcpy(out + usual, bytes + f->header, payload);
+    payload = gw_template_tell(template, skipped, (char *)out + usual, payload);
+    return frame_close(template, out, payload) + payload;
 }
 
-/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; and whether that
- * state is to be trusted. */
-size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out) {
-    size_t length = splice(p, gw_log_frame(&p->log, gw_topic_frame(p, t, encode)), encode, skipped, out);
-    return t->suspect ? length + gw_refused_render(t, out + length) : length;
+/* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; before it, where the
+ * client does not know it yet, the topic's announcement; behind it, whether that state is to be trusted. */
+size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
+    gw_audience_t *a = gw_link_audience(l);
+    const gw_notice_t notice = {{0}, {{0}}};
+    size_t length = l->unannounced ? gw_notice_encode(p, a->format, GW_NOTICE_TOPIC, l->topic, &notice, out) : 0;
+    const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, gw_topic_frame(p, l->topic, a, encode));
+    length += tell(p, a->format, f, encode, l->skipped, out + length);
+    if (!l->topic->suspect) return length;
+    return length + gw_notice_encode(p, a->format, GW_NOTICE_REFUSED, l->topic, &notice, out + length);
 }
 
 /* The state after a lap, for those who take the topic without loss: a snapshot that counts as the update it is. */
-uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped) {
-    gw_frame_t f = *gw_log_frame(&p->log, gw_topic_frame(p, t, GW_ENCODE_SNAPSHOT));
-    uint8_t *out = gw_log_reserve(&p->log, gw_topic_render_max(p, t));
+uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped) {
+    gw_log_t *log = &p->lanes[a->format].log;
+    gw_frame_t f = *gw_log_frame(log, gw_topic_frame(p, t, a, GW_ENCODE_SNAPSHOT));
+    uint8_t *out = gw_log_reserve(log, gw_topic_render_max(p, t, a->format));
     /* From the frame at hand: encoding once more would take the room just reserved. */
-    size_t length = splice(p, &f, GW_ENCODE_SNAPSHOT, skipped, out);
+    size_t length = tell(p, a->format, &f, GW_ENCODE_SNAPSHOT, skipped, out);
     f.flags = (uint8_t)((f.flags & GW_FRAME_PACED) | GW_FRAME_RESYNC);
     f.taken_ns = p->taken_ns;
     f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;
-    return append(p, &f, length);
+    return append(p, a->format, &f, length);
 }
 
-static uint64_t notice(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags,
-                       int what) {
-    uint8_t *out = gw_log_reserve(&p->log, length + GW_FRAME_HEADER_MAX);
-    memcpy(out + HEADER_USUAL, payload, length);
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, gw_notice_kind_t kind,
+                         const gw_notice_t *notice, uint8_t flags, int what) {
+    uint8_t *out = gw_log_reserve(&p->lanes[a->format].log, GW_NOTICE_MAX);
+    size_t length = gw_notice_encode(p, a->format, kind, t, notice, out);
+    if (!length) return GW_FRAME_NONE;
     gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number,
-                    .flags = GW_FRAME_NOTICE | flags, .tail = (uint8_t)what};
-    f.header = (uint8_t)frame_close(out, length);
-    return append(p, &f, f.header + length);
-}
-
-uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
-    return notice(p, t, payload, length, 0, 0);
-}
-
-/* One that is told though the topic's frames become marks. */
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what) {
-    return notice(p, t, payload, length, GW_FRAME_TOLD | flags, what);
-}
-
-/* One that is never left out: a mark takes it along. */
-uint64_t gw_retired_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length) {
-    return notice(p, t, payload, length, GW_FRAME_RETIRED, 0);
+                    .flags = GW_FRAME_NOTICE | flags, .what = (uint8_t)what};
+    f.header = (uint8_t)(length < 128 ? 2 : 4); /* of at most GW_NOTICE_MAX bytes */
+    return append(p, a->format, &f, length);
 }

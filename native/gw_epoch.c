@@ -7,7 +7,6 @@
  * known by its number: a frame is before `epoch_index`, a link's mark bears another `epoch`. */
 #include "gw_plane_internal.h"
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -40,7 +39,7 @@ static int clients(gw_plane_t *p, int64_t *budget) {
         gw_job_renew(p, c);
     }
     p->epochs++;
-    p->epoch_index = p->log.index;
+    for (uint32_t i = 0; i < p->o.formats_count; i++) p->lanes[i].epoch_index = p->lanes[i].log.index;
     return 1;
 }
 
@@ -49,7 +48,7 @@ static void unbind(gw_plane_t *p, gw_topic_t *t) {
     t->renewed = 1;
     t->seq = 0;
     t->suspect = 0;
-    t->frame_seq[0] = t->frame_seq[1] = 0;
+    for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].frame_seq[0] = t->audiences[i].frame_seq[1] = 0;
     p->topics_waiting++;
     gw_topic_release(p, t);
 }
@@ -125,29 +124,30 @@ void gw_epoch_step(gw_plane_t *p, int64_t budget) {
 /* Tells the client the epoch that is followed now. */
 void gw_epoch_notice(gw_plane_t *p, gw_client_t *c) {
     if (!p->mapping) return;
-    char text[96];
-    int length = snprintf(text, sizeof text,
-                          "{\"channel\":\"system\",\"type\":\"epoch\",\"data\":[{\"epoch\":\"%s\"}]}", p->epoch);
-    if (gw_client_control_text(p, c, text, (size_t)length)) gw_client_slow(p, c, "control queue");
+    const gw_notice_t notice = {.words = {gw_text_of(p->epoch)}};
+    if (gw_client_say(p, c, GW_NOTICE_EPOCH, &notice)) gw_client_slow(p, c, "control queue");
 }
 
 void gw_plane_ahead(gw_plane_t *p) {
-    gw_log_ahead(&p->log, GW_AHEAD_BUDGET);
-    gw_ahead(&p->ring_ahead, p->reader.cursor, GW_BATCH_BYTES, GW_AHEAD_BUDGET);
+    uint64_t budget = GW_AHEAD_BUDGET;
+    for (uint32_t i = 0; i < p->o.formats_count; i++)
+        if (p->lanes[i].log.bytes) budget -= gw_log_ahead(&p->lanes[i].log, budget);
+    gw_ahead(&p->ring_ahead, p->reader.cursor, GW_BATCH_BYTES, budget);
 }
 
 /* The frame of a lossless client's snapshot. Its age is the client's: an old one would close it as slow. */
-static uint64_t snapshot_frame(gw_plane_t *p, gw_topic_t *t) {
-    const gw_frame_t *f = gw_log_frame(&p->log, t->frame[GW_ENCODE_SNAPSHOT]);
-    if (p->taken_ns - f->taken_ns > p->o.lossless_max_age_ns / 8) t->frame_seq[GW_ENCODE_SNAPSHOT] = 0;
-    return gw_topic_frame(p, t, GW_ENCODE_SNAPSHOT);
+static uint64_t snapshot_frame(gw_plane_t *p, gw_link_t *l) {
+    gw_audience_t *a = gw_link_audience(l);
+    const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, a->frame[GW_ENCODE_SNAPSHOT]);
+    if (p->taken_ns - f->taken_ns > p->o.lossless_max_age_ns / 8) a->frame_seq[GW_ENCODE_SNAPSHOT] = 0;
+    return gw_topic_frame(p, l->topic, a, GW_ENCODE_SNAPSHOT);
 }
 
 /* The topic's present state. */
 void gw_link_state(gw_plane_t *p, gw_link_t *l) {
     if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
     if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
-    if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_client_push(p, l->client, snapshot_frame(p, l->topic));
+    if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_link_push(p, l, snapshot_frame(p, l));
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
     else if (l->dirty == GW_LINK_NOTICE) l->dirty = GW_LINK_SNAPSHOT;
 }
@@ -173,15 +173,10 @@ typedef struct {
     uint64_t notice, state;
 } hole_t;
 
-static void hole_encode(gw_plane_t *p, gw_topic_t *t, hole_t *h) {
-    char text[384]; /* some 150 and a name */
-    int length = snprintf(text, sizeof text,
-                          "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
-                          "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
-                          gw_channel_name(t->channel), t->length, t->name,
-                          (unsigned long long)(t->seq - h->lost), (unsigned long long)(t->seq - 1));
-    h->notice = gw_notice_frame(p, t, text, (size_t)length);
-    h->state = gw_topic_resync_frame(p, t, h->lost);
+static void hole_encode(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, hole_t *h) {
+    const gw_notice_t notice = {.numbers = {t->seq - h->lost, t->seq - 1}};
+    h->notice = gw_notice_frame(p, t, a, GW_NOTICE_LAPPED, &notice, 0, 0);
+    h->state = gw_topic_resync_frame(p, t, a, h->lost);
     h->encoded = 1;
 }
 
@@ -208,8 +203,8 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
         l->skipped = l->owes && hole->first ? hole->lost : l->skipped + hole->lost;
         l->dirty = GW_LINK_RESYNC;
     } else if (l->lossless) {
-        if (!hole->encoded) hole_encode(p, l->topic, hole);
-        gw_client_push(p, c, hole->notice);
+        if (!hole->encoded) hole_encode(p, l->topic, gw_link_audience(l), hole);
+        if (hole->notice != GW_FRAME_NONE) gw_link_push(p, l, hole->notice);
         gw_client_push_record(p, c, l, hole->state);
     } else {
         l->skipped = hole->lost;
@@ -235,7 +230,10 @@ uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) 
     t->routed += hole.lost + 1;
     gw_count(&p->stats->routed[t->channel], t->links_count * (hole.lost + 1));
     gw_count(&p->stats->pending[t->channel], t->links_count * (hole.lost + 1));
-    for (uint32_t i = 0; i < t->links_count; i++) link_jump(p, t->links[i].link, &hole);
+    for (uint32_t i = 0; i < t->audiences_count; i++) {
+        hole.encoded = 0;
+        for (uint32_t k = 0; k < t->audiences[i].count; k++) link_jump(p, t->audiences[i].links[k].link, &hole);
+    }
     return t->suspect ? links + gw_refused_recover(p, t) : links;
 }
 

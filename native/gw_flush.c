@@ -53,63 +53,71 @@ static uint64_t frames_within(const gw_log_t *log, uint64_t first, uint64_t coun
 
 /* The queue as it lies in the log: without a copy, whole frames, one at least. */
 static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t *g) {
+    const gw_log_t *log = &p->lanes[c->format].log;
     size_t length[2] = {0, 0}, room = g->in_place;
     if (c->runs_count > 2 || (c->flags & GW_CLIENT_DIRTY)) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++)
-        if (!(length[i] = run_length(&p->log, c->runs[(c->runs_head + i) & (c->runs_size - 1)]))) return 0;
+        if (!(length[i] = run_length(log, c->runs[(c->runs_head + i) & (c->runs_size - 1)]))) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)], first = GW_RUN_FIRST(run);
-        const gw_frame_t *f = gw_log_frame(&p->log, first);
+        const gw_frame_t *f = gw_log_frame(log, first);
         if (length[i] > room) {
-            uint64_t fit = frames_within(&p->log, first, GW_RUN_COUNT(run), room);
+            uint64_t fit = frames_within(log, first, GW_RUN_COUNT(run), room);
             if (!fit && i) break;
-            const gw_frame_t *last = gw_log_frame(&p->log, first + (fit ? fit - 1 : 0));
-            part(g, gw_log_bytes(&p->log, f), last->position + last->length - f->position);
+            const gw_frame_t *last = gw_log_frame(log, first + (fit ? fit - 1 : 0));
+            part(g, gw_log_bytes(log, f), last->position + last->length - f->position);
             break;
         }
-        part(g, gw_log_bytes(&p->log, f), length[i]);
+        part(g, gw_log_bytes(log, f), length[i]);
         room -= length[i];
     }
     return 1;
 }
 
+static size_t render_notice(gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out) {
+    const gw_notice_t notice = {{0}, {{0}}};
+    return gw_notice_encode(p, l->client->format, kind, l->topic, &notice, out);
+}
+
 /* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. */
 static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, int whole_states, uint8_t *out) {
-    gw_topic_t *t = l->topic;
+    const gw_topic_t *t = l->topic;
     size_t length = 0;
-    for (unsigned before = l->owes - (l->owes && !t->seq); before; before--) length += gw_retired_render(t, out + length);
+    for (unsigned before = l->owes - (l->owes && !t->seq); before; before--)
+        length += render_notice(p, l, GW_NOTICE_RETIRED, out + length);
     int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
-    if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, t, encode, l->skipped, out + length);
-    else if (t->suspect) length += gw_refused_render(t, out + length);
-    const size_t behind = l->owes && !t->seq ? gw_retired_render(t, out + length) : 0;
+    if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, l, encode, out + length);
+    else if (t->suspect) length += render_notice(p, l, GW_NOTICE_REFUSED, out + length);
+    const size_t behind = l->owes && !t->seq ? render_notice(p, l, GW_NOTICE_RETIRED, out + length) : 0;
     return (gw_rendered_t){l, (uint32_t)(length + behind), (uint32_t)behind};
 }
 
 /* Copies whole frames of the queue, then rendered dirty topics, until there is no room. A first frame that
  * is longer than the room is sent from the log, alone. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
+    const gw_log_t *log = &p->lanes[c->format].log;
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
-        size_t whole = run_length(&p->log, run);
+        size_t whole = run_length(log, run);
         if (whole && used + whole <= g->room) {
-            memcpy(p->scratch + used, gw_log_bytes(&p->log, gw_log_frame(&p->log, GW_RUN_FIRST(run))), whole);
+            memcpy(p->scratch + used, gw_log_bytes(log, gw_log_frame(log, GW_RUN_FIRST(run))), whole);
             used += whole;
             continue;
         }
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            const gw_frame_t *f = gw_log_frame(log, GW_RUN_FIRST(run) + k);
             if (used + f->length > g->room) {
-                if (!used) part(g, gw_log_bytes(&p->log, f), f->length);
+                if (!used) part(g, gw_log_bytes(log, f), f->length);
                 goto full;
             }
-            memcpy(p->scratch + used, gw_log_bytes(&p->log, f), f->length);
+            memcpy(p->scratch + used, gw_log_bytes(log, f), f->length);
             used += f->length;
         }
     }
     const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic) + 2 * GW_RETIRED_MAX > g->room) break;
+        if (used + gw_topic_render_max(p, l->topic, c->format) > g->room) break;
         g->rendered[g->rendered_count] = render(p, l, whole_states, p->scratch + used);
         used += g->rendered[g->rendered_count++].length;
     }
@@ -166,23 +174,24 @@ static size_t consume_control(gw_client_t *c, size_t bytes) {
 }
 
 static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
+    const gw_log_t *log = &p->lanes[c->format].log;
     while (c->runs_count && *bytes) {
         uint64_t *run = &c->runs[c->runs_head];
         uint64_t first = GW_RUN_FIRST(*run), count = GW_RUN_COUNT(*run), whole = 0;
-        size_t length = run_length(&p->log, *run);
+        size_t length = run_length(log, *run);
         if (length && length <= *bytes) {
             whole = count;
             *bytes -= length;
         } else {
-            while (whole < count && gw_log_frame(&p->log, first + whole)->length <= *bytes)
-                *bytes -= gw_log_frame(&p->log, first + whole++)->length;
+            while (whole < count && gw_log_frame(log, first + whole)->length <= *bytes)
+                *bytes -= gw_log_frame(log, first + whole++)->length;
         }
         gw_delivered_run(p, c, first, whole);
         c->queued -= (uint32_t)whole;
         *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
-            const gw_frame_t *f = gw_log_frame(&p->log, first + whole);
-            if (rest_keep(c, gw_log_bytes(&p->log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
+            const gw_frame_t *f = gw_log_frame(log, first + whole);
+            if (rest_keep(c, gw_log_bytes(log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
             c->rest.recv_ns = f->recv_ns;
             c->rest.taken_ns = f->taken_ns;
             c->rest.channel = f->channel;
@@ -226,6 +235,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         }
         if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
         else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
+        if (l->unannounced && l->dirty != GW_LINK_NOTICE) gw_link_announced(l, 1); /* what was cut follows */
         gw_link_clean(p, l);
         at += g->rendered[i].length;
         bytes -= length;
@@ -294,8 +304,7 @@ static void gone(gw_plane_t *p, gw_client_t *c, int error) {
 /* A frame of a conflated topic becomes a mark. */
 static void conflate_frame(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
     if (f->flags & GW_FRAME_TOLD && !(f->flags & GW_FRAME_REFUSED && l->dirty))
-        gw_told_by_control(p, l->client, (const char *)gw_log_bytes(&p->log, f) + f->header, f->length - f->header,
-                           f->tail);
+        gw_told_by_control(p, l->client, gw_log_bytes(&p->lanes[l->client->format].log, f), f->length, f->what);
     if (f->flags & GW_FRAME_RETIRED) gw_link_owe(p, l, l->owes + 1u);
     if (f->flags & GW_FRAME_NOTICE) return; /* the mark will say how much was skipped */
     if (l->hold) gw_link_ready(p, l);
@@ -404,11 +413,12 @@ static ssize_t send_parts(gw_plane_t *p, gw_client_t *c, const struct iovec *par
 static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     uint64_t run = c->runs[c->runs_head];
     if (run != p->plain_run) {
+        const gw_log_t *log = &p->lanes[c->format].log;
         p->plain_run = 0;
-        p->plain.iov_len = run_length(&p->log, run);
+        p->plain.iov_len = run_length(log, run);
         if (!p->plain.iov_len || p->plain.iov_len > GW_ROOM_IN_PLACE) return 0;
-        const gw_frame_t *first = gw_log_frame(&p->log, GW_RUN_FIRST(run));
-        p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(&p->log, first);
+        const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
+        p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(log, first);
         p->plain_run = run;
     }
     ssize_t n = send_parts(p, c, &p->plain, 1);

@@ -17,7 +17,7 @@ void gw_full_look(gw_plane_t *p) {
     if (full && (!p->full || p->full_again) && p->full_next >= p->topics_count) {
         p->full_again = 0;
         p->full_next = 0;
-        p->full_link = UINT32_MAX;
+        p->full_link = gw_walk_begin();
     }
     p->full = full;
 }
@@ -33,20 +33,16 @@ static void tell(gw_plane_t *p, gw_link_t *l) {
     gw_limit_tell(p, c, "ring.topics_max", p->full, l->topic->name, l->topic->length, 0);
 }
 
-/* A slice of the round; whether it goes on. From a topic's last link to the first: one that ends
- * meanwhile has the last take its place, so those that were not told stay in front. */
+/* A slice of the round; whether it goes on. */
 int gw_full_tell(gw_plane_t *p) {
     int64_t budget = p->turn_units;
-    for (; p->full && p->full_next < p->topics_count; p->full_next++, p->full_link = UINT32_MAX) {
+    for (; p->full && p->full_next < p->topics_count; p->full_next++, p->full_link = gw_walk_begin()) {
         const gw_topic_t *t = p->topics[p->full_next];
         if (budget <= 0) return 1;
         budget -= GW_UNITS_LOOK;
         if (!t || t->bound || t->channel == GW_HEALTH) continue;
-        if (p->full_link > t->links_count) p->full_link = t->links_count;
-        for (; p->full_link > 0; p->full_link--, budget -= GW_UNITS_LINK) {
-            if (budget <= 0) return 1;
-            tell(p, t->links[p->full_link - 1].link);
-        }
+        for (gw_link_t *l; budget > 0 && (l = gw_walk_next(t, &p->full_link)); budget -= GW_UNITS_LINK) tell(p, l);
+        if (budget <= 0) return 1;
     }
     p->full_next = UINT32_MAX;
     return 0;

@@ -29,7 +29,7 @@ void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
     char reason[124];
     uint64_t oldest, bytes = c->rest.length - c->rest.sent + c->control_length - c->control_head;
     int64_t since = c->sent_ns;
-    if (gw_client_oldest(c, &oldest)) since = gw_log_frame(&p->log, oldest)->taken_ns;
+    if (gw_client_oldest(c, &oldest)) since = gw_frame_at(p, oldest)->taken_ns;
     for (uint32_t i = 0; i < c->runs_count && i < RUNS_SUMMED; i++) bytes += gw_run_bytes(p, c, i);
     snprintf(reason, sizeof reason, "slow consumer (%s): %s%llu bytes pending, age %lld ms; use mode=conflate",
              what, c->runs_count > RUNS_SUMMED ? "over " : "", (unsigned long long)bytes,

@@ -1,6 +1,5 @@
 /* Topics, subscriptions and links: who gets what. Which patterns cover a topic: gw_cover.c. */
 #include "gw_plane_internal.h"
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -82,6 +81,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     if (t->links_count || t->bound) return;
     gw_retire_unlist(p, t);
+    if (p->full_next == t->number) p->full_link = gw_walk_begin(); /* another topic may have the number next */
     uint64_t key = name_key(p, t->channel, t->name, t->length);
     gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
     if (first != t) {
@@ -97,7 +97,12 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     p->names[t->number].length = 0;
     p->topics_free[p->topics_free_count++] = t->number;
     p->topics_waiting--;
-    free(t->links);
+    gw_topic_free(t);
+}
+
+void gw_topic_free(gw_topic_t *t) {
+    for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links);
+    free(t->audiences);
     free(t);
 }
 
@@ -124,18 +129,46 @@ gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topi
     return gw_map_get(&p->links, gw_link_key(p->clients, c, t->number));
 }
 
-static int topic_room(gw_topic_t *t) {
-    if (t->links_count < t->links_size) return 0;
-    uint32_t size = t->links_size ? t->links_size * 2 : 4;
-    gw_entry_t *links = realloc(t->links, size * sizeof *links);
-    if (!links) return -ENOMEM;
-    t->links = links;
-    t->links_size = size;
-    return 0;
+/* The topic's audience of a format, made where it has none; NULL: no memory. */
+static gw_audience_t *audience(gw_topic_t *t, uint8_t format) {
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        if (t->audiences[i].format == format) return &t->audiences[i];
+    gw_audience_t *audiences = realloc(t->audiences, (t->audiences_count + 1) * sizeof *audiences);
+    if (!audiences) return NULL;
+    t->audiences = audiences;
+    gw_audience_t *a = &audiences[t->audiences_count++];
+    *a = (gw_audience_t){.format = format};
+    return a;
+}
+
+/* The audience that a link of the client joins, with room for it. */
+static gw_audience_t *audience_room(gw_topic_t *t, const gw_client_t *c) {
+    gw_audience_t *a = audience(t, c->format);
+    if (!a || a->count < a->size) return a;
+    uint32_t size = a->size ? a->size * 2 : 4;
+    gw_entry_t *links = realloc(a->links, size * sizeof *links);
+    if (!links) return NULL;
+    a->links = links;
+    a->size = size;
+    return a;
+}
+
+gw_walk_t gw_walk_begin(void) { return (gw_walk_t){UINT32_MAX, 0}; }
+
+/* The walk's next link; NULL: there is none. */
+gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w) {
+    if (w->audiences == UINT32_MAX) *w = (gw_walk_t){t->audiences_count, UINT32_MAX};
+    for (; w->audiences; w->audiences--, w->links = UINT32_MAX) {
+        const gw_audience_t *a = &t->audiences[w->audiences - 1];
+        if (w->links > a->count) w->links = a->count;
+        if (w->links) return a->links[--w->links].link;
+    }
+    return NULL;
 }
 
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s) {
-    gw_link_t *l = topic_room(t) ? NULL : link_alloc(p);
+    gw_audience_t *a = audience_room(t, c);
+    gw_link_t *l = a ? link_alloc(p) : NULL;
     if (!l) return NULL;
     if (gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {
         l->next = p->links_free;
@@ -146,14 +179,17 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     l->topic = t;
     l->attach = t->routed;
     l->epoch = p->epochs;
-    l->place = t->links_count;
+    l->audience = (uint8_t)(a - t->audiences);
+    l->place = a->count;
     l->priority = UINT8_MAX;
-    t->links[t->links_count++] = (gw_entry_t){c, l};
+    a->links[a->count++] = (gw_entry_t){c, l};
+    t->links_count++;
     l->next = c->links;
     if (c->links) c->links->previous = l;
     c->links = l;
     c->links_count++;
     c->conflated_links++;
+    gw_link_announced(l, !gw_plane_announces(p, c->format, t->channel));
     l->awaits = !t->attached;
     c->names_waiting += l->awaits;
     gw_count(&p->stats->links[0], 1);
@@ -201,15 +237,18 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_link_clean(p, l);
     gw_link_fold(l, 0);
     if (c->rest.link == l) c->rest.link = NULL;
-    gw_entry_t last = t->links[--t->links_count];
-    t->links[l->place] = last;
+    gw_audience_t *a = gw_link_audience(l);
+    gw_entry_t last = a->links[--a->count];
+    a->links[l->place] = last;
     last.link->place = l->place;
+    t->links_count--;
     if (l->previous) l->previous->next = l->next;
     else c->links = l->next;
     if (l->next) l->next->previous = l->previous;
     c->links_count--;
     c->conflated_links -= !l->lossless;
     c->names_waiting -= l->awaits;
+    gw_link_announced(l, 1);
     gw_link_prioritise(p, l, UINT8_MAX);
     gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
     gw_count(&p->stats->links[0], (uint64_t)-1);
@@ -294,29 +333,6 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
     }
     gw_map_remove(&p->subs, sub_key(p, c, s->id));
     free(s);
-}
-
-/* The string as it was asked for: requests write `~` before a star or a tilde that is itself. */
-static size_t asked_for(const char *name, size_t length, int pattern, char *out) {
-    const char star = pattern ? GW_LITERAL_STAR : '*';
-    size_t n = 0;
-    for (size_t i = 0; i < length; i++) {
-        if (name[i] == star || name[i] == '~') out[n++] = '~';
-        out[n++] = name[i] == star ? '*' : name[i];
-    }
-    return n;
-}
-
-void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name,
-                   size_t length, int pattern) {
-    char text[512], string[2 * GW_INSTRUMENT_MAX];
-    length = asked_for(name, length, pattern, string);
-    int n = snprintf(text, sizeof text,
-                     "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"%s\","
-                     "\"value\":%u,\"subscription\":\"%.*s\"}]}", limit, value, (int)length, string);
-    gw_count(&p->stats->limits_met[0], 1);
-    gw_client_notice(p, c, text, (size_t)n);
-    gw_client_touch(p, c);
 }
 
 /* Whether the client may have no further topic. */

@@ -147,7 +147,7 @@ void gw_job_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
 
 static int keep_renewed(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
     (void)job;
-    if (index >= p->epoch_index || (l && f->flags & GW_FRAME_RETIRED)) return 1;
+    if (index >= p->lanes[GW_INDEX_FORMAT(index)].epoch_index || (l && f->flags & GW_FRAME_RETIRED)) return 1;
     if (l && !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE))) gw_link_settle(p, l, p->stats->dropped_epoch);
     return 0;
 }

@@ -19,6 +19,7 @@
 #define ROUND_LOOKS 512u          /* clients looked at in a turn: at 100 ns, 50 us */
 
 static const char *const actions[GW_LEVELS] = {"live", "conflate", "conflate", "snapshot"};
+static const uint8_t action_numbers[GW_LEVELS] = {1, 2, 2, 3};
 static const int interval_ms[GW_LEVELS] = {0, 20, 100, 250};
 
 /* Of its oldest undelivered update, as long as the socket has been full; 0: nothing waits for it. */
@@ -62,12 +63,10 @@ static void set(gw_plane_t *p, gw_client_t *c, uint8_t level, int64_t waited) {
     gw_count(level > was ? &p->stats->level_down[0] : &p->stats->level_up[0], 1);
     c->level_ns = p->now;
     gw_client_refresh(p, c);
-    char text[256];
-    int n = snprintf(text, sizeof text,
-                     "{\"channel\":\"system\",\"type\":\"slow\",\"data\":[{\"level\":%u,\"was\":%u,\"action\":\"%s\","
-                     "\"interval_ms\":%d,\"age_ms\":%lld}]}",
-                     level, was, actions[level], interval_ms[level], (long long)(waited / 1000000));
-    if (gw_client_control_text(p, c, text, (size_t)n)) gw_count(&p->stats->notices_left_out[GW_NOTICE_SLOW], 1);
+    const gw_notice_t notice = {.numbers = {level, was, (uint64_t)interval_ms[level], (uint64_t)(waited / 1000000),
+                                            action_numbers[level]},
+                                .words = {gw_text_of(actions[level])}};
+    if (gw_client_say(p, c, GW_NOTICE_SLOW, &notice)) gw_count(&p->stats->notices_left_out[GW_LEFT_SLOW], 1);
     else if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_touch(p, c);
     gw_event_t *e = gw_event_new(GW_EVENT_LEVEL, gw_client_handle(p, c), 0);
     if (!e) return;
@@ -103,7 +102,7 @@ static void check_limits(gw_plane_t *p, gw_client_t *c) {
     if (waited_for(p, c, c->sent_ns) > p->o.stall_max_ns) {
         gw_client_slow(p, c, "stalled");
     } else if (c->runs_count) {
-        const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]));
+        const gw_frame_t *f = gw_frame_at(p, c->runs[c->runs_head]);
         int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
         if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
             since = later(c->sent_ns, since);

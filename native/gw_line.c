@@ -3,34 +3,20 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { CHANNEL, SYMBOL, TS, PRICE, QTY, SIDE, ID, BID, BID_QTY, ASK, ASK_QTY, MEMBERS };
-#define BIT(member) (1u << (member))
-#define SIDES (BIT(BID) | BIT(BID_QTY) | BIT(ASK) | BIT(ASK_QTY)) /* may be null or absent */
-#define DECIMALS (BIT(PRICE) | BIT(QTY) | SIDES)
+/* What a line has beside its fields, then the place of each field of each kind. A name that several kinds have has the
+ * first one's place, and means the same in all. */
+enum { CHANNEL, SYMBOL, TS, FIELDS, MEMBERS = FIELDS + GW_CHANNELS * GW_FIELDS_MAX };
+#define BIT(member) ((uint64_t)1 << (member))
+_Static_assert(MEMBERS <= 64, "a bit for each");
 
 /* Padded with zeros, so that a name is compared as one word. */
-#define NAME_MAX 8u
-static const char names[MEMBERS][NAME_MAX] = {
-    [CHANNEL] = "channel", [SYMBOL] = "symbol",   [TS] = "ts",   [PRICE] = "price",
-    [QTY] = "qty",         [SIDE] = "side",       [ID] = "id",   [BID] = "bid",
-    [BID_QTY] = "bid_qty", [ASK] = "ask",         [ASK_QTY] = "ask_qty",
-};
-
-/* Beside channel, symbol and ts. */
-static const struct {
-    const char *channel;
-    uint32_t must, may;
-    uint8_t kind, texts[4]; /* which members the payload is filled from */
-} kinds[] = {
-    {"trade", BIT(PRICE) | BIT(QTY), BIT(SIDE) | BIT(ID), GW_TRADE, {PRICE, QTY, SIDE, ID}},
-    {"bbo", 0, SIDES, GW_BBO, {BID, BID_QTY, ASK, ASK_QTY}},
-};
+static const char names[FIELDS][GW_FIELD_NAME_MAX] = {[CHANNEL] = "channel", [SYMBOL] = "symbol", [TS] = "ts"};
 
 static const gw_text_t none = {"", 0};
 
 typedef struct {
     const char *at, *end;
-    uint32_t seen; /* BIT of each member so far */
+    uint64_t seen; /* BIT of each member so far */
     int64_t ts;
     gw_text_t texts[MEMBERS];
 } parse_t;
@@ -145,33 +131,46 @@ static bool side_take(parse_t *p, gw_text_t *side) {
     return text_take(p, side) && (text_is(*side, "buy") || text_is(*side, "sell"));
 }
 
-/* The member of this name, MEMBERS where there is none. */
-static unsigned member_find(gw_text_t name) {
-    char padded[NAME_MAX] = {0};
-    if (name.length >= NAME_MAX) return MEMBERS;
+/* The member of this name, MEMBERS where there is none; of a field what it is. */
+static unsigned member_find(gw_text_t name, const gw_field_t **field) {
+    char padded[GW_FIELD_NAME_MAX] = {0};
+    if (name.length >= GW_FIELD_NAME_MAX) return MEMBERS;
     memcpy(padded, name.at, name.length);
-    unsigned member = 0;
-    while (member < MEMBERS && memcmp(names[member], padded, NAME_MAX) != 0) member++;
-    return member;
+    for (unsigned i = 0; i < FIELDS; i++)
+        if (memcmp(names[i], padded, sizeof padded) == 0) return i;
+    for (unsigned kind = 0; kind < GW_CHANNELS; kind++) {
+        if (!gw_kinds[kind].fed) continue;
+        for (unsigned i = 0; i < gw_kinds[kind].fields_count; i++) {
+            *field = &gw_kinds[kind].fields[i];
+            if (memcmp((*field)->name, padded, sizeof padded) == 0) return FIELDS + kind * GW_FIELDS_MAX + i;
+        }
+    }
+    return MEMBERS;
+}
+
+/* A decimal, of which the optional ones may be none. */
+static bool decimal_take(parse_t *p, gw_text_t *text, bool optional) {
+    const char *from = p->at;
+    if (text_take(p, text)) return true;
+    p->at = from;
+    if (number_take(p, text)) return true;
+    p->at = from;
+    *text = (gw_text_t){NULL, 0};
+    return optional && null_take(p);
 }
 
 static bool member_take(parse_t *p) {
     gw_text_t name;
+    const gw_field_t *field = NULL;
     if (!text_take(p, &name) || !mark_take(p, ':')) return false;
-    unsigned member = member_find(name);
+    unsigned member = member_find(name, &field);
     if (member == MEMBERS || (p->seen & BIT(member)) != 0) return false;
     p->seen |= BIT(member);
-    if (member == TS) return time_take(p, &p->ts);
-    if (member == SYMBOL) return name_take(p, &p->texts[SYMBOL]);
-    if (member == SIDE) return side_take(p, &p->texts[SIDE]);
-    const char *from = p->at;
     gw_text_t *text = &p->texts[member];
-    if (text_take(p, text)) return true;
-    p->at = from;
-    if ((BIT(member) & DECIMALS) != 0 && number_take(p, text)) return true;
-    p->at = from;
-    *text = (gw_text_t){NULL, 0};
-    return (BIT(member) & SIDES) != 0 && null_take(p);
+    if (member == TS) return time_take(p, &p->ts);
+    if (member == SYMBOL) return name_take(p, text);
+    if (member == CHANNEL || field->type == GW_FIELD_ID) return text_take(p, text);
+    return field->type == GW_FIELD_SIDE ? side_take(p, text) : decimal_take(p, text, gw_field_optional(field));
 }
 
 static bool object_take(parse_t *p) {
@@ -184,20 +183,31 @@ static bool object_take(parse_t *p) {
     return p->at == p->end;
 }
 
+/* A field's text, if it came or need not. */
+static bool field_make(const parse_t *p, const gw_field_t *f, uint64_t *all, gw_text_t *out) {
+    const gw_field_t *first;
+    unsigned member = member_find((gw_text_t){f->name, strlen(f->name)}, &first);
+    *all |= BIT(member);
+    *out = f->type == GW_FIELD_DECIMAL ? (gw_text_t){NULL, 0} : none;
+    if (p->seen & BIT(member)) *out = p->texts[member];
+    else if (f->type == GW_FIELD_DECIMAL) return gw_field_optional(f);
+    return true;
+}
+
 /* Takes what the members make, if they are those of the kind: all it must have, none it may not. */
 static bool line_make(const parse_t *p, gw_line_t *line) {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        uint32_t must = kinds[i].must | BIT(CHANNEL) | BIT(SYMBOL);
-        uint32_t all = must | kinds[i].may | BIT(TS);
-        if (!text_is(p->texts[CHANNEL], kinds[i].channel)) continue;
-        if ((p->seen & must) != must || (p->seen & ~all) != 0) return false;
-        line->kind = kinds[i].kind;
-        line->ts = p->ts;
-        line->symbol = p->texts[SYMBOL];
-        for (int k = 0; k < 4; k++) line->texts[k] = p->texts[kinds[i].texts[k]];
-        return true;
-    }
-    return false;
+    const uint64_t must = BIT(CHANNEL) | BIT(SYMBOL);
+    uint64_t all = must | BIT(TS);
+    uint8_t number = 0;
+    if ((p->seen & must) != must) return false;
+    while (number < GW_CHANNELS && !(gw_kinds[number].fed && text_is(p->texts[CHANNEL], gw_kinds[number].name))) number++;
+    if (number == GW_CHANNELS) return false;
+    for (unsigned i = 0; i < gw_kinds[number].fields_count; i++)
+        if (!field_make(p, &gw_kinds[number].fields[i], &all, &line->texts[i])) return false;
+    line->kind = number;
+    line->ts = p->ts;
+    line->symbol = p->texts[SYMBOL];
+    return (p->seen & ~all) == 0;
 }
 
 /* What bytes.isspace() says, by which the other decoder tells a blank line from a bad one. */
@@ -209,7 +219,6 @@ static bool blank(const char *at, size_t length) {
 
 gw_line_form_t gw_line_parse(const char *at, size_t length, gw_line_t *line) {
     parse_t p = {.at = at, .end = at + length};
-    p.texts[CHANNEL] = p.texts[SIDE] = p.texts[ID] = none;
     if (object_take(&p) && line_make(&p, line)) return GW_LINE_USUAL;
     return blank(at, length) ? GW_LINE_BLANK : GW_LINE_OTHER;
 }

@@ -8,15 +8,15 @@
  * the symbol is UTF-8: it is only good for looking up one that is. */
 #ifndef GW_LINE_H
 #define GW_LINE_H
-#include "gw_record.h"
+#include "gw_kind.h"
 
 typedef enum { GW_LINE_OTHER, GW_LINE_USUAL, GW_LINE_BLANK } gw_line_form_t;
 
 typedef struct {
-    uint8_t kind; /* GW_TRADE or GW_BBO */
+    uint8_t kind;
     int64_t ts;   /* ns, 0 where the sender gave none */
     gw_text_t symbol;
-    gw_text_t texts[4]; /* as gw_record_fill takes them, and checked there */
+    gw_text_t texts[GW_FIELDS_MAX]; /* as gw_record_fill takes them, and checked there */
 } gw_line_t;
 
 /* Fills `line`, whose texts point into the bytes given, where these are of the usual form. */

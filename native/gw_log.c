@@ -16,11 +16,13 @@ static void *pages(size_t size, int populate) {
     return p;
 }
 
-int gw_log_init(gw_log_t *log, uint64_t size, int populate) {
+int gw_log_init(gw_log_t *log, uint64_t size, uint64_t first, int populate) {
     memset(log, 0, sizeof *log);
     if (size < (1u << 20) || (size & (size - 1))) return -EINVAL;
     log->size = size;
     log->count = size / FRAME_BYTES_MEAN;
+    if (first & (log->count - 1)) return -EINVAL;
+    log->index = first;
     log->bytes = pages(size, populate);
     log->frames = pages(log->count * sizeof *log->frames, populate);
     if (!log->bytes || !log->frames) {
@@ -29,7 +31,7 @@ int gw_log_init(gw_log_t *log, uint64_t size, int populate) {
     }
     if (!populate) {
         gw_ahead_init_write(&log->bytes_ahead, log->bytes, size, 0);
-        gw_ahead_init_write(&log->frames_ahead, log->frames, log->count * sizeof *log->frames, 0);
+        gw_ahead_init_write(&log->frames_ahead, log->frames, log->count * sizeof *log->frames, first * sizeof *log->frames);
     }
     return 0;
 }

@@ -18,6 +18,7 @@ enum {
     GW_FRAME_TOLD = 16,    /* a notice that has to be told though the topic is conflated */
     GW_FRAME_RETIRED = 32, /* a notice that its topic has ended: never left out */
     GW_FRAME_REFUSED = 64, /* one of these that a mark tells, too, where it comes before */
+    GW_FRAME_ANNOUNCES = 128, /* a notice that announces its topic's number */
 };
 
 typedef struct {
@@ -28,7 +29,7 @@ typedef struct {
     uint32_t length;    /* header and payload */
     uint32_t topic;     /* the plane's number of it */
     uint8_t channel, flags, header; /* header: its length */
-    uint8_t tail;       /* length of the closing literal; of what is GW_FRAME_TOLD: GW_NOTICE_* */
+    uint8_t what;       /* of what is GW_FRAME_TOLD: GW_LEFT_* */
     uint32_t skipped;   /* records that it tells as not delivered, saturating */
 } gw_frame_t;
 
@@ -42,8 +43,9 @@ typedef struct {
     gw_ahead_t bytes_ahead, frames_ahead;
 } gw_log_t;
 
-/* `populate`: touch every page now, instead of a little at a time by gw_log_ahead. -ENOMEM, -EINVAL */
-int gw_log_init(gw_log_t *log, uint64_t size, int populate);
+/* `first`: the first frame's index, a multiple of the table's size. `populate`: touch every page now, instead of a
+ * little at a time by gw_log_ahead. -ENOMEM, -EINVAL */
+int gw_log_init(gw_log_t *log, uint64_t size, uint64_t first, int populate);
 void gw_log_free(gw_log_t *log);
 /* Populates pages ahead of the next frame, at most `budget` bytes: call it when no tick waits. How many. */
 uint64_t gw_log_ahead(gw_log_t *log, uint64_t budget);

@@ -6,12 +6,7 @@
  * write until EPOLLOUT; meanwhile conflated topics only mark themselves dirty. */
 #include "gw_plane_internal.h"
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-/* Notices of limits in one control queue, in bytes: half of what a queue has beyond the replies. The plane's other
- * messages have the second half, so no notice takes a reply's room. */
-#define NOTICES_MAX (GW_CONTROL_SLACK / 2)
 
 /* --- the dirty set --------------------------------------------------------------------------------- */
 
@@ -102,10 +97,50 @@ void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
     if (owes) gw_link_owe(p, l, owes);
 }
 
+/* --- announcements --------------------------------------------------------------------------------- */
+
+void gw_link_announced(gw_link_t *l, int announced) {
+    gw_client_t *c = l->client;
+    c->unannounced += l->unannounced == announced ? (announced ? -1u : 1u) : 0;
+    l->unannounced = !announced;
+    if (c->unannounced) c->flags |= GW_CLIENT_ANNOUNCES;
+    else c->flags &= (uint16_t)~GW_CLIENT_ANNOUNCES;
+}
+
+/* The announcement of the link's topic, in the log of its format. One that was made long ago would count as what the
+ * client waits for. */
+static uint64_t announcement(gw_plane_t *p, const gw_link_t *l) {
+    gw_audience_t *a = gw_link_audience(l);
+    const gw_notice_t notice = {{0}, {{0}}};
+    const gw_log_t *log = &p->lanes[a->format].log;
+    if (a->announcement && gw_log_fresh(log, a->announcement - 1) &&
+        p->taken_ns - gw_log_frame(log, a->announcement - 1)->taken_ns <= p->o.lossless_max_age_ns / 8)
+        return a->announcement - 1;
+    /* One in front of a paced record is no older than that. */
+    const uint8_t paced = l->topic->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
+    uint64_t index = gw_notice_frame(p, l->topic, a, GW_NOTICE_TOPIC, &notice, GW_FRAME_ANNOUNCES | paced, 0);
+    a->announcement = index + 1; /* so that 0 is none */
+    return index;
+}
+
+void gw_link_announce(gw_plane_t *p, gw_link_t *l) {
+    uint64_t index = announcement(p, l);
+    if (index != GW_FRAME_NONE) gw_client_push(p, l->client, index);
+    gw_link_announced(l, 1);
+}
+
+void gw_link_push(gw_plane_t *p, gw_link_t *l, uint64_t index) {
+    if (l->unannounced) gw_link_announce(p, l);
+    gw_client_push(p, l->client, index);
+}
+
+/* --- records --------------------------------------------------------------------------------------- */
+
 /* The record in hand as a snapshot, for all who get their first one of this epoch. */
-static uint64_t promised(gw_plane_t *p, gw_topic_t *t) {
-    if (!p->promised) p->promised = gw_topic_resync_frame(p, t, 0); /* the snapshot before it took 0 */
-    return p->promised;
+static uint64_t promised(gw_plane_t *p, gw_link_t *l) {
+    gw_audience_t *a = gw_link_audience(l);
+    if (!a->promised) a->promised = gw_topic_resync_frame(p, l->topic, a, 0) + 1; /* so that 0 is none */
+    return a->promised - 1;
 }
 
 /* A record for a client that does not take the shortest way: it waits for its socket or for a job, has a dirty
@@ -114,7 +149,7 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
     int first = 0; /* of this epoch: the snapshot that was promised has not been made */
     if (l->epoch != p->epochs) {
         gw_link_renew(p, l);
-        first = !(gw_log_frame(&p->log, index)->flags & GW_FRAME_RESYNC);
+        first = !(gw_frame_at(p, index)->flags & GW_FRAME_RESYNC);
     }
     int queues = c->flags & GW_CLIENT_WAITS && l->lossless && !l->dirty;
     if (queues && c->queued >= p->o.lossless_frames_max) gw_client_slow(p, c, "too many frames");
@@ -123,21 +158,21 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
     } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
         gw_link_settle_marked(p, l);
     } else if (l->dirty == GW_LINK_NOTICE) { /* the topic has come back */
-        const gw_frame_t *f = gw_log_frame(&p->log, index);
+        const gw_frame_t *f = gw_frame_at(p, index);
         gw_link_remark(l, GW_LINK_RESYNC, f->recv_ns, f->taken_ns);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
-        if (l->owes && gw_link_pends(l) && gw_log_frame(&p->log, index)->flags & GW_FRAME_RESYNC) { /* the same */
+        if (l->owes && gw_link_pends(l) && gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) { /* the same */
             l->dirty = GW_LINK_RESYNC;
             l->skipped = 0;
         }
     } else if ((c->flags & GW_CLIENT_WAITS) && !queues) {
-        const gw_frame_t *f = gw_log_frame(&p->log, index);
+        const gw_frame_t *f = gw_frame_at(p, index);
         l->dirty_recv_ns = f->recv_ns;
         l->dirty_taken_ns = f->taken_ns;
         gw_link_dirty(p, l, first ? GW_LINK_RESYNC : gw_link_mark(l, f));
-    } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_log_frame(&p->log, index))) {
-        gw_client_push_record(p, c, l, first ? promised(p, l->topic) : index);
+    } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_frame_at(p, index))) {
+        gw_client_push_record(p, c, l, first ? promised(p, l) : index);
         if (queues) gw_client_backlog(p, c);
     }
 }
@@ -168,34 +203,4 @@ int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t l
     /* What the plane writes itself was never posted: its leaving must not count as done. */
     if (!posted) GW_STORE_RELAXED(&c->control_done, c->control_done - length);
     return 0;
-}
-
-int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length) {
-    uint8_t frame[512 + GW_FRAME_HEADER_MAX];
-    if (length > 512) return -EINVAL;
-    size_t header = gw_frame_header(GW_OP_TEXT, length, frame);
-    memcpy(frame + header, payload, length);
-    return gw_client_control(p, c, frame, header + length, 0);
-}
-
-/* Tells a limit that the client has met. Where no notice fits any more it is counted instead, and so are those that
- * follow, until the queue has left. */
-void gw_client_notice(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length) {
-    if (!c->control) c->noticed = 0;
-    const size_t noticed = c->noticed + length + GW_FRAME_HEADER_MAX;
-    int error = c->untold || noticed > NOTICES_MAX ? -ENOSPC : gw_client_control_text(p, c, payload, length);
-    if (!error) c->noticed = (uint32_t)noticed;
-    else if (error == -ENOSPC) c->untold++;
-    else gw_client_slow(p, c, "no memory for a notice");
-}
-
-/* How many limits were only counted; called once bytes of the control queue have left. */
-void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c) {
-    if (!c->untold || c->control || c->flags & GW_CLIENT_DOOMED) return;
-    char text[160];
-    int n = snprintf(text, sizeof text,
-                     "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"notices\","
-                     "\"value\":%u,\"refused\":%u}]}", NOTICES_MAX, c->untold);
-    c->untold = 0;
-    gw_client_notice(p, c, text, (size_t)n);
 }

@@ -3,7 +3,6 @@
 #include "gw_sched.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -40,30 +39,33 @@
 /* Drops the queue at once, and leaves all else for later turns: this may run anywhere. */
 static void let_go(gw_plane_t *p, gw_client_t *c) {
     uint64_t oldest;
-    if (!c->active || c == p->gathering || !gw_client_oldest(c, &oldest) || !gw_log_old(&p->log, oldest)) return;
+    if (!c->active || c == p->gathering || !gw_client_oldest(c, &oldest) || !gw_log_old(gw_log_of(p, oldest), oldest))
+        return;
     gw_client_slow(p, c, "too far behind");
     gw_client_drop_queue(p, c);
 }
 
 /* Lets go of clients that still wait for a frame of the log's older half, before it is overwritten. A slice
  * of all clients each time, so that each is looked at at least once in a sixteenth of the log. */
-void gw_log_guard(gw_plane_t *p) {
+void gw_log_guard(gw_plane_t *p, uint32_t format) {
     const uint64_t parts = LOG_GUARD_PARTS * LOG_GUARD_SLICES;
-    if (p->log.position < p->guard_position && p->log.index < p->guard_index) return;
+    gw_lane_t *lane = &p->lanes[format];
+    const gw_log_t *log = &lane->log;
+    if (log->position < lane->guard_position && log->index < lane->guard_index) return;
     /* Slices that a long frame skipped are made up for. */
-    uint64_t bytes = (p->log.position - p->guard_position) / (p->log.size / parts);
-    uint64_t frames = (p->log.index - p->guard_index) / (p->log.count / parts + 1);
+    uint64_t bytes = (log->position - lane->guard_position) / (log->size / parts);
+    uint64_t frames = (log->index - lane->guard_index) / (log->count / parts + 1);
     uint64_t slices = 1;
-    if (p->log.position >= p->guard_position) slices += bytes;
-    if (p->log.index >= p->guard_index) slices += frames;
+    if (log->position >= lane->guard_position) slices += bytes;
+    if (log->index >= lane->guard_index) slices += frames;
     if (slices > LOG_GUARD_SLICES) slices = LOG_GUARD_SLICES;
-    p->guard_position = p->log.position + p->log.size / parts;
-    p->guard_index = p->log.index + p->log.count / parts + 1;
+    lane->guard_position = log->position + log->size / parts;
+    lane->guard_index = log->index + log->count / parts + 1;
     uint64_t looks = slices * (p->clients_high / LOG_GUARD_SLICES + 1);
     if (looks > p->clients_high) looks = p->clients_high;
-    for (; looks; looks--, p->guard_next++) {
-        if (p->guard_next >= p->clients_high) p->guard_next = 0;
-        let_go(p, &p->clients[p->guard_next]);
+    for (; looks; looks--, lane->guard_next++) {
+        if (lane->guard_next >= p->clients_high) lane->guard_next = 0;
+        let_go(p, &p->clients[lane->guard_next]);
     }
 }
 
@@ -75,9 +77,22 @@ static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index)
     }
 }
 
+/* The topic's newest record to those who get the same bytes. Clients are served in the order in which they were
+ * touched: the first is another one each time. */
+static inline void route_audience(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int renewed) {
+    const uint32_t n = a->count;
+    if (!n) return;
+    a->promised = 0;
+    uint64_t index = renewed ? gw_topic_resync_frame(p, t, a, 0) : gw_topic_frame(p, t, a, GW_ENCODE_UPDATE);
+    const gw_entry_t *e = a->links;
+    const uint32_t start = n > 1 ? p->rotation++ % n : 0;
+    push(p, e + start, n - start, index);
+    push(p, e, start, index);
+}
+
 /* The topic's newest record, the next after its last, to all who take it. */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
-    uint32_t n = t->links_count;
+    const uint32_t n = t->links_count;
     const int renewed = t->renewed;
     t->renewed = 0;
     t->routed++;
@@ -85,13 +100,7 @@ void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
     if (t->urgent > p->control.audience) p->control.audience = t->urgent;
     gw_count(&p->stats->routed[t->channel], n);
     gw_count(&p->stats->pending[t->channel], n);
-    p->promised = 0;
-    uint64_t index = renewed ? gw_topic_resync_frame(p, t, 0) : gw_topic_frame(p, t, GW_ENCODE_UPDATE);
-    /* Clients are served in the order in which they were touched: the first is another one each time. */
-    const gw_entry_t *e = t->links;
-    const uint32_t start = n > 1 ? p->rotation++ % n : 0;
-    push(p, e + start, n - start, index);
-    push(p, e, start, index);
+    for (uint32_t i = 0; i < t->audiences_count; i++) route_audience(p, t, &t->audiences[i], renewed);
 }
 
 int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
@@ -123,7 +132,7 @@ static int64_t oldest_of(const gw_plane_t *p, int64_t since) {
     if (gw_turn_empty(p, GW_TURN_LIVE)) return since;
     const gw_client_t *c = gw_place_client(p, gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_next);
     if (!c->runs_count) return since;
-    int64_t taken_ns = gw_log_frame(&p->log, GW_RUN_FIRST(c->runs[c->runs_head]))->taken_ns;
+    int64_t taken_ns = gw_frame_at(p, c->runs[c->runs_head])->taken_ns;
     return taken_ns < since ? taken_ns : since;
 }
 
@@ -177,10 +186,10 @@ static int take_batch(gw_plane_t *p, int *busy) {
 
 /* Routes what the ring has, as far as a turn's budget goes; the rest of the batch waits for the next. */
 static void route_batch(gw_plane_t *p) {
-    const uint64_t end = p->log.position + p->log.size / ROUTE_LOG_PARTS;
+    const uint64_t end = p->encoded + p->o.log_bytes / ROUTE_LOG_PARTS;
     int64_t budget = p->turn_units, links = 0;
     uint32_t n = 0;
-    for (int64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->log.position < end; n++) {
+    for (int64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->encoded < end; n++) {
         const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + p->batch_at);
         if (n % STAMP_EVERY == 0) p->send_ns = 0;
         links = route(p, r, &budget);
@@ -228,15 +237,19 @@ int gw_plane_takes(const gw_plane_t *p) {
 static void round_begin(gw_plane_t *p, int64_t since) {
     p->round_clients = 0;
     p->round_ns = since;
-    p->round_position = p->log.position;
-    p->round_index = p->log.index;
+    for (gw_lane_t *l = p->lanes; l < p->lanes + p->o.formats_count; l++) {
+        l->round_position = l->log.position;
+        l->round_index = l->log.index;
+    }
     p->round_last = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_previous;
 }
 
 static void round_over(gw_plane_t *p) {
     const int empty = gw_turn_empty(p, GW_TURN_LIVE);
-    p->swept_position = empty ? p->log.position : p->round_position;
-    p->swept_index = empty ? p->log.index : p->round_index;
+    for (gw_lane_t *l = p->lanes; l < p->lanes + p->o.formats_count; l++) {
+        l->swept_position = empty ? l->log.position : l->round_position;
+        l->swept_index = empty ? l->log.index : l->round_index;
+    }
     gw_control_swept(p, p->round_clients, p->now - p->round_ns);
     round_begin(p, empty ? 0 : p->now);
 }
@@ -282,8 +295,11 @@ static uint32_t serve(gw_plane_t *p) {
 
 int gw_plane_far(const gw_plane_t *p) {
     if (gw_turn_empty(p, GW_TURN_LIVE)) return 0;
-    return p->log.position - p->swept_position > p->log.size / LOG_RELIEF_PARTS ||
-           p->log.index - p->swept_index > p->log.count / LOG_RELIEF_PARTS;
+    for (const gw_lane_t *l = p->lanes; l < p->lanes + p->o.formats_count; l++)
+        if (l->log.position - l->swept_position > l->log.size / LOG_RELIEF_PARTS ||
+            l->log.index - l->swept_index > l->log.count / LOG_RELIEF_PARTS)
+            return 1;
+    return 0;
 }
 
 /* --- sockets --------------------------------------------------------------------------------------- */
@@ -323,19 +339,16 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
 /* --- timers ---------------------------------------------------------------------------------------- */
 
 static void heartbeats(gw_plane_t *p) {
-    char text[96];
-    int length = 0, sent = 0, looks = 0;
+    gw_notice_t notice = {{0}, {{0}}};
+    int sent = 0, looks = 0;
     for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
         if (looks++ == HEARTBEATS_LOOKS) break;
         gw_client_t *c = &p->clients[p->heartbeat_next];
         if (!c->active || (c->flags & ~(GW_CLIENT_PLAIN | GW_CLIENT_TELL))) continue;
         if (p->now - c->sent_ns < p->o.heartbeat_ns) continue;
-        if (!length)
-            length = snprintf(text, sizeof text, "{\"channel\":\"heartbeat\",\"n\":%llu,\"ts_send\":%lld}",
-                              (unsigned long long)++p->heartbeat_count,
-                              (long long)p->io.realtime(p->io.self));
+        if (!sent) notice.numbers[0] = ++p->heartbeat_count;
         if (c->runs != c->runs_inline && !c->runs_count) gw_client_shrink(c);
-        gw_client_control_text(p, c, text, (size_t)length);
+        gw_client_say(p, c, GW_NOTICE_HEARTBEAT, &notice);
         gw_client_flush(p, c);
         sent++;
     }

@@ -7,6 +7,7 @@
 #include "gw_queue.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
+#include "gw_frame.h"
 #include "gw_template.h"
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -25,8 +26,18 @@ typedef struct {
 
 enum { GW_ENCODE_UPDATE, GW_ENCODE_SNAPSHOT, GW_ENCODES };
 
+/* A wire format: how records and notices become the bytes of a client that speaks it. Where records of a channel are
+ * binary, a topic is announced (GW_NOTICE_TOPIC) to each client before the first of them. */
 typedef struct {
-    gw_template_t *templates[GW_CHANNELS][GW_ENCODES]; /* taken over; NULL where a channel has none */
+    gw_template_t *records[GW_CHANNELS][GW_ENCODES]; /* NULL where a channel has none */
+    gw_template_t *notices[GW_NOTICES];              /* NULL for what it does not tell */
+} gw_format_t;
+#define GW_FORMATS_MAX 4u
+void gw_format_free(gw_format_t *f); /* its templates; one of zeroes has none */
+
+typedef struct {
+    gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over; all have the channels of the first */
+    uint32_t formats_count;
     gw_stats_t *stats;
     gw_wait_t *wait;        /* this worker's page, shared with the writer */
     int event_fd;           /* rung by writer and loop */
@@ -55,7 +66,7 @@ int gw_plane_cycle(gw_plane_t *p);
 typedef uint64_t gw_handle_t; /* generation << 32 | slot */
 
 typedef enum {
-    GW_CMD_ADD,         /* handle, fd, bytes (first of all), fills */
+    GW_CMD_ADD,         /* handle, fd, format, bytes (first of all), fills */
     GW_CMD_SEND,        /* handle, bytes, fills */
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
@@ -83,6 +94,7 @@ typedef struct {
     gw_node_t node;
     gw_command_kind_t kind;
     int fd;
+    uint32_t format; /* index into the options' formats */
     gw_handle_t handle;
     uint64_t token;
     void *mapping;
@@ -113,6 +125,10 @@ uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle);
 /* Asks for GW_EVENT_RESUME once less than half is queued. 0 when that is so already. */
 int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle);
 int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle);
+/* A frame of a notice of no topic in the client's format, at `out` (GW_NOTICE_MAX bytes). Its length; 0 where that does
+ * not tell it. */
+size_t gw_plane_notice(const gw_plane_t *p, gw_handle_t handle, gw_notice_kind_t kind, const gw_notice_t *notice,
+                       uint8_t *out);
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle);
 /* Another target and part that may be late, both greater than 0, from the plane's next look on. The steps that
  * were taken stay, and are judged by it. Not for a plane that was created without a controller. */

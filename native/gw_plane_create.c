@@ -74,20 +74,36 @@ static gw_client_t *clients_map(size_t n) {
     return m == MAP_FAILED ? NULL : (gw_client_t *)m + GW_PLACES_BEFORE;
 }
 
-/* Each channel has both messages or none, of records of its own kind. */
-static int templates_valid(const gw_plane_options_t *o) {
-    for (unsigned i = 0; i < GW_CHANNELS; i++) {
-        gw_template_t *const *t = o->templates[i];
-        if (!t[GW_ENCODE_UPDATE] != !t[GW_ENCODE_SNAPSHOT]) return 0;
-        for (int k = 0; k < GW_ENCODES; k++)
-            if (t[k] && gw_template_kind(t[k]) != i) return 0;
-    }
+/* Each channel has both messages or none, in all formats alike, of records of its own kind. */
+static int format_valid(const gw_format_t *f, const gw_format_t *first) {
+    for (unsigned i = 0; i < GW_CHANNELS; i++)
+        for (int k = 0; k < GW_ENCODES; k++) {
+            if (!f->records[i][k] != !first->records[i][GW_ENCODE_UPDATE]) return 0;
+            if (f->records[i][k] && gw_template_kind(f->records[i][k]) != i) return 0;
+        }
+    for (unsigned i = 0; i < GW_NOTICES; i++)
+        if (f->notices[i] && gw_template_kind(f->notices[i]) != GW_NOTICE_KIND + i) return 0;
+    /* The parts of one message: its first one says how it is framed. */
+    if (f->notices[GW_NOTICE_CLASS] && !f->notices[GW_NOTICE_CONFLATION]) return 0;
     return 1;
+}
+
+static int formats_valid(const gw_plane_options_t *o) {
+    int valid = o->formats_count > 0 && o->formats_count <= GW_FORMATS_MAX;
+    for (uint32_t i = 0; valid && i < o->formats_count; i++) valid = format_valid(&o->formats[i], &o->formats[0]);
+    return valid;
+}
+
+void gw_format_free(gw_format_t *f) {
+    for (int i = 0; i < GW_CHANNELS; i++)
+        for (int k = 0; k < GW_ENCODES; k++) gw_template_free(f->records[i][k]);
+    for (int i = 0; i < GW_NOTICES; i++) gw_template_free(f->notices[i]);
+    *f = (gw_format_t){0};
 }
 
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
-    if (!options->clients_max || !templates_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
+    if (!options->clients_max || !formats_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
@@ -117,10 +133,10 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!error) error = gw_pattern_index_init(&p->patterns);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
-    if (!error) error = gw_log_init(&p->log, p->o.log_bytes, p->o.populate);
+    if (!error) error = gw_log_init(&p->lanes[0].log, p->o.log_bytes, 0, p->o.populate);
     if (!error) error = open_descriptors(p);
     if (error) {
-        memset(p->o.templates, 0, sizeof p->o.templates); /* still the caller's */
+        memset(p->o.formats, 0, sizeof p->o.formats); /* still the caller's */
         gw_plane_destroy(p);
         return error;
     }
@@ -143,23 +159,21 @@ void gw_plane_destroy(gw_plane_t *p) {
     for (uint32_t i = 0; i < p->topics_count; i++) {
         gw_topic_t *t = p->topics[i];
         if (!t) continue;
-        free(t->links);
-        free(t);
+        gw_topic_free(t);
     }
     while (p->slabs) {
         gw_link_t *slab = p->slabs;
         p->slabs = slab->previous;
         free(slab);
     }
-    for (int i = 0; i < GW_CHANNELS; i++)
-        for (int k = 0; k < GW_ENCODES; k++) gw_template_free(p->o.templates[i][k]);
+    for (uint32_t i = 0; i < GW_FORMATS_MAX; i++) gw_format_free(&p->o.formats[i]);
     gw_commands_free(p);
     if (p->events.head) gw_queue_free(&p->events);
     gw_map_free(&p->topics_by_name);
     gw_pattern_index_free(&p->patterns);
     gw_map_free(&p->links);
     gw_map_free(&p->subs);
-    gw_log_free(&p->log);
+    for (uint32_t i = 0; i < GW_FORMATS_MAX; i++) gw_log_free(&p->lanes[i].log);
     if (p->mapping) munmap(p->mapping, p->mapping_size);
     if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
     gw_epoch_unmap(p, SIZE_MAX);

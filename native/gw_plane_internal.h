@@ -12,6 +12,27 @@ static inline uint64_t gw_link_key(const gw_client_t *clients, const gw_client_t
     return (uint64_t)(c - clients) << 32 | number;
 }
 
+/* A frame of any format's log. */
+static inline const gw_log_t *gw_log_of(const gw_plane_t *p, uint64_t index) {
+    return &p->lanes[GW_INDEX_FORMAT(GW_RUN_FIRST(index))].log;
+}
+
+static inline const gw_frame_t *gw_frame_at(const gw_plane_t *p, uint64_t index) {
+    return gw_log_frame(gw_log_of(p, index), index);
+}
+
+static inline gw_audience_t *gw_link_audience(const gw_link_t *l) { return &l->topic->audiences[l->audience]; }
+
+/* Whether the channel is one of this plane's. */
+static inline int gw_plane_has(const gw_plane_t *p, uint8_t channel) {
+    return p->o.formats[0].records[channel][GW_ENCODE_UPDATE] != NULL;
+}
+
+/* Whether records of the channel name their topic by its number. */
+static inline int gw_plane_announces(const gw_plane_t *p, uint32_t format, uint8_t channel) {
+    return gw_template_opcode(p->o.formats[format].records[channel][GW_ENCODE_UPDATE]) == GW_OP_BINARY;
+}
+
 /* Whom a frame of the client's queue goes to; NULL for none that lives. */
 static inline gw_link_t *gw_frame_link(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
     return gw_map_get(&p->links, gw_link_key(p->clients, c, f->topic));
@@ -26,6 +47,10 @@ static inline uint32_t gw_serial(gw_plane_t *p) {
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 void gw_topics_free(gw_plane_t *p); /* the tables, not the topics */
+void gw_topic_free(gw_topic_t *t);
+gw_walk_t gw_walk_begin(void);
+static inline int gw_walk_begins(const gw_walk_t *w) { return w->audiences == UINT32_MAX; }
+gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w);
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
 gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t);
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s);
@@ -39,8 +64,20 @@ gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
 int gw_links_full(const gw_plane_t *p, const gw_client_t *c);
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
+/* gw_notice.c: a frame of a notice at `out` (GW_NOTICE_MAX bytes), of a topic or of none (NULL); its length, 0 where the
+ * format does not tell such a thing */
+size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t,
+                        const gw_notice_t *notice, uint8_t *out);
+/* ... into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE; and one that has several parts */
+int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice);
+typedef struct {
+    gw_notice_kind_t kind;
+    gw_notice_t notice;
+} gw_notice_part_t;
+int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *parts, uint32_t count);
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length,
                    int pattern);
+void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
 
 /* gw_cover.c */
 extern gw_topic_t gw_topic_none;
@@ -123,13 +160,15 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
 }
 
 /* gw_encode.c: frames of the log */
-uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, int encode);
-uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, uint64_t skipped);
-uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
-uint64_t gw_told_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length, uint8_t flags, int what);
-uint64_t gw_retired_frame(gw_plane_t *p, const gw_topic_t *t, const char *payload, size_t length);
-size_t gw_topic_render(gw_plane_t *p, gw_topic_t *t, int encode, uint64_t skipped, uint8_t *out);
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t); /* either message, with `skipped`, and a notice */
+uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode);
+uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped);
+#define GW_FRAME_NONE UINT64_MAX
+/* GW_FRAME_NONE where the audience's format does not tell such a thing. */
+uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, gw_notice_kind_t kind,
+                         const gw_notice_t *notice, uint8_t flags, int what);
+size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out);
+/* Either message with `skipped`, and the notices that may go with it. */
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, uint32_t format);
 
 /* gw_runs.c: one client's queue of frames */
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);
@@ -151,15 +190,11 @@ uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t befor
 uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t); /* of a topic that is made */
 uint32_t gw_refused_recover(gw_plane_t *p, gw_topic_t *t); /* a suspect one has had a record */
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l);
-size_t gw_refused_render(const gw_topic_t *t, uint8_t *out);
 int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
-void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length, int what);
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what);
 
 /* gw_retire.c */
-#define GW_RETIRED_MAX (GW_INSTRUMENT_MAX + 128u)
-size_t gw_retired_write(const gw_topic_t *t, char *text);
-size_t gw_retired_render(const gw_topic_t *t, uint8_t *out);
 uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost);
 uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last);
 void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times);
@@ -179,9 +214,6 @@ int gw_full_tell(gw_plane_t *p);
 /* gw_outbox.c: what else waits for one client */
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
-int gw_client_control_text(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
-void gw_client_notice(gw_plane_t *p, gw_client_t *c, const char *payload, size_t length);
-void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
@@ -190,6 +222,9 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives w
 void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason);
 void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l);
 void gw_link_renew(gw_plane_t *p, gw_link_t *l);
+void gw_link_push(gw_plane_t *p, gw_link_t *l, uint64_t index); /* a frame of the link's topic, announced if need be */
+void gw_link_announce(gw_plane_t *p, gw_link_t *l); /* one that is unannounced */
+void gw_link_announced(gw_link_t *l, int announced);
 
 /* gw_goodbye.c */
 void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
@@ -276,6 +311,6 @@ int gw_plane_takes(const gw_plane_t *p); /* whether records wait: in the batch o
 int gw_plane_rests(const gw_plane_t *p); /* whether all that is left to do is jobs, which others need not wait for */
 int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r); /* else it is counted, and skipped */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
-void gw_log_guard(gw_plane_t *p); /* nobody waits for a frame that is about to be overwritten */
+void gw_log_guard(gw_plane_t *p, uint32_t format); /* nobody waits for a frame that is about to be overwritten */
 
 #endif

@@ -29,7 +29,7 @@ int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle) {
 }
 
 static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
-    if (!gw_plane_knows(p, x->handle)) return 0;
+    if (!gw_plane_knows(p, x->handle) || x->format >= p->o.formats_count) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
         uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
@@ -40,7 +40,7 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
     for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
         const gw_item_t *item = &x->items[i];
         if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
-        if (!p->o.templates[item->channel][GW_ENCODE_UPDATE]) return 0;
+        if (!gw_plane_has(p, item->channel)) return 0;
         if (!item->length || item->length > GW_INSTRUMENT_MAX) return 0;
     }
     return 1;
@@ -53,6 +53,7 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
             return -EINVAL;
         }
         gw_client_t *c = slot_client(p, x->handle);
+        if (x->kind == GW_CMD_ADD) c->format = (uint8_t)x->format; /* nobody reads it before ADD is taken */
         GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
     }
     gw_queue_put(&p->commands, &x->node);
@@ -98,6 +99,11 @@ int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
 
 int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle) {
     return gw_plane_knows(p, handle) && GW_LOAD_RELAXED(&slot_client(p, handle)->blocked) != 0;
+}
+
+size_t gw_plane_notice(const gw_plane_t *p, gw_handle_t handle, gw_notice_kind_t kind, const gw_notice_t *notice,
+                       uint8_t *out) {
+    return gw_plane_knows(p, handle) ? gw_notice_encode(p, slot_client(p, handle)->format, kind, NULL, notice, out) : 0;
 }
 
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle) {

@@ -26,17 +26,28 @@ typedef struct {
     gw_link_t *link;
 } gw_entry_t;
 
+/* Those subscribers of a topic that get the same bytes. */
+typedef struct {
+    gw_entry_t *links;
+    uint32_t count, size;
+    uint8_t format;
+    uint64_t frame[GW_ENCODES];     /* cached encodings of the topic's state ... */
+    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is its `seq` and the log is fresh */
+    uint64_t promised;              /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
+    uint64_t notice;                /* of refused input, while the log is fresh; 0: none yet */
+    uint64_t announcement;          /* the same */
+    uint64_t retired_index;         /* frames before it are of a topic that has ended */
+} gw_audience_t;
+
 /* A topic as of the plane's cursor. */
 struct gw_topic {
     gw_record_t state;
     uint64_t seq;    /* 0: nothing seen in this epoch */
     uint64_t routed; /* records routed, of all epochs, lapped ones among them */
-    gw_entry_t *links;
-    uint32_t links_count, links_size;
-    uint32_t urgent; /* links of class 0 and 1 */
-    uint64_t frame[GW_ENCODES];     /* cached encodings of `state` ... */
-    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is `seq` and the log is fresh */
-    uint64_t notice;                /* its notice of refused input, while the log is fresh; 0: none yet */
+    gw_audience_t *audiences; /* in the order in which they came; they stay while the topic does */
+    uint32_t audiences_count;
+    uint32_t links_count;     /* of all of them */
+    uint32_t urgent;          /* links of class 0 and 1 */
     uint32_t number;                /* in plane->topics */
     uint8_t channel, length;
     uint8_t bound;    /* the epoch's directory has it */
@@ -44,7 +55,6 @@ struct gw_topic {
     uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
     uint8_t retiring;  /* in plane->retiring (gw_retire.c) */
     uint32_t ring_id, generation; /* its place in the directory, and of that, while it is bound */
-    uint64_t retired_index; /* the log's when it ended */
     gw_topic_t *retiring_previous, *retiring_next;
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
     char name[GW_INSTRUMENT_MAX];
@@ -77,6 +87,7 @@ struct gw_link {
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
     uint32_t place;     /* in topic->links */
     uint8_t lossless : 1;
+    uint8_t unannounced : 1; /* its client does not know the topic's number yet */
     uint8_t owes : 2; /* with its mark its client is told that the topic has ended; 2: and once before. Without a mark:
                          the job in hand will see to it */
     uint8_t hopeless : 1; /* its client was told that the table is full and the name can't come */
@@ -86,6 +97,7 @@ struct gw_link {
                            NOTICE has nothing but what the link owes */
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
     uint8_t priority;   /* its class */
+    uint8_t audience;   /* of the topic's */
 };
 
 struct gw_sub {
@@ -118,13 +130,17 @@ typedef struct {
     uint8_t channel, flags, counts, priority;
 } gw_rest_t;
 
-/* Runs of frame indices: first in the low 44 bits (at a million frames a second, 200 days), count above. */
-#define GW_RUN_BITS 44
+/* Runs of frame indices: first in the low 46 bits, count above. An index is a number of 44 bits (at a million frames
+ * a second, 200 days) in the log of the format above it. */
+#define GW_RUN_BITS 46
+#define GW_INDEX_BITS 44
+#define GW_INDEX_FORMAT(index) ((index) >> GW_INDEX_BITS)
 #define GW_RUN_FIRST(run) ((run) & ((1ull << GW_RUN_BITS) - 1))
 #define GW_RUN_COUNT(run) ((run) >> GW_RUN_BITS)
 #define GW_RUN_ONE (1ull << GW_RUN_BITS)
 #define GW_RUN_COUNT_MAX ((1ull << (64 - GW_RUN_BITS)) - 1)
 #define GW_RUNS_INLINE 2u
+_Static_assert(GW_FORMATS_MAX <= 1u << (GW_RUN_BITS - GW_INDEX_BITS), "a run tells its format");
 
 enum {
     GW_CLIENT_BLOCKED = 1, /* waits for EPOLLOUT */
@@ -136,11 +152,12 @@ enum {
     GW_CLIENT_MIXED = 64,  /* links of one channel are of several classes */
     GW_CLIENT_TELL = 128,  /* the ladder has moved since it was told */
     GW_CLIENT_BUSY = 256,  /* a job is under way: nothing is written to it until it is through */
+    GW_CLIENT_ANNOUNCES = 512, /* some of its links are unannounced */
 };
 /* Whose queue takes no more than what is lossless, and is counted by channel. */
 #define GW_CLIENT_WAITS (GW_CLIENT_BLOCKED | GW_CLIENT_BUSY)
 /* What keeps a client from nothing but the shortest way. */
-#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED)
+#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED | GW_CLIENT_ANNOUNCES)
 
 /* The marks of one client that wait for the same interval (gw_hold.c). */
 struct gw_hold {
@@ -238,12 +255,14 @@ struct gw_client {
     uint32_t noticed;         /* bytes of limits told since the control queue was last empty */
     uint32_t untold;          /* limits met since they filled their part of it */
     uint32_t names_waiting;   /* links of topics that no directory has had yet */
+    uint32_t unannounced;     /* links of topics whose number it does not know */
     uint32_t waiting[GW_CHANNELS]; /* records in its queue; right while it is blocked or busy */
     uint32_t class_links[GW_CHANNELS][GW_CLASSES];
     uint32_t blocked;         /* shared */
     uint64_t control_posted;  /* shared, written by the loop */
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
+    uint8_t format;   /* index into plane->lanes */
     uint8_t active, closing, shut, watched, backlogged;
     uint8_t listed;   /* among plane->jobs or plane->goodbyes */
     uint8_t late;     /* a flush was put off while it was busy */
@@ -270,6 +289,23 @@ _Static_assert(offsetof(gw_client_t, rest) == 64, "the first line ends before th
 #define GW_OBJECTIVE_TARGET_NS(o) ((int64_t)((o) >> 20))
 #define GW_OBJECTIVE_LATE_PPM(o) ((uint32_t)((o) & ((1u << 20) - 1)))
 
+/* What clients of one format share: the log of their frames, and how far those who look after it have come. */
+typedef struct {
+    gw_log_t log; /* none before the first of them */
+    uint64_t epoch_index;                 /* when this epoch was followed: frames before it are of an earlier one */
+    uint64_t guard_position, guard_index; /* where the log's guard looks again */
+    uint32_t guard_next;                  /* the slot that it looks at first then */
+    uint64_t round_position, round_index; /* when this round of visits began */
+    uint64_t swept_position, swept_index; /* ... and the one before: all who wait were touched later */
+} gw_lane_t;
+
+/* The links of a topic from the last to the first, some at a time: one that ends meanwhile has the last of its
+ * audience take its place, so those not seen stay in front; one that begins is behind them, or in an audience of its
+ * own behind them. */
+typedef struct {
+    uint32_t audiences, links; /* still to come; links: of the audience in hand */
+} gw_walk_t;
+
 /* What the controller measures (gw_control.c). */
 typedef struct {
     uint64_t wanted, taken; /* GW_OBJECTIVE: as the loop wants it, as it is in force */
@@ -291,7 +327,7 @@ typedef struct {
     gw_topic_t *topic; /* NULL: none */
     uint32_t id;       /* its number in the ring */
     gw_sub_t *sub;     /* next of the pattern in hand */
-    uint32_t awaiting; /* of its links, those at places below may await it yet */
+    gw_walk_t awaiting; /* of its links, those that may await it yet */
     gw_pattern_cursor_t cursor;
 } gw_binding_t;
 
@@ -300,10 +336,10 @@ struct gw_plane {
     gw_io_t io;
     gw_stats_t *stats;
     gw_wait_t *wait, wait_private;
-    gw_log_t log;
+    gw_lane_t lanes[GW_FORMATS_MAX]; /* as options.formats */
+    uint64_t encoded;      /* bytes of all frames ever, of all lanes */
     gw_client_t *clients;
     uint32_t clients_high; /* slots ever used */
-    uint64_t promised; /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
     uint32_t rotation; /* of the subscriber that a record goes to first */
     uint32_t round_clients; /* visited in this round of GW_TURN_LIVE so far */
     int64_t round_ns;    /* when it began; 0: nobody waits */
@@ -331,19 +367,19 @@ struct gw_plane {
     gw_ahead_t ring_ahead; /* of the reader in its mapping */
     char epoch[GW_EPOCH_LENGTH + 1];
     uint32_t epochs;          /* segments followed so far */
-    uint64_t epoch_index;     /* the log's, when this one was: frames before it are of an earlier one */
     gw_topic_t **by_ring;     /* ring id -> topic; NULL: not bound yet; gw_topic_none: not ours */
     uint32_t by_ring_count, by_ring_size;
     uint32_t bind_next;       /* all before it are bound */
     uint64_t bind_changes;    /* the directory's when that began: another number has it begin again */
     gw_topic_t *retiring, *retire_at; /* gw_retire.c; where the round stands */
-    uint32_t retire_place;
+    gw_walk_t retire_place;
     int64_t retire_ns, retire_begun_ns; /* when the next round may begin; when this one did */
     uint8_t ends;             /* some topic has ended */
     uint32_t ring_topics_old; /* the directory's length when it was attached: these may have had records before */
     uint8_t *batch;
     size_t batch_at, batch_end; /* what of the batch is still to be routed */
-    uint32_t full, full_next, full_link; /* gw_full.c: how many topics may be, where all are; where the round stands */
+    uint32_t full, full_next; /* gw_full.c: how many topics may be, where all are; where the round stands */
+    gw_walk_t full_link;
     uint8_t full_again;         /* some could not be told yet */
     uint8_t cover_wanted;       /* the directory has what is not bound yet */
     uint8_t epoch_phase;        /* gw_epoch.c: of the change to another segment; 0: none */
@@ -359,10 +395,6 @@ struct gw_plane {
     int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
     uint32_t blocked_count, behind_count;
     uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
-    uint64_t guard_position, guard_index; /* where the log's guard looks again */
-    uint32_t guard_next;                  /* the slot that it looks at first then */
-    uint64_t round_position, round_index; /* of the log, when this round of visits began */
-    uint64_t swept_position, swept_index; /* ... and the one before: all who wait were touched later */
     const gw_client_t *gathering;         /* its frames have been copied already */
     uint8_t *scratch;
     struct gw_gather *gather;
@@ -409,10 +441,9 @@ struct gw_plane {
 #define GW_ROOM_CONTROL (16u << 10) /* of its replies: one to a long request takes the kernel as long as a slice of visits */
 #define GW_ROOM_COPIED (64u << 10) /* of any other, where frames are copied or rendered */
 #define GW_ROOM_IN_PLACE (256u << 10) /* where they are sent from the log */
-#define GW_NOTICE_MAX (GW_INSTRUMENT_MAX + 160u) /* that something is wrong with a topic; as a frame, too */
 #define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
 #define GW_CLOSE_ROOM 256u     /* a close frame always fits */
 
-_Static_assert(GW_FRAME_MAX + GW_NOTICE_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
+_Static_assert(GW_FRAME_MAX + 2 * GW_NOTICE_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
 
 #endif

@@ -1,12 +1,12 @@
-#include "gw_record.h"
+#include "gw_kind.h"
 
 #include <string.h>
 
 typedef __uint128_t u128;
 
 const char *gw_channel_name(uint8_t channel) {
-    static const char *const names[GW_CHANNELS] = {[GW_TRADE] = "trade", [GW_BBO] = "bbo", [GW_HEALTH] = "health"};
-    return channel < GW_CHANNELS && names[channel] ? names[channel] : "unknown";
+    const gw_kind_t *kind = gw_kind(channel);
+    return kind ? kind->name : "unknown";
 }
 
 /* --- decimals -------------------------------------------------------------------------------- */
@@ -166,19 +166,20 @@ static size_t wide_format(u128 value, bool negative, int exponent, size_t width,
 }
 
 size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out) {
-    const gw_trade_t *trade = &record->u.trade;
-    const gw_bbo_t *bbo = &record->u.bbo;
-    bool of_trade = record->h.kind == GW_TRADE;
-    index &= of_trade ? 1 : 3;
-    int64_t mantissa = !of_trade ? bbo->mantissa[index] : index ? trade->qty : trade->price;
-    int8_t exponent = !of_trade ? bbo->exponent[index] : index ? trade->qty_exponent : trade->price_exponent;
-    uint8_t digits = !of_trade ? bbo->digits[index] : index ? trade->qty_digits : trade->price_digits;
+    const gw_kind_t *kind = gw_kind(record->h.kind);
+    if (!kind || index >= kind->fields_count || kind->fields[index].type != GW_FIELD_DECIMAL) return 0;
+    const gw_field_t *f = &kind->fields[index];
+    const uint8_t *base = (const uint8_t *)record;
+    int64_t mantissa;
+    memcpy(&mantissa, base + f->at, sizeof mantissa);
+    int8_t exponent = (int8_t)base[f->exponent];
+    uint8_t digits = base[f->digits];
     if (digits & GW_DIGITS_NONE) return 0;
     if (!(digits & GW_DIGITS_WIDE)) return gw_decimal_format(mantissa, exponent, digits, out);
-    int64_t high = record->tail.high[index];
+    int64_t high = record->tail.high[f->decimal];
     u128 value = (u128)(uint64_t)high << 64 | (uint64_t)mantissa;
     bool negative = high < 0 || (digits & GW_DECIMAL_NEGATIVE_ZERO) != 0;
-    return wide_format(high < 0 ? 0 - value : value, negative, exponent, record->tail.width[index], out);
+    return wide_format(high < 0 ? 0 - value : value, negative, exponent, record->tail.width[f->decimal], out);
 }
 
 /* --- records --------------------------------------------------------------------------------- */
@@ -198,10 +199,45 @@ const char *gw_refusal_text(gw_refusal_t refusal) {
     return refusal < GW_REFUSAL_END && texts[refusal] ? texts[refusal] : "well";
 }
 
-static gw_refusal_t id_check(gw_text_t id) {
-    if (id.length > GW_ID_MAX) return GW_ID_LONG;
-    for (size_t i = 0; i < id.length; i++)
-        if (id.at[i] < 0x20 || id.at[i] > 0x7e) return GW_ID_NO_TEXT;
+static gw_refusal_t side_take(gw_text_t text, uint8_t *side) {
+    *side = GW_SIDE_NONE;
+    if (text.length == 3 && memcmp(text.at, "buy", 3) == 0) *side = GW_SIDE_BUY;
+    else if (text.length == 4 && memcmp(text.at, "sell", 4) == 0) *side = GW_SIDE_SELL;
+    else if (text.length != 0) return GW_NO_SIDE;
+    return GW_FINE;
+}
+
+/* Copies what the payload holds of an id; the rest is the tail's. */
+static gw_refusal_t id_take(gw_text_t text, uint8_t *length, uint8_t *out) {
+    if (text.length > GW_ID_MAX) return GW_ID_LONG;
+    for (size_t i = 0; i < text.length; i++)
+        if (text.at[i] < 0x20 || text.at[i] > 0x7e) return GW_ID_NO_TEXT;
+    *length = (uint8_t)text.length;
+    memcpy(out, text.at, text.length < GW_ID_INLINE ? text.length : GW_ID_INLINE);
+    return GW_FINE;
+}
+
+/* A decimal without a value: the field that goes with it has none either. */
+static gw_refusal_t decimal_none(gw_record_t *record, const gw_kind_t *kind, unsigned i, const gw_text_t *texts,
+                                 gw_decimal_t *out) {
+    const gw_field_t *f = &kind->fields[i];
+    if (texts[i].at != NULL || !gw_field_optional(f)) return GW_NO_DECIMAL;
+    if (texts[f->with].at != NULL) return GW_SIDE_HALF;
+    *out = (gw_decimal_t){.exponent = GW_EXPONENT_NONE, .digits = GW_DIGITS_NONE};
+    record->u.trade.extra |= f->none;
+    return GW_FINE;
+}
+
+static gw_refusal_t decimal_take(gw_record_t *record, const gw_kind_t *kind, unsigned i, const gw_text_t *texts,
+                                 gw_decimal_t *out) {
+    const gw_field_t *f = &kind->fields[i];
+    uint8_t *base = (uint8_t *)record;
+    gw_refusal_t refusal = gw_decimal_parse(texts[i].at, texts[i].length, out);
+    if (refusal == GW_NO_DECIMAL) refusal = decimal_none(record, kind, i, texts, out);
+    if (refusal) return refusal;
+    memcpy(base + f->at, &out->mantissa, sizeof out->mantissa);
+    base[f->exponent] = (uint8_t)out->exponent;
+    base[f->digits] = out->digits;
     return GW_FINE;
 }
 
@@ -220,68 +256,25 @@ static void tail_fill(gw_record_t *record, const gw_decimal_t *decimals, unsigne
         memcpy(record->tail.id, id.at + GW_ID_INLINE, id.length - GW_ID_INLINE);
 }
 
-static gw_refusal_t trade_fill(gw_record_t *record, const gw_text_t texts[4], int *field) {
-    enum { PRICE, QTY, SIDE, ID };
-    gw_decimal_t d[2];
-    gw_refusal_t refusal;
-    gw_text_t side = texts[SIDE], id = texts[ID];
-    for (*field = PRICE; *field <= QTY; ++*field) {
-        gw_text_t text = texts[*field];
-        if ((refusal = gw_decimal_parse(text.at, text.length, &d[*field]))) return refusal;
-    }
-    uint8_t taker = GW_SIDE_NONE;
-    *field = SIDE;
-    if (side.length == 3 && memcmp(side.at, "buy", 3) == 0) taker = GW_SIDE_BUY;
-    else if (side.length == 4 && memcmp(side.at, "sell", 4) == 0) taker = GW_SIDE_SELL;
-    else if (side.length != 0) return GW_NO_SIDE;
-    *field = ID;
-    if ((refusal = id_check(id))) return refusal;
-    record->u.trade = (gw_trade_t){.price = d[PRICE].mantissa,
-                                   .qty = d[QTY].mantissa,
-                                   .price_exponent = d[PRICE].exponent,
-                                   .qty_exponent = d[QTY].exponent,
-                                   .price_digits = d[PRICE].digits,
-                                   .qty_digits = d[QTY].digits,
-                                   .side = taker,
-                                   .id_length = (uint8_t)id.length,
-                                   .mark = GW_MARK};
-    if (((d[PRICE].digits | d[QTY].digits) & GW_DIGITS_WIDE) || id.length > GW_ID_INLINE) {
-        tail_fill(record, d, 2, id);
-        if (id.length > GW_ID_INLINE) id.length = GW_ID_INLINE;
-    }
-    memcpy(record->u.trade.id, id.at, id.length);
-    return GW_FINE;
-}
-
-/* A side without a value: both its price and its quantity are none. */
-static gw_refusal_t side_none(gw_bbo_t *bbo, const gw_text_t sides[4], int i, gw_decimal_t *out) {
-    if (sides[i].at != NULL) return GW_NO_DECIMAL;
-    if (sides[i ^ 1].at != NULL) return GW_SIDE_HALF;
-    *out = (gw_decimal_t){.exponent = GW_EXPONENT_NONE, .digits = GW_DIGITS_NONE};
-    bbo->extra |= i < GW_ASK ? GW_EXTRA_NO_BID : GW_EXTRA_NO_ASK;
-    return GW_FINE;
-}
-
-static gw_refusal_t bbo_fill(gw_record_t *record, const gw_text_t sides[4], int *field) {
-    gw_bbo_t *bbo = &record->u.bbo;
-    gw_decimal_t d[4];
+gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t number, const gw_text_t *texts, int *field) {
+    const gw_kind_t *kind = &gw_kinds[number];
+    uint8_t *base = (uint8_t *)record;
+    gw_decimal_t decimals[GW_FIELDS_MAX];
+    gw_text_t id = {"", 0};
     uint8_t digits = 0;
-    *bbo = (gw_bbo_t){.mark = GW_MARK};
-    for (int i = 0; i < 4; i++) {
-        gw_text_t text = sides[*field = i];
-        gw_refusal_t refusal = gw_decimal_parse(text.at, text.length, &d[i]);
-        if (refusal == GW_NO_DECIMAL) refusal = side_none(bbo, sides, i, &d[i]);
+    record->h.kind = number;
+    memset(&record->u, 0, sizeof record->u);
+    record->u.trade.mark = GW_MARK;
+    for (unsigned i = 0; i < kind->fields_count; i++) {
+        const gw_field_t *f = &kind->fields[i];
+        gw_refusal_t refusal = GW_FINE;
+        *field = (int)i;
+        if (f->type == GW_FIELD_DECIMAL) refusal = decimal_take(record, kind, i, texts, &decimals[f->decimal]);
+        else if (f->type == GW_FIELD_SIDE) refusal = side_take(texts[i], &base[f->at]);
+        else if (f->type == GW_FIELD_ID) refusal = id_take(id = texts[i], &base[f->digits], &base[f->at]);
         if (refusal) return refusal;
-        bbo->mantissa[i] = d[i].mantissa;
-        bbo->exponent[i] = d[i].exponent;
-        bbo->digits[i] = d[i].digits;
-        digits |= d[i].digits;
+        if (f->type == GW_FIELD_DECIMAL) digits |= decimals[f->decimal].digits;
     }
-    if (digits & GW_DIGITS_WIDE) tail_fill(record, d, 4, (gw_text_t){"", 0});
+    if (digits & GW_DIGITS_WIDE || id.length > GW_ID_INLINE) tail_fill(record, decimals, kind->decimals_count, id);
     return GW_FINE;
-}
-
-gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4], int *field) {
-    record->h.kind = kind;
-    return kind == GW_TRADE ? trade_fill(record, texts, field) : bbo_fill(record, texts, field);
 }

@@ -143,6 +143,8 @@ _Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra) &&
 _Static_assert(offsetof(gw_trade_t, mark) == 7 && offsetof(gw_bbo_t, mark) == 7 &&
                offsetof(gw_health_t, mark) == 7 && offsetof(gw_tail_t, mark) == 7, "a mark is the top of its cell's first word");
 
+#define GW_CHANNEL_NAME_MAX 15u
+
 /* The channel's name in messages. */
 const char *gw_channel_name(uint8_t channel);
 
@@ -169,19 +171,12 @@ gw_refusal_t gw_decimal_parse(const char *text, size_t length, gw_decimal_t *out
  * GW_DECIMAL_TEXT_MAX bytes. Returns its length. */
 size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char *out);
 
-/* Writes one of the record's decimals, of the payload's order, as gw_decimal_format does; any. 0 where
- * there is none. */
+/* Writes one of the record's decimals, by its field's index, as gw_decimal_format does; any. 0 where there is none. */
 size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out);
 
 /* Cells that the record takes, by its payload. */
 static inline uint8_t gw_record_cells(const gw_record_t *record) {
     return (uint8_t)(GW_RECORD_CELLS + (record->u.trade.extra & GW_EXTRA_TAIL));
-}
-
-/* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
-static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
-    if (kind == GW_HEALTH) return cells == GW_RECORD_CELLS;
-    return (kind == GW_TRADE || kind == GW_BBO) && (cells == GW_RECORD_CELLS || cells == GW_RECORD_CELLS_MAX);
 }
 
 /* Whether a cell of a ring, by its first word, begins a record (or a pad). */
@@ -203,11 +198,14 @@ typedef struct {
     size_t length;
 } gw_text_t;
 
+static inline gw_text_t gw_text_of(const char *text) { return (gw_text_t){text, strlen(text)}; }
+
 /* The same in words, to stand behind the field's name and before its value. */
 const char *gw_refusal_text(gw_refusal_t refusal);
 
-/* Fills kind and payload from a feed's texts: of a trade price, qty, side, id; of a bbo bid, bid_qty,
- * ask, ask_qty, both of a side NULL where it is not there. A trade's side that is empty is none. Where a value is refused, `*field` is its index. */
-gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t texts[4], int *field);
+/* Fills kind and payload of a kind that feeds bring from its fields' texts, in the order of gw_kinds. One that may be
+ * none is NULL where it is not there; a trade's side that is empty is none. Where a value is refused, `*field` is its
+ * index. */
+gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field);
 
 #endif

@@ -12,86 +12,83 @@
  * in its queue, where they would age until it is closed as slow: it gets the notice by its control queue, up to a
  * part of that; what is beyond is left out and counted, and told as a number (gw_client_tell_untold). */
 #include "gw_plane_internal.h"
-#include <stdio.h>
 #include <string.h>
 
 #define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
 #define NOTICE_AGES 8      /* a notice is used again up to this part of the age at which a frame is too old */
 
-typedef struct {
-    const char *text;
-    size_t length;
-    int what;       /* GW_NOTICE_* */
-    uint64_t frame; /* 0: nobody needs it yet */
-    uint8_t flags;  /* of that */
-} notice_t;
-
-static size_t notice_write(const gw_topic_t *t, const char *more, char *text) {
-    return (size_t)snprintf(text, GW_NOTICE_MAX,
-                            "{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\","
-                            "%s}]}", gw_channel_name(t->channel), t->length, t->name, more);
+/* The audience's last notice of refused input, while it may be used again; else none. */
+static uint64_t notice_known(const gw_plane_t *p, const gw_audience_t *a) {
+    const gw_lane_t *lane = &p->lanes[a->format];
+    const uint64_t index = a->notice - 1;
+    if (!a->notice || index < lane->epoch_index || !gw_log_fresh(&lane->log, index)) return GW_FRAME_NONE;
+    int64_t age_ns = p->taken_ns - gw_log_frame(&lane->log, index)->taken_ns;
+    return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? index : GW_FRAME_NONE;
 }
 
-/* The topic's last notice of refused input, while it may be used again; else 0. */
-static uint64_t notice_known(gw_plane_t *p, const gw_topic_t *t) {
-    if (t->notice < p->epoch_index || !t->notice || !gw_log_fresh(&p->log, t->notice)) return 0;
-    int64_t age_ns = p->taken_ns - gw_log_frame(&p->log, t->notice)->taken_ns;
-    return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? t->notice : 0;
-}
-
-void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const char *text, size_t length, int what) {
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what) {
     size_t used = c->control_length - c->control_head;
-    if (used + length <= p->o.control_bytes_max / CONTROL_PARTS && !gw_client_control_text(p, c, text, length)) return;
+    if (used + length <= p->o.control_bytes_max / CONTROL_PARTS && !gw_client_control(p, c, frame, length, 0)) return;
     c->untold++;
     gw_count(&p->stats->notices_left_out[what], 1);
+}
+
+/* What is told of a topic, to those of one audience. */
+typedef struct {
+    gw_notice_kind_t kind;
+    gw_notice_t notice;
+    int what;       /* GW_LEFT_* */
+    uint8_t flags;  /* of its frame */
+    uint64_t frame; /* in the log of the audience's format; GW_FRAME_NONE while nobody needs it */
+} notice_t;
+
+static void tell_blocked(gw_plane_t *p, gw_link_t *l, const notice_t *n) {
+    uint8_t frame[GW_NOTICE_MAX];
+    size_t length = gw_notice_encode(p, l->client->format, n->kind, l->topic, &n->notice, frame);
+    gw_told_by_control(p, l->client, frame, length, n->what);
 }
 
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
     if (c->flags & GW_CLIENT_DOOMED || gw_link_ends(l)) return;
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
-        gw_told_by_control(p, c, n->text, n->length, n->what);
+        tell_blocked(p, l, n);
         return;
     }
     if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
         gw_client_slow(p, c, "too many frames");
         return;
     }
-    if (!n->frame) n->frame = gw_told_frame(p, l->topic, n->text, n->length, n->flags, n->what);
-    gw_client_push(p, c, n->frame);
+    if (n->frame == GW_FRAME_NONE)
+        n->frame = gw_notice_frame(p, l->topic, gw_link_audience(l), n->kind, &n->notice, GW_FRAME_TOLD | n->flags, n->what);
+    if (n->frame != GW_FRAME_NONE) gw_link_push(p, l, n->frame);
 }
 
-#define REFUSED "\"reason\":\"refused\""
-
-/* Tells one link of the topic, or all (NULL), that its newest input was refused; but where a mark will tell it, or the
- * job that brings its client to this epoch. */
-static void tell_refused(gw_plane_t *p, gw_topic_t *t, gw_link_t *one) {
-    char text[GW_NOTICE_MAX];
-    notice_t n = {text, notice_write(t, REFUSED, text), GW_NOTICE_REFUSED, notice_known(p, t), GW_FRAME_REFUSED};
-    for (uint32_t i = 0; i < (one ? 1 : t->links_count); i++) {
-        gw_link_t *l = one ? one : t->links[i].link;
+/* Tells one link of the audience, or all (NULL), that its newest input was refused; but where a mark will tell it, or
+ * the job that brings its client to this epoch. */
+static void tell_refused(gw_plane_t *p, gw_audience_t *a, gw_link_t *one) {
+    notice_t n = {GW_NOTICE_REFUSED, {{0}, {{0}}}, GW_LEFT_REFUSED, GW_FRAME_REFUSED, notice_known(p, a)};
+    for (uint32_t i = 0; i < (one ? 1 : a->count); i++) {
+        gw_link_t *l = one ? one : a->links[i].link;
         if (!l->dirty && l->epoch == p->epochs) tell(p, l, &n);
     }
-    t->notice = n.frame;
+    a->notice = n.frame + 1; /* so that 0 is none */
 }
 
-/* The notice as a frame of its own at `out`, GW_NOTICE_MAX bytes; its length. */
-size_t gw_refused_render(const gw_topic_t *t, uint8_t *out) {
-    char text[GW_NOTICE_MAX];
-    size_t length = notice_write(t, REFUSED, text), header = gw_frame_header(GW_OP_TEXT, length, out);
-    memcpy(out + header, text, length);
-    return header + length;
+static void tell_all(gw_plane_t *p, gw_topic_t *t) {
+    for (uint32_t i = 0; i < t->audiences_count; i++) tell_refused(p, &t->audiences[i], NULL);
 }
 
 /* The venue's own numbers had a hole before this record, or began anew. */
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
-    char text[GW_NOTICE_MAX], more[64];
     if (h->gap == GW_GAP_NONE || h->gap >= GW_GAPS) return 0;
-    if (h->gap == GW_GAP_RESET) snprintf(more, sizeof more, "\"reason\":\"reset\"");
-    else snprintf(more, sizeof more, "\"lost\":%llu,\"reason\":\"feed\"", (unsigned long long)h->lost);
-    const int what = h->gap == GW_GAP_RESET ? GW_NOTICE_RESET : GW_NOTICE_FEED;
-    notice_t n = {text, notice_write(t, more, text), what, 0, 0};
-    for (uint32_t i = 0; i < t->links_count; i++) tell(p, t->links[i].link, &n);
+    const int reset = h->gap == GW_GAP_RESET;
+    for (uint32_t i = 0; i < t->audiences_count; i++) {
+        const gw_audience_t *a = &t->audiences[i];
+        notice_t n = {reset ? GW_NOTICE_RESET : GW_NOTICE_MISSED, {{h->lost}, {{0}}},
+                      reset ? GW_LEFT_RESET : GW_LEFT_FEED, 0, GW_FRAME_NONE};
+        for (uint32_t k = 0; k < a->count; k++) tell(p, a->links[k].link, &n);
+    }
     return t->links_count;
 }
 
@@ -110,7 +107,7 @@ uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t befor
         const int risen = (now >> channel & 1) > t->suspect;
         t->suspect = now >> channel & 1;
         if (!risen) continue;
-        tell_refused(p, t, NULL);
+        tell_all(p, t);
         links += t->links_count;
     }
     return links;
@@ -130,13 +127,13 @@ uint32_t gw_refused_recover(gw_plane_t *p, gw_topic_t *t) {
     const gw_topic_t *health = health_of(p, t);
     t->suspect = gw_refused_known(p, t) && health->state.h.ring_seq > t->state.h.ring_seq;
     if (!t->suspect) return 0;
-    tell_refused(p, t, NULL);
+    tell_all(p, t);
     return t->links_count;
 }
 
 /* A link has just begun: it is told what those before it were told. */
 void gw_refused_snapshot(gw_plane_t *p, gw_link_t *l) {
-    if (l->topic->suspect) tell_refused(p, l->topic, l);
+    if (l->topic->suspect) tell_refused(p, gw_link_audience(l), l);
 }
 
 /* Of an instrument that exists and was never suspect in this epoch there is no record of health: all is well. Makes
@@ -152,6 +149,7 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health) {
     int64_t now = p->io.realtime(p->io.self);
     health->state = (gw_record_t){.h = {.kind = GW_HEALTH, .ts_event = now, .ts_recv = now, .ts_publish = p->now}};
     health->state.u.health = (gw_health_t){.state_length = 2, .state = "ok"};
-    health->frame_seq[GW_ENCODE_UPDATE] = health->frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+    for (uint32_t i = 0; i < health->audiences_count; i++)
+        health->audiences[i].frame_seq[GW_ENCODE_UPDATE] = health->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
     return 1;
 }

@@ -8,22 +8,7 @@
  * in a turn. Should the name come back meanwhile the topic leaves that list, and its links go on: what is owed is
  * told before the first record, which comes as a snapshot. */
 #include "gw_plane_internal.h"
-#include <stdio.h>
 #include <string.h>
-
-size_t gw_retired_write(const gw_topic_t *t, char *text) {
-    return (size_t)snprintf(text, GW_RETIRED_MAX,
-                            "{\"channel\":\"system\",\"type\":\"retired\",\"data\":[{\"channel\":\"%s\",\"symbol\":\"%.*s\"}]}",
-                            gw_channel_name(t->channel), t->length, t->name);
-}
-
-/* The notice as a frame of its own at `out`, GW_RETIRED_MAX bytes. */
-size_t gw_retired_render(const gw_topic_t *t, uint8_t *out) {
-    char text[GW_RETIRED_MAX];
-    size_t length = gw_retired_write(t, text), header = gw_frame_header(GW_OP_TEXT, length, out);
-    memcpy(out + header, text, length);
-    return header + length;
-}
 
 /* The notice goes with the link's mark, or as one. */
 void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
@@ -55,18 +40,19 @@ static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
         gw_client_slow(p, c, "too many frames");
         return;
     }
-    if (!*notice) {
-        char text[GW_RETIRED_MAX];
-        *notice = gw_retired_frame(p, l->topic, text, gw_retired_write(l->topic, text));
+    if (*notice == GW_FRAME_NONE) {
+        const gw_notice_t n = {{0}, {{0}}};
+        *notice = gw_notice_frame(p, l->topic, gw_link_audience(l), GW_NOTICE_RETIRED, &n, GW_FRAME_RETIRED, 0);
     }
-    gw_client_push(p, c, *notice);
+    if (*notice != GW_FRAME_NONE) gw_client_push(p, c, *notice);
 }
 
 /* The round is to end its links of patterns. */
 void gw_retire_list(gw_plane_t *p, gw_topic_t *t) {
-    t->retired_index = p->log.index; /* frames of it are older */
+    for (uint32_t i = 0; i < t->audiences_count; i++) /* frames of it are older */
+        t->audiences[i].retired_index = p->lanes[t->audiences[i].format].log.index;
     if (t->retiring) {
-        t->retiring = 2; /* the round that goes on may have passed this link already */
+        t->retiring = 2; /* the round may have passed this link already */
         return;
     }
     t->retiring = 1;
@@ -80,7 +66,7 @@ void gw_retire_list(gw_plane_t *p, gw_topic_t *t) {
 void gw_retire_unlist(gw_plane_t *p, gw_topic_t *t) {
     if (!t->retiring) return;
     t->retiring = 0;
-    if (p->retire_at == t) p->retire_at = t->retiring_next, p->retire_place = UINT32_MAX;
+    if (p->retire_at == t) p->retire_at = t->retiring_next, p->retire_place = gw_walk_begin();
     if (t->retiring_previous) t->retiring_previous->retiring_next = t->retiring_next;
     else p->retiring = t->retiring_next;
     if (t->retiring_next) t->retiring_next->retiring_previous = t->retiring_previous;
@@ -89,28 +75,33 @@ void gw_retire_unlist(gw_plane_t *p, gw_topic_t *t) {
 /* The topic has ended, `lost` records of it were overwritten before they were taken. Returns the links concerned. */
 uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
     const uint32_t links = t->links_count;
-    uint64_t notice = 0;
     int patterns = 0;
     t->routed += lost;
     gw_count(&p->stats->routed[t->channel], links * lost);
     gw_count(&p->stats->dropped_lapped[t->channel], links * lost);
-    for (uint32_t i = 0; i < links; i++) {
-        gw_link_t *l = t->links[i].link;
-        l->dropped += lost;
-        gw_count(&p->stats->class_dropped[l->priority], lost);
-        patterns |= l->sub->pattern != NULL;
-        l->hopeless = 0;
-        l->client->names_waiting += !l->awaits;
-        l->awaits = 1;
-        tell(p, l, &notice);
+    for (uint32_t i = 0; i < t->audiences_count; i++) {
+        uint64_t notice = GW_FRAME_NONE;
+        for (uint32_t k = 0; k < t->audiences[i].count; k++) {
+            gw_link_t *l = t->audiences[i].links[k].link;
+            l->dropped += lost;
+            gw_count(&p->stats->class_dropped[l->priority], lost);
+            patterns |= l->sub->pattern != NULL;
+            l->hopeless = 0;
+            l->client->names_waiting += !l->awaits;
+            l->awaits = 1;
+            tell(p, l, &notice);
+        }
     }
     p->ends = 1;
     t->bound = t->attached = 0;
     t->renewed = 1;
     t->seq = 0;
     t->suspect = 0;
-    t->frame_seq[0] = t->frame_seq[1] = UINT64_MAX; /* marks show the last state; no frame has been encoded at this seq */
-    t->notice = 0;
+    for (uint32_t i = 0; i < t->audiences_count; i++) { /* marks show the last state; no frame was encoded at this seq */
+        gw_audience_t *a = &t->audiences[i];
+        a->frame_seq[0] = a->frame_seq[1] = UINT64_MAX;
+        a->notice = 0;
+    }
     p->topics_waiting++;
     p->full = 0; /* those who wait for it now are told, should the table be full */
     if (patterns) gw_retire_list(p, t);
@@ -130,7 +121,7 @@ static int settled(const gw_topic_t *t, const gw_link_t *l) {
     const gw_client_t *c = l->client;
     uint64_t oldest;
     if (c->job || l->dirty || l->owes || c->rest.link == l) return 0;
-    return !gw_client_oldest(c, &oldest) || oldest >= t->retired_index;
+    return !gw_client_oldest(c, &oldest) || oldest >= t->audiences[l->audience].retired_index;
 }
 
 /* Clients whose sockets are full keep theirs waiting, however many: no round begins before a rest of so many times as
@@ -141,7 +132,7 @@ void gw_retire_begin(gw_plane_t *p) {
     if (p->retire_at || !p->retiring || p->now < p->retire_ns) return;
     p->retire_begun_ns = p->now;
     p->retire_at = p->retiring;
-    p->retire_place = UINT32_MAX;
+    p->retire_place = gw_walk_begin();
 }
 
 /* A slice of the round over links that are to end, from a topic's last to its first; whether it goes on. */
@@ -149,12 +140,9 @@ int gw_retire_round(gw_plane_t *p) {
     int64_t budget = p->turn_units;
     while (p->retire_at) {
         gw_topic_t *t = p->retire_at;
-        if (p->retire_place == UINT32_MAX) t->retiring = 1; /* 2: a link that is to end is still there */
-        if (p->retire_place > t->links_count) p->retire_place = t->links_count;
-        while (p->retire_place > 0) {
-            if (budget <= 0) return 1;
+        if (gw_walk_begins(&p->retire_place)) t->retiring = 1; /* 2: a link that is to end is still there */
+        for (gw_link_t *l; budget > 0 && (l = gw_walk_next(t, &p->retire_place));) {
             budget -= GW_UNITS_LOOK;
-            gw_link_t *l = t->links[--p->retire_place].link;
             if (!l->sub->pattern || l->client->flags & GW_CLIENT_DOOMED) continue;
             if (!settled(t, l)) {
                 t->retiring = 2;
@@ -169,7 +157,7 @@ int gw_retire_round(gw_plane_t *p) {
         if (budget <= 0) return 1;
         budget -= GW_UNITS_TOPIC;
         if (t->retiring == 1) gw_retire_unlist(p, t);
-        else p->retire_at = t->retiring_next, p->retire_place = UINT32_MAX;
+        else p->retire_at = t->retiring_next, p->retire_place = gw_walk_begin();
     }
     p->retire_ns = p->now + (p->now - p->retire_begun_ns) * REST;
     return 0;

@@ -2,6 +2,7 @@
  * what they copied was whole. The argument is in README.md. */
 #include "gw_ring.h"
 #include "gw_atomic.h"
+#include "gw_kind.h"
 #include "gw_segment.h"
 
 #include <errno.h>

@@ -28,7 +28,7 @@ static int is_record(const gw_frame_t *f) { return !(f->flags & (GW_FRAME_SNAPSH
 
 /* Without memory for its queue the client is let go, and the frame is lost. */
 static void push_failed(gw_plane_t *p, gw_client_t *c, uint64_t index) {
-    const gw_frame_t *f = gw_log_frame(&p->log, index);
+    const gw_frame_t *f = gw_frame_at(p, index);
     gw_link_t *l = gw_frame_link(p, c, f);
     gw_client_slow(p, c, "no memory for its queue");
     if (l && is_record(f)) gw_link_settle(p, l, gw_client_loss(p, c));
@@ -61,6 +61,7 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
 }
 
 void gw_client_push_record(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index) {
+    if (l->unannounced) gw_link_announce(p, l);
     uint32_t queued = c->queued;
     gw_client_push(p, c, index);
     if (c->queued == queued || !(c->flags & GW_CLIENT_WAITS)) return;
@@ -81,7 +82,7 @@ void gw_client_count_waiting(const gw_plane_t *p, gw_client_t *c) {
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = *run_at(c->runs, c->runs_head, c->runs_size, i);
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            const gw_frame_t *f = gw_frame_at(p, GW_RUN_FIRST(run) + k);
             c->waiting[f->channel] += is_record(f);
         }
     }
@@ -90,8 +91,8 @@ void gw_client_count_waiting(const gw_plane_t *p, gw_client_t *c) {
 /* What a run of the client's queue takes in the log. */
 uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i) {
     uint64_t run = *run_at(c->runs, c->runs_head, c->runs_size, i);
-    const gw_frame_t *last = gw_log_frame(&p->log, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
-    return last->position + last->length - gw_log_frame(&p->log, GW_RUN_FIRST(run))->position;
+    const gw_frame_t *last = gw_frame_at(p, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
+    return last->position + last->length - gw_frame_at(p, run)->position;
 }
 
 /* The oldest frame that waits for the client; whether there is one. */
@@ -205,17 +206,20 @@ int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, 
     while (old->count) {
         if (*budget <= 0) return 0;
         uint64_t *run = &old->at[old->head & (old->size - 1)], index = GW_RUN_FIRST(*run);
-        const gw_frame_t *f = gw_log_frame(&p->log, index);
+        const gw_frame_t *f = gw_frame_at(p, index);
         gw_link_t *l = gw_frame_link(p, c, f);
         const uint8_t channel = f->channel;
-        const int record = is_record(f);
+        const int record = is_record(f), announces = f->flags & GW_FRAME_ANNOUNCES;
         *budget -= GW_UNITS_FRAME;
-        if (keeps(p, job, l, f, index)) {
+        /* Records that come meanwhile stand behind an announcement, but where they become marks or are settled. */
+        const int stands = announces && l && l->lossless && (!gw_link_is_marked(l) || l->marked == GW_MARK_MOVED);
+        if (stands || keeps(p, job, l, f, index)) {
             if (keep(&job->kept, index, 1)) return -ENOMEM;
             if (l && record) gw_link_count(l, job->counting);
         } else {
             c->queued--;
             c->waiting[channel] -= (uint32_t)record;
+            if (l && announces) gw_link_announced(l, 0);
         }
         *run += 1 - GW_RUN_ONE;
         if (GW_RUN_COUNT(*run)) continue;

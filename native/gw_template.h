@@ -1,38 +1,43 @@
-/* Message templates: literal bytes and fields, compiled in Python (gateway/codec/native.py) to a small
+/* Message templates: literal bytes and fields, compiled in Python (gateway/codec/template.py) to a small
  * program that runs here, per record. A new dialect is a new program, not new C. */
 #ifndef GW_TEMPLATE_H
 #define GW_TEMPLATE_H
+#include "gw_notice.h"
 #include "gw_record.h"
 
 #define GW_SPLICE_MAX 64u /* room for a splice */
-#define GW_FRAME_MAX (8u << 10) /* the longest frame a template may make: a visit to a client has room for it */
+#define GW_FRAME_MAX (8u << 10) /* the longest frame of a record: a visit to a client has room for it */
 
 typedef struct gw_template gw_template_t;
 
 typedef struct {
-    const gw_record_t *record;
+    const gw_record_t *record; /* NULL: of a notice */
     const char *symbol; /* already escaped for JSON */
     size_t symbol_length;
     int64_t ts_send; /* REALTIME ns */
+    uint32_t topic;  /* its number in messages that name it so */
+    uint8_t channel;
+    const gw_notice_t *notice; /* NULL: of a record */
 } gw_encode_t;
 
 /* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM; -EMSGSIZE: it could make a
  * frame longer than GW_FRAME_MAX. */
 int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out);
 void gw_template_free(gw_template_t *t);
-/* The kind of record that it encodes. */
+/* The kind of record that it encodes, or GW_NOTICE_KIND + the notice. */
 uint8_t gw_template_kind(const gw_template_t *t);
-/* Room to give `gw_template_encode` for a symbol of this length: the longest payload, without a skipped
- * splice, and some slack behind it that the writers may touch. */
+/* Of its messages (gw_frame.h). */
+uint8_t gw_template_opcode(const gw_template_t *t);
+/* Room to give `gw_template_encode` for a symbol of this length: the longest payload, without what tells that
+ * updates were skipped, and some slack behind it that the writers may touch. */
 size_t gw_template_size_max(const gw_template_t *t, size_t symbol_length);
 /* Room for any of its frames: header, payload, splice. */
 size_t gw_template_frame_max(const gw_template_t *t);
-/* Writes the payload of a record of the template's kind; its length. `out` has gw_template_size_max bytes. */
+/* Writes the payload of a record, or of a notice, of the template's kind; its length. `out` has gw_template_size_max
+ * bytes. */
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out);
-/* The closing literal after the place where `,"skipped":k` goes (JSON: "}"). */
-size_t gw_template_tail_length(const gw_template_t *t);
-/* Writes the splice and the closing literal, to be put in place of the tail; its length. `out` has
- * GW_SPLICE_MAX bytes. */
-size_t gw_template_splice(const gw_template_t *t, uint64_t skipped, char *out);
+/* Makes a payload tell how many updates of its topic were skipped before it; its length now. GW_SPLICE_MAX bytes are
+ * free behind it. */
+size_t gw_template_tell(const gw_template_t *t, uint64_t skipped, char *payload, size_t length);
 
 #endif

@@ -13,7 +13,8 @@ import numpy as np
 
 from gateway._native import Row, Template, sbe_record
 from gateway.codec import decode as text
-from gateway.codec import native, sbe
+from gateway.codec import sbe
+from gateway.codec.formats import JSON, programs
 
 ROUNDS = 15
 FRAMES = 20_000
@@ -47,12 +48,12 @@ def each(read: Callable[[bytes], object], frame: bytes) -> float:
 
 def figures() -> Iterator[tuple[str, float, str]]:
     """Name, value and unit of each row."""
-    programs = native.programs()
+    records, _ = programs(JSON)
     topics: dict[int, sbe.Topic] = {number: (channel, SYMBOL) for channel, number, _ in ROWS}
     decoder = sbe.Decoder()
     decoder.topics = topics
     for channel, number, row in ROWS:
-        payload = Template(programs[channel, "update"]).encode(
+        payload = Template(records[channel, "update"]).encode(
             channel, SYMBOL, row, seq=8813, ts_recv=NOW + 1, ts_send=NOW + 2
         )
         frame = sbe.encode_record(

@@ -63,14 +63,15 @@ static void plane_setup(uint32_t clients, uint32_t topics_each) {
     void *segment = memory(size);
     if (gw_segment_format(segment, size, 64u << 20, 1024, "00000000")) abort();
     if (gw_writer_init(&writer, segment, size)) abort();
-    gw_plane_options_t o = {.event_fd = -1, .clients_max = clients, .topics_per_client_max = 1000,
+    gw_plane_options_t o = {.formats_count = 1, .event_fd = -1,
+                            .clients_max = clients, .topics_per_client_max = 1000,
                             .waiting_topics_max = 1000, .log_bytes = 64u << 20, .control_bytes_max = 65536,
                             .lossless_frames_max = 65536, .lossless_max_age_ns = INT64_MAX,
                             .stall_max_ns = INT64_MAX, .heartbeat_ns = INT64_MAX / 2, .cpu = -1,
                             .stats = memory(sizeof(gw_stats_t)),
                             .io = {.send = take_all, .monotonic = monotonic, .realtime = realtime}};
     for (int i = 0; i < GW_ENCODES; i++)
-        if (gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.templates[GW_TRADE][i])) abort();
+        if (gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.formats[0].records[GW_TRADE][i])) abort();
     if (gw_plane_create(&o, &plane)) abort();
     char name[16];
     for (int i = 0; i < TOPICS; i++) {

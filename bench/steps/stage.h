@@ -90,7 +90,8 @@ static inline void stage_plane(uint32_t clients) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     must(clients <= STAGE_CLIENTS_MAX && limit.rlim_cur >= clients + 64, "clients");
-    gw_plane_options_t o = {.event_fd = -1, .clients_max = clients, .topics_per_client_max = 10000,
+    gw_plane_options_t o = {.formats_count = 1,
+                            .event_fd = -1, .clients_max = clients, .topics_per_client_max = 10000,
                             .waiting_topics_max = 65536, .log_bytes = 64u << 20,
                             .control_bytes_max = 64u << 10, .lossless_frames_max = 65536,
                             .lossless_max_age_ns = 2 * STAGE_SECOND, .stall_max_ns = 120 * STAGE_SECOND,
@@ -101,7 +102,7 @@ static inline void stage_plane(uint32_t clients) {
                                    .realtime = stage_realtime, .cpu = stage_monotonic,
                                    .yield = stage_yield}};
     for (int i = 0; i < GW_ENCODES; i++)
-        must(!gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.templates[GW_TRADE][i]), "template");
+        must(!gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.formats[0].records[GW_TRADE][i]), "template");
     must(!gw_plane_create(&o, &plane), "gw_plane_create");
 }
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.model.record import Row
+from gateway.model.record import CHANNELS, Row
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -91,11 +91,10 @@ def encode(
 ) -> bytes:
     """Encodes one row (see `_native.Row`) as the native core does with our programs."""
     _, ts_event, *texts = row
-    if channel == "trade":
-        price, qty, side, trade_id = texts
-        element = {"id": trade_id, "price": price, "qty": qty, "side": side}
-    else:
-        element = dict(zip(("bid", "bid_qty", "ask", "ask_qty"), texts, strict=True))
+    names = (field.name for field in CHANNELS[channel].fields)
+    element = dict(zip(names, texts, strict=True))
+    if "id" in element:
+        element = {"id": element.pop("id"), **element}  # first in messages, last in rows
     message = {
         "channel": channel,
         "type": kind,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.model.record import CHANNELS
 from gateway.text import escaped
 
 if TYPE_CHECKING:
@@ -31,12 +32,6 @@ OTHERS: Final = "others"
 """All instruments beyond. No name of an instrument: it has no venue."""
 TALLY_CHARACTERS_MAX: Final = 200
 """Of a tally in words: the log cuts values behind 256."""
-
-FIELDS: Final = {
-    "trade": ("price", "qty", "side", "id"),
-    "bbo": ("bid", "bid_qty", "ask", "ask_qty"),
-}
-"""Of a row, behind topic and ts_event."""
 
 _BEYOND: Final = ("more than", "longer than", "an exponent beyond")
 _lenient: Final = json.JSONDecoder().raw_decode
@@ -120,7 +115,8 @@ def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:
     if why.startswith("ts_event"):
         return Refusal("value", why, channel, symbol, "ts", shown(row[1]))
     field, _, rest = why.partition(": ")
-    if field not in FIELDS[channel]:
+    names = [one.name for one in CHANNELS[channel].fields]
+    if field not in names:
         return Refusal("value", shown(why), channel, symbol)
     told = rest.partition(": ")[0]  # without the value, which is shown apart
     reason = "value"
@@ -128,7 +124,7 @@ def of_row(channel: str, symbol: str, row: "Row", why: str) -> Refusal:
         reason = "limit"
     elif told == "not a decimal":
         reason = "number"
-    value = row[2 + FIELDS[channel].index(field)]
+    value = row[2 + names.index(field)]
     return Refusal(reason, told, channel, symbol, field, shown(value))
 
 

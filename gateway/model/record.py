@@ -1,6 +1,20 @@
 """What a feed publishes and a client subscribes to: channels, and the rows of each."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+
+class Field(NamedTuple):
+    """One of the values that a record has.
+
+    Attributes:
+        name: in messages, in the lines of the `udp` feed, in refusals.
+        type: what it holds; as in native/gw_kind.h.
+        optional: whether there may be none, together with the field that goes with it.
+    """
+
+    name: str
+    type: Literal["decimal", "side", "id", "words"]
+    optional: bool = False
 
 
 class Channel(NamedTuple):
@@ -8,15 +22,19 @@ class Channel(NamedTuple):
 
     Attributes:
         name: as in every message, and the label of the metrics.
-        number: the record's kind in the ring (gw_record.h) and the index into per-channel counters.
+        number: the record's kind in the ring (gw_kind.h) and the index into per-channel counters.
         lossless: the default mode; False conflates.
         priority: the default class, 0 is served first (PROTOCOL.md section 2).
+        fed: feeds bring its records.
+        fields: of a record, in the order of its rows, behind topic and ts_event.
     """
 
     name: str
     number: int
     lossless: bool
     priority: int
+    fed: bool = False
+    fields: tuple[Field, ...] = ()
 
     @property
     def own(self) -> bool:
@@ -27,14 +45,26 @@ class Channel(NamedTuple):
 HEALTH: Final = "health"
 """Of instruments among CHANNELS, of the gateway itself among CHANNELS_OWN."""
 
-CHANNELS: Final[dict[str, Channel]] = {
-    "trade": Channel("trade", 1, lossless=True, priority=0),
-    "bbo": Channel("bbo", 2, lossless=False, priority=1),
-    HEALTH: Channel(HEALTH, 7, lossless=False, priority=1),
-}
-"""The channels that exist. `health` is that of instruments; feeds publish the others."""
+_TRADE: Final = (
+    Field("price", "decimal"),
+    Field("qty", "decimal"),
+    Field("side", "side"),
+    Field("id", "id"),
+)
+_BBO: Final = tuple(
+    Field(name, "decimal", optional=True) for name in ("bid", "bid_qty", "ask", "ask_qty")
+)
+_HEALTH: Final = (Field("state", "words"), Field("reason", "words"))
 
-CHANNELS_FED: Final = ("trade", "bbo")
+CHANNELS: Final[dict[str, Channel]] = {
+    "trade": Channel("trade", 1, lossless=True, priority=0, fed=True, fields=_TRADE),
+    "bbo": Channel("bbo", 2, lossless=False, priority=1, fed=True, fields=_BBO),
+    HEALTH: Channel(HEALTH, 7, lossless=False, priority=1, fields=_HEALTH),
+}
+"""The channels that exist, with the fields of gw_kinds (a test compares them). `health` is that of
+instruments."""
+
+CHANNELS_FED: Final = tuple(name for name, channel in CHANNELS.items() if channel.fed)
 """Channels whose records feeds bring."""
 
 CHANNELS_OWN: Final[dict[str, Channel]] = {

@@ -39,6 +39,7 @@ from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
 from gateway.session.handshake import (
     PATH,
+    SUBPROTOCOL_PREFIX,
     Origins,
     origin_form,
     origin_refused,
@@ -58,6 +59,7 @@ MESSAGE_BYTES_MAX = 16 << 10
 MESSAGES_QUEUED_MAX = 4
 """Requests that wait for the one before them; with more the socket is not read."""
 METHODS = "GET, HEAD, OPTIONS"
+_select_subprotocol = select_subprotocol((SUBPROTOCOL_PREFIX + "json",))
 
 _log = log.get("ops")
 
@@ -140,7 +142,7 @@ class OpsServer:
                 process_request=self._process,
                 # It is called, whatever its type says.
                 create_connection=partial(Exchange, answers=self._answers),  # type: ignore[arg-type]
-                select_subprotocol=select_subprotocol,
+                select_subprotocol=_select_subprotocol,
                 compression=None,
                 open_timeout=EXCHANGE_TIMEOUT_S,
                 close_timeout=EXCHANGE_TIMEOUT_S,

@@ -24,7 +24,6 @@ from gateway import log
 from gateway.ops.session import Action, Ask, Follow, OpsSession, reply
 from gateway.session.actions import Close, Reply
 from gateway.session.messages import HistoryParams
-from gateway.session.replies import shutdown
 
 SESSIONS_MAX = 16
 """Pages and terminals of people; one more gets 503."""
@@ -37,6 +36,14 @@ PONG_TIMEOUT_S = 20.0
 DRAIN_S = 1.0
 """How long leaving clients may take to say goodbye."""
 RECONNECT_AFTER_MS = 2000
+
+_SHUTDOWN = orjson.dumps(
+    {
+        "channel": "system",
+        "type": "shutdown",
+        "data": [{"reconnect_after_ms": RECONNECT_AFTER_MS}],
+    }
+)
 
 _log = log.get("ops")
 
@@ -164,7 +171,7 @@ class Hub:
 
     async def _dismiss(self, client: _Client) -> None:
         with suppress(ConnectionClosed):
-            await client.send(shutdown(RECONNECT_AFTER_MS))
+            await client.send(_SHUTDOWN)
             await client.connection.close(1012, "restart")
 
     # --- one session ------------------------------------------------------------------------------

@@ -26,9 +26,11 @@ from websockets.protocol import State as WireState
 from websockets.server import ServerProtocol
 
 from gateway import log
-from gateway.server.frames import Parser, frame_close, frame_text, quiet
+from gateway.codec.formats import FORMATS
+from gateway.model.notice import NOTICES
+from gateway.server.frames import Parser, frame_close, quiet
 from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
-from gateway.session.handshake import Refusal, check, select_subprotocol
+from gateway.session.handshake import SUBPROTOCOL_PREFIX, Refusal, check, select_subprotocol
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ _ABORT = struct.pack("ii", 1, 0)
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 _buffer = bytearray(RECEIVE_BYTES)
 _view = memoryview(_buffer)
+
+_SHUTDOWN = NOTICES["shutdown"].number
+_FORMATS = {SUBPROTOCOL_PREFIX + one.name: index for index, one in enumerate(FORMATS)} | {None: 0}
+_select_subprotocol = select_subprotocol([name for name in _FORMATS if name])
 
 _log = log.get("server")
 
@@ -115,7 +121,7 @@ class Connection:
         self._session: Session | None = None
         # Of the handshake: it keeps the request, which is more than all that an open one takes.
         self._protocol: ServerProtocol | None = ServerProtocol(
-            select_subprotocol=select_subprotocol,
+            select_subprotocol=_select_subprotocol,
             max_size=listener.limits.message_bytes,
             logger=quiet,
         )
@@ -238,7 +244,7 @@ class Connection:
         lines = [*SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
         if subprotocol is not None:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-        self._open("\r\n".join([*lines, "", ""]).encode("ascii"))
+        self._open("\r\n".join([*lines, "", ""]).encode("ascii"), _FORMATS[subprotocol])
 
     def _refuse_as_library(self, protocol: ServerProtocol, request: Request) -> None:
         response = protocol.accept(request)
@@ -275,14 +281,13 @@ class Connection:
         except OSError:
             self._finish()
 
-    def _open(self, response: bytes) -> None:
+    def _open(self, response: bytes, form: int) -> None:
         listener = self._listener
         self._session, hello = listener.new_session(self)
-        frame, header = frame_text(hello.payload)
-        shift = len(response) + header
-        slots = [(offset + shift, kind, arg) for offset, kind, arg in hello.slots]
         try:
-            self.handle = listener.plane.add(self.fd, response + frame, slots)
+            self.handle = listener.plane.add(
+                self.fd, response, hello.payload, hello.slots, format=form
+            )
         except OverflowError:
             self.refuse(listener.full())
             return
@@ -323,7 +328,7 @@ class Connection:
         if frame.opcode in (Opcode.TEXT, Opcode.CONT):
             self._text(frame)
         elif frame.opcode is Opcode.BINARY:
-            self.fail(1003, "binary frame: this subprotocol is text")
+            self.fail(1003, "binary frame: requests are text")
         elif frame.opcode is not Opcode.CLOSE:
             if self._decoder is None:
                 self.message_ns = 0  # what was begun is finished
@@ -386,17 +391,15 @@ class Connection:
             self._listener.follow(self, action.channel, on=action.on)
             self._count_subscriptions()
             return
-        frame, header = frame_text(action.payload)
-        slots = [(offset + header, kind, arg) for offset, kind, arg in action.slots]
         if isinstance(action, Subscribe):
             self._count_subscriptions()
-            self._queued(plane.subscribe(handle, frame, slots, action.items))
+            self._queued(plane.subscribe(handle, action.payload, action.slots, action.items))
         elif isinstance(action, Unsubscribe):
             self._count_subscriptions()
-            self._queued(plane.unsubscribe(handle, frame, slots, action.ids))
+            self._queued(plane.unsubscribe(handle, action.payload, action.slots, action.ids))
         else:
             assert isinstance(action, Reply)
-            self._queued(plane.send(handle, frame, slots))
+            self._queued(plane.send(handle, action.payload, action.slots))
 
     def _count_subscriptions(self) -> None:
         assert self._session is not None
@@ -426,7 +429,7 @@ class Connection:
             self._parser = None
             self._listener.parsers.give_back(parser)
         if out:
-            self._queued(self._listener.plane.send(self.handle, out[-1]))
+            self._queued(self._listener.plane.write(self.handle, out[-1]))
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -437,16 +440,16 @@ class Connection:
         self._decide(code, reason)
         self._begin_close(frame_close(code, reason))
 
-    def shutdown(self, message: bytes) -> None:
+    def shutdown(self, reconnect_after_ms: int) -> None:
         """Says why, and closes with 1012: the gateway restarts."""
         if self.state is State.OPEN:
-            self._listener.plane.send(self.handle, frame_text(message)[0])
+            self._listener.plane.notice(self.handle, _SHUTDOWN, (reconnect_after_ms,))
             self.fail(1012, "service restart")
 
     def ping(self) -> None:
         """Asks for a sign of life."""
         self.pinged_ns = self._listener.now_ns()
-        self._listener.plane.send(self.handle, b"\x89\x00")
+        self._listener.plane.write(self.handle, b"\x89\x00")
 
     def _decide(self, code: int, reason: str) -> None:
         if not self.close_code:

@@ -15,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway import log
-from gateway.server.frames import frame_text
 
 if TYPE_CHECKING:
     from gateway.server.connection import Connection
@@ -53,7 +52,7 @@ class Plane(Protocol):
     """What is used of the data plane."""
 
     def pending(self, handle: int) -> bool: ...
-    def send(self, handle: int, frames: bytes) -> int: ...
+    def send(self, handle: int, message: bytes) -> int: ...
 
 
 class Followers:
@@ -112,16 +111,16 @@ class Followers:
                     _log.exception("report.failed")
 
     async def _send(self, report: str) -> None:
-        frame = cache(lambda first: frame_text(self._message(report, first))[0])
-        waiting = await self._round(report, frame, list(self._clients))
+        message = cache(lambda first: self._message(report, first))
+        waiting = await self._round(report, message, list(self._clients))
         for _ in range(RETRIES):
             if not waiting or not self._reports.empty():
                 return
             await asyncio.sleep(RETRY_S)
-            waiting = await self._round(report, frame, waiting)
+            waiting = await self._round(report, message, waiting)
 
     async def _round(
-        self, report: str, frame: Callable[[bool], bytes], clients: "Iterable[Connection]"
+        self, report: str, message: Callable[[bool], bytes], clients: "Iterable[Connection]"
     ) -> "list[Connection]":
         """Sends to all that have not had it and can take it now; those that can't."""
         waiting = []
@@ -135,7 +134,7 @@ class Followers:
             else:
                 # It fits: nothing else is queued there.
                 self._clients[client] = report
-                self._plane.send(client.handle, frame(not had))
+                self._plane.send(client.handle, message(not had))
             sent += 1
             if sent % CLIENTS_PER_SLICE == 0:
                 await asyncio.sleep(SLICE_S)

@@ -22,18 +22,6 @@ quiet = logging.getLogger("gateway.websockets")  # the library's, here and in th
 quiet.setLevel(logging.ERROR)
 
 
-def frame_text(payload: bytes) -> tuple[bytes, int]:
-    """A text frame of the server's and the length of its header (RFC 6455 section 5.2)."""
-    length = len(payload)
-    if length < 126:
-        header = bytes((0x81, length))
-    elif length < 65536:
-        header = struct.pack("!BBH", 0x81, 126, length)
-    else:
-        header = struct.pack("!BBQ", 0x81, 127, length)
-    return header + payload, len(header)
-
-
 def frame_close(code: int, reason: str) -> bytes:
     """A close frame of the server's; the reason is cut to what fits (RFC 6455 section 5.5)."""
     text = reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()

@@ -25,7 +25,6 @@ from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import REJECTIONS, Options, Shared
-from gateway.session.replies import shutdown
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
@@ -390,7 +389,7 @@ class Listener:
         most_ms = reconnect_after_most_ms(len(self._clients))
         for count, connection in enumerate(list(self._clients.values())):
             # Each at a time of its own: the next worker would have them all at once.
-            connection.shutdown(shutdown(random.randint(RECONNECT_AFTER_MS, most_ms)))
+            connection.shutdown(random.randint(RECONNECT_AFTER_MS, most_ms))
             if count % ACCEPTS_PER_TURN == 0:
                 await asyncio.sleep(0)
         with suppress(TimeoutError):

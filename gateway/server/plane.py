@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import _native as native
-from gateway.codec.native import programs
+from gateway.codec.formats import FORMATS, programs
 
 if TYPE_CHECKING:
     from gateway.options import LimitsOptions, PlaneOptions, SloOptions
@@ -33,7 +33,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
     options: PlaneOptions = parts.config.plane
     slo: SloOptions = parts.config.slo
     return native.Plane(
-        templates=programs(),
+        formats=[programs(one) for one in FORMATS],
         stats=parts.stats,
         wait_fd=parts.wait_fd,
         wait_index=parts.index,

@@ -5,7 +5,6 @@ from gateway.session.capacity import Capacity, Load
 from gateway.session.catalog import Catalog
 from gateway.session.codes import CLOSE_CODES, CLOSES
 from gateway.session.options import REJECTIONS, REQUESTS, Options, Shared
-from gateway.session.replies import shutdown
 from gateway.session.session import Session, Statistics
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "Statistics",
     "Subscribe",
     "Unsubscribe",
-    "shutdown",
 ]

@@ -5,7 +5,7 @@ Pure: a request in, a refusal or nothing out.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
 
 PATH = "/v1"
-SUBPROTOCOLS = ("tickgate.v1.json",)
-"""Those that are built, in our order; the client's first that is among them is echoed."""
+SUBPROTOCOL_PREFIX = "tickgate.v1."
+"""Before a format's name."""
 
 ORIGIN_CHARACTERS_MAX = 100
 """Of a refused origin as it is told: a browser's is shorter."""
@@ -104,15 +104,21 @@ def check(request: Request, origins: Origins) -> Refusal | None:
     return None
 
 
-def select_subprotocol(_: object, offered: Sequence[Any]) -> Any:
-    """The offered name that is echoed, or None where none was offered; as `websockets` asks for it.
+def select_subprotocol(known: Collection[str]) -> Callable[[object, Sequence[Any]], Any]:
+    """What `websockets` asks for: picks the client's first name that is known, to be echoed.
+
+    What it returns gives None where the client offered none.
 
     Raises:
-        NegotiationError: only unknown ones were offered.
+        NegotiationError: (what it returns) only unknown ones were offered.
     """
-    for name in offered:
-        if name in SUBPROTOCOLS:
-            return name
-    if offered:
-        raise NegotiationError(f"subprotocols: only {', '.join(SUBPROTOCOLS)}")
-    return None
+
+    def select(_: object, offered: Sequence[Any]) -> Any:
+        for name in offered:
+            if name in known:
+                return name
+        if offered:
+            raise NegotiationError(f"subprotocols: only {', '.join(known)}")
+        return None
+
+    return select

@@ -167,14 +167,6 @@ def hello(
     return Reply(head + _EPOCH + rest, ((len(head), SLOT_EPOCH, 0),))
 
 
-def shutdown(reconnect_after_ms: int) -> bytes:
-    """What a draining gateway says before it closes with 1012."""
-    return (
-        b'{"channel":"system","type":"shutdown","data":[{"reconnect_after_ms":%d}]}'
-        % reconnect_after_ms
-    )
-
-
 def _error(error: Error) -> bytes:
     fields: dict[str, Any] = {
         "code": error.code.name,

@@ -1,9 +1,18 @@
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memset
 
+cdef extern from "gw_frame.h" nogil:
+    enum: GW_OP_TEXT, GW_FRAME_HEADER_MAX
+    size_t gw_frame_header(uint8_t opcode, size_t length, uint8_t *out)
+
 cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_plane_t:
         pass
+    enum: GW_FORMATS_MAX
+    ctypedef struct gw_format_t:
+        gw_template_t *records[8][2]
+        gw_template_t *notices[16]
+    void gw_format_free(gw_format_t *f)
     enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
     enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL
@@ -11,7 +20,8 @@ cdef extern from "gw_plane.h" nogil:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
         GW_CMD_REMOVE, GW_CMD_ATTACH
     ctypedef struct gw_plane_options_t:
-        gw_template_t *templates[8][2]
+        gw_format_t formats[4]
+        uint32_t formats_count
         gw_stats_t *stats
         gw_wait_t *wait
         int event_fd
@@ -29,9 +39,11 @@ cdef extern from "gw_plane.h" nogil:
         char name[65]
     ctypedef struct gw_command_t:
         int fd
+        uint32_t format
         uint64_t handle, token
         void *mapping
         size_t mapping_size
+        uint32_t bytes_count
         gw_item_t *items
         gw_fill_t *fills
         uint8_t *bytes
@@ -58,6 +70,8 @@ cdef extern from "gw_plane.h" nogil:
     uint64_t gw_plane_control_used(const gw_plane_t *p, uint64_t handle)
     int gw_plane_want_resume(gw_plane_t *p, uint64_t handle)
     int gw_plane_blocked(const gw_plane_t *p, uint64_t handle)
+    size_t gw_plane_notice(const gw_plane_t *p, uint64_t handle, int kind,
+                           const gw_notice_t *notice, uint8_t *out)
     int64_t gw_plane_sent_ns(const gw_plane_t *p, uint64_t handle)
     void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm)
     int gw_plane_events_fd(const gw_plane_t *p)
@@ -68,6 +82,7 @@ SLOT_TIME = GW_FILL_TIME
 SLOT_SEQ = GW_FILL_SEQ
 SLOT_MATCHED = GW_FILL_MATCHED
 SLOT_EPOCH = GW_FILL_EPOCH
+NOTICES = GW_NOTICES
 EVENT_GONE = GW_EVENT_GONE
 EVENT_CLOSE = GW_EVENT_CLOSE
 EVENT_SHUT = GW_EVENT_SHUT
@@ -99,6 +114,36 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
     out.priority = priority
     out.length = <uint8_t>length
     memcpy(out.name, <const char *>text, length)
+    return 0
+
+
+cdef int _load(bytes code, gw_template_t **place, str what) except -1:
+    if code is None:
+        raise ValueError(f"template of {what}: not a program")
+    cdef int error = gw_template_load(
+        <const uint8_t *>PyBytes_AS_STRING(code), <size_t>len(code), place)
+    if error == -errno.ENOMEM:
+        raise MemoryError
+    if error == -errno.EMSGSIZE:
+        most = GW_NOTICE_MAX if code[1] & GW_NOTICE_KIND else GW_FRAME_MAX
+        raise ValueError(f"template of {what}: a message may take more than {most} bytes")
+    if error != 0:
+        raise ValueError(f"template of {what}: not a program")
+    return 0
+
+
+cdef int _fill_format(gw_format_t *out, form) except -1:
+    records, notices = form
+    for (channel, kind), program in records.items():
+        if channel not in CHANNELS or kind not in ("update", "snapshot"):
+            raise ValueError(f"template of {channel!r} {kind!r}: no such message")
+        _load(program, &out.records[<int>CHANNELS[channel]][<int>(kind == "snapshot")],
+              f"{channel} {kind}")
+    cdef int number
+    for number, program in notices.items():
+        if not 0 <= number < GW_NOTICES:
+            raise ValueError(f"template of notice {number}: no such notice")
+        _load(program, &out.notices[<int>number], f"notice {number}")
     return 0
 
 
@@ -134,7 +179,7 @@ cdef class Plane:
     cdef bint waking
 
     def __init__(
-        self, *, dict templates, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
+        self, *, list formats, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
         int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
         uint32_t waiting_topics_max=65536, uint64_t log_bytes=64 << 20,
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
@@ -146,11 +191,12 @@ cdef class Plane:
         if self.plane != NULL or self.waits != NULL:
             raise RuntimeError("already initialised")
         cdef gw_plane_options_t o
-        cdef bytes code
         memset(&o, 0, sizeof(o))
         stats.check(True)
         if wait_index < 0:
             raise ValueError(f"wait_index {wait_index} is negative")
+        if not 0 < len(formats) <= GW_FORMATS_MAX:
+            raise ValueError(f"{len(formats)} formats: 1 to {GW_FORMATS_MAX}")
         self.soon = soon
         self.control_max = control_bytes_max
         self.populate = populate
@@ -179,27 +225,15 @@ cdef class Plane:
             memset(o.wait, 0, sizeof(gw_wait_t))
         cdef int error = 0
         try:
-            for (channel, kind), program in templates.items():
-                code = program
-                if channel not in CHANNELS or kind not in ("update", "snapshot") or code is None:
-                    raise ValueError(f"template of {channel!r} {kind!r}: no such message")
-                at = <const uint8_t *>PyBytes_AS_STRING(code)
-                place = &o.templates[<int>CHANNELS[channel]][<int>(kind == "snapshot")]
-                error = gw_template_load(at, len(code), place)
-                if error == -errno.EMSGSIZE:
-                    raise ValueError(
-                        f"template of {channel} {kind}: "
-                        f"a message may take more than {GW_FRAME_MAX} bytes"
-                    )
-                if error != 0:
-                    raise ValueError(f"template of {channel} {kind}: not a program")
+            for form in formats:
+                _fill_format(&o.formats[o.formats_count], form)
+                o.formats_count += 1
             error = gw_plane_create(&o, &self.plane)
             if error != 0:
                 raise OSError(-error, os.strerror(-error))
         except BaseException:
-            for i in range(GW_CHANNELS):
-                for k in range(GW_ENCODES):
-                    gw_template_free(o.templates[i][k])
+            for i in range(GW_FORMATS_MAX):
+                gw_format_free(&o.formats[i])
             raise
         stats.holders += 1
         self.stats = stats
@@ -252,18 +286,29 @@ cdef class Plane:
         return result
 
     cdef gw_command_t *command(
-        self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
+        self, gw_command_kind_t kind, uint64_t handle, bytes raw, bytes message, object slots,
+        object items,
     ) except NULL:
-        cdef uint32_t length = <uint32_t>len(data)
+        """With bytes as they are, then a text message, framed here; `slots` are of the message."""
+        cdef uint8_t header[GW_FRAME_HEADER_MAX]
+        cdef uint32_t before = <uint32_t>len(raw), length = 0 if message is None else len(message)
+        cdef uint32_t framing = 0
+        if message is not None:
+            framing = <uint32_t>gw_frame_header(GW_OP_TEXT, length, header)
         cdef gw_command_t *x = gw_command_new(
-            kind, <uint32_t>len(items), <uint32_t>len(slots), length)
+            kind, <uint32_t>len(items), <uint32_t>len(slots), before + framing + length)
         if x == NULL:
             raise MemoryError
         try:
             x.handle = handle
-            memcpy(x.bytes, PyBytes_AS_STRING(data), length)
+            memcpy(x.bytes, PyBytes_AS_STRING(raw), before)
+            memcpy(x.bytes + before, header, framing)
+            if message is not None:
+                memcpy(x.bytes + before + framing, PyBytes_AS_STRING(message), length)
             for i, (offset, what, arg) in enumerate(slots):
-                x.fills[i].offset = offset
+                if not 0 <= offset <= length:
+                    raise ValueError(f"slot at {offset} of a message of {length} bytes")
+                x.fills[i].offset = before + framing + <uint32_t>offset
                 x.fills[i].kind = what
                 x.fills[i].arg = arg
             if kind == GW_CMD_UNSUBSCRIBE:
@@ -293,13 +338,16 @@ cdef class Plane:
         gw_plane_wake(self.plane)
 
     cdef int queue(
-        self, gw_command_kind_t kind, uint64_t handle, bytes data, object slots, object items,
+        self, gw_command_kind_t kind, uint64_t handle, bytes raw, bytes message, object slots,
+        object items,
     ) except -2:
         self.check_handle(handle)
-        cdef uint64_t used = gw_plane_control_used(self.plane, handle) + len(data)
+        cdef gw_command_t *x = self.command(kind, handle, raw, message, slots, items)
+        cdef uint64_t used = gw_plane_control_used(self.plane, handle) + x.bytes_count
         if used > self.control_max:
+            free(x)
             return -1
-        self.post(self.command(kind, handle, data, slots, items))
+        self.post(x)
         return 0 if used <= self.control_max // 2 else gw_plane_want_resume(self.plane, handle)
 
     def attach(self, int fd):
@@ -316,15 +364,16 @@ cdef class Plane:
         x.mapping_size = size
         self.post(x)
 
-    def add(self, int fd, bytes first, slots=()):
+    def add(self, int fd, bytes first, bytes hello, slots=(), *, uint32_t format=0):
         self.check()
-        cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, slots, ())
+        cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, hello, slots, ())
         cdef uint64_t handle = gw_plane_slot(self.plane)
         if handle == 0:
             free(x)
             raise OverflowError("clients_max reached")
         x.handle = handle
         x.fd = fd
+        x.format = format
         try:
             self.post(x)
         except ValueError:
@@ -332,28 +381,43 @@ cdef class Plane:
             raise
         return handle
 
-    def send(self, uint64_t handle, bytes frames, slots=()):
-        return self.queue(GW_CMD_SEND, handle, frames, slots, ())
+    def send(self, uint64_t handle, bytes message not None, slots=()):
+        return self.queue(GW_CMD_SEND, handle, b"", message, slots, ())
 
-    def subscribe(self, uint64_t handle, bytes ack, slots, items):
-        return self.queue(GW_CMD_SUBSCRIBE, handle, ack, slots, items)
+    def write(self, uint64_t handle, bytes frames not None):
+        return self.queue(GW_CMD_SEND, handle, frames, None, (), ())
 
-    def unsubscribe(self, uint64_t handle, bytes ack, slots, ids):
-        return self.queue(GW_CMD_UNSUBSCRIBE, handle, ack, slots, ids)
+    def notice(self, uint64_t handle, int number, numbers=()):
+        cdef uint8_t frame[GW_NOTICE_MAX]
+        cdef gw_notice_t notice
+        self.check_handle(handle)
+        if not 0 <= number < GW_NOTICES or len(numbers) > GW_NOTICE_NUMBERS:
+            raise ValueError(f"notice {number} of {len(numbers)} numbers")
+        memset(&notice, 0, sizeof(notice))
+        for i, one in enumerate(numbers):
+            notice.numbers[i] = one
+        cdef size_t length = gw_plane_notice(self.plane, handle, number, &notice, frame)
+        return self.queue(GW_CMD_SEND, handle, frame[:length], None, (), ())
+
+    def subscribe(self, uint64_t handle, bytes ack not None, slots, items):
+        return self.queue(GW_CMD_SUBSCRIBE, handle, b"", ack, slots, items)
+
+    def unsubscribe(self, uint64_t handle, bytes ack not None, slots, ids):
+        return self.queue(GW_CMD_UNSUBSCRIBE, handle, b"", ack, slots, ids)
 
     def query(self, uint64_t handle, uint64_t token):
         self.check_handle(handle)
-        cdef gw_command_t *x = self.command(GW_CMD_QUERY, handle, b"", (), ())
+        cdef gw_command_t *x = self.command(GW_CMD_QUERY, handle, b"", None, (), ())
         x.token = token
         self.post(x)
 
-    def close(self, uint64_t handle, bytes frame):
+    def close(self, uint64_t handle, bytes frame not None):
         self.check_handle(handle)
-        self.post(self.command(GW_CMD_CLOSE, handle, frame, (), ()))
+        self.post(self.command(GW_CMD_CLOSE, handle, frame, None, (), ()))
 
     def remove(self, uint64_t handle):
         self.check_handle(handle)
-        self.post(self.command(GW_CMD_REMOVE, handle, b"", (), ()))
+        self.post(self.command(GW_CMD_REMOVE, handle, b"", None, (), ()))
 
     def pending(self, uint64_t handle):
         self.check_handle(handle)

@@ -24,29 +24,18 @@ cdef extern from "gw_record.h" nogil:
         uint32_t generation
         uint64_t lost
 
-    ctypedef struct gw_trade_t:
-        uint8_t side, id_length
-        char id[40]
-
     ctypedef struct gw_tail_t:
         char id[40]
 
-    ctypedef struct gw_health_t:
-        uint8_t suspect, state_length, reason_length
-        char state[8]
-        char reason[48]
-
     ctypedef struct gw_record_t:
         gw_header_t h
-        gw_trade_t trade "u.trade"
-        gw_health_t health "u.health"
+        uint8_t suspect "u.health.suspect"
         gw_tail_t tail
 
     ctypedef enum gw_refusal_t:
         GW_FINE
 
     uint8_t gw_record_cells(const gw_record_t *record)
-    bint gw_record_possible(uint8_t kind, uint8_t cells)
     void gw_record_copy(gw_record_t *to, const gw_record_t *source)
     const char *gw_refusal_text(gw_refusal_t refusal)
 
@@ -58,8 +47,48 @@ cdef extern from "gw_record.h" nogil:
         gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field)
     size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out)
 
+cdef extern from "gw_kind.h" nogil:
+    enum: GW_FIELDS_MAX, GW_FIELD_DECIMAL, GW_FIELD_SIDE, GW_FIELD_ID, GW_FIELD_WORDS
 
-CHANNELS = {"trade": GW_TRADE, "bbo": GW_BBO, "health": GW_HEALTH}
+    ctypedef struct gw_field_t:
+        char name[8]
+        uint8_t type, at, digits, room
+
+    ctypedef struct gw_kind_t:
+        const char *name
+        gw_field_t fields[4]
+        uint8_t fields_count, fed
+
+    const gw_kind_t gw_kinds[8]
+    const gw_kind_t *gw_kind(uint8_t kind)
+    bint gw_field_optional(const gw_field_t *f)
+    bint gw_record_possible(uint8_t kind, uint8_t cells)
+
+
+cdef dict _TYPES = {GW_FIELD_DECIMAL: "decimal", GW_FIELD_SIDE: "side", GW_FIELD_ID: "id",
+                    GW_FIELD_WORDS: "words"}
+
+
+cdef tuple _kinds():
+    cdef uint8_t number
+    cdef unsigned i
+    cdef const gw_field_t *f
+    out = []
+    for number in range(GW_CHANNELS):
+        if gw_kind(number) == NULL:
+            continue
+        fields = []
+        for i in range(gw_kinds[number].fields_count):
+            f = &gw_kinds[number].fields[i]
+            fields.append((f.name.decode(), _TYPES[f.type],
+                           bool(gw_field_optional(f))))
+        out.append((gw_kinds[number].name.decode(), number, bool(gw_kinds[number].fed),
+                    tuple(fields)))
+    return tuple(out)
+
+
+KINDS = _kinds()
+CHANNELS = {name: number for name, number, _, _ in KINDS}
 HEALTH_TOPICS_MAX = GW_HEALTH_TOPICS_MAX
 REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
@@ -74,8 +103,6 @@ Row = tuple  # what is in it, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 cdef dict _GAPS = {"": 0, "feed": GW_GAP_FEED, "reset": GW_GAP_RESET}
-cdef tuple _BBO_FIELDS = ("bid", "bid_qty", "ask", "ask_qty")
-cdef dict _FIELDS = {GW_TRADE: ("price", "qty", "side", "id"), GW_BBO: _BBO_FIELDS}
 cdef dict _SIDES = {GW_SIDE_BUY: "buy", GW_SIDE_SELL: "sell"}
 
 cdef enum:
@@ -114,27 +141,38 @@ cdef object _quoted(gw_text_t text):
     return repr(shown) + ("..." if text.length > <size_t>VALUE_SHOWN_MAX else "")
 
 
-cdef object _row_fill(object row, uint8_t kind, gw_record_t *record):
-    """Fills ts_event, kind and payload from a row's last five items. None, or why not."""
-    cdef gw_text_t texts[4]
-    cdef int i, field
-    names = _FIELDS[kind]
+cdef int _field_text(PyObject *value, const gw_kind_t *kind, unsigned i, gw_text_t *out) noexcept:
+    """As `_text`, with None where the field may have no value."""
+    if _text(value, out):
+        return 1
+    if <object>value is not None:
+        return 0
+    cdef const gw_field_t *f = &kind.fields[i]
+    if f.type == GW_FIELD_SIDE:
+        out[0] = gw_text_t("", 0)
+        return 1
+    out[0] = gw_text_t(NULL, 0)
+    return gw_field_optional(f)
+
+
+cdef object _row_fill(object row, uint8_t number, gw_record_t *record):
+    """Fills ts_event, kind and payload from a row of the kind. None, or why not."""
+    cdef gw_text_t texts[GW_FIELDS_MAX]
+    cdef unsigned i
+    cdef int field
+    cdef const gw_kind_t *kind = &gw_kinds[number]
+    if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 2 + kind.fields_count:
+        return f"not a tuple of {2 + kind.fields_count}"
     if not _integer(PyTuple_GET_ITEM(row, 1), &record.h.ts_event):
         return "ts_event is not a time"
-    for i in range(4):
-        if _text(PyTuple_GET_ITEM(row, 2 + i), &texts[i]):
-            continue
-        if <object>PyTuple_GET_ITEM(row, 2 + i) is None and kind == GW_BBO:
-            texts[i] = gw_text_t(NULL, 0)
-        elif <object>PyTuple_GET_ITEM(row, 2 + i) is None and i == 2:
-            texts[i] = gw_text_t("", 0)
-        else:
-            return f"{names[i]}: not a text"
-    cdef gw_refusal_t refusal = gw_record_fill(record, kind, texts, &field)
+    for i in range(kind.fields_count):
+        if not _field_text(PyTuple_GET_ITEM(row, 2 + i), kind, i, &texts[i]):
+            return f"{kind.fields[i].name.decode()}: not a text"
+    cdef gw_refusal_t refusal = gw_record_fill(record, number, texts, &field)
     if refusal == GW_FINE:
         return None
     why = gw_refusal_text(refusal).decode()
-    return f"{names[field]}: {why}: {_quoted(texts[field])}"
+    return f"{kind.fields[field].name.decode()}: {why}: {_quoted(texts[field])}"
 
 
 cdef object _decimal(const gw_record_t *record, unsigned index):
@@ -144,34 +182,28 @@ cdef object _decimal(const gw_record_t *record, unsigned index):
     return text[:length].decode() if length else None
 
 
-cdef bytes _id(const gw_record_t *record):
-    """A trade's id; of one whose length is a lie, as much as a record holds."""
-    cdef Py_ssize_t length = min(record.trade.id_length, GW_ID_MAX)
-    if length <= GW_ID_INLINE:
-        return record.trade.id[:length]
-    return record.trade.id[:GW_ID_INLINE] + record.tail.id[:length - GW_ID_INLINE]
+cdef object _value(const gw_record_t *record, const gw_field_t *f, unsigned index):
+    """A field as rows have it. ValueError: it is no record of ours."""
+    cdef const char *base = <const char *>record
+    cdef Py_ssize_t length = <uint8_t>base[f.digits]
+    if f.type == GW_FIELD_DECIMAL:
+        return _decimal(record, index)
+    if f.type == GW_FIELD_SIDE:
+        if <uint8_t>base[f.at] > GW_SIDE_SELL:
+            raise ValueError("no side")
+        return _SIDES.get(<uint8_t>base[f.at])
+    if length > (GW_ID_MAX if f.type == GW_FIELD_ID else f.room):
+        raise ValueError("a text that is too long")
+    if f.type == GW_FIELD_WORDS or length <= GW_ID_INLINE:
+        return base[f.at:f.at + length].decode("ascii")
+    return (base[f.at:f.at + GW_ID_INLINE] + record.tail.id[:length - GW_ID_INLINE]).decode("ascii")
 
 
-cdef tuple _health_words(const gw_health_t *health):
-    """State and reason. ValueError: it is no record of ours."""
-    if health.state_length > GW_STATE_MAX or health.reason_length > GW_REASON_MAX:
-        raise ValueError("no health")
-    return (health.state[:health.state_length].decode("ascii"),
-            health.reason[:health.reason_length].decode("ascii"))
-
-
-cdef object _row_fields(const gw_record_t *record):
-    """What a feed published as a row's last four items. ValueError: it is no record of ours."""
-    cdef const gw_trade_t *trade = &record.trade
-    if record.h.kind == GW_HEALTH:
-        state, reason = _health_words(&record.health)
-        return (state, reason, None, "")
-    if record.h.kind == GW_TRADE:
-        if trade.id_length > GW_ID_MAX or trade.side > GW_SIDE_SELL:
-            raise ValueError("no trade")
-        return (_decimal(record, 0), _decimal(record, 1), _SIDES.get(trade.side),
-                _id(record).decode("ascii"))
-    return tuple([_decimal(record, i) for i in range(4)])
+cdef tuple _row_fields(const gw_record_t *record):
+    """What a feed published as a row's fields. ValueError: it is no record of ours."""
+    cdef const gw_kind_t *kind = gw_kind(record.h.kind)
+    cdef unsigned i
+    return tuple([_value(record, &kind.fields[i], i) for i in range(kind.fields_count)])
 
 
 def record_rows(data):

@@ -160,16 +160,12 @@ cdef class RingReader:
             "ts_event": record.h.ts_event, "ts_recv": record.h.ts_recv,
             "ts_publish": record.h.ts_publish, "ingest_ns": record.h.ingest_ns,
         }
-        if record.h.kind == GW_TRADE:
-            row["price"], row["qty"] = _decimal(record, 0), _decimal(record, 1)
-            row["side"] = _SIDES.get(record.trade.side, "")
-            row["id"] = _id(record).decode()
-        elif record.h.kind == GW_HEALTH:
-            row["state"], row["reason"] = _health_words(&record.health)
-            row["suspect"] = record.health.suspect
-        else:
-            for i, name in enumerate(_BBO_FIELDS):
-                row[name] = _decimal(record, i)
+        cdef const gw_kind_t *kind = gw_kind(record.h.kind)
+        cdef unsigned i
+        for i in range(kind.fields_count):
+            row[kind.fields[i].name.decode()] = _value(record, &kind.fields[i], i)
+        if record.h.kind == GW_HEALTH:
+            row["suspect"] = record.suspect
         return row
 
     def close(self):

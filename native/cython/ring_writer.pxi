@@ -269,7 +269,7 @@ cdef class RingWriter:
 
     def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):
         self.check_open()
-        if topic >= self.topics or self.kinds[topic] in (0, GW_HEALTH):
+        if topic >= self.topics or not gw_kinds[self.kinds[topic]].fed:
             raise ValueError(f"topic {topic} is none of a feed's")
         cdef uint32_t health = self.topic("health", self.names[topic])
         text = reason.encode("ascii", "replace")
@@ -328,14 +328,14 @@ cdef class RingWriter:
 
     cdef object row_take(self, object row, gw_record_t *record):
         cdef int64_t topic
-        if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) != 6:
-            return "not a tuple of six"
+        if not PyTuple_CheckExact(row) or PyTuple_GET_SIZE(row) == 0:
+            return "not a row"
         if not _integer(PyTuple_GET_ITEM(row, 0), &topic) or topic >= self.topics:
             return "unknown topic"
         if self.kinds[topic] == 0:  # it has ended
             return "unknown topic"
-        if self.kinds[topic] == GW_HEALTH:
-            return "a topic of health"
+        if not gw_kinds[self.kinds[topic]].fed:
+            return f"a topic of {gw_kinds[self.kinds[topic]].name.decode()}"
         record.h.topic = <uint32_t>topic
         return _row_fill(row, self.kinds[topic], record)
 

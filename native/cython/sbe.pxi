@@ -59,7 +59,7 @@ cdef list _sbe_fields(tuple names):
 
 cdef tuple _SBE_NO_TOPIC = ("", "")
 SBE_TRADE_FIELDS = _SBE_HEAD + _sbe_fields(("price", "qty")) + [("side", "u1")]
-SBE_QUOTE_FIELDS = _SBE_HEAD + _sbe_fields(_BBO_FIELDS)
+SBE_QUOTE_FIELDS = _SBE_HEAD + _sbe_fields(("bid", "bid_qty", "ask", "ask_qty"))
 
 
 cdef object _sbe_error(str why):

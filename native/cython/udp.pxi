@@ -59,7 +59,7 @@ def usual_line(bytes line):
     cdef gw_line_form_t form = gw_line_parse(line, <size_t>len(line), &parsed)
     if form != GW_LINE_USUAL:
         return () if form == GW_LINE_BLANK else None
-    texts = [_ascii(parsed.texts[i]) for i in range(4)]
+    texts = [_ascii(parsed.texts[i]) for i in range(gw_kinds[parsed.kind].fields_count)]
     return (_CHANNEL_NAMES[parsed.kind], _ascii(parsed.symbol), parsed.ts, *texts)
 
 

@@ -4,13 +4,13 @@
 #include "plane_rig.h"
 
 static const char health_program[] =
-    "\001\007"
+    "\002\007"
     "\013,\"skipped\":"
     "\001}"
     "\000\020health snapshot \001"
     "\000\001 \002"
-    "\000\001 \012\000"
-    "\000\002 (\012\001"
+    "\000\001 \010\000"
+    "\000\002 (\010\001"
     "\000\001)";
 
 #define TEXT_MAX 512u
@@ -35,7 +35,7 @@ static inline rig_t *rig_of_health(void) {
     gw_plane_options_t o = rig_options();
     for (int i = 0; i < GW_ENCODES; i++)
         CHECK_EQUAL(gw_template_load((const uint8_t *)health_program, sizeof health_program - 1,
-                                     &o.templates[GW_HEALTH][i]), 0);
+                                     &o.formats[0].records[GW_HEALTH][i]), 0);
     rig_t *rig = rig_new(o);
     rig_segment(rig, 4096, 512); /* 31 records */
     rig_settle(rig);

@@ -213,7 +213,7 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
     for (uint32_t i = 0; topic && i < x->runs_count; i++) {
         uint64_t run = x->runs[(x->runs_head + i) & (x->runs_size - 1)];
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
+            const gw_frame_t *f = gw_frame_at(p, GW_RUN_FIRST(run) + k);
             n += f->topic == topic->number && !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
         }
     }

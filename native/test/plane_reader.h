@@ -118,12 +118,112 @@ static inline void parse_text(const char *text, frame_t *f) {
     }
 }
 
+/* --- the binary format (binary_programs.h) --- */
+
+static inline uint64_t binary_number(const uint8_t **at, unsigned bytes) {
+    uint64_t value = 0;
+    for (unsigned i = 0; i < bytes; i++) value |= (uint64_t)*(*at)++ << 8 * i;
+    return value;
+}
+
+static inline void binary_text(const uint8_t **at, char *out) {
+    size_t length = *(*at)++;
+    CHECK(length < 80);
+    memcpy(out, *at, length);
+    out[length] = 0;
+    *at += length;
+}
+
+/* Plain numbers of the tests' records. */
+static inline uint64_t binary_decimal(const uint8_t **at) {
+    uint64_t low = binary_number(at, 8);
+    CHECK_EQUAL(binary_number(at, 8), 0);
+    CHECK_EQUAL(*(*at)++, 0);
+    return low;
+}
+
+static inline void binary_topic(peer_t *peer, const uint8_t **at) {
+    (*at)++; /* the channel */
+    uint32_t number = (uint32_t)binary_number(at, 4);
+    CHECK(number < 1u << 20);
+    if (number >= peer->topics_size) {
+        uint32_t size = 2 * number + 64;
+        peer->topics = realloc(peer->topics, size * sizeof *peer->topics);
+        CHECK(peer->topics != NULL);
+        memset(peer->topics + peer->topics_size, 0, (size - peer->topics_size) * sizeof *peer->topics);
+        peer->topics_size = size;
+    }
+    binary_text(at, peer->topics[number]);
+}
+
+static inline void binary_data(const peer_t *peer, const uint8_t **at, frame_t *f) {
+    f->kind = DATA;
+    f->channel = *(*at)++;
+    f->snapshot = *(*at)++ == 's';
+    f->seq = binary_number(at, 8);
+    f->skipped = binary_number(at, 8);
+    uint32_t number = (uint32_t)binary_number(at, 4);
+    CHECK(number < peer->topics_size && *peer->topics[number]); /* it was announced */
+    memcpy(f->name, peer->topics[number], sizeof f->name);
+    f->price = binary_decimal(at);
+    f->epoch = binary_decimal(at);
+    CHECK_EQUAL(f->price, f->seq);
+}
+
+static inline void binary_conflation(const uint8_t **at, frame_t *f) {
+    f->kind = CONFLATION;
+    for (unsigned i = 0; i < GW_CLASSES; i++) f->interval_ms[i] = -2;
+    for (uint64_t n = binary_number(at, 2); n; n--) {
+        unsigned class = *(*at)++;
+        uint64_t interval = binary_number(at, 4);
+        CHECK(class < GW_CLASSES && f->interval_ms[class] == -2);
+        f->interval_ms[class] = interval == UINT32_MAX ? -1 : (int)interval;
+    }
+}
+
+/* One message; false: it is an announcement, and the next one is asked for. */
+static inline bool parse_binary(peer_t *peer, const uint8_t *at, size_t length, frame_t *f) {
+    const uint8_t *end = at + length;
+    char epoch[80];
+    bool tells = true;
+    switch (*at++) {
+    case 'R': binary_data(peer, &at, f); break;
+    case 'T': binary_topic(peer, &at); tells = false; break;
+    case 'H': f->kind = HEARTBEAT; at += 8; break;
+    case 'E':
+        f->kind = EPOCH;
+        binary_text(&at, epoch);
+        CHECK_EQUAL(sscanf(epoch, "e%7llu", &f->epoch), 1);
+        break;
+    case 'G':
+        f->kind = GAP;
+        f->channel = *at++;
+        f->from = binary_number(&at, 8);
+        f->to = binary_number(&at, 8);
+        binary_text(&at, f->name);
+        CHECK(f->from <= f->to);
+        break;
+    case 'X':
+        f->kind = RETIRED;
+        f->channel = *at++;
+        binary_text(&at, f->name);
+        break;
+    case 'L': f->kind = LIMIT; at += 8; binary_text(&at, epoch); break;
+    case 'M': f->kind = LIMIT; f->refused = (unsigned)binary_number(&at, 4); break;
+    case 'S': f->kind = SLOW; f->level = *at++; f->was = *at++; break;
+    case 'C': binary_conflation(&at, f); break;
+    default: CHECK(false);
+    }
+    CHECK(at == end);
+    return tells;
+}
+
 /* The next whole frame of the peer's stream; false: there is none yet. */
 static inline bool peer_frame(peer_t *peer, frame_t *f) {
     const uint8_t *at = peer->stream + peer->read;
     size_t left = peer->length - peer->read, header = 2, payload;
     if (left < 2) return false;
-    CHECK(at[0] == 0x81 || at[0] == 0x88);
+    CHECK(at[0] == 0x81 || at[0] == 0x82 || at[0] == 0x88);
     CHECK(at[1] <= 126);
     payload = at[1];
     if (payload == 126) {
@@ -133,10 +233,14 @@ static inline bool peer_frame(peer_t *peer, frame_t *f) {
         header = 4;
     }
     if (left < header + payload) return false;
+    bool tells = true;
     memset(f, 0, sizeof *f);
     if (at[0] == 0x88) {
         f->kind = CLOSE;
         f->code = at[2] << 8 | at[3];
+    } else if (at[0] == 0x82) {
+        CHECK(peer->format == 1);
+        tells = parse_binary(peer, at + header, payload, f);
     } else {
         char text[65536];
         memcpy(text, at + header, payload);
@@ -146,7 +250,7 @@ static inline bool peer_frame(peer_t *peer, frame_t *f) {
     }
     peer->read += header + payload;
     if (peer->read == peer->length) peer->read = peer->length = 0;
-    return true;
+    return tells || peer_frame(peer, f);
 }
 
 /* Whether the stream ends between two frames, all of them read. */
@@ -158,9 +262,9 @@ static inline void walk_runs(const gw_plane_t *p, const gw_runs_t *r, uint64_t *
     for (uint32_t i = 0; i < r->count; i++) {
         uint64_t run = r->at[(r->head + i) & (r->size - 1)];
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++, ++*frames) {
-            const gw_frame_t *f = gw_log_frame(&p->log, GW_RUN_FIRST(run) + k);
-            CHECK(p->log.position - f->position <= p->log.size);
-            CHECK(p->log.index - (GW_RUN_FIRST(run) + k) <= p->log.count);
+            const gw_frame_t *f = gw_frame_at(p, GW_RUN_FIRST(run) + k);
+            CHECK(gw_log_of(p, run)->position - f->position <= gw_log_of(p, run)->size);
+            CHECK(gw_log_of(p, run)->index - (GW_RUN_FIRST(run) + k) <= gw_log_of(p, run)->count);
             pending[f->channel] += !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
         }
     }
@@ -239,9 +343,12 @@ static inline void rig_check_lists(const rig_t *rig) {
     for (unsigned i = 0; i < GW_CLASSES; i++) CHECK_EQUAL(rig->stats->class_links[i], links[i]);
     for (uint32_t i = 0; i < p->topics_count; i++) {
         uint32_t urgent = 0;
-        for (uint32_t k = 0; p->topics[i] && k < p->topics[i]->links_count; k++)
-            urgent += p->topics[i]->links[k].link->priority < 2;
-        if (p->topics[i]) CHECK_EQUAL(p->topics[i]->urgent, urgent);
+        const gw_topic_t *t = p->topics[i];
+        gw_walk_t walk = gw_walk_begin();
+        uint32_t links_of = 0;
+        for (const gw_link_t *l; t && (l = gw_walk_next(t, &walk)); links_of++) urgent += l->priority < 2;
+        if (t) CHECK_EQUAL(t->urgent, urgent);
+        if (t) CHECK_EQUAL(t->links_count, links_of);
     }
 }
 

@@ -6,6 +6,8 @@
 #define PLANE_RIG_H
 #include "check.h"
 #include "gw_plane_internal.h"
+#include "binary_programs.h"
+#include "notice_programs.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -31,6 +33,9 @@ typedef struct {
     size_t offered; /* by the last of them */
     uint8_t *stream; /* all that was taken and not yet read */
     size_t length, size, read;
+    uint32_t format;
+    char (*topics)[80]; /* as they were announced to it; "" where they were not */
+    uint32_t topics_size;
 } peer_t;
 
 typedef struct {
@@ -54,6 +59,7 @@ typedef struct rig {
     size_t memory_size;
     unsigned epoch; /* segments made so far */
     unsigned tails; /* each such-th record of a topic is one of three cells */
+    bool mixed;     /* every second client speaks the binary format */
     uint64_t published[GW_CHANNELS];
     bool paced; /* some of them were: no class counts those */
     rig_topic_t topics[RIG_TOPICS];
@@ -78,7 +84,7 @@ static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     char head[96];
     snprintf(head, sizeof head, "{\"channel\":\"%s\",\"type\":\"%s\",\"symbol\":\"",
              channel == GW_TRADE ? "trade" : "bbo", type);
-    *at++ = 1;       /* version */
+    *at++ = 2;       /* version */
     *at++ = channel; /* kind of its records */
     memcpy(at, splice, sizeof splice - 1);
     at = program_text(at + sizeof splice - 1, head);
@@ -86,10 +92,10 @@ static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     at = program_text(at, "\",\"seq\":");
     *at++ = 2; /* SEQ */
     at = program_text(at, ",\"data\":[{\"price\":\"");
-    *at++ = 3; /* DECIMAL: price, or bid */
+    *at++ = 8; /* FIELD: price, or bid */
     *at++ = 0;
     at = program_text(at, "\",\"qty\":\"");
-    *at++ = 3; /* qty, or bid_qty */
+    *at++ = 8; /* qty, or bid_qty */
     *at++ = 1;
     at = program_text(at, "\"}]");
     gw_template_t *t = NULL;
@@ -144,11 +150,23 @@ static inline void rig_yield(void *self) {
     if (rig->at_yield) rig->at_yield(rig);
 }
 
+/* A notice of so many bytes, in the log of the first format. */
+static inline uint64_t rig_filler(gw_plane_t *p, size_t length) {
+    gw_log_t *log = &p->lanes[0].log;
+    uint8_t *out = gw_log_reserve(log, length + GW_FRAME_HEADER_MAX);
+    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .flags = GW_FRAME_NOTICE};
+    f.header = (uint8_t)gw_frame_header(GW_OP_TEXT, length, out);
+    memset(out + f.header, ' ', length);
+    uint64_t index = gw_log_commit(log, &f, f.header + length);
+    gw_log_guard(p, 0);
+    return index;
+}
+
 /* --- making and unmaking ---------------------------------------------------------------------- */
 
 static inline gw_plane_options_t rig_options(void) {
     return (gw_plane_options_t){
-        .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
+        .formats_count = 1, .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
         .waiting_topics_max = RIG_TOPICS, .log_bytes = 2 << 20, .control_bytes_max = 64 << 10,
         .lossless_frames_max = 65536, .lossless_max_age_ns = 2000000000,
         .stall_max_ns = 120000000000, .heartbeat_ns = 1000000000,
@@ -160,9 +178,15 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     rig_t *rig = calloc(1, sizeof *rig);
     CHECK(rig != NULL && (rig->stats = calloc(1, sizeof *rig->stats)) != NULL);
     rig->now = RIG_START_NS;
+    gw_format_t *json = &options.formats[0];
     for (uint8_t channel = GW_TRADE; channel <= GW_BBO; channel++) {
-        options.templates[channel][GW_ENCODE_UPDATE] = rig_template(channel, "update");
-        options.templates[channel][GW_ENCODE_SNAPSHOT] = rig_template(channel, "snapshot");
+        json->records[channel][GW_ENCODE_UPDATE] = rig_template(channel, "update");
+        json->records[channel][GW_ENCODE_SNAPSHOT] = rig_template(channel, "snapshot");
+    }
+    notices_load(json);
+    if (!json->records[GW_HEALTH][GW_ENCODE_UPDATE]) { /* a test's own channel is in its own format alone */
+        options.formats_count = 2;
+        binary_format(&options.formats[1]);
     }
     options.stats = rig->stats;
     options.wait = &rig->wait;
@@ -210,6 +234,7 @@ static inline void rig_free(rig_t *rig) {
     for (int i = 0; i < RIG_PEERS; i++) {
         peer_t *peer = &rig->peers[i];
         free(peer->stream);
+        free(peer->topics);
         if (peer->handle) close(peer->fds[0]), close(peer->fds[1]);
     }
     if (rig->memory) {
@@ -333,13 +358,16 @@ static inline peer_t *rig_connect(rig_t *rig) {
     while (peer->handle) peer++;
     CHECK(peer < rig->peers + RIG_PEERS);
     size_t size = peer->size;
-    *peer = (peer_t){.allowed = RIG_NO_LIMIT, .stream = peer->stream, .size = size};
+    free(peer->topics);
+    *peer = (peer_t){.allowed = RIG_NO_LIMIT, .stream = peer->stream, .size = size,
+                     .format = rig->mixed && (peer - rig->peers) % 2};
     CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, peer->fds), 0);
     CHECK(peer->fds[0] < RIG_FDS);
     rig->by_fd[peer->fds[0]] = (int)(peer - rig->peers) + 1;
     CHECK((peer->handle = gw_plane_slot(rig->plane)) != 0);
     gw_command_t *x = rig_reply(GW_CMD_ADD, peer->handle, 0, 0);
     x->fd = peer->fds[0];
+    x->format = peer->format;
     rig_post(rig, x);
     return peer;
 }

@@ -380,12 +380,12 @@ static void a_level_that_cannot_be_told_is_counted(void) {
     CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, p->o.control_bytes_max, 0), 0);
     publish_for(&s, 150 * MS);
     CHECK_EQUAL(s.rig->stats->levels[1], 1);
-    const uint64_t told = s.rig->stats->notices_left_out[GW_NOTICE_SLOW];
+    const uint64_t told = s.rig->stats->notices_left_out[GW_LEFT_SLOW];
     CHECK_EQUAL(told, 0); /* the slack is for that */
     CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, GW_CONTROL_SLACK - 200, 0), 0);
     publish_for(&s, 400 * MS);
     CHECK_EQUAL(s.rig->stats->levels[3], 1);
-    CHECK(s.rig->stats->notices_left_out[GW_NOTICE_SLOW] > 0);
+    CHECK(s.rig->stats->notices_left_out[GW_LEFT_SLOW] > 0);
     rig_free(s.rig);
 }
 

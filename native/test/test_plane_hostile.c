@@ -20,10 +20,10 @@ static void scribble(rig_t *rig) {
 }
 
 static rig_t *rig_of_any(void) {
-    static const uint8_t program[] = "\001\007\013,\"skipped\":\001}\001\002\012\000\012\001\013";
+    static const uint8_t program[] = "\002\007\013,\"skipped\":\001}\001\002\010\000\010\001\007";
     gw_plane_options_t o = rig_options();
     for (int i = 0; i < GW_ENCODES; i++)
-        CHECK_EQUAL(gw_template_load(program, sizeof program - 1, &o.templates[GW_HEALTH][i]), 0);
+        CHECK_EQUAL(gw_template_load(program, sizeof program - 1, &o.formats[0].records[GW_HEALTH][i]), 0);
     return rig_new(o);
 }
 

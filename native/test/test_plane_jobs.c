@@ -389,10 +389,10 @@ static void a_promised_snapshot_is_encoded_once(void) {
     rig_segment(rig, 1 << 20, 4096);
     rig_publish(rig, 0); /* the plane finds it in the table */
     while (rig->stats->epochs[0] < 2 || rig->plane->epoch_phase) turn(rig);
-    uint64_t index = rig->plane->log.index;
+    uint64_t index = rig->plane->lanes[0].log.index;
     rig_publish(rig, 0);
     while (!rig->stats->records_taken[0] || rig->wait.cursor != *rig->plane->reader.segment.tail) turn(rig);
-    CHECK(rig->plane->log.index - index <= 4); /* the epoch's state, the record, and both as snapshots */
+    CHECK(rig->plane->lanes[0].log.index - index <= 4); /* the epoch's state, the record, and both as snapshots */
     settle(rig);
     for (unsigned k = 0; k < 60; k++) CHECK(read_data_of(&rig->peers[k]) >= 2);
     rig_free(rig);

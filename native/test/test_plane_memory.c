@@ -229,6 +229,44 @@ static void who_is_gone_is_cut_off(void) {
     rig_free(rig);
 }
 
+/* A record whose announcement found memory and itself none is counted as lost, once. */
+static void a_record_behind_its_announcement_may_find_no_memory(void) {
+    rig_t *rig = rig_new(rig_options());
+    rig->mixed = true;
+    rig_segment(rig, 1 << 20, 4096);
+    const unsigned a = named(rig, "A%u.SIM", 1), b = named(rig, "B%u.SIM", 1);
+    rig_publish(rig, a);
+    rig_publish(rig, b);
+    join(rig);
+    peer_t *peer = join(rig);
+    CHECK_EQUAL(peer->format, 1);
+    const gw_item_t items[] = {item(1, GW_TRADE, "A1.SIM", true, true), item(2, GW_TRADE, "B1.SIM", true, false)};
+    rig_subscribe(rig, peer, 1, items, 2);
+    turns(rig, 5);
+    peer->allowed = 0;
+    rig_publish(rig, a);
+    turns(rig, 5);
+    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    CHECK_EQUAL(c->unannounced, 1);
+    CHECK_EQUAL(c->runs_count, c->runs_size - 1); /* room for the announcement alone */
+    static char fill[65536];
+    while (write(peer->fds[0], fill, sizeof fill) > 0) {} /* nor does the close frame leave */
+    fails_at = 1;
+    allocations = 0;
+    rig_publish(rig, b);
+    counts = true;
+    rig->now += 200000;
+    gw_plane_cycle(rig->plane);
+    counts = false;
+    fails_at = 0;
+    CHECK(allocations > 0);
+    CHECK(c->flags & GW_CLIENT_DOOMED);
+    CHECK_EQUAL(c->waiting[GW_TRADE], 0);
+    turns(rig, 50);
+    CHECK_EQUAL(rig->stats->pending[GW_TRADE], 0);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
@@ -236,5 +274,6 @@ int main(void) {
     RUN(who_cannot_be_closed_for_want_of_memory_is_cut_off);
     RUN(who_waits_to_read_is_never_forgotten);
     RUN(who_is_gone_is_cut_off);
+    RUN(a_record_behind_its_announcement_may_find_no_memory);
     return 0;
 }

@@ -418,6 +418,7 @@ static void run(uint64_t seed, unsigned steps) {
     running_steps = steps;
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.rig->tails = 3;
+    w.rig->mixed = seed % 2;
     w.calm = seed % 4 == 0;
     w.sliced = seed % 5 == 2 || seed % 5 == 4;
     w.restless = seed % 7 == 3 || seed % 7 == 6;

@@ -83,7 +83,7 @@ static void a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part(void)
     const char *text = next(peer);
     for (; !strcmp(text, GAP("bbo", "A.SIM")); text = next(peer)) notices++;
     CHECK(notices > 10 && notices < 300);
-    CHECK_EQUAL(rig->stats->notices_left_out[GW_NOTICE_REFUSED], 1001 - notices);
+    CHECK_EQUAL(rig->stats->notices_left_out[GW_LEFT_REFUSED], 1001 - notices);
     CHECK(!strncmp(text, DATA("bbo", "update"), 20)); /* of the other one */
     char untold[160];
     snprintf(untold, sizeof untold, NOTICES "\"value\":4096,\"refused\":%u}]}", 1001 - notices);
@@ -109,10 +109,10 @@ static void what_is_left_out_is_counted_by_what_it_says(void) {
         told[GW_GAP_FEED] += !!strstr(text, "\"reason\":\"feed\"");
     }
     const uint64_t *left_out = rig->stats->notices_left_out;
-    CHECK_EQUAL(left_out[GW_NOTICE_REFUSED] + left_out[GW_NOTICE_SLOW], 0);
-    CHECK(left_out[GW_NOTICE_RESET] > 100 && left_out[GW_NOTICE_FEED] > 100);
-    CHECK_EQUAL(left_out[GW_NOTICE_RESET] + told[GW_GAP_RESET], 500);
-    CHECK_EQUAL(left_out[GW_NOTICE_FEED] + told[GW_GAP_FEED], 500);
+    CHECK_EQUAL(left_out[GW_LEFT_REFUSED] + left_out[GW_LEFT_SLOW], 0);
+    CHECK(left_out[GW_LEFT_RESET] > 100 && left_out[GW_LEFT_FEED] > 100);
+    CHECK_EQUAL(left_out[GW_LEFT_RESET] + told[GW_GAP_RESET], 500);
+    CHECK_EQUAL(left_out[GW_LEFT_FEED] + told[GW_GAP_FEED], 500);
     rig_free(rig);
 }
 

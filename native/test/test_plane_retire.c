@@ -214,11 +214,11 @@ static void ends_are_done_in_slices(void) {
     for (unsigned i = 0; i < MANY; i++) rig_retire(rig, i);
     uint64_t most_frames = 0, most_links = 0, turns = 0;
     for (; rig->stats->links[0] || rig->plane->retiring; turns++) {
-        const uint64_t frames = rig->plane->log.index, links = rig->stats->links[0];
+        const uint64_t frames = rig->plane->lanes[0].log.index, links = rig->stats->links[0];
         CHECK(turns < 100000);
         rig->now += MS;
         gw_plane_cycle(rig->plane);
-        if (rig->plane->log.index - frames > most_frames) most_frames = rig->plane->log.index - frames;
+        if (rig->plane->lanes[0].log.index - frames > most_frames) most_frames = rig->plane->lanes[0].log.index - frames;
         if (links - rig->stats->links[0] > most_links) most_links = links - rig->stats->links[0];
     }
     /* A topic's end is a record's work: so many pushes a turn; its links end by the round, in units. */

@@ -95,16 +95,15 @@ static void the_guard_of_the_log_comes_to_all_in_slices(void) {
     peer_t *peers[1200];
     scene_t s = blocked(1200, peers);
     gw_plane_t *p = s.rig->plane;
-    const uint64_t end = p->log.position + p->log.size / 16 + p->log.size / 1024;
-    static const char text[512];
+    const uint64_t end = p->lanes[0].log.position + p->lanes[0].log.size / 16 + p->lanes[0].log.size / 1024;
     uint8_t seen[1200] = {0};
-    uint32_t last = p->guard_next;
-    while (p->log.position < end) {
-        gw_notice_frame(p, p->topics[0], text, 1 + p->log.index % 500);
-        uint32_t looks = (p->guard_next + 1200 - last) % 1200;
+    uint32_t last = p->lanes[0].guard_next;
+    while (p->lanes[0].log.position < end) {
+        rig_filler(p, 1 + p->lanes[0].log.index % 500);
+        uint32_t looks = (p->lanes[0].guard_next + 1200 - last) % 1200;
         CHECK(looks <= 2 * (1200 / 64 + 1));
-        for (; last != p->guard_next; last = (last + 1) % 1200) seen[last] = 1;
-        if (p->guard_next == 1200) last = p->guard_next = 0;
+        for (; last != p->lanes[0].guard_next; last = (last + 1) % 1200) seen[last] = 1;
+        if (p->lanes[0].guard_next == 1200) last = p->lanes[0].guard_next = 0;
     }
     unsigned n = 0;
     for (int i = 0; i < 1200; i++) n += seen[i];

@@ -191,7 +191,7 @@ static void a_log_overrun_is_a_slow_client(void) {
     rig_subscribe(s.rig, reader, 1, &all, 1);
     rig_publish(s.rig, s.trade);
     pass(s.rig, 1000);
-    const gw_log_t *log = &s.rig->plane->log;
+    const gw_log_t *log = &s.rig->plane->lanes[0].log;
     uint64_t published = 0;
     while (log->position < log->size * 9 / 20 && log->index < log->count * 9 / 20) {
         for (int i = 0; i < 50; i++, published++) rig_publish(s.rig, other);

@@ -289,8 +289,6 @@ static void a_long_reply_is_sent_in_parts(void) {
 /* A frame longer than any room: first in the queue of a blocked client, of two runs and of many. */
 static void a_frame_longer_than_the_room_is_sent_alone(void) {
     static const size_t lengths[] = {40000, 270000};
-    static char text[300000];
-    memset(text, ' ', sizeof text);
     for (int many = 0; many < 2; many++) {
         for (int k = 0; k < 2; k++) {
             gw_plane_options_t o = rig_options();
@@ -299,10 +297,10 @@ static void a_frame_longer_than_the_room_is_sent_alone(void) {
             gw_plane_t *p = s.rig->plane;
             gw_client_t *c = &p->clients[(uint32_t)s.peers[0]->handle];
             gather_backlog(&s, 1, 1);
-            gw_client_push(p, c, gw_notice_frame(p, p->topics[0], text, lengths[k]));
+            gw_client_push(p, c, rig_filler(p, lengths[k]));
             for (int i = 0; many && i < 3; i++) {
-                gw_notice_frame(p, p->topics[0], text, 10); /* for nobody: the runs have holes */
-                gw_client_push(p, c, gw_notice_frame(p, p->topics[0], text, 10));
+                rig_filler(p, 10); /* for nobody: the runs have holes */
+                gw_client_push(p, c, rig_filler(p, 10));
             }
             size_t before = s.peers[0]->length;
             for (int i = 0; i < 10; i++) turn(s.rig);
@@ -321,7 +319,7 @@ static gw_template_t *padded(const char *type, unsigned blanks) {
     memset(text, ' ', 250);
     text[250] = 0;
     snprintf(head, sizeof head, "{\"channel\":\"bbo\",\"type\":\"%s\",\"symbol\":\"", type);
-    *at++ = 1;
+    *at++ = 2;
     *at++ = GW_BBO;
     memcpy(at, splice, sizeof splice - 1);
     at = program_text(at + sizeof splice - 1, head);
@@ -339,7 +337,7 @@ static void a_long_update_stays_in_its_room(void) {
     gw_plane_options_t o = rig_options();
     o.log_bytes = 8 << 20;
     scene_t s = {.rig = rig_new(o)};
-    gw_template_t **templates = s.rig->plane->o.templates[GW_BBO];
+    gw_template_t **templates = s.rig->plane->o.formats[0].records[GW_BBO];
     gw_template_free(templates[GW_ENCODE_UPDATE]);
     gw_template_free(templates[GW_ENCODE_SNAPSHOT]);
     templates[GW_ENCODE_UPDATE] = padded("update", 1000);

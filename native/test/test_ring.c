@@ -1,5 +1,6 @@
 /* The ring with one thread: every situation made by publishing or by writing the counters. */
 #include "check.h"
+#include "gw_kind.h"
 #include "ring_memory.h"
 
 #include <poll.h>

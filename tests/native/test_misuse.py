@@ -9,12 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway._native import (
+    NOTICES,
     RECORD_SIZE,
     STATS_SIZE,
     Floor,
@@ -29,8 +31,9 @@ from gateway._native import (
     UdpSocket,
 )
 from gateway.address import datagrams
-from gateway.codec.native import programs
+from gateway.codec.formats import JSON, Programs, programs
 
+FORMATS = [programs(JSON)]
 Memory = Callable[[int], int]
 
 
@@ -38,7 +41,7 @@ Memory = Callable[[int], int]
 def plane() -> Iterator[Plane]:
     """A plane that counts in a page of its own."""
     page, fd = own_page()
-    made = Plane(templates=programs(), stats=page, clients_max=4)
+    made = Plane(formats=FORMATS, stats=page, clients_max=4)
     yield made
     made.stop()
     os.close(fd)
@@ -70,7 +73,7 @@ def test_a_page_that_nobody_can_count_in_is_refused(
         ValueError,
         words,
         [
-            lambda: Plane(templates=programs(), stats=page),
+            lambda: Plane(formats=FORMATS, stats=page),
             lambda: RingWriter(4096, 8, stats=page),
             lambda: page.add("sends"),
             lambda: page.set("sends"),
@@ -81,7 +84,7 @@ def test_a_page_that_nobody_can_count_in_is_refused(
 
 def test_a_page_stays_while_a_plane_counts_in_it() -> None:
     page, fd = own_page()
-    plane = Plane(templates=programs(), stats=page)
+    plane = Plane(formats=FORMATS, stats=page)
     plane.start()
     with pytest.raises(RuntimeError, match="counts in this page"):
         page.close()
@@ -97,7 +100,7 @@ def test_the_collector_takes_a_planes_page_after_the_plane() -> None:
     for _ in range(8):
         page, fd = own_page()
         circle: list[object] = []
-        circle.append(Plane(templates=programs(), stats=page, soon=circle.append))
+        circle.append(Plane(formats=FORMATS, stats=page, soon=circle.append))
         circle[0].start()  # type: ignore[attr-defined]
         del circle, page
         gc.collect()
@@ -106,19 +109,29 @@ def test_the_collector_takes_a_planes_page_after_the_plane() -> None:
 
 def test_a_plane_that_could_not_be_made_holds_no_page() -> None:
     page, fd = own_page()
+    bad: list[Programs] = [
+        ({("trade", "update"): b"no program"}, {}),
+        ({("book", "update"): b""}, {}),
+        ({("trade", "other"): b""}, {}),
+        ({}, {0: b"no program"}),
+        ({}, {99: b""}),
+    ]
     check_each(
         ValueError,
         "template of",
-        [
-            lambda: Plane(templates={("trade", "update"): b"no program"}, stats=page),
-            lambda: Plane(templates={("book", "update"): b""}, stats=page),
-            lambda: Plane(templates={("trade", "other"): b""}, stats=page),
-        ],
+        [partial(Plane, formats=[form], stats=page) for form in bad],
     )
+    check_each(
+        ValueError,
+        "0 formats|5 formats",
+        [partial(Plane, formats=FORMATS * n, stats=page) for n in (0, 5)],
+    )
+    with pytest.raises(OSError, match="Invalid argument"):  # a channel without its snapshot
+        Plane(formats=[({("trade", "update"): FORMATS[0][0]["trade", "update"]}, {})], stats=page)
     with pytest.raises(TypeError):
-        Plane(templates={("trade", "update"): "text"}, stats=page)  # type: ignore[dict-item]
+        Plane(formats=[({("trade", "update"): "text"}, {})], stats=page)  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="wait_index -1"):
-        Plane(templates=programs(), stats=page, wait_fd=fd, wait_index=-1)
+        Plane(formats=FORMATS, stats=page, wait_fd=fd, wait_index=-1)
     page.close()
     os.close(fd)
 
@@ -135,7 +148,7 @@ def test_a_plane_that_could_not_be_made_holds_no_page() -> None:
 )
 def test_an_objective_that_cannot_be(target_ns: int, late_ppm: int, words: str) -> None:
     page, fd = own_page()
-    plane = Plane(templates=programs(), stats=page, target_ns=1000)
+    plane = Plane(formats=FORMATS, stats=page, target_ns=1000)
     with pytest.raises(ValueError, match=words):
         plane.objective(target_ns, late_ppm)
     plane.objective((1 << 43) - 1, 1_000_000)
@@ -150,6 +163,8 @@ def test_an_objective_that_cannot_be(target_ns: int, late_ppm: int, words: str) 
 def handle_calls(plane: Plane, handle: int) -> list[Callable[[], object]]:
     return [
         lambda: plane.send(handle, b"x"),
+        lambda: plane.write(handle, b"x"),
+        lambda: plane.notice(handle, 0),
         lambda: plane.subscribe(handle, b"x", (), [(1, "trade", "A.B", False, False, False, 0)]),
         lambda: plane.unsubscribe(handle, b"x", (), [1]),
         lambda: plane.query(handle, 1),
@@ -163,7 +178,7 @@ def handle_calls(plane: Plane, handle: int) -> list[Callable[[], object]]:
 def added(plane: Plane) -> tuple[int, list[socket.socket]]:
     pair = socket.socketpair()
     pair[0].setblocking(False)
-    return plane.add(pair[0].fileno(), b""), list(pair)
+    return plane.add(pair[0].fileno(), b"", b""), list(pair)
 
 
 def close(pair: list[socket.socket]) -> None:
@@ -193,7 +208,7 @@ def test_no_more_events_are_taken_than_asked_for(plane: Plane) -> None:
 
 def test_handles_that_are_not_a_planes_own_are_refused(plane: Plane) -> None:
     page, fd = own_page()
-    other = Plane(templates=programs(), stats=page, clients_max=4)
+    other = Plane(formats=FORMATS, stats=page, clients_max=4)
     handle, pair = added(plane)
     foreign, theirs = added(other)
     assert handle & 0xFFFFFFFF == foreign & 0xFFFFFFFF  # the same slot
@@ -222,7 +237,7 @@ def test_a_handle_is_gone_when_its_slot_is_somebody_elses(plane: Plane) -> None:
     new, again = added(plane)
     assert new & 0xFFFFFFFF == old & 0xFFFFFFFF
     check_each(ValueError, f"handle {old:#x} is of no client", handle_calls(plane, old))
-    assert plane.send(new, b"\x89\x00") == 0
+    assert plane.write(new, b"\x89\x00") == 0
     plane.stop()
     close(pair + again)
 
@@ -230,14 +245,65 @@ def test_a_handle_is_gone_when_its_slot_is_somebody_elses(plane: Plane) -> None:
 def test_an_add_that_is_refused_costs_no_slot(plane: Plane) -> None:
     for _ in range(9):
         with pytest.raises(ValueError, match="out of bounds"):
-            plane.add(0, b"", [(0, 0, 0)])
+            plane.add(0, b"", b"", [(0, 0, 0)])
     clients = [added(plane) for _ in range(4)]
     assert len({handle for handle, _ in clients}) == 4
     with pytest.raises(OverflowError, match="clients_max"):
-        plane.add(0, b"")
+        plane.add(0, b"", b"")
     plane.stop()
     for _, pair in clients:
         close(pair)
+
+
+def test_a_slot_lies_inside_its_message(plane: Plane) -> None:
+    handle, pair = added(plane)
+    for offset in (-1, 5, 2**32):
+        with pytest.raises(ValueError, match=f"slot at {offset} of a message of 4 bytes"):
+            plane.send(handle, b"abcd", [(offset, 0, 0)])
+    with pytest.raises(ValueError, match="out of bounds"):
+        plane.send(handle, b"abcd", [(4, 0, 0)])  # inside, and no room for what is to come
+    plane.stop()
+    close(pair)
+
+
+def test_a_format_that_there_is_not_is_refused(plane: Plane) -> None:
+    for number in (1, 99, 2**32 - 1):
+        with pytest.raises(ValueError, match="out of bounds"):
+            plane.add(0, b"", b"", format=number)
+    plane.stop()
+
+
+def test_a_notice_that_there_is_not_is_refused(plane: Plane) -> None:
+    handle, pair = added(plane)
+    for number, numbers in ((-1, ()), (NOTICES, ()), (0, (0,) * 6)):
+        with pytest.raises(ValueError, match=f"notice {number} of {len(numbers)} numbers"):
+            plane.notice(handle, number, numbers)
+    with pytest.raises(OverflowError):
+        plane.notice(handle, 0, (2**64,))
+    plane.stop()
+    close(pair)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
+def test_a_message_is_framed_by_its_length(size: int) -> None:
+    page, fd = own_page()
+    plane = Plane(formats=FORMATS, stats=page, clients_max=4, control_bytes_max=256 << 10)
+    plane.start()
+    handle, (ours, theirs) = added(plane)
+    assert plane.send(handle, b"x" * size) == 0
+    if size < 126:
+        head = bytes((0x81, size))
+    else:
+        head = b"\x81\x7e" + size.to_bytes(2) if size < 1 << 16 else b"\x81\x7f" + size.to_bytes(8)
+    theirs.settimeout(5)
+    expected = b"\x81\0" + head + b"x" * size  # behind the empty hello
+    got = b""
+    while len(got) < len(expected):
+        got += theirs.recv(1 << 16)
+    assert got == expected
+    plane.stop()
+    close([ours, theirs])
+    os.close(fd)
 
 
 # --- what was closed, or never made ---------------------------------------------------------------
@@ -265,7 +331,7 @@ def test_objects_that_were_never_made_say_so(memory: Memory) -> None:
             ],
             lambda: plane.events_fd,
             lambda: plane.attach(memory(4096)),
-            lambda: plane.add(0, b""),
+            lambda: plane.add(0, b"", b""),
             *handle_calls(plane, 0),
             *[lambda name=name: getattr(floor, name)() for name in ("run", "stop", "counters")],
             *[lambda name=name: getattr(source, name)() for name in ("stop", "counts", "counters")],

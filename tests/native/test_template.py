@@ -21,7 +21,9 @@ from gateway._native import (
     decimal_round_trip,
 )
 from gateway.codec.decode import BboMessage, Quote, Trade, TradeMessage, decode, encode
-from gateway.codec.native import compile_template, programs
+from gateway.codec.formats import JSON, programs
+from gateway.codec.template import compile_template
+from gateway.model.notice import NOTICES
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -32,7 +34,8 @@ NATIVE = Path(__file__).parents[2] / "native"
 
 T = 1_714_979_289_123_456_789
 STAMPS = f'"ts_event":{T - 9},"ts_recv":{T},"ts_send":{T + 7}'
-TEMPLATES = {key: Template(program) for key, program in programs().items()}
+RECORDS, NOTICE_PROGRAMS = programs(JSON)
+TEMPLATES = {key: Template(program) for key, program in RECORDS.items()}
 
 GOLDEN: list[tuple[Channel, Kind, str, Row, int, str]] = [
     (
@@ -340,7 +343,7 @@ def test_another_dialect() -> None:
         ((0, T, "1", "1", "buy", "\n"), "printable"),
         ((0, T, "1", "1", "buy", "x" * 81), "id: longer than 80"),
         ((0, -1, "1", "1", "buy", ""), "ts_event"),
-        ((0, T, "1", "1", "buy"), "six"),
+        ((0, T, "1", "1", "buy"), "not a tuple of 6"),
         ((0, T, None, "1", "buy", ""), "price: not a text"),
     ],
 )
@@ -366,7 +369,7 @@ def test_channel_refused() -> None:
             TEMPLATES["trade", "update"].encode(channel, "A.B", row, seq=1, ts_recv=T, ts_send=T)
 
 
-@given(st.binary(max_size=64) | st.binary(max_size=32).map(lambda tail: b"\1\1\0\0" + tail))
+@given(st.binary(max_size=64) | st.binary(max_size=32).map(lambda tail: b"\2\1\0\0" + tail))
 def test_any_program_is_loaded_or_refused(program: bytes) -> None:
     try:
         template = Template(program)
@@ -383,12 +386,22 @@ def test_c_tests_run_our_programs(channel: str) -> None:
     header = (NATIVE / "test" / f"{channel}_program.h").read_text()
     literals = re.findall(r'^    (".*?");?$', header, re.MULTILINE)
     program = "".join(map(ast.literal_eval, literals)).encode("latin1")
-    assert program == programs()[channel, "update"]
+    assert program == RECORDS[channel, "update"]
+
+
+def test_c_tests_have_our_notices() -> None:
+    header = (NATIVE / "test" / "notice_programs.h").read_text()
+    for name, notice in NOTICES.items():
+        if name not in JSON.notices:
+            continue
+        (text,) = re.findall(rf"notice_{name}\[\] =\n(.*?);$", header, re.MULTILINE | re.DOTALL)
+        literals = map(ast.literal_eval, re.findall(r'^    (".*?")$', text, re.MULTILINE))
+        assert "".join(literals).encode("latin1") == NOTICE_PROGRAMS[notice.number]
 
 
 def test_a_template_of_too_long_messages_is_refused() -> None:
-    """64 identifiers, each of which may double when escaped, and 4,000 bytes of text."""
+    """48 identifiers, each of which may double when escaped, and 4,000 bytes of text."""
     literals = (b"\x00\xff" + b"x" * 255) * 15
-    program = b"\x01\x01\x00\x00" + literals + b"\x08" * 63
+    program = b"\x02\x01\x00\x00" + literals + b"\x08\x03" * 48
     with pytest.raises(ValueError, match="may take more than 8192 bytes"):
         Template(program)

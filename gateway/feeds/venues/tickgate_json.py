@@ -13,7 +13,7 @@ import msgspec
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.stamps import UNITS, scaled
 from gateway.feeds.venues.number import quoted
-from gateway.model.record import CHANNELS_FED
+from gateway.model.record import CHANNELS, CHANNELS_FED
 
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -61,7 +61,12 @@ class Batch(NamedTuple):
 _BOM = b"\xef\xbb\xbf"
 _UNIT_FIRST, _NANOSECONDS_FIRST = UNITS[-1][0], UNITS[0][0]
 
-_DECIMALS: Final = ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
+_DECIMALS: Final = tuple(
+    field.name
+    for name in CHANNELS_FED
+    for field in CHANNELS[name].fields
+    if field.type == "decimal"
+)
 Line = Trade | Quote | Status
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 

@@ -25,8 +25,10 @@ from support.binary import (
 
 from gateway._native import SBE_TOPICS_MAX, Template
 from gateway.codec import decode as text
-from gateway.codec import native, sbe
+from gateway.codec import sbe
 from gateway.codec.decode import BboMessage, Message, Quote, Trade, TradeMessage
+from gateway.codec.formats import JSON, SBE, programs
+from gateway.model.notice import NOTICES
 
 Read = Callable[[bytes, dict[int, sbe.Topic]], list[Message]]
 
@@ -159,7 +161,10 @@ sides = st.tuples(plain, plain) | st.just((None, None))
 quotes = st.builds(
     lambda at, bid, ask: (0, at, *bid, *ask), st.integers(1, 2**63 - 1), sides, sides
 )
-programs = {key: Template(program) for key, program in native.programs().items()}
+json_templates, sbe_templates = (
+    {key: Template(program) for key, program in programs(form)[0].items()} for form in (JSON, SBE)
+)
+NOTICES_SBE = {number: Template(program) for number, program in programs(SBE)[1].items() if program}
 
 
 def short(number: str | None) -> str | None:
@@ -186,14 +191,58 @@ def test_records_have_the_values_of_the_native_json(
         channel = "trade"
     number = 7 if channel == "trade" else 8
     numbers: dict[str, int] = {"seq": seq, "skipped": skipped, **stamps}
-    payload = programs[channel, kind].encode(channel, TOPICS[number][1], row, **numbers)
+    symbol = TOPICS[number][1]
+    payload = json_templates[channel, kind].encode(channel, symbol, row, **numbers)
     frame = sbe.encode_record(channel, kind, number, row, **numbers)
+    ours = sbe_templates[channel, kind].encode(channel, symbol, row, topic=number, **numbers)
+    assert ours == frame
     expected = msgspec.to_builtins(text.decode(payload))
     for element in expected["data"]:
         for name in element.keys() - {"id", "side"}:
             element[name] = short(element[name])
     for read in (sbe.decode, natively):
         assert [msgspec.to_builtins(one) for one in read(frame, dict(TOPICS))] == [expected]
+
+
+ACTIONS = {"live": 1, "conflate": 2, "snapshot": 3}
+
+
+def told(name: str, row: dict[str, Any]) -> bytes:
+    """The native core's bytes of a notice, or of a part of one, from the members of its JSON."""
+    notice = NOTICES[name]
+    values = row | {"action_number": ACTIONS.get(row.get("action", ""))}
+    return NOTICES_SBE[notice.number].notice(
+        channel=row["channel"] if "symbol" in row else "trade",
+        symbol=row.get("symbol", ""),
+        numbers=[values[one] for one in notice.numbers],
+        words=[values[one] for one in notice.words],
+        ts_send=row.get("ts_send", 0),
+    )
+
+
+def native_notice(message: dict[str, Any]) -> bytes | None:
+    """The native core's bytes of a message; None for what it does not send."""
+    kind, rows = message.get("type", "heartbeat"), message.get("data", [message])
+    if kind == "conflation":
+        names = ["class", *["class_more"] * len(rows)]
+        parts = [told(name, row) for name, row in zip(names, rows, strict=False)]
+        return told("conflation", {"count": len(rows)}) + b"".join(parts)
+    (row,) = rows
+    if kind == "gap":
+        kind = "missed" if row["reason"] == "feed" else row["reason"]
+    elif kind == "limit_exceeded":
+        kind = "limits" if "refused" in row else "limit"
+    return told(kind, row) if kind in NOTICES and "venue" not in row else None
+
+
+def test_notices_are_the_native_cores() -> None:
+    told = [(native_notice(one), sbe.encode(one)) for one in OBJECTS]
+    assert len([ours for ours, _ in told if ours is not None]) == 16
+    assert [theirs for ours, theirs in told if ours is not None] == [
+        ours for ours, _ in told if ours is not None
+    ]
+    topic = NOTICES_SBE[NOTICES["topic"].number]
+    assert topic.notice(channel="trade", symbol="BTCUSDT.BINANCE", topic=7) == ANNOUNCED
 
 
 def test_a_record_without_the_venues_time_has_ours() -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gateway._native import RingWriter
 from gateway.feeds import feed as feeds
-from gateway.feeds import refusals
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.refusals import (
     TALLIED_MAX,
@@ -341,4 +340,3 @@ def test_a_full_table_of_health_is_said_now_and_then(
     refusing.refuse(bad_quote("B"), 10, 20)
     lines = [vars(record) for record in caplog.records if record.message == "health.full"]
     assert [line["fields"]["count"] for line in lines] == [1, 2]
-    assert refusals.FIELDS["bbo"] == ("bid", "bid_qty", "ask", "ask_qty")

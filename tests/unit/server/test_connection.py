@@ -47,14 +47,16 @@ class Told:
 
         return SimpleNamespace(receive=receive), Reply(b"hello")
 
-    def add(self, *_: object) -> int:
+    def add(self, *_: object, **__: object) -> int:
         """The plane takes the client."""
         return 7
 
-    def send(self, handle: int, data: bytes) -> int:
+    def send(self, handle: int, message: bytes, *_: object) -> int:
         """The plane takes the bytes, and there is no room for more once this many were sent."""
-        self.calls.append(("send", handle, data))
+        self.calls.append(("send", handle, message))
         return int(self.full)
+
+    write = send
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args: self.calls.append((name, *args))

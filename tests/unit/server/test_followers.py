@@ -11,7 +11,6 @@ import pytest
 from gateway.model.record import CHANNELS_OWN
 from gateway.server import followers as module
 from gateway.server.followers import Followers
-from gateway.server.frames import frame_text
 
 
 class Client:
@@ -33,8 +32,8 @@ class Plane:
         self.blocked[handle] = left - 1
         return left > 0
 
-    def send(self, handle: int, frames: bytes) -> int:
-        self.sent.append((handle, frames))
+    def send(self, handle: int, message: bytes) -> int:
+        self.sent.append((handle, message))
         return 0
 
 
@@ -43,7 +42,7 @@ def message(report: str, first: bool) -> bytes:
 
 
 def frame(text: str) -> bytes:
-    return frame_text(text.encode())[0]
+    return text.encode()
 
 
 class Rig:

@@ -7,18 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
 
-from gateway.server.frames import Parser, Parsers, frame_close, frame_text
+from gateway.server.frames import Parser, Parsers, frame_close
 
 MESSAGE_BYTES = 1 << 20
-
-
-@pytest.mark.parametrize(("size", "header"), [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)])
-def test_text_frames(size: int, header: int) -> None:
-    frame, length = frame_text(b"x" * size)
-    assert (len(frame), length) == (size + header, header)
-    assert frame[0] == 0x81
-    said = frame[1] if header == 2 else int.from_bytes(frame[2:header], "big")
-    assert said == size
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,3 @@ def test_hello(client: "Client") -> None:
             }
         ],
     }
-
-
-def test_shutdown() -> None:
-    text = '{"channel":"system","type":"shutdown","data":[{"reconnect_after_ms":1830}]}'
-    assert replies.shutdown(1830).decode() == text

@@ -1,0 +1,104 @@
+"""Wire formats as values: how records and notices become bytes, for clients that speak them.
+
+Another format is another row of templates here; the data plane runs what they compile to, and has a
+log of encoded frames for each format that somebody speaks.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from gateway.codec import sbe_templates
+from gateway.codec.template import Template, compile_notice, compile_template
+from gateway.model.notice import NOTICES
+
+
+class Format(NamedTuple):
+    """One of them.
+
+    Attributes:
+        name: of its subprotocol, `tickgate.v1.<name>`.
+        records: templates by channel and kind of message, `update` or `snapshot`.
+        notices: templates by notice; those that are not there are not told.
+    """
+
+    name: str
+    records: Mapping[tuple[str, str], Template]
+    notices: Mapping[str, Template]
+
+
+Programs = tuple[dict[tuple[str, str], bytes], dict[int, bytes]]
+"""(program by channel and kind of message, program by notice's number)."""
+
+
+def programs(form: Format) -> Programs:
+    """Compiles a format for the native core's plane."""
+    return (
+        {key: compile_template(key[0], template) for key, template in form.records.items()},
+        {
+            NOTICES[notice].number: compile_notice(notice, text)
+            for notice, text in form.notices.items()
+        },
+    )
+
+
+# --- our JSON (PROTOCOL.md, section 4) ------------------------------------------------------------
+
+_HEAD: Final = (
+    '{"channel":"<channel>","type":"<type>","symbol":"<symbol>","seq":<seq>,'
+    '"ts_event":<ts_event:ns>,"ts_recv":<ts_recv:ns>,"ts_send":<ts_send:ns>,"data":['
+)
+_TAIL: Final = ']<skipped:,"skipped":>}'
+_RECORDS: Final = {
+    "trade": '{"id":"<id>","price":"<price>","qty":"<qty>","side":<side:null|"buy"|"sell">}',
+    "bbo": '{"bid":"<bid>","bid_qty":"<bid_qty>","ask":"<ask>","ask_qty":"<ask_qty>"}',
+    "health": '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}',
+}
+
+_SYSTEM: Final = '{"channel":"system","type":"%s","data":[{%s}]}'
+_GAP: Final = _SYSTEM % ("gap", '"channel":"<channel>","symbol":"<symbol>",%s')
+_CLASS: Final = (
+    '{"class":<class>,"interval_ms":<interval_ms:or_null>,"was_ms":<was_ms:or_null>,"step":<step>}'
+)
+_NOTICES: Final = {
+    "heartbeat": '{"channel":"heartbeat","n":<n>,"ts_send":<ts_send:ns>}',
+    "epoch": _SYSTEM % ("epoch", '"epoch":"<epoch>"'),
+    "lapped": _GAP % '"from":<from>,"to":<to>,"reason":"lapped"',
+    "refused": _GAP % '"reason":"refused"',
+    "missed": _GAP % '"lost":<lost>,"reason":"feed"',
+    "reset": _GAP % '"reason":"reset"',
+    "retired": _SYSTEM % ("retired", '"channel":"<channel>","symbol":"<symbol>"'),
+    "limit": _SYSTEM
+    % ("limit_exceeded", '"limit":"<limit>","value":<value>,"subscription":"<subscription>"'),
+    "limits": _SYSTEM % ("limit_exceeded", '"limit":"notices","value":<value>,"refused":<refused>'),
+    "slow": _SYSTEM
+    % (
+        "slow",
+        '"level":<level>,"was":<was>,"action":"<action>",'
+        '"interval_ms":<interval_ms>,"age_ms":<age_ms>',
+    ),
+    "conflation": '{"channel":"system","type":"conflation","data":[',
+    "class": _CLASS,
+    "class_more": "," + _CLASS,
+    "conflation_end": "]}",
+    "shutdown": _SYSTEM % ("shutdown", '"reconnect_after_ms":<reconnect_after_ms>'),
+}
+
+
+def _message(channel: str, kind: str) -> str:
+    head = _HEAD.replace("<channel>", channel).replace("<type>", kind)
+    return head + _RECORDS[channel] + _TAIL
+
+
+TYPES: Final = ("update", "snapshot")
+JSON: Final = Format(
+    "json",
+    {(channel, kind): _message(channel, kind) for channel in _RECORDS for kind in TYPES},
+    _NOTICES,
+)
+
+# --- binary (docs/sbe.md); instruments' health stays text -----------------------------------------
+
+SBE: Final = Format("sbe", dict(JSON.records) | sbe_templates.RECORDS, sbe_templates.NOTICES)
+
+FORMATS: Final = (JSON, SBE)
+"""All that the gateway speaks; a client's format is its place here."""

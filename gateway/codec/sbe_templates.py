@@ -1,0 +1,76 @@
+"""The messages of `tickgate.v1.sbe` as templates: the bytes of docs/sbe.md, in its order."""
+
+from collections.abc import Sequence
+from struct import pack
+from typing import Final
+
+_SCHEMA, _VERSION = 1, 0
+_NULL8: Final = b"\xff"
+_NULL64: Final = b"\xff" * 8
+_SNAPSHOT: Final = {"update": "flags 0", "snapshot": "flags 1"}
+
+
+def _header(block: int, template: int) -> bytes:
+    return pack("<4H", block, template, _SCHEMA, _VERSION)
+
+
+_RECORD: Final = (
+    "u64 seq",
+    "u64 ts_event",
+    "u64 ts_recv",
+    "u64 ts_send",
+    "u64 skipped",
+    "u32 topic",
+)
+
+
+def _trade(kind: str) -> Sequence[bytes | str]:
+    fields = ("side 255 1 2", "price", "qty", "id")
+    return (_header(80, 1), *_RECORD, _SNAPSHOT[kind], *fields)
+
+
+def _bbo(kind: str) -> Sequence[bytes | str]:
+    fields = ("bid", "bid_qty", "ask", "ask_qty")
+    return (_header(113, 2), *_RECORD, _SNAPSHOT[kind], *fields)
+
+
+RECORDS: Final = {
+    (channel, kind): template(kind)
+    for channel, template in (("trade", _trade), ("bbo", _bbo))
+    for kind in _SNAPSHOT
+}
+
+
+def _gap(
+    reason: int, first: bytes | str, last: bytes | str, lost: bytes | str
+) -> Sequence[bytes | str]:
+    return (_header(26, 32), first, last, lost, "u8 channel", bytes((reason,)), "symbol")
+
+
+_CLASS: Final = ("u32 interval_ms", "u32 was_ms", "u32 step", "u8 class")
+
+NOTICES: Final[dict[str, Sequence[bytes | str]]] = {
+    "topic": (_header(5, 16), "u32 topic", "u8 channel", "symbol"),
+    "heartbeat": (_header(16, 17), "u64 n", "u64 ts_send"),
+    "lapped": _gap(1, "u64 from", "u64 to", _NULL64),
+    "missed": _gap(2, _NULL64, _NULL64, "u64 lost"),
+    "refused": _gap(3, _NULL64, _NULL64, _NULL64),
+    "reset": _gap(4, _NULL64, _NULL64, _NULL64),
+    "retired": (_header(1, 34), "u8 channel", "symbol"),
+    "epoch": (_header(1, 33), _NULL8, "epoch", b"\0"),
+    "slow": (
+        _header(15, 36),
+        "u64 age_ms",
+        "u32 interval_ms",
+        "u8 level",
+        "u8 was",
+        "u8 action_number",
+    ),
+    "conflation": (_header(0, 37), pack("<H", 13), "u16 count"),
+    "class": _CLASS,
+    "class_more": _CLASS,
+    "conflation_end": (),
+    "shutdown": (_header(4, 40), "u32 reconnect_after_ms"),
+    "limit": (_header(16, 38), "u64 value", _NULL64, "limit", "subscription"),
+    "limits": (_header(16, 38), "u64 value", "u64 refused", b"\7notices\0"),
+}

@@ -1,0 +1,42 @@
+#include "gw_kind.h"
+
+#define AT(member) ((uint8_t)offsetof(gw_record_t, u.member))
+#define DECIMAL_TRADE(i, f) \
+    {.name = #f, .type = GW_FIELD_DECIMAL, .decimal = i, \
+     .at = AT(trade.f), .exponent = AT(trade.f##_exponent), .digits = AT(trade.f##_digits)}
+#define DECIMAL_BBO(i, f, other, bit) \
+    {.name = #f, .type = GW_FIELD_DECIMAL, .with = other, .decimal = i, \
+     .at = AT(bbo.mantissa[i]), .exponent = AT(bbo.exponent[i]), .digits = AT(bbo.digits[i]), .none = bit}
+#define WORDS(f, most) \
+    {.name = #f, .type = GW_FIELD_WORDS, .at = AT(health.f), .digits = AT(health.f##_length), .room = most}
+
+const gw_kind_t gw_kinds[GW_CHANNELS] = {
+    [GW_TRADE] = {
+        .name = "trade",
+        .fields = {DECIMAL_TRADE(0, price), DECIMAL_TRADE(1, qty),
+                   {.name = "side", .type = GW_FIELD_SIDE, .at = AT(trade.side)},
+                   {.name = "id", .type = GW_FIELD_ID, .at = AT(trade.id), .digits = AT(trade.id_length)}},
+        .fields_count = 4,
+        .decimals_count = 2,
+        .cells_max = 3,
+        .fed = 1,
+    },
+    [GW_BBO] = {
+        .name = "bbo",
+        .fields = {DECIMAL_BBO(GW_BID, bid, GW_BID_QTY, GW_EXTRA_NO_BID),
+                   DECIMAL_BBO(GW_BID_QTY, bid_qty, GW_BID, GW_EXTRA_NO_BID),
+                   DECIMAL_BBO(GW_ASK, ask, GW_ASK_QTY, GW_EXTRA_NO_ASK),
+                   DECIMAL_BBO(GW_ASK_QTY, ask_qty, GW_ASK, GW_EXTRA_NO_ASK)},
+        .fields_count = 4,
+        .decimals_count = 4,
+        .cells_max = 3,
+        .fed = 1,
+    },
+    [GW_HEALTH] = {
+        .name = "health",
+        .fields = {WORDS(state, GW_STATE_MAX), WORDS(reason, GW_REASON_MAX)},
+        .fields_count = 2,
+        .cells_max = 2,
+    },
+};
+_Static_assert(sizeof(gw_record_t) <= UINT8_MAX, "a field's place fits a byte");

@@ -1,0 +1,53 @@
+/* The kinds of records, as one table: what a record of each holds, and where. Whoever fills, renders or reads records
+ * goes by it; gateway/model/record.py has the same table with what Python adds to it, and a test compares them. */
+#ifndef GW_KIND_H
+#define GW_KIND_H
+#include "gw_record.h"
+
+#define GW_FIELDS_MAX 4u
+#define GW_FIELD_NAME_MAX 8u /* of a name with its end: it is compared as one word */
+
+typedef enum {
+    GW_FIELD_DECIMAL = 1, /* a number's digits */
+    GW_FIELD_SIDE,        /* the taker's: buy, sell or none */
+    GW_FIELD_ID,          /* the venue's: printable ASCII, the rest of a long one in the tail */
+    GW_FIELD_WORDS,       /* the gateway's own: printable ASCII of a fixed room */
+} gw_field_type_t;
+
+/* Offsets are in the record. */
+typedef struct {
+    char name[GW_FIELD_NAME_MAX]; /* in messages, in feeds' lines, in rows */
+    uint8_t type;
+    uint8_t with;     /* of an optional decimal: the index of the one that is none, too, where it is */
+    uint8_t decimal;  /* of the decimals, in the tail's order */
+    uint8_t at;       /* the mantissa, the side, the text */
+    uint8_t exponent; /* of a decimal */
+    uint8_t digits;   /* of a decimal; of a text its length */
+    uint8_t room;     /* of words */
+    uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none */
+} gw_field_t;
+
+typedef struct {
+    const char *name; /* of the channel; NULL: no such kind */
+    gw_field_t fields[GW_FIELDS_MAX];
+    uint8_t fields_count, decimals_count;
+    uint8_t cells_max;
+    uint8_t fed; /* its records come from feeds; else the gateway makes them */
+} gw_kind_t;
+
+extern const gw_kind_t gw_kinds[GW_CHANNELS];
+
+/* NULL where there is none of this number. */
+static inline const gw_kind_t *gw_kind(uint8_t kind) {
+    return kind < GW_CHANNELS && gw_kinds[kind].name ? &gw_kinds[kind] : NULL;
+}
+
+static inline bool gw_field_optional(const gw_field_t *f) { return f->none != 0; }
+
+/* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
+static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
+    const gw_kind_t *k = gw_kind(kind);
+    return k && cells >= GW_RECORD_CELLS && cells <= k->cells_max;
+}
+
+#endif

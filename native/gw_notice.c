@@ -1,0 +1,91 @@
+/* What the plane tells clients beside records, in each one's format. */
+#include "gw_plane_internal.h"
+#include <string.h>
+
+/* Notices of limits in one control queue, in bytes: half of what a queue has beyond the replies. The plane's other
+ * messages have the second half, so no notice takes a reply's room. */
+#define NOTICES_MAX (GW_CONTROL_SLACK / 2)
+
+/* Writes a part of a message; its length, 0 where the format does not tell such a thing. */
+static size_t part(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t, const gw_notice_t *notice,
+                   uint8_t *out) {
+    const gw_template_t *template = p->o.formats[format].notices[kind];
+    if (!template) return 0;
+    gw_encode_t in = {.notice = notice, .ts_send = p->io.realtime(p->io.self)};
+    if (t) {
+        in.symbol = t->name;
+        in.symbol_length = t->length;
+        in.topic = t->number;
+        in.channel = t->channel;
+    }
+    return gw_template_encode(template, &in, (char *)out);
+}
+
+/* Puts the header in front of a payload at out + GW_FRAME_HEADER_MAX; the frame's length. */
+static size_t close_frame(const gw_template_t *t, size_t payload, uint8_t *out) {
+    size_t header = gw_frame_header(gw_template_opcode(t), payload, out);
+    memmove(out + header, out + GW_FRAME_HEADER_MAX, payload);
+    return header + payload;
+}
+
+size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t,
+                        const gw_notice_t *notice, uint8_t *out) {
+    size_t payload = part(p, format, kind, t, notice, out + GW_FRAME_HEADER_MAX);
+    return payload ? close_frame(p->o.formats[format].notices[kind], payload, out) : 0;
+}
+
+int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice) {
+    uint8_t frame[GW_NOTICE_MAX];
+    return gw_client_control(p, c, frame, gw_notice_encode(p, c->format, kind, NULL, notice, frame), 0);
+}
+
+int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *parts, uint32_t count) {
+    uint8_t frame[GW_NOTICE_MAX * (GW_CLASSES + 2)];
+    size_t payload = 0;
+    for (uint32_t i = 0; i < count; i++)
+        payload += part(p, c->format, parts[i].kind, NULL, &parts[i].notice, frame + GW_FRAME_HEADER_MAX + payload);
+    if (!payload) return 0;
+    return gw_client_control(p, c, frame, close_frame(p->o.formats[c->format].notices[parts[0].kind], payload, frame), 0);
+}
+
+/* Tells a limit that the client has met. Where no notice fits any more it is counted instead, and so are those that
+ * follow, until the queue has left. */
+static void limit_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice) {
+    uint8_t frame[GW_NOTICE_MAX];
+    if (!c->control) c->noticed = 0;
+    const size_t length = gw_notice_encode(p, c->format, kind, NULL, notice, frame), noticed = c->noticed + length;
+    if (!length) return;
+    int error = c->untold || noticed > NOTICES_MAX ? -ENOSPC : gw_client_control(p, c, frame, length, 0);
+    if (!error) c->noticed = (uint32_t)noticed;
+    else if (error == -ENOSPC) c->untold++;
+    else gw_client_slow(p, c, "no memory for a notice");
+}
+
+/* The string as it was asked for: requests write `~` before a star or a tilde that is itself. */
+static size_t asked_for(const char *name, size_t length, int pattern, char *out) {
+    const char star = pattern ? GW_LITERAL_STAR : '*';
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] == star || name[i] == '~') out[n++] = '~';
+        out[n++] = name[i] == star ? '*' : name[i];
+    }
+    return n;
+}
+
+void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name,
+                   size_t length, int pattern) {
+    char string[2 * GW_INSTRUMENT_MAX];
+    gw_notice_t notice = {.numbers = {value},
+                          .words = {gw_text_of(limit), {string, asked_for(name, length, pattern, string)}}};
+    gw_count(&p->stats->limits_met[0], 1);
+    limit_say(p, c, GW_NOTICE_LIMIT, &notice);
+    gw_client_touch(p, c);
+}
+
+/* How many limits were only counted; called once bytes of the control queue have left. */
+void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c) {
+    if (!c->untold || c->control || c->flags & GW_CLIENT_DOOMED) return;
+    gw_notice_t notice = {.numbers = {NOTICES_MAX, c->untold}};
+    c->untold = 0;
+    limit_say(p, c, GW_NOTICE_LIMITS, &notice);
+}

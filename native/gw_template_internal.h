@@ -1,0 +1,55 @@
+/* What a program becomes when it is loaded (gw_template.c) and is run by (gw_template_run.c). */
+#ifndef GW_TEMPLATE_INTERNAL_H
+#define GW_TEMPLATE_INTERNAL_H
+#include "gw_kind.h"
+#include "gw_template.h"
+#include "gw_text.h"
+
+enum { GW_PROGRAM_MAX = 4096, GW_STEPS_MAX = 64 };
+
+/* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER on are of binary formats. */
+enum {
+    GW_T_LITERAL, GW_T_SYMBOL, GW_T_SEQ, GW_T_TIME_NS, GW_T_TIME_US, GW_T_TIME_MS, GW_T_TIME_RFC3339, GW_T_AGE_MS,
+    GW_T_FIELD, GW_T_NUMBER, GW_T_NUMBER_OR_NULL, GW_T_WORD, GW_T_CHANNEL,
+    GW_T_INTEGER, GW_T_FIELD_BINARY, GW_T_SYMBOL_BINARY, GW_T_WORD_BINARY, GW_T_FLAGS,
+    GW_T_CODES
+};
+/* What a field's operation becomes, by its type. */
+enum {
+    GW_T_DECIMAL = GW_T_CODES, GW_T_SIDE, GW_T_ID, GW_T_WORDS,
+    GW_T_DECIMAL_BINARY, GW_T_SIDE_BINARY, GW_T_ID_BINARY, GW_T_WORDS_BINARY
+};
+_Static_assert(GW_T_WORDS - GW_T_DECIMAL == GW_FIELD_WORDS - GW_FIELD_DECIMAL &&
+               GW_T_ID - GW_T_DECIMAL == GW_FIELD_ID - GW_FIELD_DECIMAL &&
+               GW_T_SIDE - GW_T_DECIMAL == GW_FIELD_SIDE - GW_FIELD_DECIMAL, "a code for each type");
+enum { GW_T_TS_EVENT, GW_T_TS_RECV, GW_T_TS_SEND, GW_T_TIMES };
+/* What a binary integer is of; behind them the numbers of a notice. */
+enum { GW_T_OF_TOPIC = GW_T_TIMES, GW_T_OF_SEQ, GW_T_OF_CHANNEL, GW_T_OF_SKIPPED, GW_T_OF_NUMBER };
+
+typedef struct {
+    uint16_t at, length; /* in the pool */
+} gw_template_text_t;
+
+typedef struct {
+    gw_template_text_t literal; /* written before the field */
+    uint8_t code;   /* GW_T_LITERAL: no field */
+    uint8_t source; /* of a time, an integer, a number, a word; of a field its index */
+    uint8_t at, exponent, digits, room; /* of a field, as in gw_field_t; room: of an integer its bytes, too */
+} gw_step_t;
+
+struct gw_template {
+    uint8_t kind;
+    uint8_t sides_read;
+    uint8_t binary;   /* some operation is: its messages are binary, and no value is written as `null` */
+    unsigned steps_used, symbols;
+    size_t size_max; /* without symbols */
+    size_t frame_max;
+    size_t fixed;      /* bytes written so far, while loading and while they are the same in all payloads */
+    size_t skipped_at; /* of a format that tells `skipped` in a field of its own, its place; 0: by the splice */
+    gw_template_text_t skip, tail, sides[3];
+    gw_step_t steps[GW_STEPS_MAX];
+    size_t pool_used;
+    char pool[GW_PROGRAM_MAX + GW_TEXT_SLACK];
+};
+
+#endif
