@@ -33,9 +33,6 @@ from gateway._native import (
     create_memory,
 )
 from gateway.address import listeners, shown
-from gateway.cluster import signals
-from gateway.cluster.pulse import QUIET_INTERVAL_S, Pulse
-from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
 from gateway.latency import statistics
@@ -43,6 +40,9 @@ from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
 from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
+from gateway.supervisor import signals
+from gateway.supervisor.supervisor import ChildSpec, Supervisor
+from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
     from gateway.ops.objective import Look
@@ -158,10 +158,10 @@ async def _serve(
     from gateway.ops.subject import Subject
     from gateway.recorder import stream
 
-    with _site(config) as site, _own_pulse(site, handler) as pulse:
+    with _site(config) as site, _own_watchdog(site, handler) as watchdog:
 
         def ready() -> None:
-            pulse.ready()
+            watchdog.ready()
             _log.info(
                 "serve.ready",
                 client=urls.client,
@@ -175,7 +175,7 @@ async def _serve(
                 on_ready(urls)
 
         supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
-        source = _source(site, supervisor, pulse, lambda: subject.config, lambda: ops.look)
+        source = _source(site, supervisor, watchdog, lambda: subject.config, lambda: ops.look)
         recorder = _recorder(config, site, source)
         subject = Subject(
             version=version("tickgate"),
@@ -187,7 +187,7 @@ async def _serve(
             supervision=supervisor.statistics,
             tell=supervisor.tell,
             client_url=site.client_url,
-            status=pulse.report,
+            status=watchdog.report,
             streams={stream.PATH: stream.Stream(recorder)},
             recorder=lambda: asdict(recorder.statistics()),
         )
@@ -202,7 +202,7 @@ async def _serve(
                 return missed
 
             _obey(orders, supervisor, Reloading(config, orders.reload, apply), handler)
-            signal.signal(signal.SIGCONT, pulse.continued)
+            signal.signal(signal.SIGCONT, watchdog.continued)
             beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
             played: asyncio.Task[int] | None = None
             if on_played is not None:
@@ -265,10 +265,10 @@ async def _played(supervisor: Supervisor, on_played: Callable[[Feeds], int]) -> 
         await asyncio.sleep(PLAYED_INTERVAL_S)
 
 
-def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
+def _own_watchdog(site: "Site", handler: log.LogHandler) -> Watchdog:
     """The supervisor's, which watches the host's clocks for all."""
     stats = StatsPage(site.stats_fds["supervisor"], writable=True)
-    return Pulse(
+    return Watchdog(
         stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S, host=True
     )
 
@@ -276,7 +276,7 @@ def _own_pulse(site: "Site", handler: log.LogHandler) -> Pulse:
 def _source(
     site: "Site",
     supervisor: Supervisor,
-    pulse: Pulse,
+    watchdog: Watchdog,
     config: Callable[[], Config],
     look: "Callable[[], Look]",
 ) -> "Source":
@@ -288,7 +288,7 @@ def _source(
         config=lambda: told(config()),
         look=look,
         supervision=supervisor.statistics,
-        status=pulse.report,
+        status=watchdog.report,
         segment=supervisor.segment,
     )
 

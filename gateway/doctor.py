@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple, TextIO
 import msgspec
 
 from gateway import address, host
-from gateway.cluster.schedstat import THREAD
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
 from gateway.memory import estimate
 from gateway.recorder import files
 from gateway.state import unwritable
+from gateway.supervisor.schedstat import THREAD
 from gateway.tune.choose import QUICK_S, known
 from gateway.tune.facts import Facts
 from gateway.tune.propose import Proposals, propose

@@ -23,13 +23,13 @@ import msgspec
 
 from gateway import host, log
 from gateway._native import RingWriter, StatsPage, request_slice, signal_when_orphaned
-from gateway.cluster.backoff import Backoff
-from gateway.cluster.channel import Channel, Message, fits
-from gateway.cluster.child import Child
-from gateway.cluster.pulse import INTERVAL_S, QUIET_INTERVAL_S, Pulse
+from gateway.backoff import Backoff
 from gateway.config import Config
 from gateway.errors import ResourceError, TickgateError
 from gateway.model.record import CHANNELS_OWN
+from gateway.supervisor.channel import Channel, Message, fits
+from gateway.supervisor.child import Child
+from gateway.supervisor.watchdog import INTERVAL_S, QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
     from gateway.feeds.feed import Feed
@@ -92,17 +92,17 @@ def _configure_log(name: str, config: Config) -> log.LogHandler:
 async def _run(
     child: Child,
     handler: log.LogHandler,
-    work: Callable[[StatsPage, "Inbox", Pulse], Coroutine[Any, Any, int]],
+    work: Callable[[StatsPage, "Inbox", Watchdog], Coroutine[Any, Any, int]],
 ) -> int:
     """What all children do beside their work: listen to the supervisor and show signs of life."""
     stats = StatsPage(child.first["stats_fd"], writable=True)
     inbox = Inbox(handler)
     interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
-    with Pulse(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as pulse:
-        signal.signal(signal.SIGCONT, pulse.continued)
+    with Watchdog(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as watchdog:
+        signal.signal(signal.SIGCONT, watchdog.continued)
         listening = asyncio.create_task(child.listen(inbox.take))
         try:
-            return await work(stats, inbox, pulse)
+            return await work(stats, inbox, watchdog)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -138,16 +138,16 @@ class Inbox:
             reports.put_nowait(str(message.body["text"]))
 
 
-def _say_ready(child: Child, pulse: Pulse) -> None:
+def _say_ready(child: Child, watchdog: Watchdog) -> None:
     # What the start has made lives as long as the process: no collection need look at it again.
     gc.collect()
     gc.freeze()
-    pulse.ready()
+    watchdog.ready()
     child.channel.send({"type": "ready"})
 
 
 async def _worker(
-    child: Child, config: Config, stats: StatsPage, inbox: Inbox, pulse: Pulse
+    child: Child, config: Config, stats: StatsPage, inbox: Inbox, watchdog: Watchdog
 ) -> int:
     from gateway.feeds.options import venues
     from gateway.server import worker
@@ -167,15 +167,17 @@ async def _worker(
             configs=inbox.configs,
             reports=inbox.reports,
             drain=child.drain,
-            ready=partial(_say_ready, child, pulse),
-            status=partial(_send_status, child, pulse),
-            stalled=partial(pulse.note, "plane"),
+            ready=partial(_say_ready, child, watchdog),
+            status=partial(_send_status, child, watchdog),
+            stalled=partial(watchdog.note, "plane"),
         )
     )
     return 0
 
 
-async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse: Pulse) -> int:
+async def _feed(
+    child: Child, config: Config, stats: StatsPage, _: Inbox, watchdog: Watchdog
+) -> int:
     from gateway.feeds.build import build
 
     first = child.first
@@ -195,9 +197,11 @@ async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse:
         return error.exit_code
     await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
-    _say_ready(child, pulse)
+    _say_ready(child, watchdog)
     while not child.drain.is_set():
-        _send_status(child, pulse, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]})
+        _send_status(
+            child, watchdog, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]}
+        )
         with suppress(TimeoutError):
             await asyncio.wait_for(child.drain.wait(), STATUS_INTERVAL_S)
     for task in tasks:
@@ -209,20 +213,20 @@ async def _feed(child: Child, config: Config, stats: StatsPage, _: Inbox, pulse:
 
 async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
     """Runs a feed until it is done; one that dies is started again."""
-    backoff = Backoff(0.1, 5.0)
+    backoff = Backoff(0.1, 5.0, least=0.5)
     while True:
         try:
             await feed.run()
             return
         except Exception:
-            delay_s = backoff.next()
+            delay_s = backoff.next_s()
             _log.exception("feed.died", feed=feed.name, restart_in_s=round(delay_s, 2))
             stats.set("feed_up", feed.index, 0)
         await asyncio.sleep(delay_s)
 
 
-def _send_status(child: Child, pulse: Pulse, body: Mapping[str, Any]) -> None:
-    message = {**body, **pulse.report(), "type": "status"}
+def _send_status(child: Child, watchdog: Watchdog, body: Mapping[str, Any]) -> None:
+    message = {**body, **watchdog.report(), "type": "status"}
     if not fits(message):
         message["feeds"] = brief(body.get("feeds", ()))
     # One lost to a full buffer is made good by the next.

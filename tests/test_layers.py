@@ -18,10 +18,10 @@ RANKS = (
     ("cli",),
     ("app", "doctor", "process", "top"),
     ("config", "memory", "reload", "tune"),
-    ("server", "feeds", "ops", "cluster", "client", "loadtest", "recorder"),
+    ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("session", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),
-    ("address", "exits", "host", "state", "text"),
+    ("address", "backoff", "exits", "host", "state", "text"),
 )
 RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
 

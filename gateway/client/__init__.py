@@ -1,6 +1,6 @@
 """The Python client of the gateway: `Client` and the events that it yields."""
 
-from gateway.client.backoff import Backoff, reconnects
+from gateway.backoff import Backoff
 from gateway.client.client import Client, ConnectFailed, RequestRefused
 from gateway.client.events import (
     Conflation,
@@ -19,6 +19,7 @@ from gateway.client.events import (
     Slow,
     System,
 )
+from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset

@@ -41,7 +41,7 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from gateway.client.backoff import Backoff, reconnects
+from gateway.backoff import Backoff
 from gateway.client.events import (
     Disconnected,
     Event,
@@ -52,6 +52,7 @@ from gateway.client.events import (
     Result,
     System,
 )
+from gateway.client.reconnects import reconnects
 from gateway.client.requests import Request
 from gateway.client.session import ClientSession, Statistics
 from gateway.clock import Offset, Ping, estimate

@@ -6,7 +6,6 @@ A feed decodes and publishes on a thread of its own, because timers of an event 
 """
 
 import asyncio
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -479,8 +478,3 @@ class ThreadFeed:
         while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
             time.sleep(min(left_s, STOP_CHECK_S))
         return not self._stopping
-
-
-def backoff_s(attempt: int, *, first_s: float = 0.1, last_s: float = 10.0) -> float:
-    """The wait before reconnection `attempt` (from 0): full jitter over a doubling bound."""
-    return random.uniform(0, min(last_s, first_s * 2.0 ** min(attempt, 32)))

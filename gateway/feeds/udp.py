@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import log
-from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics, backoff_s
+from gateway.backoff import Backoff
+from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.options import UdpOptions
 from gateway.feeds.refusals import Refusal, Refusals, shown_symbol
 from gateway.feeds.venues import tickgate_json
@@ -37,6 +38,8 @@ of the default objective, and bounds the workers' wake-ups at 4,000 a second."""
 
 HEALTHY_NS = 10_000_000_000
 """A socket that lasted this long starts the backoff afresh."""
+BACKOFF_BASE_S = 0.1
+BACKOFF_CAP_S = 10.0
 
 _log = log.get("feeds")
 
@@ -125,7 +128,7 @@ class UdpFeed(ThreadFeed):
         self._unstamped_told = self._unbatched_told = False
 
     def _work(self) -> None:
-        attempt = 0
+        attempt, backoff = 0, Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S)
         while not self._stopping:
             opened_ns = time.monotonic_ns()
             try:
@@ -134,10 +137,10 @@ class UdpFeed(ThreadFeed):
                 self._counters.change("down", str(error))
                 if time.monotonic_ns() - opened_ns > HEALTHY_NS:
                     attempt = 0
+                    backoff.reset()
                 self._disconnect()
-                delay_s = backoff_s(attempt)
                 attempt += 1
-                if self._pause(delay_s):
+                if self._pause(backoff.next_s()):
                     self._counters.change("reconnecting", f"attempt {attempt} after {error}")
             finally:
                 self._disconnect()

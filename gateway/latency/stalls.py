@@ -86,7 +86,7 @@ class Beat(NamedTuple):
     continued: int = 0
 
 
-class Watchdog:
+class Judge:
     """Judges the beats of one loop.
 
     Args:

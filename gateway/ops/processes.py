@@ -28,7 +28,7 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
             "tripped": child.tripped,
             "restarts": dict(child.restarts),
             "last_reason": child.last_reason,
-            **_pulse(subject.pages[child.name], child.status),
+            **_loop(subject.pages[child.name], child.status),
         }
         for child in subject.supervision().children
     ]
@@ -40,7 +40,7 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
         "tripped": False,
         "restarts": {},
         "last_reason": "",
-        **_pulse(subject.pages[SUPERVISOR], subject.status()),
+        **_loop(subject.pages[SUPERVISOR], subject.status()),
     }
     return [*children, own]
 
@@ -51,7 +51,7 @@ def feeds(subject: Subject) -> list[dict[str, Any]]:
     return [feed for child in children for feed in child.status.get("feeds", ())]
 
 
-def _pulse(page: Page, status: Mapping[str, Any]) -> dict[str, Any]:
+def _loop(page: Page, status: Mapping[str, Any]) -> dict[str, Any]:
     load = status.get("load", {})
     return {
         "loop_lag_ms": round(page.get("loop_lag_ns") / 1e6, 3),

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from gateway import _native as native
-from gateway.cluster.schedstat import Stolen
 from gateway.host import cpus_allowed
+from gateway.supervisor.schedstat import Stolen
 from gateway.tune import host
 from gateway.tune.facts import Clocks, Facts, Sends, Wakes
 

@@ -12,7 +12,7 @@ from support.target import STRICT_VENUE
 from support.wire import connected, subscribe
 
 from gateway._native import STATS_SIZE, StatsPage, create_memory
-from gateway.cluster.pulse import Pulse
+from gateway.supervisor.watchdog import Watchdog
 
 HOUR_NS = 3_600_000_000_000
 PAUSE_S = 0.3
@@ -86,7 +86,7 @@ def test_f62_a_pause_of_a_worker_shows_and_is_no_clients_fault(
 async def test_f62_a_blocking_callback_of_50_ms_is_seen() -> None:
     fd = create_memory("stats", STATS_SIZE)
     stats = StatsPage(fd, writable=True)
-    with Pulse(stats):
+    with Watchdog(stats):
         await asyncio.sleep(0.12)
         time.sleep(0.1)  # noqa: ASYNC251 (the fault): two stamps apart, so 50 ms at least
         await asyncio.sleep(0.12)

@@ -14,27 +14,27 @@ TIMEOUT_S = 60.0
 PULSE = """
 import asyncio, hashlib, json, os, sys, threading, time
 from gateway._native import STATS_SIZE, StatsPage, create_memory
-from gateway.cluster.pulse import Pulse
+from gateway.supervisor.watchdog import Watchdog
 
 async def main(fault):
-    pulse = Pulse(StatsPage(create_memory("stats", STATS_SIZE), writable=True))
-    pulse.ready()
-    await {"waits": waits, "starves": starves}[fault](pulse)
-    print(json.dumps(pulse.report()["stalls"]))
+    watchdog = Watchdog(StatsPage(create_memory("stats", STATS_SIZE), writable=True))
+    watchdog.ready()
+    await {"waits": waits, "starves": starves}[fault](watchdog)
+    print(json.dumps(watchdog.report()["stalls"]))
 
-async def waits(pulse):
+async def waits(watchdog):
     work = hashlib.pbkdf2_hmac, ("sha256", b"", b"", 1_000_000_000)
     threading.Thread(target=work[0], args=work[1], daemon=True).start()  # computes without the GIL
     await asyncio.sleep(1)
     time.sleep(0.4)
     await asyncio.sleep(0.1)
 
-async def starves(pulse):
+async def starves(watchdog):
     print("ready", flush=True)
     sys.stdin.readline()
     # Whoever wants this CPU gets it before us.
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    while not any(row["kind"] == "theft" for row in pulse.report()["stalls"]):
+    while not any(row["kind"] == "theft" for row in watchdog.report()["stalls"]):
         await asyncio.sleep(0.02)
 
 asyncio.run(main(sys.argv[1]))

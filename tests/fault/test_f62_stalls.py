@@ -134,7 +134,7 @@ def test_f62_a_stopped_process_is_named(scene: Scene, process: str) -> None:
     row = scene.named(process, "process", since_ns)
     assert row["ms"] >= 50, row
     assert "continued by a signal" in row["words"]
-    assert f"{process} pulse stall kind=process ms={row['ms']}" in scene.gateway.lines()
+    assert f"{process} watchdog stall kind=process ms={row['ms']}" in scene.gateway.lines()
     scene.nobody_is_blamed(before)
 
 
@@ -184,10 +184,10 @@ def test_f46_a_wall_clock_that_is_set_is_named_and_put_back(scene: Scene) -> Non
         assert row["kind"] == "clock"
         assert abs(row["ms"]) == pytest.approx(10_000, abs=50)
         scene.nobody_is_blamed(before)
-    assert "supervisor pulse stall kind=clock ms=10" in scene.gateway.lines()
+    assert "supervisor watchdog stall kind=clock ms=10" in scene.gateway.lines()
 
 
-def test_f62_every_process_shows_its_pulse(scene: Scene) -> None:
+def test_f62_every_process_shows_how_its_loop_turns(scene: Scene) -> None:
     rows = {row["name"]: row for row in scene.gateway.status()["processes"]}
     assert list(rows) == ["feed", "worker-0", "supervisor"]
     assert rows["supervisor"]["pid"] == scene.gateway.process.pid

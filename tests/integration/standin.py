@@ -8,8 +8,8 @@ import socket
 import sys
 import time
 
-from gateway.cluster.channel import Channel
-from gateway.cluster.child import Child
+from gateway.supervisor.channel import Channel
+from gateway.supervisor.child import Child
 
 STAMPS = 8
 

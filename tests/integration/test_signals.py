@@ -15,7 +15,7 @@ import pytest
 from support.serving import Serving, serving, until
 from support.wire import CLOSE, Wire, connected, request, subscribe, text
 
-from gateway.cluster import signals
+from gateway.supervisor import signals
 
 SMALL = """
 [ring]

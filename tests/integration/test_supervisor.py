@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster.supervisor import ChildSpec, ChildStatistics, Policy, Supervisor
+from gateway.supervisor.supervisor import ChildSpec, ChildStatistics, Policy, Supervisor
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
 FAST = Policy(backoff_first_s=0.02, backoff_most_s=0.1, hang_s=1.8, drain_s=10, tripped_s=0.3)
@@ -286,7 +286,7 @@ async def test_nothing_is_left_after_many_restarts() -> None:
 
 PARENT = """
 import asyncio, signal, sys
-from gateway.cluster.supervisor import ChildSpec, Supervisor
+from gateway.supervisor.supervisor import ChildSpec, Supervisor
 standin, mode = sys.argv[1:]
 spec = ChildSpec("x", "x", [sys.executable, "-P", standin], {"type": "start", "mode": mode})
 supervisor = Supervisor([spec], on_ready=lambda: print(supervisor.statistics().children[0].pid,

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from gateway.cluster.channel import fits
 from gateway.feeds.feed import LastRefused, Status
 from gateway.feeds.options import FEEDS_MAX
 from gateway.feeds.refusals import TALLIED_MAX
 from gateway.model.outcomes import REFUSALS
 from gateway.process import brief
+from gateway.supervisor.channel import fits
 
 WIDE = "\u5e01"  # three bytes in UTF-8
 LAST = LastRefused(

@@ -225,7 +225,7 @@ async def test_a_broken_socket_is_replaced_after_a_while(
     run_until: RunUntil,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.feeds.udp.backoff_s", lambda attempt: 0.001)
+    monkeypatch.setattr("gateway.feeds.udp.BACKOFF_CAP_S", 0.001)
     first, second = new_socket(), new_socket()
     answers: list[Any] = [OSError("busy"), second]
 

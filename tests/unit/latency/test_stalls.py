@@ -10,9 +10,9 @@ from gateway.latency.stalls import (
     KINDS,
     LATE_NS,
     Beat,
+    Judge,
     Stall,
     WallClock,
-    Watchdog,
 )
 
 MS = 1_000_000
@@ -29,7 +29,7 @@ class Life:
         """`others`: CPU that the other threads use, of a CPU."""
         self.others = others
         self.beat = Beat(at_ns=0, real_ns=REAL_NS)
-        self.watchdog = Watchdog(INTERVAL_NS, self.beat)
+        self.judge = Judge(INTERVAL_NS, self.beat)
         for _ in range(50):
             assert self.turn() == []
 
@@ -43,7 +43,7 @@ class Life:
         for name, value in (change | more).items():
             values[name] += value
         self.beat = Beat(**values)
-        return self.watchdog.turn(self.beat)
+        return self.judge.turn(self.beat)
 
     def named(self, late_ns: int = PAUSE_NS, **more: Any) -> tuple[str, int]:
         """Kind and duration of the one stall of a turn."""

@@ -34,12 +34,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway import log
-from gateway.cluster import signals
-from gateway.cluster.backoff import Backoff
-from gateway.cluster.channel import MESSAGE_BYTES_MAX, Channel, Message, fits, readable
-from gateway.cluster.schedstat import Starvation
+from gateway.backoff import Backoff
 from gateway.errors import ResourceError
 from gateway.exits import Exit
+from gateway.supervisor import signals
+from gateway.supervisor.channel import MESSAGE_BYTES_MAX, Channel, Message, fits, readable
+from gateway.supervisor.schedstat import Starvation
 
 State = Literal["starting", "ready", "waiting", "draining", "stopped"]
 Reason = Literal["exit", "signal", "hang", "start"]
@@ -173,12 +173,13 @@ class Supervisor:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`on_ready` is called once, when all children are; `on_drain` once, as stopping begins."""
-        self._policy = policy or Policy()
+        policy = policy or Policy()
+        self._policy = policy
         self._clock = clock
         self._on_ready: Callable[[], None] | None = on_ready
         self._on_drain = on_drain
         self._children = [
-            _Child(spec, Backoff(self._policy.backoff_first_s, self._policy.backoff_most_s))
+            _Child(spec, Backoff(policy.backoff_first_s, policy.backoff_most_s, least=0.5))
             for spec in specs
         ]
         self._stop = asyncio.Event()
@@ -368,7 +369,7 @@ class Supervisor:
         if len(child.deaths) > policy.restarts_max and not child.tripped:
             child.tripped = True
             _log.error("child.tripped", child=child.spec.name, deaths=len(child.deaths))
-        return policy.tripped_s if child.tripped else child.backoff.next()
+        return policy.tripped_s if child.tripped else child.backoff.next_s()
 
     async def _pause(self, delay_s: float) -> None:
         with suppress(TimeoutError):

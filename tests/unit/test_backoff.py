@@ -1,20 +1,28 @@
-"""Close codes that allow a reconnect, and the waits between attempts."""
+from random import Random
 
 import pytest
 
-from gateway.client.backoff import Backoff, reconnects
+from gateway.backoff import Backoff
 
 
-@pytest.mark.parametrize(
-    "code", [1001, 1006, 1011, 1012, 1013, 4000, 4001, 4008, 4012, 4029, 4030, 4499]
-)
-def test_codes_that_reconnect(code: int) -> None:
-    assert reconnects(code)
+def test_doubles_up_to_the_cap_and_never_waits_less_than_half() -> None:
+    backoff = Backoff(0.1, 5.0, Random(7).uniform, least=0.5)
+    bounds = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    for bound in bounds:
+        assert bound / 2 <= backoff.next_s() <= bound
 
 
-@pytest.mark.parametrize("code", [1000, 1002, 1003, 1007, 1008, 1009, 4500, 4502, 4505, 4999])
-def test_codes_that_do_not(code: int) -> None:
-    assert not reconnects(code)
+def test_reset_starts_from_the_first_delay() -> None:
+    backoff = Backoff(0.1, 5.0, Random(7).uniform, least=0.5)
+    for _ in range(6):
+        backoff.next_s()
+    backoff.reset()
+    assert backoff.next_s() <= 0.1
+
+
+def test_two_that_died_together_do_not_come_back_together() -> None:
+    one, other = (Backoff(1, 8, Random(n).uniform) for n in (1, 2))
+    assert one.next_s() != pytest.approx(other.next_s(), abs=1e-6)
 
 
 def test_the_range_doubles_up_to_the_cap_and_begins_at_zero() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster.schedstat import Starvation
-from gateway.cluster.supervisor import ChildSpec, Supervisor
 from gateway.exits import Exit
+from gateway.supervisor.schedstat import Starvation
+from gateway.supervisor.supervisor import ChildSpec, Supervisor
 
 SECOND = 1_000_000_000
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cluster import schedstat
-from gateway.cluster.schedstat import ProcessRunDelay, Starvation, Stolen, ThreadTimes
+from gateway.supervisor import schedstat
+from gateway.supervisor.schedstat import ProcessRunDelay, Starvation, Stolen, ThreadTimes
 
 TICK_NS = 10_000_000
 

@@ -1,4 +1,4 @@
-"""A pulse on a loop of its own: real collections and timers, and no time asserted from above."""
+"""A watchdog on a loop of its own: real collections and timers, and no time asserted from above."""
 
 import asyncio
 import gc
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from gateway._native import StatsPage
-from gateway.cluster import pulse as pulse_module
-from gateway.cluster.pulse import BRACKET_NS, Collections, Longest, Pulse
 from gateway.latency.stalls import KINDS, RECENT_MAX
+from gateway.supervisor import watchdog as watchdog_module
+from gateway.supervisor.watchdog import BRACKET_NS, Collections, Longest, Watchdog
 
 PAUSE_S = 0.08
 HOUR_NS = 3_600_000_000_000
@@ -57,11 +57,11 @@ async def until(condition: object) -> None:
 
 @pytest.mark.usefixtures("only_ours")
 async def test_a_collection_is_named_and_counted(page: StatsPage) -> None:
-    with Pulse(page, interval_s=0.02) as pulse:
-        pulse.ready()
+    with Watchdog(page, interval_s=0.02) as watchdog:
+        watchdog.ready()
         collect_slowly()
-        await until(lambda: pulse.report()["stalls"])
-        (row,) = [row for row in pulse.report()["stalls"] if row["kind"] == "gc"]
+        await until(lambda: watchdog.report()["stalls"])
+        (row,) = [row for row in watchdog.report()["stalls"] if row["kind"] == "gc"]
         assert row["ms"] >= PAUSE_S * 1000
         assert abs(row["ts"] - time.time_ns()) < 60e9
         count, total_ns = counted(page, "gc")
@@ -73,26 +73,26 @@ async def test_a_collection_is_named_and_counted(page: StatsPage) -> None:
 
 @pytest.mark.usefixtures("only_ours")
 async def test_a_start_is_not_judged_but_stamped(page: StatsPage) -> None:
-    with Pulse(page, interval_s=0.02) as pulse:
+    with Watchdog(page, interval_s=0.02) as watchdog:
         collect_slowly()
         await until(lambda: page.get("loop_alive_ns"))
         assert page.get("loop_lag_max_ns") >= 50_000_000
-        pulse.ready()
+        watchdog.ready()
         before = page.get("loop_alive_ns")
         await until(lambda: page.get("loop_alive_ns") > before)
         assert counted(page, "gc") == (0, 0)
-        assert not [row for row in pulse.report()["stalls"] if row["kind"] == "gc"]
+        assert not [row for row in watchdog.report()["stalls"] if row["kind"] == "gc"]
 
 
 async def test_one_line_a_second_and_kind_and_the_newest_rows(
     page: StatsPage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("WARNING", "gateway.pulse")
-    with Pulse(page) as pulse:
+    caplog.set_level("WARNING", "gateway.watchdog")
+    with Watchdog(page) as watchdog:
         for number in range(RECENT_MAX + 10):
-            pulse.note("plane", number, "it stood still")
-        pulse.note("clock", -5_000_000, "set back")
-    rows = pulse.report()["stalls"]
+            watchdog.note("plane", number, "it stood still")
+        watchdog.note("clock", -5_000_000, "set back")
+    rows = watchdog.report()["stalls"]
     assert len(rows) == RECENT_MAX
     assert (rows[-1]["kind"], rows[-1]["ms"]) == ("clock", -5.0)
     assert counted(page, "plane")[0] == RECENT_MAX + 10
@@ -105,19 +105,19 @@ async def test_one_line_a_second_and_kind_and_the_newest_rows(
 async def test_load_is_of_the_last_second_and_counters_outlive_a_restart(page: StatsPage) -> None:
     page.set("cpu_ns", 0, 7_000_000_000)
     page.set("log_dropped", 0, 3)
-    with Pulse(page, interval_s=0.02, dropped_logs=lambda: 2) as pulse:
-        assert pulse.report()["load"] == {"run_delay_ms": 0, "cpu": 0}
-        await until(lambda: pulse.report()["load"]["cpu"])
+    with Watchdog(page, interval_s=0.02, dropped_logs=lambda: 2) as watchdog:
+        assert watchdog.report()["load"] == {"run_delay_ms": 0, "cpu": 0}
+        await until(lambda: watchdog.report()["load"]["cpu"])
         assert page.get("log_dropped") == 5
         assert page.get("cpu_ns") > 7_000_000_000
 
 
-async def test_a_pulse_that_stopped_leaves_nothing_behind(page: StatsPage) -> None:
+async def test_a_watchdog_that_stopped_leaves_nothing_behind(page: StatsPage) -> None:
     hooks = len(gc.callbacks)
-    pulse = Pulse(page, interval_s=0.01, host=True)
+    watchdog = Watchdog(page, interval_s=0.01, host=True)
     assert len(gc.callbacks) == hooks + 1
     await until(lambda: page.get("loop_alive_ns"))
-    pulse.stop()
+    watchdog.stop()
     assert len(gc.callbacks) == hooks
     last = page.get("loop_alive_ns")
     await asyncio.sleep(0.05)
@@ -138,15 +138,15 @@ async def test_f46_the_host_s_clock_is_set(
         after_ns = time.monotonic_ns() + 20_000_000
         await until(lambda: page.get("loop_alive_ns") > after_ns)
 
-    monkeypatch.setattr(pulse_module, "_clocks", clocks)
-    with Pulse(page, interval_s=0.01, host=True) as pulse:
+    monkeypatch.setattr(watchdog_module, "_clocks", clocks)
+    with Watchdog(page, interval_s=0.01, host=True) as watchdog:
         took_ns, set_ns = BRACKET_NS + 1, step_ns
         await some_turns()
         assert counted(page, "clock") == (0, 0), "not of one moment"
         took_ns = 0
         await some_turns()
         assert counted(page, "clock") == (1, HOUR_NS)
-        (row,) = [row for row in pulse.report()["stalls"] if row["kind"] == "clock"]
+        (row,) = [row for row in watchdog.report()["stalls"] if row["kind"] == "clock"]
         assert row["ms"] == step_ns / 1e6
 
 

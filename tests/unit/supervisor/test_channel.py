@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gateway.cluster.channel import MESSAGE_BYTES_MAX, Channel
+from gateway.supervisor.channel import MESSAGE_BYTES_MAX, Channel
 
 
 def ends() -> tuple[Channel, Channel]:

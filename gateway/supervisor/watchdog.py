@@ -1,4 +1,4 @@
-"""A process's pulse: its loop's stamps and lag, its collections, and each stall by its name.
+"""A process watched from inside: its loop's stamps and lag, its collections, its stalls by name.
 
 A timer on the loop stamps `loop_alive_ns`, by which the supervisor sees a hang, and takes a `Beat`
 (`latency/stalls.py` says what a late one means). Once a second what changes slowly is written too.
@@ -18,17 +18,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from gateway import log
-from gateway.cluster.schedstat import ProcessRunDelay, Stolen, ThreadTimes
 from gateway.latency.stalls import (
     KINDS,
     LATE_NS,
     RECENT_MAX,
     Beat,
+    Judge,
     Kind,
     Stall,
     WallClock,
-    Watchdog,
 )
+from gateway.supervisor.schedstat import ProcessRunDelay, Stolen, ThreadTimes
 
 INTERVAL_S = 0.05
 """How often a loop stamps that it turns: a pause of twice that can't pass for less than 50 ms."""
@@ -43,7 +43,7 @@ LINE_NS = 1_000_000_000
 BRACKET_NS = 1_000_000
 """Clocks read further apart than this are not of one moment: somebody else had the CPU."""
 
-_log = log.get("pulse")
+_log = log.get("watchdog")
 
 
 class Page(Protocol):
@@ -99,7 +99,7 @@ class Longest:
         return max(self._now, self._before)
 
 
-class Pulse:
+class Watchdog:
     """Of one process; on the running loop, from its making to `stop` or the end of its block.
 
     Args:
@@ -126,7 +126,7 @@ class Pulse:
         self._stolen_ns = 0
         self._collections = Collections()
         self._continued = 0
-        self._watchdog: Watchdog | None = None
+        self._judge: Judge | None = None
         self._clock = WallClock(*_clocks()[1:]) if host else None
         self._recent: deque[Stall] = deque(maxlen=RECENT_MAX)
         self._lines: dict[Kind, tuple[int, int]] = {}  # kind -> (last line's time, stalls since)
@@ -143,7 +143,7 @@ class Pulse:
         self._due_ns = now_ns + self._interval_ns
         self._timer = self._loop.call_later(interval_s, self._turn)
 
-    def __enter__(self) -> "Pulse":
+    def __enter__(self) -> "Watchdog":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,7 +152,7 @@ class Pulse:
     def ready(self) -> None:
         """From now on stalls are named; a start has its own."""
         self._collections.longest_ns = 0
-        self._watchdog = Watchdog(self._interval_ns, self._beat())
+        self._judge = Judge(self._interval_ns, self._beat())
 
     def continued(self, *_: object) -> None:
         """Handles SIGCONT: where the process was stopped, it was by a signal."""
@@ -187,11 +187,11 @@ class Pulse:
             if longest_ns > self._stats.get("loop_lag_max_ns"):
                 self._stats.set("loop_lag_max_ns", 0, longest_ns)
         self._pause_ns = self._pause.take(beat.at_ns, beat.gc_longest_ns)
-        if self._watchdog is not None:
+        if self._judge is not None:
             if late_ns >= LATE_NS:
                 self._stolen_ns = self._stolen.read()
                 beat = beat._replace(stolen_ns=self._stolen_ns)
-            for stall in self._watchdog.turn(beat):
+            for stall in self._judge.turn(beat):
                 self._record(stall)
         if self._clock is not None:
             took_ns, *clocks = _clocks()

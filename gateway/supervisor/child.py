@@ -1,7 +1,7 @@
 """The child's side of supervision: its first message, orders to drain, no orphans.
 
 A child lives exactly as long as its control channel: end of file there means that the supervisor is
-gone, and the child drains at once. A watchdog thread backs that up where the loop itself hangs.
+gone, and the child drains at once. A thread backs that up where the loop itself hangs.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.cluster import signals
-from gateway.cluster.channel import Channel, Message
+from gateway.supervisor import signals
+from gateway.supervisor.channel import Channel, Message
 
 ORPHAN_EXIT_S = 5.0
 """An orphan that has not drained by then exits the hard way."""
@@ -41,7 +41,7 @@ class Child:
         if first is None:
             raise SystemExit(1)
         self.first: dict[str, Any] = first.body
-        threading.Thread(target=self._watchdog, name="orphan-watchdog", daemon=True).start()
+        threading.Thread(target=self._exit_once_orphaned, name="orphan", daemon=True).start()
 
     async def listen(self, on_message: Callable[[Message], None]) -> None:
         """Reads the channel until end of file, and handles SIGTERM: run it as a task.
@@ -58,7 +58,7 @@ class Child:
                 on_message(message)
         self.drain.set()
 
-    def _watchdog(self) -> None:
+    def _exit_once_orphaned(self) -> None:
         # No events asked for: poll returns at hang-up only. Descriptors of our own are not
         # closed before the process ends, so the number can't come to mean something else.
         poll = select.poll()
