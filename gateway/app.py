@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -38,10 +38,13 @@ from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateE
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
+from gateway.model.status import FeedStatus
 from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
 from gateway.supervisor import signals
-from gateway.supervisor.supervisor import ChildSpec, Supervisor
+from gateway.supervisor.children import ChildSpec
+from gateway.supervisor.messages import FeedStart, Reopen, Report, WorkerStart
+from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
@@ -97,8 +100,8 @@ class Urls:
     ops: str
 
 
-Feeds = Sequence[Mapping[str, Any]]
-"""What feeds say of themselves: `feeds.feed.Status` as it is sent."""
+Feeds = Sequence[FeedStatus]
+"""What feeds say of themselves."""
 PLAYED_INTERVAL_S = 0.2
 """Between two looks at whether all feeds have ended."""
 
@@ -185,9 +188,9 @@ async def _serve(
             read=site.read,
             sample=site.sampler.sample,
             supervision=supervisor.statistics,
-            tell=supervisor.tell,
+            tell=partial(_tell, supervisor),
             client_url=site.client_url,
-            status=watchdog.report,
+            vitals=watchdog.report,
             streams={stream.PATH: stream.Stream(recorder)},
             recorder=lambda: asdict(recorder.statistics()),
         )
@@ -195,7 +198,7 @@ async def _serve(
             urls = Urls(site.client_url, ops.url)
 
             def apply(fresh: Config) -> list[str]:
-                missed = supervisor.reconfigure(msgspec.to_builtins(fresh))
+                missed = supervisor.reconfigure(encoded(fresh))
                 log.set_level(fresh.log.level)
                 ops.reconfigure(fresh)
                 recorder.reconfigure(fresh.recorder)
@@ -233,7 +236,7 @@ def _obey(
 
     def reopen() -> None:
         log.reopen(handler)
-        supervisor.tell_all({"type": "reopen"})
+        supervisor.tell_all(Reopen())
 
     signals.tell("it means nothing here; SIGTERM stops")
     loop = asyncio.get_running_loop()
@@ -252,12 +255,17 @@ def _obey(
         loop.add_signal_handler(number, stop)
 
 
+def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:
+    """Sends a worker what those of its clients are to hear that follow this status channel."""
+    return supervisor.tell(name, Report(channel=channel, text=text))
+
+
 async def _played(supervisor: Supervisor, on_played: Callable[[Feeds], int]) -> int:
     """Waits until all feeds have ended; an exit code that is not 0 ends the gateway."""
     while True:
         children = supervisor.statistics().children
-        feeds = [feed for child in children for feed in child.status.get("feeds", ())]
-        if feeds and all(feed["state"] in ("done", "failed") for feed in feeds):
+        feeds = [feed for child in children for feed in child.status.feeds]
+        if feeds and all(feed.state in ("done", "failed") for feed in feeds):
             code = on_played(feeds)
             if code:
                 supervisor.stop()
@@ -288,7 +296,7 @@ def _source(
         config=lambda: told(config()),
         look=look,
         supervision=supervisor.statistics,
-        status=watchdog.report,
+        vitals=watchdog.report,
         segment=supervisor.segment,
     )
 
@@ -351,40 +359,42 @@ class Site:
 
     def specs(self) -> list[ChildSpec]:
         """The feed process, then the workers, which are stopped first."""
-        first = {"type": "start", "config": msgspec.to_builtins(self._config)}
-        feed = {
-            "stats_fd": self.stats_fds[FEED],
-            "wait_fd": self._wait_fd,
-            "event_fds": self._event_fds,
-        }
+        config = encoded(self._config)
+        feed = FeedStart(
+            config=config,
+            stats_fd=self.stats_fds[FEED],
+            wait_fd=self._wait_fd,
+            event_fds=tuple(self._event_fds),
+        )
         return [
             ChildSpec(
                 role=FEED,
                 name=FEED,
                 argv=_argv(FEED),
-                first=first | feed,
-                fds=(self.stats_fds[FEED], self._wait_fd, *self._event_fds),
+                first=feed,
+                fds=(feed.stats_fd, feed.wait_fd, *feed.event_fds),
                 stamps=partial(_stamps, self.pages[FEED], ("loop_alive_ns",)),
                 died=partial(_feed_died, self.stats_fds[FEED], len(self._config.feeds)),
             ),
-            *(self._worker_spec(index, first) for index in range(len(self._event_fds))),
+            *(self._worker_spec(index, config) for index in range(len(self._event_fds))),
         ]
 
-    def _worker_spec(self, index: int, first: Mapping[str, Any]) -> ChildSpec:
+    def _worker_spec(self, index: int, config: msgspec.Raw) -> ChildSpec:
         name = f"{WORKER}-{index}"
-        worker = {
-            "index": index,
-            "stats_fd": self.stats_fds[name],
-            "wait_fd": self._wait_fd,
-            "event_fd": self._event_fds[index],
-            "listen_fd": self._listeners[index].fileno(),
-        }
+        first = WorkerStart(
+            config=config,
+            index=index,
+            stats_fd=self.stats_fds[name],
+            wait_fd=self._wait_fd,
+            event_fd=self._event_fds[index],
+            listen_fd=self._listeners[index].fileno(),
+        )
         return ChildSpec(
             role=WORKER,
             name=name,
             argv=_argv(WORKER),
-            first={**first, **worker},
-            fds=tuple(fd for key, fd in worker.items() if key != "index"),
+            first=first,
+            fds=(first.stats_fd, first.wait_fd, first.event_fd, first.listen_fd),
             rank=1,
             stamps=partial(_stamps, self.pages[name], ("loop_alive_ns", "plane_alive_ns")),
             died=partial(self._worker_died, index),
@@ -405,6 +415,11 @@ class Site:
             for place in range(STATS[gauge][1]):
                 page.set(gauge, place, 0)
         page.close()
+
+
+def encoded(config: Config) -> msgspec.Raw:
+    """The configuration as messages carry it."""
+    return msgspec.Raw(msgspec.json.encode(config))
 
 
 def _stamps(page: StatsPage, names: Sequence[str]) -> list[int]:

@@ -21,7 +21,7 @@ from gateway.host import open_standard_streams, too_little
 from gateway.text import plain, print_anything
 
 if TYPE_CHECKING:
-    from gateway.app import Urls
+    from gateway.app import Feeds, Urls
     from gateway.config import Config
 
 EXIT_FAILED = 1
@@ -209,11 +209,11 @@ def _beside_another(document: Mapping[str, Any], sets: Sequence[str]) -> dict[st
     return changed
 
 
-def _played(feeds: Sequence[Mapping[str, Any]]) -> int:
+def _played(feeds: "Feeds") -> int:
     """Says what was played, skipped and refused, and why; 1 where there was nothing to play."""
     for feed in feeds:
-        print(f"{feed['name']}: {plain(feed['message'])}.", flush=True)
-    if any(feed["records"] for feed in feeds):
+        print(f"{feed.name}: {plain(feed.message)}.", flush=True)
+    if any(feed.records for feed in feeds):
         print("It is over; the last values are served until Ctrl-C.", flush=True)
         return 0
     return 1

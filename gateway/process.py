@@ -14,10 +14,10 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -25,10 +25,22 @@ from gateway import host, log
 from gateway._native import RingWriter, StatsPage, request_slice, signal_when_orphaned
 from gateway.backoff import Backoff
 from gateway.config import Config
-from gateway.errors import ResourceError, TickgateError
+from gateway.errors import ConfigurationError, ResourceError, TickgateError
 from gateway.model.record import CHANNELS_OWN
-from gateway.supervisor.channel import Channel, Message, fits
-from gateway.supervisor.child import Child
+from gateway.model.status import FeedStatus, Status, WorkerReport
+from gateway.supervisor.channel import Channel, Received, fits
+from gateway.supervisor.child import Child, refuse
+from gateway.supervisor.messages import (
+    Failed,
+    FeedStart,
+    Ready,
+    Reload,
+    Reopen,
+    Report,
+    Segment,
+    WorkerStart,
+    type_of,
+)
 from gateway.supervisor.watchdog import INTERVAL_S, QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
@@ -39,30 +51,35 @@ SLICE_NS = 100_000
 instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
 BRIEF_CHARACTERS = 100
-"""Of each text in a status that is too long for one message."""
+"""Of a feed's message in a status that is too long for one message."""
 
 _log = log.get("app")
+_T = TypeVar("_T")
 
 
 def main(argv: Sequence[str]) -> int:
     """`python -P -m gateway.process feed|worker FD`; FD is its control channel."""
-    role, control_fd = argv
+    _, control_fd = argv
     # One that is stopped would stay for ever: the end of its supervisor lets it go on, and end.
     signal_when_orphaned(signal.SIGCONT)
     child = Child(Channel(socket.socket(fileno=int(control_fd))))
     first = child.first
-    config = msgspec.convert(first["config"], Config)
-    name = f"{role}-{first['index']}" if role == "worker" else role
+    try:
+        config = msgspec.json.decode(first.config, type=Config)
+    except msgspec.MsgspecError as error:  # of another version than its supervisor
+        why = f"the configuration that it was given: {error}"
+        return _failed(child, why, ConfigurationError.exit_code)
+    name = f"worker-{first.index}" if isinstance(first, WorkerStart) else "feed"
     handler = _configure_log(name, config)
     try:
         if few := host.too_few_descriptors():  # lowered since the supervisor looked
             return _failed(child, few)
-        if role == "worker":
+        if isinstance(first, WorkerStart):
             import uvloop
 
-            return uvloop.run(_run(child, handler, partial(_worker, child, config)))
+            return uvloop.run(_run(child, handler, partial(_worker, child, first, config)))
         request_slice(SLICE_NS)
-        return asyncio.run(_run(child, handler, partial(_feed, child, config)))
+        return asyncio.run(_run(child, handler, partial(_feed, child, first, config)))
     except Exception as error:
         if little := host.too_little(error):
             return _failed(child, little)
@@ -72,10 +89,9 @@ def main(argv: Sequence[str]) -> int:
         handler.stop()
 
 
-def _failed(child: Child, why: str) -> int:
+def _failed(child: Child, why: str, exit_code: int = ResourceError.exit_code) -> int:
     """Tells the supervisor, which ends where this is the first start: the next would fail too."""
-    exit_code = ResourceError.exit_code
-    child.channel.send({"type": "failed", "exit": exit_code, "message": why})
+    child.channel.send(Failed(exit=exit_code, message=why))
     return exit_code
 
 
@@ -95,9 +111,9 @@ async def _run(
     work: Callable[[StatsPage, "Inbox", Watchdog], Coroutine[Any, Any, int]],
 ) -> int:
     """What all children do beside their work: listen to the supervisor and show signs of life."""
-    stats = StatsPage(child.first["stats_fd"], writable=True)
+    stats = StatsPage(child.first.stats_fd, writable=True)
     inbox = Inbox(handler)
-    interval_s = INTERVAL_S if "index" in child.first else QUIET_INTERVAL_S
+    interval_s = INTERVAL_S if isinstance(child.first, WorkerStart) else QUIET_INTERVAL_S
     with Watchdog(stats, dropped_logs=lambda: handler.dropped, interval_s=interval_s) as watchdog:
         signal.signal(signal.SIGCONT, watchdog.continued)
         listening = asyncio.create_task(child.listen(inbox.take))
@@ -119,23 +135,36 @@ class Inbox:
             channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
         }
 
-    def take(self, message: Message) -> None:
+    def take(self, received: Received) -> None:
         """Puts a message where its reader waits."""
-        if message.type == "segment":
-            self.segments.put_nowait((str(message.body["epoch"]), message.fds[0]))
-        elif message.type == "reload":
-            config = msgspec.convert(message.body["config"], Config)
-            log.set_level(config.log.level)
-            if self.configs.full():  # a feed process takes none; whoever does needs the newest
-                self.configs.get_nowait()
-            self.configs.put_nowait(config)
-        elif message.type == "reopen":
-            log.reopen(self._handler)
-        elif (reports := self.reports.get(message.type)) is not None:
-            # Each tells everything: whoever comes late needs the newest alone.
-            if reports.full():
-                reports.get_nowait()
-            reports.put_nowait(str(message.body["text"]))
+        match received:
+            case Received(Segment(epoch=epoch), (fd,)):
+                self.segments.put_nowait((epoch, fd))
+            case Received(Reload(config=config)):
+                self._reload(config)
+            case Received(Reopen()):
+                log.reopen(self._handler)
+            case Received(Report(channel=channel, text=text)) if channel in self.reports:
+                # Each tells everything: whoever comes late needs the newest alone.
+                _put_newest(self.reports[channel], text)
+            case Received(message):
+                refuse(type_of(message), "it is not for this process")
+
+    def _reload(self, encoded: msgspec.Raw) -> None:
+        try:
+            config = msgspec.json.decode(encoded, type=Config)
+        except msgspec.MsgspecError as error:
+            refuse("reload", str(error))
+            return
+        log.set_level(config.log.level)
+        _put_newest(self.configs, config)  # a feed process takes none
+
+
+def _put_newest(queue: "asyncio.Queue[_T]", item: _T) -> None:
+    """In place of an older one that was not taken yet."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
 
 
 def _say_ready(child: Child, watchdog: Watchdog) -> None:
@@ -143,32 +172,36 @@ def _say_ready(child: Child, watchdog: Watchdog) -> None:
     gc.collect()
     gc.freeze()
     watchdog.ready()
-    child.channel.send({"type": "ready"})
+    child.channel.send(Ready())
 
 
 async def _worker(
-    child: Child, config: Config, stats: StatsPage, inbox: Inbox, watchdog: Watchdog
+    child: Child,
+    first: WorkerStart,
+    config: Config,
+    stats: StatsPage,
+    inbox: Inbox,
+    watchdog: Watchdog,
 ) -> int:
     from gateway.feeds.options import venues
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
 
-    first = child.first
     await worker.run(
         WorkerParts(
-            index=first["index"],
+            index=first.index,
             config=config,
             venues=venues(config.feeds),
-            listen_socket=socket.socket(fileno=first["listen_fd"]),
+            listen_socket=socket.socket(fileno=first.listen_fd),
             stats=stats,
-            wait_fd=first["wait_fd"],
-            event_fd=first["event_fd"],
+            wait_fd=first.wait_fd,
+            event_fd=first.event_fd,
             segments=inbox.segments,
             configs=inbox.configs,
             reports=inbox.reports,
             drain=child.drain,
             ready=partial(_say_ready, child, watchdog),
-            status=partial(_send_status, child, watchdog),
+            status=lambda report: _send_status(child, watchdog, worker=report),
             stalled=partial(watchdog.note, "plane"),
         )
     )
@@ -176,32 +209,33 @@ async def _worker(
 
 
 async def _feed(
-    child: Child, config: Config, stats: StatsPage, _: Inbox, watchdog: Watchdog
+    child: Child,
+    first: FeedStart,
+    config: Config,
+    stats: StatsPage,
+    _: Inbox,
+    watchdog: Watchdog,
 ) -> int:
     from gateway.feeds.build import build
 
-    first = child.first
     writer = RingWriter(
         config.ring.capacity_bytes,
         config.ring.topics_max,
-        wait_fd=first["wait_fd"],
-        event_fds=first["event_fds"],
+        wait_fd=first.wait_fd,
+        event_fds=first.event_fds,
         stats=stats,
         populate=config.memory.populate == "start",
     )
     try:
         feeds = build(config.feeds, writer, stats)
     except TickgateError as error:
-        failed = {"type": "failed", "exit": error.exit_code, "message": str(error)}
-        await child.channel.deliver(failed)
+        await child.channel.deliver(Failed(exit=error.exit_code, message=str(error)))
         return error.exit_code
-    await child.channel.deliver({"type": "segment", "epoch": writer.epoch}, [writer.fd])
+    await child.channel.deliver(Segment(epoch=writer.epoch), [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
     _say_ready(child, watchdog)
     while not child.drain.is_set():
-        _send_status(
-            child, watchdog, {"feeds": [msgspec.to_builtins(f.statistics()) for f in feeds]}
-        )
+        _send_status(child, watchdog, feeds=[feed.statistics() for feed in feeds])
         with suppress(TimeoutError):
             await asyncio.wait_for(child.drain.wait(), STATUS_INTERVAL_S)
     for task in tasks:
@@ -225,27 +259,32 @@ async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:
         await asyncio.sleep(delay_s)
 
 
-def _send_status(child: Child, watchdog: Watchdog, body: Mapping[str, Any]) -> None:
-    message = {**body, **watchdog.report(), "type": "status"}
-    if not fits(message):
-        message["feeds"] = brief(body.get("feeds", ()))
+def _send_status(
+    child: Child,
+    watchdog: Watchdog,
+    *,
+    worker: WorkerReport | None = None,
+    feeds: Sequence[FeedStatus] = (),
+) -> None:
+    status = Status(vitals=watchdog.report(), worker=worker, feeds=tuple(feeds))
+    if not fits(status):
+        status = msgspec.structs.replace(status, feeds=tuple(map(brief, feeds)))
     # One lost to a full buffer is made good by the next.
-    child.channel.send(message)
+    child.channel.send(status)
 
 
-def brief(feeds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Feeds' statuses without what names of 64 feeds could make longer than a message may be.
+def brief(feed: FeedStatus) -> FeedStatus:
+    """A feed's status without what names of 64 feeds could make longer than a message may be.
 
     The log has it: what was refused last, and all of a long message.
     """
-    return [
-        {
-            name: value[:BRIEF_CHARACTERS] if isinstance(value, str) else value
-            for name, value in one.items()
-            if not isinstance(value, dict)
-        }
-        for one in feeds
-    ]
+    return msgspec.structs.replace(
+        feed,
+        message=feed.message[:BRIEF_CHARACTERS],
+        refused=msgspec.UNSET,
+        refused_symbols=msgspec.UNSET,
+        last_refused=None,
+    )
 
 
 if __name__ == "__main__":

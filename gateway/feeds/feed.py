@@ -9,14 +9,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from gateway import log
 from gateway._native import request_slice
 from gateway.feeds.refusals import Refusal, Tally, of_row, shown, shown_symbol
 from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
+from gateway.model.status import FeedState, FeedStatus, LastRefused
 from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
@@ -48,9 +47,6 @@ SKIPS_MAX = 32
 
 MESSAGE_CHARACTERS_MAX = 400
 REFUSED = -1
-
-State = Literal["connecting", "up", "failing", "down", "reconnecting", "done", "failed"]
-"""`failing`: it is connected, and refuses everything that comes."""
 
 _log = log.get("feeds")
 
@@ -89,50 +85,6 @@ class Stats(Protocol):
     def get(self, name: str, index: int = 0) -> int: ...
 
 
-class LastRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest input that a feed refused; empty: not known. `at_ns` is REALTIME."""
-
-    symbol: str
-    channel: str
-    field: str
-    value: str
-    reason: str
-    why: str
-    at_ns: int
-
-    @property
-    def words(self) -> str:
-        """What it was, and why, for people."""
-        where = " ".join(filter(None, (self.symbol, self.channel, self.field)))
-        return f"{where}: {self.why}" if where else self.why
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A feed as it is now. Counts are since the start; `last_record_ns` is REALTIME, 0: none, and
-    outlives a restart."""
-
-    name: str
-    type: str
-    venue: str
-    state: State
-    records: int
-    decode_errors: int
-    gaps: int
-    lost: int
-    duplicates: int
-    late: int
-    resets: int
-    skipped: int
-    reconnects: int
-    last_record_ns: int
-    message: str
-    refused: dict[str, int] = {}
-    """By reason (`outcomes.REFUSALS`); their sum is `decode_errors`."""
-    refused_symbols: dict[str, int] = {}
-    """By instrument (`refusals.Tally`), of those whose symbol could be read."""
-    last_refused: "LastRefused | None" = None
-
-
 class Feed(Protocol):
     """A source of records."""
 
@@ -142,13 +94,13 @@ class Feed(Protocol):
     async def run(self) -> None:
         """Publishes until cancelled, finished or failed; a failure is a state, not an exception."""
 
-    def statistics(self) -> Status: ...
+    def statistics(self) -> FeedStatus: ...
     def instruments(self) -> list[str] | None:
         """The closed list of what it can publish, or None: open."""
 
 
 class Counters:
-    """One feed's counts: its `Status` and its places in the statistics page, kept together.
+    """One feed's counts: its `FeedStatus` and its places in the statistics page, kept together.
 
     Of records there is one count, in the page, where an intake adds what it publishes itself.
 
@@ -163,7 +115,7 @@ class Counters:
         self._venue = venue
         self._index = index
         self._stats = stats
-        self._state: State = "connecting"
+        self._state: FeedState = "connecting"
         self._message = ""
         self._changing = threading.Lock()
         self._records_before = stats.get("feed_records", index)
@@ -291,7 +243,9 @@ class Counters:
     def reconnected(self) -> None:
         self._add("reconnects", 1)
 
-    def change(self, state: State, message: str = "", *, only_from: State | None = None) -> None:
+    def change(
+        self, state: FeedState, message: str = "", *, only_from: FeedState | None = None
+    ) -> None:
         """Enters a state, and logs it; feed_up is 1 in state `up` alone.
 
         `only_from` another thread's judgement holds: what the feed has become since stays.
@@ -305,10 +259,15 @@ class Counters:
         told = _log.info if state in ("up", "done") else _log.warning
         told("feed.state", feed=self.name, state=state, was=was, reason=self._message)
 
-    def status(self) -> Status:
+    @property
+    def refusals(self) -> dict[str, int]:
+        """How many inputs were refused, by reason."""
+        return {reason: count for reason, count in self._refused.items() if count}
+
+    def status(self) -> FeedStatus:
         name, kind, venue = self._identity
         self._judge(time.monotonic_ns())
-        return Status(
+        return FeedStatus(
             name=name,
             type=kind,
             venue=venue,
@@ -317,7 +276,7 @@ class Counters:
             records=self._stats.get("feed_records", self._index) - self._records_before,
             last_record_ns=self._stats.get("feed_last_ns", self._index),
             message=self._message,
-            refused={reason: count for reason, count in self._refused.items() if count},
+            refused=self.refusals,
             refused_symbols=dict(self._tally.counts),
             last_refused=self._last,
             **self._counts,
@@ -452,7 +411,7 @@ class ThreadFeed:
             # Every wait of a feed thread is interrupted or bounded by STOP_CHECK_S, so short.
             thread.join()
 
-    def statistics(self) -> Status:
+    def statistics(self) -> FeedStatus:
         return self._counters.status()
 
     def instruments(self) -> list[str] | None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from gateway import log
 from gateway._native import FLAG_PACED
-from gateway.feeds.feed import Counters, Publisher, State, ThreadFeed, Topics
+from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.files import CaptureError
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.refusals import Refusal, Refusals
+from gateway.feeds.outlet import Outlet
+from gateway.feeds.refusals import Refusal
 from gateway.feeds.tape import After, Ended, open_tape
+from gateway.model.status import FeedState
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -59,7 +61,7 @@ class ReplayFeed(ThreadFeed):
             channel: Topics(channel, options.venue, index, publisher, owners)
             for channel in ("trade", "bbo")
         }
-        self._refusals = Refusals(counters, publisher, index, topics)
+        self._outlet = Outlet(counters, publisher, index, topics)
         self._tape = open_tape(options, counters, topics)
         self._rows: list[Row] = []
         self._played = dict.fromkeys(topics, 0)
@@ -89,8 +91,7 @@ class ReplayFeed(ThreadFeed):
                 "failed", f"{_named(self._options.path)}: nothing in it to play; {self._summary()}"
             )
 
-    def _end(self, state: State, message: str) -> None:
-        status = self._counters.status()
+    def _end(self, state: FeedState, message: str) -> None:
         self._counters.change(state, message)
         _log.info(
             "replay.ended",
@@ -98,7 +99,7 @@ class ReplayFeed(ThreadFeed):
             path=_named(self._options.path),
             **self._played,
             skipped=_counted(self._counters.skips),
-            refused=_counted(status.refused),
+            refused=_counted(self._counters.refusals),
         )
 
     def _summary(self) -> str:
@@ -111,8 +112,8 @@ class ReplayFeed(ThreadFeed):
         if any(numbers.values()):
             parts.append(f"of the venue's numbers {_counted(numbers)}")
         parts += self._tape.notes()[:CUT_NAMED_MAX]
-        if status.refused:
-            parts.append(f"refused {_counted(status.refused)}")
+        if refused := self._counters.refusals:
+            parts.append(f"refused {_counted(refused)}")
         if status.last_refused is not None:
             parts.append(f"the last: {status.last_refused.words}")
         return "; ".join(parts)
@@ -146,7 +147,7 @@ class ReplayFeed(ThreadFeed):
                         return
             if isinstance(row, Refusal):
                 self._publish()  # what came before it goes first
-                self._refusals.refuse(row, time.time_ns(), time.monotonic_ns())
+                self._outlet.refuse(row, time.time_ns(), time.monotonic_ns())
                 continue
             if isinstance(row, Ended):
                 self._publish()  # its id is another's from then on
@@ -186,7 +187,7 @@ class ReplayFeed(ThreadFeed):
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
         # The file's event times are of another day: their distance from now is no wire latency.
         flags = FLAG_PACED if paced else 0
-        went = self._refusals.publish(
+        went = self._outlet.publish(
             rows, ts_recv, mono_recv, flags=flags, record_wire=False, gap=gap, lost=lost
         )
         for channel, count in went.items():

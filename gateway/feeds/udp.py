@@ -19,7 +19,8 @@ from gateway import log
 from gateway.backoff import Backoff
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.options import UdpOptions
-from gateway.feeds.refusals import Refusal, Refusals, shown_symbol
+from gateway.feeds.outlet import Outlet
+from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.tickgate_json import Status, Trade
 
@@ -119,7 +120,7 @@ class UdpFeed(ThreadFeed):
         self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, intake)
         self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
         topics = {"trade": self._trades, "bbo": self._quotes}
-        self._refusals = Refusals(counters, publisher, index, topics)
+        self._outlet = Outlet(counters, publisher, index, topics)
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
         self._dropped = 0
@@ -217,7 +218,7 @@ class UdpFeed(ThreadFeed):
             self._publish_rows(rows, row_ages, ts_read, mono_read)
             rows, row_ages = [], []
             age_ns = ages[datagram]
-            self._refusals.refuse(row, ts_read - age_ns, mono_read - age_ns)
+            self._outlet.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
 
     def _status(self, status: Status) -> Refusal | None:
@@ -237,7 +238,7 @@ class UdpFeed(ThreadFeed):
         self, rows: "list[Row]", ages: list[int], ts_read: int, mono_read: int
     ) -> None:
         if rows:
-            went = self._refusals.publish(rows, ts_read, mono_read, ages=ages)
+            went = self._outlet.publish(rows, ts_read, mono_read, ages=ages)
             self._counters.published(sum(went.values()), ts_read - ages[-1])
 
     def _count_losses(self, socket: DatagramSocket) -> None:

@@ -25,7 +25,9 @@ named: it is in the loop's lag.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+from gateway.model.status import StallRow
 
 Kind = Literal["process", "loop", "gc", "plane", "clock", "theft"]
 KINDS: Final[tuple[Kind, ...]] = ("process", "loop", "gc", "plane", "clock", "theft")
@@ -54,10 +56,10 @@ class Stall(NamedTuple):
     duration_ns: int
     words: str
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> StallRow:
         """As in /statusz."""
         ms = round(self.duration_ns / 1e6, 1)
-        return {"ts": self.ts, "kind": self.kind, "ms": ms, "words": self.words}
+        return StallRow(ts=self.ts, kind=self.kind, ms=ms, words=self.words)
 
 
 class Beat(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 from gateway import log
 from gateway.latency.slo import State as Objective
 from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
+from gateway.model.record import HEALTH
 from gateway.ops.reading import feed_names
 from gateway.ops.subject import Subject
 
@@ -23,8 +24,6 @@ PACE_FACTOR: Final = 5.0
 """... and not before it was silent for so many times the longest pause that it makes lately."""
 PACE_FORGETS: Final = 0.95
 """What is left of the longest pause with each look that finds new records after a shorter one."""
-FOLLOWERS: Final = "health_subscribers"
-"""In a worker's status: how many of its clients want to hear of it."""
 
 State = Literal["ok", "degraded", "down"]
 
@@ -101,8 +100,8 @@ class Announcements:
         announcement = Announcement(overall(ready, slo, feeds, reasons), ready, slo, feeds, reasons)
         text = msgspec.json.encode(announcement).decode()
         for child in self._subject.supervision().children:
-            if child.status.get(FOLLOWERS):
-                self._subject.tell(child.name, {"type": "health", "text": text})
+            if child.status.subscribers(HEALTH):
+                self._subject.tell(child.name, HEALTH, text)
         return announcement
 
     def _feeds(self, now_s: float) -> tuple[Feed, ...]:

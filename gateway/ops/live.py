@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import orjson
+from msgspec.structs import asdict
 
 from gateway.latency.control import LEVELS
 from gateway.ops import processes
@@ -123,11 +124,12 @@ class Live:
 
     def _slowest(self) -> list[dict[str, Any]]:
         every = [
-            {"worker": child.name, **each}
+            {"worker": child.name, **asdict(each)}
             for child in self._subject.supervision().children
-            for each in child.status.get("slowest", ())
+            if child.status.worker is not None
+            for each in child.status.worker.slowest
         ]
-        every.sort(key=lambda each: float(each.get("age_ms") or 0), reverse=True)
+        every.sort(key=lambda each: each["age_ms"], reverse=True)
         return every[:SLOWEST_MAX]
 
     def _processes(self) -> list[dict[str, Any]]:

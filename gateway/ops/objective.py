@@ -35,8 +35,8 @@ TRANSITIONS_MAX = 100
 """Kept of the last: with five objectives and their holds, those of ten bad minutes at least."""
 GATEWAY = "gateway"
 """Whose transitions of state they are, where those of the ladder name a worker."""
-FOLLOWERS = "slo_subscribers"
-"""In a worker's status: how many of its clients want the message."""
+CHANNEL = "slo"
+"""The status channel on which clients are told."""
 
 _log = log.get("slo")
 
@@ -140,14 +140,14 @@ class Watch:
         workers = [
             child.name
             for child in self._subject.supervision().children
-            if child.status.get(FOLLOWERS)
+            if child.status.subscribers(CHANNEL)
         ]
         if not workers:
             return
         text = message(self._look, time.time_ns())
         for name in workers:
             # One lost to a full buffer is made good by the next.
-            self._subject.tell(name, {"type": "slo", "text": text})
+            self._subject.tell(name, CHANNEL, text)
 
 
 def _objectives(slo: "SloOptions") -> tuple[Objective, int]:

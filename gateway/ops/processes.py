@@ -5,8 +5,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import to_builtins
+
 from gateway.latency.control import Page
 from gateway.latency.stalls import KINDS
+from gateway.model.status import Vitals
 from gateway.ops.subject import Subject
 
 SUPERVISOR = "supervisor"
@@ -28,7 +31,7 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
             "tripped": child.tripped,
             "restarts": dict(child.restarts),
             "last_reason": child.last_reason,
-            **_loop(subject.pages[child.name], child.status),
+            **_loop(subject.pages[child.name], child.status.vitals),
         }
         for child in subject.supervision().children
     ]
@@ -40,7 +43,7 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
         "tripped": False,
         "restarts": {},
         "last_reason": "",
-        **_loop(subject.pages[SUPERVISOR], subject.status()),
+        **_loop(subject.pages[SUPERVISOR], subject.vitals()),
     }
     return [*children, own]
 
@@ -48,18 +51,17 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
 def feeds(subject: Subject) -> list[dict[str, Any]]:
     """One for each feed, as it was reported last; none before the first report."""
     children = subject.supervision().children
-    return [feed for child in children for feed in child.status.get("feeds", ())]
+    return [to_builtins(feed) for child in children for feed in child.status.feeds]
 
 
-def _loop(page: Page, status: Mapping[str, Any]) -> dict[str, Any]:
-    load = status.get("load", {})
+def _loop(page: Page, vitals: Vitals) -> dict[str, Any]:
     return {
         "loop_lag_ms": round(page.get("loop_lag_ns") / 1e6, 3),
         "loop_lag_max_ms": round(page.get("loop_lag_max_ns") / 1e6, 3),
         "gc_pauses": sum(page.get("gc_pauses", generation) for generation in range(3)),
         "gc_pause_max_ms": round(page.get("gc_pause_max_ns") / 1e6, 3),
-        "run_delay_ms": load.get("run_delay_ms", 0.0),
-        "cpu": load.get("cpu", 0.0),
+        "run_delay_ms": vitals.load.run_delay_ms,
+        "cpu": vitals.load.cpu,
         "plane_stalls": page.get("plane_stalls"),
     }
 

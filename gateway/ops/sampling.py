@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import asdict
+
 from gateway.latency.history import POINT_BYTES_MAX, History, Point
 from gateway.latency.news import News, moment
 from gateway.latency.slo import STATES
@@ -18,6 +20,7 @@ from gateway.ops.processes import SUPERVISOR
 
 if TYPE_CHECKING:
     from gateway.latency.window import Samples
+    from gateway.model.status import Vitals
     from gateway.ops.objective import Watch
     from gateway.ops.subject import Subject
 
@@ -77,10 +80,10 @@ class Sampling:
         self._before = self._last
         self._last = Look(now_s, {name: page.read() for name, page in pages})
         for child in self._subject.supervision().children:
-            ladder = child.status.get("ladder", ())
-            self._ladder.take(child.name, [{"kind": "ladder", **each} for each in ladder])
-            self._stalls.take(child.name, child.status.get("stalls", ()))
-        self._stalls.take(SUPERVISOR, self._subject.status().get("stalls", ()))
+            steps = () if child.status.worker is None else child.status.worker.ladder
+            self._ladder.take(child.name, [{"kind": "ladder", **asdict(step)} for step in steps])
+            self._take_stalls(child.name, child.status.vitals)
+        self._take_stalls(SUPERVISOR, self._subject.vitals())
         before, self._samples = self._samples, self._watch.samples
         if before is not None and self._samples is not None:
             self.history.add(self._point(ts, before, self._samples))
@@ -93,6 +96,9 @@ class Sampling:
     def stalls(self) -> list[dict[str, Any]]:
         """The last ones of all processes, oldest first."""
         return self._stalls.newest()
+
+    def _take_stalls(self, name: str, vitals: Vitals) -> None:
+        self._stalls.take(name, map(asdict, vitals.stalls))
 
     def _point(self, ts: int, before: Samples, now: Samples) -> Point:
         pairs = list(zip(now.classes, before.classes, strict=True))

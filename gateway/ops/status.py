@@ -11,6 +11,7 @@ from gateway.latency.control import GAUGES
 from gateway.latency.histogram import Histogram
 from gateway.latency.stalls import KINDS
 from gateway.model.outcomes import STEPS
+from gateway.model.status import WorkerReport
 from gateway.ops import processes
 from gateway.ops.objective import Look, Watch, summary
 from gateway.ops.reading import OUTCOMES, Reading
@@ -43,8 +44,7 @@ class Status:
             "stalls": self._sampling.stalls(),
             "feeds": processes.feeds(subject),
             "workers": [
-                {"name": child.name}
-                | {k: v for k, v in child.status.items() if k not in _OF_PROCESSES}
+                {"name": child.name, **_reported(child.status.worker)}
                 for child in supervision.children
                 if child.role == "worker"
             ],
@@ -73,8 +73,6 @@ class Status:
         }
 
 
-_OF_PROCESSES = {"type", "stalls", "load"}
-"""Of a worker's status: said of all processes alike."""
 _PER_CHANNEL = (
     "published",
     "routed",
@@ -115,6 +113,17 @@ def objective(look: Look) -> dict[str, Any]:
         "stalls": report.stalls,
         "age_s": round(max(time.monotonic() - report.at_s, 0.0), 3),
     }
+
+
+def _reported(worker: WorkerReport | None) -> dict[str, Any]:
+    """What a worker said last; nothing before the first report."""
+    if worker is None:
+        return {}
+    row: dict[str, Any] = {"connections": worker.connections, "accepting": worker.accepting}
+    row |= {f"{channel}_subscribers": count for channel, count in worker.subscribers.items()}
+    row["ladder"] = [msgspec.to_builtins(step) for step in worker.ladder]
+    row["slowest"] = [msgspec.to_builtins(client) for client in worker.slowest]
+    return row
 
 
 def _by_outcome(name: str, values: Sequence[int]) -> int | dict[str, Any]:

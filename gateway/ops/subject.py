@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.model.status import Status, Vitals
+
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request
@@ -39,7 +41,7 @@ class ChildStatistics(Protocol):
     @property
     def last_reason(self) -> str: ...
     @property
-    def status(self) -> Mapping[str, Any]: ...
+    def status(self) -> Status: ...
 
 
 class Supervision(Protocol):
@@ -77,9 +79,10 @@ class Subject:
         read: everything that the pages hold, now.
         sample: of that, what the objectives are judged by.
         supervision: a snapshot of the supervisor, now.
-        tell: sends a child process, by its name, a message; it may be lost.
+        tell: sends a worker, by its name, a text for the clients that follow this status channel;
+            it may be lost.
         client_url: where clients connect.
-        status: of the supervisor itself, as its children send theirs: `stalls` and `load`.
+        vitals: of the supervisor itself, as its children send theirs.
         streams: further WebSockets, by path.
         recorder: the flight recorder as it is now, for people.
     """
@@ -91,8 +94,8 @@ class Subject:
     read: Callable[[], "Mapping[str, Statistics]"]
     sample: Callable[[], "Samples"]
     supervision: Callable[[], Supervision]
-    tell: Callable[[str, Mapping[str, Any]], object]
+    tell: Callable[[str, str, str], object]
     client_url: str
-    status: Callable[[], Mapping[str, Any]] = dict
+    vitals: Callable[[], Vitals] = Vitals
     streams: Mapping[str, Stream] = field(default_factory=dict)
     recorder: Callable[[], Mapping[str, Any]] = dict

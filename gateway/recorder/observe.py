@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import to_builtins
 
 from gateway.latency.news import News
 from gateway.recorder.threads import Threads, host
@@ -15,6 +16,7 @@ from gateway.recording import Counts, Sample, Second, trimmed
 
 if TYPE_CHECKING:
     from gateway.latency.slo import Report
+    from gateway.model.status import Status
 
 ARRAYS: Final = (
     # feeds
@@ -37,10 +39,8 @@ ARRAYS: Final = (
 )
 """Of each page: what a diagnosis may need. What clients ask for is left out."""
 
-SAID: Final = ("slowest", "ladder", "stalls", "feeds")
-"""Lists of a process's status that are kept."""
 NEWS: Final = ("ladder", "stalls")
-"""Of those, the histories: each entry (it has a `ts`) is kept once."""
+"""Of the lists that are kept, the histories: each entry (it has a `ts`) is kept once."""
 UNTOLD: Final = ("message",)
 """Of a feed: may name a file or an address of the configuration."""
 SAID_MAX = 100
@@ -63,7 +63,7 @@ class ChildStatistics(Protocol):
     @property
     def pid(self) -> int: ...
     @property
-    def status(self) -> Mapping[str, Any]: ...
+    def status(self) -> "Status": ...
 
 
 class Observer:
@@ -96,9 +96,7 @@ class Observer:
             host=host() if whole else {},
         )
 
-    def second(
-        self, mono_ns: int, report: "Report", statuses: Mapping[str, Mapping[str, Any]]
-    ) -> Second:
+    def second(self, mono_ns: int, report: "Report", statuses: "Mapping[str, Status]") -> Second:
         """Histograms and reports since the one before; the first is empty, and only begins."""
         first = self._second_ns == 0
         span_ns = 0 if first else mono_ns - self._second_ns
@@ -141,12 +139,9 @@ class Observer:
             gained = part if gained is None else gained + part
         return gained
 
-    def _said(self, process: str, status: Mapping[str, Any]) -> dict[str, list[Any]]:
+    def _said(self, process: str, status: "Status") -> dict[str, list[Any]]:
         said = {}
-        for name in SAID:
-            entries = status.get(name)
-            if not isinstance(entries, list):
-                continue
+        for name, entries in _lists(status).items():
             if name in NEWS:
                 entries = self._news.of((process, name), entries)
             if name == "feeds":
@@ -154,3 +149,17 @@ class Observer:
             if entries:
                 said[name] = entries[-SAID_MAX:]
         return said
+
+
+def _lists(status: "Status") -> dict[str, list[Any]]:
+    """Those of a process's status that are kept, as a recording has them."""
+    worker = status.worker
+    lists: dict[str, list[Any]] = to_builtins(
+        {
+            "slowest": [] if worker is None else list(worker.slowest),
+            "ladder": [] if worker is None else list(worker.ladder),
+            "stalls": list(status.vitals.stalls),
+            "feeds": list(status.feeds),
+        }
+    )
+    return lists

@@ -18,6 +18,7 @@ import msgspec
 
 from gateway import log
 from gateway.host import cpus_allowed
+from gateway.model.status import Status
 from gateway.recorder import files
 from gateway.recorder.blackbox import BlackBox
 from gateway.recorder.observe import Observer
@@ -193,7 +194,7 @@ class Recorder:
         if whole:
             self._second_ns = now_ns
             statuses = {child.name: child.status for child in children}
-            statuses["supervisor"] = self._source.status()
+            statuses["supervisor"] = Status(vitals=self._source.vitals())
             second = self._observer.second(now_ns, report, statuses)
             self._keep(now_ns, b"SECS", msgspec.json.encode(second))
         if self.options.enabled and (seen_ns := self._trigger.look(report.state, now_ns)):

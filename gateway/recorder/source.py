@@ -1,6 +1,6 @@
 """The gateway as the recorder sees it: given by `app.py`, read and never changed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -11,6 +11,7 @@ from gateway.recorder.observe import ChildStatistics
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.latency.slo import Report
+    from gateway.model.status import Vitals
 
 TOLD_OF_FEEDS: Final = (
     *("type", "venue", "symbols", "rate", "channels", "format", "speed", "loop"),
@@ -44,7 +45,7 @@ class Source:
         config: what of the configuration bears on latency, now (`Header.config`).
         look: the last at the objective.
         supervision: a snapshot of the supervisor, now.
-        status: of the supervisor itself, as its children send theirs.
+        vitals: of the supervisor itself, as its children send theirs.
         segment: a new descriptor of the ring in use, or -1.
     """
 
@@ -52,7 +53,7 @@ class Source:
     config: Callable[[], dict[str, Any]]
     look: "Callable[[], Look]"
     supervision: Callable[[], Supervision]
-    status: Callable[[], Mapping[str, Any]]
+    vitals: "Callable[[], Vitals]"
     segment: Callable[[], int]
 
 

@@ -1,4 +1,4 @@
-"""What the data plane's latency controller did lately: log lines, and rows for the worker's status.
+"""What the data plane's latency controller did lately: log lines, and rows for the worker's report.
 
 The plane decides (native/gw_control.c, gw_level.c); here its decisions are told. Lines about single
 clients may come by the thousand: the log itself gives each event ten a second and counts the rest.
@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from heapq import nlargest
 from itertools import islice
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway import log
+from gateway.model.status import LadderStep, SlowClient
 
 STEPS_MAX: Final = 100
 """Steps of the ladder that are remembered."""
@@ -72,9 +73,9 @@ class Control:
         self._clients = clients
         self._stalled = stalled
         self._real_ns = real_ns
-        self._steps: deque[dict[str, Any]] = deque(maxlen=STEPS_MAX)
+        self._steps: deque[LadderStep] = deque(maxlen=STEPS_MAX)
         self._levels: dict[int, _Level] = {}  # by handle, those that are not served live
-        self._slowest: list[dict[str, Any]] = []
+        self._slowest: tuple[SlowClient, ...] = ()
         self._passed_ns = -PASS_NS
         self._scanned = 0  # where the next pass begins
 
@@ -82,9 +83,9 @@ class Control:
 
     def ladder(self, step: int, was: int, reason: str) -> None:
         """The ladder went to a step."""
-        words = {"step": step, "was": was, "reason": reason}
-        (_log.warning if step > was else _log.info)("ladder.step", worker=self._worker, **words)
-        self._steps.append({"ts": self._real_ns(), **words})
+        say = _log.warning if step > was else _log.info
+        say("ladder.step", worker=self._worker, step=step, was=was, reason=reason)
+        self._steps.append(LadderStep(ts=self._real_ns(), step=step, was=was, reason=reason))
 
     def level(self, handle: int, level: int, was: int, reason: str) -> None:
         """A client is served at another level."""
@@ -106,10 +107,14 @@ class Control:
         """The client is gone."""
         self._levels.pop(handle, None)
 
-    # --- the worker's status ----------------------------------------------------------------------
+    # --- the worker's report ----------------------------------------------------------------------
 
-    def status(self, now_ns: int, blocked: int) -> dict[str, Any]:
-        """Recent steps, oldest first, and who is slowest now, the slowest first.
+    def steps(self) -> tuple[LadderStep, ...]:
+        """Recent ones, oldest first."""
+        return tuple(self._steps)
+
+    def slowest(self, now_ns: int, blocked: int) -> tuple[SlowClient, ...]:
+        """The clients that are furthest behind now, the slowest first.
 
         Args:
             now_ns: MONOTONIC.
@@ -118,14 +123,14 @@ class Control:
         if now_ns - self._passed_ns >= PASS_NS:
             self._passed_ns = now_ns
             self._slowest = self._pass(now_ns, blocked)
-        return {"ladder": list(self._steps), "slowest": self._slowest}
+        return self._slowest
 
-    def _pass(self, now_ns: int, blocked: int) -> list[dict[str, Any]]:
+    def _pass(self, now_ns: int, blocked: int) -> tuple[SlowClient, ...]:
         found = dict.fromkeys(islice(self._levels, SCANNED_MAX))
         if blocked:
             found |= dict.fromkeys(filter(self._plane.pending, self._some()))
         ages = ((self._age_ns(handle, now_ns), handle) for handle in found)
-        return [self._row(age_ns, handle) for age_ns, handle in nlargest(SLOWEST_MAX, ages)]
+        return tuple(self._row(age_ns, handle) for age_ns, handle in nlargest(SLOWEST_MAX, ages))
 
     def _some(self) -> list[int]:
         """Handles of the clients that it is the turn of."""
@@ -140,19 +145,19 @@ class Control:
             return 0
         return max(now_ns - self._plane.sent_ns(handle), 0)
 
-    def _row(self, age_ns: int, handle: int) -> dict[str, Any]:
+    def _row(self, age_ns: int, handle: int) -> SlowClient:
         client, level = self._clients[handle], self._levels.get(handle)
         why = [] if level is None else [f"level {level.level}: {level.reason}"]
         if age_ns:
             why.append(f"its socket is full and took nothing for {age_ns / 1e6:.0f} ms")
-        return {
-            "connection_id": client.name,
-            "address": client.peer,
-            "level": 0 if level is None else level.level,
-            "age_ms": round(age_ns / 1e6, 1),
-            "pending_bytes": _unacknowledged(client.fd),
-            "why": "; ".join(why) or "its socket was full a moment ago",
-        }
+        return SlowClient(
+            connection_id=client.name,
+            address=client.peer,
+            level=0 if level is None else level.level,
+            age_ms=round(age_ns / 1e6, 1),
+            pending_bytes=_unacknowledged(client.fd),
+            why="; ".join(why) or "its socket was full a moment ago",
+        )
 
 
 def _unacknowledged(fd: int) -> int | None:

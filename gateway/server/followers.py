@@ -12,12 +12,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from gateway import log
-
-if TYPE_CHECKING:
-    from gateway.server.connection import Connection
 
 CLIENTS_PER_SLICE = 64
 SLICE_S = 0.005
@@ -48,6 +45,12 @@ MESSAGES: Final[dict[str, Message]] = {"slo": slo_message, "health": health_mess
 """Of each channel on which the gateway speaks of itself."""
 
 
+class Client(Protocol):
+    """What is used of a connection: its name at the plane."""
+
+    handle: int
+
+
 class Plane(Protocol):
     """What is used of the data plane."""
 
@@ -76,13 +79,13 @@ class Followers:
         self._reports = reports
         self._message = message
         self._changed = changed
-        self._clients: dict[Connection, str] = {}  # the report that each has had, "" for none yet
+        self._clients: dict[Client, str] = {}  # the report that each has had, "" for none yet
         self._latest = ""  # none that is older than the first of them
 
     def __len__(self) -> int:
         return len(self._clients)
 
-    def add(self, client: "Connection") -> None:
+    def add(self, client: Client) -> None:
         """It follows from now on; twice is as if for the first time."""
         self._clients[client] = ""
         if self._latest and self._reports.empty():
@@ -90,7 +93,7 @@ class Followers:
         elif len(self._clients) == 1:
             self._changed()
 
-    def discard(self, client: "Connection") -> None:
+    def discard(self, client: Client) -> None:
         """It no longer does, if it did: nothing more is sent to it."""
         if client in self._clients:
             del self._clients[client]
@@ -120,8 +123,8 @@ class Followers:
             waiting = await self._round(report, message, waiting)
 
     async def _round(
-        self, report: str, message: Callable[[bool], bytes], clients: "Iterable[Connection]"
-    ) -> "list[Connection]":
+        self, report: str, message: Callable[[bool], bytes], clients: Iterable[Client]
+    ) -> list[Client]:
         """Sends to all that have not had it and can take it now; those that can't."""
         waiting = []
         sent = 0

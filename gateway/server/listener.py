@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gateway import host, log
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
+from gateway.model.status import WorkerReport
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
 from gateway.server.followers import MESSAGES, Followers
@@ -272,9 +273,13 @@ class Listener:
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
         self._parts.status(
-            {"connections": len(self._clients), "accepting": self.accepting}
-            | {f"{channel}_subscribers": len(one) for channel, one in self.followers.items()}
-            | self._control.status(self.now_ns(), self._stats.get("clients_blocked"))
+            WorkerReport(
+                connections=len(self._clients),
+                accepting=self.accepting,
+                subscribers={channel: len(one) for channel, one in self.followers.items()},
+                ladder=self._control.steps(),
+                slowest=self._control.slowest(self.now_ns(), self._stats.get("clients_blocked")),
+            )
         )
 
     def closing(self, connection: Connection) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway._native import StatsPage
     from gateway.config import Config
+    from gateway.model.status import WorkerReport
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class WorkerParts:
         segments: (epoch, descriptor) of each segment to follow, newest last; the worker closes it.
         configs: the newest configuration that takes this one's place.
         reports: by channel, texts for the clients that follow what the gateway says of itself,
-            while `status` says that there are some (`<channel>_subscribers`).
+            while `status` says that there are some.
         drain: set when the worker shall say shutdown and 1012 to all, and return.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
@@ -45,5 +46,5 @@ class WorkerParts:
     reports: Mapping[str, asyncio.Queue[str]]
     drain: asyncio.Event
     ready: Callable[[], None]
-    status: Callable[[Mapping[str, Any]], None]
+    status: "Callable[[WorkerReport], None]"
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

@@ -1,18 +1,19 @@
-"""The control channel between supervisor and child: JSON messages, some with descriptors.
+"""The control channel between supervisor and child: messages, some with descriptors.
 
 One SOCK_SEQPACKET pair per child. The kernel keeps message borders, so there is no framing; end of
 file means that the other side is gone, however it died. Nothing here blocks a loop: a send that
-finds the buffer full says so, and the caller decides whether the message may be lost.
+finds the buffer full says so, and the caller decides whether the message may be lost. What comes
+and is no message of `messages.py` is a value too: its reader logs it and goes on.
 """
 
 import asyncio
+import os
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
+from gateway.supervisor.messages import Message, MessageError, decode, encode
 
 MESSAGE_BYTES_MAX = 1 << 17
 """Largest message: a configuration with all its feeds is a few KiB; the kernel's default buffer
@@ -24,20 +25,24 @@ RETRY_S = 0.05
 
 
 @dataclass(frozen=True)
-class Message:
-    """One message: `body["type"]` names it; the receiver owns the descriptors."""
+class Received:
+    """One message; the receiver owns the descriptors, as many as `messages.DESCRIPTORS` says."""
 
-    body: dict[str, Any]
+    message: Message
     fds: tuple[int, ...] = ()
 
-    @property
-    def type(self) -> str:
-        return str(self.body.get("type"))
+
+@dataclass(frozen=True)
+class Refused:
+    """What came is no message: what type it says it is, and which member is wrong and why."""
+
+    type: str
+    problem: str
 
 
-def fits(body: Mapping[str, Any]) -> bool:
+def fits(message: Message) -> bool:
     """Whether a message is small enough to be sent."""
-    return len(msgspec.json.encode(body)) <= MESSAGE_BYTES_MAX
+    return len(encode(message)) <= MESSAGE_BYTES_MAX
 
 
 class Channel:
@@ -54,13 +59,13 @@ class Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return Channel(ours), theirs
 
-    def send(self, body: Mapping[str, Any], fds: Sequence[int] = ()) -> bool:
+    def send(self, message: Message, fds: Sequence[int] = ()) -> bool:
         """Sends one message with copies of `fds`; False: the buffer is full or the peer gone.
 
         Raises:
             ValueError: the message is larger than MESSAGE_BYTES_MAX.
         """
-        data = msgspec.json.encode(body)
+        data = encode(message)
         if len(data) > MESSAGE_BYTES_MAX:
             raise ValueError(f"control message of {len(data)} bytes, at most {MESSAGE_BYTES_MAX}")
         try:
@@ -72,20 +77,20 @@ class Channel:
             return False
         return True
 
-    async def deliver(self, body: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+    async def deliver(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Sends a message that must not be lost: waits out a full buffer while the peer lives."""
-        while not self.send(body, fds) and not self._peer_gone:  # noqa: ASYNC110 (a full buffer has no event)
+        while not self.send(message, fds) and not self._peer_gone:  # noqa: ASYNC110 (a full buffer has no event)
             await asyncio.sleep(RETRY_S)
 
-    async def receive(self) -> Message | None:
-        """The next message; None at end of file (the peer closed, exited or was killed)."""
+    async def receive(self) -> Received | Refused | None:
+        """What comes next; None at end of file (the peer closed, exited or was killed)."""
         while True:
             try:
                 return self._take()
             except BlockingIOError:
                 await readable(self._socket.fileno())
 
-    def receive_now(self) -> Message | None:
+    def receive_now(self) -> Received | Refused | None:
         """As `receive`, blocking the thread: the first message, before a loop runs."""
         self._socket.setblocking(True)
         try:
@@ -99,7 +104,7 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
-    def _take(self) -> Message | None:
+    def _take(self) -> Received | Refused | None:
         # Not socket.recv_fds: it ignores its flags, and a descriptor must not leak into a child.
         try:
             data, ancillary, flags, _ = self._socket.recvmsg(
@@ -111,14 +116,20 @@ class Channel:
             return None
         if not data:
             return None
-        assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "control message cut off"
         fds = [
             fd
             for level, kind, payload in ancillary
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
             for (fd,) in struct.iter_unpack("i", payload)
         ]
-        return Message(msgspec.json.decode(data, type=dict[str, Any]), tuple(fds))
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise MessageError("", f"cut off: over {MESSAGE_BYTES_MAX} bytes or descriptors")
+            return Received(decode(data, len(fds)), tuple(fds))
+        except MessageError as error:
+            for fd in fds:
+                os.close(fd)
+            return Refused(error.type, str(error))
 
 
 async def readable(fd: int) -> None:

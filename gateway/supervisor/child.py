@@ -11,13 +11,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
+from gateway import log
+from gateway.errors import TickgateError
 from gateway.supervisor import signals
-from gateway.supervisor.channel import Channel, Message
+from gateway.supervisor.channel import Channel, Received, Refused
+from gateway.supervisor.messages import Drain, Failed, FeedStart, Start, WorkerStart, type_of
 
 ORPHAN_EXIT_S = 5.0
 """An orphan that has not drained by then exits the hard way."""
+
+_log = log.get("child")
 
 
 class Child:
@@ -37,25 +41,26 @@ class Child:
         # The supervisor blocks these around the start, so that a Ctrl-C meant for the whole group
         # can't hit the interpreter before the line above.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.HELD)
-        first = channel.receive_now()
-        if first is None:
-            raise SystemExit(1)
-        self.first: dict[str, Any] = first.body
+        self.first: Start = _first(channel)
         threading.Thread(target=self._exit_once_orphaned, name="orphan", daemon=True).start()
 
-    async def listen(self, on_message: Callable[[Message], None]) -> None:
+    async def listen(self, on_message: Callable[[Received], None]) -> None:
         """Reads the channel until end of file, and handles SIGTERM: run it as a task.
 
-        Every message but `drain` goes to `on_message`, which owns its descriptors.
+        Every message but `Drain` goes to `on_message`, which owns its descriptors. What comes and
+        is no message is logged.
         """
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.drain.set)
         signals.tell("it is for the supervisor")
         signals.at_limit(self.drain.set)
-        while (message := await self.channel.receive()) is not None:
-            if message.type == "drain":
-                self.drain.set()
-            else:
-                on_message(message)
+        while (received := await self.channel.receive()) is not None:
+            match received:
+                case Refused(type, problem):
+                    refuse(type, problem)
+                case Received(Drain()):
+                    self.drain.set()
+                case _:
+                    on_message(received)
         self.drain.set()
 
     def _exit_once_orphaned(self) -> None:
@@ -66,3 +71,27 @@ class Child:
         poll.poll()
         time.sleep(ORPHAN_EXIT_S)
         os._exit(1)
+
+
+def refuse(type: str, problem: str) -> None:
+    """Logs what came from the supervisor and can't be used: it changes nothing."""
+    _log.error("message.refused", type=type, problem=problem)
+
+
+def _first(channel: Channel) -> Start:
+    """The first message; the process ends where there is none that it understands.
+
+    Raises:
+        SystemExit: the supervisor is gone, or of a version that starts its children otherwise.
+    """
+    match channel.receive_now():
+        case None:
+            raise SystemExit(TickgateError.exit_code)
+        case Received(FeedStart() | WorkerStart() as start):
+            return start
+        case Received(message):
+            why = f"the first message was {type_of(message)!r}"
+        case Refused(type, problem):
+            why = f"the first message, {type!r}, was refused: {problem}"
+    channel.send(Failed(exit=TickgateError.exit_code, message=why))
+    raise SystemExit(TickgateError.exit_code)

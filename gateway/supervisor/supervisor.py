@@ -1,13 +1,13 @@
 """Starts child processes, watches them, restarts them, stops them. Knows nothing of what they do.
 
-Theory of operation. A child is a program that gets a control channel (see `channel.py`); the first
-message on it is the child's own configuration. Its life:
+Theory of operation. A child is a program that gets a control channel (see `channel.py`,
+`messages.py`); the first message on it is the child's own configuration. Its life:
 
     starting --ready--> ready --death--> waiting (backoff) --> starting ...
         any of these --stop--> draining --> stopped
 
-- `{"type": "ready"}` ends the start. `{"type": "failed", "exit": E, "message": M}` before the first
-  `ready` says that no restart will help (a port is not to be had): the supervisor stops all with E.
+- `Ready` ends the start. `Failed` before the first `Ready` says that no restart will help (a port
+  is not to be had): the supervisor stops all with the code that it names.
 - Its `Exit` shows death, whatever the cause. The next start waits for the backoff; a spell of
   health resets it. More than `restarts_max` deaths inside `restarts_window_s` trip the breaker:
   the child is tried only every `tripped_s`, and nothing is ready until one try proves healthy.
@@ -16,8 +16,9 @@ message on it is the child's own configuration. Its life:
   a pause of its own (suspended, starved) the count starts again. Nor does time count in which a
   thread of the child was runnable without a CPU: a new process would get no more of it, and all
   clients would come back at once to a host that is too busy already.
-- `{"type": "segment", ...}` with a descriptor is memory that one child offers to the others: passed
-  on to those that want it, and kept for those that start later.
+- `Segment`, with a descriptor, is memory that one child offers to the others: passed on to those
+  that want it, and kept for those that start later.
+- What comes and is no message, or not one for a supervisor, is logged and changes nothing.
 - Stopping is by rank, highest first, each rank with a deadline; a second request kills all at once.
 """
 
@@ -27,109 +28,55 @@ import signal
 import subprocess
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import assert_never
+
+import msgspec
 
 from gateway import log
 from gateway.backoff import Backoff
 from gateway.errors import ResourceError
 from gateway.exits import Exit
+from gateway.model.status import Status
 from gateway.supervisor import signals
-from gateway.supervisor.channel import MESSAGE_BYTES_MAX, Channel, Message, fits, readable
+from gateway.supervisor.channel import (
+    MESSAGE_BYTES_MAX,
+    Channel,
+    Received,
+    Refused,
+    fits,
+    readable,
+)
+from gateway.supervisor.children import (
+    ChildSpec,
+    ChildStatistics,
+    Policy,
+    Reason,
+    State,
+    Statistics,
+)
+from gateway.supervisor.messages import (
+    Drain,
+    Failed,
+    Ready,
+    Reload,
+    Segment,
+    Start,
+    ToChild,
+    type_of,
+)
 from gateway.supervisor.schedstat import Starvation
 
-State = Literal["starting", "ready", "waiting", "draining", "stopped"]
-Reason = Literal["exit", "signal", "hang", "start"]
-
 _log = log.get("supervisor")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """When to restart, when to give up hope, how long to wait. Seconds, but for counts."""
-
-    backoff_first_s: float = 0.1
-    backoff_most_s: float = 5.0
-    healthy_s: float = 30.0
-    restarts_max: int = 10
-    restarts_window_s: float = 60.0
-    tripped_s: float = 10.0
-    start_s: float = 30.0
-    hang_s: float = 1.5
-    """Found within 2 s, the time of the watch's round included."""
-    watch_s: float = 0.5
-    stall_s: float = 0.5
-    """A gap of the supervisor's own loop beyond which the stamps' ages prove nothing."""
-    drain_s: float = 10.0
-
-
-@dataclass(frozen=True)
-class ChildSpec:
-    """How to start and watch one child.
-
-    Attributes:
-        role: the kind of process, a label in metrics.
-        name: unique name.
-        argv: command line; the control descriptor's number is appended.
-        first: first message on the control channel; `reconfigure` changes it for later starts.
-        fds: descriptors inherited under their numbers.
-        rank: children are stopped highest rank first.
-        stamps: MONOTONIC ns of each of the child's signs of life; called about ten times a second.
-        died: called after each death, before the restart: puts shared memory in order.
-        takes_segments: whether it is sent the segments that others offer.
-    """
-
-    role: str
-    name: str
-    argv: Sequence[str]
-    first: dict[str, Any]
-    fds: tuple[int, ...] = ()
-    rank: int = 0
-    stamps: Callable[[], Sequence[int]] = tuple
-    died: Callable[[], None] = lambda: None
-    takes_segments: bool = False
-
-
-@dataclass(frozen=True)
-class ChildStatistics:
-    """One child as the supervisor sees it; `restarts` by reason, `status` in its own words."""
-
-    role: str
-    name: str
-    pid: int
-    state: State
-    tripped: bool
-    restarts: dict[str, int]
-    last_reason: str
-    status: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """A snapshot of the supervisor."""
-
-    draining: bool
-    epoch: str
-    children: tuple[ChildStatistics, ...]
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Why the whole is not ready, in words; empty when it is."""
-        words = ["draining"] if self.draining else []
-        for child in self.children:
-            if child.tripped:
-                words.append(f"{child.name} keeps dying ({child.last_reason})")
-            elif child.state != "ready":
-                words.append(f"{child.name} is {child.state}")
-        return tuple(words)
 
 
 @dataclass
 class _Child:
     spec: ChildSpec
+    first: Start
     backoff: Backoff
     state: State = "starting"
     pid: int = 0
@@ -144,7 +91,7 @@ class _Child:
     last_reason: str = ""
     deaths: deque[int] = field(default_factory=deque)  # MONOTONIC ns
     restarts: Counter[str] = field(default_factory=Counter)
-    status: dict[str, Any] = field(default_factory=dict)
+    status: Status = field(default_factory=Status)
     task: asyncio.Task[None] | None = None
 
     def statistics(self) -> ChildStatistics:
@@ -173,27 +120,23 @@ class Supervisor:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`on_ready` is called once, when all children are; `on_drain` once, as stopping begins."""
-        policy = policy or Policy()
-        self._policy = policy
+        self._policy = policy or Policy()
         self._clock = clock
         self._on_ready: Callable[[], None] | None = on_ready
         self._on_drain = on_drain
-        self._children = [
-            _Child(spec, Backoff(policy.backoff_first_s, policy.backoff_most_s, least=0.5))
-            for spec in specs
-        ]
+        self._children = [_Child(spec, spec.first, self._policy.backoff()) for spec in specs]
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
         self._exit_code = 0
         self._trusted_ns = 0
         self._segment_fd = -1
-        self._segment: dict[str, Any] = {}
+        self._segment: Segment | None = None
 
     def statistics(self) -> Statistics:
         """A frozen snapshot for /readyz, /statusz and /metrics."""
         return Statistics(
             self._stop.is_set(),
-            str(self._segment.get("epoch", "")),
+            "" if self._segment is None else self._segment.epoch,
             tuple(child.statistics() for child in self._children),
         )
 
@@ -212,23 +155,26 @@ class Supervisor:
         self._exit_code = self._exit_code or exit_code
         self._stop.set()
 
-    def tell(self, name: str, body: Mapping[str, Any]) -> bool:
-        """Sends this child a message of its own language.
+    def tell(self, name: str, message: ToChild) -> bool:
+        """Sends this child a message.
 
         Returns:
             False where it does not run, or reads so slowly that there is no room.
         """
         for child in self._children:
             if child.spec.name == name and child.channel is not None:
-                return child.channel.send(body)
+                return child.channel.send(message)
         return False
 
-    def tell_all(self, body: Mapping[str, Any]) -> list[str]:
+    def tell_all(self, message: ToChild) -> list[str]:
         """Sends every child that runs a message; the names of those that had no room for it."""
-        running = [child for child in self._children if child.channel is not None]
-        return [c.spec.name for c in running if c.channel is not None and not c.channel.send(body)]
+        return [
+            child.spec.name
+            for child in self._children
+            if child.channel is not None and not child.channel.send(message)
+        ]
 
-    def reconfigure(self, config: Mapping[str, Any]) -> list[str]:
+    def reconfigure(self, config: msgspec.Raw) -> list[str]:
         """Gives every child another configuration, now and at its later starts.
 
         Returns:
@@ -237,12 +183,12 @@ class Supervisor:
         Raises:
             ValueError: it is too large for a message; nothing has changed.
         """
-        body = {"type": "reload", "config": config}
-        if not all(fits({**child.spec.first, **body}) for child in self._children):
+        firsts = [msgspec.structs.replace(child.first, config=config) for child in self._children]
+        if not all(map(fits, firsts)):
             raise ValueError(f"a configuration of more than {MESSAGE_BYTES_MAX} bytes")
-        for child in self._children:
-            child.spec.first["config"] = config
-        return self.tell_all(body)
+        for child, first in zip(self._children, firsts, strict=True):
+            child.first = first
+        return self.tell_all(Reload(config=config))
 
     async def run(self) -> int:
         """Runs until stopped.
@@ -308,9 +254,8 @@ class Supervisor:
             child.starved = Starvation(Path(f"/proc/{child.pid}/task"))
         except OSError as error:  # no process to be had: as if it had died at once
             child.last_reason = "start"
-            self._failed(
-                child, {"exit": ResourceError.exit_code, "message": f"cannot be started: {error}"}
-            )
+            why = f"cannot be started: {error}"
+            self._failed(child, Failed(exit=ResourceError.exit_code, message=why))
             return str(error)
         reader = asyncio.create_task(self._read(child))
         exited = child.exit
@@ -352,8 +297,8 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
         child.channel, child.pid, child.exit = ours, process.pid, Exit(process.pid)
-        ours.send(spec.first)
-        if spec.takes_segments and self._segment_fd >= 0:
+        ours.send(child.first)
+        if spec.takes_segments and self._segment is not None:
             ours.send(self._segment, [self._segment_fd])
         _log.info("child.started", child=child.spec.name, pid=process.pid)
         return process
@@ -380,20 +325,27 @@ class Supervisor:
     async def _read(self, child: _Child) -> None:
         channel = child.channel
         assert channel is not None
-        while (message := await channel.receive()) is not None:
-            if message.type == "segment" and len(message.fds) == 1:
-                self._offer(message)
-                continue
-            for fd in message.fds:
-                os.close(fd)
-            if message.type == "ready":
+        while (received := await channel.receive()) is not None:
+            self._take(child, received)
+
+    def _take(self, child: _Child, received: Received | Refused) -> None:
+        match received:
+            case Received(Ready()):
                 self._became_ready(child)
-            elif message.type == "status":
-                child.status = message.body
-            elif message.type == "failed":
-                self._failed(child, message.body)
-            else:
-                _log.warning("child.message_unknown", child=child.spec.name, type=message.type)
+            case Received(Status() as status):
+                child.status = status
+            case Received(Segment() as segment, (fd,)):
+                self._offer(segment, fd)
+            case Received(Failed() as failed):
+                self._failed(child, failed)
+            case Received(message):
+                words = {"type": type_of(message), "problem": "it is for children alone"}
+                _log.warning("child.message_refused", child=child.spec.name, **words)
+            case Refused(type, problem):
+                words = {"type": type, "problem": problem}
+                _log.error("child.message_refused", child=child.spec.name, **words)
+            case _:
+                assert_never(received)
 
     def _became_ready(self, child: _Child) -> None:
         child.ready_ns = self._clock()
@@ -404,20 +356,20 @@ class Supervisor:
             self._on_ready()
             self._on_ready = None
 
-    def _failed(self, child: _Child, body: Mapping[str, Any]) -> None:
-        _log.error("child.failed", child=child.spec.name, message=body.get("message"))
+    def _failed(self, child: _Child, failed: Failed) -> None:
+        _log.error("child.failed", child=child.spec.name, message=failed.message)
         if not child.proven and not self._stop.is_set():
-            self._exit_code = int(body.get("exit", 1))
+            self._exit_code = failed.exit
             self._stop.set()
 
-    def _offer(self, message: Message) -> None:
+    def _offer(self, segment: Segment, fd: int) -> None:
         if self._segment_fd >= 0:
             os.close(self._segment_fd)
-        self._segment, self._segment_fd = message.body, message.fds[0]
+        self._segment, self._segment_fd = segment, fd
         for child in self._children:
             if child.spec.takes_segments and child.channel is not None:
                 # A child that doesn't read has the same message waiting at its next start.
-                child.channel.send(self._segment, [self._segment_fd])
+                child.channel.send(segment, [fd])
 
     # --- watching -----------------------------------------------------------------------------
 
@@ -476,7 +428,7 @@ class Supervisor:
             for child in group:
                 if child.channel is not None:
                     child.state = "draining"
-                    child.channel.send({"type": "drain"})
+                    child.channel.send(Drain())
             await self._finish(group, kill)
         kill.cancel()
 

@@ -15,7 +15,9 @@ import gc
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
+
+import msgspec
 
 from gateway import log
 from gateway.latency.stalls import (
@@ -28,6 +30,7 @@ from gateway.latency.stalls import (
     Stall,
     WallClock,
 )
+from gateway.model.status import Load, Vitals
 from gateway.supervisor.schedstat import ProcessRunDelay, Stolen, ThreadTimes
 
 INTERVAL_S = 0.05
@@ -132,7 +135,7 @@ class Watchdog:
         self._lines: dict[Kind, tuple[int, int]] = {}  # kind -> (last line's time, stalls since)
         self._lag, self._pause = Longest(), Longest()
         self._lag_shown, self._pause_ns = -1, 0
-        self._rates = {"run_delay_ms": 0.0, "cpu": 0.0}
+        self._load = Load()
         # Counters rise through a restart of the process.
         names = ("cpu_ns", "run_delay_ns", "gc_pause_ns", "log_dropped")
         self._base = {name: stats.get(name) for name in names}
@@ -162,9 +165,9 @@ class Watchdog:
         """A stall that somebody else has seen."""
         self._record(Stall(time.time_ns(), kind, duration_ns, words))
 
-    def report(self) -> dict[str, Any]:
-        """For the process's status: recent `stalls`, and its `load` over the last second."""
-        return {"stalls": [stall.row() for stall in self._recent], "load": self._rates}
+    def report(self) -> Vitals:
+        """For the process's status."""
+        return Vitals(stalls=tuple(stall.row() for stall in self._recent), load=self._load)
 
     def stop(self) -> None:
         """Ends the stamps."""
@@ -225,10 +228,10 @@ class Watchdog:
         self._looked = beat.at_ns, beat.process_cpu_ns, delay_ns
         self._stolen_ns = self._stolen.read()
         span_ns = beat.at_ns - before_ns
-        self._rates = {
-            "run_delay_ms": round((delay_ns - delay_before_ns) / span_ns * 1e3, 3),
-            "cpu": round((beat.process_cpu_ns - cpu_before_ns) / span_ns, 4),
-        }
+        self._load = Load(
+            run_delay_ms=round((delay_ns - delay_before_ns) / span_ns * 1e3, 3),
+            cpu=round((beat.process_cpu_ns - cpu_before_ns) / span_ns, 4),
+        )
         stats.set("cpu_ns", 0, self._base["cpu_ns"] + beat.process_cpu_ns)
         stats.set("run_delay_ns", 0, self._base["run_delay_ns"] + delay_ns)
         stats.set("log_dropped", 0, self._base["log_dropped"] + self._dropped_logs())
@@ -253,7 +256,8 @@ class Watchdog:
             self._lines[stall.kind] = said_ns, unsaid + 1
             return
         self._lines[stall.kind] = now_ns, 0
-        fields = {name: value for name, value in stall.row().items() if name != "ts"}
+        fields = msgspec.structs.asdict(stall.row())
+        del fields["ts"]
         _log.warning("stall", **fields, **({"more": unsaid} if unsaid else {}))
 
 

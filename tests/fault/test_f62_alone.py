@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 TIMEOUT_S = 60.0
-PULSE = """
-import asyncio, hashlib, json, os, sys, threading, time
+WATCHED = """
+import asyncio, hashlib, msgspec, os, sys, threading, time
 from gateway._native import STATS_SIZE, StatsPage, create_memory
 from gateway.supervisor.watchdog import Watchdog
 
@@ -20,7 +20,7 @@ async def main(fault):
     watchdog = Watchdog(StatsPage(create_memory("stats", STATS_SIZE), writable=True))
     watchdog.ready()
     await {"waits": waits, "starves": starves}[fault](watchdog)
-    print(json.dumps(watchdog.report()["stalls"]))
+    print(msgspec.json.encode(watchdog.report().stalls).decode())
 
 async def waits(watchdog):
     work = hashlib.pbkdf2_hmac, ("sha256", b"", b"", 1_000_000_000)
@@ -34,7 +34,7 @@ async def starves(watchdog):
     sys.stdin.readline()
     # Whoever wants this CPU gets it before us.
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    while not any(row["kind"] == "theft" for row in watchdog.report()["stalls"]):
+    while not any(row.kind == "theft" for row in watchdog.report().stalls):
         await asyncio.sleep(0.02)
 
 asyncio.run(main(sys.argv[1]))
@@ -62,7 +62,7 @@ def rows_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def test_f62_a_callback_that_waits_is_the_loops() -> None:
-    with running(PULSE, "waits") as process:
+    with running(WATCHED, "waits") as process:
         rows = rows_of(process)
     (row,) = [row for row in rows if row["ms"] >= 300]
     assert (row["kind"], row["words"]) == ("loop", "a callback waited while other threads ran")
@@ -71,7 +71,7 @@ def test_f62_a_callback_that_waits_is_the_loops() -> None:
 @pytest.mark.usefixtures("usual_priority")
 def test_f62_a_process_without_a_cpu_is_starved() -> None:
     cpu = min(os.sched_getaffinity(0))
-    with running(PULSE, "starves") as process, running(HOG) as hog:
+    with running(WATCHED, "starves") as process, running(HOG) as hog:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         for one in (process, hog):

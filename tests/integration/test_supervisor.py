@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.starts import started
 
-from gateway.supervisor.supervisor import ChildSpec, ChildStatistics, Policy, Supervisor
+from gateway.supervisor.children import ChildSpec, ChildStatistics, Policy
+from gateway.supervisor.messages import Reopen
+from gateway.supervisor.supervisor import Supervisor
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
 FAST = Policy(backoff_first_s=0.02, backoff_most_s=0.1, hang_s=1.8, drain_s=10, tripped_s=0.3)
 
 
 def spec(name: str = "one", mode: str = "ok", **more: Any) -> ChildSpec:
-    first = {"type": "start", "mode": mode, "name": name} | more.pop("first", {})
+    stamps_fd = str(more.pop("stamps_fd", -1))
     return ChildSpec(
         role=more.pop("role", "standin"),
         name=name,
-        argv=[sys.executable, "-P", STANDIN],
-        first=first,
+        argv=[sys.executable, "-P", STANDIN, name, mode, stamps_fd],
+        first=started(),
         **more,
     )
 
@@ -60,7 +63,7 @@ async def test_ready_when_all_are_and_stops_in_order(capfd: pytest.CaptureFixtur
     run = asyncio.create_task(supervisor.run())
     await until(lambda: seen == ["ready"])
     assert supervisor.statistics().problems == ()
-    await until(lambda: child(supervisor, "low").status.get("hello") == "low")
+    await until(lambda: child(supervisor, "low").status.worker is not None)
     pids = [c.pid for c in supervisor.statistics().children]
     supervisor.stop()
     assert "draining" in supervisor.statistics().problems
@@ -96,7 +99,7 @@ async def test_f50_a_stopped_child_is_a_hang_found_within_two_seconds() -> None:
             spec(
                 "a",
                 fds=(fd,),
-                first={"stamps_fd": fd},
+                stamps_fd=fd,
                 stamps=lambda: [int.from_bytes(memory[:8], "little")],
             )
         ],
@@ -184,9 +187,48 @@ async def test_a_segment_reaches_those_that_want_it_now_and_later(
     await until(lambda: not supervisor.statistics().problems)
     supervisor.stop()
     assert await run == 0
-    got = [line for line in capfd.readouterr().out.splitlines() if line.startswith("segment")]
+    got = [line for line in capfd.readouterr().out.splitlines() if line.startswith("Segment")]
     assert [epoch in line for line in got] == [True, True, False]
     assert newer in got[-1]
+
+
+async def test_what_is_no_message_is_logged_and_harms_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    supervisor = Supervisor([spec("a", "babbling")], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: child(supervisor, "a").status.worker is not None)
+    assert (supervisor.statistics().problems, child(supervisor, "a").restarts) == ((), {})
+    told = [
+        record.__dict__["fields"]
+        for record in caplog.records
+        if record.message == "child.message_refused"
+    ]
+    assert all(one["child"] == "a" for one in told)
+    assert [one["type"] for one in told] == ["", "bogus", "failed", "segment", "drain"]
+    words = ("malformed", "`$.type`", "`$.exit`", "expected 1", "for children alone")
+    for one, word in zip(told, words, strict=True):
+        assert word in one["problem"]
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_a_child_logs_what_is_no_message_and_goes_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    supervisor = Supervisor([spec("a")], FAST)
+    run = asyncio.create_task(supervisor.run())
+    await until(lambda: not supervisor.statistics().problems)
+    channel = supervisor._children[0].channel
+    assert channel is not None
+    for data in (b"no json", b'{"type":"bogus"}', b'{"type":"report","text":7}'):
+        os.write(channel.fileno(), data)
+    assert supervisor.tell("a", Reopen())
+    supervisor.stop()
+    assert await run == 0
+    captured = capfd.readouterr()
+    assert captured.err.count("message.refused") == 3
+    assert "Reopen()" in captured.out
 
 
 async def test_one_that_cannot_work_at_all_ends_all_with_its_code() -> None:
@@ -209,7 +251,7 @@ async def test_one_that_never_says_ready_is_started_again() -> None:
 
 
 async def test_a_program_that_cannot_be_started_at_all_ends_all() -> None:
-    missing = ChildSpec(role="x", name="x", argv=["/nonexistent/program"], first={})
+    missing = ChildSpec(role="x", name="x", argv=["/nonexistent/program"], first=started())
     supervisor = Supervisor([spec("fine"), missing], FAST)
     assert await asyncio.wait_for(supervisor.run(), 15) == 69
 
@@ -220,9 +262,8 @@ async def test_one_that_cannot_be_started_any_more_is_a_death_like_any_other(
     program, elsewhere = tmp_path / "program", tmp_path / "elsewhere"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     program.chmod(0o755)
-    first = {"type": "start", "mode": "ok", "name": "x"}
-    argv = [str(program), "-P", STANDIN]
-    supervisor = Supervisor([ChildSpec(role="x", name="x", argv=argv, first=first)], FAST)
+    argv = [str(program), "-P", STANDIN, "x", "ok", "-1"]
+    supervisor = Supervisor([ChildSpec(role="x", name="x", argv=argv, first=started())], FAST)
     run = asyncio.create_task(supervisor.run())
     await until(lambda: child(supervisor, "x").state == "ready")
     program.rename(elsewhere)
@@ -286,9 +327,14 @@ async def test_nothing_is_left_after_many_restarts() -> None:
 
 PARENT = """
 import asyncio, signal, sys
-from gateway.supervisor.supervisor import ChildSpec, Supervisor
+import msgspec
+from gateway.supervisor.messages import WorkerStart
+from gateway.supervisor.children import ChildSpec
+from gateway.supervisor.supervisor import Supervisor
 standin, mode = sys.argv[1:]
-spec = ChildSpec("x", "x", [sys.executable, "-P", standin], {"type": "start", "mode": mode})
+first = WorkerStart(config=msgspec.Raw(b"{}"), index=0, stats_fd=-1, wait_fd=-1, event_fd=-1,
+                    listen_fd=-1)
+spec = ChildSpec("x", "x", [sys.executable, "-P", standin, "x", mode, "-1"], first)
 supervisor = Supervisor([spec], on_ready=lambda: print(supervisor.statistics().children[0].pid,
                                                        flush=True))
 async def main():

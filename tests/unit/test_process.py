@@ -1,13 +1,24 @@
-"""What a child process tells its supervisor."""
+"""What a child process tells its supervisor, and what it makes of what it is told."""
+
+import io
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import msgspec
+import pytest
+from support.starts import started
 
-from gateway.feeds.feed import LastRefused, Status
+from gateway import log
 from gateway.feeds.options import FEEDS_MAX
 from gateway.feeds.refusals import TALLIED_MAX
+from gateway.latency.stalls import RECENT_MAX
 from gateway.model.outcomes import REFUSALS
-from gateway.process import brief
-from gateway.supervisor.channel import fits
+from gateway.model.status import FeedStatus, LastRefused, StallRow, Status, Vitals
+from gateway.process import Inbox, brief
+from gateway.supervisor.channel import Received, fits
+from gateway.supervisor.messages import Failed, Ready, Reload, Report, Segment, decode, encode
 
 WIDE = "\u5e01"  # three bytes in UTF-8
 LAST = LastRefused(
@@ -19,7 +30,7 @@ LAST = LastRefused(
     why="y" * 80,
     at_ns=2**62,
 )
-LONGEST = Status(
+LONGEST = FeedStatus(
     name="replay:" + "V" * 16,
     type="replay",
     venue="V" * 16,
@@ -38,10 +49,74 @@ LONGEST = Status(
 
 
 def test_the_status_of_as_many_feeds_as_may_be_fits_once_it_is_brief() -> None:
-    feeds = [msgspec.to_builtins(LONGEST) for _ in range(FEEDS_MAX)]
-    assert not fits({"type": "status", "feeds": feeds}), "or there is nothing to make brief"
-    short = brief(feeds)
-    assert fits({"type": "status", "feeds": short, "stalls": ["x" * 200] * 50})
-    assert short[0]["state"] == "failed"
-    assert short[0]["records"] == 2**62
-    assert short[0]["message"] == WIDE * 100
+    assert not fits(Status(feeds=(LONGEST,) * FEEDS_MAX)), "or there is nothing to make brief"
+    short = brief(LONGEST)
+    stall = StallRow(ts=2**62, kind="process", ms=1e9, words="x" * 130)
+    vitals = Vitals(stalls=(stall,) * RECENT_MAX)
+    assert fits(Status(vitals=vitals, feeds=(short,) * FEEDS_MAX))
+    assert (short.state, short.records, short.message) == ("failed", 2**62, WIDE * 100)
+    assert not {"refused", "refused_symbols"} & msgspec.to_builtins(short).keys()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    handler = log.LogHandler("test", "text", io.BytesIO().write)
+    yield Inbox(handler)
+    handler.stop()
+
+
+def refused(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    fields = [one.__dict__["fields"] for one in caplog.records if one.message == "message.refused"]
+    return [(one["type"], one["problem"]) for one in fields]
+
+
+def test_of_reports_and_configurations_the_newest_waits(inbox: Inbox) -> None:
+    for text in ("old", "new"):
+        inbox.take(Received(Report(channel="slo", text=text)))
+    for level in ("debug", "info"):
+        raw = msgspec.Raw(b'{"log":{"level":"%s"}}' % level.encode())
+        inbox.take(Received(Reload(config=raw)))
+    inbox.take(Received(Segment(epoch="abc"), (7,)))
+    assert (inbox.reports["slo"].get_nowait(), inbox.reports["slo"].qsize()) == ("new", 0)
+    assert (inbox.configs.get_nowait().log.level, inbox.configs.qsize()) == ("info", 0)
+    assert inbox.segments.get_nowait() == ("abc", 7)
+
+
+def test_what_a_child_has_no_use_for_is_logged(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox.take(Received(Ready()))
+    inbox.take(Received(Report(channel="bogus", text="")))
+    inbox.take(Received(Reload(config=msgspec.Raw(b'{"listen":{"port":"x"}}'))))
+    first, second, third = refused(caplog)
+    assert (first[0], second[0], third[0]) == ("ready", "report", "reload")
+    assert "`$.listen.port`" in third[1]
+    assert inbox.configs.empty(), "what was in force stays"
+
+
+@pytest.mark.parametrize(
+    ("first", "exit_code", "words"),
+    [
+        (b'{"type":"start_worker","index":"x"}', 1, ("'start_worker'", "`$.index`")),
+        (b'{"type":"start"}', 1, ("'start'", "`$.type`")),
+        (b'{"type":"reopen"}', 1, ("'reopen'",)),
+        (
+            encode(msgspec.structs.replace(started(), config=msgspec.Raw(b'{"log":{"level":7}}'))),
+            78,
+            ("configuration", "`$.log.level`"),
+        ),
+    ],
+)
+def test_a_child_that_cannot_read_its_first_message_says_why(
+    first: bytes, exit_code: int, words: tuple[str, ...]
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(first)
+        command = [sys.executable, "-P", "-m", "gateway.process", "worker", str(theirs.fileno())]
+        ended = subprocess.run(command, pass_fds=[theirs.fileno()], timeout=30, check=False)
+        message = decode(ours.recv(1 << 16))
+    assert isinstance(message, Failed)
+    assert (ended.returncode, message.exit) == (exit_code, exit_code)
+    for word in words:
+        assert word in message.message

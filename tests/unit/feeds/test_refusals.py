@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from gateway._native import RingWriter
 from gateway.feeds import feed as feeds
 from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.outlet import Outlet
 from gateway.feeds.refusals import (
     TALLIED_MAX,
     TALLIED_UNKNOWN_MAX,
     TALLY_CHARACTERS_MAX,
     VALUE_CHARACTERS_MAX,
     Refusal,
-    Refusals,
     Tally,
     of_input,
     of_row,
@@ -33,11 +33,11 @@ def counters(stats: "FakeStats") -> Counters:
     return Counters("udp:9700", "udp", "SIM", 3, stats)
 
 
-def desk(stats: "FakeStats", publisher: "FakePublisher") -> tuple[Counters, Refusals]:
+def desk(stats: "FakeStats", publisher: "FakePublisher") -> tuple[Counters, Outlet]:
     one = counters(stats)
     owners: dict[str, int] = {}
     topics = {name: Topics(name, "SIM", 3, publisher, owners) for name in ("trade", "bbo")}
-    return one, Refusals(one, publisher, 3, topics)
+    return one, Outlet(one, publisher, 3, topics)
 
 
 def refused(line: bytes) -> Refusal:

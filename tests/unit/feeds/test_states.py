@@ -8,6 +8,7 @@ import pytest
 from gateway.feeds import feed as feeds
 from gateway.feeds.feed import Counters
 from gateway.feeds.refusals import Refusal
+from gateway.model.status import LastRefused
 
 if TYPE_CHECKING:
     from unit.feeds.conftest import FakeStats
@@ -39,6 +40,6 @@ def test_what_it_has_become_meanwhile_stays(
         counters.change("done", "played nothing")
         return "no JSON"
 
-    monkeypatch.setattr(feeds.LastRefused, "words", property(finishes))
+    monkeypatch.setattr(LastRefused, "words", property(finishes))
     status = counters.status()
     assert (status.state, status.message) == ("done", "played nothing")

@@ -141,6 +141,7 @@ async def test_f44_bad_lines_symbols_and_decimals_are_counted_and_skipped(
     assert (status.state, status.records, status.decode_errors) == ("up", 10, 5)
     assert stats.values["feed_decode_errors", 3] == 5
     assert status.message == ""
+    assert isinstance(status.refused, dict)
     assert status.refused == {"line": 1, "name": 2, "number": 1, "shape": 0} | status.refused
     assert status.last_refused is not None
     assert (status.last_refused.symbol, status.last_refused.field) == ("x" * 80 + ".SIM", "symbol")

@@ -1,7 +1,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -9,6 +8,7 @@ from gateway._native import CHANNELS, STATS_SIZE, StatsPage, create_memory
 from gateway.config import Config
 from gateway.feeds.options import SyntheticOptions, UdpOptions
 from gateway.latency import statistics
+from gateway.model.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import SloOptions
 
@@ -22,7 +22,7 @@ class FakeChild:
     tripped: bool = False
     restarts: dict[str, int] = field(default_factory=dict)
     last_reason: str = ""
-    status: dict[str, Any] = field(default_factory=dict)
+    status: Status = field(default_factory=Status)
 
 
 @dataclass
@@ -40,8 +40,8 @@ class Site:
     pages: dict[str, StatsPage]
     supervision: FakeSupervision
     subject: Subject
-    told: list[tuple[str, Any]]
-    """What was sent to children."""
+    told: list[tuple[str, str, str]]
+    """What was sent to children: name, channel, text."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def site() -> Iterator[Site]:
     names = ("supervisor", "worker-0", "worker-1")
     pages = {n: StatsPage(fd, writable=True) for n, fd in zip(names, fds, strict=True)}
     supervision = FakeSupervision()
-    told: list[tuple[str, Any]] = []
+    told: list[tuple[str, str, str]] = []
     subject = Subject(
         version="1.2.3",
         config=Config(
@@ -62,7 +62,7 @@ def site() -> Iterator[Site]:
         read=lambda: {name: statistics.read(page) for name, page in pages.items()},
         sample=statistics.Sampler([*pages.values()], [("handshakes", 6)]).sample,
         supervision=lambda: supervision,
-        tell=lambda name, body: told.append((name, body)),
+        tell=lambda *words: told.append(words),
         client_url="ws://127.0.0.1:8765/v1",
     )
     yield Site(pages, supervision, subject, told)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from support.reports import followed
 
 from gateway.latency.slo import STATES
 from gateway.latency.slo import State as Objective
@@ -73,12 +74,12 @@ def test_states_of_the_objective_are_told_as_they_are(rig: Rig) -> None:
 
 
 def test_a_message_has_the_protocols_shape(rig: Rig) -> None:
-    rig.site.supervision.children[0].status = {"health_subscribers": 1}
+    rig.site.supervision.children[0].status = followed("health")
     rig.page.set("feed_up", 1, 0)
     rig.look()
-    ((name, body),) = rig.site.told
-    assert (name, body["type"]) == ("worker-0", "health")
-    assert json.loads(body["text"]) == {
+    ((name, channel, text),) = rig.site.told
+    assert (name, channel) == ("worker-0", "health")
+    assert json.loads(text) == {
         "state": "degraded",
         "ready": True,
         "slo": "ok",
@@ -92,13 +93,13 @@ def test_a_message_has_the_protocols_shape(rig: Rig) -> None:
 def test_workers_are_told_while_they_have_subscribers_and_not_otherwise(rig: Rig) -> None:
     worker = rig.site.supervision.children[0]
     rig.look()
-    worker.status = {"slo_subscribers": 5}
+    worker.status = followed("slo", 5)
     rig.look()
     assert rig.site.told == []
-    worker.status = {"health_subscribers": 1}
+    worker.status = followed("health")
     rig.look()
     rig.look()
-    worker.status = {"health_subscribers": 0}
+    worker.status = followed("health", 0)
     rig.look()
     # The same again: whoever lost the first one has the second.
     first, second = rig.site.told

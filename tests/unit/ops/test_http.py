@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from support.reports import slow, step, worker
 from support.wire import PING, frame, request, text
 
 from gateway.errors import ResourceError
@@ -105,7 +106,9 @@ async def test_status_tells_outcomes_apart_as_the_metrics_do(server: OpsServer, 
     site.pages["worker-1"].add("requests", REQUESTS.index(("ping", "ok")), 4)
     site.pages["worker-1"].add("steps_resumed", STEPS.index("visits"), 2)
     site.pages["worker-1"].set("connections", 0, 5)
-    site.supervision.children[0].status = {"type": "status", "accepting": True}
+    site.supervision.children[0].status = worker(
+        connections=3, subscribers={"slo": 1}, ladder=(step(5),), slowest=(slow("c-1"),)
+    )
     document = json.loads((await ask(server, "/statusz"))[2])
     counters = document["counters"]
     assert counters["handshakes"] == {name: 2 * (name == "origin") for name in HANDSHAKES}
@@ -113,7 +116,25 @@ async def test_status_tells_outcomes_apart_as_the_metrics_do(server: OpsServer, 
     assert counters["requests"]["ping"]["ok"] == 4
     assert counters["steps_resumed"] == dict.fromkeys(STEPS, 0) | {"visits": 2}
     assert counters["connections"] == 5
-    assert document["workers"] == [{"name": "worker-0", "accepting": True}]
+    assert document["workers"] == [
+        {
+            "name": "worker-0",
+            "connections": 3,
+            "accepting": True,
+            "slo_subscribers": 1,
+            "ladder": [{"ts": 5, "step": 1, "was": 0, "reason": "load"}],
+            "slowest": [
+                {
+                    "connection_id": "c-1",
+                    "address": "10.0.0.1",
+                    "level": 1,
+                    "age_ms": 7,
+                    "pending_bytes": None,
+                    "why": "slow",
+                }
+            ],
+        }
+    ]
 
 
 async def test_every_answer_has_the_security_headers(server: OpsServer) -> None:

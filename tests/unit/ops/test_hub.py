@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from support.reports import slow, stall, step, worker
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -101,12 +102,11 @@ async def test_hello_reply_snapshot_updates(server: OpsServer, site: Any) -> Non
 
 
 async def test_what_children_say_is_shown(server: OpsServer, site: Any) -> None:
-    slow = [{"connection_id": f"c-{n}", "age_ms": n, "level": 1} for n in range(20)]
-    site.supervision.children[0].status = {
-        "slowest": slow,
-        "ladder": [{"ts": 5, "step": 1, "was": 0, "reason": "load"}],
-        "stalls": [{"ts": 6, "kind": "gc", "ms": 70, "words": "a full collection"}],
-    }
+    site.supervision.children[0].status = worker(
+        slowest=tuple(slow(f"c-{n}", age_ms=n) for n in range(20)),
+        ladder=(step(5),),
+        stalls=(stall(6),),
+    )
     async with await opened(server) as connection:
         await ask(connection, "subscribe", **FOLLOW)
         while not (data := (await of(connection, channel="ops"))["data"][0])["history"]:

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.reports import feed
 
 from gateway._native import CHANNELS, PAUSED
 from gateway.latency.stalls import KINDS
 from gateway.model.outcomes import HANDSHAKES, REFUSALS, REFUSALS_ROOM, STEPS
+from gateway.model.status import Status
 from gateway.ops.metrics import Metrics
 from gateway.ops.objective import Watch
 from gateway.session.codes import CLOSE_CODES
@@ -148,8 +150,8 @@ def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) ->
 def test_feeds_go_by_their_own_names_once_they_have_reported(site: Any) -> None:
     site.pages["worker-0"].set("feed_up", 1, 1)
     assert scrape(site)["tickgate_feed_up"] == {("synthetic:0",): 0, ("udp:1",): 1}
-    names = [{"name": "synthetic:SIM"}, {"name": "udp:9700"}]
-    site.supervision.children[0].status["feeds"] = names
+    names = feed("synthetic:SIM"), feed("udp:9700")
+    site.supervision.children[0].status = Status(feeds=names)
     assert scrape(site)["tickgate_feed_up"] == {("synthetic:SIM",): 0, ("udp:9700",): 1}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from support.reports import followed
 
 from gateway._native import CHANNELS, HDR_COUNTS, PAUSED
 from gateway.latency.histogram import Histogram
@@ -54,18 +55,17 @@ def test_workers_are_told_while_they_have_subscribers(site: Any) -> None:
     worker = site.supervision.children[0]
     watch.sample(0.0)
     assert site.told == []
-    worker.status = {"slo_subscribers": 2}
+    worker.status = followed("slo", 2)
     watch.sample(1.0)
-    worker.status = {"slo_subscribers": 0}
+    worker.status = followed("slo", 0)
     watch.sample(2.0)
-    ((name, body),) = site.told
-    assert name == "worker-0"
-    assert body["type"] == "slo"
-    assert data_of(body["text"])["state"] == "ok"
+    ((name, channel, text),) = site.told
+    assert (name, channel) == ("worker-0", "slo")
+    assert data_of(text)["state"] == "ok"
 
 
 def test_one_look_a_second_however_often_it_is_called(site: Any) -> None:
-    site.supervision.children[0].status = {"slo_subscribers": 1}
+    site.supervision.children[0].status = followed("slo")
     watch = Watch(site.subject)
     for quarter in range(17):
         watch.sample(quarter * 0.251)
@@ -228,7 +228,7 @@ def test_who_is_no_worker_has_no_controller(site: Any) -> None:
 
 def test_status_and_message_say_the_same(site: Any) -> None:
     watch = Watch(site.subject)
-    site.supervision.children[0].status = {"slo_subscribers": 1}
+    site.supervision.children[0].status = followed("slo")
     watch.sample(0.0)
     page = site.pages["worker-0"]
     page.record("total", 1_000_000, 3000)
@@ -239,7 +239,7 @@ def test_status_and_message_say_the_same(site: Any) -> None:
     page.add("dropped_closed", CHANNELS["trade"], 50)
     page.add("handshakes", HANDSHAKES.index("shed"), 5)
     watch.sample(1.0)
-    told = data_of(site.told[-1][1]["text"])
+    told = data_of(site.told[-1][2])
     hdr = HdrHistogram.decode(told.pop("hdr"))
     assert hdr.get_total_count() == 3000
     assert hdr.get_value_at_percentile(99) / 1000 == told["p99_us"]
@@ -322,10 +322,10 @@ def test_the_status_has_each_worker_s_controller(site: Any) -> None:
         stalls=(KINDS.index("gc"), 3),
     )
     assert status_of(site, watch)["controller"] == [], "nobody has looked yet"
-    site.supervision.children[0].status = {"type": "status", "stalls": [], "slo_subscribers": 2}
+    site.supervision.children[0].status = followed("slo", 2)
     watch.sample(0.0)
     document = status_of(site, watch)
-    assert document["workers"] == [{"name": "worker-0", "slo_subscribers": 2}]
+    assert document["workers"][0]["slo_subscribers"] == 2
     assert document["controller"] == [
         {
             "worker": "worker-0",

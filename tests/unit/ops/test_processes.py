@@ -2,16 +2,15 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from support.reports import stall, worker
+
 from gateway.latency.stalls import KINDS
+from gateway.model.status import Load, Status, Vitals
 from gateway.ops.objective import Watch
 from gateway.ops.processes import Held, rows
 from gateway.ops.sampling import Sampling
 
 MS = 1_000_000
-
-
-def stall(ts: int, kind: str = "loop") -> dict[str, Any]:
-    return {"ts": ts, "kind": kind, "ms": 51.5, "words": "why"}
 
 
 def test_each_process_and_the_supervisor_last(site: Any) -> None:
@@ -22,8 +21,10 @@ def test_each_process_and_the_supervisor_last(site: Any) -> None:
         page.set("gc_pauses", generation, count)
     page.set("gc_pause_max_ns", 0, 1_500_000)
     page.set("plane_stalls", 0, 3)
-    site.supervision.children[0].status["load"] = {"run_delay_ms": 1.5, "cpu": 0.25}
-    subject = replace(site.subject, status=lambda: {"load": {"run_delay_ms": 0.1, "cpu": 0.01}})
+    load = Load(run_delay_ms=1.5, cpu=0.25)
+    site.supervision.children[0].status = Status(vitals=Vitals(load=load))
+    own = Vitals(load=Load(run_delay_ms=0.1, cpu=0.01))
+    subject = replace(site.subject, vitals=lambda: own)
     worker, supervisor = rows(subject)
     shown = {
         "name": "worker-0",
@@ -70,8 +71,8 @@ def test_what_held_whom_up_in_the_window(site: Any) -> None:
 
 
 def test_the_channel_has_the_supervisors_stalls_too(site: Any) -> None:
-    site.supervision.children[0].status["stalls"] = [stall(1)]
-    subject = replace(site.subject, status=lambda: {"stalls": [stall(2, "clock")]})
+    site.supervision.children[0].status = worker(stalls=(stall(1, "loop"),))
+    subject = replace(site.subject, vitals=lambda: Vitals(stalls=(stall(2, "clock"),)))
     sampling = Sampling(subject, Watch(subject))
     for second in range(2):
         sampling.take(float(second), second)
@@ -82,11 +83,12 @@ def test_the_channel_has_the_supervisors_stalls_too(site: Any) -> None:
 
 
 def test_a_clock_that_was_set_back_hides_nothing(site: Any) -> None:
-    told = site.supervision.children[0].status
+    child = site.supervision.children[0]
     sampling = Sampling(site.subject, Watch(site.subject))
-    told["stalls"] = [stall(5), stall(900)]
+    stalls = stall(5, "loop"), stall(900, "loop")
+    child.status = worker(stalls=stalls)
     sampling.take(0.0, 0)
-    told["stalls"] = [stall(5), stall(900), stall(7, "gc"), stall(7)]
+    child.status = worker(stalls=(*stalls, stall(7, "gc"), stall(7, "loop")))
     for second in range(1, 4):
         sampling.take(float(second), second)
     assert [(one["ts"], one["kind"]) for one in sampling.stalls()] == [

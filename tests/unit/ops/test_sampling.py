@@ -1,7 +1,9 @@
 from typing import Any
 
 import pytest
+from support.reports import stall, step, worker
 
+from gateway.model.status import Status
 from gateway.ops.objective import Watch
 from gateway.ops.past import Past, point_document
 from gateway.ops.sampling import STALLS_MAX, TRANSITIONS_MAX, Events, Sampling
@@ -119,12 +121,12 @@ def test_what_children_report_is_kept_once_and_beyond_their_death(
     seconds: Seconds, site: Any
 ) -> None:
     child = site.supervision.children[0]
-    steps = [{"ts": n, "step": n, "was": n - 1, "reason": "load"} for n in (1, 2)]
-    child.status = {"ladder": steps, "stalls": [{"ts": 4, "kind": "gc", "ms": 9, "words": "x"}]}
+    steps = [step(n, n, n - 1) for n in (1, 2)]
+    child.status = worker(ladder=tuple(steps), stalls=(stall(4, "gc", 9),))
     seconds.look()
-    child.status = {"ladder": [*steps, {"ts": 3, "step": 1, "was": 2, "reason": "calm"}]}
+    child.status = worker(ladder=(*steps, step(3, 1, 2, "calm")))
     seconds.look()
-    child.status = {}
+    child.status = Status()
     seconds.look()
     told = [each for each in seconds.sampling.transitions() if each["kind"] == "ladder"]
     assert [(each["ts"], each["worker"]) for each in told] == [(n, "worker-0") for n in (1, 2, 3)]

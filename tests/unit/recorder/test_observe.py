@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import to_builtins
+from support.reports import feed, slow, step, worker
 
 from gateway.config import assemble
 from gateway.latency.slo import Objective, Report
+from gateway.model.status import Status
 from gateway.recorder.observe import NEWS, Observer
 from gateway.recorder.source import told
 from gateway.recording import Counts
@@ -35,8 +38,8 @@ class Page:
         return sum(self.places.values()), 0, 0, 0
 
 
-def second(observer: Observer, at: int, **status: Any) -> Any:
-    return observer.second(at * 10**9, REPORT, {"worker-0": status})
+def second(observer: Observer, at: int, status: Status | None = None) -> Any:
+    return observer.second(at * 10**9, REPORT, {"worker-0": status or Status()})
 
 
 def test_of_a_page_only_what_a_diagnosis_needs_and_no_zeros() -> None:
@@ -59,13 +62,13 @@ def test_a_second_has_what_was_counted_in_it_by_all_processes() -> None:
 
 def test_histories_are_told_once_and_states_each_time() -> None:
     observer = Observer({}, ())
-    entries = [{"ts": 1, "step": 1}, {"ts": 2, "step": 2}]
-    slow = [{"connection_id": "c-1"}]
-    first = second(observer, 1, ladder=entries[:1], slowest=slow).said["worker-0"]
-    assert first == {"ladder": entries[:1], "slowest": slow}
-    then = second(observer, 2, ladder=entries, slowest=slow, connections=5).said["worker-0"]
-    assert then == {"ladder": entries[1:], "slowest": slow}
-    assert second(observer, 3, ladder=entries, stalls=[]).said == {}
+    steps = step(1), step(2)
+    entries, slowest = to_builtins(list(steps)), [to_builtins(slow())]
+    first = second(observer, 1, worker(ladder=steps[:1], slowest=(slow(),))).said["worker-0"]
+    assert first == {"ladder": entries[:1], "slowest": slowest}
+    then = second(observer, 2, worker(ladder=steps, slowest=(slow(),), connections=5))
+    assert then.said["worker-0"] == {"ladder": entries[1:], "slowest": slowest}
+    assert second(observer, 3, worker(ladder=steps)).said == {}
     assert {*NEWS} == {"ladder", "stalls"}
 
 
@@ -84,7 +87,7 @@ def test_no_path_and_no_address_of_the_configuration_is_told(tmp_path: Path) -> 
         assert hidden not in text
     assert "'venue': 'B'" in text
     observer = Observer({}, ())
-    feed = {"name": "replay:A", "state": "failed", "message": f"{capture}: No such file"}
-    assert second(observer, 1, feeds=[feed]).said == {
-        "worker-0": {"feeds": [{"name": "replay:A", "state": "failed"}]}
-    }
+    one = feed("replay:A", "failed", f"{capture}: No such file")
+    (told_of,) = second(observer, 1, Status(feeds=(one,))).said["worker-0"]["feeds"]
+    assert (told_of["name"], told_of["state"]) == ("replay:A", "failed")
+    assert "message" not in told_of

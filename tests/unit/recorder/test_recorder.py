@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.reports import slow, step, worker
 
 from gateway._native import CLASS_STAGES, STAGES, STATS_SIZE, RingWriter, StatsPage, create_memory
 from gateway.latency.slo import Objective, Report
+from gateway.model.status import Status, Vitals
 from gateway.options import RecorderOptions
 from gateway.recorder import recorder as module
 from gateway.recorder.evidence import Evidence, load
@@ -34,7 +36,7 @@ class Gateway:
         self.ring = RingWriter(1 << 20, 16)
         self.ring.topic("trade", "A.SIM")
         self.state: Any = "ok"
-        self.status: dict[str, Any] = {}
+        self.child = SimpleNamespace(name="worker-0", pid=os.getpid(), status=Status())
 
     def source(self) -> Source:
         look = SimpleNamespace(report=None, classes=[Report(Objective(target_us=None), 0.0)])
@@ -43,13 +45,12 @@ class Gateway:
             look.report = Report(Objective(), 0.0, state=self.state)
             return look
 
-        child = SimpleNamespace(name="worker-0", pid=os.getpid(), status=self.status)
         return Source(
             gateway="test",
             config=lambda: {"feeds": []},
             look=report,
-            supervision=lambda: SimpleNamespace(children=[child]),
-            status=dict,
+            supervision=lambda: SimpleNamespace(children=[self.child]),
+            vitals=Vitals,
             segment=lambda: os.dup(self.ring.fd),
         )
 
@@ -92,8 +93,7 @@ def read(path: str | Path) -> Evidence:
 async def test_a_breach_becomes_a_file_with_what_was_before_it(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    gateway.status["slowest"] = [{"connection_id": "c-1", "age_ms": 7}]
-    gateway.status["ladder"] = [{"ts": 1, "step": 1, "was": 0, "reason": "why"}]
+    gateway.child.status = worker(slowest=(slow(),), ladder=(step(1),))
     recorder = gateway.recorder(directory=str(tmp_path / "here"))
     task = asyncio.create_task(recorder.run())
     await asyncio.sleep(0.1)
@@ -199,9 +199,9 @@ async def test_a_look_that_fails_is_not_the_last(
 ) -> None:
     recorder = gateway.recorder(directory=str(tmp_path))
     task = asyncio.create_task(recorder.run())
-    gateway.status["ladder"] = [{"ts": "no number"}]
+    gateway.child.status = None
     await until(lambda: "look.failed" in caplog.text)
-    gateway.status.clear()
+    gateway.child.status = Status()
     before = recorder.statistics().box_bytes
     await until(lambda: recorder.statistics().box_bytes > before + 3000)
     await ended(task)

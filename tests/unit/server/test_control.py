@@ -9,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from gateway import _native as native
+from gateway.model.status import LadderStep
 from gateway.server import control as module
 from gateway.server.control import SCANNED_MAX, SLOWEST_MAX, STEPS_MAX, Control
 from gateway.server.plane import dispatch
@@ -62,8 +64,7 @@ class Rig:
         """A second later."""
         self.now_ns += SECOND
         count = len(self.plane.full) if blocked is None else blocked
-        rows: list[dict[str, Any]] = self.control.status(self.now_ns, count)["slowest"]
-        return rows
+        return [asdict(client) for client in self.control.slowest(self.now_ns, count)]
 
     def __getattr__(self, level: str) -> Any:  # of the log
         return lambda event, **fields: self.lines.append((level, event, fields))
@@ -88,17 +89,16 @@ def test_each_step_is_a_line_and_a_row(rig: Rig) -> None:
         ),
         ("info", "ladder.step", {"worker": "worker-0", "step": 1, "was": 2, "reason": "calm"}),
     ]
-    assert rig.control.status(NOW, 0)["ladder"] == [
-        {"ts": 77, "step": 2, "was": 1, "reason": "p99 of class 0 is 950 us"},
-        {"ts": 77, "step": 1, "was": 2, "reason": "calm"},
-    ]
+    assert rig.control.steps() == (
+        LadderStep(ts=77, step=2, was=1, reason="p99 of class 0 is 950 us"),
+        LadderStep(ts=77, step=1, was=2, reason="calm"),
+    )
 
 
 def test_only_recent_steps_are_kept(rig: Rig) -> None:
     for step in range(STEPS_MAX + 5):
         rig.control.ladder(step + 1, step, "up")
-    rows = rig.control.status(NOW, 0)["ladder"]
-    assert [row["was"] for row in rows] == list(range(5, STEPS_MAX + 5))
+    assert [step.was for step in rig.control.steps()] == list(range(5, STEPS_MAX + 5))
 
 
 def test_a_stall_is_told_on(rig: Rig) -> None:
@@ -156,7 +156,7 @@ def test_a_pass_costs_nothing_while_nobody_is_behind_and_is_bounded(rig: Rig) ->
     assert found == [False, False, True, False], "each client has its turn"
     assert rig.plane.asked <= 4 * (SCANNED_MAX + SLOWEST_MAX)
     asked = rig.plane.asked
-    rig.control.status(rig.now_ns + SECOND - 1, 1)
+    rig.control.slowest(rig.now_ns + SECOND - 1, 1)
     assert rig.plane.asked == asked, "once a second at most"
 
 

@@ -60,7 +60,7 @@ class Rig:
     def come(self, count: int) -> list[Any]:
         clients = [Client(handle) for handle in range(count)]
         for client in clients:
-            self.followers.add(client)  # type: ignore[arg-type]
+            self.followers.add(client)
         return clients
 
     async def report(self, text: str) -> None:

@@ -3,8 +3,24 @@ import os
 import socket
 
 import pytest
+from support.starts import started
 
-from gateway.supervisor.channel import MESSAGE_BYTES_MAX, Channel
+from gateway.supervisor.channel import (
+    DESCRIPTORS_MAX,
+    MESSAGE_BYTES_MAX,
+    Channel,
+    Received,
+    Refused,
+)
+from gateway.supervisor.messages import (
+    Drain,
+    Message,
+    Ready,
+    Report,
+    Segment,
+    WorkerStart,
+    encode,
+)
 
 
 def ends() -> tuple[Channel, Channel]:
@@ -12,12 +28,15 @@ def ends() -> tuple[Channel, Channel]:
     return ours, Channel(theirs)
 
 
+def numbered(n: int) -> Message:
+    return Report(channel="slo", text=str(n))
+
+
 async def test_messages_keep_their_borders_and_order() -> None:
     ours, theirs = ends()
     for n in range(3):
-        assert ours.send({"type": "status", "n": n})
-    received = [await theirs.receive() for _ in range(3)]
-    assert [m.body["n"] for m in received if m] == [0, 1, 2]
+        assert ours.send(numbered(n))
+    assert [await theirs.receive() for _ in range(3)] == [Received(numbered(n)) for n in range(3)]
     ours.close()
     theirs.close()
 
@@ -26,9 +45,10 @@ async def test_a_descriptor_arrives_as_a_copy_of_its_own() -> None:
     ours, theirs = ends()
     fd = os.memfd_create("test")
     os.write(fd, b"shared")
-    assert ours.send({"type": "segment"}, [fd])
+    assert ours.send(Segment(epoch="abc"), [fd])
     message = await theirs.receive()
-    assert message is not None
+    assert isinstance(message, Received)
+    assert message.message == Segment(epoch="abc")
     (copy,) = message.fds
     assert copy != fd
     assert os.pread(copy, 6, 0) == b"shared"
@@ -44,24 +64,20 @@ async def test_end_of_file_is_none_however_often_asked() -> None:
     ours.close()
     assert await theirs.receive() is None
     assert await theirs.receive() is None
-    assert not theirs.send({"type": "status"})
-    await theirs.deliver({"type": "ready"})  # nobody to deliver to: returns
+    assert not theirs.send(Drain())
+    await theirs.deliver(Ready())  # nobody to deliver to: returns
     theirs.close()
 
 
 async def test_a_full_buffer_refuses_and_deliver_waits() -> None:
     ours, theirs = ends()
     sent = 0
-    while ours.send({"type": "status", "n": sent}):
+    while ours.send(numbered(sent)):
         sent += 1
-    delivery = asyncio.create_task(ours.deliver({"type": "ready"}))
+    delivery = asyncio.create_task(ours.deliver(Ready()))
     for n in range(sent):
-        message = await theirs.receive()
-        assert message is not None
-        assert message.body["n"] == n
-    last = await theirs.receive()
-    assert last is not None
-    assert last.type == "ready"
+        assert await theirs.receive() == Received(numbered(n))
+    assert await theirs.receive() == Received(Ready())
     await delivery
     ours.close()
     theirs.close()
@@ -70,17 +86,37 @@ async def test_a_full_buffer_refuses_and_deliver_waits() -> None:
 def test_a_message_beyond_the_bound_is_misuse() -> None:
     ours, theirs = Channel.pair()
     with pytest.raises(ValueError, match="at most"):
-        ours.send({"type": "x" * MESSAGE_BYTES_MAX})
+        ours.send(Report(channel="slo", text="x" * MESSAGE_BYTES_MAX))
     ours.close()
     theirs.close()
 
 
 def test_the_first_message_is_read_without_a_loop() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.send(b'{"type":"start","index":3}')
+    ours.send(encode(started(3)))
     channel = Channel(theirs)
-    message = channel.receive_now()
-    assert message is not None
-    assert message.body["index"] == 3
+    received = channel.receive_now()
+    assert isinstance(received, Received)
+    assert isinstance(received.message, WorkerStart)
+    assert received.message.index == 3
+    ours.close()
+    channel.close()
+
+
+async def test_what_is_no_message_is_told_and_the_next_one_comes() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(theirs)
+    open_before = len(os.listdir("/proc/self/fd"))
+    ours.send(b'{"type":"report","channel":"slo","text":7}')
+    socket.send_fds(ours, [b'{"type":"drain"}'], [0])
+    socket.send_fds(ours, [encode(Segment(epoch="abc"))], [0] * (DESCRIPTORS_MAX + 1))
+    ours.send(encode(Drain()))
+    assert await channel.receive() == Refused("report", "Expected `str`, got `int` - at `$.text`")
+    assert await channel.receive() == Refused("drain", "it came with 1 descriptors, expected 0")
+    cut = await channel.receive()
+    assert isinstance(cut, Refused)
+    assert "cut off" in cut.problem
+    assert await channel.receive() == Received(Drain())
+    assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
     ours.close()
     channel.close()

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.starts import started
 
 from gateway.exits import Exit
+from gateway.supervisor.children import ChildSpec
 from gateway.supervisor.schedstat import Starvation
-from gateway.supervisor.supervisor import ChildSpec, Supervisor
+from gateway.supervisor.supervisor import Supervisor
 
 SECOND = 1_000_000_000
 
@@ -16,7 +18,7 @@ class Child:
     """A ready child with one thread, which has been silent since second 100."""
 
     def __init__(self, tmp_path: Path) -> None:
-        spec = ChildSpec("worker", "worker-0", (), {}, stamps=lambda: [100 * SECOND])
+        spec = ChildSpec("worker", "worker-0", (), started(), stamps=lambda: [100 * SECOND])
         self.supervisor = Supervisor([spec])
         self.child: Any = self.supervisor._children[0]
         self.child.exit = object.__new__(Exit)

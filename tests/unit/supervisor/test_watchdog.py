@@ -9,6 +9,7 @@ import pytest
 
 from gateway._native import StatsPage
 from gateway.latency.stalls import KINDS, RECENT_MAX
+from gateway.model.status import Load
 from gateway.supervisor import watchdog as watchdog_module
 from gateway.supervisor.watchdog import BRACKET_NS, Collections, Longest, Watchdog
 
@@ -60,10 +61,10 @@ async def test_a_collection_is_named_and_counted(page: StatsPage) -> None:
     with Watchdog(page, interval_s=0.02) as watchdog:
         watchdog.ready()
         collect_slowly()
-        await until(lambda: watchdog.report()["stalls"])
-        (row,) = [row for row in watchdog.report()["stalls"] if row["kind"] == "gc"]
-        assert row["ms"] >= PAUSE_S * 1000
-        assert abs(row["ts"] - time.time_ns()) < 60e9
+        await until(lambda: watchdog.report().stalls)
+        (row,) = [row for row in watchdog.report().stalls if row.kind == "gc"]
+        assert row.ms >= PAUSE_S * 1000
+        assert abs(row.ts - time.time_ns()) < 60e9
         count, total_ns = counted(page, "gc")
         assert (count, total_ns >= PAUSE_S * 1e9) == (1, True)
         await until(lambda: page.get("gc_pauses", 2))
@@ -81,7 +82,7 @@ async def test_a_start_is_not_judged_but_stamped(page: StatsPage) -> None:
         before = page.get("loop_alive_ns")
         await until(lambda: page.get("loop_alive_ns") > before)
         assert counted(page, "gc") == (0, 0)
-        assert not [row for row in watchdog.report()["stalls"] if row["kind"] == "gc"]
+        assert not [row for row in watchdog.report().stalls if row.kind == "gc"]
 
 
 async def test_one_line_a_second_and_kind_and_the_newest_rows(
@@ -92,9 +93,9 @@ async def test_one_line_a_second_and_kind_and_the_newest_rows(
         for number in range(RECENT_MAX + 10):
             watchdog.note("plane", number, "it stood still")
         watchdog.note("clock", -5_000_000, "set back")
-    rows = watchdog.report()["stalls"]
+    rows = watchdog.report().stalls
     assert len(rows) == RECENT_MAX
-    assert (rows[-1]["kind"], rows[-1]["ms"]) == ("clock", -5.0)
+    assert (rows[-1].kind, rows[-1].ms) == ("clock", -5.0)
     assert counted(page, "plane")[0] == RECENT_MAX + 10
     assert counted(page, "clock") == (1, 5_000_000), "a sum of signed steps would hide them"
     shown = [record.__dict__["fields"]["kind"] for record in caplog.records]
@@ -106,8 +107,8 @@ async def test_load_is_of_the_last_second_and_counters_outlive_a_restart(page: S
     page.set("cpu_ns", 0, 7_000_000_000)
     page.set("log_dropped", 0, 3)
     with Watchdog(page, interval_s=0.02, dropped_logs=lambda: 2) as watchdog:
-        assert watchdog.report()["load"] == {"run_delay_ms": 0, "cpu": 0}
-        await until(lambda: watchdog.report()["load"]["cpu"])
+        assert watchdog.report().load == Load()
+        await until(lambda: watchdog.report().load.cpu)
         assert page.get("log_dropped") == 5
         assert page.get("cpu_ns") > 7_000_000_000
 
@@ -146,8 +147,8 @@ async def test_f46_the_host_s_clock_is_set(
         took_ns = 0
         await some_turns()
         assert counted(page, "clock") == (1, HOUR_NS)
-        (row,) = [row for row in watchdog.report()["stalls"] if row["kind"] == "clock"]
-        assert row["ms"] == step_ns / 1e6
+        (row,) = [row for row in watchdog.report().stalls if row.kind == "clock"]
+        assert row.ms == step_ns / 1e6
 
 
 def test_a_collection_that_hooked_it_in_is_not_counted() -> None:
