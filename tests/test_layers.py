@@ -5,15 +5,13 @@ what runs, and a part may name the type of what it is given.
 """
 
 import ast
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
+from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "gateway"
-
-# From the top down: a unit imports units of lower ranks only, never a sibling of its own rank.
+# From the top down: a room imports rooms of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
     ("app", "doctor", "process", "top"),
@@ -23,7 +21,7 @@ RANKS = (
     ("model", "errors", "clock", "options", "log"),
     ("address", "backoff", "exits", "host", "state", "text"),
 )
-RANK_OF = {unit: rank for rank, units in enumerate(RANKS) for unit in units}
+RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 
 # Who may touch the native core: files, and packages with their last slash.
 NATIVE_ALLOWED = (
@@ -41,61 +39,48 @@ NATIVE_ALLOWED = (
     "tune/measure.py",
 )
 
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+ARCHITECTURE_LINES_MAX = 150
+ROOM = re.compile(r"`(\w+)(?:/|\.py)`")
+"""A package or module in the page's table of rooms."""
+
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 500
 C_LINES_MAX = 500
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
 C_FILES = sorted(path for ext in ("c", "h") for path in (ROOT / "native").glob(f"*.{ext}"))
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
-
-def unit_of(path: Path) -> str:
-    """The package or module right below `gateway` that the file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node below, except what stands under `if TYPE_CHECKING:`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
-            for other in child.orelse:
-                yield other
-                yield from statements(other)
-            continue
-        yield child
-        yield from statements(child)
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Full names of what the module imports from `gateway`, e.g. `gateway.feeds.udp`."""
-    package = ("gateway", *path.relative_to(PACKAGE).parts[:-1])
-    for node in statements(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
-            module = ".".join(filter(None, (base, node.module)))
-            names = [f"{module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] == "gateway")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_down(path: Path) -> None:
-    unit = unit_of(path)
-    if unit == "__init__":
+    room = room_of(path)
+    if room == "__init__":
         assert not list(imports(path)), "the package itself imports none of its parts"
         return
-    assert unit in RANK_OF, f"give {unit} a rank in RANKS"
+    assert room in RANK_OF, f"give {room} a rank in RANKS"
     for name in imports(path):
         other = name.split(".")[1]
-        if other not in {unit, "_native", "__version__"}:
-            assert RANK_OF[other] > RANK_OF[unit], f"{unit} may not import {name}"
+        if other not in {room, "_native", "__version__"}:
+            assert RANK_OF[other] > RANK_OF[room], f"{room} may not import {name}"
+
+
+def test_the_architecture_names_every_room_in_its_rank() -> None:
+    lines = ARCHITECTURE.read_text().splitlines()
+    assert len(lines) <= ARCHITECTURE_LINES_MAX
+    rows = [line.split("|") for line in lines if re.match(r"\| \d \|", line)]
+    drawn = [(int(rank), name) for _, rank, names, *_ in rows for name in ROOM.findall(names)]
+    ranked = [(rank, name) for rank, rooms in enumerate(RANKS, 1) for name in rooms]
+    assert sorted(drawn) == sorted(ranked)
+    assert {name for _, name in drawn} == {*map(room_of, MODULES)} - {"__init__"}
+
+
+def test_the_files_that_the_architecture_names_exist() -> None:
+    named = re.findall(r"`([\w./-]+(?:/|\.(?:py|pyi|h|c|md|toml)))`", ARCHITECTURE.read_text())
+    rooms = [path for path in PACKAGE.iterdir() if path.is_dir()]
+    places = (ROOT, PACKAGE, *rooms, *(ROOT / name for name in ("bench", "configs", "tests")))
+    missing = [name for name in named if not any((place / name).exists() for place in places)]
+    assert named
+    assert not missing
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
