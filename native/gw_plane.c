@@ -29,45 +29,10 @@
 #define HEARTBEATS_PER_CYCLE 64
 #define HEARTBEATS_LOOKS 1024   /* clients looked at for one in a cycle */
 #define HEARTBEAT_SCANS 8       /* a heartbeat is late by at most this part of its interval */
-#define LOG_GUARD_PARTS 16u     /* all clients are looked through while this part of the log is written */
-#define LOG_GUARD_SLICES 64u    /* ... in so many slices */
 #define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
 
 /* --- records --------------------------------------------------------------------------------------- */
-
-/* Drops the queue at once, and leaves all else for later turns: this may run anywhere. */
-static void let_go(gw_plane_t *p, gw_client_t *c) {
-    uint64_t oldest;
-    if (!c->active || c == p->gathering || !gw_client_oldest(c, &oldest) || !gw_log_old(gw_log_of(p, oldest), oldest))
-        return;
-    gw_client_slow(p, c, "too far behind");
-    gw_client_drop_queue(p, c);
-}
-
-/* Lets go of clients that still wait for a frame of the log's older half, before it is overwritten. A slice
- * of all clients each time, so that each is looked at at least once in a sixteenth of the log. */
-void gw_log_guard(gw_plane_t *p, uint32_t format) {
-    const uint64_t parts = LOG_GUARD_PARTS * LOG_GUARD_SLICES;
-    gw_lane_t *lane = &p->lanes[format];
-    const gw_log_t *log = &lane->log;
-    if (log->position < lane->guard_position && log->index < lane->guard_index) return;
-    /* Slices that a long frame skipped are made up for. */
-    uint64_t bytes = (log->position - lane->guard_position) / (log->size / parts);
-    uint64_t frames = (log->index - lane->guard_index) / (log->count / parts + 1);
-    uint64_t slices = 1;
-    if (log->position >= lane->guard_position) slices += bytes;
-    if (log->index >= lane->guard_index) slices += frames;
-    if (slices > LOG_GUARD_SLICES) slices = LOG_GUARD_SLICES;
-    lane->guard_position = log->position + log->size / parts;
-    lane->guard_index = log->index + log->count / parts + 1;
-    uint64_t looks = slices * (p->clients_high / LOG_GUARD_SLICES + 1);
-    if (looks > p->clients_high) looks = p->clients_high;
-    for (; looks; looks--, lane->guard_next++) {
-        if (lane->guard_next >= p->clients_high) lane->guard_next = 0;
-        let_go(p, &p->clients[lane->guard_next]);
-    }
-}
 
 static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index) {
     for (uint32_t i = 0; i < n; i++) {

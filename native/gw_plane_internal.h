@@ -226,6 +226,9 @@ void gw_link_push(gw_plane_t *p, gw_link_t *l, uint64_t index); /* a frame of th
 void gw_link_announce(gw_plane_t *p, gw_link_t *l); /* one that is unannounced */
 void gw_link_announced(gw_link_t *l, int announced);
 
+/* gw_guard.c */
+void gw_log_guard(gw_plane_t *p, uint32_t format); /* nobody waits for a frame that is about to be overwritten */
+
 /* gw_goodbye.c */
 void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
@@ -311,6 +314,5 @@ int gw_plane_takes(const gw_plane_t *p); /* whether records wait: in the batch o
 int gw_plane_rests(const gw_plane_t *p); /* whether all that is left to do is jobs, which others need not wait for */
 int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r); /* else it is counted, and skipped */
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
-void gw_log_guard(gw_plane_t *p, uint32_t format); /* nobody waits for a frame that is about to be overwritten */
 
 #endif

@@ -441,13 +441,11 @@ class Connection:
         self._begin_close(frame_close(code, reason))
 
     def shutdown(self, reconnect_after_ms: int) -> None:
-        """Says why, and closes with 1012: the gateway restarts."""
         if self.state is State.OPEN:
             self._listener.plane.notice(self.handle, _SHUTDOWN, (reconnect_after_ms,))
             self.fail(1012, "service restart")
 
     def ping(self) -> None:
-        """Asks for a sign of life."""
         self.pinged_ns = self._listener.now_ns()
         self._listener.plane.write(self.handle, b"\x89\x00")
 
