@@ -280,6 +280,9 @@ def tail(
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
     channel: Literal["trade", "bbo", "both"] = "both",
+    encoding: Annotated[
+        Literal["json", "sbe"], Parameter(help="How it comes; what is shown is the same.")
+    ] = "json",
     count: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="Stop after so many ticks.")
     ] = None,
@@ -294,7 +297,15 @@ def tail(
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     try:
         return asyncio.run(
-            watch(url, symbols, channels, count=count, out=sys.stdout, colour=colour)
+            watch(
+                url,
+                symbols,
+                channels,
+                encoding=encoding,
+                count=count,
+                out=sys.stdout,
+                colour=colour,
+            )
         )
     except ConnectFailed as error:
         print(f"tickgate: {error}. Does the gateway run (tickgate demo)?", file=sys.stderr)

@@ -10,7 +10,7 @@ reads a clock or a socket.
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,12 @@ from gateway.client.requests import GATEWAY, INSTRUMENTS, Request, chunks, names
 from gateway.client.ticks import Bbo, RawTick, Trade
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
+
+if TYPE_CHECKING:
+    from gateway.client.binary import Reader
+
+Encoding = Literal["json", "sbe"]
+"""How data comes: the last word of the subprotocol. Requests and replies are JSON in both."""
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
@@ -115,8 +121,10 @@ class _Wire(msgspec.Struct):
 class ClientSession:
     """The state of one client, across its connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: Encoding = "json") -> None:
+        self._encoding = encoding
         self._decoder = msgspec.json.Decoder(_Wire)
+        self._binary: Reader | None = None  # of this connection, where data is binary
         self._req_id = 0
         self._asked: dict[int | str | None, _Asked] = {}
         self._wanted: dict[_Key, dict[str, Any]] = {}
@@ -233,6 +241,10 @@ class ClientSession:
         self._modes.clear()
         self._later.clear()
         self._heard_ns = now_ns
+        if self._encoding == "sbe":
+            from gateway.client.binary import Reader
+
+            self._binary = Reader()
         return self._ask_again(self._wanted)
 
     def due(self, now_ns: int) -> list[Request]:
@@ -259,23 +271,39 @@ class ClientSession:
         heartbeat_ms = self._hello.heartbeat_ms if self._hello else 1000
         return now_ns - self._heard_ns > HEARTBEATS_MISSED_MAX * max(heartbeat_ms, 100) * 1_000_000
 
-    def receive(self, text: str | bytes, *, mono_ns: int, real_ns: int) -> list[Event]:
-        """The events of one message: none for a heartbeat. Never raises."""
+    def receive(self, message: str | bytes, *, mono_ns: int, real_ns: int) -> list[Event]:
+        """The events of one message: none for a heartbeat. Never raises.
+
+        With encoding "sbe" bytes are a binary frame, and texts are `str`.
+        """
         self._messages += 1
         self._heard_ns = mono_ns
         try:
-            wire = self._decoder.decode(text)
-            if wire.method:
-                return self._reply(wire, real_ns)
-            if wire.channel == "system":
-                return self._system(wire)
-            if wire.channel in _OWN and not wire.symbol:  # that of instruments is a topic's
-                return [_own(wire, row) for row in wire.data]
+            if self._binary is not None and isinstance(message, bytes):
+                return self._frame(self._binary, message, real_ns)
+            return self._message(self._decoder.decode(message), real_ns)
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
             self._malformed += 1
             return [Malformed(str(error))]
+
+    def _frame(self, binary: "Reader", frame: bytes, real_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for one in binary.read(frame, real_ns):
+            if isinstance(one, dict):
+                events += self._message(msgspec.convert(one, _Wire), real_ns)
+            else:
+                events += self._tick(one)
+        return events
+
+    def _message(self, wire: _Wire, real_ns: int) -> list[Event]:
+        if wire.method:
+            return self._reply(wire, real_ns)
+        if wire.channel == "system":
+            return self._system(wire)
+        if wire.channel in _OWN and not wire.symbol:  # that of instruments is a topic's
+            return [_own(wire, row) for row in wire.data]
         if wire.symbol and wire.type in ("snapshot", "update"):
-            return self._tick(wire, real_ns)
+            return self._tick(self._typed(wire, real_ns))
         if wire.channel and wire.data:
             return [Report(wire.channel, wire.type, wire.ts_send, wire.data)]
         return []  # a heartbeat, or a type that this client does not know yet
@@ -374,18 +402,18 @@ class ClientSession:
             self._lost += gap.lost or 0 if gap.reason in _FOUND_HERE else 0
             yield gap
 
-    def _tick(self, wire: _Wire, real_ns: int) -> list[Event]:
-        topic = (wire.channel, wire.symbol)
-        missing = self._continuity.frame(topic, wire.seq, wire.skipped, self._lossless)
-        skipped = wire.skipped + missing.skipped
+    def _tick(self, tick: Trade | Bbo | RawTick) -> list[Event]:
+        topic = (tick.channel, tick.symbol)
+        missing = self._continuity.frame(topic, tick.seq, tick.skipped, self._lossless)
+        if missing.skipped:
+            tick = msgspec.structs.replace(tick, skipped=tick.skipped + missing.skipped)
         self._ticks += 1
-        self._skipped += skipped
-        tick = self._typed(wire, skipped, real_ns)
+        self._skipped += tick.skipped
         if missing.gap is None:
             return [tick]
         return [*self._counted([missing.gap]), tick]
 
-    def _typed(self, wire: _Wire, skipped: int, real_ns: int) -> Trade | Bbo | RawTick:
+    def _typed(self, wire: _Wire, real_ns: int) -> Trade | Bbo | RawTick:
         frame: dict[str, Any] = {
             "channel": wire.channel,
             "type": wire.type,
@@ -395,7 +423,7 @@ class ClientSession:
             "ts_recv": wire.ts_recv,
             "ts_send": wire.ts_send,
             "ts_client": real_ns,
-            "skipped": skipped,
+            "skipped": wire.skipped,
         }
         kind = _TICKS.get(wire.channel)
         if kind is None:

@@ -22,6 +22,7 @@ from gateway.client.events import (
     Slow,
     System,
 )
+from gateway.client.session import Encoding
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
 from gateway.text import padded, plain
@@ -44,6 +45,7 @@ async def tail(
     symbols: Sequence[str],
     channels: Sequence[str],
     *,
+    encoding: Encoding = "json",
     count: int | None = None,
     out: TextIO,
     colour: bool = False,
@@ -59,7 +61,7 @@ async def tail(
     Raises:
         ConnectFailed: there is no gateway at the URL.
     """
-    async with Client(url) as client:
+    async with Client(url, encoding=encoding) as client:
         offset = correction(await client.offset())
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)

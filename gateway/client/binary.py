@@ -1,0 +1,67 @@
+"""Binary data frames as what a session takes: the same ticks and messages as the JSON has.
+
+Imported where the encoding is asked for, since it needs the native core, and JSON does not.
+"""
+
+from typing import Any
+
+from gateway.client.ticks import Bbo, Trade
+from gateway.codec.decode import TradeMessage
+from gateway.codec.sbe import Decoder
+
+
+class Reader:
+    """Reads the frames of one connection, whose topics are announced on it."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+
+    def read(self, frame: bytes, real_ns: int) -> list[Trade | Bbo | dict[str, Any]]:
+        """The ticks of a frame, which came at `real_ns`, and what else it says, as its JSON is.
+
+        Raises:
+            msgspec.DecodeError: it is no frame of ours.
+        """
+        found: list[Trade | Bbo | dict[str, Any]] = []
+        for message in self._decoder.decode(frame):
+            if isinstance(message, dict):
+                found.append(message)
+            elif isinstance(message, TradeMessage):
+                (trade,) = message.data
+                found.append(
+                    Trade(
+                        channel="trade",
+                        type=message.type,
+                        symbol=message.symbol,
+                        seq=message.seq,
+                        ts_event=message.ts_event,
+                        ts_recv=message.ts_recv,
+                        ts_send=message.ts_send,
+                        ts_client=real_ns,
+                        skipped=message.skipped,
+                        id=trade.id,
+                        side=trade.side,
+                        price_text=trade.price,
+                        qty_text=trade.qty,
+                    )
+                )
+            else:
+                (quote,) = message.data
+                found.append(
+                    Bbo(
+                        channel="bbo",
+                        type=message.type,
+                        symbol=message.symbol,
+                        seq=message.seq,
+                        ts_event=message.ts_event,
+                        ts_recv=message.ts_recv,
+                        ts_send=message.ts_send,
+                        ts_client=real_ns,
+                        skipped=message.skipped,
+                        bid_text=quote.bid,
+                        bid_qty_text=quote.bid_qty,
+                        ask_text=quote.ask,
+                        ask_qty_text=quote.ask_qty,
+                    )
+                )
+        return found
