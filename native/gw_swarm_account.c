@@ -1,6 +1,7 @@
 /* What a message is and what it says, put into its group's counters and histograms. */
 #include "gw_swarm_fields.h"
 #include "gw_swarm_internal.h"
+#include "gw_swarm_sbe.h"
 
 static bool in_window(const gw_swarm_t *s, int64_t stamp_ns) {
     return stamp_ns >= s->window_start_ns && stamp_ns < s->window_end_ns;
@@ -116,24 +117,28 @@ static void notice(gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fie
     }
 }
 
-static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const char *bytes, size_t n) {
-    gw_swarm_fields_t f;
-    if (!gw_swarm_fields_fast(bytes, n, &f)) gw_swarm_fields_scan(bytes, n, &f);
-    if (f.resync) gw_swarm_topics_free(&c->topics);
-    switch (f.kind) {
-    case GW_SWARM_UPDATE: update(s, c, g, &f); break;
-    case GW_SWARM_SNAPSHOT: snapshot(s, c, g, &f); break;
+static void counted(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const gw_swarm_fields_t *f) {
+    if (f->resync) gw_swarm_topics_free(&c->topics);
+    switch (f->kind) {
+    case GW_SWARM_UPDATE: update(s, c, g, f); break;
+    case GW_SWARM_SNAPSHOT: snapshot(s, c, g, f); break;
     case GW_SWARM_HEARTBEAT: GW_SWARM_COUNT(g, heartbeats, 1); break;
     case GW_SWARM_CONTROL:
         GW_SWARM_COUNT(g, control, 1);
-        if (f.failed) {
-            GW_SWARM_COUNT(g, errors, 1);
-            gw_swarm_refusals_reply(&s->refused_rows, bytes, n);
-        }
-        notice(c, g, &f);
+        notice(c, g, f);
         break;
+    case GW_SWARM_NOTHING: break;
     default: GW_SWARM_COUNT(g, unstamped, 1);
     }
+}
+
+static void tickgate(gw_swarm_t *s, gw_swarm_client_t *c, gw_swarm_group_t *g, const char *bytes, size_t n) {
+    gw_swarm_fields_t f;
+    if (!gw_swarm_fields_fast(bytes, n, &f)) gw_swarm_fields_scan(bytes, n, &f);
+    counted(s, c, g, &f);
+    if (!f.failed) return;
+    GW_SWARM_COUNT(g, errors, 1);
+    gw_swarm_refusals_reply(&s->refused_rows, bytes, n);
 }
 
 /* The stamp of a message of another protocol; 0: it has none. */
@@ -169,11 +174,16 @@ static bool stamps_after(gw_swarm_t *s, gw_swarm_group_t *g, const char *bytes, 
     return found;
 }
 
-void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
+static gw_swarm_group_t *came(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
     gw_swarm_group_t *g = gw_swarm_group(s, c);
     GW_SWARM_COUNT(g, frames, 1);
     GW_SWARM_COUNT(g, bytes, n);
     if (s->in_window) GW_SWARM_COUNT(g, window_frames, 1);
+    return g;
+}
+
+void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
+    gw_swarm_group_t *g = came(s, c, n);
     if (s->o.stamp == GW_SWARM_STAMP_TICKGATE) {
         tickgate(s, c, g, bytes, n);
         return;
@@ -185,4 +195,19 @@ void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, si
     int64_t stamp_ns = foreign_stamp(s, bytes, n);
     if (stamp_ns) foreign(s, g, stamp_ns);
     else GW_SWARM_COUNT(g, unstamped, 1);
+}
+
+/* Our own server's may hold several messages; an empty one holds none that could be read. */
+void gw_swarm_binary(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n) {
+    if (s->o.stamp != GW_SWARM_STAMP_TICKGATE) {
+        gw_swarm_message(s, c, bytes, n);
+        return;
+    }
+    gw_swarm_group_t *g = came(s, c, n);
+    const uint8_t *at = (const uint8_t *)bytes;
+    for (size_t used = 0, size = 1; size && (used < n || !n); used += size) {
+        gw_swarm_fields_t f;
+        size = gw_swarm_sbe_read(at + used, n - used, &c->numbers, s->o.hash_key, &f);
+        counted(s, c, g, &f);
+    }
 }

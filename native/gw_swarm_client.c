@@ -203,6 +203,7 @@ static void end(gw_swarm_t *s, gw_swarm_client_t *c) {
     if (c->fd >= 0) close(c->fd);
     gw_swarm_list_remove(c);
     gw_swarm_topics_free(&c->topics);
+    gw_swarm_numbers_free(&c->numbers);
     gw_swarm_bytes_free(&c->rest);
     gw_swarm_bytes_free(&c->message);
     gw_swarm_bytes_free(&c->out);

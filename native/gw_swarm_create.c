@@ -181,6 +181,7 @@ static void clients_free(gw_swarm_t *s) {
         gw_swarm_client_t *c = &s->clients[i];
         if (c->fd >= 0) close(c->fd);
         gw_swarm_topics_free(&c->topics);
+        gw_swarm_numbers_free(&c->numbers);
         gw_swarm_bytes_free(&c->rest);
         gw_swarm_bytes_free(&c->message);
         gw_swarm_bytes_free(&c->out);

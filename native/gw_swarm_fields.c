@@ -2,8 +2,6 @@
  * with what does, and reads digits eight at a time; whatever it does not expect is the scanner's. */
 #include "gw_swarm_fields.h"
 
-#include "gw_swarm_json.h"
-
 #define HASH_SEED 0x9ae16a3b2f90404full
 
 static uint64_t hash_word(uint64_t hash, uint64_t word) {
@@ -20,6 +18,10 @@ static uint64_t hash_span(uint64_t hash, gw_swarm_span_t s) {
     uint64_t rest = 0;
     memcpy(&rest, s.at, (size_t)(s.end - s.at));
     return s.at < s.end ? hash_word(hash, rest) : hash;
+}
+
+uint64_t gw_swarm_fields_topic(gw_swarm_span_t channel, gw_swarm_span_t symbol) {
+    return hash_end(hash_span(hash_span(HASH_SEED, channel), symbol));
 }
 
 /* --- the scanner ----------------------------------------------------------------------------------- */
@@ -122,7 +124,7 @@ void gw_swarm_fields_scan(const char *text, size_t length, gw_swarm_fields_t *f)
     f->ts_recv = stamp(values[KEY_ts_recv]);
     f->ts_send = stamp(values[KEY_ts_send]);
     (void)gw_swarm_json_unsigned(values[KEY_skipped], &f->skipped);
-    f->topic = hash_end(hash_span(hash_span(HASH_SEED, channel), symbol));
+    f->topic = gw_swarm_fields_topic(channel, symbol);
 }
 
 /* --- the fast reader ------------------------------------------------------------------------------- */

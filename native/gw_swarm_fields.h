@@ -1,16 +1,19 @@
-/* What a message of our own protocol (JSON) says to a load test: its kind, topic, seq and stamps. */
+/* What a message of our own protocol says to a load test: its kind, topic, seq and stamps. Here are JSON's. */
 #ifndef GW_SWARM_FIELDS_H
 #define GW_SWARM_FIELDS_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gw_swarm_json.h"
+
 enum {
     GW_SWARM_UPDATE,
     GW_SWARM_SNAPSHOT,
     GW_SWARM_HEARTBEAT,
     GW_SWARM_CONTROL,  /* replies, notices, other channels */
-    GW_SWARM_UNSTAMPED /* a topic's record without seq or ts_event, or none of our messages */
+    GW_SWARM_UNSTAMPED, /* a topic's record without seq or ts_event, or none of our messages */
+    GW_SWARM_NOTHING    /* what JSON has no message for */
 };
 
 /* What a `system` notice is about, where that is counted. */
@@ -31,5 +34,7 @@ void gw_swarm_fields_scan(const char *text, size_t length, gw_swarm_fields_t *f)
  * gw_swarm_fields_scan, which gives the same of those too. `data` is not looked into: "skipped" is
  * the last member, as the protocol has it. */
 bool gw_swarm_fields_fast(const char *text, size_t length, gw_swarm_fields_t *f);
+/* The hash of a topic, in every format. */
+uint64_t gw_swarm_fields_topic(gw_swarm_span_t channel, gw_swarm_span_t symbol);
 
 #endif

@@ -9,6 +9,7 @@
 #include "gw_frame.h"
 #include "gw_swarm.h"
 #include "gw_swarm_json.h"
+#include "gw_swarm_numbers.h"
 #include "gw_swarm_refusals.h"
 #include "gw_swarm_ticks.h"
 #include "gw_swarm_topics.h"
@@ -54,10 +55,11 @@ struct gw_swarm_client {
     uint32_t target;
     int32_t text;
     gw_swarm_topics_t topics;
+    gw_swarm_numbers_t numbers;
     gw_swarm_bytes_t rest; /* read, and no whole frame */
     size_t rest_need;      /* the frame's size where it is known, else 0 */
     gw_swarm_bytes_t message; /* fragments so far */
-    bool fragmented;
+    bool fragmented, binary; /* binary: the message so far */
     gw_swarm_bytes_t out; /* what the socket did not take */
     size_t out_sent;
     gw_swarm_list_t *list; /* the one that it is in */
@@ -185,6 +187,7 @@ void gw_swarm_unanswered(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why);
 
 /* --- accounting (gw_swarm_account.c) --- */
 void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);
+void gw_swarm_binary(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);
 
 /* --- time (gw_swarm_timer.c) --- */
 /* Does what is due; sets `timer_ns`. */

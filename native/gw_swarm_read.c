@@ -117,6 +117,11 @@ static void closed(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, si
     gw_swarm_lose(s, c);
 }
 
+static void message(gw_swarm_t *s, gw_swarm_client_t *c, bool binary, const uint8_t *bytes, size_t n) {
+    if (binary) gw_swarm_binary(s, c, (const char *)bytes, n);
+    else gw_swarm_message(s, c, (const char *)bytes, n);
+}
+
 /* A frame of a message in several. */
 static void fragment(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t *f, const uint8_t *bytes) {
     if (c->fragmented == (f->opcode != GW_OP_CONTINUATION)) {
@@ -127,10 +132,11 @@ static void fragment(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t
         gw_swarm_fail(s, c, 1011);
         return;
     }
+    if (f->opcode != GW_OP_CONTINUATION) c->binary = f->opcode == GW_OP_BINARY;
     c->fragmented = !f->fin;
     if (c->fragmented) return;
     /* Nothing but empty fragments left no bytes. */
-    gw_swarm_message(s, c, c->message.length ? (const char *)c->message.bytes : "", c->message.length);
+    message(s, c, c->binary, c->message.length ? c->message.bytes : (const uint8_t *)"", c->message.length);
     gw_swarm_bytes_free(&c->message);
 }
 
@@ -140,7 +146,7 @@ static void frame(gw_swarm_t *s, gw_swarm_client_t *c, const gw_swarm_frame_t *f
     case GW_OP_PING: gw_swarm_control(s, c, GW_OP_PONG, bytes, f->length); break;
     case GW_OP_PONG: break;
     default:
-        if (f->fin && f->opcode && !c->fragmented) gw_swarm_message(s, c, (const char *)bytes, f->length);
+        if (f->fin && f->opcode && !c->fragmented) message(s, c, f->opcode == GW_OP_BINARY, bytes, f->length);
         else fragment(s, c, f, bytes);
     }
 }
