@@ -2,6 +2,7 @@
 
     python bench/in_turn.py slow      one client in ten slow, against the same run without those
     python bench/in_turn.py control   the latency controller acting, watching, and taken out
+    python bench/in_turn.py encoding  data in binary frames and in JSON, --clients, --rate
 
 A time says little on a shared machine, a ratio of two runs side by side more: the sides alternate,
 their order rotates, and what counts is the median over the rounds. Exit codes: 0 the promise holds,
@@ -225,22 +226,59 @@ def cost(result: Result) -> float:
     return each
 
 
+# --- binary frames and JSON -----------------------------------------------------------------------
+
+
+def encoding(rounds: int, directory: Path, options: Sequence[str]) -> int:
+    """What a delivery costs the gateway, and how old it is at the clients, in either encoding."""
+    load = {"groups": [{"name": "all", "clients": 100}]}
+    sides = [Side(name, load | {"encoding": name}) for name in ("json", "sbe")]
+    found = in_turn(sides, rounds, directory, options)
+    figures = {name: [_encoding_of(one) for one in results] for name, results in found.items()}
+    for number in range(rounds):
+        for name, rows in figures.items():
+            shown = ", ".join(f"{what} {value:.3f}" for what, value in rows[number].items())
+            print(f"round {number}: {name} {shown}", flush=True)
+    for what in figures["json"][0]:
+        json_, sbe = ([row[what] for row in figures[name]] for name in ("json", "sbe"))
+        ratio = statistics.median(b / a for a, b in zip(json_, sbe, strict=True))
+        medians = f"json {statistics.median(json_):.3f}, sbe {statistics.median(sbe):.3f}"
+        print(f"{what}: medians {medians}, sbe : json {ratio:.3f}")
+    # Two results are reported, nothing is promised of them.
+    return 3 if invalid(found) else 0
+
+
+def _encoding_of(result: Result) -> dict[str, float]:
+    own = result.arrival or result.latency
+    return {
+        "CPU us/delivery": cost(result),
+        "per_s": result.latency.per_s,
+        "p50 us": result.latency.p50_us,
+        "p99 us": result.latency.p99_us,
+        "p99 us at the kernel": own.p99_us,
+        "clients busy": result.client.busy,
+        "reach": result.reach or 0.0,
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["slow", "control"])
+    parser.add_argument("what", choices=["slow", "control", "encoding"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--server-cpus", default="0")
     parser.add_argument("--client-cpus", default="1")
+    parser.add_argument("--clients", default="", help="of `encoding`")
+    parser.add_argument("--rate", default="", help="ticks a second, of `encoding`")
     parser.add_argument("--warmup", default="", help="seconds, instead of the scenario's")
     parser.add_argument("--duration", default="", help="seconds, instead of the scenario's")
     given = parser.parse_args()
-    passed = ("server_cpus", "client_cpus", "warmup", "duration")
+    passed = ("server_cpus", "client_cpus", "clients", "rate", "warmup", "duration")
     values = {f"--{name.replace('_', '-')}": getattr(given, name) for name in passed}
     options = [word for option, value in values.items() if value for word in (option, value)]
     with tempfile.TemporaryDirectory(prefix="tickgate-in-turn-") as name:
-        experiment = slow if given.what == "slow" else control
+        experiment = {"slow": slow, "control": control, "encoding": encoding}[given.what]
         return experiment(given.rounds, Path(name), options)
 
 

@@ -135,6 +135,7 @@ def measure(options: argparse.Namespace, file: Path) -> Round:
         command += ["--url", f"ws://127.0.0.1:{server.client_port}/v1"]
         command += ["--feed", f"127.0.0.1:{server.udp_port}", "--client-cpus", options.client_cpus]
         command += ["--clients", str(options.clients), "--rate", str(options.rate)]
+        command += ["--encoding", options.encoding]
         command += ["--warmup", str(options.warmup), "--duration", str(options.duration + SLACK_S)]
         load = subprocess.Popen([*command, "--json", str(file)], stdout=subprocess.DEVNULL)
         begun(server)
@@ -176,6 +177,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--warmup", type=float, default=1.0, help="seconds")
     parser.add_argument("--duration", type=float, default=5.0, help="seconds")
+    parser.add_argument("--encoding", choices=["json", "sbe"], default="json")
     parser.add_argument("--server-cpus", default="0")
     parser.add_argument("--client-cpus", default="1")
     options = parser.parse_args()

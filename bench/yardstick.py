@@ -1,6 +1,7 @@
 """Measures the gateway from outside, with yardsticks that are not part of it.
 
-    python bench/yardstick.py cost        server CPU per delivery against a bare send loop, in turn
+    python bench/yardstick.py cost        server CPU per delivery against a bare send loop, in turn;
+                                          --encoding sbe: with binary frames
     python bench/yardstick.py throughput  2 and 5 million deliveries a second; random subsets
     python bench/yardstick.py isolation   a quiet population beside one that comes and goes
     python bench/yardstick.py slow        clients that stop reading
@@ -33,6 +34,8 @@ TOOLS = Path(os.environ.get("TICKGATE_TOOLS", ROOT.parent / "shared" / "tools"))
 BUILD = Path(tempfile.gettempdir()) / "tickgate-yardsticks"
 READY_S = 60  # a busy machine takes its time to start a gateway
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SBE_HEADER = "Sec-WebSocket-Protocol: tickgate.v1.sbe\r\n"
+SBE_EVENT_AT = "16"  # `tsEvent` of a record at its frame's begin: all but a topic's first
 SUBSCRIBE = '{"method":"subscribe","params":{"channel":"%s","symbol":["%s"]}}'
 
 
@@ -168,9 +171,18 @@ def ticks(port: int, rate: float, seconds: float, symbols: int = 1) -> Iterator[
         process.wait()
 
 
-def measure(server: Server, clients: int, rate: float, warm: float, dur: float) -> dict[str, float]:
+def measure(
+    server: Server,
+    clients: int,
+    rate: float,
+    warm: float,
+    dur: float,
+    encoding: str = "json",
+) -> dict[str, float]:
     """One run of one symbol to all clients; adds the server's CPU per delivery."""
-    subscribe = ("--sub", SUBSCRIBE % ("trade", "SYM000.SIM")) if server.ops_port else ()
+    subscribe = ["--sub", SUBSCRIBE % ("trade", "SYM000.SIM")] if server.ops_port else []
+    if encoding == "sbe":
+        subscribe += ["--hdr", SBE_HEADER, "--bin", SBE_EVENT_AT]
     load = swarm(server, clients, warm, dur, *subscribe)
     opened(load)
     with ticks(server.udp_port, rate, warm + dur + 2):
@@ -190,11 +202,11 @@ def shown(run: dict[str, float]) -> str:
     return f"{run['cpu_us']:.3f} us ({run['per_s']:.0f}/s, p99 {run['p99_us']:.0f} us)"
 
 
-def cost(pairs: int, clients: int, rate: float) -> None:
+def cost(pairs: int, clients: int, rate: float, encoding: str) -> None:
     ratios = []
     for n in range(pairs):
         with gateway() as server:
-            ours = measure(server, clients, rate, 2, 6)
+            ours = measure(server, clients, rate, 2, 6, encoding)
         with bare(clients) as server:
             floor = measure(server, clients, rate, 2, 6)
         ratios.append(ours["cpu_us"] / floor["cpu_us"])
@@ -400,9 +412,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=50)
+    parser.add_argument("--encoding", choices=["json", "sbe"], default="json", help="of `cost`")
     options = parser.parse_args()
     if options.what == "cost":
-        cost(options.pairs, options.clients, options.rate)
+        cost(options.pairs, options.clients, options.rate, options.encoding)
     elif options.what == "slow":
         slow(options.pause)
     elif options.what == "isolation":

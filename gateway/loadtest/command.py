@@ -72,6 +72,9 @@ class Load:
     channel: Annotated[
         Literal["trade", "bbo"] | None, Parameter(help="What is sent, and subscribed to.")
     ] = None
+    encoding: Annotated[
+        Literal["json", "sbe"] | None, Parameter(help="How data comes: text, or binary frames.")
+    ] = None
     symbols: Annotated[
         list[str] | None,
         _several("What to subscribe to: names and patterns; only with --url alone. Default: '*'."),
@@ -296,7 +299,7 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
         assert load.url is not None
         if load.rate is not None:
             raise UsageError("--rate: nothing is sent to the server at --url without --feed")
-        return _listening(load.url, load)
+        return _of_our_own(_listening(load.url, load), how)
     base = scenarios.from_document(DEFAULT) if name is None else scenarios.load(name)
     changed = base.overridden(
         clients=load.clients,
@@ -306,6 +309,7 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
         processes=load.processes,
         channel=load.channel,
         url=load.url,
+        encoding=load.encoding,
     )
     for option, given in (("--feed", how.feed), ("--pid", how.pid)):
         if given is not None and not changed.url:
@@ -313,7 +317,13 @@ def _test(name: str | None, load: Load, how: How) -> Scenario:
     import msgspec
 
     thresholds = [*changed.thresholds, *(load.threshold or ())]
-    return msgspec.structs.replace(changed, thresholds=thresholds)
+    return _of_our_own(msgspec.structs.replace(changed, thresholds=thresholds), how)
+
+
+def _of_our_own(test: Scenario, how: How) -> Scenario:
+    if test.encoding != "json" and how.stamp != "tickgate":
+        raise UsageError(f"--stamp: found {how.stamp!r}; data in {test.encoding} is of tickgate's")
+    return test
 
 
 def _listening(url: str, load: Load) -> Scenario:
@@ -324,6 +334,7 @@ def _listening(url: str, load: Load) -> Scenario:
     given = {
         "clients": load.clients,
         "channel": load.channel,
+        "encoding": load.encoding,
         "symbols": load.symbols,
         "warmup_s": load.warmup,
         "duration_s": load.duration,

@@ -187,7 +187,8 @@ def _machine(run: Result) -> dict[str, Any]:
 
 
 def _load(run: Result) -> dict[str, str]:
-    scenario = {name: value for name, value in run.scenario.items() if name not in _BESIDE_THE_LOAD}
+    scenario = {"encoding": "json"} | run.scenario  # older results do not say it
+    scenario = {name: value for name, value in scenario.items() if name not in _BESIDE_THE_LOAD}
     own = {"name": run.name, "clients": str(run.clients), "duration_s": f"{run.duration_s:g}"}
     return own | _flat("scenario", scenario)
 

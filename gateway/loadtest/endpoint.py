@@ -13,7 +13,8 @@ from gateway.errors import TickgateError
 from gateway.loadtest.processes import is_local
 from gateway.text import plain
 
-SUBPROTOCOL = "tickgate.v1.json"
+SUBPROTOCOL_PREFIX = "tickgate.v1."
+"""Before an encoding's name."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
@@ -126,11 +127,12 @@ def upgrade(
     return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
-def probe(endpoint: Endpoint, request: bytes) -> None:
+def probe(endpoint: Endpoint, request: bytes, *, subprotocol: str = "") -> None:
     """Sends one upgrade request, to say why before a thousand clients fail.
 
     Raises:
-        TickgateError: there is no server, or it does not answer with 101; the text has its words.
+        TickgateError: there is no server, it does not answer with 101, or not with the
+            `subprotocol`, where one is needed; the text has its words.
     """
     where = f"cannot connect to {endpoint.url}"
     head = b""
@@ -138,7 +140,7 @@ def probe(endpoint: Endpoint, request: bytes) -> None:
         address = (endpoint.address, endpoint.port)
         with socket.create_connection(address, timeout=PROBE_S) as peer:
             peer.sendall(request)
-            while b"\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+            while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:
                 more = peer.recv(HEAD_BYTES_MAX)
                 if not more:
                     break
@@ -151,3 +153,6 @@ def probe(endpoint: Endpoint, request: bytes) -> None:
     if not re.match(r"HTTP/1\.1 101\b", status):
         shown = plain(status[:100])
         raise TickgateError(f"{where}: the server answered {shown!r}, not with 101")
+    chosen = rb"\r\nsec-websocket-protocol: *" + re.escape(subprotocol).encode() + rb" *\r\n"
+    if subprotocol and not re.search(chosen, head, re.IGNORECASE):
+        raise TickgateError(f"{where}: the server did not choose the subprotocol {subprotocol}")

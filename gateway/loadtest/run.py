@@ -19,7 +19,7 @@ from gateway.loadtest import endpoint as endpoints
 from gateway.loadtest import merge
 from gateway.loadtest.assemble import Run, Sent, assemble
 from gateway.loadtest.children import Child, Children
-from gateway.loadtest.endpoint import SUBPROTOCOL, Headers
+from gateway.loadtest.endpoint import SUBPROTOCOL_PREFIX, Headers
 from gateway.loadtest.interchange import Interval
 from gateway.loadtest.link import Go, Job, Opened
 from gateway.loadtest.merge import Merged
@@ -120,9 +120,13 @@ def run(scenario: Scenario, settings: Settings, view: View, environment: Environ
         with Children() as children:
             if scenario.url:
                 feed = settings.feed if scenario.source.via == "udp" else None
+                binary = scenario.encoding != "json"
                 target = existing(scenario.url, feed=feed, pid=settings.pid)
                 endpoints.probe(
-                    target.endpoints[0], _upgrades(target, settings, endpoints.key())[0]
+                    target.endpoints[0],
+                    _upgrades(target, scenario, settings, endpoints.key())[0],
+                    # A server that chooses none sends text, which would pass for binary here.
+                    subprotocol=_subprotocol(scenario, settings) if binary else "",
                 )
             else:
                 view.note("starting the gateway")
@@ -248,7 +252,9 @@ def _swarms(
     hash_key = secrets.token_bytes(16)  # one for all: their samples of ticks are merged
     targets = [
         (each.address, each.port, request)
-        for each, request in zip(target.endpoints, _upgrades(target, settings, key), strict=True)
+        for each, request in zip(
+            target.endpoints, _upgrades(target, scenario, settings, key), strict=True
+        )
     ]
     swarms: list[Child] = []
     audiences: list[Int64s] = []
@@ -265,9 +271,14 @@ def _swarms(
     return swarms, audiences
 
 
-def _upgrades(target: Target, settings: Settings, key: bytes) -> list[bytes]:
+def _subprotocol(scenario: Scenario, settings: Settings) -> str:
+    """Empty: other servers have none of ours."""
+    return SUBPROTOCOL_PREFIX + scenario.encoding if settings.stamp == TICKGATE else ""
+
+
+def _upgrades(target: Target, scenario: Scenario, settings: Settings, key: bytes) -> list[bytes]:
     """The upgrade request of each endpoint."""
-    subprotocol = SUBPROTOCOL if settings.stamp == TICKGATE else ""
+    subprotocol = _subprotocol(scenario, settings)
     return [
         endpoints.upgrade(each, key, subprotocol=subprotocol, headers=settings.headers)
         for each in target.endpoints

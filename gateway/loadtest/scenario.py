@@ -28,6 +28,7 @@ SOURCES_MAX: Final = 250
 """Addresses that a count may stand for: 127.0.0.2 to 127.0.0.251."""
 
 Channel = Literal["trade", "bbo"]
+Encoding = Literal["json", "sbe"]
 Name = Annotated[str, Meta(pattern=r"^[\w .:+-]{1,60}$")]
 Natural = Annotated[int, Meta(ge=0, le=1 << 30)]
 Clients = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -134,6 +135,7 @@ class Scenario(Options, frozen=True, kw_only=True):
     name: Name
     description: str = ""
     url: Annotated[str, Meta(pattern="^(ws://.+)?$")] = ""
+    encoding: Encoding = "json"
     gateways: Annotated[int, Meta(ge=1, le=64)] = 1
     gateway: dict[str, Any] = field(default_factory=dict)
     processes: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -169,6 +171,7 @@ class Scenario(Options, frozen=True, kw_only=True):
         processes: int | None = None,
         channel: str | None = None,
         url: str | None = None,
+        encoding: str | None = None,
     ) -> Scenario:
         """The same with some values replaced; None leaves a value as it is.
 
@@ -180,7 +183,8 @@ class Scenario(Options, frozen=True, kw_only=True):
         """
         document = _document(self)
         origins = {}
-        plain = {"duration_s": duration_s, "warmup_s": warmup_s, "processes": processes, "url": url}
+        plain = {"duration_s": duration_s, "warmup_s": warmup_s, "processes": processes}
+        plain |= {"url": url, "encoding": encoding}
         for key, value in plain.items():
             if value is not None:
                 document[key] = value
@@ -266,6 +270,7 @@ def listening(
     warmup_s: float = 2.0,
     duration_s: float = 6.0,
     processes: int = 1,
+    encoding: Encoding = "json",
     thresholds: Sequence[str] = (),
 ) -> Scenario:
     """Only listens at a server that runs already: one group, one request with all the symbols.
@@ -285,6 +290,7 @@ def listening(
         {
             "name": "listen",
             "url": url,
+            "encoding": encoding,
             "processes": processes,
             "warmup_s": warmup_s,
             "duration_s": duration_s,

@@ -82,6 +82,8 @@ def facts(result: Result) -> list[tuple[str, str]]:
     if ladder := result.ladder:
         back = "not back at 0" if ladder.back_s is None else f"back at 0 after {ladder.back_s:g} s"
         limit.append(("ladder", f"at most {ladder.step_max} after the window, {back}"))
+    if (encoding := result.scenario.get("encoding", "json")) != "json":
+        limit.append(("encoding", f"{encoding}, data in binary frames"))
     return [
         *limit,
         ("clients", clients),

@@ -14,6 +14,7 @@ HANDSHAKES = (
     "upgrade_required",
     "closed",
     "overload",
+    "schema",
 )
 """How a connection's handshake ended: `tickgate_handshakes_total{result}`."""
 

@@ -16,7 +16,6 @@ import socket
 import struct
 from collections.abc import Callable
 from enum import IntEnum
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import InvalidHandshake
@@ -28,15 +27,22 @@ from websockets.server import ServerProtocol
 from gateway import log
 from gateway.codec.formats import FORMATS
 from gateway.model.notice import NOTICES
+from gateway.server import answers
 from gateway.server.frames import Parser, frame_close, quiet
 from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
-from gateway.session.handshake import SUBPROTOCOL_PREFIX, Refusal, check, select_subprotocol
+from gateway.session.handshake import (
+    SCHEMA_PATH,
+    SUBPROTOCOL_PREFIX,
+    Refusal,
+    check,
+    path_of,
+    select_subprotocol,
+)
 from gateway.session.session import Session
 
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
 
-SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
 RECEIVE_BYTES = 16 << 10
 """Taken in one read: also what may wait here, as frames, for the replies before them to leave."""
 HANDSHAKE_BYTES_MAX = 32 << 10
@@ -222,13 +228,17 @@ class Connection:
             if rest and self.state is State.OPEN:
                 self._frames(rest)
         elif protocol.handshake_exc is not None:
-            self._refuse_unparsed(protocol)
+            self.refuse(answers.unparsed(protocol))
         elif self._received > HANDSHAKE_BYTES_MAX:
             text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
             self.refuse(Refusal(431, "too_large", text))
 
     def _answer(self, protocol: ServerProtocol, request: Request) -> None:
-        refusal = check(request, self._listener.origins) or self._listener.admission()
+        refusal = check(request, self._listener.origins)
+        if refusal is None and path_of(request) == SCHEMA_PATH:
+            self._end(answers.the_schema())
+            return
+        refusal = refusal or self._listener.admission()
         if refusal is not None:
             if refusal.result == "origin":
                 self._listener.origin_refused(request.headers["Origin"], self.peer)
@@ -237,46 +247,25 @@ class Connection:
         try:
             accept, _, subprotocol = protocol.process_request(request)
         except InvalidHandshake:
-            self._refuse_as_library(protocol, request)
+            self.refuse(answers.as_library(protocol, request))
             return
-        # As `accept` and `send_response` would, without a date that no client reads: a fifth of
-        # what a connection costs. Nothing in it is the client's own text.
-        lines = [*SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
-        if subprotocol is not None:
-            lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-        self._open("\r\n".join([*lines, "", ""]).encode("ascii"), _FORMATS[subprotocol])
-
-    def _refuse_as_library(self, protocol: ServerProtocol, request: Request) -> None:
-        response = protocol.accept(request)
-        result = "upgrade_required" if response.status_code == 426 else "bad_request"
-        headers = tuple(response.headers.raw_items())
-        text = response.body.decode("ascii", "replace").strip()
-        drop = {"date", "connection", "content-length", "content-type"}
-        kept = tuple((k, v) for k, v in headers if k.lower() not in drop)
-        self.refuse(Refusal(response.status_code, result, text, kept))
-
-    def _refuse_unparsed(self, protocol: ServerProtocol) -> None:
-        out = b"".join(protocol.data_to_send())
-        status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
-        result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
-        self.refuse(Refusal(status, result, str(protocol.handshake_exc)))
+        self._open(answers.switching(accept, subprotocol), _FORMATS[subprotocol])
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers with an HTTP error and closes; the only bytes that are written here."""
-        body = refusal.text.encode("ascii", "replace") + b"\n"
-        phrase = HTTPStatus(refusal.status).phrase
-        head = [f"HTTP/1.1 {refusal.status} {phrase}", "Connection: close"]
-        head += [f"{name}: {value}" for name, value in refusal.headers]
-        head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-        self._listener.handshake_ended(self, refusal.result, body.decode())
+        """Answers with an HTTP error and closes."""
+        self._end(answers.refused(refusal))
+
+    def _end(self, answer: answers.Answer) -> None:
+        """Answers and closes: beside the plane's, the only bytes that are written."""
+        self._listener.handshake_ended(self, answer.result, answer.why)
         self.state = State.LINGER
         self._protocol = None
         self._received = 0
         self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
         self._listener.watch(self)
         try:
-            data = "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
-            self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            # A fresh socket has room for all of it.
+            self.sock.send(answer.data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._finish()

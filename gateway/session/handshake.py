@@ -14,6 +14,8 @@ from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
 
 PATH = "/v1"
+SCHEMA_PATH = "/v1/schema.xml"
+"""Of the binary frames' schema, which is an answer and no WebSocket."""
 SUBPROTOCOL_PREFIX = "tickgate.v1."
 """Before a format's name."""
 
@@ -68,6 +70,11 @@ def origin_form(target: str) -> tuple[str, str]:
     return whole[1], path if path.startswith("/") else f"/{path}"
 
 
+def path_of(request: Request) -> str:
+    """The path that a request asks for, without its query."""
+    return origin_form(request.path)[1].partition("?")[0]
+
+
 def origin_refused(origin: str) -> str:
     """Why a page of this origin is not let in, and what would let it in; printable ASCII."""
     name = json.dumps(origin[:ORIGIN_CHARACTERS_MAX])
@@ -90,7 +97,7 @@ def check(request: Request, origins: Origins) -> Refusal | None:
         return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
         return Refusal(400, "bad_request", "header Host: missing")
-    if origin_form(request.path)[1].partition("?")[0] != PATH:
+    if path_of(request) not in (PATH, SCHEMA_PATH):
         return Refusal(404, "not_found", f"the endpoint is {PATH}")
     if origin is not None and origin not in origins:
         return Refusal(403, "origin", origin_refused(origin))

@@ -7,6 +7,8 @@ from support.serving import Metrics, Serving, descriptors, processor_s, until
 from support.target import HANDSHAKE_TIMEOUT_S
 from support.wire import KEY, PING, PONG, Wire, connected, frame, request, subscribe, text
 
+from gateway.codec.sbe import schema
+
 HEADER_LINE_MAX = 8192
 HEADERS_MAX = 128
 HEADERS_OURS = 5
@@ -21,6 +23,19 @@ def refused(gateway: Serving, data: bytes, status: int) -> str:
         assert response.headers["connection"] == "close"
         assert wire.ended() == b""
         return response.body.decode()
+
+
+def test_the_schema_is_to_be_had(gateway: Serving, before: Metrics) -> None:
+    with Wire(gateway.url) as wire:
+        wire.send(b"GET /v1/schema.xml HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+        response = wire.response()
+        assert (response.status, response.headers["content-type"]) == (200, "application/xml")
+        assert response.headers["connection"] == "close"
+        assert response.body == schema()
+        assert wire.ended() == b""
+    gateway.rises(before, "handshakes_total", "schema")
+    body = refused(gateway, b"POST /v1/schema.xml HTTP/1.1\r\nHost: a\r\n\r\n", 405)
+    assert body == "method POST: only GET\n"
 
 
 def test_f01_dribbled_headers_meet_a_total_deadline(gateway: Serving, before: Metrics) -> None:

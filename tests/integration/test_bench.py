@@ -108,6 +108,32 @@ def test_several_processes_gateways_and_channels(tmp_path: Path) -> None:
     assert found.skew.count > 0
 
 
+def test_binary_frames_are_counted_as_text_is(tmp_path: Path) -> None:
+    file = tmp_path / "binary.toml"
+    file.write_text(
+        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 0.3\nencoding = 'sbe'\nprocesses = 2\n"
+        "[source]\nchannels = ['trade', 'bbo']\nsymbols = 6\nrate = 300\n"
+        "[[groups]]\nname = 'trades'\nclients = 4\npick = 'random'\nsymbols_each = 2\n"
+        "reconnect_s = 0.1\n"
+        "[[groups]]\nname = 'quotes'\nclients = 4\nchannel = 'bbo'\npick = 'all'\n"
+        "mode = 'lossless'\n"
+    )
+    found = result(str(file), "--threshold", "reach==1", "gaps==0", "duplicates==0")
+    assert found.source is not None
+    assert found.expected == (found.source.intended // 2) * 4 + 4 * 2 * found.source.intended // 12
+    assert {group.unstamped for group in found.groups.values()} == {0}
+    assert found.skew is not None
+    assert found.skew.count > 0  # ticks of two processes are the same ones
+    assert {"wire", "server", "delivery"} <= set(found.stages)
+
+
+def test_a_server_without_binary_frames_is_told_of() -> None:
+    with server(lambda peer: None) as url:
+        done = run("--url", url, "--encoding", "sbe", *SHORT)
+    assert done.returncode == 1
+    assert "did not choose the subprotocol tickgate.v1.sbe" in done.stderr
+
+
 def test_a_threshold_that_fails_is_named_and_is_exit_code_99(quick: str) -> None:
     done = run(quick, "--threshold", "delivered>=1e9", "gaps==0", "-q")
     assert done.returncode == 99

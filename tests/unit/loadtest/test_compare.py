@@ -226,6 +226,15 @@ def test_versions_configuration_and_thresholds_may_differ() -> None:
     assert compare([sample_result()], [b]).notes == []
 
 
+def test_results_of_different_encodings_are_not_compared() -> None:
+    def of(**more: Any) -> Result:
+        return sample_result(scenario={"duration_s": 6.0} | more)
+
+    with pytest.raises(NotComparable, match=r"scenario\.encoding: json / sbe"):
+        compare([of()], [of(encoding="sbe")])
+    assert compare([of()], [of(encoding="json")]).notes == []  # older ones do not say it
+
+
 def test_runs_that_are_not_valid_are_refused_with_their_reasons() -> None:
     bad = sample_result(valid=False, verdict="invalid", invalid_because=["the client was busy"])
     with pytest.raises(NotComparable, match="B: the client was busy"):

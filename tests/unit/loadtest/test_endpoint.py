@@ -1,10 +1,15 @@
 """URLs, headers and the upgrade request."""
 
+import socket
+import threading
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 
 from gateway.errors import TickgateError
 from gateway.loadtest import endpoint
-from gateway.loadtest.endpoint import BadUrl, parse, upgrade
+from gateway.loadtest.endpoint import BadUrl, parse, probe, upgrade
 
 
 def test_a_url_in_its_parts() -> None:
@@ -74,6 +79,35 @@ def test_the_upgrade_request() -> None:
 def test_the_upgrade_request_with_a_subprotocol() -> None:
     request = upgrade(parse("ws://127.0.0.1/"), b"KEY", subprotocol="tickgate.v1.json")
     assert b"\r\nSec-WebSocket-Protocol: tickgate.v1.json\r\n" in request
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted", "well"),
+    [
+        ("", "", True),
+        ("Sec-WebSocket-Protocol: tickgate.v1.sbe\r\n", "tickgate.v1.sbe", True),
+        ("X: 1\r\nsec-websocket-protocol:tickgate.v1.sbe \r\n", "tickgate.v1.sbe", True),
+        ("", "tickgate.v1.sbe", False),
+        ("Sec-WebSocket-Protocol: tickgate.v1.json\r\n", "tickgate.v1.sbe", False),
+        ("Sec-WebSocket-Protocol: tickgate.v1.sbe2\r\n", "tickgate.v1.sbe", False),
+    ],
+)
+def test_a_probe_wants_the_subprotocol_that_is_needed(more: str, wanted: str, well: bool) -> None:
+    answer = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n{more}\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answered() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(answer.encode())
+
+        thread = threading.Thread(target=answered)
+        thread.start()
+        expected: Any = nullcontext() if well else pytest.raises(TickgateError, match="did not choose")
+        with expected:
+            probe(parse(f"ws://127.0.0.1:{server.getsockname()[1]}/"), b"GET", subprotocol=wanted)
+        thread.join()
 
 
 @pytest.mark.parametrize(

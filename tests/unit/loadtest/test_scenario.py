@@ -334,6 +334,7 @@ def test_overrides() -> None:
         processes=2,
         channel="bbo",
         url="ws://127.0.0.1:1/v1",
+        encoding="sbe",
     )
     assert [group.clients for group in found.groups] == [60, 30, 1]
     assert {group.channel for group in found.groups} == {"bbo"}
@@ -341,6 +342,7 @@ def test_overrides() -> None:
     assert (found.source.rate, found.source.burst_rate) == (200, 1000)
     assert (found.duration_s, found.warmup_s, found.processes) == (3, 0, 2)
     assert found.url == "ws://127.0.0.1:1/v1"
+    assert (mixed().encoding, found.encoding) == ("json", "sbe")
 
 
 def test_overrides_meet_the_same_rules() -> None:

@@ -132,6 +132,11 @@ def test_every_fact_is_told(words: str) -> None:
     assert words in printed(sample_result())
 
 
+def test_the_encoding_is_told_where_it_is_binary() -> None:
+    assert "sbe, data in binary frames" in printed(sample_result(scenario={"encoding": "sbe"}))
+    assert "encoding" not in printed(sample_result(scenario={"encoding": "json"}))
+
+
 def test_memory_is_resident_memory_where_the_kernel_tells_no_pss() -> None:
     server = sample_result().server
     assert server is not None

@@ -33,7 +33,7 @@ def refusal(
     "path",
     [
         *("/v1", "/v1?", "/v1?a=b", "/v1?/../x", "http://gateway.test/v1", "ws://[::1]:1/v1?a=b"),
-        *("HTTP://gateway.test/v1", "wss://gateway.test:443/v1"),
+        *("HTTP://gateway.test/v1", "wss://gateway.test:443/v1", "/v1/schema.xml", "/v1/schema.xml?a"),
     ],
 )
 def test_a_good_one_passes(path: str) -> None:
@@ -45,6 +45,7 @@ def test_no_origin_passes_and_ours_does() -> None:
     assert refusal(more=("Origin", "http://localhost:3000")) is None
 
 
+EVIL = ("Origin", "http://evil.test")
 TABLE = [
     ("method", {"method": "POST"}, 405, "method"),
     ("method before all else", {"method": "POST", "path": "/", "without": "Host"}, 405, "method"),
@@ -56,6 +57,8 @@ TABLE = [
     ("path", {"path": "/"}, 404, "not_found"),
     ("longer path", {"path": "/v11"}, 404, "not_found"),
     ("path with a slash", {"path": "/v1/"}, 404, "not_found"),
+    ("another file", {"path": "/v1/schema.xmlx"}, 404, "not_found"),
+    ("the schema, for another page", {"path": "/v1/schema.xml", "more": EVIL}, 403, "origin"),
     ("whole URI of another path", {"path": "http://gateway.test/v2"}, 404, "not_found"),
     ("whole URI without a path", {"path": "http://gateway.test"}, 404, "not_found"),
     ("whole URI with a user", {"path": "http://a@gateway.test/v1"}, 404, "not_found"),
