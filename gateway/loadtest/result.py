@@ -110,7 +110,9 @@ class GroupResult(Struct, frozen=True, kw_only=True):
     closed_slow: Annotated[int, _is("of them with 4008, slow consumer")] = 0
     refused_requests: Annotated[int, _is("replies that said no to something")] = 0
     protocol_errors: Annotated[int, _is("connections given up: bad or too long frames")] = 0
-    unstamped: Annotated[int, _is("messages without the time that `--stamp` names, or that cannot be read")] = 0
+    unstamped: Annotated[
+        int, _is("messages without the time that `--stamp` names, or that cannot be read")
+    ] = 0
     measured: Annotated[bool, _is("false: load only, its deliveries are in no histogram")] = True
     latency: Annotated[Latency | None, _is("age at the client; null where not measured")] = None
     arrival: Annotated[Latency | None, _is("age at the client's kernel")] = None

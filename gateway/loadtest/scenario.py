@@ -183,8 +183,8 @@ class Scenario(Options, frozen=True, kw_only=True):
         """
         document = _document(self)
         origins = {}
-        plain = {"duration_s": duration_s, "warmup_s": warmup_s, "processes": processes}
-        plain |= {"url": url, "encoding": encoding}
+        plain: dict[str, float | str | None] = {"duration_s": duration_s, "warmup_s": warmup_s}
+        plain |= {"processes": processes, "url": url, "encoding": encoding}
         for key, value in plain.items():
             if value is not None:
                 document[key] = value

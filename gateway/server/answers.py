@@ -1,4 +1,4 @@
-"""What a request gets over HTTP: the switch to WebSocket, a refusal, or the binary frames' schema."""
+"""What a request gets over HTTP: the switch to WebSocket, a refusal, or the schema."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -104,7 +104,9 @@ def test_a_probe_wants_the_subprotocol_that_is_needed(more: str, wanted: str, we
 
         thread = threading.Thread(target=answered)
         thread.start()
-        expected: Any = nullcontext() if well else pytest.raises(TickgateError, match="did not choose")
+        expected: Any = (
+            nullcontext() if well else pytest.raises(TickgateError, match="did not choose")
+        )
         with expected:
             probe(parse(f"ws://127.0.0.1:{server.getsockname()[1]}/"), b"GET", subprotocol=wanted)
         thread.join()

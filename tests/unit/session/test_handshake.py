@@ -33,7 +33,12 @@ def refusal(
     "path",
     [
         *("/v1", "/v1?", "/v1?a=b", "/v1?/../x", "http://gateway.test/v1", "ws://[::1]:1/v1?a=b"),
-        *("HTTP://gateway.test/v1", "wss://gateway.test:443/v1", "/v1/schema.xml", "/v1/schema.xml?a"),
+        *(
+            "HTTP://gateway.test/v1",
+            "wss://gateway.test:443/v1",
+            "/v1/schema.xml",
+            "/v1/schema.xml?a",
+        ),
     ],
 )
 def test_a_good_one_passes(path: str) -> None:
