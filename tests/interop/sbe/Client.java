@@ -14,10 +14,17 @@ import java.util.concurrent.CompletionStage;
 import org.agrona.concurrent.UnsafeBuffer;
 import tickgate.sbe.*;
 
-/** Subscribes at the URL and prints each binary message as the JSON that it stands for, until the server closes. */
+/**
+ * Subscribes at the URL and prints each binary message as the JSON that it stands for, until the server closes; or,
+ * given a number, to quotes too, and until so many records came.
+ */
 final class Client implements WebSocket.Listener {
     private static final String SUBSCRIBE =
         "{\"method\":\"subscribe\",\"req_id\":1,\"params\":{\"channel\":\"trade\",\"symbol\":[\"*\"]}}";
+    private static final String QUOTES = SUBSCRIBE.replace("trade", "bbo").replace("]", "],\"mode\":\"lossless\"");
+
+    private final long wanted; // records; 0: all that come
+    private long records;
 
     private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     private final ByteArrayOutputStream partial = new ByteArrayOutputStream();
@@ -26,8 +33,12 @@ final class Client implements WebSocket.Listener {
     private final UnsafeBuffer buffer = new UnsafeBuffer(0, 0);
     private final MessageHeaderDecoder header = new MessageHeaderDecoder();
 
+    private Client(long wanted) {
+        this.wanted = wanted;
+    }
+
     public static void main(String[] arguments) {
-        Client client = new Client();
+        Client client = new Client(arguments.length > 1 ? Long.parseLong(arguments[1]) : 0);
         HttpClient.newHttpClient().newWebSocketBuilder().subprotocols("tickgate.v1.sbe")
             .buildAsync(URI.create(arguments[0]), client).join();
         int code = client.closed.join();
@@ -37,7 +48,8 @@ final class Client implements WebSocket.Listener {
     @Override
     public void onOpen(WebSocket socket) {
         if (!socket.getSubprotocol().equals("tickgate.v1.sbe")) throw new IllegalStateException("another subprotocol");
-        socket.sendText(SUBSCRIBE, true);
+        CompletableFuture<WebSocket> sent = socket.sendText(SUBSCRIBE, true);
+        if (wanted > 0) sent.thenCompose(one -> one.sendText(QUOTES, true)); // one at a time
         socket.request(1);
     }
 
@@ -47,8 +59,10 @@ final class Client implements WebSocket.Listener {
         data.get(part);
         partial.writeBytes(part);
         if (last) {
-            frame(partial.toByteArray());
+            boolean enough = wanted > 0 && records >= wanted;
+            if (!enough) frame(partial.toByteArray());
             partial.reset();
+            if (!enough && wanted > 0 && records >= wanted) socket.sendClose(1000, "enough");
         }
         socket.request(1);
         return null;
@@ -178,6 +192,7 @@ final class Client implements WebSocket.Listener {
     }
 
     private Row head(String channel, boolean snapshot, long topic) {
+        records++;
         if (!topics.containsKey(topic)) throw new IllegalStateException("topic " + topic + " was not announced");
         return new Row().text("channel", channel).text("type", snapshot ? "snapshot" : "update")
             .text("symbol", topics.get(topic));

@@ -1,5 +1,5 @@
 // Subscribes at ws://HOST:PORT/PATH and prints each binary message as the JSON that it stands for, until the server
-// closes.
+// closes; or, given a number, to quotes too, and until so many records came.
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,6 +83,7 @@ template <typename Enum> std::string name(typename Enum::Value value) {
 }
 
 static std::map<std::uint32_t, std::string> topics;
+static unsigned long records;
 
 static void print(const std::string &line) { std::cout << line << std::endl; }
 
@@ -93,6 +94,7 @@ static void notice(const char *type, const Row &row) {
 template <typename Record> Row head(Record &m, const char *channel) {
     auto found = topics.find(m.topic());
     if (found == topics.end()) throw std::runtime_error("a topic that was not announced");
+    records++;
     return Row().text("channel", channel).text("type", m.flags().snapshot() ? "snapshot" : "update")
         .text("symbol", found->second).number("seq", m.seq()).number("ts_event", m.tsEvent())
         .number("ts_recv", m.tsRecv()).number("ts_send", m.tsSend()).number("skipped", m.skipped());
@@ -269,11 +271,14 @@ private:
     int fd;
 };
 
-int main(int, char **arguments) {
+int main(int count, char **arguments) {
+    unsigned long wanted = count > 2 ? std::stoul(arguments[2]) : 0;
     Socket server(arguments[1]);
     server.send(1, R"({"method":"subscribe","req_id":1,"params":{"channel":"trade","symbol":["*"]}})");
+    if (wanted != 0)
+        server.send(1, R"({"method":"subscribe","req_id":1,"params":{"channel":"bbo","symbol":["*"],"mode":"lossless"}})");
     std::string payload;
-    for (;;) {
+    while (wanted == 0 || records < wanted) {
         unsigned opcode = server.receive(payload);
         if (opcode == 8) {
             server.send(8, payload.substr(0, 2));
@@ -282,4 +287,5 @@ int main(int, char **arguments) {
         if (opcode == 9) server.send(10, payload);
         for (std::size_t at = 0; opcode == 2 && at < payload.size();) at = message(payload, at);
     }
+    server.send(8, "\x03\xe8");
 }
