@@ -1,7 +1,8 @@
-/* What one trade and one quote cost as JSON. Stamps and numbers change from record to record, as live ones do. */
+/* What one trade and one quote cost as JSON and as a binary frame. Stamps and numbers change from record to record, as live ones do. */
 #include "micro.h"
 
 #include "../../native/test/bbo_program.h"
+#include "../../native/test/sbe_programs.h"
 #include "../../native/test/trade_program.h"
 #include "gw_template.h"
 
@@ -21,8 +22,7 @@ static void load(const uint8_t *program, size_t size) {
     if (out == NULL) abort();
 }
 
-static void trade_setup(void) {
-    load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE);
+static void trade_fill(void) {
     for (int i = 0; i < RECORDS; i++) {
         gw_record_t *r = &records[i];
         char id[16];
@@ -42,8 +42,7 @@ static gw_text_t decimal(char *at, int size, int whole, int thousandths) {
     return (gw_text_t){at, (size_t)snprintf(at, (size_t)size, "%d.%03d", whole, thousandths)};
 }
 
-static void bbo_setup(void) {
-    load(BBO_PROGRAM, BBO_PROGRAM_SIZE);
+static void bbo_fill(void) {
     for (int i = 0; i < RECORDS; i++) {
         gw_record_t *r = &records[i];
         char texts[4][32];
@@ -58,10 +57,30 @@ static void bbo_setup(void) {
     }
 }
 
+static void trade_setup(void) {
+    load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE);
+    trade_fill();
+}
+
+static void bbo_setup(void) {
+    load(BBO_PROGRAM, BBO_PROGRAM_SIZE);
+    bbo_fill();
+}
+
+static void sbe_trade_setup(void) {
+    load((const uint8_t *)sbe_trade_program, sizeof sbe_trade_program - 1);
+    trade_fill();
+}
+
+static void sbe_bbo_setup(void) {
+    load((const uint8_t *)sbe_bbo_program, sizeof sbe_bbo_program - 1);
+    bbo_fill();
+}
+
 static void encode_run(uint64_t ops) {
     for (uint64_t i = 0; i < ops; i++) {
         const gw_record_t *r = &records[i % RECORDS];
-        gw_encode_t in = {.record = r, .symbol = symbol, .symbol_length = sizeof symbol - 1,
+        gw_encode_t in = {.record = r, .symbol = symbol, .symbol_length = sizeof symbol - 1, .topic = 7,
                           .ts_send = r->h.ts_recv + 12345};
         micro_keep((const void *)gw_template_encode(template, &in, out));
     }
@@ -70,5 +89,7 @@ static void encode_run(uint64_t ops) {
 const micro_row_t micro_encode_rows[] = {
     {"encode_trade_json", "a trade as JSON", 1 << 16, trade_setup, encode_run, NULL},
     {"encode_bbo_json", "a quote as JSON", 1 << 16, bbo_setup, encode_run, NULL},
+    {"encode_trade_sbe", "a trade as a binary frame", 1 << 16, sbe_trade_setup, encode_run, NULL},
+    {"encode_bbo_sbe", "a quote as a binary frame", 1 << 16, sbe_bbo_setup, encode_run, NULL},
     {0},
 };

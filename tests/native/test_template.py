@@ -21,7 +21,7 @@ from gateway._native import (
     decimal_round_trip,
 )
 from gateway.codec.decode import BboMessage, Quote, Trade, TradeMessage, decode, encode
-from gateway.codec.formats import JSON, programs
+from gateway.codec.formats import JSON, SBE, programs
 from gateway.codec.template import compile_template
 from gateway.model.notice import NOTICES
 
@@ -405,3 +405,12 @@ def test_a_template_of_too_long_messages_is_refused() -> None:
     program = b"\x02\x01\x00\x00" + literals + b"\x08\x03" * 48
     with pytest.raises(ValueError, match="may take more than 8192 bytes"):
         Template(program)
+
+
+@pytest.mark.parametrize("channel", ["trade", "bbo"])
+def test_benches_run_our_binary_programs(channel: str) -> None:
+    header = (NATIVE / "test" / "sbe_programs.h").read_text()
+    literals = re.search(rf'sbe_{channel}_program\[\] =((?:\s+"[^"]*")+);', header)
+    assert literals is not None
+    text = "".join(re.findall(r'"([^"]*)"', literals[1]))
+    assert ast.literal_eval(f'b"{text}"') == programs(SBE)[0][channel, "update"]
