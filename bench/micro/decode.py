@@ -1,6 +1,7 @@
 """Prints what reading a record costs a client, from JSON and from binary frames: `decode.py`.
 
-One record a frame, a trade and a quote as venues send them; the lowest of several rounds.
+One record a frame, a trade and a quote as venues send them; the lowest of several rounds. `client`
+is what the Python client does to make its event of a message: numbers are looked at, too.
 """
 
 import sys
@@ -12,12 +13,14 @@ from typing import Literal
 import numpy as np
 
 from gateway._native import Row, Template, sbe_record
+from gateway.client.session import ClientSession, Encoding
 from gateway.codec import decode as text
 from gateway.codec import sbe
 from gateway.codec.formats import JSON, programs
 
 ROUNDS = 15
 FRAMES = 20_000
+CHAIN = 1000
 NOW = 1_723_161_255_342_000_000
 SYMBOL = "BTCUSDT.BINANCE"
 TRADE: Row = (0, NOW, "64250.10", "0.01500", "sell", "3810000037")
@@ -46,6 +49,19 @@ def each(read: Callable[[bytes], object], frame: bytes) -> float:
     return best_ns(run, FRAMES)
 
 
+def client(encoding: Encoding, announcement: bytes, messages: list[bytes]) -> float:
+    """Nanoseconds for the event of one of the messages, which follow each other."""
+    session = ClientSession(encoding)
+    session.connected(0)
+    session.receive(announcement, mono_ns=0, real_ns=NOW)
+
+    def run() -> None:
+        for message in messages:
+            session.receive(message, mono_ns=0, real_ns=NOW)
+
+    return best_ns(run, len(messages))
+
+
 def figures() -> Iterator[tuple[str, float, str]]:
     """Name, value and unit of each row."""
     records, _ = programs(JSON)
@@ -53,17 +69,26 @@ def figures() -> Iterator[tuple[str, float, str]]:
     decoder = sbe.Decoder()
     decoder.topics = topics
     for channel, number, row in ROWS:
-        payload = Template(records[channel, "update"]).encode(
-            channel, SYMBOL, row, seq=8813, ts_recv=NOW + 1, ts_send=NOW + 2
-        )
-        frame = sbe.encode_record(
-            channel, "update", number, row, seq=8813, ts_recv=NOW + 1, ts_send=NOW + 2
-        )
+        template = Template(records[channel, "update"])
+        payloads = [
+            template.encode(channel, SYMBOL, row, seq=seq, ts_recv=NOW + 1, ts_send=NOW + 2)
+            for seq in range(8813, 8813 + CHAIN)
+        ]
+        chain = [
+            sbe.encode_record(
+                channel, "update", number, row, seq=seq, ts_recv=NOW + 1, ts_send=NOW + 2
+            )
+            for seq in range(8813, 8813 + CHAIN)
+        ]
+        payload, frame = payloads[0], chain[0]
+        announcement = sbe.encode_topic(number, channel, SYMBOL)
         frames = [frame] * FRAMES
         joined, lengths = b"".join(frames), np.full(FRAMES, len(frame))
         yield f"{channel} json bytes", len(payload), "B"
         yield f"{channel} sbe bytes", len(frame), "B"
-        yield f"{channel} announcement", len(sbe.encode_topic(number, channel, SYMBOL)), "B"
+        yield f"{channel} announcement", len(announcement), "B"
+        yield f"{channel} client json", client("json", b"{}", payloads), "ns"
+        yield f"{channel} client sbe", client("sbe", announcement, chain), "ns"
         yield f"{channel} json", each(text.decode, payload), "ns"
         yield f"{channel} sbe", each(decoder.decode, frame), "ns"
         yield f"{channel} sbe tuple", each(lambda one: sbe_record(one, topics), frame), "ns"
