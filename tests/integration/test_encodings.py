@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -186,6 +188,27 @@ async def test_records_losses_and_ends_are_the_same(stage: Stage, venue: Venue) 
         assert [(c.lost, c.gaps, c.skipped) for c in counts[:1]] == [
             (c.lost, c.gaps, c.skipped) for c in counts[1:]
         ]
+
+
+def test_tail_shows_the_same_of_either(stage: Stage, venue: Venue) -> None:
+    gateway = stage.serve(*venue.sets)
+    quiet(venue, 1)
+    until_so(lambda: gateway.metrics().total("published_total") == 2 * len(NAMES))
+    command = [sys.executable, "-P", "-m", "gateway.cli", "tail", "*.SIM", "--url", gateway.url]
+    shown = []
+    for encoding in ("json", "sbe"):
+        done = subprocess.run(
+            [*command, "--encoding", encoding, "--count", str(2 * len(NAMES))],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        # Without the age, which is of this one delivery.
+        lines = [line.rpartition("ms")[0].split()[:-1] for line in done.stdout.splitlines()]
+        shown.append(sorted(lines))
+    assert len(shown[0]) == 2 * len(NAMES)
+    assert shown[0] == shown[1]
 
 
 def _kinds(reader: Reader) -> Counter[type]:

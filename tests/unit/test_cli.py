@@ -67,6 +67,7 @@ def test_help(arguments: list[str]) -> None:
         ["config", "nope"],
         ["tail"],
         ["tail", "A.SIM", "--channel", "book"],
+        ["tail", "A.SIM", "--encoding", "xml"],
         ["tail", "A.SIM", "--count", "x"],
         ["tail", "A.SIM", "--count", "0"],
         ["demo", "--config"],
