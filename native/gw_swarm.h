@@ -30,7 +30,8 @@
  * which with a close frame closed_4008 and closed_other. reconnects: opened again. frames, bytes: all
  * messages and their payloads; window_frames: those that arrived in the window. delivered: records
  * in the window; received: records that arrived in the window. snapshots, unstamped, control,
- * heartbeats, errors (replies that refuse something): messages of other kinds. In the window:
+ * heartbeats, errors (replies that refuse something): messages of other kinds; unstamped are also those that can't be
+ * read, and binary records of a topic that was not announced. In the window:
  * gap_events (broken chains), gaps (records missing), duplicates (counted nowhere else), conflated
  * (sum of "skipped", across the window's edges in part), and, over clients and topics, first_last_span (last - first + 1) and of these
  * records accounted (delivered, or told as skipped). Of `system` notices, whenever they came:

@@ -187,6 +187,7 @@ void gw_swarm_unanswered(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why);
 
 /* --- accounting (gw_swarm_account.c) --- */
 void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);
+/* A frame that is no text. */
 void gw_swarm_binary(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);
 
 /* --- time (gw_swarm_timer.c) --- */

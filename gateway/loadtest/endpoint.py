@@ -135,12 +135,12 @@ def probe(endpoint: Endpoint, request: bytes, *, subprotocol: str = "") -> None:
             `subprotocol`, where one is needed; the text has its words.
     """
     where = f"cannot connect to {endpoint.url}"
-    head = b""
+    head, end = b"", b"\r\n\r\n" if subprotocol else b"\r\n"
     try:
         address = (endpoint.address, endpoint.port)
         with socket.create_connection(address, timeout=PROBE_S) as peer:
             peer.sendall(request)
-            while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+            while end not in head and len(head) < HEAD_BYTES_MAX:
                 more = peer.recv(HEAD_BYTES_MAX)
                 if not more:
                     break

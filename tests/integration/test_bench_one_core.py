@@ -52,10 +52,12 @@ def test_the_medians_of_valid_rounds_decide(
     assert said in capsys.readouterr().out
 
 
-def test_a_round_measures_both_sides(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["json", "sbe"])
+def test_a_round_measures_both_sides(tmp_path: Path, encoding: str) -> None:
     options = argparse.Namespace(
         rate=500.0, clients=5, warmup=0.5, duration=1.0, server_cpus=None, client_cpus="0"
     )
+    options.encoding = encoding
     measured = one_core.measure(options, tmp_path / "result.json")
     assert measured.per_s > 0
     assert measured.cpu_us > 0
