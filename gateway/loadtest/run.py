@@ -373,7 +373,9 @@ def doubts(
     """What went wrong on the way, and would else show as figures that nobody understands."""
     every = range(len(scenario.groups))
     unstamped = merged.total("unstamped", every)
-    if unstamped and not merged.total("delivered", every):
+    if unstamped and scenario.encoding != "json":
+        yield f"{unstamped:,} messages in {scenario.encoding} could not be read"
+    elif unstamped and not merged.total("delivered", every):
         kind, argument = settings.stamp
         shown = argument.decode() if isinstance(argument, bytes) else str(argument)
         where = f"{kind}:{shown}" if shown else kind

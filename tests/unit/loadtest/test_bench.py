@@ -228,6 +228,14 @@ def test_what_went_wrong_is_said(
     assert all(words in found[0] for words in said)
 
 
+def test_binary_frames_that_cannot_be_read_are_always_told_of() -> None:
+    load = ClientLoad(processes=1, busy=0, run_delay=0, turn_max_us=1)
+    merged = Merged([{"unstamped": 7, "delivered": 9}], {}, Histogram.empty(), load)
+    binary = scenario().overridden(encoding="sbe")
+    found = list(doubts(binary, Settings(), at("ws://127.0.0.1:1/", local=True), merged, []))
+    assert found == ["7 messages in sbe could not be read"]
+
+
 # --- a client that stood still --------------------------------------------------------------------
 
 
