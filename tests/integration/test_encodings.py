@@ -190,6 +190,26 @@ async def test_records_losses_and_ends_are_the_same(stage: Stage, venue: Venue) 
         ]
 
 
+async def test_the_gateway_s_end_is_told_alike(stage: Stage, venue: Venue) -> None:
+    gateway = stage.serve(*venue.sets)
+    async with readers(gateway) as both:
+        await each(both, lambda client: client.subscribe("trade", "*.SIM"))
+        quiet(venue, 1)
+        await all_have(both, NAMES[2], 1)
+        gateway.process.send_signal(signal.SIGTERM)
+        await until(lambda: all(_kinds(one)[Disconnected] for one in both))
+    for one in both:
+        told, gone = [e for e in one.events if isinstance(e, System | Disconnected)][-2:]
+        assert isinstance(told, System)
+        assert isinstance(gone, Disconnected)
+        assert (told.type, gone.code) == ("shutdown", 1012)
+        (row,) = told.data
+        assert row.keys() == {"reconnect_after_ms"}
+        assert gone.retry_s is not None
+        assert gone.retry_s >= row["reconnect_after_ms"] / 1000 >= 0.5
+        assert not _kinds(one)[Malformed]
+
+
 def test_tail_shows_the_same_of_either(stage: Stage, venue: Venue) -> None:
     gateway = stage.serve(*venue.sets)
     quiet(venue, 1)
