@@ -10,6 +10,9 @@ SOURCES := $(shell find gateway native -path native/test -prune -o -type f -not 
 # turn it off, nor has to.
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
+# As many at once as there are CPUs, the output of each in one piece.
+ALL_CPUS := -j$(shell nproc) -Otarget
+
 .PHONY: build demo test lint bench steps clean
 build: $(VENV)/.built $(VENV)/.developers
 
@@ -43,8 +46,8 @@ demo: $(VENV)/.built
 	$(BIN)/tickgate demo
 
 test: build
-	$(MAKE) --no-print-directory -C native/test asan
-	$(SAME_ADDRESSES) $(MAKE) --no-print-directory -C native/test tsan
+	$(MAKE) $(ALL_CPUS) --no-print-directory -C native/test asan
+	$(SAME_ADDRESSES) $(MAKE) $(ALL_CPUS) --no-print-directory -C native/test tsan
 	$(BIN)/pytest
 
 lint: build
