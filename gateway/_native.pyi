@@ -31,6 +31,8 @@ DIGITS_MAX: Final[int]  # significant digits of a decimal
 DECIMALS_MAX: Final[int]  # its digits after the point
 EXPONENT_MAX: Final[int]  # either way, of a decimal written with one
 NOTICES: Final[int]  # how many the plane knows
+LOCAL: Final[Literal["local"]]  # channel of an item that is one of a plane's own topics
+LOCAL_TEXT_MAX: Final[int]  # bytes of what is published to one
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
 # --- clock ----------------------------------------------------------------------------------------
@@ -510,7 +512,8 @@ Slot = tuple[int, int, int]
 
 Item = tuple[int, str, str, bool, bool, bool, int]
 """(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the
-caller's, per connection and unique to (channel, string): an id already in use is replaced. resync
+caller's, per connection and unique to (channel, string): an id already in use is replaced. A topic
+of the plane alone has the channel LOCAL, is conflated and has a snapshot; its class is 0. resync
 False only changes the parameters in force (method `update`)."""
 
 # The first item of an event; the handle follows, then what is said here.
@@ -524,6 +527,7 @@ EVENT_RESUME: Final[int]  # the control queue fell below half; read again
 EVENT_LADDER: Final[int]  # handle 0; the ladder's step now, before, the reason in words
 EVENT_LEVEL: Final[int]  # the connection's level now, before, the reason in words
 EVENT_STALL: Final[int]  # handle 0; how long the plane stood still in ns, in words
+EVENT_LOCAL: Final[int]  # handle 0; a local topic has its first follower, or its last one left
 
 @final
 class Plane:
@@ -537,6 +541,10 @@ class Plane:
         *,
         # Of each: programs by (channel, "update" | "snapshot"), programs by notice's number.
         formats: list[tuple[dict[tuple[str, str], bytes], dict[int, bytes]]],
+        # Topics of this plane alone, by name: of their messages what stands before ts_send (of an
+        # update, of a snapshot), between that and the published text, and behind it; None: the
+        # text is the message.
+        locals: dict[str, tuple[bytes, bytes, bytes, bytes] | None] | None = None,
         stats: StatsPage,
         wait_fd: int = -1,
         wait_index: int = 0,
@@ -612,6 +620,17 @@ class Plane:
         """Forget the client; EVENT_REMOVED follows. Pending data is counted as dropped{closed}."""
     def pending(self, handle: int) -> bool:
         """Whether the client has unsent bytes right now (for the pong deadline)."""
+    def publish(self, name: str, text: bytes) -> None:
+        """Gives those who follow a local topic this text, which supersedes what they have not had.
+
+        One that was published already is not sent again, and where nobody follows it is not kept.
+
+        Raises:
+            KeyError: no such local topic.
+            ValueError: more than LOCAL_TEXT_MAX bytes.
+        """
+    def followers(self, name: str) -> int:
+        """How many clients follow a local topic; EVENT_LOCAL tells the first and the last."""
     def sent_ns(self, handle: int) -> int:
         """MONOTONIC time of the last bytes that its socket took."""
     def objective(self, target_ns: int, late_ppm: int) -> None:

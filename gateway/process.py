@@ -131,9 +131,7 @@ class Inbox:
         self._handler = handler
         self.configs: asyncio.Queue[Config] = asyncio.Queue(maxsize=1)
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-        self.reports: dict[str, asyncio.Queue[str]] = {
-            channel: asyncio.Queue(maxsize=1) for channel in CHANNELS_OWN
-        }
+        self._report: Callable[[str, str], None] | None = None
 
     def take(self, received: Received) -> None:
         """Puts a message where its reader waits."""
@@ -144,9 +142,9 @@ class Inbox:
                 self._reload(config)
             case Received(Reopen()):
                 log.reopen(self._handler)
-            case Received(Report(channel=channel, text=text)) if channel in self.reports:
-                # Each tells everything: whoever comes late needs the newest alone.
-                _put_newest(self.reports[channel], text)
+            case Received(Report(channel=channel, text=text)) if channel in CHANNELS_OWN:
+                if self._report is not None:  # a worker that has not begun has no clients
+                    self._report(channel, text)
             case Received(message):
                 refuse(type_of(message), "it is not for this process")
 
@@ -158,6 +156,10 @@ class Inbox:
             return
         log.set_level(config.log.level)
         _put_newest(self.configs, config)  # a feed process takes none
+
+    def reports(self, take: Callable[[str, str], None]) -> None:
+        """Has what the gateway says of itself given to `take`, as (channel, text)."""
+        self._report = take
 
 
 def _put_newest(queue: "asyncio.Queue[_T]", item: _T) -> None:

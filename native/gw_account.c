@@ -13,8 +13,11 @@ void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, uint8_t fla
     gw_look_t *look = &p->control.look;
     gw_count(&p->stats->delivered[channel], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    if (flags & GW_FRAME_PACED) { /* all of a local topic are */
+        if (channel != GW_LOCAL) gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
+        return;
+    }
     gw_hdr_record(&p->stats->stage[GW_STAGE_FANOUT], p->now - taken_ns, 1);
-    if (flags & GW_FRAME_PACED) return;
     gw_hdr_record(&p->stats->stage[GW_STAGE_TOTAL + priority], age, 1);
     look->count += counts;
     if (age <= p->control.edge_calm_ns || recv_ns < p->resumed_ns) return; /* from before a stall: nobody's doing */

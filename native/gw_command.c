@@ -105,7 +105,8 @@ static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
 static void run(gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_STOP) p->stopping = 1;
     if (x->kind == GW_CMD_ATTACH) attach(p, x);
-    if (x->kind == GW_CMD_STOP || x->kind == GW_CMD_ATTACH) return;
+    if (x->kind == GW_CMD_PUBLISH) gw_local_publish(p, x);
+    if (!gw_command_has_client(x)) return;
     gw_client_t *c = &p->clients[(uint32_t)x->handle];
     if (x->kind == GW_CMD_ADD) add(p, c, x);
     else if (c->active && c->generation == (uint32_t)(x->handle >> 32)) run_client(p, c, x);

@@ -43,6 +43,7 @@ int gw_pattern_covers(const gw_pattern_t *x, const gw_name_t *n, int64_t *budget
 /* The client's pattern that governs what no name governs: the latest, but ending ones. */
 gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget) {
     gw_sub_t *best = NULL;
+    if (gw_topic_is_local(t)) return NULL;
     for (gw_sub_t *s = c->subs[1]; s; s = s->next) {
         if (s->ending || (best && s->order < best->order)) continue;
         if (gw_pattern_covers(s->pattern, &p->names[t->number], budget)) best = s;

@@ -48,6 +48,7 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int enco
 }
 
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, uint32_t format) {
+    if (gw_topic_is_local(t)) return GW_LOCAL_FRAME_MAX;
     size_t update = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_UPDATE));
     size_t snapshot = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_SNAPSHOT));
     return (update > snapshot ? update : snapshot) + 4 * GW_NOTICE_MAX;
@@ -71,6 +72,7 @@ static size_t tell(const gw_plane_t *p, uint32_t format, const gw_frame_t *f, in
 /* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; before it, where the
  * client does not know it yet, the topic's announcement; behind it, whether that state is to be trusted. */
 size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
+    if (gw_topic_is_local(l->topic)) return gw_local_render(p, l->topic, encode, out);
     gw_audience_t *a = gw_link_audience(l);
     const gw_notice_t notice = {{0}, {{0}}};
     size_t length = l->unannounced ? gw_notice_encode(p, a->format, GW_NOTICE_TOPIC, l->topic, &notice, out) : 0;

@@ -236,6 +236,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
         else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
         if (l->unannounced && l->dirty != GW_LINK_NOTICE) gw_link_announced(l, 1); /* what was cut follows */
+        if (paced) gw_local_sent(l);
         gw_link_clean(p, l);
         at += g->rendered[i].length;
         bytes -= length;

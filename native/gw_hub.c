@@ -54,6 +54,13 @@ static int topic_number(gw_plane_t *p, uint32_t *number) {
     return 0;
 }
 
+/* Lets the topic be found by its name. */
+int gw_topic_file(gw_plane_t *p, gw_topic_t *t) {
+    const uint64_t key = name_key(p, t->channel, t->name, t->length);
+    t->next_same_hash = gw_map_get(&p->topics_by_name, key);
+    return gw_map_put(&p->topics_by_name, key, t);
+}
+
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
     gw_topic_t *t = calloc(1, sizeof *t);
     if (!t || topic_number(p, &t->number)) {
@@ -64,9 +71,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);
     t->suspect = gw_refused_known(p, t);
-    uint64_t key = name_key(p, channel, name, length);
-    t->next_same_hash = gw_map_get(&p->topics_by_name, key);
-    if (gw_map_put(&p->topics_by_name, key, t)) {
+    if (gw_topic_file(p, t)) {
         p->topics_free[p->topics_free_count++] = t->number;
         free(t);
         return NULL;
@@ -100,9 +105,13 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     gw_topic_free(t);
 }
 
-void gw_topic_free(gw_topic_t *t) {
+void gw_topic_clear(gw_topic_t *t) {
     for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links);
     free(t->audiences);
+}
+
+void gw_topic_free(gw_topic_t *t) {
+    gw_topic_clear(t);
     free(t);
 }
 
@@ -189,11 +198,12 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     c->links = l;
     c->links_count++;
     c->conflated_links++;
-    gw_link_announced(l, !gw_plane_announces(p, c->format, t->channel));
+    gw_link_announced(l, gw_topic_is_local(t) || !gw_plane_announces(p, c->format, t->channel));
     l->awaits = !t->attached;
     c->names_waiting += l->awaits;
-    gw_count(&p->stats->links[0], 1);
     gw_link_govern(p, l, s, 0);
+    if (gw_topic_is_local(t)) l->had = (uint32_t)t->seq, gw_local_followed(p, t);
+    else gw_count(&p->stats->links[0], 1);
     return l;
 }
 
@@ -251,9 +261,13 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_link_announced(l, 1);
     gw_link_prioritise(p, l, UINT8_MAX);
     gw_map_remove(&p->links, gw_link_key(p->clients, c, t->number));
-    gw_count(&p->stats->links[0], (uint64_t)-1);
     l->next = p->links_free;
     p->links_free = l;
+    if (gw_topic_is_local(t)) {
+        gw_local_followed(p, t);
+        return;
+    }
+    gw_count(&p->stats->links[0], (uint64_t)-1);
     gw_topic_release(p, t);
 }
 
@@ -309,7 +323,8 @@ gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
     s->next = *list;
     if (s->next) s->next->previous = s;
     *list = s;
-    if (c->subs_count++ == 0) gw_count(&p->wait->subscribed, 1);
+    c->subs_count++;
+    if (s->channel != GW_LOCAL && c->subs_fed++ == 0) gw_count(&p->wait->subscribed, 1);
     if (s->pattern) {
         s->pattern_next = s->pattern->subs;
         if (s->pattern_next) s->pattern_next->pattern_previous = s;
@@ -323,7 +338,8 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
     if (s->previous) s->previous->next = s->next;
     else c->subs[s->pattern != NULL] = s->next;
     if (s->next) s->next->previous = s->previous;
-    if (--c->subs_count == 0) gw_count(&p->wait->subscribed, (uint64_t)-1);
+    c->subs_count--;
+    if (s->channel != GW_LOCAL && --c->subs_fed == 0) gw_count(&p->wait->subscribed, (uint64_t)-1);
     if (s->pattern) {
         if (s->pattern_previous) s->pattern_previous->pattern_next = s->pattern_next;
         else s->pattern->subs = s->pattern_next;

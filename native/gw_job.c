@@ -160,6 +160,7 @@ static int renew_links(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LOOK;
         gw_link_t *l = job->link;
+        if (gw_topic_is_local(l->topic)) l->epoch = p->epochs; /* no segment numbers it */
         if (l->epoch == p->epochs) continue; /* a record that came first has told it all */
         gw_link_renew(p, l);
         if (!l->topic->seq && !l->topic->suspect && l->topic->channel != GW_HEALTH) continue;

@@ -49,13 +49,16 @@ void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
     l->dirty_taken_ns = taken_ns;
 }
 
+static void conflated(gw_plane_t *p, gw_link_t *l) {
+    l->conflated++;
+    gw_count(&p->stats->conflated[l->topic->channel], 1);
+    if (l->priority < GW_CLASSES) gw_count(&p->stats->class_conflated[l->priority], 1);
+    gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
+}
+
 /* One pending record gives way to a newer one, or to a snapshot that will show more than it. */
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
-    uint8_t channel = l->topic->channel;
-    l->conflated++;
-    gw_count(&p->stats->conflated[channel], 1);
-    gw_count(&p->stats->class_conflated[l->priority], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    conflated(p, l);
     if (gw_link_pends(l)) l->skipped++;
     if (l->hold) gw_link_held_more(p, l);
 }
@@ -65,22 +68,16 @@ void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
     uint8_t channel = l->topic->channel;
     l->dropped++;
     gw_count(&reason[channel], 1);
-    if (reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch) /* the client's loss, not its wish */
+    const int loss = reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch; /* not its client's wish */
+    if (loss && l->priority < GW_CLASSES)
         gw_count(&p->stats->class_dropped[l->priority], 1);
     gw_count(&p->stats->pending[channel], (uint64_t)-1);
 }
 
 /* A record of a link that the job in hand chose: a snapshot will show more than it, or nobody wants it. */
 void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l) {
-    uint8_t channel = l->topic->channel;
-    if (l->marked == GW_MARK_DROPPED) {
-        gw_link_settle(p, l, p->stats->dropped_unsubscribed);
-        return;
-    }
-    l->conflated++;
-    gw_count(&p->stats->conflated[channel], 1);
-    gw_count(&p->stats->class_conflated[l->priority], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+    if (l->marked == GW_MARK_DROPPED) gw_link_settle(p, l, p->stats->dropped_unsubscribed);
+    else conflated(p, l);
 }
 
 /* Why the data of a client that is let go is dropped. */

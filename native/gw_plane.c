@@ -337,6 +337,7 @@ static int rounds(gw_plane_t *p) {
     if (p->degraded_at) more |= gw_levels_up(p);
     if (p->full_next < p->topics_count) more |= gw_full_tell(p);
     if (p->retire_at) more |= gw_retire_round(p);
+    if (p->locals_walking) gw_locals_round(p);
     if (more) gw_count(&p->stats->steps_resumed[GW_STEP_ROUNDS], 1);
     if (p->cover_wanted) more |= cover(p);
     return more;
@@ -429,7 +430,8 @@ static void wait_for_work(gw_plane_t *p) {
     }
     int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
     int64_t timeout = left <= 0 ? 0 : (left / 1000000 + 1) * 1000000; /* what is due shortly after goes with it */
-    if (goodbyes - p->now < timeout) timeout = goodbyes > p->now ? goodbyes - p->now : 0;
+    const int64_t locals = gw_locals_due(p), soonest = locals < goodbyes ? locals : goodbyes;
+    if (soonest - p->now < timeout) timeout = soonest > p->now ? soonest - p->now : 0;
     block(p, timeout);
 }
 

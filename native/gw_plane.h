@@ -35,9 +35,21 @@ typedef struct {
 #define GW_FORMATS_MAX 4u
 void gw_format_free(gw_format_t *f); /* its templates; one of zeroes has none */
 
+/* A topic of this plane alone (gw_local.c): its records are texts that the loop publishes, its messages are text in
+ * every format. Without `before` a text is the message; else ts_send and the text stand between these. */
+typedef struct {
+    char name[16];
+    char before[GW_ENCODES][64], between[16], behind[16];
+} gw_local_form_t;
+#define GW_LOCAL GW_PAD /* their channel: no record of the ring has it */
+#define GW_LOCALS_MAX 4u
+#define GW_LOCAL_TEXT_MAX (31u << 10)
+
 typedef struct {
     gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over; all have the channels of the first */
     uint32_t formats_count;
+    gw_local_form_t locals[GW_LOCALS_MAX];
+    uint32_t locals_count;
     gw_stats_t *stats;
     gw_wait_t *wait;        /* this worker's page, shared with the writer */
     int event_fd;           /* rung by writer and loop */
@@ -74,6 +86,7 @@ typedef enum {
     GW_CMD_CLOSE,       /* handle, bytes */
     GW_CMD_REMOVE,      /* handle */
     GW_CMD_ATTACH,      /* mapping, size: the plane unmaps it in the end */
+    GW_CMD_PUBLISH,     /* local, bytes: its newest text, which supersedes those before */
     GW_CMD_STOP,
 } gw_command_kind_t;
 
@@ -87,6 +100,7 @@ typedef struct {
 typedef struct {
     uint32_t id; /* the caller's, unique per client */
     uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
+    /* Of a local topic: the name, conflated with a snapshot; it has no class. */
     char name[GW_INSTRUMENT_MAX];
 } gw_item_t;
 
@@ -95,6 +109,7 @@ typedef struct {
     gw_command_kind_t kind;
     int fd;
     uint32_t format; /* index into the options' formats */
+    uint32_t local;  /* index into the options' locals */
     gw_handle_t handle;
     uint64_t token;
     void *mapping;
@@ -108,7 +123,7 @@ typedef struct {
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
 /* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds, or the handle is not
- * one of this plane's (it is freed then).
+ * one of this plane's, or a text is too long (it is freed then).
  * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
 int gw_plane_post(gw_plane_t *p, gw_command_t *command);
 void gw_plane_wake(gw_plane_t *p);
@@ -130,6 +145,8 @@ int gw_plane_blocked(const gw_plane_t *p, gw_handle_t handle);
 size_t gw_plane_notice(const gw_plane_t *p, gw_handle_t handle, gw_notice_kind_t kind, const gw_notice_t *notice,
                        uint8_t *out);
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle);
+/* How many clients follow a local topic now. GW_EVENT_LOCAL says when there is a first one, or none any more. */
+uint32_t gw_plane_followers(const gw_plane_t *p, uint32_t local);
 /* Another target and part that may be late, both greater than 0, from the plane's next look on. The steps that
  * were taken stay, and are judged by it. Not for a plane that was created without a controller. */
 void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm);
@@ -144,6 +161,7 @@ typedef enum {
     GW_EVENT_LADDER, /* no handle; code: the step now, error: before, reason: in words */
     GW_EVENT_LEVEL,  /* code: the connection's level now, error: before, reason: in words */
     GW_EVENT_STALL,  /* no handle; token: how long in ns, reason: in words */
+    GW_EVENT_LOCAL,  /* no handle; token: a local topic's place; code: whether somebody follows it */
 } gw_event_kind_t;
 
 typedef struct {

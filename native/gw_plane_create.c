@@ -104,6 +104,7 @@ void gw_format_free(gw_format_t *f) {
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
     if (!options->clients_max || !formats_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
+    if (!gw_locals_valid(options)) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
@@ -130,6 +131,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     int error = !p->clients || !p->generations || !p->slots_free || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
+    if (!error) error = gw_locals_init(p);
     if (!error) error = gw_pattern_index_init(&p->patterns);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
@@ -161,6 +163,7 @@ void gw_plane_destroy(gw_plane_t *p) {
         if (!t) continue;
         gw_topic_free(t);
     }
+    gw_locals_free(p);
     while (p->slabs) {
         gw_link_t *slab = p->slabs;
         p->slabs = slab->previous;

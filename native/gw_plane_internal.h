@@ -47,6 +47,8 @@ static inline uint32_t gw_serial(gw_plane_t *p) {
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 void gw_topics_free(gw_plane_t *p); /* the tables, not the topics */
+int gw_topic_file(gw_plane_t *p, gw_topic_t *t);
+void gw_topic_clear(gw_topic_t *t); /* its audiences */
 void gw_topic_free(gw_topic_t *t);
 gw_walk_t gw_walk_begin(void);
 static inline int gw_walk_begins(const gw_walk_t *w) { return w->audiences == UINT32_MAX; }
@@ -194,6 +196,21 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what);
 
+/* gw_local.c: topics of this plane alone */
+static inline int gw_topic_is_local(const gw_topic_t *t) { return t->channel == GW_LOCAL; }
+int gw_locals_valid(const gw_plane_options_t *o);
+int gw_locals_init(gw_plane_t *p);
+void gw_locals_free(gw_plane_t *p);
+void gw_local_publish(gw_plane_t *p, const gw_command_t *x);
+void gw_local_followed(gw_plane_t *p, gw_topic_t *t); /* a link of it has begun, or ended */
+void gw_locals_round(gw_plane_t *p);                  /* a slice of it, while locals_walking */
+int64_t gw_locals_due(const gw_plane_t *p);
+size_t gw_local_render(gw_plane_t *p, const gw_topic_t *t, int encode, uint8_t *out);
+/* The link's mark has been sent: with the newest text, whether a round has come to it or not. */
+static inline void gw_local_sent(gw_link_t *l) {
+    if (gw_topic_is_local(l->topic)) l->had = (uint32_t)l->topic->seq;
+}
+
 /* gw_retire.c */
 uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost);
 uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last);
@@ -277,6 +294,9 @@ void gw_control_free(gw_plane_t *p);
 void gw_client_tell(gw_plane_t *p, gw_client_t *c);
 
 /* gw_command.c */
+static inline int gw_command_has_client(const gw_command_t *x) {
+    return x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_PUBLISH && x->kind != GW_CMD_STOP;
+}
 int gw_commands_run(gw_plane_t *p, int limit);
 void gw_commands_free(gw_plane_t *p);
 gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows);

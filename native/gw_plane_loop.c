@@ -28,7 +28,25 @@ int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle) {
     return slot < p->slots_next && p->generations[slot] == (uint32_t)(handle >> 32);
 }
 
+/* A local topic's item: one name, whose newest text comes first. */
+static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
+    if (item->is_pattern || item->lossless || !item->snapshot) return 0;
+    for (uint32_t i = 0; i < p->o.locals_count; i++) {
+        const char *name = p->o.locals[i].name;
+        if (strlen(name) == item->length && !memcmp(name, item->name, item->length)) return 1;
+    }
+    return 0;
+}
+
+static int item_valid(const gw_plane_t *p, const gw_item_t *item) {
+    if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
+    if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_plane_has(p, item->channel)) return 0;
+    return item->length && item->length <= GW_INSTRUMENT_MAX;
+}
+
 static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
+    if (x->kind == GW_CMD_PUBLISH) return x->local < p->o.locals_count && x->bytes_count <= GW_LOCAL_TEXT_MAX;
+    if (!gw_command_has_client(x)) return 1;
     if (!gw_plane_knows(p, x->handle) || x->format >= p->o.formats_count) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
@@ -37,21 +55,17 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
         int of_item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED;
         if (of_item && (x->kind != GW_CMD_SUBSCRIBE || f->arg >= x->items_count)) return 0;
     }
-    for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++) {
-        const gw_item_t *item = &x->items[i];
-        if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
-        if (!gw_plane_has(p, item->channel)) return 0;
-        if (!item->length || item->length > GW_INSTRUMENT_MAX) return 0;
-    }
+    for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++)
+        if (!item_valid(p, &x->items[i])) return 0;
     return 1;
 }
 
 int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
-    if (x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_STOP) {
-        if (!command_valid(p, x)) {
-            free(x);
-            return -EINVAL;
-        }
+    if (!command_valid(p, x)) {
+        free(x);
+        return -EINVAL;
+    }
+    if (gw_command_has_client(x)) {
         gw_client_t *c = slot_client(p, x->handle);
         if (x->kind == GW_CMD_ADD) c->format = (uint8_t)x->format; /* nobody reads it before ADD is taken */
         GW_STORE_RELAXED(&c->control_posted, c->control_posted + x->bytes_count);
@@ -108,6 +122,10 @@ size_t gw_plane_notice(const gw_plane_t *p, gw_handle_t handle, gw_notice_kind_t
 
 int64_t gw_plane_sent_ns(const gw_plane_t *p, gw_handle_t handle) {
     return gw_plane_knows(p, handle) ? GW_LOAD_RELAXED(&slot_client(p, handle)->sent_ns) : 0;
+}
+
+uint32_t gw_plane_followers(const gw_plane_t *p, uint32_t local) {
+    return local < p->o.locals_count ? GW_LOAD_RELAXED(&p->locals[local].followers) : 0;
 }
 
 int gw_plane_events_fd(const gw_plane_t *p) { return p->events_fd; }

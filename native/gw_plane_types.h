@@ -81,7 +81,10 @@ struct gw_link {
     uint64_t attach;    /* topic->routed when this link began, or last changed hands: routed is the difference */
     uint64_t conflated, dropped;
     uint64_t skipped;   /* to be told in the next rendered frame */
-    uint32_t waiting;   /* of its records in the queue, as counted by the job `counted` names */
+    union {
+        uint32_t waiting; /* of its records in the queue, as counted by the job `counted` names */
+        uint32_t had;     /* of a local topic, which has none there: its newest seq that the link was given; 0: none */
+    };
     uint32_t counted;   /* serial of that job; another one: none were found */
     uint32_t job;       /* serial of the job that has seen to this link */
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
@@ -96,7 +99,7 @@ struct gw_link {
                            RESYNC is an update told as a snapshot (after a lap);
                            NOTICE has nothing but what the link owes */
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
-    uint8_t priority;   /* its class */
+    uint8_t priority;   /* its class; GW_CLASS_NONE of a local topic */
     uint8_t audience;   /* of the topic's */
 };
 
@@ -179,6 +182,7 @@ typedef struct {
     gw_client_t *first, *last;
 } gw_list_t;
 
+#define GW_CLASS_NONE UINT8_MAX
 #define GW_CLASSES_LOW 12u            /* bits of class 2 and 3: they come after the others under pressure */
 #define GW_HOLD_SKIPS_MAX 19u
 #define GW_HOLD_GRACE_NS 250000000
@@ -252,6 +256,7 @@ struct gw_client {
     gw_client_t *blocked_previous, *blocked_next, *jobs_next;
     gw_job_t *job, *job_last; /* the one in hand, and those that wait for it */
     uint32_t links_count, subs_count, conflated_links;
+    uint32_t subs_fed; /* of them, those of topics that feeds bring */
     uint32_t noticed;         /* bytes of limits told since the control queue was last empty */
     uint32_t untold;          /* limits met since they filled their part of it */
     uint32_t names_waiting;   /* links of topics that no directory has had yet */
@@ -322,6 +327,25 @@ typedef struct {
     int schedstat_fd;
 } gw_control_t;
 
+/* A topic of this plane alone (gw_local.c). */
+#define GW_LOCAL_FRAME_MAX (GW_LOCAL_TEXT_MAX + sizeof(gw_local_form_t) + GW_FILL_WIDTH + GW_FRAME_HEADER_MAX)
+typedef struct {
+    gw_topic_t topic; /* first, so that it is the local; bound and attached from the start */
+    gw_local_form_t form;
+    uint32_t followers; /* shared: its links */
+    uint8_t walking, again; /* a round is under way; another text has come since it began */
+    gw_walk_t walk;
+    struct {
+        uint64_t seq; /* of the text; 0: none */
+        int64_t encoded_ns;
+        uint32_t length;
+        uint8_t bytes[GW_LOCAL_FRAME_MAX];
+    } frames[GW_ENCODES];
+    uint32_t length;
+    uint8_t text[GW_LOCAL_TEXT_MAX]; /* the newest */
+} gw_local_t;
+_Static_assert(offsetof(gw_local_t, topic) == 0, "a topic of GW_LOCAL is its local");
+
 /* The topic that patterns are being attached to (gw_cover.c). */
 typedef struct {
     gw_topic_t *topic; /* NULL: none */
@@ -354,6 +378,9 @@ struct gw_plane {
     uint32_t *topics_free;
     uint32_t topics_free_count;
     gw_map_t topics_by_name, links, subs;
+    gw_local_t *locals;   /* as options.locals */
+    int64_t locals_ns;    /* when a round over links of local topics may go on */
+    uint32_t locals_walking, locals_next; /* how many have such a round; the last one whose turn it was */
     gw_pattern_index_t patterns;
     gw_hash_key_t names_key; /* clients choose the names that are hashed */
     gw_binding_t binding;
@@ -444,6 +471,7 @@ struct gw_plane {
 #define GW_CONTROL_SLACK 8192u /* for messages that the plane itself writes */
 #define GW_CLOSE_ROOM 256u     /* a close frame always fits */
 
-_Static_assert(GW_FRAME_MAX + 2 * GW_NOTICE_MAX <= GW_ROOM_BULK && GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
+_Static_assert(GW_FRAME_MAX + 2 * GW_NOTICE_MAX <= GW_ROOM_BULK && GW_LOCAL_FRAME_MAX <= GW_ROOM_BULK &&
+                GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
 
 #endif

@@ -141,7 +141,8 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
         choose(p, c, job, l, s, mark_of(s, t));
         return LIMIT_NONE;
     }
-    uint8_t limit = gw_links_full(p, c) ? LIMIT_LINKS : t ? LIMIT_NONE : name_limit(p, c);
+    uint8_t limit = t ? LIMIT_NONE : name_limit(p, c);
+    if (item->channel != GW_LOCAL && gw_links_full(p, c)) limit = LIMIT_LINKS;
     if (!limit && !(t && t->bound) && item->channel != GW_HEALTH && gw_full(p)) limit = LIMIT_TABLE;
     if (limit) return limit;
     if (!t) t = gw_topic_make(p, item->channel, item->name, item->length);
@@ -178,7 +179,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i)
     }
     s->lossless = item->lossless;
     s->snapshot = item->snapshot;
-    s->priority = item->priority;
+    s->priority = item->channel == GW_LOCAL ? GW_CLASS_NONE : item->priority;
     if (!item->resync) {
         gw_link_t *l = s->pattern ? NULL : gw_link_find(p, c, s->topic);
         if (l) update_link(p, l);

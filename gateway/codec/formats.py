@@ -4,6 +4,7 @@ Another format is another row of templates here; the data plane runs what they c
 log of encoded frames for each format that somebody speaks.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -99,6 +100,24 @@ JSON: Final = Format(
 # --- binary (docs/sbe.md); instruments' health stays text -----------------------------------------
 
 SBE: Final = Format("sbe", dict(JSON.records) | sbe_templates.RECORDS, sbe_templates.NOTICES)
+
+# --- what the gateway says of itself, in every format (docs/protocol.md) --------------------------
+
+Local = tuple[bytes, bytes, bytes, bytes]
+"""What stands before ts_send in an update and in a snapshot, between it and a report, behind it."""
+
+
+def _local(template: str) -> Local:
+    before, between, behind = re.split("<ts_send>|<report>", template)
+    update, snapshot = (before.replace("<type>", kind) for kind in TYPES)
+    return update.encode(), snapshot.encode(), between.encode(), behind.encode()
+
+
+LOCALS: Final[dict[str, Local | None]] = {
+    "slo": None,  # a report is the message: the window of the last seconds, the same for all
+    "health": _local('{"channel":"health","type":"<type>","ts_send":<ts_send>,"data":[<report>]}'),
+}
+"""Of each channel on which the gateway speaks of itself: the data plane's local topics."""
 
 FORMATS: Final = (JSON, SBE)
 """All that the gateway speaks; a client's format is its place here."""

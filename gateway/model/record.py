@@ -70,8 +70,8 @@ CHANNELS_FED: Final = tuple(name for name, channel in CHANNELS.items() if channe
 CHANNELS_OWN: Final[dict[str, Channel]] = {
     name: Channel(name, 0, lossless=False, priority=0) for name in ("slo", HEALTH)
 }
-"""Channels on which the gateway speaks of itself: no records, no topics, and one name, `*`.
-Number 0 is no record's: the data plane never hears of them."""
+"""Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
+0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
 CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status")
 """Channels of the protocol that this version does not have: refused by name."""

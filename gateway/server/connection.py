@@ -29,7 +29,7 @@ from gateway.codec.formats import FORMATS
 from gateway.model.notice import NOTICES
 from gateway.server import answers
 from gateway.server.frames import Parser, frame_close, quiet
-from gateway.session.actions import Close, Follow, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.handshake import (
     SCHEMA_PATH,
     SUBPROTOCOL_PREFIX,
@@ -375,10 +375,6 @@ class Connection:
             return
         if isinstance(action, Query):
             plane.query(handle, action.token)
-            return
-        if isinstance(action, Follow):
-            self._listener.follow(self, action.channel, on=action.on)
-            self._count_subscriptions()
             return
         if isinstance(action, Subscribe):
             self._count_subscriptions()

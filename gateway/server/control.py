@@ -56,6 +56,7 @@ class Control:
         plane: asked what waits for a client.
         clients: by handle.
         stalled: told how long the plane stood still, in ns, and why.
+        followed: called when the gateway's own reports have a first follower, or none any more.
         real_ns: REALTIME, now.
     """
 
@@ -65,6 +66,7 @@ class Control:
         plane: Plane,
         clients: Mapping[int, Client],
         stalled: Callable[[int, str], None],
+        followed: Callable[[], None],
         *,
         real_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -72,6 +74,7 @@ class Control:
         self._plane = plane
         self._clients = clients
         self._stalled = stalled
+        self.followed = followed
         self._real_ns = real_ns
         self._steps: deque[LadderStep] = deque(maxlen=STEPS_MAX)
         self._levels: dict[int, _Level] = {}  # by handle, those that are not served live

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from gateway import host, log
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
+from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
 from gateway.server.connection import Connection, State
 from gateway.server.control import Control
-from gateway.server.followers import MESSAGES, Followers
 from gateway.server.frames import Parsers
 from gateway.server.plane import controlled, dispatch
 from gateway.server.readers import Readers
@@ -98,14 +98,12 @@ class Listener:
         # No fewer than the sessions there were: an id is never given twice.
         self._numbers = itertools.count(1 + before["accepted"][0])
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
-        self._control = Control(f"worker-{parts.index}", plane, self._clients, parts.stalled)
+        self._control = Control(
+            f"worker-{parts.index}", plane, self._clients, parts.stalled, self.show_status
+        )
         self._waiting: dict[Connection, None] = {}  # those with a deadline
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
         self._due: deque[Connection] = deque()  # to be judged in this iteration and the next ones
-        self.followers = {
-            channel: Followers(plane, parts.reports[channel], message, self.show_status)
-            for channel, message in MESSAGES.items()
-        }
         self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._refused_origins = log.RefusedOrigins(_log)
         self._subscriptions = 0  # of all clients
@@ -259,16 +257,12 @@ class Listener:
         connection.subscriptions = count
         self._stats.set("subscriptions", 0, self._subscriptions)
 
-    def follow(self, connection: Connection, channel: str, *, on: bool) -> None:
-        """It wants to hear what the gateway says of itself on this channel, or no longer."""
-        if on:
-            self.followers[channel].add(connection)
-        else:
-            self.followers[channel].discard(connection)
-
-    def _unfollow(self, connection: Connection) -> None:
-        for followers in self.followers.values():
-            followers.discard(connection)
+    def report(self, channel: str, text: str) -> None:
+        """What the gateway says of itself, for all who follow the channel."""
+        try:
+            self.plane.publish(channel, text.encode())
+        except ValueError as error:
+            _log.error("report.failed", channel=channel, error=str(error))
 
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
@@ -276,7 +270,7 @@ class Listener:
             WorkerReport(
                 connections=len(self._clients),
                 accepting=self.accepting,
-                subscribers={channel: len(one) for channel, one in self.followers.items()},
+                subscribers={channel: self.plane.followers(channel) for channel in CHANNELS_OWN},
                 ladder=self._control.steps(),
                 slowest=self._control.slowest(self.now_ns(), self._stats.get("clients_blocked")),
             )
@@ -284,14 +278,12 @@ class Listener:
 
     def closing(self, connection: Connection) -> None:
         self.subscribed(connection, 0)
-        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
         self.subscribed(connection, 0)
-        self._unfollow(connection)
         self._messages.pop(connection, None)
         self.forget(connection)
         self.plane.remove(connection.handle)

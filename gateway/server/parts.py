@@ -26,8 +26,8 @@ class WorkerParts:
         event_fd: rung by the feed process.
         segments: (epoch, descriptor) of each segment to follow, newest last; the worker closes it.
         configs: the newest configuration that takes this one's place.
-        reports: by channel, texts for the clients that follow what the gateway says of itself,
-            while `status` says that there are some.
+        reports: to be told who takes what the gateway says of itself, as (channel, text): it comes
+            while `status` says that somebody follows.
         drain: set when the worker shall say shutdown and 1012 to all, and return.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
@@ -43,7 +43,7 @@ class WorkerParts:
     event_fd: int
     segments: asyncio.Queue[tuple[str, int]]
     configs: "asyncio.Queue[Config]"
-    reports: Mapping[str, asyncio.Queue[str]]
+    reports: Callable[[Callable[[str, str], None]], None]
     drain: asyncio.Event
     ready: Callable[[], None]
     status: "Callable[[WorkerReport], None]"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import _native as native
-from gateway.codec.formats import FORMATS, programs
+from gateway.codec.formats import FORMATS, LOCALS, programs
 
 if TYPE_CHECKING:
     from gateway.options import LimitsOptions, PlaneOptions, SloOptions
@@ -34,6 +34,7 @@ def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
     slo: SloOptions = parts.config.slo
     return native.Plane(
         formats=[programs(one) for one in FORMATS],
+        locals=LOCALS,
         stats=parts.stats,
         wait_fd=parts.wait_fd,
         wait_index=parts.index,
@@ -63,14 +64,21 @@ def controlled(slo: "SloOptions") -> dict[str, int]:
 
 
 class Control(Protocol):
-    """What is told that no client is asked about: what the controller did."""
+    """What is told that no client is asked about: what the controller did, and that the gateway's
+    own reports have a first follower, or none any more."""
 
     def ladder(self, step: int, was: int, reason: str) -> None: ...
     def level(self, handle: int, level: int, was: int, reason: str) -> None: ...
     def stall(self, duration_ns: int, words: str) -> None: ...
+    def followed(self) -> None: ...
 
 
-_CONTROL_EVENTS = (native.EVENT_LADDER, native.EVENT_LEVEL, native.EVENT_STALL)
+_CONTROL_EVENTS = (
+    native.EVENT_LADDER,
+    native.EVENT_LEVEL,
+    native.EVENT_STALL,
+    native.EVENT_LOCAL,
+)
 
 
 def dispatch(
@@ -116,3 +124,5 @@ def _observe(event: tuple[object, ...], control: Control) -> None:
             control.level(handle, level, was, reason)
         case (native.EVENT_STALL, _, int(duration_ns), str(words)):
             control.stall(duration_ns, words)
+        case (native.EVENT_LOCAL, _):
+            control.followed()

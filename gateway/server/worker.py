@@ -42,8 +42,8 @@ async def _serve(
     listener = Listener(parts, plane, catalog)
     listener.start()
     following: asyncio.Task[Any] = asyncio.create_task(_follow(parts, plane, catalog))
-    telling = [asyncio.create_task(one.run()) for one in listener.followers.values()]
-    telling.append(asyncio.create_task(_reconfigure(parts, listener)))
+    reconfiguring = asyncio.create_task(_reconfigure(parts, listener))
+    parts.reports(listener.report)
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
     while not parts.drain.is_set():
@@ -54,9 +54,9 @@ async def _serve(
         if following in done:
             # It ends by an exception alone; without it clients would stay with what is past.
             await following
-    for task in (following, *telling):
+    for task in (following, reconfiguring):
         task.cancel()
-    await asyncio.gather(following, *telling, return_exceptions=True)
+    await asyncio.gather(following, reconfiguring, return_exceptions=True)
     await listener.drain()
 
 

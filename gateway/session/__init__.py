@@ -1,6 +1,6 @@
 """The protocol's server side, sans-IO: `Session` and the actions it answers with."""
 
-from gateway.session.actions import Action, Close, Follow, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe
 from gateway.session.capacity import Capacity, Load
 from gateway.session.catalog import Catalog
 from gateway.session.codes import CLOSE_CODES, CLOSES
@@ -16,7 +16,6 @@ __all__ = [
     "Capacity",
     "Catalog",
     "Close",
-    "Follow",
     "Load",
     "Options",
     "Query",

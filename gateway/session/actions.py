@@ -24,7 +24,11 @@ Slot = tuple[int, int, int]
 same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
 
 Item = tuple[int, str, str, bool, bool, bool, int]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class)."""
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). What the gateway
+says of itself has the channel LOCAL, and the name of its own one."""
+
+LOCAL: Final = "local"
+"""Topics of one data plane alone: whoever is new gets what was said last."""
 
 StatsRow = tuple[int, int, int, int, int, int, int]
 """(subscription id, routed, delivered, conflated, filtered, dropped, pending), in records."""
@@ -53,13 +57,6 @@ class Unsubscribe(Struct, frozen=True, gc=False):
     ids: tuple[int, ...]
 
 
-class Follow(Struct, frozen=True, gc=False):
-    """Send this connection what the gateway says of itself on the channel, or do so no longer."""
-
-    channel: str
-    on: bool
-
-
 class Query(Struct, frozen=True, gc=False):
     """Ask for this connection's statistics; `Session.stats` takes the rows, with the token."""
 
@@ -73,4 +70,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Follow | Query | Close
+Action = Reply | Subscribe | Unsubscribe | Query | Close

@@ -4,7 +4,7 @@ Theory of operation. A session is open until it answers with a `Close`; from the
 nothing. Each message costs one token of the connection and one of the worker, is decoded, and is
 handled in one step; nothing is ever under way but `stats`, whose rows come later.
 
-    open --request--> open      Reply | Subscribe | Unsubscribe | Follow | Query
+    open --request--> open      Reply | Subscribe | Unsubscribe | Query
     open --error----> open      Reply; the `errors_per_minute`th in a minute adds Close(4502)
     open --flood----> open      Reply rate_limited; once the bucket of refusals is empty Close(4029)
     closed --any----> closed    nothing
@@ -37,7 +37,6 @@ from gateway.session import codes, delivery, messages, replies
 from gateway.session.actions import (
     Action,
     Close,
-    Follow,
     Query,
     Reply,
     StatsRow,
@@ -269,8 +268,6 @@ class Session:
         steps = topics * self._subscriptions.steps // max(1, everything)
         steps += sum(one.topics for one in ended if one.pattern) * LINK_STEPS
         self._charge_scan(steps, mono_ns)
-        if ended[0].own:
-            return [Follow(ended[0].channel, on=False), reply]
         return [Unsubscribe(reply.payload, reply.slots, tuple(one.id for one in ended))]
 
     def _decide(
@@ -320,12 +317,7 @@ class Session:
         if not accepted:
             return [reply]
         self._subscriptions.put(accepted)
-        if accepted[0].own:
-            return [reply, Follow(accepted[0].channel, on=True)]
-        items = tuple(
-            (one.id, one.channel, one.name, one.lossless, one.snapshot, resync, one.priority)
-            for one in accepted
-        )
+        items = tuple(one.item(resync=resync) for one in accepted)
         return [Subscribe(reply.payload, reply.slots, items)]
 
     def _find(self, channel: Channel, name: str) -> Subscription | Error:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gateway.model.record import CHANNELS_FED, HEALTH, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument, unescape
 from gateway.session import codes
+from gateway.session.actions import LOCAL, Item
 from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
@@ -37,7 +38,7 @@ class Subscription(Struct, frozen=True, gc=False):
         priority: the class in force.
         topics: what it counts against the limit.
         steps: what it took to hold the pattern against all names; 0 for a name.
-        own: what the gateway says of itself: no topics, and the data plane never hears of it.
+        own: what the gateway says of itself: one topic of this worker alone.
     """
 
     id: int
@@ -50,6 +51,13 @@ class Subscription(Struct, frozen=True, gc=False):
     topics: int
     steps: int = 0
     own: bool = False
+
+    def item(self, *, resync: bool) -> Item:
+        """What the data plane is told of it."""
+        if self.own:
+            return (self.id, LOCAL, self.channel, False, True, resync, self.priority)
+        delivery = (self.lossless, self.snapshot, resync, self.priority)
+        return (self.id, self.channel, self.name, *delivery)
 
 
 class Subscriptions:

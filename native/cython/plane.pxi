@@ -8,20 +8,27 @@ cdef extern from "gw_frame.h" nogil:
 cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_plane_t:
         pass
-    enum: GW_FORMATS_MAX
+    enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[8][2]
         gw_template_t *notices[16]
     void gw_format_free(gw_format_t *f)
+    ctypedef struct gw_local_form_t:
+        char name[16]
+        char before[2][64]
+        char between[16]
+        char behind[16]
     enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
-    enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL
+    enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL, GW_EVENT_LOCAL
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
-        GW_CMD_REMOVE, GW_CMD_ATTACH
+        GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
     ctypedef struct gw_plane_options_t:
         gw_format_t formats[4]
         uint32_t formats_count
+        gw_local_form_t locals[4]
+        uint32_t locals_count
         gw_stats_t *stats
         gw_wait_t *wait
         int event_fd
@@ -39,7 +46,7 @@ cdef extern from "gw_plane.h" nogil:
         char name[65]
     ctypedef struct gw_command_t:
         int fd
-        uint32_t format
+        uint32_t format, local
         uint64_t handle, token
         void *mapping
         size_t mapping_size
@@ -73,6 +80,7 @@ cdef extern from "gw_plane.h" nogil:
     size_t gw_plane_notice(const gw_plane_t *p, uint64_t handle, int kind,
                            const gw_notice_t *notice, uint8_t *out)
     int64_t gw_plane_sent_ns(const gw_plane_t *p, uint64_t handle)
+    uint32_t gw_plane_followers(const gw_plane_t *p, uint32_t local)
     void gw_plane_objective(gw_plane_t *p, int64_t target_ns, uint32_t late_ppm)
     int gw_plane_events_fd(const gw_plane_t *p)
     const gw_event_t *gw_plane_take_event(gw_plane_t *p)
@@ -92,6 +100,9 @@ EVENT_RESUME = GW_EVENT_RESUME
 EVENT_LADDER = GW_EVENT_LADDER
 EVENT_LEVEL = GW_EVENT_LEVEL
 EVENT_STALL = GW_EVENT_STALL
+EVENT_LOCAL = GW_EVENT_LOCAL
+LOCAL = "local"
+LOCAL_TEXT_MAX = GW_LOCAL_TEXT_MAX
 
 
 cdef int _fill_item(gw_item_t *out, tuple item) except -1:
@@ -104,7 +115,7 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
     if not pattern:
         text = text.replace(b"\1", b"*")
     out.id = identifier
-    out.channel = CHANNELS[channel]
+    out.channel = GW_LOCAL if channel == LOCAL else CHANNELS[channel]
     out.is_pattern = pattern
     out.lossless = lossless
     out.snapshot = snapshot
@@ -147,6 +158,27 @@ cdef int _fill_format(gw_format_t *out, form) except -1:
     return 0
 
 
+cdef int _put(char *out, size_t room, bytes text, str what) except -1:
+    """With a NUL behind it, so it may hold none."""
+    if <size_t>len(text) >= room or b"\0" in text:
+        raise ValueError(f"{what}: {len(text)} bytes, at most {room - 1} and none of them NUL")
+    memcpy(out, <const char *>text, len(text))
+    out[len(text)] = 0
+    return 0
+
+
+cdef int _fill_local(gw_local_form_t *out, str name, form) except -1:
+    _put(out.name, sizeof(out.name), name.encode(), "name")
+    if form is None:
+        return 0
+    update, snapshot, between, behind = form
+    _put(out.before[0], sizeof(out.before[0]), update, f"{name} update")
+    _put(out.before[1], sizeof(out.before[1]), snapshot, f"{name} snapshot")
+    _put(out.between, sizeof(out.between), between, f"{name} between")
+    _put(out.behind, sizeof(out.behind), behind, f"{name} behind")
+    return 0
+
+
 cdef tuple _event(const gw_event_t *e):
     if e.kind == GW_EVENT_GONE:
         return (EVENT_GONE, e.handle, e.error)
@@ -163,6 +195,8 @@ cdef tuple _event(const gw_event_t *e):
         return (e.kind, e.handle, e.code, e.error, e.reason.decode("utf-8", "replace"))
     if e.kind == GW_EVENT_STALL:
         return (EVENT_STALL, e.handle, e.token, e.reason.decode("utf-8", "replace"))
+    if e.kind == GW_EVENT_LOCAL:
+        return (EVENT_LOCAL, e.handle)
     return (e.kind, e.handle)
 
 
@@ -176,10 +210,11 @@ cdef class Plane:
     cdef bint populate
     cdef StatsPage stats  # its page must outlive the thread
     cdef object soon
+    cdef dict locals  # places by name
     cdef bint waking
 
     def __init__(
-        self, *, list formats, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
+        self, *, list formats, dict locals=None, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
         int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
         uint32_t waiting_topics_max=65536, uint64_t log_bytes=64 << 20,
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
@@ -198,6 +233,12 @@ cdef class Plane:
         if not 0 < len(formats) <= GW_FORMATS_MAX:
             raise ValueError(f"{len(formats)} formats: 1 to {GW_FORMATS_MAX}")
         self.soon = soon
+        self.locals = {name: i for i, name in enumerate(locals or {})}
+        if len(self.locals) > GW_LOCALS_MAX:
+            raise ValueError(f"{len(self.locals)} local topics: at most {GW_LOCALS_MAX}")
+        for name, form in (locals or {}).items():
+            _fill_local(&o.locals[o.locals_count], name, form)
+            o.locals_count += 1
         self.control_max = control_bytes_max
         self.populate = populate
         o.stats = stats.page
@@ -423,6 +464,19 @@ cdef class Plane:
         self.check_handle(handle)
         return bool(gw_plane_blocked(self.plane, handle)) or (
             gw_plane_control_used(self.plane, handle) > 0)
+
+    def publish(self, str name, bytes text not None):
+        self.check()
+        cdef uint32_t local = self.locals[name]
+        if len(text) > GW_LOCAL_TEXT_MAX:
+            raise ValueError(f"text of {len(text)} bytes: at most {GW_LOCAL_TEXT_MAX}")
+        cdef gw_command_t *x = self.command(GW_CMD_PUBLISH, 0, text, None, (), ())
+        x.local = local
+        self.post(x)
+
+    def followers(self, str name):
+        self.check()
+        return gw_plane_followers(self.plane, self.locals[name])
 
     def sent_ns(self, uint64_t handle):
         self.check_handle(handle)

@@ -24,7 +24,8 @@ typedef struct {
 } sub_t;
 
 typedef struct {
-    enum { SUBSCRIBE, UPDATE, UNSUBSCRIBE, OTHER } kind;
+    enum { SUBSCRIBE, UPDATE, UNSUBSCRIBE, FOLLOW, LEAVE, OTHER } kind;
+    unsigned local; /* of FOLLOW and LEAVE */
     unsigned n;
     uint32_t ids[4];
     bool lossless[4], snapshot[4];
@@ -57,6 +58,11 @@ typedef struct {
     unsigned reborn[TOPICS], reborn_last[TOPICS]; /* replies of subscribes that came before its end was told: its
                                                      numbers may be lower from there */
     uint64_t epoch, updates, frames;
+    struct {
+        bool wants, follows, had; /* as the plane has it, as the client was told; and it was sent something since */
+        unsigned long long last;
+    } locals[RIG_LOCALS];
+    uint64_t local_frames;
 } client_t;
 
 static inline uint8_t id_channel(unsigned id) { return id < STRINGS ? GW_TRADE : GW_BBO; }
@@ -123,6 +129,10 @@ static inline void read_reply(client_t *c, const frame_t *f) {
     c->read++;
     CHECK_EQUAL(f->epoch, c->epoch);
     const entry_t *x = &c->log[f->reply % LOG];
+    if (x->kind == FOLLOW || x->kind == LEAVE) {
+        c->locals[x->local].follows = x->kind == FOLLOW;
+        c->locals[x->local].had = false;
+    }
     apply(c->told, x, &orders);
     for (unsigned t = 0; t < TOPICS; t++) {
         seen_t *s = &c->seen[t];
@@ -161,10 +171,21 @@ static inline void read_data(client_t *c, const frame_t *f) {
     c->updates += !f->snapshot || f->skipped;
 }
 
+/* Each of a local topic is newer than the one before; but the first, which is its present state. */
+static inline void read_local(client_t *c, const frame_t *f) {
+    CHECK(f->channel < RIG_LOCALS && c->locals[f->channel].follows);
+    if (f->channel == RIG_FRAMED && !c->locals[f->channel].had) CHECK(f->snapshot);
+    CHECK(f->seq >= c->locals[f->channel].last + c->locals[f->channel].had);
+    c->locals[f->channel].had = true;
+    c->locals[f->channel].last = f->seq;
+    c->local_frames++;
+}
+
 static inline void read_frame(client_t *c, const frame_t *f) {
     CHECK(!c->closed); /* nothing follows a close frame */
     if (f->kind == REPLY) read_reply(c, f);
     if (f->kind == DATA) read_data(c, f);
+    if (f->kind == LOCAL) read_local(c, f);
     if (f->kind == CLOSE) c->closed = true;
     CHECK(f->kind != LIMIT);
     if (f->kind == EPOCH) {
@@ -271,19 +292,28 @@ static inline void model_rows(client_t *c, const gw_event_t *e, const uint64_t *
     unsigned active = 0;
     uint64_t waiting[GW_CHANNELS] = {0}, delivered = 0;
     for (unsigned id = 0; id < IDS; id++) active += c->subs[id].active;
+    for (unsigned i = 0; i < RIG_LOCALS; i++) active += c->locals[i].wants;
     CHECK_EQUAL(e->rows_count, active);
     for (uint32_t i = 0; i < e->rows_count; i++) {
         const gw_row_t *r = &e->rows[i];
-        CHECK(r->id < IDS && c->subs[r->id].active);
-        if (at_once) CHECK_EQUAL(r->routed, c->routed[r->id]);
+        CHECK(r->id < IDS ? c->subs[r->id].active : c->locals[r->id - IDS].wants);
+        if (at_once && r->id < IDS) CHECK_EQUAL(r->routed, c->routed[r->id]);
         CHECK_EQUAL(r->routed, r->delivered + r->conflated + r->filtered + r->dropped + r->pending);
         CHECK(r->delivered <= r->routed && r->conflated <= r->routed && r->dropped <= r->routed);
-        waiting[id_channel(r->id)] += r->pending;
-        delivered += r->delivered;
+        waiting[r->id < IDS ? id_channel(r->id) : GW_LOCAL] += r->pending;
+        if (r->id < IDS) delivered += r->delivered;
     }
     if (!at_once) return;
     for (int i = 0; i < GW_CHANNELS; i++) CHECK_EQUAL(waiting[i], pending[i]);
     CHECK(delivered <= c->frames && (!c->pure || delivered >= c->updates));
+}
+
+/* What was published last, by its text. */
+static inline unsigned long long local_newest(const gw_local_t *x) {
+    char text[64] = "";
+    memcpy(text, x->text, x->length);
+    const char *n = strstr(text, "\"n\":");
+    return strtoull(n ? n + 4 : text, NULL, 10);
 }
 
 /* I3: at rest a client holds the last value of each topic that it was to get. */
@@ -291,6 +321,10 @@ static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once)
     const gw_client_t *x = plane_client(rig, c);
     CHECK(!x->runs_count && !x->dirty_first && !x->held && !x->rest.bytes && !x->control);
     CHECK(peer_whole(c->peer));
+    for (unsigned i = 0; i < RIG_LOCALS; i++) {
+        const gw_local_t *local = &rig->plane->locals[i];
+        if (c->locals[i].wants && local->topic.seq) CHECK_EQUAL(c->locals[i].last, local_newest(local));
+    }
     for (unsigned t = 0; t < TOPICS; t++) {
         uint64_t seq = plane_seq(rig, t);
         int id = governs(c->subs, t);

@@ -4,11 +4,11 @@
 #define PLANE_READER_H
 #include "plane_rig.h"
 
-typedef enum { DATA, REPLY, GAP, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, CLOSE } frame_kind_t;
+typedef enum { DATA, REPLY, GAP, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, LOCAL, CLOSE } frame_kind_t;
 
 typedef struct {
     frame_kind_t kind;
-    uint8_t channel;
+    uint8_t channel; /* of a local topic: its place */
     bool snapshot;
     char name[80];
     unsigned long long seq, skipped, price, epoch; /* of data; price is to be seq */
@@ -83,6 +83,16 @@ static inline void parse_slow(const char *text, frame_t *f) {
     CHECK(end > 0 && !text[end] && abs(f->level - f->was) == 1 && age >= 0);
 }
 
+static inline void parse_local(const char *text, frame_t *f) {
+    char type[12];
+    int end = 0;
+    f->kind = LOCAL;
+    CHECK_EQUAL(sscanf(text, "{\"local\":%hhu,\"type\":\"%11[a-z]\",\"ts\":%llu,\"n\":%llu}%n", &f->channel, type, &f->from,
+                       &f->seq, &end), 4);
+    CHECK(end > 0 && !text[end] && (f->channel == RIG_PLAIN || f->from > 0));
+    f->snapshot = !strcmp(type, "snapshot");
+}
+
 static inline void parse_text(const char *text, frame_t *f) {
     char channel[8];
     if (!strncmp(text, "{\"reply\"", 8)) {
@@ -113,6 +123,8 @@ static inline void parse_text(const char *text, frame_t *f) {
         parse_conflation(text + 48, f);
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"slow\",\"data\":[", 42)) {
         parse_slow(text + 42, f);
+    } else if (!strncmp(text, "{\"local\"", 8)) {
+        parse_local(text, f);
     } else {
         parse_data(text, f);
     }
@@ -316,6 +328,10 @@ static inline void rig_check_lists(const rig_t *rig) {
         levels[c->level]++;
         for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->first != NULL;
         for (const gw_link_t *l = c->links; l; l = l->next) {
+            if (gw_topic_is_local(l->topic)) {
+                CHECK(l->priority == GW_CLASS_NONE && !l->lossless);
+                continue;
+            }
             links[l->priority]++;
             CHECK(c->classes >> l->priority & 1);
             if (!(c->flags & GW_CLIENT_MIXED)) CHECK_EQUAL(gw_client_class(c, l->topic->channel), l->priority);
@@ -361,7 +377,7 @@ static inline void rig_check_balance(const rig_t *rig) {
     for (uint32_t i = 0; i < p->clients_high; i++)
         if (p->clients[i].active) walk_client(p, &p->clients[i], pending);
     uint64_t delivered = 0, conflated = 0, lost = 0, links = 0;
-    for (int i = 0; i < GW_CHANNELS; i++) {
+    for (int i = GW_LOCAL + 1; i < GW_CHANNELS; i++) { /* local topics are of no class */
         delivered += s->delivered[i];
         conflated += s->conflated[i];
         lost += s->dropped_lapped[i] + s->dropped_slow[i] + s->dropped_epoch[i];

@@ -164,8 +164,15 @@ static inline uint64_t rig_filler(gw_plane_t *p, size_t length) {
 
 /* --- making and unmaking ---------------------------------------------------------------------- */
 
+/* Local topics: a text that is the message, and one that is put into it. */
+enum { RIG_PLAIN, RIG_FRAMED, RIG_LOCALS };
+
 static inline gw_plane_options_t rig_options(void) {
     return (gw_plane_options_t){
+        .locals_count = RIG_LOCALS,
+        .locals = {{.name = "plain"},
+                   {.name = "framed", .before = {"{\"local\":1,\"type\":\"update\",\"ts\":", "{\"local\":1,\"type\":\"snapshot\",\"ts\":"},
+                    .between = ",\"n\":", .behind = "}"}},
         .formats_count = 1, .event_fd = -1, .clients_max = RIG_PEERS, .topics_per_client_max = RIG_TOPICS,
         .waiting_topics_max = RIG_TOPICS, .log_bytes = 2 << 20, .control_bytes_max = 64 << 10,
         .lossless_frames_max = 65536, .lossless_max_age_ns = 2000000000,
@@ -326,6 +333,15 @@ static inline gw_item_t item(uint32_t id, uint8_t channel, const char *name, boo
                    .length = (uint8_t)strlen(name)};
     memcpy(x.name, name, strlen(name));
     return x;
+}
+
+static inline void rig_local(rig_t *rig, uint32_t local, unsigned long long n) {
+    char text[64];
+    int length = snprintf(text, sizeof text, local == RIG_PLAIN ? "{\"local\":0,\"type\":\"update\",\"ts\":0,\"n\":%llu}" : "%llu", n);
+    gw_command_t *x = gw_command_new(GW_CMD_PUBLISH, 0, 0, (uint32_t)length);
+    x->local = local;
+    memcpy(x->bytes, text, (size_t)length);
+    rig_post(rig, x);
 }
 
 /* A reply with places for the time, the epoch and each item's seq. */

@@ -15,7 +15,8 @@ typedef struct {
     uint64_t pending[GW_CHANNELS]; /* of the client that was asked for, when it was */
     gw_row_t *sum;
     bool answered;
-    uint64_t frames_gone; /* data frames that clients read who are no more */
+    uint64_t frames_gone, local_frames_gone; /* that clients read who are no more */
+    unsigned long long said[RIG_LOCALS];
     int64_t cycled_ns;
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
     bool restless; /* a new segment every few cycles, often before the one before was read to its end */
@@ -27,6 +28,7 @@ static unsigned long long running;
 static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
 static uint64_t ends;       /* of instruments */
+static uint64_t local_frames;
 
 static uint32_t random_below(uint32_t n) {
     w.random ^= w.random << 13; /* xorshift64: Marsaglia, "Xorshift RNGs" */
@@ -92,6 +94,21 @@ static void unsubscribe(client_t *c) {
     commands_done();
 }
 
+/* Begins to follow a local topic, again, or ends it. */
+static void follow(client_t *c) {
+    entry_t *x = &c->log[(c->replies + 1) % LOG];
+    unsigned local = random_below(RIG_LOCALS);
+    uint32_t id = IDS + local;
+    if (!command_fits(c)) return;
+    const bool on = !c->locals[local].wants || chance(3);
+    *x = (entry_t){.kind = on ? FOLLOW : LEAVE, .local = local};
+    gw_item_t one = item(id, GW_LOCAL, local == RIG_PLAIN ? "plain" : "framed", false, true);
+    if (on) rig_subscribe(w.rig, c->peer, ++c->replies, &one, 1);
+    else rig_unsubscribe(w.rig, c->peer, ++c->replies, &id, 1);
+    c->locals[local].wants = on;
+    commands_done();
+}
+
 static void send_text(client_t *c) {
     if (!command_fits(c)) return;
     c->log[(c->replies + 1) % LOG] = (entry_t){.kind = OTHER};
@@ -123,6 +140,11 @@ static void change_socket(client_t *c) {
     else if (what < 16) c->peer->allowed = random_below(chance(2) ? 200 : 5000);
     else if (what < 19) c->peer->allowed = 0;
     else if (!w.calm && chance(4)) c->peer->error = errors[random_below(3)];
+}
+
+static void say(void) {
+    unsigned local = random_below(RIG_LOCALS);
+    rig_local(w.rig, local, w.said[local] += !chance(4));
 }
 
 static void publish(void) {
@@ -194,7 +216,8 @@ static void operate(void) {
     else if (what < 45) subscribe(c, false);
     else if (what < 50) subscribe(c, true);
     else if (what < 58) unsubscribe(c);
-    else if (what < 62) send_text(c);
+    else if (what < 60) follow(c);
+    else if (what < 62) chance(2) ? say() : send_text(c);
     else if (what < 80) change_socket(c);
     else if (what < 88) step_time();
     else if (what < 96) join(c);
@@ -225,6 +248,7 @@ static void removed(client_t *c) {
     read_all(c);
     if (c->shut) CHECK(peer_whole(c->peer) && c->closed);
     w.frames_gone += c->frames;
+    w.local_frames_gone += c->local_frames;
     rig_forget(w.rig, c->peer);
     c->peer = NULL;
     c->live = false;
@@ -237,6 +261,7 @@ static void answer(client_t *c, const gw_event_t *e) {
     w.answered = true;
     model_rows(c, e, w.pending, !w.sliced);
     for (uint32_t i = 0; i < e->rows_count; i++) {
+        if (e->rows[i].id >= IDS) continue;
         w.sum->routed += e->rows[i].routed;
         w.sum->delivered += e->rows[i].delivered;
         w.sum->conflated += e->rows[i].conflated;
@@ -246,7 +271,7 @@ static void answer(client_t *c, const gw_event_t *e) {
 }
 
 static void event(const gw_event_t *e) {
-    if (e->kind == GW_EVENT_LADDER || e->kind == GW_EVENT_STALL) return;
+    if (e->kind == GW_EVENT_LADDER || e->kind == GW_EVENT_STALL || e->kind == GW_EVENT_LOCAL) return;
     client_t *c = client_of(e->handle);
     if (e->kind == GW_EVENT_STATS) {
         answer(c, e);
@@ -373,18 +398,21 @@ static void rest(void) {
         w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
         cycle();
         int works = p->jobs.first || p->goodbyes.first || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
+        works |= p->locals_walking > 0;
         works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }
-    uint64_t frames = w.frames_gone;
+    uint64_t frames = w.frames_gone, locals = w.local_frames_gone;
     for (int i = 0; i < CLIENTS; i++) {
         client_t *c = &w.clients[i];
-        if (c->peer) frames += c->frames;
+        if (c->peer) frames += c->frames, locals += c->local_frames;
         if (c->live) model_rest(w.rig, c, !w.sliced);
     }
     CHECK_EQUAL(total(w.rig->stats->pending), 0);
     CHECK_EQUAL(w.rig->stats->clients_blocked[0], 0);
     CHECK_EQUAL(frames, total(w.rig->stats->delivered) + total(w.rig->stats->snapshots));
+    CHECK_EQUAL(locals, w.rig->stats->delivered[GW_LOCAL] + w.rig->stats->snapshots[GW_LOCAL]);
+    local_frames += locals;
 }
 
 static void end(void) {
@@ -400,7 +428,7 @@ static void end(void) {
     for (int i = 0; i < CLIENTS; i++) CHECK(!w.clients[i].peer);
     CHECK_EQUAL(w.rig->stats->clients[0], 0);
     CHECK_EQUAL(w.rig->stats->links[0], 0);
-    CHECK_EQUAL(total(w.rig->stats->pending), 0);
+    CHECK_EQUAL(total(w.rig->stats->pending) + w.rig->stats->pending[GW_LOCAL], 0);
     CHECK_EQUAL(w.rig->wait.subscribed, 0);
     CHECK_EQUAL(w.rig->wait.backlogged, 0);
     downs += w.rig->stats->level_down[0];
@@ -467,7 +495,7 @@ int main(int argc, char **argv) {
     __sanitizer_set_death_callback(say_seed);
 #endif
     for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
-    if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from)); /* else nothing of it was tried */
+    if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from)); /* else nothing of it was tried */
     printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
            (unsigned long long)(to - from + 1), steps);
     return 0;

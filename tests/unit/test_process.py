@@ -70,14 +70,20 @@ def refused(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(one["type"], one["problem"]) for one in fields]
 
 
-def test_of_reports_and_configurations_the_newest_waits(inbox: Inbox) -> None:
-    for text in ("old", "new"):
-        inbox.take(Received(Report(channel="slo", text=text)))
+def test_a_report_goes_to_who_takes_them(inbox: Inbox) -> None:
+    taken: list[tuple[str, str]] = []
+    inbox.take(Received(Report(channel="slo", text="early")))
+    inbox.reports(lambda channel, text: taken.append((channel, text)))
+    inbox.take(Received(Report(channel="slo", text="one")))
+    inbox.take(Received(Report(channel="health", text="two")))
+    assert taken == [("slo", "one"), ("health", "two")]
+
+
+def test_of_configurations_the_newest_waits(inbox: Inbox) -> None:
     for level in ("debug", "info"):
         raw = msgspec.Raw(b'{"log":{"level":"%s"}}' % level.encode())
         inbox.take(Received(Reload(config=raw)))
     inbox.take(Received(Segment(epoch="abc"), (7,)))
-    assert (inbox.reports["slo"].get_nowait(), inbox.reports["slo"].qsize()) == ("new", 0)
     assert (inbox.configs.get_nowait().log.level, inbox.configs.qsize()) == ("info", 0)
     assert inbox.segments.get_nowait() == ("abc", 7)
 

@@ -43,6 +43,7 @@ class Rig:
         self.fd = fd
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
         self.stalls: list[tuple[int, str]] = []
+        self.followed: list[bool] = []
         self.plane = Plane()
         self.clients: dict[int, Any] = {}
         self.come(1, 2, 3)
@@ -51,6 +52,7 @@ class Rig:
             self.plane,
             self.clients,
             lambda duration_ns, words: self.stalls.append((duration_ns, words)),
+            lambda: self.followed.append(True),
             real_ns=lambda: 77,
         )
         self.now_ns = NOW
@@ -186,6 +188,7 @@ def test_events_reach_whom_they_are_for() -> None:
         (native.EVENT_LADDER, 0, 2, 1, "up"),
         (native.EVENT_LEVEL, 7, 1, 0, "slow"),
         (native.EVENT_STALL, 0, 5_000_000, "stopped"),
+        (native.EVENT_LOCAL, 0),
         (native.EVENT_GONE, 7, 32),
         (native.EVENT_REMOVED, 7),
         (native.EVENT_RESUME, 99),
@@ -197,6 +200,7 @@ def test_events_reach_whom_they_are_for() -> None:
         ("ladder", 2, 1, "up"),
         ("level", 7, 1, 0, "slow"),
         ("stall", 5_000_000, "stopped"),
+        ("followed",),
         ("gone", "Broken pipe"),
         ("removed",),
     ]

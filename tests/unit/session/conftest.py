@@ -12,7 +12,6 @@ from gateway.session import (
     Action,
     Capacity,
     Close,
-    Follow,
     Load,
     Options,
     Query,
@@ -90,7 +89,7 @@ class Client:
         self.mono_ns += int(after_s * 1e9)
         actions = self.session.receive(text, mono_ns=self.mono_ns, real_ns=self.real_ns)
         for action in actions:
-            if not isinstance(action, Follow | Query | Close):
+            if not isinstance(action, Query | Close):
                 self.message(action)
         self.actions += actions
         return actions
@@ -105,7 +104,7 @@ class Client:
         if params is not None:
             request["params"] = params
         actions = self.send(request, **kwargs)
-        (action,) = (one for one in actions if not isinstance(one, Follow))
+        (action,) = actions
         return self.message(action)
 
     def subscribe(self, *symbols: str, channel: str = "trade", **params: Any) -> Any:

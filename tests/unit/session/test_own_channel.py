@@ -1,10 +1,11 @@
-"""`slo`: what the gateway says of itself. The data plane never hears of these subscriptions."""
+"""`slo`: what the gateway says of itself. For the data plane a topic of its own."""
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.session import Follow, Reply, Subscribe, Unsubscribe
+from gateway.session import Reply, Subscribe, Unsubscribe
+from gateway.session.actions import LOCAL
 
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
 SLO = {"channel": "slo", "symbol": ["*"]}
 
 
-def test_it_is_acknowledged_first_and_then_followed(client: "Client") -> None:
+def test_it_is_a_topic_of_the_data_plane_s_own(client: "Client") -> None:
     reply = client.ask("subscribe", SLO)
-    acknowledged, follow = client.actions
-    assert isinstance(acknowledged, Reply)
-    assert follow == Follow("slo", on=True)
+    (action,) = client.actions
+    assert isinstance(action, Subscribe)
+    assert action.items == ((0, LOCAL, "slo", False, True, True, 0),)
     assert (reply["success"], reply["failed"]) == (True, 0)
     assert reply["results"] == [
         {
@@ -35,20 +36,21 @@ def test_it_has_one_symbol(client: "Client", symbol: str) -> None:
     reply = client.ask("subscribe", {"channel": "slo", "symbol": [symbol]})
     assert reply["results"][0]["error"]["code"] == "unknown_symbol"
     assert reply["success"] is False
-    assert not any(isinstance(action, Follow) for action in client.actions)
+    assert all(isinstance(action, Reply) for action in client.actions)
     assert client.session.subscriptions == 0
 
 
 def test_a_bad_symbol_beside_it_does_not_fail_it(client: "Client") -> None:
     reply = client.ask("subscribe", {"channel": "slo", "symbol": ["X.Y", "*"]})
     assert [one["success"] for one in reply["results"]] == [False, True]
-    assert client.last == Follow("slo", on=True)
+    assert [item[1:3] for item in client.last.items] == [(LOCAL, "slo")]
 
 
-def test_it_ends_before_the_reply_is_sent(client: "Client") -> None:
+def test_it_ends_with_the_reply(client: "Client") -> None:
     client.ask("subscribe", SLO)
     reply = client.ask("unsubscribe", SLO)
-    assert client.actions[-2] == Follow("slo", on=False)
+    assert isinstance(client.last, Unsubscribe)
+    assert client.last.ids == (0,)
     assert reply["results"] == [{"symbol": "*", "success": True, "channel": "slo"}]
     assert client.session.subscriptions == 0
     again = client.ask("unsubscribe", SLO)
@@ -105,7 +107,7 @@ def test_an_update_has_nothing_to_change(client: "Client", params: dict[str, Any
     client.ask("subscribe", SLO | {"snapshot": True})
     reply = client.ask("update", SLO | params)
     assert (reply["results"][0]["mode"], reply["results"][0]["snapshot"]) == ("conflate", False)
-    assert not any(isinstance(action, Subscribe) for action in client.actions)
+    assert client.last.items == ((0, LOCAL, "slo", False, True, False, 0),)
 
 
 HEALTH = {"channel": "health", "symbol": ["*"]}
@@ -129,7 +131,7 @@ def test_health_is_the_gateway_s_or_that_of_instruments(
     assert reply["failed"] == 0
     assert all(result["class"] == (0 if own else 1) for result in reply["results"])
     if own:
-        assert client.last == Follow("health", on=True)
+        assert [item[1:3] for item in client.last.items] == [(LOCAL, "health")]
     else:
         assert isinstance(client.last, Subscribe)
         assert all(item[1] == "health" and not item[3] for item in client.last.items)
@@ -167,3 +169,12 @@ def test_what_was_missed_is_not_to_be_had(client: "Client") -> None:
 
 def test_it_has_no_instruments(client: "Client") -> None:
     assert client.ask("list", {"channel": "slo"})["instruments"] == []
+
+
+def test_it_has_no_row_in_stats(client: "Client") -> None:
+    client.ask("subscribe", SLO)
+    client.subscribe("A.SIM")
+    client.send({"method": "stats"})
+    rows = [(0, 5, 5, 0, 0, 0, 0), (1, 2, 2, 0, 0, 0, 0)]
+    reply = client.message(client.session.stats(client.last.token, rows))
+    assert [row["symbol"] for row in reply["subscriptions"]] == ["A.SIM"]
