@@ -32,6 +32,8 @@ DECIMALS_MAX: Final[int]  # its digits after the point
 EXPONENT_MAX: Final[int]  # either way, of a decimal written with one
 NOTICES: Final[int]  # how many the plane knows
 LOCAL: Final[Literal["local"]]  # channel of an item that is one of a plane's own topics
+GRANTS_MAX: Final[int]  # 1 to one less are grants; 0 is everything
+RULES_MAX: Final[int]  # of one grant
 LOCAL_TEXT_MAX: Final[int]  # bytes of what is published to one
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
@@ -516,6 +518,9 @@ caller's, per connection and unique to (channel, string): an id already in use i
 of the plane alone has the channel LOCAL, is conflated and has a snapshot; its class is 0. resync
 False only changes the parameters in force (method `update`)."""
 
+Rule = tuple[str | None, str, bool]
+"""(channel: None for any, LOCAL for a plane's own; name or pattern; whether it is granted)."""
+
 # The first item of an event; the handle follows, then what is said here.
 EVENT_GONE: Final[int]  # errno: the peer's socket failed; nothing more is written
 EVENT_CLOSE: Final[int]  # code, reason: the plane asks for a close (4008 ...)
@@ -527,6 +532,7 @@ EVENT_RESUME: Final[int]  # the control queue fell below half; read again
 EVENT_LADDER: Final[int]  # handle 0; the ladder's step now, before, the reason in words
 EVENT_LEVEL: Final[int]  # the connection's level now, before, the reason in words
 EVENT_STALL: Final[int]  # handle 0; how long the plane stood still in ns, in words
+EVENT_FORBIDDEN: Final[int]  # id of a name that is not granted; it is no subscription
 EVENT_LOCAL: Final[int]  # handle 0; a local topic has its first follower, or its last one left
 
 @final
@@ -584,14 +590,30 @@ class Plane:
         A second one is a new epoch: clients get `epoch`, then snapshots.
         """
     def add(
-        self, fd: int, first: bytes, hello: bytes, slots: Sequence[Slot] = (), *, format: int = 0
+        self,
+        fd: int,
+        first: bytes,
+        hello: bytes,
+        slots: Sequence[Slot] = (),
+        *,
+        format: int = 0,
+        grant: int = 0,
     ) -> int:
         """A new client whose first bytes are these (101), then this message; its handle.
 
-        `format`: the place of its wire format in `formats`.
+        `format`: the place of its wire format in `formats`. `grant`: its right, 0 is everything.
 
         Raises:
             OverflowError: there are `clients_max`.
+        """
+    def grant(self, grant: int, rules: list[Rule]) -> None:
+        """Loads a right: the first rule that covers a topic decides, none denies.
+
+        A name that is not granted is refused (EVENT_FORBIDDEN), whether it exists or not; patterns
+        do not cover what is not granted.
+
+        Raises:
+            ValueError: a client has it, or its number, a rule or their number is out of bounds.
         """
     def send(self, handle: int, message: bytes, slots: Sequence[Slot] = ()) -> int:
         """Queues a text message, ahead of data; `slots` are places in it.

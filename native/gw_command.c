@@ -12,6 +12,7 @@ void gw_commands_free(gw_plane_t *p) {
     while (p->commands.head && (node = gw_queue_take(&p->commands))) {
         const gw_command_t *x = (const gw_command_t *)(const void *)node;
         if (x->kind == GW_CMD_ATTACH) munmap(x->mapping, x->mapping_size);
+        if (x->kind == GW_CMD_GRANT) gw_grant_free(x->table);
     }
     if (p->commands.head) gw_queue_free(&p->commands);
 }
@@ -49,6 +50,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     uint32_t slot = (uint32_t)x->handle;
     c->flags = c->priorities = 0;
     c->fd = x->fd;
+    c->grant = (uint8_t)x->grant;
     c->generation = (uint32_t)(x->handle >> 32);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
@@ -106,6 +108,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_STOP) p->stopping = 1;
     if (x->kind == GW_CMD_ATTACH) attach(p, x);
     if (x->kind == GW_CMD_PUBLISH) gw_local_publish(p, x);
+    if (x->kind == GW_CMD_GRANT) gw_grant_load(p, x);
     if (!gw_command_has_client(x)) return;
     gw_client_t *c = &p->clients[(uint32_t)x->handle];
     if (x->kind == GW_CMD_ADD) add(p, c, x);

@@ -53,7 +53,7 @@ gw_sub_t *gw_sub_pattern_covering(const gw_plane_t *p, const gw_client_t *c, con
 
 /* --- attaching ------------------------------------------------------------------------------------- */
 
-static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
+static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s, int64_t *budget) {
     gw_client_t *c = s->client;
     if (s->ending || c->flags & GW_CLIENT_DOOMED) return;
     gw_link_t *l = gw_link_find(p, c, t);
@@ -62,6 +62,7 @@ static void attach_sub(gw_plane_t *p, gw_topic_t *t, gw_sub_t *s) {
         if (l->sub->pattern && l->sub->order < s->order && l->attach == t->routed) gw_link_govern(p, l, s, 0);
         return;
     }
+    if (!gw_granted(p, c, t, budget)) return;
     if (gw_links_full(p, c)) {
         gw_links_full_tell(p, c, s);
         return;
@@ -92,7 +93,7 @@ static int attach(gw_plane_t *p, int64_t *budget) {
             if (*budget <= 0) return 0;
             gw_sub_t *s = b->sub;
             b->sub = s->pattern_next;
-            attach_sub(p, b->topic, s);
+            attach_sub(p, b->topic, s, budget);
             *budget -= GW_UNITS_LINK;
         }
         gw_pattern_t *x = next_pattern(p, budget);

@@ -77,6 +77,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
         return NULL;
     }
     p->topics[t->number] = t;
+    gw_grants_forget(p, t->number);
     p->health_topics += channel == GW_HEALTH;
     gw_name_fill(&p->names[t->number], channel, name, length);
     p->topics_waiting++;
@@ -175,8 +176,10 @@ gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w) {
     return NULL;
 }
 
+/* NULL: no memory; or it is not granted, which callers have asked already. */
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s) {
-    gw_audience_t *a = audience_room(t, c);
+    int64_t paid = 0;
+    gw_audience_t *a = gw_granted(p, c, t, &paid) ? audience_room(t, c) : NULL;
     gw_link_t *l = a ? link_alloc(p) : NULL;
     if (!l) return NULL;
     if (gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {

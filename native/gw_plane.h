@@ -78,7 +78,7 @@ int gw_plane_cycle(gw_plane_t *p);
 typedef uint64_t gw_handle_t; /* generation << 32 | slot */
 
 typedef enum {
-    GW_CMD_ADD,         /* handle, fd, format, bytes (first of all), fills */
+    GW_CMD_ADD,         /* handle, fd, format, grant, bytes (first of all), fills */
     GW_CMD_SEND,        /* handle, bytes, fills */
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
@@ -87,6 +87,7 @@ typedef enum {
     GW_CMD_REMOVE,      /* handle */
     GW_CMD_ATTACH,      /* mapping, size: the plane unmaps it in the end */
     GW_CMD_PUBLISH,     /* local, bytes: its newest text, which supersedes those before */
+    GW_CMD_GRANT,       /* grant, table: posted by gw_plane_grant */
     GW_CMD_STOP,
 } gw_command_kind_t;
 
@@ -110,6 +111,8 @@ typedef struct {
     int fd;
     uint32_t format; /* index into the options' formats */
     uint32_t local;  /* index into the options' locals */
+    uint32_t grant;
+    struct gw_grant *table; /* the plane's with the command */
     gw_handle_t handle;
     uint64_t token;
     void *mapping;
@@ -120,13 +123,27 @@ typedef struct {
     uint8_t *bytes;
 } gw_command_t;
 
+/* What a client may subscribe to: rules in order, the first that covers a topic decides, and what none covers is
+ * denied. Clients of grant 0 may have everything. */
+typedef struct {
+    uint8_t channel; /* GW_CHANNELS: any, GW_LOCAL among them */
+    uint8_t allow, is_pattern, length;
+    char name[GW_INSTRUMENT_MAX]; /* as an item's */
+} gw_rule_t;
+#define GW_GRANTS_MAX 256u /* interned: many clients share one */
+#define GW_RULES_MAX 256u  /* of one grant */
+
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
 /* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds, or the handle is not
- * one of this plane's, or a text is too long (it is freed then).
+ * one of this plane's, or a text is too long, or a grant was never loaded (it is freed then).
  * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
 int gw_plane_post(gw_plane_t *p, gw_command_t *command);
 void gw_plane_wake(gw_plane_t *p);
+/* Loads a grant, for the clients that are added with it from now on. 0, -EINVAL where it is none from 1 to
+ * GW_GRANTS_MAX - 1 or a rule is out of bounds, -ENOMEM, -EBUSY while a client has it: a right does not change under
+ * those who hold it. */
+int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count);
 
 /* A free slot's handle for GW_CMD_ADD, or 0: clients_max are in use. Freed by gw_plane_take_event. */
 gw_handle_t gw_plane_slot(gw_plane_t *p);
@@ -161,6 +178,7 @@ typedef enum {
     GW_EVENT_LADDER, /* no handle; code: the step now, error: before, reason: in words */
     GW_EVENT_LEVEL,  /* code: the connection's level now, error: before, reason: in words */
     GW_EVENT_STALL,  /* no handle; token: how long in ns, reason: in words */
+    GW_EVENT_FORBIDDEN, /* token: id of a name that was subscribed to and is not granted; it is no subscription */
     GW_EVENT_LOCAL,  /* no handle; token: a local topic's place; code: whether somebody follows it */
 } gw_event_kind_t;
 

@@ -125,10 +125,11 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->round_last = gw_turn_sentinel(GW_TURN_LIVE);
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
+    p->slots_grant = calloc(n, sizeof *p->slots_grant);
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
-    int error = !p->clients || !p->generations || !p->slots_free || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
+    int error = !p->clients || !p->generations || !p->slots_free || !p->slots_grant || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
     if (!error) error = gw_locals_init(p);
@@ -164,6 +165,7 @@ void gw_plane_destroy(gw_plane_t *p) {
         gw_topic_free(t);
     }
     gw_locals_free(p);
+    for (uint32_t i = 0; i < p->grants_high; i++) gw_grant_free(p->grants[i]);
     while (p->slabs) {
         gw_link_t *slab = p->slabs;
         p->slabs = slab->previous;
@@ -190,6 +192,7 @@ void gw_plane_destroy(gw_plane_t *p) {
         munmap(p->clients - GW_PLACES_BEFORE, ((size_t)p->o.clients_max + GW_PLACES_BEFORE) * sizeof *p->clients);
     free(p->generations);
     free(p->slots_free);
+    free(p->slots_grant);
     free(p->batch);
     free(p->scratch);
     free(p->gather);

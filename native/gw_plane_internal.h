@@ -196,6 +196,16 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what);
 
+/* gw_grant.c: what clients may subscribe to. Rules that are tried are taken from the budget. */
+int gw_grant_allows(gw_plane_t *p, uint32_t grant, const gw_topic_t *t, int64_t *budget);
+int gw_grant_allows_name(gw_plane_t *p, uint32_t grant, const gw_item_t *item, int64_t *budget);
+void gw_grants_forget(gw_plane_t *p, uint32_t number); /* it will be another topic's */
+void gw_grant_load(gw_plane_t *p, const gw_command_t *x);
+void gw_grant_free(gw_grant_t *g);
+static inline int gw_granted(gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget) {
+    return !c->grant || gw_grant_allows(p, c->grant, t, budget);
+}
+
 /* gw_local.c: topics of this plane alone */
 static inline int gw_topic_is_local(const gw_topic_t *t) { return t->channel == GW_LOCAL; }
 int gw_locals_valid(const gw_plane_options_t *o);
@@ -295,7 +305,7 @@ void gw_client_tell(gw_plane_t *p, gw_client_t *c);
 
 /* gw_command.c */
 static inline int gw_command_has_client(const gw_command_t *x) {
-    return x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_PUBLISH && x->kind != GW_CMD_STOP;
+    return x->kind != GW_CMD_ATTACH && x->kind != GW_CMD_PUBLISH && x->kind != GW_CMD_GRANT && x->kind != GW_CMD_STOP;
 }
 int gw_commands_run(gw_plane_t *p, int limit);
 void gw_commands_free(gw_plane_t *p);

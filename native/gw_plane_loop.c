@@ -47,6 +47,7 @@ static int item_valid(const gw_plane_t *p, const gw_item_t *item) {
 static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_PUBLISH) return x->local < p->o.locals_count && x->bytes_count <= GW_LOCAL_TEXT_MAX;
     if (!gw_command_has_client(x)) return 1;
+    if (x->grant && (x->grant >= GW_GRANTS_MAX || !p->grants_loaded[x->grant])) return 0;
     if (!gw_plane_knows(p, x->handle) || x->format >= p->o.formats_count) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
@@ -64,6 +65,10 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
     if (!command_valid(p, x)) {
         free(x);
         return -EINVAL;
+    }
+    if (x->kind == GW_CMD_ADD) {
+        p->slots_grant[(uint32_t)x->handle] = (uint8_t)x->grant;
+        p->grants_clients[x->grant]++;
     }
     if (gw_command_has_client(x)) {
         gw_client_t *c = slot_client(p, x->handle);
@@ -137,6 +142,9 @@ const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
     if (__atomic_exchange_n(&p->events_rung, 0, __ATOMIC_SEQ_CST) || p->events_unread)
         p->events_unread = read(p->events_fd, &n, sizeof n) < 0;
     const gw_event_t *e = (const gw_event_t *)(void *)gw_queue_take(&p->events);
-    if (e && e->kind == GW_EVENT_REMOVED) p->slots_free[p->slots_free_count++] = (uint32_t)e->handle;
+    if (e && e->kind == GW_EVENT_REMOVED) {
+        p->slots_free[p->slots_free_count++] = (uint32_t)e->handle;
+        p->grants_clients[p->slots_grant[(uint32_t)e->handle]]--;
+    }
     return e;
 }

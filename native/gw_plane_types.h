@@ -4,6 +4,7 @@
 #include "gw_clock.h"
 #include "gw_cost.h"
 #include "gw_frame.h"
+#include "gw_grant.h"
 #include "gw_ladder.h"
 #include "gw_log.h"
 #include "gw_map.h"
@@ -268,6 +269,7 @@ struct gw_client {
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t format;   /* index into plane->lanes */
+    uint8_t grant;    /* index into plane->grants; 0: everything */
     uint8_t active, closing, shut, watched, backlogged;
     uint8_t listed;   /* among plane->jobs or plane->goodbyes */
     uint8_t late;     /* a flush was put off while it was busy */
@@ -378,6 +380,8 @@ struct gw_plane {
     uint32_t *topics_free;
     uint32_t topics_free_count;
     gw_map_t topics_by_name, links, subs;
+    gw_grant_t *grants[GW_GRANTS_MAX]; /* NULL: nothing is granted; of 0 there is none */
+    uint32_t grants_high;              /* all loaded ones are before it; 0: none is */
     gw_local_t *locals;   /* as options.locals */
     int64_t locals_ns;    /* when a round over links of local topics may go on */
     uint32_t locals_walking, locals_next; /* how many have such a round; the last one whose turn it was */
@@ -455,7 +459,11 @@ struct gw_plane {
     uint32_t *slots_free;
     uint32_t slots_free_count, slots_next;
     uint32_t *generations;
+    uint8_t *slots_grant; /* of each slot's client */
+    uint32_t grants_clients[GW_GRANTS_MAX]; /* that have it, until their REMOVED was taken */
+    uint8_t grants_loaded[GW_GRANTS_MAX];
 };
+_Static_assert(GW_GRANTS_MAX - 1 <= UINT8_MAX, "a grant fits a byte");
 
 #define GW_COMMANDS_PER_CYCLE 256
 #define GW_UNMAP_BYTES (4u << 20) /* of a segment that is no longer read, each time */

@@ -3,7 +3,7 @@
 #include "gw_text.h"
 #include <string.h>
 
-enum { LIMIT_NONE, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE, LIMIT_MEMORY };
+enum { LIMIT_NONE, LIMIT_FORBIDDEN, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE, LIMIT_MEMORY };
 
 #define WORK_FIRST 64u
 #define NAMES_SHARE 4u /* of the names that may still be waited for, one client may wait for this part */
@@ -133,7 +133,8 @@ static uint8_t name_limit(const gw_plane_t *p, const gw_client_t *c) {
 
 /* The link of a name that is subscribed for the first time: chosen where there is one, else made. */
 static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s, const gw_item_t *item,
-                              gw_outcome_t *o) {
+                              gw_outcome_t *o, int64_t *budget) {
+    if (c->grant && !gw_grant_allows_name(p, c->grant, item, budget)) return LIMIT_FORBIDDEN;
     gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
     gw_link_t *l = t ? gw_link_find(p, c, t) : NULL;
     if (l) {
@@ -167,7 +168,7 @@ static void update_link(gw_plane_t *p, gw_link_t *l) {
 }
 
 /* Makes or changes the subscription of one item; a name's link is seen to at once. */
-static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i) {
+static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i, int64_t *budget) {
     const gw_item_t *item = &job->command->items[i];
     gw_outcome_t *o = &job->outcomes[i];
     gw_sub_t *s = gw_sub_find(p, c, item->id);
@@ -193,7 +194,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i)
         if (l->job != job->serial) choose(p, c, job, l, s, mark_of(s, s->topic));
         return;
     }
-    o->refused = subscribe_name(p, c, job, s, item, o);
+    o->refused = subscribe_name(p, c, job, s, item, o, budget);
     if (o->refused) gw_sub_drop(p, s);
     if (o->refused == LIMIT_MEMORY) gw_job_no_memory(p, c);
 }
@@ -204,7 +205,7 @@ static int begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
     for (; job->item < job->command->items_count; job->item++, *budget -= GW_UNITS_LINK) {
         if (*budget <= 0 || c->flags & GW_CLIENT_DOOMED) return 0;
         job->outcomes[job->item] = (gw_outcome_t){0};
-        begin_item(p, c, job, job->item);
+        begin_item(p, c, job, job->item, budget);
     }
     job->at = 0; /* the scan begins with the last item */
     return 1;
@@ -214,6 +215,7 @@ static int begin_items(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s, gw_topic_t *t, int64_t *budget) {
     gw_link_t *l = gw_link_find(p, c, t);
     *budget -= GW_UNITS_LINK;
+    if (!gw_granted(p, c, t, budget)) return;
     if (t->bound) job->outcomes[job->item - 1].number++;
     else if (!t->attached && !l) return; /* a name that is waited for: attached when it comes */
     if (l) {
@@ -263,9 +265,18 @@ static int walk_updates(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
     return 1;
 }
 
+static void tell_forbidden(gw_plane_t *p, const gw_client_t *c, uint32_t id) {
+    gw_event_t *e = gw_event_new(GW_EVENT_FORBIDDEN, gw_client_handle(p, c), 0);
+    gw_count(&p->stats->forbidden[0], 1);
+    if (!e) return; /* it gets nothing of it, whether the loop knows or not */
+    e->token = id;
+    gw_event_put(p, e);
+}
+
 static void tell_limit(gw_plane_t *p, gw_client_t *c, const gw_item_t *item, uint8_t limit) {
     gw_sub_t *s = gw_sub_find(p, c, item->id);
-    if (limit == LIMIT_LINKS && s) gw_links_full_tell(p, c, s);
+    if (limit == LIMIT_FORBIDDEN) tell_forbidden(p, c, item->id);
+    else if (limit == LIMIT_LINKS && s) gw_links_full_tell(p, c, s);
     else if (limit == LIMIT_LINKS)
         gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length, item->is_pattern);
     else if (limit == LIMIT_TABLE)
@@ -280,7 +291,7 @@ static void end_subscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
     const gw_command_t *x = job->command;
     for (uint32_t i = 0; i < x->items_count; i++) {
         const gw_item_t *item = &x->items[i];
-        if (item->is_pattern || job->outcomes[i].attached) continue;
+        if (item->is_pattern || job->outcomes[i].attached || job->outcomes[i].refused == LIMIT_FORBIDDEN) continue;
         const gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
         gw_link_t *l = t ? gw_link_find(p, c, t) : NULL;
         if (l && gw_link_is_marked(l)) finish_link(p, c, job, l);

@@ -40,7 +40,7 @@ enum { GW_LEFT_REFUSED, GW_LEFT_FEED, GW_LEFT_RESET, GW_LEFT_SLOW, GW_LEFT_OUT }
     X(audience_max, 1) X(fan_out_ns, 1) X(delivered_per_s, 1) X(sweep_ns, 1) X(sweep_clients, 1)   \
     X(write_fixed_ns, 1) X(write_each_ps, 1)                                                       \
     X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)        \
-    X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT)
+    X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
     X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 8) X(control_frames, 1)         \

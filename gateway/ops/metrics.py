@@ -42,6 +42,7 @@ _TOTALS = {
     "accepted": ("accepted", "Connections accepted."),
     "control_frames": ("control_frames", "Pings and pongs received."),
     "limits_met": ("limits_met", "Names and patterns refused after the reply."),
+    "forbidden": ("forbidden", "Names that the data plane refused: they are not granted."),
     "close_timeouts": ("close_timeouts", "Clients that never finished closing."),
     "log_dropped": ("log_dropped", "Log lines lost to a full queue or a failing write."),
 }

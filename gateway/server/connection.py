@@ -372,11 +372,9 @@ class Connection:
         plane, handle = self._listener.plane, self.handle
         if isinstance(action, Close):
             self.fail(action.code, action.reason)
-            return
-        if isinstance(action, Query):
+        elif isinstance(action, Query):
             plane.query(handle, action.token)
-            return
-        if isinstance(action, Subscribe):
+        elif isinstance(action, Subscribe):
             self._count_subscriptions()
             self._queued(plane.subscribe(handle, action.payload, action.slots, action.items))
         elif isinstance(action, Unsubscribe):
@@ -394,6 +392,12 @@ class Connection:
         """The plane's answer to a query of this session's."""
         if self.state is State.OPEN and self._session is not None:
             self._act(self._session.stats(token, rows))
+
+    def forbidden(self, identity: int) -> None:
+        """The plane refused a name that is not granted to this client."""
+        if self.state is State.OPEN and self._session is not None:
+            self._session.forbidden(identity)
+            self._count_subscriptions()
 
     def _queued(self, outcome: int) -> None:
         if outcome == 1:

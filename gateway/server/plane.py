@@ -25,6 +25,7 @@ class Client(Protocol):
     def resume(self) -> None: ...
     def removed(self) -> None: ...
     def answer_stats(self, token: int, rows: object) -> None: ...
+    def forbidden(self, identity: int) -> None: ...
 
 
 def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
@@ -109,6 +110,8 @@ def dispatch(
                 client.fail(code, reason)
             case (native.EVENT_STATS, _, int(token), rows):
                 client.answer_stats(token, rows)
+            case (native.EVENT_FORBIDDEN, _, int(identity)):
+                client.forbidden(identity)
             case (native.EVENT_RESUME, _):
                 client.resume()
             case _:

@@ -379,6 +379,12 @@ class Session:
         encoded, following = stats_page(rows, self._subscriptions, after, options)
         return replies.page("stats", req_id, time_in_ns, "subscriptions", encoded, following)
 
+    def forbidden(self, identity: int) -> None:
+        """The data plane refused a name that is not granted: it is no subscription."""
+        one = self._subscriptions.by_id(identity)
+        if one is not None:
+            self._subscriptions.remove([one])
+
     # --- refusals ---------------------------------------------------------------------------------
 
     def _fail(self, method: str, req_id: ReqId, error: Error, mono_ns: int) -> list[Action]:

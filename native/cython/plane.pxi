@@ -8,7 +8,7 @@ cdef extern from "gw_frame.h" nogil:
 cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_plane_t:
         pass
-    enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX
+    enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[8][2]
         gw_template_t *notices[16]
@@ -21,6 +21,7 @@ cdef extern from "gw_plane.h" nogil:
     enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
     enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL, GW_EVENT_LOCAL
+    enum: GW_EVENT_FORBIDDEN
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
         GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
@@ -44,9 +45,12 @@ cdef extern from "gw_plane.h" nogil:
         uint32_t id
         uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
         char name[65]
+    ctypedef struct gw_rule_t:
+        uint8_t channel, allow, is_pattern, length
+        char name[113]
     ctypedef struct gw_command_t:
         int fd
-        uint32_t format, local
+        uint32_t format, local, grant
         uint64_t handle, token
         void *mapping
         size_t mapping_size
@@ -71,6 +75,7 @@ cdef extern from "gw_plane.h" nogil:
         gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t length)
     int gw_plane_post(gw_plane_t *p, gw_command_t *command)
     void gw_plane_wake(gw_plane_t *p)
+    int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count)
     uint64_t gw_plane_slot(gw_plane_t *p)
     void gw_plane_slot_back(gw_plane_t *p, uint64_t handle)
     bint gw_plane_knows(const gw_plane_t *p, uint64_t handle)
@@ -101,30 +106,49 @@ EVENT_LADDER = GW_EVENT_LADDER
 EVENT_LEVEL = GW_EVENT_LEVEL
 EVENT_STALL = GW_EVENT_STALL
 EVENT_LOCAL = GW_EVENT_LOCAL
+EVENT_FORBIDDEN = GW_EVENT_FORBIDDEN
+GRANTS_MAX = GW_GRANTS_MAX
+RULES_MAX = GW_RULES_MAX
 LOCAL = "local"
 LOCAL_TEXT_MAX = GW_LOCAL_TEXT_MAX
 
 
-cdef int _fill_item(gw_item_t *out, tuple item) except -1:
-    identifier, channel, name, lossless, snapshot, resync, priority = item
+cdef uint8_t _channel(str name) except 255:
+    return GW_LOCAL if name == LOCAL else CHANNELS[name]
+
+
+cdef int _fill_name(char *out, uint8_t *length, str name) except -1:
+    """Whether it is a pattern."""
     cdef bytes text = _glob(name)
-    cdef Py_ssize_t length = len(text)
     cdef bint pattern = b"*" in text
-    if not 0 < length <= GW_INSTRUMENT_MAX:
-        raise ValueError(f"name of {length} bytes: 1 to {GW_INSTRUMENT_MAX}")
+    if not 0 < len(text) <= GW_INSTRUMENT_MAX:
+        raise ValueError(f"name of {len(text)} bytes: 1 to {GW_INSTRUMENT_MAX}")
     if not pattern:
         text = text.replace(b"\1", b"*")
+    length[0] = <uint8_t>len(text)
+    memcpy(out, <const char *>text, length[0])
+    return pattern
+
+
+cdef int _fill_item(gw_item_t *out, tuple item) except -1:
+    identifier, channel, name, lossless, snapshot, resync, priority = item
     out.id = identifier
-    out.channel = GW_LOCAL if channel == LOCAL else CHANNELS[channel]
-    out.is_pattern = pattern
+    out.channel = _channel(channel)
+    out.is_pattern = _fill_name(out.name, &out.length, name)
     out.lossless = lossless
     out.snapshot = snapshot
     out.resync = resync
     if not 0 <= priority < GW_CLASSES:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
-    out.length = <uint8_t>length
-    memcpy(out.name, <const char *>text, length)
+    return 0
+
+
+cdef int _fill_rule(gw_rule_t *out, tuple rule) except -1:
+    channel, name, allow = rule
+    out.channel = GW_CHANNELS if channel is None else _channel(channel)
+    out.allow = allow
+    out.is_pattern = _fill_name(out.name, &out.length, name)
     return 0
 
 
@@ -195,6 +219,8 @@ cdef tuple _event(const gw_event_t *e):
         return (e.kind, e.handle, e.code, e.error, e.reason.decode("utf-8", "replace"))
     if e.kind == GW_EVENT_STALL:
         return (EVENT_STALL, e.handle, e.token, e.reason.decode("utf-8", "replace"))
+    if e.kind == GW_EVENT_FORBIDDEN:
+        return (EVENT_FORBIDDEN, e.handle, e.token)
     if e.kind == GW_EVENT_LOCAL:
         return (EVENT_LOCAL, e.handle)
     return (e.kind, e.handle)
@@ -214,8 +240,8 @@ cdef class Plane:
     cdef bint waking
 
     def __init__(
-        self, *, list formats, dict locals=None, StatsPage stats not None, int wait_fd=-1, int wait_index=0,
-        int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
+        self, *, list formats, dict locals=None, StatsPage stats not None, int wait_fd=-1,
+        int wait_index=0, int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
         uint32_t waiting_topics_max=65536, uint64_t log_bytes=64 << 20,
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
@@ -366,6 +392,9 @@ cdef class Plane:
     cdef int post(self, gw_command_t *x) except -1:
         if gw_plane_post(self.plane, x) != 0:
             raise ValueError("a slot or an item is out of bounds")
+        return self.rouse()
+
+    cdef int rouse(self) except -1:
         if self.soon is None:
             gw_plane_wake(self.plane)
         elif not self.waking:
@@ -405,7 +434,32 @@ cdef class Plane:
         x.mapping_size = size
         self.post(x)
 
-    def add(self, int fd, bytes first, bytes hello, slots=(), *, uint32_t format=0):
+    def grant(self, uint32_t grant, list rules not None):
+        self.check()
+        cdef uint32_t count = <uint32_t>len(rules)
+        if not 0 < grant < GW_GRANTS_MAX:
+            raise ValueError(f"grant {grant}: 1 to {GW_GRANTS_MAX - 1}")
+        if count > GW_RULES_MAX:
+            raise ValueError(f"{count} rules: at most {GW_RULES_MAX}")
+        cdef gw_rule_t *filled = <gw_rule_t *>malloc((count + 1) * sizeof(gw_rule_t))
+        if filled == NULL:
+            raise MemoryError
+        cdef int error
+        try:
+            for i, rule in enumerate(rules):
+                _fill_rule(&filled[i], rule)
+            error = gw_plane_grant(self.plane, grant, filled, count)
+        finally:
+            free(filled)
+        if error == -errno.EBUSY:
+            raise ValueError(f"grant {grant} is in use")
+        if error != 0:
+            raise OSError(-error, os.strerror(-error))
+        self.rouse()
+
+    def add(
+        self, int fd, bytes first, bytes hello, slots=(), *, uint32_t format=0, uint32_t grant=0,
+    ):
         self.check()
         cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, hello, slots, ())
         cdef uint64_t handle = gw_plane_slot(self.plane)
@@ -415,6 +469,7 @@ cdef class Plane:
         x.handle = handle
         x.fd = fd
         x.format = format
+        x.grant = grant
         try:
             self.post(x)
         except ValueError:

@@ -63,6 +63,8 @@ typedef struct {
         unsigned long long last;
     } locals[RIG_LOCALS];
     uint64_t local_frames;
+    uint64_t denied; /* a bit for each topic that its grant leaves out */
+    bool local_denied[RIG_LOCALS];
 } client_t;
 
 static inline uint8_t id_channel(unsigned id) { return id < STRINGS ? GW_TRADE : GW_BBO; }
@@ -79,8 +81,9 @@ static inline bool naive_match(const char *pattern, const char *name) {
 }
 
 /* The id that governs a topic, or -1: a name over patterns, a later pattern over an earlier one. */
-static inline int governs(const sub_t *subs, unsigned topic) {
+static inline int governs(const client_t *c, const sub_t *subs, unsigned topic) {
     int best = -1;
+    if (c->denied >> topic & 1) return -1;
     for (unsigned id = 0; id < IDS; id++) {
         if (!subs[id].active || id_channel(id) != topic_channel(topic)) continue;
         if (!id_pattern(id) && id % STRINGS == topic % NAMES) return (int)id;
@@ -90,11 +93,16 @@ static inline int governs(const sub_t *subs, unsigned topic) {
     return best;
 }
 
-static inline void apply(sub_t *subs, const entry_t *x, uint64_t *orders) {
+/* A name that is not granted is no subscription. */
+static inline bool id_denied(const client_t *c, unsigned id) {
+    return !id_pattern(id) && c->denied >> (id < STRINGS ? id : NAMES + id - STRINGS) & 1;
+}
+
+static inline void apply(const client_t *c, sub_t *subs, const entry_t *x, uint64_t *orders) {
     for (unsigned i = 0; i < x->n; i++) {
         sub_t *s = &subs[x->ids[i]];
         if (x->kind == UNSUBSCRIBE) s->active = false;
-        if (x->kind == UNSUBSCRIBE || (x->kind == UPDATE && !s->active)) continue;
+        if (x->kind == UNSUBSCRIBE || (x->kind == UPDATE && !s->active) || id_denied(c, x->ids[i])) continue;
         s->lossless = x->lossless[i];
         s->snapshot = x->snapshot[i];
         if (x->kind == UPDATE) continue;
@@ -103,8 +111,8 @@ static inline void apply(sub_t *subs, const entry_t *x, uint64_t *orders) {
     }
 }
 
-static inline bool governed_by(const sub_t *subs, unsigned topic, const entry_t *x) {
-    int id = governs(subs, topic);
+static inline bool governed_by(const client_t *c, const sub_t *subs, unsigned topic, const entry_t *x) {
+    int id = governs(c, subs, topic);
     for (unsigned i = 0; i < x->n; i++)
         if (id == (int)x->ids[i]) return true;
     return false;
@@ -130,15 +138,17 @@ static inline void read_reply(client_t *c, const frame_t *f) {
     CHECK_EQUAL(f->epoch, c->epoch);
     const entry_t *x = &c->log[f->reply % LOG];
     if (x->kind == FOLLOW || x->kind == LEAVE) {
-        c->locals[x->local].follows = x->kind == FOLLOW;
+        c->locals[x->local].follows = x->kind == FOLLOW && !c->local_denied[x->local];
         c->locals[x->local].had = false;
     }
-    apply(c->told, x, &orders);
+    apply(c, c->told, x, &orders);
+    for (unsigned i = 0; i < x->n; i++)
+        if (x->kind == SUBSCRIBE && id_denied(c, x->ids[i])) CHECK_EQUAL(f->seqs[i], 0);
     for (unsigned t = 0; t < TOPICS; t++) {
         seen_t *s = &c->seen[t];
-        int id = governs(c->told, t);
+        int id = governs(c, c->told, t);
         if (id < 0) s->known = s->told = s->gap = s->renewed = false, s->last = 0;
-        if (x->kind != SUBSCRIBE || !governed_by(c->told, t, x)) continue;
+        if (x->kind != SUBSCRIBE || !governed_by(c, c->told, t, x)) continue;
         s->known = s->told = s->gap = s->renewed = false;
         if (c->many[t] || (c->reborn[t] <= f->reply && f->reply <= c->reborn_last[t])) s->last = 0;
         for (unsigned i = 0; i < x->n; i++) {
@@ -154,7 +164,7 @@ static inline void read_reply(client_t *c, const frame_t *f) {
 static inline void read_data(client_t *c, const frame_t *f) {
     unsigned t = frame_topic(f);
     seen_t *s = &c->seen[t];
-    int id = governs(c->told, t);
+    int id = governs(c, c->told, t);
     CHECK(id >= 0); /* nothing precedes its ack, nothing follows the unsubscribe's reply */
     CHECK_EQUAL(f->epoch, c->epoch);
     CHECK(f->seq > s->last || (!s->known && f->snapshot && f->seq == s->last)); /* I1 */
@@ -195,14 +205,14 @@ static inline void read_frame(client_t *c, const frame_t *f) {
     }
     if (f->kind == RETIRED) {
         unsigned t = frame_topic(f);
-        CHECK(governs(c->told, t) >= 0);
+        CHECK(governs(c, c->told, t) >= 0);
         CHECK(c->ended[t] || c->many[t]);
         c->ended[t] -= c->ended[t] > 0;
         c->seen[t] = (seen_t){.renewed = true}; /* should it come back, then as another one */
     }
     if (f->kind == GAP) {
         unsigned t = frame_topic(f);
-        CHECK(governs(c->told, t) >= 0);
+        CHECK(governs(c, c->told, t) >= 0);
         if (c->seen[t].known) CHECK_EQUAL(f->from, c->seen[t].last + 1);
         c->seen[t].gap = true;
         c->seen[t].to = f->to;
@@ -261,12 +271,12 @@ static inline void model_resume(const rig_t *rig, client_t *c, unsigned t) {
 static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x) {
     sub_t before[IDS];
     memcpy(before, c->subs, sizeof before);
-    apply(c->subs, x, &c->orders);
+    apply(c, c->subs, x, &c->orders);
     for (unsigned i = 0; i < x->n; i++)
         if (!before[x->ids[i]].active || !c->subs[x->ids[i]].active) c->routed[x->ids[i]] = 0;
     for (unsigned t = 0; t < TOPICS && x->kind == SUBSCRIBE; t++) {
-        if (!governed_by(c->subs, t, x)) continue;
-        int old = governs(before, t), new = governs(c->subs, t);
+        if (!governed_by(c, c->subs, t, x)) continue;
+        int old = governs(c, before, t), new = governs(c, c->subs, t);
         const gw_link_t *cut = plane_client(rig, c)->rest.link;
         if (old >= 0 && old != new && cut && cut->topic == plane_topic(rig, t)) {
             c->routed[old]--; /* a frame that is being sent is pending, and goes along */
@@ -277,7 +287,7 @@ static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x
         c->due[t] = c->subs[new].snapshot && c->attach[t];
     }
     for (unsigned t = 0; t < TOPICS && x->kind == UNSUBSCRIBE; t++) {
-        int old = governs(before, t), new = governs(c->subs, t);
+        int old = governs(c, before, t), new = governs(c, c->subs, t);
         c->pure = false;
         if (new < 0) c->attach[t] = 0, c->due[t] = false;
         if (new < 0 && c->ended[t] && plane_client(rig, c)->rest.bytes) c->many[t] = true; /* it may be cut */
@@ -327,7 +337,7 @@ static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once)
     }
     for (unsigned t = 0; t < TOPICS; t++) {
         uint64_t seq = plane_seq(rig, t);
-        int id = governs(c->subs, t);
+        int id = governs(c, c->subs, t);
         if (at_once) CHECK(!c->ended[t] || c->many[t]);
         if (id < 0 || (seq == c->attach[t] && !c->due[t])) continue;
         /* What was asked for may have begun later than it was asked: then nothing has been routed since, but what

@@ -60,6 +60,7 @@ typedef struct rig {
     unsigned epoch; /* segments made so far */
     unsigned tails; /* each such-th record of a topic is one of three cells */
     bool mixed;     /* every second client speaks the binary format */
+    uint32_t grant; /* of clients that connect */
     uint64_t published[GW_CHANNELS];
     bool paced; /* some of them were: no class counts those */
     rig_topic_t topics[RIG_TOPICS];
@@ -344,6 +345,12 @@ static inline void rig_local(rig_t *rig, uint32_t local, unsigned long long n) {
     rig_post(rig, x);
 }
 
+static inline gw_rule_t rule(uint8_t channel, const char *name, bool allow) {
+    gw_rule_t r = {.channel = channel, .allow = allow, .is_pattern = strchr(name, '*') != NULL, .length = (uint8_t)strlen(name)};
+    memcpy(r.name, name, strlen(name));
+    return r;
+}
+
 /* A reply with places for the time, the epoch and each item's seq. */
 static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle, unsigned reply,
                                       uint32_t items) {
@@ -384,6 +391,7 @@ static inline peer_t *rig_connect(rig_t *rig) {
     gw_command_t *x = rig_reply(GW_CMD_ADD, peer->handle, 0, 0);
     x->fd = peer->fds[0];
     x->format = peer->format;
+    x->grant = rig->grant;
     rig_post(rig, x);
     return peer;
 }

@@ -4,6 +4,8 @@
 
 #define CLIENTS 10
 #define RING_BYTES 16384 /* 127 records: a burst laps the plane */
+#define GRANTS 4
+#define RULES 6
 #define SEEDS 600
 #define STEPS 1000 /* of each seed: half a minute in all, with the address checker */
 
@@ -17,8 +19,10 @@ typedef struct {
     bool answered;
     uint64_t frames_gone, local_frames_gone; /* that clients read who are no more */
     unsigned long long said[RIG_LOCALS];
+    gw_rule_t rules[GRANTS][RULES]; /* of grant 0 there are none */
     int64_t cycled_ns;
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
+    bool granted; /* clients have rights */
     bool restless; /* a new segment every few cycles, often before the one before was read to its end */
     bool sliced; /* the plane does so little in a turn that requests, epochs and laps take many */
 } world_t;
@@ -28,7 +32,7 @@ static unsigned long long running;
 static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
 static uint64_t ends;       /* of instruments */
-static uint64_t local_frames;
+static uint64_t local_frames, forbidden, regranted;
 
 static uint32_t random_below(uint32_t n) {
     w.random ^= w.random << 13; /* xorshift64: Marsaglia, "Xorshift RNGs" */
@@ -105,7 +109,7 @@ static void follow(client_t *c) {
     gw_item_t one = item(id, GW_LOCAL, local == RIG_PLAIN ? "plain" : "framed", false, true);
     if (on) rig_subscribe(w.rig, c->peer, ++c->replies, &one, 1);
     else rig_unsubscribe(w.rig, c->peer, ++c->replies, &id, 1);
-    c->locals[local].wants = on;
+    c->locals[local].wants = on && !c->local_denied[local];
     commands_done();
 }
 
@@ -115,9 +119,37 @@ static void send_text(client_t *c) {
     rig_text(w.rig, c->peer, ++c->replies);
 }
 
+/* The first rule that covers it. */
+static bool allows(unsigned grant, uint8_t channel, const char *name) {
+    if (!grant) return true;
+    for (unsigned i = 0; i < RULES; i++) {
+        const gw_rule_t *r = &w.rules[grant][i];
+        char text[GW_INSTRUMENT_MAX + 1] = "";
+        memcpy(text, r->name, r->length);
+        if (r->channel != GW_CHANNELS && r->channel != channel) continue;
+        if (naive_match(text, name)) return r->allow;
+    }
+    return false;
+}
+
+/* A new right that takes the place of one that no client has. */
+static void grant(unsigned number) {
+    for (unsigned i = 0; i < RULES; i++) {
+        const uint8_t channel = chance(2) ? GW_CHANNELS : chance(2) ? GW_TRADE : GW_BBO;
+        const char *name = i == RULES - 1 || chance(2) ? strings[NAMES + random_below(PATTERNS)] : strings[random_below(NAMES)];
+        w.rules[number][i] = rule(channel, chance(8) ? "framed" : name, chance(2));
+    }
+    CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, w.rules[number], RULES), 0);
+}
+
 static void join(client_t *c) {
     if (c->peer) return;
+    w.rig->grant = w.granted ? random_below(GRANTS) : 0;
     *c = (client_t){.peer = rig_connect(w.rig), .live = true, .pure = true};
+    for (unsigned t = 0; t < TOPICS; t++)
+        c->denied |= (uint64_t)!allows(w.rig->grant, topic_channel(t), topic_name(t)) << t;
+    for (unsigned i = 0; i < RIG_LOCALS; i++)
+        c->local_denied[i] = !allows(w.rig->grant, GW_LOCAL, i == RIG_PLAIN ? "plain" : "framed");
 }
 
 static void leave(client_t *c) {
@@ -203,9 +235,19 @@ static void retire(void) {
     ends++;
     for (int i = 0; i < CLIENTS; i++) {
         client_t *c = &w.clients[i];
-        if (w.sliced || (known && governs(c->subs, t) >= 0)) c->many[t] |= w.sliced || ++c->ended[t] > 2;
+        if (w.sliced || (known && governs(c, c->subs, t) >= 0)) c->many[t] |= w.sliced || ++c->ended[t] > 2;
     }
     for (int i = 0; i < 2000 && !w.sliced && !is_drained(); i++) cycle();
+}
+
+static void regrant(void) {
+    unsigned number = 1 + random_below(GRANTS - 1);
+    if (w.rig->plane->grants_clients[number]) {
+        CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, NULL, 0), -EBUSY);
+        return;
+    }
+    grant(number);
+    regranted++;
 }
 
 static void operate(void) {
@@ -222,6 +264,7 @@ static void operate(void) {
     else if (what < 88) step_time();
     else if (what < 96) join(c);
     else if (what < 98) leave(c);
+    else if (w.granted && chance(4)) regrant();
     else if (what < 99) chance(2) ? (void)rig_register(w.rig, random_below(TOPICS)) : retire();
     else if (chance(2)) move_ladder();
     else if (chance(3)) halt();
@@ -271,6 +314,12 @@ static void answer(client_t *c, const gw_event_t *e) {
 }
 
 static void event(const gw_event_t *e) {
+    if (e->kind == GW_EVENT_FORBIDDEN) {
+        const client_t *c = client_of(e->handle);
+        CHECK(e->token < IDS ? id_denied(c, (unsigned)e->token) : c->local_denied[e->token - IDS]);
+        forbidden++;
+        return;
+    }
     if (e->kind == GW_EVENT_LADDER || e->kind == GW_EVENT_STALL || e->kind == GW_EVENT_LOCAL) return;
     client_t *c = client_of(e->handle);
     if (e->kind == GW_EVENT_STATS) {
@@ -311,7 +360,7 @@ static void model_cycle(bool switched) {
         const bool ended = !switched && now < w.before[t];
         for (int i = 0; i < CLIENTS; i++) {
             client_t *c = &w.clients[i];
-            int id = c->live ? governs(c->subs, t) : -1;
+            int id = c->live ? governs(c, c->subs, t) : -1;
             if (id >= 0 && !ended) c->routed[id] += new;
             if (switched || ended) c->attach[t] = now, c->due[t] = now > 0;
         }
@@ -451,6 +500,8 @@ static void run(uint64_t seed, unsigned steps) {
     w.sliced = seed % 5 == 2 || seed % 5 == 4;
     w.restless = seed % 7 == 3 || seed % 7 == 6;
     if (w.sliced) w.rig->plane->turn_units = (seed % 5 == 4 ? 16 : 64) + (int64_t)random_below(seed % 2 ? 64 : 400);
+    w.granted = seed % 3 == 2;
+    for (unsigned i = 1; w.granted && i < GRANTS; i++) grant(i);
     for (unsigned t = 0; t < TOPICS; t++) rig_topic(w.rig, topic_channel(t), topic_name(t));
     rig_segment(w.rig, RING_BYTES, 64);
     cycle();
@@ -495,7 +546,8 @@ int main(int argc, char **argv) {
     __sanitizer_set_death_callback(say_seed);
 #endif
     for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
-    if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from)); /* else nothing of it was tried */
+    if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from) &&
+                            forbidden > to - from && regranted > (to - from) / 4); /* else nothing of it was tried */
     printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
            (unsigned long long)(to - from + 1), steps);
     return 0;

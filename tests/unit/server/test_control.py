@@ -189,6 +189,7 @@ def test_events_reach_whom_they_are_for() -> None:
         (native.EVENT_LEVEL, 7, 1, 0, "slow"),
         (native.EVENT_STALL, 0, 5_000_000, "stopped"),
         (native.EVENT_LOCAL, 0),
+        (native.EVENT_FORBIDDEN, 7, 3),
         (native.EVENT_GONE, 7, 32),
         (native.EVENT_REMOVED, 7),
         (native.EVENT_RESUME, 99),
@@ -201,6 +202,7 @@ def test_events_reach_whom_they_are_for() -> None:
         ("level", 7, 1, 0, "slow"),
         ("stall", 5_000_000, "stopped"),
         ("followed",),
+        ("forbidden", 3),
         ("gone", "Broken pipe"),
         ("removed",),
     ]

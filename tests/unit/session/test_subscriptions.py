@@ -49,3 +49,15 @@ def test_deciding_leaves_the_table_as_it_is(client: "Client") -> None:
     table.remove([one])
     assert (len(table), table.topics, table.patterns, table.next_id) == (0, 0, 0, 1)
     assert table.by_id(one.id) is None
+
+
+def test_what_the_data_plane_refused_is_no_subscription(client: "Client") -> None:
+    client.subscribe("BTCUSDT.BINANCE", "ETHUSDT.BINANCE")
+    refused = client.last.items[0][0]
+    client.session.forbidden(refused)
+    client.session.forbidden(refused)  # it may have been ended meanwhile
+    assert client.session.subscriptions == 1
+    reply = client.ask(
+        "unsubscribe", {"channel": "trade", "symbol": ["BTCUSDT.BINANCE", "ETHUSDT.BINANCE"]}
+    )
+    assert [one["success"] for one in reply["results"]] == [False, True]

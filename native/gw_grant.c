@@ -1,0 +1,122 @@
+/* What clients may subscribe to. A grant is asked where a link is born, and nowhere else: of a name before it is
+ * looked for, so that the answer does not tell whether there is such a topic; of what a pattern covers when the link
+ * would be made, now or when the topic appears.
+ *
+ * The answer depends on channel and name alone. It is found by trying the rules in order the first time that a topic
+ * is asked for under a grant, and is a bit by the topic's number from then on, until that is another topic's. A grant is
+ * not changed while a client has it, so a link that there is stays granted. */
+#include "gw_plane_internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORD(bits, number) ((bits)[(number) / 64])
+#define BIT(number) (1ull << (number) % 64)
+
+/* --- asking ----------------------------------------------------------------------------------------- */
+
+static int decide(const gw_grant_t *g, const gw_name_t *name, int64_t *budget) {
+    uint32_t steps = 0;
+    int allow = 0;
+    for (uint32_t i = 0; i < g->count; i++) {
+        const gw_granted_t *r = &g->rules[i];
+        *budget -= GW_UNITS_TEST;
+        if (r->channel != GW_CHANNELS && r->channel != name->channel) continue;
+        if (!gw_name_matches(&r->glob, r->letters, name->channel, name, &steps)) continue;
+        allow = r->allow;
+        break;
+    }
+    *budget -= steps / GW_PATTERN_UNIT_STEPS;
+    return allow;
+}
+
+static int bits_grow(uint64_t **bits, uint32_t from, uint32_t to) {
+    uint64_t *grown = realloc(*bits, to / 8);
+    if (!grown) return -ENOMEM;
+    memset(grown + from / 64, 0, (to - from) / 8);
+    *bits = grown;
+    return 0;
+}
+
+/* Room for all topics that there are; without memory each is decided anew. */
+static int grow(gw_grant_t *g, uint32_t topics) {
+    if (bits_grow(&g->known, g->size, topics) || bits_grow(&g->allowed, g->size, topics)) return -ENOMEM;
+    g->size = topics;
+    return 0;
+}
+
+int gw_grant_allows(gw_plane_t *p, uint32_t grant, const gw_topic_t *t, int64_t *budget) {
+    gw_grant_t *g = p->grants[grant];
+    const uint32_t n = t->number;
+    gw_name_t name;
+    if (!g) return 0;
+    if (n < g->size && WORD(g->known, n) & BIT(n)) return (WORD(g->allowed, n) & BIT(n)) != 0;
+    gw_name_fill(&name, t->channel, t->name, t->length);
+    const int allow = decide(g, &name, budget);
+    if (n >= p->topics_size || (n >= g->size && grow(g, p->topics_size))) return allow; /* a local topic's, or no memory */
+    WORD(g->known, n) |= BIT(n);
+    WORD(g->allowed, n) = (WORD(g->allowed, n) & ~BIT(n)) | (allow ? BIT(n) : 0);
+    return allow;
+}
+
+int gw_grant_allows_name(gw_plane_t *p, uint32_t grant, const gw_item_t *item, int64_t *budget) {
+    gw_name_t name;
+    if (!p->grants[grant]) return 0;
+    gw_name_fill(&name, item->channel, item->name, item->length);
+    return decide(p->grants[grant], &name, budget);
+}
+
+void gw_grants_forget(gw_plane_t *p, uint32_t number) {
+    for (uint32_t i = 0; i < p->grants_high; i++) {
+        gw_grant_t *g = p->grants[i];
+        if (g && number < g->size) WORD(g->known, number) &= ~BIT(number);
+    }
+}
+
+/* --- loading ---------------------------------------------------------------------------------------- */
+
+void gw_grant_free(gw_grant_t *g) {
+    if (!g) return;
+    free(g->known);
+    free(g->allowed);
+    free(g);
+}
+
+void gw_grant_load(gw_plane_t *p, const gw_command_t *x) {
+    gw_grant_free(p->grants[x->grant]);
+    p->grants[x->grant] = x->table;
+    if (x->grant >= p->grants_high) p->grants_high = x->grant + 1;
+}
+
+static int rule_valid(const gw_rule_t *r) {
+    return r->channel <= GW_CHANNELS && r->length && r->length <= GW_INSTRUMENT_MAX;
+}
+
+/* A name's stars are themselves, as where topics are named. */
+static void rule_fill(gw_granted_t *out, const gw_rule_t *r) {
+    out->channel = r->channel;
+    out->allow = r->allow;
+    for (size_t i = 0; i < r->length; i++)
+        out->text[i] = !r->is_pattern && r->name[i] == '*' ? GW_LITERAL_STAR : r->name[i];
+    gw_glob_compile(&out->glob, out->text, r->length);
+    out->letters = gw_letters(out->text, r->length);
+}
+
+int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count) {
+    if (!grant || grant >= GW_GRANTS_MAX || count > GW_RULES_MAX) return -EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        if (!rule_valid(&rules[i])) return -EINVAL;
+    if (p->grants_clients[grant]) return -EBUSY;
+    gw_grant_t *g = calloc(1, sizeof *g + count * sizeof g->rules[0]);
+    gw_command_t *x = g ? gw_command_new(GW_CMD_GRANT, 0, 0, 0) : NULL;
+    if (!x) {
+        free(g);
+        return -ENOMEM;
+    }
+    g->count = count;
+    for (uint32_t i = 0; i < count; i++) rule_fill(&g->rules[i], &rules[i]);
+    x->grant = grant;
+    x->table = g;
+    p->grants_loaded[grant] = 1;
+    return gw_plane_post(p, x);
+}
