@@ -1,12 +1,14 @@
-/* Frames of the logs: each state of a topic is encoded at most once per format and kind of message. */
+/* Frames of the logs: each state of a topic is encoded at most once per format, variant and kind of message. */
 #include "gw_plane_internal.h"
 #include <string.h>
 
 /* Where a payload is written, so that its header fits in front: most headers have this length. */
 static inline size_t header_usual(const gw_template_t *t) { return gw_template_opcode(t) == GW_OP_TEXT ? 4 : 2; }
 
-static inline const gw_template_t *template_of(const gw_plane_t *p, uint32_t format, uint8_t channel, int encode) {
-    return p->o.formats[format].records[channel][encode];
+static inline const gw_template_t *template_of(const gw_plane_t *p, const gw_audience_t *a, uint8_t channel, int encode) {
+    const gw_format_t *f = &p->o.formats[a->format];
+    const gw_template_t *other = a->variant ? f->variants[a->variant - 1].records[channel][encode] : NULL;
+    return other ? other : f->records[channel][encode];
 }
 
 /* Every frame of a log is appended here, so nobody keeps one that a later one overwrites. */
@@ -27,7 +29,7 @@ static size_t frame_close(const gw_template_t *t, uint8_t *out, size_t payload) 
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode) {
     gw_log_t *log = &p->lanes[a->format].log;
     if (a->frame_seq[encode] == t->seq && gw_log_fresh(log, a->frame[encode])) return a->frame[encode];
-    const gw_template_t *template = template_of(p, a->format, t->channel, encode);
+    const gw_template_t *template = template_of(p, a, t->channel, encode);
     uint8_t *out = gw_log_reserve(log, gw_template_size_max(template, t->length) + GW_FRAME_HEADER_MAX);
     if (!p->send_ns) p->send_ns = p->io.realtime(p->io.self);
     gw_encode_t in = {.record = &t->state, .symbol = t->name, .symbol_length = t->length, .ts_send = p->send_ns,
@@ -47,17 +49,18 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int enco
     return a->frame[encode] = append(p, a->format, &f, f.header + payload);
 }
 
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, uint32_t format) {
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a) {
     if (gw_topic_is_local(t)) return GW_LOCAL_FRAME_MAX;
-    size_t update = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_UPDATE));
-    size_t snapshot = gw_template_frame_max(template_of(p, format, t->channel, GW_ENCODE_SNAPSHOT));
+    size_t update = gw_template_frame_max(template_of(p, a, t->channel, GW_ENCODE_UPDATE));
+    size_t snapshot = gw_template_frame_max(template_of(p, a, t->channel, GW_ENCODE_SNAPSHOT));
     return (update > snapshot ? update : snapshot) + 4 * GW_NOTICE_MAX;
 }
 
 /* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */
-static size_t tell(const gw_plane_t *p, uint32_t format, const gw_frame_t *f, int encode, uint64_t skipped, uint8_t *out) {
-    const uint8_t *bytes = gw_log_bytes(&p->lanes[format].log, f);
-    const gw_template_t *template = template_of(p, format, f->channel, encode);
+static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t *f, int encode, uint64_t skipped,
+                   uint8_t *out) {
+    const uint8_t *bytes = gw_log_bytes(&p->lanes[a->format].log, f);
+    const gw_template_t *template = template_of(p, a, f->channel, encode);
     const size_t usual = header_usual(template);
     if (!skipped) {
         memcpy(out, bytes, f->length);
@@ -77,7 +80,7 @@ size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
     const gw_notice_t notice = {{0}, {{0}}};
     size_t length = l->unannounced ? gw_notice_encode(p, a->format, GW_NOTICE_TOPIC, l->topic, &notice, out) : 0;
     const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, gw_topic_frame(p, l->topic, a, encode));
-    length += tell(p, a->format, f, encode, l->skipped, out + length);
+    length += tell(p, a, f, encode, l->skipped, out + length);
     if (!l->topic->suspect) return length;
     return length + gw_notice_encode(p, a->format, GW_NOTICE_REFUSED, l->topic, &notice, out + length);
 }
@@ -86,9 +89,9 @@ size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped) {
     gw_log_t *log = &p->lanes[a->format].log;
     gw_frame_t f = *gw_log_frame(log, gw_topic_frame(p, t, a, GW_ENCODE_SNAPSHOT));
-    uint8_t *out = gw_log_reserve(log, gw_topic_render_max(p, t, a->format));
+    uint8_t *out = gw_log_reserve(log, gw_topic_render_max(p, t, a));
     /* From the frame at hand: encoding once more would take the room just reserved. */
-    size_t length = tell(p, a->format, &f, GW_ENCODE_SNAPSHOT, skipped, out);
+    size_t length = tell(p, a, &f, GW_ENCODE_SNAPSHOT, skipped, out);
     f.flags = (uint8_t)((f.flags & GW_FRAME_PACED) | GW_FRAME_RESYNC);
     f.taken_ns = p->taken_ns;
     f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;

@@ -117,7 +117,7 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     }
     const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
     for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic, c->format) > g->room) break;
+        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
         g->rendered[g->rendered_count] = render(p, l, whole_states, p->scratch + used);
         used += g->rendered[g->rendered_count++].length;
     }

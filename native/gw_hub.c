@@ -139,21 +139,21 @@ gw_link_t *gw_link_find(const gw_plane_t *p, const gw_client_t *c, const gw_topi
     return gw_map_get(&p->links, gw_link_key(p->clients, c, t->number));
 }
 
-/* The topic's audience of a format, made where it has none; NULL: no memory. */
-static gw_audience_t *audience(gw_topic_t *t, uint8_t format) {
+/* The topic's audience of a format and variant, made where it has none; NULL: no memory. */
+static gw_audience_t *audience(gw_topic_t *t, uint8_t format, uint16_t variant) {
     for (uint32_t i = 0; i < t->audiences_count; i++)
-        if (t->audiences[i].format == format) return &t->audiences[i];
+        if (t->audiences[i].format == format && t->audiences[i].variant == variant) return &t->audiences[i];
     gw_audience_t *audiences = realloc(t->audiences, (t->audiences_count + 1) * sizeof *audiences);
     if (!audiences) return NULL;
     t->audiences = audiences;
     gw_audience_t *a = &audiences[t->audiences_count++];
-    *a = (gw_audience_t){.format = format};
+    *a = (gw_audience_t){.format = format, .variant = variant, .frame_seq = {UINT64_MAX, UINT64_MAX}};
     return a;
 }
 
 /* The audience that a link of the client joins, with room for it. */
-static gw_audience_t *audience_room(gw_topic_t *t, const gw_client_t *c) {
-    gw_audience_t *a = audience(t, c->format);
+static gw_audience_t *audience_room(gw_topic_t *t, const gw_client_t *c, uint16_t variant) {
+    gw_audience_t *a = audience(t, c->format, variant);
     if (!a || a->count < a->size) return a;
     uint32_t size = a->size ? a->size * 2 : 4;
     gw_entry_t *links = realloc(a->links, size * sizeof *links);
@@ -161,6 +161,19 @@ static gw_audience_t *audience_room(gw_topic_t *t, const gw_client_t *c) {
     a->links = links;
     a->size = size;
     return a;
+}
+
+static void audience_join(gw_audience_t *a, gw_link_t *l) {
+    l->audience = (uint8_t)(a - l->topic->audiences);
+    l->place = a->count;
+    a->links[a->count++] = (gw_entry_t){l->client, l};
+}
+
+static void audience_leave(gw_link_t *l) {
+    gw_audience_t *a = gw_link_audience(l);
+    gw_entry_t last = a->links[--a->count];
+    a->links[l->place] = last;
+    last.link->place = l->place;
 }
 
 gw_walk_t gw_walk_begin(void) { return (gw_walk_t){UINT32_MAX, 0}; }
@@ -179,7 +192,7 @@ gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w) {
 /* NULL: no memory; or it is not granted, which callers have asked already. */
 gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *s) {
     int64_t paid = 0;
-    gw_audience_t *a = gw_granted(p, c, t, &paid) ? audience_room(t, c) : NULL;
+    gw_audience_t *a = gw_granted(p, c, t, &paid) ? audience_room(t, c, s->variant) : NULL;
     gw_link_t *l = a ? link_alloc(p) : NULL;
     if (!l) return NULL;
     if (gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {
@@ -191,10 +204,8 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     l->topic = t;
     l->attach = t->routed;
     l->epoch = p->epochs;
-    l->audience = (uint8_t)(a - t->audiences);
-    l->place = a->count;
-    l->priority = UINT8_MAX;
-    a->links[a->count++] = (gw_entry_t){c, l};
+    l->priority = GW_CLASS_NONE;
+    audience_join(a, l);
     t->links_count++;
     l->next = c->links;
     if (c->links) c->links->previous = l;
@@ -250,10 +261,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_link_clean(p, l);
     gw_link_fold(l, 0);
     if (c->rest.link == l) c->rest.link = NULL;
-    gw_audience_t *a = gw_link_audience(l);
-    gw_entry_t last = a->links[--a->count];
-    a->links[l->place] = last;
-    last.link->place = l->place;
+    audience_leave(l);
     t->links_count--;
     if (l->previous) l->previous->next = l->next;
     else c->links = l->next;
@@ -292,12 +300,33 @@ void gw_link_mode(gw_link_t *l, uint8_t lossless) {
     l->lossless = lossless & 1u;
 }
 
+/* The link goes over to the audience of another variant: what is encoded for it from now on is of that. A walk over
+ * the topic's links that is under way may miss it, so what the walk does is done here, or it begins again. */
+void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
+    gw_topic_t *t = l->topic;
+    const uint64_t retired = gw_link_audience(l)->retired_index;
+    if (gw_link_audience(l)->variant == variant) return;
+    gw_audience_t *a = audience_room(t, l->client, variant);
+    if (!a) {
+        gw_client_slow(p, l->client, "no memory for a topic");
+        return;
+    }
+    audience_leave(l);
+    audience_join(a, l);
+    if (a->retired_index < retired) a->retired_index = retired; /* its client's queue may have older frames */
+    l->client->names_waiting -= l->awaits && t->attached;
+    l->awaits = l->awaits && !t->attached;
+    p->full_again = 1;
+    if (t->retiring) t->retiring = 2;
+}
+
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {
     if (l->sub) gw_link_fold(l, pending);
     if (l->hold) gw_link_ready(p, l); /* another class's interval, or none, holds from now on */
     l->sub = s;
     gw_link_mode(l, s->lossless);
     gw_link_prioritise(p, l, s->priority);
+    gw_link_vary(p, l, s->variant);
 }
 
 /* --- subscriptions --------------------------------------------------------------------------------- */

@@ -26,11 +26,19 @@ typedef struct {
 
 enum { GW_ENCODE_UPDATE, GW_ENCODE_SNAPSHOT, GW_ENCODES };
 
+/* Another set of templates of a format, for subscriptions that ask for it: those that it leaves out (NULL) are the
+ * format's own. */
+typedef struct {
+    gw_template_t *records[GW_CHANNELS][GW_ENCODES];
+} gw_variant_t;
+#define GW_VARIANTS_MAX 4u
+
 /* A wire format: how records and notices become the bytes of a client that speaks it. Where records of a channel are
  * binary, a topic is announced (GW_NOTICE_TOPIC) to each client before the first of them. */
 typedef struct {
     gw_template_t *records[GW_CHANNELS][GW_ENCODES]; /* NULL where a channel has none */
     gw_template_t *notices[GW_NOTICES];              /* NULL for what it does not tell */
+    gw_variant_t variants[GW_VARIANTS_MAX - 1];      /* from 1 on; 0 are the records above */
 } gw_format_t;
 #define GW_FORMATS_MAX 4u
 void gw_format_free(gw_format_t *f); /* its templates; one of zeroes has none */
@@ -47,7 +55,7 @@ typedef struct {
 
 typedef struct {
     gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over; all have the channels of the first */
-    uint32_t formats_count;
+    uint32_t formats_count, variants_count; /* of variants, variant 0 among them; 0: 1 */
     gw_local_form_t locals[GW_LOCALS_MAX];
     uint32_t locals_count;
     gw_stats_t *stats;
@@ -101,7 +109,8 @@ typedef struct {
 typedef struct {
     uint32_t id; /* the caller's, unique per client */
     uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
-    /* Of a local topic: the name, conflated with a snapshot; it has no class. */
+    /* Of a local topic: the name, conflated with a snapshot; it has neither class nor variant. */
+    uint16_t variant; /* of the templates, below variants_count */
     char name[GW_INSTRUMENT_MAX];
 } gw_item_t;
 

@@ -88,15 +88,37 @@ static int format_valid(const gw_format_t *f, const gw_format_t *first) {
     return 1;
 }
 
+/* A variant has both messages of a channel or none, of the kind and the opcode of the format's own. */
+static int variant_valid(const gw_format_t *f, const gw_variant_t *v, int there) {
+    for (unsigned i = 0; i < GW_CHANNELS; i++)
+        for (int k = 0; k < GW_ENCODES; k++) {
+            const gw_template_t *own = f->records[i][k], *other = v->records[i][k];
+            if (!other != !v->records[i][GW_ENCODE_UPDATE]) return 0;
+            if (!other) continue;
+            if (!there || !own || gw_template_kind(other) != i || gw_template_opcode(other) != gw_template_opcode(own)) return 0;
+        }
+    return 1;
+}
+
+static int variants_valid(const gw_format_t *f, uint32_t count) {
+    int valid = count <= GW_VARIANTS_MAX;
+    for (uint32_t i = 1; valid && i < GW_VARIANTS_MAX; i++) valid = variant_valid(f, &f->variants[i - 1], i < count);
+    return valid;
+}
+
 static int formats_valid(const gw_plane_options_t *o) {
     int valid = o->formats_count > 0 && o->formats_count <= GW_FORMATS_MAX;
-    for (uint32_t i = 0; valid && i < o->formats_count; i++) valid = format_valid(&o->formats[i], &o->formats[0]);
+    for (uint32_t i = 0; valid && i < o->formats_count; i++)
+        valid = format_valid(&o->formats[i], &o->formats[0]) && variants_valid(&o->formats[i], o->variants_count);
     return valid;
 }
 
 void gw_format_free(gw_format_t *f) {
     for (int i = 0; i < GW_CHANNELS; i++)
-        for (int k = 0; k < GW_ENCODES; k++) gw_template_free(f->records[i][k]);
+        for (int k = 0; k < GW_ENCODES; k++) {
+            gw_template_free(f->records[i][k]);
+            for (unsigned v = 0; v < GW_VARIANTS_MAX - 1; v++) gw_template_free(f->variants[v].records[i][k]);
+        }
     for (int i = 0; i < GW_NOTICES; i++) gw_template_free(f->notices[i]);
     *f = (gw_format_t){0};
 }
@@ -129,7 +151,8 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
-    int error = !p->clients || !p->generations || !p->slots_free || !p->slots_grant || !p->batch || !p->scratch || !p->gather ? -ENOMEM : 0;
+    const int slots = p->clients && p->generations && p->slots_free && p->slots_grant;
+    int error = slots && p->batch && p->scratch && p->gather ? 0 : -ENOMEM;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
     if (!error) error = gw_locals_init(p);

@@ -61,6 +61,7 @@ void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority);
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending); /* folds into the old one */
 void gw_link_fold(gw_link_t *l, uint64_t pending);
 void gw_link_mode(gw_link_t *l, uint8_t lossless);
+void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant);
 gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
 gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
@@ -170,7 +171,7 @@ uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t
                          const gw_notice_t *notice, uint8_t flags, int what);
 size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out);
 /* Either message with `skipped`, and the notices that may go with it. */
-size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, uint32_t format);
+size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a);
 
 /* gw_runs.c: one client's queue of frames */
 void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index);

@@ -32,6 +32,7 @@ typedef struct {
     gw_entry_t *links;
     uint32_t count, size;
     uint8_t format;
+    uint16_t variant;
     uint64_t frame[GW_ENCODES];     /* cached encodings of the topic's state ... */
     uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is its `seq` and the log is fresh */
     uint64_t promised;              /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
@@ -39,6 +40,10 @@ typedef struct {
     uint64_t announcement;          /* the same */
     uint64_t retired_index;         /* frames before it are of a topic that has ended */
 } gw_audience_t;
+
+/* So many at most has a topic: one for each format and variant that somebody asked for. */
+#define GW_AUDIENCES_MAX (GW_FORMATS_MAX * GW_VARIANTS_MAX)
+_Static_assert(GW_AUDIENCES_MAX <= UINT8_MAX, "a link tells its audience");
 
 /* A topic as of the plane's cursor. */
 struct gw_topic {
@@ -114,6 +119,7 @@ struct gw_sub {
     uint64_t routed, delivered, conflated, dropped; /* of links that it no longer governs, and of past epochs */
     uint32_t id, row; /* row: of the answer to a query */
     uint8_t channel, lossless, snapshot, priority, limit_told, ending;
+    uint16_t variant;
 };
 
 /* One for all subscriptions to the same text. */

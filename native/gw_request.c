@@ -165,6 +165,7 @@ static void update_link(gw_plane_t *p, gw_link_t *l) {
     if (l->hold) gw_link_ready(p, l); /* its class's interval may be another now */
     gw_link_mode(l, l->sub->lossless);
     gw_link_prioritise(p, l, l->sub->priority);
+    gw_link_vary(p, l, l->sub->variant);
 }
 
 /* Makes or changes the subscription of one item; a name's link is seen to at once. */
@@ -180,6 +181,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i,
     }
     s->lossless = item->lossless;
     s->snapshot = item->snapshot;
+    s->variant = item->variant;
     s->priority = item->channel == GW_LOCAL ? GW_CLASS_NONE : item->priority;
     if (!item->resync) {
         gw_link_t *l = s->pattern ? NULL : gw_link_find(p, c, s->topic);

@@ -44,6 +44,7 @@ cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_item_t:
         uint32_t id
         uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
+        uint16_t variant
         char name[65]
     ctypedef struct gw_rule_t:
         uint8_t channel, allow, is_pattern, length
@@ -141,6 +142,7 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
     if not 0 <= priority < GW_CLASSES:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
+    out.variant = 0
     return 0
 
 
@@ -241,8 +243,9 @@ cdef class Plane:
 
     def __init__(
         self, *, list formats, dict locals=None, StatsPage stats not None, int wait_fd=-1,
-        int wait_index=0, int event_fd=-1, uint32_t clients_max=20000, uint32_t topics_per_client_max=10000,
-        uint32_t waiting_topics_max=65536, uint64_t log_bytes=64 << 20,
+        int wait_index=0, int event_fd=-1, uint32_t clients_max=20000,
+        uint32_t topics_per_client_max=10000, uint32_t waiting_topics_max=65536,
+        uint64_t log_bytes=64 << 20,
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,

@@ -19,7 +19,7 @@ static const char *const strings[STRINGS] = {
     "*", "A*", "*.SIM", "*B*", "*A*.*", "C*N"};
 
 typedef struct {
-    bool active, lossless, snapshot;
+    bool active, lossless, snapshot, variant;
     uint64_t order;
 } sub_t;
 
@@ -28,7 +28,7 @@ typedef struct {
     unsigned local; /* of FOLLOW and LEAVE */
     unsigned n;
     uint32_t ids[4];
-    bool lossless[4], snapshot[4];
+    bool lossless[4], snapshot[4], variant[4];
 } entry_t;
 
 /* What a client knows of a topic. */
@@ -38,6 +38,7 @@ typedef struct {
     bool snapshot;  /* and promised a snapshot */
     bool renewed;   /* its numbering has restarted, or it has ended: the first frame is a snapshot */
     bool gap;       /* a gap notice was the last that came */
+    bool former;    /* frames of the variant before may be left: it was changed without a resync */
     uint64_t last, base, to;
 } seen_t;
 
@@ -105,6 +106,7 @@ static inline void apply(const client_t *c, sub_t *subs, const entry_t *x, uint6
         if (x->kind == UNSUBSCRIBE || (x->kind == UPDATE && !s->active) || id_denied(c, x->ids[i])) continue;
         s->lossless = x->lossless[i];
         s->snapshot = x->snapshot[i];
+        s->variant = x->variant[i];
         if (x->kind == UPDATE) continue;
         s->active = true;
         s->order = ++*orders;
@@ -127,6 +129,22 @@ static inline unsigned frame_topic(const frame_t *f) {
     return 0;
 }
 
+/* In which variant the client gets the topic; -1: not at all. */
+static inline int variant_of(const client_t *c, unsigned topic) {
+    const int id = governs(c, c->told, topic);
+    return id < 0 ? -1 : c->told[id].variant && topic_channel(topic) == GW_BBO && !c->peer->format;
+}
+
+/* Whether another of its subscriptions would have it in this variant: one whose link was there first had its state
+ * queued before the one that governs. */
+static inline bool variant_covers(const client_t *c, unsigned topic, unsigned variant) {
+    for (unsigned id = 0; id < IDS; id++)
+        if (c->told[id].active && c->told[id].variant == (bool)variant && id_channel(id) == topic_channel(topic) &&
+            naive_match(id_string(id), topic_name(topic)))
+            return true;
+    return false;
+}
+
 static inline void read_reply(client_t *c, const frame_t *f) {
     static uint64_t orders; /* only its order counts */
     if (f->reply == 0) {
@@ -137,6 +155,8 @@ static inline void read_reply(client_t *c, const frame_t *f) {
     c->read++;
     CHECK_EQUAL(f->epoch, c->epoch);
     const entry_t *x = &c->log[f->reply % LOG];
+    int before[TOPICS]; /* the variants; -1: none */
+    for (unsigned t = 0; t < TOPICS; t++) before[t] = variant_of(c, t);
     if (x->kind == FOLLOW || x->kind == LEAVE) {
         c->locals[x->local].follows = x->kind == FOLLOW && !c->local_denied[x->local];
         c->locals[x->local].had = false;
@@ -148,8 +168,9 @@ static inline void read_reply(client_t *c, const frame_t *f) {
         seen_t *s = &c->seen[t];
         int id = governs(c, c->told, t);
         if (id < 0) s->known = s->told = s->gap = s->renewed = false, s->last = 0;
+        s->former |= before[t] != variant_of(c, t) && before[t] >= 0;
         if (x->kind != SUBSCRIBE || !governed_by(c, c->told, t, x)) continue;
-        s->known = s->told = s->gap = s->renewed = false;
+        s->known = s->told = s->gap = s->renewed = s->former = false;
         if (c->many[t] || (c->reborn[t] <= f->reply && f->reply <= c->reborn_last[t])) s->last = 0;
         for (unsigned i = 0; i < x->n; i++) {
             if ((int)x->ids[i] != id || id_pattern(x->ids[i])) continue;
@@ -174,6 +195,8 @@ static inline void read_data(client_t *c, const frame_t *f) {
     if (s->renewed) CHECK(f->snapshot);
     if (s->gap) CHECK(f->snapshot && (f->seq == s->to + 1 || !c->told[id].lossless));
     if (c->told[id].lossless && f->skipped) CHECK(f->snapshot); /* I2 */
+    if ((int)f->variant == variant_of(c, t)) s->former = false;
+    else CHECK(s->former || (f->snapshot && variant_covers(c, t, f->variant)));
     s->known = true;
     s->told = s->gap = s->renewed = false;
     s->last = f->seq;
@@ -201,14 +224,15 @@ static inline void read_frame(client_t *c, const frame_t *f) {
     if (f->kind == EPOCH) {
         CHECK(f->epoch > c->epoch);
         c->epoch = f->epoch;
-        for (unsigned t = 0; t < TOPICS; t++) c->seen[t] = (seen_t){.renewed = c->seen[t].known || c->seen[t].renewed};
+        for (unsigned t = 0; t < TOPICS; t++)
+            c->seen[t] = (seen_t){.renewed = c->seen[t].known || c->seen[t].renewed, .former = c->seen[t].former};
     }
     if (f->kind == RETIRED) {
         unsigned t = frame_topic(f);
         CHECK(governs(c, c->told, t) >= 0);
         CHECK(c->ended[t] || c->many[t]);
         c->ended[t] -= c->ended[t] > 0;
-        c->seen[t] = (seen_t){.renewed = true}; /* should it come back, then as another one */
+        c->seen[t] = (seen_t){.renewed = true, .former = c->seen[t].former}; /* should it come back, then as another one */
     }
     if (f->kind == GAP) {
         unsigned t = frame_topic(f);

@@ -10,6 +10,7 @@ typedef struct {
     frame_kind_t kind;
     uint8_t channel; /* of a local topic: its place */
     bool snapshot;
+    unsigned variant; /* of text */
     char name[80];
     unsigned long long seq, skipped, price, epoch; /* of data; price is to be seq */
     unsigned long long from, to;                   /* of a gap */
@@ -26,9 +27,13 @@ static inline void parse_data(const char *text, frame_t *f) {
     char channel[8], type[12];
     int at = 0;
     CHECK_EQUAL(sscanf(text, "{\"channel\":\"%7[a-z]\",\"type\":\"%11[a-z]\","
-                             "\"symbol\":\"%79[^\"]\",\"seq\":%llu,"
-                             "\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n",
-                       channel, type, f->name, &f->seq, &f->price, &f->epoch, &at), 6);
+                             "\"symbol\":\"%79[^\"]\"%n", channel, type, f->name, &at), 3);
+    CHECK(at > 0);
+    f->variant = !strncmp(text + at, ",\"variant\":1", 12);
+    text += at + 12 * (int)f->variant;
+    at = 0;
+    CHECK_EQUAL(sscanf(text, ",\"seq\":%llu,\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n", &f->seq, &f->price, &f->epoch,
+                       &at), 3);
     CHECK(at > 0);
     if (strcmp(text + at, "}")) {
         int end = 0;
@@ -328,6 +333,9 @@ static inline void rig_check_lists(const rig_t *rig) {
         levels[c->level]++;
         for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->first != NULL;
         for (const gw_link_t *l = c->links; l; l = l->next) {
+            CHECK(gw_link_audience(l)->format == c->format);
+            if (!c->job && !(c->flags & GW_CLIENT_DOOMED)) CHECK_EQUAL(gw_link_audience(l)->variant, l->sub->variant);
+            CHECK(gw_link_audience(l)->links[l->place].link == l && l->topic->audiences_count <= GW_AUDIENCES_MAX);
             if (gw_topic_is_local(l->topic)) {
                 CHECK(l->priority == GW_CLASS_NONE && !l->lossless);
                 continue;

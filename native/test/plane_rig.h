@@ -79,7 +79,7 @@ static inline uint8_t *program_text(uint8_t *out, const char *text) {
 }
 
 /* A message with the fields of PROTOCOL.md that matter here, and two decimals that name it. */
-static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
+static inline gw_template_t *rig_template_of(uint8_t channel, const char *type, unsigned variant) {
     static const uint8_t splice[] = "\013,\"skipped\":\001}";
     uint8_t program[512], *at = program;
     char head[96];
@@ -90,7 +90,7 @@ static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     memcpy(at, splice, sizeof splice - 1);
     at = program_text(at + sizeof splice - 1, head);
     *at++ = 1; /* SYMBOL */
-    at = program_text(at, "\",\"seq\":");
+    at = program_text(at, variant ? "\",\"variant\":1,\"seq\":" : "\",\"seq\":");
     *at++ = 2; /* SEQ */
     at = program_text(at, ",\"data\":[{\"price\":\"");
     *at++ = 8; /* FIELD: price, or bid */
@@ -103,6 +103,8 @@ static inline gw_template_t *rig_template(uint8_t channel, const char *type) {
     CHECK_EQUAL(gw_template_load(program, (size_t)(at - program), &t), 0);
     return t;
 }
+
+static inline gw_template_t *rig_template(uint8_t channel, const char *type) { return rig_template_of(channel, type, 0); }
 
 /* --- the kernel and the clocks ---------------------------------------------------------------- */
 
@@ -190,6 +192,9 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     for (uint8_t channel = GW_TRADE; channel <= GW_BBO; channel++) {
         json->records[channel][GW_ENCODE_UPDATE] = rig_template(channel, "update");
         json->records[channel][GW_ENCODE_SNAPSHOT] = rig_template(channel, "snapshot");
+        if (options.variants_count < 2 || channel == GW_TRADE) continue; /* trades have one form */
+        json->variants[0].records[channel][GW_ENCODE_UPDATE] = rig_template_of(channel, "update", 1);
+        json->variants[0].records[channel][GW_ENCODE_SNAPSHOT] = rig_template_of(channel, "snapshot", 1);
     }
     notices_load(json);
     if (!json->records[GW_HEALTH][GW_ENCODE_UPDATE]) { /* a test's own channel is in its own format alone */

@@ -75,6 +75,8 @@ static void subscribe(client_t *c, bool update) {
                         x->snapshot[i]);
         items[i].resync = !update;
         items[i].priority = (uint8_t)random_below(GW_CLASSES);
+        x->variant[i] = w.rig->plane->o.variants_count > 1 && chance(3);
+        items[i].variant = x->variant[i];
     }
     commands_done(); /* so that the model sees what waits at this moment */
     rig_subscribe(w.rig, c->peer, ++c->replies, items, x->n);
@@ -488,6 +490,7 @@ static void end(void) {
 static void run(uint64_t seed, unsigned steps) {
     gw_plane_options_t options = rig_options();
     options.clients_max = CLIENTS;
+    options.variants_count = seed % 4 < 2 ? 2 : 0;
     options.target_ns = seed % 3 ? 1000000 : 0;
     options.enforce = seed % 3 == 1;
     if (seed % 11 == 5) options.lossless_frames_max = 30; /* clients are let go in the middle of whatever it is */
