@@ -24,7 +24,7 @@ PAUSED: Final[int]  # a class's conflation interval while nothing of it is sent
 HDR_MAX_NS: Final[int]
 HDR_COUNTS: Final[int]
 FLAG_PACED: Final[int]
-RECORD_SIZE: Final[int]  # bytes of the longest record, and of every raw one
+RECORD_SIZE_MAX: Final[int]  # bytes of the longest record that there may be
 RECORD_SIZE_USUAL: Final[int]  # bytes that nearly all records take in the ring
 ID_MAX: Final[int]  # bytes of a trade's id
 DIGITS_MAX: Final[int]  # significant digits of a decimal
@@ -188,11 +188,15 @@ class RingReader:
         An eighth of the ring is left to the writer: who reads on from here faster than it writes is
         not lapped.
         """
-    def poll_raw(self, limit: int = 4096) -> bytes | None:
-        """As `poll`, GIL released: the records as in the ring, but of RECORD_SIZE bytes each, and
-        with topics as `topics` numbers them. The end of a topic is a record with FLAG_RETIRED.
+    @property
+    def position(self) -> int:
+        """Bytes of the ring before the next record; it never wraps."""
+    def poll_raw(self, limit: int = 4096, since_ns: int = 0) -> bytes | None:
+        """As `poll`, GIL released: the records as in the ring, back to back, but with topics as
+        `topics` numbers them; those published before `since_ns` (MONOTONIC) are left out. The end
+        of a topic is a record with FLAG_RETIRED.
 
-        One thread at a time.
+        At most `limit` records of the usual length, or one that is longer. One thread at a time.
         """
     def topics(self) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic so far, in this reader's own order: a place in the
@@ -203,8 +207,17 @@ class RingReader:
     def epoch(self) -> str: ...
     def close(self) -> None: ...
 
-def record_rows(data: bytes) -> list[tuple[str, int, Row] | None]:
-    """(channel, received, row) of each raw record; None where it is no record. ValueError: a part.
+def record_headers(data: bytes) -> bytes:
+    """Of the whole records that raw bytes begin with: 64 bytes each (native/gw_record.h)."""
+
+Raw = tuple[str, int, int, Row]
+
+def record_rows(data: bytes, at: int = 0, limit: int = -1) -> tuple[list[Raw | None], int]:
+    """(channel, received, index, row) of raw records from a byte on, and the byte after them; None
+    where one is no record of ours. ValueError: no whole record begins at `at`; rows end before one
+    that is not whole.
+
+    `index` counts the topic's records, modulo 2^32.
 
     At a topic's end the channel is empty, and the row has nothing but the topic.
 

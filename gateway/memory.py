@@ -16,6 +16,10 @@ FEED_BYTES: Final = 30_000_000
 WORKER_BYTES: Final = 45_000_000
 TOPIC_BYTES: Final = 128 + 256
 """A name in the segment's directory and a last value in its table."""
+CHAIN_BYTES: Final = 192
+"""What the feed process keeps of a topic: where the last of its records are."""
+BLOCKS_SHARE: Final = 4096
+"""Bytes of the ring for each of its block index."""
 HEALTH_TOPICS_MAX: Final = 4096
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 48
@@ -36,10 +40,11 @@ def estimate(config: "Config") -> list[Part]:
     """What all processes take together, without clients; of frame logs those of JSON."""
     workers = config.cluster.workers
     topics = config.ring.topics_max + min(config.ring.topics_max, HEALTH_TOPICS_MAX)
-    ring = config.ring.capacity_bytes + topics * TOPIC_BYTES
+    capacity = config.ring.capacity_bytes
+    feed = FEED_BYTES + topics * CHAIN_BYTES
     return [
-        Part("programs", SUPERVISOR_BYTES + FEED_BYTES + workers * WORKER_BYTES),
-        Part("ring", ring),
+        Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
+        Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),
         Part("frame logs", workers * _log_bytes(config)),
     ]
 

@@ -10,9 +10,10 @@ Layout, all numbers little-endian. A file is the magic, the version of the layou
     crc       u32: CRC-32 of the payload as stored
 
     HEAD  a `Header` as JSON, first, once        SECS  `Second`s, one JSON object a line
-    TOPC  [[channel, instrument], ...] by id     RING  records (gw_record.h), RECORD_BYTES each
+    TOPC  [[channel, instrument], ...] by id     RING  whole records (gw_record.h) back to back
     SAMP  `Sample`s, one JSON object a line      HOLE  nothing: here the copy was overtaken, and the
-                                                       records' ring_seq says by how many
+                                                       index of a topic's next record says by how
+                                                       many of its own
     DONE  nothing, last
 
 So a file is written from front to back without knowing its length, and what was cut off at any byte
@@ -33,11 +34,9 @@ from gateway.errors import TickgateError
 
 MAGIC: Final = b"\x89TGREC\r\n"
 """The first byte is no text, and the end is spoilt by whatever converts line ends."""
-VERSION: Final = 2
+VERSION: Final = 3
 CHUNK_BYTES_MAX: Final = 4 << 20
 """Of a chunk, stored or unpacked: what a reader has to hold. A writer makes smaller ones."""
-RECORD_BYTES: Final = 192
-"""Of each record in RING (`gw_record_t`): of the longest; others are followed by zeros."""
 SHORT: Final = 8
 """Values of an array that are looked at one by one, from its end."""
 LEVEL: Final = 1

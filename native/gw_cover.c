@@ -134,7 +134,7 @@ static gw_topic_t topic_later; /* no topic of ours as yet: a record may make it 
 static gw_topic_t *entry(gw_plane_t *p, uint32_t id, const gw_record_t *r, gw_entry_name_t *e, int64_t *budget) {
     int length = gw_directory_entry(&p->reader.segment, id, e);
     if (length <= 0 || !gw_plane_has(p, e->channel)) return &gw_topic_none;
-    if (r ? e->generation != r->h.generation || r->h.flags & GW_FLAG_RETIRED : e->retired) return &topic_later;
+    if (r ? !gw_record_is_of(r, e->generation) || r->h.flags & GW_FLAG_RETIRED : e->retired) return &topic_later;
     gw_topic_t *t = gw_topic_find(p, e->channel, e->name, (size_t)length);
     if (t && t->bound) {
         if (!is_over(p, t)) return &gw_topic_none; /* listed twice: the first one counts */
@@ -146,14 +146,14 @@ static gw_topic_t *entry(gw_plane_t *p, uint32_t id, const gw_record_t *r, gw_en
 }
 
 /* Takes what the segment's last values say of a topic that it had before we followed it. */
-static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id) {
-    gw_record_t record;
-    int got = p->epoch_phase && id < p->ring_topics_old ? gw_table_read(&p->reader.segment, id, &record) : 0;
-    if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-    if (got != 1 || record.h.generation != t->generation || record.h.flags & GW_FLAG_RETIRED) return;
-    if (!gw_record_fits(p, t, &record)) return;
-    gw_record_copy(&t->state, &record);
-    t->seq = record.h.topic_seq;
+static void take_state(gw_plane_t *p, gw_topic_t *t, uint32_t id, int64_t *budget) {
+    uint64_t position;
+    if (!p->epoch_phase || id >= p->ring_topics_old) return;
+    const gw_record_t *r = gw_topic_last(p, id, &position, budget);
+    if (!r || !gw_record_is_of(r, t->generation) || r->h.flags & GW_FLAG_RETIRED) return;
+    if (!gw_record_fits(p, t, r) || gw_topic_reserve(t, r->h.cells)) return;
+    t->origin = r->h.origin;
+    gw_topic_take(t, r, position);
     t->renewed = 0; /* there is something to snapshot */
 }
 
@@ -171,7 +171,7 @@ static int begin(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budg
     t->ring_id = id;
     t->generation = e.generation;
     if (p->ends) t->renewed = 1; /* it may be one that has come back */
-    take_state(p, t, id);
+    take_state(p, t, id, budget);
     if (t->channel == GW_HEALTH) *budget -= (int64_t)gw_refused_route(p, t, 0) * GW_UNITS_LOOK;
     t->bound = 1;
     p->topics_waiting--;
@@ -216,8 +216,8 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p) {
  * record is of one before. */
 static int is_of(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r, int64_t *budget) {
     const uint32_t id = r->h.topic;
-    if (t != &gw_topic_none && t->generation == r->h.generation) return 1;
-    if (t != &gw_topic_none && (int32_t)(r->h.generation - t->generation) < 0) return -1;
+    if (t != &gw_topic_none && gw_record_is_of(r, t->generation)) return 1;
+    if (t != &gw_topic_none && (int16_t)(uint16_t)(r->h.generation - t->generation) < 0) return -1;
     *budget -= (int64_t)gw_topic_gone(p, id) * GW_UNITS_LOOK;
     return 0;
 }

@@ -14,15 +14,14 @@
 /* A live writer is inside a slot for some 20 ns; 1,000 looks outlast it by far unless it was
  * descheduled there, and then its record still comes through the ring. */
 #define SEQLOCK_TRIES 1000
-#define SLOT_RECORD 8u /* the record's first word: the version has a line of its own */
 #define NAME_AT 2u     /* after channel and length */
 #define VERSION (GW_DIRECTORY_WORDS - 1) /* word of an entry */
-#define GENERATION 1u  /* word of a slot, in the line of its version */
+#define GENERATIONS_HALF (1u << 15)
 enum { LIVES, RETIRED, WRITTEN, STATES = 4 };
 
 _Static_assert(NAME_AT + GW_INSTRUMENT_MAX <= VERSION * 8, "an entry holds every name");
-_Static_assert(SLOT_RECORD * 8 + sizeof(gw_record_t) == GW_SLOT_WORDS * 8,
-               "a slot holds every record");
+_Static_assert(GW_SLOT_RECORD * 8 + GW_SLOT_CELLS * GW_CELL == GW_SLOT_WORDS * 8, "a slot holds what it promises");
+_Static_assert(GW_SLOT_CELLS * GW_CELL == sizeof(gw_record_t), "and a record what is read from it");
 
 static void entry_write(const gw_segment_t *s, uint64_t id, uint8_t channel, const char *name, size_t length) {
     uint64_t words[VERSION] = {0};
@@ -47,9 +46,8 @@ int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, s
     /* The first record must not wait for the pages of its topic. */
     uint64_t *slot = s->table + id * GW_SLOT_WORDS;
     GW_STORE_RELAXED(slot, 0);
-    GW_STORE_RELAXED(slot + GENERATION, 0);
     GW_STORE_RELAXED(slot + GW_SLOT_WORDS - 1, 0);
-    w->topic_seq[id] = 0;
+    gw_chain_begin(&w->chains[id], 0);
     GW_STORE_RELEASE(s->topics, id + 1);
     return (int64_t)id;
 }
@@ -58,9 +56,9 @@ void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_rec
     gw_segment_t *s = &w->segment;
     uint64_t *version = s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION;
     memset(&record->u, 0, sizeof record->u);
-    record->u.trade.mark = GW_MARK;
     record->h.topic = id;
     record->h.kind = channel;
+    record->h.cells = GW_RECORD_CELLS;
     record->h.flags = GW_FLAG_RETIRED;
     gw_writer_publish(w, record);
     GW_STORE_RELEASE(version, GW_LOAD_RELAXED(version) + RETIRED);
@@ -69,24 +67,38 @@ void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_rec
         (gw_retired_t){.position = w->tail, .at_ns = now_ns, .id = id};
 }
 
+/* Takes the place of the topic that ended first where it may be used again: NULL where it may not yet. */
+static const gw_retired_t *place_take(gw_writer_t *w, uint64_t slowest, int64_t now_ns) {
+    gw_segment_t *s = &w->segment;
+    if (!w->retired_count) return NULL;
+    gw_retired_t *r = &w->retired[w->retired_first];
+    bool lapped = w->tail - r->position > s->capacity;
+    /* A record bears half of its generation: before that half may be met again, no record of the first one is left. */
+    bool turns = (w->chains[r->id].generation + 1u) % GENERATIONS_HALF == 0;
+    if (!lapped && !turns && slowest < r->position && now_ns - r->at_ns < GW_RETIRED_WAIT_NS) return NULL;
+    w->retired_first = (w->retired_first + 1) % s->topics_max;
+    if (lapped || !turns) {
+        w->retired_count--;
+        return r;
+    }
+    /* Those behind it need not wait for it. */
+    w->retired[(w->retired_first + w->retired_count - 1) % s->topics_max] = *r;
+    return NULL;
+}
+
 int64_t gw_writer_topic_reuse(gw_writer_t *w, uint8_t channel, const char *name, size_t length, uint64_t slowest,
                               int64_t now_ns) {
     gw_segment_t *s = &w->segment;
-    const gw_retired_t *r = &w->retired[w->retired_first];
     if (!entry_possible(channel, length)) return -EINVAL;
-    if (!w->retired_count) return -EAGAIN;
-    bool lapped = w->tail - r->position > s->capacity;
-    if (slowest < r->position && !lapped && now_ns - r->at_ns < GW_RETIRED_WAIT_NS) return -EAGAIN;
+    const gw_retired_t *r = place_take(w, slowest, now_ns);
+    if (!r) return -EAGAIN;
     uint32_t id = r->id;
-    w->retired_first = (w->retired_first + 1) % s->topics_max;
-    w->retired_count--;
     uint64_t *version = s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION;
     uint64_t generation = GW_LOAD_RELAXED(version) / STATES;
     GW_STORE_RELAXED(version, generation * STATES + WRITTEN);
     GW_FENCE_RELEASE();
     entry_write(s, id, channel, name, length);
-    GW_STORE_RELAXED(s->table + (size_t)id * GW_SLOT_WORDS + GENERATION, (uint32_t)(generation + 1));
-    w->topic_seq[id] = 0;
+    gw_chain_begin(&w->chains[id], (uint16_t)(generation + 1));
     GW_STORE_RELEASE(version, (uint64_t)(uint32_t)(generation + 1) * STATES + LIVES);
     GW_STORE_RELEASE(s->changes, GW_LOAD_RELAXED(s->changes) + 1);
     return id;
@@ -138,20 +150,7 @@ int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char
     return length;
 }
 
-uint32_t gw_table_generation(const gw_segment_t *s, uint32_t id) {
-    return (uint32_t)GW_LOAD_RELAXED(s->table + (size_t)id * GW_SLOT_WORDS + GENERATION);
-}
-
-void gw_table_write(const gw_segment_t *s, const gw_record_t *record) {
-    uint64_t *slot = s->table + (size_t)record->h.topic * GW_SLOT_WORDS;
-    uint64_t version = GW_LOAD_RELAXED(slot);
-    GW_STORE_RELAXED(slot, version + 1);
-    GW_FENCE_RELEASE();
-    gw_words_write(slot + SLOT_RECORD, (const gw_word_t *)record, record->h.cells * GW_CELL / 8);
-    GW_STORE_RELEASE(slot, version + 2);
-}
-
-int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out) {
+int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position) {
     if (id >= s->topics_max) return 0;
     const uint64_t *slot = s->table + (size_t)id * GW_SLOT_WORDS;
     for (int tries = 0; tries < SEQLOCK_TRIES; tries++, gw_cpu_relax()) {
@@ -159,11 +158,12 @@ int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out) {
         if (version == 0) return 0;
         if (version % 2 == 1) continue;
         const size_t usual = GW_RECORD_CELLS * GW_CELL / 8;
-        gw_words_read((gw_word_t *)out, slot + SLOT_RECORD, usual);
+        gw_words_read((gw_word_t *)out, slot + GW_SLOT_RECORD, usual);
         if (out->h.cells > GW_RECORD_CELLS)
-            gw_words_read((gw_word_t *)&out->tail, slot + SLOT_RECORD + usual, GW_CELL / 8);
+            gw_words_read((gw_word_t *)&out->tail, slot + GW_SLOT_RECORD + usual, GW_CELL / 8);
+        if (position) *position = GW_LOAD_RELAXED(slot + GW_SLOT_POSITION);
         GW_FENCE_ACQUIRE();
-        if (GW_LOAD_RELAXED(slot) == version) return 1;
+        if (GW_LOAD_RELAXED(slot) == version) return out->h.cells <= GW_SLOT_CELLS ? 1 : -EMSGSIZE;
     }
     return -EAGAIN;
 }

@@ -32,18 +32,18 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int enco
     const gw_template_t *template = template_of(p, a, t->channel, encode);
     uint8_t *out = gw_log_reserve(log, gw_template_size_max(template, t->length) + GW_FRAME_HEADER_MAX);
     if (!p->send_ns) p->send_ns = p->io.realtime(p->io.self);
-    gw_encode_t in = {.record = &t->state, .symbol = t->name, .symbol_length = t->length, .ts_send = p->send_ns,
+    gw_encode_t in = {.record = t->state, .symbol = t->name, .symbol_length = t->length, .ts_send = p->send_ns,
                       .topic = t->number, .channel = t->channel};
     size_t payload = gw_template_encode(template, &in, (char *)out + header_usual(template));
     gw_frame_t f = {
         .seq = t->seq,
-        .recv_ns = gw_record_published(&t->state) - t->state.h.ingest_ns,
+        .recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns,
         .taken_ns = p->taken_ns,
         .topic = t->number,
         .channel = t->channel,
         .header = (uint8_t)frame_close(template, out, payload),
         .flags = (uint8_t)((encode == GW_ENCODE_SNAPSHOT ? GW_FRAME_SNAPSHOT : 0) |
-                           (t->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0)),
+                           (t->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0)),
     };
     a->frame_seq[encode] = t->seq;
     return a->frame[encode] = append(p, a->format, &f, f.header + payload);

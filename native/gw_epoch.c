@@ -47,6 +47,7 @@ static void unbind(gw_plane_t *p, gw_topic_t *t) {
     t->bound = 0;
     t->renewed = 1;
     t->seq = 0;
+    t->origin = 0;
     t->suspect = 0;
     for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].frame_seq[0] = t->audiences[i].frame_seq[1] = 0;
     p->topics_waiting++;
@@ -184,7 +185,7 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, hole_t *
 static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     gw_client_t *c = l->client;
     uint8_t channel = l->topic->channel;
-    const gw_record_t *state = &l->topic->state;
+    const gw_record_t *state = l->topic->state;
     l->dropped += hole->lost;
     gw_count(&p->stats->dropped_lapped[channel], hole->lost);
     gw_count(&p->stats->class_dropped[l->priority], hole->lost);
@@ -215,12 +216,11 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 }
 
 /* The links that it concerned. */
-uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest) {
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position) {
     hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1, .first = !t->seq};
     const uint8_t before = gw_topic_suspects(t);
     const uint32_t told = gw_gap_route(p, t, &newest->h);
-    gw_record_copy(&t->state, newest);
-    t->seq = newest->h.topic_seq;
+    gw_topic_take(t, newest, position);
     uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
     if (!hole.lost) { /* of this topic the lap took nothing */
         gw_topic_route(p, t);
@@ -265,14 +265,13 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
             gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
             return;
         }
-        gw_record_t record;
+        uint64_t position;
         budget -= GW_UNITS_TOPIC;
         if (t == &gw_topic_none) continue;
-        int got = gw_table_read(&p->reader.segment, p->lap_next, &record);
-        if (got < 0) gw_count(&p->stats->torn_reads[0], 1);
-        if (got != 1 || record.h.generation != t->generation || record.h.topic_seq <= t->seq) continue;
-        if (!gw_record_fits(p, t, &record)) continue;
-        const int over = record.h.flags & GW_FLAG_RETIRED;
-        budget -= (int64_t)(over ? gw_topic_over(p, t, &record) : gw_topic_jump(p, t, &record)) * GW_UNITS_LOOK;
+        const gw_record_t *r = gw_topic_last(p, p->lap_next, &position, &budget);
+        if (!r || !gw_record_is_of(r, t->generation) || !gw_record_fits(p, t, r)) continue;
+        if (!gw_topic_awaits(t, r) || gw_topic_reserve(t, r->h.cells)) continue;
+        const int over = r->h.flags & GW_FLAG_RETIRED;
+        budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position)) * GW_UNITS_LOOK;
     }
 }

@@ -221,7 +221,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         uint32_t length = g->rendered[i].length;
         const int state = length - g->rendered[i].behind <= bytes, snapshot = l->dirty == GW_LINK_SNAPSHOT;
         const int counts = gw_link_pends(l);
-        const uint8_t paced = l->topic->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
+        const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
         if (length > bytes) {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
             c->rest.recv_ns = l->dirty_recv_ns;

@@ -67,6 +67,8 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
         free(t);
         return NULL;
     }
+    t->state = &t->usual;
+    t->state_cells = GW_RECORD_CELLS_TAIL;
     t->channel = channel;
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);
@@ -107,6 +109,7 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
 }
 
 void gw_topic_clear(gw_topic_t *t) {
+    if (t->state != &t->usual) free(t->state);
     for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links);
     free(t->audiences);
 }

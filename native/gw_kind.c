@@ -18,7 +18,8 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
                    {.name = "id", .type = GW_FIELD_ID, .at = AT(trade.id), .digits = AT(trade.id_length)}},
         .fields_count = 4,
         .decimals_count = 2,
-        .cells_max = 3,
+        .cells_max = GW_RECORD_CELLS_TAIL,
+        .state = GW_STATE_COPY,
         .fed = 1,
     },
     [GW_BBO] = {
@@ -29,14 +30,26 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
                    DECIMAL_BBO(GW_ASK_QTY, ask_qty, GW_ASK, GW_EXTRA_NO_ASK)},
         .fields_count = 4,
         .decimals_count = 4,
-        .cells_max = 3,
+        .cells_max = GW_RECORD_CELLS_TAIL,
+        .state = GW_STATE_COPY,
         .fed = 1,
     },
     [GW_HEALTH] = {
         .name = "health",
         .fields = {WORDS(state, GW_STATE_MAX), WORDS(reason, GW_REASON_MAX)},
         .fields_count = 2,
-        .cells_max = 2,
+        .cells_max = GW_RECORD_CELLS,
+        .state = GW_STATE_COPY,
     },
+#ifdef GW_TEST_KINDS
+    [GW_TEST] = {
+        .name = "test",
+        .fields = {{.name = "text", .type = GW_FIELD_TEXT, .at = GW_CELL + offsetof(gw_test_t, text),
+                    .digits = GW_CELL + offsetof(gw_test_t, length), .room = 3000}},
+        .fields_count = 1,
+        .cells_max = GW_RECORD_CELLS_MAX,
+        .state = GW_STATE_COPY,
+    },
+#endif
 };
 _Static_assert(sizeof(gw_record_t) <= UINT8_MAX, "a field's place fits a byte");

@@ -12,6 +12,7 @@ typedef enum {
     GW_FIELD_SIDE,        /* the taker's: buy, sell or none */
     GW_FIELD_ID,          /* the venue's: printable ASCII, the rest of a long one in the tail */
     GW_FIELD_WORDS,       /* the gateway's own: printable ASCII of a fixed room */
+    GW_FIELD_TEXT,        /* printable ASCII to the end of the record's cells, its length in two bytes */
 } gw_field_type_t;
 
 /* Offsets are in the record. */
@@ -23,16 +24,24 @@ typedef struct {
     uint8_t at;       /* the mantissa, the side, the text */
     uint8_t exponent; /* of a decimal */
     uint8_t digits;   /* of a decimal; of a text its length */
-    uint8_t room;     /* of words */
     uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none */
+    uint16_t room;    /* of words and texts */
 } gw_field_t;
+
+/* What a plane keeps of a topic, and renders for those who come late, were lapped or take less than all. */
+typedef enum {
+    GW_STATE_NONE, /* nothing: such topics are none of a plane's */
+    GW_STATE_COPY, /* the newest record, rendered by a template. Of one that is longer than GW_SLOT_CELLS the segment
+                      has no last value: a plane that comes late has it while the ring has it, else the next one */
+} gw_state_t;
 
 typedef struct {
     const char *name; /* of the channel; NULL: no such kind */
     gw_field_t fields[GW_FIELDS_MAX];
     uint8_t fields_count, decimals_count;
-    uint8_t cells_max;
-    uint8_t fed; /* its records come from feeds; else the gateway makes them */
+    uint16_t cells_max;
+    uint8_t state; /* gw_state_t */
+    uint8_t fed;   /* its records come from feeds; else the gateway makes them */
 } gw_kind_t;
 
 extern const gw_kind_t gw_kinds[GW_CHANNELS];
@@ -45,7 +54,7 @@ static inline const gw_kind_t *gw_kind(uint8_t kind) {
 static inline bool gw_field_optional(const gw_field_t *f) { return f->none != 0; }
 
 /* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
-static inline bool gw_record_possible(uint8_t kind, uint8_t cells) {
+static inline bool gw_record_possible(uint8_t kind, unsigned cells) {
     const gw_kind_t *k = gw_kind(kind);
     return k && cells >= GW_RECORD_CELLS && cells <= k->cells_max;
 }

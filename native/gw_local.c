@@ -41,7 +41,9 @@ int gw_locals_init(gw_plane_t *p) {
         t->channel = GW_LOCAL;
         t->number = UINT32_MAX - i; /* no topic of the directory has it */
         t->bound = t->attached = 1;
-        t->state.h.flags = GW_FLAG_PACED;
+        t->state = &t->usual;
+        t->state_cells = GW_RECORD_CELLS_TAIL;
+        t->state->h.flags = GW_FLAG_PACED;
         t->length = (uint8_t)strlen(p->o.locals[i].name);
         memcpy(t->name, p->o.locals[i].name, t->length);
         if (gw_topic_file(p, t)) return -ENOMEM;

@@ -114,7 +114,7 @@ static uint64_t announcement(gw_plane_t *p, const gw_link_t *l) {
         p->taken_ns - gw_log_frame(log, a->announcement - 1)->taken_ns <= p->o.lossless_max_age_ns / 8)
         return a->announcement - 1;
     /* One in front of a paced record is no older than that. */
-    const uint8_t paced = l->topic->state.h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
+    const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
     uint64_t index = gw_notice_frame(p, l->topic, a, GW_NOTICE_TOPIC, &notice, GW_FRAME_ANNOUNCES | paced, 0);
     a->announcement = index + 1; /* so that 0 is none */
     return index;

@@ -74,17 +74,18 @@ int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
     return 0;
 }
 
-/* How many links it went to; -1 where it has to wait: its topic is new, and not bound yet. */
+/* How many links it went to; -1 where it has to wait: its topic is not bound yet, or there is no memory for it. */
 static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if ((!t || t->generation != r->h.generation) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
-    if (t == &gw_topic_none || r->h.topic_seq <= t->seq || !gw_record_fits(p, t, r)) return 0;
+    if ((!t || !gw_record_is_of(r, t->generation)) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
+    if (t == &gw_topic_none || !gw_record_fits(p, t, r) || !gw_topic_awaits(t, r)) return 0;
     if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
-    if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r);
+    if (r->h.cells > t->state_cells && gw_topic_reserve(t, r->h.cells)) return -1;
+    const uint64_t position = p->reader.from + p->batch_at;
+    if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r, position);
     uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
     const uint8_t before = gw_topic_suspects(t);
-    gw_record_copy(&t->state, r);
-    t->seq = r->h.topic_seq;
+    gw_topic_take(t, r, position);
     gw_topic_route(p, t);
     if (t->suspect) told += gw_refused_recover(p, t);
     return told + t->links_count + (t->channel == GW_HEALTH ? gw_refused_route(p, t, before) : 0);

@@ -1,6 +1,7 @@
 /* Who does what to what the plane is made of (gw_plane_types.h), file by file. */
 #ifndef GW_PLANE_INTERNAL_H
 #define GW_PLANE_INTERNAL_H
+#include "gw_kind.h"
 #include "gw_plane_types.h"
 
 /* Off the usual way: inlined, its registers would be saved on the usual way, too. */
@@ -25,7 +26,7 @@ static inline gw_audience_t *gw_link_audience(const gw_link_t *l) { return &l->t
 
 /* Whether the channel is one of this plane's. */
 static inline int gw_plane_has(const gw_plane_t *p, uint8_t channel) {
-    return p->o.formats[0].records[channel][GW_ENCODE_UPDATE] != NULL;
+    return p->o.formats[0].records[channel][GW_ENCODE_UPDATE] && gw_kinds[channel].state != GW_STATE_NONE;
 }
 
 /* Whether records of the channel name their topic by its number. */
@@ -81,6 +82,27 @@ int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *p
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length,
                    int pattern);
 void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
+
+/* gw_state.c: the newest record of a topic, by what its kind says of it */
+int gw_topic_reserve(gw_topic_t *t, unsigned cells); /* room for one of so many; -ENOMEM */
+void gw_topic_reset(gw_topic_t *t, const gw_record_t *r); /* another origin counts from here on */
+/* What the segment has of the topic at this place: its last value, or of a longer record what the ring still has, until
+ * the next batch is taken. NULL: nothing. */
+const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position, int64_t *budget);
+
+/* The record, which begins there in the ring, becomes the topic's state; there is room for it. */
+static inline void gw_topic_take(gw_topic_t *t, const gw_record_t *r, uint64_t position) {
+    memcpy(t->state, r, GW_RECORD_CELLS * GW_CELL);
+    if (__builtin_expect(r->h.cells > GW_RECORD_CELLS, 0)) memcpy(t->state, r, r->h.cells * (size_t)GW_CELL);
+    t->seq = r->h.topic_seq;
+    t->position = position;
+}
+
+/* Whether it is newer than what the topic has: by (origin, seq). Another origin always is; then the topic begins anew. */
+static inline int gw_topic_awaits(gw_topic_t *t, const gw_record_t *r) {
+    if (__builtin_expect(r->h.origin != t->origin, 0)) gw_topic_reset(t, r);
+    return r->h.topic_seq > t->seq;
+}
 
 /* gw_cover.c */
 extern gw_topic_t gw_topic_none;
@@ -334,7 +356,7 @@ void gw_epoch_lapped(gw_plane_t *p);
 void gw_epoch_lap_step(gw_plane_t *p, int64_t budget); /* while lap_next < lap_end */
 void gw_epoch_unmap(gw_plane_t *p, size_t bytes);
 void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
-uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest);
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position);
 void gw_link_state(gw_plane_t *p, gw_link_t *l);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 void gw_link_begin(gw_plane_t *p, gw_link_t *l);    /* the same where the subscription wants it */

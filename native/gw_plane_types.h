@@ -47,8 +47,12 @@ _Static_assert(GW_AUDIENCES_MAX <= UINT8_MAX, "a link tells its audience");
 
 /* A topic as of the plane's cursor. */
 struct gw_topic {
-    gw_record_t state;
-    uint64_t seq;    /* 0: nothing seen in this epoch */
+    gw_record_t usual;
+    gw_record_t *state; /* the newest record: `usual`, or memory of the topic's own once it had a longer one */
+    uint64_t seq;       /* of it; 0: nothing seen in this epoch */
+    uint64_t position;  /* where in the ring it begins */
+    uint16_t state_cells; /* that `state` has room for */
+    uint8_t origin;       /* who counted it */
     uint64_t routed; /* records routed, of all epochs, lapped ones among them */
     gw_audience_t *audiences; /* in the order in which they came; they stay while the topic does */
     uint32_t audiences_count;
@@ -208,6 +212,7 @@ typedef struct {
 #define GW_UNITS_LOOK 2    /* a link, a subscription or a client looked at */
 #define GW_UNITS_LINK 16   /* a link made, moved or ended */
 #define GW_UNITS_TOPIC 8   /* a topic bound, unbound, or compared with its slot */
+#define GW_UNITS_CELLS 2   /* so many cells of a long record that is read back from the ring are one unit */
 #define GW_UNITS_QUEUE 8   /* so many queued frames counted, or runs of them joined, are one unit */
 #define GW_UNITS_SEND 256  /* a visit between two requests */
 #define GW_UNITS_QUANTUM 512 /* of one client's job, before the next client's */

@@ -20,7 +20,7 @@ int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *sta
 }
 
 void gw_publisher_free(gw_publisher_t *p) {
-    if (p->writer.topic_seq == NULL) return;
+    if (p->writer.chains == NULL) return;
     gw_writer_free(&p->writer);
     gw_suspects_free(&p->suspects);
     pthread_mutex_destroy(&p->lock);

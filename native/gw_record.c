@@ -250,7 +250,7 @@ static void tail_decimal(gw_tail_t *tail, unsigned index, const gw_decimal_t *d)
 /* What does not fit into the payload. */
 static void tail_fill(gw_record_t *record, const gw_decimal_t *decimals, unsigned count, gw_text_t id) {
     record->u.trade.extra |= GW_EXTRA_TAIL;
-    record->tail = (gw_tail_t){.mark = GW_MARK};
+    memset(&record->tail, 0, sizeof record->tail);
     for (unsigned i = 0; i < count; i++) tail_decimal(&record->tail, i, &decimals[i]);
     if (id.length > GW_ID_INLINE)
         memcpy(record->tail.id, id.at + GW_ID_INLINE, id.length - GW_ID_INLINE);
@@ -264,7 +264,6 @@ gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t number, const gw_text_t
     uint8_t digits = 0;
     record->h.kind = number;
     memset(&record->u, 0, sizeof record->u);
-    record->u.trade.mark = GW_MARK;
     for (unsigned i = 0; i < kind->fields_count; i++) {
         const gw_field_t *f = &kind->fields[i];
         gw_refusal_t refusal = GW_FINE;
@@ -276,5 +275,6 @@ gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t number, const gw_text_t
         if (f->type == GW_FIELD_DECIMAL) digits |= decimals[f->decimal].digits;
     }
     if (digits & GW_DIGITS_WIDE || id.length > GW_ID_INLINE) tail_fill(record, decimals, kind->decimals_count, id);
+    record->h.cells = gw_record_cells(record);
     return GW_FINE;
 }

@@ -1,8 +1,8 @@
 /* The record: what a feed publishes and every consumer reads. Little-endian, in cells of 64 bytes.
  *
- * Cell 0 is the header, cell 1 the payload of `kind`; a third one, the tail, holds what rarely comes:
- * the rest of a long id, the upper halves of long numbers. A cell that begins no record ends its first word with GW_MARK, where a header
- * has the top of `ring_seq`, so that a reader who goes back finds where records begin.
+ * Cell 0 is the header, the others are the payload of `kind`. Of trades, quotes and health that is one cell, and
+ * rarely a second one, the tail: the rest of a long id, the upper halves of long numbers. Other kinds have as many as
+ * they need, up to GW_RECORD_CELLS_MAX.
  * Layouts are part of the ring's format (GW_SEGMENT_VERSION): a change here is a new version. */
 #ifndef GW_RECORD_H
 #define GW_RECORD_H
@@ -12,8 +12,9 @@
 #include <string.h>
 
 #define GW_CELL 64u
-#define GW_RECORD_CELLS 2u      /* of nearly all records */
-#define GW_RECORD_CELLS_MAX 3u  /* of one with a tail */
+#define GW_RECORD_CELLS 2u      /* the least: of nearly all records */
+#define GW_RECORD_CELLS_TAIL 3u /* of one with a tail: what a gw_record_t holds */
+#define GW_RECORD_CELLS_MAX 1024u /* of any: 64 KiB */
 #define GW_ID_MAX 80u           /* a hash in hexadecimal, with a prefix */
 #define GW_ID_INLINE 40u        /* of it in the payload; the rest in the tail */
 /* Of a decimal. */
@@ -26,6 +27,9 @@
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
 enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_HEALTH = 7, GW_CHANNELS = 8 };
+#ifdef GW_TEST_KINDS
+enum { GW_TEST = 6 }; /* of the core's own tests: a text of any length */
+#endif
 enum { GW_SIDE_NONE = 0, GW_SIDE_BUY = 1, GW_SIDE_SELL = 2 };
 enum {
     GW_FLAG_LAST = 1,
@@ -43,8 +47,14 @@ enum {
     GW_GAPS
 };
 
+/* Records of a topic are in the order of (origin's epoch, topic_seq): where the origin is another one, the topic's
+ * records begin anew, whatever their numbers are, and none of them is old.
+ *
+ * `generation` is the lower half of the directory's, which is what a reader compares it with. Two records of one place
+ * with the same half are 65,536 uses of the place apart, and the writer lets the ring overwrite the place's last record
+ * before every 32,768th (gw_writer_topic_reuse): so the ring never has both, and a reader of the one is lapped before
+ * the other comes, and looks at the directory's again. */
 typedef struct {
-    uint64_t ring_seq;   /* counts every record of the segment, from 1 */
     uint64_t topic_seq;  /* counts this topic's, from 1 */
     int64_t ts_event;    /* REALTIME ns, the venue's */
     int64_t ts_recv;     /* REALTIME ns: arrival at this host, or when the feed read it */
@@ -53,13 +63,19 @@ typedef struct {
      * but older than 4.29 s. Stage `ingest` has it whole. */
     uint32_t ingest_ns;
     uint32_t topic;      /* index in the segment's directory */
-    uint8_t kind, flags, cells;
+    uint8_t kind, flags;
+    uint16_t cells;      /* of the whole record */
     uint8_t gap;         /* what subscribers are told before this record: GW_GAP_NONE, ... */
-    uint32_t generation; /* of that place in the directory: how many topics had it before */
-    uint64_t lost;       /* of GW_GAP_FEED: how many of the venue's numbers are missing */
+    uint8_t origin;      /* by whose count it has its seq: an index in the segment's table of origins */
+    uint16_t generation; /* of that place in the directory: how many topics had it before */
+    uint32_t index;      /* this topic's record number in this segment, from 0, modulo 2^32 */
+    /* How many cells before this record the topic's last one begins, and the one whose index is this one's without
+     * its lowest bit; 0: none that the ring still has, or none so near. gw_locate.c goes back by them. */
+    uint32_t prev, skip;
+    uint32_t lost;       /* of GW_GAP_FEED: how many of the venue's numbers are missing, at most 2^32 - 1 */
 } gw_header_t;
+_Static_assert(offsetof(gw_header_t, index) % 8 == 0 && offsetof(gw_header_t, skip) % 8 == 0, "stored as words");
 
-#define GW_MARK 0xffu /* no ring_seq gets there */
 /* Bits of a payload's `extra`. */
 enum { GW_EXTRA_TAIL = 1, GW_EXTRA_NO_BID = 2, GW_EXTRA_NO_ASK = 4 };
 #define GW_EXTRA_NO_SIDE (GW_EXTRA_NO_BID | GW_EXTRA_NO_ASK)
@@ -85,7 +101,7 @@ typedef struct {
 typedef struct {
     int8_t price_exponent, qty_exponent;
     uint8_t price_digits, qty_digits;
-    uint8_t side, id_length, extra, mark;
+    uint8_t side, id_length, extra, reserved;
     int64_t price, qty; /* mantissas */
     char id[GW_ID_INLINE];
 } gw_trade_t;
@@ -93,7 +109,7 @@ typedef struct {
 enum { GW_BID = 0, GW_BID_QTY = 1, GW_ASK = 2, GW_ASK_QTY = 3 };
 typedef struct {
     int8_t exponent[4]; /* bid, bid_qty, ask, ask_qty */
-    uint8_t reserved0[2], extra, mark;
+    uint8_t reserved0[2], extra, reserved1;
     int64_t mantissa[4];
     uint8_t digits[4];
     uint8_t reserved[20];
@@ -104,14 +120,22 @@ typedef struct {
 #define GW_REASON_MAX 48u
 typedef struct {
     uint8_t suspect; /* a bit (1 << kind) for each of its topics whose newest input was refused */
-    uint8_t state_length, reason_length, reserved[3], extra, mark;
+    uint8_t state_length, reason_length, reserved[3], extra, reserved1;
     char state[GW_STATE_MAX];
     char reason[GW_REASON_MAX];
 } gw_health_t;
 
+#ifdef GW_TEST_KINDS
+typedef struct {
+    uint16_t length;
+    uint8_t reserved[4], extra, reserved1;
+    char text[]; /* over as many cells as it needs */
+} gw_test_t;
+#endif
+
 typedef struct {
     uint8_t width[4]; /* of decimals in the payload's order: digits, with leading zeros */
-    uint8_t reserved[3], mark;
+    uint8_t reserved[4];
     union {
         int64_t high[4]; /* their upper halves; of those that are not wide, the sign */
         struct {
@@ -137,11 +161,9 @@ _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
 _Static_assert(sizeof(gw_health_t) == GW_CELL, "health payload is one cell");
 _Static_assert(sizeof(gw_tail_t) == GW_CELL, "tail is one cell");
-_Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_MAX * GW_CELL, "a record and its tail");
+_Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_TAIL * GW_CELL, "a record and its tail");
 _Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra) &&
                offsetof(gw_trade_t, extra) == offsetof(gw_health_t, extra), "one place for all kinds");
-_Static_assert(offsetof(gw_trade_t, mark) == 7 && offsetof(gw_bbo_t, mark) == 7 &&
-               offsetof(gw_health_t, mark) == 7 && offsetof(gw_tail_t, mark) == 7, "a mark is the top of its cell's first word");
 
 #define GW_CHANNEL_NAME_MAX 15u
 
@@ -174,20 +196,17 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
 /* Writes one of the record's decimals, by its field's index, as gw_decimal_format does; any. 0 where there is none. */
 size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out);
 
-/* Cells that the record takes, by its payload. */
-static inline uint8_t gw_record_cells(const gw_record_t *record) {
-    return (uint8_t)(GW_RECORD_CELLS + (record->u.trade.extra & GW_EXTRA_TAIL));
+/* Cells that a record takes of a kind that may have a tail, by its payload. */
+static inline uint16_t gw_record_cells(const gw_record_t *record) {
+    return (uint16_t)(GW_RECORD_CELLS + (record->u.trade.extra & GW_EXTRA_TAIL));
 }
-
-/* Whether a cell of a ring, by its first word, begins a record (or a pad). */
-static inline bool gw_cell_begins(uint64_t word) { return word >> 56 != GW_MARK; }
 
 /* When it was published. Memory may say anything: no difference of two times that are not negative overflows. */
 static inline int64_t gw_record_published(const gw_record_t *record) {
     return record->h.ts_publish < 0 ? 0 : record->h.ts_publish;
 }
 
-/* Copies a record from where no more than its cells may be read. */
+/* Copies a record from where no more than its cells may be read; of a longer one what a gw_record_t holds. */
 static inline void gw_record_copy(gw_record_t *to, const gw_record_t *from) {
     memcpy(to, from, GW_RECORD_CELLS * GW_CELL);
     if (from->h.cells > GW_RECORD_CELLS) memcpy(&to->tail, &from->tail, GW_CELL);
@@ -203,8 +222,8 @@ static inline gw_text_t gw_text_of(const char *text) { return (gw_text_t){text, 
 /* The same in words, to stand behind the field's name and before its value. */
 const char *gw_refusal_text(gw_refusal_t refusal);
 
-/* Fills kind and payload of a kind that feeds bring from its fields' texts, in the order of gw_kinds. One that may be
- * none is NULL where it is not there; a trade's side that is empty is none. Where a value is refused, `*field` is its
+/* Fills kind, cells and payload of a kind that feeds bring from its fields' texts, in the order of gw_kinds. One that may
+ * be none is NULL where it is not there; a trade's side that is empty is none. Where a value is refused, `*field` is its
  * index. */
 gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field);
 

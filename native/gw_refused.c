@@ -2,10 +2,10 @@
  * and of the venue's own numbers, which a record's header says have a hole before it, or begin anew.
  *
  * A feed publishes an instrument's health at each change (gw_suspect.h). A topic is *suspect* while its bit of the
- * newest health is set and no record of its own is newer (`ring_seq` says which is, also where a lap had one of them
- * compared before the other). When it becomes so, each of its subscribers gets a gap notice, once per run of refusals;
- * one that comes later gets it with the snapshot, which shows the last good state. It always comes behind that state,
- * since the topic's next one ends what it says.
+ * newest health is set and no record of its own is newer (their places in the ring say which is, also where a lap had
+ * one of them compared before the other). When it becomes so, each of its subscribers gets a gap notice, once per run
+ * of refusals; one that comes later gets it with the snapshot, which shows the last good state. It always comes behind
+ * that state, since the topic's next one ends what it says.
  *
  * So a link whose state is still to be sent as a mark is told by that mark: the state, then the notice. To the others
  * the notice takes its place among the client's frames. A client whose socket is full has no frames of conflated topics
@@ -93,7 +93,7 @@ uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
 }
 
 uint8_t gw_topic_suspects(const gw_topic_t *t) {
-    return t->channel == GW_HEALTH && t->seq ? t->state.u.health.suspect : 0;
+    return t->channel == GW_HEALTH && t->seq ? t->state->u.health.suspect : 0;
 }
 
 /* The instrument's health says anew which of its topics are suspect: tells the subscribers of each that has become so.
@@ -125,7 +125,7 @@ uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t) {
 /* The record ends it, but where the health that we know is newer: then it is told again. How many links that was. */
 uint32_t gw_refused_recover(gw_plane_t *p, gw_topic_t *t) {
     const gw_topic_t *health = health_of(p, t);
-    t->suspect = gw_refused_known(p, t) && health->state.h.ring_seq > t->state.h.ring_seq;
+    t->suspect = gw_refused_known(p, t) && health->position > t->position;
     if (!t->suspect) return 0;
     tell_all(p, t);
     return t->links_count;
@@ -147,8 +147,9 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health) {
     }
     if (!exists) return 0;
     int64_t now = p->io.realtime(p->io.self);
-    health->state = (gw_record_t){.h = {.kind = GW_HEALTH, .ts_event = now, .ts_recv = now, .ts_publish = p->now}};
-    health->state.u.health = (gw_health_t){.state_length = 2, .state = "ok"};
+    *health->state = (gw_record_t){.h = {.kind = GW_HEALTH, .cells = GW_RECORD_CELLS, .ts_event = now, .ts_recv = now,
+                                         .ts_publish = p->now}};
+    health->state->u.health = (gw_health_t){.state_length = 2, .state = "ok"};
     for (uint32_t i = 0; i < health->audiences_count; i++)
         health->audiences[i].frame_seq[GW_ENCODE_UPDATE] = health->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
     return 1;

@@ -96,6 +96,7 @@ uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
     t->bound = t->attached = 0;
     t->renewed = 1;
     t->seq = 0;
+    t->origin = 0;
     t->suspect = 0;
     for (uint32_t i = 0; i < t->audiences_count; i++) { /* marks show the last state; no frame was encoded at this seq */
         gw_audience_t *a = &t->audiences[i];

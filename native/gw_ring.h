@@ -1,4 +1,4 @@
-/* One segment of shared memory: header, topic directory, last-value table, broadcast ring.
+/* One segment of shared memory: header, topic directory, last-value table, block index, broadcast ring.
  *
  * One writer, any number of readers that it never waits for. The theory of operation and the
  * memory-order argument are in native/README.md. All functions work on memory that the caller gives,
@@ -8,7 +8,7 @@
 #include "gw_record.h"
 
 #define GW_SEGMENT_MAGIC 0x31544b5445544147ull
-#define GW_SEGMENT_VERSION 3u
+#define GW_SEGMENT_VERSION 4u
 #define GW_EPOCH_LENGTH 8u /* lower-case base 36, always this long */
 
 /* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
@@ -25,11 +25,29 @@ typedef struct {
     uint64_t *changes;     /* counts entries that ended or were written anew */
     uint64_t *directory;   /* topics_max entries of GW_DIRECTORY_WORDS words */
     uint64_t *table;       /* topics_max slots of GW_SLOT_WORDS words: version, then the record */
+    uint64_t *blocks;      /* an entry of GW_BLOCK_WORDS words for each block of the ring */
+    uint64_t block;        /* bytes of one, a power of two */
+    uint64_t blocks_count; /* the same */
     uint8_t *ring;
 } gw_segment_t;
 
+/* Whether the record is of the topic that has its place in this generation of the directory's. */
+static inline bool gw_record_is_of(const gw_record_t *record, uint32_t generation) {
+    return record->h.generation == (uint16_t)generation;
+}
+
+/* By whose count records have their seq: `origin` in a header is an index in a table of epochs. The first one is the
+ * segment's own. */
+#define GW_ORIGINS_MAX 16u
+/* The epoch's text of an origin, without a NUL; NULL where there is none of this index. */
+const char *gw_segment_origin(const gw_segment_t *s, uint8_t origin);
+
 #define GW_DIRECTORY_WORDS 16u /* channel u8, length u8, the name; the last word a version: 128 bytes */
-#define GW_SLOT_WORDS 32u      /* seqlock version, pad to a line, then GW_RECORD_CELLS_MAX cells: 256 bytes */
+#define GW_SLOT_WORDS 32u      /* seqlock version, position, pad to a line, then GW_SLOT_CELLS cells: 256 bytes */
+#define GW_SLOT_CELLS GW_RECORD_CELLS_TAIL /* of a longer record the table has the header alone */
+#define GW_BLOCK_WORDS 2u      /* where the first record from its start on begins; the greatest ts_recv before that */
+#define GW_BLOCK_MAX (GW_RECORD_CELLS_MAX * GW_CELL) /* bytes: so one begins in each, but in rings with smaller ones */
+#define GW_BLOCKS_MIN 16u
 
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);
 /* Writes header and zero counters. -EINVAL unless capacity is a power of two >= 4096 and size suffices. */
@@ -44,15 +62,32 @@ typedef struct {
     uint32_t id;
 } gw_retired_t;
 
+/* Levels of the distances that the writer keeps for each topic: a record whose index ends in more zero bits than the
+ * last one of them has no `skip`. It would reach back over a million records of the topic. */
+#define GW_CHAIN_LEVELS 21u
+
+/* Where the writer stands with a topic. */
+typedef struct {
+    uint64_t seq;  /* of its last record */
+    uint64_t last; /* where that begins */
+    uint32_t next; /* the index of its next one */
+    uint16_t generation;
+    uint64_t newest[GW_CHAIN_LEVELS]; /* where the last record begins whose index has so many zero bits at its end */
+} gw_chain_t;
+
 typedef struct {
     gw_segment_t segment;
-    uint64_t tail, ring_seq;
-    uint64_t *topic_seq; /* topics_max, private */
-    gw_retired_t *retired; /* places to be used again, oldest first, from retired_first on, round */
+    uint64_t tail;
+    uint64_t reach;      /* bytes: the longest distance that a header tells */
+    uint64_t block_next; /* where the first block begins that is not in the index yet */
+    int64_t newest_ns;   /* the greatest ts_recv so far */
+    uint32_t cells_max;  /* of a record in this ring */
+    gw_chain_t *chains;  /* topics_max, private */
+    gw_retired_t *retired; /* places to be used again, in that order, from retired_first on, round */
     uint32_t retired_first, retired_count;
 } gw_writer_t;
 
-int gw_writer_init(gw_writer_t *w, void *mem, size_t size); /* allocates topic_seq; -ENOMEM */
+int gw_writer_init(gw_writer_t *w, void *mem, size_t size); /* allocates `chains`; -ENOMEM */
 void gw_writer_free(gw_writer_t *w);
 /* Appends a directory entry; the caller knows that (channel, name) is new. The id, or -ENOSPC / -EINVAL. */
 int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length);
@@ -60,29 +95,32 @@ int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, s
  * of it, and does not retire it twice. */
 void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns);
 /* Adds it at the place of a topic that has ended: of the one that ended first, where all readers whose cursors are
- * `slowest` or more have taken its last record, or can't any more, or had GW_RETIRED_WAIT_NS. -EAGAIN: none is free. */
+ * `slowest` or more have taken its last record, or can't any more, or had GW_RETIRED_WAIT_NS. Before every 32,768th use of
+ * a place only "can't any more" counts; those that ended later are next then. -EAGAIN: none is free now. */
 int64_t gw_writer_topic_reuse(gw_writer_t *w, uint8_t channel, const char *name, size_t length, uint64_t slowest,
                               int64_t now_ns);
 #define GW_RETIRED_WAIT_NS 10000000000 /* a reader that is slower, or dead, finds the place another's by its generation */
-/* Publishes one record: fills ring_seq, topic_seq and cells; the caller filled the rest (topic < topics).
- * Order: last-value slot (seqlock), tail_intent, record, tail. Never waits. */
+/* Publishes one record, which may be longer than a gw_record_t: fills topic_seq, generation, index, prev and skip; the
+ * caller filled the rest (topic < topics, 2 <= cells <= cells_max).
+ * Order: tail_intent and the slot's version, block index, record in ring and slot, version, tail. Never waits. */
 void gw_writer_publish(gw_writer_t *w, gw_record_t *record);
 
 typedef struct {
     gw_segment_t segment;
     uint64_t cursor; /* bytes */
+    uint64_t from;   /* where the first record begins that the last poll returned; the others follow it */
 } gw_reader_t;
 
-enum { GW_POLL_LAPPED = -1 };
+enum { GW_POLL_LAPPED = -1, GW_POLL_ROOM = -2 };
 /* Copies whole records from the cursor to `buffer` (at most `size` bytes, never past the ring's end) and
  * moves the cursor. Returns bytes copied (0: nothing new), or GW_POLL_LAPPED: nothing was delivered and
  * the cursor is now at the tail read *before* this returned, from where reading may go on once the
- * table has been compared. Pad records are never returned. */
+ * table has been compared. GW_POLL_ROOM: the next record is longer than the buffer; one of GW_RECORD_CELLS_MAX cells
+ * has room for any. Pad records are never returned. */
 int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size);
-
-/* Moves the cursor back to at most `bytes` before the tail, as far as whole records are there for a reader that takes
- * them faster than the writer comes after it. Returns how many bytes of ring there are to take now. */
-uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes);
+/* Copies the record that begins at a position, wherever the cursor is. Its bytes; -EAGAIN: it is not there yet;
+ * -ENOENT: it is no longer, or is no record; -EMSGSIZE: it is longer than `size`. */
+int64_t gw_reader_read(const gw_reader_t *r, uint64_t position, void *buffer, size_t size);
 
 /* Says whether a name that is not there can come: `limit` topics are taken, or 0. Only a hint, ordered by nothing. */
 void gw_writer_full(gw_writer_t *w, uint32_t limit);
@@ -101,8 +139,10 @@ typedef struct {
 int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out);
 /* The version of an entry, acquire: another one is another entry, or the same that has ended. */
 uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id);
-/* The topic's last record. 1, 0 (nothing published), or -EAGAIN: torn for good (its writer died inside it). */
-int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out);
+/* The topic's last record, and where in the ring it begins, or will in a moment (NULL: not asked for). 1; 0: nothing
+ * published; -EMSGSIZE: it has more than GW_SLOT_CELLS cells, `out` has its header and no payload; -EAGAIN: torn for
+ * good (its writer died inside it). */
+int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position);
 
 /* What a worker shows the writer: one page per worker in a small shared segment. */
 typedef struct {

@@ -1,4 +1,4 @@
-/* The segment's layout: one page of header and counters, then directory, last-value table and ring,
+/* The segment's layout: one page of header and counters, then directory, last-value table, block index and ring,
  * each from a page boundary on. Offsets follow from the two sizes, so there is none to mistrust. */
 #include "gw_ring.h"
 
@@ -18,8 +18,10 @@ typedef struct {
     uint64_t tail_intent, pad1[7];
     uint64_t tail, pad2[7];
     uint64_t topics, full, changes, pad3[5];
+    uint64_t origins_count;
+    char origins[GW_ORIGINS_MAX][GW_EPOCH_LENGTH];
 } layout_t;
-_Static_assert(sizeof(layout_t) == 256, "four lines");
+_Static_assert(sizeof(layout_t) <= PAGE, "the first page");
 _Static_assert(offsetof(layout_t, tail) == 128, "each counter on a line of its own");
 
 static uint64_t page_up(uint64_t n) { return (n + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
@@ -30,6 +32,15 @@ static uint64_t directory_size(uint32_t topics_max) {
 
 static uint64_t table_size(uint32_t topics_max) {
     return page_up((uint64_t)topics_max * GW_SLOT_WORDS * sizeof(uint64_t));
+}
+
+/* Small rings have small blocks, so that going back into them does not end where a block begins. */
+static uint64_t block_of(uint64_t capacity) {
+    return capacity / GW_BLOCKS_MIN < GW_BLOCK_MAX ? capacity / GW_BLOCKS_MIN : GW_BLOCK_MAX;
+}
+
+static uint64_t blocks_size(uint64_t capacity) {
+    return page_up(capacity / block_of(capacity) * GW_BLOCK_WORDS * sizeof(uint64_t));
 }
 
 static int sizes_check(uint64_t capacity, uint32_t topics_max) {
@@ -47,7 +58,7 @@ static int epoch_check(const char *epoch) {
 }
 
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max) {
-    return (size_t)(PAGE + directory_size(topics_max) + table_size(topics_max) + capacity);
+    return (size_t)(PAGE + directory_size(topics_max) + table_size(topics_max) + blocks_size(capacity) + capacity);
 }
 
 int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max,
@@ -60,6 +71,10 @@ int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics
     layout->topics_max = topics_max;
     layout->capacity = capacity;
     memcpy(layout->epoch, epoch, GW_EPOCH_LENGTH);
+    memcpy(layout->origins[0], epoch, GW_EPOCH_LENGTH);
+    layout->origins_count = 1;
+    /* So that no record meets its pages: they are a 4,096th of the ring. */
+    memset((uint8_t *)mem + PAGE + directory_size(topics_max) + table_size(topics_max), 0, blocks_size(capacity));
     layout->magic = GW_SEGMENT_MAGIC;
     return 0;
 }
@@ -86,6 +101,15 @@ int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
     view->directory = (uint64_t *)base;
     base += directory_size(view->topics_max);
     view->table = (uint64_t *)base;
-    view->ring = base + table_size(view->topics_max);
+    base += table_size(view->topics_max);
+    view->blocks = (uint64_t *)base;
+    view->block = block_of(view->capacity);
+    view->blocks_count = view->capacity / view->block;
+    view->ring = base + blocks_size(view->capacity);
     return 0;
+}
+
+const char *gw_segment_origin(const gw_segment_t *s, uint8_t origin) {
+    const layout_t *layout = (const layout_t *)(const void *)s->base;
+    return origin < GW_ORIGINS_MAX && origin < layout->origins_count ? layout->origins[origin] : NULL;
 }

@@ -3,8 +3,9 @@
 #define GW_SEGMENT_H
 #include "gw_ring.h"
 
-/* Makes the record its topic's last value. The record is complete: topic_seq and cells are set. */
-uint32_t gw_table_generation(const gw_segment_t *s, uint32_t id);
-void gw_table_write(const gw_segment_t *s, const gw_record_t *record);
+/* Words of a slot. The version has a line of its own, but for the position. */
+enum { GW_SLOT_VERSION, GW_SLOT_POSITION, GW_SLOT_RECORD = 8 };
+/* The place is a new topic's. */
+void gw_chain_begin(gw_chain_t *c, uint16_t generation);
 
 #endif

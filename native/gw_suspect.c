@@ -54,7 +54,8 @@ void gw_suspects_fill(const gw_suspects_t *s, uint32_t health, gw_record_t *reco
     static const gw_text_t states[] = {{"ok", 2}, {"suspect", 7}};
     gw_health_t *h = &record->u.health;
     record->h.kind = GW_HEALTH;
-    *h = (gw_health_t){.suspect = kinds_of(s, health), .mark = GW_MARK};
+    record->h.cells = GW_RECORD_CELLS;
+    *h = (gw_health_t){.suspect = kinds_of(s, health)};
     const gw_text_t *state = &states[h->suspect != 0];
     h->state_length = (uint8_t)state->length;
     memcpy(h->state, state->at, state->length);

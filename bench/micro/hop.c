@@ -50,7 +50,7 @@ static void writer_run(int64_t interval_ns) {
     CHECK_EQUAL(gw_writer_init(&w, segment, segment_size), 0);
     for (int64_t next = gw_monotonic_ns(); !GW_LOAD_RELAXED(&shared->stop); next += interval_ns) {
         while (gw_monotonic_ns() < next) gw_cpu_relax();
-        gw_record_t record = whole_record(w.ring_seq + 1, 0);
+        gw_record_t record = whole_record(++ring_numbered, 0);
         record.h.ts_publish = gw_monotonic_ns();
         gw_writer_publish(&w, &record);
         gw_wait_ring(&shared->wait, event_fd);
@@ -153,12 +153,12 @@ static void overruns(void) {
     while (missed < OVERRUNS) {
         int64_t size = gw_reader_poll(&reader, buffer, sizeof buffer);
         for (int64_t i = 0; i < size / (int64_t)sizeof buffer[0]; i++) {
-            if (!record_is_whole(&buffer[i]) || buffer[i].h.ring_seq <= seq) torn++;
-            missed += buffer[i].h.ring_seq - seq - 1;
-            seq = buffer[i].h.ring_seq;
+            if (!record_is_whole(&buffer[i]) || (uint64_t)buffer[i].h.ts_recv <= seq) torn++;
+            missed += (uint64_t)buffer[i].h.ts_recv - seq - 1;
+            seq = (uint64_t)buffer[i].h.ts_recv;
             taken++;
         }
-        if (size >= 0 || gw_table_read(&reader.segment, 0, &last) != 1) continue;
+        if (size >= 0 || gw_table_read(&reader.segment, 0, &last, NULL) != 1) continue;
         if (!record_is_whole(&last)) torn++;
         slots++;
     }

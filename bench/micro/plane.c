@@ -96,6 +96,7 @@ static void plane_setup(uint32_t clients, uint32_t topics_each) {
     }
     deliver();
     record.h.kind = GW_TRADE;
+    record.h.cells = GW_RECORD_CELLS;
     record.h.ts_event = record.h.ts_recv = gw_realtime_ns();
     record.u.trade = (gw_trade_t){.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15,
                                   .qty_exponent = -3, .qty_digits = 4, .side = GW_SIDE_BUY, .id_length = 3,

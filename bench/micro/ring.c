@@ -25,7 +25,7 @@ static void ring_setup(uint64_t capacity) {
     reader = (gw_reader_t){.segment = writer.segment};
     for (uint32_t topic = 0; topic < TOPICS; topic++)
         records[topic] = (gw_record_t){
-            .h = {.kind = GW_TRADE, .topic = topic, .ts_event = 1, .ts_recv = 2, .ts_publish = 3},
+            .h = {.kind = GW_TRADE, .cells = GW_RECORD_CELLS, .topic = topic, .ts_event = 1, .ts_recv = 2, .ts_publish = 3},
             .u.trade = {.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15}};
 }
 
@@ -56,7 +56,7 @@ static void publish_and_poll(uint64_t ops) {
 static void table_read(uint64_t ops) {
     gw_record_t record;
     for (uint64_t i = 0; i < ops; i++) {
-        if (gw_table_read(&reader.segment, (uint32_t)(i % BATCH), &record) != 1) abort();
+        if (gw_table_read(&reader.segment, (uint32_t)(i % BATCH), &record, NULL) != 1) abort();
         micro_keep(&record);
     }
 }

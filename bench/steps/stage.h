@@ -133,7 +133,7 @@ static inline void stage_topics(uint32_t count) {
 }
 
 static inline void stage_publish(uint32_t topic) {
-    gw_record_t r = {.h = {.kind = GW_TRADE, .topic = topic}};
+    gw_record_t r = {.h = {.kind = GW_TRADE, .cells = GW_RECORD_CELLS, .topic = topic}};
     r.h.ts_event = r.h.ts_recv = gw_realtime_ns();
     r.h.ts_publish = stage_now_ns;
     r.u.trade = (gw_trade_t){.price = 6425010, .price_exponent = -2, .price_digits = 7, .qty = 15,

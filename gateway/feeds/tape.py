@@ -17,10 +17,10 @@ from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.sequencing import Gap
 from gateway.feeds.sequencing import Sequence as Numbers
 from gateway.feeds.venues.message import Message
-from gateway.recording import MAGIC, RECORD_BYTES, Reader, RecordingError, topics_of
+from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
-    from gateway._native import Row
+    from gateway._native import Raw, Row
     from gateway.feeds.options import ReplayOptions
     from gateway.feeds.venues.message import Fields
 
@@ -28,6 +28,8 @@ _log = log.get("feeds")
 
 SLICE_RECORDS = 256
 """Decoded at once, holding the interpreter: 0.2 ms."""
+_INDEXES = 1 << 32
+"""A topic's records are counted modulo this."""
 
 
 class After(NamedTuple):
@@ -178,38 +180,40 @@ class RingTape:
 
     def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
         directory: list[tuple[str, str] | None] = []
-        last = 0
+        newest: dict[int, int] = {}
         for kind, payload in _chunks(self._path):
             if kind == b"TOPC":
                 directory += (self._ours(*topic) for topic in _topics(self._path, payload))
-            elif kind == b"RING" and len(payload) % RECORD_BYTES == 0:
-                last = self._holes(last, payload)
-                for at in range(0, len(payload), SLICE_RECORDS * RECORD_BYTES):
-                    part = payload[at : at + SLICE_RECORDS * RECORD_BYTES]
-                    for read in record_rows(part):
-                        yield self._take(read, directory)
             elif kind == b"RING":
-                yield 0, Refusal("line", "part of a record")
+                for read in _records(payload):
+                    if isinstance(read, Refusal):
+                        yield 0, read
+                        continue
+                    self._holes(newest, read, len(directory))
+                    yield self._take(read, directory)
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
         return (channel, symbol) if venue == self._venue and channel in self._topics else None
 
-    def _holes(self, last: int, payload: bytes) -> int:
-        """Counts the records that are missing before this chunk's; the number of its last."""
-        first = int.from_bytes(payload[:8], "little")
-        if last and first > last + 1:
-            self._counters.gap(first - last - 1)
-        return int.from_bytes(payload[-RECORD_BYTES:][:8], "little")
+    def _holes(self, newest: dict[int, int], read: "Raw | None", topics: int) -> None:
+        """Counts the topic's records that are missing before this one."""
+        if read is None or read[3][0] >= topics:
+            return
+        number, index = read[3][0], read[2]
+        lost = (index - newest.get(number, index - 1) - 1) % _INDEXES
+        newest[number] = index
+        if 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
+            self._counters.gap(lost)
 
     def _take(
         self,
-        read: "tuple[str, int, Row] | None",
+        read: "Raw | None",
         directory: Sequence[tuple[str, str] | None],
     ) -> "tuple[int, Row | Refusal | Ended] | None":
         if read is None:
             return 0, Refusal("line", "not a record")
-        channel, received_ns, (number, *fields) = read
+        channel, received_ns, _, (number, *fields) = read
         if number >= len(directory):
             return received_ns, Refusal("shape", f"topic {number} of {len(directory)}")
         ours = directory[number]
@@ -222,6 +226,18 @@ class RingTape:
         if ours[0] != channel:
             return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
         return received_ns, topics.row(ours[1], cast("Fields", tuple(fields)))
+
+
+def _records(payload: bytes) -> "Iterator[Raw | Refusal | None]":
+    """Of a chunk, some at a time."""
+    at = 0
+    while at < len(payload):
+        try:
+            rows, at = record_rows(payload, at, SLICE_RECORDS)
+        except ValueError:
+            yield Refusal("line", "part of a record")
+            return
+        yield from rows
 
 
 def open_tape(

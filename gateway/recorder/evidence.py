@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.latency.histogram import Histogram
+from gateway.recorder.ring import headers
 from gateway.recording import (
-    RECORD_BYTES,
     Counts,
     Header,
     Reader,
@@ -35,14 +35,15 @@ VENUES_MAX = 16
 BIN_NS = 10_000_000
 BINS_MAX = 8192
 
-_RECORD = np.dtype(
+_HEADER = np.dtype(
     {
         "names": ["ts_event", "ts_recv", "ts_publish", "ingest_ns", "topic"],
         "formats": ["<i8", "<i8", "<i8", "<u4", "<u4"],
-        "offsets": [16, 24, 32, 40, 44],
-        "itemsize": RECORD_BYTES,
+        "offsets": [8, 16, 24, 32, 36],
+        "itemsize": 64,
     }
 )
+"""Of a record (`gw_header_t`)."""
 
 
 class Step(NamedTuple):
@@ -126,7 +127,7 @@ class Arrivals:
 
     def add(self, payload: bytes, venues: Sequence[str]) -> None:
         """Counts the records of a chunk; `venues` is by topic. What is out of bounds is left."""
-        records = np.frombuffer(payload[: len(payload) // RECORD_BYTES * RECORD_BYTES], _RECORD)
+        records = np.frombuffer(headers(payload), _HEADER)
         self.records += len(records)
         bins = (records["ts_publish"] - self.start_ns) // BIN_NS
         good = (bins >= 0) & (bins < BINS_MAX) & (records["topic"] < len(venues))

@@ -5,35 +5,32 @@ never bytes that were half of one record and half of another.
 """
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from gateway._native import CHANNELS, RECORD_SIZE, RECORD_SIZE_USUAL, RingReader
-from gateway.recording import RECORD_BYTES, Chunk
+from gateway._native import (
+    CHANNELS,
+    RECORD_SIZE_MAX,
+    RECORD_SIZE_USUAL,
+    RingReader,
+    record_headers,
+)
+from gateway.recording import CHUNK_BYTES_MAX, Chunk
 
 PROBE_BYTES = 1 << 20
 """The first step back in search of the beginning; each further one is twice as long."""
 COPY_RECORDS = 4096
-"""Of one chunk: 768 KiB, packed in about a millisecond."""
+"""Of one chunk: 512 KiB of the ring, packed in about a millisecond."""
+assert max(COPY_RECORDS * RECORD_SIZE_USUAL, RECORD_SIZE_MAX) <= CHUNK_BYTES_MAX
 HOLES_MAX = 8
 """A writer that overtakes this often is faster than we: what comes is not worth its CPU."""
-
-CELL_BYTES = 64
-HEADER = np.dtype(
-    {
-        "names": ["ts_publish", "cells"],
-        "formats": ["<i8", "u1"],
-        "offsets": [32, 50],
-        "itemsize": RECORD_BYTES,
-    }
-)
-"""Of a raw record, when it was published, and what it took in the ring (`gw_header_t`)."""
-assert RECORD_SIZE == RECORD_BYTES
+_TS_PUBLISH: Final = struct.Struct("<24xq")
+"""Of a record (`gw_header_t`)."""
 
 channels = CHANNELS
+headers = record_headers
 
 
 class Copy:
@@ -62,21 +59,26 @@ class Copy:
         `bytes_max` of them. Sleeps after each chunk as long as that took, its use included: half a
         CPU at most.
         """
+        reader = self._reader
         left = self._begin(since_ns, bytes_max)
+        end = reader.position + left
         holes = 0
         while left > 0:
-            started_s = clock()
-            data = self._reader.poll_raw(min(COPY_RECORDS, max(1, left // RECORD_SIZE_USUAL)))
+            started_s, before = clock(), reader.position
+            data = reader.poll_raw(
+                min(COPY_RECORDS, max(1, left // RECORD_SIZE_USUAL)), since_ns=since_ns
+            )
             if data is None:
                 holes += 1
-                left = self._reader.rewind(left) if holes < HOLES_MAX else 0
+                left = reader.rewind(left) if holes < HOLES_MAX else 0
+                end = reader.position + left
                 yield Chunk(b"HOLE", b"")
                 continue
-            if not data:
+            if reader.position == before:
                 return
-            left -= int(_headers(data)["cells"].sum(dtype=np.int64)) * CELL_BYTES
-            if from_then := _from(data, since_ns):
-                yield Chunk(b"RING", from_then)
+            left = end - reader.position
+            if data:
+                yield Chunk(b"RING", data)
             sleep(clock() - started_s)
 
     def close(self) -> None:
@@ -89,21 +91,11 @@ class Copy:
         while True:
             there = self._reader.rewind(min(wanted, bytes_max))
             # It begins with a whole record, so up to one of them less than was asked for.
-            if there + RECORD_SIZE <= wanted or self._first_ns() < since_ns:
+            if there + RECORD_SIZE_MAX <= wanted or self._first_ns() < since_ns:
                 return self._reader.rewind(there)
             wanted *= 2
 
     def _first_ns(self) -> int:
         data = self._reader.poll_raw(1)
         # Overtaken already: further back there is nothing.
-        return int(_headers(data)["ts_publish"][0]) if data else 0
-
-
-def _headers(data: bytes) -> npt.NDArray[np.void]:
-    return np.frombuffer(data, HEADER)
-
-
-def _from(data: bytes, since_ns: int) -> bytes:
-    """The records from that moment on; they rise."""
-    first = int(np.searchsorted(_headers(data)["ts_publish"], since_ns))
-    return data[first * RECORD_SIZE :]
+        return int(_TS_PUBLISH.unpack_from(data)[0]) if data else 0

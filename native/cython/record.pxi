@@ -10,19 +10,21 @@ cdef extern from "Python.h":
 
 cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
-    enum: GW_CELL, GW_RECORD_CELLS
+    enum: GW_CELL, GW_RECORD_CELLS, GW_RECORD_CELLS_MAX
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
     enum: GW_TRADE, GW_BBO, GW_HEALTH, GW_STATE_MAX, GW_REASON_MAX
     enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED
     enum: GW_GAP_FEED, GW_GAP_RESET
 
     ctypedef struct gw_header_t:
-        uint64_t ring_seq, topic_seq
+        uint64_t topic_seq
         int64_t ts_event, ts_recv, ts_publish
         uint32_t ingest_ns, topic
-        uint8_t kind, flags, cells, gap
-        uint32_t generation
-        uint64_t lost
+        uint8_t kind, flags
+        uint16_t cells
+        uint8_t gap, origin
+        uint16_t generation
+        uint32_t index, lost
 
     ctypedef struct gw_tail_t:
         char id[40]
@@ -35,7 +37,7 @@ cdef extern from "gw_record.h" nogil:
     ctypedef enum gw_refusal_t:
         GW_FINE
 
-    uint8_t gw_record_cells(const gw_record_t *record)
+    uint16_t gw_record_cells(const gw_record_t *record)
     void gw_record_copy(gw_record_t *to, const gw_record_t *source)
     const char *gw_refusal_text(gw_refusal_t refusal)
 
@@ -62,7 +64,7 @@ cdef extern from "gw_kind.h" nogil:
     const gw_kind_t gw_kinds[8]
     const gw_kind_t *gw_kind(uint8_t kind)
     bint gw_field_optional(const gw_field_t *f)
-    bint gw_record_possible(uint8_t kind, uint8_t cells)
+    bint gw_record_possible(uint8_t kind, unsigned cells)
 
 
 cdef dict _TYPES = {GW_FIELD_DECIMAL: "decimal", GW_FIELD_SIDE: "side", GW_FIELD_ID: "id",
@@ -93,13 +95,13 @@ HEALTH_TOPICS_MAX = GW_HEALTH_TOPICS_MAX
 REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
 FLAG_RETIRED = GW_FLAG_RETIRED
-RECORD_SIZE = sizeof(gw_record_t)
+RECORD_SIZE_MAX = GW_RECORD_CELLS_MAX * GW_CELL
 RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
 ID_MAX = GW_ID_MAX
 DIGITS_MAX = GW_DIGITS_MAX
 DECIMALS_MAX = GW_DECIMALS_MAX
 EXPONENT_MAX = GW_EXPONENT_MAX
-Row = tuple  # what is in it, the stub spells out
+Raw = Row = tuple  # what is in them, the stub spells out
 
 cdef dict _CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 cdef dict _GAPS = {"": 0, "feed": GW_GAP_FEED, "reset": GW_GAP_RESET}
@@ -206,29 +208,64 @@ cdef tuple _row_fields(const gw_record_t *record):
     return tuple([_value(record, &kind.fields[i], i) for i in range(kind.fields_count)])
 
 
-def record_rows(data):
+cdef Py_ssize_t _record_take(const uint8_t[::1] view, Py_ssize_t at, gw_record_t *out) noexcept:
+    """Copies the record there, of a long one its first cells. Its bytes; 0: it is not whole."""
+    cdef Py_ssize_t left = view.shape[0] - at, size
+    if left < <Py_ssize_t>sizeof(gw_header_t):
+        return 0
+    memcpy(&out.h, &view[at], sizeof(gw_header_t))
+    size = <Py_ssize_t>out.h.cells * GW_CELL
+    if size > left:
+        return 0
+    memset(<char *>out + sizeof(gw_header_t), 0, sizeof(gw_record_t) - sizeof(gw_header_t))
+    memcpy(out, &view[at], min(<size_t>size, sizeof(gw_record_t)))
+    return size
+
+
+cdef tuple _row_of(const gw_record_t *record):
+    """What `record_rows` gives of one record. ValueError: it is no record of ours."""
+    if not (gw_record_possible(record.h.kind, record.h.cells)
+            and record.h.cells == gw_record_cells(record)):
+        raise ValueError("no record")
+    # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
+    received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+    if record.h.flags & GW_FLAG_RETIRED:
+        return "", received, record.h.index, (record.h.topic, 0, None, None, None, None)
+    return (_CHANNEL_NAMES[record.h.kind], received, record.h.index,
+            (record.h.topic, record.h.ts_event, *_row_fields(record)))
+
+
+def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1):
     cdef const uint8_t[::1] view = data
     cdef gw_record_t record
-    cdef Py_ssize_t i
-    if view.shape[0] % <Py_ssize_t>sizeof(gw_record_t) != 0:
-        raise ValueError(f"{view.shape[0]} bytes are no whole records")
+    cdef Py_ssize_t size
     rows = []
-    for i in range(view.shape[0] // <Py_ssize_t>sizeof(gw_record_t)):
-        memcpy(&record, &view[i * <Py_ssize_t>sizeof(gw_record_t)], sizeof(gw_record_t))
-        if not (gw_record_possible(record.h.kind, record.h.cells)
-                and record.h.cells == gw_record_cells(&record)):
-            rows.append(None)
-            continue
-        # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
-        received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
-        if record.h.flags & GW_FLAG_RETIRED:
-            rows.append(("", received, (record.h.topic, 0, None, None, None, None)))
-            continue
+    if at < 0:
+        raise ValueError(f"at byte {at}")
+    while at < view.shape[0] and limit != 0:
+        size = _record_take(view, at, &record)
+        if size == 0 and rows:
+            break
+        if size == 0:
+            raise ValueError(f"no whole record at byte {at}")
         try:
-            fields = _row_fields(&record)
+            rows.append(_row_of(&record))
         except ValueError:
             rows.append(None)
-            continue
-        rows.append((_CHANNEL_NAMES[record.h.kind], received,
-                     (record.h.topic, record.h.ts_event, *fields)))
-    return rows
+        at += size
+        limit -= 1
+    return rows, at
+
+
+def record_headers(data):
+    cdef const uint8_t[::1] view = data
+    cdef gw_record_t record
+    cdef Py_ssize_t at = 0, size
+    out = bytearray()
+    while at < view.shape[0]:
+        size = _record_take(view, at, &record)
+        if size == 0:
+            break
+        out += (<const char *>&record.h)[:sizeof(gw_header_t)]
+        at += size
+    return bytes(out)

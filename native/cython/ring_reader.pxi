@@ -43,25 +43,34 @@ cdef class RingReader:
             raise RuntimeError("another thread is polling")
         return 0
 
-    cdef size_t reserve(self, size_t limit) except 0:
-        """Has room for one record of any length, and for at most so many; the room's size."""
+    cdef size_t room(self, size_t limit) except 0:
+        """That of at most so many records, as nearly all are."""
         self.check_open()
         if not 1 <= limit <= POLL_MAX:
             raise ValueError(f"limit {limit}: 1 to {POLL_MAX} records")
-        cdef size_t size = max(limit * GW_RECORD_CELLS * GW_CELL, sizeof(gw_record_t))
-        if size > self.buffer_size:
-            free(self.buffer)
-            self.buffer_size = 0
-            self.buffer = <uint8_t *>malloc(size)
-            if self.buffer == NULL:
-                raise MemoryError
-            self.buffer_size = size
-        return size
+        return limit * GW_RECORD_CELLS * GW_CELL
+
+    cdef int64_t take(self, size_t size) except? -3:
+        """Polls into the buffer; where the next record is longer than that, that one at least."""
+        cdef int64_t taken = GW_POLL_ROOM
+        while taken == GW_POLL_ROOM:
+            if size > self.buffer_size:
+                free(self.buffer)
+                self.buffer_size = 0
+                self.buffer = <uint8_t *>malloc(size)
+                if self.buffer == NULL:
+                    raise MemoryError
+                self.buffer_size = size
+            self.polling = True
+            with nogil:
+                taken = gw_reader_poll(&self.reader, self.buffer, size)
+            self.polling = False
+            size = GW_RECORD_CELLS_MAX * GW_CELL
+        return taken
 
     def poll(self, size_t limit=4096):
         cdef gw_record_t record
-        cdef size_t room = self.reserve(limit)
-        cdef int64_t at = 0, size = gw_reader_poll(&self.reader, self.buffer, room)
+        cdef int64_t at = 0, size = self.take(self.room(limit))
         if size < 0:
             return None
         rows = []
@@ -77,43 +86,50 @@ cdef class RingReader:
         self.check_open()
         return gw_reader_rewind(&self.reader, size)
 
-    def poll_raw(self, size_t limit=4096):
-        cdef int64_t size
-        cdef size_t room = self.reserve(limit)
-        self.polling = True
-        with nogil:
-            size = gw_reader_poll(&self.reader, self.buffer, room)
-        self.polling = False
-        return None if size < 0 else self.spread(size)
+    @property
+    def position(self):
+        self.check_open()
+        return self.reader.cursor
 
-    cdef bytes spread(self, int64_t size):
-        """The records of the buffer, each with the room of the longest."""
-        cdef int64_t at = 0, count = 0
+    def poll_raw(self, size_t limit=4096, int64_t since_ns=0):
+        cdef int64_t size = self.take(self.room(limit))
+        return None if size < 0 else self.copy(size, since_ns)
+
+    cdef bytes copy(self, int64_t size, int64_t since_ns):
+        """The buffer's records that were published from then on."""
+        cdef int64_t at = 0, length = 0, cells
         cdef const gw_record_t *record
         while at < size:
-            at += (<const gw_record_t *>(self.buffer + at)).h.cells * GW_CELL
-            count += 1
-        cdef bytes out = PyBytes_FromStringAndSize(NULL, count * sizeof(gw_record_t))
-        cdef gw_record_t *to = <gw_record_t *><char *>out
-        memset(to, 0, count * sizeof(gw_record_t))
+            record = <const gw_record_t *>(self.buffer + at)
+            cells = record.h.cells * GW_CELL
+            length += cells if record.h.ts_publish >= since_ns else 0
+            at += cells
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, length)
+        cdef char *to = <char *>out
         at = 0
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
-            gw_record_copy(to, record)
-            to.h.topic = self.number(record)
-            at += record.h.cells * GW_CELL
-            to += 1
+            cells = record.h.cells * GW_CELL
+            if record.h.ts_publish >= since_ns:
+                memcpy(to, record, <size_t>cells)
+                (<gw_record_t *>to).h.topic = self.number(record)
+                to += cells
+            at += cells
         return out
 
     cdef uint32_t number(self, const gw_record_t *record) except? 0xffffffff:
         """Of the record's topic, which it takes from the record's place and generation."""
-        cdef uint32_t place = record.h.topic
-        if place < self.places and self.newest[place].generation == record.h.generation:
+        cdef uint32_t place = record.h.topic, generation = record.h.generation
+        if place < self.places and gw_record_is_of(record, self.newest[place].generation):
             return self.newest[place].number
         self.learn()
-        if place < self.places and self.newest[place].generation == record.h.generation:
-            return self.newest[place].number
-        return self.live(place, record.h.generation, _ENDED)
+        if place < self.places:
+            # The record has the lower half: it is of the newest one of which that is so.
+            generation = self.newest[place].generation
+            generation -= <uint16_t>(generation - record.h.generation)
+            if generation == self.newest[place].generation:
+                return self.newest[place].number
+        return self.live(place, generation, _ENDED)
 
     cdef uint32_t live(self, uint32_t place, uint32_t generation, tuple topic) except? 0xffffffff:
         number = self.numbers.setdefault((place, generation), len(self.lives))
@@ -156,7 +172,7 @@ cdef class RingReader:
         channel, instrument = self.lives[topic]
         row = {
             "channel": channel, "instrument": instrument, "topic": topic,
-            "ring_seq": record.h.ring_seq, "seq": record.h.topic_seq, "flags": record.h.flags,
+            "index": record.h.index, "seq": record.h.topic_seq, "flags": record.h.flags,
             "ts_event": record.h.ts_event, "ts_recv": record.h.ts_recv,
             "ts_publish": record.h.ts_publish, "ingest_ns": record.h.ingest_ns,
         }

@@ -306,7 +306,7 @@ cdef class RingWriter:
                     break
                 continue
             self.chunk[filled].h.gap = 0 if i else told
-            self.chunk[filled].h.lost = 0 if i else lost
+            self.chunk[filled].h.lost = 0 if i else <uint32_t>min(lost, <uint64_t>0xffffffff)
             if ages is not None:
                 age_ns = ages[i]
             gw_record_received(&self.chunk[filled], ts_recv - age_ns, mono_recv - age_ns)

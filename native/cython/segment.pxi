@@ -38,6 +38,8 @@ cdef extern from "gw_ring.h" nogil:
         gw_segment_t segment
         uint64_t cursor
 
+    enum: GW_POLL_ROOM
+
     ctypedef struct gw_wait_t:
         uint64_t attached, cursor, epoch, backlogged, subscribed
 
@@ -46,7 +48,7 @@ cdef extern from "gw_ring.h" nogil:
         void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch)
     int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
     int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
-    uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes)
+    bint gw_record_is_of(const gw_record_t *record, uint32_t generation)
     void gw_writer_full(gw_writer_t *w, uint32_t limit)
     uint32_t gw_directory_full(const gw_segment_t *s)
     uint32_t gw_directory_count(const gw_segment_t *s)
@@ -58,7 +60,11 @@ cdef extern from "gw_ring.h" nogil:
     int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out)
     uint64_t gw_directory_changes(const gw_segment_t *s)
     uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id)
-    int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out)
+    int gw_table_read(
+        const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position)
+
+cdef extern from "gw_locate.h" nogil:
+    uint64_t gw_reader_rewind(gw_reader_t *r, uint64_t bytes)
 
 
 cdef bytes _glob(str pattern):
@@ -226,11 +232,11 @@ cdef class Segment:
     def last_seq(self, uint32_t topic):
         cdef gw_record_t record
         self.check_open()
-        cdef int found = gw_table_read(&self.view, topic, &record)
-        if found < 0:
+        cdef int found = gw_table_read(&self.view, topic, &record, NULL)
+        if found == -errno.EAGAIN:
             raise BlockingIOError(-found, f"topic {topic}: its writer died inside the last value")
         cdef uint64_t version = gw_directory_version(&self.view, topic) if found else 0
-        if not found or record.h.generation != <uint32_t>(version // 4):
+        if not found or not gw_record_is_of(&record, <uint32_t>(version // 4)):
             return 0
         return record.h.topic_seq
 

@@ -13,7 +13,9 @@ static const char health_program[] =
     "\000\002 (\010\001"
     "\000\001)";
 
+#ifndef TEXT_MAX
 #define TEXT_MAX 512u
+#endif
 
 /* The next frame as text; an empty one where there is none. */
 static inline const char *next(peer_t *peer) {
@@ -46,7 +48,7 @@ static inline rig_t *rig_of_health(void) {
 static inline void health(rig_t *rig, const char *name, uint8_t suspect) {
     unsigned topic = rig_topic(rig, GW_HEALTH, name);
     rig_register(rig, topic);
-    gw_record_t r = {.h = {.kind = GW_HEALTH, .topic = (uint32_t)rig->topics[topic].id,
+    gw_record_t r = {.h = {.kind = GW_HEALTH, .cells = GW_RECORD_CELLS, .topic = (uint32_t)rig->topics[topic].id,
                            .ts_publish = rig->now}};
     r.u.health = (gw_health_t){.suspect = suspect, .state_length = 2, .reason_length = 3};
     memcpy(r.u.health.state, suspect ? "no" : "ok", 2);

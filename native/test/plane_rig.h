@@ -319,6 +319,7 @@ static inline void rig_publish_header(rig_t *rig, unsigned topic, gw_header_t he
         *(trade ? &r.u.trade.price_digits : &r.u.bbo.digits[0]) = GW_DIGITS_WIDE;
         r.tail.width[0] = digits_of(seq);
     }
+    r.h.cells = gw_record_cells(&r);
     gw_writer_publish(&rig->writer, &r);
     rig->published[t->channel]++;
     rig->paced |= (r.h.flags & GW_FLAG_PACED) != 0;

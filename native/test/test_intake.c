@@ -257,7 +257,7 @@ static void *intake_run(void *argument) {
         int rest = gw_intake_receive(&r->in, &r->u, 1000);
         CHECK(rest >= 0);
         for (int i = 0; i < rest; i++) {
-            gw_record_t record = {.h = {.kind = GW_TRADE, .topic = r->in.feed}};
+            gw_record_t record = {.h = {.kind = GW_TRADE, .cells = GW_RECORD_CELLS, .topic = r->in.feed}};
             CHECK_EQUAL(r->in.rest[i].at[0], '?');
             record.u.trade.id_length = (uint8_t)(r->in.rest[i].length - 1);
             memcpy(record.u.trade.id, r->in.rest[i].at + 1, r->in.rest[i].length - 1);

@@ -48,7 +48,7 @@ static void a_segment_of_any_bytes_is_survived(void) {
         rig->tails = 3;
         for (unsigned turn = 0; turn < 200; turn++) {
             for (unsigned i = 0; i < 20; i++) rig_publish(rig, i);
-            if (any() % 4 == 0) rig_publish_header(rig, (unsigned)(any() % 20), (gw_header_t){.gap = (uint8_t)(any() % 4), .lost = any()});
+            if (any() % 4 == 0) rig_publish_header(rig, (unsigned)(any() % 20), (gw_header_t){.gap = (uint8_t)(any() % 4), .lost = (uint32_t)any()});
             for (unsigned n = any() % 40; n; n--) scribble(rig);
             peers[any() % 4]->allowed = any() % 3 ? RIG_NO_LIMIT : 100;
             rig->now += 200000;

@@ -1,8 +1,10 @@
 /* The ring with one thread: every situation made by publishing or by writing the counters. */
 #include "check.h"
 #include "gw_kind.h"
+#include "gw_locate.h"
 #include "ring_memory.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -23,7 +25,7 @@ static void records_come_in_order_and_once(void) {
             int64_t size = gw_reader_poll(&r.reader, buffer, sizeof buffer);
             CHECK(size > 0 && size % RECORD == 0);
             for (int64_t i = 0; i < size / RECORD; i++, left--) {
-                CHECK_EQUAL(buffer[i].h.ring_seq, ++seq);
+                CHECK_EQUAL(buffer[i].h.ts_recv, ++seq);
                 CHECK_EQUAL(buffer[i].h.cells, 2);
                 CHECK(record_is_whole(&buffer[i]));
             }
@@ -48,7 +50,7 @@ static void a_small_buffer_takes_whole_records_only(void) {
     for (int i = 0; i < 5; i++) publish_whole(&r.writer, 0);
     CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, 2 * RECORD + 100), 2 * RECORD);
     CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, RECORD), RECORD);
-    CHECK_EQUAL(buffer[0].h.ring_seq, 3);
+    CHECK_EQUAL(buffer[0].h.ts_recv, 3);
     CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 2 * RECORD);
     ring_free(&r);
 }
@@ -84,7 +86,7 @@ static void a_rewound_reader_begins_with_a_whole_record(void) {
             for (uint64_t taken = 0; taken < there;) {
                 int64_t size = gw_reader_poll(&r.reader, buffer, sizeof buffer);
                 CHECK(size > 0);
-                CHECK_EQUAL(buffer[0].h.ring_seq, seq - (there - taken) / RECORD + 1);
+                CHECK_EQUAL(buffer[0].h.ts_recv, seq - (there - taken) / RECORD + 1);
                 CHECK(record_is_whole(&buffer[0]));
                 taken += (uint64_t)size;
             }
@@ -109,15 +111,15 @@ static void records_of_two_lengths_come_whole(void) {
             CHECK(size > 0);
             for (int64_t at = 0; at < size; taken++) {
                 const gw_header_t *h = (const gw_header_t *)(void *)(bytes + at);
-                CHECK_EQUAL(h->ring_seq, ++seq);
+                CHECK_EQUAL((uint64_t)h->ts_recv, ++seq);
                 CHECK(record_is_whole(h));
                 at += h->cells * GW_CELL;
             }
         }
         CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, room), 0);
         gw_record_t last;
-        CHECK_EQUAL(gw_table_read(&r.reader.segment, 0, &last), 1);
-        CHECK(last.h.ring_seq == seq && record_is_whole(&last));
+        CHECK_EQUAL(gw_table_read(&r.reader.segment, 0, &last, NULL), 1);
+        CHECK((uint64_t)last.h.ts_recv == seq && record_is_whole(&last));
     }
     ring_free(&r);
 }
@@ -141,13 +143,82 @@ static void a_rewound_reader_finds_where_records_begin(void) {
                 for (int64_t at = 0; at < size;) {
                     const gw_header_t *h = (const gw_header_t *)(const void *)(bytes + at);
                     CHECK(record_is_whole(h));
-                    CHECK(seq == 0 || h->ring_seq == seq + 1);
-                    seq = h->ring_seq;
+                    CHECK(seq == 0 || (uint64_t)h->ts_recv == seq + 1);
+                    seq = (uint64_t)h->ts_recv;
                     at += h->cells * GW_CELL;
                 }
             }
-            CHECK(seq == 0 || seq == r.writer.ring_seq);
+            CHECK(seq == 0 || seq == ring_numbered);
             CHECK(seq != 0 || there == 0);
+        }
+    }
+    ring_free(&r);
+}
+
+/* Of up to 64 KiB: over the ring's end, behind pads of any length; in the table up to its slots' length. */
+static void records_of_any_length_come_whole(void) {
+    for (uint64_t capacity = 4096; capacity <= 1 << 20; capacity *= 16) {
+        ring_t r = ring_new(capacity, 4);
+        static long_t room;
+        const uint32_t most = r.writer.cells_max;
+        CHECK_EQUAL(most, capacity / 512 < 1024 ? capacity / 512 : 1024);
+        for (uint64_t seq = 1, round = 0; round < 3000; round++) {
+            publish_any(&r.writer, 0, most);
+            const uint64_t published = ring_numbered, position = r.writer.chains[0].last;
+            if (round % 2) publish_any(&r.writer, 0, 3);
+            for (; seq <= ring_numbered;) {
+                int64_t size = gw_reader_poll(&r.reader, room.words, 3 * GW_CELL);
+                if (size == GW_POLL_ROOM) size = gw_reader_poll(&r.reader, room.words, sizeof room);
+                CHECK(size > 0);
+                uint64_t at = r.reader.from;
+                for (int64_t done = 0; done < size; seq++) {
+                    const gw_record_t *record = (const gw_record_t *)(const void *)((uint8_t *)room.words + done);
+                    CHECK((uint64_t)record->h.ts_recv == seq && record_is_whole(record));
+                    CHECK(seq != published || at == position);
+                    done += record->h.cells * GW_CELL;
+                    at += record->h.cells * GW_CELL;
+                }
+            }
+            gw_record_t last;
+            uint64_t where;
+            const int got = gw_table_read(&r.reader.segment, 0, &last, &where);
+            CHECK_EQUAL(got, last.h.cells > GW_SLOT_CELLS ? -EMSGSIZE : 1);
+            CHECK((uint64_t)last.h.ts_recv == ring_numbered && where == r.writer.chains[0].last);
+            CHECK(got < 0 || record_is_whole(&last));
+            CHECK_EQUAL(gw_reader_read(&r.reader, where, room.words, sizeof room), last.h.cells * GW_CELL);
+            CHECK((uint64_t)room.record.h.ts_recv == ring_numbered && record_is_whole(&room));
+            CHECK_EQUAL(gw_reader_read(&r.reader, where, room.words, last.h.cells * GW_CELL - 1), -EMSGSIZE);
+            CHECK_EQUAL(gw_reader_read(&r.reader, r.writer.tail, room.words, sizeof room), -EAGAIN);
+            CHECK_EQUAL(gw_reader_read(&r.reader, r.writer.tail + 64, room.words, sizeof room), -EAGAIN);
+            if (r.writer.tail > 2 * capacity)
+                CHECK_EQUAL(gw_reader_read(&r.reader, r.writer.tail - 2 * capacity, room.words, sizeof room), -ENOENT);
+        }
+        ring_free(&r);
+    }
+}
+
+static void a_reader_goes_back_among_records_of_any_length(void) {
+    ring_t r = ring_new(1 << 16, 4);
+    static uint64_t room[1 << 14];
+    const uint64_t most = (1 << 16) - (1 << 13);
+    for (unsigned round = 0; round < 400; round++) {
+        publish_any(&r.writer, 0, r.writer.cells_max);
+        for (uint64_t back = 0; back <= 1 << 16; back += 64 * (1 + proof(round, back) % 40)) {
+            uint64_t there = gw_reader_rewind(&r.reader, back), wanted = back < most ? back : most, seq = 0;
+            if (wanted > r.writer.tail) wanted = r.writer.tail;
+            CHECK(there <= wanted && there + r.writer.cells_max * GW_CELL > wanted);
+            while (r.reader.cursor < r.writer.tail) {
+                int64_t size = gw_reader_poll(&r.reader, room, sizeof room);
+                CHECK(size > 0);
+                for (int64_t at = 0; at < size;) {
+                    const gw_header_t *h = (const gw_header_t *)(const void *)((uint8_t *)room + at);
+                    CHECK(record_is_whole(h));
+                    CHECK(seq == 0 || (uint64_t)h->ts_recv == seq + 1);
+                    seq = (uint64_t)h->ts_recv;
+                    at += h->cells * GW_CELL;
+                }
+            }
+            CHECK(seq == ring_numbered || there == 0);
         }
     }
     ring_free(&r);
@@ -175,7 +246,7 @@ static void f48_a_lapped_reader_knows_and_goes_on_from_the_tail(void) {
     CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), 0);
     publish_whole(&r.writer, 0);
     CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), RECORD);
-    CHECK_EQUAL(buffer[0].h.ring_seq, HELD + 2);
+    CHECK_EQUAL(buffer[0].h.ts_recv, HELD + 2);
     ring_free(&r);
 }
 
@@ -197,8 +268,8 @@ static void f49_an_intent_without_a_tail_gives_up_only_what_it_covers(void) {
 static void memory_that_lies_is_a_lap_never_a_read_outside(void) {
     ring_t r = ring_new(CAPACITY, 4);
     gw_segment_t *s = &r.reader.segment;
-    static const uint8_t cells[] = {0, 1, 4, 255};
-    for (size_t i = 0; i < sizeof cells; i++) {
+    static const uint16_t cells[] = {0, 1, 4, 255, 1025, 65535};
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
         publish_whole(&r.writer, 0);
         ((gw_header_t *)(s->ring + (r.reader.cursor & (CAPACITY - 1))))->cells = cells[i];
         CHECK_EQUAL(gw_reader_poll(&r.reader, buffer, sizeof buffer), GW_POLL_LAPPED);
@@ -227,11 +298,11 @@ static void a_ring_of_any_bytes_gives_records_or_laps(void) {
         ring_t r = ring_new(CAPACITY, 4);
         gw_segment_t *s = &r.reader.segment;
         for (unsigned step = 0; step < 30; step++) {
-            for (uint64_t more = proof(++n, 0) % 12; more; more--) publish_either(&r.writer, 0);
+            for (uint64_t more = proof(++n, 0) % 12; more; more--) publish_any(&r.writer, 0, 8);
             if (proof(n, 1) % 2) s->ring[proof(n, 2) % CAPACITY] = (uint8_t)proof(n, 3);
             else memset(s->ring + proof(n, 2) % CAPACITY / 8 * 8, (int)(proof(n, 3) % 4), 8);
             if (proof(n, 4) % 8 == 0) *s->tail += proof(n, 5) % 3 * 64 + proof(n, 6) % 2;
-            size_t room = 3 * GW_CELL + proof(n, 7) % 1000;
+            size_t room = 8 * GW_CELL + proof(n, 7) % 1000;
             uint8_t *to = malloc(room);
             int64_t got = gw_reader_poll(&r.reader, to, room);
             laps += got == GW_POLL_LAPPED;
@@ -281,6 +352,8 @@ int main(void) {
     RUN(a_rewound_reader_begins_with_a_whole_record);
     RUN(records_of_two_lengths_come_whole);
     RUN(a_rewound_reader_finds_where_records_begin);
+    RUN(records_of_any_length_come_whole);
+    RUN(a_reader_goes_back_among_records_of_any_length);
     RUN(a_rewound_reader_that_is_overtaken_knows_it);
     RUN(f48_a_lapped_reader_knows_and_goes_on_from_the_tail);
     RUN(f49_an_intent_without_a_tail_gives_up_only_what_it_covers);

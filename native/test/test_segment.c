@@ -29,6 +29,8 @@ static void what_is_no_segment_is_not_opened(void) {
     }
     CHECK_EQUAL(gw_segment_open(r.mem, r.size, &view), 0);
     CHECK(strcmp(view.epoch, "k3f90000") == 0);
+    CHECK(memcmp(gw_segment_origin(&view, 0), "k3f90000", GW_EPOCH_LENGTH) == 0);
+    for (unsigned origin = 1; origin <= UINT8_MAX; origin++) CHECK(gw_segment_origin(&view, (uint8_t)origin) == NULL);
     ring_free(&r);
 }
 
@@ -71,13 +73,13 @@ static void the_directory_is_append_only_and_bounded(void) {
 static void the_table_holds_each_topic_s_last_record(void) {
     ring_t r = ring_new(4096, 4);
     gw_record_t last;
-    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last), 0);
-    CHECK_EQUAL(gw_table_read(&r.reader.segment, 4, &last), 0);
+    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last, NULL), 0);
+    CHECK_EQUAL(gw_table_read(&r.reader.segment, 4, &last, NULL), 0);
     for (int i = 0; i < 5; i++) publish_whole(&r.writer, 1);
     publish_whole(&r.writer, 2);
-    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last), 1);
+    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last, NULL), 1);
     CHECK_EQUAL(last.h.topic_seq, 5);
-    CHECK_EQUAL(last.h.ring_seq, 5);
+    CHECK_EQUAL(last.h.ts_recv, 5);
     CHECK(record_is_whole(&last));
     ring_free(&r);
 }
@@ -92,8 +94,8 @@ static void f49_a_slot_left_odd_is_reported_after_bounded_retries(void) {
     uint64_t *slot = r.reader.segment.table + GW_SLOT_WORDS;
     *slot = 2 * 2 - 1; /* as between the first store of the second record and its last */
     slot[10] = 0xbadull;
-    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last), -EAGAIN);
-    CHECK_EQUAL(gw_table_read(&r.reader.segment, 0, &last), 1);
+    CHECK_EQUAL(gw_table_read(&r.reader.segment, 1, &last, NULL), -EAGAIN);
+    CHECK_EQUAL(gw_table_read(&r.reader.segment, 0, &last, NULL), 1);
     CHECK(record_is_whole(&last));
     ring_free(&r);
 }

@@ -17,7 +17,7 @@ import pytest
 
 from gateway._native import (
     NOTICES,
-    RECORD_SIZE,
+    RECORD_SIZE_USUAL,
     STATS_SIZE,
     Floor,
     Plane,
@@ -423,7 +423,7 @@ def test_a_ring_that_could_not_be_made_is_closed(memory: Memory) -> None:
     os.close(fd)
 
 
-@pytest.mark.parametrize("limit", [0, (1 << 20) + 1, 2**63, (1 << 64) // RECORD_SIZE + 1])
+@pytest.mark.parametrize("limit", [0, (1 << 20) + 1, 2**63, (1 << 64) // RECORD_SIZE_USUAL + 1])
 def test_a_poll_without_a_sensible_limit_is_refused(limit: int) -> None:
     writer = RingWriter(4096, 8)
     reader = RingReader(writer.fd)

@@ -169,7 +169,10 @@ def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) ->
     assert reader.rewind(5 * USUAL + 1) == 5 * USUAL
     data = reader.poll_raw()
     assert data is not None
-    assert _native.record_rows(data) == [("trade", mono, row) for row in rows[15:]]
+    assert _native.record_rows(data) == (
+        [("trade", mono, 15 + n, row) for n, row in enumerate(rows[15:])],
+        len(data),
+    )
     assert reader.rewind(1 << 40) == 20 * USUAL
     assert reader.poll_raw(limit=3) == reader_bytes(writer, 3)
     assert (reader.topics(), reader.epoch) == ([("trade", "A.SIM")], writer.epoch)
@@ -193,7 +196,7 @@ def test_quotes_with_one_side_or_none(writer: RingWriter) -> None:
     assert [tuple(record[name] for name in names) for record in records] == sides
     copy = RingReader(writer.fd, from_start=True).poll_raw()
     assert copy is not None
-    assert [row[2][2:] for row in _native.record_rows(copy) if row is not None] == sides
+    assert [row[3][2:] for row in _native.record_rows(copy)[0] if row is not None] == sides
 
 
 def test_a_record_whose_length_is_a_lie_shows_nothing_of_the_next(writer: RingWriter) -> None:
@@ -226,7 +229,7 @@ def test_ids_of_every_length_come_back(writer: RingWriter) -> None:
     assert [record["id"] for record in records] == ids
     copy = RingReader(writer.fd, from_start=True).poll_raw()
     assert copy is not None
-    assert [row[2][5] for row in _native.record_rows(copy) if row is not None] == ids
+    assert [row[3][5] for row in _native.record_rows(copy)[0] if row is not None] == ids
     long = "0x" + "9f" * 40
     assert writer.publish([(topic, 1, "1", "2", None, long)], 1, 1) == [
         (0, f"id: longer than 80 characters: {long[:60]!r}...")
@@ -292,3 +295,24 @@ def test_a_rewound_reader_finds_the_beginning_behind_an_end() -> None:
     writer.publish([(again, 5, "1", "1", "buy", "1")], 1, 1)
     for size in (USUAL + 64, USUAL + 1):  # into the end's payload, which begins no record
         assert reader.rewind(size) == USUAL
+
+
+def test_a_record_longer_than_the_limit_has_room_is_taken_all_the_same(
+    writer: RingWriter,
+) -> None:
+    topic = writer.topic("trade", "A.SIM")
+    reader, raw = RingReader(writer.fd), RingReader(writer.fd)
+    rows: list[_native.Row] = [
+        (topic, n, "1", "2", None, "x" * (80 - n % 2 * 70)) for n in range(1, 10)
+    ]
+    assert writer.publish(rows, 1, 1) == []
+    found: list[int | str] = []
+    while records := reader.poll(limit=1):
+        found += [row["ts_event"] for row in records]
+    assert found == [*range(1, 10)]
+    start = raw.position
+    data = b""
+    while part := raw.poll_raw(limit=1):
+        data += part
+    assert len(data) == raw.position - start == (4 * 3 + 5 * 2) * 64
+    assert [row and row[3] for row in _native.record_rows(data)[0]] == rows

@@ -33,7 +33,7 @@ def test_rows_come_back_digit_for_digit(writer: RingWriter) -> None:
     assert (third["price"], third["id"]) == ("-1.5", "")
     assert not third["side"]
     assert [row["seq"] for row in records] == [1, 1, 2]
-    assert [row["ring_seq"] for row in records] == [1, 2, 3]
+    assert [row["index"] for row in records] == [0, 0, 1]
     assert {row["flags"] for row in records} == {_native.FLAG_PACED}
     assert first["ts_publish"] == mono + int(first["ingest_ns"])
 
@@ -148,24 +148,56 @@ def test_rows_bear_the_arrival_of_their_own_age(page: StatsPage) -> None:
     writer.close()
 
 
-@given(st.binary(min_size=0, max_size=3 * _native.RECORD_SIZE))
-def test_bytes_of_anybody_are_rows_or_none(data: bytes) -> None:
-    if len(data) % _native.RECORD_SIZE:
-        with pytest.raises(ValueError, match="whole"):
+def raw(kind: int, cells: int, length: int | None = None) -> bytes:
+    header = bytearray(64)
+    header[40] = kind
+    header[42:44] = cells.to_bytes(2, "little")
+    return bytes(header).ljust(cells * 64 if length is None else length, b"\0")
+
+
+@given(st.binary(min_size=0, max_size=600), st.integers(0, 5))
+def test_bytes_of_anybody_are_rows_or_none(data: bytes, cells: int) -> None:
+    data = raw(1, cells)[:64] + data
+    whole = 64 <= cells * 64 <= len(data)
+    if not whole:
+        with pytest.raises(ValueError, match="no whole record at byte 0"):
             _native.record_rows(data)
+        assert _native.record_headers(data) == b""
         return
-    assert len(_native.record_rows(data)) == len(data) // _native.RECORD_SIZE
+    rows, at = _native.record_rows(data)
+    assert rows
+    assert cells * 64 <= at <= len(data)
+    assert len(_native.record_headers(data)) == 64 * len(rows)
+
+
+def test_records_of_any_length_follow_each_other() -> None:
+    """What this version does not know is passed over by its length, up to the longest."""
+    health = raw(CHANNELS["health"], 2)
+    data = b"".join((health, raw(99, 1024), health, raw(6, 3), raw(0, 2), health, raw(1, 900)))
+    rows, at = _native.record_rows(data)
+    ours = [n for n, row in enumerate(rows) if row is not None]
+    assert (ours, len(rows)) == ([0, 2, 5], 7)
+    assert at == len(data) == 64 * (2 + 1024 + 2 + 3 + 2 + 2 + 900)
+    assert len(_native.record_headers(data)) == 7 * 64
+    some, at = _native.record_rows(data, 128, 2)
+    assert (some, at) == (rows[1:3], 64 * (2 + 1024 + 2))
+    rest, end = _native.record_rows(data[:-1], at)
+    assert (rest, end) == (rows[3:6], len(data) - 64 * 900)
+    for broken in (-1, end, len(data) - 2):
+        with pytest.raises(ValueError, match=r"at byte"):
+            _native.record_rows(data[:-1], broken)
+    assert _native.record_rows(b"") == ([], 0)
 
 
 @given(st.binary(min_size=64, max_size=64), st.sampled_from((1, 2)))
 def test_a_payload_of_anybody_is_a_row_that_publishing_checks(payload: bytes, kind: int) -> None:
-    header = bytearray(64)
-    header[48], header[50] = kind, 2 + (payload[6] & 1)  # with a tail where the payload says so
-    (row,) = _native.record_rows(bytes(header) + payload + bytes(64))
+    cells = 2 + (payload[6] & 1)  # with a tail where the payload says so
+    data = raw(kind, cells)
+    ((row,), _) = _native.record_rows(data[:64] + payload + data[128:])
     if row is None:
         assert kind == CHANNELS["trade"]
         return
     writer = RingWriter(4096, 16)
     writer.topic("trade", "A.SIM")
-    writer.publish([row[2]], 1, 1)
+    writer.publish([row[3]], 1, 1)
     writer.close()

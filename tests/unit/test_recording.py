@@ -107,6 +107,8 @@ def test_a_hostile_chunk_ends_the_reading(chunk: bytes, why: str) -> None:
         (b"\x1f\x8b" + bytes(40), "not a recording"),
         (MAGIC, "cut off"),
         (MAGIC + struct.pack("<II", 1, 0), "layout 1"),
+        (MAGIC + struct.pack("<II", 2, 0) + bytes(64), "of layout 2; this program reads 3"),
+        (MAGIC + struct.pack("<II", 4, 0) + bytes(64), "of layout 4; this program reads 3"),
         (MAGIC + struct.pack("<II", VERSION, 0), "cut off"),
         (MAGIC + struct.pack("<II", VERSION, 0) + raw(b"RING", 0, b"", 0), "no header"),
         (MAGIC + struct.pack("<II", VERSION, 0) + raw(b"HEAD", 0, b"[" * 9000, 9000), "its header"),

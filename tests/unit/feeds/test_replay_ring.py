@@ -11,7 +11,7 @@ import pytest
 from support.flight import recording
 from support.replaying import replay
 
-from gateway._native import RECORD_SIZE, RingReader, RingWriter
+from gateway._native import RECORD_SIZE_USUAL, RingReader, RingWriter, record_headers
 from gateway.errors import ConfigurationError
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.tape import check, played
@@ -46,6 +46,17 @@ def taken(ring: RingWriter) -> bytes:
     data = reader.poll_raw()
     assert data is not None
     return data
+
+
+def payloads(data: bytes) -> list[bytes]:
+    headers = record_headers(data)
+    out, at = [], 0
+    for header in range(0, len(headers), 64):
+        end = at + 64 * int.from_bytes(headers[header + 42 : header + 44], "little")
+        out.append(data[at + 64 : end])
+        at = end
+    assert at == len(data)
+    return out
 
 
 @pytest.fixture
@@ -85,11 +96,7 @@ async def test_what_was_played_is_what_was_recorded(
     data = taken(ring)
     again = RingWriter(1 << 16, 16)
     await replay(options(write(data)), again, stats).run()
-    payloads = [data[at + 64 : at + RECORD_SIZE] for at in range(0, len(data), RECORD_SIZE)]
-    played_data = taken(again)
-    assert payloads == [
-        played_data[at + 64 : at + RECORD_SIZE] for at in range(0, len(played_data), RECORD_SIZE)
-    ]
+    assert payloads(data) == payloads(taken(again))
     again.close()
 
 
@@ -112,7 +119,9 @@ async def test_f42_a_hole_in_the_copy_is_a_gap(
     ring.publish([(0, n, "1", "1", "buy", "") for n in range(10)], 1, 1)
     data = taken(ring)
     feed = replay(
-        options(write(data[: 2 * RECORD_SIZE], data[7 * RECORD_SIZE :])), publisher, stats
+        options(write(data[: 2 * RECORD_SIZE_USUAL], data[7 * RECORD_SIZE_USUAL :])),
+        publisher,
+        stats,
     )
     await feed.run()
     status = feed.statistics()
@@ -129,11 +138,11 @@ async def test_f44_records_of_anybody_are_counted_and_skipped(
         return good[:at] + bytes(values) + good[at + len(values) :]
 
     bad = [
-        changed(44, 99),  # a topic that there is not
-        changed(44, 1),  # a trade on a topic of quotes
-        changed(48, 7),  # a kind that there is not
-        changed(50, 9),  # of nine cells
-        changed(50, 3),  # of three cells, and the payload knows of no third
+        changed(36, 99),  # a topic that there is not
+        changed(36, 1),  # a trade on a topic of quotes
+        changed(40, 6),  # a kind that there is not
+        changed(42, 9),  # of nine cells
+        changed(42, 3),  # of three cells, and the payload knows of no third
         changed(64 + 5, 200),  # an id of 200 bytes
         changed(64 + 4, 9),  # a side that there is not
         changed(64 + 24, 0xFF),  # an id that is no text

@@ -36,9 +36,11 @@ def copied(writer: RingWriter, since_ns: int, bytes_max: int = 1 << 30) -> list[
 
 
 def numbers(chunks: list[Chunk]) -> list[int]:
-    rows = [row for chunk in chunks if chunk.kind == b"RING" for row in record_rows(chunk.payload)]
+    payload = b"".join(chunk.payload for chunk in chunks if chunk.kind == b"RING")
+    rows, end = record_rows(payload)
     assert None not in rows
-    return [row[2][1] for row in rows if row is not None]
+    assert end == len(payload)
+    return [row[3][1] for row in rows if row is not None]
 
 
 def test_from_a_moment_on(writer: RingWriter) -> None:
