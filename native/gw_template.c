@@ -15,7 +15,8 @@
  *     CHANNEL                nothing: the name of the topic's channel
  *     INTEGER                what it is of (a time, topic, seq, channel, skipped, or 7 + a notice's number), its bytes
  *     FIELD_BINARY           as FIELD. A decimal is `low` u64, `high` i64, `exponent` i8, 127 where there is none;
- *                            a side is one byte of its text; texts are a length u8 and their bytes
+ *                            a side is one byte of its text; texts are a length u8 and their bytes, those of any
+ *                            length a length u16 and their bytes
  *     SYMBOL_BINARY, WORD_BINARY   as SYMBOL and WORD: a length u8 and the bytes
  *     FLAGS                  bits of a byte; bit 1 + i is set where the record's decimal i is a zero with a minus sign
  *
@@ -98,7 +99,9 @@ static bool take_field(cursor_t *c, gw_template_t *t, gw_step_t *step) {
 
 static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     const unsigned sources = is_notice(t) ? GW_T_OF_NUMBER + GW_NOTICE_NUMBERS : GW_T_OF_NUMBER;
-    if (!take_below(c, sources, &step->source) || !take_below(c, 9, &step->room)) return false;
+    uint8_t bytes;
+    if (!take_below(c, sources, &step->source) || !take_below(c, 9, &bytes)) return false;
+    step->room = bytes;
     if (step->room & (step->room - 1) || !step->room) return false; /* 1, 2, 4 or 8 */
     if (step->source == GW_T_OF_SKIPPED) {
         if (t->fixed == SIZE_MAX || !t->fixed || t->skipped_at || step->room != 8) return false;

@@ -16,10 +16,12 @@ enum {
 };
 /* What a field's operation becomes, by its type. */
 enum {
-    GW_T_DECIMAL = GW_T_CODES, GW_T_SIDE, GW_T_ID, GW_T_WORDS,
-    GW_T_DECIMAL_BINARY, GW_T_SIDE_BINARY, GW_T_ID_BINARY, GW_T_WORDS_BINARY
+    GW_T_DECIMAL = GW_T_CODES, GW_T_SIDE, GW_T_ID, GW_T_WORDS, GW_T_TEXT,
+    GW_T_DECIMAL_BINARY, GW_T_SIDE_BINARY, GW_T_ID_BINARY, GW_T_WORDS_BINARY, GW_T_TEXT_BINARY
 };
-_Static_assert(GW_T_WORDS - GW_T_DECIMAL == GW_FIELD_WORDS - GW_FIELD_DECIMAL &&
+_Static_assert(GW_T_TEXT - GW_T_DECIMAL == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
+               GW_T_TEXT_BINARY - GW_T_DECIMAL_BINARY == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
+               GW_T_WORDS - GW_T_DECIMAL == GW_FIELD_WORDS - GW_FIELD_DECIMAL &&
                GW_T_ID - GW_T_DECIMAL == GW_FIELD_ID - GW_FIELD_DECIMAL &&
                GW_T_SIDE - GW_T_DECIMAL == GW_FIELD_SIDE - GW_FIELD_DECIMAL, "a code for each type");
 enum { GW_T_TS_EVENT, GW_T_TS_RECV, GW_T_TS_SEND, GW_T_TIMES };
@@ -34,7 +36,8 @@ typedef struct {
     gw_template_text_t literal; /* written before the field */
     uint8_t code;   /* GW_T_LITERAL: no field */
     uint8_t source; /* of a time, an integer, a number, a word; of a field its index */
-    uint8_t at, exponent, digits, room; /* of a field, as in gw_field_t; room: of an integer its bytes, too */
+    uint8_t at, exponent, digits; /* of a field, as in gw_field_t */
+    uint16_t room;                /* the same; of an integer its bytes */
 } gw_step_t;
 
 struct gw_template {

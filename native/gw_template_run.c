@@ -75,6 +75,20 @@ static char *write_words(const gw_record_t *record, const gw_step_t *s, char *ou
     return out;
 }
 
+/* The bytes of a text of any length, up to the room that the template was given for it and the end of the record. */
+static uint16_t long_length(const gw_record_t *record, const gw_step_t *s) {
+    const size_t end = record->h.cells * (size_t)GW_CELL;
+    const size_t most = end > s->at ? end - s->at : 0;
+    uint16_t length;
+    memcpy(&length, (const char *)record + s->digits, sizeof length);
+    if (length > s->room) length = s->room;
+    return length < most ? length : (uint16_t)most;
+}
+
+static char *write_long(const gw_record_t *record, const gw_step_t *s, char *out) {
+    return escape_id((const char *)record + s->at, long_length(record, s), out);
+}
+
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 static void write_padded(uint64_t value, size_t width, char *out) {
@@ -179,6 +193,13 @@ static char *write_words_binary(const gw_record_t *record, const gw_step_t *s, c
     return close_length(out, out + 1 + length);
 }
 
+static char *write_long_binary(const gw_record_t *record, const gw_step_t *s, char *out) {
+    const uint16_t length = long_length(record, s);
+    memcpy(out, &length, sizeof length); /* little-endian, as all that we run on */
+    memcpy(out + sizeof length, (const char *)record + s->at, length);
+    return out + sizeof length + length;
+}
+
 /* `low` u64, `high` i64, `exponent` i8; all zero and GW_EXPONENT_NONE where there is none. */
 static char *write_decimal_binary(const gw_record_t *record, const gw_step_t *s, char *out) {
     const uint8_t *base = (const uint8_t *)record;
@@ -218,6 +239,8 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
         return write_id_binary(in->record, s, out);
     case GW_T_WORDS_BINARY:
         return write_words_binary(in->record, s, out);
+    case GW_T_TEXT_BINARY:
+        return write_long_binary(in->record, s, out);
     case GW_T_SYMBOL_BINARY:
         memcpy(out + 1, in->symbol, in->symbol_length);
         return close_length(out, out + 1 + in->symbol_length);
@@ -256,6 +279,8 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
         return write_text(t, t->sides[side_of(in->record, s)], out);
     case GW_T_WORDS:
         return write_words(in->record, s, out);
+    case GW_T_TEXT:
+        return write_long(in->record, s, out);
     case GW_T_AGE_MS: {
         int64_t from = in->record->h.ts_recv; /* of shared memory: a signed difference may overflow */
         uint64_t age_ns = in->ts_send > from ? (uint64_t)in->ts_send - (uint64_t)from : 0;

@@ -1,6 +1,6 @@
 /* The plane without memory: each allocation of a scene fails once, and the counters balance all the same, nothing
  * is used that was freed, and nothing is kept for ever. The linker sends the core's allocations here (Makefile). */
-#include "plane_reader.h"
+#include "plane_text.h"
 
 #define PEERS 4
 #define NAMES 60
@@ -33,13 +33,15 @@ static void turns(rig_t *rig, int n) {
     }
 }
 
-static peer_t *join(rig_t *rig) {
-    peer_t *peer = rig_connect(rig);
-    peer->size = 1 << 20; /* what the test itself keeps never fails */
+/* What the test itself keeps never fails. */
+static peer_t *roomy(peer_t *peer) {
+    peer->size = 1 << 20;
     peer->stream = realloc(peer->stream, peer->size);
     CHECK(peer->stream != NULL);
     return peer;
 }
+
+static peer_t *join(rig_t *rig) { return roomy(rig_connect(rig)); }
 
 static unsigned named(rig_t *rig, const char *form, unsigned i) {
     char name[32];
@@ -267,6 +269,25 @@ static void a_record_behind_its_announcement_may_find_no_memory(void) {
     rig_free(rig);
 }
 
+/* The first long record of a topic waits in the ring until there is room for it, and those behind it with it. */
+static void a_longer_record_waits_for_memory(void) {
+    rig_t *rig = long_rig(1 << 20);
+    const unsigned a = rig_topic(rig, GW_TEST, "A.SIM");
+    rig_register(rig, a);
+    peer_t *peer = roomy(reader_of(rig, "A.SIM", true));
+    static const size_t lengths[] = {SHORT, LONG, SHORT};
+    all_fail = true;
+    for (int i = 0; i < 3; i++) publish_text(rig, a, lengths[i], (gw_header_t){0});
+    turns(rig, 20);
+    all_fail = false;
+    expect_text(peer, "update", 1, SHORT, "");
+    CHECK(peer_whole(peer));
+    turns(rig, 20);
+    for (int i = 1; i < 3; i++) expect_text(peer, "update", (uint64_t)i + 1, lengths[i], "");
+    CHECK(peer_whole(peer));
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
@@ -275,5 +296,6 @@ int main(void) {
     RUN(who_waits_to_read_is_never_forgotten);
     RUN(who_is_gone_is_cut_off);
     RUN(a_record_behind_its_announcement_may_find_no_memory);
+    RUN(a_longer_record_waits_for_memory);
     return 0;
 }

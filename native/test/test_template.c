@@ -1,5 +1,6 @@
 /* Programs are loaded or refused, whatever their bytes; payloads stay within the room that was promised. */
 #include "check.h"
+#include "gw_frame.h"
 #include "gw_template.h"
 #include "bbo_program.h"
 #include "trade_program.h"
@@ -124,6 +125,46 @@ static void the_longest_payload_fits(void) {
     r.u.trade.price_exponent = r.u.trade.qty_exponent = INT8_MAX;
     free(encode(t, &r, symbol));
     gw_template_free(t);
+}
+
+/* Over as many cells as it needs; as JSON escaped, in a binary message behind its length. What it says of its length is
+ * cut at the record's end. */
+static void a_text_of_any_length_is_written_whole(void) {
+    static const char text_program[] = "\2\6\0\0\0\1{\10\0\0\1}", binary_program[] = "\2\6\0\0\0\1R\15\6\10\16\0";
+    gw_template_t *text, *binary;
+    CHECK_EQUAL(load(text_program, sizeof text_program - 1, &text), 0);
+    CHECK_EQUAL(load(binary_program, sizeof binary_program - 1, &binary), 0);
+    CHECK_EQUAL(gw_template_opcode(text), GW_OP_TEXT);
+    CHECK_EQUAL(gw_template_opcode(binary), GW_OP_BINARY);
+    const size_t at = GW_CELL + offsetof(gw_test_t, text);
+    for (uint16_t cells = 2; cells < 60; cells++) {
+        const size_t room = cells * (size_t)GW_CELL - at, whole = room < 3000 ? room : 3000; /* the field's room */
+        gw_record_t *record = calloc(cells, GW_CELL);
+        CHECK(record != NULL);
+        record->h.kind = GW_TEST;
+        record->h.cells = cells;
+        gw_test_t *test = (gw_test_t *)(void *)((uint8_t *)record + GW_CELL);
+        for (size_t i = 0; i < room; i++) test->text[i] = i % 7 ? (char)('a' + i % 26) : '"';
+        for (size_t length = 0; length <= room + 900; length += 1 + length / 5) {
+            const size_t shown = length < whole ? length : whole;
+            test->length = (uint16_t)length;
+            char *json = encode(text, record, ""), *next = json + 1;
+            CHECK(json[0] == '{');
+            for (size_t i = 0; i < shown; i++) {
+                if (i % 7 == 0) CHECK(*next++ == '\\');
+                CHECK(*next++ == test->text[i]);
+            }
+            CHECK(!strcmp(next, "}"));
+            free(json);
+            char *bytes = encode(binary, record, "");
+            CHECK(bytes[0] == 'R' && (uint8_t)bytes[9] == shown % 256 && (uint8_t)bytes[10] == shown / 256);
+            CHECK(!memcmp(bytes + 11, test->text, shown));
+            free(bytes);
+        }
+        free(record);
+    }
+    gw_template_free(text);
+    gw_template_free(binary);
 }
 
 static void a_side_that_is_not_there_is_null(void) {
@@ -294,6 +335,7 @@ int main(void) {
     RUN(ids_are_escaped_wherever_the_quote_is);
     RUN(an_id_that_lies_is_cut);
     RUN(the_longest_payload_fits);
+    RUN(a_text_of_any_length_is_written_whole);
     RUN(a_side_that_is_not_there_is_null);
     RUN(a_record_of_any_bytes_fits);
     RUN(bad_programs_are_refused);
