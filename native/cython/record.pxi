@@ -50,7 +50,7 @@ cdef extern from "gw_record.h" nogil:
     size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out)
 
 cdef extern from "gw_kind.h" nogil:
-    enum: GW_FIELDS_MAX, GW_FIELD_DECIMAL, GW_FIELD_SIDE, GW_FIELD_ID, GW_FIELD_WORDS
+    enum: GW_FIELDS_MAX, GW_FIELD_DECIMAL, GW_FIELD_SIDE, GW_FIELD_ID, GW_FIELD_WORDS, GW_FIELD_TEXT
 
     ctypedef struct gw_field_t:
         char name[8]
@@ -68,7 +68,7 @@ cdef extern from "gw_kind.h" nogil:
 
 
 cdef dict _TYPES = {GW_FIELD_DECIMAL: "decimal", GW_FIELD_SIDE: "side", GW_FIELD_ID: "id",
-                    GW_FIELD_WORDS: "words"}
+                    GW_FIELD_WORDS: "words", GW_FIELD_TEXT: "text"}
 
 
 cdef tuple _kinds():
@@ -194,6 +194,8 @@ cdef object _value(const gw_record_t *record, const gw_field_t *f, unsigned inde
         if <uint8_t>base[f.at] > GW_SIDE_SELL:
             raise ValueError("no side")
         return _SIDES.get(<uint8_t>base[f.at])
+    if f.type == GW_FIELD_TEXT:
+        raise ValueError("longer than what rows have")
     if length > (GW_ID_MAX if f.type == GW_FIELD_ID else f.room):
         raise ValueError("a text that is too long")
     if f.type == GW_FIELD_WORDS or length <= GW_ID_INLINE:
