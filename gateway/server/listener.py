@@ -45,6 +45,7 @@ RESERVED_DESCRIPTORS = 64
 """For the process itself, when max_connections is not configured."""
 CONNECTIONS_MAX = 1_000_000
 """As in the configuration: what the plane keeps for a slot is taken when it is used."""
+_NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SWEEP_INTERVAL_S = 0.25
 JUDGED_PER_TURN = 64
 """Deadlines looked at in one iteration: one that has passed ends a client, at 20 us."""
@@ -95,8 +96,9 @@ class Listener:
         before = parts.stats.read()
         self._requests_before = before["requests"]
         self._rejections_before = before["subscribe_rejected"]
-        # No fewer than the sessions there were: an id is never given twice.
-        self._numbers = itertools.count(1 + before["accepted"][0])
+        # An id is given once, by all processes of all hosts together.
+        self._names = f"c-{''.join(random.SystemRandom().choices(_NAME_LETTERS, k=7))}"
+        self._numbers = itertools.count(1)
         self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
         self._control = Control(
             f"worker-{parts.index}", plane, self._clients, parts.stalled, self.show_status
@@ -230,7 +232,7 @@ class Listener:
 
     def new_session(self, connection: Connection) -> "tuple[Session, Reply]":
         """A session and its hello."""
-        connection.name = f"c-{self._parts.index}-{next(self._numbers)}"
+        connection.name = f"{self._names}-{next(self._numbers)}"
         session = Session(connection.name, self._catalog, self._shared)
         return session, session.hello(self.real_ns())
 

@@ -20,7 +20,7 @@ def test_a_client_that_does_not_read_is_told_and_named(stage: Stage) -> None:
     client = stage.connect(receive_buffer_bytes=4096)
     client.subscribe("bbo", "*")
     row = until(lambda: next((row for row in worker(gateway)["slowest"] if row["level"]), None))
-    assert re.fullmatch(r"c-0-\d+", row["connection_id"])
+    assert re.fullmatch(r"c-[0-9a-z]{7}-\d+", row["connection_id"])
     assert row["address"] == "127.0.0.1"
     assert re.search(r"level [123]: its oldest update waited \d+ ms", row["why"])
     line = next(line for line in gateway.lines().splitlines() if "client.level" in line)
