@@ -42,7 +42,7 @@ static void delivered_same(gw_plane_t *p, gw_client_t *c, const gw_frame_t *head
 }
 
 /* The usual run: a tick that finds the client idle. */
-static void delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
+void gw_delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
     if (f->flags & GW_FRAME_NOTICE) return;
     if (f->flags & GW_FRAME_SNAPSHOT) {
         gw_count(&p->stats->snapshots[f->channel], 1);
@@ -98,6 +98,6 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t firs
 
 /* Frames of one run whose last bytes the kernel has just taken. */
 void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
-    if (count == 1) delivered_one(p, c, gw_frame_at(p, first));
+    if (count == 1) gw_delivered_one(p, c, gw_frame_at(p, first));
     else delivered_many(p, c, first, count);
 }

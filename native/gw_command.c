@@ -2,7 +2,6 @@
 #include "gw_plane_internal.h"
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define COMMANDS_NS 150000 /* each may be followed by a send */
 
@@ -16,26 +15,6 @@ void gw_commands_free(gw_plane_t *p) {
     }
     if (p->commands.head) gw_queue_free(&p->commands);
 }
-
-/* --- events ---------------------------------------------------------------------------------------- */
-
-gw_event_t *gw_event_new(gw_event_kind_t kind, gw_handle_t handle, uint32_t rows) {
-    gw_event_t *e = calloc(1, sizeof *e + rows * sizeof e->rows[0]);
-    if (!e) return NULL;
-    e->kind = kind;
-    e->handle = handle;
-    e->rows_count = rows;
-    return e;
-}
-
-void gw_event_put(gw_plane_t *p, gw_event_t *e) {
-    uint64_t one = 1;
-    gw_queue_put(&p->events, &e->node);
-    if (!__atomic_exchange_n(&p->events_rung, 1, __ATOMIC_SEQ_CST))
-        if (write(p->events_fd, &one, sizeof one) < 0) return; /* full: it is readable already */
-}
-
-/* --- commands -------------------------------------------------------------------------------------- */
 
 /* The log of the client's format, made for the first one who speaks it. Nobody waits for anything of before. */
 static int lane_open(gw_plane_t *p, uint8_t format) {
@@ -115,6 +94,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     else if (c->active && c->generation == (uint32_t)(x->handle >> 32)) run_client(p, c, x);
     else return;
     if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
+    gw_guard(p);
 }
 
 /* Goes on with what clients have asked for, then takes at most `limit` commands: none begun after COMMANDS_NS, or

@@ -44,30 +44,6 @@ void gw_control_init(gw_plane_t *p) {
 
 /* --- telling --------------------------------------------------------------------------------------- */
 
-static uint64_t interval_ms(uint8_t interval) {
-    int ms = gw_ladder_interval_ms(interval);
-    return ms < 0 ? UINT64_MAX : (uint64_t)ms;
-}
-
-/* What the ladder did to the client's classes since it was told last. */
-void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
-    gw_notice_part_t parts[GW_CLASSES + 2];
-    uint32_t n = 1;
-    for (uint32_t i = 0; i < GW_CLASSES; i++) {
-        if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
-        parts[n] = (gw_notice_part_t){n > 1 ? GW_NOTICE_CLASS_MORE : GW_NOTICE_CLASS,
-                                      {.numbers = {i, interval_ms(p->ladder.interval[i]), interval_ms(c->told[i]),
-                                                   p->ladder.step}}};
-        n++;
-    }
-    parts[0] = (gw_notice_part_t){GW_NOTICE_CONFLATION, {.numbers = {n - 1}}};
-    parts[n] = (gw_notice_part_t){.kind = GW_NOTICE_CONFLATION_END};
-    if (n > 1 && gw_client_say_parts(p, c, parts, n + 1)) return; /* no room: once there is some */
-    for (uint32_t i = 0; i < GW_CLASSES; i++)
-        if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
-    c->flags &= (uint16_t)~GW_CLIENT_TELL;
-}
-
 static void announce(gw_plane_t *p, int went, const char *reason) {
     gw_count(went > 0 ? &p->stats->ladder_up[0] : &p->stats->ladder_down[0], 1);
     gw_event_t *e = gw_event_new(GW_EVENT_LADDER, 0, 0);

@@ -11,11 +11,11 @@ static inline const gw_template_t *template_of(const gw_plane_t *p, const gw_aud
     return other ? other : f->records[channel][encode];
 }
 
-/* Every frame of a log is appended here, so nobody keeps one that a later one overwrites. */
+/* Who encodes has the log's guard look before the next unit of work (gw_guard). */
 static uint64_t append(gw_plane_t *p, uint32_t format, const gw_frame_t *f, size_t length) {
     uint64_t index = gw_log_commit(&p->lanes[format].log, f, length);
     p->encoded += length;
-    gw_log_guard(p, format);
+    p->unguarded += length > GW_FRAME_BYTES_MEAN ? length : GW_FRAME_BYTES_MEAN;
     return index;
 }
 

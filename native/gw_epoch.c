@@ -1,5 +1,4 @@
-/* Segments: the first one, a lap, and the epoch after a writer's restart. One rule for every record:
- * seq <= state.seq is skipped, seq > state.seq + 1 is a hole that the subscribers are told.
+/* Segments: the first one, a lap, and the epoch after a writer's restart.
  *
  * Following another segment takes several turns: each client is given a job that brings it to the new epoch, and
  * is busy until then (CLIENTS); then each topic begins again (TOPICS); the segment is read (ATTACH), and the topics
@@ -122,13 +121,6 @@ void gw_epoch_step(gw_plane_t *p, int64_t budget) {
     if (p->epoch_phase) gw_count(&p->stats->steps_resumed[GW_STEP_EPOCH], 1);
 }
 
-/* Tells the client the epoch that is followed now. */
-void gw_epoch_notice(gw_plane_t *p, gw_client_t *c) {
-    if (!p->mapping) return;
-    const gw_notice_t notice = {.words = {gw_text_of(p->epoch)}};
-    if (gw_client_say(p, c, GW_NOTICE_EPOCH, &notice)) gw_client_slow(p, c, "control queue");
-}
-
 void gw_plane_ahead(gw_plane_t *p) {
     uint64_t budget = GW_AHEAD_BUDGET;
     for (uint32_t i = 0; i < p->o.formats_count; i++)
@@ -136,106 +128,7 @@ void gw_plane_ahead(gw_plane_t *p) {
     gw_ahead(&p->ring_ahead, p->reader.cursor, GW_BATCH_BYTES, budget);
 }
 
-/* The frame of a lossless client's snapshot. Its age is the client's: an old one would close it as slow. */
-static uint64_t snapshot_frame(gw_plane_t *p, gw_link_t *l) {
-    gw_audience_t *a = gw_link_audience(l);
-    const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, a->frame[GW_ENCODE_SNAPSHOT]);
-    if (p->taken_ns - f->taken_ns > p->o.lossless_max_age_ns / 8) a->frame_seq[GW_ENCODE_SNAPSHOT] = 0;
-    return gw_topic_frame(p, l->topic, a, GW_ENCODE_SNAPSHOT);
-}
-
-/* The topic's present state. */
-void gw_link_state(gw_plane_t *p, gw_link_t *l) {
-    if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
-    if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
-    if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_link_push(p, l, snapshot_frame(p, l));
-    else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
-    else if (l->dirty == GW_LINK_NOTICE) l->dirty = GW_LINK_SNAPSHOT;
-}
-
-/* The same for a link that begins, and whether that state is to be trusted. */
-void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
-    gw_link_state(p, l);
-    gw_refused_snapshot(p, l);
-}
-
-void gw_link_begin(gw_plane_t *p, gw_link_t *l) {
-    if (l->sub->snapshot) gw_link_snapshot(p, l);
-    else gw_refused_snapshot(p, l);
-}
-
-/* --- holes ----------------------------------------------------------------------------------------- */
-
-/* What those who take a topic without loss are sent after a hole: a notice, then the state. */
-typedef struct {
-    uint64_t lost;
-    int first;   /* the topic has begun with it */
-    int encoded; /* only once somebody needs them */
-    uint64_t notice, state;
-} hole_t;
-
-static void hole_encode(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, hole_t *h) {
-    const gw_notice_t notice = {.numbers = {t->seq - h->lost, t->seq - 1}};
-    h->notice = gw_notice_frame(p, t, a, GW_NOTICE_LAPPED, &notice, 0, 0);
-    h->state = gw_topic_resync_frame(p, t, a, h->lost);
-    h->encoded = 1;
-}
-
-/* Settles one link of a topic that went to the record at hand with `lost` records between. */
-static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
-    gw_client_t *c = l->client;
-    uint8_t channel = l->topic->channel;
-    const gw_record_t *state = l->topic->state;
-    l->dropped += hole->lost;
-    gw_count(&p->stats->dropped_lapped[channel], hole->lost);
-    gw_count(&p->stats->class_dropped[l->priority], hole->lost);
-    gw_count(&p->stats->pending[channel], -hole->lost);
-    if (l->epoch != p->epochs) gw_link_renew(p, l);
-    if (c->flags & GW_CLIENT_DOOMED) {
-        gw_link_settle(p, l, gw_client_loss(p, c));
-    } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
-        gw_link_settle_marked(p, l);
-    } else if (l->dirty == GW_LINK_NOTICE) {
-        l->skipped = hole->lost;
-        gw_link_remark(l, GW_LINK_RESYNC, gw_record_published(state) - state->h.ingest_ns, p->taken_ns);
-    } else if (l->dirty) {
-        gw_link_supersede(p, l);
-        if (l->dirty == GW_LINK_SNAPSHOT) return;
-        l->skipped = l->owes && hole->first ? hole->lost : l->skipped + hole->lost;
-        l->dirty = GW_LINK_RESYNC;
-    } else if (l->lossless) {
-        if (!hole->encoded) hole_encode(p, l->topic, gw_link_audience(l), hole);
-        if (hole->notice != GW_FRAME_NONE) gw_link_push(p, l, hole->notice);
-        gw_client_push_record(p, c, l, hole->state);
-    } else {
-        l->skipped = hole->lost;
-        l->dirty_recv_ns = gw_record_published(state) - state->h.ingest_ns;
-        l->dirty_taken_ns = p->taken_ns;
-        gw_link_dirty(p, l, GW_LINK_RESYNC);
-    }
-}
-
-/* The links that it concerned. */
-uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position) {
-    hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1, .first = !t->seq};
-    const uint8_t before = gw_topic_suspects(t);
-    const uint32_t told = gw_gap_route(p, t, &newest->h);
-    gw_topic_take(t, newest, position);
-    uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
-    if (!hole.lost) { /* of this topic the lap took nothing */
-        gw_topic_route(p, t);
-        return t->suspect ? links + gw_refused_recover(p, t) : links;
-    }
-    t->renewed = 0;
-    t->routed += hole.lost + 1;
-    gw_count(&p->stats->routed[t->channel], t->links_count * (hole.lost + 1));
-    gw_count(&p->stats->pending[t->channel], t->links_count * (hole.lost + 1));
-    for (uint32_t i = 0; i < t->audiences_count; i++) {
-        hole.encoded = 0;
-        for (uint32_t k = 0; k < t->audiences[i].count; k++) link_jump(p, t->audiences[i].links[k].link, &hole);
-    }
-    return t->suspect ? links + gw_refused_recover(p, t) : links;
-}
+/* --- laps -------------------------------------------------------------------------------------------- */
 
 /* The cursor stands at a tail read before this: every topic is to be compared with its slot. */
 void gw_epoch_lapped(gw_plane_t *p) {
@@ -273,5 +166,6 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (!gw_topic_awaits(t, r) || gw_topic_reserve(t, r->h.cells)) continue;
         const int over = r->h.flags & GW_FLAG_RETIRED;
         budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position)) * GW_UNITS_LOOK;
+        gw_guard(p);
     }
 }

@@ -116,7 +116,7 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
         }
     }
     const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
-    for (gw_link_t *l = c->dirty_first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
+    for (gw_link_t *l = c->marks.first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
         if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
         g->rendered[g->rendered_count] = render(p, l, whole_states, p->scratch + used);
         used += g->rendered[g->rendered_count++].length;
@@ -385,7 +385,7 @@ static void drained(gw_plane_t *p, gw_client_t *c) {
 static void resume(gw_plane_t *p, gw_client_t *c) {
     GW_FENCE_FULL(); /* pairs with gw_plane_want_resume */
     if (!GW_LOAD_RELAXED(&c->resume_wanted)) return;
-    if (gw_plane_control_used(p, gw_client_handle(p, c)) > p->o.control_bytes_max / 2) return;
+    if (gw_client_control_used(c) > p->o.control_bytes_max / 2) return;
     if (!__atomic_exchange_n(&c->resume_wanted, 0, __ATOMIC_ACQ_REL)) return;
     gw_event_t *e = gw_event_new(GW_EVENT_RESUME, gw_client_handle(p, c), 0);
     if (e) gw_event_put(p, e);
@@ -420,13 +420,15 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
         if (!p->plain.iov_len || p->plain.iov_len > GW_ROOM_IN_PLACE) return 0;
         const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
         p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(log, first);
+        p->plain_first = first;
         p->plain_run = run;
     }
     ssize_t n = send_parts(p, c, &p->plain, 1);
     if (n == -EINTR) return 0;
     if (n < 0) return 1;
     if ((size_t)n == p->plain.iov_len) {
-        gw_delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        if (GW_RUN_COUNT(run) == 1) gw_delivered_one(p, c, p->plain_first);
+        else gw_delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
         c->runs_count = c->queued = 0;
         return 1;
     }
@@ -456,9 +458,7 @@ static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     const int had_control = c->control != NULL;
     g->room = blocked ? GW_ROOM_BULK : GW_ROOM_COPIED;
     g->in_place = blocked ? GW_ROOM_BULK : GW_ROOM_IN_PLACE;
-    p->gathering = c;
     gather(p, c, g);
-    p->gathering = NULL;
     if (g->bytes) {
         ssize_t n;
         do n = send_parts(p, c, g->parts, g->count);

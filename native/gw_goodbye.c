@@ -1,42 +1,9 @@
-/* Letting go of a client. It is *doomed* wherever a limit is met, its socket fails, or the loop closes it: from
- * then on it takes no data. Its marks, links and subscriptions end in the turns that follow, some at a time. */
+/* The end of doomed clients (gw_client.c): their marks, links and subscriptions go some at a time. */
 #include "gw_plane_internal.h"
-#include <stdio.h>
-#include <sys/socket.h>
 
 #define GOODBYES_TURNS 2           /* a slice, in turns' units: 30 to 100 us, at 10 us for a wake-up */
 #define GOODBYES_REST 3            /* for so many times as long as a slice took, the next one waits ... */
 #define GOODBYES_REST_NS 1000000   /* ... at most so long: in a slice others may have had the CPU */
-#define RUNS_SUMMED 256u /* more are not added up for the reason of a close */
-
-void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
-    if (c->flags & GW_CLIENT_DOOMED) return;
-    c->flags |= GW_CLIENT_DOOMED;
-    gw_client_list(p, c);
-    gw_event_t *e = gw_event_new(GW_EVENT_CLOSE, gw_client_handle(p, c), 0);
-    if (!e) { /* the loop will see its end */
-        shutdown(c->fd, SHUT_RDWR);
-        return;
-    }
-    e->code = code;
-    snprintf(e->reason, sizeof e->reason, "%s", reason);
-    gw_event_put(p, e);
-}
-
-/* Of a client that is slow already nothing is looked up again: that it is doomed is all that matters. */
-void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
-    if (c->flags & GW_CLIENT_DOOMED) return;
-    char reason[124];
-    uint64_t oldest, bytes = c->rest.length - c->rest.sent + c->control_length - c->control_head;
-    int64_t since = c->sent_ns;
-    if (gw_client_oldest(c, &oldest)) since = gw_frame_at(p, oldest)->taken_ns;
-    for (uint32_t i = 0; i < c->runs_count && i < RUNS_SUMMED; i++) bytes += gw_run_bytes(p, c, i);
-    snprintf(reason, sizeof reason, "slow consumer (%s): %s%llu bytes pending, age %lld ms; use mode=conflate",
-             what, c->runs_count > RUNS_SUMMED ? "over " : "", (unsigned long long)bytes,
-             (long long)((p->now - since) / 1000000));
-    c->slow = 1;
-    gw_client_doom(p, c, 4008, reason);
-}
 
 static void drop_mark(gw_plane_t *p, gw_link_t *l) {
     if (gw_link_pends(l)) gw_link_settle(p, l, gw_client_loss(p, l->client));
@@ -59,17 +26,6 @@ int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
             gw_sub_drop(p, c->subs[kind]);
         }
     return 1;
-}
-
-/* The last bytes that its socket will not take. */
-void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c) {
-    if (!c->rest.bytes) return;
-    if (c->rest.counts) {
-        gw_count(&p->stats->dropped_closed[c->rest.channel], 1);
-        gw_count(&p->stats->pending[c->rest.channel], (uint64_t)-1);
-    }
-    free(c->rest.bytes);
-    c->rest = (gw_rest_t){0};
 }
 
 void gw_client_free(gw_plane_t *p, gw_client_t *c) {

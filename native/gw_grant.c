@@ -87,36 +87,3 @@ void gw_grant_load(gw_plane_t *p, const gw_command_t *x) {
     p->grants[x->grant] = x->table;
     if (x->grant >= p->grants_high) p->grants_high = x->grant + 1;
 }
-
-static int rule_valid(const gw_rule_t *r) {
-    return r->channel <= GW_CHANNELS && r->length && r->length <= GW_INSTRUMENT_MAX;
-}
-
-/* A name's stars are themselves, as where topics are named. */
-static void rule_fill(gw_granted_t *out, const gw_rule_t *r) {
-    out->channel = r->channel;
-    out->allow = r->allow;
-    for (size_t i = 0; i < r->length; i++)
-        out->text[i] = !r->is_pattern && r->name[i] == '*' ? GW_LITERAL_STAR : r->name[i];
-    gw_glob_compile(&out->glob, out->text, r->length);
-    out->letters = gw_letters(out->text, r->length);
-}
-
-int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count) {
-    if (!grant || grant >= GW_GRANTS_MAX || count > GW_RULES_MAX) return -EINVAL;
-    for (uint32_t i = 0; i < count; i++)
-        if (!rule_valid(&rules[i])) return -EINVAL;
-    if (p->grants_clients[grant]) return -EBUSY;
-    gw_grant_t *g = calloc(1, sizeof *g + count * sizeof g->rules[0]);
-    gw_command_t *x = g ? gw_command_new(GW_CMD_GRANT, 0, 0, 0) : NULL;
-    if (!x) {
-        free(g);
-        return -ENOMEM;
-    }
-    g->count = count;
-    for (uint32_t i = 0; i < count; i++) rule_fill(&g->rules[i], &rules[i]);
-    x->grant = grant;
-    x->table = g;
-    p->grants_loaded[grant] = 1;
-    return gw_plane_post(p, x);
-}

@@ -1,13 +1,12 @@
 /* The guard of the frame logs: nobody keeps a frame that is about to be overwritten. */
 #include "gw_plane_internal.h"
 
-#define LOG_GUARD_PARTS 16u  /* all clients are looked through while this part of the log is written */
-#define LOG_GUARD_SLICES 64u /* ... in so many slices */
+#define LOG_RELIEF_PARTS 8u /* what may be encoded, in parts of the log, until all who wait were visited */
 
-/* Drops the queue at once, and leaves all else for later turns: this may run anywhere. */
+/* Drops the queue at once, and leaves all else for later turns. */
 static void let_go(gw_plane_t *p, gw_client_t *c) {
     uint64_t oldest;
-    if (!c->active || c == p->gathering || !gw_client_oldest(c, &oldest) || !gw_log_old(gw_log_of(p, oldest), oldest))
+    if (!c->active || !gw_client_oldest(c, &oldest) || !gw_log_old(gw_log_of(p, oldest), oldest))
         return;
     gw_client_slow(p, c, "too far behind");
     gw_client_drop_queue(p, c);
@@ -15,24 +14,37 @@ static void let_go(gw_plane_t *p, gw_client_t *c) {
 
 /* Lets go of clients that still wait for a frame of the log's older half, before it is overwritten. A slice
  * of all clients each time, so that each is looked at at least once in a sixteenth of the log. */
-void gw_log_guard(gw_plane_t *p, uint32_t format) {
-    const uint64_t parts = LOG_GUARD_PARTS * LOG_GUARD_SLICES;
-    gw_lane_t *lane = &p->lanes[format];
+static void look(gw_plane_t *p, gw_lane_t *lane) {
+    const uint64_t parts = GW_GUARD_PARTS;
     const gw_log_t *log = &lane->log;
-    if (log->position < lane->guard_position && log->index < lane->guard_index) return;
+    if (!log->bytes || (log->position < lane->guard_position && log->index < lane->guard_index)) return;
     /* Slices that a long frame skipped are made up for. */
     uint64_t bytes = (log->position - lane->guard_position) / (log->size / parts);
     uint64_t frames = (log->index - lane->guard_index) / (log->count / parts + 1);
     uint64_t slices = 1;
     if (log->position >= lane->guard_position) slices += bytes;
     if (log->index >= lane->guard_index) slices += frames;
-    if (slices > LOG_GUARD_SLICES) slices = LOG_GUARD_SLICES;
+    if (slices > GW_GUARD_SLICES) slices = GW_GUARD_SLICES;
     lane->guard_position = log->position + log->size / parts;
     lane->guard_index = log->index + log->count / parts + 1;
-    uint64_t looks = slices * (p->clients_high / LOG_GUARD_SLICES + 1);
+    uint64_t looks = slices * (p->clients_high / GW_GUARD_SLICES + 1);
     if (looks > p->clients_high) looks = p->clients_high;
     for (; looks; looks--, lane->guard_next++) {
         if (lane->guard_next >= p->clients_high) lane->guard_next = 0;
         let_go(p, &p->clients[lane->guard_next]);
     }
+}
+
+void gw_log_guard(gw_plane_t *p) {
+    p->unguarded = 0;
+    for (uint32_t i = 0; i < p->o.formats_count; i++) look(p, &p->lanes[i]);
+}
+
+int gw_plane_far(const gw_plane_t *p) {
+    if (gw_turn_empty(p, GW_TURN_LIVE)) return 0;
+    for (const gw_lane_t *l = p->lanes; l < p->lanes + p->o.formats_count; l++)
+        if (l->log.position - l->swept_position > l->log.size / LOG_RELIEF_PARTS ||
+            l->log.index - l->swept_index > l->log.count / LOG_RELIEF_PARTS)
+            return 1;
+    return 0;
 }

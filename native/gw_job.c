@@ -14,59 +14,6 @@
 #include "gw_job.h"
 #include <string.h>
 
-/* --- jobs and their clients ------------------------------------------------------------------------- */
-
-/* Work for the client is done in turns from now on, until there is none. */
-void gw_client_list(gw_plane_t *p, gw_client_t *c) {
-    gw_list_t *list = c->flags & GW_CLIENT_DOOMED ? &p->goodbyes : &p->jobs;
-    if (c->listed) return;
-    c->listed = 1;
-    c->jobs_next = NULL;
-    if (list->last) list->last->jobs_next = c;
-    else list->first = c;
-    list->last = c;
-}
-
-gw_client_t *gw_client_unlist(gw_list_t *list) {
-    gw_client_t *c = list->first;
-    list->first = c->jobs_next;
-    if (!list->first) list->last = NULL;
-    c->listed = 0;
-    return c;
-}
-
-static void job_free(gw_job_t *job) {
-    gw_job_drop_queue(job);
-    free(job->outcomes);
-    free(job->work);
-    free(job->event);
-    if (job->owns) free(job->command);
-    free(job);
-}
-
-/* What had to wait while the client was busy goes its way. */
-static void no_longer_busy(gw_plane_t *p, gw_client_t *c) {
-    c->flags &= (uint16_t)~GW_CLIENT_BUSY;
-    if (c->late && c->flags & GW_CLIENT_BLOCKED) { /* its socket has said meanwhile that it takes more, once */
-        gw_client_untouch(p, c);
-        gw_turn_wait(p, GW_TURN_BULK, c);
-    }
-    c->late = 0;
-}
-
-/* The client is let go: what it has asked for is not done. Its part of the queue must be settled by then. */
-void gw_jobs_abort(gw_plane_t *p, gw_client_t *c) {
-    if (c->job && c->queued) gw_client_drop_queue(p, c);
-    while (c->job) {
-        gw_job_t *job = c->job;
-        c->job = job->next;
-        if (job->command && !job->replied) c->cut = 1, gw_client_lose(c, job->command);
-        job_free(job);
-    }
-    c->job_last = NULL;
-    no_longer_busy(p, c);
-}
-
 static gw_command_t *command_copy(const gw_command_t *x) {
     gw_command_t *own = gw_command_new(x->kind, x->items_count, x->fills_count, x->bytes_count);
     if (!own) return NULL;
@@ -76,26 +23,6 @@ static gw_command_t *command_copy(const gw_command_t *x) {
     memcpy(own->fills, x->fills, x->fills_count * sizeof *x->fills);
     memcpy(own->bytes, x->bytes, x->bytes_count);
     return own;
-}
-
-void gw_job_no_memory(gw_plane_t *p, gw_client_t *c) { gw_client_slow(p, c, "no memory for its request"); }
-
-/* The first job of a client whose queue is counted from now on. */
-static void make_busy(const gw_plane_t *p, gw_client_t *c) {
-    if (!(c->flags & GW_CLIENT_WAITS)) gw_client_count_waiting(p, c);
-    c->flags |= GW_CLIENT_BUSY;
-}
-
-static gw_job_t *job_new(gw_plane_t *p, const gw_command_t *x) {
-    gw_job_t *job = calloc(1, sizeof *job);
-    if (!job) return NULL;
-    job->serial = gw_serial(p);
-    job->command = (gw_command_t *)(uintptr_t)x;
-    if (!x || !x->items_count) return job;
-    job->outcomes = calloc(x->items_count, sizeof *job->outcomes);
-    if (job->outcomes) return job;
-    free(job);
-    return NULL;
 }
 
 static int own_command(gw_job_t *job) {
@@ -110,9 +37,9 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget);
 
 /* Begins a request at once, and leaves what it takes longer for to later turns. */
 void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
-    gw_job_t *job = job_new(p, x);
+    gw_job_t *job = gw_job_new(p, x);
     if (!job || (c->job && own_command(job))) {
-        if (job) job_free(job);
+        if (job) gw_job_free(job);
         gw_client_lose(c, x);
         gw_job_no_memory(p, c);
         return;
@@ -122,7 +49,7 @@ void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
         c->job_last = job;
         return;
     }
-    make_busy(p, c);
+    gw_client_make_busy(p, c);
     c->job = c->job_last = job;
     int64_t quantum = GW_UNITS_QUANTUM < p->turn_units ? GW_UNITS_QUANTUM : p->turn_units, left = quantum;
     job_advance(p, c, &left);
@@ -130,17 +57,6 @@ void gw_job_add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (c->job && !(c->flags & GW_CLIENT_DOOMED) && own_command(c->job)) gw_job_no_memory(p, c);
     if (c->flags & GW_CLIENT_DOOMED) gw_jobs_abort(p, c); /* now: the command is the queue's */
     else if (c->job) gw_client_list(p, c);
-}
-
-/* Sifting, for the phases GW_JOB_SIFT and GW_JOB_TURN: 1 when done. */
-int gw_job_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, int64_t *budget) {
-    int done = gw_sift(p, c, job, keeps, budget);
-    if (done < 0) gw_job_no_memory(p, c);
-    return done == 1;
-}
-
-void gw_job_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
-    if (gw_sift_begin(p, c, job)) gw_job_no_memory(p, c);
 }
 
 /* --- another epoch ----------------------------------------------------------------------------------- */
@@ -168,49 +84,6 @@ static int renew_links(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
         gw_link_snapshot(p, l);
     }
     return 1;
-}
-
-/* Puts a job before all others of the client. */
-static void put_first(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
-    job->next = c->job;
-    c->job = job;
-    if (!c->job_last) c->job_last = job;
-    gw_client_list(p, c);
-}
-
-/* Its socket takes no more, and its queue is long: frames of conflated topics become marks in turns that follow.
- * Nothing of the queue could be written meanwhile anyway. */
-void gw_job_conflate(gw_plane_t *p, gw_client_t *c) {
-    gw_job_t *job = job_new(p, NULL);
-    if (!job) {
-        gw_job_no_memory(p, c);
-        return;
-    }
-    job->conflates = 1;
-    job->phase = GW_JOB_TURN_BEGIN;
-    make_busy(p, c);
-    put_first(p, c, job);
-}
-
-/* Makes the client's next job one that brings it to the epoch followed now, before it goes on with its own. */
-void gw_job_renew(gw_plane_t *p, gw_client_t *c) {
-    gw_job_t *job = job_new(p, NULL);
-    if (!job || (c->job && gw_sift_undo(c, c->job))) {
-        if (job) job_free(job);
-        gw_job_no_memory(p, c);
-        return;
-    }
-    if (!c->job) {
-        make_busy(p, c);
-    } else if (c->job->command && !c->job->replied) {
-        c->job->phase = GW_JOB_COVER; /* it begins again */
-    } else { /* it was still on its way to the epoch before, or looked for frames that go now */
-        gw_job_t *old = c->job;
-        c->job = old->next;
-        if (c->job_last == old) c->job_last = NULL;
-        job_free(old);
-    }
-    put_first(p, c, job);
 }
 
 /* --- steps ----------------------------------------------------------------------------------------- */
@@ -244,7 +117,7 @@ static int simple_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 
 /* The client has no job any more. */
 static void idle(gw_plane_t *p, gw_client_t *c) {
-    no_longer_busy(p, c);
+    gw_client_not_busy(p, c);
     if (c->flags & GW_CLIENT_BLOCKED) return;
     if (c->runs_count || c->control || c->rest.bytes || (c->flags & GW_CLIENT_DIRTY)) gw_client_touch(p, c);
 }
@@ -256,7 +129,8 @@ static void breathe(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     c->late = 0;
     gw_client_flush(p, c);
-    make_busy(p, c);
+    gw_guard(p);
+    gw_client_make_busy(p, c);
 }
 
 /* The client's first job, as far as the budget goes. */
@@ -274,7 +148,7 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         if (phase != GW_JOB_DONE) continue;
         c->job = job->next;
         if (!c->job) c->job_last = NULL;
-        job_free(job);
+        gw_job_free(job);
         gw_client_backlog(p, c);
         if (c->job && kind >= 0 && !(c->flags & GW_CLIENT_DOOMED)) breathe(p, c, budget);
     }

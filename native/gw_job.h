@@ -1,4 +1,5 @@
-/* What gw_job.c, which carries jobs out, and gw_request.c, which says what requests do, have in common. */
+/* What gw_work.c, which has the lists of jobs, gw_job.c, which carries them out, and gw_request.c, which says what requests
+ * do, have in common. */
 #ifndef GW_JOB_H
 #define GW_JOB_H
 #include "gw_plane_internal.h"
@@ -9,6 +10,12 @@ enum {
     GW_JOB_FINISH, GW_JOB_END, GW_JOB_TURN_BEGIN, GW_JOB_TURN, GW_JOB_ROWS, GW_JOB_LINKS, GW_JOB_DONE
 };
 
+gw_job_t *gw_job_new(gw_plane_t *p, const gw_command_t *x);
+void gw_job_free(gw_job_t *job);
+void gw_client_make_busy(const gw_plane_t *p, gw_client_t *c); /* before its first job: its queue is counted from now on */
+void gw_client_not_busy(gw_plane_t *p, gw_client_t *c);
+/* The reply, its slots filled in, into the client's control queue; -ENOSPC: no room, and the client is doomed. */
+int gw_job_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x, const gw_outcome_t *outcomes);
 void gw_job_no_memory(gw_plane_t *p, gw_client_t *c);
 /* Takes the client's queue out, to be sifted; then sifts some of it: 1 when done. */
 void gw_job_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job);

@@ -26,8 +26,8 @@ static const int interval_ms[GW_LEVELS] = {0, 20, 100, 250};
 static int64_t age(const gw_plane_t *p, const gw_client_t *c) {
     int64_t oldest = INT64_MAX;
     if (c->rest.bytes && c->rest.counts) oldest = c->rest.taken_ns;
-    if (c->dirty_first && gw_link_pends(c->dirty_first) && c->dirty_first->dirty_taken_ns < oldest)
-        oldest = c->dirty_first->dirty_taken_ns;
+    if (c->marks.first && gw_link_pends(c->marks.first) && c->marks.first->dirty_taken_ns < oldest)
+        oldest = c->marks.first->dirty_taken_ns;
     if (oldest == INT64_MAX) return 0;
     return p->now - (oldest > c->blocked_ns ? oldest : c->blocked_ns);
 }

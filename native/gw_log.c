@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FRAME_BYTES_MEAN 256u /* one descriptor per so many bytes */
 
 static void *pages(size_t size, int populate) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | (populate ? MAP_POPULATE : 0);
@@ -20,7 +19,7 @@ int gw_log_init(gw_log_t *log, uint64_t size, uint64_t first, int populate) {
     memset(log, 0, sizeof *log);
     if (size < (1u << 20) || (size & (size - 1))) return -EINVAL;
     log->size = size;
-    log->count = size / FRAME_BYTES_MEAN;
+    log->count = size / GW_FRAME_BYTES_MEAN;
     if (first & (log->count - 1)) return -EINVAL;
     log->index = first;
     log->bytes = pages(size, populate);
@@ -37,7 +36,7 @@ int gw_log_init(gw_log_t *log, uint64_t size, uint64_t first, int populate) {
 }
 
 uint64_t gw_log_ahead(gw_log_t *log, uint64_t budget) {
-    const uint64_t frames_lead = GW_AHEAD_LEAD / FRAME_BYTES_MEAN * sizeof *log->frames;
+    const uint64_t frames_lead = GW_AHEAD_LEAD / GW_FRAME_BYTES_MEAN * sizeof *log->frames;
     uint64_t done = gw_ahead(&log->bytes_ahead, log->position, GW_AHEAD_LEAD, budget);
     return done + gw_ahead(&log->frames_ahead, log->index * sizeof *log->frames, frames_lead, budget - done);
 }

@@ -43,6 +43,8 @@ typedef struct {
     gw_ahead_t bytes_ahead, frames_ahead;
 } gw_log_t;
 
+#define GW_FRAME_BYTES_MEAN 256u /* one descriptor per so many bytes */
+
 /* `first`: the first frame's index, a multiple of the table's size. `populate`: touch every page now, instead of a
  * little at a time by gw_log_ahead. -ENOMEM, -EINVAL */
 int gw_log_init(gw_log_t *log, uint64_t size, uint64_t first, int populate);

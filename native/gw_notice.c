@@ -89,3 +89,45 @@ void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c) {
     c->untold = 0;
     limit_say(p, c, GW_NOTICE_LIMITS, &notice);
 }
+
+/* --- to one client ----------------------------------------------------------------------------------- */
+
+#define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
+
+void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what) {
+    size_t used = c->control_length - c->control_head;
+    if (used + length <= p->o.control_bytes_max / CONTROL_PARTS && !gw_client_control(p, c, frame, length, 0)) return;
+    c->untold++;
+    gw_count(&p->stats->notices_left_out[what], 1);
+}
+
+static uint64_t interval_ms(uint8_t interval) {
+    int ms = gw_ladder_interval_ms(interval);
+    return ms < 0 ? UINT64_MAX : (uint64_t)ms;
+}
+
+/* What the ladder did to the client's classes since it was told last. */
+void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
+    gw_notice_part_t parts[GW_CLASSES + 2];
+    uint32_t n = 1;
+    for (uint32_t i = 0; i < GW_CLASSES; i++) {
+        if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
+        parts[n] = (gw_notice_part_t){n > 1 ? GW_NOTICE_CLASS_MORE : GW_NOTICE_CLASS,
+                                      {.numbers = {i, interval_ms(p->ladder.interval[i]), interval_ms(c->told[i]),
+                                                   p->ladder.step}}};
+        n++;
+    }
+    parts[0] = (gw_notice_part_t){GW_NOTICE_CONFLATION, {.numbers = {n - 1}}};
+    parts[n] = (gw_notice_part_t){.kind = GW_NOTICE_CONFLATION_END};
+    if (n > 1 && gw_client_say_parts(p, c, parts, n + 1)) return; /* no room: once there is some */
+    for (uint32_t i = 0; i < GW_CLASSES; i++)
+        if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
+    c->flags &= (uint16_t)~GW_CLIENT_TELL;
+}
+
+/* Tells the client the epoch that is followed now. */
+void gw_epoch_notice(gw_plane_t *p, gw_client_t *c) {
+    if (!p->mapping) return;
+    const gw_notice_t notice = {.words = {gw_text_of(p->epoch)}};
+    if (gw_client_say(p, c, GW_NOTICE_EPOCH, &notice)) gw_client_slow(p, c, "control queue");
+}

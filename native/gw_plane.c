@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -29,67 +28,9 @@
 #define HEARTBEATS_PER_CYCLE 64
 #define HEARTBEATS_LOOKS 1024   /* clients looked at for one in a cycle */
 #define HEARTBEAT_SCANS 8       /* a heartbeat is late by at most this part of its interval */
-#define LOG_RELIEF_PARTS 8u     /* what may be encoded, in parts of the log, until all who wait were visited */
 #define EVENTS_MAX 256          /* writable sockets noted in a turn */
 
 /* --- records --------------------------------------------------------------------------------------- */
-
-static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
-        if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
-        else gw_client_push(p, e[i].client, index);
-    }
-}
-
-/* The topic's newest record to those who get the same bytes. Clients are served in the order in which they were
- * touched: the first is another one each time. */
-static inline void route_audience(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int renewed) {
-    const uint32_t n = a->count;
-    if (!n) return;
-    a->promised = 0;
-    uint64_t index = renewed ? gw_topic_resync_frame(p, t, a, 0) : gw_topic_frame(p, t, a, GW_ENCODE_UPDATE);
-    const gw_entry_t *e = a->links;
-    const uint32_t start = n > 1 ? p->rotation++ % n : 0;
-    push(p, e + start, n - start, index);
-    push(p, e, start, index);
-}
-
-/* The topic's newest record, the next after its last, to all who take it. */
-void gw_topic_route(gw_plane_t *p, gw_topic_t *t) {
-    const uint32_t n = t->links_count;
-    const int renewed = t->renewed;
-    t->renewed = 0;
-    t->routed++;
-    if (!n) return;
-    if (t->urgent > p->control.audience) p->control.audience = t->urgent;
-    gw_count(&p->stats->routed[t->channel], n);
-    gw_count(&p->stats->pending[t->channel], n);
-    for (uint32_t i = 0; i < t->audiences_count; i++) route_audience(p, t, &t->audiences[i], renewed);
-}
-
-int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
-    if (r->h.kind == t->channel) return 1;
-    gw_count(&p->stats->wrong_kinds[0], 1);
-    return 0;
-}
-
-/* How many links it went to; -1 where it has to wait: its topic is not bound yet, or there is no memory for it. */
-static int64_t route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
-    gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
-    if ((!t || !gw_record_is_of(r, t->generation)) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
-    if (t == &gw_topic_none || !gw_record_fits(p, t, r) || !gw_topic_awaits(t, r)) return 0;
-    if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
-    if (r->h.cells > t->state_cells && gw_topic_reserve(t, r->h.cells)) return -1;
-    const uint64_t position = p->reader.from + p->batch_at;
-    if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r, position);
-    uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
-    const uint8_t before = gw_topic_suspects(t);
-    gw_topic_take(t, r, position);
-    gw_topic_route(p, t);
-    if (t->suspect) told += gw_refused_recover(p, t);
-    return told + t->links_count + (t->channel == GW_HEALTH ? gw_refused_route(p, t, before) : 0);
-}
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -158,8 +99,9 @@ static void route_batch(gw_plane_t *p) {
     for (int64_t work = 0; p->batch_at < p->batch_end && work < ROUTE_LINKS && p->encoded < end; n++) {
         const gw_record_t *r = (const gw_record_t *)(const void *)(p->batch + p->batch_at);
         if (n % STAMP_EVERY == 0) p->send_ns = 0;
-        links = route(p, r, &budget);
+        links = gw_record_route(p, r, &budget);
         if (links < 0) break;
+        gw_guard(p);
         gw_hdr_record(&p->stats->stage[GW_STAGE_RING], p->taken_ns - gw_record_published(r), 1);
         work += links + ROUTE_RECORD;
         p->batch_at += (size_t)r->h.cells * GW_CELL;
@@ -189,11 +131,6 @@ static int records(gw_plane_t *p) {
     press(p, (const gw_record_t *)(const void *)(p->batch + p->batch_at));
     route_batch(p);
     return 1;
-}
-
-int gw_plane_takes(const gw_plane_t *p) {
-    if (!p->mapping) return 0;
-    return p->batch_at < p->batch_end || GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
 }
 
 /* --- visits ---------------------------------------------------------------------------------------- */
@@ -231,6 +168,7 @@ static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
         gw_client_untouch(p, c); /* a send takes the caches: this write has the next client fetched meanwhile */
         /* A blocked one was touched for its control queue: it waits for its socket. */
         if (list != GW_TURN_LIVE || !(c->flags & GW_CLIENT_BLOCKED)) offered += gw_client_flush(p, c);
+        gw_guard(p);
         if (list != GW_TURN_LIVE) continue;
         p->round_clients++;
         if (p->round_last == sentinel) round_over(p);
@@ -257,15 +195,6 @@ static uint32_t serve(gw_plane_t *p) {
     p->served += live;
     if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_VISITS], 1);
     return live + bulk;
-}
-
-int gw_plane_far(const gw_plane_t *p) {
-    if (gw_turn_empty(p, GW_TURN_LIVE)) return 0;
-    for (const gw_lane_t *l = p->lanes; l < p->lanes + p->o.formats_count; l++)
-        if (l->log.position - l->swept_position > l->log.size / LOG_RELIEF_PARTS ||
-            l->log.index - l->swept_index > l->log.count / LOG_RELIEF_PARTS)
-            return 1;
-    return 0;
 }
 
 /* --- sockets --------------------------------------------------------------------------------------- */

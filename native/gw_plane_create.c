@@ -124,7 +124,7 @@ void gw_format_free(gw_format_t *f) {
 }
 
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
-    /* One gathering may encode so much beside what the guard leaves alone: 3/16 of the log. */
+    /* A unit of work, such as a visit, may encode so much before the guard looks again: an eighth of the log. */
     if (!options->clients_max || !formats_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
     if (!gw_locals_valid(options)) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
@@ -160,6 +160,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
     if (!error) error = gw_log_init(&p->lanes[0].log, p->o.log_bytes, 0, p->o.populate);
+    p->guard_every = p->o.log_bytes / GW_GUARD_PARTS;
     if (!error) error = open_descriptors(p);
     if (error) {
         memset(p->o.formats, 0, sizeof p->o.formats); /* still the caller's */

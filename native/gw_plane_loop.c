@@ -4,21 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes) {
-    size_t size = sizeof(gw_command_t) + items * sizeof(gw_item_t) + fills * sizeof(gw_fill_t) + bytes;
-    gw_command_t *x = malloc(size);
-    if (!x) return NULL;
-    memset(x, 0, sizeof *x);
-    x->kind = kind;
-    x->items_count = items;
-    x->fills_count = fills;
-    x->bytes_count = bytes;
-    x->fills = (gw_fill_t *)(x + 1);
-    x->items = (gw_item_t *)(x->fills + fills);
-    x->bytes = (uint8_t *)(x->items + items);
-    return x;
-}
-
 static gw_client_t *slot_client(const gw_plane_t *p, gw_handle_t handle) {
     return &p->clients[(uint32_t)handle];
 }
@@ -103,9 +88,7 @@ void gw_plane_slot_back(gw_plane_t *p, gw_handle_t handle) {
 }
 
 uint64_t gw_plane_control_used(const gw_plane_t *p, gw_handle_t handle) {
-    if (!gw_plane_knows(p, handle)) return 0;
-    const gw_client_t *c = slot_client(p, handle);
-    return GW_LOAD_RELAXED(&c->control_posted) - GW_LOAD_ACQUIRE(&c->control_done);
+    return gw_plane_knows(p, handle) ? gw_client_control_used(slot_client(p, handle)) : 0;
 }
 
 int gw_plane_want_resume(gw_plane_t *p, gw_handle_t handle) {
@@ -148,4 +131,39 @@ const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
         p->grants_clients[p->slots_grant[(uint32_t)e->handle]]--;
     }
     return e;
+}
+
+/* --- grants ------------------------------------------------------------------------------------------ */
+
+static int rule_valid(const gw_rule_t *r) {
+    return r->channel <= GW_CHANNELS && r->length && r->length <= GW_INSTRUMENT_MAX;
+}
+
+/* A name's stars are themselves, as where topics are named. */
+static void rule_fill(gw_granted_t *out, const gw_rule_t *r) {
+    out->channel = r->channel;
+    out->allow = r->allow;
+    for (size_t i = 0; i < r->length; i++)
+        out->text[i] = !r->is_pattern && r->name[i] == '*' ? GW_LITERAL_STAR : r->name[i];
+    gw_glob_compile(&out->glob, out->text, r->length);
+    out->letters = gw_letters(out->text, r->length);
+}
+
+int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count) {
+    if (!grant || grant >= GW_GRANTS_MAX || count > GW_RULES_MAX) return -EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        if (!rule_valid(&rules[i])) return -EINVAL;
+    if (p->grants_clients[grant]) return -EBUSY;
+    gw_grant_t *g = calloc(1, sizeof *g + count * sizeof g->rules[0]);
+    gw_command_t *x = g ? gw_command_new(GW_CMD_GRANT, 0, 0, 0) : NULL;
+    if (!x) {
+        free(g);
+        return -ENOMEM;
+    }
+    g->count = count;
+    for (uint32_t i = 0; i < count; i++) rule_fill(&g->rules[i], &rules[i]);
+    x->grant = grant;
+    x->table = g;
+    p->grants_loaded[grant] = 1;
+    return gw_plane_post(p, x);
 }

@@ -173,12 +173,14 @@ enum {
 /* What keeps a client from nothing but the shortest way. */
 #define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED | GW_CLIENT_ANNOUNCES)
 
+/* Marks of one client, oldest first: those that wait for its socket alone, or those of a hold. */
+typedef struct { gw_link_t *first, *last; } gw_marks_t;
 /* The marks of one client that wait for the same interval (gw_hold.c). */
 struct gw_hold {
     gw_client_t *client;
     gw_hold_t *next;           /* of the client */
     gw_hold_t *before, *after; /* in the plane's queue, while there are marks */
-    gw_link_t *first, *last;
+    gw_marks_t marks;
     int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last */
     uint8_t interval;
     uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
@@ -262,7 +264,7 @@ struct gw_client {
     gw_rest_t rest;
     uint8_t *control;
     uint32_t control_head, control_length, control_size;
-    gw_link_t *dirty_first, *dirty_last;
+    gw_marks_t marks; /* of updates that are not held back */
     gw_link_t *links;
     gw_sub_t *subs[2]; /* of names, of patterns */
     gw_client_t *blocked_previous, *blocked_next, *jobs_next;
@@ -359,7 +361,7 @@ typedef struct {
 } gw_local_t;
 _Static_assert(offsetof(gw_local_t, topic) == 0, "a topic of GW_LOCAL is its local");
 
-/* The topic that patterns are being attached to (gw_cover.c). */
+/* The topic that patterns are being attached to (gw_bind.c). */
 typedef struct {
     gw_topic_t *topic; /* NULL: none */
     uint32_t id;       /* its number in the ring */
@@ -375,6 +377,8 @@ struct gw_plane {
     gw_wait_t *wait, wait_private;
     gw_lane_t lanes[GW_FORMATS_MAX]; /* as options.formats */
     uint64_t encoded;      /* bytes of all frames ever, of all lanes */
+    uint64_t unguarded;    /* ... since the guard looked; a short frame counts as much as one of the mean */
+    uint64_t guard_every;  /* so many, and it looks again */
     gw_client_t *clients;
     uint32_t clients_high; /* slots ever used */
     uint32_t rotation; /* of the subscriber that a record goes to first */
@@ -437,10 +441,10 @@ struct gw_plane {
     int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
     uint32_t blocked_count, behind_count;
     uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
-    const gw_client_t *gathering;         /* its frames have been copied already */
     uint8_t *scratch;
     struct gw_gather *gather;
     uint64_t plain_run;   /* the run that `plain` are the bytes of; 0: none (a run's count is never 0) */
+    const gw_frame_t *plain_first; /* its first frame */
     struct iovec plain;
 
     gw_ladder_t ladder;

@@ -12,9 +12,7 @@
  * in its queue, where they would age until it is closed as slow: it gets the notice by its control queue, up to a
  * part of that; what is beyond is left out and counted, and told as a number (gw_client_tell_untold). */
 #include "gw_plane_internal.h"
-#include <string.h>
 
-#define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
 #define NOTICE_AGES 8      /* a notice is used again up to this part of the age at which a frame is too old */
 
 /* The audience's last notice of refused input, while it may be used again; else none. */
@@ -24,13 +22,6 @@ static uint64_t notice_known(const gw_plane_t *p, const gw_audience_t *a) {
     if (!a->notice || index < lane->epoch_index || !gw_log_fresh(&lane->log, index)) return GW_FRAME_NONE;
     int64_t age_ns = p->taken_ns - gw_log_frame(&lane->log, index)->taken_ns;
     return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? index : GW_FRAME_NONE;
-}
-
-void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what) {
-    size_t used = c->control_length - c->control_head;
-    if (used + length <= p->o.control_bytes_max / CONTROL_PARTS && !gw_client_control(p, c, frame, length, 0)) return;
-    c->untold++;
-    gw_count(&p->stats->notices_left_out[what], 1);
 }
 
 /* What is told of a topic, to those of one audience. */
@@ -92,10 +83,6 @@ uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
     return t->links_count;
 }
 
-uint8_t gw_topic_suspects(const gw_topic_t *t) {
-    return t->channel == GW_HEALTH && t->seq ? t->state->u.health.suspect : 0;
-}
-
 /* The instrument's health says anew which of its topics are suspect: tells the subscribers of each that has become so.
  * How many links that was. */
 uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t before) {
@@ -113,18 +100,9 @@ uint32_t gw_refused_route(gw_plane_t *p, const gw_topic_t *health, uint8_t befor
     return links;
 }
 
-static const gw_topic_t *health_of(const gw_plane_t *p, const gw_topic_t *t) {
-    return p->health_topics && t->channel != GW_HEALTH ? gw_topic_find(p, GW_HEALTH, t->name, t->length) : NULL;
-}
-
-uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t) {
-    const gw_topic_t *health = health_of(p, t);
-    return health ? gw_topic_suspects(health) >> t->channel & 1 : 0;
-}
-
 /* The record ends it, but where the health that we know is newer: then it is told again. How many links that was. */
 uint32_t gw_refused_recover(gw_plane_t *p, gw_topic_t *t) {
-    const gw_topic_t *health = health_of(p, t);
+    const gw_topic_t *health = gw_topic_health(p, t);
     t->suspect = gw_refused_known(p, t) && health->position > t->position;
     if (!t->suspect) return 0;
     tell_all(p, t);

@@ -1,7 +1,6 @@
 /* What subscribe, unsubscribe and stats do, step by step. How steps are carried out: gw_job.c. */
 #include "gw_job.h"
 #include "gw_text.h"
-#include <string.h>
 
 enum { LIMIT_NONE, LIMIT_FORBIDDEN, LIMIT_LINKS, LIMIT_NAMES, LIMIT_NAMES_OF_ALL, LIMIT_TABLE, LIMIT_MEMORY };
 
@@ -81,36 +80,6 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
     }
     return 1;
 }
-
-/* --- replies --------------------------------------------------------------------------------------- */
-
-/* The digits, then spaces. */
-static void fill_number(uint8_t *out, uint64_t value) {
-    char text[GW_FILL_WIDTH + GW_TEXT_SLACK];
-    size_t length = gw_text_unsigned(value, text);
-    memset(out, ' ', GW_FILL_WIDTH);
-    memcpy(out, text, length);
-}
-
-static void fill(gw_plane_t *p, const gw_command_t *x, const gw_outcome_t *outcomes) {
-    for (uint32_t i = 0; i < x->fills_count; i++) {
-        const gw_fill_t *f = &x->fills[i];
-        uint8_t *at = x->bytes + f->offset;
-        if (f->kind == GW_FILL_EPOCH) memcpy(at, p->epoch, GW_EPOCH_LENGTH);
-        else if (f->kind == GW_FILL_TIME) fill_number(at, (uint64_t)p->io.realtime(p->io.self));
-        else fill_number(at, outcomes ? outcomes[f->arg].number : 0);
-    }
-}
-
-static int reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x, const gw_outcome_t *outcomes) {
-    fill(p, x, outcomes);
-    if (!gw_client_control(p, c, x->bytes, x->bytes_count, 1)) return 0;
-    gw_client_lose(c, x);
-    gw_client_slow(p, c, "control queue");
-    return -ENOSPC;
-}
-
-int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) { return reply(p, c, x, NULL); }
 
 /* --- subscribe ------------------------------------------------------------------------------------- */
 
@@ -300,7 +269,7 @@ static void end_subscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
         job->outcomes[i].number = t ? t->seq : 0;
     }
     job->replied = 1;
-    if (reply(p, c, x, job->outcomes)) return;
+    if (gw_job_reply(p, c, x, job->outcomes)) return;
     for (uint32_t i = 0; i < x->items_count; i++)
         if (job->outcomes[i].refused) tell_limit(p, c, &x->items[i], job->outcomes[i].refused);
 }
@@ -356,7 +325,7 @@ static void end_unsubscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
         if (s) gw_sub_drop(p, s);
     }
     job->replied = 1;
-    reply(p, c, x, NULL);
+    gw_job_reply(p, c, x, NULL);
 }
 
 /* --- stats ----------------------------------------------------------------------------------------- */

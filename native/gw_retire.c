@@ -8,14 +8,6 @@
  * in a turn. Should the name come back meanwhile the topic leaves that list, and its links go on: what is owed is
  * told before the first record, which comes as a snapshot. */
 #include "gw_plane_internal.h"
-#include <string.h>
-
-/* The notice goes with the link's mark, or as one. */
-void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
-    l->owes = (times < 2 ? times : 2) & 3u;
-    if (l->hold) gw_link_ready(p, l); /* nothing more comes: it need not wait */
-    if (!l->dirty) gw_link_dirty(p, l, GW_LINK_NOTICE);
-}
 
 /* A link begins anew, by a request of its client: that its topic has ended is news only while it has not come back. */
 void gw_retire_resume(gw_plane_t *p, gw_link_t *l) {
@@ -45,31 +37,6 @@ static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
         *notice = gw_notice_frame(p, l->topic, gw_link_audience(l), GW_NOTICE_RETIRED, &n, GW_FRAME_RETIRED, 0);
     }
     if (*notice != GW_FRAME_NONE) gw_client_push(p, c, *notice);
-}
-
-/* The round is to end its links of patterns. */
-void gw_retire_list(gw_plane_t *p, gw_topic_t *t) {
-    for (uint32_t i = 0; i < t->audiences_count; i++) /* frames of it are older */
-        t->audiences[i].retired_index = p->lanes[t->audiences[i].format].log.index;
-    if (t->retiring) {
-        t->retiring = 2; /* the round may have passed this link already */
-        return;
-    }
-    t->retiring = 1;
-    t->retiring_previous = NULL;
-    t->retiring_next = p->retiring;
-    if (p->retiring) p->retiring->retiring_previous = t;
-    p->retiring = t;
-}
-
-/* The round need not look at it any more. */
-void gw_retire_unlist(gw_plane_t *p, gw_topic_t *t) {
-    if (!t->retiring) return;
-    t->retiring = 0;
-    if (p->retire_at == t) p->retire_at = t->retiring_next, p->retire_place = gw_walk_begin();
-    if (t->retiring_previous) t->retiring_previous->retiring_next = t->retiring_next;
-    else p->retiring = t->retiring_next;
-    if (t->retiring_next) t->retiring_next->retiring_previous = t->retiring_previous;
 }
 
 /* The topic has ended, `lost` records of it were overwritten before they were taken. Returns the links concerned. */

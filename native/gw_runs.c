@@ -5,17 +5,14 @@
  * three are pending, counted in `queued` and `waiting`, and in this order one queue again in the end.
  * Nothing is written to the client before that. */
 #include "gw_plane_internal.h"
-#include <stdio.h>
 #include <string.h>
 
 #define KEPT_FIRST 16u
 
-static uint64_t *run_at(uint64_t *at, uint32_t head, uint32_t size, uint32_t i) { return &at[(head + i) & (size - 1)]; }
-
 static int runs_grow(gw_client_t *c) {
     uint64_t *runs = malloc(c->runs_size * 2 * sizeof *runs);
     if (!runs) return -ENOMEM;
-    for (uint32_t i = 0; i < c->runs_count; i++) runs[i] = *run_at(c->runs, c->runs_head, c->runs_size, i);
+    for (uint32_t i = 0; i < c->runs_count; i++) runs[i] = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
     if (c->runs != c->runs_inline) free(c->runs);
     c->runs = runs;
     c->runs_head = 0;
@@ -39,7 +36,7 @@ static GW_APART void push_run(gw_plane_t *p, gw_client_t *c, uint64_t index) {
         push_failed(p, c, index);
         return;
     }
-    *run_at(c->runs, c->runs_head, c->runs_size, c->runs_count++) = index | GW_RUN_ONE;
+    *gw_run_at(c->runs, c->runs_head, c->runs_size, c->runs_count++) = index | GW_RUN_ONE;
     c->queued++;
 }
 
@@ -51,7 +48,7 @@ void gw_client_push(gw_plane_t *p, gw_client_t *c, uint64_t index) {
         if (!(c->flags & GW_CLIENT_WAITS)) gw_client_touch(p, c);
         return;
     }
-    uint64_t *last = run_at(c->runs, c->runs_head, c->runs_size, c->runs_count - 1);
+    uint64_t *last = gw_run_at(c->runs, c->runs_head, c->runs_size, c->runs_count - 1);
     if (GW_RUN_FIRST(*last) + GW_RUN_COUNT(*last) != index || GW_RUN_COUNT(*last) == GW_RUN_COUNT_MAX) {
         push_run(p, c, index);
         return;
@@ -80,29 +77,12 @@ void gw_client_shrink(gw_client_t *c) {
 void gw_client_count_waiting(const gw_plane_t *p, gw_client_t *c) {
     memset(c->waiting, 0, sizeof c->waiting);
     for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = *run_at(c->runs, c->runs_head, c->runs_size, i);
+        uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
         for (uint64_t k = 0; k < GW_RUN_COUNT(run); k++) {
             const gw_frame_t *f = gw_frame_at(p, GW_RUN_FIRST(run) + k);
             c->waiting[f->channel] += is_record(f);
         }
     }
-}
-
-/* What a run of the client's queue takes in the log. */
-uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i) {
-    uint64_t run = *run_at(c->runs, c->runs_head, c->runs_size, i);
-    const gw_frame_t *last = gw_frame_at(p, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
-    return last->position + last->length - gw_frame_at(p, run)->position;
-}
-
-/* The oldest frame that waits for the client; whether there is one. */
-int gw_client_oldest(const gw_client_t *c, uint64_t *index) {
-    const gw_job_t *job = c->job;
-    if (job && job->kept.count) *index = GW_RUN_FIRST(job->kept.at[job->kept.head]);
-    else if (job && job->old.count) *index = GW_RUN_FIRST(job->old.at[job->old.head & (job->old.size - 1)]);
-    else if (c->runs_count) *index = GW_RUN_FIRST(c->runs[c->runs_head]);
-    else return 0;
-    return 1;
 }
 
 /* Drops the whole queue of a client that is let go: its links, which go too, are told nothing. */
@@ -122,19 +102,6 @@ void gw_client_drop_queue(gw_plane_t *p, gw_client_t *c) {
     gw_client_shrink(c);
     c->queued = 0;
     gw_client_backlog(p, c);
-}
-
-/* Whether a feed that waits for slow queues has to wait for this one. Not for one that a request has emptied,
- * or that is half as long as when the waiting began. */
-void gw_client_backlog(gw_plane_t *p, gw_client_t *c) {
-    if (!c->backlogged) {
-        if (c->queued <= GW_BACKLOG_FRAMES || !(c->flags & GW_CLIENT_BLOCKED)) return;
-        c->backlogged = 1;
-        gw_count(&p->wait->backlogged, 1);
-    } else if (c->queued <= GW_BACKLOG_FRAMES / 2 || !(c->flags & GW_CLIENT_BLOCKED)) {
-        c->backlogged = 0;
-        gw_count(&p->wait->backlogged, (uint64_t)-1);
-    }
 }
 
 /* --- sifting ----------------------------------------------------------------------------------------- */
@@ -180,14 +147,14 @@ static int keep(gw_runs_t *kept, uint64_t index, uint64_t n) {
 static int join(gw_client_t *c, gw_job_t *job) {
     gw_runs_t *kept = &job->kept;
     for (uint32_t i = 0; i < job->old.count; i++) { /* nothing is left of it, but where a job begins again */
-        uint64_t run = *run_at(job->old.at, job->old.head, job->old.size, i);
+        uint64_t run = *gw_run_at(job->old.at, job->old.head, job->old.size, i);
         if (keep(kept, GW_RUN_FIRST(run), GW_RUN_COUNT(run))) return -ENOMEM;
     }
     free(job->old.at);
     job->old = (gw_runs_t){0};
     if (!kept->count) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = *run_at(c->runs, c->runs_head, c->runs_size, i);
+        uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
         if (keep(kept, GW_RUN_FIRST(run), GW_RUN_COUNT(run))) return -ENOMEM;
     }
     gw_client_shrink(c);
@@ -240,4 +207,41 @@ void gw_job_drop_queue(gw_job_t *job) {
     free(job->old.at);
     free(job->kept.at);
     job->old = job->kept = (gw_runs_t){0};
+}
+
+/* --- announcements ----------------------------------------------------------------------------------- */
+
+void gw_link_announced(gw_link_t *l, int announced) {
+    gw_client_t *c = l->client;
+    c->unannounced += l->unannounced == announced ? (announced ? -1u : 1u) : 0;
+    l->unannounced = !announced;
+    if (c->unannounced) c->flags |= GW_CLIENT_ANNOUNCES;
+    else c->flags &= (uint16_t)~GW_CLIENT_ANNOUNCES;
+}
+
+/* The announcement of the link's topic, in the log of its format. One that was made long ago would count as what the
+ * client waits for. */
+static uint64_t announcement(gw_plane_t *p, const gw_link_t *l) {
+    gw_audience_t *a = gw_link_audience(l);
+    const gw_notice_t notice = {{0}, {{0}}};
+    const gw_log_t *log = &p->lanes[a->format].log;
+    if (a->announcement && gw_log_fresh(log, a->announcement - 1) &&
+        p->taken_ns - gw_log_frame(log, a->announcement - 1)->taken_ns <= p->o.lossless_max_age_ns / 8)
+        return a->announcement - 1;
+    /* One in front of a paced record is no older than that. */
+    const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
+    uint64_t index = gw_notice_frame(p, l->topic, a, GW_NOTICE_TOPIC, &notice, GW_FRAME_ANNOUNCES | paced, 0);
+    a->announcement = index + 1; /* so that 0 is none */
+    return index;
+}
+
+void gw_link_announce(gw_plane_t *p, gw_link_t *l) {
+    uint64_t index = announcement(p, l);
+    if (index != GW_FRAME_NONE) gw_client_push(p, l->client, index);
+    gw_link_announced(l, 1);
+}
+
+void gw_link_push(gw_plane_t *p, gw_link_t *l, uint64_t index) {
+    if (l->unannounced) gw_link_announce(p, l);
+    gw_client_push(p, l->client, index);
 }

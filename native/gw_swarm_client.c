@@ -251,7 +251,6 @@ void gw_swarm_leave(gw_swarm_t *s, gw_swarm_client_t *c) {
     c->due_ns = s->monotonic_ns + GW_SWARM_CLOSING_NS;
     gw_swarm_list_add(&s->closing, c);
     gw_swarm_timer(s, c->due_ns);
-    if (c->flags & GW_SWARM_READABLE) gw_swarm_read(s, c, SIZE_MAX);
 }
 
 void gw_swarm_left(gw_swarm_t *s, gw_swarm_client_t *c) {

@@ -48,13 +48,19 @@ static size_t read_limit(const gw_swarm_group_t *g) {
     return (size_t)(GW_SWARM_VALUE(g, read_bytes_per_s) * g->reading.period_ns / 1000000000);
 }
 
+/* What it has not read yet is no answer to its goodbye: it is read at once. */
+static void leave(gw_swarm_t *s, gw_swarm_client_t *c) {
+    gw_swarm_leave(s, c);
+    if (c->flags & GW_SWARM_READABLE) gw_swarm_read(s, c, SIZE_MAX);
+}
+
 static void rounds(gw_swarm_t *s, gw_swarm_group_t *g) {
     gw_swarm_client_t *c;
     for (uint32_t visits = 0; (c = round_next(s, g, &g->reading, &visits));)
         if (c->state == GW_SWARM_OPEN && (c->flags & GW_SWARM_READABLE) && !g->stalled)
             gw_swarm_read(s, c, read_limit(g));
     for (uint32_t visits = 0; (c = round_next(s, g, &g->leaving, &visits));)
-        if (c->state == GW_SWARM_OPEN) gw_swarm_leave(s, c);
+        if (c->state == GW_SWARM_OPEN) leave(s, c);
     for (uint32_t visits = 0; (c = round_next(s, g, &g->resubscribing, &visits));)
         if (c->state == GW_SWARM_OPEN) resubscribe(s, c);
 }

@@ -272,10 +272,10 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
             n += f->topic == topic->number && !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
         }
     }
-    for (const gw_link_t *l = x->dirty_first; l; l = l->dirty_next)
+    for (const gw_link_t *l = x->marks.first; l; l = l->dirty_next)
         n += l->topic == topic && gw_link_pends(l);
     for (const gw_hold_t *h = x->holds; h; h = h->next)
-        for (const gw_link_t *l = h->first; l; l = l->dirty_next)
+        for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next)
             n += l->topic == topic && gw_link_pends(l);
     return n + (x->rest.link && x->rest.link->topic == topic);
 }
@@ -353,7 +353,7 @@ static inline unsigned long long local_newest(const gw_local_t *x) {
 /* I3: at rest a client holds the last value of each topic that it was to get. */
 static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once) {
     const gw_client_t *x = plane_client(rig, c);
-    CHECK(!x->runs_count && !x->dirty_first && !x->held && !x->rest.bytes && !x->control);
+    CHECK(!x->runs_count && !x->marks.first && !x->held && !x->rest.bytes && !x->control);
     CHECK(peer_whole(c->peer));
     for (unsigned i = 0; i < RIG_LOCALS; i++) {
         const gw_local_t *local = &rig->plane->locals[i];

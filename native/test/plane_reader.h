@@ -303,11 +303,11 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
         pending[i] += queued[i];
     }
     CHECK_EQUAL(!(c->flags & GW_CLIENT_BUSY), !c->job);
-    for (const gw_link_t *l = c->dirty_first; l; l = l->dirty_next)
+    for (const gw_link_t *l = c->marks.first; l; l = l->dirty_next)
         pending[l->topic->channel] += gw_link_pends(l);
     uint32_t held = 0;
     for (const gw_hold_t *h = c->holds; h; h = h->next) {
-        for (const gw_link_t *l = h->first; l; l = l->dirty_next, held++) {
+        for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next, held++) {
             CHECK(l->hold == h && l->client == c && l->dirty && !l->lossless);
             pending[l->topic->channel] += gw_link_pends(l);
         }
@@ -331,7 +331,7 @@ static inline void rig_check_lists(const rig_t *rig) {
         const gw_client_t *c = &p->clients[i];
         if (!c->active) continue;
         levels[c->level]++;
-        for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->first != NULL;
+        for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->marks.first != NULL;
         for (const gw_link_t *l = c->links; l; l = l->next) {
             CHECK(gw_link_audience(l)->format == c->format);
             if (!c->job && !(c->flags & GW_CLIENT_DOOMED)) CHECK_EQUAL(gw_link_audience(l)->variant, l->sub->variant);
@@ -350,7 +350,7 @@ static inline void rig_check_lists(const rig_t *rig) {
         const gw_holds_t *q = over ? &p->holds_over : &p->holds[i];
         const gw_hold_t *before = NULL;
         for (const gw_hold_t *h = q->first; h; before = h, h = h->after, queued++)
-            CHECK(h->before == before && h->first && h->over == over && (over || h->interval == i) && h->client->active);
+            CHECK(h->before == before && h->marks.first && h->over == over && (over || h->interval == i) && h->client->active);
         CHECK(q->last == before);
     }
     const gw_client_t *previous = NULL;

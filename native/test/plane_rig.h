@@ -20,7 +20,9 @@
 #define RIG_PEERS 64
 #define RIG_FDS 1024
 #endif
+#ifndef RIG_TOPICS
 #define RIG_TOPICS 4096
+#endif
 #define RIG_NO_LIMIT INT64_MAX
 #define RIG_START_NS 1000000000000
 
@@ -161,7 +163,8 @@ static inline uint64_t rig_filler(gw_plane_t *p, size_t length) {
     f.header = (uint8_t)gw_frame_header(GW_OP_TEXT, length, out);
     memset(out + f.header, ' ', length);
     uint64_t index = gw_log_commit(log, &f, f.header + length);
-    gw_log_guard(p, 0);
+    p->unguarded += length > GW_FRAME_BYTES_MEAN ? f.header + length : GW_FRAME_BYTES_MEAN;
+    gw_guard(p);
     return index;
 }
 

@@ -1,125 +1,8 @@
-/* Topics, subscriptions and links: who gets what. Which patterns cover a topic: gw_cover.c. */
+/* Subscriptions and links: who gets what. Which patterns cover a topic: gw_cover.c. */
 #include "gw_plane_internal.h"
 #include <string.h>
-#include <sys/mman.h>
 
 #define SLAB 256u         /* links allocated at once */
-#define TOPICS_FIRST 1024u /* room for so many at first; whole pages of each array */
-
-static uint64_t name_key(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
-    return gw_hash_name(p->names_key, channel, name, length);
-}
-
-gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
-    gw_topic_t *t = gw_map_get(&p->topics_by_name, name_key(p, channel, name, length));
-    while (t && (t->channel != channel || t->length != length || memcmp(t->name, name, length)))
-        t = t->next_same_hash;
-    return t;
-}
-
-/* Room for twice as many, by moving pages and not what is in them: a copy of 65,536 names takes milliseconds. */
-static int array_grow(void **array, size_t each, size_t from, size_t to) {
-    void *grown = *array ? mremap(*array, from * each, to * each, MREMAP_MAYMOVE)
-                         : mmap(NULL, to * each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (grown == MAP_FAILED) return -ENOMEM;
-    *array = grown;
-    return 0;
-}
-
-static int topics_grow(gw_plane_t *p) {
-    uint32_t from = p->topics_size, to = from ? from * 2 : TOPICS_FIRST;
-    void *topics = p->topics, *unused = p->topics_free, *names = p->names;
-    int error = array_grow(&topics, sizeof *p->topics, from, to);
-    if (!error) p->topics = topics, error = array_grow(&unused, sizeof *p->topics_free, from, to);
-    if (!error) p->topics_free = unused, error = array_grow(&names, sizeof *p->names, from, to);
-    if (error) return error;
-    p->names = names;
-    p->topics_size = to;
-    return 0;
-}
-
-void gw_topics_free(gw_plane_t *p) {
-    if (p->topics) munmap(p->topics, p->topics_size * sizeof *p->topics);
-    if (p->topics_free) munmap(p->topics_free, p->topics_size * sizeof *p->topics_free);
-    if (p->names) munmap(p->names, p->topics_size * sizeof *p->names);
-}
-
-static int topic_number(gw_plane_t *p, uint32_t *number) {
-    if (p->topics_free_count) {
-        *number = p->topics_free[--p->topics_free_count];
-        return 0;
-    }
-    if (p->topics_count == p->topics_size && topics_grow(p)) return -ENOMEM;
-    *number = p->topics_count++;
-    return 0;
-}
-
-/* Lets the topic be found by its name. */
-int gw_topic_file(gw_plane_t *p, gw_topic_t *t) {
-    const uint64_t key = name_key(p, t->channel, t->name, t->length);
-    t->next_same_hash = gw_map_get(&p->topics_by_name, key);
-    return gw_map_put(&p->topics_by_name, key, t);
-}
-
-gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
-    gw_topic_t *t = calloc(1, sizeof *t);
-    if (!t || topic_number(p, &t->number)) {
-        free(t);
-        return NULL;
-    }
-    t->state = &t->usual;
-    t->state_cells = GW_RECORD_CELLS_TAIL;
-    t->channel = channel;
-    t->length = (uint8_t)length;
-    memcpy(t->name, name, length);
-    t->suspect = gw_refused_known(p, t);
-    if (gw_topic_file(p, t)) {
-        p->topics_free[p->topics_free_count++] = t->number;
-        free(t);
-        return NULL;
-    }
-    p->topics[t->number] = t;
-    gw_grants_forget(p, t->number);
-    p->health_topics += channel == GW_HEALTH;
-    gw_name_fill(&p->names[t->number], channel, name, length);
-    p->topics_waiting++;
-    return t;
-}
-
-void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
-    if (t->links_count || t->bound) return;
-    gw_retire_unlist(p, t);
-    if (p->full_next == t->number) p->full_link = gw_walk_begin(); /* another topic may have the number next */
-    uint64_t key = name_key(p, t->channel, t->name, t->length);
-    gw_topic_t *first = gw_map_get(&p->topics_by_name, key);
-    if (first != t) {
-        while (first->next_same_hash != t) first = first->next_same_hash;
-        first->next_same_hash = t->next_same_hash;
-    } else if (t->next_same_hash) {
-        gw_map_put(&p->topics_by_name, key, t->next_same_hash);
-    } else {
-        gw_map_remove(&p->topics_by_name, key);
-    }
-    p->topics[t->number] = NULL;
-    p->health_topics -= t->channel == GW_HEALTH;
-    p->names[t->number].length = 0;
-    p->topics_free[p->topics_free_count++] = t->number;
-    p->topics_waiting--;
-    gw_topic_free(t);
-}
-
-void gw_topic_clear(gw_topic_t *t) {
-    if (t->state != &t->usual) free(t->state);
-    for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links);
-    free(t->audiences);
-}
-
-void gw_topic_free(gw_topic_t *t) {
-    gw_topic_clear(t);
-    free(t);
-}
-
-/* --- links ----------------------------------------------------------------------------------------- */
 
 static gw_link_t *link_alloc(gw_plane_t *p) {
     if (!p->links_free) {
@@ -177,19 +60,6 @@ static void audience_leave(gw_link_t *l) {
     gw_entry_t last = a->links[--a->count];
     a->links[l->place] = last;
     last.link->place = l->place;
-}
-
-gw_walk_t gw_walk_begin(void) { return (gw_walk_t){UINT32_MAX, 0}; }
-
-/* The walk's next link; NULL: there is none. */
-gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w) {
-    if (w->audiences == UINT32_MAX) *w = (gw_walk_t){t->audiences_count, UINT32_MAX};
-    for (; w->audiences; w->audiences--, w->links = UINT32_MAX) {
-        const gw_audience_t *a = &t->audiences[w->audiences - 1];
-        if (w->links > a->count) w->links = a->count;
-        if (w->links) return a->links[--w->links].link;
-    }
-    return NULL;
 }
 
 /* NULL: no memory; or it is not granted, which callers have asked already. */

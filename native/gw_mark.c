@@ -1,0 +1,228 @@
+/* Conflation. What a client is to get of a topic is a *mark* on its link: what is sent in the end is the state of then. Marks
+ * stand in one list of their client's, ready to be sent as soon as its socket takes them, or in a hold, which lets them go when
+ * their time has come: by their class's interval, by their connection's level, or, where records stand in the ring, when
+ * there is time for the lesser classes (gw_hold.c). What overtakes a mark is counted as conflated.
+ *
+ * The marks of one client that wait for the same interval are in one hold, sent together, and the holds of one interval in a
+ * queue, oldest first. So a degraded client costs at most one write an interval, and no update waits for longer than it,
+ * though those ahead be due later. */
+#include "gw_plane_internal.h"
+
+/* --- lists of marks ---------------------------------------------------------------------------------- */
+
+/* The list that the link's mark stands in. */
+static gw_marks_t *list_of(gw_link_t *l) { return l->hold ? &l->hold->marks : &l->client->marks; }
+
+static void enter(gw_link_t *l) {
+    gw_marks_t *m = list_of(l);
+    l->dirty_previous = m->last;
+    l->dirty_next = NULL;
+    if (m->last) m->last->dirty_next = l;
+    else m->first = l;
+    m->last = l;
+}
+
+static void leave(gw_link_t *l) {
+    gw_marks_t *m = list_of(l);
+    if (l->dirty_previous) l->dirty_previous->dirty_next = l->dirty_next;
+    else m->first = l->dirty_next;
+    if (l->dirty_next) l->dirty_next->dirty_previous = l->dirty_previous;
+    else m->last = l->dirty_previous;
+}
+
+void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how) {
+    gw_client_t *c = l->client;
+    l->dirty = (uint8_t)how;
+    enter(l);
+    c->flags |= GW_CLIENT_DIRTY;
+    if (!(c->flags & GW_CLIENT_WAITS)) gw_client_touch(p, c);
+}
+
+static const uint8_t level_interval[GW_LEVELS] = {0, 3, 5, 6}; /* 0, 20, 100, 250 ms */
+
+static uint8_t wanted_interval(const gw_plane_t *p, const gw_client_t *c, const gw_link_t *l) {
+    uint8_t of_class = p->ladder.interval[l->priority], of_level = level_interval[c->level];
+    return of_class > of_level ? of_class : of_level;
+}
+
+/* Whether routing has to look at the client's links one by one, and whether there is news for it. */
+void gw_client_refresh(gw_plane_t *p, gw_client_t *c) {
+    uint32_t degraded = p->o.enforce ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
+    for (uint32_t k = 0; k < GW_CLASSES; k++)
+        if (p->ladder.interval[k]) degraded |= 1u << k;
+    if (c->level || c->held || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;
+    else c->flags &= (uint16_t)~GW_CLIENT_HOLDS;
+    for (uint32_t k = 0; k < GW_CLASSES; k++)
+        if ((c->classes >> k & 1) && c->told[k] != p->ladder.interval[k]) c->flags |= GW_CLIENT_TELL;
+}
+
+static gw_hold_t *hold_find(gw_client_t *c, uint8_t interval) {
+    gw_hold_t *h = c->holds;
+    while (h && h->interval != interval) h = h->next;
+    if (h || !(h = calloc(1, sizeof *h))) return h;
+    h->client = c;
+    h->interval = interval;
+    h->sent_ns = INT64_MIN / 2;
+    h->next = c->holds;
+    c->holds = h;
+    return h;
+}
+
+static gw_holds_t *queue_of(gw_plane_t *p, const gw_hold_t *h) {
+    return h->over ? &p->holds_over : &p->holds[h->interval];
+}
+
+static void enqueue(gw_plane_t *p, gw_hold_t *h) {
+    gw_holds_t *q = queue_of(p, h);
+    h->before = q->last;
+    h->after = NULL;
+    if (q->last) q->last->after = h;
+    else q->first = h;
+    q->last = h;
+    p->holds_count++;
+}
+
+static void dequeue(gw_plane_t *p, gw_hold_t *h) {
+    gw_holds_t *q = queue_of(p, h);
+    if (h->before) h->before->after = h->after;
+    else q->first = h->after;
+    if (h->after) h->after->before = h->before;
+    else q->last = h->before;
+    h->over = 0;
+    p->holds_count--;
+}
+
+/* The mark leaves its hold; what becomes of it is the caller's. */
+static void unhold(gw_plane_t *p, gw_link_t *l) {
+    gw_hold_t *h = l->hold;
+    leave(l);
+    l->hold = NULL;
+    if (!h->marks.first) dequeue(p, h);
+    if (--l->client->held == 0) gw_client_refresh(p, l->client);
+}
+
+/* The mark waits for the socket alone from now on. */
+void gw_link_ready(gw_plane_t *p, gw_link_t *l) {
+    unhold(p, l);
+    gw_link_dirty(p, l, l->dirty);
+}
+
+void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
+    gw_client_t *c = l->client;
+    if (!l->dirty) return;
+    if (l->hold) {
+        unhold(p, l);
+    } else {
+        leave(l);
+        if (!c->marks.first) c->flags &= ~(uint32_t)GW_CLIENT_DIRTY;
+    }
+    l->dirty = GW_LINK_CLEAN;
+    l->skipped = 0;
+    l->owes = 0;
+}
+
+/* A mark that only owed a notice stands for a record, too, from now on. */
+void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
+    l->dirty = (uint8_t)how;
+    l->dirty_recv_ns = recv_ns;
+    l->dirty_taken_ns = taken_ns;
+}
+
+/* The notice goes with the link's mark, or as one. */
+void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
+    l->owes = (times < 2 ? times : 2) & 3u;
+    if (l->hold) gw_link_ready(p, l); /* nothing more comes: it need not wait */
+    if (!l->dirty) gw_link_dirty(p, l, GW_LINK_NOTICE);
+}
+
+/* --- records that are not delivered ------------------------------------------------------------------ */
+
+static void conflated(gw_plane_t *p, gw_link_t *l) {
+    l->conflated++;
+    gw_count(&p->stats->conflated[l->topic->channel], 1);
+    if (l->priority < GW_CLASSES) gw_count(&p->stats->class_conflated[l->priority], 1);
+    gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
+}
+
+/* One held update more was overtaken by a newer one. What meets its floor is let go at the end of the turn: a
+ * record may bring every client's hold there at once. */
+static void held_more(gw_plane_t *p, gw_link_t *l) {
+    gw_hold_t *h = l->hold;
+    if (l->skipped < GW_HOLD_SKIPS_MAX || h->interval == GW_INTERVAL_PAUSED || h->over) return;
+    if (h->interval > p->ladder.interval[l->priority]) return; /* it waits for its client's sake */
+    dequeue(p, h);
+    h->over = 1;
+    enqueue(p, h);
+}
+
+/* One pending record gives way to a newer one, or to a snapshot that will show more than it. */
+void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
+    conflated(p, l);
+    if (gw_link_pends(l)) l->skipped++;
+    if (l->hold) held_more(p, l);
+}
+
+/* One pending record of the link will not be delivered. */
+void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
+    uint8_t channel = l->topic->channel;
+    l->dropped++;
+    gw_count(&reason[channel], 1);
+    const int loss = reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch; /* not its client's wish */
+    if (loss && l->priority < GW_CLASSES)
+        gw_count(&p->stats->class_dropped[l->priority], 1);
+    gw_count(&p->stats->pending[channel], (uint64_t)-1);
+}
+
+/* A record of a link that the job in hand chose: a snapshot will show more than it, or nobody wants it. */
+void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l) {
+    if (l->marked == GW_MARK_DROPPED) gw_link_settle(p, l, p->stats->dropped_unsubscribed);
+    else conflated(p, l);
+}
+
+/* The link's mark is of an epoch that has ended. */
+void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
+    const uint8_t owes = l->owes;
+    if (gw_link_pends(l)) gw_link_settle(p, l, p->stats->dropped_epoch);
+    gw_link_clean(p, l);
+    l->epoch = p->epochs;
+    if (owes) gw_link_owe(p, l, owes);
+}
+
+/* --- holding back ------------------------------------------------------------------------------------ */
+
+/* Holds an update of a clean link back, or doesn't: then it goes its usual way. */
+int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    gw_client_t *c = l->client;
+    if (l->lossless) return 0;
+    uint8_t interval = wanted_interval(p, c, l);
+    int comes_last = p->pressed && (GW_CLASSES_LOW >> l->priority & 1);
+    if (!interval && !comes_last) return 0;
+    gw_hold_t *h = hold_find(c, interval);
+    if (!h) return 0;
+    if (!h->marks.first) {
+        h->due_ns = interval < GW_INTERVAL_PAUSED ? h->sent_ns + gw_intervals_ns[interval] : p->now;
+        if (h->due_ns <= p->now) {
+            h->due_ns = p->now;
+            if (interval < GW_INTERVAL_PAUSED && !comes_last) { /* nothing was sent for so long: this may go at once */
+                h->sent_ns = p->now;
+                return 0;
+            }
+        }
+        enqueue(p, h);
+    }
+    l->hold = h;
+    l->dirty = gw_link_mark(l, f);
+    l->dirty_recv_ns = f->recv_ns;
+    l->dirty_taken_ns = f->taken_ns;
+    enter(l);
+    c->held++;
+    return 1;
+}
+
+void gw_client_holds_free(gw_client_t *c) {
+    while (c->holds) {
+        gw_hold_t *h = c->holds;
+        c->holds = h->next;
+        free(h);
+    }
+}
