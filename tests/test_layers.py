@@ -17,7 +17,7 @@ RANKS = (
     ("app", "doctor", "process", "top"),
     ("config", "memory", "reload", "tune"),
     ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
-    ("session", "codec", "latency", "document", "recording"),
+    ("session", "wire", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),
     ("address", "backoff", "exits", "host", "state", "text"),
 )

@@ -20,8 +20,8 @@ from websockets.protocol import State
 
 from gateway import log
 from gateway.ops.pages import security_headers
-from gateway.session.place import Place
 from gateway.text import escaped
+from gateway.wire.place import Place
 
 TEXT: Final = "text/plain; charset=utf-8"
 CONNECTIONS_MAX = 64

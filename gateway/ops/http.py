@@ -37,14 +37,8 @@ from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
-from gateway.session.handshake import (
-    PATH,
-    SUBPROTOCOL_PREFIX,
-    Origins,
-    origin_form,
-    origin_refused,
-    select_subprotocol,
-)
+from gateway.session.protocol import PATH, SUBPROTOCOL_PREFIX
+from gateway.wire.request import Origins, origin_form, origin_refused, select_subprotocol
 
 if TYPE_CHECKING:
     from gateway.config import Config

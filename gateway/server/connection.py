@@ -1,64 +1,48 @@
-"""One client: its socket is read here, its bytes are written by the data plane.
+"""One client: its bytes are read here, and written by the data plane.
 
 States, each left for the next only:
 
 - HANDSHAKE: the request is read; a refusal is written here, since the plane does not know it yet.
-- OPEN: the plane writes; frames are read and given to the session.
+- OPEN: the plane writes; messages are read and given to the session.
 - CLOSING: a close frame was handed to the plane; what the client still says is discarded.
 - LINGER: a refused request; what the client still sends is discarded, so that it can read why.
 - CLOSED: the descriptor is closed, once the plane has let go of it.
 
 The first close reason wins, and every connection that got past the handshake ends with exactly one.
+What bytes mean is `gateway.wire`'s, how they come the transport's, and when time is up the
+deadlines'.
 """
 
-import codecs
-import socket
-import struct
-from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from websockets.exceptions import InvalidHandshake
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State as WireState
-from websockets.server import ServerProtocol
 
 from gateway import log
 from gateway.codec.formats import FORMATS
 from gateway.model.notice import NOTICES
-from gateway.server import answers
-from gateway.server.frames import Parser, frame_close, quiet
 from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
-from gateway.session.handshake import (
-    SCHEMA_PATH,
-    SUBPROTOCOL_PREFIX,
-    Refusal,
-    check,
-    path_of,
-    select_subprotocol,
-)
+from gateway.session.protocol import SUBPROTOCOL_PREFIX
 from gateway.session.session import Session
+from gateway.wire.events import Answer, Control, End, Event, frame_close
+from gateway.wire.request import Refusal
+from gateway.wire.server_side import ServerSide
 
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
+    from gateway.server.transport import Transport
 
-RECEIVE_BYTES = 16 << 10
-"""Taken in one read: also what may wait here, as frames, for the replies before them to leave."""
-HANDSHAKE_BYTES_MAX = 32 << 10
-"""Of a request, all lines together: the library's own limits add up to 1 MiB."""
 DISCARDED_BYTES_MAX = 1 << 20
 """What a refused or closing client may still send before it is cut off."""
 ABNORMAL = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
-_ABORT = struct.pack("ii", 1, 0)
-_UTF8 = codecs.getincrementaldecoder("utf-8")
-_buffer = bytearray(RECEIVE_BYTES)
-_view = memoryview(_buffer)
 
 _SHUTDOWN = NOTICES["shutdown"].number
-_FORMATS = {SUBPROTOCOL_PREFIX + one.name: index for index, one in enumerate(FORMATS)} | {None: 0}
-_select_subprotocol = select_subprotocol([name for name in _FORMATS if name])
+
+FORMAT_OF: dict[str | None, int] = {
+    SUBPROTOCOL_PREFIX + one.name: i for i, one in enumerate(FORMATS)
+}
+FORMAT_OF[None] = 0
 
 _log = log.get("server")
 
@@ -72,24 +56,16 @@ class State(IntEnum):
 
 
 class Connection:
-    """Reads one socket; all writing is the plane's once the handshake is through."""
+    """Reads one transport; all writing is the plane's once the handshake is through."""
 
     __slots__ = (
-        "_decoder",
-        "_fragments",
-        "_held",
+        "_discarded",
         "_listener",
-        "_parser",
-        "_protocol",
-        "_received",
         "_session",
-        "_tail",
+        "_wire",
         "close_code",
         "close_reason",
-        "controls",
-        "controls_second",
         "deadline_ns",
-        "fd",
         "handle",
         "heard_ns",
         "message_ns",
@@ -97,15 +73,16 @@ class Connection:
         "peer",
         "pinged_ns",
         "reading",
-        "sock",
         "state",
         "subscriptions",
-    )  # fmt: skip
+        "transport",
+    )
 
-    def __init__(self, listener: "Listener", sock: socket.socket, peer: str, now_ns: int) -> None:
+    def __init__(
+        self, listener: "Listener", transport: "Transport", peer: str, now_ns: int
+    ) -> None:
         self._listener = listener
-        self.sock = sock
-        self.fd = sock.fileno()
+        self.transport = transport
         self.peer = peer
         self.state = State.HANDSHAKE
         self.handle = 0
@@ -113,65 +90,60 @@ class Connection:
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
-        self.deadline_ns = now_ns + listener.handshake_timeout_ns
+        self.deadline_ns = now_ns + listener.deadlines.handshake_ns
         self.message_ns = 0  # when an unfinished message began
-        self.subscriptions = 0  # as the listener has counted them
+        self.subscriptions = 0  # as the registry has counted them
         self.pinged_ns = 0  # when the pong's deadline began to run; 0: none is awaited
-        self.controls = self.controls_second = 0
-        self._received = 0
-        self._tail = b""  # the request's last bytes so far
-        self._fragments = 0
-        self._held: list[Frame] | None = None  # frames to be handled, the next one last
         self.reading = True
-        self._decoder: Any = None
+        self._discarded = 0
         self._session: Session | None = None
-        # Of the handshake: it keeps the request, which is more than all that an open one takes.
-        self._protocol: ServerProtocol | None = ServerProtocol(
-            select_subprotocol=_select_subprotocol,
-            max_size=listener.limits.message_bytes,
-            logger=quiet,
-        )
-        self._parser: Parser | None = None  # of the message that is being read
+        # Until it closes or is refused.
+        self._wire: ServerSide | None = ServerSide(listener.endpoint)
         try:
-            listener.readers.add_reader(self.fd, self._readable)
+            listener.readers.add_reader(transport.fd, self)
         except OSError:
-            sock.close()
+            transport.close()
             raise
+
+    @property
+    def fd(self) -> int:
+        """Its socket's descriptor."""
+        return self.transport.fd
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _readable(self) -> None:
-        self._guarded(self._read)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def readable(self) -> None:
+        """The client sent something, or is gone."""
         try:
-            work()
+            self._read()
         except Exception:
-            _log.exception("connection.failed", peer=self.peer)
-            if self.state is State.OPEN:
-                self.fail(1011, "internal error")
-            else:
-                self._lost("internal error")
+            self._failed()
+
+    def _failed(self) -> None:
+        _log.exception("connection.failed", peer=self.peer)
+        if self.state is State.OPEN:
+            self.fail(1011, "internal error")
+        else:
+            self._lost("internal error")
 
     def _read(self) -> None:
         try:
-            n = self.sock.recv_into(_buffer, RECEIVE_BYTES, socket.MSG_DONTWAIT)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = self.transport.receive()
         except OSError as error:
             self._lost(error.strerror or "connection lost")
             return
-        if n == 0:
+        if data is None:
+            return
+        if not data:
             self._lost("end of stream")
             return
         self.heard_ns = self._listener.now_ns()
-        if self.state is State.OPEN:
-            self._frames(bytes(_view[:n]))
-        elif self.state is State.HANDSHAKE:
-            self._handshake(bytes(_view[:n]))
+        if self._wire is not None:
+            self._wire.receive(data)
+            self._work(self._wire)
         else:
-            self._received += n
-            if self._received > DISCARDED_BYTES_MAX:
+            self._discarded += len(data)
+            if self._discarded > DISCARDED_BYTES_MAX:
                 self.expire()
 
     def _pause(self) -> None:
@@ -182,7 +154,7 @@ class Connection:
     def _unpause(self) -> None:
         if not self.reading:
             try:
-                self._listener.readers.add_reader(self.fd, self._readable)
+                self._listener.readers.add_reader(self.fd, self)
             except OSError as error:
                 self._lost(error.strerror or "cannot be read")
             else:
@@ -190,83 +162,90 @@ class Connection:
 
     def resume(self) -> None:
         """The control queue has room again."""
-        if not self.reading and self.state is State.OPEN:
-            self._unpause()
-            if self._decoder is None:
-                self.message_ns = 0  # until now the rest of it waited for us
-            self._guarded(self._work)
+        if self.reading or self.state is not State.OPEN:
+            return
+        self._unpause()
+        if self._wire is None:
+            return
+        if not self._wire.in_message:
+            self.message_ns = 0  # until now the rest of it waited for us
+        try:
+            self._work(self._wire)
+        except Exception:
+            self._failed()
 
     def _lost(self, why: str) -> None:
         # A half-closed socket stays readable for ever: the reader goes at once.
         self._pause()
+        self._wire = None
         if self.state in (State.HANDSHAKE, State.LINGER):
             if self.state is State.HANDSHAKE:
-                self._listener.handshake_ended(self, "closed")
+                self._listener.registry.handshake_ended(self, "closed")
             self._finish()
         elif self.state in (State.OPEN, State.CLOSING):
             self._decide(ABNORMAL, why)
             self.state = State.CLOSING
             self._listener.remove(self)
 
-    # --- the handshake ---------------------------------------------------------------------------
+    # --- what the client says --------------------------------------------------------------------
 
-    def _handshake(self, data: bytes) -> None:
-        # Frames may follow in the same read; before the 101 the library would answer them wrongly.
-        seen = self._tail + data
-        end = seen.find(b"\r\n\r\n") + 4
-        rest = seen[end:] if end > 3 else b""
-        self._tail = seen[-3:]
-        self._received += len(data)
-        protocol = self._protocol
-        assert protocol is not None
-        protocol.receive_data(data[: len(data) - len(rest)])
-        events = protocol.events_received()
-        if events:
-            request = events[0]
-            assert isinstance(request, Request)
-            self._answer(protocol, request)
-            if rest and self.state is State.OPEN:
-                self._frames(rest)
-        elif protocol.handshake_exc is not None:
-            self.refuse(answers.unparsed(protocol))
-        elif self._received > HANDSHAKE_BYTES_MAX:
-            text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
-            self.refuse(Refusal(431, "too_large", text))
+    def _work(self, wire: ServerSide) -> None:
+        # Stops where replies fill half the control queue, as reading does: whoever sends many
+        # requests at once and reads their replies is no slow consumer.
+        while self.reading or not wire.waiting:
+            event = wire.next_event(self.heard_ns)
+            if event is None:
+                break
+            if type(event) is str:
+                self._message(event)
+            else:
+                self._tell(event, wire)
+            if self._wire is None:
+                return
+        # What a client holds open has a deadline, from when we could have read the rest of it.
+        if not wire.unfinished:
+            self.message_ns = 0
+        elif not self.message_ns:
+            self.message_ns = self._listener.now_ns()
+            self._listener.deadlines.watch_message(self)
 
-    def _answer(self, protocol: ServerProtocol, request: Request) -> None:
-        refusal = check(request, self._listener.origins)
-        if refusal is None and path_of(request) == SCHEMA_PATH:
-            self._end(answers.the_schema())
-            return
-        refusal = refusal or self._listener.admission()
-        if refusal is not None:
-            if refusal.result == "origin":
-                self._listener.origin_refused(request.headers["Origin"], self.peer)
-            self.refuse(refusal)
-            return
-        try:
-            accept, _, subprotocol = protocol.process_request(request)
-        except InvalidHandshake:
-            self.refuse(answers.as_library(protocol, request))
-            return
-        self._open(answers.switching(accept, subprotocol), _FORMATS[subprotocol])
+    def _tell(self, event: Event, wire: ServerSide) -> None:
+        if isinstance(event, Control):
+            if not wire.in_message:
+                self.message_ns = 0  # what was begun is finished
+            self.pinged_ns = 0
+            self._listener.count("control_frames")
+        elif isinstance(event, Answer):
+            self._queued(self._listener.plane.write(self.handle, event.frame))
+        elif isinstance(event, End):
+            self._decide(event.code, event.reason)
+            self._begin_close(event.frame)
+        elif isinstance(event, Request):
+            self._answer(event, wire)
+        else:
+            assert isinstance(event, Refusal)
+            self.refuse(event)
+
+    def _answer(self, request: Request, wire: ServerSide) -> None:
+        listener = self._listener
+        answer = wire.answer(listener.endpoint.check(request) or listener.admission())
+        if isinstance(answer, Refusal):
+            if answer.result == "origin":
+                listener.origin_refused(request.headers["Origin"], self.peer)
+            self.refuse(answer)
+        else:
+            self._open(answer.response, FORMAT_OF[answer.subprotocol])
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers with an HTTP error and closes."""
-        self._end(answers.refused(refusal))
-
-    def _end(self, answer: answers.Answer) -> None:
-        """Answers and closes: beside the plane's, the only bytes that are written."""
-        self._listener.handshake_ended(self, answer.result, answer.why)
+        """Answers with an HTTP error and closes; the only bytes that are written here."""
+        listener = self._listener
+        listener.registry.handshake_ended(self, refusal.result, refusal.text)
         self.state = State.LINGER
-        self._protocol = None
-        self._received = 0
-        self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
-        self._listener.watch(self)
+        self._wire = None
+        self.deadline_ns = listener.now_ns() + listener.deadlines.close_ns
+        listener.deadlines.watch(self)
         try:
-            # A fresh socket has room for all of it.
-            self.sock.send(answer.data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            self.sock.shutdown(socket.SHUT_WR)
+            self.transport.refuse(refusal.response())
         except OSError:
             self._finish()
 
@@ -274,89 +253,12 @@ class Connection:
         listener = self._listener
         self._session, hello = listener.new_session(self)
         try:
-            self.handle = listener.plane.add(
-                self.fd, response, hello.payload, hello.slots, format=form
-            )
+            self.handle = self.transport.hand_over(listener.plane, response, hello, form)
         except OverflowError:
             self.refuse(listener.full())
             return
         self.state = State.OPEN
-        self._protocol = None
         listener.opened(self)
-
-    # --- frames ----------------------------------------------------------------------------------
-
-    def _frames(self, data: bytes) -> None:
-        if self._parser is None:
-            self._parser = self._listener.parsers.take()
-        self._held = self._parser.frames(data)[::-1]
-        self._work()
-
-    def _work(self) -> None:
-        # Stops where replies fill half the control queue, as reading does: whoever sends many
-        # requests at once and reads their replies is no slow consumer.
-        while self._held and self.reading and self.state is State.OPEN:
-            self._frame(self._held.pop())
-        if self.state is State.OPEN and not self._held:
-            self._held = None
-            if self._parser is not None:
-                self._outgoing(self._parser)
-        if self.state is State.OPEN:
-            self._clock_message()
-
-    def _clock_message(self) -> None:
-        # What a client holds open has a deadline, from when we could have read the rest of it.
-        parser = self._parser
-        if self._decoder is None and (parser is None or parser.between_frames):
-            self.message_ns = 0
-        elif not self.message_ns:
-            self.message_ns = self._listener.now_ns()
-            self._listener.watch_message(self)
-
-    def _frame(self, frame: Frame) -> None:
-        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
-            self._text(frame)
-        elif frame.opcode is Opcode.BINARY:
-            self.fail(1003, "binary frame: requests are text")
-        elif frame.opcode is not Opcode.CLOSE:
-            if self._decoder is None:
-                self.message_ns = 0  # what was begun is finished
-            self._control()
-
-    def _control(self) -> None:
-        self._listener.count("control_frames")
-        self.pinged_ns = 0
-        second = self.heard_ns // 1_000_000_000
-        if second != self.controls_second:
-            self.controls_second, self.controls = second, 0
-        self.controls += 1
-        limit = self._listener.limits.control_frames_per_s
-        if self.controls > limit:
-            self.fail(4029, f"control frames: more than {limit} a second")
-
-    def _text(self, frame: Frame) -> None:
-        try:
-            if frame.fin and frame.opcode is Opcode.TEXT:
-                self._message(str(frame.data, "utf-8"))
-                return
-            self._fragment(frame)
-        except UnicodeDecodeError as error:
-            self.fail(1007, f"text is not UTF-8: {error.reason} at byte {error.start}")
-
-    def _fragment(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT:
-            self._decoder = (_UTF8("strict"), [])
-            self._fragments = 0
-        self._fragments += 1
-        limit = self._listener.limits.fragments_max
-        if self._fragments > limit:
-            self.fail(1009, f"message of more than {limit} fragments")
-            return
-        decoder, parts = self._decoder
-        parts.append(decoder.decode(frame.data, frame.fin))
-        if frame.fin:
-            self._decoder = None
-            self._message("".join(parts))
 
     def _message(self, text: str) -> None:
         assert self._session is not None
@@ -386,7 +288,7 @@ class Connection:
 
     def _count_subscriptions(self) -> None:
         assert self._session is not None
-        self._listener.subscribed(self, self._session.subscriptions)
+        self._listener.registry.subscribed(self, self._session.subscriptions)
 
     def answer_stats(self, token: int, rows: Any) -> None:
         """The plane's answer to a query of this session's."""
@@ -404,21 +306,6 @@ class Connection:
             self._pause()
         elif outcome < 0:
             self.fail(4008, "slow consumer: replies do not fit the control queue; read them")
-
-    def _outgoing(self, parser: Parser) -> None:
-        """Hands over what the protocol itself answers. Of several pongs the last one counts."""
-        out = parser.data_to_send()
-        if parser.state is not WireState.OPEN:
-            close = parser.close_sent
-            assert close is not None
-            self._decide(close.code, close.reason)
-            self._begin_close(next(data for data in reversed(out) if data))
-            return
-        if parser.at_rest:
-            self._parser = None
-            self._listener.parsers.give_back(parser)
-        if out:
-            self._queued(self._listener.plane.write(self.handle, out[-1]))
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -444,9 +331,8 @@ class Connection:
 
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
-        self._received = 0
-        self._held = self._parser = None
-        self.deadline_ns = self._listener.now_ns() + self._listener.close_timeout_ns
+        self._wire = None
+        self.deadline_ns = self._listener.now_ns() + self._listener.deadlines.close_ns
         self._listener.closing(self)
         self._listener.plane.close(self.handle, frame)
         # Reading goes on, to see the end of the stream; what comes is discarded.
@@ -462,21 +348,20 @@ class Connection:
         if self.state is State.HANDSHAKE:
             self.refuse(Refusal(408, "timeout", "the request took too long"))
         elif self.state is State.LINGER:
-            self._pause()
             self._finish()
         elif self.state is State.CLOSING:
             self._listener.count("close_timeouts")
             self._pause()
             # Whatever the kernel still holds for a client that does not read is dropped with it.
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            self.transport.abort()
             self._listener.remove(self)
 
     def _finish(self) -> None:
         """Closes a socket that the plane never had."""
         self._pause()
-        self._listener.forget(self)
+        self._listener.deadlines.forget(self)
         self.state = State.CLOSED
-        self.sock.close()
+        self.transport.close()
 
     def removed(self) -> None:
         """The plane has let go: the descriptor may be used again."""
@@ -484,6 +369,6 @@ class Connection:
             return
         self._pause()
         self.state = State.CLOSED
-        self.sock.close()
+        self.transport.close()
         if self._session is not None:
             self._session.end()

@@ -33,7 +33,9 @@ class Client(Protocol):
 
     name: str
     peer: str
-    fd: int
+
+    @property
+    def fd(self) -> int: ...
 
 
 class Plane(Protocol):

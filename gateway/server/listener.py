@@ -1,32 +1,35 @@
-"""Accepts clients and keeps them: admission, deadlines, keepalive, drain. One per worker."""
+"""Accepts clients: admission, drain, what they share. One per worker.
+
+Who is there is the registry's, when time is up the deadlines'.
+"""
 
 import asyncio
 import errno
 import itertools
 import random
 import resource
-import socket
 import time
-from collections import Counter, deque
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gateway import host, log
-from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
+from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
-from gateway.server.connection import Connection, State
+from gateway.server.connection import FORMAT_OF, Connection
 from gateway.server.control import Control
-from gateway.server.frames import Parsers
-from gateway.server.plane import controlled, dispatch
+from gateway.server.deadlines import SWEEP_INTERVAL_S, Deadlines
+from gateway.server.plane import controlled
 from gateway.server.readers import Readers
+from gateway.server.registry import Registry
+from gateway.server.transport import Plain, prepare
 from gateway.session.capacity import Capacity, Load
-from gateway.session.codes import CLOSE_CODES
-from gateway.session.handshake import Origins, Refusal
 from gateway.session.options import REJECTIONS, Options, Shared
+from gateway.session.protocol import PATH
 from gateway.session.session import Session
+from gateway.wire.request import Refusal
+from gateway.wire.server_side import Endpoint
 
 if TYPE_CHECKING:
     from gateway._native import Plane
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
 
 ACCEPTS_PER_TURN = 64
 """Connections taken before the loop looks at clients that are there already."""
-EVENTS_PER_TURN = 64
-"""The plane's events that are told in one iteration: each may end a client, at 20 us."""
 ACCEPT_PAUSE_S = 0.1
 """Without descriptors the listener rests: the next accept would fail as well."""
 RESERVED_DESCRIPTORS = 64
@@ -46,11 +47,6 @@ RESERVED_DESCRIPTORS = 64
 CONNECTIONS_MAX = 1_000_000
 """As in the configuration: what the plane keeps for a slot is taken when it is used."""
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-SWEEP_INTERVAL_S = 0.25
-JUDGED_PER_TURN = 64
-"""Deadlines looked at in one iteration: one that has passed ends a client, at 20 us."""
-KEEPALIVE_SLICES = 4
-"""Parts of the clients that one sweep looks at: each is seen once a second."""
 RETRY_AFTER_S = (3, 8)
 """A client that is refused for want of room comes back after one of these, not all at once."""
 RECONNECT_AFTER_MS = 500
@@ -59,9 +55,6 @@ RECONNECT_SPREAD_MS = (2500, 60_000)
 """Over how long clients are spread at least (there is no hurry), and at most (they miss ticks)."""
 RECONNECTS_PER_S = 500
 """Of more clients the spread is longer: a worker takes these back beside its work."""
-TCP_NOTSENT_LOWAT = 25
-NOTSENT_BYTES = 16 << 10
-"""Unsent bytes that the kernel may hold: with its defaults a client that never reads hides 4 MB."""
 
 VERSION = version("tickgate")
 
@@ -75,10 +68,9 @@ class Listener:
         self.plane = plane
         self.limits = parts.config.limits
         self.loop = asyncio.get_running_loop()
-        self.origins = Origins(parts.config.listen.origins)
-        self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
-        self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
-        self.parsers = Parsers(self.limits.message_bytes)
+        self.endpoint = Endpoint(
+            PATH, [one for one in FORMAT_OF if one], parts.config.listen.origins, self.limits
+        )
         self.readers = Readers()
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
@@ -99,35 +91,22 @@ class Listener:
         # An id is given once, by all processes of all hosts together.
         self._names = f"c-{''.join(random.SystemRandom().choices(_NAME_LETTERS, k=7))}"
         self._numbers = itertools.count(1)
-        self._clients: dict[int, Connection] = {}  # by handle, until the plane lets go
+        soon = self.loop.call_soon
+        self.registry = Registry(parts.stats, soon)
+        clients = self.registry.clients
+        self.deadlines = Deadlines(self.limits, clients, plane, self.now_ns, soon)
         self._control = Control(
-            f"worker-{parts.index}", plane, self._clients, parts.stalled, self.show_status
+            f"worker-{parts.index}", plane, clients, parts.stalled, self.show_status
         )
-        self._waiting: dict[Connection, None] = {}  # those with a deadline
-        self._messages: dict[Connection, None] = {}  # those with an unfinished message
-        self._due: deque[Connection] = deque()  # to be judged in this iteration and the next ones
-        self._handshakes: Counter[str] = Counter()  # unfinished ones by address
         self._refused_origins = log.RefusedOrigins(_log)
-        self._subscriptions = 0  # of all clients
-        self._keepalive_slice = 0
         self._draining = False
-        self._empty = asyncio.Event()  # set when the last client is gone, while draining
-        self._prepare_socket()
-
-    def _prepare_socket(self) -> None:
-        # Accepted sockets inherit these from the listening one.
-        sock, ms = self._socket, (self.limits.stall_max_s + 10) * 1000
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ms)
+        prepare(self._socket, self.limits.stall_max_s)
 
     def reconfigure(self, config: "Config") -> None:
         """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""
         self.limits = config.limits
-        self.origins = Origins(config.listen.origins)
-        self.handshake_timeout_ns = int(self.limits.handshake_timeout_s * 1e9)
-        self.close_timeout_ns = int(self.limits.close_timeout_s * 1e9)
-        self.parsers.message_bytes = self.limits.message_bytes
+        self.endpoint.reconfigure(config.listen.origins, self.limits)
+        self.deadlines.reconfigure(self.limits)
         self._shared.reconfigure(session_options(config))
         self._shared.capacity.reconfigure(config.slo.target_us * 1000)
         self.plane.objective(**controlled(config.slo))
@@ -135,7 +114,7 @@ class Listener:
     def start(self) -> None:
         """Accepts from now on."""
         self.loop.add_reader(self._socket.fileno(), self._accept)
-        self.loop.add_reader(self.plane.events_fd, self._events)
+        self.loop.add_reader(self.plane.events_fd, self.registry.events, self.plane, self._control)
         self.readers.start(self.loop)
         self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
@@ -146,7 +125,7 @@ class Listener:
             try:
                 sock, address = self._socket.accept()
                 peer = address[0] if isinstance(address, tuple) else ""
-                connection = Connection(self, sock, peer, self.now_ns())
+                connection = Connection(self, Plain(sock), peer, self.now_ns())
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:
@@ -155,7 +134,7 @@ class Listener:
             self._accepted(connection)
         if not self.accepting:
             self.accepting = True
-            _log.info("accept.resumed", connections=len(self._clients))
+            _log.info("accept.resumed", connections=len(self.registry))
 
     def _accept_failed(self, error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, "other")
@@ -163,7 +142,7 @@ class Listener:
         self._stats.add("accept_errors", ACCEPT_ERRORS.index(known))
         if self.accepting:
             self.accepting = False
-            _log.error("accept.failed", error=name, connections=len(self._clients))
+            _log.error("accept.failed", error=name, connections=len(self.registry))
         self.loop.remove_reader(self._socket.fileno())
         self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
 
@@ -174,10 +153,9 @@ class Listener:
             self._accept()
 
     def _accepted(self, connection: Connection) -> None:
-        self._stats.add("accepted")
-        self._handshakes[connection.peer] += 1
-        self.watch(connection)
-        if self._handshakes[connection.peer] > self.limits.handshakes_per_address:
+        unfinished = self.registry.accepted(connection)
+        self.deadlines.watch(connection)
+        if unfinished > self.limits.handshakes_per_address:
             why = "too many unfinished handshakes from this address"
             connection.refuse(self._shed("address", why))
 
@@ -185,7 +163,7 @@ class Listener:
         """Whether one more client may come in."""
         if self._draining:
             return self._shed("shutdown", "the gateway is shutting down")
-        if len(self._clients) >= self.max_connections:
+        if len(self.registry) >= self.max_connections:
             return self.full()
         capacity = self._shared.capacity
         if (why := capacity.refusal(self.now_ns())) is None:
@@ -217,15 +195,6 @@ class Listener:
     def count(self, name: str) -> None:
         self._stats.add(name)
 
-    def handshake_ended(self, connection: Connection, result: str, why: str = "") -> None:
-        """Counts how; to be called once, while the connection is in its handshake."""
-        self._stats.add("handshakes", HANDSHAKES.index(result))
-        self._handshakes[connection.peer] -= 1
-        if not self._handshakes[connection.peer]:
-            del self._handshakes[connection.peer]
-        if why:
-            _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
-
     def origin_refused(self, origin: str, peer: str) -> None:
         """Lets the operator see it: the page's own console has no words for a failed upgrade."""
         self._refused_origins.note(origin, peer)
@@ -237,27 +206,9 @@ class Listener:
         return session, session.hello(self.real_ns())
 
     def opened(self, connection: Connection) -> None:
-        self.handshake_ended(connection, "ok")
-        self.forget(connection)
-        self._clients[connection.handle] = connection
-        self._stats.set("connections", 0, len(self._clients))
-
-    def watch(self, connection: Connection) -> None:
-        """Lets it expire at its deadline."""
-        self._waiting[connection] = None
-
-    def forget(self, connection: Connection) -> None:
-        """It has no deadline any more."""
-        self._waiting.pop(connection, None)
-
-    def watch_message(self, connection: Connection) -> None:
-        self._messages[connection] = None
-
-    def subscribed(self, connection: Connection, count: int) -> None:
-        """It has so many subscriptions now."""
-        self._subscriptions += count - connection.subscriptions
-        connection.subscriptions = count
-        self._stats.set("subscriptions", 0, self._subscriptions)
+        """It is through its handshake."""
+        self.registry.opened(connection)
+        self.deadlines.forget(connection)
 
     def report(self, channel: str, text: str) -> None:
         """What the gateway says of itself, for all who follow the channel."""
@@ -270,7 +221,7 @@ class Listener:
         """Tells the supervisor how things are here."""
         self._parts.status(
             WorkerReport(
-                connections=len(self._clients),
+                connections=len(self.registry),
                 accepting=self.accepting,
                 subscribers={channel: self.plane.followers(channel) for channel in CHANNELS_OWN},
                 ladder=self._control.steps(),
@@ -279,83 +230,24 @@ class Listener:
         )
 
     def closing(self, connection: Connection) -> None:
-        self.subscribed(connection, 0)
-        self._messages.pop(connection, None)
-        self.watch(connection)
+        """It has until its deadline to go."""
+        self.registry.subscribed(connection, 0)
+        self.deadlines.watch(connection)
 
     def remove(self, connection: Connection) -> None:
         """The plane shall let go; its answer closes the descriptor."""
-        self.subscribed(connection, 0)
-        self._messages.pop(connection, None)
-        self.forget(connection)
+        self.registry.subscribed(connection, 0)
+        self.deadlines.forget(connection)
         self.plane.remove(connection.handle)
 
-    # --- events and deadlines --------------------------------------------------------------------
-
-    def _events(self) -> None:
-        events = self.plane.events(EVENTS_PER_TURN)
-        if len(events) == EVENTS_PER_TURN:
-            self.loop.call_soon(self._events)  # the descriptor says nothing of what is left
-        for handle in dispatch(events, self._clients, self._control):  # type: ignore[arg-type]
-            connection = self._clients.pop(handle)
-            self._control.forget(handle)
-            code = connection.close_code
-            index = CLOSE_CODES.index(code if code in CLOSE_CODES else 1000)
-            self._stats.add("closes", index)
-            _log.debug(
-                "client.closed", peer=connection.peer, code=code, reason=connection.close_reason
-            )
-        self._stats.set("connections", 0, len(self._clients))
-        if self._draining and not self._clients:
-            self._empty.set()
+    # --- four times a second ---------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        now = self.now_ns()
-        self._shared.capacity.look(now)
+        self._shared.capacity.look(self.now_ns())
         self._show_counts()
-        if not self._due:
-            self._due.extend(self._find_due(now))
-            self._judge_some()
-        if not self._draining or self._clients or self._waiting:
+        self.deadlines.sweep()
+        if not self._draining or self.registry or self.deadlines:
             self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
-
-    def _find_due(self, now: int) -> Iterator[Connection]:
-        """Those whose deadlines may have passed; a quarter of the silent ones."""
-        yield from [c for c in self._waiting if c.deadline_ns <= now]
-        yield from [c for c in self._messages if not c.message_ns or self._holds_open(c, now)]
-        self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
-        clients = itertools.islice(
-            self._clients.values(), self._keepalive_slice, None, KEEPALIVE_SLICES
-        )
-        quiet = now - int(self.limits.ping_interval_s * 1e9)
-        yield from [c for c in clients if c.heard_ns <= quiet]
-
-    def _judge_some(self) -> None:
-        now = self.now_ns()
-        for _ in range(min(len(self._due), JUDGED_PER_TURN)):
-            self._judge(self._due.popleft(), now)
-        if self._due:
-            self.loop.call_soon(self._judge_some)
-
-    def _judge(self, connection: Connection, now: int) -> None:
-        """Ends what is past its deadline, now that it is its turn; asks for a sign of life."""
-        if connection in self._waiting and connection.deadline_ns <= now:
-            self.forget(connection)
-            connection.expire()
-        elif connection.state is not State.OPEN:
-            return
-        elif self._holds_open(connection, now):
-            limit_s = self.limits.message_timeout_s
-            connection.fail(1008, f"message not finished within {limit_s:g} s")
-        else:
-            if not connection.message_ns:
-                self._messages.pop(connection, None)
-            self._keep_alive(connection, now)
-
-    def _holds_open(self, connection: Connection, now: int) -> bool:
-        """Whether its message took too long; one that is not read has time."""
-        since = connection.message_ns if connection.reading else 0
-        return since > 0 and now - since > self.limits.message_timeout_s * 1e9
 
     def _show_counts(self) -> None:
         for index, count in enumerate(self._shared.requests):
@@ -365,39 +257,25 @@ class Listener:
         refused = self._stats.get("subscribe_rejected", REJECTIONS.index("capacity"))
         self._stats.set("admission_refused", ADMISSION.index("capacity"), refused)
 
-    def _keep_alive(self, connection: Connection, now: int) -> None:
-        if connection.heard_ns > now - int(self.limits.ping_interval_s * 1e9):
-            return
-        if connection.pinged_ns < connection.heard_ns:  # whatever came since is a sign of life
-            connection.ping()
-        elif self.plane.pending(connection.handle):
-            # Bytes wait for it: it is slow, not silent, and the plane judges it by age. The
-            # ping itself may wait behind them, so its deadline runs from their end on.
-            connection.pinged_ns = now
-        elif now - connection.pinged_ns > int(self.limits.pong_timeout_s * 1e9):
-            connection.fail(4012, f"no pong within {self.limits.pong_timeout_s:g} s")
-
     # --- the end ---------------------------------------------------------------------------------
 
     async def drain(self) -> None:
         """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout."""
         self._draining = True
+        self.registry.end()
         self.accepting = False
         self.loop.remove_reader(self._socket.fileno())
         self._socket.close()
-        most_ms = reconnect_after_most_ms(len(self._clients))
-        for count, connection in enumerate(list(self._clients.values())):
+        most_ms = reconnect_after_most_ms(len(self.registry))
+        for count, connection in enumerate(list(self.registry.clients.values())):
             # Each at a time of its own: the next worker would have them all at once.
             connection.shutdown(random.randint(RECONNECT_AFTER_MS, most_ms))
             if count % ACCEPTS_PER_TURN == 0:
                 await asyncio.sleep(0)
         with suppress(TimeoutError):
             timeout_s = self.limits.close_timeout_s + 2 * SWEEP_INTERVAL_S
-            await asyncio.wait_for(self._empty.wait(), timeout_s if self._clients else 0)
+            await asyncio.wait_for(self.registry.empty.wait(), timeout_s if self.registry else 0)
         self.loop.remove_reader(self.plane.events_fd)
-
-    def __len__(self) -> int:
-        return len(self._clients)
 
 
 def reconnect_after_most_ms(clients: int) -> int:

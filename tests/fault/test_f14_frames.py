@@ -1,4 +1,8 @@
-"""Rows 14 to 25: frames that no client may send, and messages that never end."""
+"""Rows 14 to 25 over sockets: what frames that no client may send do to a gateway that runs.
+
+Every such frame is in `unit/wire/test_frames.py`; here is one of each row, in the books too, and
+what takes time or memory.
+"""
 
 import time
 
@@ -15,7 +19,6 @@ from support.wire import (
     CLOSE,
     CONT,
     PING,
-    PONG,
     TEXT,
     Wire,
     close,
@@ -38,28 +41,27 @@ def ends(gateway: Serving, before: Metrics, code: int, *data: bytes) -> str:
     return reason
 
 
-@pytest.mark.parametrize("opcode", [TEXT, BINARY, CONT, PING, PONG, CLOSE])
+@pytest.mark.parametrize("opcode", [TEXT, CLOSE])
 def test_f14_unmasked_frame(gateway: Serving, before: Metrics, opcode: int) -> None:
     assert ends(gateway, before, 1002, frame(opcode, b"{}", masked=False))
 
 
-@pytest.mark.parametrize("opcode", [TEXT, PING, CLOSE])
-@pytest.mark.parametrize("rsv", range(1, 8))
+@pytest.mark.parametrize(("opcode", "rsv"), [(TEXT, 4), (PING, 1)])
 def test_f15_reserved_bits(gateway: Serving, before: Metrics, opcode: int, rsv: int) -> None:
     assert ends(gateway, before, 1002, frame(opcode, b"\x03\xe8", rsv=rsv))
 
 
-@pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
+@pytest.mark.parametrize("opcode", [3, 11])
 def test_f16_reserved_opcode(gateway: Serving, before: Metrics, opcode: int) -> None:
     assert ends(gateway, before, 1002, frame(opcode, b"x"))
 
 
-@pytest.mark.parametrize("opcode", [PING, PONG, CLOSE])
+@pytest.mark.parametrize("opcode", [PING])
 def test_f17_long_control_frame(gateway: Serving, before: Metrics, opcode: int) -> None:
     assert ends(gateway, before, 1002, frame(opcode, b"\x03\xe8" + b"x" * 124))
 
 
-@pytest.mark.parametrize("opcode", [PING, PONG, CLOSE])
+@pytest.mark.parametrize("opcode", [CLOSE])
 def test_f17_fragmented_control_frame(gateway: Serving, before: Metrics, opcode: int) -> None:
     assert ends(gateway, before, 1002, frame(opcode, b"\x03\xe8", fin=False))
 
@@ -80,9 +82,7 @@ def test_f18_continuation_after_the_end(gateway: Serving, before: Metrics) -> No
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-@pytest.mark.parametrize(
-    "length", [1 << 63, (1 << 64) - 1, (1 << 63) + 5, 1 << 40, (1 << 63) - 1, 1 << 31, 1 << 32]
-)
+@pytest.mark.parametrize("length", [(1 << 63) + 5, (1 << 64) - 1, 1 << 31])
 def test_f19_huge_length_is_refused_from_the_header(
     gateway: Serving, before: Metrics, opcode: int, length: int
 ) -> None:
@@ -177,12 +177,7 @@ def test_f22_two_hundred_thousand_tiny_fragments(
     "start",
     [
         pytest.param(frame(TEXT, b"{", fin=False), id="a fragment"),
-        pytest.param(frame(TEXT, b"x" * 100)[:50], id="half a frame"),
-        pytest.param(frame(TEXT, b"x")[:1], id="half a header"),
-        pytest.param(frame(TEXT, b"x" * 200)[:3], id="half a length"),
-        pytest.param(text(ASK) + frame(TEXT, b"{", fin=False), id="a message and a fragment"),
         pytest.param(text(ASK) + frame(TEXT, b"x")[:1], id="a message and half a header"),
-        pytest.param(text(ASK) + frame(TEXT, b"x" * 9)[:8], id="a message and half a frame"),
         pytest.param(frame(PING) + frame(CLOSE, b"xx")[:3], id="a ping and half a close"),
     ],
 )
@@ -227,22 +222,7 @@ def test_f23_finished_messages_start_no_clock(gateway: Serving) -> None:
         assert wire.reply()["req_id"] == 5
 
 
-BAD_UTF8 = [
-    pytest.param([b"\xff"], id="no such byte"),
-    pytest.param([b"{\xc0\xaf}"], id="overlong"),
-    pytest.param([b"\xe0\x80\xaf"], id="overlong in three"),
-    pytest.param([b"\xed\xa0\x80"], id="surrogate"),
-    pytest.param([b"\xf4\x90\x80\x80"], id="beyond the last"),
-    pytest.param([b"\xf8\x88\x80\x80\x80"], id="five bytes"),
-    pytest.param([b"ok \xe2\x82"], id="cut at the end"),
-    pytest.param([b"\xe2\x82", b"x"], id="cut at a fragment's end"),
-    pytest.param([b"\xe2", b"\x82", b""], id="cut at the last fragment's end"),
-    pytest.param([b"ok", b"\x80"], id="continuation of nothing"),
-    pytest.param([b"\xce\xba\xed", b"\xa0\x80"], id="surrogate across fragments"),
-]
-
-
-@pytest.mark.parametrize("payloads", BAD_UTF8)
+@pytest.mark.parametrize("payloads", [[b"\xff"], [b"\xe2", b"\x82", b""]])
 def test_f24_no_utf8(gateway: Serving, before: Metrics, payloads: list[bytes]) -> None:
     assert "UTF-8" in ends(gateway, before, 1007, fragments(payloads))
 
@@ -260,9 +240,7 @@ def test_f24_characters_may_be_cut_by_fragments(gateway: Serving) -> None:
         assert wire.reply()["req_id"] == "\u20ac\U0001f600"
 
 
-@pytest.mark.parametrize(
-    "code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
-)
+@pytest.mark.parametrize("code", [0, 1005, 5000])
 def test_f25_no_close_code(gateway: Serving, before: Metrics, code: int) -> None:
     start_s = time.monotonic()
     assert ends(gateway, before, 1002, close(code))
@@ -273,17 +251,17 @@ def test_f25_half_a_close_code(gateway: Serving, before: Metrics) -> None:
     assert ends(gateway, before, 1002, frame(CLOSE, b"\x03"))
 
 
-@pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x82", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("reason", [b"\xff"])
 def test_f25_close_reason_that_is_no_utf8(gateway: Serving, before: Metrics, reason: bytes) -> None:
     assert ends(gateway, before, 1007, close(1000, reason))
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011])
+@pytest.mark.parametrize("code", [1000, 1011])
 def test_f25_a_good_close_is_echoed(gateway: Serving, before: Metrics, code: int) -> None:
     assert ends(gateway, before, code, close(code, b"bye")) == "bye"
 
 
-@pytest.mark.parametrize("code", [3000, 3999, 4000, 4999])
+@pytest.mark.parametrize("code", [3000, 4999])
 def test_f25_the_clients_own_codes_are_echoed(gateway: Serving, before: Metrics, code: int) -> None:
     with connected(gateway.url) as wire:
         wire.send(close(code, b"x" * 123))

@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,6 +120,25 @@ def request(
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
+def read_frame(exactly: Callable[[int], bytes]) -> Frame:
+    """The server's next frame: unmasked, in the shortest form, without extensions.
+
+    Args:
+        exactly: gives so many bytes.
+    """
+    first, second = exactly(2)
+    assert not first & 0x70, "reserved bits"
+    assert not second & 0x80, "masked"
+    length = second
+    if second == 126:
+        length = int.from_bytes(exactly(2), "big")
+        assert length > 125
+    elif second == 127:
+        length = int.from_bytes(exactly(8), "big")
+        assert length > 65535
+    return Frame(bool(first & 0x80), first & 0x0F, exactly(length))
+
+
 class Wire:
     """One connection to a gateway.
 
@@ -226,18 +245,8 @@ class Wire:
         return data
 
     def frame(self, timeout_s: float = TIMEOUT_S) -> Frame:
-        """The next frame; the server's are unmasked, in the shortest form, without extensions."""
-        first, second = self.exactly(2, timeout_s)
-        assert not first & 0x70, "reserved bits"
-        assert not second & 0x80, "masked"
-        length = second
-        if second == 126:
-            length = int.from_bytes(self.exactly(2, timeout_s), "big")
-            assert length > 125
-        elif second == 127:
-            length = int.from_bytes(self.exactly(8, timeout_s), "big")
-            assert length > 65535
-        return Frame(bool(first & 0x80), first & 0x0F, self.exactly(length, timeout_s))
+        """The next frame."""
+        return read_frame(lambda size: self.exactly(size, timeout_s))
 
     def message(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """The next text message; pings on the way are answered, pongs passed over."""

@@ -11,7 +11,7 @@ from gateway.model.outcomes import ADMISSION, HANDSHAKES
 from gateway.server.listener import Listener, reconnect_after_most_ms
 from gateway.session import REJECTIONS
 from gateway.session.capacity import LASTING_NS, Capacity, Load
-from gateway.session.handshake import Refusal
+from gateway.wire.request import Refusal
 
 NOW = 100_000_000_000
 TARGET_NS = 10_000_000
@@ -37,7 +37,7 @@ class Worker:
         self.show(load)
         self.listener: Any = SimpleNamespace(
             _draining=False,
-            _clients={},
+            registry={},
             max_connections=2,
             _stats=page,
             now_ns=lambda: self.now_ns,
@@ -73,7 +73,7 @@ class Worker:
 
 def test_there_is_room(page: StatsPage) -> None:
     worker = Worker(page, Load())
-    worker.listener._clients = {1: None}
+    worker.listener.registry = {1: None}
     worker.wait(2 * LASTING_NS)
     assert worker.admitted() is None
     assert worker.refused() == {}
@@ -114,7 +114,7 @@ def test_subscriptions_are_refused_before_clients_are(page: StatsPage) -> None:
 def test_a_full_and_a_draining_gateway_say_so_first(page: StatsPage) -> None:
     worker = Worker(page)
     worker.wait(LASTING_NS + 1_000_000_000)
-    worker.listener._clients = {1: None, 2: None}
+    worker.listener.registry = {1: None, 2: None}
     full = worker.admitted()
     worker.listener._draining = True
     draining = worker.admitted()
@@ -146,7 +146,7 @@ def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: Stat
 
 def test_those_for_whom_there_is_no_room_come_back_at_different_times(page: StatsPage) -> None:
     worker = Worker(page, Load())
-    worker.listener._clients = {1: None, 2: None}
+    worker.listener.registry = {1: None, 2: None}
     refusals = [worker.admitted() for _ in range(100)]
     assert {one.headers[0][1] for one in refusals if one} == {"3", "4", "5", "6", "7", "8"}
 

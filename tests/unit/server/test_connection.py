@@ -14,10 +14,12 @@ from support.wire import CONT, PING, TEXT, frame, request
 
 from gateway.options import LimitsOptions
 from gateway.server import connection as module
-from gateway.server.connection import Connection, State
-from gateway.server.frames import Parsers, frame_close
+from gateway.server.connection import FORMAT_OF, Connection, State
+from gateway.server.transport import Plain
 from gateway.session.actions import Reply
-from gateway.session.handshake import Origins
+from gateway.session.protocol import PATH
+from gateway.wire.events import frame_close
+from gateway.wire.server_side import Endpoint
 
 
 class Told:
@@ -26,12 +28,11 @@ class Told:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.limits = LimitsOptions()
-        self.handshake_timeout_ns = self.close_timeout_ns = 10**9
-        self.plane = self.readers = self
+        self.handshake_ns = self.close_ns = 10**9
+        self.plane = self.readers = self.registry = self.deadlines = self
         self.time_ns = 1
-        self.origins = Origins([])
-        self.parsers = Parsers(self.limits.message_bytes)
-        self.full = False
+        self.endpoint = Endpoint(PATH, [one for one in FORMAT_OF if one], [], self.limits)
+        self.full = self.replying = False
         self.texts: list[str] = []
 
     def now_ns(self) -> int:
@@ -43,7 +44,7 @@ class Told:
     def new_session(self, _: Connection) -> tuple[SimpleNamespace, Reply]:
         def receive(text: str, **_: int) -> list[Reply]:
             self.texts.append(text)
-            return []
+            return [Reply(b"reply")] if self.replying else []
 
         return SimpleNamespace(receive=receive), Reply(b"hello")
 
@@ -69,14 +70,13 @@ def broken(monkeypatch: pytest.MonkeyPatch, state: State) -> tuple[Told, Connect
     """A connection that reads some bytes, and fails over them."""
     ours, theirs = socket.socketpair()
     told = Told()
-    connection = Connection(told, ours, "peer", 0)  # type: ignore[arg-type]
+    connection = Connection(told, Plain(ours), "peer", 0)  # type: ignore[arg-type]
     connection.state = state
-    monkeypatch.setattr(Connection, "_frames", lambda *_: 1 / 0)
-    monkeypatch.setattr(Connection, "_handshake", lambda *_: 1 / 0)
+    monkeypatch.setattr(Connection, "_work", lambda *_: 1 / 0)
     monkeypatch.setattr(module, "_log", SimpleNamespace(exception=lambda *_, **__: None))
     with theirs:
         theirs.send(b"x")
-        connection._readable()
+        connection.readable()
     ours.close()
     return told, connection
 
@@ -93,7 +93,7 @@ def test_a_mistake_of_ours_in_a_handshake_ends_it(monkeypatch: pytest.MonkeyPatc
     told, connection = broken(monkeypatch, State.HANDSHAKE)
     assert told.named("handshake_ended") == [(connection, "closed")]
     assert connection.state is State.CLOSED
-    assert connection.sock.fileno() == -1
+    assert connection.fd == -1
 
 
 # --- parsers, and what an idle client takes ------------------------------------------------------
@@ -114,9 +114,9 @@ def opened(told: Told) -> Iterator[Callable[[], Opened]]:
     def make() -> Opened:
         pair = socket.socketpair()
         sockets.extend(pair)
-        connection = Connection(told, pair[0], "peer", 0)  # type: ignore[arg-type]
+        connection = Connection(told, Plain(pair[0]), "peer", 0)  # type: ignore[arg-type]
         pair[1].send(request())
-        connection._readable()
+        connection.readable()
         assert connection.state is State.OPEN
         return connection, pair[1]
 
@@ -127,18 +127,23 @@ def opened(told: Told) -> Iterator[Callable[[], Opened]]:
 
 def say(one: Opened, data: bytes) -> None:
     one[1].send(data)
-    one[0]._readable()
+    one[0].readable()
+
+
+def at_rest(one: Opened) -> bool:
+    wire = one[0]._wire
+    return wire is not None and wire.at_rest
 
 
 def test_clients_take_turns_with_one_parser(told: Told, opened: Callable[[], Opened]) -> None:
     one, two = opened(), opened()
-    spare = told.parsers.take()
-    told.parsers.give_back(spare)
+    spare = told.endpoint.parsers.take()
+    told.endpoint.parsers.give_back(spare)
     for number, client in enumerate((one, two, one)):
         say(client, frame(TEXT, str(number).encode()))
-        assert client[0]._parser is None
+        assert at_rest(client)
     assert told.texts == ["0", "1", "2"]
-    assert told.parsers.take() is spare
+    assert told.endpoint.parsers.take() is spare
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5, 6, 7])
@@ -149,11 +154,11 @@ def test_the_start_of_a_frame_stays_with_its_client(
     whole = frame(TEXT, b"one")
     say(one, whole[:cut])
     say(two, frame(TEXT, b"two"))
-    assert one[0]._parser is not None
-    assert two[0]._parser is None
+    assert not at_rest(one)
+    assert at_rest(two)
     say(one, whole[cut:])
     assert told.texts == ["two", "one"]
-    assert one[0]._parser is None
+    assert at_rest(one)
 
 
 def test_a_fragmented_message_stays_with_its_client(
@@ -165,7 +170,8 @@ def test_a_fragmented_message_stays_with_its_client(
     say(one, frame(PING, b"p") + frame(CONT, b"ne"))
     assert told.texts == ["two", "one"]
     assert told.named("send") == [(7, b"\x8a\x01p")]
-    assert one[0]._parser is two[0]._parser is None
+    assert at_rest(one)
+    assert at_rest(two)
 
 
 def test_a_client_whose_pongs_fill_its_queue_gives_its_parser_back(
@@ -175,10 +181,25 @@ def test_a_client_whose_pongs_fill_its_queue_gives_its_parser_back(
     told.full = True
     say(one, frame(PING, b"p"))
     assert told.named("remove_reader") == [(one[0].fd,)]
-    assert one[0]._parser is None
+    assert at_rest(one)
     one[0].resume()
     say(two, frame(TEXT, b"two"))
     assert told.named("send") == [(7, b"\x8a\x01p")]
+
+
+def test_requests_wait_while_replies_fill_the_queue(
+    told: Told, opened: Callable[[], Opened]
+) -> None:
+    one = opened()
+    told.full = told.replying = True
+    say(one, frame(TEXT, b"1") + frame(TEXT, b"2") + frame(PING, b"p"))
+    assert told.texts == ["1"]
+    one[0].resume()
+    assert told.texts == ["1", "2"]
+    told.full = False
+    one[0].resume()
+    assert told.named("send") == [(7, b"reply"), (7, b"reply"), (7, b"\x8a\x01p")]
+    assert at_rest(one)
 
 
 def test_the_parser_of_a_client_that_fails_is_nobodys(
@@ -186,7 +207,7 @@ def test_the_parser_of_a_client_that_fails_is_nobodys(
 ) -> None:
     one, two = opened(), opened()
     say(one, frame(TEXT, b"\xff"))
-    assert (one[0].close_code, one[0]._parser) == (1007, None)
+    assert (one[0].close_code, one[0]._wire) == (1007, None)
     say(one, b"discarded")
     say(two, frame(TEXT, b"two"))
     assert told.texts == ["two"]
@@ -272,7 +293,7 @@ def test_a_socket_that_cannot_be_watched_is_not_kept(told: Told) -> None:
     told.add_reader = denied  # type: ignore[attr-defined]
     ours, theirs = socket.socketpair()
     with theirs, pytest.raises(OSError, match="No space"):
-        Connection(told, ours, "peer", 0)  # type: ignore[arg-type]
+        Connection(told, Plain(ours), "peer", 0)  # type: ignore[arg-type]
     assert ours.fileno() == -1
 
 
@@ -291,10 +312,10 @@ def test_a_client_that_cannot_be_read_any_more_is_let_go(
 def test_a_refused_request_is_forgotten(told: Told) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = Connection(told, ours, "peer", 0)  # type: ignore[arg-type]
+        connection = Connection(told, Plain(ours), "peer", 0)  # type: ignore[arg-type]
         theirs.send(request("/nowhere"))
-        connection._readable()
-        assert (connection.state, connection._protocol) == (State.LINGER, None)
+        connection.readable()
+        assert (connection.state, connection._wire) == (State.LINGER, None)
 
 
 def test_an_idle_client_takes_little(opened: Callable[[], Opened]) -> None:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway import _native as native
-from gateway.server.listener import EVENTS_PER_TURN, Listener
+from gateway.server.registry import EVENTS_PER_TURN, Registry
 
 CLIENTS = 150
 
@@ -27,15 +27,16 @@ def test_a_thousand_ends_are_told_some_in_each_iteration() -> None:
         taken, waiting[:limit] = waiting[:limit], []
         return list(taken)
 
-    listener: Any = Listener.__new__(Listener)
-    listener.plane = SimpleNamespace(events=take)
-    listener.loop = SimpleNamespace(call_soon=soon.append)
-    listener._clients = {handle: Ending() for handle in range(CLIENTS)}
-    listener._control = listener._stats = Ending()
-    listener._draining = False
-    soon.append(listener._events)
+    ending: Any = Ending()
+    plane: Any = SimpleNamespace(events=take)
+    registry = Registry(ending, soon.append)
+    registry.clients.update((handle, ending) for handle in range(CLIENTS))
+    registry.end()
+    soon.append(lambda: registry.events(plane, ending))
     left = []
     while soon:  # each is an iteration of its own: call_soon never runs in the one that asks
+        assert not registry.empty.is_set()
         soon.pop(0)()
-        left.append(len(listener._clients))
+        left.append(len(registry))
     assert left == [CLIENTS - EVENTS_PER_TURN, CLIENTS - 2 * EVENTS_PER_TURN, 0]
+    assert registry.empty.is_set()

@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections import Counter, deque
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,9 @@ import uvloop
 from gateway.model.outcomes import ACCEPT_ERRORS
 from gateway.options import LimitsOptions
 from gateway.server import listener as module
-from gateway.server.listener import JUDGED_PER_TURN, Listener
+from gateway.server.listener import Listener
 from gateway.server.readers import READS_PER_TURN, Readers
+from gateway.wire.server_side import Endpoint
 
 CLIENTS = 2 * READS_PER_TURN + 22
 
@@ -28,6 +29,13 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
     for pair in made:
         for sock in pair:
             sock.close()
+
+
+class Calls:
+    """A reader that calls this."""
+
+    def __init__(self, readable: Callable[[], None]) -> None:
+        self.readable = readable
 
 
 Pairs = list[tuple[socket.socket, socket.socket]]
@@ -45,7 +53,7 @@ def test_a_thousand_dead_sockets_are_read_some_in_each_iteration(pairs: Pairs, l
     async def run() -> None:
         readers = Readers()
         for ours, theirs in pairs:
-            readers.add_reader(ours.fileno(), partial(end, readers, ours.fileno()))
+            readers.add_reader(ours.fileno(), Calls(partial(end, readers, ours.fileno())))
             theirs.close()
         readers.start(asyncio.get_running_loop())
         while sum(most.elements()) < CLIENTS:
@@ -64,7 +72,7 @@ def test_whoever_sends_much_waits_behind_the_others(pairs: Pairs) -> None:
     readers, read = Readers(), Counter[int]()
     for ours, theirs in pairs:
         theirs.send(b"never read, so always more")
-        readers.add_reader(ours.fileno(), partial(read.update, [ours.fileno()]))
+        readers.add_reader(ours.fileno(), Calls(partial(read.update, [ours.fileno()])))
     for _ in range(CLIENTS):
         readers.turn()
     assert sum(read.values()) == CLIENTS * READS_PER_TURN
@@ -83,47 +91,9 @@ def test_one_that_ends_another_of_the_same_iteration(pairs: Pairs) -> None:
 
     for ours, theirs in pairs[:10]:
         theirs.send(b"x")
-        readers.add_reader(ours.fileno(), partial(end_the_others, ours.fileno()))
+        readers.add_reader(ours.fileno(), Calls(partial(end_the_others, ours.fileno())))
     readers.turn()
     assert len(read) == 1
-
-
-# --- deadlines -----------------------------------------------------------------------------------
-
-
-class Late:
-    """A connection that is past its deadline."""
-
-    deadline_ns = 0
-
-    def __init__(self, ended: list[object]) -> None:
-        self._ended = ended
-
-    def expire(self) -> None:
-        self._ended.append(self)
-
-
-def test_a_thousand_deadlines_that_pass_at_once_are_kept_some_in_each_iteration() -> None:
-    soon: list[Any] = []
-    ended: list[object] = []
-    listener: Any = Listener.__new__(Listener)
-    listener.limits = LimitsOptions()
-    listener.now_ns = lambda: 1
-    listener.loop = SimpleNamespace(call_soon=soon.append, call_later=lambda *_: None)
-    listener._shared = SimpleNamespace(capacity=SimpleNamespace(look=lambda _: None))
-    listener._show_counts = lambda: None
-    listener._clients, listener._messages, listener._due = {}, {}, deque()
-    listener._keepalive_slice, listener._draining = 0, False
-    clients = [Late(ended) for _ in range(2 * JUDGED_PER_TURN + 22)]
-    listener._waiting = dict.fromkeys(clients)
-    listener._sweep()
-    counts = [len(ended)]
-    listener._sweep()  # the next one comes before the first is through: nobody is judged twice
-    while soon:
-        soon.pop(0)()
-        counts.append(len(ended))
-    assert counts == [JUDGED_PER_TURN, 2 * JUDGED_PER_TURN, len(clients)]
-    assert ended == clients
 
 
 def test_without_a_watch_for_its_socket_nobody_is_accepted(
@@ -137,7 +107,8 @@ def test_without_a_watch_for_its_socket_nobody_is_accepted(
     listener._stats = SimpleNamespace(add=lambda *what: counted.append(what))
     listener.loop = SimpleNamespace(remove_reader=lambda _: None, call_later=lambda *_: None)
     listener.limits, listener.now_ns, listener.accepting = LimitsOptions(), lambda: 1, True
-    listener.handshake_timeout_ns, listener._clients = 1, {}
+    listener.deadlines, listener.registry = SimpleNamespace(handshake_ns=1), {}
+    listener.endpoint = Endpoint("/v1", [], [], listener.limits)
 
     def no_space(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,4 +1,4 @@
-"""Frames of the server's, and parsers that go from one client to the next."""
+"""Close frames, and parsers that go from one client to the next."""
 
 import itertools
 
@@ -7,9 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
 
-from gateway.server.frames import Parser, Parsers, frame_close
+from gateway.options import LimitsOptions
+from gateway.wire.events import Answer, End, frame_close
+from gateway.wire.parser import Parser, Parsers
 
 MESSAGE_BYTES = 1 << 20
+LIMITS = LimitsOptions()
+
+
+def told(parser: Parser, data: bytes) -> list[object]:
+    """What these bytes say, but for the parser's own answers."""
+    parser.receive(data)
+    events: list[object] = []
+    while parser.waiting and (event := parser.next_event(LIMITS)) is not None:
+        events.append(event)
+    return events
 
 
 @pytest.mark.parametrize(
@@ -26,7 +38,7 @@ def test_close_frames_keep_whole_characters(reason: str, kept: str) -> None:
 
 @pytest.fixture
 def parser() -> Parser:
-    return Parser(MESSAGE_BYTES)
+    return Parser(MESSAGE_BYTES, binary=True)
 
 
 MESSAGES = st.one_of(
@@ -53,23 +65,31 @@ def test_at_rest_between_messages_and_nowhere_else(
         ends.add(max(ends) + len(message))
     cuts = draws.draw(st.sets(st.integers(0, len(whole)), max_size=6)) | {0, len(whole)}
     places = sorted(cuts)
-    parser = Parser(MESSAGE_BYTES)
+    parser = Parser(MESSAGE_BYTES, binary=True)
     for start, end in itertools.pairwise(places):
-        parser.frames(whole[start:end])
+        told(parser, whole[start:end])
         assert parser.at_rest == (end in ends)
 
 
 def test_not_at_rest_before_its_pong_is_taken(parser: Parser) -> None:
-    parser.frames(frame(PING, b"a"))
+    told(parser, frame(PING, b"a"))
     assert not parser.at_rest
-    assert parser.data_to_send() == [b"\x8a\x01a"]
+    assert parser.next_event(LIMITS) == Answer(b"\x8a\x01a")
+    assert parser.at_rest
+
+
+def test_not_at_rest_before_its_frames_are_told(parser: Parser) -> None:
+    parser.receive(frame(TEXT, b"a"))
+    assert parser.waiting
+    assert not parser.at_rest
+    assert parser.next_event(LIMITS) == "a"
     assert parser.at_rest
 
 
 @pytest.mark.parametrize("last", [frame(CLOSE, b""), frame(TEXT, b"", rsv=1)])
 def test_never_at_rest_once_it_closes(last: bytes, parser: Parser) -> None:
-    parser.frames(last)
-    parser.data_to_send()
+    parser.receive(last)
+    assert isinstance(parser.next_event(LIMITS), End)
     assert not parser.at_rest
 
 
@@ -77,17 +97,17 @@ def test_never_at_rest_once_it_closes(last: bytes, parser: Parser) -> None:
 def test_a_length_that_is_not_the_shortest_is_known_all_the_same(
     width: int, parser: Parser
 ) -> None:
-    assert [bytes(got.data) for got in parser.frames(frame(TEXT, b"a", width=width))] == [b"a"]
+    assert told(parser, frame(TEXT, b"a", width=width)) == ["a"]
     assert parser.at_rest
 
 
 def test_a_parser_of_another_size_is_not_lent_again() -> None:
-    parsers = Parsers(300)
+    parsers = Parsers(300, binary=True)
     before = parsers.take()
     parsers.give_back(before)
     parsers.message_bytes = 400
     lent = parsers.take()
-    assert len(lent.frames(frame(BINARY, b"x" * 400))) == 1
+    assert told(lent, frame(BINARY, b"x" * 400)) == [b"x" * 400]
     parsers.give_back(before)  # its message began before
     assert parsers.take() is not before
     parsers.give_back(lent)

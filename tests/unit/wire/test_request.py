@@ -6,7 +6,8 @@ from websockets.http11 import Request
 
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LOOPBACK_ORIGINS
-from gateway.session.handshake import Origins, Refusal, check
+from gateway.session.protocol import PATH
+from gateway.wire.request import Origins, Refusal, check
 
 GOOD = [
     ("Host", "gateway.test"),
@@ -26,7 +27,7 @@ def refusal(
 ) -> Refusal | None:
     pairs = [(name, value) for name, value in GOOD if name != without]
     headers = Headers([*pairs, more] if more else pairs)
-    return check(Request(path, headers, method, protocol), Origins(LOOPBACK_ORIGINS))
+    return check(Request(path, headers, method, protocol), PATH, Origins(LOOPBACK_ORIGINS))
 
 
 @pytest.mark.parametrize(

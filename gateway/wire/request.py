@@ -7,17 +7,12 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from websockets.datastructures import MultipleValuesError
 from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
-
-PATH = "/v1"
-SCHEMA_PATH = "/v1/schema.xml"
-"""Of the binary frames' schema, which is an answer and no WebSocket."""
-SUBPROTOCOL_PREFIX = "tickgate.v1."
-"""Before a format's name."""
 
 ORIGIN_CHARACTERS_MAX = 100
 """Of a refused origin as it is told: a browser's is shorter."""
@@ -40,6 +35,14 @@ class Refusal:
     result: str
     text: str
     headers: tuple[tuple[str, str], ...] = field(default=())
+
+    def response(self) -> bytes:
+        """The whole answer, after which nothing more is said."""
+        body = self.text.encode("ascii", "replace") + b"\n"
+        head = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", "Connection: close"]
+        head += [f"{name}: {value}" for name, value in self.headers]
+        head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
+        return "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
 
 
 class Origins:
@@ -70,11 +73,6 @@ def origin_form(target: str) -> tuple[str, str]:
     return whole[1], path if path.startswith("/") else f"/{path}"
 
 
-def path_of(request: Request) -> str:
-    """The path that a request asks for, without its query."""
-    return origin_form(request.path)[1].partition("?")[0]
-
-
 def origin_refused(origin: str) -> str:
     """Why a page of this origin is not let in, and what would let it in; printable ASCII."""
     name = json.dumps(origin[:ORIGIN_CHARACTERS_MAX])
@@ -82,8 +80,14 @@ def origin_refused(origin: str) -> str:
     return f"header Origin: {name} is not in listen.origins{hint}"
 
 
-def check(request: Request, origins: Origins) -> Refusal | None:
-    """Refuses what the library would accept, or would refuse in other words than the contract's."""
+def check(request: Request, path: str, origins: Origins) -> Refusal | None:
+    """Refuses what the library would accept, or would refuse in other words than the contract's.
+
+    Args:
+        request: with its head alone.
+        path: where the protocol is spoken.
+        origins: of the pages that may come.
+    """
     if request.method != "GET":
         return Refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
     if request.protocol != "HTTP/1.1":
@@ -97,8 +101,8 @@ def check(request: Request, origins: Origins) -> Refusal | None:
         return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
         return Refusal(400, "bad_request", "header Host: missing")
-    if path_of(request) not in (PATH, SCHEMA_PATH):
-        return Refusal(404, "not_found", f"the endpoint is {PATH}")
+    if origin_form(request.path)[1].partition("?")[0] != path:
+        return Refusal(404, "not_found", f"the endpoint is {path}")
     if origin is not None and origin not in origins:
         return Refusal(403, "origin", origin_refused(origin))
     if version is not None and version != "13" and "Upgrade" in headers:
@@ -111,7 +115,11 @@ def check(request: Request, origins: Origins) -> Refusal | None:
     return None
 
 
-def select_subprotocol(known: Collection[str]) -> Callable[[object, Sequence[Any]], Any]:
+Select = Callable[[object, Sequence[Any]], Any]
+"""Chooses a subprotocol, as `websockets` asks for it."""
+
+
+def select_subprotocol(known: Collection[str]) -> Select:
     """What `websockets` asks for: picks the client's first name that is known, to be echoed.
 
     What it returns gives None where the client offered none.

@@ -1,0 +1,97 @@
+"""Who is there: the open clients of one worker by handle, unfinished handshakes by address."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gateway import log
+from gateway.model.outcomes import HANDSHAKES
+from gateway.server.connection import Connection
+from gateway.server.plane import dispatch
+from gateway.session.codes import CLOSE_CODES
+
+if TYPE_CHECKING:
+    from gateway._native import Plane, StatsPage
+    from gateway.server.control import Control
+
+EVENTS_PER_TURN = 64
+"""The plane's events that are told in one iteration: each may end a client, at 20 us."""
+
+_log = log.get("server")
+
+
+class Registry:
+    """The clients of one worker, and its counts of them.
+
+    Args:
+        stats: where they are counted.
+        soon: calls in the loop's next iteration.
+
+    Attributes:
+        clients: the open ones by handle, until the plane lets go.
+        empty: set when the last one is gone, once that is awaited (`end`).
+    """
+
+    def __init__(self, stats: "StatsPage", soon: Callable[[Callable[[], None]], object]) -> None:
+        self.clients: dict[int, Connection] = {}
+        self.empty = asyncio.Event()
+        self._stats = stats
+        self._soon = soon
+        self._handshakes: Counter[str] = Counter()  # unfinished ones by address
+        self._subscriptions = 0  # of all clients
+        self._ending = False
+
+    def __len__(self) -> int:
+        return len(self.clients)
+
+    def accepted(self, connection: Connection) -> int:
+        """Its handshake begins; how many its address has now."""
+        self._stats.add("accepted")
+        self._handshakes[connection.peer] += 1
+        return self._handshakes[connection.peer]
+
+    def handshake_ended(self, connection: Connection, result: str, why: str = "") -> None:
+        """Counts how; to be called once, while the connection is in its handshake."""
+        self._stats.add("handshakes", HANDSHAKES.index(result))
+        self._handshakes[connection.peer] -= 1
+        if not self._handshakes[connection.peer]:
+            del self._handshakes[connection.peer]
+        if why:
+            _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
+
+    def opened(self, connection: Connection) -> None:
+        """The plane has it, by its handle."""
+        self.handshake_ended(connection, "ok")
+        self.clients[connection.handle] = connection
+        self._stats.set("connections", 0, len(self.clients))
+
+    def subscribed(self, connection: Connection, count: int) -> None:
+        """It has so many subscriptions now."""
+        self._subscriptions += count - connection.subscriptions
+        connection.subscriptions = count
+        self._stats.set("subscriptions", 0, self._subscriptions)
+
+    def end(self) -> None:
+        """`empty` is awaited from now on."""
+        self._ending = True
+
+    # --- the plane's events ----------------------------------------------------------------------
+
+    def events(self, plane: "Plane", control: "Control") -> None:
+        """Tells what the plane has to say, and goes on in the next iteration where it is much."""
+        events = plane.events(EVENTS_PER_TURN)
+        if len(events) == EVENTS_PER_TURN:
+            # The descriptor says nothing of what is left.
+            self._soon(lambda: self.events(plane, control))
+        for handle in dispatch(events, self.clients, control):  # type: ignore[arg-type]
+            self._removed(self.clients.pop(handle))
+            control.forget(handle)
+        self._stats.set("connections", 0, len(self.clients))
+        if self._ending and not self.clients:
+            self.empty.set()
+
+    def _removed(self, connection: Connection) -> None:
+        code = connection.close_code
+        self._stats.add("closes", CLOSE_CODES.index(code if code in CLOSE_CODES else 1000))
+        _log.debug("client.closed", peer=connection.peer, code=code, reason=connection.close_reason)

@@ -1,0 +1,110 @@
+"""One request's bytes, from the first to the answer."""
+
+from typing import NamedTuple
+
+from websockets.exceptions import InvalidHandshake
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from gateway.wire.parser import Limits, quiet
+from gateway.wire.request import Refusal, Select
+
+HANDSHAKE_BYTES_MAX = 32 << 10
+"""Of a request, all lines together: the library's own limits add up to 1 MiB."""
+_SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+_END = b"\r\n\r\n"
+
+
+class Accepted(NamedTuple):
+    """A request that becomes a WebSocket.
+
+    Attributes:
+        response: the 101, to be written before all else.
+        subprotocol: what was chosen; None where the client offered none.
+    """
+
+    response: bytes
+    subprotocol: str | None
+
+
+class Handshake:
+    """The library's, of one request: it keeps more than all that an open connection takes.
+
+    Args:
+        select: chooses the subprotocol.
+
+    Attributes:
+        rest: what came behind the request; frames, if it is accepted.
+    """
+
+    __slots__ = ("_event", "_protocol", "_received", "_request", "_tail", "rest")
+
+    waiting = in_message = unfinished = at_rest = False
+
+    def __init__(self, select: Select) -> None:
+        self._protocol = ServerProtocol(select_subprotocol=select, logger=quiet)
+        self._request: Request | None = None
+        self._event: Request | Refusal | None = None
+        self._received = 0
+        self._tail = b""  # the last bytes so far
+        self.rest = b""
+
+    def receive(self, data: bytes) -> None:
+        """Reads on; not between a request and its answer."""
+        assert self._event is None
+        assert self._request is None
+        # Frames may follow in the same read; before the 101 the library would answer them wrongly.
+        seen = self._tail + data
+        end = seen.find(_END) + len(_END)
+        if end >= len(_END):
+            self.rest = seen[end:]
+        self._tail = seen[1 - len(_END) :]
+        # What is beyond the limit is not read: whether it came with the rest makes no difference.
+        room = HANDSHAKE_BYTES_MAX - self._received
+        head = data[: min(len(data) - len(self.rest), room)]
+        self._received += len(data) - len(self.rest)
+        self._read(head)
+
+    def _read(self, head: bytes) -> None:
+        protocol = self._protocol
+        protocol.receive_data(head)
+        if events := protocol.events_received():
+            (request,) = events
+            assert isinstance(request, Request)
+            self._event = self._request = request
+        elif protocol.handshake_exc is not None:
+            out = b"".join(protocol.data_to_send())
+            status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
+            result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
+            self._event = Refusal(status, result, str(protocol.handshake_exc))
+        elif self._received > HANDSHAKE_BYTES_MAX:
+            text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
+            self._event = Refusal(431, "too_large", text)
+
+    def next_event(self, _: Limits) -> Request | Refusal | None:
+        """The request, once it is whole, or why it will never be one."""
+        event, self._event = self._event, None
+        return event
+
+    def accept(self) -> Accepted | Refusal:
+        """The answer to the request, which nothing else speaks against."""
+        request = self._request
+        assert request is not None
+        try:
+            accept, _, subprotocol = self._protocol.process_request(request)
+        except InvalidHandshake:
+            return self._refuse(request)
+        # As the library's `accept` and `send_response` would, without a date that no client reads:
+        # a fifth of what a connection costs. Nothing in it is the client's own text.
+        lines = [*_SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
+        if subprotocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+        return Accepted("\r\n".join([*lines, "", ""]).encode("ascii"), subprotocol)
+
+    def _refuse(self, request: Request) -> Refusal:
+        response = self._protocol.accept(request)
+        result = "upgrade_required" if response.status_code == 426 else "bad_request"
+        text = response.body.decode("ascii", "replace").replace("\ufffd", "?").strip()
+        drop = {"date", "connection", "content-length", "content-type"}
+        kept = tuple((k, v) for k, v in response.headers.raw_items() if k.lower() not in drop)
+        return Refusal(response.status_code, result, text, kept)
