@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of
+from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of, statements
 
 # From the top down: a room imports rooms of lower ranks only, never a sibling of its own rank.
 RANKS = (
@@ -43,6 +43,10 @@ ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 ARCHITECTURE_LINES_MAX = 150
 ROOM = re.compile(r"`(\w+)(?:/|\.py)`")
 """A package or module in the page's table of rooms."""
+
+# Protocol logic is sans-IO: time is an argument, bytes come and go through whoever calls.
+SANS_IO = ("session", "wire")
+IO_MODULES = {"asyncio", "select", "selectors", "socket", "ssl", "threading", "time"}
 
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 500
@@ -81,6 +85,19 @@ def test_the_files_that_the_architecture_names_exist() -> None:
     missing = [name for name in named if not any((place / name).exists() for place in places)]
     assert named
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room_of(path) in SANS_IO], ids=name_of
+)
+def test_protocol_logic_has_no_sockets_clock_or_tasks(path: Path) -> None:
+    named = set()
+    for node in statements(ast.parse(path.read_text()), types=False):
+        if isinstance(node, ast.Import):
+            named |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named.add(node.module.split(".")[0])
+    assert not named & IO_MODULES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
