@@ -606,13 +606,13 @@ class Plane:
         self,
         fd: int,
         first: bytes,
-        hello: bytes,
+        hello: bytes | None,
         slots: Sequence[Slot] = (),
         *,
         format: int = 0,
         grant: int = 0,
     ) -> int:
-        """A new client whose first bytes are these (101), then this message; its handle.
+        """A new client whose first bytes are these (101), then this message, if any; its handle.
 
         `format`: the place of its wire format in `formats`. `grant`: its right, 0 is everything.
 
@@ -640,11 +640,11 @@ class Plane:
     def notice(self, handle: int, number: int, numbers: Sequence[int] = ()) -> int:
         """Queues a notice of no topic (gateway.model.notice) in the client's format. As `send`."""
     def subscribe(
-        self, handle: int, ack: bytes, slots: Sequence[Slot], items: Sequence[Item]
+        self, handle: int, ack: bytes | None, slots: Sequence[Slot], items: Sequence[Item]
     ) -> int:
-        """Fills the ack, queues it, attaches the items, marks snapshots, in one step. As `send`."""
+        """Fills the ack, if any, queues it, attaches the items, marks snapshots. As `send`."""
     def unsubscribe(
-        self, handle: int, ack: bytes, slots: Sequence[Slot], ids: Sequence[int]
+        self, handle: int, ack: bytes | None, slots: Sequence[Slot], ids: Sequence[int]
     ) -> int:
         """Detaches, discards what is queued for topics no longer covered, replies. As `send`."""
     def query(self, handle: int, token: int) -> None:

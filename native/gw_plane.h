@@ -36,7 +36,7 @@ typedef struct {
 /* A wire format: how records and notices become the bytes of a client that speaks it. Where records of a channel are
  * binary, a topic is announced (GW_NOTICE_TOPIC) to each client before the first of them. */
 typedef struct {
-    gw_template_t *records[GW_CHANNELS][GW_ENCODES]; /* NULL where a channel has none */
+    gw_template_t *records[GW_CHANNELS][GW_ENCODES]; /* NULL of a channel that its clients can't subscribe to */
     gw_template_t *notices[GW_NOTICES];              /* NULL for what it does not tell */
     gw_variant_t variants[GW_VARIANTS_MAX - 1];      /* from 1 on; 0 are the records above */
 } gw_format_t;
@@ -54,7 +54,7 @@ typedef struct {
 #define GW_LOCAL_TEXT_MAX (31u << 10)
 
 typedef struct {
-    gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over; all have the channels of the first */
+    gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over */
     uint32_t formats_count, variants_count; /* of variants, variant 0 among them; 0: 1 */
     gw_local_form_t locals[GW_LOCALS_MAX];
     uint32_t locals_count;

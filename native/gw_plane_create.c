@@ -74,11 +74,11 @@ static gw_client_t *clients_map(size_t n) {
     return m == MAP_FAILED ? NULL : (gw_client_t *)m + GW_PLACES_BEFORE;
 }
 
-/* Each channel has both messages or none, in all formats alike, of records of its own kind. */
-static int format_valid(const gw_format_t *f, const gw_format_t *first) {
+/* Each channel has both messages or none, of records of its own kind. */
+static int format_valid(const gw_format_t *f) {
     for (unsigned i = 0; i < GW_CHANNELS; i++)
         for (int k = 0; k < GW_ENCODES; k++) {
-            if (!f->records[i][k] != !first->records[i][GW_ENCODE_UPDATE]) return 0;
+            if (!f->records[i][k] != !f->records[i][GW_ENCODE_UPDATE]) return 0;
             if (f->records[i][k] && gw_template_kind(f->records[i][k]) != i) return 0;
         }
     for (unsigned i = 0; i < GW_NOTICES; i++)
@@ -109,7 +109,7 @@ static int variants_valid(const gw_format_t *f, uint32_t count) {
 static int formats_valid(const gw_plane_options_t *o) {
     int valid = o->formats_count > 0 && o->formats_count <= GW_FORMATS_MAX;
     for (uint32_t i = 0; valid && i < o->formats_count; i++)
-        valid = format_valid(&o->formats[i], &o->formats[0]) && variants_valid(&o->formats[i], o->variants_count);
+        valid = format_valid(&o->formats[i]) && variants_valid(&o->formats[i], o->variants_count);
     return valid;
 }
 

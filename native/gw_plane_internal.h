@@ -24,9 +24,16 @@ static inline const gw_frame_t *gw_frame_at(const gw_plane_t *p, uint64_t index)
 
 static inline gw_audience_t *gw_link_audience(const gw_link_t *l) { return &l->topic->audiences[l->audience]; }
 
+/* Whether clients of the format may subscribe to the channel. */
+static inline int gw_format_has(const gw_plane_t *p, uint32_t format, uint8_t channel) {
+    return p->o.formats[format].records[channel][GW_ENCODE_UPDATE] && gw_kinds[channel].state != GW_STATE_NONE;
+}
+
 /* Whether the channel is one of this plane's. */
 static inline int gw_plane_has(const gw_plane_t *p, uint8_t channel) {
-    return p->o.formats[0].records[channel][GW_ENCODE_UPDATE] && gw_kinds[channel].state != GW_STATE_NONE;
+    for (uint32_t i = 0; i < p->o.formats_count; i++)
+        if (gw_format_has(p, i, channel)) return 1;
+    return 0;
 }
 
 /* Whether records of the channel name their topic by its number. */

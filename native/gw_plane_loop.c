@@ -23,10 +23,10 @@ static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
     return 0;
 }
 
-static int item_valid(const gw_plane_t *p, const gw_item_t *item) {
+static int item_valid(const gw_plane_t *p, uint32_t format, const gw_item_t *item) {
     if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
     if (item->variant && item->variant >= p->o.variants_count) return 0;
-    if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_plane_has(p, item->channel)) return 0;
+    if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_format_has(p, format, item->channel)) return 0;
     return item->length && item->length <= GW_INSTRUMENT_MAX;
 }
 
@@ -43,7 +43,7 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
         if (of_item && (x->kind != GW_CMD_SUBSCRIBE || f->arg >= x->items_count)) return 0;
     }
     for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++)
-        if (!item_valid(p, &x->items[i])) return 0;
+        if (!item_valid(p, slot_client(p, x->handle)->format, &x->items[i])) return 0;
     return 1;
 }
 

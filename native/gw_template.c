@@ -8,6 +8,7 @@
  *   operation = code, then its operands:
  *     LITERAL                text
  *     SYMBOL, SEQ, AGE_MS    nothing; the last is ts_send - ts_recv
+ *     SYMBOL_SPELLED         bits: 1 leaves the venue out, 2 makes ASCII's capitals small
  *     TIME_NS to _RFC3339    one of ts_event, ts_recv, ts_send
  *     FIELD                  the index of one of the kind's fields (gw_kind.h); of a side three texts: none, buy, sell
  *     NUMBER, NUMBER_OR_NULL the index of one of the notice's numbers; UINT64_MAX is null
@@ -22,10 +23,10 @@
  *
  * Messages of programs with a binary operation are binary, others text. Binary integers are little-endian. The
  * payload is what the operations write, then the tail. Where updates were skipped, `skip`, the number and the tail
- * stand in the tail's place; or, in a binary record always, the number is put where INTEGER has a place for it,
- * behind a literal and nothing but literals and integers. Loading checks everything once and turns the operations into
- * steps of one literal and one field each, with all literals in one padded pool, so that running a step is
- * a copy in blocks of 16 and one jump. */
+ * stand in the tail's place, or nothing is told where `skip` is empty; or, in a binary record always, the number is put
+ * where INTEGER has a place for it, behind a literal and nothing but literals and integers. Loading checks everything
+ * once and turns the operations into steps of one literal and one field each, with all literals in one padded pool, so
+ * that running a step is a copy in blocks of 16 and one jump. */
 #include "gw_template_internal.h"
 
 #include <errno.h>
@@ -114,13 +115,17 @@ static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
 
 /* Reads an operation's operands; its longest text is added to `size_max`. */
 static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
-    if (step->code >= GW_T_INTEGER) t->binary = 1;
+    if (step->code >= GW_T_INTEGER && step->code <= GW_T_FLAGS) t->binary = 1;
     switch (step->code) {
     case GW_T_SYMBOL:
     case GW_T_SYMBOL_BINARY:
         t->symbols++;
         varies(t, 1);
         return true;
+    case GW_T_SYMBOL_SPELLED:
+        t->symbols++;
+        varies(t, 0);
+        return take_below(c, GW_T_SPELLINGS, &step->source);
     case GW_T_SEQ:
     case GW_T_AGE_MS:
         varies(t, GW_TEXT_INTEGER_MAX);

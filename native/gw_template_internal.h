@@ -7,11 +7,11 @@
 
 enum { GW_PROGRAM_MAX = 4096, GW_STEPS_MAX = 64 };
 
-/* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER on are of binary formats. */
+/* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER to GW_T_FLAGS are of binary formats. */
 enum {
     GW_T_LITERAL, GW_T_SYMBOL, GW_T_SEQ, GW_T_TIME_NS, GW_T_TIME_US, GW_T_TIME_MS, GW_T_TIME_RFC3339, GW_T_AGE_MS,
     GW_T_FIELD, GW_T_NUMBER, GW_T_NUMBER_OR_NULL, GW_T_WORD, GW_T_CHANNEL,
-    GW_T_INTEGER, GW_T_FIELD_BINARY, GW_T_SYMBOL_BINARY, GW_T_WORD_BINARY, GW_T_FLAGS,
+    GW_T_INTEGER, GW_T_FIELD_BINARY, GW_T_SYMBOL_BINARY, GW_T_WORD_BINARY, GW_T_FLAGS, GW_T_SYMBOL_SPELLED,
     GW_T_CODES
 };
 /* What a field's operation becomes, by its type. */
@@ -25,6 +25,8 @@ _Static_assert(GW_T_TEXT - GW_T_DECIMAL == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
                GW_T_ID - GW_T_DECIMAL == GW_FIELD_ID - GW_FIELD_DECIMAL &&
                GW_T_SIDE - GW_T_DECIMAL == GW_FIELD_SIDE - GW_FIELD_DECIMAL, "a code for each type");
 enum { GW_T_TS_EVENT, GW_T_TS_RECV, GW_T_TS_SEND, GW_T_TIMES };
+/* How a symbol is spelled; bits. */
+enum { GW_T_BARE = 1, GW_T_LOWER = 2, GW_T_SPELLINGS = 4 };
 /* What a binary integer is of; behind them the numbers of a notice. */
 enum { GW_T_OF_TOPIC = GW_T_TIMES, GW_T_OF_SEQ, GW_T_OF_CHANNEL, GW_T_OF_SKIPPED, GW_T_OF_NUMBER };
 
@@ -35,7 +37,7 @@ typedef struct {
 typedef struct {
     gw_template_text_t literal; /* written before the field */
     uint8_t code;   /* GW_T_LITERAL: no field */
-    uint8_t source; /* of a time, an integer, a number, a word; of a field its index */
+    uint8_t source; /* of a time, an integer, a number, a word; of a field its index, of a symbol how it is spelled */
     uint8_t at, exponent, digits; /* of a field, as in gw_field_t */
     uint16_t room;                /* the same; of an integer its bytes */
 } gw_step_t;

@@ -254,6 +254,22 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     }
 }
 
+/* As another gateway's clients know it: without the dot and the venue behind the last one, in small letters. */
+static char *write_spelled(const gw_encode_t *in, uint8_t spelling, char *out) {
+    size_t length = in->symbol_length;
+    if (spelling & GW_T_BARE)
+        for (size_t i = length; i-- > 0;)
+            if (in->symbol[i] == '.') {
+                length = i;
+                break;
+            }
+    for (size_t i = 0; i < length; i++) {
+        const char c = in->symbol[i];
+        out[i] = (char)((spelling & GW_T_LOWER) && c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return out + length;
+}
+
 /* --- a payload ----------------------------------------------------------------------------------------- */
 
 static inline char *write_field(const gw_template_t *t, const gw_step_t *s, const gw_encode_t *in, char *out) {
@@ -292,6 +308,8 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
         return write_number_or_null(in->notice->numbers[s->source], out);
     case GW_T_WORD:
         return write_word(in->notice->words[s->source], out);
+    case GW_T_SYMBOL_SPELLED:
+        return write_spelled(in, s->source, out);
     case GW_T_CHANNEL:
         return write_word(gw_text_of(gw_channel_name(in->channel)), out);
     default:
@@ -341,6 +359,7 @@ size_t gw_template_tell(const gw_template_t *t, uint64_t skipped, char *payload,
         write_integer(skipped, 8, payload + t->skipped_at);
         return length;
     }
+    if (!t->skip.length) return length; /* such clients are not told */
     char *at = write_text(t, t->skip, payload + length - t->tail.length);
     at += gw_text_unsigned(skipped, at);
     at = write_text(t, t->tail, at);

@@ -5,10 +5,12 @@ A template is the message itself with its fields in angle brackets:
     "symbol":"<symbol>","seq":<seq>,"ts_event":<ts_event:ns>,"price":"<price>"
 
 `<symbol>`, `<seq>`, `<age_ms>` (ts_send - ts_recv) and the fields of the channel's records
-(JSON-escaped) stand by their name; a time says its form (`ns`, `us`, `ms`, `rfc3339`);
+(JSON-escaped) stand by their name; a symbol may say how it is spelled (`bare`: without its venue,
+`lower`, `bare_lower`), a time says its form (`ns`, `us`, `ms`, `rfc3339`);
 `<side:none|buy|sell>` gives a text for each side; and `<skipped:literal>` is where the literal and
-their number go when this client missed updates. In a notice its numbers and words stand by their
-name, `<name:or_null>` is a number that may be null, `<channel>` is its topic's.
+their number go when this client missed updates (`<skipped:>`: clients are not told). In a notice
+its numbers and words stand by their name, `<name:or_null>` is a number that may be null,
+`<channel>` is its topic's.
 
 A binary message is declared as its parts: bytes as they are, and fields by name, `u64 seq`: an
 integer of so many bits (`topic`, `seq`, `channel`, `skipped`, a time, a notice's number);
@@ -38,9 +40,11 @@ _LITERAL, _SYMBOL, _FIELD_OF_KIND, _NUMBER, _NUMBER_OR_NULL, _WORD, _CHANNEL = (
     11,
     12,
 )
-_PLAIN: Final = {"symbol": _SYMBOL, "seq": 2, "age_ms": 7}
+_PLAIN: Final = {"seq": 2, "age_ms": 7}
 _FORMS: Final = {"ns": 3, "us": 4, "ms": 5, "rfc3339": 6}
 _INTEGER, _FIELD_BINARY, _SYMBOL_BINARY, _WORD_BINARY, _FLAGS = 13, 14, 15, 16, 17
+_SYMBOL_SPELLED: Final = 18
+_SPELLINGS: Final = {"bare": 1, "lower": 2, "bare_lower": 3}
 _SOURCES: Final = {
     "ts_event": "u64", "ts_recv": "u64", "ts_send": "u64", "topic": "u32", "seq": "u64",
     "channel": "u8", "skipped": "u64",
@@ -172,6 +176,8 @@ def _text(literal: bytes) -> bytes:
 
 
 def _field(channel: str, name: str, argument: str) -> bytes:
+    if name == "symbol":
+        return _symbol(argument)
     if name in _TIMES:
         if argument not in _FORMS:
             raise ValueError(f"<{name}:{argument}> is not one of {', '.join(_FORMS)}")
@@ -196,6 +202,8 @@ def _notice_field(notice: str, name: str, argument: str) -> bytes:
     numbers, words = NOTICES[notice].numbers, NOTICES[notice].words
     if name == "ts_send" and argument in _FORMS:
         return bytes((_FORMS[argument], _TIMES.index(name)))
+    if name == "symbol":
+        return _symbol(argument)
     if name in numbers:
         if argument not in ("", "or_null"):
             raise ValueError(f"<{name}:{argument}> is not or_null")
@@ -204,6 +212,14 @@ def _notice_field(notice: str, name: str, argument: str) -> bytes:
         raise ValueError(f"<{name}> takes no argument: {argument!r}")
     if name in words:
         return bytes((_WORD, words.index(name)))
-    if name not in ("symbol", "channel"):
+    if name != "channel":
         raise ValueError(f"a notice of {notice} has no field {name!r}")
-    return bytes((_SYMBOL if name == "symbol" else _CHANNEL,))
+    return bytes((_CHANNEL,))
+
+
+def _symbol(spelling: str) -> bytes:
+    if not spelling:
+        return bytes((_SYMBOL,))
+    if spelling not in _SPELLINGS:
+        raise ValueError(f"<symbol:{spelling}> is not one of {', '.join(_SPELLINGS)}")
+    return bytes((_SYMBOL_SPELLED, _SPELLINGS[spelling]))

@@ -498,10 +498,10 @@ cdef class Plane:
         cdef size_t length = gw_plane_notice(self.plane, handle, number, &notice, frame)
         return self.queue(GW_CMD_SEND, handle, frame[:length], None, (), ())
 
-    def subscribe(self, uint64_t handle, bytes ack not None, slots, items):
+    def subscribe(self, uint64_t handle, bytes ack, slots, items):
         return self.queue(GW_CMD_SUBSCRIBE, handle, b"", ack, slots, items)
 
-    def unsubscribe(self, uint64_t handle, bytes ack not None, slots, ids):
+    def unsubscribe(self, uint64_t handle, bytes ack, slots, ids):
         return self.queue(GW_CMD_UNSUBSCRIBE, handle, b"", ack, slots, ids)
 
     def query(self, uint64_t handle, uint64_t token):

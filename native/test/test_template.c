@@ -79,6 +79,41 @@ static void the_splice_stands_in_the_tails_place(void) {
     gw_template_free(t);
 }
 
+static void without_a_splice_nothing_is_told(void) {
+    const char program[] = "\2\1\0\1}\0\1a";
+    gw_template_t *t;
+    CHECK_EQUAL(load(program, sizeof program - 1, &t), 0);
+    char out[2 + GW_SPLICE_MAX] = "a}";
+    CHECK_EQUAL(gw_template_tell(t, 42, out, 2), 2);
+    CHECK(memcmp(out, "a}", 2) == 0);
+    gw_template_free(t);
+}
+
+/* What shared memory says of a name is not taken for one with a venue. */
+static void a_symbol_is_spelled_as_its_clients_know_it(void) {
+    static const struct {
+        char spelling;
+        const char *name, *text;
+    } cases[] = {
+        {0, "BRK.B.XNAS", "BRK.B.XNAS"}, {1, "BRK.B.XNAS", "BRK.B"},  {2, "BRK.B.XNAS", "brk.b.xnas"},
+        {3, "BRK.B.XNAS", "brk.b"},      {3, "AZ[@az.V", "az[@az"},   {3, "\xc3\x84" "A.V", "\xc3\x84" "a"},
+        {3, "NODOT", "nodot"},           {1, ".V", ""},               {3, "", ""},
+    };
+    gw_record_t r = trade_record("1");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char program[] = "\2\1\0\1>\22?";
+        program[6] = cases[i].spelling;
+        gw_template_t *t;
+        CHECK_EQUAL(load(program, sizeof program - 1, &t), 0);
+        CHECK_EQUAL(gw_template_opcode(t), GW_OP_TEXT);
+        char *text = encode(t, &r, cases[i].name), expected[GW_INSTRUMENT_MAX + 2];
+        snprintf(expected, sizeof expected, "%s>", cases[i].text);
+        CHECK(strcmp(text, expected) == 0);
+        free(text);
+        gw_template_free(t);
+    }
+}
+
 static void ids_are_escaped_wherever_the_quote_is(void) {
     gw_template_t *t = load_trade();
     for (size_t length = 1; length <= GW_ID_MAX; length++)
@@ -226,7 +261,8 @@ static void bad_programs_are_refused(void) {
         CASE("\2\0\0\0"), CASE("\2\3\0\0"), CASE("\2\220\0\0"),            /* no such kind or notice */
         CASE("\2\1\5abc"), CASE("\2\1\0\5abc"),                               /* cut texts */
         CASE("\2\1\035xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0"),                      /* a splice too long */
-        CASE("\2\1\0\0\22"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\23"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\22"), CASE("\2\1\0\0\22\4"),                          /* a symbol spelled: how? */
         CASE("\2\1\0\0\0"), CASE("\2\1\0\0\0\2a"),                            /* a cut literal */
         CASE("\2\1\0\0\10"), CASE("\2\1\0\0\10\4"), CASE("\2\2\0\0\10\4"),    /* no such field */
         CASE("\2\1\0\0\3"), CASE("\2\1\0\0\3\3"),                             /* no such time */
@@ -332,6 +368,8 @@ static void a_template_of_too_long_messages_is_refused(void) {
 int main(void) {
     RUN(a_trade_is_the_protocols_frame);
     RUN(the_splice_stands_in_the_tails_place);
+    RUN(without_a_splice_nothing_is_told);
+    RUN(a_symbol_is_spelled_as_its_clients_know_it);
     RUN(ids_are_escaped_wherever_the_quote_is);
     RUN(an_id_that_lies_is_cut);
     RUN(the_longest_payload_fits);

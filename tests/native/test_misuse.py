@@ -230,6 +230,27 @@ def test_handles_that_are_not_a_planes_own_are_refused(plane: Plane) -> None:
     os.close(fd)
 
 
+def test_clients_subscribe_to_what_their_format_has_alone() -> None:
+    page, fd = own_page()
+    records, notices = FORMATS[0]
+    trades = {key: program for key, program in records.items() if key[0] == "trade"}
+    plane = Plane(formats=[*FORMATS, (trades, notices)], stats=page, clients_max=4)
+    pairs = [list(socket.socketpair()) for _ in range(2)]
+    ours, theirs = (
+        plane.add(pair[0].fileno(), b"", None, format=index) for index, pair in enumerate(pairs)
+    )
+    trade = [(0, "trade", "A.B", True, True, True, 0)]
+    bbo = [(1, "bbo", "A.B", False, True, True, 0)]
+    assert plane.subscribe(ours, None, (), bbo) == 0
+    assert plane.subscribe(theirs, None, (), trade) == 0
+    with pytest.raises(ValueError, match="out of bounds"):
+        plane.subscribe(theirs, None, (), bbo)
+    plane.stop()
+    for pair in pairs:
+        close(pair)
+    os.close(fd)
+
+
 def test_a_handle_is_gone_when_its_slot_is_somebody_elses(plane: Plane) -> None:
     plane.start()
     old, pair = added(plane)

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway import _native
-from gateway.codec.formats import FORMATS, JSON, programs
+from gateway.codec.formats import JSON, SBE, programs
 from gateway.codec.template import compile_notice, compile_template
 from gateway.model.notice import NOTICES
 
@@ -16,6 +16,12 @@ def test_program_bytes() -> None:
     )
 
 
+def test_a_symbol_says_how_it_is_spelled() -> None:
+    text = "<symbol:bare><symbol:lower><symbol:bare_lower>"
+    assert compile_template("trade", text + "<skipped:>") == b"\2\1\0\0\22\1\22\2\22\3"
+    assert compile_notice("heartbeat", text) == b"\2\200\0\0\22\1\22\2\22\3"
+
+
 def test_long_literals_are_cut() -> None:
     program = compile_template("bbo", "x" * 300 + "<skipped:>")
     assert program == b"\2\2\0\0" + b"\0\xff" + b"x" * 255 + b"\0\x2d" + b"x" * 45
@@ -23,7 +29,7 @@ def test_long_literals_are_cut() -> None:
 
 def test_every_channel_and_type_has_a_program() -> None:
     kinds = {(c, t) for c in ("trade", "bbo", "health") for t in ("update", "snapshot")}
-    for form in FORMATS:
+    for form in (JSON, SBE):
         assert set(programs(form)[0]) == kinds
 
 
@@ -40,7 +46,7 @@ def test_notices_are_the_native_cores() -> None:
         ("<ts_event:ns>", "takes no argument"),
         ("<epoch>", "a notice of heartbeat has no field 'epoch'"),
         ("<seq>", "no field 'seq'"),
-        ("<symbol:x>", "takes no argument"),
+        ("<symbol:x>", "is not one of bare, lower, bare_lower"),
         ("<skipped:x>", "takes no argument"),
     ],
 )
@@ -104,6 +110,7 @@ def test_bad_binary_records(channel: str, parts: list[bytes | str], why: str) ->
         ("trade", "<ts_event><skipped:>", "ns, us, ms, rfc3339"),
         ("trade", "<ts_event:days><skipped:>", "ns, us, ms, rfc3339"),
         ("trade", "<seq:3><skipped:>", "takes no argument"),
+        ("trade", "<symbol:upper><skipped:>", "is not one of bare, lower, bare_lower"),
         ("trade", "a<b<skipped:>", "bracket"),
         ("trade", "a>b<skipped:>", "bracket"),
         ("trade", "<Price><skipped:>", "bracket"),
