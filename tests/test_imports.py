@@ -9,9 +9,6 @@ import pytest
 from support.imports import circles, module_graph, room_graph
 
 TYPED_CIRCLES = {
-    # A connection calls its listener for all that is of the worker and not of one client; the
-    # listener makes connections and judges their deadlines. One state, written on two pages.
-    ("gateway.server.connection", "gateway.server.listener"),
     # The rules between a scenario's keys name its structs; `from_document`, which stands beside the
     # structs since `Scenario.overridden` needs it, applies the rules.
     ("gateway.loadtest.rules", "gateway.loadtest.scenario"),
@@ -29,8 +26,8 @@ def test_a_circle_is_found() -> None:
 def test_the_graph_is_that_of_the_sources() -> None:
     run, typed = module_graph(types=False), module_graph(types=True)
     assert "gateway.feeds.feed" in run["gateway.feeds.udp"]
-    assert "gateway.server.listener" not in run["gateway.server.connection"]
-    assert "gateway.server.listener" in typed["gateway.server.connection"]
+    assert "gateway.server.transport" not in run["gateway.server.connection"]
+    assert "gateway.server.transport" in typed["gateway.server.connection"]
     assert "gateway.server" in room_graph(run)["gateway.process"], "where a function imports, too"
     assert all(run[name] <= typed[name] for name in run)
 

@@ -17,6 +17,7 @@ RANKS = (
     ("app", "doctor", "process", "top"),
     ("config", "memory", "reload", "tune"),
     ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
+    ("dialects",),
     ("session", "wire", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "options", "log"),
     ("address", "backoff", "exits", "host", "state", "text"),
@@ -45,7 +46,7 @@ ROOM = re.compile(r"`(\w+)(?:/|\.py)`")
 """A package or module in the page's table of rooms."""
 
 # Protocol logic is sans-IO: time is an argument, bytes come and go through whoever calls.
-SANS_IO = ("session", "wire")
+SANS_IO = ("dialects", "session", "wire")
 IO_MODULES = {"asyncio", "select", "selectors", "socket", "ssl", "threading", "time"}
 
 FUNCTION_LINES_MAX = 70

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 from websockets.http11 import Request
 
+from gateway.dialects.tickgate import PATH
 from gateway.options import LOOPBACK_ORIGINS, LimitsOptions
-from gateway.session.protocol import PATH
 from gateway.wire.server_side import Endpoint, ServerSide
 
 ROUNDS = 30
@@ -29,7 +29,7 @@ REQUEST = (
 ).encode()
 WRONG = REQUEST.replace(PATH.encode(), b"/v2", 1)
 
-_endpoint = Endpoint(PATH, ["tickgate.v1.json"], LOOPBACK_ORIGINS, LimitsOptions())
+_endpoint = Endpoint({PATH: ["tickgate.v1.json"]}, LOOPBACK_ORIGINS, LimitsOptions())
 
 
 def frame(first: int, payload: bytes) -> bytes:

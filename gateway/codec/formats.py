@@ -1,7 +1,7 @@
 """Wire formats as values: how records and notices become bytes, for clients that speak them.
 
-Another format is another row of templates here; the data plane runs what they compile to, and has a
-log of encoded frames for each format that somebody speaks.
+Another format is another row of templates, here or with its dialect; the data plane runs what they
+compile to, and has a log of encoded frames for each format that somebody speaks.
 """
 
 import re
@@ -17,8 +17,9 @@ class Format(NamedTuple):
     """One of them.
 
     Attributes:
-        name: of its subprotocol, `tickgate.v1.<name>`.
-        records: templates by channel and kind of message, `update` or `snapshot`.
+        name: unlike all others'.
+        records: templates by channel and kind of message, `update` and `snapshot`; clients cannot
+            subscribe to channels that are not there.
         notices: templates by notice; those that are not there are not told.
     """
 
@@ -118,6 +119,3 @@ LOCALS: Final[dict[str, Local | None]] = {
     "health": _local('{"channel":"health","type":"<type>","ts_send":<ts_send>,"data":[<report>]}'),
 }
 """Of each channel on which the gateway speaks of itself: the data plane's local topics."""
-
-FORMATS: Final = (JSON, SBE)
-"""All that the gateway speaks; a client's format is its place here."""

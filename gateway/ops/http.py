@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 
 from gateway import log
 from gateway.address import listeners, shown
+from gateway.dialects.tickgate import PATH, SUBPROTOCOL_PREFIX
 from gateway.errors import ResourceError
 from gateway.ops.announcements import Announcements
 from gateway.ops.exchange import TEXT, UNANSWERED, Exchange, answer
@@ -37,8 +38,7 @@ from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
-from gateway.session.protocol import PATH, SUBPROTOCOL_PREFIX
-from gateway.wire.request import Origins, origin_form, origin_refused, select_subprotocol
+from gateway.wire.request import Origins, choose_subprotocol, origin_form, origin_refused
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -53,7 +53,7 @@ MESSAGE_BYTES_MAX = 16 << 10
 MESSAGES_QUEUED_MAX = 4
 """Requests that wait for the one before them; with more the socket is not read."""
 METHODS = "GET, HEAD, OPTIONS"
-_select_subprotocol = select_subprotocol((SUBPROTOCOL_PREFIX + "json",))
+_SUBPROTOCOLS = (SUBPROTOCOL_PREFIX + "json",)
 
 _log = log.get("ops")
 
@@ -136,7 +136,7 @@ class OpsServer:
                 process_request=self._process,
                 # It is called, whatever its type says.
                 create_connection=partial(Exchange, answers=self._answers),  # type: ignore[arg-type]
-                select_subprotocol=_select_subprotocol,
+                select_subprotocol=lambda _, offered: choose_subprotocol(offered, _SUBPROTOCOLS),
                 compression=None,
                 open_timeout=EXCHANGE_TIMEOUT_S,
                 close_timeout=EXCHANGE_TIMEOUT_S,

@@ -13,23 +13,24 @@ What bytes mean is `gateway.wire`'s, how they come the transport's, and when tim
 deadlines'.
 """
 
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.http11 import Request
 
 from gateway import log
-from gateway.codec.formats import FORMATS
 from gateway.model.notice import NOTICES
-from gateway.session.actions import Close, Query, Reply, Subscribe, Unsubscribe
-from gateway.session.protocol import SUBPROTOCOL_PREFIX
-from gateway.session.session import Session
+from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe, Wake
 from gateway.wire.events import Answer, Control, End, Event, frame_close
-from gateway.wire.request import Refusal
-from gateway.wire.server_side import ServerSide
+from gateway.wire.handshake import Accepted
+from gateway.wire.request import Refusal, origin_form
+from gateway.wire.server_side import Endpoint, ServerSide
 
 if TYPE_CHECKING:
-    from gateway.server.listener import Listener
+    from gateway._native import Plane
+    from gateway.dialects.dialect import Session
+    from gateway.server.readers import Readers
     from gateway.server.transport import Transport
 
 DISCARDED_BYTES_MAX = 1 << 20
@@ -38,11 +39,6 @@ ABNORMAL = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
 
 _SHUTDOWN = NOTICES["shutdown"].number
-
-FORMAT_OF: dict[str | None, int] = {
-    SUBPROTOCOL_PREFIX + one.name: i for i, one in enumerate(FORMATS)
-}
-FORMAT_OF[None] = 0
 
 _log = log.get("server")
 
@@ -55,12 +51,59 @@ class State(IntEnum):
     CLOSED = 4
 
 
+class Registry(Protocol):
+    """Who is there."""
+
+    def handshake_ended(self, connection: "Connection", result: str, why: str = "") -> None: ...
+    def subscribed(self, connection: "Connection", count: int) -> None: ...
+
+
+class Deadlines(Protocol):
+    """When time is up."""
+
+    @property
+    def handshake_ns(self) -> int: ...
+    @property
+    def close_ns(self) -> int: ...
+    def watch(self, connection: "Connection") -> None: ...
+    def watch_message(self, connection: "Connection") -> None: ...
+    def watch_session(self, connection: "Connection") -> None: ...
+    def forget(self, connection: "Connection") -> None: ...
+
+
+class Owner(Protocol):
+    """What a connection asks of the worker that it is in: of all that is not one client's own."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def plane(self) -> "Plane": ...
+    @property
+    def readers(self) -> "Readers": ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def deadlines(self) -> Deadlines: ...
+    def now_ns(self) -> int: ...
+    def real_ns(self) -> int: ...
+    def count(self, name: str) -> None: ...
+    def admission(self) -> Refusal | None: ...
+    def full(self) -> Refusal: ...
+    def origin_refused(self, origin: str, peer: str) -> None: ...
+    def new_session(
+        self, connection: "Connection", accepted: Accepted, target: str
+    ) -> "tuple[Session, Sequence[Action], int]": ...
+    def opened(self, connection: "Connection") -> None: ...
+    def closing(self, connection: "Connection") -> None: ...
+    def remove(self, connection: "Connection") -> None: ...
+
+
 class Connection:
     """Reads one transport; all writing is the plane's once the handshake is through."""
 
     __slots__ = (
         "_discarded",
-        "_listener",
+        "_owner",
         "_session",
         "_wire",
         "close_code",
@@ -76,12 +119,11 @@ class Connection:
         "state",
         "subscriptions",
         "transport",
+        "wake_ns",
     )
 
-    def __init__(
-        self, listener: "Listener", transport: "Transport", peer: str, now_ns: int
-    ) -> None:
-        self._listener = listener
+    def __init__(self, owner: Owner, transport: "Transport", peer: str, now_ns: int) -> None:
+        self._owner = owner
         self.transport = transport
         self.peer = peer
         self.state = State.HANDSHAKE
@@ -90,17 +132,18 @@ class Connection:
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
-        self.deadline_ns = now_ns + listener.deadlines.handshake_ns
+        self.deadline_ns = now_ns + owner.deadlines.handshake_ns
         self.message_ns = 0  # when an unfinished message began
         self.subscriptions = 0  # as the registry has counted them
         self.pinged_ns = 0  # when the pong's deadline began to run; 0: none is awaited
+        self.wake_ns = 0  # when its session wants to be woken
         self.reading = True
         self._discarded = 0
         self._session: Session | None = None
         # Until it closes or is refused.
-        self._wire: ServerSide | None = ServerSide(listener.endpoint)
+        self._wire: ServerSide | None = ServerSide(owner.endpoint)
         try:
-            listener.readers.add_reader(transport.fd, self)
+            owner.readers.add_reader(transport.fd, self)
         except OSError:
             transport.close()
             raise
@@ -137,7 +180,7 @@ class Connection:
         if not data:
             self._lost("end of stream")
             return
-        self.heard_ns = self._listener.now_ns()
+        self.heard_ns = self._owner.now_ns()
         if self._wire is not None:
             self._wire.receive(data)
             self._work(self._wire)
@@ -149,12 +192,12 @@ class Connection:
     def _pause(self) -> None:
         if self.reading:
             self.reading = False
-            self._listener.readers.remove_reader(self.fd)
+            self._owner.readers.remove_reader(self.fd)
 
     def _unpause(self) -> None:
         if not self.reading:
             try:
-                self._listener.readers.add_reader(self.fd, self)
+                self._owner.readers.add_reader(self.fd, self)
             except OSError as error:
                 self._lost(error.strerror or "cannot be read")
             else:
@@ -180,12 +223,12 @@ class Connection:
         self._wire = None
         if self.state in (State.HANDSHAKE, State.LINGER):
             if self.state is State.HANDSHAKE:
-                self._listener.registry.handshake_ended(self, "closed")
+                self._owner.registry.handshake_ended(self, "closed")
             self._finish()
         elif self.state in (State.OPEN, State.CLOSING):
             self._decide(ABNORMAL, why)
             self.state = State.CLOSING
-            self._listener.remove(self)
+            self._owner.remove(self)
 
     # --- what the client says --------------------------------------------------------------------
 
@@ -206,17 +249,17 @@ class Connection:
         if not wire.unfinished:
             self.message_ns = 0
         elif not self.message_ns:
-            self.message_ns = self._listener.now_ns()
-            self._listener.deadlines.watch_message(self)
+            self.message_ns = self._owner.now_ns()
+            self._owner.deadlines.watch_message(self)
 
     def _tell(self, event: Event, wire: ServerSide) -> None:
         if isinstance(event, Control):
             if not wire.in_message:
                 self.message_ns = 0  # what was begun is finished
             self.pinged_ns = 0
-            self._listener.count("control_frames")
+            self._owner.count("control_frames")
         elif isinstance(event, Answer):
-            self._queued(self._listener.plane.write(self.handle, event.frame))
+            self._queued(self._owner.plane.write(self.handle, event.frame))
         elif isinstance(event, End):
             self._decide(event.code, event.reason)
             self._begin_close(event.frame)
@@ -227,73 +270,94 @@ class Connection:
             self.refuse(event)
 
     def _answer(self, request: Request, wire: ServerSide) -> None:
-        listener = self._listener
-        answer = wire.answer(listener.endpoint.check(request) or listener.admission())
+        owner = self._owner
+        answer = wire.answer(owner.endpoint.check(request) or owner.admission())
         if isinstance(answer, Refusal):
             if answer.result == "origin":
-                listener.origin_refused(request.headers["Origin"], self.peer)
+                owner.origin_refused(request.headers["Origin"], self.peer)
             self.refuse(answer)
         else:
-            self._open(answer.response, FORMAT_OF[answer.subprotocol])
+            self._open(answer, origin_form(request.path)[1])
 
     def refuse(self, refusal: Refusal) -> None:
         """Answers with an HTTP error and closes; the only bytes that are written here."""
-        listener = self._listener
-        listener.registry.handshake_ended(self, refusal.result, refusal.text)
+        owner = self._owner
+        owner.registry.handshake_ended(self, refusal.result, refusal.text)
         self.state = State.LINGER
         self._wire = None
-        self.deadline_ns = listener.now_ns() + listener.deadlines.close_ns
-        listener.deadlines.watch(self)
+        self.deadline_ns = owner.now_ns() + owner.deadlines.close_ns
+        owner.deadlines.watch(self)
         try:
             self.transport.refuse(refusal.response())
         except OSError:
             self._finish()
 
-    def _open(self, response: bytes, form: int) -> None:
-        listener = self._listener
-        self._session, hello = listener.new_session(self)
+    def _open(self, accepted: Accepted, target: str) -> None:
+        owner = self._owner
+        self._session, actions, form = owner.new_session(self, accepted, target)
+        hello: Reply | None = None
+        match actions:
+            case [Reply() as hello, *actions]:
+                pass  # it leaves with the 101
         try:
-            self.handle = self.transport.hand_over(listener.plane, response, hello, form)
+            self.handle = self.transport.hand_over(owner.plane, accepted.response, hello, form)
         except OverflowError:
-            self.refuse(listener.full())
+            self._session.end()
+            self._session = None
+            self.refuse(owner.full())
             return
         self.state = State.OPEN
-        listener.opened(self)
+        owner.opened(self)
+        self._act(actions)
 
     def _message(self, text: str) -> None:
         assert self._session is not None
-        listener = self._listener
         self.message_ns = 0
-        actions = self._session.receive(text, mono_ns=self.heard_ns, real_ns=listener.real_ns())
-        for action in actions:
-            self._act(action)
+        real_ns = self._owner.real_ns()
+        self._act(self._session.receive(text, mono_ns=self.heard_ns, real_ns=real_ns))
 
-    def _act(self, action: Any) -> None:
-        if self.state is not State.OPEN:
-            return
-        plane, handle = self._listener.plane, self.handle
+    def wake(self) -> None:
+        """The time has come that the session has asked for."""
+        assert self._session is not None
+        try:
+            self._act(self._session.wake(self._owner.now_ns()))
+        except Exception:
+            self._failed()
+
+    def _act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if self.state is State.OPEN:
+                self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        plane, handle = self._owner.plane, self.handle
         if isinstance(action, Close):
             self.fail(action.code, action.reason)
         elif isinstance(action, Query):
             plane.query(handle, action.token)
+        elif isinstance(action, Wake):
+            self.wake_ns = action.at_ns
+            self._owner.deadlines.watch_session(self)
         elif isinstance(action, Subscribe):
             self._count_subscriptions()
-            self._queued(plane.subscribe(handle, action.payload, action.slots, action.items))
+            payload = action.payload or None
+            self._queued(plane.subscribe(handle, payload, action.slots, action.items))
         elif isinstance(action, Unsubscribe):
             self._count_subscriptions()
-            self._queued(plane.unsubscribe(handle, action.payload, action.slots, action.ids))
+            payload = action.payload or None
+            self._queued(plane.unsubscribe(handle, payload, action.slots, action.ids))
         else:
             assert isinstance(action, Reply)
             self._queued(plane.send(handle, action.payload, action.slots))
 
     def _count_subscriptions(self) -> None:
         assert self._session is not None
-        self._listener.registry.subscribed(self, self._session.subscriptions)
+        self._owner.registry.subscribed(self, self._session.subscriptions)
 
     def answer_stats(self, token: int, rows: Any) -> None:
         """The plane's answer to a query of this session's."""
         if self.state is State.OPEN and self._session is not None:
-            self._act(self._session.stats(token, rows))
+            self._act((self._session.stats(token, rows),))
 
     def forbidden(self, identity: int) -> None:
         """The plane refused a name that is not granted to this client."""
@@ -318,12 +382,12 @@ class Connection:
 
     def shutdown(self, reconnect_after_ms: int) -> None:
         if self.state is State.OPEN:
-            self._listener.plane.notice(self.handle, _SHUTDOWN, (reconnect_after_ms,))
+            self._owner.plane.notice(self.handle, _SHUTDOWN, (reconnect_after_ms,))
             self.fail(1012, "service restart")
 
     def ping(self) -> None:
-        self.pinged_ns = self._listener.now_ns()
-        self._listener.plane.write(self.handle, b"\x89\x00")
+        self.pinged_ns = self._owner.now_ns()
+        self._owner.plane.write(self.handle, b"\x89\x00")
 
     def _decide(self, code: int, reason: str) -> None:
         if not self.close_code:
@@ -332,9 +396,9 @@ class Connection:
     def _begin_close(self, frame: bytes) -> None:
         self.state = State.CLOSING
         self._wire = None
-        self.deadline_ns = self._listener.now_ns() + self._listener.deadlines.close_ns
-        self._listener.closing(self)
-        self._listener.plane.close(self.handle, frame)
+        self.deadline_ns = self._owner.now_ns() + self._owner.deadlines.close_ns
+        self._owner.closing(self)
+        self._owner.plane.close(self.handle, frame)
         # Reading goes on, to see the end of the stream; what comes is discarded.
         self._unpause()
 
@@ -350,16 +414,16 @@ class Connection:
         elif self.state is State.LINGER:
             self._finish()
         elif self.state is State.CLOSING:
-            self._listener.count("close_timeouts")
+            self._owner.count("close_timeouts")
             self._pause()
             # Whatever the kernel still holds for a client that does not read is dropped with it.
             self.transport.abort()
-            self._listener.remove(self)
+            self._owner.remove(self)
 
     def _finish(self) -> None:
         """Closes a socket that the plane never had."""
         self._pause()
-        self._listener.deadlines.forget(self)
+        self._owner.deadlines.forget(self)
         self.state = State.CLOSED
         self.transport.close()
 

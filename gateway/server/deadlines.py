@@ -1,4 +1,4 @@
-"""When a client's time is up: of its handshake, its close, its message, its sign of life.
+"""When a client's time is up: of its handshake, close, message and session, its sign of life.
 
 A sweep, four times a second, finds those that may be late; each is judged when it is its turn, some
 in each iteration of the loop, since many deadlines pass at once.
@@ -56,6 +56,7 @@ class Deadlines:
         self._soon = soon
         self._waiting: dict[Connection, None] = {}  # those with a deadline of their state
         self._messages: dict[Connection, None] = {}  # those with an unfinished message
+        self._sessions: dict[Connection, None] = {}  # those whose session is to be woken
         self._due: deque[Connection] = deque()  # to be judged in this iteration and the next ones
         self._keepalive_slice = 0
         self.reconfigure(limits)
@@ -71,17 +72,25 @@ class Deadlines:
         return len(self._waiting)
 
     def watch(self, connection: Connection) -> None:
-        """Lets it expire at its deadline; it is in no message."""
-        self._messages.pop(connection, None)
+        """Lets it expire at its deadline, which is the only one then."""
+        self.forget(connection)
         self._waiting[connection] = None
 
     def watch_message(self, connection: Connection) -> None:
         """Its message has to be finished in time."""
         self._messages[connection] = None
 
+    def watch_session(self, connection: Connection) -> None:
+        """Wakes its session at the time that it has asked for; 0: no more."""
+        if connection.wake_ns:
+            self._sessions[connection] = None
+        else:
+            self._sessions.pop(connection, None)
+
     def forget(self, connection: Connection) -> None:
         """It has no deadline any more."""
         self._messages.pop(connection, None)
+        self._sessions.pop(connection, None)
         self._waiting.pop(connection, None)
 
     # --- sweeps ----------------------------------------------------------------------------------
@@ -96,6 +105,7 @@ class Deadlines:
         """Those whose deadlines may have passed; a quarter of the silent ones."""
         yield from [c for c in self._waiting if c.deadline_ns <= now]
         yield from [c for c in self._messages if not c.message_ns or self._holds_open(c, now)]
+        yield from [c for c in self._sessions if c.wake_ns <= now]
         self._keepalive_slice = (self._keepalive_slice + 1) % KEEPALIVE_SLICES
         clients = itertools.islice(
             self._clients.values(), self._keepalive_slice, None, KEEPALIVE_SLICES
@@ -120,6 +130,9 @@ class Deadlines:
         elif self._holds_open(connection, now):
             limit_s = self._limits.message_timeout_s
             connection.fail(1008, f"message not finished within {limit_s:g} s")
+        elif connection in self._sessions and connection.wake_ns <= now:
+            self._sessions.pop(connection)
+            connection.wake()
         else:
             if not connection.message_ns:
                 self._messages.pop(connection, None)

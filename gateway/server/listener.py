@@ -9,15 +9,17 @@ import itertools
 import random
 import resource
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gateway import host, log
+from gateway.dialects.dialect import Arrival
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
-from gateway.server.connection import FORMAT_OF, Connection
+from gateway.server.connection import Connection
 from gateway.server.control import Control
 from gateway.server.deadlines import SWEEP_INTERVAL_S, Deadlines
 from gateway.server.plane import controlled
@@ -26,17 +28,17 @@ from gateway.server.registry import Registry
 from gateway.server.transport import Plain, prepare
 from gateway.session.capacity import Capacity, Load
 from gateway.session.options import REJECTIONS, Options, Shared
-from gateway.session.protocol import PATH
-from gateway.session.session import Session
 from gateway.wire.request import Refusal
 from gateway.wire.server_side import Endpoint
 
 if TYPE_CHECKING:
     from gateway._native import Plane
     from gateway.config import Config
+    from gateway.dialects.dialect import Doors, Session
     from gateway.server.catalog import Catalog
     from gateway.server.parts import WorkerParts
-    from gateway.session.actions import Reply
+    from gateway.session.actions import Action
+    from gateway.wire.handshake import Accepted
 
 ACCEPTS_PER_TURN = 64
 """Connections taken before the loop looks at clients that are there already."""
@@ -64,19 +66,20 @@ _log = log.get("server")
 class Listener:
     """The clients of one worker."""
 
-    def __init__(self, parts: "WorkerParts", plane: "Plane", catalog: "Catalog") -> None:
+    def __init__(
+        self, parts: "WorkerParts", doors: "Doors", plane: "Plane", catalog: "Catalog"
+    ) -> None:
         self.plane = plane
         self.limits = parts.config.limits
         self.loop = asyncio.get_running_loop()
-        self.endpoint = Endpoint(
-            PATH, [one for one in FORMAT_OF if one], parts.config.listen.origins, self.limits
-        )
+        self.endpoint = Endpoint(doors.subprotocols, parts.config.listen.origins, self.limits)
         self.readers = Readers()
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
         self.max_connections = max_connections(self.limits.max_connections)
         self.accepting = True
         self._parts = parts
+        self._doors = doors
         self._catalog = catalog
         self._stats = parts.stats
         self._socket = parts.listen_socket
@@ -199,11 +202,14 @@ class Listener:
         """Lets the operator see it: the page's own console has no words for a failed upgrade."""
         self._refused_origins.note(origin, peer)
 
-    def new_session(self, connection: Connection) -> "tuple[Session, Reply]":
-        """A session and its hello."""
+    def new_session(
+        self, connection: Connection, accepted: "Accepted", target: str
+    ) -> "tuple[Session, Sequence[Action], int]":
+        """A session of the dialect behind this door, its first actions, its format."""
         connection.name = f"{self._names}-{next(self._numbers)}"
-        session = Session(connection.name, self._catalog, self._shared)
-        return session, session.hello(self.real_ns())
+        arrival = Arrival(connection.name, target, self.now_ns(), self.real_ns())
+        opened = self._doors.open(accepted.door, arrival, self._catalog, self._shared)
+        return *opened, self._doors.format(accepted.door, accepted.subprotocol)
 
     def opened(self, connection: Connection) -> None:
         """It is through its handshake."""

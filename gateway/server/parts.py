@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gateway.dialects.dialect import Dialect
+from gateway.dialects.tickgate import TICKGATE
 
 if TYPE_CHECKING:
     from gateway._native import StatsPage
@@ -31,6 +34,7 @@ class WorkerParts:
         drain: set when the worker shall say shutdown and 1012 to all, and return.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
+        dialects: those that clients may speak.
         stalled: to be told when the data plane stood still: for how long in ns, and why in words.
     """
 
@@ -47,4 +51,5 @@ class WorkerParts:
     drain: asyncio.Event
     ready: Callable[[], None]
     status: "Callable[[WorkerReport], None]"
+    dialects: Sequence[Dialect] = (TICKGATE,)
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

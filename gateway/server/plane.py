@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import _native as native
-from gateway.codec.formats import FORMATS, LOCALS, programs
+from gateway.codec.formats import LOCALS, Format, programs
 
 if TYPE_CHECKING:
     from gateway.options import LimitsOptions, PlaneOptions, SloOptions
@@ -28,13 +28,13 @@ class Client(Protocol):
     def forbidden(self, identity: int) -> None: ...
 
 
-def make_plane(parts: "WorkerParts", clients_max: int) -> native.Plane:
-    """The plane of one worker, not started yet."""
+def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int) -> native.Plane:
+    """The plane of one worker, not started yet; a client's format is its place among these."""
     limits: LimitsOptions = parts.config.limits
     options: PlaneOptions = parts.config.plane
     slo: SloOptions = parts.config.slo
     return native.Plane(
-        formats=[programs(one) for one in FORMATS],
+        formats=[programs(one) for one in formats],
         locals=LOCALS,
         stats=parts.stats,
         wait_fd=parts.wait_fd,

@@ -45,8 +45,8 @@ class Transport(Protocol):
             OSError: the connection is lost.
         """
 
-    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply", form: int) -> int:
-        """Gives the write side to the plane, with its first bytes and message; the handle.
+    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply | None", form: int) -> int:
+        """Gives the write side to the plane, with its first bytes and message, if any; the handle.
 
         Raises:
             OverflowError: the plane has no room.
@@ -91,7 +91,9 @@ class Plain:
         self._sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         self._sock.shutdown(socket.SHUT_WR)
 
-    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply", form: int) -> int:
+    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply | None", form: int) -> int:
+        if hello is None:
+            return plane.add(self.fd, first, None, format=form)
         return plane.add(self.fd, first, hello.payload, hello.slots, format=form)
 
     def abort(self) -> None:

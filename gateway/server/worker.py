@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gateway import log
+from gateway.dialects.dialect import Doors
 from gateway.server.catalog import Catalog
 from gateway.server.listener import Listener, max_connections
 from gateway.server.plane import make_plane
@@ -19,7 +20,9 @@ _log = log.get("worker")
 
 async def run(parts: "WorkerParts") -> None:
     """Serves clients until `parts.drain` is set."""
-    plane = make_plane(parts, max_connections(parts.config.limits.max_connections))
+    doors = Doors(parts.dialects)
+    clients_max = max_connections(parts.config.limits.max_connections)
+    plane = make_plane(parts, doors.formats, clients_max)
     catalog = Catalog(parts.venues)
     first = asyncio.create_task(_attach(parts, plane, catalog))
     drained = asyncio.create_task(parts.drain.wait())
@@ -29,7 +32,7 @@ async def run(parts: "WorkerParts") -> None:
         await asyncio.wait((first, drained), return_when=asyncio.FIRST_COMPLETED)
         if first.done():
             await first
-            await _serve(parts, plane, catalog, drained)
+            await _serve(parts, doors, plane, catalog, drained)
     finally:
         first.cancel()
         drained.cancel()
@@ -37,9 +40,13 @@ async def run(parts: "WorkerParts") -> None:
 
 
 async def _serve(
-    parts: "WorkerParts", plane: "Plane", catalog: Catalog, drained: "asyncio.Task[bool]"
+    parts: "WorkerParts",
+    doors: Doors,
+    plane: "Plane",
+    catalog: Catalog,
+    drained: "asyncio.Task[bool]",
 ) -> None:
-    listener = Listener(parts, plane, catalog)
+    listener = Listener(parts, doors, plane, catalog)
     listener.start()
     following: asyncio.Task[Any] = asyncio.create_task(_follow(parts, plane, catalog))
     reconfiguring = asyncio.create_task(_reconfigure(parts, listener))

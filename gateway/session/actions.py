@@ -42,7 +42,7 @@ class Reply(Struct, frozen=True, gc=False):
 
 
 class Subscribe(Struct, frozen=True, gc=False):
-    """Send this ack and attach the items in one step."""
+    """Send this ack, if it is not empty, and attach the items in one step."""
 
     payload: bytes
     slots: tuple[Slot, ...]
@@ -50,7 +50,7 @@ class Subscribe(Struct, frozen=True, gc=False):
 
 
 class Unsubscribe(Struct, frozen=True, gc=False):
-    """Send this reply and detach the subscriptions with these ids in one step."""
+    """Send this reply, if it is not empty, and detach these ids' subscriptions in one step."""
 
     payload: bytes
     slots: tuple[Slot, ...]
@@ -63,6 +63,12 @@ class Query(Struct, frozen=True, gc=False):
     token: int
 
 
+class Wake(Struct, frozen=True, gc=False):
+    """Wake the session at this time (MONOTONIC), in place of any before; 0: not any more."""
+
+    at_ns: int
+
+
 class Close(Struct, frozen=True, gc=False):
     """Close the connection; nothing that the client still sends counts."""
 
@@ -70,4 +76,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Query | Close
+Action = Reply | Subscribe | Unsubscribe | Query | Wake | Close

@@ -325,6 +325,10 @@ class Session:
         message = f"no {channel.name} subscription by this string"
         return known or Error(codes.NOT_SUBSCRIBED, message)
 
+    def wake(self, _mono_ns: int) -> list[Action]:
+        """It has asked for no time yet."""
+        return []
+
     # --- the other requests -----------------------------------------------------------------------
 
     def _ping(self, request: messages.Ping, _mono_ns: int, real_ns: int) -> list[Action]:

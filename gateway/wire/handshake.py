@@ -1,13 +1,15 @@
 """One request's bytes, from the first to the answer."""
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from gateway.wire.parser import Limits, quiet
-from gateway.wire.request import Refusal, Select
+from gateway.wire.request import Refusal, choose_subprotocol
 
 HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
@@ -19,19 +21,27 @@ class Accepted(NamedTuple):
     """A request that becomes a WebSocket.
 
     Attributes:
+        door: where it came in, of those of the endpoint.
         response: the 101, to be written before all else.
         subprotocol: what was chosen; None where the client offered none.
     """
 
+    door: str
     response: bytes
     subprotocol: str | None
 
 
+class _Server(ServerProtocol):
+    """The library's; which subprotocols are known depends on what is asked for."""
+
+    known: Collection[str] = ()
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        return choose_subprotocol(subprotocols, self.known)
+
+
 class Handshake:
     """The library's, of one request: it keeps more than all that an open connection takes.
-
-    Args:
-        select: chooses the subprotocol.
 
     Attributes:
         rest: what came behind the request; frames, if it is accepted.
@@ -41,8 +51,8 @@ class Handshake:
 
     waiting = in_message = unfinished = at_rest = False
 
-    def __init__(self, select: Select) -> None:
-        self._protocol = ServerProtocol(select_subprotocol=select, logger=quiet)
+    def __init__(self) -> None:
+        self._protocol = _Server(logger=quiet)
         self._request: Request | None = None
         self._event: Request | Refusal | None = None
         self._received = 0
@@ -81,15 +91,26 @@ class Handshake:
             text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
             self._event = Refusal(431, "too_large", text)
 
+    @property
+    def target(self) -> str:
+        """What was asked for; empty before the request is whole."""
+        return self._request.path if self._request is not None else ""
+
     def next_event(self, _: Limits) -> Request | Refusal | None:
         """The request, once it is whole, or why it will never be one."""
         event, self._event = self._event, None
         return event
 
-    def accept(self) -> Accepted | Refusal:
-        """The answer to the request, which nothing else speaks against."""
+    def accept(self, door: str, subprotocols: Collection[str]) -> Accepted | Refusal:
+        """The answer to the request, which nothing else speaks against.
+
+        Args:
+            door: where it came in.
+            subprotocols: those that are known there.
+        """
         request = self._request
         assert request is not None
+        self._protocol.known = subprotocols
         try:
             accept, _, subprotocol = self._protocol.process_request(request)
         except InvalidHandshake:
@@ -99,7 +120,7 @@ class Handshake:
         lines = [*_SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
         if subprotocol is not None:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-        return Accepted("\r\n".join([*lines, "", ""]).encode("ascii"), subprotocol)
+        return Accepted(door, "\r\n".join([*lines, "", ""]).encode("ascii"), subprotocol)
 
     def _refuse(self, request: Request) -> Refusal:
         response = self._protocol.accept(request)

@@ -5,14 +5,14 @@ Pure: a request in, a refusal or nothing out.
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from websockets.datastructures import MultipleValuesError
 from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
+from websockets.typing import Subprotocol
 
 ORIGIN_CHARACTERS_MAX = 100
 """Of a refused origin as it is told: a browser's is shorter."""
@@ -80,12 +80,25 @@ def origin_refused(origin: str) -> str:
     return f"header Origin: {name} is not in listen.origins{hint}"
 
 
-def check(request: Request, path: str, origins: Origins) -> Refusal | None:
+def path_of(target: str) -> str:
+    """The path of a request's target, without its query."""
+    return origin_form(target)[1].partition("?")[0]
+
+
+def door_of(path: str, doors: Collection[str]) -> str | None:
+    """Which of the doors a path is: itself, or the longest `.../*` that it is below."""
+    if path in doors:
+        return path
+    below = [one for one in doors if one.endswith("/*") and path.startswith(one[:-1])]
+    return max(below, key=len, default=None)
+
+
+def check(request: Request, doors: Collection[str], origins: Origins) -> Refusal | None:
     """Refuses what the library would accept, or would refuse in other words than the contract's.
 
     Args:
         request: with its head alone.
-        path: where the protocol is spoken.
+        doors: paths where a WebSocket is spoken (`door_of`).
         origins: of the pages that may come.
     """
     if request.method != "GET":
@@ -101,8 +114,8 @@ def check(request: Request, path: str, origins: Origins) -> Refusal | None:
         return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
         return Refusal(400, "bad_request", "header Host: missing")
-    if origin_form(request.path)[1].partition("?")[0] != path:
-        return Refusal(404, "not_found", f"the endpoint is {path}")
+    if door_of(path_of(request.path), doors) is None:
+        return Refusal(404, "not_found", f"the endpoint is {' or '.join(doors)}")
     if origin is not None and origin not in origins:
         return Refusal(403, "origin", origin_refused(origin))
     if version is not None and version != "13" and "Upgrade" in headers:
@@ -115,25 +128,17 @@ def check(request: Request, path: str, origins: Origins) -> Refusal | None:
     return None
 
 
-Select = Callable[[object, Sequence[Any]], Any]
-"""Chooses a subprotocol, as `websockets` asks for it."""
-
-
-def select_subprotocol(known: Collection[str]) -> Select:
-    """What `websockets` asks for: picks the client's first name that is known, to be echoed.
-
-    What it returns gives None where the client offered none.
+def choose_subprotocol(
+    offered: Sequence[Subprotocol], known: Collection[str]
+) -> Subprotocol | None:
+    """The client's first name that is known, to be echoed; None where it offered none.
 
     Raises:
-        NegotiationError: (what it returns) only unknown ones were offered.
+        NegotiationError: only unknown ones were offered.
     """
-
-    def select(_: object, offered: Sequence[Any]) -> Any:
-        for name in offered:
-            if name in known:
-                return name
-        if offered:
-            raise NegotiationError(f"subprotocols: only {', '.join(known)}")
-        return None
-
-    return select
+    for name in offered:
+        if name in known:
+            return name
+    if offered:
+        raise NegotiationError(f"subprotocols: only {', '.join(known) or 'none'}")
+    return None

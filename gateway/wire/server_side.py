@@ -6,22 +6,22 @@ the bytes are cut, the events are the same, but that fewer reads mean fewer pong
 about a line that is too long tells how much of it had come.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from websockets.http11 import Request
 
 from gateway.wire.events import Control, End, Event, failure
 from gateway.wire.handshake import Accepted, Handshake
 from gateway.wire.parser import Limits, Parser, Parsers
-from gateway.wire.request import Origins, Refusal, check, select_subprotocol
+from gateway.wire.request import Origins, Refusal, check, door_of, path_of
 
 
 class Endpoint:
     """What the clients of one listener share: what a request must say, how much is read of each.
 
     Args:
-        path: where the protocol is spoken.
-        subprotocols: those that are known; the client's first of them is chosen.
+        doors: the subprotocols that are known at each path, of which the client's first is
+            chosen; a path that ends with `/*` stands for all below it.
         origins: of the pages that may come.
         limits: of one client.
         binary: whether binary messages are taken.
@@ -29,18 +29,16 @@ class Endpoint:
 
     def __init__(
         self,
-        path: str,
-        subprotocols: Sequence[str],
+        doors: Mapping[str, Collection[str]],
         origins: Sequence[str],
         limits: Limits,
         *,
         binary: bool = False,
     ) -> None:
-        self.path = path
+        self.doors = doors
         self.origins = Origins(origins)
         self.limits = limits
         self.parsers = Parsers(limits.message_bytes, binary=binary)
-        self.select = select_subprotocol(subprotocols)
 
     def reconfigure(self, origins: Sequence[str], limits: Limits) -> None:
         """Of requests and messages that begin from now on; fragments and floods at once."""
@@ -50,7 +48,7 @@ class Endpoint:
 
     def check(self, request: Request) -> Refusal | None:
         """What speaks against a request, before the library has its say (`ServerSide.answer`)."""
-        return check(request, self.path, self.origins)
+        return check(request, self.doors, self.origins)
 
 
 class _Over:
@@ -78,7 +76,7 @@ class ServerSide:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._stage: Handshake | Parser | _Over | None = Handshake(endpoint.select)
+        self._stage: Handshake | Parser | _Over | None = Handshake()
         self._controls = self._second = 0
 
     @property
@@ -144,7 +142,7 @@ class ServerSide:
         """
         handshake = self._stage
         assert isinstance(handshake, Handshake)
-        answer = refusal or handshake.accept()
+        answer = refusal or self._accept(handshake)
         if isinstance(answer, Refusal):
             self._stage = _Over()
         else:
@@ -152,6 +150,12 @@ class ServerSide:
             if handshake.rest:
                 self.receive(handshake.rest)
         return answer
+
+    def _accept(self, handshake: Handshake) -> Accepted | Refusal:
+        doors = self._endpoint.doors
+        door = door_of(path_of(handshake.target), doors)
+        assert door is not None, "nothing but what the endpoint has checked"
+        return handshake.accept(door, doors[door])
 
     def _count(self, second: int) -> None:
         if second != self._second:

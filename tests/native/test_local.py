@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gateway._native import EVENT_LOCAL, LOCAL, LOCAL_TEXT_MAX, STATS_SIZE, Plane, StatsPage
-from gateway.codec.formats import FORMATS, LOCALS, programs
+from gateway.codec.formats import JSON, LOCALS, SBE, programs
 from gateway.model.record import CHANNELS_OWN
 
+FORMATS = (JSON, SBE)
 TIMEOUT_S = 10.0
 
 

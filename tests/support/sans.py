@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from websockets.http11 import Request
 
+from gateway.dialects.tickgate import PATH
 from gateway.options import LimitsOptions
-from gateway.session.protocol import PATH
 from gateway.wire.events import Answer, Control, End, Event
 from gateway.wire.handshake import Accepted
 from gateway.wire.parser import Limits
@@ -20,7 +20,7 @@ SECOND = 1_000_000_000
 def endpoint(limits: Limits | None = None, *, binary: bool = False) -> Endpoint:
     """One that knows our JSON, with the usual limits."""
     limits = LimitsOptions() if limits is None else limits
-    return Endpoint(PATH, ["tickgate.v1.json"], [], limits, binary=binary)
+    return Endpoint({PATH: ["tickgate.v1.json"]}, [], limits, binary=binary)
 
 
 class Sans:

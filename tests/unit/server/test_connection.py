@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from support.wire import CONT, PING, TEXT, frame, request
 
+from gateway.dialects.tickgate import PATH
 from gateway.options import LimitsOptions
 from gateway.server import connection as module
-from gateway.server.connection import FORMAT_OF, Connection, State
+from gateway.server.connection import Connection, State
 from gateway.server.transport import Plain
 from gateway.session.actions import Reply
-from gateway.session.protocol import PATH
 from gateway.wire.events import frame_close
 from gateway.wire.server_side import Endpoint
 
@@ -31,7 +31,7 @@ class Told:
         self.handshake_ns = self.close_ns = 10**9
         self.plane = self.readers = self.registry = self.deadlines = self
         self.time_ns = 1
-        self.endpoint = Endpoint(PATH, [one for one in FORMAT_OF if one], [], self.limits)
+        self.endpoint = Endpoint({PATH: ["tickgate.v1.json"]}, [], self.limits)
         self.full = self.replying = False
         self.texts: list[str] = []
 
@@ -41,12 +41,12 @@ class Told:
     def admission(self) -> None:
         """Everybody may come in."""
 
-    def new_session(self, _: Connection) -> tuple[SimpleNamespace, Reply]:
+    def new_session(self, *_: object) -> tuple[SimpleNamespace, list[Reply], int]:
         def receive(text: str, **_: int) -> list[Reply]:
             self.texts.append(text)
             return [Reply(b"reply")] if self.replying else []
 
-        return SimpleNamespace(receive=receive), Reply(b"hello")
+        return SimpleNamespace(receive=receive), [Reply(b"hello")], 0
 
     def add(self, *_: object, **__: object) -> int:
         """The plane takes the client."""

@@ -20,9 +20,10 @@ class Silent:
     heard_ns = SECOND
     pinged_ns = message_ns = handle = 0
     reading = True
+    wake_ns = 0
 
     def __init__(self) -> None:
-        self.pings = 0
+        self.pings = self.woken = 0
         self.failed: list[int] = []
 
     def ping(self) -> None:
@@ -31,6 +32,9 @@ class Silent:
 
     def fail(self, code: int, _: str) -> None:
         self.failed.append(code)
+
+    def wake(self) -> None:
+        self.woken += 1
 
     now_ns = 0
 
@@ -115,6 +119,28 @@ def test_a_message_that_is_finished_is_not_looked_at_again(silent: Silent) -> No
     rig.sweep(1)
     assert not rig.deadlines._messages
     assert silent.failed == []
+
+
+def test_a_session_is_woken_once_when_it_wants_to_be(silent: Silent) -> None:
+    rig = Rig()
+
+    def woken(second: int, at_second: int | None = None) -> int:
+        if at_second is not None:
+            silent.wake_ns = at_second * SECOND
+            rig.deadlines.watch_session(silent)
+        rig.sweep(second)
+        return silent.woken
+
+    assert woken(4, 5) == 0
+    assert woken(5) == 1
+    assert woken(6) == 1
+    assert woken(7, 7) == 2
+    assert woken(7, 8) == 2
+    assert woken(9, 0) == 2, "it wants no more"
+    assert woken(9, 10) == 2
+    silent.deadline_ns = 90 * SECOND
+    rig.deadlines.watch(silent)  # it closes
+    assert woken(11) == 2
 
 
 class Late(Silent):

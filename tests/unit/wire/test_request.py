@@ -4,10 +4,10 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
+from gateway.dialects.tickgate import PATH
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LOOPBACK_ORIGINS
-from gateway.session.protocol import PATH
-from gateway.wire.request import Origins, Refusal, check
+from gateway.wire.request import Origins, Refusal, check, door_of, path_of
 
 GOOD = [
     ("Host", "gateway.test"),
@@ -27,7 +27,7 @@ def refusal(
 ) -> Refusal | None:
     pairs = [(name, value) for name, value in GOOD if name != without]
     headers = Headers([*pairs, more] if more else pairs)
-    return check(Request(path, headers, method, protocol), PATH, Origins(LOOPBACK_ORIGINS))
+    return check(Request(path, headers, method, protocol), [PATH], Origins(LOOPBACK_ORIGINS))
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,36 @@ def test_refusals_say_what_would_be_accepted() -> None:
 )
 def test_origins(allowed: list[str], origin: str, welcome: bool) -> None:
     assert (origin in Origins(allowed)) is welcome
+
+
+@pytest.mark.parametrize(
+    ("path", "door"),
+    [
+        ("/v1", "/v1"),
+        ("/ws", "/ws"),
+        ("/ws/", "/ws/*"),
+        ("/ws/btcusdt@trade/ethusdt@trade", "/ws/*"),
+        ("/stream/ws/1", "/stream/ws/*"),
+        ("/stream/1", "/stream/*"),
+        ("/", "/"),
+        ("/x", None),
+        ("/wsx", None),
+        ("/v1/", None),
+        ("/*", None),
+    ],
+)
+def test_a_door_is_a_path_or_all_below_it(path: str, door: str | None) -> None:
+    doors = ["/v1", "/ws", "/ws/*", "/stream/*", "/stream/ws/*", "/"]
+    assert door_of(path, doors) == door
+
+
+def test_the_path_is_what_stands_before_the_query() -> None:
+    assert path_of("/stream?streams=a/b?c") == "/stream"
+    assert path_of("http://gateway.test/ws/a?b") == "/ws/a"
+
+
+def test_who_comes_to_no_door_is_told_all_of_them() -> None:
+    headers = Headers(GOOD)
+    refused = check(Request("/x", headers, "GET", "HTTP/1.1"), ["/v1", "/ws/*"], Origins([]))
+    assert refused is not None
+    assert refused.text == "the endpoint is /v1 or /ws/*"

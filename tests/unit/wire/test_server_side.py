@@ -181,6 +181,7 @@ def test_f28_a_request_is_accepted_byte_for_byte() -> None:
         )
     )
     assert accepted == Accepted(
+        "/v1",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: Bz3qJYTGdOe8gUSpLosEdiLKDrk=\r\n"
         b"Sec-WebSocket-Protocol: tickgate.v1.json\r\n\r\n",
