@@ -40,7 +40,7 @@ typedef struct {
     gw_template_t *notices[GW_NOTICES];              /* NULL for what it does not tell */
     gw_variant_t variants[GW_VARIANTS_MAX - 1];      /* from 1 on; 0 are the records above */
 } gw_format_t;
-#define GW_FORMATS_MAX 4u
+#define GW_FORMATS_MAX 8u
 void gw_format_free(gw_format_t *f); /* its templates; one of zeroes has none */
 
 /* A topic of this plane alone (gw_local.c): its records are texts that the loop publishes, its messages are text in

@@ -144,9 +144,9 @@ typedef struct {
     uint8_t channel, flags, counts, priority;
 } gw_rest_t;
 
-/* Runs of frame indices: first in the low 46 bits, count above. An index is a number of 44 bits (at a million frames
+/* Runs of frame indices: first in the low 47 bits, count above. An index is a number of 44 bits (at a million frames
  * a second, 200 days) in the log of the format above it. */
-#define GW_RUN_BITS 46
+#define GW_RUN_BITS 47
 #define GW_INDEX_BITS 44
 #define GW_INDEX_FORMAT(index) ((index) >> GW_INDEX_BITS)
 #define GW_RUN_FIRST(run) ((run) & ((1ull << GW_RUN_BITS) - 1))

@@ -26,7 +26,7 @@ cdef extern from "gw_plane.h" nogil:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
         GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
     ctypedef struct gw_plane_options_t:
-        gw_format_t formats[4]
+        gw_format_t formats[8]
         uint32_t formats_count
         gw_local_form_t locals[4]
         uint32_t locals_count

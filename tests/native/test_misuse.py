@@ -123,8 +123,8 @@ def test_a_plane_that_could_not_be_made_holds_no_page() -> None:
     )
     check_each(
         ValueError,
-        "0 formats|5 formats",
-        [partial(Plane, formats=FORMATS * n, stats=page) for n in (0, 5)],
+        "0 formats|9 formats",
+        [partial(Plane, formats=FORMATS * n, stats=page) for n in (0, 9)],
     )
     with pytest.raises(OSError, match="Invalid argument"):  # a channel without its snapshot
         Plane(formats=[({("trade", "update"): FORMATS[0][0]["trade", "update"]}, {})], stats=page)
