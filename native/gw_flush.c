@@ -215,8 +215,8 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
     const uint8_t *at = g->count ? g->parts[g->count - 1].iov_base : NULL;
     size_t gathered = g->count ? g->parts[g->count - 1].iov_len : 0, rendered = 0;
     for (uint32_t i = 0; i < g->rendered_count; i++) rendered += g->rendered[i].length;
-    at += gathered - rendered;
-    for (uint32_t i = 0; i < g->rendered_count && bytes; i++) {
+    if (at) at += gathered - rendered;
+    for (uint32_t i = 0; i < g->rendered_count && (bytes || !g->rendered[i].length); i++) {
         gw_link_t *l = g->rendered[i].link;
         uint32_t length = g->rendered[i].length;
         const int state = length - g->rendered[i].behind <= bytes, snapshot = l->dirty == GW_LINK_SNAPSHOT;
@@ -473,6 +473,8 @@ static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
             block(p, c);
             return g->bytes;
         }
+    } else {
+        consume_rendered(p, c, g, 0); /* marks of what the format does not tell */
     }
     /* What a doomed client still has of the topics goes as it is buried. */
     const int data = !(c->flags & GW_CLIENT_DOOMED) && (c->runs_count || c->flags & GW_CLIENT_DIRTY);

@@ -241,8 +241,9 @@ static void heartbeats(gw_plane_t *p) {
         gw_client_t *c = &p->clients[p->heartbeat_next];
         if (!c->active || (c->flags & ~(GW_CLIENT_PLAIN | GW_CLIENT_TELL))) continue;
         if (p->now - c->sent_ns < p->o.heartbeat_ns) continue;
-        if (!sent) notice.numbers[0] = ++p->heartbeat_count;
         if (c->runs != c->runs_inline && !c->runs_count) gw_client_shrink(c);
+        if (!p->o.formats[c->format].notices[GW_NOTICE_HEARTBEAT]) continue;
+        if (!sent) notice.numbers[0] = ++p->heartbeat_count;
         gw_client_say(p, c, GW_NOTICE_HEARTBEAT, &notice);
         gw_client_flush(p, c);
         sent++;

@@ -7,7 +7,8 @@ Behind every dialect are the same topics, limits, slow-client rules and books. W
 - the session, sans-IO, which is told what a client says, and answers with actions. What it says
   first, a hello or nothing, it says when it is opened.
 
-So another dialect is a room of its own beside `tickgate.py`, and a name in `DIALECTS`.
+So another dialect is a room of its own beside `tickgate.py`, and one value more among those that a
+worker is given (`WorkerParts.dialects`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -166,6 +166,68 @@ static void the_loop_s_notices_are_in_the_client_s_format(void) {
     rig_free(rig);
 }
 
+static void silence(rig_t *rig) {
+    for (unsigned i = 0; i < GW_NOTICES; i++) {
+        gw_template_free(rig->plane->o.formats[0].notices[i]);
+        rig->plane->o.formats[0].notices[i] = NULL;
+    }
+}
+
+static unsigned frames(peer_t *peer) {
+    frame_t f;
+    unsigned n = 0;
+    while (peer_frame(peer, &f)) n++;
+    return n;
+}
+
+/* What its format does not tell is no work that waits for ever. */
+static void a_client_that_is_not_told_of_an_end_is_not_visited_for_it(void) {
+    for (int records = 0; records < 2; records++) {
+        rig_t *rig = rig_with(3);
+        silence(rig);
+        peer_t *peer = speaker(rig, 0);
+        const gw_item_t all[] = {item(1, GW_TRADE, "T0.SIM", false, true), item(2, GW_TRADE, "T1.SIM", false, true),
+                                 item(3, GW_TRADE, "T2.SIM", false, true)};
+        rig_subscribe(rig, peer, 1, all, 3);
+        rig_settle(rig);
+        CHECK_EQUAL(frames(peer), 2 + 3); /* hello and reply, the states */
+        peer->allowed = 0;
+        rig_publish(rig, 0);
+        rig_settle(rig);
+        rig_retire(rig, 1);
+        pass(rig, 2, 1000);
+        if (records) rig_publish(rig, 2); /* behind the end that is not told */
+        rig_settle(rig);
+        CHECK(client(rig, peer)->flags & GW_CLIENT_DIRTY);
+        peer->allowed = RIG_NO_LIMIT;
+        pass(rig, 5, 1000000);
+        CHECK_EQUAL(frames(peer), 1 + (unsigned)records);
+        CHECK(!(client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
+        peer->allowed = 0;
+        rig_retire(rig, 0); /* and it is all that there is */
+        rig_settle(rig);
+        CHECK_EQUAL(client(rig, peer)->queued, 0);
+        CHECK(!(client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
+        rig_check_balance(rig);
+        rig_free(rig);
+    }
+}
+
+static void heartbeats_are_counted_where_there_are_some(void) {
+    for (int told = 0; told < 2; told++) {
+        rig_t *rig = rig_with(1);
+        if (!told) silence(rig);
+        peer_t *peer = speaker(rig, 0);
+        rig_settle(rig);
+        const unsigned before = frames(peer);
+        pass(rig, 50, 100000000);
+        CHECK_EQUAL(before, 1);
+        CHECK_EQUAL(rig->stats->heartbeats[0] > 0, told);
+        CHECK_EQUAL(frames(peer) > 0, told);
+        rig_free(rig);
+    }
+}
+
 int main(void) {
     RUN(a_round_does_not_go_on_in_another_topic);
     RUN(announcements_of_ended_links_do_not_stay);
@@ -173,5 +235,7 @@ int main(void) {
     RUN(an_announcement_is_as_patient_as_its_record);
     RUN(the_first_of_a_format_costs_no_more_than_the_second);
     RUN(the_loop_s_notices_are_in_the_client_s_format);
+    RUN(heartbeats_are_counted_where_there_are_some);
+    RUN(a_client_that_is_not_told_of_an_end_is_not_visited_for_it);
     return 0;
 }
