@@ -12,13 +12,14 @@ worker is given (`WorkerParts.dialects`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.codec.formats import Format
 from gateway.session.actions import Action, Reply, StatsRow
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
+from gateway.wire.request import Page
 
 Formats = Mapping[str | None, Format]
 """By subprotocol; None is for clients that offer none. Others than these are refused."""
@@ -74,11 +75,13 @@ class Dialect:
         name: as the configuration has it.
         paths: the formats at each path; one that ends with `/*` stands for all below it.
         open: makes the session of a client.
+        pages: answers to requests for no WebSocket, by path.
     """
 
     name: str
     paths: Mapping[str, Formats]
     open: Open
+    pages: Mapping[str, Callable[[], Page]] = field(default_factory=dict)
 
 
 class Doors:
@@ -87,6 +90,7 @@ class Doors:
     Attributes:
         formats: each once, in the order of the dialects; a client's is a number, its place here.
         subprotocols: those that are known at each path.
+        pages: those of all of them.
     """
 
     def __init__(self, dialects: Sequence[Dialect]) -> None:
@@ -96,6 +100,7 @@ class Doors:
         named = {form.name: form for path, one in doors for form in one.paths[path].values()}
         self.formats = tuple(named.values())
         self._numbers = {name: index for index, name in enumerate(named)}
+        self.pages = {path: page for one in dialects for path, page in one.pages.items()}
         self.subprotocols = {
             path: tuple(name for name in one.paths[path] if name is not None) for path, one in doors
         }

@@ -1,16 +1,21 @@
 """Our own protocol (docs/protocol.md): JSON, or records as binary frames beside JSON."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from gateway.codec.formats import JSON, SBE
+from gateway.codec.schema import schema
 from gateway.dialects.dialect import Arrival, Dialect, Formats
 from gateway.session.actions import Action
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
 from gateway.session.session import Session
+from gateway.wire.request import Page
 
 PATH: Final = "/v1"
+SCHEMA_PATH: Final = "/v1/schema.xml"
+"""Of the binary frames' schema, which is a page and no WebSocket."""
 SUBPROTOCOL_PREFIX: Final = "tickgate.v1."
 """Before a format's name."""
 
@@ -25,4 +30,10 @@ def _open(arrival: Arrival, catalog: Catalog, shared: Shared) -> tuple[Session, 
     return session, (session.hello(arrival.real_ns),)
 
 
-TICKGATE: Final = Dialect("tickgate", {PATH: _FORMATS}, _open)
+@cache
+def _schema() -> Page:
+    """The schema that a client's codecs of our binary frames are generated from."""
+    return Page("schema", "application/xml", schema())
+
+
+TICKGATE: Final = Dialect("tickgate", {PATH: _FORMATS}, _open, {SCHEMA_PATH: _schema})

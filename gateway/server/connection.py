@@ -24,7 +24,7 @@ from gateway.model.notice import NOTICES
 from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe, Wake
 from gateway.wire.events import Answer, Control, End, Event, frame_close
 from gateway.wire.handshake import Accepted
-from gateway.wire.request import Refusal, origin_form
+from gateway.wire.request import Page, Refusal, origin_form
 from gateway.wire.server_side import Endpoint, ServerSide
 
 if TYPE_CHECKING:
@@ -271,8 +271,12 @@ class Connection:
 
     def _answer(self, request: Request, wire: ServerSide) -> None:
         owner = self._owner
-        answer = wire.answer(owner.endpoint.check(request) or owner.admission())
-        if isinstance(answer, Refusal):
+        endpoint = owner.endpoint
+        other = endpoint.check(request) or endpoint.page(request) or owner.admission()
+        answer = wire.answer(other)
+        if isinstance(answer, Page):
+            self._end(answer.result, answer.response())
+        elif isinstance(answer, Refusal):
             if answer.result == "origin":
                 owner.origin_refused(request.headers["Origin"], self.peer)
             self.refuse(answer)
@@ -280,15 +284,19 @@ class Connection:
             self._open(answer, origin_form(request.path)[1])
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers with an HTTP error and closes; the only bytes that are written here."""
+        """Answers with an HTTP error and closes."""
+        self._end(refusal.result, refusal.response(), refusal.text)
+
+    def _end(self, result: str, response: bytes, why: str = "") -> None:
+        """Answers and closes; the only bytes that are written here."""
         owner = self._owner
-        owner.registry.handshake_ended(self, refusal.result, refusal.text)
+        owner.registry.handshake_ended(self, result, why)
         self.state = State.LINGER
         self._wire = None
         self.deadline_ns = owner.now_ns() + owner.deadlines.close_ns
         owner.deadlines.watch(self)
         try:
-            self.transport.refuse(refusal.response())
+            self.transport.answer(response)
         except OSError:
             self._finish()
 

@@ -72,7 +72,9 @@ class Listener:
         self.plane = plane
         self.limits = parts.config.limits
         self.loop = asyncio.get_running_loop()
-        self.endpoint = Endpoint(doors.subprotocols, parts.config.listen.origins, self.limits)
+        self.endpoint = Endpoint(
+            doors.subprotocols, parts.config.listen.origins, self.limits, doors.pages
+        )
         self.readers = Readers()
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns

@@ -38,7 +38,7 @@ class Transport(Protocol):
             OSError: the connection is lost.
         """
 
-    def refuse(self, data: bytes) -> None:
+    def answer(self, data: bytes) -> None:
         """Writes the only bytes that the client will get, and ends the write side.
 
         Raises:
@@ -87,7 +87,7 @@ class Plain:
             return None
         return bytes(_view[:count])
 
-    def refuse(self, data: bytes) -> None:
+    def answer(self, data: bytes) -> None:
         self._sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         self._sock.shutdown(socket.SHUT_WR)
 

@@ -5,9 +5,10 @@ Pure: a request in, a refusal or nothing out.
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 
 from websockets.datastructures import MultipleValuesError
 from websockets.exceptions import NegotiationError
@@ -39,10 +40,33 @@ class Refusal:
     def response(self) -> bytes:
         """The whole answer, after which nothing more is said."""
         body = self.text.encode("ascii", "replace") + b"\n"
-        head = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", "Connection: close"]
-        head += [f"{name}: {value}" for name, value in self.headers]
-        head += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-        return "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
+        headers = (*self.headers, ("Content-Type", "text/plain; charset=utf-8"))
+        return _whole(self.status, headers, body)
+
+
+class Page(NamedTuple):
+    """What a request gets that asks for no WebSocket.
+
+    Attributes:
+        result: what it counts as in `tickgate_handshakes_total`.
+        type: of the body.
+        body: all of it.
+    """
+
+    result: str
+    type: str
+    body: bytes
+
+    def response(self) -> bytes:
+        """The whole answer, after which nothing more is said."""
+        return _whole(200, [("Content-Type", self.type)], self.body)
+
+
+def _whole(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close"]
+    head += [f"{name}: {value}" for name, value in headers]
+    head += [f"Content-Length: {len(body)}"]
+    return "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
 
 
 class Origins:
@@ -93,13 +117,16 @@ def door_of(path: str, doors: Collection[str]) -> str | None:
     return max(below, key=len, default=None)
 
 
-def check(request: Request, doors: Collection[str], origins: Origins) -> Refusal | None:
+def check(
+    request: Request, doors: Collection[str], origins: Origins, pages: Collection[str] = ()
+) -> Refusal | None:
     """Refuses what the library would accept, or would refuse in other words than the contract's.
 
     Args:
         request: with its head alone.
         doors: paths where a WebSocket is spoken (`door_of`).
         origins: of the pages that may come.
+        pages: paths that are answered without one.
     """
     if request.method != "GET":
         return Refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
@@ -114,7 +141,8 @@ def check(request: Request, doors: Collection[str], origins: Origins) -> Refusal
         return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
         return Refusal(400, "bad_request", "header Host: missing")
-    if door_of(path_of(request.path), doors) is None:
+    path = path_of(request.path)
+    if path not in pages and door_of(path, doors) is None:
         return Refusal(404, "not_found", f"the endpoint is {' or '.join(doors)}")
     if origin is not None and origin not in origins:
         return Refusal(403, "origin", origin_refused(origin))

@@ -6,14 +6,14 @@ the bytes are cut, the events are the same, but that fewer reads mean fewer pong
 about a line that is too long tells how much of it had come.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from websockets.http11 import Request
 
 from gateway.wire.events import Control, End, Event, failure
 from gateway.wire.handshake import Accepted, Handshake
 from gateway.wire.parser import Limits, Parser, Parsers
-from gateway.wire.request import Origins, Refusal, check, door_of, path_of
+from gateway.wire.request import Origins, Page, Refusal, check, door_of, path_of
 
 
 class Endpoint:
@@ -24,6 +24,7 @@ class Endpoint:
             chosen; a path that ends with `/*` stands for all below it.
         origins: of the pages that may come.
         limits: of one client.
+        pages: by path, answers to requests for no WebSocket.
         binary: whether binary messages are taken.
     """
 
@@ -32,10 +33,12 @@ class Endpoint:
         doors: Mapping[str, Collection[str]],
         origins: Sequence[str],
         limits: Limits,
+        pages: Mapping[str, Callable[[], Page]] | None = None,
         *,
         binary: bool = False,
     ) -> None:
         self.doors = doors
+        self._pages = pages or {}
         self.origins = Origins(origins)
         self.limits = limits
         self.parsers = Parsers(limits.message_bytes, binary=binary)
@@ -48,7 +51,12 @@ class Endpoint:
 
     def check(self, request: Request) -> Refusal | None:
         """What speaks against a request, before the library has its say (`ServerSide.answer`)."""
-        return check(request, self.doors, self.origins)
+        return check(request, self.doors, self.origins, self._pages)
+
+    def page(self, request: Request) -> Page | None:
+        """The answer to a request that asks for no WebSocket, which nothing speaks against."""
+        page = self._pages.get(path_of(request.path))
+        return None if page is None else page()
 
 
 class _Over:
@@ -134,16 +142,16 @@ class ServerSide:
             self._stage = _Over()
         return event
 
-    def answer(self, refusal: Refusal | None) -> Accepted | Refusal:
+    def answer(self, other: Refusal | Page | None) -> Accepted | Refusal | Page:
         """The answer to the request that the last event was; frames may follow.
 
         Args:
-            refusal: what speaks against it; None leaves it to the library.
+            other: what speaks against it, or what it asks for; None leaves it to the library.
         """
         handshake = self._stage
         assert isinstance(handshake, Handshake)
-        answer = refusal or self._accept(handshake)
-        if isinstance(answer, Refusal):
+        answer = other or self._accept(handshake)
+        if not isinstance(answer, Accepted):
             self._stage = _Over()
         else:
             self._stage = None

@@ -10,7 +10,7 @@ from gateway.options import LimitsOptions
 from gateway.wire.events import Answer, Control, End, Event
 from gateway.wire.handshake import Accepted
 from gateway.wire.parser import Limits
-from gateway.wire.request import Refusal
+from gateway.wire.request import Page, Refusal
 from gateway.wire.server_side import Endpoint, ServerSide
 from support.wire import ACCEPT, CLOSE, PONG, read_frame, request
 
@@ -35,7 +35,7 @@ class Sans:
     def __init__(self, shared: Endpoint | None = None) -> None:
         self._shared = shared or endpoint()
         self.side = ServerSide(self._shared)
-        self.events: list[Event | Accepted] = []
+        self.events: list[Event | Accepted | Page] = []
         self.now_ns = 5 * SECOND
 
     def open(self) -> "Sans":
@@ -56,9 +56,9 @@ class Sans:
                 self.events.append(self._judged(event))
         return self
 
-    def _judged(self, event: Event) -> Event | Accepted:
+    def _judged(self, event: Event) -> Event | Accepted | Page:
         if isinstance(event, Request):
-            return self.side.answer(self._shared.check(event))
+            return self.side.answer(self._shared.check(event) or self._shared.page(event))
         return event
 
     # --- what it meant ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from support.raw import RAW, RAW_DIALECT, RawSession
 
 from gateway.codec.formats import JSON, SBE
 from gateway.dialects.dialect import Arrival, Dialect, Doors
-from gateway.dialects.tickgate import PATH, TICKGATE
+from gateway.dialects.tickgate import PATH, SCHEMA_PATH, TICKGATE
 from gateway.session.actions import Reply
 from gateway.session.capacity import Capacity, Load
 from gateway.session.options import Options, Shared
@@ -57,6 +57,13 @@ def test_ours_says_hello_and_theirs_nothing() -> None:
     theirs, first = BOTH.open("/raw", Arrival("c-0-2", "/raw", 1, 77), catalog, shared)
     assert isinstance(theirs, RawSession)
     assert not any(isinstance(action, Reply) for action in first)
+
+
+def test_pages_are_those_of_all() -> None:
+    assert BOTH.pages == TICKGATE.pages
+    page = BOTH.pages[SCHEMA_PATH]()
+    assert (page.result, page.type) == ("schema", "application/xml")
+    assert page is BOTH.pages[SCHEMA_PATH](), "made once"
 
 
 def test_two_dialects_at_one_path_are_a_mistake() -> None:

@@ -4,7 +4,7 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from gateway.dialects.tickgate import PATH
+from gateway.dialects.tickgate import PATH, SCHEMA_PATH
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LOOPBACK_ORIGINS
 from gateway.wire.request import Origins, Refusal, check, door_of, path_of
@@ -27,7 +27,9 @@ def refusal(
 ) -> Refusal | None:
     pairs = [(name, value) for name, value in GOOD if name != without]
     headers = Headers([*pairs, more] if more else pairs)
-    return check(Request(path, headers, method, protocol), [PATH], Origins(LOOPBACK_ORIGINS))
+    return check(
+        Request(path, headers, method, protocol), [PATH], Origins(LOOPBACK_ORIGINS), [SCHEMA_PATH]
+    )
 
 
 @pytest.mark.parametrize(
