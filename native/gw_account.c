@@ -54,15 +54,16 @@ void gw_delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
 }
 
 /* What the frames share is counted once. */
-static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
+static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, const gw_log_t *log, uint64_t first, uint64_t count) {
     const int64_t now = p->now, edge_calm = p->control.edge_calm_ns, edge_over = p->control.edge_over_ns;
     const int mixed = c->flags & GW_CLIENT_MIXED;
     uint64_t same = 0, counts = 0, counted = 0, late_calm = 0, late_over = 0;
     const gw_frame_t *head = NULL;
     gw_hdr_t *total = NULL;
-    const gw_log_t *log = gw_log_of(p, first);
+    const gw_frame_t *const frames = log->frames; /* looked up once: counters are written in between */
+    const uint64_t mask = log->count - 1;
     for (uint64_t i = 0; i < count; i++) {
-        const gw_frame_t *f = gw_log_frame(log, first + i);
+        const gw_frame_t *f = &frames[(first + i) & mask];
         if (f->flags & GW_FRAME_NOTICE) continue;
         if (f->flags & GW_FRAME_SNAPSHOT) {
             gw_count(&p->stats->snapshots[f->channel], 1);
@@ -97,7 +98,7 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, uint64_t firs
 }
 
 /* Frames of one run whose last bytes the kernel has just taken. */
-void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count) {
-    if (count == 1) gw_delivered_one(p, c, gw_frame_at(p, first));
-    else delivered_many(p, c, first, count);
+void gw_delivered_run(gw_plane_t *p, gw_client_t *c, const gw_log_t *log, uint64_t first, uint64_t count) {
+    if (count == 1) gw_delivered_one(p, c, gw_log_frame(log, first));
+    else delivered_many(p, c, log, first, count);
 }

@@ -94,7 +94,6 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     else if (c->active && c->generation == (uint32_t)(x->handle >> 32)) run_client(p, c, x);
     else return;
     if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
-    gw_guard(p);
 }
 
 /* Goes on with what clients have asked for, then takes at most `limit` commands: none begun after COMMANDS_NS, or

@@ -186,7 +186,7 @@ static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
             while (whole < count && gw_log_frame(log, first + whole)->length <= *bytes)
                 *bytes -= gw_log_frame(log, first + whole++)->length;
         }
-        gw_delivered_run(p, c, first, whole);
+        gw_delivered_run(p, c, log, first, whole);
         c->queued -= (uint32_t)whole;
         *run = (first + whole) | (count - whole) << GW_RUN_BITS;
         if (whole < count && *bytes) {
@@ -428,7 +428,7 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     if (n < 0) return 1;
     if ((size_t)n == p->plain.iov_len) {
         if (GW_RUN_COUNT(run) == 1) gw_delivered_one(p, c, p->plain_first);
-        else gw_delivered_run(p, c, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
+        else gw_delivered_run(p, c, &p->lanes[c->format].log, GW_RUN_FIRST(run), GW_RUN_COUNT(run));
         c->runs_count = c->queued = 0;
         return 1;
     }
@@ -446,7 +446,7 @@ static void wait_again(gw_plane_t *p, gw_client_t *c) {
     gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
 }
 
-static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
+static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     gw_gather_t *g = p->gather;
     const int blocked = c->flags & GW_CLIENT_BLOCKED;
     if (c->flags & GW_CLIENT_GONE) return 0;
@@ -483,8 +483,15 @@ static GW_APART size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     return g->bytes;
 }
 
+/* Only such a visit encodes: what is marked. */
+static GW_APART size_t flush_guarded(gw_plane_t *p, gw_client_t *c) {
+    const size_t offered = flush_parts(p, c);
+    gw_guard(p);
+    return offered;
+}
+
 size_t gw_client_flush(gw_plane_t *p, gw_client_t *c) {
     p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
     if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return p->plain.iov_len;
-    return flush_parts(p, c);
+    return flush_guarded(p, c);
 }

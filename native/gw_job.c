@@ -129,7 +129,6 @@ static void breathe(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     c->late = 0;
     gw_client_flush(p, c);
-    gw_guard(p);
     gw_client_make_busy(p, c);
 }
 

@@ -168,7 +168,6 @@ static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
         gw_client_untouch(p, c); /* a send takes the caches: this write has the next client fetched meanwhile */
         /* A blocked one was touched for its control queue: it waits for its socket. */
         if (list != GW_TURN_LIVE || !(c->flags & GW_CLIENT_BLOCKED)) offered += gw_client_flush(p, c);
-        gw_guard(p);
         if (list != GW_TURN_LIVE) continue;
         p->round_clients++;
         if (p->round_last == sentinel) round_over(p);

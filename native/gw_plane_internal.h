@@ -155,7 +155,7 @@ static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_
 uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
 void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, uint8_t flags, int64_t recv_ns, int64_t taken_ns);
 void gw_delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f);
-void gw_delivered_run(gw_plane_t *p, gw_client_t *c, uint64_t first, uint64_t count); /* of the log's frames */
+void gw_delivered_run(gw_plane_t *p, gw_client_t *c, const gw_log_t *log, uint64_t first, uint64_t count); /* of the log's frames */
 
 /* --- frames: what is encoded ------------------------------------------------------------------------- */
 

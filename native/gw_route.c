@@ -47,11 +47,12 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
 
 /* --- to all ------------------------------------------------------------------------------------------ */
 
-static void push(gw_plane_t *p, const gw_entry_t *e, uint32_t n, uint64_t index) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + 4 < n) __builtin_prefetch(e[i + 4].client, 1);
-        if (e[i].client->flags) gw_client_take(p, e[i].client, e[i].link, index);
-        else gw_client_push(p, e[i].client, index);
+static void push(gw_plane_t *p, const gw_entry_t *e, const gw_entry_t *end, uint64_t index) {
+    for (; e != end; e++) {
+        gw_client_t *c = e->client;
+        if (end - e > 4) __builtin_prefetch(e[4].client, 1);
+        if (c->flags) gw_client_take(p, c, e->link, index);
+        else gw_client_push(p, c, index);
     }
 }
 
@@ -64,8 +65,8 @@ static inline void route_audience(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a
     uint64_t index = renewed ? gw_topic_resync_frame(p, t, a, 0) : gw_topic_frame(p, t, a, GW_ENCODE_UPDATE);
     const gw_entry_t *e = a->links;
     const uint32_t start = n > 1 ? p->rotation++ % n : 0;
-    push(p, e + start, n - start, index);
-    push(p, e, start, index);
+    push(p, e + start, e + n, index);
+    push(p, e, e + start, index);
 }
 
 /* The topic's newest record, the next after its last, to all who take it. */
