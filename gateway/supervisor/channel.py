@@ -8,6 +8,7 @@ and is no message of `messages.py` is a value too: its reader logs it and goes o
 
 import asyncio
 import os
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -104,6 +105,12 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
+    def _ended(self) -> bool:
+        """Whether the peer is gone: to a reader, its end looks like an empty message."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
+
     def _take(self) -> Received | Refused | None:
         # Not socket.recv_fds: it ignores its flags, and a descriptor must not leak into a child.
         try:
@@ -114,7 +121,7 @@ class Channel:
             )
         except ConnectionError:
             return None
-        if not data:
+        if not data and not ancillary and self._ended():
             return None
         fds = [
             fd
@@ -123,6 +130,8 @@ class Channel:
             for (fd,) in struct.iter_unpack("i", payload)
         ]
         try:
+            if not data:
+                raise MessageError("", "it is empty")
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise MessageError("", f"cut off: over {MESSAGE_BYTES_MAX} bytes or descriptors")
             return Received(decode(data, len(fds)), tuple(fds))

@@ -120,3 +120,19 @@ async def test_what_is_no_message_is_told_and_the_next_one_comes() -> None:
     assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
     ours.close()
     channel.close()
+
+
+async def test_an_empty_message_is_no_end_of_file_and_leaves_no_descriptor() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(theirs)
+    open_before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(ours, [b""], [0, 0])
+    ours.send(b"")
+    ours.send(encode(Drain()))
+    assert await channel.receive() == Refused("", "it is empty")
+    assert await channel.receive() == Refused("", "it is empty")
+    assert await channel.receive() == Received(Drain())
+    assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
+    ours.close()
+    assert await channel.receive() is None
+    channel.close()
