@@ -85,6 +85,7 @@ class Channel:
 
     async def receive(self) -> Received | Refused | None:
         """What comes next; None at end of file (the peer closed, exited or was killed)."""
+        await asyncio.sleep(0)  # what comes without a pause leaves others their turn
         while True:
             try:
                 return self._take()

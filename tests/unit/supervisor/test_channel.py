@@ -136,3 +136,25 @@ async def test_an_empty_message_is_no_end_of_file_and_leaves_no_descriptor() -> 
     ours.close()
     assert await channel.receive() is None
     channel.close()
+
+
+async def test_a_peer_that_never_stops_talking_leaves_others_their_turn() -> None:
+    ours, theirs = ends()
+    turns = 0
+
+    async def talk() -> None:
+        nonlocal turns
+        for _ in range(5):
+            while ours.send(Drain()):
+                pass
+            turns += 1
+            await asyncio.sleep(0)
+
+    talking = asyncio.create_task(talk())
+    await asyncio.sleep(0)
+    for _ in range(20):
+        await theirs.receive()
+    assert turns == 5
+    await talking
+    ours.close()
+    theirs.close()
