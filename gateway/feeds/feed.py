@@ -46,6 +46,8 @@ SKIPS_MAX = 32
 """Distinct reasons for which a feed skips input; they are fixed in the code."""
 
 MESSAGE_CHARACTERS_MAX = 400
+COUNT_MAX = (1 << 63) - 1
+"""What a status can tell: numbers of a venue may say that more was lost."""
 REFUSED = -1
 
 _log = log.get("feeds")
@@ -294,7 +296,7 @@ class Counters:
             self.change("up", "accepts again", only_from="failing")
 
     def _add(self, name: str, n: int) -> None:
-        self._counts[name] += n
+        self._counts[name] = min(self._counts[name] + n, COUNT_MAX)
         self._stats.add(f"feed_{name}", self._index, n)
 
 

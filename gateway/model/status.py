@@ -4,12 +4,16 @@ For `/statusz`, the dashboard and flight recordings, where the members have the 
 that they have here. A report that is lost is made good by the next.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 FeedState = Literal["connecting", "up", "failing", "down", "reconnecting", "done", "failed"]
 """`failing`: it is connected, and refuses everything that comes."""
+
+Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What `/statusz` can tell: its JSON has no wider ones."""
 
 
 class StallRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +26,7 @@ class StallRow(msgspec.Struct, frozen=True, kw_only=True):
         words: what it was, for people.
     """
 
-    ts: int
+    ts: Number
     kind: str
     ms: float
     words: str
@@ -50,9 +54,9 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 class LadderStep(msgspec.Struct, frozen=True, kw_only=True):
     """The latency controller went from step `was` to `step`; `ts` is REALTIME ns."""
 
-    ts: int
-    step: int
-    was: int
+    ts: Number
+    step: Number
+    was: Number
     reason: str
 
 
@@ -70,9 +74,9 @@ class SlowClient(msgspec.Struct, frozen=True, kw_only=True):
 
     connection_id: str
     address: str
-    level: int
+    level: Number
     age_ms: float
-    pending_bytes: int | None
+    pending_bytes: Number | None
     why: str
 
 
@@ -88,9 +92,9 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
         slowest: clients, the slowest first.
     """
 
-    connections: int
+    connections: Number
     accepting: bool
-    subscribers: dict[str, int]
+    subscribers: dict[str, Number]
     ladder: tuple[LadderStep, ...] = ()
     slowest: tuple[SlowClient, ...] = ()
 
@@ -104,7 +108,7 @@ class LastRefused(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     reason: str
     why: str
-    at_ns: int
+    at_ns: Number
 
     @property
     def words(self) -> str:
@@ -125,20 +129,20 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     venue: str
     state: FeedState
-    records: int
-    decode_errors: int
-    gaps: int
-    lost: int
-    duplicates: int
-    late: int
-    resets: int
-    skipped: int
-    reconnects: int
-    last_record_ns: int
+    records: Number
+    decode_errors: Number
+    gaps: Number
+    lost: Number
+    duplicates: Number
+    late: Number
+    resets: Number
+    skipped: Number
+    reconnects: Number
+    last_record_ns: Number
     message: str
-    refused: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    refused: dict[str, Number] | msgspec.UnsetType = msgspec.UNSET
     """By reason (`outcomes.REFUSALS`); their sum is `decode_errors`."""
-    refused_symbols: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    refused_symbols: dict[str, Number] | msgspec.UnsetType = msgspec.UNSET
     """By instrument (`feeds.refusals.Tally`), of those whose symbol could be read."""
     last_refused: LastRefused | None = None
 

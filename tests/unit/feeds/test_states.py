@@ -43,3 +43,11 @@ def test_what_it_has_become_meanwhile_stays(
     monkeypatch.setattr(LastRefused, "words", property(finishes))
     status = counters.status()
     assert (status.state, status.message) == ("done", "played nothing")
+
+
+def test_what_is_lost_stays_a_number_that_can_be_told(stats: "FakeStats") -> None:
+    counters = Counters("replay:x", "replay", "SIM", 3, stats)
+    for _ in range(3):
+        counters.gap((1 << 63) - 2)
+    assert counters.status().lost == (1 << 63) - 1
+    assert counters.status().gaps == 3

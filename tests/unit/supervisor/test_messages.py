@@ -78,6 +78,12 @@ def test_the_configuration_comes_through() -> None:
         (b'{"type":"failed","exit":1}', "failed", "missing required field `message`"),
         (b'{"type":"failed","exit":"1","message":""}', "failed", "got `str` - at `$.exit`"),
         (b'{"type":"status","vitals":{"load":{"cpu":"x"}}}', "status", "`$.vitals.load.cpu`"),
+        (
+            b'{"type":"status","vitals":{"stalls":[{"ts":%d,"kind":"gc","ms":1,"words":""}]}}'
+            % (1 << 64),
+            "status",
+            "Expected `int` <= 9223372036854775807 - at `$.vitals.stalls[0].ts`",
+        ),
         (b'{"type":"reload"}', "reload", "missing required field `config`"),
         (b"[]", "", "Expected `object`, got `array`"),
         (b"\xff", "", "malformed"),
