@@ -195,7 +195,11 @@ class OpsServer:
             return answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, f"{METHODS} only\n".encode(), allow)
         if request.method == "OPTIONS":
             return self._options_of(path)
-        response = await self._get(path, connection, request)
+        try:
+            response = await self._get(path, connection, request)
+        except Exception:
+            _log.exception("ops.failed", path=path)
+            raise  # the library answers 500
         if request.method == "HEAD":
             # No session begins with HEAD; else the answer is that to GET, without its body.
             allow = ("Allow", "GET")

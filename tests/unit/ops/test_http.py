@@ -82,6 +82,15 @@ async def test_not_ready_says_why_and_is_still_alive(server: OpsServer, site: An
     assert (await ask(server, "/livez"))[0] == 200
 
 
+async def test_an_answer_that_fails_is_logged(
+    server: OpsServer, site: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.supervision.epoch = object()  # no JSON
+    assert (await ask(server, "/statusz"))[0] == 500
+    ours = [record.message for record in caplog.records if record.name.startswith("gateway.")]
+    assert ours == ["ops.failed"]
+
+
 async def test_status_is_one_document(server: OpsServer, site: Any) -> None:
     site.pages["worker-0"].record("total", 1_000_000, 10)
     code, headers, body = await ask(server, "/statusz")
