@@ -172,6 +172,7 @@ class ClientSession:
         """
         names = names_of(symbols)
         once = on_the_wire(channel, names, params)
+        requests = list(self._ask("subscribe", channel, names, once))  # what can't be sent raises
         params = {name: value for name, value in once.items() if name != "from"}
         for key in (_Key(channel, name, once.get("scope", "")) for name in names):
             self._later.pop(key, None)
@@ -180,7 +181,7 @@ class ClientSession:
             self._wanted[key] = params
             if is_pattern(key.symbol):
                 self._patterns[key] = None
-        return list(self._ask("subscribe", channel, names, once))
+        return requests
 
     def update(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
         """Other parameters for what is subscribed to; wanted from the reply on."""

@@ -60,6 +60,13 @@ def test_what_was_refused_for_good_is_not_asked_for_again(
     assert wanted(session) == left
 
 
+def test_what_can_not_be_sent_is_not_wanted() -> None:
+    session = ClientSession()
+    with pytest.raises(UnicodeEncodeError):
+        session.subscribe("trade", ["A.SIM", "\ud800.SIM"])
+    assert wanted(session) == []
+
+
 def test_a_string_is_one_symbol() -> None:
     session = ClientSession()
     for ask in (session.subscribe, session.update, session.unsubscribe):
