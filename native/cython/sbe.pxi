@@ -196,6 +196,16 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
     return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER)
 
 
+cdef object _sbe_lengths(object lengths):
+    """As unsigned integers; those below zero are beyond any frame."""
+    np = _numpy()
+    found = np.asarray(lengths)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise ValueError(f"lengths: {found.ndim} dimensions of {found.dtype}, "
+                         "expected one of integers")
+    return np.ascontiguousarray(found, dtype="uint64")
+
+
 def sbe_batch(frames, dict topics not None, lengths=None):
     cdef list held = None if lengths is not None else list(frames)
     cdef const uint64_t[::1] sizes
@@ -205,7 +215,7 @@ def sbe_batch(frames, dict topics not None, lengths=None):
     else:
         if not PyBytes_CheckExact(frames):
             raise TypeError("with lengths, the frames are one bytes object")
-        sizes = _numpy().ascontiguousarray(lengths, dtype="uint64")
+        sizes = _sbe_lengths(lengths)
         count = <size_t>sizes.shape[0]
     if count > SBE_FRAMES_MAX:
         raise ValueError(f"{count} frames, {SBE_FRAMES_MAX} at most")

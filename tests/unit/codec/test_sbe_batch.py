@@ -151,6 +151,22 @@ def test_lengths_that_are_not_those_of_the_bytes(lengths: list[int], why: str) -
         sbe.batch(TRADE, {}, np.array(lengths, dtype=np.uint64))
 
 
+@pytest.mark.parametrize(
+    ("lengths", "why"),
+    [
+        ([-1], "frame 0 ends beyond"),
+        ([len(TRADE) + 0.9], "1 dimensions of float64, expected one of integers"),
+        ([[len(TRADE)]], "2 dimensions of int64"),
+        ([2**70], "1 dimensions of object"),
+        (["1"], "1 dimensions of <U1"),
+        ([], "are left"),
+    ],
+)
+def test_lengths_that_are_none(lengths: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        sbe.batch(TRADE, {}, lengths)
+
+
 def test_what_is_no_batch() -> None:
     wrong: Any = [TRADE, bytearray(TRADE)]
     with pytest.raises(TypeError, match="frame 1"):
