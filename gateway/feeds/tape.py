@@ -189,16 +189,21 @@ class RingTape:
                     if isinstance(read, Refusal):
                         yield 0, read
                         continue
-                    self._holes(newest, read, len(directory))
+                    self._holes(newest, read, directory)
                     yield self._take(read, directory)
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
         return (channel, symbol) if venue == self._venue and channel in self._topics else None
 
-    def _holes(self, newest: dict[int, int], read: "Raw | None", topics: int) -> None:
-        """Counts the topic's records that are missing before this one."""
-        if read is None or read[3][0] >= topics:
+    def _holes(
+        self,
+        newest: dict[int, int],
+        read: "Raw | None",
+        directory: Sequence[tuple[str, str] | None],
+    ) -> None:
+        """Counts the records of a topic of ours that are missing before this one."""
+        if read is None or read[3][0] >= len(directory) or directory[read[3][0]] is None:
             return
         number, index = read[3][0], read[2]
         lost = (index - newest.get(number, index - 1) - 1) % _INDEXES

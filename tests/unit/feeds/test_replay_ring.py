@@ -128,6 +128,20 @@ async def test_f42_a_hole_in_the_copy_is_a_gap(
     assert (status.records, status.gaps, status.lost) == (5, 1, 5)
 
 
+async def test_a_hole_of_another_venue_s_topic_is_not_this_feed_s(
+    ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
+) -> None:
+    ring.publish([(2, n, "1", "1", "buy", "") for n in range(10)], 1, 1)
+    data = taken(ring)
+    path = write(data[: 2 * RECORD_SIZE_USUAL], data[7 * RECORD_SIZE_USUAL :])
+    feed = replay(options(path), publisher, stats)
+    await feed.run()
+    assert feed.statistics().gaps == 0
+    feed = replay(options(path, "SIM"), publisher, stats)
+    await feed.run()
+    assert feed.statistics().gaps == 1
+
+
 async def test_f44_records_of_anybody_are_counted_and_skipped(
     ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
