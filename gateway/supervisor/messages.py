@@ -5,7 +5,7 @@ after an upgrade in place, a child may be of another version than its supervisor
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -96,7 +96,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
         message: why, for people.
     """
 
-    exit: int
+    exit: Annotated[int, msgspec.Meta(ge=1, le=255)]
     message: str
 
 

@@ -77,6 +77,8 @@ def test_the_configuration_comes_through() -> None:
         (b'{"type":7}', "7", "Expected `str` - at `$.type`"),
         (b'{"type":"failed","exit":1}', "failed", "missing required field `message`"),
         (b'{"type":"failed","exit":"1","message":""}', "failed", "got `str` - at `$.exit`"),
+        (b'{"type":"failed","exit":0,"message":""}', "failed", "`int` >= 1 - at `$.exit`"),
+        (b'{"type":"failed","exit":256,"message":""}', "failed", "`int` <= 255 - at `$.exit`"),
         (b'{"type":"status","vitals":{"load":{"cpu":"x"}}}', "status", "`$.vitals.load.cpu`"),
         (
             b'{"type":"status","vitals":{"stalls":[{"ts":%d,"kind":"gc","ms":1,"words":""}]}}'
