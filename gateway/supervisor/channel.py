@@ -107,9 +107,9 @@ class Channel:
         self._socket.close()
 
     def _ended(self) -> bool:
-        """Whether the peer is gone: to a reader, its end looks like an empty message."""
+        """Whether the peer sends no more: to a reader, its end looks like an empty message."""
         poll = select.poll()
-        poll.register(self._socket, 0)
+        poll.register(self._socket, select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def _take(self) -> Received | Refused | None:

@@ -133,6 +133,8 @@ async def test_an_empty_message_is_no_end_of_file_and_leaves_no_descriptor() -> 
     assert await channel.receive() == Refused("", "it is empty")
     assert await channel.receive() == Received(Drain())
     assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
+    ours.shutdown(socket.SHUT_WR)
+    assert await channel.receive() is None
     ours.close()
     assert await channel.receive() is None
     channel.close()
