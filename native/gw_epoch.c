@@ -153,6 +153,7 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
     for (; p->lap_next < p->lap_end; p->lap_next++) {
+        gw_guard(p); /* of the one before, which may have had no more to tell than that it has ended */
         gw_topic_t *t = budget > 0 && !gw_plane_far(p) ? lap_topic(p, p->lap_next, &budget) : NULL;
         if (!t) {
             gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
@@ -166,6 +167,5 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (!gw_topic_awaits(t, r) || gw_topic_reserve(t, r->h.cells)) continue;
         const int over = r->h.flags & GW_FLAG_RETIRED;
         budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position)) * GW_UNITS_LOOK;
-        gw_guard(p);
     }
 }
