@@ -30,9 +30,9 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         gw_link_remark(l, GW_LINK_RESYNC, f->recv_ns, f->taken_ns);
     } else if (l->dirty) {
         gw_link_supersede(p, l);
-        if (l->owes && gw_link_pends(l) && gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) { /* the same */
+        if (gw_link_pends(l) && gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) { /* the same, or another origin counts */
             l->dirty = GW_LINK_RESYNC;
-            l->skipped = 0;
+            if (l->owes) l->skipped = 0;
         }
     } else if ((c->flags & GW_CLIENT_WAITS) && !queues) {
         const gw_frame_t *f = gw_frame_at(p, index);

@@ -171,6 +171,29 @@ static void another_origin_is_a_new_beginning(void) {
     rig_free(rig);
 }
 
+/* A client whose socket is full has a mark, of what the origin before counted: it is told the new one's as a state. */
+static void a_mark_is_told_of_another_origin(void) {
+    rig_t *rig = long_rig(1 << 20);
+    unsigned a = rig_topic(rig, GW_TEST, "A.SIM");
+    rig_register(rig, a);
+    peer_t *peer = reader_of(rig, "A.SIM", false);
+    for (int i = 0; i < 2; i++) publish_text(rig, a, SHORT, (gw_header_t){0});
+    rig_settle(rig);
+    for (uint64_t seq = 1; seq <= 2; seq++) expect_text(peer, "update", seq, SHORT, "");
+    peer->allowed = 0;
+    for (int i = 0; i < 3; i++) publish_text(rig, a, SHORT, (gw_header_t){0});
+    rig_settle(rig);
+    rig->writer.chains[rig->topics[a].id].seq = 6; /* as if nothing had happened but two records lost */
+    publish_text(rig, a, LONG, (gw_header_t){.origin = 1});
+    rig_settle(rig);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    expect_text(peer, "snapshot", 7, LONG, ",\"skipped\":3");
+    CHECK(peer_whole(peer));
+    rig_check_balance(rig);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(long_records_are_delivered_whole);
     RUN(the_newest_of_any_length_is_the_state);
@@ -178,5 +201,6 @@ int main(void) {
     RUN(a_lap_takes_long_ones_from_the_ring);
     RUN(many_long_ones_are_read_back_over_turns);
     RUN(another_origin_is_a_new_beginning);
+    RUN(a_mark_is_told_of_another_origin);
     return 0;
 }
