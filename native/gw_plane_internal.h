@@ -60,9 +60,10 @@ static inline int gw_plane_takes(const gw_plane_t *p) {
     return p->batch_at < p->batch_end || GW_LOAD_ACQUIRE(p->reader.segment.tail) != p->reader.cursor;
 }
 
-/* Whether it is a record of the topic's kind; else it is counted, and skipped. */
+/* Whether it is a record of the topic's kind, and has a number; else it is counted, and skipped. Memory may say anything:
+ * 0 is the seq of a topic without a state, UINT64_MAX that of an audience without a frame. */
 static inline int gw_record_fits(gw_plane_t *p, const gw_topic_t *t, const gw_record_t *r) {
-    if (r->h.kind == t->channel) return 1;
+    if (r->h.kind == t->channel && r->h.topic_seq + 1 > 1) return 1;
     gw_count(&p->stats->wrong_kinds[0], 1);
     return 0;
 }

@@ -166,7 +166,7 @@ static __attribute__((noinline)) int64_t take(gw_reader_t *r, void *buffer, size
     for (;;) {
         uint64_t waiting = GW_LOAD_ACQUIRE(s->tail) - r->cursor;
         if (waiting == 0) return 0;
-        if (waiting > s->capacity || waiting % GW_CELL != 0) return lapped(r);
+        if (waiting > s->capacity || (waiting | r->cursor) % GW_CELL != 0) return lapped(r);
         uint64_t offset = r->cursor & (s->capacity - 1), to_end = s->capacity - offset;
         uint64_t length = waiting < to_end ? waiting : to_end;
         bool cut = length > size;

@@ -19,6 +19,15 @@ static void scribble(rig_t *rig) {
     else *(uint64_t *)(void *)at = any() % 2 ? any() : extremes[any() % 5];
 }
 
+/* The counters that the first page has, of which a writer changes the two tails with each record. */
+static void scribble_counter(rig_t *rig) {
+    const gw_segment_t *s = &rig->writer.segment;
+    uint64_t *const counters[] = {s->tail, s->tail, s->tail_intent, s->topics, s->changes};
+    static const uint64_t extremes[] = {0, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN, 1};
+    uint64_t *at = counters[any() % 5];
+    *at = any() % 2 ? *at + any() % 300 - 150 : any() % 2 ? any() : extremes[any() % 5];
+}
+
 static rig_t *rig_of_any(void) {
     static const uint8_t program[] = "\002\007\013,\"skipped\":\001}\001\002\010\000\010\001\007";
     gw_plane_options_t o = rig_options();
@@ -50,6 +59,7 @@ static void a_segment_of_any_bytes_is_survived(void) {
             for (unsigned i = 0; i < 20; i++) rig_publish(rig, i);
             if (any() % 4 == 0) rig_publish_header(rig, (unsigned)(any() % 20), (gw_header_t){.gap = (uint8_t)(any() % 4), .lost = (uint32_t)any()});
             for (unsigned n = any() % 40; n; n--) scribble(rig);
+            if (any() % 8 == 0) scribble_counter(rig);
             peers[any() % 4]->allowed = any() % 3 ? RIG_NO_LIMIT : 100;
             rig->now += 200000;
             gw_plane_cycle(rig->plane);
@@ -63,7 +73,53 @@ static void a_segment_of_any_bytes_is_survived(void) {
     }
 }
 
+/* A tail between two cells when the segment is followed, and a record there: it is none, since words are read whole. */
+static void a_tail_between_cells_is_no_place(void) {
+    for (uint64_t shift = 0; shift < GW_CELL; shift += 4) {
+        rig_t *rig = rig_of_any();
+        rig_segment(rig, 1 << 16, 64);
+        rig_publish(rig, rig_topic(rig, GW_BBO, "S0.SIM"));
+        const gw_segment_t *s = &rig->writer.segment;
+        *s->tail += shift;
+        rig_settle(rig);
+        memmove(s->ring + *s->tail, s->ring, GW_RECORD_CELLS * GW_CELL);
+        *s->tail += GW_RECORD_CELLS * GW_CELL;
+        rig_settle(rig);
+        CHECK_EQUAL(rig->stats->records_taken[0], !shift);
+        CHECK_EQUAL(rig->stats->ring_lapped[0] > 0, shift > 0);
+        CHECK_EQUAL(rig->plane->reader.cursor % GW_CELL, 0);
+        rig_free(rig);
+    }
+}
+
+/* Of another origin each record is a beginning, but one without a number: no state is shown that there is not. */
+static void a_record_without_a_number_is_none(void) {
+    for (uint64_t seq = UINT64_MAX; seq + 1 < 2; seq++) {
+        for (int attached = 0; attached < 2; attached++) {
+            rig_t *rig = rig_of_any();
+            rig_segment(rig, 1 << 16, 64);
+            unsigned topic = rig_topic(rig, GW_BBO, "S0.SIM");
+            rig_register(rig, topic);
+            rig->writer.chains[rig->topics[topic].id].seq = seq - 1;
+            if (attached) rig_settle(rig);
+            rig_publish_header(rig, topic, (gw_header_t){.origin = 1});
+            rig_settle(rig);
+            for (int i = 0; i < 2; i++) {
+                peer_t *peer = rig_connect(rig);
+                gw_item_t x = item(1, GW_BBO, "S0.SIM", i, true);
+                rig_subscribe(rig, peer, 1, &x, 1);
+                rig_settle(rig);
+            }
+            CHECK_EQUAL(rig->stats->snapshots[GW_BBO], 0);
+            CHECK_EQUAL(rig->stats->wrong_kinds[0], 1);
+            rig_free(rig);
+        }
+    }
+}
+
 int main(void) {
+    RUN(a_tail_between_cells_is_no_place);
+    RUN(a_record_without_a_number_is_none);
     RUN(a_segment_of_any_bytes_is_survived);
     return 0;
 }
