@@ -164,8 +164,9 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (t == &gw_topic_none) continue;
         const gw_record_t *r = gw_topic_last(p, p->lap_next, &position, &budget);
         if (!r || !gw_record_is_of(r, t->generation) || !gw_record_fits(p, t, r)) continue;
-        if (!gw_topic_awaits(t, r) || gw_topic_reserve(t, r->h.cells)) continue;
+        const uint8_t before = gw_topic_suspects(t);
+        if (gw_topic_reserve(t, r->h.cells) || !gw_topic_awaits(t, r)) continue;
         const int over = r->h.flags & GW_FLAG_RETIRED;
-        budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position)) * GW_UNITS_LOOK;
+        budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position, before)) * GW_UNITS_LOOK;
     }
 }

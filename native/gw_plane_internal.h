@@ -300,7 +300,8 @@ static inline void gw_topic_take(gw_topic_t *t, const gw_record_t *r, uint64_t p
     t->seq = r->h.topic_seq;
     t->position = position;
 }
-/* Whether it is newer than what the topic has: by (origin, seq). Another origin always is; then the topic begins anew. */
+/* Whether it is newer than what the topic has: by (origin, seq). Another origin always is; then the topic begins anew, so
+ * this is asked only of what will be taken. */
 static inline int gw_topic_awaits(gw_topic_t *t, const gw_record_t *r) {
     if (__builtin_expect(r->h.origin != t->origin, 0)) gw_topic_reset(t, r);
     return r->h.topic_seq > t->seq;
@@ -392,7 +393,8 @@ gw_topic_t *gw_cover_undo(gw_plane_t *p);
 /* gw_route.c */
 int64_t gw_record_route(gw_plane_t *p, const gw_record_t *r, int64_t *budget);
 void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index); /* slow path of routing */
-uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position);
+/* `before`: what was suspect before the record was looked at. */
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position, uint8_t before);
 void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 
 /* --- work: jobs, and other segments ------------------------------------------------------------------ */

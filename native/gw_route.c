@@ -134,9 +134,8 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 }
 
 /* The links that it concerned. */
-uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position) {
+uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position, uint8_t before) {
     hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1, .first = !t->seq};
-    const uint8_t before = gw_topic_suspects(t);
     const uint32_t told = gw_gap_route(p, t, &newest->h);
     gw_topic_take(t, newest, position);
     uint32_t links = told + t->links_count + gw_refused_route(p, t, before);
@@ -161,13 +160,14 @@ uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, 
 int64_t gw_record_route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
     if ((!t || !gw_record_is_of(r, t->generation)) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
-    if (t == &gw_topic_none || !gw_record_fits(p, t, r) || !gw_topic_awaits(t, r)) return 0;
-    if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
+    if (t == &gw_topic_none || !gw_record_fits(p, t, r)) return 0;
     if (r->h.cells > t->state_cells && gw_topic_reserve(t, r->h.cells)) return -1;
-    const uint64_t position = p->reader.from + p->batch_at;
-    if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r, position);
-    uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
     const uint8_t before = gw_topic_suspects(t);
+    if (!gw_topic_awaits(t, r)) return 0; /* another origin begins the topic anew: from here on there is a record for it */
+    if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
+    const uint64_t position = p->reader.from + p->batch_at;
+    if (r->h.topic_seq > t->seq + 1) return gw_topic_jump(p, t, r, position, before);
+    uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
     gw_topic_take(t, r, position);
     gw_topic_route(p, t);
     if (t->suspect) told += gw_refused_recover(p, t);

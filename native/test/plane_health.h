@@ -44,17 +44,19 @@ static inline rig_t *rig_of_health(void) {
     return rig;
 }
 
-/* The instrument's health, with these channels suspect. */
-static inline void health(rig_t *rig, const char *name, uint8_t suspect) {
+/* The instrument's health, with these channels suspect; as an origin says. */
+static inline void health_of(rig_t *rig, const char *name, uint8_t suspect, uint8_t origin) {
     unsigned topic = rig_topic(rig, GW_HEALTH, name);
     rig_register(rig, topic);
     gw_record_t r = {.h = {.kind = GW_HEALTH, .cells = GW_RECORD_CELLS, .topic = (uint32_t)rig->topics[topic].id,
-                           .ts_publish = rig->now}};
+                           .ts_publish = rig->now, .origin = origin}};
     r.u.health = (gw_health_t){.suspect = suspect, .state_length = 2, .reason_length = 3};
     memcpy(r.u.health.state, suspect ? "no" : "ok", 2);
     memcpy(r.u.health.reason, "a\"b", 3);
     gw_writer_publish(&rig->writer, &r);
 }
+
+static inline void health(rig_t *rig, const char *name, uint8_t suspect) { health_of(rig, name, suspect, 0); }
 
 static inline void expect(peer_t *peer, const char *start) {
     const char *text = next(peer);

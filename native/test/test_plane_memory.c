@@ -288,6 +288,23 @@ static void a_longer_record_waits_for_memory(void) {
     rig_free(rig);
 }
 
+/* One of another origin does not begin its topic before there is room for it: who asks meanwhile finds no state. */
+static void so_does_one_of_another_origin(void) {
+    rig_t *rig = long_rig(1 << 20);
+    const unsigned a = rig_topic(rig, GW_TEST, "A.SIM");
+    rig_register(rig, a);
+    turns(rig, 5);
+    rig->writer.chains[rig->topics[a].id].seq = 4;
+    publish_text(rig, a, LONG, (gw_header_t){.origin = 1});
+    all_fail = true;
+    turns(rig, 1);
+    all_fail = false;
+    peer_t *peer = reader_of(rig, "A.SIM", true);
+    expect_text(peer, "snapshot", 5, LONG, "");
+    CHECK(peer_whole(peer));
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
@@ -297,5 +314,6 @@ int main(void) {
     RUN(who_is_gone_is_cut_off);
     RUN(a_record_behind_its_announcement_may_find_no_memory);
     RUN(a_longer_record_waits_for_memory);
+    RUN(so_does_one_of_another_origin);
     return 0;
 }

@@ -275,6 +275,27 @@ static void a_new_beginning_reaches_a_full_socket_and_survives_a_lap(void) {
     rig_free(rig);
 }
 
+/* Its first record says what is well, as each later one does. */
+static void another_origin_ends_what_the_one_before_said(void) {
+    for (int lapped = 0; lapped < 2; lapped++) {
+        rig_t *rig = rig_of_health();
+        unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM"), other = rig_topic(rig, GW_TRADE, "B.SIM");
+        rig_publish(rig, bbo);
+        health(rig, "A.SIM", 1 << GW_BBO);
+        rig_publish(rig, other);
+        rig_settle(rig);
+        gw_topic_t *t = gw_topic_find(rig->plane, GW_BBO, "A.SIM", 5);
+        CHECK(t->suspect);
+        rig->writer.chains[rig->topics[rig_topic(rig, GW_HEALTH, "A.SIM")].id].seq = 0;
+        health_of(rig, "A.SIM", 0, 1);
+        for (int i = 0; i < 100 * lapped; i++) rig_publish(rig, other);
+        rig_settle(rig);
+        CHECK_EQUAL(rig->stats->ring_lapped[0], (unsigned)lapped);
+        CHECK(!t->suspect);
+        rig_free(rig);
+    }
+}
+
 int main(void) {
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
@@ -285,6 +306,7 @@ int main(void) {
     RUN(an_epoch_begins_with_what_is_suspect);
     RUN(a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record);
     RUN(a_new_beginning_reaches_a_full_socket_and_survives_a_lap);
+    RUN(another_origin_ends_what_the_one_before_said);
     RUN(health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok);
     return 0;
 }
