@@ -1,5 +1,6 @@
 /* The segment's layout: one page of header and counters, then directory, last-value table, block index and ring,
  * each from a page boundary on. Offsets follow from the two sizes, so there is none to mistrust. */
+#include "gw_atomic.h"
 #include "gw_ring.h"
 
 #include <errno.h>
@@ -14,6 +15,10 @@ typedef struct {
     uint32_t version, topics_max;
     uint64_t capacity;
     char epoch[GW_EPOCH_LENGTH];
+} fixed_t;
+
+typedef struct {
+    fixed_t fixed; /* written once */
     uint64_t pad0[4];
     uint64_t tail_intent, pad1[7];
     uint64_t tail, pad2[7];
@@ -67,36 +72,38 @@ int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics
     if (size < gw_segment_size(capacity, topics_max)) return -EINVAL;
     layout_t *layout = mem;
     memset(layout, 0, sizeof *layout);
-    layout->version = GW_SEGMENT_VERSION;
-    layout->topics_max = topics_max;
-    layout->capacity = capacity;
-    memcpy(layout->epoch, epoch, GW_EPOCH_LENGTH);
+    layout->fixed.version = GW_SEGMENT_VERSION;
+    layout->fixed.topics_max = topics_max;
+    layout->fixed.capacity = capacity;
+    memcpy(layout->fixed.epoch, epoch, GW_EPOCH_LENGTH);
     memcpy(layout->origins[0], epoch, GW_EPOCH_LENGTH);
     layout->origins_count = 1;
     /* So that no record meets its pages: they are a 4,096th of the ring. */
     memset((uint8_t *)mem + PAGE + directory_size(topics_max) + table_size(topics_max), 0, blocks_size(capacity));
-    layout->magic = GW_SEGMENT_MAGIC;
+    layout->fixed.magic = GW_SEGMENT_MAGIC;
     return 0;
 }
 
 int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
     if (size < PAGE) return -EINVAL;
     layout_t *layout = mem;
-    if (layout->magic != GW_SEGMENT_MAGIC || layout->version != GW_SEGMENT_VERSION) return -EINVAL;
-    if (sizes_check(layout->capacity, layout->topics_max) < 0) return -EINVAL;
-    if (size < gw_segment_size(layout->capacity, layout->topics_max)) return -EINVAL;
-    if (epoch_check(layout->epoch) < 0) return -EINVAL;
+    fixed_t fixed; /* read once: a writer may change what was checked */
+    gw_words_read((gw_word_t *)&fixed, (const gw_word_t *)mem, sizeof fixed / 8);
+    if (fixed.magic != GW_SEGMENT_MAGIC || fixed.version != GW_SEGMENT_VERSION) return -EINVAL;
+    if (sizes_check(fixed.capacity, fixed.topics_max) < 0) return -EINVAL;
+    if (size < gw_segment_size(fixed.capacity, fixed.topics_max)) return -EINVAL;
+    if (epoch_check(fixed.epoch) < 0) return -EINVAL;
     uint8_t *base = mem;
     *view = (gw_segment_t){.base = base,
                            .size = size,
-                           .capacity = layout->capacity,
-                           .topics_max = layout->topics_max,
+                           .capacity = fixed.capacity,
+                           .topics_max = fixed.topics_max,
                            .tail_intent = &layout->tail_intent,
                            .tail = &layout->tail,
                            .topics = &layout->topics,
                            .full = &layout->full,
                            .changes = &layout->changes};
-    memcpy(view->epoch, layout->epoch, GW_EPOCH_LENGTH);
+    memcpy(view->epoch, fixed.epoch, GW_EPOCH_LENGTH);
     base += PAGE;
     view->directory = (uint64_t *)base;
     base += directory_size(view->topics_max);

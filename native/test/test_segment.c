@@ -1,8 +1,14 @@
 /* Layout, directory and last values; situations are made by writing words into the memory. */
 #include "check.h"
+#include "gw_atomic.h"
 #include "ring_memory.h"
 
 #include <errno.h>
+#include <pthread.h>
+
+typedef struct {
+    uint64_t *capacity, done;
+} segment_flip_t;
 
 static void impossible_sizes_are_refused(void) {
     static uint64_t mem[8192];
@@ -31,6 +37,31 @@ static void what_is_no_segment_is_not_opened(void) {
     CHECK(strcmp(view.epoch, "k3f90000") == 0);
     CHECK(memcmp(gw_segment_origin(&view, 0), "k3f90000", GW_EPOCH_LENGTH) == 0);
     for (unsigned origin = 1; origin <= UINT8_MAX; origin++) CHECK(gw_segment_origin(&view, (uint8_t)origin) == NULL);
+    ring_free(&r);
+}
+
+static void *larger_and_smaller(void *argument) {
+    segment_flip_t *f = argument;
+    while (!GW_LOAD_RELAXED(&f->done)) {
+        GW_STORE_RELAXED(f->capacity, 1u << 20);
+        GW_STORE_RELAXED(f->capacity, 4096u);
+    }
+    return NULL;
+}
+
+/* Its writer may change it at any moment: a size is read once, so that the one that fits is the one that is used. */
+static void a_size_that_changes_is_used_as_it_was_checked(void) {
+    ring_t r = ring_new(4096, 4);
+    segment_flip_t f = {.capacity = (uint64_t *)r.mem + 2};
+    pthread_t thread;
+    CHECK_EQUAL(*f.capacity, 4096);
+    CHECK_EQUAL(pthread_create(&thread, NULL, larger_and_smaller, &f), 0);
+    for (int i = 0; i < 200000; i++) {
+        gw_segment_t view;
+        if (!gw_segment_open(r.mem, r.size, &view)) CHECK_EQUAL(view.capacity, 4096);
+    }
+    GW_STORE_RELAXED(&f.done, 1);
+    pthread_join(thread, NULL);
     ring_free(&r);
 }
 
@@ -103,6 +134,7 @@ static void f49_a_slot_left_odd_is_reported_after_bounded_retries(void) {
 int main(void) {
     RUN(impossible_sizes_are_refused);
     RUN(what_is_no_segment_is_not_opened);
+    RUN(a_size_that_changes_is_used_as_it_was_checked);
     RUN(counters_have_lines_of_their_own);
     RUN(the_directory_is_append_only_and_bounded);
     RUN(the_table_holds_each_topic_s_last_record);
