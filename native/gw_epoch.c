@@ -155,18 +155,17 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
     for (; p->lap_next < p->lap_end; p->lap_next++) {
         gw_guard(p); /* of the one before, which may have had no more to tell than that it has ended */
         gw_topic_t *t = budget > 0 && !gw_plane_far(p) ? lap_topic(p, p->lap_next, &budget) : NULL;
-        if (!t) {
-            gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
-            return;
-        }
+        if (!t) break;
         uint64_t position;
         budget -= GW_UNITS_TOPIC;
         if (t == &gw_topic_none) continue;
         const gw_record_t *r = gw_topic_last(p, p->lap_next, &position, &budget);
         if (!r || !gw_record_is_of(r, t->generation) || !gw_record_fits(p, t, r)) continue;
         const uint8_t before = gw_topic_suspects(t);
-        if (gw_topic_reserve(t, r->h.cells) || !gw_topic_awaits(t, r)) continue;
+        if (gw_topic_reserve(t, r->h.cells)) break; /* nobody would learn of it otherwise */
+        if (!gw_topic_awaits(t, r)) continue;
         const int over = r->h.flags & GW_FLAG_RETIRED;
         budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position, before)) * GW_UNITS_LOOK;
     }
+    if (p->lap_next < p->lap_end) gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);
 }

@@ -305,6 +305,26 @@ static void so_does_one_of_another_origin(void) {
     rig_free(rig);
 }
 
+/* After a lap, too: else nobody would learn what a topic without a further record has come to. */
+static void a_lap_waits_for_memory(void) {
+    rig_t *rig = long_rig(1 << 16);
+    const unsigned a = rig_topic(rig, GW_TEST, "A.SIM"), b = rig_topic(rig, GW_TRADE, "B.SIM");
+    publish_text(rig, a, SHORT, (gw_header_t){0});
+    rig_settle(rig);
+    peer_t *peer = roomy(reader_of(rig, "A.SIM", false));
+    expect_text(peer, "snapshot", 1, SHORT, "");
+    for (int i = 0; i < 600; i++) rig_publish(rig, b);
+    publish_text(rig, a, LONG, (gw_header_t){0});
+    all_fail = true;
+    turns(rig, 5);
+    all_fail = false;
+    CHECK_EQUAL(rig->stats->ring_lapped[0], 1);
+    turns(rig, 5);
+    expect_text(peer, "update", 2, LONG, "");
+    CHECK(peer_whole(peer));
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(each_allocation_may_fail);
     RUN(what_there_is_no_memory_for_is_told);
@@ -315,5 +335,6 @@ int main(void) {
     RUN(a_record_behind_its_announcement_may_find_no_memory);
     RUN(a_longer_record_waits_for_memory);
     RUN(so_does_one_of_another_origin);
+    RUN(a_lap_waits_for_memory);
     return 0;
 }
