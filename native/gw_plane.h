@@ -107,7 +107,7 @@ typedef struct {
 } gw_fill_t;
 
 typedef struct {
-    uint32_t id; /* the caller's, unique per client */
+    uint32_t id; /* the caller's, unique per client; of each name a client has one at most */
     uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
     /* Of a local topic: the name, conflated with a snapshot; it has neither class nor variant. */
     uint16_t variant; /* of the templates, below variants_count */
