@@ -48,7 +48,7 @@ static void unbind(gw_plane_t *p, gw_topic_t *t) {
     t->seq = 0;
     t->origin = 0;
     t->suspect = 0;
-    for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].frame_seq[0] = t->audiences[i].frame_seq[1] = 0;
+    for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].frame_seq[0] = t->audiences[i].frame_seq[1] = UINT64_MAX;
     p->topics_waiting++;
     gw_topic_release(p, t);
 }

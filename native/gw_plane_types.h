@@ -34,7 +34,8 @@ typedef struct {
     uint8_t format;
     uint16_t variant;
     uint64_t frame[GW_ENCODES];     /* cached encodings of the topic's state ... */
-    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is its `seq` and the log is fresh */
+    uint64_t frame_seq[GW_ENCODES]; /* ... valid while this is its `seq` and the log is fresh; UINT64_MAX: none, as health that
+                                       is presumed has seq 0 */
     uint64_t promised;              /* the record in hand as the snapshot that an epoch's first record is; 0: not encoded yet */
     uint64_t notice;                /* of refused input, while the log is fresh; 0: none yet */
     uint64_t announcement;          /* the same */

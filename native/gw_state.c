@@ -22,7 +22,7 @@ void gw_topic_reset(gw_topic_t *t, const gw_record_t *r) {
     t->seq = r->h.topic_seq - 1;
     t->renewed = 1;
     for (uint32_t i = 0; i < t->audiences_count; i++)
-        t->audiences[i].frame_seq[GW_ENCODE_UPDATE] = t->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = 0;
+        t->audiences[i].frame_seq[GW_ENCODE_UPDATE] = t->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
 }
 
 const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position, int64_t *budget) {

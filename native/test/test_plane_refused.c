@@ -296,6 +296,26 @@ static void another_origin_ends_what_the_one_before_said(void) {
     }
 }
 
+/* Health that was never told has no seq, and no frame of a moment ago: least of all the log's first one. */
+static void health_that_is_presumed_is_its_topic_s(void) {
+    for (int quick = 0; quick < 2; quick++) {
+        rig_t *rig = rig_of_health();
+        unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+        peer_t *other = subscriber(rig, GW_BBO, "A.SIM", true);
+        rig_register(rig, bbo);
+        for (int i = 0; i < 3; i++) {
+            if (i) rig_publish(rig, bbo);
+            rig_settle(rig);
+            if (!quick) rig->now += rig->plane->o.lossless_max_age_ns;
+            peer_t *peer = subscriber(rig, GW_HEALTH, "A.SIM", true);
+            expect(peer, "health snapshot A.SIM 0 ok ()");
+            expect_nothing(peer);
+            if (i) expect(other, DATA("bbo", "update"));
+        }
+        rig_free(rig);
+    }
+}
+
 int main(void) {
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
@@ -307,6 +327,7 @@ int main(void) {
     RUN(a_hole_or_a_new_beginning_of_numbers_is_told_before_its_record);
     RUN(a_new_beginning_reaches_a_full_socket_and_survives_a_lap);
     RUN(another_origin_ends_what_the_one_before_said);
+    RUN(health_that_is_presumed_is_its_topic_s);
     RUN(health_is_a_channel_and_a_pattern_s_snapshot_has_what_is_not_ok);
     return 0;
 }
