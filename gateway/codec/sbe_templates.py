@@ -24,20 +24,13 @@ _RECORD: Final = (
 )
 
 
-def _trade(kind: str) -> Sequence[bytes | str]:
-    fields = ("side 255 1 2", "price", "qty", "id")
-    return (_header(80, 1), *_RECORD, _SNAPSHOT[kind], *fields)
-
-
-def _bbo(kind: str) -> Sequence[bytes | str]:
-    fields = ("bid", "bid_qty", "ask", "ask_qty")
-    return (_header(113, 2), *_RECORD, _SNAPSHOT[kind], *fields)
-
-
 RECORDS: Final = {
-    (channel, kind): template(kind)
-    for channel, template in (("trade", _trade), ("bbo", _bbo))
-    for kind in _SNAPSHOT
+    (channel, kind): (_header(block, number), *_RECORD, flags, *fields)
+    for channel, block, number, fields in (
+        ("trade", 80, 1, ("side 255 1 2", "price", "qty", "id")),
+        ("bbo", 113, 2, ("bid", "bid_qty", "ask", "ask_qty")),
+    )
+    for kind, flags in _SNAPSHOT.items()
 }
 
 
