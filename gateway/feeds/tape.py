@@ -189,48 +189,41 @@ class RingTape:
                     if isinstance(read, Refusal):
                         yield 0, read
                         continue
-                    self._holes(newest, read, directory)
-                    yield self._take(read, directory)
+                    yield self._take(read, directory, newest)
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
         return (channel, symbol) if venue == self._venue and channel in self._topics else None
 
-    def _holes(
-        self,
-        newest: dict[int, int],
-        read: "Raw | None",
-        directory: Sequence[tuple[str, str] | None],
-    ) -> None:
-        """Counts the records of a topic of ours that are missing before this one."""
-        if read is None or read[3][0] >= len(directory) or directory[read[3][0]] is None:
-            return
-        number, index = read[3][0], read[2]
-        lost = (index - newest.get(number, index - 1) - 1) % _INDEXES
-        newest[number] = index
-        if 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
-            self._counters.gap(lost)
-
     def _take(
         self,
         read: "Raw | None",
         directory: Sequence[tuple[str, str] | None],
+        newest: dict[int, int],
     ) -> "tuple[int, Row | Refusal | Ended] | None":
         if read is None:
             return 0, Refusal("line", "not a record")
-        channel, received_ns, _, (number, *fields) = read
+        channel, received_ns, index, (number, *fields) = read
         if number >= len(directory):
             return received_ns, Refusal("shape", f"topic {number} of {len(directory)}")
         ours = directory[number]
         if ours is None:
             self._counters.skip("another venue or channel")
             return None
+        self._holes(newest, number, index)
         topics = self._topics[ours[0]]
         if not channel:
             return received_ns, Ended(topics, ours[1])
         if ours[0] != channel:
             return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
         return received_ns, topics.row(ours[1], cast("Fields", tuple(fields)))
+
+    def _holes(self, newest: dict[int, int], number: int, index: int) -> None:
+        """Counts the records of a topic of ours that are missing before this one."""
+        lost = (index - newest.get(number, index - 1) - 1) % _INDEXES
+        newest[number] = index
+        if 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
+            self._counters.gap(lost)
 
 
 def _records(payload: bytes) -> "Iterator[Raw | Refusal | None]":
