@@ -17,7 +17,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,7 +28,7 @@ from gateway.config import Config
 from gateway.errors import ConfigurationError, ResourceError, TickgateError
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import FeedStatus, Status, WorkerReport
-from gateway.supervisor.channel import Channel, Received, fits
+from gateway.supervisor.channel import Channel, Received
 from gateway.supervisor.child import Child, refuse
 from gateway.supervisor.messages import (
     Failed,
@@ -54,7 +54,6 @@ BRIEF_CHARACTERS = 100
 """Of a feed's message in a status that is too long for one message."""
 
 _log = log.get("app")
-_T = TypeVar("_T")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -155,18 +154,13 @@ class Inbox:
             refuse("reload", str(error))
             return
         log.set_level(config.log.level)
-        _put_newest(self.configs, config)  # a feed process takes none
+        if self.configs.full():  # a feed process takes none; whoever does needs the newest
+            self.configs.get_nowait()
+        self.configs.put_nowait(config)
 
     def reports(self, take: Callable[[str, str], None]) -> None:
         """Has what the gateway says of itself given to `take`, as (channel, text)."""
         self._report = take
-
-
-def _put_newest(queue: "asyncio.Queue[_T]", item: _T) -> None:
-    """In place of an older one that was not taken yet."""
-    if queue.full():
-        queue.get_nowait()
-    queue.put_nowait(item)
 
 
 def _say_ready(child: Child, watchdog: Watchdog) -> None:
@@ -269,10 +263,10 @@ def _send_status(
     feeds: Sequence[FeedStatus] = (),
 ) -> None:
     status = Status(vitals=watchdog.report(), worker=worker, feeds=tuple(feeds))
-    if not fits(status):
-        status = msgspec.structs.replace(status, feeds=tuple(map(brief, feeds)))
-    # One lost to a full buffer is made good by the next.
-    child.channel.send(status)
+    try:  # one lost to a full buffer is made good by the next
+        child.channel.send(status)
+    except ValueError:  # it is too long for one message
+        child.channel.send(msgspec.structs.replace(status, feeds=tuple(map(brief, feeds))))
 
 
 def brief(feed: FeedStatus) -> FeedStatus:
