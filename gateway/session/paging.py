@@ -53,11 +53,11 @@ def stats_page(
 ) -> tuple[list[bytes], int | None]:
     """Rows by subscription id, those above `after`; without those that ended since, and without
     what the gateway says of itself."""
-    left = []
-    for row in rows:
-        one = subscriptions.by_id(row[0])
-        if row[0] > after and one is not None and not one.own:
-            left.append(row)
+    left = [
+        row
+        for row in rows
+        if row[0] > after and (one := subscriptions.by_id(row[0])) is not None and not one.own
+    ]
     encoded: list[bytes] = []
     size = 0
     for row in nsmallest(options.page_bytes_max // _STATS_ROW_MIN + 1, left):
