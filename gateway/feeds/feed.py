@@ -15,7 +15,7 @@ from gateway import log
 from gateway._native import request_slice
 from gateway.feeds.refusals import Refusal, Tally, of_row, shown, shown_symbol
 from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
-from gateway.model.status import FeedState, FeedStatus, LastRefused
+from gateway.model.status import NUMBER_MAX, FeedState, FeedStatus, LastRefused
 from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ SKIPS_MAX = 32
 """Distinct reasons for which a feed skips input; they are fixed in the code."""
 
 MESSAGE_CHARACTERS_MAX = 400
-COUNT_MAX = (1 << 63) - 1
-"""What a status can tell: numbers of a venue may say that more was lost."""
 REFUSED = -1
 
 _log = log.get("feeds")
@@ -296,7 +294,7 @@ class Counters:
             self.change("up", "accepts again", only_from="failing")
 
     def _add(self, name: str, n: int) -> None:
-        self._counts[name] = min(self._counts[name] + n, COUNT_MAX)
+        self._counts[name] = min(self._counts[name] + n, NUMBER_MAX)
         self._stats.add(f"feed_{name}", self._index, n)
 
 

@@ -4,7 +4,7 @@ For `/statusz`, the dashboard and flight recordings, where the members have the 
 that they have here. A report that is lost is made good by the next.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,7 +12,8 @@ from msgspec import Meta
 FeedState = Literal["connecting", "up", "failing", "down", "reconnecting", "done", "failed"]
 """`failing`: it is connected, and refuses everything that comes."""
 
-Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+NUMBER_MAX: Final = (1 << 63) - 1
+Number = Annotated[int, Meta(ge=-NUMBER_MAX - 1, le=NUMBER_MAX)]
 """What `/statusz` can tell: its JSON has no wider ones."""
 
 
