@@ -72,13 +72,11 @@ class Dialect:
     """One of them.
 
     Attributes:
-        name: as the configuration has it.
         paths: the formats at each path; one that ends with `/*` stands for all below it.
         open: makes the session of a client.
         pages: answers to requests for no WebSocket, by path.
     """
 
-    name: str
     paths: Mapping[str, Formats]
     open: Open
     pages: Mapping[str, Callable[[], Page]] = field(default_factory=dict)

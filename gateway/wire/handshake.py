@@ -49,7 +49,7 @@ class Handshake:
 
     __slots__ = ("_event", "_protocol", "_received", "_request", "_tail", "rest")
 
-    waiting = in_message = unfinished = at_rest = False
+    waiting = in_message = unfinished = False
 
     def __init__(self) -> None:
         self._protocol = _Server(logger=quiet)

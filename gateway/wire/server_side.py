@@ -64,7 +64,7 @@ class _Over:
 
     __slots__ = ("_end",)
 
-    waiting = in_message = unfinished = at_rest = False
+    waiting = in_message = unfinished = False
 
     def __init__(self, end: End | None = None) -> None:
         self._end = end

@@ -74,4 +74,4 @@ def _open(arrival: Arrival, _: Catalog, __: Shared) -> tuple[RawSession, list[Ac
     return session, session.begin(arrival)
 
 
-RAW_DIALECT: Final = Dialect("raw", {"/raw": {None: RAW}, "/raw/*": {None: RAW}}, _open)
+RAW_DIALECT: Final = Dialect({"/raw": {None: RAW}, "/raw/*": {None: RAW}}, _open)

@@ -67,6 +67,6 @@ def test_pages_are_those_of_all() -> None:
 
 
 def test_two_dialects_at_one_path_are_a_mistake() -> None:
-    twin = Dialect("twin", RAW_DIALECT.paths, RAW_DIALECT.open)
+    twin = Dialect(RAW_DIALECT.paths, RAW_DIALECT.open)
     with pytest.raises(AssertionError, match="two dialects"):
         Doors((RAW_DIALECT, twin))
