@@ -99,9 +99,8 @@ class Announcements:
         reasons = self._look_at_topics()
         announcement = Announcement(overall(ready, slo, feeds, reasons), ready, slo, feeds, reasons)
         text = msgspec.json.encode(announcement).decode()
-        for child in self._subject.supervision().children:
-            if child.status.subscribers(HEALTH):
-                self._subject.tell(child.name, HEALTH, text)
+        for name in self._subject.followers(HEALTH):
+            self._subject.tell(name, HEALTH, text)
         return announcement
 
     def _feeds(self, now_s: float) -> tuple[Feed, ...]:

@@ -137,11 +137,7 @@ class Watch:
             self.transitions.append(entry)
 
     def _tell(self) -> None:
-        workers = [
-            child.name
-            for child in self._subject.supervision().children
-            if child.status.subscribers(CHANNEL)
-        ]
+        workers = self._subject.followers(CHANNEL)
         if not workers:
             return
         text = message(self._look, time.time_ns())

@@ -9,7 +9,7 @@ from msgspec import to_builtins
 
 from gateway.latency.control import Page
 from gateway.latency.stalls import KINDS
-from gateway.model.status import Vitals
+from gateway.model.status import FeedStatus, Vitals
 from gateway.ops.subject import Subject
 
 SUPERVISOR = "supervisor"
@@ -48,10 +48,14 @@ def rows(subject: Subject) -> list[dict[str, Any]]:
     return [*children, own]
 
 
+def reported(subject: Subject) -> list[FeedStatus]:
+    """Every feed, as it was reported last; none before the first report."""
+    return [feed for child in subject.supervision().children for feed in child.status.feeds]
+
+
 def feeds(subject: Subject) -> list[dict[str, Any]]:
-    """One for each feed, as it was reported last; none before the first report."""
-    children = subject.supervision().children
-    return [to_builtins(feed) for child in children for feed in child.status.feeds]
+    """The same as rows."""
+    return [to_builtins(feed) for feed in reported(subject)]
 
 
 def _loop(page: Page, vitals: Vitals) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
 from gateway.latency.statistics import Statistics
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
+from gateway.ops import processes
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
 from gateway.session.options import REJECTIONS
@@ -77,8 +78,7 @@ class Reader:
 
 def feed_names(subject: Subject) -> list[str]:
     """The feeds' names by index: their own where they have reported, else type and place."""
-    children = subject.supervision().children
-    reported = [feed.name for child in children for feed in child.status.feeds]
+    reported = [feed.name for feed in processes.reported(subject)]
     configured = [
         f"{feed.__struct_config__.tag!s}:{index}" for index, feed in enumerate(subject.config.feeds)
     ]

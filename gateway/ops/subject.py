@@ -99,3 +99,8 @@ class Subject:
     vitals: Callable[[], Vitals] = Vitals
     streams: Mapping[str, Stream] = field(default_factory=dict)
     recorder: Callable[[], Mapping[str, Any]] = dict
+
+    def followers(self, channel: str) -> list[str]:
+        """Workers with clients that follow this status channel."""
+        children = self.supervision().children
+        return [child.name for child in children if child.status.subscribers(channel)]
