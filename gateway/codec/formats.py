@@ -43,7 +43,7 @@ def programs(form: Format) -> Programs:
     )
 
 
-# --- our JSON (PROTOCOL.md, section 4) ------------------------------------------------------------
+# --- our JSON (docs/protocol.md) ------------------------------------------------------------------
 
 _HEAD: Final = (
     '{"channel":"<channel>","type":"<type>","symbol":"<symbol>","seq":<seq>,'
