@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from gateway._native import Row, Template, sbe_record
-from gateway.client.session import ClientSession, Encoding
+from gateway.client.session import ClientSession
 from gateway.codec import decode as text
 from gateway.codec import sbe
 from gateway.codec.formats import JSON, programs
+from gateway.model.encoding import Encoding
 
 ROUNDS = 15
 FRAMES = 20_000

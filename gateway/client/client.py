@@ -30,7 +30,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -54,13 +54,13 @@ from gateway.client.events import (
 )
 from gateway.client.reconnects import reconnects
 from gateway.client.requests import Request
-from gateway.client.session import ClientSession, Encoding, Statistics
+from gateway.client.session import ClientSession, Statistics
 from gateway.clock import Offset, Ping, estimate
+from gateway.model.encoding import SUBPROTOCOL_PREFIX, Encoding
 
 DEFAULT_URL = "ws://127.0.0.1:8765/v1"
 SUBPROTOCOLS: dict[Encoding, Subprotocol] = {
-    "json": Subprotocol("tickgate.v1.json"),
-    "sbe": Subprotocol("tickgate.v1.sbe"),
+    name: Subprotocol(SUBPROTOCOL_PREFIX + name) for name in get_args(Encoding)
 }
 
 # A `list` of 65,536 instruments is about 5 MB; a hostile server gets no more than this.

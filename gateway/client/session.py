@@ -10,7 +10,7 @@ reads a clock or a socket.
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -34,14 +34,12 @@ from gateway.client.events import (
 )
 from gateway.client.requests import GATEWAY, INSTRUMENTS, Request, chunks, names_of, on_the_wire
 from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.model.encoding import Encoding
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
 
 if TYPE_CHECKING:
     from gateway.client.binary import Reader
-
-Encoding = Literal["json", "sbe"]
-"""How data comes: the last word of the subprotocol. Requests and replies are JSON in both."""
 
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5

@@ -22,9 +22,9 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.session import Encoding
 from gateway.client.ticks import Bbo, RawTick, Tick, Trade
 from gateway.clock import Offset
+from gateway.model.encoding import Encoding
 from gateway.text import padded, plain
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (

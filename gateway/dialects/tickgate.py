@@ -5,8 +5,8 @@ from functools import cache
 from typing import Final
 
 from gateway.codec.formats import JSON, SBE
-from gateway.codec.schema import schema
 from gateway.dialects.dialect import Arrival, Dialect, Formats
+from gateway.model.encoding import SUBPROTOCOL_PREFIX
 from gateway.session.actions import Action
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
@@ -16,8 +16,6 @@ from gateway.wire.request import Page
 PATH: Final = "/v1"
 SCHEMA_PATH: Final = "/v1/schema.xml"
 """Of the binary frames' schema, which is a page and no WebSocket."""
-SUBPROTOCOL_PREFIX: Final = "tickgate.v1."
-"""Before a format's name."""
 
 _FORMATS: Final[Formats] = {
     None: JSON,
@@ -33,7 +31,9 @@ def _open(arrival: Arrival, catalog: Catalog, shared: Shared) -> tuple[Session, 
 @cache
 def _schema() -> Page:
     """The schema that a client's codecs of our binary frames are generated from."""
+    from gateway.codec.schema import schema  # an XML parser, which no worker needs before
+
     return Page("schema", "application/xml", schema())
 
 
-TICKGATE: Final = Dialect("tickgate", {PATH: _FORMATS}, _open, {SCHEMA_PATH: _schema})
+TICKGATE: Final = Dialect({PATH: _FORMATS}, _open, {SCHEMA_PATH: _schema})

@@ -13,9 +13,6 @@ from gateway.errors import TickgateError
 from gateway.loadtest.processes import is_local
 from gateway.text import plain
 
-SUBPROTOCOL_PREFIX = "tickgate.v1."
-"""Before an encoding's name."""
-
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 

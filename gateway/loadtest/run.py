@@ -19,7 +19,7 @@ from gateway.loadtest import endpoint as endpoints
 from gateway.loadtest import merge
 from gateway.loadtest.assemble import Run, Sent, assemble
 from gateway.loadtest.children import Child, Children
-from gateway.loadtest.endpoint import SUBPROTOCOL_PREFIX, Headers
+from gateway.loadtest.endpoint import Headers
 from gateway.loadtest.interchange import Interval
 from gateway.loadtest.link import Go, Job, Opened
 from gateway.loadtest.merge import Merged
@@ -32,6 +32,7 @@ from gateway.loadtest.scenario import Scenario
 from gateway.loadtest.source import SourceJob, SourceReport
 from gateway.loadtest.target import Target, existing, gateways, programs
 from gateway.loadtest.watch import Watch
+from gateway.model.encoding import SUBPROTOCOL_PREFIX
 
 LEAD_NS = 300_000_000
 """From the order to go to the origin: everybody has read the order by then."""

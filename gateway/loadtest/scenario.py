@@ -18,6 +18,7 @@ from msgspec import Meta, field
 from gateway.document import Reader, read_toml, toml_literal
 from gateway.errors import ConfigurationError, Problem
 from gateway.loadtest.rules import contradictions
+from gateway.model.encoding import Encoding
 from gateway.model.record import CHANNELS
 from gateway.options import Options
 
@@ -28,7 +29,6 @@ SOURCES_MAX: Final = 250
 """Addresses that a count may stand for: 127.0.0.2 to 127.0.0.251."""
 
 Channel = Literal["trade", "bbo"]
-Encoding = Literal["json", "sbe"]
 Name = Annotated[str, Meta(pattern=r"^[\w .:+-]{1,60}$")]
 Natural = Annotated[int, Meta(ge=0, le=1 << 30)]
 Clients = Annotated[int, Meta(ge=1, le=1_000_000)]

@@ -23,8 +23,9 @@ from websockets.http11 import Request, Response
 
 from gateway import log
 from gateway.address import listeners, shown
-from gateway.dialects.tickgate import PATH, SUBPROTOCOL_PREFIX
+from gateway.dialects.tickgate import PATH
 from gateway.errors import ResourceError
+from gateway.model.encoding import SUBPROTOCOL_PREFIX
 from gateway.ops.announcements import Announcements
 from gateway.ops.exchange import TEXT, UNANSWERED, Exchange, answer
 from gateway.ops.health import Health
@@ -38,7 +39,7 @@ from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
-from gateway.wire.request import Origins, choose_subprotocol, origin_form, origin_refused
+from gateway.wire.request import Origins, choose_subprotocol, origin_form, origin_refused, path_of
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -189,7 +190,7 @@ class OpsServer:
                 _log.exception("tell.failed")
 
     async def _process(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = _path(request)
+        path = path_of(request.path)
         if request.method not in METHODS.split(", "):
             allow = ("Allow", METHODS)
             return answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, f"{METHODS} only\n".encode(), allow)
@@ -263,7 +264,7 @@ class OpsServer:
     async def _serve(self, connection: ServerConnection) -> None:
         """An upgraded connection: `_process` lets in those of PATH and of the streams' paths."""
         assert connection.request is not None
-        stream = self._subject.streams.get(_path(connection.request))
+        stream = self._subject.streams.get(path_of(connection.request.path))
         await (stream.serve if stream is not None else self._hub.serve)(connection)
 
     async def _scrape(self) -> Response:
@@ -297,7 +298,3 @@ class OpsServer:
         document: dict[str, Any] = {"ready": not problems, "problems": problems}
         document |= self._status.document(reading) | {"ops": self.url}
         return answer(HTTPStatus.OK, "application/json", orjson.dumps(document))
-
-
-def _path(request: Request) -> str:
-    return origin_form(request.path)[1].partition("?")[0]

@@ -13,8 +13,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.client import Backoff, Client, Disconnected, Gap, Hello, Malformed, Trade
 from gateway.client.events import Event
-from gateway.client.session import ClientSession, Encoding
+from gateway.client.session import ClientSession
 from gateway.codec import decode, sbe
+from gateway.model.encoding import Encoding
 
 TIMEOUT_S = 10.0
 ROWS: list[tuple[Any, Any, str, Any]] = [
