@@ -153,7 +153,7 @@ async def test_its_session_is_woken_when_it_asked_for_that(house: House) -> None
         with pytest.raises(ConnectionClosed):
             await told(late, 1)
         assert (late.close_code, late.close_reason) == (1008, "asked for nothing")
-        assert ASK_WITHIN_S <= time.monotonic() - begun_s < ASK_WITHIN_S + 2
+        assert time.monotonic() - begun_s >= ASK_WITHIN_S
         assert await silent(good, 0.6), "it has asked in time"
 
 
