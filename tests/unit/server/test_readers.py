@@ -120,3 +120,21 @@ def test_without_a_watch_for_its_socket_nobody_is_accepted(
     assert counted == [("accept_errors", ACCEPT_ERRORS.index("other"))]
     assert ours.fileno() == -1
     theirs.close()
+
+
+def test_a_report_that_cannot_be_published_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    published: list[tuple[str, bytes]] = []
+
+    def publish(channel: str, text: bytes) -> None:
+        if len(text) > 4:
+            raise ValueError(f"a text of {len(text)} bytes")
+        published.append((channel, text))
+
+    listener: Any = Listener.__new__(Listener)
+    listener.plane = SimpleNamespace(publish=publish)
+    listener.report("slo", "short")
+    listener.report("slo", "text")
+    (record,) = caplog.records
+    assert (record.levelname, record.message) == ("ERROR", "report.failed")
+    assert record.__dict__["fields"] == {"channel": "slo", "error": "a text of 5 bytes"}
+    assert published == [("slo", b"text")]
