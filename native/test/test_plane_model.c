@@ -459,7 +459,7 @@ static void rest(void) {
         if (c->peer) frames += c->frames, locals += c->local_frames;
         if (c->live) model_rest(w.rig, c, !w.sliced);
     }
-    CHECK_EQUAL(total(w.rig->stats->pending), 0);
+    CHECK_EQUAL(total(w.rig->stats->pending) + w.rig->stats->pending[GW_LOCAL], 0);
     CHECK_EQUAL(w.rig->stats->clients_blocked[0], 0);
     CHECK_EQUAL(frames, total(w.rig->stats->delivered) + total(w.rig->stats->snapshots));
     CHECK_EQUAL(locals, w.rig->stats->delivered[GW_LOCAL] + w.rig->stats->snapshots[GW_LOCAL]);
