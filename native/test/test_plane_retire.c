@@ -240,7 +240,6 @@ static void ends_are_done_in_slices(void) {
     rig_free(rig);
 }
 
-/* Clients whose sockets are full keep their links, and the round that looks at them rests in between. */
 /* A link passes from a name to its pattern where the round, from the last to the first, has been already. */
 static void a_link_that_moves_behind_the_round_ends_too(void) {
     rig_t *rig = rig_with(1 << 20);
@@ -271,6 +270,7 @@ static void a_link_that_moves_behind_the_round_ends_too(void) {
     rig_free(rig);
 }
 
+/* Clients whose sockets are full keep their links, and the round that looks at them rests in between. */
 static void the_round_rests(void) {
     rig_t *rig = rig_with(1 << 22);
     for (unsigned i = 0; i < MANY; i++) {
