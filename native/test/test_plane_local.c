@@ -134,9 +134,8 @@ static void a_slow_client_gets_the_newest_alone(void) {
     rig_free(rig);
 }
 
-static uint64_t told(rig_t *rig, peer_t **peers, unsigned n) {
+static uint64_t told(peer_t **peers, unsigned n) {
     uint64_t sends = 0;
-    (void)rig;
     for (unsigned i = 0; i < n; i++) sends += peers[i]->sends;
     return sends;
 }
@@ -147,26 +146,26 @@ static void a_round_is_made_in_slices(void) {
     scene_t s = scene(0);
     peer_t *peers[N], *reader = join(&s, GW_TRADE, "A.SIM", 0);
     for (unsigned i = 0; i < N; i++) peers[i] = follower(s.rig);
-    uint64_t before = told(s.rig, peers, N), most = 0;
+    uint64_t before = told(peers, N), most = 0;
     rig_local(s.rig, RIG_FRAMED, 1);
     unsigned slices = 0;
     for (int i = 0; i < 200; i++) {
-        uint64_t was = told(s.rig, peers, N);
+        uint64_t was = told(peers, N);
         s.rig->now += 100000;
         gw_plane_cycle(s.rig->plane);
         gw_plane_cycle(s.rig->plane); /* those that a slice marked are visited in the next turn */
-        uint64_t sent = told(s.rig, peers, N) - was;
+        uint64_t sent = told(peers, N) - was;
         slices += sent > 0;
         if (sent > most) most = sent;
         if (i == 2) { /* in front of what is left of the round */
             rig_publish(s.rig, s.trade);
             gw_plane_cycle(s.rig->plane);
             expect(reader, 1, 0);
-            CHECK(told(s.rig, peers, N) - before < N);
+            CHECK(told(peers, N) - before < N);
         }
     }
     CHECK(most <= 16 && slices >= N / 16);
-    CHECK_EQUAL(told(s.rig, peers, N) - before, N);
+    CHECK_EQUAL(told(peers, N) - before, N);
     /* A newer text in the middle of a round: all get it, nobody twice, and whom it met first not the older one. */
     rig_local(s.rig, RIG_FRAMED, 2);
     gw_plane_cycle(s.rig->plane);
