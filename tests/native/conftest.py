@@ -31,6 +31,12 @@ def page(memory: Callable[[int], int]) -> Iterator[StatsPage]:
 
 
 @pytest.fixture
+def counted(memory: Callable[[int], int]) -> StatsPage:
+    """A page for a plane, which holds it until the test is over: nobody closes it."""
+    return StatsPage(memory(STATS_SIZE), writable=True)
+
+
+@pytest.fixture
 def opened() -> Iterator[list[Swarm]]:
     """Swarms put here are closed whatever happens."""
     swarms: list[Swarm] = []

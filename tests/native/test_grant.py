@@ -1,19 +1,17 @@
 """Rights through the skin: what is not granted is refused by name and covered by no pattern."""
 
-import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from support.serving import until
 
 from gateway._native import (
     EVENT_FORBIDDEN,
     GRANTS_MAX,
     LOCAL,
     RULES_MAX,
-    STATS_SIZE,
     Plane,
     RingWriter,
     StatsPage,
@@ -23,6 +21,7 @@ from gateway.codec.formats import JSON, LOCALS, programs
 if TYPE_CHECKING:
     from gateway._native import Row, Rule
 
+TIMEOUT_S = 10.0
 RULES: "list[Rule]" = [
     ("trade", "AX*", False),
     (None, "A*", True),
@@ -32,16 +31,8 @@ RULES: "list[Rule]" = [
 
 
 @pytest.fixture
-def page() -> Iterator[StatsPage]:
-    fd = os.memfd_create("stats")
-    os.ftruncate(fd, STATS_SIZE)
-    yield StatsPage(fd, writable=True)
-    os.close(fd)
-
-
-@pytest.fixture
-def plane(page: StatsPage) -> Iterator[Plane]:
-    made = Plane(formats=[programs(JSON)], locals=LOCALS, stats=page)
+def plane(counted: StatsPage) -> Iterator[Plane]:
+    made = Plane(formats=[programs(JSON)], locals=LOCALS, stats=counted)
     made.start()
     yield made
     made.stop()
@@ -51,21 +42,14 @@ def plane(page: StatsPage) -> Iterator[Plane]:
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    ours.settimeout(10.0)
+    ours.settimeout(TIMEOUT_S)
     yield ours, theirs
     ours.close()
     theirs.close()
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_what_is_not_granted_is_neither_named_nor_covered(
-    plane: Plane, page: StatsPage, pair: tuple[socket.socket, socket.socket]
+    plane: Plane, counted: StatsPage, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     ours, theirs = pair
     writer = RingWriter(1 << 20, 64)
@@ -85,9 +69,9 @@ def test_what_is_not_granted_is_neither_named_nor_covered(
         refused.extend(event[2] for event in plane.events() if event[0] == EVENT_FORBIDDEN)
         return len(refused) == 5
 
-    until(all_refused)
+    until(all_refused, TIMEOUT_S)
     assert refused == [0, 1, 2, 3, 12]
-    assert page.read()["forbidden"] == (5,)
+    assert counted.read()["forbidden"] == (5,)
     assert (plane.followers("slo"), plane.followers("health")) == (1, 0)
     later = writer.topic("trade", "AX2.SIM"), writer.topic("trade", "A2.SIM")
     rows: list[Row] = [(topic, 1, "1", "1", None, "x") for topic in (*topics, *later)]
@@ -118,5 +102,5 @@ def test_a_grant_that_cannot_be(plane: Plane, pair: tuple[socket.socket, socket.
     with pytest.raises(ValueError, match="grant 1 is in use"):
         plane.grant(1, RULES)
     plane.remove(handle)
-    until(plane.events)
+    until(plane.events, TIMEOUT_S)
     plane.grant(1, RULES)

@@ -1,15 +1,15 @@
 """Topics of one plane alone, through the skin: what is published reaches those who follow."""
 
 import contextlib
-import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from support.serving import until
 
-from gateway._native import EVENT_LOCAL, LOCAL, LOCAL_TEXT_MAX, STATS_SIZE, Plane, StatsPage
+from gateway._native import EVENT_LOCAL, LOCAL, LOCAL_TEXT_MAX, Plane, StatsPage
 from gateway.codec.formats import JSON, LOCALS, SBE, programs
 from gateway.model.record import CHANNELS_OWN
 
@@ -18,26 +18,11 @@ TIMEOUT_S = 10.0
 
 
 @pytest.fixture
-def page() -> Iterator[StatsPage]:
-    fd = os.memfd_create("stats")
-    os.ftruncate(fd, STATS_SIZE)
-    yield StatsPage(fd, writable=True)
-    os.close(fd)
-
-
-@pytest.fixture
-def plane(page: StatsPage) -> Iterator[Plane]:
-    made = Plane(formats=[programs(one) for one in FORMATS], locals=LOCALS, stats=page)
+def plane(counted: StatsPage) -> Iterator[Plane]:
+    made = Plane(formats=[programs(one) for one in FORMATS], locals=LOCALS, stats=counted)
     made.start()
     yield made
     made.stop()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 class Follower:
@@ -77,13 +62,13 @@ def test_reports_are_told_as_the_protocol_says(plane: Plane, form: int) -> None:
             stamp = int(told[len(before) :][:19])
             assert abs(time.time_ns() - stamp) < 60e9
         plane.remove(one.handle)
-        until(lambda: not plane.followers("health"))
+        until(lambda: not plane.followers("health"), TIMEOUT_S)
     with contextlib.closing(Follower(plane, "slo", form)) as one:
         plane.publish("health", b"of no interest here")
         plane.publish("slo", b'{"channel":"slo"}')
         assert one.read() == b'{"channel":"slo"}'
         plane.remove(one.handle)
-        until(lambda: not plane.followers("slo"))
+        until(lambda: not plane.followers("slo"), TIMEOUT_S)
 
 
 def test_the_first_and_the_last_are_told(plane: Plane) -> None:
@@ -92,10 +77,10 @@ def test_the_first_and_the_last_are_told(plane: Plane) -> None:
 
     assert plane.followers("slo") == 0
     with contextlib.closing(Follower(plane, "slo")) as one:
-        until(changed)
+        until(changed, TIMEOUT_S)
         assert (plane.followers("slo"), plane.followers("health")) == (1, 0)
         plane.remove(one.handle)
-        until(changed)
+        until(changed, TIMEOUT_S)
         assert plane.followers("slo") == 0
 
 
@@ -103,7 +88,7 @@ def test_each_channel_of_the_gateway_s_own_is_a_local_topic() -> None:
     assert list(LOCALS) == list(CHANNELS_OWN)
 
 
-def test_what_cannot_be_published(plane: Plane, page: StatsPage) -> None:
+def test_what_cannot_be_published(plane: Plane, counted: StatsPage) -> None:
     with pytest.raises(KeyError):
         plane.publish("trade", b"x")
     with pytest.raises(KeyError):
@@ -113,8 +98,8 @@ def test_what_cannot_be_published(plane: Plane, page: StatsPage) -> None:
     plane.publish("slo", b"x" * LOCAL_TEXT_MAX)
     formats = [programs(FORMATS[0])]
     with pytest.raises(ValueError, match="5 local topics: at most 4"):
-        Plane(formats=formats, locals=dict.fromkeys("abcde"), stats=page)
+        Plane(formats=formats, locals=dict.fromkeys("abcde"), stats=counted)
     with pytest.raises(ValueError, match="between: 99 bytes"):
-        Plane(formats=formats, locals={"a": (b"x", b"x", b"x" * 99, b"x")}, stats=page)
+        Plane(formats=formats, locals={"a": (b"x", b"x", b"x" * 99, b"x")}, stats=counted)
     with pytest.raises(ValueError, match="name: 20 bytes"):
-        Plane(formats=formats, locals={"x" * 20: None}, stats=page)
+        Plane(formats=formats, locals={"x" * 20: None}, stats=counted)

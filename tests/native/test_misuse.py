@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.serving import until
 
 from gateway._native import (
     NOTICES,
@@ -186,14 +187,6 @@ def close(pair: list[socket.socket]) -> None:
         end.close()
 
 
-def removed(plane: Plane, handle: int) -> None:
-    plane.remove(handle)
-    deadline = time.monotonic() + 10
-    while not plane.events():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_no_more_events_are_taken_than_asked_for(plane: Plane) -> None:
     clients = [added(plane) for _ in range(4)]
     plane.start()
@@ -254,7 +247,8 @@ def test_clients_subscribe_to_what_their_format_has_alone() -> None:
 def test_a_handle_is_gone_when_its_slot_is_somebody_elses(plane: Plane) -> None:
     plane.start()
     old, pair = added(plane)
-    removed(plane, old)
+    plane.remove(old)
+    until(plane.events, 10)
     new, again = added(plane)
     assert new & 0xFFFFFFFF == old & 0xFFFFFFFF
     check_each(ValueError, f"handle {old:#x} is of no client", handle_calls(plane, old))
