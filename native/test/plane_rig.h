@@ -273,6 +273,13 @@ static inline unsigned rig_topic(rig_t *rig, uint8_t channel, const char *name) 
     return rig->topics_count++;
 }
 
+/* The topic whose name has this number in it. */
+static inline unsigned rig_named(rig_t *rig, uint8_t channel, const char *form, unsigned i) {
+    char name[32];
+    snprintf(name, sizeof name, form, i);
+    return rig_topic(rig, channel, name);
+}
+
 static inline void rig_register(rig_t *rig, unsigned topic) {
     rig_topic_t *t = &rig->topics[topic];
     const uint64_t slowest = GW_LOAD_ACQUIRE(&rig->wait.attached) ? GW_LOAD_ACQUIRE(&rig->wait.cursor) : UINT64_MAX;

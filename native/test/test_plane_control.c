@@ -360,11 +360,7 @@ static void f70_names_refused_while_an_epoch_begins_are_told_or_counted(void) {
         peer_t *all = rig_connect(rig), *peer = rig_connect(rig);
         gw_item_t star = item(1, GW_TRADE, "*", true, false);
         rig_subscribe(rig, all, 1, &star, 1);
-        for (unsigned i = 0; i < 20; i++) {
-            char name[32];
-            snprintf(name, sizeof name, "S%u.SIM", i);
-            rig_publish(rig, rig_topic(rig, GW_TRADE, name));
-        }
+        for (unsigned i = 0; i < 20; i++) rig_publish(rig, rig_named(rig, GW_TRADE, "S%u.SIM", i));
         rig_settle(rig);
         rig_segment(rig, 1 << 16, 512);
         rig_settle(rig);

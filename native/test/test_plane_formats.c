@@ -24,11 +24,7 @@ static unsigned closes(rig_t *rig) {
 static rig_t *rig_with(unsigned topics) {
     rig_t *rig = rig_new(rig_options());
     rig_segment(rig, 1 << 20, 4096);
-    for (unsigned i = 0; i < topics; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "T%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_TRADE, name));
-    }
+    for (unsigned i = 0; i < topics; i++) rig_publish(rig, rig_named(rig, GW_TRADE, "T%u.SIM", i));
     rig_settle(rig);
     return rig;
 }

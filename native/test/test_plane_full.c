@@ -7,11 +7,7 @@
 static rig_t *rig_of(unsigned topics) {
     rig_t *rig = rig_new(rig_options());
     rig_segment(rig, 16384, 64);
-    for (unsigned i = 0; i < topics; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "T%u.SIM", i);
-        rig_register(rig, rig_topic(rig, GW_TRADE, name));
-    }
+    for (unsigned i = 0; i < topics; i++) rig_register(rig, rig_named(rig, GW_TRADE, "T%u.SIM", i));
     rig_settle(rig);
     return rig;
 }

@@ -6,12 +6,8 @@
 #define TOPICS 16000
 #define NAMES 1000 /* of one request */
 
-static void topics(rig_t *rig) {
-    for (unsigned i = 0; i < TOPICS; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+static void topics(rig_t *rig, const char *form) {
+    for (unsigned i = 0; i < TOPICS; i++) rig_publish(rig, rig_named(rig, GW_BBO, form, i));
 }
 
 static peer_t *subscriber(rig_t *rig, const char *name, bool snapshot) {
@@ -28,7 +24,7 @@ static rig_t *scene(peer_t **waits) {
     o.topics_per_client_max = TOPICS;
     rig_t *rig = rig_new(o);
     rig_segment(rig, 1 << 23, RIG_TOPICS);
-    topics(rig);
+    topics(rig, "S%u.SIM");
     rig_settle(rig);
     *waits = subscriber(rig, "S0.SIM", false);
     (*waits)->allowed = 0;
@@ -152,11 +148,7 @@ static void topics_of_another_segment(void) {
     all->allowed = 0;
     rig_segment(rig, 1 << 23, RIG_TOPICS);
     rig->topics_count = 1;
-    for (unsigned i = 0; i < TOPICS; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "T%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+    topics(rig, "T%u.SIM");
     fill(rig);
     uint64_t before = rig->plane->lanes[0].log.index;
     for (int i = 0; i < 10 && (!i || rig->plane->epoch_phase); i++) gw_plane_cycle(rig->plane), check_queues(rig);
@@ -169,7 +161,7 @@ static void states_of_another_epoch(void) {
     rig_t *rig = scene(&waits);
     taker(rig);
     rig_segment(rig, 1 << 23, RIG_TOPICS);
-    topics(rig);
+    topics(rig, "S%u.SIM");
     uint64_t before = rig->plane->lanes[0].log.index;
     for (int i = 0; i < 10; i++) gw_plane_cycle(rig->plane), check_queues(rig);
     CHECK(rig->plane->lanes[0].log.index - before >= rig->plane->lanes[0].log.count / 2);

@@ -28,9 +28,7 @@ static void settle(rig_t *rig) {
 static gw_client_t *client(rig_t *rig, const peer_t *peer) { return &rig->plane->clients[(uint32_t)peer->handle]; }
 
 static unsigned topic(rig_t *rig, const char *form, unsigned i) {
-    char name[32];
-    snprintf(name, sizeof name, form, i);
-    return rig_topic(rig, GW_TRADE, name);
+    return rig_named(rig, GW_TRADE, form, i);
 }
 
 static gw_item_t numbered(const char *form, unsigned i, bool lossless, bool snapshot) {

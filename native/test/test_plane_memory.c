@@ -44,9 +44,7 @@ static peer_t *roomy(peer_t *peer) {
 static peer_t *join(rig_t *rig) { return roomy(rig_connect(rig)); }
 
 static unsigned named(rig_t *rig, const char *form, unsigned i) {
-    char name[32];
-    snprintf(name, sizeof name, form, i);
-    return rig_topic(rig, GW_TRADE, name);
+    return rig_named(rig, GW_TRADE, form, i);
 }
 
 /* Requests in turns and at once, queues in pieces, a full socket, a cut frame, another segment, the end. */

@@ -197,11 +197,7 @@ static void ends_are_done_in_slices(void) {
     rig_t *rig = rig_with(1 << 22);
     const unsigned clients = 100;
     static peer_t *peers[100];
-    for (unsigned i = 0; i < MANY; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+    for (unsigned i = 0; i < MANY; i++) rig_publish(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     rig_settle(rig);
     for (unsigned i = 0; i < clients; i++) {
         gw_item_t x = item(7, GW_BBO, "*", true, false);
@@ -273,11 +269,7 @@ static void a_link_that_moves_behind_the_round_ends_too(void) {
 /* Clients whose sockets are full keep their links, and the round that looks at them rests in between. */
 static void the_round_rests(void) {
     rig_t *rig = rig_with(1 << 22);
-    for (unsigned i = 0; i < MANY; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+    for (unsigned i = 0; i < MANY; i++) rig_publish(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     peer_t *blocked = client(rig, GW_BBO, "*", false);
     while (rig->stats->links[0] < MANY) pass(&(scene_t){.rig = rig}, MS);
     rig_settle(rig);

@@ -14,11 +14,7 @@ static rig_t *rig_with_topics(unsigned topics) {
     o.clients_max = RIG_PEERS;
     rig_t *rig = rig_new(o);
     rig_segment(rig, 1 << 22, 4096);
-    for (unsigned i = 0; i < topics; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+    for (unsigned i = 0; i < topics; i++) rig_publish(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     rig_settle(rig);
     return rig;
 }
@@ -135,11 +131,7 @@ static void f68_new_topics_are_bound_in_slices(void) {
         patterns_beside(rig, peers[i], 255);
     }
     peer_t *all = subscriber(rig, "*", true, false);
-    for (unsigned i = 0; i < TOPICS; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_publish(rig, rig_topic(rig, GW_BBO, name));
-    }
+    for (unsigned i = 0; i < TOPICS; i++) rig_publish(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     const gw_plane_t *p = rig->plane;
     uint64_t most = 0;
     unsigned cycles = 0;
@@ -167,11 +159,7 @@ static void f68_topics_without_a_record_are_bound_in_slices(void) {
     subscriber(rig, "*", true, false);
     const uint64_t *resumed = rig->stats->steps_resumed;
     uint64_t rounds = resumed[GW_STEP_ROUNDS];
-    for (unsigned i = 0; i < TOPICS; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "S%u.SIM", i);
-        rig_register(rig, rig_topic(rig, GW_BBO, name));
-    }
+    for (unsigned i = 0; i < TOPICS; i++) rig_register(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     rig->now += 100000000;
     unsigned cycles = 0;
     for (gw_plane_cycle(rig->plane); rig->plane->cover_wanted; cycles++) gw_plane_cycle(rig->plane);
