@@ -464,6 +464,13 @@ static inline peer_t *rig_peer(rig_t *rig, gw_handle_t handle) {
     return NULL;
 }
 
+/* Takes all events; how many are of this kind. */
+static inline unsigned rig_events(rig_t *rig, gw_event_kind_t kind) {
+    unsigned n = 0;
+    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) n += e->kind == kind;
+    return n;
+}
+
 /* Cycles until nothing is left to do; sockets are looked at too. */
 static inline void rig_settle(rig_t *rig) {
     for (int i = 0; i < 200; i++) {

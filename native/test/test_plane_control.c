@@ -17,13 +17,6 @@ static peer_t *client(rig_t *rig) {
     return peer;
 }
 
-static unsigned count_events(rig_t *rig, gw_event_kind_t kind) {
-    const gw_event_t *e;
-    unsigned n = 0;
-    while ((e = gw_plane_take_event(rig->plane))) n += e->kind == kind;
-    return n;
-}
-
 static uint64_t used(const rig_t *rig, const peer_t *peer) {
     return gw_plane_control_used(rig->plane, peer->handle);
 }
@@ -112,16 +105,16 @@ static void the_loop_hears_when_there_is_room_again(void) {
     while (used(rig, peer) <= 32768) rig_text(rig, peer, ++reply);
     CHECK_EQUAL(gw_plane_want_resume(rig->plane, peer->handle), 1);
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_RESUME), 0);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_RESUME), 0);
     peer->allowed = 20;
     rig_settle(rig);
     CHECK(used(rig, peer) > 32768);
     peer->allowed = 1000;
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_RESUME), 1);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_RESUME), 1);
     peer->allowed = RIG_NO_LIMIT;
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_RESUME), 0);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_RESUME), 0);
     CHECK_EQUAL(used(rig, peer), 0);
     frame_t f;
     for (unsigned i = 1; i <= reply; i++) CHECK(peer_frame(peer, &f) && f.reply == i);
@@ -159,10 +152,10 @@ static void closing_finishes_the_frame_and_drops_the_data(void) {
     rig_close(rig, peer, 1000);
     rig_publish(rig, a);
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_SHUT), 0);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_SHUT), 0);
     peer->allowed = RIG_NO_LIMIT;
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_SHUT), 1);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_SHUT), 1);
     CHECK(peer_frame(peer, &f) && f.kind == REPLY);
     CHECK(peer_frame(peer, &f) && f.kind == DATA && f.seq == 1);
     CHECK(peer_frame(peer, &f) && f.kind == CLOSE && f.code == 4008);
@@ -205,7 +198,7 @@ static void handles_of_clients_that_are_no_more_are_nobody(void) {
     peer_t stale = *old;
     rig_remove(rig, old);
     rig_settle(rig);
-    CHECK_EQUAL(count_events(rig, GW_EVENT_REMOVED), 1);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_REMOVED), 1);
     rig_forget(rig, old);
     peer_t *new = client(rig);
     CHECK_EQUAL((uint32_t)new->handle, (uint32_t)stale.handle); /* the slot again */
@@ -374,7 +367,7 @@ static void f70_names_refused_while_an_epoch_begins_are_told_or_counted(void) {
             CHECK(c->control_length - c->control_head <= o.control_bytes_max + GW_CONTROL_SLACK);
         }
         CHECK(requests > 40);
-        CHECK_EQUAL(count_events(rig, GW_EVENT_CLOSE), 0);
+        CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), 0);
         CHECK_EQUAL(rig->stats->limits_met[0], requests * 60);
         peer->allowed = RIG_NO_LIMIT;
         rig_settle(rig);

@@ -111,7 +111,6 @@ static void each_allocation_may_fail(void) {
  * topic is never nobody's. Whether an allocation failed. */
 static bool told_or_whole(unsigned at) {
     rig_t *rig = rig_new(rig_options());
-    unsigned closes = 0;
     rig_segment(rig, 1 << 20, 4096);
     for (unsigned i = 0; i < 20; i++) rig_publish(rig, named(rig, "S%u.SIM", i));
     peer_t *peer = join(rig);
@@ -126,7 +125,7 @@ static bool told_or_whole(unsigned at) {
     turns(rig, 10);
     bool failed = allocations >= at;
     for (frame_t f; peer_frame(peer, &f);) CHECK(f.kind != LIMIT); /* memory is none */
-    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) closes += e->kind == GW_EVENT_CLOSE;
+    const unsigned closes = rig_events(rig, GW_EVENT_CLOSE);
     const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
     if (!closes) {
         CHECK(gw_sub_find(rig->plane, c, 1) && gw_sub_find(rig->plane, c, 2));
@@ -159,7 +158,6 @@ static peer_t *alone(rig_t *rig) {
 /* While there is no memory for the event, the end is not over: else nobody would ever give the slot back. */
 static void an_end_that_cannot_be_told_yet_is_told_later(void) {
     rig_t *rig = rig_new(rig_options());
-    unsigned removed = 0;
     rig_remove(rig, alone(rig));
     all_fail = true;
     turns(rig, 50);
@@ -167,8 +165,7 @@ static void an_end_that_cannot_be_told_yet_is_told_later(void) {
     CHECK(rig->stats->links[0] == 0 && rig->stats->clients[0] == 1);
     all_fail = false;
     turns(rig, 50);
-    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) removed += e->kind == GW_EVENT_REMOVED;
-    CHECK_EQUAL(removed, 1);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_REMOVED), 1);
     CHECK_EQUAL(rig->stats->clients[0], 0);
     rig_free(rig);
 }

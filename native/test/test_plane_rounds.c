@@ -24,12 +24,7 @@ static scene_t blocked(unsigned clients, peer_t **peers) {
     return s;
 }
 
-static uint64_t closes(scene_t *s) {
-    uint64_t n = 0;
-    const gw_event_t *e;
-    while ((e = gw_plane_take_event(s->rig->plane))) n += e->kind == GW_EVENT_CLOSE;
-    return n;
-}
+static unsigned closes(scene_t *s) { return rig_events(s->rig, GW_EVENT_CLOSE); }
 
 /* A turn without time: the next slice, and no new round. */
 static void turn(scene_t *s) { gw_plane_cycle(s->rig->plane); }
@@ -46,12 +41,12 @@ static void limits_of_the_blocked_are_looked_at_in_slices(void) {
     turn(&s);
     CHECK_EQUAL(closes(&s), 0);
     turn(&s);
-    uint64_t n = closes(&s);
+    unsigned n = closes(&s);
     CHECK(n > 0 && n < 512);
     gw_client_t *next = s.rig->plane->blocked_at; /* it goes just when it is to be looked at */
     rig_remove(s.rig, rig_peer(s.rig, gw_client_handle(s.rig->plane, next)));
     turn(&s);
-    uint64_t more = closes(&s);
+    unsigned more = closes(&s);
     CHECK(more > 20 && more <= 512 / 16); /* each counts for seventeen looks */
     for (int i = 0; i < 50; i++) turn(&s);
     CHECK_EQUAL(n + more + closes(&s), 1199);

@@ -253,12 +253,6 @@ static void f69_letting_go_of_many_takes_many_turns(void) {
     rig_free(rig);
 }
 
-static unsigned removed_events(rig_t *rig) {
-    unsigned n = 0;
-    for (const gw_event_t *e; (e = gw_plane_take_event(rig->plane));) n += e->kind == GW_EVENT_REMOVED;
-    return n;
-}
-
 /* Each look at the clock takes a microsecond here, so a slice has a length, and the rest that follows it too. */
 static int64_t slow_clock(void *self) { return ((rig_t *)self)->now += 1000; }
 static int64_t stopped_clock(void *self) { return ((rig_t *)self)->now += INT64_C(10000000000); }
@@ -277,7 +271,7 @@ static void many_ends_come_one_by_one_with_rests_between(void) {
         CHECK(slices + rests < 100000);
         gw_plane_cycle(rig->plane);
         uint64_t links = before - rig->stats->links[0];
-        unsigned ends = removed_events(rig);
+        unsigned ends = rig_events(rig, GW_EVENT_REMOVED);
         CHECK(links <= GOODBYES_A_SLICE);
         CHECK(ends <= 1 + GOODBYES_A_SLICE / 300); /* not all of them at the last */
         CHECK(!links || due <= rig->now || due == INT64_MAX);
