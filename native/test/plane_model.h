@@ -246,7 +246,7 @@ static inline void read_frame(client_t *c, const frame_t *f) {
 /* --- the plane's side ------------------------------------------------------------------------- */
 
 static inline gw_client_t *plane_client(const rig_t *rig, const client_t *c) {
-    return &rig->plane->clients[(uint32_t)c->peer->handle];
+    return rig_client(rig, c->peer);
 }
 
 static inline const gw_topic_t *plane_topic(const rig_t *rig, unsigned t) {

@@ -464,6 +464,11 @@ static inline peer_t *rig_peer(rig_t *rig, gw_handle_t handle) {
     return NULL;
 }
 
+/* What the plane has of a client. */
+static inline gw_client_t *rig_client(const rig_t *rig, const peer_t *peer) {
+    return &rig->plane->clients[(uint32_t)peer->handle];
+}
+
 /* Takes all events; how many are of this kind. */
 static inline unsigned rig_events(rig_t *rig, gw_event_kind_t kind) {
     unsigned n = 0;

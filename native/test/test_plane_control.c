@@ -361,7 +361,7 @@ static void f70_names_refused_while_an_epoch_begins_are_told_or_counted(void) {
         peer->read = peer->length = 0;
         if (blocked) peer->allowed = 0;
         unsigned requests = ask_for_new_names(rig, peer, 60), replies = 0, named = 0, counted = 0;
-        const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+        const gw_client_t *c = rig_client(rig, peer);
         for (int i = 0; i < 20; i++) {
             rig_settle(rig);
             CHECK(c->control_length - c->control_head <= o.control_bytes_max + GW_CONTROL_SLACK);

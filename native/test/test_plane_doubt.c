@@ -14,7 +14,7 @@ static void a_state_that_waits_is_told_before_it_is_doubted(void) {
     expect(held, "{\"reply\":0");
     expect(held, "{\"reply\":1");
     rig->plane->ladder.interval[3] = 6; /* 250 ms */
-    gw_client_refresh(rig->plane, &rig->plane->clients[(uint32_t)held->handle]);
+    gw_client_refresh(rig->plane, rig_client(rig, held));
     rig_publish(rig, bbo);
     rig_settle(rig);
     expect(blocked, DATA("bbo", "update"));
@@ -136,7 +136,7 @@ static void a_notice_of_the_epoch_before_is_not_told_for_this_one(void) {
     rig_t *rig = rig_of_health();
     unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
     peer_t *peer = subscriber(rig, GW_BBO, "A.SIM", true);
-    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    const gw_client_t *c = rig_client(rig, peer);
     rig_publish(rig, bbo);
     health(rig, "A.SIM", 1 << GW_BBO);
     rig_settle(rig);

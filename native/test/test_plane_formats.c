@@ -11,10 +11,6 @@ static peer_t *speaker(rig_t *rig, uint32_t format) {
     return peer;
 }
 
-static const gw_client_t *client(const rig_t *rig, const peer_t *peer) {
-    return &rig->plane->clients[(uint32_t)peer->handle];
-}
-
 static rig_t *rig_with(unsigned topics) {
     rig_t *rig = rig_new(rig_options());
     rig_segment(rig, 1 << 20, 4096);
@@ -85,8 +81,8 @@ static void announcements_of_ended_links_do_not_stay(void) {
         rig_unsubscribe(rig, peer, 1, &id, 1);
         pass(rig, 40, 100000);
     }
-    CHECK_EQUAL(client(rig, peer)->links_count, 0);
-    CHECK_EQUAL(client(rig, peer)->queued, 0);
+    CHECK_EQUAL(rig_client(rig, peer)->links_count, 0);
+    CHECK_EQUAL(rig_client(rig, peer)->queued, 0);
     rig_check_balance(rig);
     pass(rig, 30, 100000000);
     CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), 0);
@@ -105,7 +101,7 @@ static void no_client_of_conflated_topics_is_closed_for_an_announcement(void) {
     one.lossless = 0;
     rig_subscribe(rig, peer, 2, &one, 1);
     rig_settle(rig);
-    CHECK_EQUAL(client(rig, peer)->conflated_links, 1);
+    CHECK_EQUAL(rig_client(rig, peer)->conflated_links, 1);
     pass(rig, 30, 100000000);
     CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), 0);
     rig_check_balance(rig);
@@ -126,7 +122,7 @@ static void an_announcement_is_as_patient_as_its_record(void) {
     peer->allowed = 0;
     rig_publish_flags(rig, topic, GW_FLAG_PACED);
     rig_settle(rig);
-    CHECK(client(rig, peer)->queued > 0);
+    CHECK(rig_client(rig, peer)->queued > 0);
     pass(rig, 30, 100000000);
     CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), 0);
     rig_free(rig);
@@ -201,16 +197,16 @@ static void a_client_that_is_not_told_of_an_end_is_not_visited_for_it(void) {
         pass(rig, 2, 1000);
         if (records) rig_publish(rig, 2); /* behind the end that is not told */
         rig_settle(rig);
-        CHECK(client(rig, peer)->flags & GW_CLIENT_DIRTY);
+        CHECK(rig_client(rig, peer)->flags & GW_CLIENT_DIRTY);
         peer->allowed = RIG_NO_LIMIT;
         pass(rig, 5, 1000000);
         CHECK_EQUAL(frames(peer), 1 + (unsigned)records);
-        CHECK(!(client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
+        CHECK(!(rig_client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
         peer->allowed = 0;
         rig_retire(rig, 0); /* and it is all that there is */
         rig_settle(rig);
-        CHECK_EQUAL(client(rig, peer)->queued, 0);
-        CHECK(!(client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
+        CHECK_EQUAL(rig_client(rig, peer)->queued, 0);
+        CHECK(!(rig_client(rig, peer)->flags & (GW_CLIENT_DIRTY | GW_CLIENT_BLOCKED)));
         rig_check_balance(rig);
         rig_free(rig);
     }

@@ -35,7 +35,7 @@ static void a_class_gets_one_update_an_interval_and_is_told(void) {
 static void what_has_no_room_is_told_later(void) {
     scene_t s = scene(1);
     peer_t *screen = join(&s, GW_BBO, "A.SIM", 2);
-    const gw_client_t *c = &s.rig->plane->clients[(uint32_t)screen->handle];
+    const gw_client_t *c = rig_client(s.rig, screen);
     frame_t f, told = {.kind = DATA};
     screen->allowed = 0;
     for (unsigned i = 2; c->control_length < (64u << 10) + GW_CONTROL_SLACK - 80; i++) {
@@ -293,7 +293,7 @@ static void what_is_held_is_let_go_some_at_a_time(void) {
         for (int i = 0; i < 20; i++) gw_plane_cycle(s.rig->plane);
         for (unsigned i = 1; i < 200; i++) rig_publish(s.rig, i);
         for (int i = 0; i < 20; i++) gw_plane_cycle(s.rig->plane);
-        for (int i = 0; i < 60; i++) held += s.rig->plane->clients[(uint32_t)peers[i]->handle].held;
+        for (int i = 0; i < 60; i++) held += rig_client(s.rig, peers[i])->held;
         CHECK(held > 11000);
         if (!floor) s.rig->now += 2 * GW_HOLD_GRACE_NS;
         for (int i = 0; floor && i < 20; i++) rig_publish(s.rig, s.bbo);
@@ -301,7 +301,7 @@ static void what_is_held_is_let_go_some_at_a_time(void) {
             gw_plane_cycle(s.rig->plane);
             rig_check_balance(s.rig);
             uint64_t now = 0;
-            for (int i = 0; i < 60; i++) now += s.rig->plane->clients[(uint32_t)peers[i]->handle].held;
+            for (int i = 0; i < 60; i++) now += rig_client(s.rig, peers[i])->held;
             CHECK(least - now <= 4096 || now > least);
             CHECK(++letting < 100);
             least = now;
@@ -377,12 +377,12 @@ static void a_level_that_cannot_be_told_is_counted(void) {
     static const uint8_t filler[1 << 20] = {0};
     peer->allowed = 0;
     gw_plane_t *p = s.rig->plane;
-    CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, p->o.control_bytes_max, 0), 0);
+    CHECK_EQUAL(gw_client_control(p, rig_client(s.rig, peer), filler, p->o.control_bytes_max, 0), 0);
     publish_for(&s, 150 * MS);
     CHECK_EQUAL(s.rig->stats->levels[1], 1);
     const uint64_t told = s.rig->stats->notices_left_out[GW_LEFT_SLOW];
     CHECK_EQUAL(told, 0); /* the slack is for that */
-    CHECK_EQUAL(gw_client_control(p, &p->clients[(uint32_t)peer->handle], filler, GW_CONTROL_SLACK - 200, 0), 0);
+    CHECK_EQUAL(gw_client_control(p, rig_client(s.rig, peer), filler, GW_CONTROL_SLACK - 200, 0), 0);
     publish_for(&s, 400 * MS);
     CHECK_EQUAL(s.rig->stats->levels[3], 1);
     CHECK(s.rig->stats->notices_left_out[GW_LEFT_SLOW] > 0);

@@ -25,8 +25,6 @@ static void settle(rig_t *rig) {
     CHECK(!"the plane never rests");
 }
 
-static gw_client_t *client(rig_t *rig, const peer_t *peer) { return &rig->plane->clients[(uint32_t)peer->handle]; }
-
 static unsigned topic(rig_t *rig, const char *form, unsigned i) {
     return rig_named(rig, GW_TRADE, form, i);
 }
@@ -82,7 +80,7 @@ static void a_blocked_client_s_socket_is_not_forgotten_for_a_message(void) {
     while (!rig->stats->clients_blocked[0]) turn(rig);
     rig_subscribe(rig, peer, 2, &all, 1); /* has no room for more than the one link: it will be told */
     peer->allowed = RIG_NO_LIMIT;
-    while (!client(rig, peer)->late) turn(rig);
+    while (!rig_client(rig, peer)->late) turn(rig);
     settle(rig);
     CHECK_EQUAL(rig->stats->clients_blocked[0], 0);
     CHECK_EQUAL(read_data_of(peer), 1);
@@ -103,7 +101,7 @@ static void a_client_that_is_let_go_amid_a_request_settles_all_it_had(void) {
     rig_subscribe(rig, peer, 1, &name, 1);
     rig_subscribe(rig, peer, 2, &pattern, 1);
     settle(rig);
-    gw_client_t *c = client(rig, peer);
+    gw_client_t *c = rig_client(rig, peer);
     CHECK_EQUAL(c->links_count, 2);
     rig_subscribe(rig, peer, 3, &pattern, 1);
     turn(rig);
@@ -133,7 +131,7 @@ static void a_message_made_at_the_end_of_a_turn_is_sent_in_the_next(void) {
     rig->now += 60000 * US;
     while (gw_plane_cycle(rig->plane)) {
     }
-    CHECK(!client(rig, peer)->control && !client(rig, peer)->turn_next);
+    CHECK(!rig_client(rig, peer)->control && !rig_client(rig, peer)->turn_next);
     rig_free(rig);
 }
 
@@ -152,18 +150,18 @@ static void a_long_job_leaves_the_cpu_to_others(void) {
     rig_subscribe(rig, peer, 2, names, 40);
     CHECK(!gw_plane_rests(rig->plane));
     turn(rig);
-    CHECK(client(rig, peer)->job);
+    CHECK(rig_client(rig, peer)->job);
     CHECK(gw_plane_rests(rig->plane));
     rig_publish(rig, topic);
     CHECK(!gw_plane_rests(rig->plane));
     turn(rig);
-    CHECK(client(rig, peer)->job);
+    CHECK(rig_client(rig, peer)->job);
     CHECK(gw_plane_rests(rig->plane)); /* it was sent in that turn */
     rig->plane->o.spin = 1;
     CHECK(!gw_plane_rests(rig->plane));
     rig->plane->o.spin = 0;
     settle(rig);
-    CHECK(!client(rig, peer)->job && !gw_plane_rests(rig->plane));
+    CHECK(!rig_client(rig, peer)->job && !gw_plane_rests(rig->plane));
     rig_free(rig);
 }
 
@@ -184,7 +182,7 @@ static void names_end_some_at_a_time(void) {
     }
     settle(rig);
     rig_unsubscribe(rig, peer, 4, ids, 40);
-    const gw_client_t *c = client(rig, peer);
+    const gw_client_t *c = rig_client(rig, peer);
     uint32_t before = 0, turns = 0;
     for (turn(rig); c->job; turn(rig), turns++) {
         if (c->job->work_count == 40) continue;
@@ -239,7 +237,7 @@ static void requests_that_end_have_their_part_of_a_turn(void) {
         unsigned before = ended;
         turn(rig);
         for (unsigned k = 0; k < 30; k++) {
-            bool now = client(rig, peers[k])->job != NULL;
+            bool now = rig_client(rig, peers[k])->job != NULL;
             ended += busy[k] && !now;
             busy[k] = now;
         }
@@ -288,7 +286,7 @@ static void a_long_queue_is_conflated_some_at_a_time(void) {
     rig_publish(rig, 0);
     rig->now += 60000 * US; /* new topics without a record are found by the clock */
     for (int i = 0; i < 50; i++) rig_settle(rig);
-    const gw_client_t *c = client(rig, peer);
+    const gw_client_t *c = rig_client(rig, peer);
     CHECK_EQUAL(c->links_count, 1000);
     rig->plane->turn_units = 256;
     for (unsigned i = 0; i < 1000; i++) rig_publish(rig, i);
@@ -325,7 +323,7 @@ static void those_who_await_a_name_are_told_some_at_a_time(void) {
         turn(rig);
         if (turns == 0) rig_remove(rig, peers[59]), rig_remove(rig, peers[0]), rig_remove(rig, peers[30]);
         left = 0;
-        for (unsigned k = 0; k < 60; k++) left += client(rig, peers[k])->names_waiting;
+        for (unsigned k = 0; k < 60; k++) left += rig_client(rig, peers[k])->names_waiting;
         CHECK(before - left <= 64);
         before = left;
     }
@@ -348,7 +346,7 @@ static void between_two_requests_there_is_a_visit(void) {
         for (; reply < 3 + (unsigned)i / 2; reply++) rig_subscribe(rig, peer, reply + 1, &all, 1);
         rig_publish(rig, 0);
         turn(rig);
-        CHECK(i < 3 || client(rig, peer)->job);
+        CHECK(i < 3 || rig_client(rig, peer)->job);
         got += read_data_of(peer);
     }
     CHECK(got > 150);

@@ -121,7 +121,7 @@ static void a_slow_client_gets_the_newest_alone(void) {
     for (unsigned long long n = 1; n <= 9; n++) say(rig, n);
     for (unsigned long long n = 1; n <= 9; n++) expect_local(quick, n, n == 1);
     expect_none(slow);
-    const gw_client_t *c = &rig->plane->clients[(uint32_t)slow->handle];
+    const gw_client_t *c = rig_client(rig, slow);
     CHECK(c->rest.bytes && !c->queued && !c->control);
     CHECK_EQUAL(rig->stats->pending[GW_LOCAL], 2); /* the cut one, the newest */
     CHECK_EQUAL(rig->stats->conflated[GW_LOCAL], 7);
@@ -212,8 +212,7 @@ static void rounds_take_turns(void) {
     CHECK_EQUAL(had, N - 1);
     settle(rig);
     for (unsigned i = 1; i < N; i++) {
-        const gw_link_t *l = gw_link_find(rig->plane, &rig->plane->clients[(uint32_t)peers[i]->handle],
-                                          &rig->plane->locals[RIG_FRAMED].topic);
+        const gw_link_t *l = gw_link_find(rig->plane, rig_client(rig, peers[i]), &rig->plane->locals[RIG_FRAMED].topic);
         CHECK_EQUAL(l->had, rig->plane->locals[RIG_FRAMED].topic.seq);
     }
     rig_free(rig);

@@ -126,7 +126,7 @@ static bool told_or_whole(unsigned at) {
     bool failed = allocations >= at;
     for (frame_t f; peer_frame(peer, &f);) CHECK(f.kind != LIMIT); /* memory is none */
     const unsigned closes = rig_events(rig, GW_EVENT_CLOSE);
-    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    const gw_client_t *c = rig_client(rig, peer);
     if (!closes) {
         CHECK(gw_sub_find(rig->plane, c, 1) && gw_sub_find(rig->plane, c, 2));
         CHECK_EQUAL(rig->stats->links[0], 41);
@@ -243,7 +243,7 @@ static void a_record_behind_its_announcement_may_find_no_memory(void) {
     peer->allowed = 0;
     rig_publish(rig, a);
     turns(rig, 5);
-    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    const gw_client_t *c = rig_client(rig, peer);
     CHECK_EQUAL(c->unannounced, 1);
     CHECK_EQUAL(c->runs_count, c->runs_size - 1); /* room for the announcement alone */
     static char fill[65536];

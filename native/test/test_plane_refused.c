@@ -74,7 +74,7 @@ static void a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part(void)
         health(rig, "A.SIM", 1 << GW_BBO);
         rig_settle(rig);
     }
-    gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    gw_client_t *c = rig_client(rig, peer);
     CHECK(c->control_length <= rig->plane->o.control_bytes_max / 4 && !c->queued);
     peer->allowed = RIG_NO_LIMIT;
     rig_settle(rig);

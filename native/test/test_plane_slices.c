@@ -308,7 +308,7 @@ static void a_rest_between_goodbyes_is_bounded(void) {
 static void a_closed_client_with_marks_is_shut_before_its_links_end(void) {
     rig_t *rig = rig_with_topics(3);
     peer_t *peer = subscriber(rig, "*", false, false);
-    const gw_client_t *c = &rig->plane->clients[(uint32_t)peer->handle];
+    const gw_client_t *c = rig_client(rig, peer);
     peer->allowed = 0;
     for (int i = 0; i < 4; i++) {
         rig_publish(rig, 0);

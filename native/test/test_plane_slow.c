@@ -257,7 +257,7 @@ static void f37_a_slow_reader_s_memory_is_bounded(void) {
         s.peer->allowed = 1;
         pass(s.rig, 1000000);
         if (i % 100 == 0) rig_subscribe(s.rig, s.peer, 3, all, 2);
-        const gw_client_t *c = &s.rig->plane->clients[(uint32_t)s.peer->handle];
+        const gw_client_t *c = rig_client(s.rig, s.peer);
         CHECK(c->runs_size <= 1024 && c->control_size < 4096);
         CHECK(!c->rest.bytes || c->rest.length < 512);
     }

@@ -255,7 +255,7 @@ static void a_pattern_asked_again_between_epochs_governs_as_it_says(void) {
     rig_segment(rig, 4096, 512); /* its directory does not have A.SIM yet */
     rig_settle(rig);
     subscribe(rig, peer, item(1, GW_TRADE, "A*", true, false));
-    CHECK_EQUAL(rig->plane->clients[(uint32_t)peer->handle].links->lossless, 1);
+    CHECK_EQUAL(rig_client(rig, peer)->links->lossless, 1);
     rig_free(rig);
 }
 

@@ -295,7 +295,7 @@ static void a_frame_longer_than_the_room_is_sent_alone(void) {
             o.log_bytes = 16 << 20;
             scene_t s = scene(o, 2, "*");
             gw_plane_t *p = s.rig->plane;
-            gw_client_t *c = &p->clients[(uint32_t)s.peers[0]->handle];
+            gw_client_t *c = rig_client(s.rig, s.peers[0]);
             gather_backlog(&s, 1, 1);
             gw_client_push(p, c, rig_filler(p, lengths[k]));
             for (int i = 0; many && i < 3; i++) {
@@ -409,7 +409,7 @@ static void a_segment_between_visits_forgets_nobody(void) {
     for (unsigned i = 0; i < 1500; i++) rig_publish(s.rig, i + 1);
     for (int i = 0; i < 50; i++) rig_settle(s.rig);
     for (int i = 0; i < 60; i++) {
-        const gw_client_t *c = &s.rig->plane->clients[(uint32_t)s.peers[i]->handle];
+        const gw_client_t *c = rig_client(s.rig, s.peers[i]);
         CHECK(!c->runs_count && !c->control && !c->turn_next);
         CHECK_EQUAL(frames(s.peers[i]), 1500);
     }
