@@ -92,25 +92,23 @@ def test_a_message_beyond_the_bound_is_misuse() -> None:
 
 
 def test_the_first_message_is_read_without_a_loop() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.send(encode(started(3)))
-    channel = Channel(theirs)
+    channel, theirs = Channel.pair()
+    theirs.send(encode(started(3)))
     received = channel.receive_now()
     assert isinstance(received, Received)
     assert isinstance(received.message, WorkerStart)
     assert received.message.index == 3
-    ours.close()
+    theirs.close()
     channel.close()
 
 
 async def test_what_is_no_message_is_told_and_the_next_one_comes() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel = Channel(theirs)
+    channel, theirs = Channel.pair()
     open_before = len(os.listdir("/proc/self/fd"))
-    ours.send(b'{"type":"report","channel":"slo","text":7}')
-    socket.send_fds(ours, [b'{"type":"drain"}'], [0])
-    socket.send_fds(ours, [encode(Segment(epoch="abc"))], [0] * (DESCRIPTORS_MAX + 1))
-    ours.send(encode(Drain()))
+    theirs.send(b'{"type":"report","channel":"slo","text":7}')
+    socket.send_fds(theirs, [b'{"type":"drain"}'], [0])
+    socket.send_fds(theirs, [encode(Segment(epoch="abc"))], [0] * (DESCRIPTORS_MAX + 1))
+    theirs.send(encode(Drain()))
     assert await channel.receive() == Refused("report", "Expected `str`, got `int` - at `$.text`")
     assert await channel.receive() == Refused("drain", "it came with 1 descriptors, expected 0")
     cut = await channel.receive()
@@ -118,24 +116,23 @@ async def test_what_is_no_message_is_told_and_the_next_one_comes() -> None:
     assert "cut off" in cut.problem
     assert await channel.receive() == Received(Drain())
     assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
-    ours.close()
+    theirs.close()
     channel.close()
 
 
 async def test_an_empty_message_is_no_end_of_file_and_leaves_no_descriptor() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel = Channel(theirs)
+    channel, theirs = Channel.pair()
     open_before = len(os.listdir("/proc/self/fd"))
-    socket.send_fds(ours, [b""], [0, 0])
-    ours.send(b"")
-    ours.send(encode(Drain()))
+    socket.send_fds(theirs, [b""], [0, 0])
+    theirs.send(b"")
+    theirs.send(encode(Drain()))
     assert await channel.receive() == Refused("", "it is empty")
     assert await channel.receive() == Refused("", "it is empty")
     assert await channel.receive() == Received(Drain())
     assert len(os.listdir("/proc/self/fd")) == open_before, "what came with it is closed"
-    ours.shutdown(socket.SHUT_WR)
+    theirs.shutdown(socket.SHUT_WR)
     assert await channel.receive() is None
-    ours.close()
+    theirs.close()
     assert await channel.receive() is None
     channel.close()
 
