@@ -4,9 +4,10 @@ The gateway is no echo server: what is text comes back as the `req_id` of a requ
 as a pong. A case is what the client sends and what has to come back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from support.sans import cut
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame
 
 
@@ -58,8 +59,9 @@ def parts(*payloads: bytes, between: bytes = b"") -> list[bytes]:
     return frames
 
 
-def cut(payload: bytes, size: int) -> Iterable[bytes]:
-    return (payload[at : at + size] for at in range(0, len(payload), size))
+def sliced(payload: bytes, size: int) -> list[bytes]:
+    """The bytes in pieces of this size; the last may be shorter."""
+    return cut(payload, range(size, len(payload), size))
 
 
 FRAMING: list[Case] = [
@@ -95,7 +97,7 @@ OPCODES: list[Case] = [
     for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15) for payload in (b"", b"reserved")
 ]  # fmt: skip
 
-HALVES = tuple(cut(ask("xyz"), 20))
+HALVES = tuple(sliced(ask("xyz"), 20))
 FRAGMENTS: list[Case] = [
     ("5.1 ping in two", [frame(PING, b"a", fin=False), frame(CONT, b"b")], [FAILED]),
     ("5.2 pong in two", [frame(PONG, b"a", fin=False), frame(CONT, b"b")], [FAILED]),
@@ -110,10 +112,10 @@ FRAGMENTS: list[Case] = [
      [Reply("xyz"), FAILED]),
     ("5.18 text inside of text", [frame(TEXT, b"a", fin=False), frame(TEXT, b"b")], [FAILED]),
     ("5.18 binary inside of text", [frame(TEXT, b"a", fin=False), frame(BINARY, b"b")], [FAILED]),
-    ("5.19 pings between many", parts(*cut(ask("xyz"), 10), between=PING_A),
+    ("5.19 pings between many", parts(*sliced(ask("xyz"), 10), between=PING_A),
      [PONG_A, Reply("xyz")]),
     ("5.20 empty fragments", parts(b"", *HALVES, b"", b""), [Reply("xyz")]),
-    ("5.20 byte by byte", parts(*cut(ask("x"), 1)), [Reply("x")]),
+    ("5.20 byte by byte", parts(*sliced(ask("x"), 1)), [Reply("x")]),
 ]  # fmt: skip
 
 VALID = {
@@ -154,11 +156,11 @@ INVALID = {
 }
 UTF8: list[Case] = [
     *((f"6.2 {name}", [frame(TEXT, ask(chars))], [Reply(chars)]) for name, chars in VALID.items()),
-    *((f"6.2 {name}, in fragments of a byte", parts(*cut(ask(chars), 1)), [Reply(chars)])
+    *((f"6.2 {name}, in fragments of a byte", parts(*sliced(ask(chars), 1)), [Reply(chars)])
       for name, chars in VALID.items()),
     *((f"6.3 {name}", [frame(TEXT, b'{"a":"' + bad + b'"}'), PING_A], [NO_TEXT])
       for name, bad in INVALID.items()),
-    *((f"6.3 {name}, in fragments of a byte", parts(*cut(b'{"a":"' + bad + b'"}', 1)), [NO_TEXT])
+    *((f"6.3 {name}, in fragments of a byte", parts(*sliced(b'{"a":"' + bad + b'"}', 1)), [NO_TEXT])
       for name, bad in INVALID.items()),
     # Failing before the message ends: nothing that follows could mend it.
     *((f"6.4 {name}, unfinished", [frame(TEXT, bad + b"x", fin=False)], [NO_TEXT])
