@@ -27,7 +27,6 @@ class RawSession:
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self.ended = False
 
     @property
     def subscriptions(self) -> int:
@@ -58,7 +57,7 @@ class RawSession:
         raise AssertionError("it may have everything")
 
     def end(self) -> None:
-        self.ended = True
+        """It has nothing to let go of."""
 
     def _subscribe(self, symbols: list[str], payload: bytes) -> Subscribe:
         items = tuple(

@@ -164,7 +164,7 @@ quotes = st.builds(
 json_templates, sbe_templates = (
     {key: Template(program) for key, program in programs(form)[0].items()} for form in (JSON, SBE)
 )
-NOTICES_SBE = {number: Template(program) for number, program in programs(SBE)[1].items() if program}
+NOTICES_SBE = {number: Template(program) for number, program in programs(SBE)[1].items()}
 
 
 def short(number: str | None) -> str | None:

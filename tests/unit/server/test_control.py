@@ -43,7 +43,6 @@ class Rig:
         self.fd = fd
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
         self.stalls: list[tuple[int, str]] = []
-        self.followed: list[bool] = []
         self.plane = Plane()
         self.clients: dict[int, Any] = {}
         self.come(1, 2, 3)
@@ -52,7 +51,7 @@ class Rig:
             self.plane,
             self.clients,
             lambda duration_ns, words: self.stalls.append((duration_ns, words)),
-            lambda: self.followed.append(True),
+            lambda: None,
             real_ns=lambda: 77,
         )
         self.now_ns = NOW

@@ -146,8 +146,6 @@ def test_a_session_is_woken_once_when_it_wants_to_be(silent: Silent) -> None:
 class Late(Silent):
     """A client that is past the deadline of its state."""
 
-    deadline_ns = 0
-
     def __init__(self, ended: list[object]) -> None:
         super().__init__()
         self._ended = ended
