@@ -56,14 +56,12 @@ def test_f16_reserved_opcode(gateway: Serving, before: Metrics, opcode: int) -> 
     assert ends(gateway, before, 1002, frame(opcode, b"x"))
 
 
-@pytest.mark.parametrize("opcode", [PING])
-def test_f17_long_control_frame(gateway: Serving, before: Metrics, opcode: int) -> None:
-    assert ends(gateway, before, 1002, frame(opcode, b"\x03\xe8" + b"x" * 124))
+def test_f17_long_control_frame(gateway: Serving, before: Metrics) -> None:
+    assert ends(gateway, before, 1002, frame(PING, b"\x03\xe8" + b"x" * 124))
 
 
-@pytest.mark.parametrize("opcode", [CLOSE])
-def test_f17_fragmented_control_frame(gateway: Serving, before: Metrics, opcode: int) -> None:
-    assert ends(gateway, before, 1002, frame(opcode, b"\x03\xe8", fin=False))
+def test_f17_fragmented_control_frame(gateway: Serving, before: Metrics) -> None:
+    assert ends(gateway, before, 1002, frame(CLOSE, b"\x03\xe8", fin=False))
 
 
 @pytest.mark.parametrize("fin", [True, False])
@@ -251,9 +249,8 @@ def test_f25_half_a_close_code(gateway: Serving, before: Metrics) -> None:
     assert ends(gateway, before, 1002, frame(CLOSE, b"\x03"))
 
 
-@pytest.mark.parametrize("reason", [b"\xff"])
-def test_f25_close_reason_that_is_no_utf8(gateway: Serving, before: Metrics, reason: bytes) -> None:
-    assert ends(gateway, before, 1007, close(1000, reason))
+def test_f25_close_reason_that_is_no_utf8(gateway: Serving, before: Metrics) -> None:
+    assert ends(gateway, before, 1007, close(1000, b"\xff"))
 
 
 @pytest.mark.parametrize("code", [1000, 1011])
