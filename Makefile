@@ -57,7 +57,7 @@ lint: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint native/cython
 
 bench: build
-	$(BIN)/python -P bench/micro/micro.py
+	$(BIN)/python bench/micro/micro.py
 
 # The longest cycle of the plane in each of its steps; STEPS='--clients 100 growth' for some, or smaller.
 steps: build/steps/steps

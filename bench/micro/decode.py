@@ -4,13 +4,12 @@ One record a frame, a trade and a quote as venues send them; the lowest of sever
 is what the Python client does to make its event of a message: numbers are looked at, too.
 """
 
-import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
 import numpy as np
+from best import best_ns
 
 from gateway._native import Row, Template, sbe_record
 from gateway.client.session import ClientSession
@@ -30,16 +29,6 @@ Channel = Literal["trade", "bbo"]
 ROWS: tuple[tuple[Channel, int, Row], ...] = (("trade", 1, TRADE), ("bbo", 2, QUOTE))
 
 
-def best_ns(run: Callable[[], object], ops: int) -> float:
-    """The lowest of several rounds, for one operation."""
-    best = sys.maxsize
-    for _ in range(ROUNDS):
-        start = time.perf_counter_ns()
-        run()
-        best = min(best, time.perf_counter_ns() - start)
-    return best / ops
-
-
 def each(read: Callable[[bytes], object], frame: bytes) -> float:
     """Nanoseconds of one call."""
 
@@ -47,7 +36,7 @@ def each(read: Callable[[bytes], object], frame: bytes) -> float:
         for one in frames:
             read(one)
 
-    return best_ns(run, FRAMES)
+    return best_ns(run, FRAMES, ROUNDS)
 
 
 def client(encoding: Encoding, announcement: bytes, messages: list[bytes]) -> float:
@@ -60,7 +49,7 @@ def client(encoding: Encoding, announcement: bytes, messages: list[bytes]) -> fl
         for message in messages:
             session.receive(message, mono_ns=0, real_ns=NOW)
 
-    return best_ns(run, len(messages))
+    return best_ns(run, len(messages), ROUNDS)
 
 
 def figures() -> Iterator[tuple[str, float, str]]:
@@ -94,9 +83,9 @@ def figures() -> Iterator[tuple[str, float, str]]:
         yield f"{channel} sbe", each(decoder.decode, frame), "ns"
         yield f"{channel} sbe tuple", each(lambda one: sbe_record(one, topics), frame), "ns"
         yield f"{channel} sbe in Python", each(lambda one: sbe.decode(one, topics), frame), "ns"
-        batch = best_ns(partial(sbe.batch, frames, topics), FRAMES)
+        batch = best_ns(partial(sbe.batch, frames, topics), FRAMES, ROUNDS)
         yield f"{channel} sbe batch", batch, "ns"
-        buffer = best_ns(partial(sbe.batch, joined, topics, lengths), FRAMES)
+        buffer = best_ns(partial(sbe.batch, joined, topics, lengths), FRAMES, ROUNDS)
         yield f"{channel} sbe one buffer", buffer, "ns"
 
 

@@ -13,10 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from best import best_ns
 
 from gateway import _native
 
@@ -99,16 +100,6 @@ def native_rows(program: Path, wanted: list[str]) -> Iterator[Figure]:
                 yield name, float(value), unit, cost, what
 
 
-def best_ns(run: Callable[[], object], ops: int) -> float:
-    """The lowest of several rounds, for one operation."""
-    best = sys.maxsize
-    for _ in range(ROUNDS):
-        start = time.perf_counter_ns()
-        run()
-        best = min(best, time.perf_counter_ns() - start)
-    return best / ops
-
-
 def python_rows(wanted: list[str]) -> Iterator[Figure]:
     """Publishing from Python, by the length of a batch, statistics included."""
     page_fd = _native.create_memory("bench-stats", _native.STATS_SIZE)
@@ -134,7 +125,7 @@ def python_rows(wanted: list[str]) -> Iterator[Figure]:
                 writer.publish(rows, now, 1)
 
         what = f"publish from Python, a record in batches of {batch}"
-        yield name, best_ns(run, calls * batch), "ns", "-", what
+        yield name, best_ns(run, calls * batch, ROUNDS), "ns", "-", what
     writer.close()
     page.close()
     os.close(page_fd)

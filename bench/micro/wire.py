@@ -5,11 +5,10 @@ The lowest of several rounds, each with the client's own limits; and what an idl
 
 import gc
 import struct
-import sys
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from best import best_ns
 from websockets.http11 import Request
 
 from gateway.dialects.tickgate import PATH
@@ -53,16 +52,6 @@ def opened() -> ServerSide:
     return side
 
 
-def best_ns(run: Callable[[], object], ops: int) -> float:
-    """The lowest of several rounds, for one operation."""
-    best = sys.maxsize
-    for _ in range(ROUNDS):
-        start = time.perf_counter_ns()
-        run()
-        best = min(best, time.perf_counter_ns() - start)
-    return best / ops
-
-
 def reads(data: bytes) -> float:
     """Nanoseconds of one read of an open client, a second after the one before."""
     side = opened()
@@ -71,7 +60,7 @@ def reads(data: bytes) -> float:
         for number in range(FRAMES):
             tell(side, data, number * SECOND)
 
-    cost = best_ns(run, FRAMES)
+    cost = best_ns(run, FRAMES, ROUNDS)
     assert side.at_rest
     return cost
 
@@ -83,7 +72,7 @@ def handshakes(data: bytes) -> float:
         for _ in range(CLIENTS):
             tell(ServerSide(_endpoint), data)
 
-    return best_ns(run, CLIENTS)
+    return best_ns(run, CLIENTS, ROUNDS)
 
 
 def idle_bytes() -> float:
