@@ -13,7 +13,6 @@ measured, 3 the clients themselves were the bottleneck in a round. Method: bench
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -31,9 +30,7 @@ from in_turn import lines
 
 from gateway.loadtest.result import Result, from_json
 
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-SLACK_S = 1.0
-"""The load test's window is so much longer than that between the looks, which lie inside it."""
+TICK_S = 1 / yardstick.TICKS_PER_S
 LOOPBACK_S = 2.0
 COUNTERS = ("sends", "sent_bytes", "deliveries")
 _SAMPLE = re.compile(r"^tickgate_(sends|sent_bytes|deliveries)_total(?:{[^}]*})? (\S+)$", re.M)
@@ -80,7 +77,7 @@ def scenario(options: argparse.Namespace, encoding: str) -> dict[str, Any]:
     return {
         "encoding": encoding,
         "warmup_s": options.warmup,
-        "duration_s": options.duration + SLACK_S,
+        "duration_s": options.duration + one_core.SLACK_S,
         "source": {"symbols": options.symbols, "rate": options.rate},
         "groups": groups,
     }
@@ -92,19 +89,14 @@ def measure(options: argparse.Namespace, encoding: str, directory: Path) -> tupl
     document.write_text("\n".join(lines(scenario(options, encoding))) + "\n", encoding="utf-8")
     # What is looked for is how much it sends: nothing is to be held back for an objective.
     settings = ("slo.enforce=false", *options.set)
-    with yardstick.gateway(*settings, cpu=options.server_cpus) as server:
-        command = [str(Path(sys.executable).parent / "tickgate"), "bench", str(document)]
-        command += ["--url", f"ws://127.0.0.1:{server.client_port}/v1", "--quiet"]
-        command += ["--feed", f"127.0.0.1:{server.udp_port}", "--client-cpus", options.client_cpus]
-        load = subprocess.Popen([*command, "--json", str(file)], stdout=subprocess.DEVNULL)
-        one_core.begun(server)
-        time.sleep(options.warmup + SLACK_S / 2)
-        clients = yardstick.family(load.pid)
+    with (
+        yardstick.gateway(*settings, cpu=options.server_cpus) as server,
+        one_core.load(server, options, file, str(document)) as pid,
+    ):
+        clients = yardstick.family(pid)
         before = look(server, clients)
         time.sleep(options.duration)
         after = look(server, clients)
-        if load.wait(60) not in one_core.JUDGED:
-            raise SystemExit(f"the load test ended with {load.returncode}")
     return from_json(file.read_bytes(), "most"), between(before, after)
 
 

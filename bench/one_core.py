@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
@@ -128,23 +129,41 @@ def begun(server: yardstick.Server) -> None:
     raise SystemExit("no record came")
 
 
+@contextmanager
+def load(
+    server: yardstick.Server, options: argparse.Namespace, file: Path, *words: str
+) -> Iterator[int]:
+    """A load test of that server, in its window from here on; the file has its result at the end.
+
+    Yields:
+        The process of the load test.
+
+    Raises:
+        SystemExit: it has no result.
+    """
+    command = [str(Path(sys.executable).parent / "tickgate"), "bench", *words, "--quiet"]
+    command += ["--url", f"ws://127.0.0.1:{server.client_port}/v1"]
+    command += ["--feed", f"127.0.0.1:{server.udp_port}", "--client-cpus", options.client_cpus]
+    process = subprocess.Popen([*command, "--json", str(file)], stdout=subprocess.DEVNULL)
+    begun(server)
+    time.sleep(options.warmup + SLACK_S / 2)
+    yield process.pid
+    if process.wait(60) not in JUDGED:
+        raise SystemExit(f"the load test ended with {process.returncode}")
+
+
 def measure(options: argparse.Namespace, file: Path) -> Round:
     """One round, with a gateway of its own."""
-    with yardstick.gateway(cpu=options.server_cpus) as server:
-        command = [str(Path(sys.executable).parent / "tickgate"), "bench", "--quiet"]
-        command += ["--url", f"ws://127.0.0.1:{server.client_port}/v1"]
-        command += ["--feed", f"127.0.0.1:{server.udp_port}", "--client-cpus", options.client_cpus]
-        command += ["--clients", str(options.clients), "--rate", str(options.rate)]
-        command += ["--encoding", options.encoding]
-        command += ["--warmup", str(options.warmup), "--duration", str(options.duration + SLACK_S)]
-        load = subprocess.Popen([*command, "--json", str(file)], stdout=subprocess.DEVNULL)
-        begun(server)
-        time.sleep(options.warmup + SLACK_S / 2)
+    words = ["--clients", str(options.clients), "--rate", str(options.rate)]
+    words += ["--encoding", options.encoding]
+    words += ["--warmup", str(options.warmup), "--duration", str(options.duration + SLACK_S)]
+    with (
+        yardstick.gateway(cpu=options.server_cpus) as server,
+        load(server, options, file, *words),
+    ):
         window_now(server)
         time.sleep(options.duration)
         window = window_now(server)
-        if load.wait(60) not in JUDGED:
-            raise SystemExit(f"the load test ended with {load.returncode}")
     return round_of(from_json(file.read_bytes(), "one core"), window)
 
 
