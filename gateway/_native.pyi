@@ -516,7 +516,7 @@ def tune_wake(
     (granted), delay: as `round` of `tune_send`, of each ring.
     """
 
-# --- the data plane (plane.pxi) -------------------------------------------------------------------
+# --- the data plane (plane_values.pxi, plane.pxi) -------------------------------------------------
 SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the bytes
 SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the cursor; arg = index into `items`
 SLOT_MATCHED: Final[int]  # 20 characters: topics the pattern covers now; arg = index into `items`
