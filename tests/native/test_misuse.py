@@ -5,7 +5,6 @@ Each of these ended the interpreter once, or could have: the objects hold raw me
 
 import gc
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.planes import added, close
 from support.serving import until
 
 from gateway._native import (
@@ -39,13 +39,11 @@ Memory = Callable[[int], int]
 
 
 @pytest.fixture
-def plane() -> Iterator[Plane]:
+def plane(counted: StatsPage) -> Iterator[Plane]:
     """A plane that counts in a page of its own."""
-    page, fd = own_page()
-    made = Plane(formats=FORMATS, stats=page, clients_max=4)
+    made = Plane(formats=FORMATS, stats=counted, clients_max=4)
     yield made
     made.stop()
-    os.close(fd)
 
 
 def own_page() -> tuple[StatsPage, int]:
@@ -176,17 +174,6 @@ def handle_calls(plane: Plane, handle: int) -> list[Callable[[], object]]:
     ]
 
 
-def added(plane: Plane) -> tuple[int, list[socket.socket]]:
-    pair = socket.socketpair()
-    pair[0].setblocking(False)
-    return plane.add(pair[0].fileno(), b"", b""), list(pair)
-
-
-def close(pair: list[socket.socket]) -> None:
-    for end in pair:
-        end.close()
-
-
 def test_no_more_events_are_taken_than_asked_for(plane: Plane) -> None:
     clients = [added(plane) for _ in range(4)]
     plane.start()
@@ -220,27 +207,6 @@ def test_handles_that_are_not_a_planes_own_are_refused(plane: Plane) -> None:
     assert plane.sent_ns(handle) >= 0
     other.stop()
     close(pair + theirs)
-    os.close(fd)
-
-
-def test_clients_subscribe_to_what_their_format_has_alone() -> None:
-    page, fd = own_page()
-    records, notices = FORMATS[0]
-    trades = {key: program for key, program in records.items() if key[0] == "trade"}
-    plane = Plane(formats=[*FORMATS, (trades, notices)], stats=page, clients_max=4)
-    pairs = [list(socket.socketpair()) for _ in range(2)]
-    ours, theirs = (
-        plane.add(pair[0].fileno(), b"", None, format=index) for index, pair in enumerate(pairs)
-    )
-    trade = [(0, "trade", "A.B", True, True, True, 0)]
-    bbo = [(1, "bbo", "A.B", False, True, True, 0)]
-    assert plane.subscribe(ours, None, (), bbo) == 0
-    assert plane.subscribe(theirs, None, (), trade) == 0
-    with pytest.raises(ValueError, match="out of bounds"):
-        plane.subscribe(theirs, None, (), bbo)
-    plane.stop()
-    for pair in pairs:
-        close(pair)
     os.close(fd)
 
 
@@ -297,28 +263,6 @@ def test_a_notice_that_there_is_not_is_refused(plane: Plane) -> None:
         plane.notice(handle, 0, (2**64,))
     plane.stop()
     close(pair)
-
-
-@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
-def test_a_message_is_framed_by_its_length(size: int) -> None:
-    page, fd = own_page()
-    plane = Plane(formats=FORMATS, stats=page, clients_max=4, control_bytes_max=256 << 10)
-    plane.start()
-    handle, (ours, theirs) = added(plane)
-    assert plane.send(handle, b"x" * size) == 0
-    if size < 126:
-        head = bytes((0x81, size))
-    else:
-        head = b"\x81\x7e" + size.to_bytes(2) if size < 1 << 16 else b"\x81\x7f" + size.to_bytes(8)
-    theirs.settimeout(5)
-    expected = b"\x81\0" + head + b"x" * size  # behind the empty hello
-    got = b""
-    while len(got) < len(expected):
-        got += theirs.recv(1 << 16)
-    assert got == expected
-    plane.stop()
-    close([ours, theirs])
-    os.close(fd)
 
 
 # --- what was closed, or never made ---------------------------------------------------------------
