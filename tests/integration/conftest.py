@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.benches import QUICK
 from support.stage import Stage
 from support.udp import Venue
 
@@ -20,3 +21,11 @@ def venue() -> Iterator[Venue]:
     """A venue called SIM."""
     with Venue() as one:
         yield one
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> str:
+    """The file of a scenario that takes a second."""
+    file = tmp_path / "quick.toml"
+    file.write_text(QUICK)
+    return str(file)

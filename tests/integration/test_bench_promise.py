@@ -4,12 +4,12 @@ How fast anything is, is not asserted: the machine is not ours alone."""
 
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from support.benches import COMMAND
 from support.results import sample_groups
 from support.serving import serving, until
 
@@ -17,7 +17,6 @@ from gateway.loadtest.result import GroupResult, from_json
 from gateway.loadtest.scenario import load
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-P", "-m", "gateway.cli", "bench"]
 OVERLOAD = """
 warmup_s = 0.2
 duration_s = 0.4
