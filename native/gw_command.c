@@ -1,4 +1,4 @@
-/* What the loop's thread asks for, and what it is told. */
+/* What the loop's thread asks for. What it is told: gw_event.c. */
 #include "gw_plane_internal.h"
 #include <string.h>
 #include <sys/mman.h>

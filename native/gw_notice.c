@@ -5,6 +5,7 @@
 /* Notices of limits in one control queue, in bytes: half of what a queue has beyond the replies. The plane's other
  * messages have the second half, so no notice takes a reply's room. */
 #define NOTICES_MAX (GW_CONTROL_SLACK / 2)
+#define CONTROL_PARTS 4u /* of a client's control queue, what other notices may fill */
 
 /* Writes a part of a message; its length, 0 where the format does not tell such a thing. */
 static size_t part(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t, const gw_notice_t *notice,
@@ -33,6 +34,8 @@ size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t k
     size_t payload = part(p, format, kind, t, notice, out + GW_FRAME_HEADER_MAX);
     return payload ? close_frame(p->o.formats[format].notices[kind], payload, out) : 0;
 }
+
+/* --- to one client ----------------------------------------------------------------------------------- */
 
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice) {
     uint8_t frame[GW_NOTICE_MAX];
@@ -89,10 +92,6 @@ void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c) {
     c->untold = 0;
     limit_say(p, c, GW_NOTICE_LIMITS, &notice);
 }
-
-/* --- to one client ----------------------------------------------------------------------------------- */
-
-#define CONTROL_PARTS 4u   /* of a client's control queue, what notices may fill */
 
 void gw_told_by_control(gw_plane_t *p, gw_client_t *c, const uint8_t *frame, size_t length, int what) {
     size_t used = c->control_length - c->control_head;

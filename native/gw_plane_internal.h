@@ -115,9 +115,6 @@ static inline void gw_client_untouch(gw_plane_t *p, gw_client_t *c) {
     c->turn_next = 0;
 }
 
-
-
-
 /* --- threads: what passes between the two ------------------------------------------------------------ */
 
 /* gw_event.c */
@@ -170,11 +167,11 @@ static inline void gw_local_sent(gw_link_t *l) {
 }
 
 /* gw_notice.c */
-/* gw_notice.c: a frame of a notice at `out` (GW_NOTICE_MAX bytes), of a topic or of none (NULL); its length, 0 where the
- * format does not tell such a thing */
+/* A frame of a notice at `out` (GW_NOTICE_MAX bytes), of a topic or of none (NULL); its length, 0 where the format does
+ * not tell such a thing. */
 size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t,
                         const gw_notice_t *notice, uint8_t *out);
-/* ... into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE; and one that has several parts */
+/* ... into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE; and one that has several parts. */
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice);
 typedef struct {
     gw_notice_kind_t kind;
@@ -383,8 +380,9 @@ int64_t gw_locals_due(const gw_plane_t *p);
 
 /* gw_bind.c */
 extern gw_topic_t gw_topic_none;
-/* The topic at this place of the directory: of the record in hand, or NULL: whichever lives there now. */
+/* The topic at this place has ended, and how was overwritten; the links concerned. */
 uint32_t gw_topic_gone(gw_plane_t *p, uint32_t id);
+/* The topic at this place of the directory: of the record in hand, or NULL: whichever lives there now. */
 gw_topic_t *gw_topic_of_ring(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budget);
 int gw_cover(gw_plane_t *p, int64_t *budget);
 int gw_cover_done(gw_plane_t *p);

@@ -65,7 +65,7 @@ struct gw_topic {
     uint8_t bound;    /* the epoch's directory has it */
     uint8_t suspect;  /* its newest input was refused (gw_refused.c) */
     uint8_t attached; /* it has been bound once: every pattern that covers it has its links */
-    uint8_t retiring;  /* in plane->retiring (gw_retire.c) */
+    uint8_t retiring;  /* in plane->retiring (gw_retire.c); 2: the round has to come again */
     uint32_t ring_id, generation; /* its place in the directory, and of that, while it is bound */
     gw_topic_t *retiring_previous, *retiring_next;
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
@@ -100,7 +100,7 @@ struct gw_link {
     uint32_t counted;   /* serial of that job; another one: none were found */
     uint32_t job;       /* serial of the job that has seen to this link */
     uint32_t epoch;     /* plane->epochs when its mark was made, or its client was last renewed */
-    uint32_t place;     /* in topic->links */
+    uint32_t place;     /* in its audience's links */
     uint8_t lossless : 1;
     uint8_t unannounced : 1; /* its client does not know the topic's number yet */
     uint8_t owes : 2; /* with its mark its client is told that the topic has ended; 2: and once before. Without a mark:
@@ -177,7 +177,7 @@ enum {
 
 /* Marks of one client, oldest first: those that wait for its socket alone, or those of a hold. */
 typedef struct { gw_link_t *first, *last; } gw_marks_t;
-/* The marks of one client that wait for the same interval (gw_hold.c). */
+/* The marks of one client that wait for the same interval (gw_mark.c; let go in gw_hold.c). */
 struct gw_hold {
     gw_client_t *client;
     gw_hold_t *next;           /* of the client */

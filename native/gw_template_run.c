@@ -169,7 +169,7 @@ static uint64_t integer_of(const gw_step_t *s, const gw_encode_t *in) {
     return in->record || s->source == GW_T_TS_SEND ? (uint64_t)time_of(in, s->source) : 0;
 }
 
-/* A length in one byte, then the bytes that `write` made of the text. */
+/* Of a length in one byte and the bytes behind it, which have been written: the length. */
 static char *close_length(char *out, char *end) {
     out[0] = (char)(uint8_t)(end - out - 1);
     return end;
