@@ -42,25 +42,14 @@ static int clients(gw_plane_t *p, int64_t *budget) {
     return 1;
 }
 
-static void unbind(gw_plane_t *p, gw_topic_t *t) {
-    t->bound = 0;
-    t->renewed = 1;
-    t->seq = 0;
-    t->origin = 0;
-    t->suspect = 0;
-    for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].frame_seq[0] = t->audiences[i].frame_seq[1] = UINT64_MAX;
-    p->topics_waiting++;
-    gw_topic_release(p, t);
-}
-
 static int topics(gw_plane_t *p, int64_t *budget) {
     gw_topic_t *half = gw_cover_undo(p);
-    if (half) unbind(p, half);
+    if (half) gw_topic_unbind(p, half);
     for (; p->epoch_next < p->by_ring_count; p->epoch_next++) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_TOPIC;
         gw_topic_t *t = p->by_ring[p->epoch_next];
-        if (t && t != &gw_topic_none) unbind(p, t);
+        if (t && t != &gw_topic_none) gw_topic_unbind(p, t);
     }
     p->by_ring_count = p->bind_next = 0;
     return 1;

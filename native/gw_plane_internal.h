@@ -286,6 +286,7 @@ static inline int gw_granted(gw_plane_t *p, const gw_client_t *c, const gw_topic
 
 /* gw_state.c */
 int gw_topic_reserve(gw_topic_t *t, unsigned cells); /* room for one of so many; -ENOMEM */
+void gw_topic_frames_forget(gw_topic_t *t); /* its state is encoded anew, whatever its seq */
 void gw_topic_reset(gw_topic_t *t, const gw_record_t *r); /* another origin counts from here on */
 /* What the segment has of the topic at this place: its last value, or of a longer record what the ring still has, until
  * the next batch is taken. NULL: nothing. */
@@ -316,6 +317,7 @@ gw_walk_t gw_walk_begin(void);
 static inline int gw_walk_begins(const gw_walk_t *w) { return w->audiences == UINT32_MAX; }
 gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w);
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
+void gw_topic_unbind(gw_plane_t *p, gw_topic_t *t); /* no directory has it now: it is a name that is waited for, or freed */
 uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the channels that are suspect, a bit each */
 uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t); /* of a topic that is made */
 void gw_retire_list(gw_plane_t *p, gw_topic_t *t);

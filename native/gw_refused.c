@@ -128,7 +128,6 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health) {
     *health->state = (gw_record_t){.h = {.kind = GW_HEALTH, .cells = GW_RECORD_CELLS, .ts_event = now, .ts_recv = now,
                                          .ts_publish = p->now}};
     health->state->u.health = (gw_health_t){.state_length = 2, .state = "ok"};
-    for (uint32_t i = 0; i < health->audiences_count; i++)
-        health->audiences[i].frame_seq[GW_ENCODE_UPDATE] = health->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+    gw_topic_frames_forget(health);
     return 1;
 }

@@ -60,20 +60,11 @@ uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
         }
     }
     p->ends = 1;
-    t->bound = t->attached = 0;
-    t->renewed = 1;
-    t->seq = 0;
-    t->origin = 0;
-    t->suspect = 0;
-    for (uint32_t i = 0; i < t->audiences_count; i++) { /* marks show the last state; no frame was encoded at this seq */
-        gw_audience_t *a = &t->audiences[i];
-        a->frame_seq[0] = a->frame_seq[1] = UINT64_MAX;
-        a->notice = 0;
-    }
-    p->topics_waiting++;
     p->full = 0; /* those who wait for it now are told, should the table be full */
+    t->attached = 0;
+    for (uint32_t i = 0; i < t->audiences_count; i++) t->audiences[i].notice = 0;
     if (patterns) gw_retire_list(p, t);
-    gw_topic_release(p, t);
+    gw_topic_unbind(p, t);
     return links;
 }
 

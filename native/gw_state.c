@@ -16,13 +16,17 @@ int gw_topic_reserve(gw_topic_t *t, unsigned cells) {
     return 0;
 }
 
+void gw_topic_frames_forget(gw_topic_t *t) {
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        t->audiences[i].frame_seq[GW_ENCODE_UPDATE] = t->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+}
+
 /* Its first record goes out as a snapshot, and no frame of before is used again: two origins may use one seq. */
 void gw_topic_reset(gw_topic_t *t, const gw_record_t *r) {
     t->origin = r->h.origin;
     t->seq = r->h.topic_seq - 1;
     t->renewed = 1;
-    for (uint32_t i = 0; i < t->audiences_count; i++)
-        t->audiences[i].frame_seq[GW_ENCODE_UPDATE] = t->audiences[i].frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+    gw_topic_frames_forget(t);
 }
 
 const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position, int64_t *budget) {

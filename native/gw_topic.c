@@ -170,3 +170,15 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
     p->topics_waiting--;
     gw_topic_free(t);
 }
+
+/* Marks show the last state, though no frame was encoded at this seq. */
+void gw_topic_unbind(gw_plane_t *p, gw_topic_t *t) {
+    t->bound = 0;
+    t->renewed = 1;
+    t->seq = 0;
+    t->origin = 0;
+    t->suspect = 0;
+    gw_topic_frames_forget(t);
+    p->topics_waiting++;
+    gw_topic_release(p, t);
+}
