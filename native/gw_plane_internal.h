@@ -186,6 +186,13 @@ void gw_client_tell(gw_plane_t *p, gw_client_t *c);
 void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
 
 /* gw_encode.c */
+#define GW_REUSE_AGES 8 /* a frame is sent again up to this part of the age at which it is too old */
+/* Whether a frame of the audience may be sent again. Its age counts as its client's: an old one would close it as slow. */
+static inline int gw_frame_reusable(const gw_plane_t *p, const gw_audience_t *a, uint64_t index) {
+    const gw_log_t *log = &p->lanes[a->format].log;
+    return gw_log_fresh(log, index) &&
+           p->taken_ns - gw_log_frame(log, index)->taken_ns <= p->o.lossless_max_age_ns / GW_REUSE_AGES;
+}
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped);
 #define GW_FRAME_NONE UINT64_MAX

@@ -13,15 +13,11 @@
  * part of that; what is beyond is left out and counted, and told as a number (gw_client_tell_untold). */
 #include "gw_plane_internal.h"
 
-#define NOTICE_AGES 8      /* a notice is used again up to this part of the age at which a frame is too old */
-
 /* The audience's last notice of refused input, while it may be used again; else none. */
 static uint64_t notice_known(const gw_plane_t *p, const gw_audience_t *a) {
-    const gw_lane_t *lane = &p->lanes[a->format];
     const uint64_t index = a->notice - 1;
-    if (!a->notice || index < lane->epoch_index || !gw_log_fresh(&lane->log, index)) return GW_FRAME_NONE;
-    int64_t age_ns = p->taken_ns - gw_log_frame(&lane->log, index)->taken_ns;
-    return age_ns <= p->o.lossless_max_age_ns / NOTICE_AGES ? index : GW_FRAME_NONE;
+    if (!a->notice || index < p->lanes[a->format].epoch_index) return GW_FRAME_NONE;
+    return gw_frame_reusable(p, a, index) ? index : GW_FRAME_NONE;
 }
 
 /* What is told of a topic, to those of one audience. */

@@ -219,15 +219,11 @@ void gw_link_announced(gw_link_t *l, int announced) {
     else c->flags &= (uint16_t)~GW_CLIENT_ANNOUNCES;
 }
 
-/* The announcement of the link's topic, in the log of its format. One that was made long ago would count as what the
- * client waits for. */
+/* The announcement of the link's topic, in the log of its format. */
 static uint64_t announcement(gw_plane_t *p, const gw_link_t *l) {
     gw_audience_t *a = gw_link_audience(l);
     const gw_notice_t notice = {{0}, {{0}}};
-    const gw_log_t *log = &p->lanes[a->format].log;
-    if (a->announcement && gw_log_fresh(log, a->announcement - 1) &&
-        p->taken_ns - gw_log_frame(log, a->announcement - 1)->taken_ns <= p->o.lossless_max_age_ns / 8)
-        return a->announcement - 1;
+    if (a->announcement && gw_frame_reusable(p, a, a->announcement - 1)) return a->announcement - 1;
     /* One in front of a paced record is no older than that. */
     const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
     uint64_t index = gw_notice_frame(p, l->topic, a, GW_NOTICE_TOPIC, &notice, GW_FRAME_ANNOUNCES | paced, 0);

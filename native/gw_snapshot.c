@@ -1,11 +1,10 @@
 /* A topic's state as what a link is sent when it begins, or when its client comes to another epoch. */
 #include "gw_plane_internal.h"
 
-/* The frame of a lossless client's snapshot. Its age is the client's: an old one would close it as slow. */
+/* The frame of a lossless client's snapshot. */
 static uint64_t snapshot_frame(gw_plane_t *p, gw_link_t *l) {
     gw_audience_t *a = gw_link_audience(l);
-    const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, a->frame[GW_ENCODE_SNAPSHOT]);
-    if (p->taken_ns - f->taken_ns > p->o.lossless_max_age_ns / 8) a->frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
+    if (!gw_frame_reusable(p, a, a->frame[GW_ENCODE_SNAPSHOT])) a->frame_seq[GW_ENCODE_SNAPSHOT] = UINT64_MAX;
     return gw_topic_frame(p, l->topic, a, GW_ENCODE_SNAPSHOT);
 }
 
