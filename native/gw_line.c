@@ -183,10 +183,11 @@ static bool object_take(parse_t *p) {
     return p->at == p->end;
 }
 
-/* A field's text, if it came or need not. */
-static bool field_make(const parse_t *p, const gw_field_t *f, uint64_t *all, gw_text_t *out) {
-    const gw_field_t *first;
-    unsigned member = member_find((gw_text_t){f->name, strlen(f->name)}, &first);
+/* The text of the kind's i-th field, if it came or need not. What came in the field's own place is of its name. */
+static bool field_make(const parse_t *p, uint8_t kind, unsigned i, uint64_t *all, gw_text_t *out) {
+    const gw_field_t *f = &gw_kinds[kind].fields[i], *first;
+    unsigned member = FIELDS + kind * GW_FIELDS_MAX + i;
+    if (!(p->seen & BIT(member))) member = member_find((gw_text_t){f->name, strlen(f->name)}, &first);
     *all |= BIT(member);
     *out = f->type == GW_FIELD_DECIMAL ? (gw_text_t){NULL, 0} : none;
     if (p->seen & BIT(member)) *out = p->texts[member];
@@ -203,7 +204,7 @@ static bool line_make(const parse_t *p, gw_line_t *line) {
     while (number < GW_CHANNELS && !(gw_kinds[number].fed && text_is(p->texts[CHANNEL], gw_kinds[number].name))) number++;
     if (number == GW_CHANNELS) return false;
     for (unsigned i = 0; i < gw_kinds[number].fields_count; i++)
-        if (!field_make(p, &gw_kinds[number].fields[i], &all, &line->texts[i])) return false;
+        if (!field_make(p, number, i, &all, &line->texts[i])) return false;
     line->kind = number;
     line->ts = p->ts;
     line->symbol = p->texts[SYMBOL];
