@@ -77,12 +77,11 @@ static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t
 size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
     if (gw_topic_is_local(l->topic)) return gw_local_render(p, l->topic, encode, out);
     gw_audience_t *a = gw_link_audience(l);
-    const gw_notice_t notice = {{0}, {{0}}};
-    size_t length = l->unannounced ? gw_notice_encode(p, a->format, GW_NOTICE_TOPIC, l->topic, &notice, out) : 0;
+    size_t length = l->unannounced ? gw_link_notice_encode(p, l, GW_NOTICE_TOPIC, out) : 0;
     const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, gw_topic_frame(p, l->topic, a, encode));
     length += tell(p, a, f, encode, l->skipped, out + length);
     if (!l->topic->suspect) return length;
-    return length + gw_notice_encode(p, a->format, GW_NOTICE_REFUSED, l->topic, &notice, out + length);
+    return length + gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
 }
 
 /* The state after a lap, for those who take the topic without loss: a snapshot that counts as the update it is. */

@@ -74,21 +74,16 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     return 1;
 }
 
-static size_t render_notice(gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out) {
-    const gw_notice_t notice = {{0}, {{0}}};
-    return gw_notice_encode(p, l->client->format, kind, l->topic, &notice, out);
-}
-
 /* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. */
 static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, int whole_states, uint8_t *out) {
     const gw_topic_t *t = l->topic;
     size_t length = 0;
     for (unsigned before = l->owes - (l->owes && !t->seq); before; before--)
-        length += render_notice(p, l, GW_NOTICE_RETIRED, out + length);
+        length += gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length);
     int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
     if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, l, encode, out + length);
-    else if (t->suspect) length += render_notice(p, l, GW_NOTICE_REFUSED, out + length);
-    const size_t behind = l->owes && !t->seq ? render_notice(p, l, GW_NOTICE_RETIRED, out + length) : 0;
+    else if (t->suspect) length += gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
+    const size_t behind = l->owes && !t->seq ? gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length) : 0;
     return (gw_rendered_t){l, (uint32_t)(length + behind), (uint32_t)behind};
 }
 

@@ -35,6 +35,11 @@ size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t k
     return payload ? close_frame(p->o.formats[format].notices[kind], payload, out) : 0;
 }
 
+size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out) {
+    const gw_notice_t notice = {{0}, {{0}}};
+    return gw_notice_encode(p, l->client->format, kind, l->topic, &notice, out);
+}
+
 /* --- to one client ----------------------------------------------------------------------------------- */
 
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice) {

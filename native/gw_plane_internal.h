@@ -171,6 +171,8 @@ static inline void gw_local_sent(gw_link_t *l) {
  * not tell such a thing. */
 size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t,
                         const gw_notice_t *notice, uint8_t *out);
+/* The same of a link's topic, of a notice that has nothing but that. */
+size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out);
 /* ... into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE; and one that has several parts. */
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice);
 typedef struct {
