@@ -140,6 +140,12 @@ int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t l
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
+/* Whether a frame more is too many for the client's queue; then it is let go. */
+static inline int gw_client_overflows(gw_plane_t *p, gw_client_t *c) {
+    if (!(c->flags & GW_CLIENT_WAITS) || c->queued < p->o.lossless_frames_max) return 0;
+    gw_client_slow(p, c, "too many frames");
+    return 1;
+}
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
 /* The class of what a client gets of a channel, where all its links of it are of one. */
 static inline uint32_t gw_client_class(const gw_client_t *c, uint8_t channel) {

@@ -42,10 +42,7 @@ static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
         tell_blocked(p, l, n);
         return;
     }
-    if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
-        gw_client_slow(p, c, "too many frames");
-        return;
-    }
+    if (gw_client_overflows(p, c)) return;
     if (n->frame == GW_FRAME_NONE)
         n->frame = gw_notice_frame(p, l->topic, gw_link_audience(l), n->kind, &n->notice, GW_FRAME_TOLD | n->flags, n->what);
     if (n->frame != GW_FRAME_NONE) gw_link_push(p, l, n->frame);

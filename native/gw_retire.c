@@ -28,10 +28,7 @@ static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
         gw_link_owe(p, l, l->owes + 1u);
         return;
     }
-    if (c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max) {
-        gw_client_slow(p, c, "too many frames");
-        return;
-    }
+    if (gw_client_overflows(p, c)) return;
     if (*notice == GW_FRAME_NONE) {
         const gw_notice_t n = {{0}, {{0}}};
         *notice = gw_notice_frame(p, l->topic, gw_link_audience(l), GW_NOTICE_RETIRED, &n, GW_FRAME_RETIRED, 0);
