@@ -60,9 +60,7 @@ size_t gw_local_render(gw_plane_t *p, const gw_topic_t *t, int encode, uint8_t *
     if (x->frames[encode].seq != t->seq || p->now - x->frames[encode].encoded_ns >= FRESH_NS) {
         uint8_t *bytes = x->frames[encode].bytes;
         const size_t payload = message(p, x, encode, bytes + GW_FRAME_HEADER_MAX);
-        const size_t header = gw_frame_header(GW_OP_TEXT, payload, bytes);
-        memmove(bytes + header, bytes + GW_FRAME_HEADER_MAX, payload);
-        x->frames[encode].length = (uint32_t)(header + payload);
+        x->frames[encode].length = (uint32_t)gw_frame_close(GW_OP_TEXT, payload, bytes);
         x->frames[encode].encoded_ns = p->now;
         x->frames[encode].seq = t->seq;
     }

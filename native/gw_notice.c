@@ -22,17 +22,10 @@ static size_t part(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, 
     return gw_template_encode(template, &in, (char *)out);
 }
 
-/* Puts the header in front of a payload at out + GW_FRAME_HEADER_MAX; the frame's length. */
-static size_t close_frame(const gw_template_t *t, size_t payload, uint8_t *out) {
-    size_t header = gw_frame_header(gw_template_opcode(t), payload, out);
-    memmove(out + header, out + GW_FRAME_HEADER_MAX, payload);
-    return header + payload;
-}
-
 size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, const gw_topic_t *t,
                         const gw_notice_t *notice, uint8_t *out) {
     size_t payload = part(p, format, kind, t, notice, out + GW_FRAME_HEADER_MAX);
-    return payload ? close_frame(p->o.formats[format].notices[kind], payload, out) : 0;
+    return payload ? gw_frame_close(gw_template_opcode(p->o.formats[format].notices[kind]), payload, out) : 0;
 }
 
 size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out) {
@@ -53,7 +46,8 @@ int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *p
     for (uint32_t i = 0; i < count; i++)
         payload += part(p, c->format, parts[i].kind, NULL, &parts[i].notice, frame + GW_FRAME_HEADER_MAX + payload);
     if (!payload) return 0;
-    return gw_client_control(p, c, frame, close_frame(p->o.formats[c->format].notices[parts[0].kind], payload, frame), 0);
+    const uint8_t opcode = gw_template_opcode(p->o.formats[c->format].notices[parts[0].kind]);
+    return gw_client_control(p, c, frame, gw_frame_close(opcode, payload, frame), 0);
 }
 
 /* Tells a limit that the client has met. Where no notice fits any more it is counted instead, and so are those that
