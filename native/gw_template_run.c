@@ -30,11 +30,11 @@ static inline uint64_t bytes_equal(uint64_t word, uint8_t c) {
     return (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
 }
 
-/* Ids are printable ASCII (checked when published), so JSON escapes only the quote and the backslash. */
-static char *escape_id(const char *id, size_t length, char *out) {
+/* Ids, words and texts are printable ASCII (gw_kind.h), so JSON escapes only the quote and the backslash. */
+static char *escape(const char *text, size_t length, char *out) {
     for (size_t i = 0; i < length; i++) {
-        if (id[i] == '"' || id[i] == '\\') *out++ = '\\';
-        *out++ = id[i];
+        if (text[i] == '"' || text[i] == '\\') *out++ = '\\';
+        *out++ = text[i];
     }
     return out;
 }
@@ -42,8 +42,8 @@ static char *escape_id(const char *id, size_t length, char *out) {
 static char *write_long_id(const gw_record_t *record, char *out) {
     size_t length = record->u.trade.id_length;
     if (length > GW_ID_MAX) length = GW_ID_MAX;
-    out = escape_id(record->u.trade.id, GW_ID_INLINE, out);
-    return escape_id(record->tail.id, length - GW_ID_INLINE, out);
+    out = escape(record->u.trade.id, GW_ID_INLINE, out);
+    return escape(record->tail.id, length - GW_ID_INLINE, out);
 }
 
 /* Whole words are read, past the id's end but inside the record; what lies there can only make an id
@@ -59,20 +59,18 @@ static char *write_id(const gw_record_t *record, char *out) {
         special |= bytes_equal(word, '"') | bytes_equal(word, '\\');
         gw_text_store8(out + i, word);
     }
-    return special == 0 ? out + length : escape_id(trade->id, length, out);
+    return special == 0 ? out + length : escape(trade->id, length, out);
 }
 _Static_assert(offsetof(gw_trade_t, id) + (GW_ID_INLINE + 7) / 8 * 8 <= sizeof(gw_trade_t), "words stay inside");
 
-/* Words of a fixed room, escaped. Their length comes from shared memory, and is cut. */
+/* Of words of a fixed room: it comes from shared memory, and is cut. */
+static size_t words_length(const gw_record_t *record, const gw_step_t *s) {
+    const size_t length = ((const uint8_t *)record)[s->digits];
+    return length < s->room ? length : s->room;
+}
+
 static char *write_words(const gw_record_t *record, const gw_step_t *s, char *out) {
-    const char *base = (const char *)record;
-    size_t length = (uint8_t)base[s->digits];
-    for (size_t i = 0; i < (length < s->room ? length : s->room); i++) {
-        char c = base[s->at + i];
-        if (c == '"' || c == '\\') *out++ = '\\';
-        *out++ = c;
-    }
-    return out;
+    return escape((const char *)record + s->at, words_length(record, s), out);
 }
 
 /* The bytes of a text of any length, up to the room that the template was given for it and the end of the record. */
@@ -86,7 +84,7 @@ static uint16_t long_length(const gw_record_t *record, const gw_step_t *s) {
 }
 
 static char *write_long(const gw_record_t *record, const gw_step_t *s, char *out) {
-    return escape_id((const char *)record + s->at, long_length(record, s), out);
+    return escape((const char *)record + s->at, long_length(record, s), out);
 }
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
@@ -186,10 +184,8 @@ static char *write_id_binary(const gw_record_t *record, const gw_step_t *s, char
 }
 
 static char *write_words_binary(const gw_record_t *record, const gw_step_t *s, char *out) {
-    const char *base = (const char *)record;
-    size_t length = (uint8_t)base[s->digits];
-    if (length > s->room) length = s->room;
-    memcpy(out + 1, base + s->at, length);
+    const size_t length = words_length(record, s);
+    memcpy(out + 1, (const char *)record + s->at, length);
     return close_length(out, out + 1 + length);
 }
 
