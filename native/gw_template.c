@@ -68,6 +68,12 @@ static void varies(gw_template_t *t, size_t most) {
     t->fixed = SIZE_MAX;
 }
 
+/* As many bytes in each payload: until something varies, the next ones are at the same place in all. */
+static void stays(gw_template_t *t, size_t bytes) {
+    t->size_max += bytes;
+    if (t->fixed != SIZE_MAX) t->fixed += bytes;
+}
+
 static bool is_notice(const gw_template_t *t) { return t->kind >= GW_NOTICE_KIND; }
 
 /* --- operations -------------------------------------------------------------------------------------- */
@@ -108,8 +114,7 @@ static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
         if (t->fixed == SIZE_MAX || !t->fixed || t->skipped_at || step->room != 8) return false;
         t->skipped_at = t->fixed;
     }
-    t->size_max += step->room;
-    if (t->fixed != SIZE_MAX) t->fixed += step->room;
+    stays(t, step->room);
     return true;
 }
 
@@ -153,8 +158,7 @@ static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     case GW_T_INTEGER:
         return take_integer(c, t, step);
     case GW_T_FLAGS:
-        t->size_max++;
-        if (t->fixed != SIZE_MAX) t->fixed++;
+        stays(t, 1);
         return !is_notice(t) && take(c, &step->source);
     default:
         return false;
@@ -183,8 +187,7 @@ static bool take_step(cursor_t *c, gw_template_t *t) {
         step->code = *c->at++;
     }
     t->steps_used++;
-    t->size_max += step->literal.length;
-    if (t->fixed != SIZE_MAX) t->fixed += step->literal.length;
+    stays(t, step->literal.length);
     return step->code == GW_T_LITERAL || take_operands(c, t, step);
 }
 
