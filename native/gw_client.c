@@ -40,7 +40,7 @@ uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i) {
 int gw_client_oldest(const gw_client_t *c, uint64_t *index) {
     const gw_job_t *job = c->job;
     if (job && job->kept.count) *index = GW_RUN_FIRST(job->kept.at[job->kept.head]);
-    else if (job && job->old.count) *index = GW_RUN_FIRST(job->old.at[job->old.head & (job->old.size - 1)]);
+    else if (job && job->old.count) *index = GW_RUN_FIRST(*gw_run_at(job->old.at, job->old.head, job->old.size, 0));
     else if (c->runs_count) *index = GW_RUN_FIRST(c->runs[c->runs_head]);
     else return 0;
     return 1;

@@ -57,9 +57,9 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     size_t length[2] = {0, 0}, room = g->in_place;
     if (c->runs_count > 2 || (c->flags & GW_CLIENT_DIRTY)) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++)
-        if (!(length[i] = run_length(log, c->runs[(c->runs_head + i) & (c->runs_size - 1)]))) return 0;
+        if (!(length[i] = run_length(log, *gw_run_at(c->runs, c->runs_head, c->runs_size, i)))) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)], first = GW_RUN_FIRST(run);
+        uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i), first = GW_RUN_FIRST(run);
         const gw_frame_t *f = gw_log_frame(log, first);
         if (length[i] > room) {
             uint64_t fit = frames_within(log, first, GW_RUN_COUNT(run), room);
@@ -93,7 +93,7 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     const gw_log_t *log = &p->lanes[c->format].log;
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
-        uint64_t run = c->runs[(c->runs_head + i) & (c->runs_size - 1)];
+        uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
         size_t whole = run_length(log, run);
         if (whole && used + whole <= g->room) {
             memcpy(p->scratch + used, gw_log_bytes(log, gw_log_frame(log, GW_RUN_FIRST(run))), whole);

@@ -172,7 +172,7 @@ int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, 
     gw_runs_t *old = &job->old;
     while (old->count) {
         if (*budget <= 0) return 0;
-        uint64_t *run = &old->at[old->head & (old->size - 1)], index = GW_RUN_FIRST(*run);
+        uint64_t *run = gw_run_at(old->at, old->head, old->size, 0), index = GW_RUN_FIRST(*run);
         const gw_frame_t *f = gw_frame_at(p, index);
         gw_link_t *l = gw_frame_link(p, c, f);
         const uint8_t channel = f->channel;
