@@ -44,7 +44,7 @@ static size_t put(uint8_t *out, const void *bytes, size_t length) {
 }
 
 static size_t message(const gw_plane_t *p, const gw_local_t *x, int encode, uint8_t *out) {
-    const gw_local_form_t *form = &x->form;
+    const gw_local_form_t *form = &p->o.locals[x - p->locals];
     char stamp[GW_FILL_WIDTH + GW_TEXT_SLACK];
     if (!form->before[encode][0]) return put(out, x->text, x->length);
     size_t n = put(out, form->before[encode], strlen(form->before[encode]));

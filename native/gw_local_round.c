@@ -28,7 +28,6 @@ int gw_locals_init(gw_plane_t *p) {
     if (!p->locals) return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
         gw_topic_t *t = &p->locals[i].topic;
-        p->locals[i].form = p->o.locals[i];
         t->channel = GW_LOCAL;
         t->number = UINT32_MAX - i; /* no topic of the directory has it */
         t->bound = t->attached = 1;

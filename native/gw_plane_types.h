@@ -335,7 +335,6 @@ typedef struct {
 #define GW_LOCAL_FRAME_MAX (GW_LOCAL_TEXT_MAX + sizeof(gw_local_form_t) + GW_FILL_WIDTH + GW_FRAME_HEADER_MAX)
 typedef struct {
     gw_topic_t topic; /* first, so that it is the local; bound and attached from the start */
-    gw_local_form_t form;
     uint32_t followers; /* shared: its links */
     uint8_t walking, again; /* a round is under way; another text has come since it began */
     gw_walk_t walk;
