@@ -26,12 +26,6 @@ static const layout_t LAYOUTS[] = {
 
 static uint32_t load16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
 
-static uint64_t load64(const uint8_t *at) {
-    uint64_t word = 0;
-    for (unsigned i = 8; i-- > 0;) word = word << 8 | at[i];
-    return word;
-}
-
 static const layout_t *layout(uint32_t template_id) {
     for (size_t i = 0; i < sizeof LAYOUTS / sizeof *LAYOUTS; i++)
         if (LAYOUTS[i].template_id == template_id) return &LAYOUTS[i];
@@ -70,7 +64,8 @@ static size_t notice(const uint8_t *at, size_t size, gw_swarm_fields_t *f) {
     if (template_id == SLOW) f->notice = GW_SWARM_NOTICE_SLOW;
     if (template_id == CONFLATION) f->notice = GW_SWARM_NOTICE_CONFLATION;
     if (template_id == GAP) {
-        uint64_t from = load64(at + GW_SBE_HEADER), to = load64(at + GW_SBE_HEADER + 8);
+        const char *numbers = (const char *)at + GW_SBE_HEADER;
+        uint64_t from = gw_swarm_load8(numbers), to = gw_swarm_load8(numbers + 8);
         f->notice = GW_SWARM_NOTICE_GAP;
         if (from && from != ABSENT && to != ABSENT && to >= from) f->lost = to - from + 1;
     }
