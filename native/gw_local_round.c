@@ -28,14 +28,11 @@ int gw_locals_init(gw_plane_t *p) {
     if (!p->locals) return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
         gw_topic_t *t = &p->locals[i].topic;
-        t->channel = GW_LOCAL;
+        const char *name = p->o.locals[i].name;
+        gw_topic_fill(t, GW_LOCAL, name, strlen(name));
         t->number = UINT32_MAX - i; /* no topic of the directory has it */
         t->bound = t->attached = 1;
-        t->state = &t->usual;
-        t->state_cells = GW_RECORD_CELLS_TAIL;
         t->state->h.flags = GW_FLAG_PACED;
-        t->length = (uint8_t)strlen(p->o.locals[i].name);
-        memcpy(t->name, p->o.locals[i].name, t->length);
         if (gw_topic_file(p, t)) return -ENOMEM;
     }
     return 0;

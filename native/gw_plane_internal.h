@@ -323,6 +323,7 @@ static inline int gw_topic_awaits(gw_topic_t *t, const gw_record_t *r) {
 /* gw_topic.c */
 const gw_topic_t *gw_topic_health(const gw_plane_t *p, const gw_topic_t *t); /* its instrument's; NULL: none */
 gw_topic_t *gw_topic_find(const gw_plane_t *p, uint8_t channel, const char *name, size_t length);
+void gw_topic_fill(gw_topic_t *t, uint8_t channel, const char *name, size_t length); /* one of zeros, without a number */
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length);
 void gw_topics_free(gw_plane_t *p); /* the tables, not the topics */
 int gw_topic_file(gw_plane_t *p, gw_topic_t *t);

@@ -73,17 +73,21 @@ uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t) {
     return health ? gw_topic_suspects(health) >> t->channel & 1 : 0;
 }
 
+void gw_topic_fill(gw_topic_t *t, uint8_t channel, const char *name, size_t length) {
+    t->state = &t->usual;
+    t->state_cells = GW_RECORD_CELLS_TAIL;
+    t->channel = channel;
+    t->length = (uint8_t)length;
+    memcpy(t->name, name, length);
+}
+
 gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size_t length) {
     gw_topic_t *t = calloc(1, sizeof *t);
     if (!t || topic_number(p, &t->number)) {
         free(t);
         return NULL;
     }
-    t->state = &t->usual;
-    t->state_cells = GW_RECORD_CELLS_TAIL;
-    t->channel = channel;
-    t->length = (uint8_t)length;
-    memcpy(t->name, name, length);
+    gw_topic_fill(t, channel, name, length);
     t->suspect = gw_refused_known(p, t);
     if (gw_topic_file(p, t)) {
         p->topics_free[p->topics_free_count++] = t->number;
