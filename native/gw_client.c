@@ -30,7 +30,7 @@ gw_client_t *gw_client_unlist(gw_list_t *list) {
 /* --- its queues -------------------------------------------------------------------------------------- */
 
 /* What a run of the client's queue takes in the log. */
-uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i) {
+static uint64_t run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i) {
     uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
     const gw_frame_t *last = gw_frame_at(p, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
     return last->position + last->length - gw_frame_at(p, run)->position;
@@ -92,7 +92,7 @@ uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c) {
 
 /* --- its end ----------------------------------------------------------------------------------------- */
 
-void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
+static void doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
     if (c->flags & GW_CLIENT_DOOMED) return;
     c->flags |= GW_CLIENT_DOOMED;
     gw_client_list(p, c);
@@ -113,12 +113,12 @@ void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
     uint64_t oldest, bytes = c->rest.length - c->rest.sent + c->control_length - c->control_head;
     int64_t since = c->sent_ns;
     if (gw_client_oldest(c, &oldest)) since = gw_frame_at(p, oldest)->taken_ns;
-    for (uint32_t i = 0; i < c->runs_count && i < RUNS_SUMMED; i++) bytes += gw_run_bytes(p, c, i);
+    for (uint32_t i = 0; i < c->runs_count && i < RUNS_SUMMED; i++) bytes += run_bytes(p, c, i);
     snprintf(reason, sizeof reason, "slow consumer (%s): %s%llu bytes pending, age %lld ms; use mode=conflate",
              what, c->runs_count > RUNS_SUMMED ? "over " : "", (unsigned long long)bytes,
              (long long)((p->now - since) / 1000000));
     c->slow = 1;
-    gw_client_doom(p, c, 4008, reason);
+    doom(p, c, 4008, reason);
 }
 
 /* The last bytes that its socket will not take. */

@@ -128,11 +128,22 @@ void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority) {
     if (changes) classify(p, c, channel);
 }
 
+/* Moves what has been settled so far to the subscription; what is pending stays the link's. */
+static void fold(gw_link_t *l, uint64_t pending) {
+    uint64_t routed = l->topic->routed - l->attach - pending;
+    l->sub->routed += routed;
+    l->sub->conflated += l->conflated;
+    l->sub->dropped += l->dropped;
+    l->sub->delivered += routed - l->conflated - l->dropped;
+    l->attach = l->topic->routed - pending;
+    l->conflated = l->dropped = 0;
+}
+
 void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_client_t *c = l->client;
     gw_topic_t *t = l->topic;
     gw_link_clean(p, l);
-    gw_link_fold(l, 0);
+    fold(l, 0);
     if (c->rest.link == l) c->rest.link = NULL;
     audience_leave(l);
     t->links_count--;
@@ -153,17 +164,6 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     }
     gw_count(&p->stats->links[0], (uint64_t)-1);
     gw_topic_release(p, t);
-}
-
-/* Moves what has been settled so far to the subscription; what is pending stays the link's. */
-void gw_link_fold(gw_link_t *l, uint64_t pending) {
-    uint64_t routed = l->topic->routed - l->attach - pending;
-    l->sub->routed += routed;
-    l->sub->conflated += l->conflated;
-    l->sub->dropped += l->dropped;
-    l->sub->delivered += routed - l->conflated - l->dropped;
-    l->attach = l->topic->routed - pending;
-    l->conflated = l->dropped = 0;
 }
 
 /* What has been conflated so far is told by a snapshot, where loss has to be told. */
@@ -194,7 +194,7 @@ void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
 }
 
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {
-    if (l->sub) gw_link_fold(l, pending);
+    if (l->sub) fold(l, pending);
     if (l->hold) gw_link_ready(p, l); /* another class's interval, or none, holds from now on */
     l->sub = s;
     gw_link_mode(l, s->lossless);

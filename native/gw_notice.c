@@ -40,7 +40,13 @@ int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw
     return gw_client_control(p, c, frame, gw_notice_encode(p, c->format, kind, NULL, notice, frame), 0);
 }
 
-int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *parts, uint32_t count) {
+typedef struct {
+    gw_notice_kind_t kind;
+    gw_notice_t notice;
+} part_t;
+
+/* The same of a message of several parts. */
+static int say_parts(gw_plane_t *p, gw_client_t *c, const part_t *parts, uint32_t count) {
     uint8_t frame[GW_NOTICE_MAX * (GW_CLASSES + 2)];
     size_t payload = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -106,18 +112,17 @@ static uint64_t interval_ms(uint8_t interval) {
 
 /* What the ladder did to the client's classes since it was told last. */
 void gw_client_tell(gw_plane_t *p, gw_client_t *c) {
-    gw_notice_part_t parts[GW_CLASSES + 2];
+    part_t parts[GW_CLASSES + 2];
     uint32_t n = 1;
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         if (!(c->classes >> i & 1) || c->told[i] == p->ladder.interval[i]) continue;
-        parts[n] = (gw_notice_part_t){n > 1 ? GW_NOTICE_CLASS_MORE : GW_NOTICE_CLASS,
-                                      {.numbers = {i, interval_ms(p->ladder.interval[i]), interval_ms(c->told[i]),
-                                                   p->ladder.step}}};
+        parts[n] = (part_t){n > 1 ? GW_NOTICE_CLASS_MORE : GW_NOTICE_CLASS,
+                            {.numbers = {i, interval_ms(p->ladder.interval[i]), interval_ms(c->told[i]), p->ladder.step}}};
         n++;
     }
-    parts[0] = (gw_notice_part_t){GW_NOTICE_CONFLATION, {.numbers = {n - 1}}};
-    parts[n] = (gw_notice_part_t){.kind = GW_NOTICE_CONFLATION_END};
-    if (n > 1 && gw_client_say_parts(p, c, parts, n + 1)) return; /* no room: once there is some */
+    parts[0] = (part_t){GW_NOTICE_CONFLATION, {.numbers = {n - 1}}};
+    parts[n] = (part_t){.kind = GW_NOTICE_CONFLATION_END};
+    if (n > 1 && say_parts(p, c, parts, n + 1)) return; /* no room: once there is some */
     for (uint32_t i = 0; i < GW_CLASSES; i++)
         if (c->classes >> i & 1) c->told[i] = p->ladder.interval[i];
     c->flags &= (uint16_t)~GW_CLIENT_TELL;

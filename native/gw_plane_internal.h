@@ -134,11 +134,9 @@ static inline void gw_client_lose(gw_client_t *c, const gw_command_t *x) {
 void gw_client_list(gw_plane_t *p, gw_client_t *c);
 gw_client_t *gw_client_unlist(gw_list_t *list);
 int gw_client_oldest(const gw_client_t *c, uint64_t *index);
-uint64_t gw_run_bytes(const gw_plane_t *p, const gw_client_t *c, uint32_t i);
 void gw_client_backlog(gw_plane_t *p, gw_client_t *c);
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
-void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
 /* Whether a frame more is too many for the client's queue; then it is let go. */
 static inline int gw_client_overflows(gw_plane_t *p, gw_client_t *c) {
@@ -179,13 +177,8 @@ size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t k
                         const gw_notice_t *notice, uint8_t *out);
 /* The same of a link's topic, of a notice that has nothing but that. */
 size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out);
-/* ... into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE; and one that has several parts. */
+/* A frame of a notice of no topic into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE. */
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice);
-typedef struct {
-    gw_notice_kind_t kind;
-    gw_notice_t notice;
-} gw_notice_part_t;
-int gw_client_say_parts(gw_plane_t *p, gw_client_t *c, const gw_notice_part_t *parts, uint32_t count);
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length,
                    int pattern);
 void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
@@ -351,7 +344,6 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
 void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending but a cut frame */
 void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority);
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending); /* folds into the old one */
-void gw_link_fold(gw_link_t *l, uint64_t pending);
 void gw_link_mode(gw_link_t *l, uint8_t lossless);
 void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant);
 gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
@@ -370,7 +362,6 @@ int gw_health_presume(gw_plane_t *p, gw_topic_t *health);
 uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h); /* before its record; the links told */
 
 /* gw_snapshot.c */
-void gw_link_state(gw_plane_t *p, gw_link_t *l);
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l); /* the state now, as the answer to a subscribe */
 void gw_link_begin(gw_plane_t *p, gw_link_t *l);    /* the same where the subscription wants it */
 
@@ -423,8 +414,6 @@ int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x);
 static inline int gw_link_is_marked(const gw_link_t *l) {
     return l->marked && l->client->job && l->job == l->client->job->serial;
 }
-/* Whether that job will end it: its client has unsubscribed, and is told nothing more. */
-static inline int gw_link_ends(const gw_link_t *l) { return gw_link_is_marked(l) && !l->chosen; }
 
 /* gw_epoch.c */
 void gw_epoch_begin(gw_plane_t *p);                   /* the old ring has been read to its end */

@@ -35,9 +35,12 @@ static void tell_blocked(gw_plane_t *p, gw_link_t *l, const notice_t *n) {
     gw_told_by_control(p, l->client, frame, length, n->what);
 }
 
+/* Whether the job in hand will end it: its client has unsubscribed, and is told nothing more. */
+static int ends(const gw_link_t *l) { return gw_link_is_marked(l) && !l->chosen; }
+
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
-    if (c->flags & GW_CLIENT_DOOMED || gw_link_ends(l)) return;
+    if (c->flags & GW_CLIENT_DOOMED || ends(l)) return;
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
         tell_blocked(p, l, n);
         return;

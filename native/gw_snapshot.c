@@ -9,7 +9,7 @@ static uint64_t snapshot_frame(gw_plane_t *p, gw_link_t *l) {
 }
 
 /* The topic's present state. */
-void gw_link_state(gw_plane_t *p, gw_link_t *l) {
+static void give_state(gw_plane_t *p, gw_link_t *l) {
     if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
     if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
     if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_link_push(p, l, snapshot_frame(p, l));
@@ -19,7 +19,7 @@ void gw_link_state(gw_plane_t *p, gw_link_t *l) {
 
 /* The same for a link that begins, and whether that state is to be trusted. */
 void gw_link_snapshot(gw_plane_t *p, gw_link_t *l) {
-    gw_link_state(p, l);
+    give_state(p, l);
     gw_refused_snapshot(p, l);
     gw_guard(p);
 }
