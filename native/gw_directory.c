@@ -141,15 +141,6 @@ int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out)
     return (int)length;
 }
 
-int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name) {
-    gw_entry_name_t e;
-    int length = gw_directory_entry(s, id, &e);
-    if (length < 0) return length;
-    *channel = e.channel;
-    memcpy(name, e.name, (size_t)length);
-    return length;
-}
-
 int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position) {
     if (id >= s->topics_max) return 0;
     const uint64_t *slot = s->table + (size_t)id * GW_SLOT_WORDS;

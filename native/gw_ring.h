@@ -128,14 +128,12 @@ uint32_t gw_directory_full(const gw_segment_t *s);
 
 uint32_t gw_directory_count(const gw_segment_t *s); /* acquire */
 uint64_t gw_directory_changes(const gw_segment_t *s); /* acquire */
-/* Copies one published entry. `name` has GW_INSTRUMENT_MAX bytes. Length, or -ENOENT. */
-int gw_directory_read(const gw_segment_t *s, uint32_t id, uint8_t *channel, char *name);
-/* The same, and which topic of those that had this place it is, and whether that has ended. */
 typedef struct {
     char name[GW_INSTRUMENT_MAX];
-    uint8_t channel, retired;
-    uint32_t generation;
+    uint8_t channel, retired; /* retired: it has ended */
+    uint32_t generation;      /* which topic it is of those that had this place */
 } gw_entry_name_t;
+/* Copies one published entry. The name's length, or -ENOENT. */
 int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out);
 /* The version of an entry, acquire: another one is another entry, or the same that has ended. */
 uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id);

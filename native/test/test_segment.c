@@ -83,10 +83,10 @@ static void counters_have_lines_of_their_own(void) {
 
 static void the_directory_is_append_only_and_bounded(void) {
     ring_t r = ring_new(4096, 2);
-    char name[GW_INSTRUMENT_MAX], longest[GW_INSTRUMENT_MAX + 1];
-    uint8_t channel;
+    char longest[GW_INSTRUMENT_MAX + 1];
+    gw_entry_name_t e;
     memset(longest, 'A', sizeof longest);
-    CHECK_EQUAL(gw_directory_read(&r.reader.segment, 0, &channel, name), -ENOENT);
+    CHECK_EQUAL(gw_directory_entry(&r.reader.segment, 0, &e), -ENOENT);
     CHECK_EQUAL(gw_writer_topic_add(&r.writer, GW_TRADE, "", 0), -EINVAL);
     CHECK_EQUAL(gw_writer_topic_add(&r.writer, GW_TRADE, longest, sizeof longest), -EINVAL);
     CHECK_EQUAL(gw_writer_topic_add(&r.writer, 0, "A.B", 3), -EINVAL);
@@ -95,14 +95,14 @@ static void the_directory_is_append_only_and_bounded(void) {
     CHECK_EQUAL(gw_writer_topic_add(&r.writer, GW_BBO, "BRK.B.XNAS", 10), 1);
     CHECK_EQUAL(gw_writer_topic_add(&r.writer, GW_BBO, "C.D", 3), -ENOSPC);
     CHECK_EQUAL(gw_directory_count(&r.reader.segment), 2);
-    CHECK_EQUAL(gw_directory_read(&r.reader.segment, 0, &channel, name), GW_INSTRUMENT_MAX);
-    CHECK_EQUAL(gw_directory_read(&r.reader.segment, 1, &channel, name), 10);
-    CHECK_EQUAL(channel, GW_BBO);
-    CHECK(memcmp(name, "BRK.B.XNAS", 10) == 0);
+    CHECK_EQUAL(gw_directory_entry(&r.reader.segment, 0, &e), GW_INSTRUMENT_MAX);
+    CHECK_EQUAL(gw_directory_entry(&r.reader.segment, 1, &e), 10);
+    CHECK_EQUAL(e.channel, GW_BBO);
+    CHECK(memcmp(e.name, "BRK.B.XNAS", 10) == 0);
     *r.reader.segment.topics = 1000; /* a count that lies is cut at the table's end */
     CHECK_EQUAL(gw_directory_count(&r.reader.segment), 2);
     ((uint8_t *)r.reader.segment.directory)[1] = 200;
-    CHECK_EQUAL(gw_directory_read(&r.reader.segment, 0, &channel, name), -ENOENT);
+    CHECK_EQUAL(gw_directory_entry(&r.reader.segment, 0, &e), -ENOENT);
     ring_free(&r);
 }
 
