@@ -14,7 +14,6 @@
 /* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
 typedef struct {
     uint8_t *base;
-    size_t size;
     uint64_t capacity;    /* bytes of the ring, a power of two */
     uint32_t topics_max;
     char epoch[GW_EPOCH_LENGTH + 1];

@@ -95,7 +95,6 @@ int gw_segment_open(void *mem, size_t size, gw_segment_t *view) {
     if (epoch_check(fixed.epoch) < 0) return -EINVAL;
     uint8_t *base = mem;
     *view = (gw_segment_t){.base = base,
-                           .size = size,
                            .capacity = fixed.capacity,
                            .topics_max = fixed.topics_max,
                            .tail_intent = &layout->tail_intent,
