@@ -1,9 +1,7 @@
 #include "gw_log.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
 
 static void *pages(size_t size, int populate) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | (populate ? MAP_POPULATE : 0);

@@ -183,11 +183,8 @@ void gw_plane_destroy(gw_plane_t *p) {
         gw_client_bury(p, c, &budget);
         gw_client_free(p, c);
     }
-    for (uint32_t i = 0; i < p->topics_count; i++) {
-        gw_topic_t *t = p->topics[i];
-        if (!t) continue;
-        gw_topic_free(t);
-    }
+    for (uint32_t i = 0; i < p->topics_count; i++)
+        if (p->topics[i]) gw_topic_free(p->topics[i]);
     gw_locals_free(p);
     for (uint32_t i = 0; i < p->grants_high; i++) gw_grant_free(p->grants[i]);
     while (p->slabs) {

@@ -1,6 +1,5 @@
 /* Work for one client that may take more than one turn, as lists of jobs: what there is to do, in which order, and that it is
  * given up. How it is done: gw_job.c. */
-#include "gw_plane_internal.h"
 #include "gw_job.h"
 #include "gw_text.h"
 #include <string.h>

@@ -11,7 +11,7 @@ cdef extern from "gw_plane.h" nogil:
         char before[2][64]
         char between[16]
         char behind[16]
-    enum: GW_ENCODES, GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
+    enum: GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
     enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL, GW_EVENT_LOCAL
     enum: GW_EVENT_FORBIDDEN
