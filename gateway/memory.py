@@ -22,7 +22,7 @@ BLOCKS_SHARE: Final = 4096
 """Bytes of the ring for each of its block index."""
 HEALTH_TOPICS_MAX: Final = 4096
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
-FRAME_BYTES: Final = 48
+FRAME_BYTES: Final = 40
 """A descriptor in the frame log, one for each so many bytes of it: FRAME_SPACING_BYTES."""
 FRAME_SPACING_BYTES: Final = 256
 CLIENT_BYTES: Final = 20_000

@@ -36,7 +36,6 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int enco
                       .topic = t->number, .channel = t->channel};
     size_t payload = gw_template_encode(template, &in, (char *)out + header_usual(template));
     gw_frame_t f = {
-        .seq = t->seq,
         .recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns,
         .taken_ns = p->taken_ns,
         .topic = t->number,

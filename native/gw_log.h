@@ -23,7 +23,6 @@ enum {
 
 typedef struct {
     uint64_t position;  /* of its first byte, counting all bytes ever appended */
-    uint64_t seq;       /* the topic's */
     int64_t recv_ns;    /* MONOTONIC receive time */
     int64_t taken_ns;   /* MONOTONIC, when the plane took the record */
     uint32_t length;    /* header and payload */
