@@ -123,6 +123,8 @@ static inline void parse_text(const char *text, frame_t *f) {
         CHECK(f->from <= f->to);
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"limit_exceeded\"", 43)) {
         f->kind = LIMIT;
+        const char *of = strstr(text, "\"subscription\":\"");
+        if (of) CHECK_EQUAL(sscanf(of, "\"subscription\":\"%79[^\"]\"", f->name), 1);
         f->refused = strstr(text, "\"refused\":") ? (unsigned)atoi(strstr(text, "\"refused\":") + 10) : 0;
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"conflation\",\"data\":[", 48)) {
         parse_conflation(text + 48, f);

@@ -57,7 +57,7 @@ static void the_round_finds_another_topic(uint32_t left) {
     const gw_topic_t *other = rig->plane->topics[1];
     CHECK(other && other->length == b.length && !memcmp(other->name, b.name, b.length));
     unsigned limits = 0;
-    for (frame_t f; peer_frame(text, &f);) limits += f.kind == LIMIT;
+    for (frame_t f; peer_frame(text, &f);) limits += f.kind == LIMIT && !strcmp(f.name, "B.SIM");
     CHECK_EQUAL(limits, 1);
     rig_check_balance(rig);
     rig_free(rig);
