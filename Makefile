@@ -13,6 +13,9 @@ SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 # As many at once as there are CPUs, the output of each in one piece.
 ALL_CPUS := -j$(shell nproc) -Otarget
 
+# Most tests wait for a gateway more than they compute: two for each CPU keep it busy.
+TESTS_AT_ONCE := $(shell echo $$((2 * $$(nproc))))
+
 .PHONY: build demo test lint bench steps clean
 build: $(VENV)/.built $(VENV)/.developers
 
@@ -48,7 +51,8 @@ demo: $(VENV)/.built
 test: build
 	$(MAKE) $(ALL_CPUS) --no-print-directory -C native/test asan
 	$(SAME_ADDRESSES) $(MAKE) $(ALL_CPUS) --no-print-directory -C native/test tsan
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
+	$(BIN)/pytest -m alone
 
 lint: build
 	$(BIN)/ruff check

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT_S = 60.0
 WATCHED = """
 import asyncio, hashlib, msgspec, os, sys, threading, time

@@ -111,6 +111,7 @@ def test_nothing_is_left_of_a_load_test_that_is_killed() -> None:
     until(lambda: gone(pids[1:]))
 
 
+@pytest.mark.alone
 def test_a_client_without_a_cpu_is_exit_code_3(quick: str) -> None:
     cpu = max(os.sched_getaffinity(0))
     spin = [sys.executable, "-ESc", "while True: pass"]

@@ -154,6 +154,7 @@ def give_way(pids: Sequence[int]) -> None:
                     os.setpriority(os.PRIO_PROCESS, int(task.name), 19)
 
 
+@pytest.mark.alone
 def test_stolen_cpu(scene: Scene) -> None:
     cpu = max(os.sched_getaffinity(0))
     # No market of the test's own: it would be starved too, and stall. Sockets have room for as long
