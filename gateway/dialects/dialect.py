@@ -19,7 +19,7 @@ from gateway.codec.formats import Format
 from gateway.session.actions import Action, Reply, StatsRow
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
-from gateway.wire.request import Page
+from gateway.wire.response import Response
 
 Formats = Mapping[str | None, Format]
 """By subprotocol; None is for clients that offer none. Others than these are refused."""
@@ -79,7 +79,7 @@ class Dialect:
 
     paths: Mapping[str, Formats]
     open: Open
-    pages: Mapping[str, Callable[[], Page]] = field(default_factory=dict)
+    pages: Mapping[str, Callable[[], Response]] = field(default_factory=dict)
 
 
 class Doors:

@@ -11,7 +11,7 @@ from gateway.session.actions import Action
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
 from gateway.session.session import Session
-from gateway.wire.request import Page
+from gateway.wire.response import Response
 
 PATH: Final = "/v1"
 SCHEMA_PATH: Final = "/v1/schema.xml"
@@ -29,11 +29,11 @@ def _open(arrival: Arrival, catalog: Catalog, shared: Shared) -> tuple[Session, 
 
 
 @cache
-def _schema() -> Page:
+def _schema() -> Response:
     """The schema that a client's codecs of our binary frames are generated from."""
     from gateway.codec.schema import schema  # an XML parser, which no worker needs before
 
-    return Page("schema", "application/xml", schema())
+    return Response(200, schema(), "application/xml", result="schema")
 
 
 TICKGATE: Final = Dialect({PATH: _FORMATS}, _open, {SCHEMA_PATH: _schema})

@@ -15,6 +15,7 @@ deadlines'.
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.http11 import Request
@@ -24,7 +25,8 @@ from gateway.model.notice import NOTICES
 from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe, Wake
 from gateway.wire.events import Answer, Control, End, Event, frame_close
 from gateway.wire.handshake import Accepted
-from gateway.wire.request import Page, Refusal, origin_form
+from gateway.wire.request import origin_form
+from gateway.wire.response import Response, refusal
 from gateway.wire.server_side import Endpoint, ServerSide
 
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ class Owner(Protocol):
     def now_ns(self) -> int: ...
     def real_ns(self) -> int: ...
     def count(self, name: str) -> None: ...
-    def admission(self) -> Refusal | None: ...
-    def full(self) -> Refusal: ...
+    def admission(self) -> Response | None: ...
+    def full(self) -> Response: ...
     def origin_refused(self, origin: str, peer: str) -> None: ...
     def new_session(
         self, connection: "Connection", accepted: Accepted, target: str
@@ -266,7 +268,7 @@ class Connection:
         elif isinstance(event, Request):
             self._answer(event, wire)
         else:
-            assert isinstance(event, Refusal)
+            assert isinstance(event, Response)
             self.refuse(event)
 
     def _answer(self, request: Request, wire: ServerSide) -> None:
@@ -274,29 +276,24 @@ class Connection:
         endpoint = owner.endpoint
         other = endpoint.check(request) or endpoint.page(request) or owner.admission()
         answer = wire.answer(other)
-        if isinstance(answer, Page):
-            self._end(answer.result, answer.response())
-        elif isinstance(answer, Refusal):
+        if isinstance(answer, Response):
             if answer.result == "origin":
                 owner.origin_refused(request.headers["Origin"], self.peer)
             self.refuse(answer)
         else:
             self._open(answer, origin_form(request.path)[1])
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answers with an HTTP error and closes."""
-        self._end(refusal.result, refusal.response(), refusal.text)
-
-    def _end(self, result: str, response: bytes, why: str = "") -> None:
-        """Answers and closes; the only bytes that are written here."""
+    def refuse(self, response: Response) -> None:
+        """Answers and closes, without a WebSocket; the only bytes that are written here."""
         owner = self._owner
-        owner.registry.handshake_ended(self, result, why)
+        why = response.text if response.status >= HTTPStatus.BAD_REQUEST else ""
+        owner.registry.handshake_ended(self, response.result, why)
         self.state = State.LINGER
         self._wire = None
         self.deadline_ns = owner.now_ns() + owner.deadlines.close_ns
         owner.deadlines.watch(self)
         try:
-            self.transport.answer(response)
+            self.transport.answer(response.data())
         except OSError:
             self._finish()
 
@@ -418,7 +415,7 @@ class Connection:
     def expire(self) -> None:
         """The deadline of the state has passed."""
         if self.state is State.HANDSHAKE:
-            self.refuse(Refusal(408, "timeout", "the request took too long"))
+            self.refuse(refusal(408, "timeout", "the request took too long"))
         elif self.state is State.LINGER:
             self._finish()
         elif self.state is State.CLOSING:

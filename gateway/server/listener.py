@@ -28,7 +28,7 @@ from gateway.server.registry import Registry
 from gateway.server.transport import Plain, prepare
 from gateway.session.capacity import Capacity, Load
 from gateway.session.options import REJECTIONS, Options, Shared
-from gateway.wire.request import Refusal
+from gateway.wire.response import Response, refusal
 from gateway.wire.server_side import Endpoint
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Listener:
             why = "too many unfinished handshakes from this address"
             connection.refuse(self._shed("address", why))
 
-    def admission(self) -> Refusal | None:
+    def admission(self) -> Response | None:
         """Whether one more client may come in."""
         if self._draining:
             return self._shed("shutdown", "the gateway is shutting down")
@@ -175,7 +175,7 @@ class Listener:
             return None
         self._count_refused("overload")
         retry_after_s = -(-capacity.retry_after_ms() // 1000)
-        return Refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
+        return refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
 
     def _load(self) -> Load:
         return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
@@ -183,14 +183,14 @@ class Listener:
     def _names_waiting(self) -> int:
         return int(self._stats.get("topics_waiting"))
 
-    def full(self) -> Refusal:
+    def full(self) -> Response:
         """The refusal of a client beyond the limit."""
         why = f"max_connections: {self.max_connections} are open"
         return self._shed("max_connections", why)
 
-    def _shed(self, reason: str, why: str) -> Refusal:
+    def _shed(self, reason: str, why: str) -> Response:
         self._count_refused(reason)
-        return Refusal(503, "shed", why, (("Retry-After", str(random.randint(*RETRY_AFTER_S))),))
+        return refusal(503, "shed", why, (("Retry-After", str(random.randint(*RETRY_AFTER_S))),))
 
     def _count_refused(self, reason: str) -> None:
         self._stats.add("admission_refused", ADMISSION.index(reason))

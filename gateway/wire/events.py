@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from websockets.http11 import Request
 
-from gateway.wire.request import Refusal
+from gateway.wire.response import Response
 
 REASON_BYTES_MAX = 123
 """What RFC 6455 section 5.5 leaves of a control frame behind the code."""
@@ -43,7 +43,7 @@ class End(NamedTuple):
     frame: bytes
 
 
-Event = Request | Refusal | str | bytes | Control | Answer | End
+Event = Request | Response | str | bytes | Control | Answer | End
 
 
 def frame_close(code: int, reason: str) -> bytes:

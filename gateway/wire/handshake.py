@@ -9,7 +9,8 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.wire.parser import Limits, quiet
-from gateway.wire.request import Refusal, choose_subprotocol
+from gateway.wire.request import choose_subprotocol
+from gateway.wire.response import Response, refusal
 
 HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
@@ -54,7 +55,7 @@ class Handshake:
     def __init__(self) -> None:
         self._protocol = _Server(logger=quiet)
         self._request: Request | None = None
-        self._event: Request | Refusal | None = None
+        self._event: Request | Response | None = None
         self._received = 0
         self._tail = b""  # the last bytes so far
         self.rest = b""
@@ -86,22 +87,22 @@ class Handshake:
             out = b"".join(protocol.data_to_send())
             status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
             result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
-            self._event = Refusal(status, result, str(protocol.handshake_exc))
+            self._event = refusal(status, result, str(protocol.handshake_exc))
         elif self._received > HANDSHAKE_BYTES_MAX:
             text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
-            self._event = Refusal(431, "too_large", text)
+            self._event = refusal(431, "too_large", text)
 
     @property
     def target(self) -> str:
         """What was asked for; empty before the request is whole."""
         return self._request.path if self._request is not None else ""
 
-    def next_event(self, _: Limits) -> Request | Refusal | None:
+    def next_event(self, _: Limits) -> Request | Response | None:
         """The request, once it is whole, or why it will never be one."""
         event, self._event = self._event, None
         return event
 
-    def accept(self, door: str, subprotocols: Collection[str]) -> Accepted | Refusal:
+    def accept(self, door: str, subprotocols: Collection[str]) -> Accepted | Response:
         """The answer to the request, which nothing else speaks against.
 
         Args:
@@ -122,10 +123,10 @@ class Handshake:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
         return Accepted(door, "\r\n".join([*lines, "", ""]).encode("ascii"), subprotocol)
 
-    def _refuse(self, request: Request) -> Refusal:
+    def _refuse(self, request: Request) -> Response:
         response = self._protocol.accept(request)
         result = "upgrade_required" if response.status_code == 426 else "bad_request"
         text = response.body.decode("ascii", "replace").replace("\ufffd", "?").strip()
         drop = {"date", "connection", "content-length", "content-type"}
         kept = tuple((k, v) for k, v in response.headers.raw_items() if k.lower() not in drop)
-        return Refusal(response.status_code, result, text, kept)
+        return refusal(response.status_code, result, text, kept)

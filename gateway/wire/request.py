@@ -5,68 +5,19 @@ Pure: a request in, a refusal or nothing out.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 from websockets.datastructures import MultipleValuesError
 from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
+from gateway.wire.response import Response, refusal
+
 ORIGIN_CHARACTERS_MAX = 100
 """Of a refused origin as it is told: a browser's is shorter."""
 
 _WHOLE_URI = re.compile(r"(?:https?|wss?)://([^/?#@\\]+)((?:[/?].*)?)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a request becomes no WebSocket.
-
-    Attributes:
-        status: HTTP status.
-        result: what it counts as in `tickgate_handshakes_total`.
-        text: one line for the body.
-        headers: beside the usual ones.
-    """
-
-    status: int
-    result: str
-    text: str
-    headers: tuple[tuple[str, str], ...] = field(default=())
-
-    def response(self) -> bytes:
-        """The whole answer, after which nothing more is said."""
-        body = self.text.encode("ascii", "replace") + b"\n"
-        headers = (*self.headers, ("Content-Type", "text/plain; charset=utf-8"))
-        return _whole(self.status, headers, body)
-
-
-class Page(NamedTuple):
-    """What a request gets that asks for no WebSocket.
-
-    Attributes:
-        result: what it counts as in `tickgate_handshakes_total`.
-        type: of the body.
-        body: all of it.
-    """
-
-    result: str
-    type: str
-    body: bytes
-
-    def response(self) -> bytes:
-        """The whole answer, after which nothing more is said."""
-        return _whole(200, [("Content-Type", self.type)], self.body)
-
-
-def _whole(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
-    head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close"]
-    head += [f"{name}: {value}" for name, value in headers]
-    head += [f"Content-Length: {len(body)}"]
-    return "\r\n".join(head).encode("ascii", "replace") + b"\r\n\r\n" + body
 
 
 class Origins:
@@ -119,7 +70,7 @@ def door_of(path: str, doors: Collection[str]) -> str | None:
 
 def check(
     request: Request, doors: Collection[str], origins: Origins, pages: Collection[str] = ()
-) -> Refusal | None:
+) -> Response | None:
     """Refuses what the library would accept, or would refuse in other words than the contract's.
 
     Args:
@@ -129,25 +80,25 @@ def check(
         pages: paths that are answered without one.
     """
     if request.method != "GET":
-        return Refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
+        return refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
     if request.protocol != "HTTP/1.1":
-        return Refusal(505, "version", f"{request.protocol}: only HTTP/1.1")
+        return refusal(505, "version", f"{request.protocol}: only HTTP/1.1")
     headers = request.headers
     try:
         host = headers.get("Host")
         origin = headers.get("Origin")
         version = headers.get("Sec-WebSocket-Version")
     except MultipleValuesError as error:
-        return Refusal(400, "bad_request", f"header {error.args[0]}: more than one")
+        return refusal(400, "bad_request", f"header {error.args[0]}: more than one")
     if not host:
-        return Refusal(400, "bad_request", "header Host: missing")
+        return refusal(400, "bad_request", "header Host: missing")
     path = path_of(request.path)
     if path not in pages and door_of(path, doors) is None:
-        return Refusal(404, "not_found", f"the endpoint is {' or '.join(doors)}")
+        return refusal(404, "not_found", f"the endpoint is {' or '.join(doors)}")
     if origin is not None and origin not in origins:
-        return Refusal(403, "origin", origin_refused(origin))
+        return refusal(403, "origin", origin_refused(origin))
     if version is not None and version != "13" and "Upgrade" in headers:
-        return Refusal(
+        return refusal(
             426,
             "upgrade_required",
             "header Sec-WebSocket-Version: only 13",

@@ -13,7 +13,8 @@ from websockets.http11 import Request
 from gateway.wire.events import Control, End, Event, failure
 from gateway.wire.handshake import Accepted, Handshake
 from gateway.wire.parser import Limits, Parser, Parsers
-from gateway.wire.request import Origins, Page, Refusal, check, door_of, path_of
+from gateway.wire.request import Origins, check, door_of, path_of
+from gateway.wire.response import Response
 
 
 class Endpoint:
@@ -33,7 +34,7 @@ class Endpoint:
         doors: Mapping[str, Collection[str]],
         origins: Sequence[str],
         limits: Limits,
-        pages: Mapping[str, Callable[[], Page]] | None = None,
+        pages: Mapping[str, Callable[[], Response]] | None = None,
         *,
         binary: bool = False,
     ) -> None:
@@ -49,11 +50,11 @@ class Endpoint:
         self.limits = limits
         self.parsers.message_bytes = limits.message_bytes
 
-    def check(self, request: Request) -> Refusal | None:
+    def check(self, request: Request) -> Response | None:
         """What speaks against a request, before the library has its say (`ServerSide.answer`)."""
         return check(request, self.doors, self.origins, self._pages)
 
-    def page(self, request: Request) -> Page | None:
+    def page(self, request: Request) -> Response | None:
         """The answer to a request that asks for no WebSocket, which nothing speaks against."""
         page = self._pages.get(path_of(request.path))
         return None if page is None else page()
@@ -121,9 +122,9 @@ class ServerSide:
             now_ns: when the last of them came, on a clock that never goes back.
 
         Returns:
-            A `Request`, to be answered before all else (`answer`), or a `Refusal`; then messages
-            and control frames, an `Answer` behind all that was read with it, and one `End`. None
-            where the next bytes must be awaited.
+            A `Request`, to be answered before all else (`answer`), or the `Response` to what is
+            none; then messages and control frames, an `Answer` behind all that was read with it,
+            and one `End`. None where the next bytes must be awaited.
         """
         stage = self._stage
         if stage is None:
@@ -138,11 +139,11 @@ class ServerSide:
                 self._endpoint.parsers.give_back(stage)
         elif kind is Control:
             self._count(now_ns // 1_000_000_000)
-        elif kind is End or kind is Refusal:
+        elif kind is End or kind is Response:
             self._stage = _Over()
         return event
 
-    def answer(self, other: Refusal | Page | None) -> Accepted | Refusal | Page:
+    def answer(self, other: Response | None) -> Accepted | Response:
         """The answer to the request that the last event was; frames may follow.
 
         Args:
@@ -159,7 +160,7 @@ class ServerSide:
                 self.receive(handshake.rest)
         return answer
 
-    def _accept(self, handshake: Handshake) -> Accepted | Refusal:
+    def _accept(self, handshake: Handshake) -> Accepted | Response:
         doors = self._endpoint.doors
         door = door_of(path_of(handshake.target), doors)
         assert door is not None, "nothing but what the endpoint has checked"

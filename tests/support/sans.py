@@ -10,7 +10,7 @@ from gateway.options import LimitsOptions
 from gateway.wire.events import Answer, Control, End, Event
 from gateway.wire.handshake import Accepted
 from gateway.wire.parser import Limits
-from gateway.wire.request import Page, Refusal
+from gateway.wire.response import Response
 from gateway.wire.server_side import Endpoint, ServerSide
 from support.wire import ACCEPT, CLOSE, PONG, read_frame, request
 
@@ -28,14 +28,14 @@ class Sans:
 
     Attributes:
         events: all so far; a request that becomes a WebSocket is its `Accepted`, one that does not
-            its `Refusal`.
+            its `Response`.
         now_ns: when what is sent comes.
     """
 
     def __init__(self, shared: Endpoint | None = None) -> None:
         self._shared = shared or endpoint()
         self.side = ServerSide(self._shared)
-        self.events: list[Event | Accepted | Page] = []
+        self.events: list[Event | Accepted] = []
         self.now_ns = 5 * SECOND
 
     def open(self) -> "Sans":
@@ -56,7 +56,7 @@ class Sans:
                 self.events.append(self._judged(event))
         return self
 
-    def _judged(self, event: Event) -> Event | Accepted | Page:
+    def _judged(self, event: Event) -> Event | Accepted:
         if isinstance(event, Request):
             return self.side.answer(self._shared.check(event) or self._shared.page(event))
         return event
@@ -66,7 +66,7 @@ class Sans:
     @property
     def over(self) -> bool:
         """Whether the last event was told."""
-        return bool(self.events) and isinstance(self.events[-1], End | Refusal)
+        return bool(self.events) and isinstance(self.events[-1], End | Response)
 
     @property
     def messages(self) -> list[str | bytes]:

@@ -11,7 +11,7 @@ from gateway.model.outcomes import ADMISSION, HANDSHAKES
 from gateway.server.listener import Listener, reconnect_after_most_ms
 from gateway.session import REJECTIONS
 from gateway.session.capacity import LASTING_NS, Capacity, Load
-from gateway.wire.request import Refusal
+from gateway.wire.response import Response
 
 NOW = 100_000_000_000
 TARGET_NS = 10_000_000
@@ -55,7 +55,7 @@ class Worker:
         for name in Load.__struct_fields__:
             self.page.set(name, 0, getattr(load, name))
 
-    def admitted(self) -> Refusal | None:
+    def admitted(self) -> Response | None:
         """The answer to one more client of at most two."""
         return Listener.admission(self.listener)
 

@@ -7,7 +7,8 @@ from websockets.http11 import Request
 from gateway.dialects.tickgate import PATH, SCHEMA_PATH
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LOOPBACK_ORIGINS
-from gateway.wire.request import Origins, Refusal, check, door_of, path_of
+from gateway.wire.request import Origins, check, door_of, path_of
+from gateway.wire.response import Response
 
 GOOD = [
     ("Host", "gateway.test"),
@@ -24,7 +25,7 @@ def refusal(
     protocol: str = "HTTP/1.1",
     without: str = "",
     more: tuple[str, str] | None = None,
-) -> Refusal | None:
+) -> Response | None:
     pairs = [(name, value) for name, value in GOOD if name != without]
     headers = Headers([*pairs, more] if more else pairs)
     return check(

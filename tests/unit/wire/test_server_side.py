@@ -14,7 +14,7 @@ from gateway.options import LimitsOptions
 from gateway.session.codes import CLOSE_CODES
 from gateway.wire.events import Answer, End
 from gateway.wire.handshake import HANDSHAKE_BYTES_MAX, Accepted
-from gateway.wire.request import Refusal
+from gateway.wire.response import Response
 
 LIMITS = LimitsOptions(message_bytes=300, fragments_max=4, control_frames_per_s=6)
 STATUSES = {400, 403, 404, 405, 414, 426, 431, 505}
@@ -83,7 +83,7 @@ def meaning(one: Sans) -> Meaning:
     """
     answers = [event.frame for event in one.events if isinstance(event, Answer)]
     said: list[object] = [
-        event.status if isinstance(event, Refusal) and event.text.startswith("read ") else event
+        event.status if isinstance(event, Response) and event.text.startswith("read ") else event
         for event in one.events
         if not isinstance(event, Answer)
     ]
@@ -121,10 +121,10 @@ def test_the_events_are_the_same_however_a_request_is_cut(
 def documented(one: Sans) -> None:
     """What came is accepted, or refused by a code or a status that the contract has."""
     for event in one.events:
-        if isinstance(event, Refusal):
+        if isinstance(event, Response):
             assert event.status in STATUSES
             assert event.result in HANDSHAKES
-            assert event.response().startswith(b"HTTP/1.1 %d " % event.status)
+            assert event.data().startswith(b"HTTP/1.1 %d " % event.status)
         elif isinstance(event, End):
             assert event.code in CLIENTS_OWN
 
@@ -165,9 +165,9 @@ def test_f64_a_good_stream_with_some_bytes_changed(seed: int) -> None:
 # --- the handshake --------------------------------------------------------------------------------
 
 
-def answer(*data: bytes) -> Accepted | Refusal:
+def answer(*data: bytes) -> Accepted | Response:
     (event,) = client().send(*data).events
-    assert isinstance(event, Accepted | Refusal)
+    assert isinstance(event, Accepted | Response)
     return event
 
 
@@ -204,14 +204,14 @@ def test_f28_a_request_is_accepted_byte_for_byte() -> None:
 )
 def test_f05_requests_are_refused(data: bytes, status: int, result: str) -> None:
     refused = answer(data)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Response)
     assert (refused.status, refused.result) == (status, result)
 
 
 def test_f05_what_a_refusal_says_byte_for_byte() -> None:
     refused = answer(request(line="POST /v1 HTTP/1.1"))
-    assert isinstance(refused, Refusal)
-    assert refused.response() == (
+    assert isinstance(refused, Response)
+    assert refused.data() == (
         b"HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nAllow: GET\r\n"
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\n"
         b"method POST: only GET\n"
@@ -226,8 +226,8 @@ def test_f04_the_limit_of_a_request_is_exact(beyond: int, step: int) -> None:
     whole = request(more=[*lines, ("Y", "y" * left)])
     assert len(whole) == HANDSHAKE_BYTES_MAX + beyond
     got = answer(*cut(whole, range(0, len(whole), step)))
-    assert isinstance(got, Refusal) == bool(beyond)
-    if isinstance(got, Refusal):
+    assert isinstance(got, Response) == bool(beyond)
+    if isinstance(got, Response):
         assert (got.status, got.text) == (431, "a request of more than 32768 bytes")
 
 
