@@ -85,7 +85,7 @@ class Exchange(ServerConnection):
         self._fragments = 0
         self._controls = 0
         self._controls_second = 0
-        self._place = Place.in_(self.protocol)
+        self._place = Place(self.protocol)
         self._inside = False  # of a fragmented message
         self._late: asyncio.TimerHandle | None = None  # while a message is unfinished
 

@@ -1,14 +1,17 @@
 """One request's bytes, from the first to the answer."""
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Generator, Sequence
 from typing import NamedTuple
 
 from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 
 from gateway.wire.parser import Limits, quiet
+from gateway.wire.place import read_by
 from gateway.wire.request import choose_subprotocol
 from gateway.wire.response import Response, refusal
 
@@ -16,6 +19,7 @@ HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
 _SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
 _END = b"\r\n\r\n"
+_BODY = re.compile(rb"content-length:(?![ \t]*0[ \t]*\r\n)|transfer-encoding:", re.IGNORECASE)
 
 
 class Accepted(NamedTuple):
@@ -41,19 +45,43 @@ class _Server(ServerProtocol):
         return choose_subprotocol(subprotocols, self.known)
 
 
+class _Bodiless(StreamReader):
+    """A protocol's reader without the lines that announce a body, for which the library refuses.
+
+    Attributes:
+        found: whether there were any.
+    """
+
+    def __init__(self, protocol: ServerProtocol) -> None:
+        super().__init__()
+        self.found = False
+        read_by(protocol, self)
+
+    def read_line(
+        self, m: int, too_long_exc_type: type[Exception] = RuntimeError
+    ) -> Generator[None, None, bytearray]:
+        while _BODY.match(line := (yield from super().read_line(m, too_long_exc_type))):
+            self.found = True
+        return line
+
+
 class Handshake:
     """The library's, of one request: it keeps more than all that an open connection takes.
+
+    Args:
+        bodies: whether a request that becomes no WebSocket may have a body, which is not read.
 
     Attributes:
         rest: what came behind the request; frames, if it is accepted.
     """
 
-    __slots__ = ("_event", "_protocol", "_received", "_request", "_tail", "rest")
+    __slots__ = ("_body", "_event", "_protocol", "_received", "_request", "_tail", "rest")
 
     waiting = in_message = unfinished = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, bodies: bool) -> None:
         self._protocol = _Server(logger=quiet)
+        self._body = _Bodiless(self._protocol) if bodies else None
         self._request: Request | None = None
         self._event: Request | Response | None = None
         self._received = 0
@@ -111,6 +139,8 @@ class Handshake:
         """
         request = self._request
         assert request is not None
+        if self._body is not None and self._body.found:
+            return refusal(400, "bad_request", "the request of a WebSocket has no body")
         self._protocol.known = subprotocols
         try:
             accept, _, subprotocol = self._protocol.process_request(request)

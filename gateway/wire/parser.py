@@ -53,7 +53,7 @@ class Parser(Protocol):
         super().__init__(SERVER, max_size=message_bytes, logger=quiet)
         self.message_bytes = message_bytes
         self._binary = binary
-        self._place = Place.in_(self)
+        self._place = Place(self)
         self._frames: list[Any] = []  # that are not told yet, the next one last
         self._parts: list[Any] | None = None  # of a fragmented message
         self._decoder: codecs.IncrementalDecoder | None = None  # of one of text

@@ -12,6 +12,13 @@ from websockets.protocol import Protocol
 from websockets.streams import StreamReader
 
 
+def read_by(protocol: Protocol, reader: StreamReader) -> None:
+    """Lets a protocol that has read nothing yet read by this reader."""
+    protocol.reader = reader
+    protocol.parser = protocol.parse()
+    next(protocol.parser)
+
+
 class Place(StreamReader):
     """A protocol's reader, which knows where its parser stands.
 
@@ -19,17 +26,10 @@ class Place(StreamReader):
         between_frames: whether the last byte that was read was the last of a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         super().__init__()
         self.between_frames = True
-
-    @classmethod
-    def in_(cls, protocol: Protocol) -> "Place":
-        """Puts one into a protocol that has read nothing yet."""
-        protocol.reader = place = cls()
-        protocol.parser = protocol.parse()
-        next(protocol.parser)
-        return place
+        read_by(protocol, self)
 
     def at_eof(self) -> Generator[None, None, bool]:
         """As the library's, which calls it before each frame and nowhere else."""

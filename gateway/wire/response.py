@@ -35,9 +35,10 @@ class Response:
 
     def data(self, *, head: bool = False) -> bytes:
         """Its bytes; those of the answer to HEAD lack the body."""
-        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", "Connection: close"]
+        status = HTTPStatus(self.status)
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in self.headers]
-        if self.status not in _BODILESS:
+        if status not in _BODILESS:
             lines += [f"Content-Type: {self.type}", f"Content-Length: {len(self.body)}"]
         body = b"" if head else self.body
         return "\r\n".join(lines).encode("ascii", "replace") + b"\r\n\r\n" + body

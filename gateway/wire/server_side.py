@@ -27,6 +27,7 @@ class Endpoint:
         limits: of one client.
         pages: by path, answers to requests for no WebSocket.
         binary: whether binary messages are taken.
+        bodies: whether a request that becomes no WebSocket may have a body, which is not read.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Endpoint:
         pages: Mapping[str, Callable[[], Response]] | None = None,
         *,
         binary: bool = False,
+        bodies: bool = False,
     ) -> None:
         self.doors = doors
+        self.bodies = bodies
         self._pages = pages or {}
         self.origins = Origins(origins)
         self.limits = limits
@@ -85,7 +88,7 @@ class ServerSide:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._stage: Handshake | Parser | _Over | None = Handshake()
+        self._stage: Handshake | Parser | _Over | None = Handshake(bodies=endpoint.bodies)
         self._controls = self._second = 0
 
     @property

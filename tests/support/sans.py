@@ -17,10 +17,12 @@ from support.wire import ACCEPT, CLOSE, PONG, read_frame, request
 SECOND = 1_000_000_000
 
 
-def endpoint(limits: Limits | None = None, *, binary: bool = False) -> Endpoint:
+def endpoint(
+    limits: Limits | None = None, *, binary: bool = False, bodies: bool = False
+) -> Endpoint:
     """One that knows our JSON, with the usual limits."""
     limits = LimitsOptions() if limits is None else limits
-    return Endpoint({PATH: ["tickgate.v1.json"]}, [], limits, binary=binary)
+    return Endpoint({PATH: ["tickgate.v1.json"]}, [], limits, binary=binary, bodies=bodies)
 
 
 class Sans:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.sans import Sans, cut, endpoint
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, request, text
+from websockets.http11 import Request
 
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LimitsOptions
@@ -15,6 +16,7 @@ from gateway.session.codes import CLOSE_CODES
 from gateway.wire.events import Answer, End
 from gateway.wire.handshake import HANDSHAKE_BYTES_MAX, Accepted
 from gateway.wire.response import Response
+from gateway.wire.server_side import ServerSide
 
 LIMITS = LimitsOptions(message_bytes=300, fragments_max=4, control_frames_per_s=6)
 STATUSES = {400, 403, 404, 405, 414, 426, 431, 505}
@@ -229,6 +231,50 @@ def test_f04_the_limit_of_a_request_is_exact(beyond: int, step: int) -> None:
     assert isinstance(got, Response) == bool(beyond)
     if isinstance(got, Response):
         assert (got.status, got.text) == (431, "a request of more than 32768 bytes")
+
+
+ANNOUNCED = [
+    [("Content-Length", "3")],
+    [("content-length", "x")],
+    [("Content-Length", "0"), ("Content-Length", "3")],
+    [("Transfer-Encoding", "chunked"), ("X", "y")],
+]
+
+
+@pytest.mark.parametrize("more", ANNOUNCED)
+@pytest.mark.parametrize("step", [1, 1 << 20])
+def test_a_body_may_be_announced_where_no_websocket_is_asked_for(
+    more: list[tuple[str, str]], step: int
+) -> None:
+    whole = request(line="GET /page HTTP/1.1", more=more) + b"abc"
+    side = ServerSide(endpoint(bodies=True))
+    events = []
+    for piece in cut(whole, range(0, len(whole) - 3, step)):
+        side.receive(piece)
+        events.append(side.next_event(0))
+    *nothing, told = events
+    assert set(nothing) <= {None}
+    assert isinstance(told, Request)
+    assert told.headers.get_all("Content-Length") == [v for k, v in more if v == "0"]
+    assert told.headers.get("X") == dict(more).get("X")
+    page = Response(200, b"page")
+    assert side.answer(page) is page
+    side.receive(b"and more")
+    assert side.next_event(0) is None
+
+
+@pytest.mark.parametrize("more", ANNOUNCED)
+@pytest.mark.parametrize("bodies", [False, True])
+def test_a_websocket_has_no_body(more: list[tuple[str, str]], bodies: bool) -> None:
+    (refused,) = Sans(endpoint(bodies=bodies)).send(request(more=more)).events
+    assert isinstance(refused, Response)
+    assert (refused.status, refused.result) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("bodies", [False, True])
+def test_a_body_of_nothing_is_none(bodies: bool) -> None:
+    one = Sans(endpoint(bodies=bodies)).send(request(more=[("Content-Length", " 0 ")]))
+    assert isinstance(one.events[0], Accepted)
 
 
 def test_f05_frames_behind_a_request_are_told_after_it_is_accepted() -> None:
