@@ -243,8 +243,6 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     set_level(level)
-    # The library logs a line for every bad handshake, a stranger's doing: worth no warning.
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
     return handler
 
 

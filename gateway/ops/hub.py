@@ -3,8 +3,8 @@
 Theory of operation. Each session has three tasks: one reads requests and answers them in order, one
 sends what is newest, one pings. A message is encoded once for all; a session keeps at most one of
 each channel that it has not sent yet, so that one whose socket takes nothing gets a newer message
-later and costs nobody anything. The transport is set to hold nothing back (see `http.py`): a send
-is over when the kernel has taken it all, and one that is not over in time ends the connection.
+later and costs nobody anything. A send is over when the kernel has taken it all
+(`connection.py`), and one that is not over in time ends the connection.
 
 A session that is sent nothing gets a heartbeat, so each one hears something every second.
 """
@@ -17,10 +17,9 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from gateway import log
+from gateway.ops.connection import Connection
 from gateway.ops.session import Action, Ask, Follow, OpsSession, reply
 from gateway.session.actions import Close, Reply
 from gateway.session.messages import HistoryParams
@@ -55,7 +54,7 @@ Answer = Callable[[HistoryParams], Awaitable[dict[str, Any]]]
 class _Client:
     """One session's connection, and what is to be sent to it."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.session = OpsSession()
         self.following: set[str] = set()
@@ -78,14 +77,14 @@ class _Client:
         """Returns when the kernel has taken it.
 
         Raises:
-            ConnectionClosed: also where it took too long.
+            ConnectionError: it has ended, also where it took too long.
         """
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self.connection.send(payload, text=True)
         except TimeoutError:
-            self.connection.transport.abort()
-            await self.connection.wait_closed()
+            self.connection.abort()
+            raise ConnectionError(f"it took no message for {SEND_TIMEOUT_S:g} s") from None
 
     async def send_newest(self) -> None:
         while True:
@@ -98,10 +97,9 @@ class _Client:
     async def keep_alive(self) -> None:
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
-            pong = await self.connection.ping()
             try:
                 async with asyncio.timeout(PONG_TIMEOUT_S):
-                    await pong
+                    await self.connection.ping()
             except TimeoutError:
                 await self.connection.close(4012, f"no pong within {PONG_TIMEOUT_S:g} s")
 
@@ -139,19 +137,19 @@ class Hub:
             if not client.newest:
                 client.offer("heartbeat", orjson.dumps(beat))
 
-    async def serve(self, connection: ServerConnection) -> None:
-        """One session, from hello to the end."""
+    async def serve(self, connection: Connection) -> None:
+        """One session, from hello to the end, which ConnectionError tells."""
         if len(self._clients) >= SESSIONS_MAX:
             await connection.close(1013, f"{SESSIONS_MAX} sessions are open already")
             return
         client = _Client(connection)
         self._clients.add(client)
         tasks = [
-            asyncio.create_task(_until_closed(work()))
+            asyncio.create_task(_until_closed(work))
             for work in (client.send_newest, client.keep_alive)
         ]
         try:
-            await _until_closed(self._read(client))
+            await self._read(client)
         finally:
             self._clients.discard(client)
             for task in tasks:
@@ -167,10 +165,10 @@ class Hub:
             task.cancel()
         await asyncio.gather(*farewells, return_exceptions=True)
         for client in self._clients:
-            client.connection.transport.abort()
+            client.connection.abort()
 
     async def _dismiss(self, client: _Client) -> None:
-        with suppress(ConnectionClosed):
+        with suppress(ConnectionError):
             await client.send(_SHUTDOWN)
             await client.connection.close(1012, "restart")
 
@@ -181,9 +179,6 @@ class Hub:
         data = [self._hello() | hello | {"now": time.time_ns()}]
         await client.send(orjson.dumps({"channel": "system", "type": "hello", "data": data}))
         async for message in client.connection:
-            if not isinstance(message, str):
-                await client.connection.close(1003, "binary frame: this subprotocol is text")
-                return
             actions = client.session.receive(
                 message, mono_ns=time.monotonic_ns(), real_ns=time.time_ns()
             )
@@ -206,6 +201,6 @@ class Hub:
                 await client.connection.close(action.code, action.reason)
 
 
-async def _until_closed(work: Awaitable[None]) -> None:
-    with suppress(ConnectionClosed):
-        await work
+async def _until_closed(work: Callable[[], Awaitable[None]]) -> None:
+    with suppress(ConnectionError):
+        await work()

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from importlib import resources, util
 from pathlib import Path
@@ -14,7 +15,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from websockets.datastructures import Headers
-from websockets.http11 import Response
+
+from gateway.wire.response import Response
 
 POLICY: Final = (
     # plotly.js puts its own rules into the page, and draws heat maps as data: images.
@@ -47,6 +49,11 @@ _FILES: Final = MappingProxyType(
     }
 )
 _KINDS: Final = MappingProxyType({"html": "text/html", "js": "text/javascript", "css": "text/css"})
+_SECURITY: Final = (
+    ("Content-Security-Policy", POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
 _REVALIDATED: Final = "no-cache"
 _KEPT_A_DAY: Final = "max-age=86400"
 """For what changes with its package alone, and is as large as all else a hundred times."""
@@ -85,14 +92,12 @@ class Pages:
         return None if file is None else _response(file, headers)
 
 
-def security_headers(cache: str = "no-store") -> tuple[tuple[str, str], ...]:
-    """What every answer of the ops listener says besides its content."""
-    return (
-        ("Content-Security-Policy", POLICY),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "no-referrer"),
-        ("Cache-Control", cache),
-    )
+def secured(response: Response) -> Response:
+    """With what every answer of the ops listener says besides its content."""
+    headers = response.headers + _SECURITY
+    if not any(name == "Cache-Control" for name, _ in headers):
+        headers += (("Cache-Control", "no-store"),)
+    return replace(response, headers=headers)
 
 
 def _file(name: str, body: bytes, cache: str = _REVALIDATED) -> _File:
@@ -115,19 +120,15 @@ def _response(file: _File, asked: Headers) -> Response:
     known = asked.get_all("If-None-Match")
     matches = any(file.etag in each for each in known)
     gzipped = any(_takes_gzip(each) for each in asked.get_all("Accept-Encoding"))
-    body = b"" if matches else file.gzipped if gzipped else file.body
-    code = HTTPStatus.NOT_MODIFIED if matches else HTTPStatus.OK
-    headers = Headers(security_headers(file.cache))
     # A weak tag: it is the same whether the body is compressed or not.
-    headers["ETag"] = f'W/"{file.etag}"'
-    headers["Vary"] = "Accept-Encoding"
-    headers["Connection"] = "close"
-    if not matches:
-        headers["Content-Type"] = file.kind
-        headers["Content-Length"] = str(len(body))
-        if gzipped:
-            headers["Content-Encoding"] = "gzip"
-    return Response(code.value, code.phrase, headers, body)
+    headers = [("Cache-Control", file.cache), ("ETag", f'W/"{file.etag}"')]
+    headers += [("Vary", "Accept-Encoding")]
+    if matches:
+        return Response(HTTPStatus.NOT_MODIFIED, headers=(*headers,))
+    if gzipped:
+        headers += [("Content-Encoding", "gzip")]
+    body = file.gzipped if gzipped else file.body
+    return Response(HTTPStatus.OK, body, file.kind, (*headers,))
 
 
 def _takes_gzip(accepted: str) -> bool:

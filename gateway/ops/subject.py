@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gateway.model.status import Status, Vitals
 
 if TYPE_CHECKING:
-    from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request
 
     from gateway.config import Config
     from gateway.latency.statistics import Statistics
     from gateway.latency.window import Samples
+    from gateway.ops.connection import Connection
 
 
 class Page(Protocol):
@@ -63,7 +63,7 @@ class Stream(Protocol):
     def refuse(self, request: "Request") -> tuple[HTTPStatus, str] | None:
         """Why it is refused, before the upgrade."""
 
-    async def serve(self, connection: "ServerConnection") -> None:
+    async def serve(self, connection: "Connection") -> None:
         """Until it returns, or the connection is gone."""
 
 

@@ -8,11 +8,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 
 from gateway import log
@@ -25,6 +23,15 @@ SEND_TIMEOUT_S: Final = 10.0
 """A peer that takes one message no faster than this is cut off."""
 
 _log = log.get("recorder")
+
+
+class Peer(Protocol):
+    """Who asked, on a WebSocket; all that is awaited raises ConnectionError when it has ended."""
+
+    @property
+    def request(self) -> Request: ...
+    async def send(self, payload: bytes) -> None: ...
+    async def close(self, code: int, reason: str) -> None: ...
 
 
 class Stream:
@@ -44,25 +51,23 @@ class Stream:
             return HTTPStatus.SERVICE_UNAVAILABLE, "one recording is under way"
         return None
 
-    async def serve(self, connection: ServerConnection) -> None:
+    async def serve(self, peer: Peer) -> None:
         """Sends the recording; then the caller closes."""
-        request = connection.request
-        assert request is not None
-        seconds = self._seconds(request.path)
+        seconds = self._seconds(peer.request.path)
         assert seconds is not None
         if self._busy:  # another was let in at the same time
-            await connection.close(1013, "one recording is under way")
+            await peer.close(1013, "one recording is under way")
             return
         self._busy = True
         try:
             excerpt = self._recorder.excerpt("request", time.monotonic_ns(), seconds)
-            out = _sender(connection, asyncio.get_running_loop())
+            out = _sender(peer, asyncio.get_running_loop())
             size = await asyncio.to_thread(write, out, excerpt, self._recorder.options.bytes_max)
-        except (ConnectionClosed, TimeoutError):
+        except (ConnectionError, TimeoutError):
             _log.info("recording.abandoned")
         except (OSError, ValueError, MemoryError) as error:
             _log.error("recording.failed", message=str(error))
-            await connection.close(1011, "it could not be made; the gateway's log says why")
+            await peer.close(1011, "it could not be made; the gateway's log says why")
         else:
             self._recorder.streamed()
             _log.info("recording.streamed", bytes=size, seconds=seconds)
@@ -78,12 +83,10 @@ class Stream:
         return seconds if 1 <= seconds <= SECONDS_MAX else None
 
 
-def _sender(
-    connection: ServerConnection, loop: asyncio.AbstractEventLoop
-) -> Callable[[bytes], object]:
+def _sender(peer: Peer, loop: asyncio.AbstractEventLoop) -> Callable[[bytes], object]:
     """Sends from a thread, which waits until the message has room."""
 
     def send(data: bytes) -> None:
-        asyncio.run_coroutine_threadsafe(connection.send(data), loop).result(SEND_TIMEOUT_S)
+        asyncio.run_coroutine_threadsafe(peer.send(data), loop).result(SEND_TIMEOUT_S)
 
     return send

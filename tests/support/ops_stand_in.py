@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -280,7 +281,12 @@ class OpsStandIn:
         if path == "/statusz":
             return connection.respond(200, json.dumps({"listen": self._listen}))
         page = await self._pages.answer(path, request.headers)
-        return page or connection.respond(404, "not found\n")
+        if page is None:
+            return connection.respond(404, "not found\n")
+        headers = Headers([*page.headers, ("Content-Type", page.type)])
+        headers["Content-Length"] = str(len(page.body))
+        headers["Connection"] = "close"
+        return Response(page.status, "", headers, page.body)
 
     async def _session(self, connection: ServerConnection) -> None:
         hello = {"channel": "system", "type": "hello", "data": [{"epoch": self.now["epoch"]}]}

@@ -30,8 +30,7 @@ from support.wire import (
     text,
 )
 
-from gateway.ops import exchange
-from gateway.ops.http import OpsServer
+from gateway.ops.http import LIMITS, OpsServer
 from gateway.ops.pages import POLICY, Pages
 from gateway.options import OpsOptions
 
@@ -45,8 +44,8 @@ SWITCHING = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Acc
 KEPT = Path(__file__).with_name("answers.txt")
 HOST = ("Host", "gateway.test")
 ASK = text({"method": "ping", "req_id": 1})
-MANY = exchange.CONTROL_FRAMES_PER_S
-TOO_MANY = exchange.FRAGMENTS_MAX
+MANY = LIMITS.control_frames_per_s
+TOO_MANY = LIMITS.fragments_max
 
 
 def http(line: str, *headers: tuple[str, str], host: bool = True) -> bytes:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support.wire import CLOSE, CONT, PING, TEXT, frame, request, text
 
-from gateway.ops import exchange, http
-from gateway.ops.exchange import Exchange
+from gateway.ops import connection, exchange
+from gateway.ops.connection import MESSAGES_QUEUED_MAX, Connection
 from gateway.ops.http import OpsServer
+from gateway.ops.hub import Hub
 from gateway.options import OpsOptions
 
 EXCHANGE_TIMEOUT_S = 1.0
@@ -23,8 +24,8 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def server(site: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpsServer]:
-    monkeypatch.setattr(http, "EXCHANGE_TIMEOUT_S", EXCHANGE_TIMEOUT_S)
-    monkeypatch.setattr(exchange, "MESSAGE_TIMEOUT_S", MESSAGE_TIMEOUT_S)
+    monkeypatch.setattr(exchange, "EXCHANGE_TIMEOUT_S", EXCHANGE_TIMEOUT_S)
+    monkeypatch.setattr(connection, "MESSAGE_TIMEOUT_S", MESSAGE_TIMEOUT_S)
     async with OpsServer(OpsOptions(port=0), site.subject) as server:
         yield server
 
@@ -81,15 +82,14 @@ async def test_f57_a_slow_exchange_is_cut(server: OpsServer, start: bytes, more:
     writer.transport.abort()
 
 
-async def session(server: OpsServer, upgrade: bytes = b"") -> tuple[Stream, Exchange]:
+async def session(server: OpsServer, upgrade: bytes = b"") -> tuple[Stream, Connection]:
     """A session that has had its hello, and the server's side of it."""
     reader, writer = await opened(server)
     writer.write(upgrade or request())
     await asyncio.wait_for(reader.readuntil(b'"hello"'), 10)
-    assert server._server is not None
-    (connection,) = server._server.all_connections
-    assert isinstance(connection, Exchange)
-    return (reader, writer), connection
+    (one,) = server.exchanges
+    assert one.connection is not None
+    return (reader, writer), one.connection
 
 
 @pytest.mark.parametrize(
@@ -144,33 +144,41 @@ async def dribble_frames(writer: asyncio.StreamWriter, one: bytes) -> None:
 
 
 async def test_f23_finished_messages_leave_no_clock(server: OpsServer) -> None:
-    (reader, writer), connection = await session(server)
+    (reader, writer), one = await session(server)
     for whole in (ASK, frame(PING), frame(TEXT, b"{", fin=False) + frame(CONT, b"}")):
         writer.write(whole[:3])
-        await until(lambda: connection._late is not None)
+        await until(lambda: one._timer is not None)
         writer.write(whole[3:])
-        await until(lambda: connection._late is None)
+        await until(lambda: one._timer is None)
     first = asyncio.create_task(reader.readuntil(b'"ping"'))
     writer.write(ASK[:3])
-    await until(lambda: connection._late is not None)
-    before = connection._late
+    await until(lambda: one._timer is not None)
+    before = one._timer
     writer.write(ASK[3:] + ASK[:3])  # one ends, another begins: a clock of its own
-    await until(lambda: connection._late not in (None, before))
+    await until(lambda: one._timer not in (None, before))
     await asyncio.wait_for(first, 10)
     writer.transport.abort()
-    await until(lambda: connection._late is None)
+    await until(lambda: one._timer is None)
 
 
-async def test_f23_what_waits_for_us_is_not_late(server: OpsServer) -> None:
-    (_, writer), connection = await session(server)
-    writer.write(ASK[:3])
-    await until(lambda: connection._late is not None)
-    before = connection._late
-    connection.transport.pause_reading()
-    await until(lambda: connection._late not in (None, before))
-    assert connection.close_code is None
+async def test_f23_what_waits_for_us_is_not_late(
+    server: OpsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = asyncio.Event()
+
+    async def held(*_: object) -> None:
+        await release.wait()
+
+    (_, writer), one = await session(server)
+    monkeypatch.setattr(Hub, "_act", held)
+    writer.write(ASK * (1 + MESSAGES_QUEUED_MAX))  # one is worked on
+    await until(lambda: len(one._messages) == MESSAGES_QUEUED_MAX)
+    writer.write(ASK + ASK[:3])
+    await asyncio.sleep(MESSAGE_TIMEOUT_S * 2)
+    assert (one._timer, one.close_code) == (None, None)
+    release.set()
+    await until(lambda: one._timer is not None)  # from when it is read
     writer.write(ASK[3:])
-    connection.transport.resume_reading()
-    await until(lambda: connection._late is None)
-    assert connection.close_code is None
+    await until(lambda: one._timer is None)
+    assert one.close_code is None
     writer.transport.abort()

@@ -12,7 +12,7 @@ from support.reports import slow, stall, step, worker
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.ops import exchange, http, hub
+from gateway.ops import http, hub
 from gateway.ops.http import OpsServer
 from gateway.ops.live import Live
 from gateway.options import OpsOptions
@@ -262,7 +262,7 @@ async def test_sessions_are_bounded(server: OpsServer) -> None:
 
 
 async def test_what_is_too_big_or_binary_ends_the_session(server: OpsServer) -> None:
-    for data, code in (("x" * (http.MESSAGE_BYTES_MAX + 1), 1009), (b"x", 1003)):
+    for data, code in (("x" * (http.LIMITS.message_bytes + 1), 1009), (b"x", 1003)):
         connection = await opened(server)
         await connection.send(data)
         assert (await end(connection))[0] == code
@@ -270,7 +270,7 @@ async def test_what_is_too_big_or_binary_ends_the_session(server: OpsServer) -> 
 
 async def test_fragments_without_end_end_the_session(server: OpsServer) -> None:
     connection = await opened(server)
-    await connection.send([""] * exchange.FRAGMENTS_MAX)
+    await connection.send([""] * http.LIMITS.fragments_max)
     assert await end(connection) == (1009, "message of more than 64 fragments")
 
 
@@ -283,7 +283,7 @@ async def test_a_message_in_a_few_fragments_is_one(server: OpsServer) -> None:
 async def test_a_flood_of_pings_ends_the_session(server: OpsServer) -> None:
     connection = await opened(server)
     with suppress(ConnectionClosed):
-        for _ in range(5 * exchange.CONTROL_FRAMES_PER_S):
+        for _ in range(5 * http.LIMITS.control_frames_per_s):
             await connection.ping()
     assert (await end(connection))[0] == 4029
 
