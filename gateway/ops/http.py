@@ -196,10 +196,7 @@ class OpsServer:
         if path == "/statusz":
             return await self._statusz()
         if path in self._subject.streams:
-            refused = self._subject.streams[path].refuse(request)
-            if refused is not None:
-                return Response(refused[0], f"{refused[1]}\n".encode())
-            return self._check(request, peer)
+            return self._subject.streams[path].refuse(request) or self._check(request, peer)
         if path == PATH and "Upgrade" in request.headers:
             return self._check(request, peer) or self._full(peer)
         if path in self._routes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.model.status import Status, Vitals
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.latency.statistics import Statistics
     from gateway.latency.window import Samples
     from gateway.ops.connection import Connection
+    from gateway.wire.response import Response
 
 
 class Page(Protocol):
@@ -60,7 +60,7 @@ class Supervision(Protocol):
 class Stream(Protocol):
     """A WebSocket of the ops listener beside the protocol's."""
 
-    def refuse(self, request: "Request") -> tuple[HTTPStatus, str] | None:
+    def refuse(self, request: "Request") -> "Response | None":
         """Why it is refused, before the upgrade."""
 
     async def serve(self, connection: "Connection") -> None:

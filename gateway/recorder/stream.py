@@ -7,7 +7,6 @@ and whoever says so is refused. One at a time, since each is the work of writing
 import asyncio
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -15,6 +14,7 @@ from websockets.http11 import Request
 
 from gateway import log
 from gateway.recorder.recorder import Recorder, write
+from gateway.wire.response import Response
 
 PATH: Final = "/record"
 SECONDS_MAX: Final = 50.0
@@ -41,14 +41,14 @@ class Stream:
         self._recorder = recorder
         self._busy = False
 
-    def refuse(self, request: Request) -> tuple[HTTPStatus, str] | None:
+    def refuse(self, request: Request) -> Response | None:
         """Why this request gets no recording; None where it is well."""
         if "Origin" in request.headers:
-            return HTTPStatus.FORBIDDEN, "not for pages"
+            return Response(403, b"not for pages\n")
         if self._seconds(request.path) is None:
-            return HTTPStatus.BAD_REQUEST, f"seconds: expected 1 to {SECONDS_MAX:.0f}"
+            return Response(400, b"seconds: expected 1 to %.0f\n" % SECONDS_MAX)
         if self._busy:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "one recording is under way"
+            return Response(503, b"one recording is under way\n")
         return None
 
     async def serve(self, peer: Peer) -> None:

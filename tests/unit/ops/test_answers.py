@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from support.wire import (
 from gateway.ops.http import LIMITS, OpsServer
 from gateway.ops.pages import POLICY, Pages
 from gateway.options import OpsOptions
+from gateway.wire.response import Response
 
 SECURITY = {
     "Cache-Control": "no-store",
@@ -61,8 +61,8 @@ def get(path: str, *headers: tuple[str, str]) -> bytes:
 class Streaming:
     """A further WebSocket, at /stream."""
 
-    def refuse(self, request: Any) -> tuple[HTTPStatus, str] | None:
-        return (HTTPStatus.BAD_REQUEST, "not so") if request.path.endswith("?no") else None
+    def refuse(self, request: Any) -> Response | None:
+        return Response(400, b"not so\n") if request.path.endswith("?no") else None
 
     async def serve(self, connection: Any) -> None:
         for size in (1, 126, 65536):
