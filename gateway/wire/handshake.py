@@ -10,11 +10,14 @@ from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 
+from gateway.text import escaped
 from gateway.wire.parser import Limits, quiet
 from gateway.wire.place import read_by
 from gateway.wire.request import choose_subprotocol
 from gateway.wire.response import Response, refusal
 
+CAUSE_CHARACTERS_MAX = 100
+"""Of what is told of a request that is none: some of it is the client's own text."""
 HANDSHAKE_BYTES_MAX = 32 << 10
 """Of a request, all lines together: the library's own limits add up to 1 MiB."""
 _SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
@@ -34,6 +37,12 @@ class Accepted(NamedTuple):
     door: str
     response: bytes
     subprotocol: str | None
+
+
+def _told(error: Exception) -> str:
+    if error.__cause__ is None:
+        return str(error)
+    return f"{error}: {escaped(str(error.__cause__))[:CAUSE_CHARACTERS_MAX]}"
 
 
 class _Server(ServerProtocol):
@@ -115,7 +124,7 @@ class Handshake:
             out = b"".join(protocol.data_to_send())
             status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
             result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
-            self._event = refusal(status, result, str(protocol.handshake_exc))
+            self._event = refusal(status, result, _told(protocol.handshake_exc))
         elif self._received > HANDSHAKE_BYTES_MAX:
             text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
             self._event = refusal(431, "too_large", text)

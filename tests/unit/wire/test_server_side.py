@@ -220,6 +220,20 @@ def test_f05_what_a_refusal_says_byte_for_byte() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("X Y: z", "invalid HTTP header name: X Y"),
+        ("X: \x1b[31m\xff", "invalid HTTP header value: \\x1b[31m\\xff"),
+        ("x" * 8000, f"invalid HTTP header line: {'x' * 74}"),
+    ],
+)
+def test_f05_what_is_no_request_is_told_so_that_it_obeys_no_terminal(line: str, told: str) -> None:
+    refused = answer(request()[:-2] + line.encode("latin-1") + b"\r\n\r\n")
+    assert isinstance(refused, Response)
+    assert refused.text == f"did not receive a valid HTTP request: {told}"
+
+
 @pytest.mark.parametrize("step", [1000, 1 << 20])
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_f04_the_limit_of_a_request_is_exact(beyond: int, step: int) -> None:
