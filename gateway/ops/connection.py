@@ -23,7 +23,7 @@ MESSAGE_TIMEOUT_S: Final = 10.0
 """From a message's first byte to its last, as `limits.message_timeout_s` is on the clients'
 listener."""
 CLOSE_TIMEOUT_S: Final = 5.0
-"""From our close frame to the end of the connection; then it is cut."""
+"""From our close frame, or the client's end, to that of the connection; then it is cut."""
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
 _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False)
@@ -115,7 +115,6 @@ class Connection:
         while self.close_code is None:
             if len(self._messages) >= MESSAGES_QUEUED_MAX:
                 self._transport.pause_reading()
-                self._stop_timer()  # the rest waits for us
                 return
             event = self._wire.next_event(time.monotonic_ns())
             if event is None:
@@ -149,6 +148,10 @@ class Connection:
         else:
             self._room.set()
 
+    def hung_up(self) -> None:
+        """The client says no more, without a goodbye."""
+        self._over(ABNORMAL)
+
     def lost(self) -> None:
         """Nothing more comes or goes."""
         self._over(ABNORMAL)
@@ -161,21 +164,22 @@ class Connection:
         self._end(failure(1008, f"message not finished within {MESSAGE_TIMEOUT_S:g} s"))
 
     def _end(self, end: End) -> None:
-        if self.close_code is None:
-            self._over(end.code)
+        if self._over(end.code):
             self._transport.write(end.frame)
             self._transport.write_eof()
             self._transport.resume_reading()
-            self._stop_timer()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
-    def _over(self, code: int) -> None:
-        if self.close_code is None:
-            self.close_code = code
-            self._messages.clear()
-            for waited in (self._arrived, self._room, self._pong):
-                waited.set()
+    def _over(self, code: int) -> bool:
+        if self.close_code is not None:
+            return False
+        self.close_code = code
+        self._messages.clear()
+        for waited in (self._arrived, self._room, self._pong):
+            waited.set()
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        return True
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -111,6 +111,10 @@ class Exchange(asyncio.Protocol):
         if self._discarded > DISCARDED_BYTES_MAX:
             self._transport.abort()
 
+    def eof_received(self) -> None:
+        if self.connection is not None:
+            self.connection.hung_up()
+
     def pause_writing(self) -> None:
         if self.connection is not None:
             self.connection.hold(back=True)
@@ -120,13 +124,20 @@ class Exchange(asyncio.Protocol):
             self.connection.hold(back=False)
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._owner.exchanges.discard(self)
         self._deadline.cancel()
         if self.connection is not None:
             self.connection.lost()
         if not self._answered:
             self._answered = True
             self._owner.answers[UNANSWERED] += 1
+        if self._task is not None:
+            self._task.add_done_callback(self._over)
+        else:
+            self._over()
+
+    def _over(self, _: object = None) -> None:
+        # What is still done for a client that is gone counts as a connection.
+        self._owner.exchanges.discard(self)
 
     async def cut(self) -> None:
         """Ends it at once, whatever is under way."""

@@ -131,8 +131,17 @@ async def test_f23_held_open_with_something_between(server: OpsServer, more: byt
     writer.write(frame(TEXT, b"{", fin=False))
     going_on = asyncio.create_task(dribble_frames(writer, more))
     assert b"\x03\xf0message not finished" in await asyncio.wait_for(reader.read(), 10)
+    assert not going_on.done()
     going_on.cancel()
     await asyncio.gather(going_on, return_exceptions=True)
+    writer.transport.abort()
+
+
+async def test_a_session_has_no_deadline_of_an_exchange(server: OpsServer) -> None:
+    (reader, writer), _ = await session(server)
+    await asyncio.sleep(EXCHANGE_TIMEOUT_S * 1.2)
+    writer.write(ASK)
+    await asyncio.wait_for(reader.readuntil(b'"ping"'), 10)
     writer.transport.abort()
 
 
