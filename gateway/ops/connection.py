@@ -9,6 +9,7 @@ hangs up or its time is over.
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from websockets.frames import Frame, Opcode
@@ -27,6 +28,14 @@ CLOSE_TIMEOUT_S: Final = 5.0
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: no close frame was received."""
 _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False)
+
+
+def write_last(transport: asyncio.Transport, data: bytes) -> None:
+    """Nothing more is said; what still comes is to be discarded, until the client hangs up."""
+    transport.write(data)
+    with suppress(OSError):  # a client that has reset it has no end that could be closed
+        transport.write_eof()
+    transport.resume_reading()
 
 
 class Connection:
@@ -165,9 +174,7 @@ class Connection:
 
     def _end(self, end: End) -> None:
         if self._over(end.code):
-            self._transport.write(end.frame)
-            self._transport.write_eof()
-            self._transport.resume_reading()
+            write_last(self._transport, end.frame)
 
     def _over(self, code: int) -> bool:
         if self.close_code is not None:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from websockets.http11 import Request
 
 from gateway import log
-from gateway.ops.connection import Connection
+from gateway.ops.connection import Connection, write_last
 from gateway.ops.pages import secured
 from gateway.wire.handshake import Accepted
 from gateway.wire.request import path_of
@@ -43,7 +43,7 @@ class Owner(Protocol):
     """What an exchange asks of the listener that it is of.
 
     Attributes:
-        exchanges: those that are open now.
+        exchanges: those that are open now, or still worked on.
         answers: how requests were answered, by status code or UNANSWERED.
     """
 
@@ -164,10 +164,8 @@ class Exchange(asyncio.Protocol):
 
     def _answer(self, response: Response, *, head: bool = False) -> None:
         self._answered = True
-        self._owner.answers[str(int(response.status))] += 1
-        self._transport.write(secured(response).data(head=head))
-        self._transport.write_eof()
-        self._transport.resume_reading()
+        self._owner.answers[f"{response.status:d}"] += 1
+        write_last(self._transport, secured(response).data(head=head))
 
     async def _open(self, accepted: Accepted, request: Request) -> None:
         self._answered = True

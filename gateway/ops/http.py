@@ -69,7 +69,7 @@ class OpsServer:
 
     Attributes:
         endpoint: of its WebSockets.
-        exchanges: connections that are open now.
+        exchanges: connections that are open now, or still worked on.
         answers: how requests were answered, by status code or UNANSWERED.
 
     Raises:

@@ -181,6 +181,21 @@ async def test_the_first_end_wins(server: OpsServer, stream: Stream) -> None:
     assert one.close_code == 4000
 
 
+async def test_a_reset_at_the_end_is_an_end(
+    server: OpsServer, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, writer), one = await streaming(server, stream)
+
+    def write_eof() -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(one._transport, "write_eof", write_eof)
+    closing = asyncio.create_task(one.close())
+    await asyncio.sleep(0)
+    reset(writer)
+    await asyncio.wait_for(closing, 10)
+
+
 async def test_who_does_not_hang_up_is_cut(
     server: OpsServer, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
