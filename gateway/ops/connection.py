@@ -19,7 +19,7 @@ from gateway.wire.events import Answer, Control, End, Event, failure
 from gateway.wire.server_side import ServerSide
 
 MESSAGES_QUEUED_MAX: Final = 4
-"""Requests that wait for the one before them; with more the socket is not read."""
+"""Requests that wait for the one before them; meanwhile the socket is not read."""
 MESSAGE_TIMEOUT_S: Final = 10.0
 """From a message's first byte to its last, as `limits.message_timeout_s` is on the clients'
 listener."""
