@@ -302,7 +302,7 @@ async def test_the_end_of_the_listener_leaves_none(
         writer.transport.abort()
 
 
-async def test_noise_harms_nobody(server: OpsServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_f64_noise_harms_nobody(server: OpsServer, caplog: pytest.LogCaptureFixture) -> None:
     chance = random.Random(64)
     whole = request() + text({"method": "ping"}) + frame(PING, b"x") + frame(TEXT, b"{", fin=False)
     for _ in range(200):
