@@ -12,10 +12,13 @@ from websockets.exceptions import NegotiationError
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
+from gateway.text import escaped
 from gateway.wire.response import Response, refusal
 
 ORIGIN_CHARACTERS_MAX = 100
 """Of a refused origin as it is told: a browser's is shorter."""
+WORD_CHARACTERS_MAX = 20
+"""The same of a method and of a protocol."""
 
 _WHOLE_URI = re.compile(r"(?:https?|wss?)://([^/?#@\\]+)((?:[/?].*)?)", re.IGNORECASE)
 
@@ -80,9 +83,11 @@ def check(
         pages: paths that are answered without one.
     """
     if request.method != "GET":
-        return refusal(405, "method", f"method {request.method}: only GET", (("Allow", "GET"),))
+        method = escaped(request.method[:WORD_CHARACTERS_MAX])
+        return refusal(405, "method", f"method {method}: only GET", (("Allow", "GET"),))
     if request.protocol != "HTTP/1.1":
-        return refusal(505, "version", f"{request.protocol}: only HTTP/1.1")
+        protocol = escaped(request.protocol[:WORD_CHARACTERS_MAX])
+        return refusal(505, "version", f"{protocol}: only HTTP/1.1")
     headers = request.headers
     try:
         host = headers.get("Host")

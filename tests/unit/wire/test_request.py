@@ -199,3 +199,15 @@ def test_who_comes_to_no_door_is_told_all_of_them() -> None:
     refused = check(Request("/x", headers, "GET", "HTTP/1.1"), ["/v1", "/ws/*"], Origins([]))
     assert refused is not None
     assert refused.text == "the endpoint is /v1 or /ws/*"
+
+
+def test_a_method_is_told_as_text_that_no_terminal_obeys() -> None:
+    one = refusal(method="\x1b[2J" + "x" * 5000)
+    assert one is not None
+    assert one.text == "method \\x1b[2J" + "x" * 16 + ": only GET"
+
+
+def test_a_protocol_is_told_as_text_that_no_terminal_obeys() -> None:
+    one = refusal(protocol="HTTP/\x1b[2J" + "x" * 5000)
+    assert one is not None
+    assert one.text == "HTTP/\\x1b[2J" + "x" * 11 + ": only HTTP/1.1"
