@@ -1,4 +1,4 @@
-"""One request's bytes, from the first to the answer."""
+"""One request's bytes, from the first to the answer: the server's side of a handshake."""
 
 import re
 from collections.abc import Collection, Generator, Sequence
@@ -11,6 +11,7 @@ from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 
 from gateway.text import escaped
+from gateway.wire.head import HEAD_BYTES_MAX, Head
 from gateway.wire.parser import Limits, quiet
 from gateway.wire.place import read_by
 from gateway.wire.request import choose_subprotocol
@@ -18,10 +19,7 @@ from gateway.wire.response import Response, refusal
 
 CAUSE_CHARACTERS_MAX = 100
 """Of what is told of a request that is none: some of it is the client's own text."""
-HANDSHAKE_BYTES_MAX = 32 << 10
-"""Of a request, all lines together: the library's own limits add up to 1 MiB."""
 _SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
-_END = b"\r\n\r\n"
 _BODY = re.compile(rb"content-length:(?![ \t]*0[ \t]*\r\n)|transfer-encoding:", re.IGNORECASE)
 
 
@@ -79,39 +77,30 @@ class Handshake:
 
     Args:
         bodies: whether a request that becomes no WebSocket may have a body, which is not read.
-
-    Attributes:
-        rest: what came behind the request; frames, if it is accepted.
     """
 
-    __slots__ = ("_body", "_event", "_protocol", "_received", "_request", "_tail", "rest")
+    __slots__ = ("_body", "_event", "_head", "_protocol", "_request")
 
     waiting = in_message = unfinished = False
 
     def __init__(self, *, bodies: bool) -> None:
         self._protocol = _Server(logger=quiet)
         self._body = _Bodiless(self._protocol) if bodies else None
+        self._head = Head()
         self._request: Request | None = None
         self._event: Request | Response | None = None
-        self._received = 0
-        self._tail = b""  # the last bytes so far
-        self.rest = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the request; frames, if it is accepted."""
+        return self._head.rest
 
     def receive(self, data: bytes) -> None:
         """Reads on; not between a request and its answer."""
         assert self._event is None
         assert self._request is None
-        # Frames may follow in the same read; before the 101 the library would answer them wrongly.
-        seen = self._tail + data
-        end = seen.find(_END) + len(_END)
-        if end >= len(_END):
-            self.rest = seen[end:]
-        self._tail = seen[1 - len(_END) :]
-        # What is beyond the limit is not read: whether it came with the rest makes no difference.
-        room = HANDSHAKE_BYTES_MAX - self._received
-        head = data[: min(len(data) - len(self.rest), room)]
-        self._received += len(data) - len(self.rest)
-        self._read(head)
+        # Before the 101 the library would answer the frames behind the head wrongly.
+        self._read(self._head.take(data))
 
     def _read(self, head: bytes) -> None:
         protocol = self._protocol
@@ -125,8 +114,8 @@ class Handshake:
             status = int(out[9:12]) if out.startswith(b"HTTP/1.1 ") else 400
             result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
             self._event = refusal(status, result, _told(protocol.handshake_exc))
-        elif self._received > HANDSHAKE_BYTES_MAX:
-            text = f"a request of more than {HANDSHAKE_BYTES_MAX} bytes"
+        elif self._head.too_long:
+            text = f"a request of more than {HEAD_BYTES_MAX} bytes"
             self._event = refusal(431, "too_large", text)
 
     @property

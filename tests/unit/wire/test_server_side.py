@@ -14,7 +14,8 @@ from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LimitsOptions
 from gateway.session.codes import CLOSE_CODES
 from gateway.wire.events import Answer, End
-from gateway.wire.handshake import HANDSHAKE_BYTES_MAX, Accepted
+from gateway.wire.handshake import Accepted
+from gateway.wire.head import HEAD_BYTES_MAX
 from gateway.wire.response import Response
 from gateway.wire.server_side import ServerSide
 
@@ -238,9 +239,9 @@ def test_f05_what_is_no_request_is_told_so_that_it_obeys_no_terminal(line: str, 
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_f04_the_limit_of_a_request_is_exact(beyond: int, step: int) -> None:
     lines = [("X", "x" * 8000)] * 4
-    left = HANDSHAKE_BYTES_MAX + beyond - len(request(more=[*lines, ("Y", "")]))
+    left = HEAD_BYTES_MAX + beyond - len(request(more=[*lines, ("Y", "")]))
     whole = request(more=[*lines, ("Y", "y" * left)])
-    assert len(whole) == HANDSHAKE_BYTES_MAX + beyond
+    assert len(whole) == HEAD_BYTES_MAX + beyond
     got = answer(*cut(whole, range(0, len(whole), step)))
     assert isinstance(got, Response) == bool(beyond)
     if isinstance(got, Response):
