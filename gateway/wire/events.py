@@ -1,4 +1,4 @@
-"""What a client's bytes mean.
+"""What the other side's bytes mean.
 
 A text message is its `str`, a binary one its `bytes`: most events are messages, and each costs no
 more than itself.
@@ -8,6 +8,7 @@ import struct
 from enum import Enum
 from typing import NamedTuple
 
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from gateway.wire.response import Response
@@ -33,25 +34,32 @@ class End(NamedTuple):
     """The last event: what still comes is discarded.
 
     Attributes:
-        code: as it goes into the books; 1005 where the client gave none.
-        reason: the client's, or why it is failed.
-        frame: the close frame to be written.
+        code: as it goes into the books; 1005 where the other side gave none.
+        reason: the other side's, or why it is failed.
+        frame: the close frame to be written; empty where ours went before.
+        failed: whether the other side broke a rule; else it said goodbye.
     """
 
     code: int
     reason: str
     frame: bytes
+    failed: bool = False
 
 
 Event = Request | Response | str | bytes | Control | Answer | End
 
 
-def frame_close(code: int, reason: str) -> bytes:
-    """A close frame of the server's; the reason is cut to what fits, at a whole character."""
-    text = reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
-    return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
+def fitting(reason: str) -> str:
+    """A close frame's reason, cut to what fits, at a whole character."""
+    return reason.encode()[:REASON_BYTES_MAX].decode("utf-8", "ignore")
 
 
-def failure(code: int, reason: str) -> End:
-    """The end of a client that broke a rule."""
-    return End(code, reason, frame_close(code, reason))
+def frame_close(code: int, reason: str, *, mask: bool = False) -> bytes:
+    """A close frame, masked if it is a client's; the reason is cut to what fits."""
+    payload = struct.pack("!H", code) + fitting(reason).encode()
+    return Frame(Opcode.CLOSE, payload).serialize(mask=mask)
+
+
+def failure(code: int, reason: str, *, mask: bool = False) -> End:
+    """The end of one that broke a rule."""
+    return End(code, reason, frame_close(code, reason, mask=mask), failed=True)

@@ -1,8 +1,11 @@
-"""An open connection's bytes become messages: the library reads frames, what it leaves is here.
+"""An open connection's bytes become messages, for either side of it.
 
-The library is strict about frames, but checks no UTF-8 and counts no fragments.
+A whole message in one frame, as most are, is taken from the bytes as it stands. All else is the
+library's to read and to judge: fragments, control frames, what breaks a rule, and a frame that the
+end of a read cuts. It gets one frame at a time, so that what follows is looked at here again. The
+library is strict about frames, but checks no UTF-8 and counts no fragments: that is here.
 
-No client has a parser for long. Between two messages one of the library's remembers nothing of its
+No client of a server's has a parser for long. Between two messages one remembers nothing of its
 client, but takes 1.1 KB. So a connection borrows one for a read and gives it back afterwards. It
 keeps the parser only while it is inside of a frame or of a fragmented message, or while its frames
 wait to be told.
@@ -10,33 +13,43 @@ wait to be told.
 
 import codecs
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 from typing import Protocol as Interface
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.frames import apply_mask as unmask  # type: ignore[attr-defined]  # in C, if it is built
+from websockets.protocol import CLIENT, OPEN, SERVER, Protocol, Side
 
-from gateway.wire.events import Answer, Control, End, Event, failure
-from gateway.wire.place import Place
+from gateway.wire.events import Answer, Control, End, Event, failure, fitting
 
-quiet = logging.getLogger("gateway.websockets")  # the library's, here and in the handshake
+quiet = logging.getLogger("gateway.websockets")  # the library's, here and in the handshakes
 quiet.setLevel(logging.ERROR)
 
 # A look-up in an enumeration costs as much as a message's other tests.
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 _PING, _PONG, _CLOSE = Opcode.PING, Opcode.PONG, Opcode.CLOSE
 _PING_SEEN, _PONG_SEEN = Control.PING, Control.PONG
+# The first byte of a message in one frame.
+_WHOLE_TEXT, _WHOLE_BINARY = 0x80 | _TEXT, 0x80 | _BINARY
+_PLAIN_TEXT, _PLAIN = frozenset({_WHOLE_TEXT}), frozenset({_WHOLE_TEXT, _WHOLE_BINARY})
+_HEADER_BYTES_MAX = 10  # without the mask
 _UTF8: Final[Callable[[], codecs.IncrementalDecoder]] = codecs.getincrementaldecoder("utf-8")
 
 
-class Limits(Interface):
+class MessageLimits(Interface):
+    """How much is read of a message in fragments."""
+
+    @property
+    def fragments_max(self) -> int: ...
+
+
+class Limits(MessageLimits, Interface):
     """How much is read of one client."""
 
     @property
     def message_bytes(self) -> int: ...
-    @property
-    def fragments_max(self) -> int: ...
     @property
     def control_frames_per_s(self) -> int: ...
 
@@ -46,29 +59,82 @@ class Parser(Protocol):
 
     Args:
         message_bytes: the largest message.
-        binary: whether binary messages are taken; else the first frame of one ends the client.
+        side: whose it is; what it reads is the other side's.
+        binary: whether binary messages are taken; else the first frame of one is a failure.
     """
 
-    def __init__(self, message_bytes: int, *, binary: bool = False) -> None:
-        super().__init__(SERVER, max_size=message_bytes, logger=quiet)
+    def __init__(self, message_bytes: int, *, side: Side = SERVER, binary: bool = False) -> None:
+        super().__init__(side, max_size=message_bytes, logger=quiet)
         self.message_bytes = message_bytes
         self._binary = binary
-        self._place = Place(self)
-        self._frames: list[Any] = []  # that are not told yet, the next one last
+        self._masked = 128 if side is SERVER else 0  # the bit in the header of each frame
+        self._plain = _PLAIN if binary else _PLAIN_TEXT
+        self._head = b""  # of a frame that has not told its length yet
+        self._owed = 0  # bytes that come before the next frame
+        self._read: deque[Any] = deque()  # frames, and what was made of some; not told yet
         self._parts: list[Any] | None = None  # of a fragmented message
         self._decoder: codecs.IncrementalDecoder | None = None  # of one of text
+        self._closed = False  # by this side, first
+        self._over = self._end_told = False  # the library discards what comes; this was told
+
+    # --- reading ----------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Reads the frames that these bytes complete."""
-        self.receive_data(data)
-        frames = self.events_received()
-        frames.reverse()
-        self._frames = frames + self._frames if self._frames else frames
+        at, size = 0, len(data)
+        while at < size and not self._over:
+            between = not self._owed and not self._head and self.current_size is None
+            if between and data[at] in self._plain:
+                at = self._messages(data, at)
+            if at < size:
+                at = self._frame(data, at)
+
+    def _messages(self, data: bytes, at: int) -> int:
+        """Takes whole messages, each in one frame; where something else stands.
+
+        What breaks a rule about frames is something else.
+        """
+        masked, limit, tell = self._masked, self.message_bytes, self._read.append
+        size, mask_bytes, plain = len(data), 4 if masked else 0, self._plain
+        try:
+            while size - at > 3 and (first := data[at]) in plain:
+                length, start = data[at + 1] ^ masked, at + 2
+                if length == 126:
+                    length, start = data[at + 2] << 8 | data[at + 3], at + 4
+                elif length > 126:
+                    break  # longer than most reads, or the mask is wrong
+                end = start + mask_bytes + length
+                if length > limit or end > size:
+                    break
+                payload = data[start:end]
+                if masked:
+                    payload = unmask(payload[4:], payload[:4])
+                tell(str(payload, "utf-8") if first == _WHOLE_TEXT else payload)
+                at = end
+        except UnicodeDecodeError as error:
+            tell(self._no_text(error))
+            return size
+        return at
+
+    def _frame(self, data: bytes, at: int) -> int:
+        """Gives the library what came of the frame that stands there; where that ends."""
+        if not self._owed:
+            head = self._head + data[at : at + _HEADER_BYTES_MAX]
+            extent = _extent(head)
+            self._owed = extent - len(self._head) if extent else len(data) - at
+            self._head = b"" if extent else head
+        end = min(at + self._owed, len(data))
+        self._owed -= end - at
+        self.receive_data(data[at:end])
+        if self.events:
+            self._read += self.events_received()
+        self._over = self.close_rcvd is not None or self.parser_exc is not None
+        return end
 
     @property
     def waiting(self) -> bool:
         """Whether there are frames that were not told yet."""
-        return bool(self._frames)
+        return bool(self._read)
 
     @property
     def in_message(self) -> bool:
@@ -77,38 +143,66 @@ class Parser(Protocol):
 
     @property
     def unfinished(self) -> bool:
-        """Whether the client owes the rest of a message or of a frame."""
-        return self._parts is not None or not self._place.between_frames
+        """Whether the other side owes the rest of a message or of a frame."""
+        return self._parts is not None or self._owed > 0 or self._head != b""
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing in it is of this client, so that the next one may have it."""
-        between = self._place.between_frames and self.current_size is None
-        return between and self.state is OPEN and not self.writes and not self._frames
+        """Whether nothing in it is of this connection, so that the next one may have it."""
+        between = not self._owed and not self._head and self.current_size is None
+        return between and self.state is OPEN and not self.writes and not self._read
 
-    def next_event(self, limits: Limits) -> Event | None:
+    def close(self, code: int, reason: str) -> bytes:
+        """The close frame of this side's, once; the other side's is still told."""
+        self._closed = True
+        self.send_close(code, fitting(reason))
+        return b"".join(self.data_to_send())
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    def next_event(self, limits: MessageLimits) -> Event | None:
         """What the next frames say; then the library's own answer, if there is one."""
-        while self._frames:
-            frame = self._frames.pop()
-            opcode = frame.opcode
-            if opcode is _PING:
-                return _PING_SEEN
-            if opcode is _PONG:
-                return _PONG_SEEN
-            if opcode is not _CLOSE and (event := self._data(frame, limits)) is not None:
+        while self._read:
+            read = self._read.popleft()
+            event: Event | None = self._judged(read, limits) if type(read) is Frame else read
+            if event is not None:
                 return event
-        return self._answer() if self.writes else None
+        return self._answer()
 
-    def _data(self, frame: Frame, limits: Limits) -> Event | None:
+    def take(self, limits: MessageLimits) -> tuple[list[str | bytes], Answer | End | None]:
+        """All of it at once, but that control frames were seen: messages, then what is answered.
+
+        What was read behind an `End` counts for nothing.
+        """
+        messages: list[str | bytes] = []
+        for read in self._read:
+            event = self._judged(read, limits) if type(read) is Frame else read
+            if type(event) is str or type(event) is bytes:
+                messages.append(event)
+            elif type(event) is End:
+                self._read.clear()
+                return messages, event
+        self._read.clear()
+        return messages, self._answer()
+
+    def _judged(self, frame: Frame, limits: MessageLimits) -> Event | None:
+        opcode = frame.opcode
+        if opcode is _PING:
+            return _PING_SEEN
+        if opcode is _PONG:
+            return _PONG_SEEN
+        return None if opcode is _CLOSE else self._data(frame, limits)
+
+    def _data(self, frame: Frame, limits: MessageLimits) -> Event | None:
         opcode = frame.opcode
         if opcode is _BINARY and not self._binary:
-            return failure(1003, "binary frame: requests are text")
+            return self._failure(1003, "binary frame: requests are text")
         try:
             if frame.fin and opcode is not _CONT:
                 return str(frame.data, "utf-8") if opcode is _TEXT else bytes(frame.data)
             return self._fragment(frame, limits.fragments_max)
         except UnicodeDecodeError as error:
-            return failure(1007, f"text is not UTF-8: {error.reason} at byte {error.start}")
+            return self._no_text(error)
 
     def _fragment(self, frame: Frame, fragments_max: int) -> Event | None:
         if frame.opcode is not _CONT:
@@ -117,7 +211,7 @@ class Parser(Protocol):
         parts, decoder = self._parts, self._decoder
         assert parts is not None
         if len(parts) >= fragments_max:
-            return failure(1009, f"message of more than {fragments_max} fragments")
+            return self._failure(1009, f"message of more than {fragments_max} fragments")
         data = bytes(frame.data)
         parts.append(data if decoder is None else decoder.decode(data, frame.fin))
         if not frame.fin:
@@ -125,13 +219,40 @@ class Parser(Protocol):
         self._parts = self._decoder = None
         return b"".join(parts) if decoder is None else "".join(parts)
 
-    def _answer(self) -> Event:
-        out = self.data_to_send()
-        if self.state is OPEN:
-            return Answer(out[-1])
-        close = self.close_sent
+    def _no_text(self, error: UnicodeDecodeError) -> End:
+        return self._failure(1007, f"text is not UTF-8: {error.reason} at byte {error.start}")
+
+    def _failure(self, code: int, reason: str) -> End:
+        end = failure(code, reason, mask=self.side is CLIENT)
+        return end._replace(frame=b"") if self._closed else end
+
+    def _answer(self) -> Answer | End | None:
+        if self._over:
+            return self._end()
+        return Answer(self.data_to_send()[-1]) if self.writes else None
+
+    def _end(self) -> End | None:
+        if self._end_told:
+            return None
+        self._end_told = True
+        failed = self.parser_exc is not None
+        close = self.close_sent if failed else self.close_rcvd
         assert close is not None
-        return End(close.code, close.reason, next(data for data in reversed(out) if data))
+        frame = next((data for data in reversed(self.data_to_send()) if data), b"")
+        return End(close.code, close.reason, frame, failed)
+
+
+def _extent(head: bytes) -> int:
+    """Bytes of the frame that begins so; 0 where that is not told yet."""
+    if len(head) < 2:
+        return 0
+    length, size = head[1] & 127, 2 if head[1] < 128 else 6
+    if length < 126:
+        return size + length
+    extended = 2 if length == 126 else 8
+    if len(head) < 2 + extended:
+        return 0
+    return size + extended + int.from_bytes(head[2 : 2 + extended], "big")
 
 
 class Parsers:
