@@ -48,12 +48,12 @@ SIZES = (64, 125, 126, 127, 128, 1000, 4096, 16383, 16384)
 PING_A, PONG_A = frame(PING, b"a"), Pong(b"a")
 
 
-def parts(*payloads: bytes, between: bytes = b"") -> list[bytes]:
-    """A text message in fragments; `between` stands after each but the last."""
+def parts(*payloads: bytes, between: bytes = b"", opcode: int = TEXT) -> list[bytes]:
+    """A message in fragments, of text; `between` stands after each but the last."""
     last = len(payloads) - 1
     frames = []
     for index, payload in enumerate(payloads):
-        frames.append(frame(CONT if index else TEXT, payload, fin=index == last))
+        frames.append(frame(CONT if index else opcode, payload, fin=index == last))
         if between and index < last:
             frames.append(between)
     return frames
