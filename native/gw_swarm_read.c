@@ -101,13 +101,18 @@ static void fail_protocol(gw_swarm_t *s, gw_swarm_client_t *c) {
     gw_swarm_fail(s, c, 1002);
 }
 
+/* Whether a close frame may say this code (RFC 6455 section 7.4; 1012 to 1014 are IANA's). */
+static bool may_be_said(uint32_t code) {
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
 static void closed(gw_swarm_t *s, gw_swarm_client_t *c, const uint8_t *bytes, size_t n) {
-    if (n == 1) {
+    uint32_t code = n >= 2 ? (uint32_t)bytes[0] << 8 | bytes[1] : CLOSED_WITHOUT_CODE;
+    if (n == 1 || (n && !may_be_said(code))) {
         fail_protocol(s, c);
         return;
     }
     gw_swarm_group_t *g = gw_swarm_group(s, c);
-    uint32_t code = n >= 2 ? (uint32_t)bytes[0] << 8 | bytes[1] : CLOSED_WITHOUT_CODE;
     gw_swarm_span_t reason = {(const char *)bytes + 2, (const char *)bytes + n};
     if (code == 4008) GW_SWARM_COUNT(g, closed_4008, 1);
     else GW_SWARM_COUNT(g, closed_other, 1);

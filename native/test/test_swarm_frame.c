@@ -181,7 +181,7 @@ static void broken_rules_end_the_connection(void) {
         CASE("\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff"),
         CASE("\x80\x01x"), CASE("\x00\x01x"), /* a continuation of nothing */
         CASE("\x01\x01x\x81\x01x"), CASE("\x01\x01x\x02\x01x"), /* a message inside another */
-        CASE("\x88\x01x"),                                        /* half a close code */
+        CASE("\x88\x01x"), CASE("\x88\x02\x03\xed"), CASE("\x88\x03\x07\xd0x"), /* no close code */
     };
     gw_swarm_options_t o = rig_options();
     uint64_t oversized;
