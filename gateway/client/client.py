@@ -32,16 +32,10 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, get_args
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidMessage,
-    InvalidStatus,
-    WebSocketException,
-)
-from websockets.typing import Subprotocol
+from websockets.exceptions import WebSocketException
 
 from gateway.backoff import Backoff
+from gateway.client.connection import Closed, Connection, HandshakeRefused, connect
 from gateway.client.events import (
     Disconnected,
     Event,
@@ -52,27 +46,31 @@ from gateway.client.events import (
     Result,
     System,
 )
+from gateway.client.inbox import Inbox
 from gateway.client.reconnects import reconnects
 from gateway.client.requests import Request
 from gateway.client.session import ClientSession, Statistics
+from gateway.client.ticks import Tick
 from gateway.clock import Offset, Ping, estimate
 from gateway.model.encoding import SUBPROTOCOL_PREFIX, Encoding
+from gateway.wire.client_handshake import NO_HTTP
+from gateway.wire.client_side import ClientLimits
 
 DEFAULT_URL = "ws://127.0.0.1:8765/v1"
-SUBPROTOCOLS: dict[Encoding, Subprotocol] = {
-    name: Subprotocol(SUBPROTOCOL_PREFIX + name) for name in get_args(Encoding)
-}
+SUBPROTOCOLS: dict[Encoding, str] = {name: SUBPROTOCOL_PREFIX + name for name in get_args(Encoding)}
 
 # A `list` of 65,536 instruments is about 5 MB; a hostile server gets no more than this.
 MESSAGE_BYTES_MAX = 16 << 20
+# The gateway sends none; this is for a proxy that cuts messages up, to a KiB each.
+FRAGMENTS_MAX = 16 << 10
 # Pages of one `list` or `stats`: a server that never ends is not followed for ever.
 PAGES_MAX = 1000
 # A connection that held for so long was a good one: the next backoff begins at its base again.
 STABLE_S = 10.0
 # What the gateway says of when to come back is obeyed up to here; a restart says 60.5 at most.
 RETRY_AFTER_S_MAX = 61
-CLOSE_TIMEOUT_S = 1.0
 WATCH_S = 0.2
+_LIMITS = ClientLimits(MESSAGE_BYTES_MAX, FRAGMENTS_MAX)
 
 
 class ConnectFailed(ConnectionError):
@@ -124,19 +122,17 @@ class Client:
             raise ValueError(f"encoding: {encoding!r} is neither 'json' nor 'sbe'")
         self.url = url
         self._subprotocol = SUBPROTOCOLS[encoding]
-        # Text stays bytes for the JSON decoder, unless that is what tells it from a binary frame.
-        self._decode_text = False if encoding == "json" else None
         self._wait_s = wait_s
         self._reconnect = reconnect
         self._events_max = events_max
         self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
         self._session = ClientSession(encoding)
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._inbox = Inbox()
         self._room = asyncio.Event()
         self._paused = False
         self._replies: dict[int | str | None, asyncio.Future[Reply | None]] = {}
-        self._connection: ClientConnection | None = None
+        self._connection: Connection | None = None
         self._retry_s: float | None = None  # what the gateway asked for as it shut down
         self._task: asyncio.Task[None] | None = None
 
@@ -151,11 +147,10 @@ class Client:
         if self._task is not None:
             raise RuntimeError("this client is in use: close it before it is entered again")
         # What an earlier use left unread is no news of this one.
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._events = events
+        inbox = self._inbox = Inbox()
         self._connection = await self._first()
         self._task = asyncio.create_task(self._run(self._connection), name="tickgate-client")
-        self._task.add_done_callback(lambda _: events.put_nowait(None))
+        self._task.add_done_callback(lambda _: inbox.put(None))
         return self
 
     async def __aexit__(
@@ -282,7 +277,7 @@ class Client:
             await connection.send(request.text)
             async with asyncio.timeout(self._timeout_s):
                 reply = await future
-        except ConnectionClosed as error:
+        except Closed as error:
             raise ConnectionError(f"the connection ended: {error}") from None
         finally:
             del self._replies[request.req_id]
@@ -298,19 +293,22 @@ class Client:
         return self
 
     async def __anext__(self) -> Event:
-        event = await self._events.get()
-        if self._events.qsize() < self._events_max:
+        inbox = self._inbox
+        if not inbox.events:
+            await inbox.filled()
+        event = inbox.events.popleft()
+        if self._paused and len(inbox) < self._events_max:
             self._room.set()
         if event is not None:
             return event
-        self._events.put_nowait(None)  # for whoever asks once more
+        inbox.put(None)  # for whoever asks once more
         if self._task is not None and not self._task.cancelled():
             self._task.result()  # a bug ends the iteration with its exception
         raise StopAsyncIteration
 
     # --- the connection's task --------------------------------------------------------------------
 
-    async def _first(self) -> ClientConnection:
+    async def _first(self) -> Connection:
         """The first connection, tried for as long as the caller waits."""
         until_s = time.monotonic() + self._wait_s
         while True:
@@ -325,55 +323,53 @@ class Client:
                 self._backoff.reset()
                 return connection
 
-    async def _open(self) -> ClientConnection:
+    async def _open(self) -> Connection:
         """A connection that has said hello."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                connection = await connect(
-                    self.url,
-                    subprotocols=[self._subprotocol],
-                    compression=None,
-                    proxy=None,  # a proxy on the way would be measured as the gateway's latency
-                    open_timeout=None,
-                    ping_interval=None,  # the gateway pings; silence is seen by its heartbeats
-                    close_timeout=CLOSE_TIMEOUT_S,
-                    max_size=MESSAGE_BYTES_MAX,
-                )
+                # No proxy on the way: it would be measured as the gateway's latency.
+                connection = await connect(self.url, [self._subprotocol], _LIMITS)
                 try:
                     await self._greet(connection)
                 except BaseException:
-                    connection.transport.abort()
+                    connection.abort()
                     raise
                 return connection
-        except InvalidStatus as error:
-            status = error.response.status_code
-            message = f"{self.url} refused the handshake: HTTP {status}"
-            retryable = status == 429 or status >= 500
-            after = error.response.headers.get_all("Retry-After")
-            raise ConnectFailed(message, retryable=retryable, retry_s=_retry_s(after)) from None
-        except ConnectionClosed as error:
-            code = error.rcvd.code if error.rcvd else 1006
-            raise ConnectFailed(f"{self.url}: {error}", retryable=reconnects(code)) from None
+        except HandshakeRefused as error:
+            raise self._refused(*error.refused) from None
+        except Closed as error:
+            raise ConnectFailed(f"{self.url}: {error}", retryable=reconnects(error.code)) from None
         except TimeoutError:
             message = f"{self.url} did not answer within {self._timeout_s:g} s"
             raise ConnectFailed(message, retryable=True) from None
         except ConnectFailed:
             raise
-        except (OSError, EOFError, InvalidMessage) as error:
+        except OSError as error:
             raise ConnectFailed(f"{self.url}: {error}", retryable=True) from None
         except (WebSocketException, ValueError) as error:
             raise ConnectFailed(f"{self.url}: {error}", retryable=False) from None
 
-    async def _greet(self, connection: ClientConnection) -> None:
+    def _refused(self, status: int, text: str, retry_after: Sequence[str]) -> ConnectFailed:
+        if status == NO_HTTP:
+            return ConnectFailed(f"{self.url}: {text}", retryable=True)
+        if status == 101:
+            return ConnectFailed(f"{self.url}: {text}", retryable=False)
+        message = f"{self.url} refused the handshake: {text}"
+        retryable = status == 429 or status >= 500
+        return ConnectFailed(message, retryable=retryable, retry_s=_retry_s(retry_after))
+
+    async def _greet(self, connection: Connection) -> None:
         requests = self._session.connected(time.monotonic_ns())
-        events = await self._receive(connection)
+        message = await connection.receive_one()
+        times = {"mono_ns": time.monotonic_ns(), "real_ns": time.time_ns()}
+        events = self._session.receive(message, **times)
         if not events or not isinstance(events[0], Hello):
             raise ConnectFailed(f"{self.url} is no gateway: it sent no hello", retryable=False)
         for request in requests:
             await connection.send(request.text)
-        self._events.put_nowait(events[0])  # only now is there a connection to tell of
+        self._inbox.put(events[0])  # only now is there a connection to tell of
 
-    async def _run(self, connection: ClientConnection | None) -> None:
+    async def _run(self, connection: Connection | None) -> None:
         try:
             while connection is not None:
                 opened_s = time.monotonic()
@@ -392,20 +388,20 @@ class Client:
             if not future.done():
                 future.set_result(None)
 
-    async def _again(self, code: int, reason: str, *, retryable: bool) -> ClientConnection | None:
+    async def _again(self, code: int, reason: str, *, retryable: bool) -> Connection | None:
         """The next connection, or None where there is to be none."""
         while self._reconnect and retryable:
             asked_s, self._retry_s = self._retry_s, None
             retry_s = self._wait_for(asked_s)
             await self._wait_for_room()
-            self._events.put_nowait(Disconnected(code, reason, retry_s))
+            self._inbox.put(Disconnected(code, reason, retry_s))
             await asyncio.sleep(retry_s)
             try:
                 return await self._open()
             except ConnectFailed as error:
                 code, reason, retryable = 1006, str(error), error.retryable
                 self._retry_s = error.retry_s
-        self._events.put_nowait(Disconnected(code, reason, None))
+        self._inbox.put(Disconnected(code, reason, None))
         return None
 
     def _wait_for(self, asked_s: float | None) -> float:
@@ -413,27 +409,29 @@ class Client:
         then, as it may have told others the same."""
         return self._backoff.next_s() if asked_s is None else asked_s + self._backoff.jitter_s()
 
-    async def _read(self, connection: ClientConnection) -> tuple[int, str]:
+    async def _read(self, connection: Connection) -> tuple[int, str]:
         """Reads until the connection ends; its close code and reason."""
         watch = asyncio.create_task(self._watch(connection), name="tickgate-client-watch")
+        inbox, add, receive = self._inbox, self._inbox.add, self._session.receive
         try:
             while True:
-                for event in await self._receive(connection):
-                    await self._handle(connection, event)
-                await self._wait_for_room()
-        except ConnectionClosed as error:
-            if error.rcvd is not None:
-                return error.rcvd.code, error.rcvd.reason
-            return 1006, error.sent.reason if error.sent else "connection lost"
+                messages = await connection.receive()
+                mono_ns, real_ns = time.monotonic_ns(), time.time_ns()
+                for message in messages:
+                    for event in receive(message, mono_ns=mono_ns, real_ns=real_ns):
+                        if isinstance(event, Tick):
+                            add(event)
+                        else:
+                            await self._handle(connection, event)
+                    if len(inbox.events) >= self._events_max and await self._wait_for_room():
+                        mono_ns, real_ns = time.monotonic_ns(), time.time_ns()
+                inbox.wake()
+        except Closed as error:
+            return error.code, error.reason
         finally:
             watch.cancel()
 
-    async def _receive(self, connection: ClientConnection) -> list[Event]:
-        """The events of the next message."""
-        message = await connection.recv(decode=self._decode_text)
-        return self._session.receive(message, mono_ns=time.monotonic_ns(), real_ns=time.time_ns())
-
-    async def _handle(self, connection: ClientConnection, event: Event) -> None:
+    async def _handle(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Reply):
             future = self._replies.get(event.req_id)
             if future is not None and not future.done():
@@ -444,22 +442,29 @@ class Client:
             after_ms = event.data[0].get("reconnect_after_ms")
             if isinstance(after_ms, int | float):
                 self._retry_s = max(0, min(after_ms, RETRY_AFTER_S_MAX * 1000)) / 1000
-        self._events.put_nowait(event)
+        self._inbox.put(event)
         if isinstance(event, Gap):
-            for request in self._session.resync(event):
-                await connection.send(request.text)
+            with contextlib.suppress(Closed):  # what came before the end is told first
+                for request in self._session.resync(event):
+                    await connection.send(request.text)
 
-    async def _wait_for_room(self) -> None:
-        """Stops the reader while too much waits for the consumer, unless a reply is awaited."""
-        while self._events.qsize() >= self._events_max and not self._replies:
+    async def _wait_for_room(self) -> bool:
+        """Stops the reader while too much waits for the consumer, unless a reply is awaited.
+
+        Returns:
+            Whether it was stopped, so that time has passed.
+        """
+        while len(self._inbox) >= self._events_max and not self._replies:
+            self._inbox.wake()
             self._paused = True
             self._room.clear()
             await self._room.wait()
-        if self._paused:
-            self._paused = False
+        paused, self._paused = self._paused, False
+        if paused:
             self._session.touch(time.monotonic_ns())
+        return paused
 
-    async def _watch(self, connection: ClientConnection) -> None:
+    async def _watch(self, connection: Connection) -> None:
         """Ends a connection that is silent although somebody reads it, and asks for what is due."""
         while True:
             await asyncio.sleep(WATCH_S)
@@ -468,7 +473,7 @@ class Client:
                 await connection.close(1001, "no heartbeat")
                 return
             if self._reconnect:
-                with contextlib.suppress(ConnectionClosed):  # the reader sees it too
+                with contextlib.suppress(Closed):  # the reader sees it too
                     for request in self._session.due(now_ns):
                         await connection.send(request.text)
 
