@@ -13,7 +13,6 @@ from websockets.typing import Subprotocol
 from gateway.text import escaped
 from gateway.wire.head import HEAD_BYTES_MAX, Head
 from gateway.wire.parser import Limits, quiet
-from gateway.wire.place import read_by
 from gateway.wire.request import choose_subprotocol
 from gateway.wire.response import Response, refusal
 
@@ -62,7 +61,10 @@ class _Bodiless(StreamReader):
     def __init__(self, protocol: ServerProtocol) -> None:
         super().__init__()
         self.found = False
-        read_by(protocol, self)
+        # Before it has read anything: what it made of the reader that it had is begun anew.
+        protocol.reader = self
+        protocol.parser = protocol.parse()
+        next(protocol.parser)
 
     def read_line(
         self, m: int, too_long_exc_type: type[Exception] = RuntimeError
