@@ -333,6 +333,7 @@ def test_no_orphan_and_no_segment_outlive_a_killed_supervisor() -> None:
         assert set(os.listdir("/dev/shm")) <= memory
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("key", ["listen.port", "ops.port"])
 def test_f61_a_busy_port_is_exit_69_and_one_line(key: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -155,6 +155,7 @@ def test_f61_unreadable_file_exit_78(tmp_path: Path, content: str | None) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("section", ["listen", "ops"])
 def test_f61_port_busy_exit_69(section: str) -> None:
     other = {"listen": "ops", "ops": "listen"}[section]
