@@ -85,6 +85,7 @@ static void begin(gw_plane_t *p) {
         k->delivered[i] = s->stage[GW_STAGE_TOTAL + i].count;
         k->conflated[i] = s->class_conflated[i];
     }
+    memset(k->asked, 0, sizeof k->asked);
     k->sends = s->sends[0];
     k->run_delay_ns = run_delay(p);
     k->cpu_looked_ns = p->io.cpu(p->io.self);
@@ -159,7 +160,7 @@ static void measure(gw_plane_t *p, gw_look_t *look) {
     }
     for (uint32_t i = 0; i < GW_CLASSES; i++) {
         look->delivered[i] = s->stage[GW_STAGE_TOTAL + i].count - k->delivered[i];
-        look->wanted[i] = look->delivered[i] + s->class_conflated[i] - k->conflated[i];
+        look->wanted[i] = look->delivered[i] + s->class_conflated[i] - k->conflated[i] - k->asked[i];
         look->links[i] = s->class_links[i];
         all += look->delivered[i];
     }

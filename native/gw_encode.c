@@ -78,7 +78,7 @@ size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
     gw_audience_t *a = gw_link_audience(l);
     size_t length = l->unannounced ? gw_link_notice_encode(p, l, GW_NOTICE_TOPIC, out) : 0;
     const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, gw_topic_frame(p, l->topic, a, encode));
-    length += tell(p, a, f, encode, l->skipped, out + length);
+    length += tell(p, a, f, encode, l->skipped + l->stale, out + length);
     if (!l->topic->suspect) return length;
     return length + gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
 }

@@ -75,8 +75,9 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
 }
 
 /* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. */
-static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, int whole_states, uint8_t *out) {
+static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, uint8_t *out) {
     const gw_topic_t *t = l->topic;
+    const int whole_states = l->client->level == GW_LEVELS - 1; /* marks of before it went there among them */
     size_t length = 0;
     for (unsigned before = l->owes - (l->owes && !t->seq); before; before--)
         length += gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length);
@@ -87,8 +88,20 @@ static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, int whole_states, uint8
     return (gw_rendered_t){l, (uint32_t)(length + behind), (uint32_t)behind};
 }
 
-/* Copies whole frames of the queue, then rendered dirty topics, until there is no room. A first frame that
- * is longer than the room is sent from the log, alone. */
+/* Marks rendered behind what the scratch has, but those that are too old. */
+static GW_APART size_t gather_marks(gw_plane_t *p, gw_client_t *c, gw_gather_t *g, size_t used) {
+    uint32_t looks = 0;
+    for (gw_link_t *l = c->marks.first, *next; l && looks < GW_RENDERED_MAX; looks++, l = next) {
+        next = l->dirty_next;
+        if (gw_link_withhold(p, l)) continue;
+        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
+        g->rendered[g->rendered_count] = render(p, l, p->scratch + used);
+        used += g->rendered[g->rendered_count++].length;
+    }
+    return used;
+}
+
+/* Copies whole frames of the queue, then marks, while there is room. A first frame longer than that is sent from the log. */
 static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     const gw_log_t *log = &p->lanes[c->format].log;
     size_t used = 0;
@@ -110,12 +123,7 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
             used += f->length;
         }
     }
-    const int whole_states = c->level == GW_LEVELS - 1; /* marks of before it went there among them */
-    for (gw_link_t *l = c->marks.first; l && g->rendered_count < GW_RENDERED_MAX; l = l->dirty_next) {
-        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
-        g->rendered[g->rendered_count] = render(p, l, whole_states, p->scratch + used);
-        used += g->rendered[g->rendered_count++].length;
-    }
+    if (c->marks.first) used = gather_marks(p, c, g, used);
 full:
     part(g, p->scratch, used);
 }
@@ -232,7 +240,7 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
         if (l->unannounced && l->dirty != GW_LINK_NOTICE) gw_link_announced(l, 1); /* what was cut follows */
         if (paced) gw_local_sent(l);
-        gw_link_clean(p, l);
+        gw_link_sent(p, l);
         at += g->rendered[i].length;
         bytes -= length;
     }

@@ -15,6 +15,17 @@ static void release(gw_plane_t *p, gw_hold_t *h, uint32_t *links) {
     for (; h->marks.first && *links; --*links) gw_link_ready(p, h->marks.first);
 }
 
+/* The same of a client's own rate. What was marked in the cell that has begun, of which frames have left, may be of a topic that
+ * has had its frame: it waits for the next. */
+static void release_grid(gw_plane_t *p, gw_hold_t *h, uint32_t *links) {
+    const int idle = gw_grid_idle(h, p->now);
+    h->subs++; /* it would go with its last mark otherwise, if nobody has the rate any more */
+    for (; h->marks.first && *links && (idle || h->marks.first->dirty_taken_ns < h->due_ns); --*links)
+        gw_link_due(p, h->marks.first);
+    if (h->marks.first && *links) gw_hold_postpone(p, h, gw_grid_due(h, p->now));
+    gw_grid_leave(p, h);
+}
+
 static int is_paused(const gw_plane_t *p, uint8_t interval) {
     return interval == GW_INTERVAL_PAUSED && p->ladder.interval[GW_CLASSES - 1] == GW_INTERVAL_PAUSED;
 }
@@ -29,7 +40,7 @@ static gw_hold_t *first_due(const gw_plane_t *p) {
     return first;
 }
 
-/* When the next one is due; INT64_MAX: none waits. */
+/* When the next one of the ladder's intervals is due; INT64_MAX: none waits. */
 int64_t gw_holds_due(const gw_plane_t *p) {
     if (p->holds_over.first) return p->now;
     const gw_hold_t *h = first_due(p);
@@ -54,6 +65,7 @@ uint32_t gw_holds_release(gw_plane_t *p) {
     const int visits_wait = !gw_turn_empty(p, GW_TURN_LIVE); /* but for those let go here: they come in order */
     if (!p->holds_count) return 0;
     for (; links && (h = p->holds_over.first); urgent++) release(p, h, &links);
+    for (; links && (h = gw_wheel_first(p)); urgent++) release_grid(p, h, &links);
     for (uint8_t i = 1; i <= p->ladder.interval[1]; i++)
         for (; links && (h = p->holds[i].first) && h->due_ns <= p->now; urgent++) release(p, h, &links);
     if (!links || gw_holds_due(p) > p->now) return urgent;

@@ -133,10 +133,11 @@ static void fold(gw_link_t *l, uint64_t pending) {
     uint64_t routed = l->topic->routed - l->attach - pending;
     l->sub->routed += routed;
     l->sub->conflated += l->conflated;
+    l->sub->filtered += l->filtered;
     l->sub->dropped += l->dropped;
-    l->sub->delivered += routed - l->conflated - l->dropped;
+    l->sub->delivered += routed - l->conflated - l->filtered - l->dropped;
     l->attach = l->topic->routed - pending;
-    l->conflated = l->dropped = 0;
+    l->conflated = l->filtered = l->dropped = 0;
 }
 
 void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
@@ -167,7 +168,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
 }
 
 /* What has been conflated so far is told by a snapshot, where loss has to be told. */
-void gw_link_mode(gw_link_t *l, uint8_t lossless) {
+static void mode(gw_link_t *l, uint8_t lossless) {
     if (lossless && l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     l->client->conflated_links += (uint32_t)l->lossless - lossless;
     l->lossless = lossless & 1u;
@@ -175,7 +176,7 @@ void gw_link_mode(gw_link_t *l, uint8_t lossless) {
 
 /* The link goes over to the audience of another variant: what is encoded for it from now on is of that. A walk over
  * the topic's links that is under way may miss it, so what the walk does is done here, or it begins again. */
-void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
+static void vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
     gw_topic_t *t = l->topic;
     const uint64_t retired = gw_link_audience(l)->retired_index;
     if (gw_link_audience(l)->variant == variant) return;
@@ -195,11 +196,16 @@ void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
 
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {
     if (l->sub) fold(l, pending);
-    if (l->hold) gw_link_ready(p, l); /* another class's interval, or none, holds from now on */
     l->sub = s;
-    gw_link_mode(l, s->lossless);
-    gw_link_prioritise(p, l, s->priority);
-    gw_link_vary(p, l, s->variant);
+    gw_link_adopt(p, l);
+}
+
+/* The parameters of its subscription are others than before. */
+void gw_link_adopt(gw_plane_t *p, gw_link_t *l) {
+    mode(l, l->sub->lossless);
+    gw_link_prioritise(p, l, l->sub->priority);
+    vary(p, l, l->sub->variant);
+    gw_link_rehold(p, l);
 }
 
 /* --- subscriptions --------------------------------------------------------------------------------- */
@@ -238,8 +244,23 @@ gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item) {
     return s;
 }
 
+/* The rate and the limit of age that it has from now on. What waits for its time already goes on with gw_link_adopt. */
+int gw_sub_limit(gw_plane_t *p, gw_sub_t *s, uint16_t interval_ms, uint32_t age_ms) {
+    gw_client_t *c = s->client;
+    const uint32_t limited = c->limited;
+    gw_hold_t *before = s->grid, *grid = interval_ms ? gw_grid_join(p, c, interval_ms, before) : NULL;
+    if (interval_ms && !grid) return -ENOMEM;
+    c->limited += (uint32_t)(grid || age_ms) - (before || s->age_ms);
+    s->grid = grid;
+    s->age_ms = age_ms;
+    if (before) gw_grid_leave(p, before);
+    if (!c->limited != !limited) gw_client_refresh(p, c);
+    return 0;
+}
+
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
     gw_client_t *c = s->client;
+    gw_sub_limit(p, s, 0, 0);
     if (s->previous) s->previous->next = s->next;
     else c->subs[s->pattern != NULL] = s->next;
     if (s->next) s->next->previous = s->previous;

@@ -1,7 +1,8 @@
 /* Conflation. What a client is to get of a topic is a *mark* on its link: what is sent in the end is the state of then. Marks
  * stand in one list of their client's, ready to be sent as soon as its socket takes them, or in a hold, which lets them go when
- * their time has come: by their class's interval, by their connection's level, or, where records stand in the ring, when
- * there is time for the lesser classes (gw_hold.c). What overtakes a mark is counted as conflated.
+ * their time has come: by their class's interval, by their connection's level, by a rate that their client asked for
+ * (gw_grid.c), or, where records stand in the ring, when there is time for the lesser classes (gw_hold.c). What overtakes a
+ * mark is counted as conflated.
  *
  * The marks of one client that wait for the same interval are in one hold, sent together, and the holds of one interval in a
  * queue, oldest first. So a degraded client costs at most one write an interval, and no update waits for longer than it,
@@ -50,7 +51,7 @@ void gw_client_refresh(gw_plane_t *p, gw_client_t *c) {
     uint32_t degraded = p->o.enforce ? GW_CLASSES_LOW : 0; /* under pressure, at any moment */
     for (uint32_t k = 0; k < GW_CLASSES; k++)
         if (p->ladder.interval[k]) degraded |= 1u << k;
-    if (c->level || c->held || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;
+    if (c->level || c->held || c->limited || c->stale || (c->classes & degraded)) c->flags |= GW_CLIENT_HOLDS;
     else c->flags &= (uint16_t)~GW_CLIENT_HOLDS;
     for (uint32_t k = 0; k < GW_CLASSES; k++)
         if ((c->classes >> k & 1) && c->told[k] != p->ladder.interval[k]) c->flags |= GW_CLIENT_TELL;
@@ -69,6 +70,7 @@ static gw_hold_t *hold_find(gw_client_t *c, uint8_t interval) {
 }
 
 static gw_holds_t *queue_of(gw_plane_t *p, const gw_hold_t *h) {
+    if (h->grid_ms) return gw_wheel_slot(p, h);
     return h->over ? &p->holds_over : &p->holds[h->interval];
 }
 
@@ -79,6 +81,7 @@ static void enqueue(gw_plane_t *p, gw_hold_t *h) {
     if (q->last) q->last->after = h;
     else q->first = h;
     q->last = h;
+    if (h->grid_ms) gw_wheel_note(p, h);
     p->holds_count++;
 }
 
@@ -88,6 +91,7 @@ static void dequeue(gw_plane_t *p, gw_hold_t *h) {
     else q->first = h->after;
     if (h->after) h->after->before = h->before;
     else q->last = h->before;
+    if (h->grid_ms) gw_wheel_note(p, h);
     h->over = 0;
     p->holds_count--;
 }
@@ -98,6 +102,7 @@ static void unhold(gw_plane_t *p, gw_link_t *l) {
     leave(l);
     l->hold = NULL;
     if (!h->marks.first) dequeue(p, h);
+    if (!h->marks.first && h->grid_ms && !h->subs) gw_grid_free(p, h);
     if (--l->client->held == 0) gw_client_refresh(p, l->client);
 }
 
@@ -107,7 +112,17 @@ void gw_link_ready(gw_plane_t *p, gw_link_t *l) {
     gw_link_dirty(p, l, l->dirty);
 }
 
-void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
+/* So many filtered updates of the link no frame has told yet. */
+void gw_link_stale(gw_plane_t *p, gw_link_t *l, uint64_t stale) {
+    gw_client_t *c = l->client;
+    const uint32_t before = c->stale;
+    c->stale += (uint32_t)(stale > 0) - (l->stale > 0);
+    l->stale = stale;
+    if (!stale) l->renews = 0;
+    if (c->stale != before) gw_client_refresh(p, c);
+}
+
+static void unmark(gw_plane_t *p, gw_link_t *l) {
     gw_client_t *c = l->client;
     if (!l->dirty) return;
     if (l->hold) {
@@ -121,6 +136,19 @@ void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
     l->owes = 0;
 }
 
+void gw_link_clean(gw_plane_t *p, gw_link_t *l) {
+    if (l->stale) gw_link_stale(p, l, 0);
+    unmark(p, l);
+}
+
+/* A state is this cell's frame of the link's rate, and has told all that was filtered before. */
+void gw_link_sent(gw_plane_t *p, gw_link_t *l) {
+    const int state = l->dirty != GW_LINK_NOTICE;
+    if (state && l->sub->grid) l->sub->grid->sent_ns = p->now;
+    if (state) gw_link_clean(p, l);
+    else unmark(p, l);
+}
+
 /* A mark that only owed a notice stands for a record, too, from now on. */
 void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
     l->dirty = (uint8_t)how;
@@ -131,7 +159,7 @@ void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
 /* The notice goes with the link's mark, or as one. */
 void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
     l->owes = (times < 2 ? times : 2) & 3u;
-    if (l->hold) gw_link_ready(p, l); /* nothing more comes: it need not wait */
+    if (l->hold && !l->hold->grid_ms) gw_link_ready(p, l); /* nothing more comes: it need not wait */
     if (!l->dirty) gw_link_dirty(p, l, GW_LINK_NOTICE);
 }
 
@@ -140,15 +168,35 @@ void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
 static void conflated(gw_plane_t *p, gw_link_t *l) {
     l->conflated++;
     gw_count(&p->stats->conflated[l->topic->channel], 1);
-    if (l->priority < GW_CLASSES) gw_count(&p->stats->class_conflated[l->priority], 1);
+    if (l->priority < GW_CLASSES) {
+        gw_count(&p->stats->class_conflated[l->priority], 1);
+        p->control.asked[l->priority] += l->hold && l->hold->grid_ms; /* no step of the ladder would bring it back */
+    }
     gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
+}
+
+/* Older than its client wants it the state is not sent: the next frame says that it is missing. What the mark owes beside is
+ * told all the same. What ends with its topic is missed in no numbering. */
+int gw_link_withhold(gw_plane_t *p, gw_link_t *l) {
+    const gw_topic_t *t = l->topic;
+    const int64_t recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns;
+    if (!l->sub->age_ms || !gw_link_pends(l) || p->now - recv_ns <= l->sub->age_ms * INT64_C(1000000)) return 0;
+    l->filtered++;
+    gw_count(&p->stats->filtered[t->channel], 1);
+    gw_count(&p->stats->pending[t->channel], (uint64_t)-1);
+    l->renews |= l->dirty == GW_LINK_RESYNC;
+    gw_link_stale(p, l, t->seq ? l->stale + l->skipped + 1 : 0);
+    l->skipped = 0;
+    if (l->owes || t->suspect) l->dirty = GW_LINK_NOTICE;
+    else unmark(p, l);
+    return !l->dirty;
 }
 
 /* One held update more was overtaken by a newer one. What meets its floor is let go at the end of the turn: a
  * record may bring every client's hold there at once. */
 static void held_more(gw_plane_t *p, gw_link_t *l) {
     gw_hold_t *h = l->hold;
-    if (l->skipped < GW_HOLD_SKIPS_MAX || h->interval == GW_INTERVAL_PAUSED || h->over) return;
+    if (l->sub->grid || l->skipped < GW_HOLD_SKIPS_MAX || h->interval == GW_INTERVAL_PAUSED || h->over) return;
     if (h->interval > p->ladder.interval[l->priority]) return; /* it waits for its client's sake */
     dequeue(p, h);
     h->over = 1;
@@ -190,14 +238,34 @@ void gw_link_renew(gw_plane_t *p, gw_link_t *l) {
 
 /* --- holding back ------------------------------------------------------------------------------------ */
 
-/* Holds an update of a clean link back, or doesn't: then it goes its usual way. */
-int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
-    gw_client_t *c = l->client;
+static void hold(gw_hold_t *h, gw_link_t *l) {
+    l->hold = h;
+    enter(l);
+    l->client->held++;
+}
+
+/* Whether the link's own rate has its mark wait for the next cell. */
+static int wait_for_cell(gw_plane_t *p, gw_link_t *l) {
+    gw_hold_t *h = l->sub->grid;
+    if (!h || l->lossless || (!h->marks.first && gw_grid_idle(h, p->now))) return 0;
+    if (!h->marks.first) {
+        h->due_ns = gw_grid_due(h, p->now);
+        enqueue(p, h);
+    }
+    hold(h, l);
+    return 1;
+}
+
+/* Whether the link's mark waits for the interval of its class or its client's level, or for what is more urgent. Where its own
+ * rate is no quicker than the interval that is enough. */
+static int wait_for_ladder(gw_plane_t *p, gw_link_t *l) {
     if (l->lossless) return 0;
-    uint8_t interval = wanted_interval(p, c, l);
+    const gw_hold_t *grid = l->sub->grid;
+    uint8_t interval = wanted_interval(p, l->client, l);
+    if (grid && interval < GW_INTERVAL_PAUSED && gw_intervals_ns[interval] <= grid->grid_ms * INT64_C(1000000)) interval = 0;
     int comes_last = p->pressed && (GW_CLASSES_LOW >> l->priority & 1);
     if (!interval && !comes_last) return 0;
-    gw_hold_t *h = hold_find(c, interval);
+    gw_hold_t *h = hold_find(l->client, interval);
     if (!h) return 0;
     if (!h->marks.first) {
         h->due_ns = interval < GW_INTERVAL_PAUSED ? h->sent_ns + gw_intervals_ns[interval] : p->now;
@@ -210,13 +278,52 @@ int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         }
         enqueue(p, h);
     }
-    l->hold = h;
-    l->dirty = gw_link_mark(l, f);
-    l->dirty_recv_ns = f->recv_ns;
-    l->dirty_taken_ns = f->taken_ns;
-    enter(l);
-    c->held++;
+    hold(h, l);
     return 1;
+}
+
+static void remark(gw_link_t *l, const gw_frame_t *f) { gw_link_remark(l, gw_link_mark(l, f), f->recv_ns, f->taken_ns); }
+
+/* A clean link's mark. It waits for the socket, and before that for the cell of its own rate. */
+void gw_link_wait(gw_plane_t *p, gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns) {
+    gw_link_remark(l, how, recv_ns, taken_ns);
+    if (!wait_for_cell(p, l)) gw_link_dirty(p, l, how);
+}
+
+/* Holds an update of a clean link back, or doesn't: then it goes its usual way, as a frame that all share. Where there is more
+ * to tell than that, or only one may be on its way, it goes as a mark all the same. */
+int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (wait_for_cell(p, l) || wait_for_ladder(p, l)) {
+        remark(l, f);
+        return 1;
+    }
+    if (!l->sub->grid && !l->sub->age_ms && !l->stale) return 0;
+    remark(l, f);
+    gw_link_dirty(p, l, l->dirty);
+    return 1;
+}
+
+/* The mark's cell has begun. It waited because its client wanted it to, so its age counts from then. */
+void gw_link_due(gw_plane_t *p, gw_link_t *l) {
+    const int64_t due_ns = l->hold->due_ns;
+    if (l->dirty_recv_ns < due_ns) l->dirty_recv_ns = due_ns;
+    if (l->dirty_taken_ns < due_ns) l->dirty_taken_ns = due_ns;
+    unhold(p, l);
+    if (l->owes || !wait_for_ladder(p, l)) gw_link_dirty(p, l, l->dirty);
+}
+
+/* What is left of the hold waits for another moment. */
+void gw_hold_postpone(gw_plane_t *p, gw_hold_t *h, int64_t due_ns) {
+    dequeue(p, h);
+    h->due_ns = due_ns;
+    enqueue(p, h);
+}
+
+/* The link's parameters have changed: what has it wait, too. */
+void gw_link_rehold(gw_plane_t *p, gw_link_t *l) {
+    if (!l->hold) return;
+    unhold(p, l);
+    if (!wait_for_cell(p, l)) gw_link_dirty(p, l, l->dirty);
 }
 
 void gw_client_holds_free(gw_client_t *c) {

@@ -360,7 +360,9 @@ static void wait_for_work(gw_plane_t *p) {
     }
     int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
     int64_t timeout = left <= 0 ? 0 : (left / 1000000 + 1) * 1000000; /* what is due shortly after goes with it */
-    const int64_t locals = gw_locals_due(p), soonest = locals < goodbyes ? locals : goodbyes;
+    const int64_t locals = gw_locals_due(p), wheel = gw_wheel_due(p); /* these are waited for to the microsecond */
+    int64_t soonest = locals < goodbyes ? locals : goodbyes;
+    if (wheel < soonest) soonest = wheel;
     if (soonest - p->now < timeout) timeout = soonest > p->now ? soonest - p->now : 0;
     block(p, timeout);
 }

@@ -106,11 +106,14 @@ typedef struct {
     uint32_t offset, kind, arg; /* arg: index into items */
 } gw_fill_t;
 
+#define GW_RATE_MS_MAX 10000u /* max_hz is 0.1 at least */
 typedef struct {
     uint32_t id; /* the caller's, unique per client; of each name a client has one at most */
     uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
-    /* Of a local topic: the name, conflated with a snapshot; it has neither class nor variant. */
+    /* Of a local topic: the name, conflated with a snapshot; it has neither class, variant, rate nor age. */
     uint16_t variant; /* of the templates, below variants_count */
+    uint16_t interval_ms; /* at most one frame of a topic in each such cell, up to GW_RATE_MS_MAX; 0: no rate */
+    uint32_t age_ms;      /* what is older when it is due is not sent; 0: no limit. Neither where it is lossless */
     char name[GW_INSTRUMENT_MAX];
 } gw_item_t;
 

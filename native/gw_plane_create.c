@@ -151,14 +151,17 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->batch = aligned_alloc(GW_CELL, GW_BATCH_BYTES);
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
+    p->wheel = calloc(1, sizeof *p->wheel); /* pages that nobody touches before there is a rate */
     const int slots = p->clients && p->generations && p->slots_free && p->slots_grant;
-    int error = slots && p->batch && p->scratch && p->gather ? 0 : -ENOMEM;
+    int error = slots && p->batch && p->scratch && p->gather && p->wheel ? 0 : -ENOMEM;
+    if (!error) p->wheel->next_ms = INT64_MAX;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
     if (!error) error = gw_locals_init(p);
     if (!error) error = gw_pattern_index_init(&p->patterns);
     if (!error) error = gw_map_init(&p->links, 4096);
     if (!error) error = gw_map_init(&p->subs, 4096);
+    if (!error) error = gw_map_init(&p->grids, 64);
     if (!error) error = gw_log_init(&p->lanes[0].log, p->o.log_bytes, 0, p->o.populate);
     p->guard_every = p->o.log_bytes / GW_GUARD_PARTS;
     if (!error) error = open_descriptors(p);
@@ -199,6 +202,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     gw_pattern_index_free(&p->patterns);
     gw_map_free(&p->links);
     gw_map_free(&p->subs);
+    gw_map_free(&p->grids);
     for (uint32_t i = 0; i < GW_FORMATS_MAX; i++) gw_log_free(&p->lanes[i].log);
     if (p->mapping) munmap(p->mapping, p->mapping_size);
     if (p->mapping_next) munmap(p->mapping_next, p->mapping_next_size);
@@ -217,5 +221,6 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->batch);
     free(p->scratch);
     free(p->gather);
+    free(p->wheel);
     free(p);
 }

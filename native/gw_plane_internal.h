@@ -206,12 +206,26 @@ size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_au
 
 /* --- conflation: marks, and when they may go --------------------------------------------------------- */
 
+/* gw_grid.c */
+gw_hold_t *gw_grid_join(gw_plane_t *p, gw_client_t *c, uint16_t interval_ms, const gw_hold_t *before);
+void gw_grid_leave(gw_plane_t *p, gw_hold_t *h);        /* a subscription has another rate, or none */
+void gw_grid_free(gw_plane_t *p, gw_hold_t *h);         /* nobody has it, and it holds nothing */
+int gw_grid_idle(const gw_hold_t *h, int64_t now_ns);   /* no frame of it has left in this cell */
+int64_t gw_grid_due(const gw_hold_t *h, int64_t now_ns); /* when the next cell begins */
+gw_holds_t *gw_wheel_slot(const gw_plane_t *p, const gw_hold_t *h);
+void gw_wheel_note(gw_plane_t *p, const gw_hold_t *h);  /* it has entered its slot, or left it */
+gw_hold_t *gw_wheel_first(gw_plane_t *p);               /* one that is due; NULL: none is */
+int64_t gw_wheel_due(const gw_plane_t *p);              /* INT64_MAX: it is empty */
+
 /* gw_mark.c */
 void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times);
 /* Whether the link's mark stands for a record that is pending. */
 static inline int gw_link_pends(const gw_link_t *l) { return l->dirty == GW_LINK_UPDATE || l->dirty == GW_LINK_RESYNC; }
 void gw_link_dirty(gw_plane_t *p, gw_link_t *l, int how);
 void gw_link_clean(gw_plane_t *p, gw_link_t *l);
+void gw_link_sent(gw_plane_t *p, gw_link_t *l);    /* its mark has left */
+int gw_link_withhold(gw_plane_t *p, gw_link_t *l); /* is due, and too old: whether nothing is left of the mark */
+void gw_link_stale(gw_plane_t *p, gw_link_t *l, uint64_t stale);
 void gw_link_remark(gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns);
 void gw_link_supersede(gw_plane_t *p, gw_link_t *l); /* a pending record gives way to a newer one */
 void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason);
@@ -219,11 +233,16 @@ void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l);
 void gw_link_renew(gw_plane_t *p, gw_link_t *l);
 void gw_client_refresh(gw_plane_t *p, gw_client_t *c);
 int gw_link_hold(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f);
+void gw_link_wait(gw_plane_t *p, gw_link_t *l, int how, int64_t recv_ns, int64_t taken_ns);
+void gw_link_rehold(gw_plane_t *p, gw_link_t *l);
+void gw_link_due(gw_plane_t *p, gw_link_t *l);
+void gw_hold_postpone(gw_plane_t *p, gw_hold_t *h, int64_t due_ns);
 void gw_link_ready(gw_plane_t *p, gw_link_t *l);
 void gw_client_holds_free(gw_client_t *c);
 /* How a mark is told that takes the place of a frame: by a snapshot to the slowest, and where the frame is one. */
 static inline uint8_t gw_link_mark(const gw_link_t *l, const gw_frame_t *f) {
-    return l->client->level == GW_LEVELS - 1 || f->flags & GW_FRAME_RESYNC ? GW_LINK_RESYNC : GW_LINK_UPDATE;
+    const int whole = l->client->level == GW_LEVELS - 1 || l->renews || (l->lossless && l->stale);
+    return whole || f->flags & GW_FRAME_RESYNC ? GW_LINK_RESYNC : GW_LINK_UPDATE;
 }
 
 /* gw_hold.c */
@@ -344,10 +363,10 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
 void gw_link_drop(gw_plane_t *p, gw_link_t *l); /* nothing of it may be pending but a cut frame */
 void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority);
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending); /* folds into the old one */
-void gw_link_mode(gw_link_t *l, uint8_t lossless);
-void gw_link_vary(gw_plane_t *p, gw_link_t *l, uint16_t variant);
+void gw_link_adopt(gw_plane_t *p, gw_link_t *l);
 gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
 gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
+int gw_sub_limit(gw_plane_t *p, gw_sub_t *s, uint16_t interval_ms, uint32_t age_ms); /* -ENOMEM */
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
 int gw_links_full(const gw_plane_t *p, const gw_client_t *c);
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);

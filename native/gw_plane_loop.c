@@ -15,7 +15,7 @@ int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle) {
 
 /* A local topic's item: one name, whose newest text comes first. */
 static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
-    if (item->is_pattern || item->lossless || !item->snapshot || item->variant) return 0;
+    if (item->is_pattern || item->lossless || !item->snapshot || item->variant || item->interval_ms || item->age_ms) return 0;
     for (uint32_t i = 0; i < p->o.locals_count; i++) {
         const char *name = p->o.locals[i].name;
         if (strlen(name) == item->length && !memcmp(name, item->name, item->length)) return 1;
@@ -25,6 +25,7 @@ static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
 
 static int item_valid(const gw_plane_t *p, uint32_t format, const gw_item_t *item) {
     if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
+    if (item->interval_ms > GW_RATE_MS_MAX || (item->lossless && (item->interval_ms || item->age_ms))) return 0;
     if (item->variant && item->variant >= p->o.variants_count) return 0;
     if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_format_has(p, format, item->channel)) return 0;
     return item->length && item->length <= GW_INSTRUMENT_MAX;

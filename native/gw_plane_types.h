@@ -91,8 +91,9 @@ struct gw_link {
     gw_hold_t *hold;                        /* where the mark waits for its time; NULL: for the socket */
     int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
     uint64_t attach;    /* topic->routed when this link began, or last changed hands: routed is the difference */
-    uint64_t conflated, dropped;
+    uint64_t conflated, filtered, dropped;
     uint64_t skipped;   /* to be told in the next rendered frame */
+    uint64_t stale;     /* the same, of filtered updates: of a link without a mark, too */
     union {
         uint32_t waiting; /* of its records in the queue, as counted by the job `counted` names */
         uint32_t had;     /* of a local topic, which has none there: its newest seq that the link was given; 0: none */
@@ -106,6 +107,7 @@ struct gw_link {
     uint8_t owes : 2; /* with its mark its client is told that the topic has ended; 2: and once before. Without a mark:
                          the job in hand will see to it */
     uint8_t hopeless : 1; /* its client was told that the table is full and the name can't come */
+    uint8_t renews : 1; /* what was filtered was to be told as a snapshot: the next frame is one */
     uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
     uint8_t dirty;      /* GW_LINK_*: UPDATE has one record pending; SNAPSHOT answers a subscribe;
                            RESYNC is an update told as a snapshot (after a lap);
@@ -122,7 +124,9 @@ struct gw_sub {
     gw_sub_t *previous, *next;                 /* of the client */
     gw_sub_t *pattern_previous, *pattern_next; /* of the pattern */
     uint64_t order;                            /* later wins among patterns */
-    uint64_t routed, delivered, conflated, dropped; /* of links that it no longer governs, and of past epochs */
+    uint64_t routed, delivered, conflated, filtered, dropped; /* of links that it no longer governs, and of past epochs */
+    gw_hold_t *grid;  /* of its rate; NULL: it has none */
+    uint32_t age_ms;  /* what is older when it is due is filtered; 0: nothing */
     uint32_t id, row; /* row: of the answer to a query */
     uint8_t channel, lossless, snapshot, priority, limit_told, ending;
     uint16_t variant;
@@ -177,13 +181,16 @@ enum {
 
 /* Marks of one client, oldest first: those that wait for its socket alone, or those of a hold. */
 typedef struct { gw_link_t *first, *last; } gw_marks_t;
-/* The marks of one client that wait for the same interval (gw_mark.c; let go in gw_hold.c). */
+/* The marks of one client that wait for the same interval, the ladder's or one that the client asked for (gw_mark.c; let go
+ * in gw_hold.c). */
 struct gw_hold {
     gw_client_t *client;
-    gw_hold_t *next;           /* of the client */
+    gw_hold_t *previous, *next; /* of the client */
     gw_hold_t *before, *after; /* in the plane's queue, while there are marks */
     gw_marks_t marks;
-    int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last */
+    int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last; of a grid, when a frame left last */
+    uint32_t subs;             /* of a grid: with this rate, of the client */
+    uint16_t grid_ms, phase_ms; /* of a client's own rate (gw_grid.c); grid_ms 0: of the ladder */
     uint8_t interval;
     uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
 };
@@ -191,6 +198,16 @@ struct gw_hold {
 typedef struct {
     gw_hold_t *first, *last;
 } gw_holds_t;
+
+/* Grids that hold something, by the millisecond at which they are due, and the clients of each rate (gw_grid.c). */
+#define GW_WHEEL_MS 16384u
+typedef struct {
+    gw_holds_t slots[GW_WHEEL_MS];
+    uint64_t used[GW_WHEEL_MS / 64]; /* a bit for each slot that has some */
+    int64_t next_ms;                 /* nothing is due before; INT64_MAX: nothing at all */
+    struct { uint32_t clients, dealt; } rates[GW_RATE_MS_MAX + 1]; /* by interval */
+} gw_wheel_t;
+_Static_assert(GW_RATE_MS_MAX < GW_WHEEL_MS, "one turn of the wheel has every interval");
 
 /* Clients in the order in which their work is done. */
 typedef struct {
@@ -285,7 +302,9 @@ struct gw_client {
     uint8_t told[GW_CLASSES]; /* the ladder's interval of each class, as it was told */
     uint8_t level, went_up, relapses; /* gw_level.c */
     uint32_t held;         /* links whose mark is in a hold */
-    gw_hold_t *holds;
+    uint32_t limited;      /* subscriptions with a rate or a limit of age */
+    uint32_t stale;        /* links with filtered updates that are still to be told */
+    gw_hold_t *holds, *grids; /* of the ladder's intervals; of its own rates */
     gw_client_t *degraded_previous, *degraded_next;
     int64_t blocked_ns, above_ns, calm_ns, level_ns;
     uint64_t blocked_stalls_ns, calm_stalls_ns; /* how long we had stood still by then */
@@ -323,6 +342,7 @@ typedef struct {
     int64_t looked_ns, next_ns, alive_ns, cpu_ns, cpu_next_ns, run_delay_ns, busy_ns;
     int64_t offered_ns; /* time that others used because we let them */
     uint64_t delivered[GW_CLASSES], conflated[GW_CLASSES], sends;
+    uint64_t asked[GW_CLASSES]; /* conflated since the last look because their clients asked for a rate */
     /* Of the sweeps since the last look: clients, and the same and the time each weighted with its clients. */
     double swept, swept_squares, swept_ns;
     int64_t cpu_looked_ns;  /* the thread's CPU time at the last look */
@@ -382,7 +402,7 @@ struct gw_plane {
     uint32_t health_topics; /* of the channel of instruments' health */
     uint32_t *topics_free;
     uint32_t topics_free_count;
-    gw_map_t topics_by_name, links, subs;
+    gw_map_t topics_by_name, links, subs, grids;
     gw_grant_t *grants[GW_GRANTS_MAX]; /* NULL: nothing is granted; of 0 there is none */
     uint32_t grants_high;              /* all loaded ones are before it; 0: none is */
     gw_local_t *locals;   /* as options.locals */
@@ -439,7 +459,8 @@ struct gw_plane {
     gw_control_t control;
     gw_holds_t holds[GW_INTERVALS + 1]; /* by interval; the last one: paused */
     gw_holds_t holds_over; /* to be let go whatever else waits */
-    uint32_t holds_count;
+    gw_wheel_t *wheel;     /* of grids */
+    uint32_t holds_count;  /* of all of these */
     uint8_t pressed;     /* records stood in the ring: the low classes come last */
     uint8_t behind;      /* the client in hand is slow: its ages are its own */
     int64_t begun_ns;    /* when this cycle found something to do; 0: it has not */

@@ -130,13 +130,6 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
     return LIMIT_NONE;
 }
 
-static void update_link(gw_plane_t *p, gw_link_t *l) {
-    if (l->hold) gw_link_ready(p, l); /* its class's interval may be another now */
-    gw_link_mode(l, l->sub->lossless);
-    gw_link_prioritise(p, l, l->sub->priority);
-    gw_link_vary(p, l, l->sub->variant);
-}
-
 /* Makes or changes the subscription of one item; a name's link is seen to at once. */
 static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i, int64_t *budget) {
     const gw_item_t *item = &job->command->items[i];
@@ -152,9 +145,10 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i,
     s->snapshot = item->snapshot;
     s->variant = item->variant;
     s->priority = item->channel == GW_LOCAL ? GW_CLASS_NONE : item->priority;
+    if (gw_sub_limit(p, s, item->interval_ms, item->age_ms)) gw_job_no_memory(p, c);
     if (!item->resync) {
         gw_link_t *l = s->pattern ? NULL : gw_link_find(p, c, s->topic);
-        if (l) update_link(p, l);
+        if (l) gw_link_adopt(p, l);
         return;
     }
     s->order = ++p->order;
@@ -231,7 +225,7 @@ static int walk_updates(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
     for (; job->link; job->link = job->link->next) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LOOK;
-        if (job->link->sub->pattern) update_link(p, job->link);
+        if (job->link->sub->pattern) gw_link_adopt(p, job->link);
     }
     return 1;
 }
@@ -352,7 +346,8 @@ static int rows(gw_client_t *c, gw_job_t *job, int64_t *budget) {
             gw_sub_t *s = job->sub;
             s->row = job->at;
             job->event->rows[job->at++] = (gw_row_t){.id = s->id, .routed = s->routed, .delivered = s->delivered,
-                                                     .conflated = s->conflated, .dropped = s->dropped};
+                                                     .conflated = s->conflated, .filtered = s->filtered,
+                                                     .dropped = s->dropped};
         }
     }
     return 1;
@@ -373,9 +368,10 @@ static int add_links(gw_client_t *c, gw_job_t *job, int64_t *budget) {
         uint64_t routed = l->topic->routed - l->attach, pending = link_pending(job, c, l);
         row->routed += routed;
         row->conflated += l->conflated;
+        row->filtered += l->filtered;
         row->dropped += l->dropped;
         row->pending += pending;
-        row->delivered += routed - l->conflated - l->dropped - pending;
+        row->delivered += routed - l->conflated - l->filtered - l->dropped - pending;
     }
     return 1;
 }

@@ -54,6 +54,7 @@ uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
             l->client->names_waiting += !l->awaits;
             l->awaits = 1;
             tell(p, l, &notice);
+            if (!gw_link_pends(l)) gw_link_stale(p, l, 0); /* no frame follows that would be of this numbering */
         }
     }
     p->ends = 1;

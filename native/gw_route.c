@@ -32,13 +32,11 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         gw_link_supersede(p, l);
         if (gw_link_pends(l) && gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) { /* the same, or another origin counts */
             l->dirty = GW_LINK_RESYNC;
-            if (l->owes) l->skipped = 0;
+            if (l->owes) l->skipped = 0, gw_link_stale(p, l, 0);
         }
     } else if ((c->flags & GW_CLIENT_WAITS) && !queues) {
         const gw_frame_t *f = gw_frame_at(p, index);
-        l->dirty_recv_ns = f->recv_ns;
-        l->dirty_taken_ns = f->taken_ns;
-        gw_link_dirty(p, l, first ? GW_LINK_RESYNC : gw_link_mark(l, f));
+        gw_link_wait(p, l, first ? GW_LINK_RESYNC : gw_link_mark(l, f), f->recv_ns, f->taken_ns);
     } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, gw_frame_at(p, index))) {
         gw_client_push_record(p, c, l, first ? promised(p, l) : index);
         if (queues) gw_client_backlog(p, c);
@@ -119,17 +117,16 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     } else if (l->dirty) {
         gw_link_supersede(p, l);
         if (l->dirty == GW_LINK_SNAPSHOT) return;
-        l->skipped = l->owes && hole->first ? hole->lost : l->skipped + hole->lost;
+        if (l->owes && hole->first) l->skipped = 0, gw_link_stale(p, l, 0);
+        l->skipped += hole->lost;
         l->dirty = GW_LINK_RESYNC;
-    } else if (l->lossless) {
+    } else if (l->lossless && !l->stale) {
         if (!hole->encoded) hole_encode(p, l->topic, gw_link_audience(l), hole);
         if (hole->notice != GW_FRAME_NONE) gw_link_push(p, l, hole->notice);
         gw_client_push_record(p, c, l, hole->state);
     } else {
         l->skipped = hole->lost;
-        l->dirty_recv_ns = gw_record_published(state) - state->h.ingest_ns;
-        l->dirty_taken_ns = p->taken_ns;
-        gw_link_dirty(p, l, GW_LINK_RESYNC);
+        gw_link_wait(p, l, GW_LINK_RESYNC, gw_record_published(state) - state->h.ingest_ns, p->taken_ns);
     }
 }
 

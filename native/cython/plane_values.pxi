@@ -18,7 +18,8 @@ cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_item_t:
         uint32_t id
         uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
-        uint16_t variant
+        uint16_t variant, interval_ms
+        uint32_t age_ms
         char name[65]
     ctypedef struct gw_rule_t:
         uint8_t channel, allow, is_pattern, length
@@ -85,6 +86,8 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
     out.variant = 0
+    out.interval_ms = 0
+    out.age_ms = 0
     return 0
 
 

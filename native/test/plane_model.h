@@ -20,6 +20,8 @@ static const char *const strings[STRINGS] = {
 
 typedef struct {
     bool active, lossless, snapshot, variant;
+    uint16_t interval_ms;
+    uint32_t age_ms;
     uint64_t order;
 } sub_t;
 
@@ -29,6 +31,8 @@ typedef struct {
     unsigned n;
     uint32_t ids[4];
     bool lossless[4], snapshot[4], variant[4];
+    uint16_t interval_ms[4];
+    uint32_t age_ms[4];
 } entry_t;
 
 /* What a client knows of a topic. */
@@ -38,12 +42,18 @@ typedef struct {
     bool snapshot;  /* and promised a snapshot */
     bool renewed;   /* its numbering has restarted, or it has ended: the first frame is a snapshot */
     bool gap;       /* a gap notice was the last that came */
-    bool former;    /* frames of the variant before may be left: it was changed without a resync */
+    unsigned former; /* so often the variant was changed without a resync: frames of those before may be left */
+    bool paced;     /* all of it that comes now is of the rate in force ... */
+    int64_t cell;   /* ... whose last frame came in this one; -1: none has */
     uint64_t last, base, to;
 } seen_t;
 
 typedef struct {
     peer_t *peer;
+    const gw_client_t *plane; /* the plane's side, for its phases alone */
+    const int64_t *now;
+    bool announced;   /* a topic, and its frame is still to come */
+    int64_t begun_ns; /* when the first byte came of what is read next; 0: none has */
     bool live;    /* has not been doomed, closed or removed */
     bool pure;    /* never ended a subscription */
     bool closing, removing, gone, closed, shut, asked;
@@ -107,6 +117,8 @@ static inline void apply(const client_t *c, sub_t *subs, const entry_t *x, uint6
         s->lossless = x->lossless[i];
         s->snapshot = x->snapshot[i];
         s->variant = x->variant[i];
+        s->interval_ms = x->interval_ms[i];
+        s->age_ms = x->age_ms[i];
         if (x->kind == UPDATE) continue;
         s->active = true;
         s->order = ++*orders;
@@ -119,6 +131,9 @@ static inline bool governed_by(const client_t *c, const sub_t *subs, unsigned to
         if (id == (int)x->ids[i]) return true;
     return false;
 }
+
+static uint64_t paced_frames; /* of a rate, over all runs */
+static uint64_t stale_at_rest;
 
 /* --- the client's side ------------------------------------------------------------------------ */
 
@@ -168,9 +183,13 @@ static inline void read_reply(client_t *c, const frame_t *f) {
         seen_t *s = &c->seen[t];
         int id = governs(c, c->told, t);
         if (id < 0) s->known = s->told = s->gap = s->renewed = false, s->last = 0;
-        s->former |= before[t] != variant_of(c, t) && before[t] >= 0;
+        s->former += before[t] != variant_of(c, t) && before[t] >= 0;
+        if (x->kind != SUBSCRIBE) s->paced = false; /* frames of before may be left */
         if (x->kind != SUBSCRIBE || !governed_by(c, c->told, t, x)) continue;
-        s->known = s->told = s->gap = s->renewed = s->former = false;
+        s->paced = true;
+        s->cell = -1;
+        s->known = s->told = s->gap = s->renewed = false;
+        s->former = 0;
         if (c->many[t] || (c->reborn[t] <= f->reply && f->reply <= c->reborn_last[t])) s->last = 0;
         for (unsigned i = 0; i < x->n; i++) {
             if ((int)x->ids[i] != id || id_pattern(x->ids[i])) continue;
@@ -180,6 +199,18 @@ static inline void read_reply(client_t *c, const frame_t *f) {
             CHECK(s->base >= s->last);
         }
     }
+}
+
+/* At most one frame in each cell of the rate in force; what answers a subscribe is one, but not one too many. */
+static inline void read_cell(const client_t *c, seen_t *s, int id) {
+    const uint16_t ms = c->told[id].interval_ms;
+    const gw_hold_t *h = c->plane->grids;
+    while (h && h->grid_ms != ms) h = h->next;
+    if (!ms || !h || !s->paced) return;
+    const int64_t cell = (c->begun_ns / 1000000 + ms - h->phase_ms) / ms;
+    if (s->known) CHECK(cell > s->cell);
+    paced_frames += s->known;
+    s->cell = cell;
 }
 
 static inline void read_data(client_t *c, const frame_t *f) {
@@ -195,7 +226,8 @@ static inline void read_data(client_t *c, const frame_t *f) {
     if (s->renewed) CHECK(f->snapshot);
     if (s->gap) CHECK(f->snapshot && (f->seq == s->to + 1 || !c->told[id].lossless));
     if (c->told[id].lossless && f->skipped) CHECK(f->snapshot); /* I2 */
-    if ((int)f->variant == variant_of(c, t)) s->former = false;
+    read_cell(c, s, id);
+    if ((int)f->variant == variant_of(c, t)) s->former -= s->former == 1; /* it may be the one of two changes ago */
     else CHECK(s->former || (f->snapshot && variant_covers(c, t, f->variant)));
     s->known = true;
     s->told = s->gap = s->renewed = false;
@@ -274,9 +306,10 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
     }
     for (const gw_link_t *l = x->marks.first; l; l = l->dirty_next)
         n += l->topic == topic && gw_link_pends(l);
-    for (const gw_hold_t *h = x->holds; h; h = h->next)
-        for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next)
-            n += l->topic == topic && gw_link_pends(l);
+    for (int own = 0; own < 2; own++)
+        for (const gw_hold_t *h = own ? x->grids : x->holds; h; h = h->next)
+            for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next)
+                n += l->topic == topic && gw_link_pends(l);
     return n + (x->rest.link && x->rest.link->topic == topic);
 }
 
@@ -369,8 +402,11 @@ static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once)
         const gw_topic_t *topic = plane_topic(rig, t);
         const gw_link_t *l = topic ? gw_link_find(rig->plane, x, topic) : NULL;
         if (!at_once && !c->seen[t].known && l && topic->routed - l->attach <= 1) continue;
+        /* What was too old when it was due is not had, but counted: the next frame says so. */
+        stale_at_rest += l && l->stale;
+        if (l && l->stale && !c->seen[t].known) continue;
         CHECK(c->seen[t].known);
-        CHECK_EQUAL(c->seen[t].last, seq);
+        CHECK_EQUAL(c->seen[t].last + (l ? l->stale : 0), seq);
     }
 }
 

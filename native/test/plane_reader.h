@@ -307,15 +307,23 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     CHECK_EQUAL(!(c->flags & GW_CLIENT_BUSY), !c->job);
     for (const gw_link_t *l = c->marks.first; l; l = l->dirty_next)
         pending[l->topic->channel] += gw_link_pends(l);
-    uint32_t held = 0;
-    for (const gw_hold_t *h = c->holds; h; h = h->next) {
-        for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next, held++) {
-            CHECK(l->hold == h && l->client == c && l->dirty && !l->lossless);
-            pending[l->topic->channel] += gw_link_pends(l);
+    uint32_t held = 0, stale = 0, limited = 0;
+    for (int own = 0; own < 2; own++) {
+        for (const gw_hold_t *h = own ? c->grids : c->holds; h; h = h->next) {
+            CHECK(!h->grid_ms == !own);
+            for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next, held++) {
+                CHECK(l->hold == h && l->client == c && l->dirty && !l->lossless);
+                pending[l->topic->channel] += gw_link_pends(l);
+            }
         }
     }
+    for (const gw_link_t *l = c->links; l; l = l->next) stale += l->stale > 0;
+    for (int kind = 0; kind < 2; kind++)
+        for (const gw_sub_t *s = c->subs[kind]; s; s = s->next) limited += s->grid || s->age_ms;
     CHECK_EQUAL(held, c->held);
-    if (held) CHECK(c->flags & GW_CLIENT_HOLDS);
+    CHECK_EQUAL(stale, c->stale);
+    CHECK_EQUAL(limited, c->limited);
+    if (held || stale || limited) CHECK(c->flags & GW_CLIENT_HOLDS);
     if (c->rest.bytes && c->rest.counts) pending[c->rest.channel]++;
 }
 
@@ -324,16 +332,36 @@ static inline uint64_t stats_dropped(const gw_stats_t *s, int channel) {
            s->dropped_unsubscribed[channel] + s->dropped_epoch[channel];
 }
 
+/* Grids with marks, each in the slot of its time, none of them missed. How many. */
+static inline uint32_t rig_check_wheel(const gw_plane_t *p) {
+    uint32_t queued = 0;
+    for (uint32_t i = 0; i < GW_WHEEL_MS; i++) {
+        if (!p->wheel->used[i / 64]) i += 63; /* what would stand there all the same is missing in the count */
+        const gw_holds_t *q = &p->wheel->slots[i];
+        CHECK_EQUAL(p->wheel->used[i / 64] >> i % 64 & 1, q->first != NULL);
+        const gw_hold_t *before = NULL;
+        for (const gw_hold_t *h = q->first; h; before = h, h = h->after, queued++) {
+            CHECK(h->before == before && h->marks.first && h->grid_ms && h->client->active);
+            CHECK(h->due_ns % 1000000 == 0 && (uint64_t)h->due_ns / 1000000 % GW_WHEEL_MS == i);
+            CHECK((h->due_ns / 1000000 - h->phase_ms) % h->grid_ms == 0 && h->phase_ms < h->grid_ms);
+            CHECK(h->due_ns / 1000000 >= p->wheel->next_ms);
+        }
+        CHECK(q->last == before);
+    }
+    return queued;
+}
+
 /* Who is degraded and what is held: lists, flags and gauges say the same. */
 static inline void rig_check_lists(const rig_t *rig) {
     const gw_plane_t *p = rig->plane;
     uint64_t levels[GW_LEVELS] = {0}, links[GW_CLASSES] = {0};
-    uint32_t holds = 0, queued = 0, degraded = 0, blocked = 0;
+    uint32_t holds = 0, queued = 0, grids = 0, degraded = 0, blocked = 0;
     for (uint32_t i = 0; i < p->clients_high; i++) {
         const gw_client_t *c = &p->clients[i];
         if (!c->active) continue;
         levels[c->level]++;
         for (const gw_hold_t *h = c->holds; h; h = h->next) holds += h->marks.first != NULL;
+        for (const gw_hold_t *h = c->grids; h; h = h->next) holds += h->marks.first != NULL, grids++;
         for (const gw_link_t *l = c->links; l; l = l->next) {
             CHECK(gw_link_audience(l)->format == c->format);
             if (!c->job && !(c->flags & GW_CLIENT_DOOMED)) CHECK_EQUAL(gw_link_audience(l)->variant, l->sub->variant);
@@ -355,6 +383,8 @@ static inline void rig_check_lists(const rig_t *rig) {
             CHECK(h->before == before && h->marks.first && h->over == over && (over || h->interval == i) && h->client->active);
         CHECK(q->last == before);
     }
+    queued += rig_check_wheel(p);
+    CHECK_EQUAL(p->grids.count, grids);
     const gw_client_t *previous = NULL;
     for (const gw_client_t *c = p->degraded; c; previous = c, c = c->degraded_next, degraded++)
         CHECK(c->degraded_previous == previous && c->active && c->level);

@@ -21,6 +21,7 @@ typedef struct {
     unsigned long long said[RIG_LOCALS];
     gw_rule_t rules[GRANTS][RULES]; /* of grant 0 there are none */
     int64_t cycled_ns;
+    const gw_hold_t *first[GW_INTERVALS]; /* of each interval's holds, after the cycle before */
     bool calm; /* nothing ends and nobody goes: the rows sum to the totals */
     bool granted; /* clients have rights */
     bool restless; /* a new segment every few cycles, often before the one before was read to its end */
@@ -72,6 +73,10 @@ static void subscribe(client_t *c, bool update) {
                         x->snapshot[i]);
         items[i].resync = !update;
         items[i].priority = (uint8_t)random_below(GW_CLASSES);
+        if (!x->lossless[i] && chance(2)) x->interval_ms[i] = (uint16_t[]){1, 20, 50, 333}[random_below(4)];
+        if (!x->lossless[i] && chance(3)) x->age_ms[i] = (uint32_t[]){1, 25, 300}[random_below(3)];
+        items[i].interval_ms = x->interval_ms[i];
+        items[i].age_ms = x->age_ms[i];
         x->variant[i] = w.rig->plane->o.variants_count > 1 && chance(3);
         items[i].variant = x->variant[i];
     }
@@ -144,7 +149,8 @@ static void grant(unsigned number) {
 static void join(client_t *c) {
     if (c->peer) return;
     w.rig->grant = w.granted ? random_below(GRANTS) : 0;
-    *c = (client_t){.peer = rig_connect(w.rig), .live = true, .pure = true};
+    *c = (client_t){.peer = rig_connect(w.rig), .live = true, .pure = true, .now = &w.rig->now};
+    c->plane = rig_client(w.rig, c->peer);
     for (unsigned t = 0; t < TOPICS; t++)
         c->denied |= (uint64_t)!allows(w.rig->grant, topic_channel(t), topic_name(t)) << t;
     for (unsigned i = 0; i < RIG_LOCALS; i++)
@@ -187,7 +193,16 @@ static void publish(void) {
     }
 }
 
+static void read_all(client_t *c);
+
+/* What has come so far came until now. */
+static void read_everybody(void) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (w.clients[i].peer) read_all(&w.clients[i]);
+}
+
 static void step_time(void) {
+    read_everybody();
     static const int64_t steps[] = {1000, 200000, 30000000, 400000000, 1100000000, 2500000000};
     /* While calm nobody is closed. */
     w.rig->now += steps[random_below(w.calm || chance(2) ? 3 : 6)];
@@ -209,6 +224,7 @@ static void move_ladder(void) {
 static void halt(void) {
     int64_t ns = 90000000 + random_below(400) * 1000000;
     if (!w.rig->plane->o.target_ns) return;
+    read_everybody();
     w.rig->now += ns;
     w.rig->stopped += ns;
 }

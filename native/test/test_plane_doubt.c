@@ -289,6 +289,36 @@ static void what_a_client_believes_is_so(void) {
     CHECK(gaps > 1000 && laps > 100);
 }
 
+/* Of a mark whose state is too old only the notice is sent; the next state says that one is missing. */
+static void what_is_too_old_is_doubted_all_the_same(void) {
+    rig_t *rig = rig_of_health();
+    unsigned bbo = rig_topic(rig, GW_BBO, "A.SIM");
+    peer_t *peer = rig_connect(rig);
+    gw_item_t x = item(1, GW_BBO, "A.SIM", false, false);
+    x.age_ms = 10;
+    rig_subscribe(rig, peer, 1, &x, 1);
+    rig_publish(rig, bbo);
+    rig_settle(rig);
+    peer->read = peer->length;
+    peer->allowed = 0;
+    rig_text(rig, peer, 2);
+    rig_settle(rig);
+    rig_publish(rig, bbo);
+    health(rig, "A.SIM", 1 << GW_BBO);
+    rig_settle(rig);
+    rig->now += 50000000;
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    expect(peer, "{\"reply\":2");
+    expect(peer, GAP("bbo", "A.SIM"));
+    expect_nothing(peer);
+    rig_publish(rig, bbo);
+    rig_settle(rig);
+    expect(peer, DATA("bbo", "update") "\"symbol\":\"A.SIM\",\"seq\":3,\"data\":[{\"price\":\"3\",\"qty\":\"1\"}],\"skipped\":1}");
+    expect_nothing(peer);
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(a_state_that_waits_is_told_before_it_is_doubted);
     RUN(a_lap_tells_anew_what_is_still_refused);
@@ -297,5 +327,6 @@ int main(void) {
     RUN(a_notice_of_the_epoch_before_is_not_told_for_this_one);
     RUN(a_new_epoch_that_is_refused_at_once_is_told);
     RUN(what_a_client_believes_is_so);
+    RUN(what_is_too_old_is_doubted_all_the_same);
     return 0;
 }

@@ -8,7 +8,7 @@
 static unsigned long long running;
 static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
-static uint64_t local_frames, forbidden;
+static uint64_t local_frames, forbidden, filtered;
 
 /* --- one cycle, and what follows from it ------------------------------------------------------ */
 
@@ -21,7 +21,14 @@ static client_t *client_of(gw_handle_t handle) {
 
 static void read_all(client_t *c) {
     frame_t f;
-    while (peer_frame(c->peer, &f)) read_frame(c, &f);
+    size_t left;
+    while (left = c->peer->length - c->peer->read, c->begun_ns = c->begun_ns ? c->begun_ns : *c->now, peer_frame(c->peer, &f)) {
+        read_frame(c, &f);
+        c->begun_ns = 0;
+        c->announced = false;
+    }
+    c->announced |= left && peer_whole(c->peer); /* what it is of began with it */
+    if (peer_whole(c->peer) && !c->announced) c->begun_ns = 0;
 }
 
 /* I6: at most one of each, REMOVED last, and a stream that was shut is whole and closed. */
@@ -47,6 +54,7 @@ static void answer(client_t *c, const gw_event_t *e) {
         w.sum->routed += e->rows[i].routed;
         w.sum->delivered += e->rows[i].delivered;
         w.sum->conflated += e->rows[i].conflated;
+        w.sum->filtered += e->rows[i].filtered;
         w.sum->dropped += e->rows[i].dropped;
         w.sum->pending += e->rows[i].pending;
     }
@@ -115,28 +123,42 @@ static void check_client(client_t *c) {
 }
 
 /* Nothing is held beyond its time while the ring is empty, as after most cycles. Only those behind others
- * wait with them, for less than the interval. A cycle without a send does not look at the clock again. */
+ * wait with them, for less than the interval; one that is the first only since this cycle is let go in the next. A
+ * cycle without a send does not look at the clock again. */
 static void check_holds(void) {
     const gw_plane_t *p = w.rig->plane;
     for (uint32_t i = 0; i < GW_INTERVALS; i++) {
         const gw_hold_t *first = p->holds[i].first;
         for (const gw_hold_t *h = first; h; h = h->after) {
             CHECK(h->due_ns <= w.rig->now + gw_intervals_ns[i]);
-            CHECK(h->due_ns + (h == first ? 0 : gw_intervals_ns[i]) > w.cycled_ns);
+            CHECK(h->due_ns + (h == first && h == w.first[i] ? 0 : gw_intervals_ns[i]) > w.cycled_ns);
         }
+        w.first[i] = first;
     }
     w.cycled_ns = w.rig->now;
+}
+
+/* Nor for longer than until the next cell of its rate. */
+static void check_grids(int64_t cycled_ns) {
+    for (int i = 0; i < CLIENTS; i++) {
+        const client_t *c = &w.clients[i];
+        for (const gw_hold_t *h = c->peer ? c->plane->grids : NULL; h; h = h->next)
+            if (h->marks.first) CHECK(h->due_ns > cycled_ns && h->due_ns <= w.rig->now + h->grid_ms * INT64_C(1000000));
+    }
 }
 
 static void cycle(void) {
     char epoch[GW_EPOCH_LENGTH + 1];
     memcpy(epoch, w.rig->plane->epoch, sizeof epoch);
     for (unsigned t = 0; t < TOPICS; t++) w.before[t] = plane_seq(w.rig, t);
+    const int64_t looked_ns = w.rig->plane->now; /* not again in every cycle */
     gw_plane_cycle(w.rig->plane);
     model_cycle(memcmp(epoch, w.rig->plane->epoch, sizeof epoch) != 0);
     rig_check_balance(w.rig);
+    if (looked_ns < w.cycled_ns) w.cycled_ns = looked_ns;
     if (gw_plane_takes(w.rig->plane)) w.cycled_ns = w.rig->now; /* a batch ends where the ring does */
     else if (!w.sliced) check_holds();
+    check_grids(looked_ns);
     take_events();
     for (int i = 0; i < CLIENTS; i++)
         if (w.clients[i].peer) check_client(&w.clients[i]);
@@ -172,6 +194,7 @@ static void check_sums(void) {
     CHECK_EQUAL(sum.routed, total(s->routed));
     CHECK_EQUAL(sum.delivered, total(s->delivered));
     CHECK_EQUAL(sum.conflated, total(s->conflated));
+    CHECK_EQUAL(sum.filtered, total(s->filtered));
     CHECK_EQUAL(sum.dropped, stats_dropped(s, GW_TRADE) + stats_dropped(s, GW_BBO));
     CHECK_EQUAL(sum.pending, total(s->pending));
 }
@@ -183,10 +206,10 @@ static void rest(void) {
     gw_plane_t *p = w.rig->plane;
     for (int calm = 0, i = 0; calm < 60 && i < 20000; i++) {
         memset(p->ladder.interval, 0, sizeof p->ladder.interval); /* what is paused goes on, whatever it says meanwhile */
-        w.rig->now += p->o.enforce ? 12000000 : 200000; /* nothing is held for longer than a quarter of a second */
+        w.rig->now += p->o.enforce || p->holds_count ? 12000000 : 200000; /* nothing is held for longer than a third of a second */
         cycle();
         int works = p->jobs.first || p->goodbyes.first || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
-        works |= p->locals_walking > 0;
+        works |= p->locals_walking > 0 || p->wheel->next_ms < INT64_MAX;
         works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }
@@ -219,6 +242,7 @@ static void end(void) {
     CHECK_EQUAL(total(w.rig->stats->pending) + w.rig->stats->pending[GW_LOCAL], 0);
     CHECK_EQUAL(w.rig->wait.subscribed, 0);
     CHECK_EQUAL(w.rig->wait.backlogged, 0);
+    filtered += total(w.rig->stats->filtered);
     downs += w.rig->stats->level_down[0];
     ups += w.rig->stats->level_up[0];
     rig_free(w.rig);
@@ -287,7 +311,8 @@ int main(int argc, char **argv) {
 #endif
     for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
     if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from) &&
-                            forbidden > to - from && regranted > (to - from) / 4); /* else nothing of it was tried */
+                            forbidden > to - from && regranted > (to - from) / 4 &&
+                            paced_frames > 10 * (to - from) && filtered > 10 * (to - from) && stale_at_rest > to - from); /* else nothing of it was tried */
     printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
            (unsigned long long)(to - from + 1), steps);
     return 0;
