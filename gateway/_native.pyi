@@ -525,11 +525,13 @@ SLOT_EPOCH: Final[int]  # 8 characters: the epoch at the plane's cursor
 Slot = tuple[int, int, int]
 """(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
-Item = tuple[int, str, str, bool, bool, bool, int]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). The id is the
-caller's, per connection and unique to (channel, string): an id already in use is replaced. A topic
-of the plane alone has the channel LOCAL, is conflated and has a snapshot; its class is 0. resync
-False only changes the parameters in force (method `update`)."""
+Item = tuple[int, str, str, bool, bool, bool, int, int, int]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval_ms,
+age_ms). The id is the caller's, per connection and unique to (channel, string): an id already in
+use is replaced. A topic of the plane alone has the channel LOCAL, is conflated and has a snapshot;
+its class is 0. resync False only changes the parameters in force (method `update`). Of what is
+conflated: at most one frame of a topic in each cell of interval_ms, none of what is older than
+age_ms when it is due; 0: no such limit."""
 
 Rule = tuple[str | None, str, bool]
 """(channel: None for any, LOCAL for a plane's own; name or pattern; whether it is granted)."""

@@ -283,6 +283,13 @@ def tail(
     encoding: Annotated[
         Literal["json", "sbe"], Parameter(help="How it comes; what is shown is the same.")
     ] = "json",
+    max_hz: Annotated[
+        float | None,
+        Parameter(
+            validator=Number(gte=0.1, lte=1000),
+            help="At most so many ticks a second of each instrument and channel, each the newest.",
+        ),
+    ] = None,
     count: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="Stop after so many ticks.")
     ] = None,
@@ -302,6 +309,7 @@ def tail(
                 symbols,
                 channels,
                 encoding=encoding,
+                max_hz=max_hz,
                 count=count,
                 out=sys.stdout,
                 colour=colour,

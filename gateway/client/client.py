@@ -195,7 +195,7 @@ class Client:
             symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`); `escape` writes a name that
                 has a star or a tilde.
             params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
-                `from_={"epoch": "k3f9", "seq": 8812}`, ...
+                `max_hz=20`, `max_age_ms=250`, `from_={"epoch": "k3f9", "seq": 8812}`, ...
 
         Raises:
             RequestRefused: the request as a whole was bad.
@@ -212,7 +212,8 @@ class Client:
         Args:
             channel: as they were subscribed to.
             symbols: as they were subscribed to.
-            params: `mode`, `class_`, `snapshot`; those left out stay as they are.
+            params: `mode`, `class_`, `snapshot`, `max_hz`, `max_age_ms`; those left out stay as
+                they are.
 
         Raises:
             RequestRefused: the request as a whole was bad.

@@ -33,6 +33,8 @@ class Result(msgspec.Struct, frozen=True):
         mode: `lossless` (every record) or `conflate` (the newest, when there is no time for all).
         class_: what gives way first under load: 3, then 2, then 1; 0 never.
         snapshot: whether the present state comes first.
+        max_hz: at most so many frames a second of each topic; None: no rate.
+        max_age_ms: what is older when it is due is not sent; None: no limit.
         epoch: the numbering that `seq` belongs to.
         seq: of the topic's last record; 0: nothing was published yet. None for patterns.
         matched: how many topics a pattern covers so far. None for names.
@@ -47,6 +49,8 @@ class Result(msgspec.Struct, frozen=True):
     mode: str | None = None
     class_: int | None = msgspec.field(default=None, name="class")
     snapshot: bool | None = None
+    max_hz: float | None = None
+    max_age_ms: int | None = None
     epoch: str | None = None
     seq: int | None = None
     matched: int | None = None

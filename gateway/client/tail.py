@@ -46,6 +46,7 @@ async def tail(
     channels: Sequence[str],
     *,
     encoding: Encoding = "json",
+    max_hz: float | None = None,
     count: int | None = None,
     out: TextIO,
     colour: bool = False,
@@ -53,7 +54,7 @@ async def tail(
     """Prints ticks to `out` and everything else to standard error until `count` ticks went by.
 
     The age is this client's receipt minus `ts_recv`, corrected by the offset of the two clocks, and
-    with the bound of its error behind it.
+    with the bound of its error behind it. With `max_hz` of each topic at most so many a second.
 
     Returns:
         0, or 1 where the gateway accepted nothing or sent this client away for good.
@@ -66,7 +67,7 @@ async def tail(
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)
             _note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
-        if not await _subscribe(client, channels, symbols):
+        if not await _subscribe(client, channels, symbols, max_hz):
             return 1
         if sys.stderr.isatty():
             _note(LEGEND)
@@ -87,11 +88,13 @@ async def tail(
         return 1 if final else 0
 
 
-async def _subscribe(client: Client, channels: Sequence[str], symbols: Sequence[str]) -> bool:
+async def _subscribe(
+    client: Client, channels: Sequence[str], symbols: Sequence[str], max_hz: float | None
+) -> bool:
     """Whether the gateway took anything of it; what a reader should know is told."""
     accepted = False
     for channel in channels:
-        for result in await client.subscribe(channel, symbols):
+        for result in await client.subscribe(channel, symbols, max_hz=max_hz):
             accepted |= result.success
             if (text := answer(channel, result)) is not None:
                 _note(text)

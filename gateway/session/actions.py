@@ -23,9 +23,10 @@ Slot = tuple[int, int, int]
 """(byte offset in the payload, SLOT_*, arg). arg is the index into the items of the
 same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
 
-Item = tuple[int, str, str, bool, bool, bool, int]
-"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class). What the gateway
-says of itself has the channel LOCAL, and the name of its own one."""
+Item = tuple[int, str, str, bool, bool, bool, int, int, int]
+"""(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval of its
+rate in ms, limit of age in ms; 0: none). What the gateway says of itself has the channel LOCAL, and
+the name of its own one."""
 
 LOCAL: Final = "local"
 """Topics of one data plane alone: whoever is new gets what was said last."""

@@ -3,9 +3,13 @@
 A class says what gives way first under load: 3, then 2, then 1. Each channel has one, and a
 subscription may only be moved down from there, out of the way of others. From class 2 on the data
 plane may thin out what it sends, which lossless forbids: there the mode is conflate.
+
+A rate (`max_hz`) makes the mode conflate, too. A limit of age (`max_age_ms`) is for what is
+conflated anyway: asking for it makes nothing conflated that was not.
 """
 
-from typing import Final, NamedTuple
+import math
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -18,14 +22,34 @@ CLASS_MAX: Final = 3
 """Bulk: the first to be paused."""
 CLASS_CONFLATED: Final = 2
 """From this class on nothing is lossless."""
+HZ_MIN: Final = 0.1
+"""An update in ten seconds; the data plane's wheel holds intervals of up to 16 s."""
+HZ_MAX: Final = 1000
+"""Cells of a millisecond: what its timing wheel can tell apart."""
+AGE_MS_MAX: Final = 3_600_000
+"""An hour: older than that is no news of any market."""
 
 
 class Delivery(NamedTuple):
-    """The parameters in force; `priority` is the class."""
+    """The parameters in force; `priority` is the class. None: no rate, no limit of age."""
 
     lossless: bool
     snapshot: bool
     priority: int
+    max_hz: float | None = None
+    max_age_ms: int | None = None
+
+
+def interval_ms(max_hz: float | None) -> int:
+    """The cells of a rate, in whole milliseconds, so that it is never exceeded; 0: no rate."""
+    # What is whole by its decimals may be a little more by its bits: 1000 / (1000 / 7).
+    return 0 if max_hz is None else math.ceil(1000 / max_hz - 1e-9)
+
+
+def limits_of(delivery: Delivery) -> dict[str, float]:
+    """Rate and limit of age by name, as far as there are any: what replies show of them."""
+    limits = {"max_hz": delivery.max_hz, "max_age_ms": delivery.max_age_ms}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def default(channel: Channel) -> Delivery:
@@ -42,6 +66,8 @@ def check(channel: Channel, params: DeliveryParams) -> Error | None:
     own, lossless = channel.own, params.mode == "lossless"
     if lossless and (own or channel.name == HEALTH):
         return Error(codes.BAD_REQUEST, f"params.mode: {channel.name} is always conflate")
+    if (error := _check_limits(channel, params)) is not None:
+        return error
     asked = params.class_
     if asked is UNSET:
         return None
@@ -57,14 +83,46 @@ def check(channel: Channel, params: DeliveryParams) -> Error | None:
 def change(channel: Channel, base: Delivery, params: DeliveryParams) -> Delivery | Error:
     """What is in force after `base`, by parameters that `check` has passed."""
     priority = base.priority if params.class_ is UNSET else params.class_
+    max_hz = base.max_hz if params.max_hz is UNSET else params.max_hz
+    max_age_ms = base.max_age_ms if params.max_age_ms is UNSET else params.max_age_ms
     if params.mode is UNSET:
-        lossless = base.lossless and priority < CLASS_CONFLATED
+        lossless = base.lossless and priority < CLASS_CONFLATED and max_hz is None
     elif params.mode == "lossless" and priority >= CLASS_CONFLATED:
         return _conflict(priority)  # an update of a subscription that was moved down before
     else:
         lossless = params.mode == "lossless"
+    if lossless and (error := _lossless_limits(max_hz, max_age_ms)) is not None:
+        return error
     keep = params.snapshot is UNSET or channel.own
-    return Delivery(lossless, base.snapshot if keep else params.snapshot is True, priority)
+    snapshot = base.snapshot if keep else params.snapshot is True
+    return Delivery(lossless, snapshot, priority, max_hz, max_age_ms)
+
+
+def _check_limits(channel: Channel, params: DeliveryParams) -> Error | None:
+    hz, age_ms = params.max_hz, params.max_age_ms
+    for name, value in (("max_hz", hz), ("max_age_ms", age_ms)):
+        if channel.own and value is not UNSET:
+            text = f"{channel.name} has one message a second, and takes none"
+            return Error(codes.BAD_REQUEST, f"params.{name}: {text}")
+    # Not `isinstance`: JSON's true is no number.
+    if hz is not UNSET and not (type(hz) in (int, float) and HZ_MIN <= hz <= HZ_MAX):
+        return _out_of_range("max_hz", f"{HZ_MIN} to {HZ_MAX}", hz)
+    if age_ms is not UNSET and not (type(age_ms) is int and 1 <= age_ms <= AGE_MS_MAX):
+        return _out_of_range("max_age_ms", f"1 to {AGE_MS_MAX}, a whole number", age_ms)
+    if params.mode == "lossless":
+        return _lossless_limits(hz, age_ms)
+    return None
+
+
+def _lossless_limits(max_hz: Any, max_age_ms: Any) -> Error | None:
+    for name, value in (("max_hz", max_hz), ("max_age_ms", max_age_ms)):
+        if value is not UNSET and value is not None:
+            return Error(codes.BAD_REQUEST, f"params.{name}: only of mode conflate, not lossless")
+    return None
+
+
+def _out_of_range(name: str, limits: str, asked: Any) -> Error:
+    return Error(codes.BAD_REQUEST, f"params.{name}: {limits}, not {asked!r}")
 
 
 def _conflict(priority: int) -> Error:

@@ -153,7 +153,7 @@ OpsRequest = Subscribe | Unsubscribe | Ping | History
 
 METHODS: Final = ("subscribe", "update", "unsubscribe", "list", "stats", "ping", "auth")
 METHODS_OPS: Final = ("subscribe", "unsubscribe", "ping", "history")
-UNBUILT: Final = ("max_hz", "max_age_ms", "depth")
+UNBUILT: Final = ("depth",)
 """Parameters that this version does not have."""
 
 

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from gateway.model.topic import match_pattern
 from gateway.session.actions import StatsRow
+from gateway.session.delivery import limits_of
 from gateway.session.messages import ListParams
 from gateway.session.options import Options
 from gateway.session.subscriptions import Subscriptions
@@ -67,7 +68,7 @@ def stats_page(
         assert one is not None
         counts = dict(zip(_STATS_FIELDS, row[1:], strict=True))
         names = {"channel": one.channel, "symbol": one.name, "class": one.priority}
-        encoded.append(msgspec.json.encode(names | counts))
+        encoded.append(msgspec.json.encode(names | limits_of(one.delivery) | counts))
         size += len(encoded[-1])
         after = row[0]
     return encoded, after if len(encoded) < len(left) else None

@@ -6,7 +6,7 @@ PROTOCOL.md section 1 need no escaping; all other text of a client's goes throug
 """
 
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,11 +23,15 @@ from gateway.session.actions import (
     Slot,
 )
 from gateway.session.codes import Error, ErrorCode
+from gateway.session.delivery import Delivery, limits_of
 from gateway.session.messages import ReqId
 from gateway.session.subscriptions import Subscription
 
 MESSAGE_MAX: Final = 240
 """Characters of an error's message: what it quotes of a client's text is cut there."""
+
+TAILS_MAX: Final = 1024
+"""Results kept as text: of a few flags and classes each, but of rates that clients choose."""
 
 _NUMBER: Final = b" " * NUMBER_WIDTH
 _EPOCH: Final = b" " * EPOCH_WIDTH
@@ -41,21 +45,15 @@ class _Tail(NamedTuple):
     slots: tuple[tuple[int, int], ...]
 
 
-@cache  # one for each combination of a few flags and classes
-def _tail(
-    channel: str,
-    own: bool,
-    pattern: bool,
-    lossless: bool,
-    snapshot: bool,
-    priority: int,
-    recover: bool,
-) -> _Tail:
+@lru_cache(TAILS_MAX)
+def _tail(channel: str, own: bool, pattern: bool, delivery: Delivery, recover: bool) -> _Tail:
     head = f'","success":true,"channel":"{channel}"'.encode()
-    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
-        b"lossless" if lossless else b"conflate",
-        priority,
-        b"true" if snapshot else b"false",
+    limits = "".join(f',"{name}":{value}' for name, value in limits_of(delivery).items())
+    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s%s' % (
+        b"lossless" if delivery.lossless else b"conflate",
+        delivery.priority,
+        b"true" if delivery.snapshot else b"false",
+        limits.encode(),
         b',"recovery":"insufficient_state"' if recover else b"",
     )
     if own:  # no topic: nothing that the data plane would have to fill in
@@ -99,8 +97,7 @@ class Results:
         if self._ended:
             self._body += b'","success":true,"channel":"%s"}' % one.channel.encode()
         else:
-            delivery = (one.lossless, one.snapshot, one.priority)
-            tail = _tail(one.channel, one.own, one.pattern, *delivery, self._recover)
+            tail = _tail(one.channel, one.own, one.pattern, one.delivery, self._recover)
             at, item = len(self._body), self._succeeded
             self._slots += [(at + offset, kind, item) for offset, kind in tail.slots]
             self._body += tail.text

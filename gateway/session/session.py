@@ -45,7 +45,6 @@ from gateway.session.actions import (
 )
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error, ErrorCode
-from gateway.session.delivery import Delivery
 from gateway.session.messages import Malformed, ReqId
 from gateway.session.options import METHOD_UNKNOWN, SCAN_UNIT, Shared
 from gateway.session.paging import instruments_page, stats_page
@@ -240,8 +239,7 @@ class Session:
             known = self._find(channel, name)
             if isinstance(known, Error):
                 return known
-            base = Delivery(known.lossless, known.snapshot, known.priority)
-            wanted = delivery.change(channel, base, params)
+            wanted = delivery.change(channel, known.delivery, params)
             if isinstance(wanted, Error):
                 return wanted
             return msgspec.structs.replace(known, **wanted._asdict())

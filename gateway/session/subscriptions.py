@@ -17,7 +17,7 @@ from gateway.session.actions import LOCAL, Item
 from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
-from gateway.session.delivery import Delivery
+from gateway.session.delivery import Delivery, interval_ms
 from gateway.session.options import Options
 from gateway.session.waiting import OwnNames, WaitingNames, Wish
 
@@ -39,6 +39,8 @@ class Subscription(Struct, frozen=True, gc=False):
         topics: what it counts against the limit.
         steps: what it took to hold the pattern against all names; 0 for a name.
         own: what the gateway says of itself: one topic of this worker alone.
+        max_hz: as it was asked for; None: no rate.
+        max_age_ms: as it was asked for; None: no limit.
     """
 
     id: int
@@ -48,6 +50,8 @@ class Subscription(Struct, frozen=True, gc=False):
     lossless: bool
     snapshot: bool
     priority: int
+    max_hz: float | None
+    max_age_ms: int | None
     topics: int
     steps: int = 0
     own: bool = False
@@ -55,9 +59,16 @@ class Subscription(Struct, frozen=True, gc=False):
     def item(self, *, resync: bool) -> Item:
         """What the data plane is told of it."""
         if self.own:
-            return (self.id, LOCAL, self.channel, False, True, resync, self.priority)
+            return (self.id, LOCAL, self.channel, False, True, resync, self.priority, 0, 0)
         delivery = (self.lossless, self.snapshot, resync, self.priority)
-        return (self.id, self.channel, self.name, *delivery)
+        limits = (interval_ms(self.max_hz), self.max_age_ms or 0)
+        return (self.id, self.channel, self.name, *delivery, *limits)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The parameters alone."""
+        of_class = (self.lossless, self.snapshot, self.priority)
+        return Delivery(*of_class, self.max_hz, self.max_age_ms)
 
 
 class Subscriptions:

@@ -2,6 +2,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING
 
 cdef extern from "gw_plane.h" nogil:
+    enum: GW_RATE_MS_MAX
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[8][2]
@@ -75,7 +76,7 @@ cdef int _fill_name(char *out, uint8_t *length, str name) except -1:
 
 
 cdef int _fill_item(gw_item_t *out, tuple item) except -1:
-    identifier, channel, name, lossless, snapshot, resync, priority = item
+    identifier, channel, name, lossless, snapshot, resync, priority, interval_ms, age_ms = item
     out.id = identifier
     out.channel = _channel(channel)
     out.is_pattern = _fill_name(out.name, &out.length, name)
@@ -86,8 +87,10 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
     out.variant = 0
-    out.interval_ms = 0
-    out.age_ms = 0
+    if not 0 <= interval_ms <= GW_RATE_MS_MAX:
+        raise ValueError(f"interval_ms {interval_ms}: 0 to {GW_RATE_MS_MAX}")
+    out.interval_ms = interval_ms
+    out.age_ms = age_ms
     return 0
 
 

@@ -167,7 +167,7 @@ async def test_the_end_comes_without_a_notice(house: House) -> None:
 
 async def test_a_channel_that_its_format_lacks_is_our_mistake_not_a_crash(house: House) -> None:
     def subscribe(*_: object) -> Any:
-        return Subscribe(b"", (), ((0, "bbo", f"BTCUSDT.{VENUE}", False, True, True, 0),))
+        return Subscribe(b"", (), ((0, "bbo", f"BTCUSDT.{VENUE}", False, True, True, 0, 0, 0),))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(raw.RawSession, "_subscribe", subscribe)

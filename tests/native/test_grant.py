@@ -59,9 +59,12 @@ def test_what_is_not_granted_is_neither_named_nor_covered(
     plane.grant(1, RULES)
     handle = plane.add(theirs.fileno(), b"", b"hello", grant=1)
     asked = ["B.SIM", "AX.SIM", "SX.SIM", "NONE.SIM", "A.SIM"]
-    items = [(i, "trade", name, True, True, True, 0) for i, name in enumerate(asked)]
-    items += [(10, "trade", "*", True, True, True, 0), (11, LOCAL, "slo", False, True, True, 0)]
-    items.append((12, LOCAL, "health", False, True, True, 0))
+    items = [(i, "trade", name, True, True, True, 0, 0, 0) for i, name in enumerate(asked)]
+    items += [
+        (10, "trade", "*", True, True, True, 0, 0, 0),
+        (11, LOCAL, "slo", False, True, True, 0, 0, 0),
+    ]
+    items.append((12, LOCAL, "health", False, True, True, 0, 0, 0))
     plane.subscribe(handle, b"ack", (), items)
     refused: list[object] = []
 

@@ -33,7 +33,7 @@ class Follower:
         theirs.setblocking(False)
         self.theirs = theirs
         self.handle = plane.add(theirs.fileno(), b"", b"hello", format=form)
-        plane.subscribe(self.handle, b"ack", (), [(1, LOCAL, channel, False, True, True, 0)])
+        plane.subscribe(self.handle, b"ack", (), [(1, LOCAL, channel, False, True, True, 0, 0, 0)])
         self.ours.settimeout(TIMEOUT_S)
         assert [self.read(), self.read()] == [b"hello", b"ack"]
 

@@ -164,7 +164,9 @@ def handle_calls(plane: Plane, handle: int) -> list[Callable[[], object]]:
         lambda: plane.send(handle, b"x"),
         lambda: plane.write(handle, b"x"),
         lambda: plane.notice(handle, 0),
-        lambda: plane.subscribe(handle, b"x", (), [(1, "trade", "A.B", False, False, False, 0)]),
+        lambda: plane.subscribe(
+            handle, b"x", (), [(1, "trade", "A.B", False, False, False, 0, 0, 0)]
+        ),
         lambda: plane.unsubscribe(handle, b"x", (), [1]),
         lambda: plane.query(handle, 1),
         lambda: plane.close(handle, b"x"),

@@ -19,8 +19,8 @@ def test_clients_subscribe_to_what_their_format_has_alone(counted: StatsPage) ->
     ours, theirs = (
         plane.add(pair[0].fileno(), b"", None, format=index) for index, pair in enumerate(pairs)
     )
-    trade = [(0, "trade", "A.B", True, True, True, 0)]
-    bbo = [(1, "bbo", "A.B", False, True, True, 0)]
+    trade = [(0, "trade", "A.B", True, True, True, 0, 0, 0)]
+    bbo = [(1, "bbo", "A.B", False, True, True, 0, 0, 0)]
     assert plane.subscribe(ours, None, (), bbo) == 0
     assert plane.subscribe(theirs, None, (), trade) == 0
     with pytest.raises(ValueError, match="out of bounds"):

@@ -61,7 +61,7 @@ class RawSession:
 
     def _subscribe(self, symbols: list[str], payload: bytes) -> Subscribe:
         items = tuple(
-            (number, "trade", f"{symbol.upper()}.{VENUE}", True, True, True, 0)
+            (number, "trade", f"{symbol.upper()}.{VENUE}", True, True, True, 0, 0, 0)
             for number, symbol in enumerate(symbols, len(self._names))
         )
         self._names += symbols

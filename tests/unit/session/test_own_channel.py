@@ -17,7 +17,7 @@ def test_it_is_a_topic_of_the_data_plane_s_own(client: "Client") -> None:
     reply = client.ask("subscribe", SLO)
     (action,) = client.actions
     assert isinstance(action, Subscribe)
-    assert action.items == ((0, LOCAL, "slo", False, True, True, 0),)
+    assert action.items == ((0, LOCAL, "slo", False, True, True, 0, 0, 0),)
     assert (reply["success"], reply["failed"]) == (True, 0)
     assert reply["results"] == [
         {
@@ -107,7 +107,7 @@ def test_an_update_has_nothing_to_change(client: "Client", params: dict[str, Any
     client.ask("subscribe", SLO | {"snapshot": True})
     reply = client.ask("update", SLO | params)
     assert (reply["results"][0]["mode"], reply["results"][0]["snapshot"]) == ("conflate", False)
-    assert client.last.items == ((0, LOCAL, "slo", False, True, False, 0),)
+    assert client.last.items == ((0, LOCAL, "slo", False, True, False, 0, 0, 0),)
 
 
 HEALTH = {"channel": "health", "symbol": ["*"]}

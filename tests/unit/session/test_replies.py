@@ -49,7 +49,8 @@ def test_slots_are_where_the_numbers_belong(
             expected.append({"symbol": text, "success": False, "error": error})
             continue
         pattern = "*" in name
-        results.accepted(Subscription(5, "bbo", name, pattern, flag, not flag, 1 + flag, 1))
+        of_plane = (flag, not flag, 1 + flag, None, None)
+        results.accepted(Subscription(5, "bbo", name, pattern, *of_plane, 1))
         result: dict[str, object] = {"symbol": name, "success": True, "channel": "bbo"}
         result |= {"matched": item} if pattern else {"seq": item}
         result |= {"mode": "lossless" if flag else "conflate", "snapshot": not flag}
@@ -76,8 +77,9 @@ def _recovery(recover: bool) -> dict[str, str]:
 
 def test_results_read_as_in_the_protocol(client: "Client") -> None:
     results = Results()
-    results.accepted(Subscription(0, "trade", "BTCUSDT.BINANCE", False, True, True, 0, 1))
-    results.accepted(Subscription(1, "trade", "ETH*", True, True, True, 0, 3))
+    name = Subscription(0, "trade", "BTCUSDT.BINANCE", False, True, True, 0, None, None, 1)
+    results.accepted(name)
+    results.accepted(Subscription(1, "trade", "ETH*", True, False, True, 0, 0.5, 250, 3))
     results.refused("NOPE.X", Error(codes.UNKNOWN_SYMBOL, "no venue X here"))
     reply = results.reply("subscribe", 7, 5)
     assert b'"epoch":"        ","seq":                    }' in reply.payload
@@ -87,8 +89,8 @@ def test_results_read_as_in_the_protocol(client: "Client") -> None:
         '"time_out":1700000000000000123,"results":['
         '{"symbol":"BTCUSDT.BINANCE","success":true,"channel":"trade","mode":"lossless",'
         '"class":0,"snapshot":true,"epoch":"k3f9aaaa","seq":8812},'
-        '{"symbol":"ETH*","success":true,"channel":"trade","matched":3,"mode":"lossless",'
-        '"class":0,"snapshot":true,"epoch":"k3f9aaaa"},'
+        '{"symbol":"ETH*","success":true,"channel":"trade","matched":3,"mode":"conflate",'
+        '"class":0,"snapshot":true,"max_hz":0.5,"max_age_ms":250,"epoch":"k3f9aaaa"},'
         '{"symbol":"NOPE.X","success":false,"error":{"code":"unknown_symbol",'
         '"message":"no venue X here","retryable":false}}]}'
     )
@@ -96,7 +98,7 @@ def test_results_read_as_in_the_protocol(client: "Client") -> None:
 
 def test_ended_subscriptions_have_no_parameters(client: "Client") -> None:
     results = Results(ended=True)
-    results.accepted(Subscription(0, "trade", "ETH*", True, True, True, 0, 3))
+    results.accepted(Subscription(0, "trade", "ETH*", True, True, True, 0, None, None, 3))
     reply = results.reply("unsubscribe", UNSET, 5)
     assert [kind for _, kind, _ in reply.slots] == [SLOT_TIME]
     (result,) = filled(client, reply)["results"]

@@ -19,7 +19,8 @@ DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 def test_a_name_is_attached_with_the_channels_defaults(client: "Client", channel: str) -> None:
     reply = client.subscribe("BTCUSDT.BINANCE", channel=channel)
     lossless, mode, priority = DEFAULTS[channel]
-    assert client.last.items == ((0, channel, "BTCUSDT.BINANCE", lossless, True, True, priority),)
+    item = (0, channel, "BTCUSDT.BINANCE", lossless, True, True, priority, 0, 0)
+    assert client.last.items == (item,)
     assert reply["failed"] == 0
     assert reply["time_in"] == client.real_ns
     (result,) = reply["results"]
@@ -35,7 +36,7 @@ def test_parameters_of_the_request_are_in_force(
     reply = client.subscribe("ETH*", channel=channel, mode=mode, snapshot=snapshot)
     priority = DEFAULTS[channel][2]
     assert client.last.items == (
-        (0, channel, "ETH*", mode == "lossless", snapshot, True, priority),
+        (0, channel, "ETH*", mode == "lossless", snapshot, True, priority, 0, 0),
     )
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"]) == (mode, snapshot)
@@ -115,7 +116,7 @@ def test_a_string_that_comes_twice_has_one_result(client: "Client") -> None:
 def test_subscribing_again_replaces_the_parameters_and_resyncs(client: "Client") -> None:
     client.subscribe("ETH*", mode="conflate", snapshot=False)
     client.subscribe("ETH*")
-    assert client.last.items == ((0, "trade", "ETH*", True, True, True, 0),)
+    assert client.last.items == ((0, "trade", "ETH*", True, True, True, 0, 0, 0),)
     assert client.session.subscriptions == 1
     assert client.session.statistics().topics == 2
 
@@ -143,11 +144,11 @@ def test_from_is_answered_and_a_snapshot_follows(client: "Client") -> None:
 def test_update_changes_what_it_names_and_nothing_else(client: "Client") -> None:
     client.subscribe("ETH*", snapshot=False)
     reply = client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "mode": "conflate"})
-    assert client.last.items == ((0, "trade", "ETH*", False, False, False, 0),)
+    assert client.last.items == ((0, "trade", "ETH*", False, False, False, 0, 0, 0),)
     (result,) = reply["results"]
     assert (result["mode"], result["snapshot"], result["matched"]) == ("conflate", False, 3)
     client.ask("update", {"channel": "trade", "symbol": ["ETH*"], "snapshot": True})
-    assert client.last.items == ((0, "trade", "ETH*", False, True, False, 0),)
+    assert client.last.items == ((0, "trade", "ETH*", False, True, False, 0, 0, 0),)
 
 
 def test_update_of_what_is_not_subscribed(client: "Client") -> None:
@@ -192,7 +193,7 @@ def test_what_the_ops_listener_says_is_to_be_had_there(client: "Client") -> None
 
 
 @pytest.mark.parametrize("method", ["subscribe", "update"])
-@pytest.mark.parametrize("name", ["max_hz", "max_age_ms", "depth"])
+@pytest.mark.parametrize("name", ["depth"])
 @pytest.mark.parametrize("value", [2, False, {"a": 1}])
 def test_parameters_not_built_are_refused_by_name(
     client: "Client", method: str, name: str, value: object
@@ -383,17 +384,25 @@ OPERATIONS = st.tuples(
             {"class": 1, "mode": "lossless"},
             {"class": 2},
             {"class": 3, "mode": "conflate"},
+            {"max_hz": 20},
+            {"max_hz": 0.3, "max_age_ms": 250},
+            {"max_age_ms": 40},
+            {"max_age_ms": 40, "mode": "conflate"},
         ]
     ),
 )
+
+
+Parameters = tuple[bool, bool, int, int, int]
+"""Lossless, snapshot, class, the rate's interval, limit of age."""
 
 
 class Model:
     """What subscriptions should be: a naive table of strings."""
 
     def __init__(self) -> None:
-        self.table: dict[str, tuple[bool, bool, int]] = {}
-        self.plane: dict[int, tuple[str, bool, bool, int]] = {}  # what a plane would hold
+        self.table: dict[str, Parameters] = {}
+        self.plane: dict[int, tuple[str, bool, bool, int, int, int]] = {}  # what a plane would hold
 
     def expect(self, method: str, name: str, params: dict[str, Any]) -> str | None:
         """The error code that this string should get, carrying it out where there is none."""
@@ -401,32 +410,48 @@ class Model:
             return None if self.table.pop(name, None) else "not_subscribed"
         if method == "update" and name not in self.table:
             return "not_subscribed"
-        if method == "subscribe" and name not in self.table:
-            if name in REFUSED:
-                return "unknown_symbol"
-            if name in TOPICS and len(set(self.table) & set(TOPICS)) >= PATTERNS_MAX:
-                return "limit_exceeded"
-            if sum(TOPICS.get(known, 1) for known in (*self.table, name)) > TOPICS_MAX:
-                return "limit_exceeded"
-        base = (True, True, 0) if method == "subscribe" else self.table[name]
+        base = (True, True, 0, 0, 0) if method == "subscribe" else self.table[name]
+        parameters = self.change(base, params)
+        if parameters is None:
+            return "bad_request"
+        if method == "subscribe" and name not in self.table and (refused := self.refusal(name)):
+            return refused
+        self.table[name] = parameters
+        return None
+
+    def refusal(self, name: str) -> str | None:
+        """Why there can be no subscription to the string."""
+        if name in REFUSED:
+            return "unknown_symbol"
+        if name in TOPICS and len(set(self.table) & set(TOPICS)) >= PATTERNS_MAX:
+            return "limit_exceeded"
+        if sum(TOPICS.get(known, 1) for known in (*self.table, name)) > TOPICS_MAX:
+            return "limit_exceeded"
+        return None
+
+    def change(self, base: Parameters, params: dict[str, Any]) -> Parameters | None:
+        """What is in force then; None: it contradicts itself."""
         priority = params.get("class", base[2])
+        interval_ms = {None: base[3], 20: 50, 0.3: 3334}[params.get("max_hz")]
+        age_ms = params.get("max_age_ms", base[4])
         if "mode" in params:
             lossless = params["mode"] == "lossless"
-            if lossless and priority >= 2:
-                return "bad_request"
         else:
-            lossless = base[0] and priority < 2
-        self.table[name] = (lossless, params.get("snapshot", base[1]), priority)
-        return None
+            lossless = base[0] and priority < 2 and not interval_ms
+        if lossless and (priority >= 2 or interval_ms or age_ms):
+            return None
+        snapshot = params.get("snapshot", base[1])
+        return lossless, snapshot, priority, interval_ms, age_ms
 
     def carry_out(self, action: object) -> None:
         """What the data plane would do, checking that ids are unique and known."""
         if isinstance(action, Subscribe):
-            for identity, _, name, lossless, snapshot, resync, priority in action.items:
+            for identity, _, name, lossless, snapshot, resync, *more in action.items:
+                priority, interval_ms, age_ms = more
                 held = self.plane.get(identity)
                 assert held is None or held[0] == name
                 assert resync or held is not None
-                self.plane[identity] = (name, lossless, snapshot, priority)
+                self.plane[identity] = (name, lossless, snapshot, priority, interval_ms, age_ms)
         elif isinstance(action, Unsubscribe):
             for identity in action.ids:
                 del self.plane[identity]
