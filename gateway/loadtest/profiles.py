@@ -165,6 +165,8 @@ def _request(group: Group, names: Sequence[str], method: str = "subscribe") -> b
         params["mode"] = group.mode
     if group.class_ is not None and method == "subscribe":
         params["class"] = group.class_
+    if group.max_hz is not None and method == "subscribe":
+        params["max_hz"] = group.max_hz
     return json.dumps({"method": method, "params": params}, separators=(",", ":")).encode()
 
 

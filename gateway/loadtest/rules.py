@@ -93,6 +93,7 @@ def _group_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradi
     yield from _pick_contradictions(group, scenario)
     yield from _time_contradictions(group)
     yield from _class_contradictions(group)
+    yield from _rate_contradictions(group)
     if group.symbols and group.subscribe:
         yield ("group.symbols", "group.subscribe"), "found both symbols and subscribe: keep one"
     if source.via == "none":
@@ -118,6 +119,15 @@ def _class_contradictions(group: Group) -> Iterator[Contradiction]:
     elif asked >= CONFLATED_CLASS and group.mode == "lossless":
         message = f"found {asked}; lossless is only of a class below {CONFLATED_CLASS}"
         yield ("group.class", "group.mode"), message
+
+
+def _rate_contradictions(group: Group) -> Iterator[Contradiction]:
+    if group.max_hz is None:
+        return
+    if group.subscribe:
+        yield ("group.max_hz", "group.subscribe"), "found both max_hz and subscribe: keep one"
+    elif group.mode == "lossless":
+        yield ("group.max_hz", "group.mode"), "found a rate; what is lossless has none"
 
 
 def _pick_contradictions(group: Group, scenario: Scenario) -> Iterator[Contradiction]:

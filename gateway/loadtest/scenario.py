@@ -78,6 +78,7 @@ class Group(Options, frozen=True, kw_only=True):
     subscribe: str = ""
     mode: Literal["", "conflate", "lossless"] = ""
     class_: Annotated[int, Meta(ge=0, le=3)] | None = field(default=None, name="class")
+    max_hz: Annotated[float, Meta(ge=0.1, le=1000)] | None = None
     measured: bool = True
     expect_all: bool = True
     read_bytes_per_s: Natural = 0
@@ -206,8 +207,9 @@ def _document(scenario: Scenario) -> dict[str, Any]:
     """What `from_document` reads the same scenario from: TOML has no null."""
     document = {k: v for k, v in msgspec.to_builtins(scenario).items() if v is not None}
     for group in document["groups"]:
-        if group["class"] is None:
-            del group["class"]
+        for name in ("class", "max_hz"):
+            if group[name] is None:
+                del group[name]
     return document
 
 

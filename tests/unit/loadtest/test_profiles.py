@@ -76,6 +76,11 @@ def test_a_class_is_asked_for_where_it_is_not_the_channel_s_own() -> None:
     assert [one["method"] for one in asked] == ["subscribe", "unsubscribe", "subscribe"]
 
 
+def test_a_rate_is_asked_for_where_there_is_one() -> None:
+    made = plan(scenario({"channel": "bbo", "max_hz": 20}, {"channel": "bbo"}, channels=["bbo"]))
+    assert [json.loads(text)["params"].get("max_hz") for text in made.texts] == [20, None]
+
+
 def test_the_largest_subset_fits_a_request_of_the_gateway() -> None:
     made = plan(scenario({"pick": "random", "symbols_each": 300}, symbols=30_000))
     assert len(set(params(made, 0)["symbol"])) == 300

@@ -118,6 +118,8 @@ LIMIT = {"rate_min": 100, "rate_max": 200}
         (group(**{"class": 4}), "groups.0.class", "found 4; expected an integer from 0 to 3"),
         (quotes(**{"class": 0}), "groups.0.class", "bbo is of class 1, which can"),
         (group(**{"class": 2}, mode="lossless"), "groups.0.class", "only of a class below 2"),
+        (group(max_hz=0), "groups.0.max_hz", "found 0"),
+        (group(max_hz=20, mode="lossless"), "groups.0.max_hz", "lossless has none"),
         (
             group(**{"class": 2}, subscribe="{}", expect_all=False),
             "groups.0.class",
