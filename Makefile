@@ -74,4 +74,5 @@ build/steps/steps: $(wildcard bench/steps/*) $(wildcard native/gw_*) native/test
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf clients/typescript/build clients/typescript/dist clients/typescript/node_modules
 	find gateway tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,399 @@
+/**
+ * Binary data frames (subprotocol `tickgate.v1.sbe`): records as ticks, all else as its JSON is.
+ *
+ * docs/sbe.md has every byte. What is refused is `MalformedError`, and nothing else is thrown,
+ * whatever a frame holds. Fields behind those known here, and messages of templates that are not
+ * known, are skipped, so that a later version's frames are read.
+ */
+
+import { type Json, type JsonObject, MalformedError } from "./json.js";
+import { Bbo, type Head, Trade } from "./ticks.js";
+
+const SCHEMA_ID = 1;
+const HEADER = 8;
+/** Limits of the gateway's own reader. */
+const TOPICS_MAX = 1 << 20;
+const NAME_MAX = 113;
+const ID_MAX = 80;
+const DECIMALS_MAX = 127;
+const EXPONENT_MAX = 100;
+const MANTISSA_MAX = 10n ** 38n;
+
+const NO_EXPONENT = 127;
+const NULL_U8 = 255;
+const NULL_U32 = 0xffff_ffff;
+const NULL_U64 = 0xffff_ffff_ffff_ffffn;
+const ZEROS = "0".repeat(DECIMALS_MAX + 1);
+
+const CHANNELS = new Map([
+  [1, "trade"],
+  [2, "bbo"],
+  [7, "health"],
+]);
+const REASONS = ["lapped", "feed", "refused", "reset", "failover"];
+const ACTIONS = ["live", "conflate", "snapshot"];
+const SIDES = ["buy", "sell"];
+/** An enum's value of a later version. */
+const UNKNOWN = "unknown";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+interface Announced {
+  readonly channel: string;
+  readonly symbol: string;
+}
+
+/** Reads the frames of one connection, whose topics are announced on it. */
+export class SbeReader {
+  private readonly topics = new Map<number, Announced>();
+
+  /** What a frame that came at `ts_client` says: ticks, and objects as their JSON is. */
+  read(frame: Uint8Array | ArrayBuffer, ts_client: bigint): (Trade | Bbo | JsonObject)[] {
+    const cursor = new Cursor(frame);
+    const found: (Trade | Bbo | JsonObject)[] = [];
+    do {
+      if (!cursor.message()) break;
+      switch (cursor.template) {
+        case 1:
+          found.push(this.trade(cursor, ts_client));
+          break;
+        case 2:
+          found.push(this.bbo(cursor, ts_client));
+          break;
+        case 16:
+          this.announce(cursor);
+          break;
+        default:
+          found.push(notice(cursor));
+      }
+    } while (cursor.more());
+    return found;
+  }
+
+  private announce(cursor: Cursor): void {
+    const number = cursor.u32(0);
+    const channel = channelOf(cursor.u8(4));
+    const symbol = cursor.text();
+    const size = cursor.textBytes;
+    if (size < 1 || size > NAME_MAX) throw new MalformedError(`a topic's name of ${size} bytes`);
+    if (this.topics.size >= TOPICS_MAX && !this.topics.has(number)) {
+      throw new MalformedError(`more than ${TOPICS_MAX} topics`);
+    }
+    this.topics.set(number, { channel, symbol });
+  }
+
+  private trade(cursor: Cursor, ts_client: bigint): Trade {
+    const flags = cursor.u8(44);
+    const side = cursor.u8(45);
+    const head = this.head(cursor, "trade", flags, ts_client);
+    const price = cursor.decimal(46, (flags & 2) !== 0);
+    const qty = cursor.decimal(63, (flags & 4) !== 0);
+    if (price === null || qty === null) {
+      throw new MalformedError("a trade without a price or a quantity");
+    }
+    const word = side === NULL_U8 ? null : SIDES[side - 1];
+    if (word === undefined) throw new MalformedError("a side that is neither buy nor sell");
+    return new Trade(head, cursor.id(), word, price, qty);
+  }
+
+  private bbo(cursor: Cursor, ts_client: bigint): Bbo {
+    const flags = cursor.u8(44);
+    return new Bbo(
+      this.head(cursor, "bbo", flags, ts_client),
+      cursor.decimal(45, (flags & 2) !== 0),
+      cursor.decimal(62, (flags & 4) !== 0),
+      cursor.decimal(79, (flags & 8) !== 0),
+      cursor.decimal(96, (flags & 16) !== 0),
+    );
+  }
+
+  private head(cursor: Cursor, channel: string, flags: number, ts_client: bigint): Head {
+    const number = cursor.u32(40);
+    const topic = this.topics.get(number);
+    if (topic?.channel !== channel) {
+      const announced = topic === undefined ? "not announced" : `announced as ${topic.channel}`;
+      throw new MalformedError(`a ${channel} of topic ${number}, ${announced}`);
+    }
+    return {
+      channel,
+      type: (flags & 1) === 0 ? "update" : "snapshot",
+      symbol: topic.symbol,
+      seq: cursor.safe(0, "seq"),
+      ts_event: cursor.i64(8),
+      ts_recv: cursor.i64(16),
+      ts_send: cursor.i64(24),
+      ts_client,
+      skipped: cursor.safe(32, "skipped"),
+    };
+  }
+}
+
+/** Bytes of the fixed fields of each message that this client knows. */
+const BLOCKS = new Map([
+  [1, 80],
+  [2, 113],
+  [16, 5],
+  [17, 16],
+  [32, 26],
+  [33, 1],
+  [34, 1],
+  [35, 17],
+  [36, 15],
+  [37, 0],
+  [38, 16],
+  [39, 8],
+  [40, 4],
+]);
+
+/** A place in a frame: fields by their offset in the block, then texts one after the other. */
+class Cursor {
+  template = 0;
+  /** Of the last text. */
+  textBytes = 0;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private block = 0;
+  private at = 0;
+
+  constructor(frame: Uint8Array | ArrayBuffer) {
+    this.bytes = frame instanceof Uint8Array ? frame : new Uint8Array(frame);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+  }
+
+  more(): boolean {
+    return this.at < this.bytes.length;
+  }
+
+  /** Goes to the next message; whether this client knows it. */
+  message(): boolean {
+    const { view, at } = this;
+    this.need(at + HEADER);
+    const size = view.getUint16(at, true);
+    const schema = view.getUint16(at + 4, true);
+    if (schema !== SCHEMA_ID) throw new MalformedError(`schema ${schema}, not ${SCHEMA_ID}`);
+    this.template = view.getUint16(at + 2, true);
+    const known = BLOCKS.get(this.template);
+    if (known === undefined) return false;
+    if (size < known) {
+      throw new MalformedError(`template ${this.template}: a block of ${size} bytes`);
+    }
+    this.block = at + HEADER;
+    this.at = this.block + size;
+    this.need(this.at);
+    return true;
+  }
+
+  private need(end: number): void {
+    if (end > this.bytes.length) {
+      throw new MalformedError(`the frame of ${this.bytes.length} bytes ends inside a message`);
+    }
+  }
+
+  u8(offset: number): number {
+    return this.view.getUint8(this.block + offset);
+  }
+
+  u32(offset: number): number {
+    return this.view.getUint32(this.block + offset, true);
+  }
+
+  u64(offset: number): bigint {
+    return this.view.getBigUint64(this.block + offset, true);
+  }
+
+  i64(offset: number): bigint {
+    return this.view.getBigInt64(this.block + offset, true);
+  }
+
+  /** A u64 that a double holds exactly. */
+  safe(offset: number, name: string): number {
+    const at = this.block + offset;
+    const high = this.view.getUint32(at + 4, true);
+    if (high >= 1 << 21) throw new MalformedError(`${name}: beyond 2^53 - 1`);
+    return high * 2 ** 32 + this.view.getUint32(at, true);
+  }
+
+  /** An optional count: undefined where it is left out. */
+  countOf(offset: number): number | bigint | undefined {
+    const value = this.u64(offset);
+    return value === NULL_U64 ? undefined : integer(value);
+  }
+
+  decimal(offset: number, negativeZero: boolean): string | null {
+    const at = this.block + offset;
+    const { view } = this;
+    const exponent = view.getInt8(at + 16);
+    if (exponent === NO_EXPONENT) return null;
+    if (exponent < -DECIMALS_MAX || exponent > EXPONENT_MAX) {
+      throw new MalformedError(`a decimal's exponent of ${exponent}`);
+    }
+    const low = view.getUint32(at, true);
+    const second = view.getUint32(at + 4, true);
+    let digits: string;
+    let sign = negativeZero ? "-" : "";
+    if (
+      view.getUint32(at + 8, true) === 0 &&
+      view.getUint32(at + 12, true) === 0 &&
+      second < 1 << 21
+    ) {
+      const mantissa = second * 2 ** 32 + low;
+      if (mantissa !== 0) sign = "";
+      digits = String(mantissa);
+    } else {
+      const mantissa = (view.getBigInt64(at + 8, true) << 64n) + view.getBigUint64(at, true);
+      if (mantissa >= MANTISSA_MAX || mantissa <= -MANTISSA_MAX) {
+        throw new MalformedError("a decimal of more than 38 digits");
+      }
+      sign = mantissa < 0n ? "-" : "";
+      digits = (mantissa < 0n ? -mantissa : mantissa).toString();
+    }
+    if (exponent >= 0) return sign + digits + (digits === "0" ? "" : ZEROS.slice(0, exponent));
+    const point = digits.length + exponent;
+    if (point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+    return `${sign}0.${ZEROS.slice(0, -point)}${digits}`;
+  }
+
+  /** The next text, in UTF-8. */
+  text(): string {
+    const bytes = this.take();
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw new MalformedError("a text that is not UTF-8");
+    }
+  }
+
+  /** The next text, a trade's id. */
+  id(): string {
+    const bytes = this.take();
+    if (bytes.length > ID_MAX) throw new MalformedError(`a trade's id of ${bytes.length} bytes`);
+    let found = "";
+    for (const byte of bytes) {
+      if (byte < 0x20 || byte > 0x7e) {
+        throw new MalformedError("a trade's id beyond printable ASCII");
+      }
+      found += String.fromCharCode(byte);
+    }
+    return found;
+  }
+
+  private take(): Uint8Array {
+    this.need(this.at + 1);
+    const from = this.at + 1;
+    const end = from + this.view.getUint8(this.at);
+    this.need(end);
+    this.at = end;
+    this.textBytes = end - from;
+    return this.bytes.subarray(from, end);
+  }
+
+  /** Goes to each row of the next group; `size` bytes of a row are known here. */
+  *group(size: number): Generator<void> {
+    this.need(this.at + 4);
+    const each = this.view.getUint16(this.at, true);
+    const rows = this.view.getUint16(this.at + 2, true);
+    if (rows > 0 && each < size) throw new MalformedError(`rows of ${each} bytes`);
+    this.block = this.at + 4;
+    this.at = this.block + each * rows;
+    this.need(this.at);
+    for (let row = 0; row < rows; row++) {
+      yield;
+      this.block += each;
+    }
+  }
+}
+
+/** As the JSON reader gives integers. */
+function integer(value: bigint): number | bigint {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+}
+
+function channelOf(value: number): string {
+  return CHANNELS.get(value) ?? UNKNOWN;
+}
+
+/** A heartbeat or a notice as its JSON is. */
+function notice(cursor: Cursor): JsonObject {
+  if (cursor.template === 17) {
+    return { channel: "heartbeat", n: integer(cursor.u64(0)), ts_send: cursor.i64(8) };
+  }
+  switch (cursor.template) {
+    case 32:
+      return system("gap", {
+        from: cursor.countOf(0),
+        to: cursor.countOf(8),
+        lost: cursor.countOf(16),
+        channel: channelOf(cursor.u8(24)),
+        reason: REASONS[cursor.u8(25) - 1] ?? UNKNOWN,
+        symbol: cursor.text(),
+      });
+    case 33:
+      return epoch(cursor);
+    case 34:
+      return system("retired", { channel: channelOf(cursor.u8(0)), symbol: cursor.text() });
+    case 35:
+      return system("replay_completed", {
+        from: cursor.countOf(0),
+        to: cursor.countOf(8),
+        channel: channelOf(cursor.u8(16)),
+        symbol: cursor.text(),
+      });
+    case 36:
+      return system("slow", {
+        age_ms: integer(cursor.u64(0)),
+        interval_ms: cursor.u32(8),
+        level: cursor.u8(12),
+        was: cursor.u8(13),
+        action: ACTIONS[cursor.u8(14) - 1] ?? UNKNOWN,
+      });
+    case 37:
+      return conflation(cursor);
+    case 38:
+      return limitExceeded(cursor);
+    case 39:
+      return system("auth_expiring", { expires_at: cursor.i64(0) });
+    default:
+      return system("shutdown", { reconnect_after_ms: cursor.u32(0) });
+  }
+}
+
+function epoch(cursor: Cursor): JsonObject {
+  const continues = cursor.u8(0);
+  return system("epoch", {
+    continues: continues === NULL_U8 ? undefined : continues === 1,
+    epoch: cursor.text(),
+    venue: cursor.text() || undefined,
+  });
+}
+
+function conflation(cursor: Cursor): JsonObject {
+  const data: Json[] = [];
+  for (const _ of cursor.group(13)) {
+    const [interval_ms, was_ms] = [cursor.u32(0), cursor.u32(4)];
+    data.push({
+      interval_ms: interval_ms === NULL_U32 ? null : interval_ms,
+      was_ms: was_ms === NULL_U32 ? null : was_ms,
+      step: cursor.u32(8),
+      class: cursor.u8(12),
+    });
+  }
+  return { channel: "system", type: "conflation", data };
+}
+
+function limitExceeded(cursor: Cursor): JsonObject {
+  return system("limit_exceeded", {
+    value: integer(cursor.u64(0)),
+    refused: cursor.countOf(8),
+    limit: cursor.text(),
+    subscription: cursor.text() || undefined,
+  });
+}
+
+/** A notice of one row, without the members that its JSON would leave out. */
+function system(type: string, members: Record<string, Json | undefined>): JsonObject {
+  const row: JsonObject = {};
+  for (const [name, value] of Object.entries(members)) {
+    if (value !== undefined) row[name] = value;
+  }
+  return { channel: "system", type, data: [row] };
+}

@@ -1,0 +1,96 @@
+/** What the Python client asks for and tells in the same situations, this one does, too. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import type { Event } from "../src/events.js";
+import type { Statistics } from "../src/session.js";
+import { type Asked, Told, asked } from "./support.js";
+
+interface Step {
+  readonly do: "connect" | "tell" | "subscribe" | "unsubscribe";
+  readonly text: string;
+  readonly channel: string;
+  readonly symbol: string;
+  readonly asks?: unknown[];
+  readonly tells: unknown[];
+}
+
+interface Script {
+  readonly steps: Step[];
+  readonly statistics: Partial<Statistics>;
+}
+
+const path = process.env["TICKGATE_GOLDEN"];
+const skip =
+  path === undefined && "TICKGATE_GOLDEN names no scripts; the gateway's tests make them";
+const golden = path === undefined ? '{"scripts":[]}' : readFileSync(path, "utf8");
+const { scripts } = JSON.parse(golden) as { scripts: Script[] };
+
+function told(event: Event): unknown[] {
+  switch (event.kind) {
+    case "trade":
+      return [event.kind, event.symbol, event.type, event.seq, event.skipped, event.price_text];
+    case "bbo":
+      return [event.kind, event.symbol, event.type, event.seq, event.skipped, event.bid_text];
+    case "raw":
+      return [event.kind, event.channel, event.symbol, event.seq, event.problem !== ""];
+    case "gap": {
+      const { channel, symbol, reason, from_seq, to_seq, lost } = event;
+      return [event.kind, channel, symbol, reason, from_seq, to_seq, lost];
+    }
+    case "hello":
+      return [event.kind, event.epoch];
+    case "reply":
+      return [event.kind, event.req_id, event.results.map((result) => result.success)];
+    case "retired":
+      return [event.kind, event.channel, event.symbol];
+    case "conflation":
+      return [event.kind, event.class, event.interval_ms, event.was_ms, event.step];
+    case "slow":
+      return [event.kind, event.level, event.was, event.action, event.age_ms];
+    case "system":
+      return [event.kind, event.type];
+    default:
+      return [event.kind];
+  }
+}
+
+function run(one: Told, step: Step): { asks: Asked[]; tells: Event[] } {
+  switch (step.do) {
+    case "connect": {
+      one.session.connected(one.now_ms);
+      const tells = one.tell(step.text);
+      return { tells, asks: one.due() };
+    }
+    case "tell": {
+      const tells = one.tell(step.text);
+      return { tells, asks: one.due() };
+    }
+    default: {
+      const { channel, symbol } = step;
+      return { tells: [], asks: asked(one.session[step.do](channel, [symbol])) };
+    }
+  }
+}
+
+test("the same situations, the same requests and events", { skip }, () => {
+  for (const [number, { steps, statistics }] of scripts.entries()) {
+    const one = new Told();
+    for (const [at, step] of steps.entries()) {
+      one.now_ms += 1000;
+      const { asks, tells } = run(one, step);
+      const where = `script ${number} step ${at}: ${JSON.stringify(step)}`;
+      assert.deepEqual(tells.map(told), step.tells, where);
+      const requests = asks.map(({ req_id, params }) => [req_id, params.channel, params.symbol]);
+      assert.deepEqual(requests, step.asks ?? [], where);
+    }
+    const { mismatches, ...ours } = one.session.statistics();
+    assert.deepEqual({ ...ours }, statistics, `script ${number}`);
+    assert.equal(mismatches, 0);
+  }
+  const kinds = new Set(
+    scripts.flatMap(({ steps }) => steps.flatMap((step) => step.tells)).map(String),
+  );
+  assert.ok(kinds.size > 500 && scripts.length >= 50);
+});
