@@ -1,0 +1,230 @@
+"""At a real gateway: in Node by two WebSockets, and the bundle in Chromium; its worker dies."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.serving import Serving, serving, until
+from support.typescript import CLIENT, node
+from support.udp import Venue
+from support.visit import Visit
+
+SYMBOLS = ("A", "B")
+# Trades of A and B, quotes, the objective.
+SUBSCRIPTIONS = 4
+
+
+@pytest.fixture
+def venue() -> Iterator[Venue]:
+    """A venue that ticks when it is told to."""
+    with Venue() as one:
+        yield one
+
+
+@pytest.fixture
+def served(tmp_path: Path, venue: Venue) -> Iterator[Serving]:
+    """A gateway of that venue."""
+    with serving(tmp_path / "log", *venue.sets) as one:
+        yield one
+
+
+def publish(served: Serving, venue: Venue, numbers: range) -> None:
+    """A trade and a quote of each symbol and number; they are published when it returns."""
+    before = served.metrics().total("published_total")
+    for first in numbers[::10]:  # ten a datagram: the feed's socket must have room for all
+        for symbol in SYMBOLS:
+            some = range(first, min(first + 10, numbers.stop))
+            venue.trades(symbol, *some)
+            venue.quotes(symbol, *some)
+    want = before + 2 * len(SYMBOLS) * len(numbers)
+    until(lambda: served.metrics().total("published_total") == want)
+
+
+def subscribed(served: Serving) -> bool:
+    return served.metrics().total("subscriptions") == SUBSCRIPTIONS
+
+
+def settled(served: Serving) -> bool:
+    """Whether every delivery was made."""
+    metrics = served.metrics()
+    return metrics.total("pending") == 0 and metrics.total("deliveries_total") > 0
+
+
+def kill_worker(served: Serving) -> None:
+    """Kills it, and waits until there is another one."""
+    pid = served.pid()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: served.pid() != pid and served.status()["processes"])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "socket"), [("json", "platform"), ("sbe", "platform"), ("sbe", "ws")]
+)
+def test_no_number_is_missing_without_a_gap(
+    package: Path, served: Serving, venue: Venue, encoding: str, socket: str
+) -> None:
+    publish(served, venue, range(10))
+    command, whose = node(socket)
+    command += ["build/test/live.js", served.url, encoding, whose]
+    with subprocess.Popen(
+        command, cwd=package, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            assert program.stdout.readline() == "ready\n"
+            publish(served, venue, range(10, 300))
+            until(lambda: settled(served))
+            kill_worker(served)
+            publish(served, venue, range(300, 350))
+            until(lambda: subscribed(served))
+            publish(served, venue, range(350, 600))
+            until(lambda: settled(served))
+            program.stdin.close()
+            seen: dict[str, Any] = json.loads(program.stdout.readline())
+            assert program.wait(20) == 0
+        finally:
+            program.kill()
+    check(seen)
+
+
+def check(seen: dict[str, Any]) -> None:
+    """Each of 600 numbers of each topic was delivered, merged into a later one, or told missing."""
+    assert set(seen["topics"]) == {f"{c} {s}.SIM" for c in ("trade", "bbo") for s in SYMBOLS}
+    for name, topic in seen["topics"].items():
+        assert topic["last"] == 600, name
+        assert topic["first"] == 10, name
+        assert topic["ticks"] + topic["skipped"] + topic["lost"] == 591, (name, topic)
+        assert (topic["lost"] > 0) == name.startswith("trade"), (name, topic)
+    assert sorted(gap[:3] for gap in seen["gaps"]) == [
+        ["trade", f"{symbol}.SIM", "reconnect"] for symbol in SYMBOLS
+    ]
+    assert seen["kinds"]["hello"] == 2
+    assert seen["kinds"]["disconnected"] >= 1
+    assert seen["prices"] == ["100.10"]
+    assert (seen["malformed"], seen["wanted"]) == (0, SUBSCRIPTIONS)
+    assert 0 <= seen["age_ms"] < 60_000
+    assert seen["clock"] < 1e9
+
+
+def test_the_example_of_the_readme(package: Path, served: Serving, venue: Venue) -> None:
+    text = (CLIENT / "README.md").read_text()
+    example = text.split("```js\n")[1].split("```")[0]
+    assert len(example.splitlines()) <= 22
+    example = example.replace("ws://127.0.0.1:8765/v1", served.url)
+    path = package / "example.mjs"
+    path.write_text('import * as ws from "ws"; globalThis.WebSocket ??= ws.WebSocket;\n' + example)
+    with (
+        venue.ticking("SYM001", "SYM011"),
+        subprocess.Popen(
+            ["node", str(path)], cwd=package, stdout=subprocess.PIPE, text=True
+        ) as program,
+    ):
+        try:
+            assert program.stdout is not None
+            lines = [program.stdout.readline() for _ in range(50)]
+        finally:
+            program.kill()
+    assert any(line.startswith("SYM011.SIM buy") and "at 100.10" in line for line in lines), lines
+    assert any(line.startswith("SYM001.SIM 100.1 100.2") for line in lines), lines
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+
+class Files(SimpleHTTPRequestHandler):
+    """The bundle's directory, and an empty page."""
+
+    def do_GET(self) -> None:
+        if self.path != "/":
+            super().do_GET()
+            return
+        body = b"<!doctype html><title>A client</title><link rel=icon href=data:,>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def site(directory: Path) -> Iterator[str]:
+    """A server of pages on this host, which is not the gateway."""
+    handler = partial(Files, directory=str(directory))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+PAGE = """
+async ([url, encoding]) => {
+  const { Client } = await import("/tickgate.min.js");
+  const client = new Client(url, { encoding });
+  window.client = client;
+  window.seen = { last: {}, holes: 0, gaps: [], kinds: {} };
+  const { last, gaps, kinds } = window.seen;
+  await client.connect();
+  await client.subscribe("trade", ["A.SIM", "B.SIM"]);
+  await client.subscribe("bbo", "*.SIM");
+  await client.subscribe("slo", "*");
+  (async () => {
+    for await (const event of client) {
+      kinds[event.kind] = (kinds[event.kind] ?? 0) + 1;
+      if (event.kind === "gap") {
+        gaps.push([event.symbol, event.reason]);
+        last[`trade ${event.symbol}`] = event.to_seq;
+      }
+      if (event.kind !== "trade" && event.kind !== "bbo") continue;
+      const name = `${event.channel} ${event.symbol}`;
+      const before = last[name];
+      const follows = event.seq === before + 1 + event.skipped || event.seq === before;
+      if (before !== undefined && !follows) window.seen.holes++;
+      last[name] = event.seq;
+    }
+    window.seen.ended = true;
+  })();
+}
+"""
+
+
+@pytest.mark.parametrize("encoding", ["json", "sbe"])
+def test_the_bundle_in_chromium(
+    package: Path, served: Serving, venue: Venue, visit: Visit, encoding: str
+) -> None:
+    publish(served, venue, range(10))
+    with site(package / "dist") as page:
+        visit.page.goto(page)
+        visit.page.evaluate(PAGE, [served.url, encoding])
+        publish(served, venue, range(10, 200))
+        visit.until("seen.last['bbo B.SIM'] === 200 && seen.last['trade B.SIM'] === 200")
+        visit.check()
+        kill_worker(served)
+        publish(served, venue, range(200, 220))
+        until(lambda: subscribed(served))
+        publish(served, venue, range(220, 300))
+        visit.until("seen.last['bbo B.SIM'] === 300 && seen.last['trade A.SIM'] === 300")
+        seen = visit.page.evaluate("client.close(), seen")
+        visit.until("seen.ended")
+    assert seen["holes"] == 0
+    assert sorted(seen["gaps"]) == [["A.SIM", "reconnect"], ["B.SIM", "reconnect"]]
+    assert seen["kinds"]["hello"] == 2
+    assert "malformed" not in seen["kinds"]
+    wrong = [one for one in visit.wrong if "WebSocket connection" not in one]
+    assert wrong == [], "but for the connections that the browser could not make"
