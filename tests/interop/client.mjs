@@ -18,8 +18,8 @@ socket.on("message", (data, isBinary) => {
   const message = JSON.parse(data);
   if (message.channel !== "trade") {
     seen.types.push(message.type ?? message.method);
-  } else if (message.symbol === "A.SIM" && seen.seqs.push(message.seq) === count) {
-    socket.close(1000, "enough");
+  } else if (message.symbol === "A.SIM" && seen.seqs.length < count) {
+    if (seen.seqs.push(message.seq) === count) socket.close(1000, "enough");
   }
 });
 socket.on("error", (error) => { seen.error = String(error); });
