@@ -1,7 +1,7 @@
 """The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -282,6 +282,85 @@ class Template:
         ts_send: int = 0,
     ) -> bytes:
         """The same of a notice, or of a part of one."""
+
+# --- order books (book.pxi) -----------------------------------------------------------------------
+BOOK_LEVEL_SIZE: Final[int]  # bytes of one level in a batch (native/gw_book.h, gw_book_level_t)
+BOOK_DEPTHS: Final[tuple[int, ...]]  # that links may have; 0 is all
+BOOK_LEVELS_MAX: Final[int]  # of a side of a `Book`
+
+BookRow = tuple[str, str] | tuple[str, str, int]
+"""(price, quantity), and how many orders where the book counts them. Quantity "0" deletes."""
+
+BookFrame = tuple[Literal["update", "snapshot", "parts"], int, int, list[BookRow], list[BookRow]]
+"""(type, seq, skipped, bids, asks). On each side deletions first, then levels, the best first."""
+
+def book_levels(bids: Iterable[BookRow], asks: Iterable[BookRow]) -> bytes:
+    """A message's levels as one batch. ValueError names the level and what is wrong with it."""
+
+@final
+class Book:
+    """An order book in memory of its own, for tests, feeds and clients."""
+
+    def __init__(
+        self,
+        *,
+        depth: int = 0,  # the venue's own: worse levels leave the book; 0: none
+        levels_max: int = 4096,  # of a side
+        wides_max: int = 1024,  # quantities of more than 63 bits
+        orders: bool = False,  # levels have a count of orders
+    ) -> None: ...
+    def apply(
+        self, bids: Iterable[BookRow], asks: Iterable[BookRow], *, seq: int = 0
+    ) -> tuple[int, bool]:
+        """Applies a venue's message whole: how many levels changed, and whether all prices have
+        more digits than before, so that nothing from before is comparable. Where nothing changed
+        `seq` stays what it was.
+
+        Args:
+            seq: of the state after it, above the last one; 0: the next.
+
+        Raises:
+            ValueError: it is refused, for the named reason; the book is as it was.
+        """
+    def replace(
+        self, bids: Iterable[BookRow], asks: Iterable[BookRow], *, seq: int = 0
+    ) -> tuple[int, bool]:
+        """The same of a snapshot, as the difference to what the book was."""
+    def apply_levels(self, levels: bytes, *, seq: int = 0) -> tuple[int, bool]:
+        """`apply` of a batch from `book_levels` or `changes`."""
+    def replace_levels(self, levels: bytes, *, seq: int = 0) -> tuple[int, bool]: ...
+    def changes(self) -> bytes:
+        """What the last message changed, evictions among it, as a batch."""
+    def follow(self, other: Book) -> tuple[int, bool]:
+        """Becomes what another book is, at its seq, as the difference."""
+    @property
+    def seq(self) -> int: ...
+    @property
+    def scale(self) -> int:
+        """Digits after the point that all its prices have room for."""
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Levels of bids and asks."""
+    def levels(self, side: str, depth: int = 0) -> list[BookRow]:
+        """The levels of "bid" or "ask", the best first; 0: all."""
+    def top(self) -> tuple[BookRow | None, BookRow | None]: ...
+    def checksum(self, depth: int = 0) -> int:
+        """CRC-32 of the best 10 levels of each side, or of `depth` if fewer, as Kraken has it."""
+
+@final
+class BookLink:
+    """A client's place in a book, at one depth."""
+
+    def __init__(self, book: Book, depth: int = 0) -> None: ...
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where the client is: (since, worst bid's key, worst ask's)."""
+    def take_back(self, place: tuple[int, int, int]) -> None:
+        """Forgets a frame that never left: to the place before it was rendered."""
+    def render(self, rows_max: int = 0) -> BookFrame | None:
+        """What the client misses; None: nothing. "parts": a snapshot of more than `rows_max` rows,
+        which is not rendered; the client is where it was.
+        """
 
 # --- binary frames (sbe.pxi) ----------------------------------------------------------------------
 SBE_TOPICS_MAX: Final[int]  # topics that one connection may announce
