@@ -9,7 +9,7 @@
 enum { ROUNDS = 30 };
 
 static const micro_row_t *const groups[] = {micro_ring_rows, micro_hop_rows, micro_encode_rows,
-                                            micro_plane_rows};
+                                            micro_plane_rows, micro_book_rows};
 
 static const micro_row_t *row_find(const char *name) {
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)

@@ -16,7 +16,7 @@ typedef struct {
 
 /* Each ends with a row without a name. */
 extern const micro_row_t micro_ring_rows[], micro_hop_rows[], micro_encode_rows[],
-    micro_plane_rows[];
+    micro_plane_rows[], micro_book_rows[];
 
 /* One figure, as one line that micro.py reads. */
 static inline void micro_figure(const char *name, double value, const char *unit,

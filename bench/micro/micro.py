@@ -24,7 +24,7 @@ from gateway import _native
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parents[1] / "native"
 OUT = HERE.parents[1] / "build" / "micro"
-SOURCES = ("micro.c", "ring.c", "hop.c", "encode.c", "plane.c")
+SOURCES = ("micro.c", "ring.c", "hop.c", "encode.c", "plane.c", "book.c")
 FLAGS = (
     "-std=c11",
     "-D_GNU_SOURCE",
