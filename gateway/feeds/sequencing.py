@@ -5,6 +5,7 @@ What a stream's numbers say depends on its numbering:
 - `exact`: each record is one more than the last (a spot trade's id). A hole is a loss.
 - `sparse`: numbers are of one record each, but may be left out without a loss (a futures trade's).
 - `rising`: the numbers of a state (a bookTicker's update id), of which only the newest is of use.
+- `none`: there are none, and nothing to check.
 
 A number that is not beyond the last one has three causes. It fills a known hole: the record is
 late. It came before: a duplicate. Or the venue has begun to number again. The records themselves
@@ -25,7 +26,7 @@ RUN_FAR: Final = 8
 RUN_NEAR: Final = 256
 """... or otherwise: more than what a collector that lags catches up with at once."""
 
-Numbering = Literal["exact", "sparse", "rising"]
+Numbering = Literal["exact", "sparse", "rising", "none"]
 
 
 class Gap(NamedTuple):
