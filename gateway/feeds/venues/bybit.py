@@ -1,0 +1,276 @@
+"""Bybit v5 public streams: `orderbook`, `publicTrade` and `tickers`. Pure, but for each ticker.
+
+Field names: Bybit's "V5 API" pages, "Websocket Stream", "Public". A topic is a kind, for a book its
+depth, and a symbol. `ts_event` is `cts`, when the matching engine did it; `ts`, when the message
+was made, where there is no `cts`.
+
+The updates `u` of a book are counted by one; a snapshot comes first, and again with `u` 1 when the
+venue's service began anew. A ticker's `delta` has only what changed, so that the best prices of the
+one before are kept; spot's tickers have no prices to quote. Trades have no number that could be
+checked: ids of derivatives are random, and `seq` is that of the taker's order, which many share.
+
+One symbol may be of two markets, each with addresses of its own: BTCUSDT is a perpetual and a pair
+of spot. Where the address is known, symbols of spot end in SPOT_SUFFIX, so that two markets never
+make one instrument.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, field
+
+from gateway.feeds.stamps import scaled
+from gateway.feeds.venues.arrays import levels
+from gateway.feeds.venues.message import (
+    BookMessage,
+    Decode,
+    Decoded,
+    Heartbeat,
+    Instrument,
+    Message,
+    Subscription,
+)
+from gateway.feeds.venues.number import quoted
+from gateway.feeds.venues.reference import Status, digits
+
+SPOT_SUFFIX: Final = "-SPOT"
+TICKERS_MAX: Final = 4096
+"""Symbols of one connection whose best prices are kept; of those beyond it no quotes are read."""
+
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_NO_LEVELS: Final = msgspec.Raw(b"[]")
+_ABSENT: Final = msgspec.Raw()
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    topic: str = ""
+    type: str = ""
+    data: msgspec.Raw = _ABSENT
+    ts: Number = 0
+    cts: Number = 0
+    cs: Number | None = None
+    op: str = ""
+    success: bool | None = None
+    ret_msg: str = ""
+
+
+class _Book(msgspec.Struct, gc=False):
+    symbol: str = field(name="s")
+    update: Number = field(name="u")
+    bids: msgspec.Raw = field(name="b", default=_NO_LEVELS)
+    asks: msgspec.Raw = field(name="a", default=_NO_LEVELS)
+
+
+class _Trade(msgspec.Struct, gc=False):
+    symbol: str = field(name="s")
+    side: str = field(name="S")
+    price: str = field(name="p")
+    qty: str = field(name="v")
+    time: Number = field(name="T")
+    id: str = field(name="i", default="")
+
+
+class _Ticker(msgspec.Struct, gc=False):
+    symbol: str
+    bid: str | None = field(name="bid1Price", default=None)
+    bid_qty: str | None = field(name="bid1Size", default=None)
+    ask: str | None = field(name="ask1Price", default=None)
+    ask_qty: str | None = field(name="ask1Size", default=None)
+
+
+_CHANNELS: Final = {"orderbook": "book", "publicTrade": "trade", "tickers": "bbo"}
+_SIDES: Final = {"Buy": "buy", "Sell": "sell"}
+_SKIPPED: Final = {
+    **{"kline": "kline", "kline_lt": "kline", "tickers_lt": "ticker", "lt": "leveraged token"},
+    **dict.fromkeys(("liquidation", "allLiquidation"), "liquidation"),
+    **{"priceLimit": "price limit", "insurance": "insurance fund", "adlAlert": "control"},
+}
+OTHER: Final = "another kind of event"
+ERROR: Final = "error reply"
+NO_QUOTES: Final = "ticker without quotes"
+LATE: Final = "late ticker"
+_BEST: Final = ("bid1Price", "bid1Size", "ask1Price", "ask1Size")
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_book = msgspec.json.Decoder(_Book).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_trades = msgspec.json.Decoder(list[_Trade]).decode
+_decode_trade = msgspec.json.Decoder(_Trade).decode
+_decode_ticker = msgspec.json.Decoder(_Ticker).decode
+
+
+def connect(address: str) -> Decode:
+    """The decoder of one connection's messages; `address` as it was connected to, or empty."""
+    spot = urlsplit(address).path.rstrip("/").endswith("/spot")
+    return _Connection(SPOT_SUFFIX if spot else "").decode
+
+
+class _Connection:
+    def __init__(self, suffix: str) -> None:
+        self._suffix = suffix
+        self._tickers: dict[str, tuple[int, _Ticker]] = {}  # (cs, the best prices)
+
+    def decode(self, payload: bytes) -> Decoded:
+        try:
+            envelope = _decode_envelope(payload)
+            kind, _, rest = envelope.topic.partition(".")
+            if kind == "orderbook":
+                return self._book(envelope, rest)
+            if kind == "publicTrade":
+                return self._trades(envelope)
+            if kind == "tickers":
+                return self._ticker(envelope)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        if kind:
+            return _SKIPPED.get(kind, OTHER)
+        if envelope.op in ("ping", "pong"):
+            return Heartbeat()
+        if envelope.op or envelope.success is not None:
+            active = envelope.success is not False
+            return Subscription("", (), active, "" if active else envelope.ret_msg)
+        raise ValueError("neither a topic's message nor a reply")
+
+    def _book(self, envelope: _Envelope, rest: str) -> BookMessage:
+        book = _decode_book(envelope.data)
+        depth = rest.partition(".")[0]
+        whole = envelope.type == "snapshot" or book.update == 1
+        return BookMessage(
+            book.symbol + self._suffix,
+            "snapshot" if whole else "update",
+            levels(book.bids, "b"),
+            levels(book.asks, "a"),
+            _time(envelope.cts, "cts") or _time(envelope.ts, "ts"),
+            book.update,
+            book.update,
+            depth=int(depth) if depth.isdecimal() and len(depth) < 6 else 0,
+        )
+
+    def _trades(self, envelope: _Envelope) -> Decoded:
+        try:
+            trades = _decode_trades(envelope.data)
+        except msgspec.ValidationError:
+            trades = [_decode_trade(quoted(raw, "pv")) for raw in _decode_raws(envelope.data)]
+        return [self._trade(trade) for trade in trades]
+
+    def _trade(self, trade: _Trade) -> Message:
+        side = _SIDES.get(trade.side)
+        if side is None:
+            raise ValueError("neither Buy nor Sell - at `$.S`")
+        fields = (_time(trade.time, "T"), trade.price, trade.qty, side, trade.id)
+        return Message("trade", trade.symbol + self._suffix, -1, -1, "none", fields)
+
+    def _ticker(self, envelope: _Envelope) -> Message | str:
+        try:
+            ticker = _decode_ticker(envelope.data)
+        except msgspec.ValidationError:
+            ticker = _decode_ticker(quoted(envelope.data, _BEST))
+        number = envelope.cs
+        _, before = self._tickers.get(ticker.symbol, (0, None))
+        if before is not None and envelope.type == "delta":
+            if number is not None and number < self._tickers[ticker.symbol][0]:
+                return LATE
+            if ticker.bid is ticker.bid_qty is ticker.ask is ticker.ask_qty is None:
+                return NO_QUOTES
+            ticker = _merged(before, ticker)
+        half = None in (ticker.bid, ticker.bid_qty, ticker.ask, ticker.ask_qty)
+        if half or (before is None and len(self._tickers) >= TICKERS_MAX):
+            return NO_QUOTES
+        self._tickers[ticker.symbol] = (number or 0, ticker)
+        bid, ask = _side(ticker.bid, ticker.bid_qty), _side(ticker.ask, ticker.ask_qty)
+        fields = (_time(envelope.ts, "ts"), *bid, *ask)
+        symbol = ticker.symbol + self._suffix
+        if number is None:
+            return Message("bbo", symbol, -1, -1, "none", fields)
+        return Message("bbo", symbol, number, number, "rising", fields)
+
+
+def _merged(before: _Ticker, delta: _Ticker) -> _Ticker:
+    def either(new: str | None, old: str | None) -> str | None:
+        return old if new is None else new
+
+    return _Ticker(
+        delta.symbol,
+        either(delta.bid, before.bid),
+        either(delta.bid_qty, before.bid_qty),
+        either(delta.ask, before.ask),
+        either(delta.ask_qty, before.ask_qty),
+    )
+
+
+def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
+    """Empty texts, and nothing at the price of nothing, are how an empty side is told."""
+    if not price or not (price.strip("0.") or (qty or "").strip("0.")):
+        return None, None
+    return price, qty
+
+
+def _time(value: int, name: str) -> int:
+    try:
+        return scaled(value) if value else 0
+    except ValueError as error:
+        raise ValueError(f"{error} - at `$.{name}`") from None
+
+
+def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:
+    """Channel, symbol and members of a message that may be none of ours; "" where they are not."""
+    envelope = message if isinstance(message, dict) else {}
+    topic, data = envelope.get("topic"), envelope.get("data")
+    if isinstance(data, list):
+        data = next((one for one in data if isinstance(one, dict)), None)
+    members = envelope | data if isinstance(data, dict) else envelope
+    if not isinstance(topic, str):
+        return "", "", members
+    kind, _, rest = topic.partition(".")
+    return _CHANNELS.get(kind, ""), rest.rpartition(".")[2], members
+
+
+class _Steps(msgspec.Struct, gc=False):
+    tick: str = field(name="tickSize", default="")
+    lot: str = field(name="qtyStep", default="")
+    precision: str = field(name="basePrecision", default="")
+
+
+class _Listed(msgspec.Struct, gc=False):
+    symbol: str
+    base: str = field(name="baseCoin", default="")
+    quote: str = field(name="quoteCoin", default="")
+    status: str = ""
+    price: _Steps = field(name="priceFilter", default_factory=_Steps)
+    size: _Steps = field(name="lotSizeFilter", default_factory=_Steps)
+
+
+class _List(msgspec.Struct, gc=False):
+    category: str = ""
+    listed: list[_Listed] = field(name="list", default=[])
+
+
+class _Instruments(msgspec.Struct, gc=False):
+    result: _List
+
+
+_decode_instruments = msgspec.json.Decoder(_Instruments).decode
+_STATES: Final[dict[str, Status]] = {
+    "Trading": "trading",
+    "PreLaunch": "closed",
+    "Delivering": "closed",
+    "Settling": "closed",
+    "Closed": "delisted",
+}
+
+
+def instruments(payload: bytes) -> list[Instrument]:
+    """The instruments of `instruments-info`. ValueError: it is none."""
+    result = _decode_instruments(payload).result
+    suffix = SPOT_SUFFIX if result.category == "spot" else ""
+    found = []
+    for one in result.listed:
+        tick, lot = one.price.tick, one.size.lot or one.size.precision
+        state = _STATES.get(one.status, "halted")
+        places = digits(tick), digits(lot)
+        found.append(
+            Instrument(one.symbol + suffix, one.base, one.quote, tick, lot, *places, state)
+        )
+    return found
