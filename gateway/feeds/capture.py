@@ -1,7 +1,7 @@
 """Captures: lines of one venue's raw messages, each with the time of its receipt.
 
-A line is `<time> <raw message>`, or an envelope `{"t","conn","ts","data"}`: `t` is `recv` for a
-message, and something else for what the recorder noted beside. The time is nanoseconds since 1970;
+A line is `<time> <raw message>`, or a recorder's envelope (`envelope.py`), which has notes beside
+messages, and tells connections apart. The time is nanoseconds since 1970;
 other units and ISO 8601 are recognised (`stamps.py`), and anything else is refused, so that no
 capture is played at another pace than its own.
 
@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-import msgspec
-
 from gateway.feeds import stamps
+from gateway.feeds.envelope import Opened, Received, Response, unwrap
 from gateway.feeds.files import CaptureError, Cut, lines
-from gateway.feeds.refusals import Identify, Refusal, shown
-from gateway.feeds.venues import binance
-from gateway.feeds.venues.message import Message
+from gateway.feeds.refusals import Refusal, shown
+from gateway.feeds.venues.message import Decode, Message
+from gateway.feeds.venues.table import Venue
 
 OPEN_MAX: Final = 256
 """Files open at a time: a descriptor, an inflater's window and a line for each."""
@@ -33,27 +32,12 @@ SCAN_LINES_MIN: Final = 10
 STAMP_BYTES_MAX: Final = 48
 """Before the message begins."""
 
-Decoder = Callable[[bytes], Message | str]
-DECODERS: Final[dict[str, Decoder]] = {"binance": binance.decode}
-"""Format → decoder of a raw message. It returns the name of the message's kind where nothing is to
-be published, and raises ValueError where the bytes are no message of the venue's."""
-IDENTIFY: Final[dict[str, Identify]] = {"binance": binance.identify}
-"""Format → what can be told of a message that its decoder refuses."""
-
-Entry = tuple[int, "bytes | str | Refusal"]
-"""(receive time in REALTIME ns, raw message), or instead of that why a line is skipped, or refused
-(its time may be 0: not known)."""
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    t: str
-    ts: msgspec.Raw = msgspec.Raw()
-    data: str = ""
+Entry = tuple[int, "bytes | Received | Opened | Response | str | Refusal"]
+"""(receive time in REALTIME ns, raw message), or instead of that what an envelope held, why a line
+is skipped, or refused (its time may be 0: not known)."""
 
 
 BLANK: Final = "blank line"
-_NOTES: Final = {name: f"recorder's {name}" for name in ("header", "connect", "send", "http")}
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def split(line: bytes, *, paced: bool = True) -> Entry:
@@ -62,7 +46,7 @@ def split(line: bytes, *, paced: bool = True) -> Entry:
     Without `paced` a number in an unknown unit is accepted: it orders lines, and sets no pace.
     """
     if line[:1] == b"{":
-        return _unwrap(line)
+        return unwrap(line)
     head, _, payload = line.partition(b" ")
     try:
         if len(head) == 19 and head.isdigit():
@@ -83,17 +67,6 @@ def _time(text: bytes, paced: bool) -> int:
         if paced or not text.isdigit() or len(text) > 18:
             raise
         return int(text)
-
-
-def _unwrap(line: bytes) -> Entry:
-    try:
-        envelope = _decode_envelope(line)
-    except (ValueError, RecursionError):
-        raise ValueError("line does not start with a time, and is no envelope") from None
-    ts = bytes(envelope.ts).strip(b'"')
-    if envelope.t != "recv":
-        return stamps.parsed(ts) if ts else 0, _NOTES.get(envelope.t, "recorder's note")
-    return stamps.parsed(ts), envelope.data.encode()
 
 
 def entries(path: str, cut: Cut, *, paced: bool = True) -> Iterator[Entry]:
@@ -149,7 +122,7 @@ def _untold(path: str, count: int, why: str) -> None:
 
 def symbols(
     paths: Sequence[str],
-    decoder: Decoder,
+    venue: Venue,
     *,
     paced: bool = True,
     good: Callable[[Message], bool] = lambda _: True,
@@ -163,6 +136,7 @@ def symbols(
     share = max(SCAN_LINES // len(paths), SCAN_LINES_MIN)
     for path in paths:
         timed, wrong = 0, None
+        decoders: dict[str, Decode] = {}
         for _, entry in islice(entries(path, _untold, paced=paced), share):
             if entry is BLANK:
                 continue
@@ -170,12 +144,30 @@ def symbols(
                 wrong = wrong or entry
                 continue
             timed += 1
-            try:
-                message = decoder(entry) if isinstance(entry, bytes) else ""
-            except ValueError:
-                continue  # Counted when it is replayed.
-            if isinstance(message, Message) and good(message):
-                found[message.symbol] = None
+            for message in _messages(entry, decoders, venue):
+                if good(message):
+                    found[message.symbol] = None
         if wrong is not None and not timed:
             raise CaptureError(f"{path}: {wrong.why}: {wrong.value}")
     return list(found)
+
+
+def _messages(
+    entry: bytes | Received | Opened | Response | str, decoders: dict[str, Decode], venue: Venue
+) -> list[Message]:
+    """The records in an entry; where it is refused, none: that is counted when it is replayed."""
+    if isinstance(entry, Opened):
+        decoders[entry.connection] = venue.connect(entry.address)
+    connection, data = ("", entry) if isinstance(entry, bytes) else ("", b"")
+    if isinstance(entry, Received):
+        data, connection = entry
+    if not data:
+        return []
+    decode = decoders.get(connection) or decoders.setdefault(connection, venue.connect(""))
+    try:
+        items = decode(data)
+    except ValueError:
+        return []
+    return [
+        one for one in (items if isinstance(items, list) else [items]) if isinstance(one, Message)
+    ]

@@ -5,7 +5,7 @@ opens a file or a socket.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,16 @@ FEEDS_MAX = 64
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
 Channel = Literal["trade", "bbo"]
 Path = Annotated[str, Meta(min_length=1)]
+Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
+
+VENUE_OF: Final[dict[Format, str]] = {
+    "binance": "BINANCE",
+    "kraken-v1": "KRAKEN",
+    "coinbase": "COINBASE",
+    "bybit": "BYBIT",
+    "ring": "BINANCE",
+}
+"""What a replay publishes under unless it is told."""
 
 
 class _FeedTable(
@@ -47,17 +57,22 @@ class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
 class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
     """A file played again. `speed` 1 is its own pace, 0 as fast as the clients take it.
 
-    The formats: `binance`, a capture of that venue's messages, published under `venue`; `ring`, a
+    The formats: those of captures (VENUE_OF), whose records are published under `venue`; `ring`, a
     flight recording, of which the instruments of `venue` are published under their own names.
     """
 
     path: Path | Annotated[tuple[Path, ...], Meta(min_length=1)]
     """Of captures also a list, or a glob: one stream, merged by the time of receipt."""
-    format: Literal["binance", "ring"] = "binance"
-    venue: Venue = "BINANCE"
+    format: Format = "binance"
+    venue: Annotated[str, Meta(pattern="^[A-Z0-9_]{0,16}$")] = ""
+    """Empty: VENUE_OF the format."""
     speed: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     loop: bool = False
     start_after_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        if not self.venue:
+            msgspec.structs.force_setattr(self, "venue", VENUE_OF[self.format])
 
 
 class UdpOptions(_FeedTable, frozen=True, tag="udp"):

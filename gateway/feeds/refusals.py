@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.feeds.venues.message import Malformed
 from gateway.model.record import CHANNELS
 from gateway.text import escaped
 
@@ -86,6 +87,8 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
     except (ValueError, RecursionError):
         channel, symbol = _about(payload, identify)
         return Refusal("line", shown(why), channel, symbol, value=shown(payload))
+    if isinstance(error, Malformed):
+        return Refusal("shape", shown(why), channel, symbol, shown(error.field), shown(error.value))
     found = _FIELD.search(why)
     field = (found[1] or found[2]) if found else ""
     value = shown(members[field]) if field in members else "" if symbol else shown(payload)

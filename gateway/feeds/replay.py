@@ -6,20 +6,24 @@ records say so by FLAG_PACED, so that no client is closed for the age of what it
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway import log
 from gateway._native import FLAG_PACED
+from gateway.feeds.books import Doubt
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.files import CaptureError
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.outlet import Outlet
+from gateway.feeds.reading import After
 from gateway.feeds.refusals import Refusal
-from gateway.feeds.tape import After, Ended, open_tape
+from gateway.feeds.tape import Ended, open_tape
+from gateway.feeds.venues.message import BookMessage
 from gateway.model.status import FeedState
 
 if TYPE_CHECKING:
     from gateway._native import Row
+    from gateway.feeds.reading import Told
 
 BATCH_ROWS_MAX = 64
 """Rows of one publish: few, so that a queue grows little between two looks at it."""
@@ -145,16 +149,25 @@ class ReplayFeed(ThreadFeed):
                     self._publish()
                     if not self._pause(left_ns * 1e-9):
                         return
-            if isinstance(row, Refusal):
-                self._publish()  # what came before it goes first
-                self._outlet.refuse(row, time.time_ns(), time.monotonic_ns())
-                continue
-            if isinstance(row, Ended):
-                self._publish()  # its id is another's from then on
-                row.topics.retire(row.symbol)
-                continue
-            self._take(row)
+            self._tell(row)
         self._publish()
+
+    def _tell(self, row: "Told | Ended") -> None:
+        if type(row) is tuple or isinstance(row, After):
+            self._take(cast("Row | After", row))
+        elif isinstance(row, Refusal):
+            self._publish()  # what came before it goes first
+            self._outlet.refuse(row, time.time_ns(), time.monotonic_ns())
+        elif isinstance(row, Ended):
+            self._publish()  # its id is another's from then on
+            row.topics.retire(row.symbol)
+        elif isinstance(row, (BookMessage, Doubt)):
+            self._book(row)
+
+    def _book(self, change: BookMessage | Doubt) -> None:
+        if not self._outlet.book(change, time.time_ns(), time.monotonic_ns()):
+            for doubt in self._tape.doubt(change.symbol, "its checksum is another"):
+                self._tell(doubt)
 
     def _take(self, row: "Row | After") -> None:
         """Gathers a row; one that something is told before goes alone, behind what came before.

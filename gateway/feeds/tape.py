@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from gateway import log
 from gateway._native import record_rows
 from gateway.errors import ConfigurationError
-from gateway.feeds.capture import DECODERS, IDENTIFY, Entry, merged, symbols
+from gateway.feeds.capture import merged, symbols
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.files import CaptureError, expand
-from gateway.feeds.refusals import Refusal, of_input
-from gateway.feeds.sequencing import Gap
-from gateway.feeds.sequencing import Sequence as Numbers
+from gateway.feeds.reading import Reading
+from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues.message import Message
+from gateway.feeds.venues.table import VENUES
 from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
     from gateway._native import Raw, Row
     from gateway.feeds.options import ReplayOptions
+    from gateway.feeds.reading import Told
     from gateway.feeds.venues.message import Fields
 
 _log = log.get("feeds")
@@ -30,15 +31,6 @@ SLICE_RECORDS = 256
 """Decoded at once, holding the interpreter: 0.2 ms."""
 _INDEXES = 1 << 32
 """A topic's records are counted modulo this."""
-
-
-class After(NamedTuple):
-    """A row before which something is to be told to its topic's subscribers."""
-
-    gap: str
-    """`feed`: records are missing, `lost` of them; `reset`: the venue numbers anew."""
-    lost: int
-    row: "Row"
 
 
 class Ended(NamedTuple):
@@ -57,7 +49,10 @@ class Tape(Protocol):
     def register(self) -> None:
         """Makes the topics known at once, so that clients find them before the first record."""
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
+    def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
+        """The symbol's book turned out to be wrong: what is to be told; a snapshot mends it."""
+
+    def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
         """One pass; None for what is no record of ours. A refused input whose stamp can't be read
         has 0. CaptureError: it cannot be read (on)."""
 
@@ -70,15 +65,15 @@ class CaptureTape:
     ) -> None:
         self._pattern = options.path
         self._paced = options.speed > 0
-        self._decode = DECODERS[options.format]
-        self._identify = IDENTIFY[options.format]
+        self._venue = VENUES[options.format]
         self._counters = counters
         self._topics = topics
         self._cut: dict[str, None] = {}
+        self._reading = Reading(self._venue, counters, topics)
 
     def register(self) -> None:
         files = expand(self._pattern)
-        for symbol in symbols(files, self._decode, paced=self._paced, good=self._good):
+        for symbol in symbols(files, self._venue, paced=self._paced, good=self._good):
             for topics in self._topics.values():
                 topics[symbol]
 
@@ -88,76 +83,25 @@ class CaptureTape:
     def notes(self) -> list[str]:
         return [f"{path} was cut short" for path in self._cut]
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
-        numbers: dict[int, Numbers] = {}
-        owed: dict[int, tuple[str, int]] = {}
+    def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
+        self._reading = Reading(self._venue, self._counters, self._topics)
+        read = self._reading.read
         for entry in merged(expand(self._pattern), self._tell_cut, paced=self._paced):
-            yield self._read(entry, numbers, owed)
+            told = read(entry)
+            if isinstance(told, list):
+                for one in told:
+                    yield entry[0], one
+            else:
+                yield None if told is None else (entry[0], told)
+        self._reading.end()
+
+    def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
+        return self._reading.doubt(symbol, why)
 
     def _tell_cut(self, path: str, count: int, why: str) -> None:
         if path not in self._cut:  # once, however often it is played
             self._cut[path] = None
             _log.warning("replay.cut", feed=self._counters.name, path=path, lines=count, why=why)
-
-    def _read(
-        self, entry: Entry, numbers: dict[int, Numbers], owed: dict[int, tuple[str, int]]
-    ) -> "tuple[int, Row | Refusal | After] | None":
-        """The entry's receive time and row, or why it has none; None where it was counted here.
-
-        `owed` has what a topic's subscribers are still to be told: before its next record.
-        """
-        counters = self._counters
-        stamp_ns, read = entry
-        if isinstance(read, Refusal):
-            return stamp_ns, read
-        try:
-            message = self._decode(read) if isinstance(read, bytes) else read
-        except ValueError as error:
-            return stamp_ns, of_input(cast("bytes", read), error, self._identify)
-        if isinstance(message, str):
-            counters.skip(message)
-            return None
-        row = self._topics[message.channel].row(message.symbol, message.fields)
-        if isinstance(row, Refusal):
-            return stamp_ns, row
-        topic = row[0]
-        if not self._counts(message, topic, numbers, owed):
-            return None
-        if topic not in owed:
-            return stamp_ns, row
-        return stamp_ns, After(*owed.pop(topic), row)
-
-    def _counts(
-        self,
-        message: Message,
-        topic: int,
-        numbers: dict[int, Numbers],
-        owed: dict[int, tuple[str, int]],
-    ) -> bool:
-        """Checks the message's numbers; whether it is a record to publish."""
-        counters = self._counters
-        sequence = numbers.get(topic)
-        if sequence is None:
-            sequence = numbers[topic] = Numbers(message.numbering)
-        newest = sequence.last
-        outcome = sequence.observe(message.first, message.last, message.fields[0])
-        where = (message.channel, message.symbol, message.first, newest)
-        if isinstance(outcome, Gap):
-            counters.gap(outcome.lost, where)
-            reason, lost = owed.get(topic, ("feed", 0))
-            owed[topic] = (reason, lost + outcome.lost)
-        elif outcome == "reset":
-            counters.reset(*where)
-            owed[topic] = ("reset", 0)
-        elif outcome == "late":
-            counters.late(*where)
-        elif outcome == "duplicate":
-            counters.duplicate()
-        # A late trade is a trade; a quote that is not the newest is of no use.
-        stale = outcome == "duplicate" or (outcome == "late" and message.channel == "bbo")
-        if why := message.skip or (outcome if stale else ""):
-            counters.skip(str(why))
-        return not why
 
 
 class RingTape:
@@ -178,7 +122,10 @@ class RingTape:
     def notes(self) -> list[str]:
         return []
 
-    def records(self) -> "Iterator[tuple[int, Row | Refusal | After | Ended] | None]":
+    def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
+        return iter(())
+
+    def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
         directory: list[tuple[str, str] | None] = []
         newest: dict[int, int] = {}
         for kind, payload in _chunks(self._path):
@@ -249,7 +196,7 @@ def check(options: "ReplayOptions") -> tuple[str, str] | None:
     """(key, message) of what is wrong with the file, if it is."""
     try:
         if options.format != "ring":
-            symbols(expand(options.path), DECODERS[options.format], paced=options.speed > 0)
+            symbols(expand(options.path), VENUES[options.format], paced=options.speed > 0)
         elif not known(path := _one(options.path), options.venue):
             there = ", ".join(venues(path)) or "none at all"
             return "venue", f"found {options.venue}; {path} has instruments of {there}"

@@ -146,3 +146,85 @@ def test_a_udp_sender_s_times_and_mark(stage: Stage) -> None:
             assert found == [T0] * 8
             venue.raw(b'{"channel":"trade","symbol":"A","price":"1","qty":"1","ts":99999999999}')
             until(lambda: gateway.status()["feeds"][0]["refused"] == {"value": 1})
+
+
+def enveloped(data: object, connection: str = "a", kind: str = "recv", **more: object) -> str:
+    whole = {"t": kind, "conn": connection, "ts": 1723161255.5, **more}
+    return json.dumps(whole if data is None else whole | {"data": json.dumps(data)}) + "\n"
+
+
+def coinbase(number: int, channel: str, **event: object) -> str:
+    at = "2026-08-09T21:05:48.5Z"
+    message = {"channel": channel, "timestamp": at, "sequence_num": number, "events": [event]}
+    return enveloped(message)
+
+
+def bought(number: int) -> dict[str, str]:
+    """A trade as Coinbase tells it: the maker sold."""
+    more = {"time": "2026-08-09T21:05:42.5Z", "side": "SELL"}
+    return {"product_id": "X", "trade_id": str(number), "price": "2.50", "size": "1"} | more
+
+
+VENUES = {
+    "coinbase": (
+        "X.COINBASE",
+        [
+            coinbase(0, "market_trades", type="update", trades=[bought(8), bought(7)]),
+            coinbase(1, "l2_data", type="snapshot", product_id="X", updates=[]),
+            coinbase(2, "market_trades", type="update", trades=[bought(9)]),
+        ],
+        [("7", "2.50", "1", "buy"), ("8", "2.50", "1", "buy"), ("9", "2.50", "1", "buy")],
+        1_786_309_542_500_000_000,
+    ),
+    "kraken-v1": (
+        "X/USD.KRAKEN",
+        [
+            enveloped([0, [["2.50", "1", "1618678142.5", "b", "l", ""]], "trade", "X/USD"]),
+            enveloped([1, {"as": [], "bs": []}, "book-10", "X/USD"]),
+            enveloped([0, [["2.60", "1", "1618678142.5", "s", "m", ""]], "trade", "X/USD"]),
+        ],
+        [("", "2.50", "1", "buy"), ("", "2.60", "1", "sell")],
+        1_618_678_142_500_000_000,
+    ),
+    "bybit": (
+        "X-SPOT.BYBIT",
+        [
+            enveloped(None, "b", "connect", addr="wss://stream.bybit.com/v5/public/spot"),
+            *(
+                enveloped(
+                    {
+                        "topic": "publicTrade.X",
+                        "data": [
+                            {
+                                "T": 1672304486500,
+                                "s": "X",
+                                "S": "Buy",
+                                "p": "1",
+                                "v": "2",
+                                "i": "f-0",
+                            }
+                        ],
+                    },
+                    connection,
+                )
+                for connection in "ab"
+            ),
+        ],
+        [("f-0", "1", "2", "buy")],
+        1_672_304_486_500_000_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("format", VENUES)
+def test_captures_of_other_venues_reach_clients(stage: Stage, tmp_path: Path, format: str) -> None:
+    symbol, text, expected, at_ns = VENUES[format]
+    path = tmp_path / "capture.jsonl.zst"
+    path.write_bytes(PACKED.compress("".join(text).encode()))
+    gateway = stage.serve(*replayed(path, format=format))
+    with follow(gateway, symbol) as wire:
+        found = trades(wire, len(expected))
+    rows = [message["data"][0] for message in found]
+    assert [(row["id"], row["price"], row["qty"], row["side"]) for row in rows] == expected
+    assert {message["ts_event"] for message in found} == {at_ns}
+    assert [message["seq"] for message in found] == [*range(1, len(expected) + 1)]

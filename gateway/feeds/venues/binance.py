@@ -1,4 +1,4 @@
-"""Binance streams, spot and futures: `trade`, `aggTrade` and `bookTicker`. Pure.
+"""Binance streams, spot and futures: `trade`, `aggTrade`, `bookTicker` and `depth`. Pure.
 
 Field names: Binance's "Spot WebSocket Streams" and "USDⓈ-M Futures WebSocket Market Streams" pages.
 A message comes in a combined stream's wrapper or without one. Times are milliseconds, or
@@ -10,24 +10,33 @@ An aggregate trade bears the numbers of the trades in it, so one stream of numbe
 kinds: of a capture that has both, what comes later is a duplicate. `X` marks futures. Its other
 values than MARKET are the insurance fund's and auto-deleveraging records, no trades of the market;
 their numbers count, and futures leave numbers out without a loss.
+
+A book is the stream of its differences on top of a snapshot that is fetched over REST, which tells
+no symbol but in its URL. Spot numbers each change, so that `U` goes on from the `u` before; futures
+leave numbers out, and tell that `u` as `pu`. The streams of the best 5, 10 or 20 levels are other
+books, which the whole one makes superfluous.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta, field
 
 from gateway.feeds.sequencing import Numbering
 from gateway.feeds.stamps import scaled
-from gateway.feeds.venues.message import Message
+from gateway.feeds.venues.arrays import levels
+from gateway.feeds.venues.message import BookMessage, Decoded, Instrument, Malformed, Message
 from gateway.feeds.venues.number import quoted
+from gateway.feeds.venues.reference import Status, digits
 
 T = TypeVar("T")
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 _ABSENT: Final = msgspec.Raw()
+_NO_LEVELS: Final = msgspec.Raw(b"[]")
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -77,11 +86,32 @@ class _BookTicker(msgspec.Struct, gc=False):
     time: Number = field(name="T", default=0)
 
 
-_CHANNELS: Final = {"trade": "trade", "aggTrade": "trade", "bookTicker": "bbo"}
-"""Of the kinds of message that are records."""
+class _Depth(msgspec.Struct, gc=False):
+    symbol: str = field(name="s", default="")
+    first: Number | None = field(name="U", default=None)
+    last: Number | None = field(name="u", default=None)
+    previous: int | None = field(name="pu", default=None)
+    made: Number = field(name="E", default=0)
+    time: Number = field(name="T", default=0)
+    bids: msgspec.Raw = field(name="b", default=_NO_LEVELS)
+    asks: msgspec.Raw = field(name="a", default=_NO_LEVELS)
+
+
+class _Snapshot(msgspec.Struct, gc=False):
+    last: Number = field(name="lastUpdateId")
+    bids: msgspec.Raw = _ABSENT
+    asks: msgspec.Raw = _ABSENT
+    made: Number = field(name="E", default=0)
+    time: Number = field(name="T", default=0)
+
+
+_CHANNELS: Final = {
+    **{"trade": "trade", "aggTrade": "trade", "bookTicker": "bbo"},
+    **{"depth": "book", "depthUpdate": "book"},
+}
+"""Of the kinds of message that are records, or make a book."""
 
 _SKIPPED: Final = {
-    **dict.fromkeys(("depth", "depthUpdate"), "depth"),
     **dict.fromkeys(("kline", "continuousKline", "continuous", "indexPriceKline"), "kline"),
     **dict.fromkeys(("ticker", "24hrTicker", "1hTicker", "4hTicker", "1dTicker"), "ticker"),
     **dict.fromkeys(("miniTicker", "24hrMiniTicker"), "mini ticker"),
@@ -91,6 +121,8 @@ _SKIPPED: Final = {
     **dict.fromkeys(("serverShutdown", "listenKeyExpired", "eventStreamTerminated"), "control"),
 }
 """Kind of stream or event → the name by which it is skipped."""
+DEPTH: Final = "depth"
+"""Of the best levels, or without numbers: no part of a whole book."""
 OTHER: Final = "another kind of event"
 REPLY: Final = "reply"
 ERROR: Final = "error reply"
@@ -107,9 +139,11 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_trade = msgspec.json.Decoder(_Trade).decode
 _decode_agg_trade = msgspec.json.Decoder(_AggTrade).decode
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker).decode
+_decode_depth = msgspec.json.Decoder(_Depth).decode
+_decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
 
 
-def decode(payload: bytes) -> Message | str:
+def decode(payload: bytes) -> Message | BookMessage | str:
     """One message; the name of its kind where it is well-formed but nothing that we publish.
 
     Raises:
@@ -125,6 +159,8 @@ def decode(payload: bytes) -> Message | str:
         if not kind or envelope.stream[0] == "!":
             kind = envelope.stream.removeprefix("!").partition("@")[0]
         if kind not in _CHANNELS and kind not in _SKIPPED:
+            if kind.startswith("depth"):
+                return DEPTH
             kind = _peeked(envelope.data) or kind
         if not kind:
             raise ValueError("neither a stream's message nor an event")
@@ -133,14 +169,14 @@ def decode(payload: bytes) -> Message | str:
         raise ValueError("nested too deeply") from error
 
 
-def _bare(envelope: _Envelope, payload: bytes) -> Message | str:
+def _bare(envelope: _Envelope, payload: bytes) -> Message | BookMessage | str:
     """What came without a stream's wrapper."""
     if envelope.event:
         return _event(envelope.event, payload)
     if envelope.update is not _ABSENT and envelope.ask_qty is not _ABSENT:
         return _book_ticker(_decode(_decode_book_ticker, payload, "bBaA"))
     if envelope.depth_update is not _ABSENT:
-        return SNAPSHOT
+        return _snapshot(payload, "")
     if envelope.error is not _ABSENT or envelope.code is not _ABSENT:
         return ERROR
     if envelope.result is not _ABSENT:
@@ -148,13 +184,15 @@ def _bare(envelope: _Envelope, payload: bytes) -> Message | str:
     raise ValueError("neither a stream's message, nor an event, a reply or a depth snapshot")
 
 
-def _event(kind: str, data: "msgspec.Raw | bytes") -> Message | str:
+def _event(kind: str, data: "msgspec.Raw | bytes") -> Message | BookMessage | str:
     if kind == "trade":
         return _trade(_decode(_decode_trade, data, "pq"))
     if kind == "bookTicker":
         return _book_ticker(_decode(_decode_book_ticker, data, "bBaA"))
     if kind == "aggTrade":
         return _agg_trade(_decode(_decode_agg_trade, data, "pq"))
+    if kind in ("depth", "depthUpdate"):
+        return _depth(_decode_depth(data))
     return _SKIPPED.get(kind) or _SKIPPED.get(kind.partition("_")[0].rstrip("0123456789"), OTHER)
 
 
@@ -171,11 +209,11 @@ def _peeked(data: msgspec.Raw) -> str:
     return "" if bytes(data)[:1] != b"{" else _decode_envelope(data).event
 
 
-def _time(value: int) -> int:
+def _time(value: int, name: str = "T") -> int:
     try:
         return value * 1_000_000 if value < 10**9 else scaled(value)
     except ValueError as error:
-        raise ValueError(f"{error} - at `$.T`") from None
+        raise ValueError(f"{error} - at `$.{name}`") from None
 
 
 def _decode(
@@ -217,6 +255,95 @@ def _book_ticker(quote: _BookTicker) -> Message:
     bid, ask = _half(quote.bid, quote.bid_qty), _half(quote.ask, quote.ask_qty)
     fields = (_time(quote.time), *bid, *ask)
     return Message("bbo", quote.symbol, quote.update, quote.update, "rising", fields)
+
+
+def _depth(depth: _Depth) -> BookMessage | str:
+    if depth.last is None:
+        return DEPTH
+    if not depth.symbol:
+        raise Malformed("an update of no symbol", "s", "")
+    if depth.first is None:
+        raise Malformed("an update without its first number", "U", "")
+    return BookMessage(
+        depth.symbol,
+        "update",
+        levels(depth.bids, "b"),
+        levels(depth.asks, "a"),
+        _time(depth.time) or _time(depth.made, "E"),
+        depth.first,
+        depth.last,
+        depth.previous,
+    )
+
+
+def _snapshot(payload: bytes, symbol: str) -> BookMessage | str:
+    snapshot = _decode_snapshot(payload)
+    if snapshot.bids is _ABSENT or snapshot.asks is _ABSENT:
+        return SNAPSHOT
+    bids, asks = levels(snapshot.bids, "bids"), levels(snapshot.asks, "asks")
+    ts_event = _time(snapshot.time) or _time(snapshot.made, "E")
+    return BookMessage(symbol, "snapshot", bids, asks, ts_event, last=snapshot.last)
+
+
+def respond(url: str, payload: bytes) -> Decoded | None:
+    """What a REST response holds: a book's snapshot; None: nothing for a market's records.
+
+    Raises:
+        ValueError: as in `decode`.
+    """
+    parts = urlsplit(url)
+    if not parts.path.endswith("/depth"):
+        return None
+    symbol = parse_qs(parts.query).get("symbol", [""])[0]
+    try:
+        if not symbol or _decode_envelope(payload).depth_update is _ABSENT:
+            return ERROR
+        return _snapshot(payload, symbol)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+class _Filter(msgspec.Struct, gc=False):
+    type: str = field(name="filterType")
+    tick: str = field(name="tickSize", default="")
+    step: str = field(name="stepSize", default="")
+
+
+class _Symbol(msgspec.Struct, gc=False):
+    symbol: str
+    base: str = field(name="baseAsset", default="")
+    quote: str = field(name="quoteAsset", default="")
+    status: str = ""
+    contract_status: str = field(name="contractStatus", default="")
+    filters: list[_Filter] = []
+
+
+class _ExchangeInfo(msgspec.Struct, gc=False):
+    symbols: list[_Symbol]
+
+
+_decode_exchange_info = msgspec.json.Decoder(_ExchangeInfo).decode
+_STATES: Final[dict[str, Status]] = {
+    "TRADING": "trading",
+    "AUCTION_MATCH": "auction",
+    **dict.fromkeys(("PRE_TRADING", "PENDING_TRADING", "POST_TRADING", "END_OF_DAY"), "closed"),
+    **dict.fromkeys(("PRE_DELIVERING", "PRE_SETTLE", "SETTLING"), "closed"),
+    **dict.fromkeys(("DELIVERED", "DELIVERING", "CLOSE"), "delisted"),
+}
+"""The venue's word → ours; of others it is known that they are not trading."""
+
+
+def instruments(payload: bytes) -> list[Instrument]:
+    """The instruments of `exchangeInfo`. ValueError: it is none."""
+    found = []
+    for one in _decode_exchange_info(payload).symbols:
+        steps = {each.type: each for each in one.filters}
+        tick = steps["PRICE_FILTER"].tick if "PRICE_FILTER" in steps else ""
+        lot = steps["LOT_SIZE"].step if "LOT_SIZE" in steps else ""
+        state = _STATES.get(one.status or one.contract_status, "halted")
+        places = digits(tick), digits(lot)
+        found.append(Instrument(one.symbol, one.base, one.quote, tick, lot, *places, state))
+    return found
 
 
 def _half(price: str | None, qty: str | None) -> tuple[str | None, str | None]:

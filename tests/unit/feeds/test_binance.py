@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.venues.binance import decode, identify
-from gateway.feeds.venues.message import Message
+from gateway.feeds.venues.binance import decode, identify, instruments, respond
+from gateway.feeds.venues.message import BookMessage, Instrument, Level, Malformed, Message
 
 SPOT_TRADE = (
     b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,'
@@ -31,6 +31,11 @@ USDM_TICKER = (
 DEPTH = (
     b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",'
     b'"U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}}'
+)
+USDM_DEPTH = (
+    b'{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,'
+    b'"s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,"b":[],'
+    b'"a":[["61800.30","2.510"],["61800.40","0.000"]]}}'
 )
 SNAPSHOT = b'{"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[]}'
 
@@ -78,8 +83,35 @@ def with_bid(price: str | None, qty: str | None) -> Message:
                 (1723161256313000000, "61800.20", "2.507", "61800.30", "2.510"),
             ),
         ),
-        (DEPTH, "depth"),
-        (SNAPSHOT, "depth snapshot"),
+        (
+            DEPTH,
+            BookMessage(
+                "BTCUSDT",
+                "update",
+                [("61737.63000000", "0.00000000")],
+                [],
+                1723161255208000000,
+                50093239189,
+                50093239202,
+            ),
+        ),
+        (
+            USDM_DEPTH,
+            BookMessage(
+                "BTCUSDT",
+                "update",
+                [],
+                [("61800.30", "2.510"), ("61800.40", "0.000")],
+                1723161256298000000,
+                5123107832006,
+                5123107837557,
+                5123107831937,
+            ),
+        ),
+        (
+            SNAPSHOT,
+            BookMessage("", "snapshot", [("61837.63000000", "3.78826000")], [], last=50093239218),
+        ),
         (  # a price of 0 with a quantity of 0: there is none
             SPOT_TICKER.replace(b'"61837.63000000"', b'"0.00000000"').replace(
                 b'"3.78826000"', b'"0.00000000"'
@@ -102,7 +134,7 @@ def with_bid(price: str | None, qty: str | None) -> Message:
         ),
     ],
 )
-def test_golden(payload: bytes, message: Message | str) -> None:
+def test_golden(payload: bytes, message: Message | BookMessage | str) -> None:
     assert decode(payload) == message
 
 
@@ -125,6 +157,16 @@ def test_golden(payload: bytes, message: Message | str) -> None:
         SPOT_TRADE.replace(b"1723161255342", b"9223372036855"),
         SPOT_TICKER.replace(b'"u":50093239212,', b""),
         SPOT_TICKER.replace(b"BTCUSDT", b"\xff"),
+        DEPTH.replace(b'"U":50093239189', b'"U":-1'),
+        DEPTH.replace(b'"s":"BTCUSDT",', b""),
+        DEPTH.replace(b'"U":50093239189,', b""),
+        DEPTH.replace(b"1723161255208", b"17231612552081"),
+        DEPTH.replace(b'["61737.63000000","0.00000000"]', b"7"),
+        DEPTH.replace(b'["61737.63000000","0.00000000"]', b'["1"]'),
+        DEPTH.replace(b'"61737.63000000"', b"true"),
+        DEPTH.replace(b'"61737.63000000"', b"[" * 60_000),
+        SNAPSHOT.replace(b"50093239218", b"null"),
+        SNAPSHOT.replace(b'"asks":[]', b'"asks":{}'),
         b'{"stream":' + b"[" * 60_000,
         b'{"stream":"btcusdt@trade","data":{"x":' + b"[" * 60_000,
     ],
@@ -141,7 +183,9 @@ def test_f44_any_bytes_are_taken_or_refused(payload: bytes) -> None:
 
 
 @given(
-    st.sampled_from([SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, DEPTH, SNAPSHOT]),
+    st.sampled_from(
+        [SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, DEPTH, USDM_DEPTH, SNAPSHOT]
+    ),
     st.integers(0, 400),
     st.binary(max_size=3),
     st.integers(0, 4),
@@ -168,10 +212,12 @@ AGG_TRADE = wrapped(
 )
 
 
-@pytest.mark.parametrize("payload", [SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, AGG_TRADE])
+@pytest.mark.parametrize(
+    "payload", [SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, AGG_TRADE, DEPTH, USDM_DEPTH]
+)
 def test_a_message_without_its_wrapper_is_the_same(payload: bytes) -> None:
     message = decode(payload)
-    assert isinstance(message, Message)
+    assert isinstance(message, Message | BookMessage)
     assert decode(data_of(payload)) == message
 
 
@@ -247,7 +293,8 @@ def test_times_in_other_units(written: int, ns: int) -> None:
         (b'{"e":"serverShutdown","E":1700000000123}', "control"),
         (wrapped("!serverShutdown", e="serverShutdown", E=1), "control"),
         (wrapped("btcusdt@depth20@100ms", bids=[], asks=[]), "depth"),
-        (b'{"e":"depthUpdate","E":1,"s":"A","U":1,"u":2,"b":[],"a":[]}', "depth"),
+        (USDM_DEPTH.replace(b"@depth@0ms", b"@depth5@0ms"), "depth"),
+        (wrapped("btcusdt@depth", b=[]), "depth"),
         (wrapped("btcusdt@kline_1m", e="kline"), "kline"),
         (wrapped("btcusdt_perpetual@continuousKline_1m", e="continuous_kline"), "kline"),
         (b'{"e":"continuous_kline","ps":"A"}', "kline"),
@@ -257,7 +304,7 @@ def test_times_in_other_units(written: int, ns: int) -> None:
         (wrapped("!forceOrder@arr", e="forceOrder", o={}), "liquidation"),
         (wrapped("aListenKey", e="ORDER_TRADE_UPDATE"), "another kind of event"),
         (b'{"e":"executionReport","s":"A","t":-1}', "another kind of event"),
-        (b'{"lastUpdateId":5,"bids":[],"asks":[]}', "depth snapshot"),
+        (b'{"lastUpdateId":5}', "depth snapshot"),
     ],
 )
 def test_what_is_no_record_is_skipped_by_name(payload: bytes, name: str) -> None:
@@ -273,11 +320,69 @@ def test_f44_shapes_of_nothing_known_are_refused(payload: bytes) -> None:
 
 
 def test_what_a_refused_message_was_is_told_with_a_wrapper_and_without() -> None:
-    for payload in (SPOT_TRADE, SPOT_TICKER, AGG_TRADE):
+    kinds = {SPOT_TICKER: "bbo", DEPTH: "book"}
+    for payload in (SPOT_TRADE, SPOT_TICKER, AGG_TRADE, DEPTH):
         message = json.loads(payload)
         expected = identify(message)
-        assert expected[:2] == ("bbo" if payload is SPOT_TICKER else "trade", "BTCUSDT")
+        assert expected[:2] == (kinds.get(payload, "trade"), "BTCUSDT")
         assert identify(message["data"]) == expected
     odds: list[Any] = [None, [], {}, {"e": 5}, {"e": []}, {"data": [], "stream": 7}, {"s": 1}]
     for odd in odds:
         assert identify(odd)[:2] == ("", "")
+
+
+def test_levels_that_are_numbers_are_taken_by_their_digits() -> None:
+    message = decode(DEPTH.replace(b'"61737.63000000"', b"61737.630"))
+    assert isinstance(message, BookMessage)
+    assert message.bids == [("61737.630", "0.00000000")]
+
+
+def test_a_level_of_another_shape_is_named_with_its_place() -> None:
+    with pytest.raises(Malformed, match="3 values; a level has 2") as error:
+        decode(USDM_DEPTH.replace(b'"0.000"]', b'"0.000","1"]'))
+    assert error.value.field == "a[1]"
+    assert error.value.value == ("61800.40", "0.000", "1")
+    with pytest.raises(Malformed, match="neither a text nor a number") as error:
+        decode(USDM_DEPTH.replace(b'"0.000"', b"null"))
+    assert (error.value.field, error.value.value) == ("a[1][1]", b"null")
+
+
+URL = "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+
+
+def test_a_snapshot_over_rest_has_its_symbol_from_the_url() -> None:
+    levels: list[Level] = [("61837.63000000", "3.78826000")]
+    expected = BookMessage("BTCUSDT", "snapshot", levels, [], last=50093239218)
+    assert respond(URL, SNAPSHOT) == expected
+    futures = b'{"lastUpdateId":7,"E":1723161256501,"T":1723161256493,"bids":[],"asks":[]}'
+    expected = BookMessage("BTCUSDT", "snapshot", [], [], 1723161256493000000, last=7)
+    assert respond(URL, futures) == expected
+    assert respond(URL, b'{"code":-1121,"msg":"Invalid symbol."}') == "error reply"
+    assert respond("https://api.binance.com/api/v3/trades?symbol=BTCUSDT", b"[]") is None
+    for url, body in ((URL, b"<html>"), (URL, b"[" * 60_000), ("http://[/depth", SNAPSHOT)):
+        with pytest.raises(ValueError, match=r"."):
+            respond(url, body)
+
+
+def test_reference_data() -> None:
+    listed = {
+        "symbol": "BTCUSDT",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "filters": [
+            {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"},
+            {"filterType": "LOT_SIZE", "stepSize": "1.00000000"},
+            {"filterType": "ICEBERG_PARTS", "limit": 10},
+        ],
+    }
+    gone = {"symbol": "OLDUSD_PERP", "contractStatus": "DELIVERED"}
+    odd = {"symbol": "X", "status": "?"}
+    body = json.dumps({"timezone": "UTC", "symbols": [listed, gone, odd]}).encode()
+    assert instruments(body) == [
+        Instrument("BTCUSDT", "BTC", "USDT", "0.01000000", "1.00000000", 2, 0, "trading"),
+        Instrument("OLDUSD_PERP", "", "", "", "", -1, -1, "delisted"),
+        Instrument("X", "", "", "", "", -1, -1, "halted"),
+    ]
+    with pytest.raises(ValueError, match="symbols"):
+        instruments(b"{}")

@@ -14,11 +14,14 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.feeds import capture, files
+from gateway.feeds import capture, envelope, files
 from gateway.feeds.capture import OPEN_MAX, Entry, entries, merged, split, symbols
+from gateway.feeds.envelope import Opened, Received, Response
 from gateway.feeds.files import CaptureError, expand, lines
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues import binance
+from gateway.feeds.venues.arrays import SLICE_BYTES
+from gateway.feeds.venues.table import VENUES
 from gateway.recording import MAGIC
 
 T0 = 1_723_161_255_000_000_000
@@ -46,14 +49,21 @@ def uncut(path: str, count: int, why: str) -> None:
         (b"2024-08-08 23:54:15,000 | {}\n", T0, b"{}\n"),
         (b"1723161255000000000 nonsense\n", T0, b"nonsense\n"),
         (b'{"t":"recv","conn":"1","ts":1723161255.000001,"data":"{\\"a\\":\\"\xc3\xa9\\"}"}',
-         T0 + 1000, b'{"a":"\xc3\xa9"}'),
-        (b'{"ts":"2024-08-08T23:54:15Z","data":"{}","conn":1,"t":"recv","new":[]}', T0, b"{}"),
-        (b'{"t":"http","conn":"1","ts":1723161255,"url":"x","data":"{}"}', T0, "recorder's http"),
+         T0 + 1000, Received(b'{"a":"\xc3\xa9"}', "1")),
+        (b'{"ts":"2024-08-08T23:54:15Z","data":"{}","conn":1,"t":"recv","new":[]}',
+         T0, Received(b"{}", "1")),
+        (b'{"t":"recv","ts":1723161255,"data":"{}"}', T0, Received(b"{}", "")),
+        (b'{"t":"http","conn":"1","ts":1723161255,"url":"x","data":"{}"}',
+         T0, Response("x", b"{}")),
+        (b'{"t":"connect","conn":"1","ts":1723161255,"addr":"wss://x"}', T0, Opened("1", "wss://x")),
+        (b'{"t":"send","conn":"1","ts":1723161255,"data":"{}"}', T0, "recorder's send"),
         (b'{"t":"header","format":2}', 0, "recorder's header"),
         (b'{"t":"?"}', 0, "recorder's note"),
     ],
 )  # fmt: skip
-def test_lines(line: bytes, stamp: int, payload: bytes | str) -> None:
+def test_lines(
+    line: bytes, stamp: int, payload: "bytes | Received | Opened | Response | str"
+) -> None:
     assert split(line) == (stamp, payload)
 
 
@@ -213,6 +223,49 @@ def test_memory_is_bounded_by_the_format_s_blocks(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+def enveloped(data: str, **more: object) -> bytes:
+    compact = {"separators": (",", ":"), "ensure_ascii": False}
+    members = {"t": "recv", "conn": "c", "ts": 1723161255, "data": data, **more}
+    return json.dumps(members, **compact).encode()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '{"price":"1.0"}',
+        '{"a":"},{","b":"\\u007d"}',  # what slices end at, within a text
+        '{"a":"é\\u00e9\\ud83d\\ude00\U0001f600"}',
+        "[[],[]]",  # nothing to end a slice at
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"new": "1"}])
+def test_long_lines_are_the_same_in_slices(element: str, more: dict[str, str]) -> None:
+    data = f'{{"x":[{",".join([element] * (6 * SLICE_BYTES // len(element)))}]}}'
+    line = enveloped(data, **more)
+    assert len(line) > 4 * SLICE_BYTES
+    assert split(line) == (T0, Received(data.encode(), "c"))
+    for wrong in (line[:-2], line[:-20], line.replace(b'"c"', b'"c', 1)):
+        with pytest.raises(ValueError, match="no envelope"):
+            split(wrong)
+
+
+def test_long_lines_are_decoded_a_slice_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    decode = envelope._decode_text
+
+    def counted(piece: bytes) -> str:
+        pieces.append(piece)
+        return decode(piece)
+
+    monkeypatch.setattr(envelope, "_decode_text", counted)
+    element = '{"side":"bid","price_level":"1"}'
+    data = f'{{"x":[{",".join([element] * 5000)}]}}'
+    line = enveloped(data)
+    assert split(line) == (T0, Received(data.encode(), "c"))
+    assert len(pieces) > len(line) // (SLICE_BYTES + 200)
+    assert max(map(len, pieces)) < SLICE_BYTES + 200
+
+
 # --- several files --------------------------------------------------------------------------------
 
 
@@ -296,20 +349,20 @@ def test_symbols_of_all_files_and_the_first_line_that_will_not_do(tmp_path: Path
         text = b"".join(b"%d %s\n" % (T0, trade(k, name)) for k in range(5))
         (tmp_path / name).write_bytes(b"noise\n" + text)
     paths = [str(tmp_path / name) for name in ("C", "A", "B")]
-    assert symbols(paths, binance.decode) == ["C", "A", "B"]
+    assert symbols(paths, VENUES["binance"]) == ["C", "A", "B"]
     (tmp_path / "B").write_bytes(b"17:05:33 {}\n" * 5)
     with pytest.raises(CaptureError, match=r"B: line does not start with a time: .*: 17:05:33"):
-        symbols(paths, binance.decode)
+        symbols(paths, VENUES["binance"])
     (tmp_path / "B").write_bytes(b"12 {}\n" * 5)
     with pytest.raises(CaptureError, match="no time"):
-        symbols(paths, binance.decode)
-    assert symbols(paths, binance.decode, paced=False) == ["C", "A"]
+        symbols(paths, VENUES["binance"])
+    assert symbols(paths, VENUES["binance"], paced=False) == ["C", "A"]
     for empty in (b"", b"\n" * 50):
         (tmp_path / "B").write_bytes(empty)
-        assert symbols(paths, binance.decode) == ["C", "A"]
+        assert symbols(paths, VENUES["binance"]) == ["C", "A"]
     (tmp_path / "B").write_bytes(b"\n17:05:33 {}\r\n")
     with pytest.raises(CaptureError, match=r": 17:05:33 \{\}$"):
-        symbols(paths, binance.decode)
+        symbols(paths, VENUES["binance"])
     (tmp_path / "B").write_bytes(b"")
-    assert symbols(paths, binance.decode) == ["C", "A"]
+    assert symbols(paths, VENUES["binance"]) == ["C", "A"]
     assert [entry for _, entry in entries(paths[2], uncut)] == []

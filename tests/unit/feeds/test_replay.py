@@ -17,7 +17,7 @@ from gateway.feeds.capture import symbols
 from gateway.feeds.feed import Feed
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX
-from gateway.feeds.venues import binance
+from gateway.feeds.venues.table import VENUES
 
 if TYPE_CHECKING:
     from unit.feeds.conftest import FakePublisher, FakeStats
@@ -313,4 +313,4 @@ async def test_real_captures_digit_for_digit(
     rows = publisher.of("bbo", "BTCUSDT.BINANCE")
     assert [row[2:] for row in rows] == found
     assert len(rows) == quotes
-    assert symbols([str(path)], binance.decode) == ["BTCUSDT"]
+    assert symbols([str(path)], VENUES["binance"]) == ["BTCUSDT"]

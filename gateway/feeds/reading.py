@@ -1,0 +1,204 @@
+"""One pass through a capture: what becomes of each entry, in order.
+
+Decoders are of a connection, and so are books where the venue's are; the numbers of trades and
+quotes are the venue's, of a topic, and hold over connections: what two of them bring is there once.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from gateway.feeds.books import Books, Doubt
+from gateway.feeds.capture import Entry
+from gateway.feeds.envelope import NOTES, Opened, Received, Response
+from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.refusals import Refusal, of_input
+from gateway.feeds.sequencing import Gap, Outcome
+from gateway.feeds.sequencing import Sequence as Numbers
+from gateway.feeds.venues.message import (
+    BookMessage,
+    Decode,
+    Decoded,
+    Heartbeat,
+    Item,
+    Lost,
+    Message,
+    Subscription,
+)
+from gateway.feeds.venues.table import Venue
+
+if TYPE_CHECKING:
+    from gateway._native import Row
+
+CONNECTIONS_MAX: Final = 1024
+"""Whose decoders are kept; of more the oldest begins anew."""
+
+REFERENCE: Final = "reference data"
+EMPTY: Final = "message with nothing in it"
+
+
+class After(NamedTuple):
+    """A row before which something is to be told to its topic's subscribers."""
+
+    gap: str
+    """`feed`: records are missing, `lost` of them; `reset`: the venue numbers anew."""
+    lost: int
+    row: "Row"
+
+
+if TYPE_CHECKING:
+    Told = Row | After | Refusal | BookMessage | Doubt
+
+
+class Reading:
+    """One pass; the venue's numbers are checked afresh in each."""
+
+    def __init__(self, venue: Venue, counters: Counters, topics: dict[str, Topics]) -> None:
+        self._venue = venue
+        self._counters = counters
+        self._topics = topics
+        self._decoders: dict[str, Decode] = {}
+        self._unnamed = venue.connect("")  # of messages without an envelope
+        self._books = Books(venue, counters, topics["trade"].refusal)
+        self._numbers: dict[int, Numbers] = {}
+        self._owed: dict[int, tuple[str, int]] = {}
+        """What a topic's subscribers are still to be told: before its next record."""
+
+    def read(self, entry: Entry) -> "Told | list[Told] | None":
+        """What is to be told of an entry; None where it was counted here, and that is all."""
+        read = entry[1]
+        if type(read) is bytes:
+            return self._decoded(self._unnamed, read, "")
+        if isinstance(read, Received):
+            return self._decoded(self._decoder(read.connection), *read)
+        if isinstance(read, Refusal):
+            return read
+        if isinstance(read, Response):
+            return self._decoded(partial(self._of_response, read.url), read.data, "")
+        if isinstance(read, Opened):
+            return self._opened(read)
+        self._counters.skip(cast("str", read))
+        return None
+
+    def _decoded(
+        self, decode: Decode, payload: bytes, connection: str
+    ) -> "Told | list[Told] | None":
+        try:
+            decoded = decode(payload)
+        except ValueError as error:
+            refusal = of_input(payload, error, self._venue.identify)
+            if refusal.channel != "book":
+                return refusal
+            return [*self._books.doubt(refusal.symbol, refusal.why), refusal]
+        if type(decoded) is Message:
+            return self._record(decoded)
+        if not isinstance(decoded, list):
+            return [*self._told(decoded, connection)]
+        if not decoded:
+            self._counters.skip(EMPTY)
+        return [one for item in decoded for one in self._told(item, connection)]
+
+    def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
+        """The symbol's book turned out to be wrong."""
+        return self._books.doubt(symbol, why)
+
+    def end(self) -> None:
+        """The last entry was read."""
+        self._books.end()
+
+    def _decoder(self, connection: str) -> Decode:
+        decode = self._decoders.get(connection)
+        return self._connect(connection, "") if decode is None else decode
+
+    def _connect(self, connection: str, address: str) -> Decode:
+        self._decoders.pop(connection, None)
+        while len(self._decoders) >= CONNECTIONS_MAX:
+            del self._decoders[next(iter(self._decoders))]
+        decode = self._decoders[connection] = self._venue.connect(address)
+        return decode
+
+    def _opened(self, opened: Opened) -> "list[Told]":
+        self._counters.skip(NOTES["connect"])
+        try:
+            self._connect(*opened)
+        except ValueError:  # of an address that is none, nothing can be told
+            self._connect(opened.connection, "")
+        return [*self._books.doubt_all(opened.connection, "the connection began anew")]
+
+    def _of_response(self, url: str, body: bytes) -> Decoded:
+        if urlsplit(url).path.endswith(self._venue.reference):
+            return REFERENCE  # there is no channel of it yet: it is not even decoded
+        found = self._venue.respond(url, body)
+        return NOTES["http"] if found is None else found
+
+    def _told(self, item: Item, connection: str) -> "Iterator[Told]":
+        if isinstance(item, Message):
+            record = self._record(item)
+            if record is not None:
+                yield record
+        elif isinstance(item, BookMessage):
+            yield from self._books.take(item, connection)
+        elif isinstance(item, Lost):
+            self._lost(item, connection)
+            yield from self._books.doubt_all(connection, "messages of the connection are missing")
+        elif isinstance(item, Heartbeat):
+            self._counters.skip("heartbeat")
+        elif isinstance(item, Subscription):
+            self._counters.skip("subscription" if item.active else "refused subscription")
+        else:
+            self._counters.skip(item)
+
+    def _lost(self, lost: Lost, connection: str) -> None:
+        if lost.messages is None:
+            self._counters.reset("connection", connection, lost.number, -1)
+        else:
+            newest = lost.number - lost.messages - 1
+            self._counters.gap(lost.messages, ("connection", connection, lost.number, newest))
+
+    def _record(self, message: Message) -> "Row | Refusal | After | None":
+        row = self._topics[message.channel].row(message.symbol, message.fields)
+        if isinstance(row, Refusal):
+            return row
+        topic = row[0]
+        if not self._counts(message, topic):
+            return None
+        if topic not in self._owed:
+            return row
+        return After(*self._owed.pop(topic), row)
+
+    def _counts(self, message: Message, topic: int) -> bool:
+        """Checks the message's numbers; whether it is a record to publish."""
+        counters = self._counters
+        why = message.skip
+        if message.numbering != "none":
+            sequence = self._numbers.get(topic)
+            if sequence is None:
+                sequence = self._numbers[topic] = Numbers(message.numbering)
+            newest = sequence.last
+            outcome = sequence.observe(message.first, message.last, message.fields[0])
+            if outcome != "next":
+                where = (message.channel, message.symbol, message.first, newest)
+                why = why or self._unusual(outcome, topic, where)
+        if why:
+            counters.skip(why)
+        return not why
+
+    def _unusual(self, outcome: Outcome, topic: int, where: tuple[str, str, int, int]) -> str:
+        """Counts what the numbers show; why the message is no record, "" where it is one."""
+        counters = self._counters
+        if isinstance(outcome, Gap):
+            counters.gap(outcome.lost, where)
+            reason, lost = self._owed.get(topic, ("feed", 0))
+            self._owed[topic] = (reason, lost + outcome.lost)
+        elif outcome == "reset":
+            counters.reset(*where)
+            self._owed[topic] = ("reset", 0)
+        elif outcome == "late":
+            counters.late(*where)
+            # A late trade is a trade; a quote that is not the newest is of no use.
+            return "late" if where[0] == "bbo" else ""
+        elif outcome == "duplicate":
+            counters.duplicate()
+            return "duplicate"
+        return ""

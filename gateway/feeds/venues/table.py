@@ -1,0 +1,56 @@
+"""The venues whose messages can be read, by the name of their format."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from gateway.feeds.refusals import Identify
+from gateway.feeds.venues import binance, bybit, coinbase, kraken
+from gateway.feeds.venues.message import Decode, Decoded, Instrument
+
+
+def _no_books(url: str, payload: bytes) -> Decoded | None:
+    return None
+
+
+class Venue(NamedTuple):
+    """How one venue's messages are read.
+
+    Attributes:
+        connect: a connection's address, or "" → the decoder of its messages, in their order.
+        respond: URL and body of a REST response → what is in it; None: nothing of the market's.
+        instruments: the body of the response with the reference data → what it lists.
+        reference: how the path of the URL of that response ends.
+        identify: what can be told of a message that its decoder refuses.
+        books_beside: snapshots of books come over REST, not in the stream (`book.BookSequence`).
+        books_by_connection: a book goes on within one connection alone: its numbers are of that
+            connection, or it has none. Else another connection may go on with it.
+    """
+
+    connect: Callable[[str], Decode]
+    instruments: Callable[[bytes], list[Instrument]]
+    reference: str
+    identify: Identify
+    respond: Callable[[str, bytes], Decoded | None] = _no_books
+    books_beside: bool = False
+    books_by_connection: bool = True
+
+
+def _same(decode: Decode) -> Callable[[str], Decode]:
+    """For decoders that keep nothing: one for all connections."""
+    return lambda address: decode
+
+
+VENUES: Final[dict[str, Venue]] = {
+    "binance": Venue(
+        _same(binance.decode),
+        binance.instruments,
+        "/exchangeInfo",
+        binance.identify,
+        respond=binance.respond,
+        books_beside=True,
+        books_by_connection=False,
+    ),
+    "kraken-v1": Venue(_same(kraken.decode), kraken.instruments, "/AssetPairs", kraken.identify),
+    "coinbase": Venue(coinbase.connect, coinbase.instruments, "/products", coinbase.identify),
+    "bybit": Venue(bybit.connect, bybit.instruments, "/instruments-info", bybit.identify),
+}
