@@ -28,7 +28,10 @@ TALLY_CHARACTERS_MAX: Final = 200
 
 _BEYOND: Final = ("more than", "longer than", "an exponent beyond")
 _lenient: Final = json.JSONDecoder().raw_decode
-_FIELD: Final = re.compile(r"field `(\w+)`|`\$\.(\w+)")
+_FIELD: Final = re.compile(r"field `(\w+)`|`\$(?:\.\w+|\[\d+\])*?\.(\w+)(?:\[\d+\])*`")
+"""The member that a decoder names, the last one of a path as `$[0].trades[1].price`."""
+_LATER: Final = re.compile(r"\[0*[1-9]")
+"""Of such a path: an element that is not the first, which is all that `identify` gives."""
 
 
 class Refusal(NamedTuple):
@@ -91,7 +94,10 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
         return Refusal("shape", shown(why), channel, symbol, shown(error.field), shown(error.value))
     found = _FIELD.search(why)
     field = (found[1] or found[2]) if found else ""
-    value = shown(members[field]) if field in members else "" if symbol else shown(payload)
+    if field in members and not _LATER.search(why):
+        value = shown(members[field])
+    else:
+        value = "" if symbol else shown(payload)
     return Refusal("shape", shown(why), channel, symbol, shown(field), value)
 
 

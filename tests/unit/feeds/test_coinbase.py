@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.feeds.refusals import of_input
 from gateway.feeds.venues.arrays import SLICE_BYTES
 from gateway.feeds.venues.coinbase import connect, identify, instruments
 from gateway.feeds.venues.message import (
@@ -220,6 +221,26 @@ def test_a_level_of_another_shape_is_named_with_its_place() -> None:
     with pytest.raises(Malformed, match="neither bid nor offer") as error:
         connect("")(BOOK.replace(b'"offer"', b'"other"'))
     assert (error.value.field, error.value.value) == ("updates.side", "other")
+
+
+@pytest.mark.parametrize(
+    ("trades", "field", "value"),
+    [
+        ([trade(7, price=[]), trade(8)], "price", "[]"),
+        ([trade(8), trade(7, price=[])], "price", ""),  # of the second one the value is not told
+        ([trade(7, size=True)], "size", "True"),
+        ([{"product_id": "BTC-USD"}], "trade_id", ""),
+    ],
+)
+def test_a_refused_trade_is_named_by_its_field(
+    trades: list[dict[str, Any]], field: str, value: str
+) -> None:
+    payload = message("market_trades", 1, {"type": "update", "trades": trades})
+    with pytest.raises(ValueError, match=r"\$\[0\]") as error:
+        connect("")(payload)
+    refusal = of_input(payload, error.value, identify)
+    assert (refusal.reason, refusal.channel, refusal.symbol) == ("shape", "trade", "BTC-USD")
+    assert (refusal.field, refusal.value) == (field, value)
 
 
 @given(st.binary())
