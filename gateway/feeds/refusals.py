@@ -26,6 +26,11 @@ OTHERS: Final = "others"
 TALLY_CHARACTERS_MAX: Final = 200
 """Of a tally in words: the log cuts values behind 256."""
 
+LOOKED_AT_BYTES: Final = 16_384
+"""Of a message that was refused: a snapshot of 5 MB would hold the interpreter for 40 ms."""
+
+_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _BEYOND: Final = ("more than", "longer than", "an exponent beyond")
 _lenient: Final = json.JSONDecoder().raw_decode
 _FIELD: Final = re.compile(r"field `(\w+)`|`\$(?:\.\w+|\[\d+\])*?\.(\w+)(?:\[\d+\])*`")
@@ -85,10 +90,13 @@ def _escape(character: str) -> str:
 def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
     """Why a decoder refused these bytes, by its error and a second, lenient look at them."""
     why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    head = _head(payload)
     try:
-        channel, symbol, members = identify(msgspec.json.decode(payload))
+        channel, symbol, members = identify(msgspec.json.decode(head))
     except (ValueError, RecursionError):
-        channel, symbol = _about(payload, identify)
+        channel, symbol = _about(head, identify)
+        return Refusal("line", shown(why), channel, symbol, value=shown(payload))
+    if head is not payload and type(error) is msgspec.DecodeError:
         return Refusal("line", shown(why), channel, symbol, value=shown(payload))
     if isinstance(error, Malformed):
         return Refusal("shape", shown(why), channel, symbol, shown(error.field), shown(error.value))
@@ -99,6 +107,21 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
     else:
         value = "" if symbol else shown(payload)
     return Refusal("shape", shown(why), channel, symbol, shown(field), value)
+
+
+def _head(payload: bytes) -> bytes:
+    """The first elements of a long message, with what is open closed behind them."""
+    if len(payload) <= LOOKED_AT_BYTES:
+        return payload
+    end = max(payload.rfind(b"},", 0, LOOKED_AT_BYTES), payload.rfind(b"],", 0, LOOKED_AT_BYTES))
+    closing: list[bytes] = []
+    for found in _STRUCTURE.finditer(payload, 0, end + 1):
+        mark = found[0]
+        if mark in _CLOSING:
+            closing.append(_CLOSING[mark])
+        elif mark in (b"]", b"}") and closing:
+            closing.pop()
+    return payload[: end + 1] + b"".join(reversed(closing))
 
 
 def _about(payload: bytes, identify: Identify) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.refusals import of_input
+from gateway.feeds.refusals import LOOKED_AT_BYTES, _head, of_input
 from gateway.feeds.venues.arrays import SLICE_BYTES
 from gateway.feeds.venues.coinbase import connect, identify, instruments
 from gateway.feeds.venues.message import (
@@ -241,6 +241,21 @@ def test_a_refused_trade_is_named_by_its_field(
     refusal = of_input(payload, error.value, identify)
     assert (refusal.reason, refusal.channel, refusal.symbol) == ("shape", "trade", "BTC-USD")
     assert (refusal.field, refusal.value) == (field, value)
+
+
+@pytest.mark.parametrize("wrong", ['{"side":"?","price_level":"1","new_quantity":"1"}', "7", "{"])
+def test_a_long_message_that_is_refused_is_named_by_its_beginning(wrong: str) -> None:
+    levels = [level("bid", str(n), 'a "quoted\\" {') for n in range(5000)]
+    payload = book("snapshot", 1, *levels)[:-4] + b"," + wrong.encode() + b"]}]}"
+    with pytest.raises(ValueError, match=r".") as error:
+        connect("")(payload)
+    refusal = of_input(payload, error.value, identify)
+    assert (refusal.channel, refusal.symbol) == ("book", "BTC-USD")
+    assert refusal.reason == ("line" if wrong == "{" else "shape")
+    beginning = json.loads(_head(payload))
+    assert beginning["events"][0]["updates"] == levels[: len(beginning["events"][0]["updates"])]
+    assert len(_head(payload)) < LOOKED_AT_BYTES + 10
+    assert _head(b"x" * 100_000) == b""
 
 
 @given(st.binary())
