@@ -26,6 +26,10 @@ export interface Result {
   /** What gives way first under load: 3, then 2, then 1; 0 never. */
   readonly class: number | null;
   readonly snapshot: boolean | null;
+  /** At most so many frames a second of each topic; null: no rate. */
+  readonly max_hz: number | null;
+  /** What is older when it is due is not sent; null: no limit. */
+  readonly max_age_ms: number | null;
   /** The numbering that `seq` belongs to. */
   readonly epoch: string | null;
   /** Of the topic's last record; 0: nothing was published yet. Null for patterns. */

@@ -267,6 +267,8 @@ function result(row: JsonObject): Result {
     mode: textOrNull(row, "mode"),
     class: countOrNull(row, "class"),
     snapshot: typeof snapshot === "boolean" ? snapshot : null,
+    max_hz: floatOrNull(row, "max_hz"),
+    max_age_ms: countOrNull(row, "max_age_ms"),
     epoch: textOrNull(row, "epoch"),
     seq: countOrNull(row, "seq"),
     matched: countOrNull(row, "matched"),
