@@ -13,6 +13,8 @@ KINDS: Final[tuple[tuple[str, int, bool, tuple[tuple[str, str, bool], ...]], ...
 whether there may be none). gateway/model/record.py says what they mean."""
 CHANNELS: Final[dict[str, int]]  # {"trade": 1, ...}: also the index into per-channel counters
 GAUGES_OF_TOPICS: Final[tuple[str, ...]]  # in a writer's statistics page
+FLAG_UNPRINTED: Final[int]  # of trades that are none of the market's: no candle counts them
+CANDLE_LENGTHS: Final[dict[str, int]]  # channels of candles, and nanoseconds of each
 FLAG_RETIRED: Final[int]  # a topic's last record, without a payload: it has ended
 HEALTH_TOPICS_MAX: Final[int]  # instruments of an epoch that can have a topic of health
 REASON_MAX: Final[int]  # characters of the reason in a record of health
@@ -74,16 +76,24 @@ class RingWriter:
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
         stats: StatsPage | None = None,  # gets published, wire, ingest, clock_anomalies
         populate: bool = False,  # all pages at once, instead of ahead of the records
+        candles: Sequence[str] = (),  # channels (CANDLE_LENGTHS) that are made of trades
+        candles_max: int = 0,  # instruments that may have them
+        candles_update_ns: int = 0,  # least time between two updates of a running candle
     ) -> None: ...
     @property
     def fd(self) -> int: ...
     @property
     def epoch(self) -> str: ...
+    def candles_step(self) -> bool:
+        """Closes candles by the clock and tells running ones that are due; rings the workers.
+
+        To be called some twenty times a second. True: its budget is used up, call again at once.
+        """
     def topic(self, channel: str, instrument: str) -> int:
-        """The topic's id, registering it at first.
+        """The topic's id, registering it at first; with one of trades those of its candles.
 
         Raises:
-            ValueError: the channel is unknown, or the instrument outside the grammar.
+            ValueError: the channel is unknown or of candles, or the instrument outside the grammar.
             OverflowError: topics_max are registered; of health, HEALTH_TOPICS_MAX (or topics_max).
         """
     def refusal(self, channel: str, fields: tuple[int | str | None, ...]) -> str:
@@ -367,6 +377,7 @@ SBE_TOPICS_MAX: Final[int]  # topics that one connection may announce
 SBE_FRAMES_MAX: Final[int]  # frames of one batch
 SBE_TRADE_FIELDS: Final[list[tuple[str, str]]]  # of a batch's rows: name and type
 SBE_QUOTE_FIELDS: Final[list[tuple[str, str]]]
+SBE_CANDLE_FIELDS: Final[list[tuple[str, str]]]
 
 SbeTrade = tuple[
     Literal["trade"],
@@ -400,8 +411,35 @@ SbeQuote = tuple[
 ]
 """The same up to skipped, then bid, bid_qty, ask, ask_qty."""
 
-def sbe_record(frame: bytes, topics: dict[int, tuple[str, str]]) -> SbeTrade | SbeQuote | None:
-    """The frame's record, where it holds one and before it nothing but announcements.
+SbeCandle = tuple[
+    str,  # the channel's key
+    Literal["update", "snapshot"],
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    str,
+    str,
+    str,
+    str,
+    str,
+    int,
+    bool,
+    bool,
+    bool,
+]
+"""(channel, type, symbol, seq, ts_event, ts_recv, ts_send, skipped, start, open, high, low, close,
+volume, trades, closed, revised, complete)."""
+
+def candle_row_bytes(channels: Sequence[str]) -> int:
+    """What the writer keeps of one instrument with candles on these channels."""
+
+def sbe_record(frame: bytes, topics: dict[int, tuple[str, str]]) -> tuple[Any, ...] | None:
+    """The frame's record (an SbeTrade, SbeQuote or SbeCandle), where it holds one and before it
+    nothing but announcements.
 
     Announcements are put into `topics` (number: channel and instrument). None: the frame is of
     another form, and left to `gateway.codec.sbe.decode`. msgspec.DecodeError: it is none of ours.
@@ -411,8 +449,9 @@ def sbe_batch(
     frames: Sequence[bytes] | bytes,
     topics: dict[int, tuple[str, str]],
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64]]:
-    """Trades, quotes, and the indexes of frames with other messages: `gateway.codec.sbe.batch`."""
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.void]]:
+    """Trades, quotes, the indexes of frames with other messages, and candles:
+    `gateway.codec.sbe.batch`."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
 UsualLine = tuple[str, str, int, str | None, str | None, str | None, str | None]

@@ -22,6 +22,7 @@ import msgspec
 
 from gateway import host, log
 from gateway._native import (
+    CANDLE_LENGTHS,
     CHANNELS,
     CLASS_STAGES,
     GAUGES_OF_TOPICS,
@@ -38,6 +39,7 @@ from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateE
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
+from gateway.model.record import CANDLES
 from gateway.model.status import FeedStatus
 from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
@@ -183,7 +185,7 @@ async def _serve(
         subject = Subject(
             version=version("tickgate"),
             config=config,
-            channels=CHANNELS,
+            channels=_channels(config),
             pages=site.pages,
             read=site.read,
             sample=site.sampler.sample,
@@ -415,6 +417,16 @@ class Site:
             for place in range(STATS[gauge][1]):
                 page.set(gauge, place, 0)
         page.close()
+
+
+def _channels(config: Config) -> dict[str, int]:
+    """Those that there are, with their places in arrays of counters."""
+    made = {CANDLES[interval].key for interval in config.candles.intervals}
+    return {
+        name: number
+        for name, number in CHANNELS.items()
+        if name not in CANDLE_LENGTHS or name in made
+    }
 
 
 def encoded(config: Config) -> msgspec.Raw:

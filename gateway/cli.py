@@ -279,7 +279,10 @@ def tail(
     /,
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
-    channel: Literal["trade", "bbo", "both"] = "both",
+    channel: Literal["trade", "bbo", "both", "candle"] = "both",
+    interval: Annotated[
+        Literal["1s", "1m", "5m", "15m", "1h", "1d"], Parameter(help="Of candles.")
+    ] = "1m",
     encoding: Annotated[
         Literal["json", "sbe"], Parameter(help="How it comes; what is shown is the same.")
     ] = "json",
@@ -308,6 +311,7 @@ def tail(
                 url,
                 symbols,
                 channels,
+                interval=interval,
                 encoding=encoding,
                 max_hz=max_hz,
                 count=count,

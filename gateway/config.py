@@ -24,6 +24,7 @@ from gateway.feeds.files import CaptureError, expand
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.host import cpus_allowed
 from gateway.options import (
+    CandleOptions,
     ClusterOptions,
     LimitsOptions,
     ListenOptions,
@@ -50,6 +51,7 @@ class Config(Options, frozen=True, kw_only=True):
     ring: RingOptions = RingOptions()
     plane: PlaneOptions = PlaneOptions()
     slo: SloOptions = SloOptions()
+    candles: CandleOptions = CandleOptions()
     cluster: ClusterOptions = ClusterOptions()
     memory: MemoryOptions = MemoryOptions()
     limits: LimitsOptions = LimitsOptions()

@@ -20,6 +20,11 @@ CHAIN_BYTES: Final = 192
 """What the feed process keeps of a topic: where the last of its records are."""
 BLOCKS_SHARE: Final = 4096
 """Bytes of the ring for each of its block index."""
+CANDLE_ROW_BYTES: Final = 1504
+CANDLE_BYTES: Final = 160
+CANDLES_KEPT: Final = {"1s": 11, "1m": 2, "5m": 2, "15m": 2, "1h": 2, "1d": 2}
+"""What the feed process keeps of an instrument, of a candle, and how many of each interval: the
+running one and those that late trades may change (gw_candle.c)."""
 HEALTH_TOPICS_MAX: Final = 4096
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40
@@ -40,12 +45,14 @@ def estimate(config: "Config") -> list[Part]:
     """What all processes take together, without clients; of frame logs those of JSON."""
     workers = config.cluster.workers
     topics = config.ring.topics_max + min(config.ring.topics_max, HEALTH_TOPICS_MAX)
+    topics += config.candles.instruments_max * len(config.candles.intervals)
     capacity = config.ring.capacity_bytes
     feed = FEED_BYTES + topics * CHAIN_BYTES
     return [
         Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
         Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),
         Part("frame logs", workers * _log_bytes(config)),
+        *([Part("candles", _candle_bytes(config))] if config.candles.intervals else []),
     ]
 
 
@@ -60,6 +67,12 @@ def words(config: "Config") -> str:
         f"{more} more once a client of each worker takes binary frames, "
         f"and {CLIENT_BYTES // 1000} KB a client"
     )
+
+
+def _candle_bytes(config: "Config") -> int:
+    candles = config.candles
+    kept = sum(CANDLES_KEPT[interval] for interval in candles.intervals)
+    return candles.instruments_max * (CANDLE_ROW_BYTES + kept * CANDLE_BYTES)
 
 
 def _log_bytes(config: "Config") -> int:

@@ -64,6 +64,14 @@ class SloOptions(Options, frozen=True, kw_only=True):
     enforce: bool = True
 
 
+class CandleOptions(Options, frozen=True, kw_only=True):
+    """Candles, made of the feeds' trades; without intervals there are none."""
+
+    intervals: tuple[Literal["1s", "1m", "5m", "15m", "1h", "1d"], ...] = ()
+    instruments_max: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    update_ms: Annotated[int, Meta(ge=0, le=60_000)] = 250
+
+
 class ClusterOptions(Options, frozen=True, kw_only=True):
     """How many worker processes share the ring and the port."""
 

@@ -26,7 +26,7 @@ from gateway._native import RingWriter, StatsPage, request_slice, signal_when_or
 from gateway.backoff import Backoff
 from gateway.config import Config
 from gateway.errors import ConfigurationError, ResourceError, TickgateError
-from gateway.model.record import CHANNELS_OWN
+from gateway.model.record import CANDLES, CHANNELS_OWN
 from gateway.model.status import FeedStatus, Status, WorkerReport
 from gateway.supervisor.channel import Channel, Received
 from gateway.supervisor.child import Child, refuse
@@ -50,6 +50,8 @@ SLICE_NS = 100_000
 """Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
 instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
+CANDLES_INTERVAL_S = 0.05
+"""Between two looks at what of candles is due: they close half a second after their end."""
 BRIEF_CHARACTERS = 100
 """Of a feed's message in a status that is too long for one message."""
 
@@ -221,6 +223,9 @@ async def _feed(
         event_fds=first.event_fds,
         stats=stats,
         populate=config.memory.populate == "start",
+        candles=[CANDLES[interval].key for interval in config.candles.intervals],
+        candles_max=config.candles.instruments_max,
+        candles_update_ns=config.candles.update_ms * 1_000_000,
     )
     try:
         feeds = build(config.feeds, writer, stats)
@@ -229,6 +234,8 @@ async def _feed(
         return error.exit_code
     await child.channel.deliver(Segment(epoch=writer.epoch), [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
+    if config.candles.intervals:
+        tasks.append(asyncio.create_task(_keep_candles(writer)))
     _say_ready(child, watchdog)
     while not child.drain.is_set():
         _send_status(child, watchdog, feeds=[feed.statistics() for feed in feeds])
@@ -239,6 +246,13 @@ async def _feed(
     await asyncio.gather(*tasks, return_exceptions=True)
     writer.close()
     return 0
+
+
+async def _keep_candles(writer: RingWriter) -> None:
+    """Closes candles by the clock, and tells those that trades have changed meanwhile."""
+    while True:
+        left = writer.candles_step()
+        await asyncio.sleep(0 if left else CANDLES_INTERVAL_S)
 
 
 async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:

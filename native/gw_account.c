@@ -29,6 +29,7 @@ uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_fram
     if (c->flags & GW_CLIENT_MIXED) {
         const gw_link_t *l = gw_frame_link(p, c, f);
         if (l) return l->priority;
+        if (f->channel >= GW_CANDLE) return gw_group_class(c, GW_CLASS_CANDLES);
     }
     return gw_client_class(c, f->channel);
 }

@@ -10,6 +10,25 @@
 #define WORDS(f, most) \
     {.name = #f, .type = GW_FIELD_WORDS, .at = AT(health.f), .digits = AT(health.f##_length), .room = most}
 
+#define DECIMAL_CANDLE(i, f, length) \
+    {.name = #f, .type = GW_FIELD_DECIMAL, .decimal = i, \
+     .at = AT(candle.mantissa[i]), .exponent = AT(candle.exponent[i]), .digits = AT(candle.length)}
+#define FLAG_CANDLE(f, bit) {.name = f, .type = GW_FIELD_FLAG, .at = AT(candle.flags), .none = bit}
+#define CANDLE(text) \
+    {.name = "candle", \
+     .interval = text, \
+     .fields = {{.name = "start", .type = GW_FIELD_NUMBER, .at = AT(candle.start), .room = 8}, \
+                DECIMAL_CANDLE(GW_OPEN, open, digits[GW_OPEN]), DECIMAL_CANDLE(GW_HIGH, high, digits[GW_HIGH]), \
+                DECIMAL_CANDLE(GW_LOW, low, digits[GW_LOW]), DECIMAL_CANDLE(GW_CLOSE, close, digits[GW_CLOSE]), \
+                DECIMAL_CANDLE(GW_VOLUME, volume, volume_digits), \
+                {.name = "trades", .type = GW_FIELD_NUMBER, .at = AT(candle.trades), .room = 4}, \
+                FLAG_CANDLE("closed", GW_CANDLE_CLOSED), FLAG_CANDLE("revised", GW_CANDLE_REVISED), \
+                FLAG_CANDLE("partial", GW_CANDLE_PARTIAL)}, \
+     .fields_count = 10, \
+     .decimals_count = GW_CANDLE_DECIMALS, \
+     .cells_max = GW_RECORD_CELLS_TAIL, \
+     .state = GW_STATE_COPY}
+
 const gw_kind_t gw_kinds[GW_CHANNELS] = {
     [GW_TRADE] = {
         .name = "trade",
@@ -41,6 +60,12 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
         .cells_max = GW_RECORD_CELLS,
         .state = GW_STATE_COPY,
     },
+    [GW_CANDLE] = CANDLE("1s"),
+    [GW_CANDLE + 1] = CANDLE("1m"),
+    [GW_CANDLE + 2] = CANDLE("5m"),
+    [GW_CANDLE + 3] = CANDLE("15m"),
+    [GW_CANDLE + 4] = CANDLE("1h"),
+    [GW_CANDLE + 5] = CANDLE("1d"),
 #ifdef GW_TEST_KINDS
     [GW_TEST] = {
         .name = "test",

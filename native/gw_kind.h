@@ -4,7 +4,7 @@
 #define GW_KIND_H
 #include "gw_record.h"
 
-#define GW_FIELDS_MAX 4u
+#define GW_FIELDS_MAX 10u
 #define GW_FIELD_NAME_MAX 8u /* of a name with its end: it is compared as one word */
 
 typedef enum {
@@ -13,6 +13,8 @@ typedef enum {
     GW_FIELD_ID,          /* the venue's: printable ASCII, the rest of a long one in the tail */
     GW_FIELD_WORDS,       /* the gateway's own: printable ASCII of a fixed room */
     GW_FIELD_TEXT,        /* printable ASCII to the end of the record's cells, its length in two bytes */
+    GW_FIELD_NUMBER,      /* a signed integer of 8 bytes, or an unsigned one of 4 */
+    GW_FIELD_FLAG,        /* a bit: yes or no */
 } gw_field_type_t;
 
 /* Offsets are in the record. */
@@ -24,8 +26,8 @@ typedef struct {
     uint8_t at;       /* the mantissa, the side, the text */
     uint8_t exponent; /* of a decimal */
     uint8_t digits;   /* of a decimal; of a text its length */
-    uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none */
-    uint16_t room;    /* of words and texts */
+    uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none; of a flag its bit */
+    uint16_t room;    /* of words, texts and numbers */
 } gw_field_t;
 
 /* What a plane keeps of a topic, and renders for those who come late, were lapped or take less than all. */
@@ -37,6 +39,7 @@ typedef enum {
 
 typedef struct {
     const char *name; /* of the channel; NULL: no such kind */
+    const char *interval; /* of candles: what of the channel's name the topic's kind says; else NULL */
     gw_field_t fields[GW_FIELDS_MAX];
     uint8_t fields_count, decimals_count;
     uint16_t cells_max;
@@ -51,7 +54,7 @@ static inline const gw_kind_t *gw_kind(uint8_t kind) {
     return kind < GW_CHANNELS && gw_kinds[kind].name ? &gw_kinds[kind] : NULL;
 }
 
-static inline bool gw_field_optional(const gw_field_t *f) { return f->none != 0; }
+static inline bool gw_field_optional(const gw_field_t *f) { return f->type == GW_FIELD_DECIMAL && f->none != 0; }
 
 /* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
 static inline bool gw_record_possible(uint8_t kind, unsigned cells) {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* What a line has beside its fields, then the place of each field of each kind. A name that several kinds have has the
- * first one's place, and means the same in all. */
-enum { CHANNEL, SYMBOL, TS, FIELDS, MEMBERS = FIELDS + GW_CHANNELS * GW_FIELDS_MAX };
+ * first one's place, and means the same in all. Only kinds below KINDS have usual lines: others come seldom. */
+enum { CHANNEL, SYMBOL, TS, FIELDS, KINDS = GW_BBO + 1, OF_KIND = 4, MEMBERS = FIELDS + KINDS * OF_KIND };
 #define BIT(member) ((uint64_t)1 << (member))
 _Static_assert(MEMBERS <= 64, "a bit for each");
 
@@ -138,11 +138,11 @@ static unsigned member_find(gw_text_t name, const gw_field_t **field) {
     memcpy(padded, name.at, name.length);
     for (unsigned i = 0; i < FIELDS; i++)
         if (memcmp(names[i], padded, sizeof padded) == 0) return i;
-    for (unsigned kind = 0; kind < GW_CHANNELS; kind++) {
+    for (unsigned kind = 0; kind < KINDS; kind++) {
         if (!gw_kinds[kind].fed) continue;
         for (unsigned i = 0; i < gw_kinds[kind].fields_count; i++) {
             *field = &gw_kinds[kind].fields[i];
-            if (memcmp((*field)->name, padded, sizeof padded) == 0) return FIELDS + kind * GW_FIELDS_MAX + i;
+            if (memcmp((*field)->name, padded, sizeof padded) == 0) return FIELDS + kind * OF_KIND + i;
         }
     }
     return MEMBERS;
@@ -186,7 +186,7 @@ static bool object_take(parse_t *p) {
 /* The text of the kind's i-th field, if it came or need not. What came in the field's own place is of its name. */
 static bool field_make(const parse_t *p, uint8_t kind, unsigned i, uint64_t *all, gw_text_t *out) {
     const gw_field_t *f = &gw_kinds[kind].fields[i], *first;
-    unsigned member = FIELDS + kind * GW_FIELDS_MAX + i;
+    unsigned member = FIELDS + kind * OF_KIND + i;
     if (!(p->seen & BIT(member))) member = member_find((gw_text_t){f->name, strlen(f->name)}, &first);
     *all |= BIT(member);
     *out = f->type == GW_FIELD_DECIMAL ? (gw_text_t){NULL, 0} : none;
@@ -201,8 +201,8 @@ static bool line_make(const parse_t *p, gw_line_t *line) {
     uint64_t all = must | BIT(TS);
     uint8_t number = 0;
     if ((p->seen & must) != must) return false;
-    while (number < GW_CHANNELS && !(gw_kinds[number].fed && text_is(p->texts[CHANNEL], gw_kinds[number].name))) number++;
-    if (number == GW_CHANNELS) return false;
+    while (number < KINDS && !(gw_kinds[number].fed && text_is(p->texts[CHANNEL], gw_kinds[number].name))) number++;
+    if (number == KINDS) return false;
     for (unsigned i = 0; i < gw_kinds[number].fields_count; i++)
         if (!field_make(p, number, i, &all, &line->texts[i])) return false;
     line->kind = number;

@@ -94,16 +94,17 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     return l;
 }
 
-/* What the client's links of one channel are of now: one class, or several. */
-static void classify(gw_plane_t *p, gw_client_t *c, uint8_t channel) {
-    uint32_t kinds = 0, most_urgent = gw_client_class(c, channel);
+/* What the client's links of one group of channels are of now: one class, or several. */
+static void classify(gw_plane_t *p, gw_client_t *c, uint32_t group) {
+    uint32_t kinds = 0, most_urgent = gw_group_class(c, group);
     for (uint32_t k = GW_CLASSES; k-- > 0;)
-        if (c->class_links[channel][k]) kinds++, most_urgent = k;
-    c->priorities = (uint16_t)((c->priorities & ~(3u << 2 * channel)) | most_urgent << 2 * channel);
-    c->mixed = (uint8_t)((c->mixed & ~(1u << channel)) | (uint32_t)(kinds > 1) << channel);
+        if (c->class_links[group][k]) kinds++, most_urgent = k;
+    c->priorities = (uint16_t)((c->priorities & ~(3u << 2 * group)) | most_urgent << 2 * group);
+    const int mixed = kinds > (group == GW_CLASS_CANDLES ? 0u : 1u);
+    c->mixed = (uint8_t)((c->mixed & ~(1u << group)) | (uint32_t)mixed << group);
     c->flags = (uint16_t)(c->mixed ? c->flags | GW_CLIENT_MIXED : c->flags & ~GW_CLIENT_MIXED);
     c->classes = 0;
-    for (uint32_t i = 0; i < GW_CHANNELS; i++)
+    for (uint32_t i = 0; i < GW_CLASS_GROUPS; i++)
         for (uint32_t k = 0; k < GW_CLASSES; k++) c->classes |= (uint8_t)((c->class_links[i][k] > 0) << k);
     gw_client_refresh(p, c);
 }
@@ -111,21 +112,22 @@ static void classify(gw_plane_t *p, gw_client_t *c, uint8_t channel) {
 /* Moves a link to a class; UINT8_MAX is none. */
 void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority) {
     gw_client_t *c = l->client;
-    uint8_t was = l->priority, channel = l->topic->channel;
+    const uint8_t was = l->priority;
+    const uint32_t group = gw_class_group(l->topic->channel);
     int changes = 0;
     if (was == priority) return;
     if (was < GW_CLASSES) {
         gw_count(&p->stats->class_links[was], (uint64_t)-1);
-        changes |= --c->class_links[channel][was] == 0;
+        changes |= --c->class_links[group][was] == 0;
     }
     l->topic->urgent -= was < 2;
     l->priority = priority;
     if (priority < GW_CLASSES) {
         gw_count(&p->stats->class_links[priority], 1);
-        changes |= c->class_links[channel][priority]++ == 0;
+        changes |= c->class_links[group][priority]++ == 0;
         l->topic->urgent += priority < 2;
     }
-    if (changes) classify(p, c, channel);
+    if (changes) classify(p, c, group);
 }
 
 /* Moves what has been settled so far to the subscription; what is pending stays the link's. */

@@ -145,7 +145,9 @@ static inline int gw_client_overflows(gw_plane_t *p, gw_client_t *c) {
     return 1;
 }
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
-/* The class of what a client gets of a channel, where all its links of it are of one. */
+static inline uint32_t gw_class_group(uint8_t channel) { return channel < GW_CANDLE ? channel : GW_CLASS_CANDLES; }
+static inline uint32_t gw_group_class(const gw_client_t *c, uint32_t group) { return c->priorities >> 2 * group & 3u; }
+/* The class of what a client gets of a channel, where all its links of it are of one; not of candles (GW_CLASS_CANDLES). */
 static inline uint32_t gw_client_class(const gw_client_t *c, uint8_t channel) {
     return c->priorities >> 2 * channel & 3u;
 }

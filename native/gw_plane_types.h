@@ -255,10 +255,14 @@ struct gw_job {
 
 typedef int (*gw_sift_keep_t)(gw_plane_t *, gw_job_t *, gw_link_t *, const gw_frame_t *, uint64_t index);
 
+/* Channels whose links a client has its classes of together, so that they fit one word: candles of all intervals are
+ * one group. A client that has any is MIXED, so that usual clients need not look up the group of a channel. */
+enum { GW_CLASS_GROUPS = 8, GW_CLASS_CANDLES = 6 };
+
 struct gw_client {
     /* What routing and a plain flush touch stands first, in one cache line. */
     _Alignas(64) uint16_t flags;
-    uint16_t priorities; /* class of each channel's links, 2 bits each; where MIXED, the links know */
+    uint16_t priorities; /* class of each group's links, 2 bits each; where MIXED, the links know */
     int fd;
     uint32_t turn_next, turn_previous; /* places in the list where it waits for its turn; 0: in none */
     uint64_t *runs;
@@ -282,7 +286,7 @@ struct gw_client {
     uint32_t names_waiting;   /* links of topics that no directory has had yet */
     uint32_t unannounced;     /* links of topics whose number it does not know */
     uint32_t waiting[GW_CHANNELS]; /* records in its queue; right while it is blocked or busy */
-    uint32_t class_links[GW_CHANNELS][GW_CLASSES];
+    uint32_t class_links[GW_CLASS_GROUPS][GW_CLASSES];
     uint32_t blocked;         /* shared */
     uint64_t control_posted;  /* shared, written by the loop */
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
@@ -298,7 +302,7 @@ struct gw_client {
     uint32_t generation;
 
     uint8_t classes;       /* bit of each class that it has links of */
-    uint8_t mixed;         /* bit of each channel whose links are of several classes */
+    uint8_t mixed;         /* bit of each group whose links are of several classes */
     uint8_t told[GW_CLASSES]; /* the ladder's interval of each class, as it was told */
     uint8_t level, went_up, relapses; /* gw_level.c */
     uint32_t held;         /* links whose mark is in a hold */

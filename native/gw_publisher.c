@@ -23,6 +23,7 @@ void gw_publisher_free(gw_publisher_t *p) {
     if (p->writer.chains == NULL) return;
     gw_writer_free(&p->writer);
     gw_suspects_free(&p->suspects);
+    gw_candles_free(&p->candles);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -128,6 +129,7 @@ bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint3
         ingest_stamp(&cause, gw_monotonic_ns());
         health_publish(p, health, &cause);
     }
+    if (kind == GW_TRADE) gw_candles_refused(&p->candles, topic);
     pthread_mutex_unlock(&p->lock);
     return added;
 }
@@ -144,12 +146,65 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
         wire_measure(p, &records[i].h, receipt);
         ingest_measure(p, &records[i].h, now);
     }
+    const bool candles = gw_candles_on(&p->candles);
+    if (candles) gw_candles_now(&p->candles, gw_realtime_ns(), now);
     for (uint32_t i = 0; i < count; i++) {
         gw_writer_publish(&p->writer, &records[i]);
+        if (candles && records[i].h.kind == GW_TRADE)
+            gw_candles_trade(&p->candles, &records[i], receipt->feed, receipt->wire);
         if (p->stats != NULL) gw_hdr_add(&p->stats->published[records[i].h.kind], 1);
         if (gw_suspects_has(&p->suspects, records[i].h.topic)) suspect_recover(p, &records[i].h);
     }
     pthread_mutex_unlock(&p->lock);
+}
+
+/* --- candles ------------------------------------------------------------------------------------- */
+
+enum { CANDLE_STEPS = 16 }; /* of one call, each with the lock taken anew */
+
+static void candle_emit(void *self, gw_record_t *record) {
+    gw_publisher_t *p = self;
+    gw_writer_publish(&p->writer, record);
+    if (p->stats != NULL) gw_hdr_add(&p->stats->published[record->h.kind], 1);
+}
+
+int gw_publisher_candles(gw_publisher_t *p, unsigned intervals, uint32_t instruments_max, int64_t update_ns) {
+    return gw_candles_init(&p->candles, intervals, instruments_max, p->writer.segment.topics_max, update_ns, candle_emit,
+                           p);
+}
+
+bool gw_publisher_candles_begin(gw_publisher_t *p, uint32_t trades, const uint32_t *topics) {
+    pthread_mutex_lock(&p->lock);
+    bool begun = gw_candles_begin(&p->candles, trades, topics);
+    pthread_mutex_unlock(&p->lock);
+    return begun;
+}
+
+void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades) {
+    if (!gw_candles_on(&p->candles)) return;
+    pthread_mutex_lock(&p->lock);
+    gw_candles_end(&p->candles, trades);
+    pthread_mutex_unlock(&p->lock);
+}
+
+bool gw_publisher_candles_step(gw_publisher_t *p) {
+    bool left = gw_candles_on(&p->candles);
+    for (int i = 0; left && i < CANDLE_STEPS; i++) {
+        pthread_mutex_lock(&p->lock);
+        gw_candles_now(&p->candles, gw_realtime_ns(), gw_monotonic_ns());
+        left = gw_candles_step(&p->candles);
+        if (p->stats != NULL) {
+            const gw_candle_counts_t n = p->candles.counts;
+            const uint64_t counts[GW_CANDLE_COUNTS] = {n.late,  n.ahead,    n.duplicates, n.unprinted,
+                                                       n.unfit, n.left_out, n.restarts,   n.full};
+            for (int k = 0; k < GW_CANDLE_COUNTS; k++) /* others add to some of them, without the lock */
+                if (counts[k]) gw_hdr_add(&p->stats->candle_trades[k], counts[k]);
+            gw_hdr_add(&p->stats->candles_revised[0], n.revised);
+            p->candles.counts = (gw_candle_counts_t){0};
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+    return left;
 }
 
 void gw_publisher_populate_ahead(gw_publisher_t *p) {

@@ -3,12 +3,14 @@
  *
  * Who changes the segment or the statistics that feeds share holds `lock`: for at most
  * GW_PUBLISH_MAX records (and as many of health, where each is the first good one after a refused
- * one) and without any system call, so that nobody waits for long. README.md,
+ * one, and the candles that they make, gw_candle.h) and without any system call, so that nobody
+ * waits for long. README.md,
  * "Several threads publish", says why a thread that holds the interpreter's lock may wait for it
  * too. */
 #ifndef GW_PUBLISHER_H
 #define GW_PUBLISHER_H
 #include "gw_ahead.h"
+#include "gw_candle.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
 #include "gw_suspect.h"
@@ -23,8 +25,9 @@ typedef struct {
     gw_writer_t writer; /* under the lock */
     pthread_mutex_t lock;
     gw_suspects_t suspects; /* under the lock */
-    gw_stats_t *stats; /* published, wire, ingest, clock_anomalies, instruments_suspect: under the
-                          lock. NULL: none */
+    gw_candles_t candles;   /* under the lock */
+    gw_stats_t *stats; /* published, wire, ingest, clock_anomalies, instruments_suspect, candle_*:
+                          under the lock. NULL: none */
     gw_wait_t *waits;  /* `workers` of each, filled in before the first record; the caller's */
     int *event_fds;
     size_t workers;
@@ -70,6 +73,15 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
  * topic of its instrument's health, says so. False: it is suspect already, nothing is published. */
 bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health,
                           gw_text_t reason, int64_t ts_recv, int64_t mono_recv);
+/* Makes candles of these intervals (gw_candles_init) for up to so many instruments; before the first
+ * record. 0 or -ENOMEM. */
+int gw_publisher_candles(gw_publisher_t *p, unsigned intervals, uint32_t instruments_max, int64_t update_ns);
+/* As gw_candles_begin and gw_candles_end. */
+bool gw_publisher_candles_begin(gw_publisher_t *p, uint32_t trades, const uint32_t *topics);
+void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades);
+/* Closes candles by the clock and tells running ones, in steps of gw_candles_step, each under the
+ * lock; true: some are left for another call. `gw_publisher_ring` tells the workers. */
+bool gw_publisher_candles_step(gw_publisher_t *p);
 /* Wakes the workers that sleep; then, with no lock held, populates the ring ahead of its tail. */
 void gw_publisher_ring(gw_publisher_t *p);
 

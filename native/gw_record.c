@@ -247,11 +247,15 @@ static void tail_decimal(gw_tail_t *tail, unsigned index, const gw_decimal_t *d)
     tail->width[index] = wide ? d->width : d->digits & ~GW_DECIMAL_NEGATIVE_ZERO;
 }
 
-/* What does not fit into the payload. */
-static void tail_fill(gw_record_t *record, const gw_decimal_t *decimals, unsigned count, gw_text_t id) {
+void gw_record_tail(gw_record_t *record, const gw_decimal_t *decimals, unsigned count) {
     record->u.trade.extra |= GW_EXTRA_TAIL;
     memset(&record->tail, 0, sizeof record->tail);
     for (unsigned i = 0; i < count; i++) tail_decimal(&record->tail, i, &decimals[i]);
+}
+
+/* What does not fit into the payload. */
+static void tail_fill(gw_record_t *record, const gw_decimal_t *decimals, unsigned count, gw_text_t id) {
+    gw_record_tail(record, decimals, count);
     if (id.length > GW_ID_INLINE)
         memcpy(record->tail.id, id.at + GW_ID_INLINE, id.length - GW_ID_INLINE);
 }

@@ -26,7 +26,9 @@
 #define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
-enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_HEALTH = 7, GW_CHANNELS = 8 };
+enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
+/* Candles: a kind for each interval, from GW_CANDLE on, so that a topic is a channel and a name for them, too. */
+#define GW_CANDLES (GW_CHANNELS - GW_CANDLE)
 #ifdef GW_TEST_KINDS
 enum { GW_TEST = 6 }; /* of the core's own tests: a text of any length */
 #endif
@@ -37,6 +39,7 @@ enum {
     GW_FLAG_BAD_TS = 4,
     GW_FLAG_MAYBE_BAD_BOOK = 8,
     GW_FLAG_RETIRED = 32, /* the topic's last, with no payload: it has ended, and its place may be another's */
+    GW_FLAG_UNPRINTED = 64, /* of a trade: none of the market's, as the venue says: no candle counts it */
     GW_FLAG_PACED = 16, /* its feed waits for slow queues (a replay at full speed): age does not close a client */
 };
 
@@ -125,6 +128,18 @@ typedef struct {
     char reason[GW_REASON_MAX];
 } gw_health_t;
 
+/* Prices and volume of one interval; which one, the kind says. */
+enum { GW_OPEN, GW_HIGH, GW_LOW, GW_CLOSE, GW_VOLUME, GW_CANDLE_DECIMALS };
+enum { GW_CANDLE_CLOSED = 1, GW_CANDLE_REVISED = 2, GW_CANDLE_PARTIAL = 4 };
+typedef struct {
+    int8_t exponent[GW_CANDLE_DECIMALS];
+    uint8_t flags, extra, volume_digits;
+    int64_t mantissa[GW_CANDLE_DECIMALS];
+    int64_t start; /* REALTIME ns, of the venue's clock */
+    uint32_t trades;
+    uint8_t digits[GW_VOLUME]; /* of the prices */
+} gw_candle_t;
+
 #ifdef GW_TEST_KINDS
 typedef struct {
     uint16_t length;
@@ -134,10 +149,9 @@ typedef struct {
 #endif
 
 typedef struct {
-    uint8_t width[4]; /* of decimals in the payload's order: digits, with leading zeros */
-    uint8_t reserved[4];
+    uint8_t width[8]; /* of decimals in the payload's order: digits, with leading zeros */
     union {
-        int64_t high[4]; /* their upper halves; of those that are not wide, the sign */
+        int64_t high[7]; /* their upper halves; of those that are not wide, the sign */
         struct {
             int64_t high_trade[2]; /* of a trade there are two: the rest is ... */
             char id[GW_ID_MAX - GW_ID_INLINE]; /* ... its id, from byte GW_ID_INLINE on */
@@ -151,6 +165,7 @@ typedef struct {
         gw_trade_t trade;
         gw_bbo_t bbo;
         gw_health_t health;
+        gw_candle_t candle;
         uint64_t words[8];
     } u;
     gw_tail_t tail; /* means something where the record has three cells */
@@ -160,10 +175,12 @@ _Static_assert(sizeof(gw_header_t) == GW_CELL, "header is one cell");
 _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
 _Static_assert(sizeof(gw_health_t) == GW_CELL, "health payload is one cell");
+_Static_assert(sizeof(gw_candle_t) == GW_CELL, "candle payload is one cell");
 _Static_assert(sizeof(gw_tail_t) == GW_CELL, "tail is one cell");
 _Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_TAIL * GW_CELL, "a record and its tail");
 _Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra) &&
-               offsetof(gw_trade_t, extra) == offsetof(gw_health_t, extra), "one place for all kinds");
+               offsetof(gw_trade_t, extra) == offsetof(gw_health_t, extra) &&
+               offsetof(gw_trade_t, extra) == offsetof(gw_candle_t, extra), "one place for all kinds");
 
 #define GW_CHANNEL_NAME_MAX 15u
 
@@ -195,6 +212,9 @@ size_t gw_decimal_format(int64_t mantissa, int8_t exponent, uint8_t digits, char
 
 /* Writes one of the record's decimals, by its field's index, as gw_decimal_format does; any. 0 where there is none. */
 size_t gw_record_decimal(const gw_record_t *record, unsigned index, char *out);
+
+/* Adds the tail of a record whose payload lacks what is wide of these. */
+void gw_record_tail(gw_record_t *record, const gw_decimal_t *decimals, unsigned count);
 
 /* Cells that a record takes of a kind that may have a tail, by its payload. */
 static inline uint16_t gw_record_cells(const gw_record_t *record) {

@@ -94,7 +94,7 @@ void gw_client_drop_queue(gw_plane_t *p, gw_client_t *c) {
         if (!n) continue;
         gw_count(&reason[i], n);
         if (reason == p->stats->dropped_slow)
-            gw_count(&p->stats->class_dropped[gw_client_class(c, (uint8_t)i)], n);
+            gw_count(&p->stats->class_dropped[gw_group_class(c, gw_class_group((uint8_t)i))], n);
         gw_count(&p->stats->pending[i], -n);
         c->waiting[i] = 0;
     }

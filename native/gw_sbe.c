@@ -22,6 +22,8 @@ const char *gw_sbe_fault_text(gw_sbe_fault_t fault) {
         [GW_SBE_SIDE] = "a side that is neither buy nor sell",
         [GW_SBE_ID] = "a trade's id that is not up to 80 characters of printable ASCII",
         [GW_SBE_NAME] = "a topic's name that is not 1 to 113 bytes",
+        [GW_SBE_LACKS] = "a candle without a price or a volume",
+        [GW_SBE_YES] = "a candle's yes or no that is neither",
     };
     return fault < GW_SBE_FAULTS && texts[fault] ? texts[fault] : "well";
 }
@@ -47,21 +49,47 @@ static gw_sbe_fault_t decimal_load(const uint8_t *at, gw_sbe_decimal_t *d) {
     return d->high != 0 && magnitude(d) >= beyond ? GW_SBE_DIGITS : GW_SBE_FINE;
 }
 
-/* What all records begin with, and their decimals. */
-static gw_sbe_fault_t record_load(const uint8_t *block, unsigned decimals_at, unsigned decimals, gw_sbe_message_t *out) {
+/* What all records begin with. */
+static void head_load(const uint8_t *block, gw_sbe_message_t *out) {
     out->seq = load64(block);
     out->ts_event = (int64_t)load64(block + 8);
     out->ts_recv = (int64_t)load64(block + 16);
     out->ts_send = (int64_t)load64(block + 24);
     out->skipped = load64(block + 32);
-    out->topic = load32(block + 40);
-    out->flags = block[44];
+}
+
+static gw_sbe_fault_t decimals_load(const uint8_t *at, unsigned decimals, gw_sbe_message_t *out) {
     for (unsigned i = 0; i < decimals; i++) {
         gw_sbe_decimal_t *d = &out->decimals[i];
-        gw_sbe_fault_t fault = decimal_load(block + decimals_at + i * DECIMAL_SIZE, d);
+        gw_sbe_fault_t fault = decimal_load(at + i * DECIMAL_SIZE, d);
         if (fault) return fault;
         d->negative_zero = (out->flags & GW_SBE_FLAG_NEGATIVE_ZERO << i) != 0 && !d->high && !d->low;
     }
+    return GW_SBE_FINE;
+}
+
+/* The head of trades and quotes, and their decimals. */
+static gw_sbe_fault_t record_load(const uint8_t *block, unsigned decimals_at, unsigned decimals, gw_sbe_message_t *out) {
+    head_load(block, out);
+    out->topic = load32(block + 40);
+    out->flags = block[44];
+    return decimals_load(block + decimals_at, decimals, out);
+}
+
+static gw_sbe_fault_t candle_load(const uint8_t *block, gw_sbe_message_t *out) {
+    head_load(block, out);
+    out->start = (int64_t)load64(block + 40);
+    out->topic = load32(block + 48);
+    out->trades = load32(block + 52);
+    out->flags = block[56];
+    out->closed = block[57];
+    out->revised = block[58];
+    out->complete = block[59];
+    gw_sbe_fault_t fault = decimals_load(block + 60, GW_CANDLE_DECIMALS, out);
+    if (fault) return fault;
+    if (out->closed > 1 || out->revised > 1 || out->complete > 1) return GW_SBE_YES;
+    for (unsigned i = 0; i < GW_CANDLE_DECIMALS; i++)
+        if (out->decimals[i].exponent == GW_EXPONENT_NONE) return GW_SBE_LACKS;
     return GW_SBE_FINE;
 }
 
@@ -101,6 +129,7 @@ static gw_sbe_fault_t topic_load(const uint8_t *at, size_t size, size_t used, gw
 static unsigned block_least(uint32_t template_id) {
     return template_id == GW_SBE_TRADE ? GW_SBE_TRADE_BLOCK
            : template_id == GW_SBE_BBO ? GW_SBE_BBO_BLOCK
+           : template_id == GW_SBE_CANDLE ? GW_SBE_CANDLE_BLOCK
            : template_id == GW_SBE_TOPIC ? GW_SBE_TOPIC_BLOCK
                                          : 0u;
 }
@@ -118,6 +147,7 @@ gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out
     if (template_id == GW_SBE_TRADE) return trade_load(at, size, used, out);
     if (template_id == GW_SBE_TOPIC) return topic_load(at, size, used, out);
     out->size = used;
+    if (template_id == GW_SBE_CANDLE) return candle_load(at + GW_SBE_HEADER, out);
     return record_load(at + GW_SBE_HEADER, 45, 4, out);
 }
 
@@ -202,7 +232,14 @@ static void quote_put(const gw_sbe_message_t *m, gw_sbe_quote_row_t *row) {
     decimals_put(m, 4, row->mantissa, row->number, row->exponent);
 }
 
-/* Reads one frame; `*mark` is set to what it holds beside trades and quotes. */
+static void candle_put(const gw_sbe_message_t *m, gw_sbe_candle_row_t *row) {
+    *row = (gw_sbe_candle_row_t){m->seq, m->skipped, m->ts_event, m->ts_recv, m->ts_send, m->start,
+                                 .topic = m->topic, .trades = m->trades, .flags = m->flags,
+                                 .closed = m->closed, .revised = m->revised, .complete = m->complete};
+    decimals_put(m, GW_CANDLE_DECIMALS, row->mantissa, row->number, row->exponent);
+}
+
+/* Reads one frame; `*mark` is set to what it holds beside trades, quotes and candles. */
 static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b, uint8_t *mark) {
     size_t used = 0;
     *mark = 0;
@@ -220,6 +257,9 @@ static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b,
         } else if (m.kind == GW_SBE_TRADE) {
             if (b->trades) trade_put(&m, &b->trades[b->trades_count]);
             b->trades_count++;
+        } else if (m.kind == GW_SBE_CANDLE) {
+            if (b->candles) candle_put(&m, &b->candles[b->candles_count]);
+            b->candles_count++;
         } else {
             if (b->quotes) quote_put(&m, &b->quotes[b->quotes_count]);
             b->quotes_count++;
@@ -229,7 +269,7 @@ static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b,
 }
 
 gw_sbe_fault_t gw_sbe_batch(const gw_sbe_frame_t *frames, size_t count, gw_sbe_batch_t *b) {
-    b->trades_count = b->quotes_count = 0;
+    b->trades_count = b->quotes_count = b->candles_count = 0;
     for (b->frame = 0; b->frame < count; b->frame++) {
         gw_sbe_fault_t fault = frame_read(&frames[b->frame], b, &b->marks[b->frame]);
         if (fault) return fault;

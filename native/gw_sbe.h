@@ -1,4 +1,4 @@
-/* Reads data frames of subprotocol tickgate.v1.sbe: trades, quotes, and the announcements of their topics. What
+/* Reads data frames of subprotocol tickgate.v1.sbe: trades, quotes, candles, and the announcements of their topics. What
  * else a frame may hold is rare, and is read elsewhere (gateway/codec/sbe.py).
  *
  * The bytes may be anybody's: each length is checked before it is used, and nothing is read that was not given.
@@ -9,8 +9,8 @@
 
 #define GW_SBE_HEADER 8u
 #define GW_SBE_SCHEMA 1u
-enum { GW_SBE_TRADE = 1, GW_SBE_BBO = 2, GW_SBE_TOPIC = 16 };       /* templates */
-enum { GW_SBE_TRADE_BLOCK = 80, GW_SBE_BBO_BLOCK = 113, GW_SBE_TOPIC_BLOCK = 5 };
+enum { GW_SBE_TRADE = 1, GW_SBE_BBO = 2, GW_SBE_CANDLE = 8, GW_SBE_TOPIC = 16 }; /* templates */
+enum { GW_SBE_TRADE_BLOCK = 80, GW_SBE_BBO_BLOCK = 113, GW_SBE_CANDLE_BLOCK = 145, GW_SBE_TOPIC_BLOCK = 5 };
 enum { GW_SBE_FLAG_SNAPSHOT = 1, GW_SBE_FLAG_NEGATIVE_ZERO = 2 };   /* shifted by the decimal's index */
 
 typedef enum {
@@ -25,6 +25,8 @@ typedef enum {
     GW_SBE_SIDE,
     GW_SBE_ID,
     GW_SBE_NAME,
+    GW_SBE_LACKS,
+    GW_SBE_YES,
     GW_SBE_FAULTS
 } gw_sbe_fault_t;
 
@@ -49,7 +51,10 @@ typedef struct {
     uint8_t channel; /* of an announcement */
     uint8_t text_length;
     const char *text;              /* a trade's id; an announcement's name, in no encoding that was checked */
-    gw_sbe_decimal_t decimals[4];  /* price, qty; bid, bid_qty, ask, ask_qty */
+    gw_sbe_decimal_t decimals[5];  /* price, qty; bid, bid_qty, ask, ask_qty; open, high, low, close, volume */
+    int64_t start;                 /* of a candle, as the following */
+    uint32_t trades;
+    uint8_t closed, revised, complete;
 } gw_sbe_message_t;
 
 /* Reads the message that begins at `at`, where `size` bytes are left of the frame. */
@@ -89,21 +94,33 @@ typedef struct {
     uint8_t flags, reserved[7];
 } gw_sbe_quote_row_t;
 
-_Static_assert(sizeof(gw_sbe_trade_row_t) == 96 && sizeof(gw_sbe_quote_row_t) == 152, "rows have no padding");
+typedef struct {
+    uint64_t seq, skipped;
+    int64_t ts_event, ts_recv, ts_send, start;
+    gw_sbe_mantissa_t mantissa[5];
+    double number[5];
+    uint32_t topic, trades;
+    int8_t exponent[5];
+    uint8_t flags, closed, revised, complete, reserved[7];
+} gw_sbe_candle_row_t;
+
+_Static_assert(sizeof(gw_sbe_trade_row_t) == 96 && sizeof(gw_sbe_quote_row_t) == 152 &&
+               sizeof(gw_sbe_candle_row_t) == 192, "rows have no padding");
 
 typedef struct {
     const uint8_t *at;
     size_t size;
 } gw_sbe_frame_t;
 
-/* Of a frame's mark: what it holds beside trades and quotes. */
+/* Of a frame's mark: what it holds beside trades, quotes and candles. */
 enum { GW_SBE_MARK_TOPIC = 1, GW_SBE_MARK_OTHER = 2 };
 
 typedef struct {
     gw_sbe_trade_row_t *trades; /* NULL: only counts */
     gw_sbe_quote_row_t *quotes;
+    gw_sbe_candle_row_t *candles;
     uint8_t *marks; /* one a frame */
-    size_t trades_count, quotes_count;
+    size_t trades_count, quotes_count, candles_count;
     size_t frame; /* where a fault was found */
 } gw_sbe_batch_t;
 

@@ -11,6 +11,7 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 #define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
 #define GW_LEVELS 4u       /* of one connection: gw_level.c */
 #define GW_PAUSED UINT64_MAX
+#define GW_CANDLE_COUNTS 8 /* CANDLES of gateway/model/outcomes.py, in the same order */
 #define GW_REFUSALS 16u    /* room for REFUSALS of gateway/model/outcomes.py, of each feed */
 /* Steps of the plane whose budget may be used up: what is left is done in later turns. Their names in /metrics are
  * in gateway/model/outcomes.py, in the same order. */
@@ -53,7 +54,7 @@ enum { GW_LEFT_REFUSED, GW_LEFT_FEED, GW_LEFT_RESET, GW_LEFT_SLOW, GW_LEFT_OUT }
     X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
     X(feed_late, 64) X(feed_resets, 64) X(feed_last_ns, 64) X(clock_anomalies, 64)                 \
     X(stamp_anomalies, 64) X(feed_refused, 64 * GW_REFUSALS) X(instruments, 1)                     \
-    X(instruments_suspect, 1) X(topics_live, 1) X(topics_retired, 1) X(topics_max, 1)
+    X(instruments_suspect, 1) X(topics_live, 1) X(topics_retired, 1) X(topics_max, 1) X(candles_revised, 1) X(candle_trades, GW_CANDLE_COUNTS)
 #define GW_STATS_ALL(X) GW_STATS_PLANE(X) GW_STATS_LOOP(X) GW_STATS_FEED(X)
 
 #define GW_STATS_MEMBER(name, length) uint64_t name[length];

@@ -10,13 +10,15 @@
  *     SYMBOL, SEQ, AGE_MS    nothing; the last is ts_send - ts_recv
  *     SYMBOL_SPELLED         bits: 1 leaves the venue out, 2 makes ASCII's capitals small
  *     TIME_NS to _RFC3339    one of ts_event, ts_recv, ts_send
- *     FIELD                  the index of one of the kind's fields (gw_kind.h); of a side three texts: none, buy, sell
+ *     FIELD                  the index of one of the kind's fields (gw_kind.h); of a side three texts: none, buy, sell;
+ *                            of a flag two: no, yes
  *     NUMBER, NUMBER_OR_NULL the index of one of the notice's numbers; UINT64_MAX is null
  *     WORD                   the index of one of the notice's words
  *     CHANNEL                nothing: the name of the topic's channel
+ *     INTERVAL               two texts, written around the interval of the topic's channel; of others nothing is written
  *     INTEGER                what it is of (a time, topic, seq, channel, skipped, or 7 + a notice's number), its bytes
  *     FIELD_BINARY           as FIELD. A decimal is `low` u64, `high` i64, `exponent` i8, 127 where there is none;
- *                            a side is one byte of its text; texts are a length u8 and their bytes, those of any
+ *                            a side or a flag is one byte of its text, a number 4 or 8 bytes; texts are a length u8 and their bytes, those of any
  *                            length a length u16 and their bytes
  *     SYMBOL_BINARY, WORD_BINARY   as SYMBOL and WORD: a length u8 and the bytes
  *     FLAGS                  bits of a byte; bit 1 + i is set where the record's decimal i is a zero with a minus sign
@@ -78,11 +80,16 @@ static bool is_notice(const gw_template_t *t) { return t->kind >= GW_NOTICE_KIND
 
 /* --- operations -------------------------------------------------------------------------------------- */
 
-/* One a template, as its texts are the template's. */
-static bool take_sides(cursor_t *c, gw_template_t *t, bool bytes) {
-    if (t->sides_read++) return false;
-    for (int i = 0; i < 3; i++)
-        if (!take_text(c, t, &t->sides[i]) || (bytes && t->sides[i].length != 1)) return false;
+/* The texts of an operation, which may write all of them; of a binary one each is a byte. */
+static bool take_texts(cursor_t *c, gw_template_t *t, gw_step_t *step, unsigned count, bool bytes) {
+    step->texts = t->texts_used;
+    for (unsigned i = 0; i < count; i++) {
+        if (t->texts_used == GW_TEXTS_MAX) return false;
+        gw_template_text_t *text = &t->texts[t->texts_used++];
+        if (!take_text(c, t, text) || (bytes && text->length != 1)) return false;
+        if (!bytes) varies(t, text->length);
+    }
+    if (bytes) stays(t, 1);
     return true;
 }
 
@@ -98,7 +105,9 @@ static bool take_field(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     step->room = f->room;
     switch (f->type) {
     case GW_FIELD_DECIMAL: varies(t, binary ? DECIMAL_BYTES : GW_DECIMAL_TEXT_MAX); return true;
-    case GW_FIELD_SIDE: varies(t, UINT8_MAX); return take_sides(c, t, binary);
+    case GW_FIELD_SIDE: return take_texts(c, t, step, 3, binary);
+    case GW_FIELD_FLAG: step->digits = f->none; return take_texts(c, t, step, 2, binary);
+    case GW_FIELD_NUMBER: binary ? stays(t, f->room) : varies(t, GW_TEXT_INTEGER_MAX); return true;
     case GW_FIELD_ID: varies(t, 2 * GW_ID_MAX); return true;
     default: varies(t, 2u * f->room); return true;
     }
@@ -155,6 +164,9 @@ static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     case GW_T_CHANNEL:
         varies(t, GW_CHANNEL_NAME_MAX);
         return true;
+    case GW_T_INTERVAL:
+        varies(t, GW_CHANNEL_NAME_MAX);
+        return take_texts(c, t, step, 2, false);
     case GW_T_INTEGER:
         return take_integer(c, t, step);
     case GW_T_FLAGS:

@@ -5,22 +5,26 @@
 #include "gw_template.h"
 #include "gw_text.h"
 
-enum { GW_PROGRAM_MAX = 4096, GW_STEPS_MAX = 64 };
+enum { GW_PROGRAM_MAX = 4096, GW_STEPS_MAX = 64, GW_TEXTS_MAX = 16 };
 
 /* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER to GW_T_FLAGS are of binary formats. */
 enum {
     GW_T_LITERAL, GW_T_SYMBOL, GW_T_SEQ, GW_T_TIME_NS, GW_T_TIME_US, GW_T_TIME_MS, GW_T_TIME_RFC3339, GW_T_AGE_MS,
     GW_T_FIELD, GW_T_NUMBER, GW_T_NUMBER_OR_NULL, GW_T_WORD, GW_T_CHANNEL,
     GW_T_INTEGER, GW_T_FIELD_BINARY, GW_T_SYMBOL_BINARY, GW_T_WORD_BINARY, GW_T_FLAGS, GW_T_SYMBOL_SPELLED,
+    GW_T_INTERVAL,
     GW_T_CODES
 };
 /* What a field's operation becomes, by its type. */
 enum {
-    GW_T_DECIMAL = GW_T_CODES, GW_T_SIDE, GW_T_ID, GW_T_WORDS, GW_T_TEXT,
-    GW_T_DECIMAL_BINARY, GW_T_SIDE_BINARY, GW_T_ID_BINARY, GW_T_WORDS_BINARY, GW_T_TEXT_BINARY
+    GW_T_DECIMAL = GW_T_CODES, GW_T_SIDE, GW_T_ID, GW_T_WORDS, GW_T_TEXT, GW_T_INTEGER_TEXT, GW_T_FLAG,
+    GW_T_DECIMAL_BINARY, GW_T_SIDE_BINARY, GW_T_ID_BINARY, GW_T_WORDS_BINARY, GW_T_TEXT_BINARY,
+    GW_T_NUMBER_BINARY, GW_T_FLAG_BINARY
 };
 _Static_assert(GW_T_TEXT - GW_T_DECIMAL == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
                GW_T_TEXT_BINARY - GW_T_DECIMAL_BINARY == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
+               GW_T_FLAG - GW_T_DECIMAL == GW_FIELD_FLAG - GW_FIELD_DECIMAL &&
+               GW_T_FLAG_BINARY - GW_T_DECIMAL_BINARY == GW_FIELD_FLAG - GW_FIELD_DECIMAL &&
                GW_T_WORDS - GW_T_DECIMAL == GW_FIELD_WORDS - GW_FIELD_DECIMAL &&
                GW_T_ID - GW_T_DECIMAL == GW_FIELD_ID - GW_FIELD_DECIMAL &&
                GW_T_SIDE - GW_T_DECIMAL == GW_FIELD_SIDE - GW_FIELD_DECIMAL, "a code for each type");
@@ -38,20 +42,21 @@ typedef struct {
     gw_template_text_t literal; /* written before the field */
     uint8_t code;   /* GW_T_LITERAL: no field */
     uint8_t source; /* of a time, an integer, a number, a word; of a field its index, of a symbol how it is spelled */
-    uint8_t at, exponent, digits; /* of a field, as in gw_field_t */
-    uint16_t room;                /* the same; of an integer its bytes */
+    uint8_t at, exponent, digits; /* of a field, as in gw_field_t; of a flag `digits` is its bit */
+    uint8_t texts;                /* of a side, a flag or an interval: the first of its texts */
+    uint16_t room;                /* the same as `at`; of an integer its bytes */
 } gw_step_t;
 
 struct gw_template {
     uint8_t kind;
-    uint8_t sides_read;
+    uint8_t texts_used;
     uint8_t binary;   /* some operation is: its messages are binary, and no value is written as `null` */
     unsigned steps_used, symbols;
     size_t size_max; /* without symbols */
     size_t frame_max;
     size_t fixed;      /* bytes written so far, while loading and while they are the same in all payloads */
     size_t skipped_at; /* of a format that tells `skipped` in a field of its own, its place; 0: by the splice */
-    gw_template_text_t skip, tail, sides[3];
+    gw_template_text_t skip, tail, texts[GW_TEXTS_MAX]; /* one of a side is written, one of a flag, both of an interval */
     gw_step_t steps[GW_STEPS_MAX];
     size_t pool_used;
     char pool[GW_PROGRAM_MAX + GW_TEXT_SLACK];

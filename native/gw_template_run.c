@@ -136,6 +136,28 @@ static uint8_t side_of(const gw_record_t *record, const gw_step_t *s) {
     return side <= GW_SIDE_SELL ? side : GW_SIDE_NONE;
 }
 
+static uint8_t flag_of(const gw_record_t *record, const gw_step_t *s) {
+    return (((const uint8_t *)record)[s->at] & s->digits) != 0;
+}
+
+static int64_t number_of(const gw_record_t *record, const gw_step_t *s) {
+    int64_t wide;
+    uint32_t narrow;
+    memcpy(&narrow, (const uint8_t *)record + s->at, sizeof narrow);
+    if (s->room == sizeof narrow) return narrow;
+    memcpy(&wide, (const uint8_t *)record + s->at, sizeof wide);
+    return wide;
+}
+
+static char *write_interval(const gw_template_t *t, const gw_step_t *s, const gw_encode_t *in, char *out) {
+    const gw_kind_t *kind = gw_kind(in->channel);
+    if (!kind || !kind->interval) return out;
+    const size_t length = strlen(kind->interval);
+    out = write_text(t, t->texts[s->texts], out);
+    memcpy(out, kind->interval, length);
+    return write_text(t, t->texts[s->texts + 1], out + length);
+}
+
 /* --- of notices, and of binary formats ---------------------------------------------------------------- */
 
 static char *write_number_or_null(uint64_t number, char *out) {
@@ -230,7 +252,11 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     case GW_T_DECIMAL_BINARY:
         return write_decimal_binary(in->record, s, out);
     case GW_T_SIDE_BINARY:
-        return write_text(t, t->sides[side_of(in->record, s)], out);
+        return write_text(t, t->texts[s->texts + side_of(in->record, s)], out);
+    case GW_T_FLAG_BINARY:
+        return write_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
+    case GW_T_NUMBER_BINARY:
+        return write_integer((uint64_t)number_of(in->record, s), s->room, out);
     case GW_T_ID_BINARY:
         return write_id_binary(in->record, s, out);
     case GW_T_WORDS_BINARY:
@@ -288,7 +314,13 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
     case GW_T_ID:
         return write_id(in->record, out);
     case GW_T_SIDE:
-        return write_text(t, t->sides[side_of(in->record, s)], out);
+        return write_text(t, t->texts[s->texts + side_of(in->record, s)], out);
+    case GW_T_FLAG:
+        return write_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
+    case GW_T_INTEGER_TEXT:
+        return out + gw_text_signed(number_of(in->record, s), out);
+    case GW_T_INTERVAL:
+        return write_interval(t, s, in, out);
     case GW_T_WORDS:
         return write_words(in->record, s, out);
     case GW_T_TEXT:

@@ -21,13 +21,14 @@ from gateway.client.events import (
 )
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
-from gateway.client.ticks import Bbo, RawTick, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.topic import escape
 
 __all__ = [
     "Backoff",
     "Bbo",
+    "Candle",
     "Client",
     "ClientSession",
     "Conflation",

@@ -5,8 +5,8 @@ Imported where the encoding is asked for, since it needs the native core, and JS
 
 from typing import Any
 
-from gateway.client.ticks import Bbo, Trade
-from gateway.codec.decode import TradeMessage
+from gateway.client.ticks import Bbo, Candle, Trade
+from gateway.codec.decode import CandleMessage, TradeMessage
 from gateway.codec.sbe import Decoder
 
 
@@ -16,13 +16,13 @@ class Reader:
     def __init__(self) -> None:
         self._decoder = Decoder()
 
-    def read(self, frame: bytes, real_ns: int) -> list[Trade | Bbo | dict[str, Any]]:
+    def read(self, frame: bytes, real_ns: int) -> list[Trade | Bbo | Candle | dict[str, Any]]:
         """The ticks of a frame, which came at `real_ns`, and what else it says, as its JSON is.
 
         Raises:
             msgspec.DecodeError: it is no frame of ours.
         """
-        found: list[Trade | Bbo | dict[str, Any]] = []
+        found: list[Trade | Bbo | Candle | dict[str, Any]] = []
         for message in self._decoder.decode(frame):
             if isinstance(message, dict):
                 found.append(message)
@@ -45,6 +45,8 @@ class Reader:
                         qty_text=trade.qty,
                     )
                 )
+            elif isinstance(message, CandleMessage):
+                found.append(_candle(message, real_ns))
             else:
                 (quote,) = message.data
                 found.append(
@@ -65,3 +67,29 @@ class Reader:
                     )
                 )
         return found
+
+
+def _candle(message: CandleMessage, real_ns: int) -> Candle:
+    (candle,) = message.data
+    return Candle(
+        channel="candle",
+        type=message.type,
+        symbol=message.symbol,
+        seq=message.seq,
+        ts_event=message.ts_event,
+        ts_recv=message.ts_recv,
+        ts_send=message.ts_send,
+        ts_client=real_ns,
+        skipped=message.skipped,
+        interval=candle.interval,
+        start=candle.start,
+        trades=candle.trades,
+        closed=candle.closed,
+        revised=candle.revised,
+        complete=candle.complete,
+        open_text=candle.open,
+        high_text=candle.high,
+        low_text=candle.low,
+        close_text=candle.close,
+        volume_text=candle.volume,
+    )

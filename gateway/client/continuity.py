@@ -16,8 +16,13 @@ from typing import NamedTuple
 from gateway.client.events import Gap
 from gateway.model.topic import is_pattern, match_pattern, meant
 
-Topic = tuple[str, str]
-"""Channel and instrument."""
+
+class Topic(NamedTuple):
+    """Whose records are numbered: channel, instrument and, of candles, the interval."""
+
+    channel: str
+    symbol: str
+    interval: str = ""
 
 
 class _Apart(NamedTuple):
@@ -36,7 +41,10 @@ _NOTHING = Missing()
 
 
 class Continuity:
-    """The numbers of one client's topics, over all its connections."""
+    """The numbers of one client's topics, over all its connections.
+
+    `asked` is a topic whose symbol is a string of a request: a name or a pattern.
+    """
 
     def __init__(self) -> None:
         self._epoch = ""
@@ -69,26 +77,26 @@ class Continuity:
         self._last.clear()
         self._apart = {topic: one._replace(last=None) for topic, one in self._apart.items()}
 
-    def restarted(self, channel: str, symbol: str) -> None:
+    def restarted(self, asked: Topic) -> None:
         """A subscription was accepted: the next frame of each topic it covers begins anew."""
-        for topic in self._covered(self._last, channel, symbol):
+        for topic in self._covered(self._last, asked):
             self._apart[topic] = _Apart(self._last.pop(topic), "resubscribe")
 
-    def left(self, channel: str, symbol: str, wanted: Callable[[Topic], bool]) -> None:
+    def left(self, asked: Topic, wanted: Callable[[Topic], bool]) -> None:
         """A subscription has ended: topics that another one covers go on by that one's parameters.
 
         `wanted` says of a topic whether one does.
         """
-        self.restarted(channel, symbol)
-        for topic in self._covered(self._apart, channel, symbol):
+        self.restarted(asked)
+        for topic in self._covered(self._apart, asked):
             if not wanted(topic):
                 del self._apart[topic]
 
-    def forget(self, channel: str, symbol: str) -> None:
+    def forget(self, asked: Topic) -> None:
         """There is no more of these topics."""
-        for topic in self._covered(self._last, channel, symbol):
+        for topic in self._covered(self._last, asked):
             del self._last[topic]
-        for topic in self._covered(self._apart, channel, symbol):
+        for topic in self._covered(self._apart, asked):
             del self._apart[topic]
 
     def published(self, topic: Topic, epoch: str | None, seq: int) -> Gap | None:
@@ -121,15 +129,29 @@ class Continuity:
         return Missing(skipped=max(0, missing))
 
     @staticmethod
-    def _covered(numbers: Mapping[Topic, object], channel: str, symbol: str) -> list[Topic]:
+    def _covered(numbers: Mapping[Topic, object], asked: Topic) -> list[Topic]:
+        channel, symbol, interval = asked
         if not is_pattern(symbol):
-            topic = (channel, meant(symbol))
+            topic = asked._replace(symbol=meant(symbol))
             return [topic] if topic in numbers else []
-        return [each for each in numbers if each[0] == channel and match_pattern(symbol, each[1])]
+        return [
+            each
+            for each in numbers
+            if (each.channel, each.interval) == (channel, interval)
+            and match_pattern(symbol, each.symbol)
+        ]
 
 
 def _gap(topic: Topic, reason: str, last: int, missing: int) -> Gap:
     """So many records after `last`; below zero: the numbers went back, and say nothing."""
     if missing < 0:
-        return Gap(*topic, reason)
-    return Gap(*topic, reason, last + 1, last + missing, missing)
+        return Gap(topic.channel, topic.symbol, reason, interval=topic.interval)
+    return Gap(
+        topic.channel,
+        topic.symbol,
+        reason,
+        last + 1,
+        last + missing,
+        missing,
+        interval=topic.interval,
+    )

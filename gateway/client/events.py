@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Trade
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -38,6 +38,7 @@ class Result(msgspec.Struct, frozen=True):
         epoch: the numbering that `seq` belongs to.
         seq: of the topic's last record; 0: nothing was published yet. None for patterns.
         matched: how many topics a pattern covers so far. None for names.
+        interval: of candles.
         recovery: the answer to `from_`: "insufficient_state" means that what was missed can't be
             had (a `Gap` follows).
         error: why it failed.
@@ -54,6 +55,7 @@ class Result(msgspec.Struct, frozen=True):
     epoch: str | None = None
     seq: int | None = None
     matched: int | None = None
+    interval: str | None = None
     recovery: str | None = None
     error: Error | None = None
 
@@ -64,10 +66,12 @@ class Instrument(msgspec.Struct, frozen=True):
     Attributes:
         symbol: its name, `SYMBOL.VENUE`.
         channels: those that have had a record of it.
+        intervals: those of its candles.
     """
 
     symbol: str
     channels: tuple[str, ...]
+    intervals: tuple[str, ...] = ()
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -172,6 +176,7 @@ class Gap(msgspec.Struct, frozen=True):
         to_seq: the last one that is missing.
         lost: how many records; for "feed" the venue's own count, for the others those from
             `from_seq` to `to_seq`. None: not known.
+        interval: of a topic of candles.
     """
 
     channel: str
@@ -180,6 +185,7 @@ class Gap(msgspec.Struct, frozen=True):
     from_seq: int | None = None
     to_seq: int | None = None
     lost: int | None = None
+    interval: str = ""
 
 
 class Retired(msgspec.Struct, frozen=True):
@@ -188,10 +194,12 @@ class Retired(msgspec.Struct, frozen=True):
     Attributes:
         channel: of the topic.
         symbol: of the topic.
+        interval: of a topic of candles.
     """
 
     channel: str
     symbol: str
+    interval: str = ""
 
 
 class Conflation(msgspec.Struct, frozen=True):
@@ -351,6 +359,7 @@ Event = (
     | Disconnected
     | Trade
     | Bbo
+    | Candle
     | RawTick
     | Gap
     | Retired

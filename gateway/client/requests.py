@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from gateway.model.record import HEALTH
+from gateway.client.continuity import Topic
+from gateway.model.record import CANDLE, HEALTH, INTERVAL_DEFAULT
 
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
@@ -21,6 +22,38 @@ class Request(NamedTuple):
     text: str
 
 
+class Key(NamedTuple):
+    """One subscription: its string and, of health, whether it is the gateway's or instruments', of
+    candles the interval."""
+
+    channel: str
+    symbol: str
+    scope: str = ""
+
+    @property
+    def topic(self) -> Topic:
+        """The topics that it is about, the string as it was asked for."""
+        return Topic(self.channel, self.symbol, self.scope if self.channel == CANDLE else "")
+
+
+def scope_of(params: dict[str, Any]) -> str:
+    """What of a subscription's parameters is not how, but what is sent."""
+    return str(params.get("scope", params.get("interval", "")))
+
+
+class Asked(NamedTuple):
+    """A request about subscriptions that has no reply yet."""
+
+    method: str
+    channel: str
+    symbols: tuple[str, ...]
+    params: dict[str, Any]
+
+    def key(self, symbol: str) -> Key:
+        """Of one of its strings."""
+        return Key(self.channel, symbol, scope_of(self.params))
+
+
 def names_of(symbols: str | Iterable[str]) -> list[str]:
     """A string is one name, not the names of its letters."""
     return [symbols] if isinstance(symbols, str) else list(symbols)
@@ -30,11 +63,13 @@ def on_the_wire(channel: str, names: list[str], params: dict[str, Any]) -> dict[
     """`class_` and `from_` without the underscore that Python needs; None is left out.
 
     Of health the scope is always said: by itself `*` means the gateway, and in the company in which
-    it is asked for again, instruments.
+    it is asked for again, instruments. Nor is the interval of candles left to the gateway.
     """
     wire = {name.rstrip("_"): value for name, value in params.items() if value is not None}
     if channel == HEALTH:
         wire.setdefault("scope", GATEWAY if names == ["*"] else INSTRUMENTS)
+    elif channel == CANDLE:
+        wire.setdefault("interval", INTERVAL_DEFAULT)
     return wire
 
 

@@ -10,7 +10,7 @@ reads a clock or a socket.
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -32,8 +32,18 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.requests import GATEWAY, INSTRUMENTS, Request, chunks, names_of, on_the_wire
-from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.client.requests import (
+    GATEWAY,
+    INSTRUMENTS,
+    Asked,
+    Key,
+    Request,
+    chunks,
+    names_of,
+    on_the_wire,
+    scope_of,
+)
+from gateway.client.ticks import Bbo, Candle, RawTick, Record, Trade
 from gateway.model.encoding import Encoding
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
@@ -67,27 +77,6 @@ class Statistics(msgspec.Struct, frozen=True):
     malformed: int
     wanted: int
     topics: int
-
-
-class _Key(NamedTuple):
-    """One subscription: its string and, of health, whether it is the gateway's or instruments'."""
-
-    channel: str
-    symbol: str
-    scope: str = ""
-
-
-class _Asked(NamedTuple):
-    """A request about subscriptions that has no reply yet."""
-
-    method: str
-    channel: str
-    symbols: tuple[str, ...]
-    params: dict[str, Any]
-
-    def key(self, symbol: str) -> _Key:
-        """Of one of its strings."""
-        return _Key(self.channel, symbol, self.params.get("scope", ""))
 
 
 class _Wire(msgspec.Struct):
@@ -124,11 +113,11 @@ class ClientSession:
         self._decoder = msgspec.json.Decoder(_Wire)
         self._binary: Reader | None = None  # of this connection, where data is binary
         self._req_id = 0
-        self._asked: dict[int | str | None, _Asked] = {}
-        self._wanted: dict[_Key, dict[str, Any]] = {}
-        self._patterns: dict[_Key, None] = {}  # those of `_wanted`, in its order
-        self._modes: dict[_Key, str] = {}  # of those in force on this connection
-        self._later: dict[_Key, int] = {}  # wanted, refused until this MONOTONIC time
+        self._asked: dict[int | str | None, Asked] = {}
+        self._wanted: dict[Key, dict[str, Any]] = {}
+        self._patterns: dict[Key, None] = {}  # those of `_wanted`, in its order
+        self._modes: dict[Key, str] = {}  # of those in force on this connection
+        self._later: dict[Key, int] = {}  # wanted, refused until this MONOTONIC time
         self._continuity = Continuity()
         self._hello: Hello | None = None
         self._heard_ns = 0
@@ -172,7 +161,7 @@ class ClientSession:
         once = on_the_wire(channel, names, params)
         requests = list(self._ask("subscribe", channel, names, once))  # what can't be sent raises
         params = {name: value for name, value in once.items() if name != "from"}
-        for key in (_Key(channel, name, once.get("scope", "")) for name in names):
+        for key in (Key(channel, name, scope_of(once)) for name in names):
             self._later.pop(key, None)
             # Again at the end: a later pattern's parameters win over an earlier one's.
             self._unwanted(key)
@@ -193,21 +182,22 @@ class ClientSession:
         names = names_of(symbols)
         params = on_the_wire(channel, names, params)
         for name in names:
-            self._unwanted(_Key(channel, name, params.get("scope", "")))
+            self._unwanted(Key(channel, name, scope_of(params)))
         return list(self._ask("unsubscribe", channel, names, params))
 
     def resync(self, gap: Gap) -> list[Request]:
         """Subscribes again to the string that covers the topic of the gap, where that helps."""
-        key = self._covering((gap.channel, gap.symbol)) if gap.reason == "sequence" else None
+        topic = Topic(gap.channel, gap.symbol, gap.interval)
+        key = self._covering(topic) if gap.reason == "sequence" else None
         if key is None:
             return []
         return list(self._ask("subscribe", key.channel, [key.symbol], self._wanted[key]))
 
-    def _covering(self, topic: Topic) -> _Key | None:
+    def _covering(self, topic: Topic) -> Key | None:
         """The wanted string whose parameters are in force: the name, else the latest pattern."""
-        channel, name = topic
-        scope = INSTRUMENTS if channel == HEALTH else ""
-        exact = _Key(channel, escape(name), scope)
+        channel, name, interval = topic
+        scope = INSTRUMENTS if channel == HEALTH else interval
+        exact = Key(channel, escape(name), scope)
         if exact in self._wanted:
             return exact
         for key in reversed(self._patterns):
@@ -220,7 +210,7 @@ class ClientSession:
     ) -> Iterator[Request]:
         for chunk in chunks(symbols):
             request = self.request(method, {"channel": channel, "symbol": chunk, **params})
-            self._asked[request.req_id] = _Asked(method, channel, tuple(chunk), params)
+            self._asked[request.req_id] = Asked(method, channel, tuple(chunk), params)
             yield request
 
     # --- the connection ---------------------------------------------------------------------------
@@ -253,7 +243,7 @@ class ClientSession:
             del self._later[key]
         return self._ask_again(key for key in ready if key in self._wanted)
 
-    def _ask_again(self, keys: Iterable[_Key]) -> list[Request]:
+    def _ask_again(self, keys: Iterable[Key]) -> list[Request]:
         """As few requests as keep the order of what is wanted."""
         requests: list[Request] = []
         groups = groupby(keys, lambda key: (key.channel, self._wanted[key]))
@@ -308,7 +298,7 @@ class ClientSession:
         return []  # a heartbeat, or a type that this client does not know yet
 
     def _reply(self, wire: _Wire, real_ns: int) -> list[Event]:
-        asked = self._asked.pop(wire.req_id, _Asked("", "", (), {}))
+        asked = self._asked.pop(wire.req_id, Asked("", "", (), {}))
         if wire.method == "subscribe" and wire.error and not wire.error.retryable:
             for symbol in asked.symbols:
                 self._unwanted(asked.key(symbol))
@@ -337,16 +327,19 @@ class ClientSession:
         return [reply, *self._counted(gaps)]
 
     def _accepted(
-        self, method: str, key: _Key, result: Result, params: dict[str, Any]
+        self, method: str, key: Key, result: Result, params: dict[str, Any]
     ) -> Iterator[Gap]:
-        topic = (key.channel, meant(key.symbol))
+        topic = key.topic._replace(symbol=meant(key.symbol))
         if result.mode is not None:
             self._modes[key] = result.mode
         if method == "subscribe":
             if key.scope != GATEWAY:
-                self._continuity.restarted(key.channel, key.symbol)
+                self._continuity.restarted(key.topic)
             if result.recovery == "insufficient_state":
-                yield Gap(key.channel, key.symbol, "insufficient_state")
+                asked = key.topic
+                yield Gap(
+                    asked.channel, asked.symbol, "insufficient_state", interval=asked.interval
+                )
             if result.snapshot is False and result.seq and self._lossless(topic):
                 gap = self._continuity.published(topic, result.epoch, result.seq)
                 yield from (gap,) if gap is not None else ()
@@ -355,22 +348,22 @@ class ClientSession:
         elif method == "update" and key in self._wanted:
             self._wanted[key] = self._wanted[key] | params
 
-    def _left(self, key: _Key) -> None:
+    def _left(self, key: Key) -> None:
         """The subscription to this string has ended."""
         self._modes.pop(key, None)
         if key.scope != GATEWAY:
-            self._continuity.left(key.channel, key.symbol, self._is_wanted)
+            self._continuity.left(key.topic, self._is_wanted)
 
     def _is_wanted(self, topic: Topic) -> bool:
         return self._covering(topic) is not None
 
-    def _refused(self, key: _Key, error: Error | None) -> None:
+    def _refused(self, key: Key, error: Error | None) -> None:
         if error is None or not error.retryable:
             self._unwanted(key)
         elif error.retry_after_ms is not None:
             self._later[key] = self._heard_ns + error.retry_after_ms * 1_000_000
 
-    def _unwanted(self, key: _Key) -> None:
+    def _unwanted(self, key: Key) -> None:
         self._wanted.pop(key, None)
         self._patterns.pop(key, None)
 
@@ -384,7 +377,7 @@ class ClientSession:
         if wire.type == "retired":
             retired = [msgspec.convert(row, Retired) for row in wire.data]
             for one in retired:
-                self._continuity.forget(one.channel, escape(one.symbol))
+                self._continuity.forget(Topic(one.channel, escape(one.symbol), one.interval))
             return [*retired]
         if wire.type == "conflation":
             return [msgspec.convert(row, Conflation) for row in wire.data]
@@ -401,8 +394,9 @@ class ClientSession:
             self._lost += gap.lost or 0 if gap.reason in _FOUND_HERE else 0
             yield gap
 
-    def _tick(self, tick: Trade | Bbo | RawTick) -> list[Event]:
-        topic = (tick.channel, tick.symbol)
+    def _tick(self, tick: Record) -> list[Event]:
+        interval = tick.interval if isinstance(tick, Candle) else ""
+        topic = Topic(tick.channel, tick.symbol, interval)
         missing = self._continuity.frame(topic, tick.seq, tick.skipped, self._lossless)
         if missing.skipped:
             tick = msgspec.structs.replace(tick, skipped=tick.skipped + missing.skipped)
@@ -412,7 +406,7 @@ class ClientSession:
             return [tick]
         return [*self._counted([missing.gap]), tick]
 
-    def _typed(self, wire: _Wire, real_ns: int) -> Trade | Bbo | RawTick:
+    def _typed(self, wire: _Wire, real_ns: int) -> Record:
         frame: dict[str, Any] = {
             "channel": wire.channel,
             "type": wire.type,
@@ -439,7 +433,7 @@ class ClientSession:
         """Whether every record of the topic should come, by the reply that is in force."""
         key = self._covering(topic)
         mode = self._modes.get(key) if key is not None else None
-        return topic[0] in _LOSSLESS if mode is None else mode == "lossless"
+        return topic.channel in _LOSSLESS if mode is None else mode == "lossless"
 
 
 class _Epoch(msgspec.Struct):
@@ -455,6 +449,7 @@ class _Told(msgspec.Struct):
     from_: int | None = msgspec.field(default=None, name="from")
     to: int | None = None
     lost: int | None = None
+    interval: str = ""
 
 
 def _told(row: dict[str, Any]) -> Gap:
@@ -462,10 +457,16 @@ def _told(row: dict[str, Any]) -> Gap:
     lost = told.lost
     if lost is None and told.from_ is not None and told.to is not None and told.to >= told.from_:
         lost = told.to - told.from_ + 1
-    return Gap(told.channel, told.symbol, told.reason, told.from_, told.to, lost)
+    return Gap(
+        told.channel, told.symbol, told.reason, told.from_, told.to, lost, interval=told.interval
+    )
 
 
-_TICKS: Final[dict[str, type[Trade] | type[Bbo]]] = {"trade": Trade, "bbo": Bbo}
+_TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle]]] = {
+    "trade": Trade,
+    "bbo": Bbo,
+    "candle": Candle,
+}
 """The types of records, by channel."""
 
 _LOSSLESS: Final = frozenset({"trade", "status"})

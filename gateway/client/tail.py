@@ -6,7 +6,7 @@ Lines of ticks go to one stream and everything else to standard error: what is p
 import sys
 import time
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from gateway.client.client import Client
 from gateway.client.events import (
@@ -22,9 +22,10 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.ticks import Bbo, RawTick, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.encoding import Encoding
+from gateway.model.record import CANDLE
 from gateway.text import padded, plain
 
 _DIM, _BOLD, _GREEN, _RED, _YELLOW, _PLAIN = (
@@ -45,6 +46,7 @@ async def tail(
     symbols: Sequence[str],
     channels: Sequence[str],
     *,
+    interval: str | None = None,
     encoding: Encoding = "json",
     max_hz: float | None = None,
     count: int | None = None,
@@ -67,7 +69,8 @@ async def tail(
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)
             _note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
-        if not await _subscribe(client, channels, symbols, max_hz):
+        params = {"interval": interval, "max_hz": max_hz}
+        if not await _subscribe(client, channels, symbols, params):
             return 1
         if sys.stderr.isatty():
             _note(LEGEND)
@@ -89,12 +92,13 @@ async def tail(
 
 
 async def _subscribe(
-    client: Client, channels: Sequence[str], symbols: Sequence[str], max_hz: float | None
+    client: Client, channels: Sequence[str], symbols: Sequence[str], params: dict[str, Any]
 ) -> bool:
     """Whether the gateway took anything of it; what a reader should know is told."""
     accepted = False
     for channel in channels:
-        for result in await client.subscribe(channel, symbols, max_hz=max_hz):
+        wanted = {n: value for n, value in params.items() if n != "interval" or channel == CANDLE}
+        for result in await client.subscribe(channel, symbols, **wanted):
             accepted |= result.success
             if (text := answer(channel, result)) is not None:
                 _note(text)
@@ -149,8 +153,19 @@ def _happened(tick: Tick) -> tuple[str, str]:
     if isinstance(tick, Bbo):
         bid, ask = _side(tick.bid_text, tick.bid_qty_text), _side(tick.ask_text, tick.ask_qty_text)
         return "bbo", f"{bid} {ask}"
+    if isinstance(tick, Candle):
+        prices = " ".join((tick.open_text, tick.high_text, tick.low_text, tick.close_text))
+        state = "closed" if tick.closed else "running"
+        notes = " revised" * tick.revised + " incomplete" * (not tick.complete)
+        numbers = f"{prices} x {tick.volume_text} {tick.trades} trades"
+        return plain(tick.interval), f"{_clock(tick.start)} {numbers} {state}{notes}"
     data = tick.data if isinstance(tick, RawTick) else ()
     return plain(tick.channel), plain(str(data[0] if len(data) == 1 else data))
+
+
+def _clock(ns: int) -> str:
+    """When an interval began, in local time."""
+    return time.strftime("%H:%M:%S", time.localtime(ns // 1_000_000_000))
 
 
 def _side(price: str | None, qty: str | None) -> str:

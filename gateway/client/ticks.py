@@ -12,7 +12,9 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What every record has: `Trade`, `Bbo` and `RawTick` are ticks. Times are REALTIME ns.
+    """What every record has: `Trade`, `Bbo`, `Candle` and `RawTick` are ticks.
+
+    Times are REALTIME ns.
 
     Attributes:
         channel: `trade`, `bbo`, ...
@@ -140,6 +142,61 @@ class Bbo(Tick, frozen=True, kw_only=True):
         return _float(self.ask_qty_text)
 
 
+class Candle(Tick, frozen=True, kw_only=True):
+    """What an instrument's trades come to in one interval of the venue's time.
+
+    `ts_event` is the time of its newest trade, or its end where it has none; `ts_recv` is when the
+    gateway made this record. Prices and volume are exact.
+
+    Attributes:
+        interval: "1s", "1m", "5m", "15m", "1h" or "1d".
+        start: when it began, ns by the venue's clock.
+        trades: how many; without any, all prices are the close of the one before.
+        closed: it is over.
+        revised: a trade came late: it had been told as closed before.
+        complete: whether all its trades are known. Not of the first one after the gateway's start,
+            and of none in which trades were lost.
+        open_text: the digits; so for the others.
+    """
+
+    interval: str
+    start: int
+    trades: int
+    closed: bool
+    revised: bool = False
+    complete: bool = True
+    open_text: Text = msgspec.field(name="open")
+    high_text: Text = msgspec.field(name="high")
+    low_text: Text = msgspec.field(name="low")
+    close_text: Text = msgspec.field(name="close")
+    volume_text: Text = msgspec.field(name="volume")
+
+    @property
+    def open(self) -> Decimal:
+        """The first trade's price, exactly."""
+        return Decimal(self.open_text)
+
+    @property
+    def high(self) -> Decimal:
+        """The highest price, exactly."""
+        return Decimal(self.high_text)
+
+    @property
+    def low(self) -> Decimal:
+        """The lowest price, exactly."""
+        return Decimal(self.low_text)
+
+    @property
+    def close(self) -> Decimal:
+        """The last trade's price, exactly."""
+        return Decimal(self.close_text)
+
+    @property
+    def volume(self) -> Decimal:
+        """The quantity of all trades, exactly."""
+        return Decimal(self.volume_text)
+
+
 class RawTick(Tick, frozen=True, kw_only=True):
     """A record of a channel that this client has no type for, or that does not fit its type.
 
@@ -150,6 +207,9 @@ class RawTick(Tick, frozen=True, kw_only=True):
 
     data: tuple[dict[str, Any], ...]
     problem: str = ""
+
+
+Record = Trade | Bbo | Candle | RawTick
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.model.record import CHANNELS, Row
+from gateway.model.record import CHANNELS, CandleRow, Row
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -27,6 +27,26 @@ class Quote(msgspec.Struct, frozen=True):
     bid_qty: str | None
     ask: str | None
     ask_qty: str | None
+
+
+class Candle(msgspec.Struct, frozen=True):
+    """What an instrument's trades come to in one interval of the venue's time.
+
+    `closed`: it is over; `revised`: it had been told as closed before; not `complete`: some of its
+    trades are not known.
+    """
+
+    interval: str
+    start: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trades: int
+    closed: bool
+    revised: bool = False
+    complete: bool = True
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +71,14 @@ class BboMessage(_Data, frozen=True, tag_field="channel", tag="bbo"):
     data: tuple[Quote, ...]
 
 
-Message: TypeAlias = TradeMessage | BboMessage | dict[str, Any]
+class CandleMessage(_Data, frozen=True, tag_field="channel", tag="candle"):
+    """A frame of channel `candle`. Times are nanoseconds since the Unix epoch."""
+
+    data: tuple[Candle, ...]
+
+
+Record: TypeAlias = TradeMessage | BboMessage | CandleMessage
+Message: TypeAlias = Record | dict[str, Any]
 
 
 class _Head(msgspec.Struct):
@@ -60,9 +87,17 @@ class _Head(msgspec.Struct):
 
 _head: Final = msgspec.json.Decoder(_Head)
 _any: Final = msgspec.json.Decoder(dict[str, Any])
-_typed: Final[dict[str, msgspec.json.Decoder[TradeMessage] | msgspec.json.Decoder[BboMessage]]] = {
+_typed: Final[
+    dict[
+        str,
+        msgspec.json.Decoder[TradeMessage]
+        | msgspec.json.Decoder[BboMessage]
+        | msgspec.json.Decoder[CandleMessage],
+    ]
+] = {
     "trade": msgspec.json.Decoder(TradeMessage),
     "bbo": msgspec.json.Decoder(BboMessage),
+    "candle": msgspec.json.Decoder(CandleMessage),
 }
 
 
@@ -79,24 +114,32 @@ def decode(payload: bytes | str) -> Message:
 
 
 def encode(
-    channel: Literal["trade", "bbo"],
+    channel: str,
     kind: Literal["update", "snapshot"],
     symbol: str,
-    row: Row,
+    row: Row | CandleRow,
     *,
     seq: int,
     ts_recv: int,
     ts_send: int,
     skipped: int = 0,
 ) -> bytes:
-    """Encodes one row (see `_native.Row`) as the native core does with our programs."""
+    """Encodes one row (see `_native.Row`) as the native core does with our programs.
+
+    `channel` is a key.
+    """
     _, ts_event, *texts = row
     names = (field.name for field in CHANNELS[channel].fields)
     element = dict(zip(names, texts, strict=True))
     if "id" in element:
         element = {"id": element.pop("id"), **element}  # first in messages, last in rows
+    if interval := CHANNELS[channel].interval:
+        revised, partial = element.pop("revised"), element.pop("partial")
+        element = {"interval": interval, **element}
+        element |= {"revised": True} if revised else {}
+        element |= {"complete": False} if partial else {}
     message = {
-        "channel": channel,
+        "channel": CHANNELS[channel].name,
         "type": kind,
         "symbol": symbol,
         "seq": seq,

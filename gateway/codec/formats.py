@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from gateway.codec import sbe_templates
 from gateway.codec.template import Template, compile_notice, compile_template
 from gateway.model.notice import NOTICES
+from gateway.model.record import CANDLES, CHANNELS
 
 
 class Format(NamedTuple):
@@ -53,11 +54,18 @@ _TAIL: Final = ']<skipped:,"skipped":>}'
 _RECORDS: Final = {
     "trade": '{"id":"<id>","price":"<price>","qty":"<qty>","side":<side:null|"buy"|"sell">}',
     "bbo": '{"bid":"<bid>","bid_qty":"<bid_qty>","ask":"<ask>","ask_qty":"<ask_qty>"}',
+    **{
+        channel.key: f'{{"interval":"{interval}","start":<start>,"open":"<open>","high":"<high>",'
+        '"low":"<low>","close":"<close>","volume":"<volume>","trades":<trades>,'
+        '"closed":<closed:false|true><revised:|,"revised":true><partial:|,"complete":false>}'
+        for interval, channel in CANDLES.items()
+    },
     "health": '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}',
 }
 
 _SYSTEM: Final = '{"channel":"system","type":"%s","data":[{%s}]}'
-_GAP: Final = _SYSTEM % ("gap", '"channel":"<channel>","symbol":"<symbol>",%s')
+_TOPIC: Final = '"channel":"<channel>","symbol":"<symbol>"<interval:,"interval":"|">'
+_GAP: Final = _SYSTEM % ("gap", _TOPIC + ",%s")
 _CLASS: Final = (
     '{"class":<class>,"interval_ms":<interval_ms:or_null>,"was_ms":<was_ms:or_null>,"step":<step>}'
 )
@@ -68,7 +76,7 @@ _NOTICES: Final = {
     "refused": _GAP % '"reason":"refused"',
     "missed": _GAP % '"lost":<lost>,"reason":"feed"',
     "reset": _GAP % '"reason":"reset"',
-    "retired": _SYSTEM % ("retired", '"channel":"<channel>","symbol":"<symbol>"'),
+    "retired": _SYSTEM % ("retired", _TOPIC),
     "limit": _SYSTEM
     % ("limit_exceeded", '"limit":"<limit>","value":<value>,"subscription":"<subscription>"'),
     "limits": _SYSTEM % ("limit_exceeded", '"limit":"notices","value":<value>,"refused":<refused>'),
@@ -87,7 +95,7 @@ _NOTICES: Final = {
 
 
 def _message(channel: str, kind: str) -> str:
-    head = _HEAD.replace("<channel>", channel).replace("<type>", kind)
+    head = _HEAD.replace("<channel>", CHANNELS[channel].name).replace("<type>", kind)
     return head + _RECORDS[channel] + _TAIL
 
 

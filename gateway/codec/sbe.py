@@ -23,9 +23,17 @@ from gateway._native import (
     sbe_batch,
     sbe_record,
 )
-from gateway.codec.decode import BboMessage, Message, Quote, Trade, TradeMessage
+from gateway.codec.decode import (
+    BboMessage,
+    Candle,
+    CandleMessage,
+    Message,
+    Quote,
+    Trade,
+    TradeMessage,
+)
 from gateway.codec.schema import UNKNOWN, Values, load, read, schema, write
-from gateway.model.record import Row
+from gateway.model.record import CANDLES, CHANNELS, CandleRow, Row
 from gateway.model.topic import NAME_MAX
 
 if TYPE_CHECKING:
@@ -50,8 +58,15 @@ SUBPROTOCOL: Final = "tickgate.v1.sbe"
 Topic = tuple[str, str]
 """Channel and instrument."""
 
-_DECIMALS: Final = {"Trade": ("price", "qty"), "Bbo": ("bid", "bidQty", "ask", "askQty")}
-_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo"}
+_DECIMALS: Final = {
+    "Trade": ("price", "qty"),
+    "Bbo": ("bid", "bidQty", "ask", "askQty"),
+    "Candle": ("open", "high", "low", "close", "volume"),
+}
+_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo", "Candle": "candle"}
+_CANDLES: Final = {f"candle{interval}": one.key for interval, one in CANDLES.items()}
+"""Channels as the schema names them, and as we do."""
+_SCHEMA_NAMES: Final = {key: name for name, key in _CANDLES.items()}
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _WORD: Final = re.compile("(?<=.)([A-Z])")
 # Members whose name in the schema is another: words that languages or generated codecs keep.
@@ -107,6 +122,20 @@ class Decoder:
                     data=(Trade(trade_id, price, qty, side),),
                 )
             ]
+        if record[0] != "bbo":
+            channel, kind, symbol, seq, event, recv, sent, skipped, *values = record
+            return [
+                CandleMessage(
+                    type=kind,
+                    symbol=symbol,
+                    seq=seq,
+                    ts_event=event,
+                    ts_recv=recv,
+                    ts_send=sent,
+                    skipped=skipped,
+                    data=(Candle(CHANNELS[channel].interval, *values),),
+                )
+            ]
         _, kind, symbol, seq, event, recv, sent, skipped, bid, bid_qty, ask, ask_qty = record
         return [
             BboMessage(
@@ -152,13 +181,14 @@ def _announce(values: Values, topics: dict[int, Topic]) -> None:
         raise msgspec.DecodeError(f"a topic's name that is not 1 to {NAME_MAX} bytes")
     if number not in topics and len(topics) >= SBE_TOPICS_MAX:
         raise msgspec.DecodeError(f"more than {SBE_TOPICS_MAX} topics")
-    topics[number] = (values["channel"], symbol)
+    channel = values["channel"]
+    topics[number] = (str(_CANDLES.get(channel, channel)), symbol)
 
 
 def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     channel, number = _RECORDS[name], values["topic"]
     announced, symbol = topics.get(number, ("", ""))
-    if announced != channel:
+    if announced != channel and not (name == "Candle" and announced in _SCHEMA_NAMES):
         raise msgspec.DecodeError(f"a {channel} of topic {number}, announced as {announced!r}")
     flags = values["flags"]
     texts = [_text(values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
@@ -173,6 +203,8 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     }
     if name == "Bbo":
         return BboMessage(**head, data=(Quote(*texts),))
+    if name == "Candle":
+        return CandleMessage(**head, data=(_candle(values, CHANNELS[announced].interval, texts),))
     price, qty = texts
     if price is None or qty is None:
         raise msgspec.DecodeError("a trade without a price or a quantity")
@@ -182,6 +214,18 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if len(trade_id) > ID_MAX or not (trade_id.isprintable() and trade_id.isascii()):
         raise msgspec.DecodeError(f"a trade's id that is not up to {ID_MAX} of printable ASCII")
     return TradeMessage(**head, data=(Trade(trade_id, price, qty, values["side"]),))
+
+
+def _candle(values: Values, interval: str, texts: Sequence[str | None]) -> Candle:
+    numbers = [text for text in texts if text is not None]
+    if len(numbers) != len(texts):
+        raise msgspec.DecodeError("a candle without a price or a volume")
+    flags = {name: values[name] for name in ("closed", "revised", "complete")}
+    if not {"yes", "no"}.issuperset(flags.values()):
+        raise msgspec.DecodeError("a candle's yes or no that is neither")
+    members: dict[str, Any] = dict(zip(_DECIMALS["Candle"], numbers, strict=True))
+    members |= {name: flag == "yes" for name, flag in flags.items()}
+    return Candle(interval=interval, start=values["start"], trades=values["trades"], **members)
 
 
 def _text(decimal: tuple[int, int, int | None], negative_zero: bool) -> str | None:
@@ -217,6 +261,8 @@ def _members(values: Values) -> dict[str, Any]:
             row[_RENAMED.get(name) or _snake(name)] = value
     if "continues" in row:
         row["continues"] = row["continues"] == "yes"
+    if (key := _CANDLES.get(row.get("channel", ""))) is not None:
+        row |= {"channel": CHANNELS[key].name, "interval": CHANNELS[key].interval}
     return row
 
 
@@ -230,21 +276,23 @@ def _snake(name: str) -> str:
 class Batch(NamedTuple):
     """Records of many frames, in their order; ids of trades are left out.
 
-    Both arrays have `seq skipped ts_event ts_recv ts_send topic flags`, and for each decimal NAME
-    (price, qty; bid, bid_qty, ask, ask_qty) the nearest float `NAME` (nan: not there) and, exactly,
-    (`NAME_high` * 2^64 + `NAME_low`) * 10 ^ `NAME_exponent`, whose exponent 127 says not there.
-    flags & 1 is a snapshot.
+    The arrays have `seq skipped ts_event ts_recv ts_send topic flags`, and for each decimal NAME
+    (price, qty; bid, bid_qty, ask, ask_qty; open, high, low, close, volume) the nearest float
+    `NAME` (nan: not there) and, exactly, (`NAME_high` * 2^64 + `NAME_low`) * 10 ^
+    `NAME_exponent`, whose exponent 127 says not there. flags & 1 is a snapshot.
 
     Attributes:
         trades: also `side`: 1 buy, 2 sell, 0 not known.
         quotes: best bids and asks.
         others: indexes of the frames that hold anything but records and announcements, for
             `Decoder.decode`.
+        candles: also `start`, `trades`, and `closed`, `revised`, `complete`: 1 yes, 0 no.
     """
 
     trades: "npt.NDArray[np.void]"
     quotes: "npt.NDArray[np.void]"
     others: "npt.NDArray[np.int64]"
+    candles: "npt.NDArray[np.void]"
 
 
 def batch(
@@ -275,27 +323,30 @@ def encode_topic(number: int, channel: str, symbol: str) -> bytes:
     Raises:
         ValueError: the schema has no such channel, or the number is no u32.
     """
+    channel = _SCHEMA_NAMES.get(channel, channel)
     return write("Topic", {"number": number, "channel": channel, "symbol": symbol})
 
 
 def encode_record(
-    channel: Literal["trade", "bbo"],
+    channel: str,
     kind: Literal["update", "snapshot"],
     number: int,
-    row: Row,
+    row: Row | CandleRow,
     *,
     seq: int,
     ts_recv: int,
     ts_send: int,
     skipped: int = 0,
 ) -> bytes:
-    """Encodes one row as a record of the topic announced by the number.
+    """Encodes one row as a record of the topic announced by the number; `channel` is a key.
 
     Raises:
         ValueError: a value does not fit its field.
     """
-    name = {label: one for one, label in _RECORDS.items()}[channel]
-    _, ts_event, *texts = row
+    name = {label: one for one, label in _RECORDS.items()}[CHANNELS[channel].name]
+    _, ts_event, *fields = row
+    types = [field.type for field in CHANNELS[channel].fields]
+    texts: list[Any] = [text for text, kind in zip(fields, types, strict=True) if kind == "decimal"]
     flags = {"snapshot"} if kind == "snapshot" else set()
     values: Values = {
         "seq": seq,
@@ -306,12 +357,17 @@ def encode_record(
         "topic": number,
         "flags": flags,
     }
-    for one, text in zip(_DECIMALS[name], texts, strict=False):
+    for one, text in zip(_DECIMALS[name], texts, strict=True):
         values[one], negative_zero = _decimal(text)
         if negative_zero:
             flags.add(f"{one}NegativeZero")
     if name == "Trade":
-        values |= {"side": texts[2], "tradeId": texts[3]}
+        values |= {"side": fields[2], "tradeId": fields[3]}
+    elif name == "Candle":
+        closed, revised, partial = ("yes" if flag else "no" for flag in fields[7:])
+        complete = "no" if partial == "yes" else "yes"
+        values |= {"start": fields[0], "trades": fields[6]}
+        values |= {"closed": closed, "revised": revised, "complete": complete}
     return write(name, values)
 
 
@@ -358,6 +414,9 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 def _values(row: Mapping[str, Any]) -> Values:
     original = {short: name for name, short in _RENAMED.items()}
+    row = dict(row)
+    if interval := row.pop("interval", ""):
+        row["channel"] = _SCHEMA_NAMES[CANDLES[interval].key]
     values = {original.get(name) or _camel(name): value for name, value in row.items()}
     if "continues" in values:
         values["continues"] = "yes" if values["continues"] else "no"

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from struct import pack
 from typing import Final
 
-_SCHEMA, _VERSION = 1, 0
+from gateway.model.record import CANDLES
+
+_SCHEMA, _VERSION = 1, 1
 _NULL8: Final = b"\xff"
 _NULL64: Final = b"\xff" * 8
 _SNAPSHOT: Final = {"update": "flags 0", "snapshot": "flags 1"}
@@ -24,14 +26,30 @@ _RECORD: Final = (
 )
 
 
-RECORDS: Final = {
+_CANDLES: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
+    (channel.key, kind): (
+        _header(145, 8),
+        *_RECORD[:-1],
+        "start",
+        "u32 topic",
+        "trades",
+        flags,
+        *("closed 0 1", "revised 0 1", "partial 1 0"),
+        *("open", "high", "low", "close", "volume"),
+    )
+    for channel in CANDLES.values()
+    for kind, flags in _SNAPSHOT.items()
+}
+"""Of candles all channels have one template: the topic says the interval."""
+
+RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
     (channel, kind): (_header(block, number), *_RECORD, flags, *fields)
     for channel, block, number, fields in (
         ("trade", 80, 1, ("side 255 1 2", "price", "qty", "id")),
         ("bbo", 113, 2, ("bid", "bid_qty", "ask", "ask_qty")),
     )
     for kind, flags in _SNAPSHOT.items()
-}
+} | _CANDLES
 
 
 def _gap(

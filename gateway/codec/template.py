@@ -7,16 +7,19 @@ A template is the message itself with its fields in angle brackets:
 `<symbol>`, `<seq>`, `<age_ms>` (ts_send - ts_recv) and the fields of the channel's records
 (JSON-escaped) stand by their name; a symbol may say how it is spelled (`bare`: without its venue,
 `lower`, `bare_lower`), a time says its form (`ns`, `us`, `ms`, `rfc3339`);
-`<side:none|buy|sell>` gives a text for each side; and `<skipped:literal>` is where the literal and
-their number go when this client missed updates (`<skipped:>`: clients are not told). In a notice
-its numbers and words stand by their name, `<name:or_null>` is a number that may be null,
-`<channel>` is its topic's.
+`<side:none|buy|sell>` gives a text for each side, `<closed:no|yes>` for a flag; and
+`<skipped:literal>` is where the literal and their number go when this client missed updates
+(`<skipped:>`: clients are not told). In a notice its numbers
+and words stand by their name, `<name:or_null>` is a number that may be null, `<channel>` is its
+topic's, `<interval:before|behind>` that of its topic's channel between those texts, where it has
+one.
 
 A binary message is declared as its parts: bytes as they are, and fields by name, `u64 seq`: an
 integer of so many bits (`topic`, `seq`, `channel`, `skipped`, a time, a notice's number);
 `flags 1`: that byte, and bit 1 + i where the record's decimal i is a zero with a minus sign;
-`price`: a field of the record, a decimal as low u64, high i64, exponent i8, `side 255 1 2` as one
-byte for none, buy and sell; `symbol` and a notice's words, as a length u8 and the text.
+`price`: a field of the record, a decimal as low u64, high i64, exponent i8, a number of its size,
+`side 255 1 2` as one byte for none, buy and sell, `closed 0 1` for no and yes; `symbol` and a
+notice's words, as a length u8 and the text.
 
 The compiled form is laid down in `native/gw_template.c`, which checks it again when it is loaded.
 """
@@ -44,6 +47,9 @@ _PLAIN: Final = {"seq": 2, "age_ms": 7}
 _FORMS: Final = {"ns": 3, "us": 4, "ms": 5, "rfc3339": 6}
 _INTEGER, _FIELD_BINARY, _SYMBOL_BINARY, _WORD_BINARY, _FLAGS = 13, 14, 15, 16, 17
 _SYMBOL_SPELLED: Final = 18
+_INTERVAL: Final = 19
+_TEXTS: Final = {"side": 3, "flag": 2}
+"""How many texts say what a field is."""
 _SPELLINGS: Final = {"bare": 1, "lower": 2, "bare_lower": 3}
 _SOURCES: Final = {
     "ts_event": "u64", "ts_recv": "u64", "ts_send": "u64", "topic": "u32", "seq": "u64",
@@ -130,8 +136,8 @@ def _field_binary(channel: str, words: list[str]) -> bytes:
             return bytes((_FLAGS, int(base)))
         case ["symbol"]:
             return bytes((_SYMBOL_BINARY,))
-        case [name, *sides] if name in names and len(sides) == (3 if fields[name] == "side" else 0):
-            texts = (b"\1" + bytes((int(side),)) for side in sides)
+        case [name, *said] if name in names and len(said) == _TEXTS.get(fields[name], 0):
+            texts = (b"\1" + bytes((int(text),)) for text in said)
             return bytes((_FIELD_BINARY, names.index(name))) + b"".join(texts)
     raise ValueError(f"a {channel} has no {' '.join(words)!r}")
 
@@ -184,10 +190,11 @@ def _field(channel: str, name: str, argument: str) -> bytes:
         return bytes((_FORMS[argument], _TIMES.index(name)))
     fields = CHANNELS[channel].fields
     index = next((i for i, field in enumerate(fields) if field.name == name), None)
-    if index is not None and fields[index].type == "side":
+    if index is not None and (count := _TEXTS.get(fields[index].type)):
         texts = argument.encode("ascii").split(b"|")
-        if len(texts) != 3:
-            raise ValueError(f"<{name}:{argument}> needs three texts: none|buy|sell")
+        if len(texts) != count:
+            meant = "three texts: none|buy|sell" if count == 3 else "two texts: no|yes"
+            raise ValueError(f"<{name}:{argument}> needs {meant}")
         return bytes((_FIELD_OF_KIND, index)) + b"".join(map(_text, texts))
     if argument:
         raise ValueError(f"<{name}> takes no argument: {argument!r}")
@@ -204,6 +211,11 @@ def _notice_field(notice: str, name: str, argument: str) -> bytes:
         return bytes((_FORMS[argument], _TIMES.index(name)))
     if name == "symbol":
         return _symbol(argument)
+    if name == "interval":
+        texts = argument.encode("ascii").split(b"|")
+        if len(texts) != 2:
+            raise ValueError(f"<{name}:{argument}> needs two texts: before|behind")
+        return bytes((_INTERVAL,)) + b"".join(map(_text, texts))
     if name in numbers:
         if argument not in ("", "or_null"):
             raise ValueError(f"<{name}:{argument}> is not or_null")

@@ -56,5 +56,21 @@ SYMBOL.VENUE; `owner`: another feed publishes the instrument; `topics`: ring.top
 `size`: a datagram over 64 KiB. At most 16, as GW_REFUSALS of gw_stats.h has room for.
 """
 
+CANDLES = (
+    "late",
+    "ahead",
+    "duplicate",
+    "unprinted",
+    "unfit",
+    "left_out",
+    "restart",
+    "full",
+)
+"""What candles lack: `tickgate_candle_exceptions_total{reason}`, in the order of native/gw_stats.h.
+
+Trades that came too late, were ahead of the venue's clock, had come before, are none of the
+market's, or whose volume has too many digits; candles without trades that were not told;
+instruments whose candles began anew; and instruments without candles, for lack of room."""
+
 REFUSALS_ROOM = 16
 """Places of each feed in the array `feed_refused`, GW_REFUSALS of gw_stats.h."""

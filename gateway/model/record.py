@@ -13,7 +13,7 @@ class Field(NamedTuple):
     """
 
     name: str
-    type: Literal["decimal", "side", "id", "words"]
+    type: Literal["decimal", "side", "id", "words", "number", "flag"]
     optional: bool = False
 
 
@@ -27,6 +27,7 @@ class Channel(NamedTuple):
         priority: the default class, 0 is served first (PROTOCOL.md section 2).
         fed: feeds bring its records.
         fields: of a record, in the order of its rows, behind topic and ts_event.
+        interval: of candles: a part of the topic that is not in the instrument's name.
     """
 
     name: str
@@ -35,6 +36,13 @@ class Channel(NamedTuple):
     priority: int
     fed: bool = False
     fields: tuple[Field, ...] = ()
+    interval: str = ""
+
+    @property
+    def key(self) -> str:
+        """By what it is among CHANNELS, in the core and in the metrics: unlike the name, one for
+        each interval."""
+        return f"{self.name}_{self.interval}" if self.interval else self.name
 
     @property
     def own(self) -> bool:
@@ -55,14 +63,33 @@ _BBO: Final = tuple(
     Field(name, "decimal", optional=True) for name in ("bid", "bid_qty", "ask", "ask_qty")
 )
 _HEALTH: Final = (Field("state", "words"), Field("reason", "words"))
+_CANDLE: Final = (
+    Field("start", "number"),
+    *(Field(name, "decimal") for name in ("open", "high", "low", "close", "volume")),
+    Field("trades", "number"),
+    *(Field(name, "flag") for name in ("closed", "revised", "partial")),
+)
+
+CANDLE: Final = "candle"
+INTERVALS: Final = ("1s", "1m", "5m", "15m", "1h", "1d")
+"""Of candles; each is a channel of its own, a kind of record of its own."""
+INTERVAL_DEFAULT: Final = "1m"
+_CANDLE_FIRST: Final = 8
+
+CANDLES: Final[dict[str, Channel]] = {
+    interval: Channel(CANDLE, number, lossless=False, priority=1, fields=_CANDLE, interval=interval)
+    for number, interval in enumerate(INTERVALS, start=_CANDLE_FIRST)
+}
+"""By interval."""
 
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0, fed=True, fields=_TRADE),
     "bbo": Channel("bbo", 2, lossless=False, priority=1, fed=True, fields=_BBO),
     HEALTH: Channel(HEALTH, 7, lossless=False, priority=1, fields=_HEALTH),
+    **{channel.key: channel for channel in CANDLES.values()},
 }
-"""The channels that exist, with the fields of gw_kinds (a test compares them). `health` is that of
-instruments."""
+"""The channels that exist by their keys, with the fields of gw_kinds (a test compares them).
+`health` is that of instruments."""
 
 CHANNELS_FED: Final = tuple(name for name, channel in CHANNELS.items() if channel.fed)
 """Channels whose records feeds bring."""
@@ -73,7 +100,7 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
 0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
-CHANNELS_PLANNED: Final = ("book", "candle", "instrument", "status")
+CHANNELS_PLANNED: Final = ("book", "instrument", "status")
 """Channels of the protocol that this version does not have: refused by name."""
 
 CHANNELS_OPS: Final = ("ops",)
@@ -88,6 +115,10 @@ ASCII."""
 BboRow = tuple[int, int, str | None, str | None, str | None, str | None]
 """(topic, ts_event, bid, bid_qty, ask, ask_qty), texts and times as in TradeRow; None for both of a
 side that is not there."""
+
+CandleRow = tuple[int, int, int, str, str, str, str, str, int, bool, bool, bool]
+"""(topic, ts_event, start, open, high, low, close, volume, trades, closed, revised, partial), as
+the data plane has them; no feed brings any."""
 
 Row = TradeRow | BboRow
 """One record on its way into the ring."""

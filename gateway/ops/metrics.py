@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import NOTICES, REFUSALS, REFUSALS_ROOM, STEPS
+from gateway.model.outcomes import CANDLES, NOTICES, REFUSALS, REFUSALS_ROOM, STEPS
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
@@ -110,6 +110,7 @@ class Metrics(Collector):
         yield from _loops(each)
         yield from self._feeds(merged)
         yield from self._topics(merged)
+        yield from _candles(merged)
         yield from self._processes()
         yield self._recordings()
         rows = [((code,), count) for code, count in sorted(self._answers.items())]
@@ -180,6 +181,14 @@ class Metrics(Collector):
                 totals[key] = totals.get(key, 0) + child.restarts.get(reason, 0)
         text = "Processes started again."
         yield counters("tickgate_child_restarts", text, ["role", "reason"], totals.items())
+
+
+def _candles(merged: Statistics) -> Iterator[Metric]:
+    text = "Candles that were told again after their end, for a late trade or a gap."
+    yield counter("tickgate_candles_revised", text, merged.total("candles_revised"))
+    text = "Trades that no candle counts, and candles that were not told, by reason."
+    counts = merged.counters["candle_trades"]
+    yield outcomes("tickgate_candle_exceptions", text, "reason", CANDLES, counts)
 
 
 def _channels(merged: Statistics, channels: Mapping[str, int]) -> Iterator[Metric]:

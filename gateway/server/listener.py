@@ -303,6 +303,7 @@ def session_options(config: "Config") -> Options:
     """What sessions may do, and what their hello says."""
     limits, slo = config.limits, config.slo
     return Options(
+        candles=config.candles.intervals,
         version=VERSION,
         heartbeat_ms=limits.heartbeat_ms,
         slo_stage=slo.stage,

@@ -31,6 +31,7 @@ class _Params(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     channel: str
     symbol: list[str]
     scope: Literal["gateway", "instruments"] | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
 
 
 class DeliveryParams(_Params, frozen=True):
@@ -59,9 +60,11 @@ class UnsubscribeParams(_Params, frozen=True):
 
 
 class ListParams(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """Of `list`: only this channel, only names that one of the strings covers, the page after."""
+    """Of `list`: only this channel (and interval), only names that one of the strings covers, the
+    page after."""
 
     channel: str | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
     symbol: list[str] | UnsetType = UNSET
     after: str | UnsetType = UNSET
 

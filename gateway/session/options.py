@@ -64,6 +64,7 @@ class Options:
         waiting_names_max: names that no topic has yet, of all connections together, as the plane
             has it.
         queries_max: `stats` requests that may wait for the data plane.
+        candles: the intervals of which candles are made.
     """
 
     version: str
@@ -88,6 +89,7 @@ class Options:
     worker_pattern_steps_per_s: int = 100_000_000
     waiting_names_max: int = 65_536
     queries_max: int = 4
+    candles: tuple[str, ...] = ()
 
     @property
     def slo(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from gateway.model.record import CHANNELS
 from gateway.model.topic import match_pattern
 from gateway.session.actions import StatsRow
 from gateway.session.delivery import limits_of
@@ -41,12 +42,29 @@ def instruments_page(
     while at < end and size < options.page_bytes_max:
         name, channels = instruments[at]
         at += 1
-        if params.channel is not UNSET and params.channel not in channels:
+        if not _listed(params, channels):
             continue
         if any(match_pattern(pattern, name) for pattern in patterns):
-            rows.append(msgspec.json.encode({"symbol": name, "channels": channels}))
+            rows.append(msgspec.json.encode({"symbol": name} | _channels(channels)))
             size += len(rows[-1])
     return rows, instruments[at - 1][0] if 0 < at < len(instruments) else None
+
+
+def _listed(params: ListParams, channels: Sequence[str]) -> bool:
+    """Whether an instrument that has these channels is asked for."""
+    if params.channel is UNSET:
+        return True
+    return any(
+        CHANNELS[one].name == params.channel and params.interval in (UNSET, CHANNELS[one].interval)
+        for one in channels
+    )
+
+
+def _channels(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Names of channels, and the intervals of candles, where there are any."""
+    intervals = [CHANNELS[key].interval for key in keys if CHANNELS[key].interval]
+    said = {"channels": list(dict.fromkeys(CHANNELS[key].name for key in keys))}
+    return said | ({"intervals": intervals} if intervals else {})
 
 
 def stats_page(
@@ -67,7 +85,11 @@ def stats_page(
         one = subscriptions.by_id(row[0])
         assert one is not None
         counts = dict(zip(_STATS_FIELDS, row[1:], strict=True))
-        names = {"channel": one.channel, "symbol": one.name, "class": one.priority}
+        channel = CHANNELS[one.channel]
+        names: dict[str, object] = {"channel": channel.name, "symbol": one.name}
+        if channel.interval:
+            names["interval"] = channel.interval
+        names["class"] = one.priority
         encoded.append(msgspec.json.encode(names | limits_of(one.delivery) | counts))
         size += len(encoded[-1])
         after = row[0]

@@ -6,12 +6,13 @@ PROTOCOL.md section 1 need no escaping; all other text of a client's goes throug
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.model.record import CHANNELS
 from gateway.session.actions import (
     EPOCH_WIDTH,
     NUMBER_WIDTH,
@@ -38,6 +39,15 @@ _EPOCH: Final = b" " * EPOCH_WIDTH
 _encode: Final = msgspec.json.encode
 
 
+@cache
+def topic_words(channel: str) -> str:
+    """Members that say which channel it is, by its key; the gateway's own have no other name."""
+    known = CHANNELS.get(channel)
+    if known is None or not known.interval:
+        return f'"channel":"{channel}"'
+    return f'"channel":"{known.name}","interval":"{known.interval}"'
+
+
 class _Tail(NamedTuple):
     """What follows the name in a result, and its slots, in order, with offsets into the text."""
 
@@ -47,7 +57,7 @@ class _Tail(NamedTuple):
 
 @lru_cache(TAILS_MAX)
 def _tail(channel: str, own: bool, pattern: bool, delivery: Delivery, recover: bool) -> _Tail:
-    head = f'","success":true,"channel":"{channel}"'.encode()
+    head = f'","success":true,{topic_words(channel)}'.encode()
     limits = "".join(f',"{name}":{value}' for name, value in limits_of(delivery).items())
     parameters = b',"mode":"%s","class":%d,"snapshot":%s%s%s' % (
         b"lossless" if delivery.lossless else b"conflate",
@@ -95,7 +105,7 @@ class Results:
         """This string succeeded; where it is in force, the action's next item is its."""
         self._body += self._separator + b'{"symbol":"' + one.name.encode()
         if self._ended:
-            self._body += b'","success":true,"channel":"%s"}' % one.channel.encode()
+            self._body += b'","success":true,%s}' % topic_words(one.channel).encode()
         else:
             tail = _tail(one.channel, one.own, one.pattern, one.delivery, self._recover)
             at, item = len(self._body), self._succeeded

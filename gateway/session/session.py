@@ -24,16 +24,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.model.record import (
-    CHANNELS,
-    CHANNELS_OPS,
-    CHANNELS_OWN,
-    CHANNELS_PLANNED,
-    HEALTH,
-    Channel,
-)
+from gateway.model.record import Channel
 from gateway.model.topic import BadEscape, is_pattern, unescape
-from gateway.session import codes, delivery, messages, replies
+from gateway.session import channels, codes, delivery, messages, replies
 from gateway.session.actions import (
     Action,
     Close,
@@ -54,9 +47,6 @@ from gateway.session.subscriptions import LINK_STEPS, Admission, Subscription, S
 
 QUERY_RETRY_MS: Final = 100
 """When a client may ask for `stats` again: the data plane answers within a few milliseconds."""
-
-_CHANNELS: Final = CHANNELS | CHANNELS_OWN
-_SCOPES: Final = {"gateway": CHANNELS_OWN[HEALTH], "instruments": CHANNELS[HEALTH]}
 
 _SymbolsRequest = messages.Subscribe | messages.Update | messages.Unsubscribe
 
@@ -175,7 +165,7 @@ class Session:
     def _subscribe(self, request: messages.Subscribe, mono_ns: int, real_ns: int) -> list[Action]:
         params = request.params
         shared = self._shared
-        channel = _channel(params)
+        channel = channels.meant(params, self._shared.options.candles)
         plane = isinstance(channel, Channel) and not channel.own
         patterns = sum(map(is_pattern, params.symbol)) if plane else 0
         if patterns and (error := self._refuse_scan(patterns, mono_ns)) is not None:
@@ -284,7 +274,7 @@ class Session:
         limit, count = options.symbols_per_request, len(params.symbol)
         if not 1 <= count <= limit:
             return Error(codes.BAD_REQUEST, f"params.symbol: 1 to {limit} strings, not {count}")
-        channel = _channel(params)
+        channel = channels.meant(params, self._shared.options.candles)
         if isinstance(channel, Error):
             return channel
         if isinstance(params, messages.DeliveryParams):
@@ -341,8 +331,8 @@ class Session:
     def _list(self, request: messages.List, mono_ns: int, real_ns: int) -> list[Action]:
         options = self._shared.options
         params = messages.ListParams() if request.params is UNSET else request.params
-        if params.channel is not UNSET and params.channel not in _CHANNELS:
-            return self._fail("list", request.req_id, _no_channel(params.channel), mono_ns)
+        if (error := channels.check(params, options.candles)) is not None:
+            return self._fail("list", request.req_id, error, mono_ns)
         limit = options.symbols_per_request
         if params.symbol is not UNSET and not 1 <= len(params.symbol) <= limit:
             message = f"params.symbol: 1 to {limit} strings, not {len(params.symbol)}"
@@ -441,29 +431,6 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
 
 def _retry_after_ms(wait_ns: int) -> int:
     return -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
-
-
-def _channel(
-    params: messages.DeliveryParams | messages.UnsubscribeParams,
-) -> Channel | Error:
-    """The channel that is meant; `health` is the gateway's, or that of instruments."""
-    if params.channel == HEALTH:
-        own = "gateway" if params.symbol == ["*"] else "instruments"
-        return _SCOPES[own if params.scope is UNSET else params.scope]
-    channel = _CHANNELS.get(params.channel)
-    if channel is None:
-        return _no_channel(params.channel)
-    if params.scope is not UNSET:
-        return Error(codes.BAD_REQUEST, f"params.scope: {channel.name} has none, {HEALTH} has")
-    return channel
-
-
-def _no_channel(name: str) -> Error:
-    if name in CHANNELS_PLANNED:
-        return Error(codes.UNKNOWN_CHANNEL, f"{name}: not built in this version")
-    if name in CHANNELS_OPS:
-        return Error(codes.UNKNOWN_CHANNEL, f"{name}: only on the ops listener")
-    return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(_CHANNELS)}")
 
 
 def _counted(method: str | UnsetType) -> str:

@@ -35,6 +35,7 @@ class Subscription(Struct, frozen=True, gc=False):
 
     Attributes:
         id: the data plane's name for it, unique among those of the connection that live.
+        channel: its key (`record.Channel`).
         priority: the class in force.
         topics: what it counts against the limit.
         steps: what it took to hold the pattern against all names; 0 for a name.
@@ -102,7 +103,7 @@ class Subscriptions:
 
     def find(self, channel: Channel, name: str) -> Subscription | None:
         """The subscription to this string."""
-        return self._by_name.get((channel.name, channel.own, name))
+        return self._by_name.get((channel.key, channel.own, name))
 
     def by_id(self, identity: int) -> Subscription | None:
         """The subscription that has this id now."""
@@ -181,7 +182,7 @@ class Admission:
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
         pattern = is_pattern(name) and not own
         before = self.steps
-        topics = 1 if own else self._topics_of(channel.name, name, pattern, known)
+        topics = 1 if own else self._topics_of(channel.key, name, pattern, known)
         if isinstance(topics, Error):
             return topics
         steps = self.steps - before
@@ -193,7 +194,7 @@ class Admission:
         # What the client has already is not taken from it, and what we say of ourselves is cheap.
         if known is None and not own and (error := self._room.take(topics)) is not None:
             if not pattern:
-                self.wish.give_back((channel.name, unescape(name)))
+                self.wish.give_back((channel.key, unescape(name)))
             return error
         self._topics += more
         if known is None:
@@ -201,7 +202,7 @@ class Admission:
             identity = self._free_id()
         else:
             identity = known.id
-        return Subscription(identity, channel.name, name, pattern, *delivery, topics, steps, own)
+        return Subscription(identity, channel.key, name, pattern, *delivery, topics, steps, own)
 
     def _topics_of(
         self, channel: str, name: str, pattern: bool, known: Subscription | None

@@ -5,7 +5,7 @@ cdef extern from "gw_plane.h" nogil:
     enum: GW_RATE_MS_MAX
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
     ctypedef struct gw_format_t:
-        gw_template_t *records[8][2]
+        gw_template_t *records[14][2]
         gw_template_t *notices[16]
     ctypedef struct gw_local_form_t:
         char name[16]

@@ -12,8 +12,8 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
     enum: GW_CELL, GW_RECORD_CELLS, GW_RECORD_CELLS_MAX
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
-    enum: GW_TRADE, GW_HEALTH, GW_REASON_MAX
-    enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED
+    enum: GW_TRADE, GW_HEALTH, GW_CANDLE, GW_REASON_MAX
+    enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED, GW_FLAG_UNPRINTED
     enum: GW_GAP_FEED, GW_GAP_RESET
 
     ctypedef struct gw_header_t:
@@ -51,24 +51,28 @@ cdef extern from "gw_record.h" nogil:
 
 cdef extern from "gw_kind.h" nogil:
     enum: GW_FIELDS_MAX, GW_FIELD_DECIMAL, GW_FIELD_SIDE, GW_FIELD_ID, GW_FIELD_WORDS, GW_FIELD_TEXT
+    enum: GW_FIELD_NUMBER, GW_FIELD_FLAG
 
     ctypedef struct gw_field_t:
         char name[8]
-        uint8_t type, at, digits, room
+        uint8_t type, at, digits, none
+        uint16_t room
 
     ctypedef struct gw_kind_t:
         const char *name
-        gw_field_t fields[4]
+        const char *interval
+        gw_field_t fields[10]
         uint8_t fields_count, fed
 
-    const gw_kind_t gw_kinds[8]
+    const gw_kind_t gw_kinds[14]
     const gw_kind_t *gw_kind(uint8_t kind)
     bint gw_field_optional(const gw_field_t *f)
     bint gw_record_possible(uint8_t kind, unsigned cells)
 
 
 cdef dict _TYPES = {GW_FIELD_DECIMAL: "decimal", GW_FIELD_SIDE: "side", GW_FIELD_ID: "id",
-                    GW_FIELD_WORDS: "words", GW_FIELD_TEXT: "text"}
+                    GW_FIELD_WORDS: "words", GW_FIELD_TEXT: "text",
+                    GW_FIELD_NUMBER: "number", GW_FIELD_FLAG: "flag"}
 
 
 cdef tuple _kinds():
@@ -84,8 +88,10 @@ cdef tuple _kinds():
             f = &gw_kinds[number].fields[i]
             fields.append((f.name.decode(), _TYPES[f.type],
                            bool(gw_field_optional(f))))
-        out.append((gw_kinds[number].name.decode(), number, bool(gw_kinds[number].fed),
-                    tuple(fields)))
+        name = gw_kinds[number].name.decode()
+        if gw_kinds[number].interval != NULL:
+            name += "_" + gw_kinds[number].interval.decode()
+        out.append((name, number, bool(gw_kinds[number].fed), tuple(fields)))
     return tuple(out)
 
 
@@ -95,6 +101,7 @@ HEALTH_TOPICS_MAX = GW_HEALTH_TOPICS_MAX
 REASON_MAX = GW_REASON_MAX
 FLAG_PACED = GW_FLAG_PACED
 FLAG_RETIRED = GW_FLAG_RETIRED
+FLAG_UNPRINTED = GW_FLAG_UNPRINTED
 RECORD_SIZE_MAX = GW_RECORD_CELLS_MAX * GW_CELL
 RECORD_SIZE_USUAL = GW_RECORD_CELLS * GW_CELL
 ID_MAX = GW_ID_MAX
@@ -194,6 +201,10 @@ cdef object _value(const gw_record_t *record, const gw_field_t *f, unsigned inde
         if <uint8_t>base[f.at] > GW_SIDE_SELL:
             raise ValueError("no side")
         return _SIDES.get(<uint8_t>base[f.at])
+    if f.type == GW_FIELD_FLAG:
+        return (<uint8_t>base[f.at] & f.none) != 0
+    if f.type == GW_FIELD_NUMBER:
+        return (<int64_t *>(base + f.at))[0] if f.room == 8 else (<uint32_t *>(base + f.at))[0]
     if f.type == GW_FIELD_TEXT:
         raise ValueError("longer than what rows have")
     if length > (GW_ID_MAX if f.type == GW_FIELD_ID else f.room):

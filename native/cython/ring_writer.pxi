@@ -16,6 +16,11 @@ cdef extern from "gw_symbols.h" nogil:
 cdef extern from "gw_suspect.h" nogil:
     enum: GW_HEALTH_TOPICS_MAX
 
+cdef extern from "gw_candle.h" nogil:
+    enum: GW_CANDLES
+    size_t gw_candles_row_bytes(unsigned intervals)
+    int64_t gw_candle_length(uint8_t kind)
+
 cdef extern from "gw_publisher.h" nogil:
     enum: GW_PUBLISH_MAX
 
@@ -44,10 +49,19 @@ cdef extern from "gw_publisher.h" nogil:
     bint gw_publisher_suspect(
         gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health, gw_text_t reason,
         int64_t ts_recv, int64_t mono_recv)
+    int gw_publisher_candles(
+        gw_publisher_t *p, unsigned intervals, uint32_t instruments_max, int64_t update_ns)
+    bint gw_publisher_candles_begin(gw_publisher_t *p, uint32_t trades, const uint32_t *topics)
+    void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades)
+    bint gw_publisher_candles_step(gw_publisher_t *p)
     void gw_publisher_ring(gw_publisher_t *p)
 
 
 WAIT_SIZE = sizeof(gw_wait_t)
+CANDLE_LENGTHS = {
+    name: gw_candle_length(<uint8_t>number) for name, number in CHANNELS.items()
+    if gw_candle_length(<uint8_t>number)
+}
 GAUGES_OF_TOPICS = ("instruments", "instruments_suspect", "topics_live", "topics_retired")
 
 cdef object _VENUE = re.compile("[A-Z0-9_]{1,16}")
@@ -58,6 +72,7 @@ cdef const char *_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 cdef enum:
     FEEDS = 64  # length of the feed_* counters
+    CANDLES_FULL = 7  # of the counters `candle_trades`: the last
 
 
 cdef bint _is_instrument(str name) except -1:
@@ -92,6 +107,8 @@ cdef class RingWriter:
     cdef uint8_t *kinds
     cdef uint32_t topics  # places ever used
     cdef uint32_t live, topics_max, health_topics, health_max  # live ones: of feeds, of health
+    cdef uint32_t candle_instruments, candles_max  # with candles; how many may have them
+    cdef tuple candles  # channels
     cdef dict ids
     cdef list names  # of instruments, by topic
     cdef set instruments
@@ -103,12 +120,17 @@ cdef class RingWriter:
         self.memory_fd = -1
 
     def __init__(self, uint64_t capacity, uint32_t topics_max, *, int wait_fd=-1, event_fds=(),
-                 StatsPage stats=None, bint populate=False):
+                 StatsPage stats=None, bint populate=False, candles=(), uint32_t candles_max=0,
+                 int64_t candles_update_ns=0):
         if self.used:
             raise RuntimeError("already initialised")
         if stats is not None:
             stats.check(True)
         self.used = True
+        self.candles = tuple(candles)
+        if any(one not in CANDLE_LENGTHS for one in self.candles):
+            raise ValueError(f"no channels of candles: {self.candles}")
+        self.candles_max = candles_max if self.candles else 0
         self.ids = {}
         self.names = []
         self.instruments = set()
@@ -120,6 +142,7 @@ cdef class RingWriter:
                 stats.set(gauge)
         try:
             self.segment_create(capacity, topics_max, populate)
+            self.candles_create(candles_update_ns)
             if wait_fd >= 0:
                 self.workers_map(wait_fd, event_fds)
         except BaseException:
@@ -133,6 +156,7 @@ cdef class RingWriter:
         self.topics_max = topics_max
         self.health_max = min(topics_max, GW_HEALTH_TOPICS_MAX)
         cdef uint32_t entries = topics_max + self.health_max
+        entries += self.candles_max * <uint32_t>len(self.candles)
         self.size = gw_segment_size(capacity, entries)
         self.memory_fd = create_memory("tickgate-ring", self.size)
         self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, populate)
@@ -149,6 +173,14 @@ cdef class RingWriter:
             raise MemoryError
         if not populate:
             gw_publisher_populate_ahead(&self.publisher)
+        return 0
+
+    cdef int candles_create(self, int64_t update_ns) except -1:
+        cdef unsigned intervals = 0
+        for channel in self.candles:
+            intervals |= 1u << (<int>CHANNELS[channel] - GW_CANDLE)
+        if gw_publisher_candles(&self.publisher, intervals, self.candles_max, update_ns) < 0:
+            raise MemoryError
         return 0
 
     cdef int workers_map(self, int wait_fd, event_fds) except -1:
@@ -212,29 +244,78 @@ cdef class RingWriter:
         if not _is_instrument(instrument):
             raise ValueError(f"instrument {instrument!r} is not SYMBOL.VENUE")
         cdef uint8_t kind = CHANNELS[channel]
+        if kind >= GW_CANDLE and kind < GW_CANDLE + GW_CANDLES:
+            raise ValueError(f"{channel} has its topics with the trades'")
         cdef bint health = kind == GW_HEALTH
         cdef uint32_t used = self.health_topics if health else self.live
         cdef uint32_t most = self.health_max if health else self.topics_max
         if used >= most:
             raise OverflowError(f"all {most} topics{' of health' if health else ''} are taken")
-        name = instrument.encode()
+        cdef int64_t topic = self.topic_make(channel, kind, instrument)
+        if topic < 0:
+            raise OverflowError(f"all {most} topics are taken, some by ended ones for a moment yet")
+        self.live += not health
+        self.health_topics += health
+        self.instruments.add(instrument)
+        if kind == GW_TRADE and self.candles:
+            self.candles_begin(instrument, <uint32_t>topic)
+        self.count_topics()
+        return topic
+
+    cdef int64_t topic_make(self, str channel, uint8_t kind, str instrument) except? -1:
+        """Below 0: there is no place."""
+        cdef bytes name = instrument.encode()
         cdef int64_t topic = gw_publisher_topic_reuse(
             &self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
             topic = gw_publisher_topic_add(&self.publisher, kind, name, <size_t>len(name))
         if topic < 0:
-            raise OverflowError(f"all {most} topics are taken, some by ended ones for a moment yet")
+            return topic
         if topic == self.topics:
             self.topics += 1
             self.names.append(instrument)
         self.kinds[topic] = kind
         self.names[topic] = instrument
-        self.live += not health
-        self.health_topics += health
         self.ids[(channel, instrument)] = topic
-        self.instruments.add(instrument)
-        self.count_topics()
         return topic
+
+    cdef int candles_begin(self, str instrument, uint32_t trades) except -1:
+        """Gives the instrument its topics of candles, where there is room: all of them or none."""
+        cdef uint32_t topics[GW_CANDLES]
+        cdef int64_t topic
+        memset(topics, 0, sizeof(topics))
+        if self.candle_instruments >= self.candles_max:
+            self.candles_full()
+            return 0
+        for channel in self.candles:
+            topic = self.topic_make(channel, <uint8_t>CHANNELS[channel], instrument)
+            if topic < 0:  # ended ones have their places for a moment yet
+                self.candles_retire(instrument)
+                self.candles_full()
+                return 0
+            topics[<int>CHANNELS[channel] - GW_CANDLE] = <uint32_t>topic
+        if gw_publisher_candles_begin(&self.publisher, trades, topics):
+            self.candle_instruments += 1
+        return 0
+
+    cdef int candles_full(self) except -1:
+        if self.stats is not None:
+            self.stats.add("candle_trades", CANDLES_FULL)
+        return 0
+
+    cdef int candles_retire(self, str instrument) except -1:
+        for channel in self.candles:
+            if (channel, instrument) in self.ids:
+                self.topic_end(channel, instrument)
+        return 0
+
+    def candles_step(self):
+        self.check_open()
+        cdef bint left
+        with nogil:
+            left = gw_publisher_candles_step(&self.publisher)
+        gw_publisher_ring(&self.publisher)
+        return left
 
     cdef int count_topics(self) except -1:
         """Shows readers whether a new name has room, and the operator how much there is."""
@@ -248,8 +329,14 @@ cdef class RingWriter:
 
     def retire(self, str channel, str instrument):
         self.check_open()
-        if channel == "health" or (channel, instrument) not in self.ids:
+        if channel not in CHANNELS or (channel, instrument) not in self.ids:
             return False
+        if not gw_kinds[<int>CHANNELS[channel]].fed:
+            return False
+        if channel == "trade" and any((one, instrument) in self.ids for one in self.candles):
+            gw_publisher_candles_end(&self.publisher, <uint32_t>self.ids[channel, instrument])
+            self.candles_retire(instrument)
+            self.candle_instruments -= 1
         self.topic_end(channel, instrument)
         self.live -= 1
         if not any((one, instrument) in self.ids for one in CHANNELS if one != "health"):
@@ -377,3 +464,10 @@ cdef class RingWriter:
         if self.inside > 0:
             raise RuntimeError("a feed is publishing: let its receive return first")
         self.release()
+
+
+def candle_row_bytes(channels):
+    cdef unsigned intervals = 0
+    for channel in channels:
+        intervals |= 1u << (<int>CHANNELS[channel] - GW_CANDLE)
+    return gw_candles_row_bytes(intervals)

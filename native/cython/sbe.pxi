@@ -3,7 +3,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeASCII
 
 cdef extern from "gw_sbe.h" nogil:
-    enum: GW_SBE_TRADE, GW_SBE_BBO, GW_SBE_TOPIC
+    enum: GW_SBE_TRADE, GW_SBE_BBO, GW_SBE_CANDLE, GW_SBE_TOPIC
     enum: GW_SBE_FLAG_SNAPSHOT, GW_SBE_MARK_TOPIC, GW_SBE_MARK_OTHER
 
     ctypedef enum gw_sbe_fault_t:
@@ -19,11 +19,16 @@ cdef extern from "gw_sbe.h" nogil:
         uint32_t topic
         uint8_t kind, flags, side, channel, text_length
         const char *text
-        gw_sbe_decimal_t decimals[4]
+        gw_sbe_decimal_t decimals[5]
+        int64_t start
+        uint32_t trades
+        uint8_t closed, revised, complete
 
     ctypedef struct gw_sbe_trade_row_t:
         pass
     ctypedef struct gw_sbe_quote_row_t:
+        pass
+    ctypedef struct gw_sbe_candle_row_t:
         pass
 
     ctypedef struct gw_sbe_frame_t:
@@ -33,8 +38,9 @@ cdef extern from "gw_sbe.h" nogil:
     ctypedef struct gw_sbe_batch_t:
         gw_sbe_trade_row_t *trades
         gw_sbe_quote_row_t *quotes
+        gw_sbe_candle_row_t *candles
         uint8_t *marks
-        size_t trades_count, quotes_count, frame
+        size_t trades_count, quotes_count, candles_count, frame
 
     const char *gw_sbe_fault_text(gw_sbe_fault_t fault)
     gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out)
@@ -49,16 +55,21 @@ _SBE_HEAD = [("seq", "<u8"), ("skipped", "<u8"), ("ts_event", "<i8"), ("ts_recv"
              ("ts_send", "<i8")]
 
 
-cdef list _sbe_fields(tuple names):
-    """What of a row depends on its decimals, in the order of gw_sbe_trade_row_t."""
+cdef list _sbe_fields(tuple names, list beside=None):
+    """What of a row depends on its decimals, in the order of gw_sbe_trade_row_t; `beside` the
+    topic."""
     return ([(f"{name}_{half}", form) for name in names
              for half, form in (("low", "<u8"), ("high", "<i8"))]
-            + [(name, "<f8") for name in names] + [("topic", "<u4")]
+            + [(name, "<f8") for name in names] + [("topic", "<u4")] + (beside or [])
             + [(f"{name}_exponent", "i1") for name in names] + [("flags", "u1")])
 
 
 cdef tuple _SBE_NO_TOPIC = ("", "")
 SBE_TRADE_FIELDS = _SBE_HEAD + _sbe_fields(("price", "qty")) + [("side", "u1")]
+SBE_CANDLE_FIELDS = (
+    _SBE_HEAD + [("start", "<i8")]
+    + _sbe_fields(("open", "high", "low", "close", "volume"), [("trades", "<u4")])
+    + [("closed", "u1"), ("revised", "u1"), ("complete", "u1")])
 SBE_QUOTE_FIELDS = _SBE_HEAD + _sbe_fields(("bid", "bid_qty", "ask", "ask_qty"))
 
 
@@ -89,7 +100,20 @@ cdef int _sbe_announce(const gw_sbe_message_t *m, dict topics, str where="") exc
     return 0
 
 
+cdef tuple _sbe_candle(gw_sbe_message_t *m, dict topics):
+    channel, symbol = topics.get(m.topic, _SBE_NO_TOPIC)
+    if channel not in CANDLE_LENGTHS:
+        raise _sbe_error(f"a candle of topic {m.topic}, announced as {channel or 'none'}")
+    kind = "snapshot" if m.flags & GW_SBE_FLAG_SNAPSHOT else "update"
+    cdef gw_sbe_decimal_t *d = m.decimals
+    return (channel, kind, symbol, m.seq, m.ts_event, m.ts_recv, m.ts_send, m.skipped, m.start,
+            _sbe_decimal(&d[0]), _sbe_decimal(&d[1]), _sbe_decimal(&d[2]), _sbe_decimal(&d[3]),
+            _sbe_decimal(&d[4]), m.trades, m.closed == 1, m.revised == 1, m.complete == 1)
+
+
 cdef tuple _sbe_record(gw_sbe_message_t *m, dict topics):
+    if m.kind == GW_SBE_CANDLE:
+        return _sbe_candle(m, topics)
     channel = "trade" if m.kind == GW_SBE_TRADE else "bbo"
     announced, symbol = topics.get(m.topic, _SBE_NO_TOPIC)
     if announced != channel:
@@ -165,24 +189,29 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
     np = _numpy()
     cdef object marks = np.zeros(count + 1, dtype="uint8")  # one more: there may be none
     cdef uint8_t[::1] marks_view = marks
-    cdef uint8_t[::1] trades_view, quotes_view
+    cdef uint8_t[::1] trades_view, quotes_view, candles_view
     cdef gw_sbe_batch_t batch
     cdef gw_sbe_fault_t fault
     cdef gw_sbe_message_t m
     cdef size_t used
-    batch.trades, batch.quotes, batch.marks = NULL, NULL, &marks_view[0]
+    batch.trades, batch.quotes, batch.candles = NULL, NULL, NULL
+    batch.marks = &marks_view[0]
     with nogil:
         fault = gw_sbe_batch(frames, count, &batch)
     if fault != GW_SBE_FINE:
         raise _sbe_error(f"frame {batch.frame}: {_sbe_why(fault)}")
     trades = _sbe_rows(SBE_TRADE_FIELDS, batch.trades_count, sizeof(gw_sbe_trade_row_t))
     quotes = _sbe_rows(SBE_QUOTE_FIELDS, batch.quotes_count, sizeof(gw_sbe_quote_row_t))
+    candles = _sbe_rows(SBE_CANDLE_FIELDS, batch.candles_count, sizeof(gw_sbe_candle_row_t))
     if batch.trades_count:
         trades_view = trades.view("uint8")
         batch.trades = <gw_sbe_trade_row_t *>&trades_view[0]
     if batch.quotes_count:
         quotes_view = quotes.view("uint8")
         batch.quotes = <gw_sbe_quote_row_t *>&quotes_view[0]
+    if batch.candles_count:
+        candles_view = candles.view("uint8")
+        batch.candles = <gw_sbe_candle_row_t *>&candles_view[0]
     with nogil:
         gw_sbe_batch(frames, count, &batch)
     for i in np.flatnonzero(marks & GW_SBE_MARK_TOPIC):
@@ -193,7 +222,7 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
             if m.kind == GW_SBE_TOPIC:
                 _sbe_announce(&m, topics, f"frame {i}: ")
             used += m.size
-    return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER)
+    return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER), candles
 
 
 cdef object _sbe_lengths(object lengths):

@@ -27,7 +27,8 @@ static const char notice_lapped[] =
     "\000"
     "\0005{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"\014"
     "\000\014\",\"symbol\":\"\001"
-    "\000\011\",\"from\":\011\000"
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\010,\"from\":\011\000"
     "\000\006,\"to\":\011\001"
     "\000\025,\"reason\":\"lapped\"}]}";
 
@@ -37,7 +38,8 @@ static const char notice_refused[] =
     "\000"
     "\0005{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"\014"
     "\000\014\",\"symbol\":\"\001"
-    "\000\027\",\"reason\":\"refused\"}]}";
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\026,\"reason\":\"refused\"}]}";
 
 static const char notice_missed[] =
     "\002\204"
@@ -45,7 +47,8 @@ static const char notice_missed[] =
     "\000"
     "\0005{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"\014"
     "\000\014\",\"symbol\":\"\001"
-    "\000\011\",\"lost\":\011\000"
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\010,\"lost\":\011\000"
     "\000\023,\"reason\":\"feed\"}]}";
 
 static const char notice_reset[] =
@@ -54,7 +57,8 @@ static const char notice_reset[] =
     "\000"
     "\0005{\"channel\":\"system\",\"type\":\"gap\",\"data\":[{\"channel\":\"\014"
     "\000\014\",\"symbol\":\"\001"
-    "\000\025\",\"reason\":\"reset\"}]}";
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\024,\"reason\":\"reset\"}]}";
 
 static const char notice_retired[] =
     "\002\206"
@@ -62,7 +66,8 @@ static const char notice_retired[] =
     "\000"
     "\0009{\"channel\":\"system\",\"type\":\"retired\",\"data\":[{\"channel\":\"\014"
     "\000\014\",\"symbol\":\"\001"
-    "\000\004\"}]}";
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\003}]}";
 
 static const char notice_limit[] =
     "\002\207"

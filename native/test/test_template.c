@@ -261,12 +261,15 @@ static void bad_programs_are_refused(void) {
         CASE("\2\0\0\0"), CASE("\2\3\0\0"), CASE("\2\220\0\0"),            /* no such kind or notice */
         CASE("\2\1\5abc"), CASE("\2\1\0\5abc"),                               /* cut texts */
         CASE("\2\1\035xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0"),                      /* a splice too long */
-        CASE("\2\1\0\0\23"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\24"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\23"), CASE("\2\1\0\0\23\0"),                          /* an interval: between which texts? */
         CASE("\2\1\0\0\22"), CASE("\2\1\0\0\22\4"),                          /* a symbol spelled: how? */
         CASE("\2\1\0\0\0"), CASE("\2\1\0\0\0\2a"),                            /* a cut literal */
         CASE("\2\1\0\0\10"), CASE("\2\1\0\0\10\4"), CASE("\2\2\0\0\10\4"),    /* no such field */
         CASE("\2\1\0\0\3"), CASE("\2\1\0\0\3\3"),                             /* no such time */
-        CASE("\2\1\0\0\10\2\0\0"), CASE("\2\1\0\0\10\2\0\0\0\10\2\0\0\0"), /* sides: cut; twice */
+        CASE("\2\1\0\0\10\2\0\0"), CASE("\2\10\0\0\10\7\0"),          /* a side, a flag: cut */
+        /* more texts than there is room for */
+        CASE("\2\1\0\0\10\2\0\0\0\10\2\0\0\0\10\2\0\0\0\10\2\0\0\0\10\2\0\0\0\10\2\0\0\0"),
         CASE("\2\1\0\0\11\0"), CASE("\2\1\0\0\13\0"),                        /* a record has no numbers or words */
         CASE("\2\200\0\0\10\0"), CASE("\2\200\0\0\2"), CASE("\2\200\0\0\3\0"), /* nor a notice fields, a seq, ts_event */
         CASE("\2\200\0\0\11\5"), CASE("\2\200\0\0\13\2"),                      /* more than there are */

@@ -4,15 +4,21 @@ import struct
 from typing import Any
 
 from gateway.codec import sbe
+from gateway.model.record import CandleRow
 
-TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X")}
+TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X"), 9: ("candle_1h", "A.X")}
 NOW = 1_723_161_255_342_000_000
 TIMES: dict[str, Any] = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
 TRADE_ROW = (0, NOW, "64250.10", "0.015", "sell", "3810000037")
 QUOTE_ROW = (0, NOW, "64250.10", "0.01500", None, None)
+CANDLE_ROW: CandleRow = (
+    *(0, NOW, NOW - 5, "64250.10", "1234567890123456789012345.5", "-0.00", "7", "0.015"),
+    *(12, True, True, True),
+)
 STAMPS: dict[str, int] = {"ts_recv": NOW + 1, "ts_send": NOW + 2}
 TRADE = sbe.encode_record("trade", "update", 7, TRADE_ROW, seq=8813, **STAMPS)
 QUOTE = sbe.encode_record("bbo", "snapshot", 8, QUOTE_ROW, seq=4, skipped=3, **STAMPS)
+CANDLE = sbe.encode_record("candle_1h", "update", 9, CANDLE_ROW, seq=5, **STAMPS)
 
 OBJECTS: list[dict[str, Any]] = [
     {"channel": "heartbeat", "n": 42, "ts_send": NOW},
@@ -28,12 +34,17 @@ OBJECTS: list[dict[str, Any]] = [
             ("gap", [{"channel": "health", "symbol": "A.X", "reason": "reset"}]),
             (
                 "gap",
+                [{"channel": "candle", "symbol": "A.X", "reason": "reset", "interval": "15m"}],
+            ),
+            (
+                "gap",
                 [{"channel": "bbo", "symbol": "A.X", "from": 2, "to": 2, "reason": "failover"}],
             ),
             ("epoch", [{"epoch": "mwp2b06e"}]),
             ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": True}]),
             ("epoch", [{"epoch": "k3f9.4", "venue": "BINANCE", "continues": False}]),
             ("retired", [{"channel": "bbo", "symbol": "A.X"}]),
+            ("retired", [{"channel": "candle", "symbol": "A.X", "interval": "1d"}]),
             ("replay_completed", [{"channel": "trade", "symbol": "A.X", "from": 8813, "to": 9120}]),
             ("replay_completed", [{"channel": "trade", "symbol": "*.X"}]),
             ("slow", [{"level": 1, "was": 0, "action": "live", "interval_ms": 0, "age_ms": 153}]),
@@ -59,10 +70,10 @@ OBJECTS: list[dict[str, Any]] = [
     ),
 ]
 ANNOUNCED = sbe.encode_topic(7, "trade", "BTCUSDT.BINANCE")
-FRAMES = [TRADE, QUOTE, ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)]
+FRAMES = [TRADE, QUOTE, CANDLE, ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)]
 
 
-def head(block: int, template: int, version: int = 0, schema: int = 1) -> bytes:
+def head(block: int, template: int, version: int = 1, schema: int = 1) -> bytes:
     """A message's header."""
     return struct.pack("<HHHH", block, template, schema, version)
 

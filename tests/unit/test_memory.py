@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway._native import candle_row_bytes
 from gateway.config import Config, assemble
 from gateway.memory import HEALTH_TOPICS_MAX, TOPIC_BYTES, estimate, words
+from gateway.model.record import CANDLES, INTERVALS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
@@ -44,6 +46,16 @@ def test_the_parts_are_the_whole() -> None:
 )
 def test_the_figures_of_the_documents(config: Config, text: str) -> None:
     assert text.format(total_mb(config)) in DEPLOY
+
+
+@pytest.mark.parametrize("intervals", [["1s"], ["1m"], ["1h", "1d"], [*INTERVALS]])
+def test_candles(intervals: list[str]) -> None:
+    texts = ", ".join(f'"{interval}"' for interval in intervals)
+    sets = [f"candles.intervals=[{texts}]", "candles.instruments_max=100"]
+    without, parts = estimate(assemble({}, {})), estimate(assemble({}, {}, sets))
+    assert parts[-1].name == "candles"
+    assert parts[-1].bytes == 100 * candle_row_bytes([CANDLES[one].key for one in intervals])
+    assert parts[1].bytes - without[1].bytes == 100 * len(intervals) * TOPIC_BYTES
 
 
 def test_the_formula_of_the_documents() -> None:

@@ -29,6 +29,7 @@ from gateway.codec import sbe
 from gateway.codec.decode import BboMessage, Message, Quote, Trade, TradeMessage
 from gateway.codec.formats import JSON, SBE, programs
 from gateway.model.notice import NOTICES
+from gateway.model.record import CANDLES
 
 Read = Callable[[bytes, dict[int, sbe.Topic]], list[Message]]
 
@@ -211,8 +212,9 @@ def told(name: str, row: dict[str, Any]) -> bytes:
     """The native core's bytes of a notice, or of a part of one, from the members of its JSON."""
     notice = NOTICES[name]
     values = row | {"action_number": ACTIONS.get(row.get("action", ""))}
+    channel = row["channel"] if "symbol" in row else "trade"
     return NOTICES_SBE[notice.number].notice(
-        channel=row["channel"] if "symbol" in row else "trade",
+        channel=CANDLES[row["interval"]].key if "interval" in row else channel,
         symbol=row.get("symbol", ""),
         numbers=[values[one] for one in notice.numbers],
         words=[values[one] for one in notice.words],
@@ -237,7 +239,7 @@ def native_notice(message: dict[str, Any]) -> bytes | None:
 
 def test_notices_are_the_native_cores() -> None:
     told = [(native_notice(one), sbe.encode(one)) for one in OBJECTS]
-    assert len([ours for ours, _ in told if ours is not None]) == 16
+    assert len([ours for ours, _ in told if ours is not None]) == 18
     assert [theirs for ours, theirs in told if ours is not None] == [
         ours for ours, _ in told if ours is not None
     ]
@@ -295,7 +297,7 @@ def test_topics_are_bounded(read: Read) -> None:
 
 def test_the_schema_is_in_the_package() -> None:
     assert sbe.schema().startswith(b"<?xml")
-    assert b'id="1" version="0"' in sbe.schema()
+    assert b'id="1" version="1"' in sbe.schema()
 
 
 @readers

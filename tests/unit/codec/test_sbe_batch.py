@@ -123,7 +123,7 @@ def test_columns() -> None:
 
 def test_nothing() -> None:
     found = sbe.batch([], {})
-    assert [len(array) for array in found] == [0, 0, 0]
+    assert [len(array) for array in found] == [0, 0, 0, 0]
     assert sbe.batch(b"", {}, []).trades.dtype == found.trades.dtype
 
 

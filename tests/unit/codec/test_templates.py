@@ -6,6 +6,7 @@ from gateway import _native
 from gateway.codec.formats import JSON, SBE, programs
 from gateway.codec.template import compile_notice, compile_template
 from gateway.model.notice import NOTICES
+from gateway.model.record import CHANNELS
 
 
 def test_program_bytes() -> None:
@@ -28,7 +29,7 @@ def test_long_literals_are_cut() -> None:
 
 
 def test_every_channel_and_type_has_a_program() -> None:
-    kinds = {(c, t) for c in ("trade", "bbo", "health") for t in ("update", "snapshot")}
+    kinds = {(c, t) for c in CHANNELS for t in ("update", "snapshot")}
     for form in (JSON, SBE):
         assert set(programs(form)[0]) == kinds
 

@@ -5,9 +5,9 @@ from gateway.model.record import CHANNELS, CHANNELS_PLANNED
 
 
 def test_the_table_is_the_native_cores() -> None:
-    ours = {(c.name, c.number, c.fed, c.fields) for c in CHANNELS.values()}
+    ours = {(c.key, c.number, c.fed, c.fields) for c in CHANNELS.values()}
     assert ours == set(_native.KINDS)
-    assert {c.name: c.number for c in CHANNELS.values()} == _native.CHANNELS
+    assert {c.key: c.number for c in CHANNELS.values()} == _native.CHANNELS
 
 
 def test_a_field_of_one_name_is_the_same_in_all_kinds() -> None:
@@ -16,6 +16,6 @@ def test_a_field_of_one_name_is_the_same_in_all_kinds() -> None:
     assert len({field.name for field in fields}) == len(fields)
 
 
-def test_channels_go_by_their_own_name() -> None:
-    assert all(channel.name == name for name, channel in CHANNELS.items())
+def test_channels_go_by_their_own_key() -> None:
+    assert all(channel.key == name for name, channel in CHANNELS.items())
     assert not set(CHANNELS) & set(CHANNELS_PLANNED)

@@ -12,6 +12,7 @@ from support.reports import slow, stall, step, worker
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway._native import CHANNELS
 from gateway.ops import http, hub
 from gateway.ops.http import OpsServer
 from gateway.ops.live import Live
@@ -95,7 +96,7 @@ async def test_hello_reply_snapshot_updates(server: OpsServer, site: Any) -> Non
         assert [each["class"] for each in data["slo"]["classes"]] == [0, 1, 2, 3]
         assert data["controller"][0]["intervals_ms"] == [0, 0, 0, 0]
         assert set(data["stages"]) == {"wire", "ingest", "ring", "fanout", "total"}
-        assert set(data["channels"]) == {"trade", "bbo", "health"}
+        assert set(data["channels"]) == set(CHANNELS)
         assert [each["name"] for each in data["processes"]] == ["worker-0", "supervisor"]
         assert data["point"]["heat"] == []
         assert (data["history"], data["slowest"], data["stalls"]) == ([], [], [])
