@@ -279,7 +279,7 @@ def tail(
     /,
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
-    channel: Literal["trade", "bbo", "both", "candle"] = "both",
+    channel: Literal["trade", "bbo", "both", "candle", "status"] = "both",
     interval: Annotated[
         Literal["1s", "1m", "5m", "15m", "1h", "1d"], Parameter(help="Of candles.")
     ] = "1m",

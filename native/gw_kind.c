@@ -7,8 +7,9 @@
 #define DECIMAL_BBO(i, f, other, bit) \
     {.name = #f, .type = GW_FIELD_DECIMAL, .with = other, .decimal = i, \
      .at = AT(bbo.mantissa[i]), .exponent = AT(bbo.exponent[i]), .digits = AT(bbo.digits[i]), .none = bit}
-#define WORDS(f, most) \
-    {.name = #f, .type = GW_FIELD_WORDS, .at = AT(health.f), .digits = AT(health.f##_length), .room = most}
+#define WORDS_NAMED(text, f, most) \
+    {.name = text, .type = GW_FIELD_WORDS, .at = AT(health.f), .digits = AT(health.f##_length), .room = most}
+#define WORDS(f, most) WORDS_NAMED(#f, f, most)
 
 #define DECIMAL_CANDLE(i, f, length) \
     {.name = #f, .type = GW_FIELD_DECIMAL, .decimal = i, \
@@ -50,6 +51,14 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
         .fields_count = 4,
         .decimals_count = 4,
         .cells_max = GW_RECORD_CELLS_TAIL,
+        .state = GW_STATE_COPY,
+        .fed = 1,
+    },
+    [GW_STATUS] = {
+        .name = "status",
+        .fields = {WORDS_NAMED("status", state, GW_STATE_MAX), WORDS(reason, GW_REASON_MAX)},
+        .fields_count = 2,
+        .cells_max = GW_RECORD_CELLS,
         .state = GW_STATE_COPY,
         .fed = 1,
     },

@@ -195,6 +195,8 @@ const char *gw_refusal_text(gw_refusal_t refusal) {
         [GW_NO_SIDE] = "neither buy nor sell",
         [GW_ID_LONG] = "longer than 80 characters",
         [GW_ID_NO_TEXT] = "not printable ASCII",
+        [GW_WORDS_LONG] = "too long",
+        [GW_WORDS_NO_TEXT] = "not printable ASCII",
     };
     return refusal < GW_REFUSAL_END && texts[refusal] ? texts[refusal] : "well";
 }
@@ -214,6 +216,15 @@ static gw_refusal_t id_take(gw_text_t text, uint8_t *length, uint8_t *out) {
         if (text.at[i] < 0x20 || text.at[i] > 0x7e) return GW_ID_NO_TEXT;
     *length = (uint8_t)text.length;
     memcpy(out, text.at, text.length < GW_ID_INLINE ? text.length : GW_ID_INLINE);
+    return GW_FINE;
+}
+
+static gw_refusal_t words_take(gw_text_t text, size_t room, uint8_t *length, uint8_t *out) {
+    if (text.length > room) return GW_WORDS_LONG;
+    for (size_t i = 0; i < text.length; i++)
+        if (text.at[i] < 0x20 || text.at[i] > 0x7e) return GW_WORDS_NO_TEXT;
+    *length = (uint8_t)text.length;
+    if (text.length) memcpy(out, text.at, text.length);
     return GW_FINE;
 }
 
@@ -275,6 +286,7 @@ gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t number, const gw_text_t
         if (f->type == GW_FIELD_DECIMAL) refusal = decimal_take(record, kind, i, texts, &decimals[f->decimal]);
         else if (f->type == GW_FIELD_SIDE) refusal = side_take(texts[i], &base[f->at]);
         else if (f->type == GW_FIELD_ID) refusal = id_take(id = texts[i], &base[f->digits], &base[f->at]);
+        else if (f->type == GW_FIELD_WORDS) refusal = words_take(texts[i], f->room, &base[f->digits], &base[f->at]);
         if (refusal) return refusal;
         if (f->type == GW_FIELD_DECIMAL) digits |= decimals[f->decimal].digits;
     }

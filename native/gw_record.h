@@ -26,7 +26,7 @@
 #define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
-enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
+enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_STATUS = 5, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
 /* Candles: a kind for each interval, from GW_CANDLE on, so that a topic is a channel and a name for them, too. */
 #define GW_CANDLES (GW_CHANNELS - GW_CANDLE)
 #ifdef GW_TEST_KINDS
@@ -118,7 +118,8 @@ typedef struct {
     uint8_t reserved[20];
 } gw_bbo_t;
 
-/* How an instrument is, on a topic of its own name (gw_suspect.h). The texts are printable ASCII. */
+/* How an instrument is, on a topic of its own name: for us (health, gw_suspect.h), or at its venue (status, which has no
+ * `suspect`). The texts are printable ASCII. */
 #define GW_STATE_MAX 8u
 #define GW_REASON_MAX 48u
 typedef struct {
@@ -199,6 +200,8 @@ typedef enum {
     GW_NO_SIDE,        /* the side is neither buy nor sell */
     GW_ID_LONG,        /* the id has more than GW_ID_MAX bytes */
     GW_ID_NO_TEXT,     /* the id is not printable ASCII */
+    GW_WORDS_LONG,     /* more characters than the field has room for */
+    GW_WORDS_NO_TEXT,  /* words that are not printable ASCII */
     GW_REFUSAL_END
 } gw_refusal_t;
 

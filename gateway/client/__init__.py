@@ -21,7 +21,7 @@ from gateway.client.events import (
 )
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
-from gateway.client.ticks import Bbo, Candle, RawTick, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Status, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.topic import escape
 
@@ -49,6 +49,7 @@ __all__ = [
     "Retired",
     "Slo",
     "Slow",
+    "Status",
     "System",
     "Tick",
     "Trade",

@@ -3,11 +3,13 @@
 Imported where the encoding is asked for, since it needs the native core, and JSON does not.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from gateway.client.ticks import Bbo, Candle, Trade
-from gateway.codec.decode import CandleMessage, TradeMessage
+from gateway.client.ticks import Bbo, Candle, Status, Trade
+from gateway.codec.decode import CandleMessage, StatusMessage, TradeMessage
 from gateway.codec.sbe import Decoder
+
+Found: TypeAlias = Trade | Bbo | Candle | Status | dict[str, Any]
 
 
 class Reader:
@@ -16,13 +18,13 @@ class Reader:
     def __init__(self) -> None:
         self._decoder = Decoder()
 
-    def read(self, frame: bytes, real_ns: int) -> list[Trade | Bbo | Candle | dict[str, Any]]:
+    def read(self, frame: bytes, real_ns: int) -> list[Found]:
         """The ticks of a frame, which came at `real_ns`, and what else it says, as its JSON is.
 
         Raises:
             msgspec.DecodeError: it is no frame of ours.
         """
-        found: list[Trade | Bbo | Candle | dict[str, Any]] = []
+        found: list[Found] = []
         for message in self._decoder.decode(frame):
             if isinstance(message, dict):
                 found.append(message)
@@ -47,6 +49,8 @@ class Reader:
                 )
             elif isinstance(message, CandleMessage):
                 found.append(_candle(message, real_ns))
+            elif isinstance(message, StatusMessage):
+                found.append(_status(message, real_ns))
             else:
                 (quote,) = message.data
                 found.append(
@@ -92,4 +96,21 @@ def _candle(message: CandleMessage, real_ns: int) -> Candle:
         low_text=candle.low,
         close_text=candle.close,
         volume_text=candle.volume,
+    )
+
+
+def _status(message: StatusMessage, real_ns: int) -> Status:
+    (said,) = message.data
+    return Status(
+        channel="status",
+        type=message.type,
+        symbol=message.symbol,
+        seq=message.seq,
+        ts_event=message.ts_event,
+        ts_recv=message.ts_recv,
+        ts_send=message.ts_send,
+        ts_client=real_ns,
+        skipped=message.skipped,
+        status=said.status,
+        reason=said.reason,
     )

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.client.ticks import Bbo, Candle, RawTick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Status, Trade
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -360,6 +360,7 @@ Event = (
     | Trade
     | Bbo
     | Candle
+    | Status
     | RawTick
     | Gap
     | Retired

@@ -43,7 +43,7 @@ from gateway.client.requests import (
     on_the_wire,
     scope_of,
 )
-from gateway.client.ticks import Bbo, Candle, RawTick, Record, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Record, Status, Trade
 from gateway.model.encoding import Encoding
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
@@ -462,10 +462,11 @@ def _told(row: dict[str, Any]) -> Gap:
     )
 
 
-_TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle]]] = {
+_TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle] | type[Status]]] = {
     "trade": Trade,
     "bbo": Bbo,
     "candle": Candle,
+    "status": Status,
 }
 """The types of records, by channel."""
 

@@ -22,7 +22,7 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.ticks import Bbo, Candle, RawTick, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, RawTick, Status, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.encoding import Encoding
 from gateway.model.record import CANDLE
@@ -153,6 +153,8 @@ def _happened(tick: Tick) -> tuple[str, str]:
     if isinstance(tick, Bbo):
         bid, ask = _side(tick.bid_text, tick.bid_qty_text), _side(tick.ask_text, tick.ask_qty_text)
         return "bbo", f"{bid} {ask}"
+    if isinstance(tick, Status):
+        return "is", plain(f"{tick.status} {tick.reason}".rstrip())
     if isinstance(tick, Candle):
         prices = " ".join((tick.open_text, tick.high_text, tick.low_text, tick.close_text))
         state = "closed" if tick.closed else "running"

@@ -12,7 +12,7 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What every record has: `Trade`, `Bbo`, `Candle` and `RawTick` are ticks.
+    """What every record has: `Trade`, `Bbo`, `Candle`, `Status` and `RawTick` are ticks.
 
     Times are REALTIME ns.
 
@@ -197,6 +197,19 @@ class Candle(Tick, frozen=True, kw_only=True):
         return Decimal(self.volume_text)
 
 
+class Status(Tick, frozen=True, kw_only=True):
+    """How an instrument is at its venue, since `ts_event`.
+
+    Attributes:
+        status: "trading", "halted", "auction", "closed" or "delisted"; newer gateways may have
+            other words.
+        reason: the venue's words, where it has any.
+    """
+
+    status: str
+    reason: str = ""
+
+
 class RawTick(Tick, frozen=True, kw_only=True):
     """A record of a channel that this client has no type for, or that does not fit its type.
 
@@ -209,7 +222,7 @@ class RawTick(Tick, frozen=True, kw_only=True):
     problem: str = ""
 
 
-Record = Trade | Bbo | Candle | RawTick
+Record = Trade | Bbo | Candle | Status | RawTick
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -49,6 +49,13 @@ class Candle(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
+class Status(msgspec.Struct, frozen=True):
+    """How an instrument is at its venue: trading, halted, auction, closed or delisted; why."""
+
+    status: str
+    reason: str = ""
+
+
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["update", "snapshot"]
     symbol: str
@@ -77,7 +84,13 @@ class CandleMessage(_Data, frozen=True, tag_field="channel", tag="candle"):
     data: tuple[Candle, ...]
 
 
-Record: TypeAlias = TradeMessage | BboMessage | CandleMessage
+class StatusMessage(_Data, frozen=True, tag_field="channel", tag="status"):
+    """A frame of channel `status`. Times are nanoseconds since the Unix epoch."""
+
+    data: tuple[Status, ...]
+
+
+Record: TypeAlias = TradeMessage | BboMessage | CandleMessage | StatusMessage
 Message: TypeAlias = Record | dict[str, Any]
 
 
@@ -92,12 +105,14 @@ _typed: Final[
         str,
         msgspec.json.Decoder[TradeMessage]
         | msgspec.json.Decoder[BboMessage]
-        | msgspec.json.Decoder[CandleMessage],
+        | msgspec.json.Decoder[CandleMessage]
+        | msgspec.json.Decoder[StatusMessage],
     ]
 ] = {
     "trade": msgspec.json.Decoder(TradeMessage),
     "bbo": msgspec.json.Decoder(BboMessage),
     "candle": msgspec.json.Decoder(CandleMessage),
+    "status": msgspec.json.Decoder(StatusMessage),
 }
 
 

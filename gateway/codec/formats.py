@@ -60,6 +60,7 @@ _RECORDS: Final = {
         '"closed":<closed:false|true><revised:|,"revised":true><partial:|,"complete":false>}'
         for interval, channel in CANDLES.items()
     },
+    "status": '{"status":"<status>","reason":"<reason>"}',
     "health": '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}',
 }
 

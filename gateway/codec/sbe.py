@@ -29,6 +29,8 @@ from gateway.codec.decode import (
     CandleMessage,
     Message,
     Quote,
+    Status,
+    StatusMessage,
     Trade,
     TradeMessage,
 )
@@ -62,8 +64,9 @@ _DECIMALS: Final = {
     "Trade": ("price", "qty"),
     "Bbo": ("bid", "bidQty", "ask", "askQty"),
     "Candle": ("open", "high", "low", "close", "volume"),
+    "Status": (),
 }
-_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo", "Candle": "candle"}
+_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo", "Candle": "candle", "Status": "status"}
 _CANDLES: Final = {f"candle{interval}": one.key for interval, one in CANDLES.items()}
 """Channels as the schema names them, and as we do."""
 _SCHEMA_NAMES: Final = {key: name for name, key in _CANDLES.items()}
@@ -203,6 +206,9 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     }
     if name == "Bbo":
         return BboMessage(**head, data=(Quote(*texts),))
+    if name == "Status":
+        said = Status(_printable(values["status"]), _printable(values["reason"]))
+        return StatusMessage(**head, data=(said,))
     if name == "Candle":
         return CandleMessage(**head, data=(_candle(values, CHANNELS[announced].interval, texts),))
     price, qty = texts
@@ -214,6 +220,12 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if len(trade_id) > ID_MAX or not (trade_id.isprintable() and trade_id.isascii()):
         raise msgspec.DecodeError(f"a trade's id that is not up to {ID_MAX} of printable ASCII")
     return TradeMessage(**head, data=(Trade(trade_id, price, qty, values["side"]),))
+
+
+def _printable(text: str) -> str:
+    if not (text.isprintable() and text.isascii()):
+        raise msgspec.DecodeError("words that are not printable ASCII")
+    return text
 
 
 def _candle(values: Values, interval: str, texts: Sequence[str | None]) -> Candle:
@@ -363,6 +375,8 @@ def encode_record(
             flags.add(f"{one}NegativeZero")
     if name == "Trade":
         values |= {"side": fields[2], "tradeId": fields[3]}
+    elif name == "Status":
+        values |= {"status": fields[0], "reason": fields[1]}
     elif name == "Candle":
         closed, revised, partial = ("yes" if flag else "no" for flag in fields[7:])
         complete = "no" if partial == "yes" else "yes"

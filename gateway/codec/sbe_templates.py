@@ -47,6 +47,7 @@ RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
     for channel, block, number, fields in (
         ("trade", 80, 1, ("side 255 1 2", "price", "qty", "id")),
         ("bbo", 113, 2, ("bid", "bid_qty", "ask", "ask_qty")),
+        ("status", 45, 5, ("status", "reason")),
     )
     for kind, flags in _SNAPSHOT.items()
 } | _CANDLES

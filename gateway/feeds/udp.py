@@ -119,7 +119,8 @@ class UdpFeed(ThreadFeed):
         super().__init__(name, index, counters)
         self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, intake)
         self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
-        topics = {"trade": self._trades, "bbo": self._quotes}
+        self._statuses = Topics("status", options.venue, index, publisher, owners)
+        topics = {"trade": self._trades, "bbo": self._quotes, "status": self._statuses}
         self._outlet = Outlet(counters, publisher, index, topics)
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
@@ -197,13 +198,19 @@ class UdpFeed(ThreadFeed):
         row_ages: list[int] = []
         for r, datagram in zip(batch.items, batch.datagrams, strict=True):
             row: Row | Refusal | None
-            if isinstance(r, Status):
+            if isinstance(r, Status) and r.status == "delisted":
                 # What came before it goes first: the instrument ends behind its last record.
+                row = self._last_status(r)
+                if row is not None and not isinstance(row, Refusal):
+                    rows.append(row)
+                    row_ages.append(ages[datagram])
                 self._publish_rows(rows, row_ages, ts_read, mono_read)
                 rows, row_ages = [], []
-                row = self._status(r)
-                if row is None:
+                self._retire(r.symbol)
+                if not isinstance(row, Refusal):
                     continue
+            elif isinstance(r, Status):
+                row = self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
             elif isinstance(r, Refusal):
                 row = r
             elif isinstance(r, Trade):
@@ -221,18 +228,18 @@ class UdpFeed(ThreadFeed):
             self._outlet.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
 
-    def _status(self, status: Status) -> Refusal | None:
-        """Retires a delisted instrument; every other status has no channel yet."""
-        if status.status != "delisted":
-            why = "only delisted is taken: there is no channel status yet"
-            symbol, value = status.symbol, status.status
-            return Refusal("value", why, "", symbol, "status", value)
-        retired = [topics.retire(status.symbol) for topics in (self._trades, self._quotes)]
-        if any(retired):
-            _log.info("feed.retired", feed=self.name, symbol=shown_symbol(status.symbol))
+    def _last_status(self, status: Status) -> "Row | Refusal | None":
+        """What subscribers are told before the end, of an instrument that there is."""
+        if not self._statuses.known(status.symbol):
+            return None
+        return self._statuses.row(status.symbol, (status.ts, status.status, status.reason))
+
+    def _retire(self, symbol: str) -> None:
+        topics = (self._trades, self._quotes, self._statuses)
+        if any([one.retire(symbol) for one in topics]):
+            _log.info("feed.retired", feed=self.name, symbol=shown_symbol(symbol))
         else:
             self._counters.skip("delisted, and not known")
-        return None
 
     def _publish_rows(
         self, rows: "list[Row]", ages: list[int], ts_read: int, mono_read: int

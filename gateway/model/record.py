@@ -62,6 +62,7 @@ _TRADE: Final = (
 _BBO: Final = tuple(
     Field(name, "decimal", optional=True) for name in ("bid", "bid_qty", "ask", "ask_qty")
 )
+_STATUS: Final = (Field("status", "words"), Field("reason", "words"))
 _HEALTH: Final = (Field("state", "words"), Field("reason", "words"))
 _CANDLE: Final = (
     Field("start", "number"),
@@ -85,6 +86,7 @@ CANDLES: Final[dict[str, Channel]] = {
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0, fed=True, fields=_TRADE),
     "bbo": Channel("bbo", 2, lossless=False, priority=1, fed=True, fields=_BBO),
+    "status": Channel("status", 5, lossless=True, priority=0, fed=True, fields=_STATUS),
     HEALTH: Channel(HEALTH, 7, lossless=False, priority=1, fields=_HEALTH),
     **{channel.key: channel for channel in CANDLES.values()},
 }
@@ -100,7 +102,7 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
 0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
-CHANNELS_PLANNED: Final = ("book", "instrument", "status")
+CHANNELS_PLANNED: Final = ("book", "instrument")
 """Channels of the protocol that this version does not have: refused by name."""
 
 CHANNELS_OPS: Final = ("ops",)
@@ -120,5 +122,8 @@ CandleRow = tuple[int, int, int, str, str, str, str, str, int, bool, bool, bool]
 """(topic, ts_event, start, open, high, low, close, volume, trades, closed, revised, partial), as
 the data plane has them; no feed brings any."""
 
-Row = TradeRow | BboRow
+StatusRow = tuple[int, int, str, str]
+"""(topic, ts_event, status, reason): at most 8 and 48 characters of printable ASCII."""
+
+Row = TradeRow | BboRow | StatusRow
 """One record on its way into the ring."""

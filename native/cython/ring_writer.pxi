@@ -407,10 +407,11 @@ cdef class RingWriter:
 
     def refusal(self, str channel, tuple fields):
         cdef gw_record_t record
-        if channel not in ("trade", "bbo"):
+        cdef const gw_kind_t *kind = gw_kind(<uint8_t>CHANNELS.get(channel, 0))
+        if kind == NULL or not kind.fed:
             raise ValueError(f"no feed has a channel {channel!r}")
-        if len(fields) != 5:
-            return "not a tuple of five"
+        if len(fields) != 1 + kind.fields_count:
+            return f"not a tuple of {1 + kind.fields_count}"
         return _row_fill((0, *fields), CHANNELS[channel], &record) or ""
 
     cdef object row_take(self, object row, gw_record_t *record):

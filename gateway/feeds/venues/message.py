@@ -8,9 +8,10 @@ from gateway.feeds.sequencing import Numbering
 Fields = (
     tuple[int, str, str, str | None, str]
     | tuple[int, str | None, str | None, str | None, str | None]
+    | tuple[int, str, str]
 )
 """(ts_event, price, qty, side, id), or (ts_event, bid, bid_qty, ask, ask_qty), where None is for
-both values of a side that is not there."""
+both values of a side that is not there, or (ts_event, status, reason)."""
 
 Level = tuple[str, ...]
 """(price, qty), or (price, qty, orders): texts with the venue's digits; a qty of 0 deletes."""

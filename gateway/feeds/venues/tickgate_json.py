@@ -41,10 +41,11 @@ class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
 
 
 class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
-    """What became of an instrument."""
+    """How an instrument is, and why; what is delisted has ended."""
 
     symbol: str
     status: Literal["trading", "halted", "auction", "closed", "delisted"]
+    reason: str = ""
     ts: Nanoseconds = 0
 
 
@@ -109,7 +110,8 @@ def _timed(item: Line) -> Line | Refusal:
     try:
         item.ts = scaled(item.ts)
     except ValueError as error:
-        channel = "trade" if isinstance(item, Trade) else "bbo"
+        channel = item.__struct_config__.tag
+        assert isinstance(channel, str)
         return Refusal("value", str(error), channel, item.symbol, "ts", str(item.ts))
     return item
 

@@ -14,7 +14,7 @@ from support.binary import ANNOUNCED, FRAMES, NOW, QUOTE, STAMPS, TOPICS, TRADE,
 
 from gateway._native import SBE_FRAMES_MAX
 from gateway.codec import sbe
-from gateway.codec.decode import BboMessage, TradeMessage
+from gateway.codec.decode import BboMessage, CandleMessage, StatusMessage, TradeMessage
 
 SIDES = [None, "buy", "sell"]
 
@@ -40,7 +40,7 @@ def same(number: str | None, row: Any, name: str) -> bool:
     )
 
 
-def check_row(row: Any, message: TradeMessage | BboMessage) -> None:
+def check_row(row: Any, message: TradeMessage | BboMessage | CandleMessage) -> None:
     for name in ("seq", "skipped", "ts_event", "ts_recv", "ts_send"):
         assert row[name] == getattr(message, name)
     assert TOPICS[int(row["topic"])][1] == message.symbol
@@ -48,6 +48,9 @@ def check_row(row: Any, message: TradeMessage | BboMessage) -> None:
     (element,) = message.data
     values = msgspec.structs.asdict(element)
     values.pop("id", None)
+    values.pop("interval", None)  # the topic's
+    for name in ("start", "trades", "closed", "revised", "complete"):
+        assert name not in values or row[name] == values.pop(name)
     if isinstance(message, TradeMessage):
         assert SIDES[row["side"]] == values.pop("side")
     for name, number in values.items():
@@ -60,7 +63,7 @@ def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
     found = sbe.batch(frames, topics)
     decoder = sbe.Decoder()
     decoder.topics = dict(TOPICS)
-    trades, quotes = iter(found.trades), iter(found.quotes)
+    trades, quotes, candles = map(iter, (found.trades, found.quotes, found.candles))
     others = set()
     for index, frame in enumerate(frames):
         messages = decoder.decode(frame)
@@ -69,9 +72,11 @@ def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
                 check_row(next(trades), message)
             elif isinstance(message, BboMessage):
                 check_row(next(quotes), message)
-        if not messages or isinstance(messages[0], dict):
+            elif isinstance(message, CandleMessage):
+                check_row(next(candles), message)
+        if not messages or isinstance(messages[0], dict | StatusMessage):
             others.add(index)
-    assert not [*trades, *quotes]
+    assert not [*trades, *quotes, *candles]
     assert set(found.others.tolist()) == others - {
         index for index, frame in enumerate(frames) if frame == ANNOUNCED
     }

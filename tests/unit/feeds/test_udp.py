@@ -332,17 +332,21 @@ async def test_a_delisted_instrument_ends_behind_its_last_record(
     owners: dict[str, int] = {}
     quote = b'{"channel":"bbo","symbol":"A","bid":"1","bid_qty":"2","ask":"3","ask_qty":"4"}'
     ends = b'{"channel":"status","symbol":"A","status":"delisted"}'
-    halted = b'{"channel":"status","symbol":"A","status":"halted"}'
+    halted = b'{"channel":"status","symbol":"A","status":"halted","reason":"news"}'
+    wrong = b'{"channel":"status","symbol":"A","status":"asleep"}'
     unknown = b'{"channel":"status","symbol":"Z","status":"delisted"}'
-    lines = (trade("A"), quote, halted, ends, unknown, trade("B"), trade("A"))
+    lines = (trade("A"), quote, halted, wrong, ends, unknown, trade("B"), trade("A"))
     socket.put(b"\n".join(lines))
     feed = make(publisher, stats, socket, learned=learned, owners=owners)
-    await run_until(feed, lambda: len(publisher.rows) == 4)
-    assert publisher.events == [0, 1, (0, "retired"), (1, "retired"), 2, 3]
-    assert learned == [("trade", "B", 2), ("trade", "A", 3)]
+    await run_until(feed, lambda: len(publisher.rows) == 6)
+    retired = [(0, "retired"), (1, "retired"), (2, "retired")]
+    why = "status status: Invalid enum value 'asleep' - at `$.status`"
+    assert publisher.events == [0, 1, 2, (2, why), 2, *retired, 3, 4]
+    assert [[*row[2:]] for row in publisher.rows[2:4]] == [["halted", "news"], ["delisted", ""]]
+    assert learned == [("trade", "B", 3), ("trade", "A", 4)]
     assert owners == {"B.SIM": 3, "A.SIM": 3}
     status = feed.statistics()
     assert status.refused == {"value": 1}
     assert status.last_refused is not None
-    assert (status.last_refused.field, status.last_refused.value) == ("status", "halted")
+    assert (status.last_refused.field, status.last_refused.value) == ("status", "asleep")
     assert status.skipped == 1

@@ -11,7 +11,7 @@ from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
-CHANNELS_UNBUILT = ("book", "instrument", "status")
+CHANNELS_UNBUILT = ("book", "instrument")
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 
 
