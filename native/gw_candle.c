@@ -19,6 +19,7 @@ typedef struct {
 struct gw_candle_row {
     uint32_t next_free; /* the next row that was given back, plus 1 */
     uint8_t used, begun, dirty, feed;
+    uint8_t missing; /* GW_CANDLE_PARTIAL: trades are missing since the newest one; candles that begin lack them */
     uint8_t apart; /* its clock is another one than its feed's: no candle of it is closed by that */
     uint32_t odd; /* trades of another time since the last good one */
     int64_t start, end; /* of the running candle of the shortest interval */
@@ -172,7 +173,7 @@ static void close_running(gw_candles_t *c, const gw_candle_row_t *row, series_t 
     if (!cell->trades) gw_candle_cell_empty(cell, &row->close);
     cell->flags |= GW_CANDLE_CLOSED;
     tell(c, s, cell);
-    open_at(s, s->start + s->length, 0);
+    open_at(s, s->start + s->length, row->missing);
 }
 
 /* The running candle of the interval is to be the one of `start`, a candle's start of the shortest. */
@@ -183,7 +184,7 @@ static void advance_series(gw_candles_t *c, gw_candle_row_t *row, series_t *s, i
     for (; s->start < to && c->empties_left > 0; c->empties_left--) close_running(c, row, s);
     if (s->start == to) return;
     c->counts.left_out += (uint64_t)((to - s->start) / s->length);
-    open_at(s, to, 0);
+    open_at(s, to, row->missing);
 }
 
 static void advance(gw_candles_t *c, gw_candle_row_t *row, int64_t start) {
@@ -207,7 +208,7 @@ static void begin_at(gw_candles_t *c, gw_candle_row_t *row, int64_t ts) {
     row->end = row->start + row->series[0].length;
     row->begun = 1;
     row->odd = 0;
-    row->dirty = 0;
+    row->dirty = row->missing = 0;
 }
 
 /* --- trades ---------------------------------------------------------------------------------------------------- */
@@ -223,8 +224,9 @@ static bool id_known(gw_candle_row_t *row, uint64_t id) {
     return false;
 }
 
-/* Some trades before this one are missing: the candles of that time lack them. */
+/* Some trades before this one are missing: the candles of that time lack them, and those up to it. */
 static void mark_partial(gw_candles_t *c, gw_candle_row_t *row) {
+    row->missing = GW_CANDLE_PARTIAL;
     settle(c, row);
     for (unsigned i = 0; i < c->intervals; i++) {
         series_t *s = &row->series[i];
@@ -315,6 +317,7 @@ static void add(gw_candles_t *c, gw_candle_row_t *row, const gw_candle_trade_t *
             c->counts.unfit++;
         }
     }
+    row->missing = 0;
     if (!gw_candle_before(&trade->at, &row->newest)) {
         row->newest = trade->at;
         row->close = trade->price;
@@ -346,6 +349,7 @@ void gw_candles_trade(gw_candles_t *c, const gw_record_t *record, uint32_t feed,
 void gw_candles_refused(gw_candles_t *c, uint32_t trades) {
     gw_candle_row_t *row = gw_candles_on(c) ? row_of(c, trades) : NULL;
     if (!row || !row->begun) return;
+    row->missing = GW_CANDLE_PARTIAL;
     row->since.flags |= GW_CANDLE_PARTIAL;
     row->dirty = 1;
 }

@@ -247,6 +247,18 @@ static void what_a_gap_touches_is_not_complete(void) {
     gw_candles_refused(&candles, 0);
     turn(T0 + 183 * S);
     expect("1m 180 11 11 11 11 1 1 partial");
+    feed("12", "1", "11", T0 + 241 * S); /* what was refused may have been of either */
+    expect("1m 180 11 11 11 11 1 1 closed partial");
+    expect("1m 240 12 12 12 12 1 1 partial");
+    feed("12", "1", "12", T0 + 301 * S);
+    expect("1m 240 12 12 12 12 1 1 closed partial");
+    expect("1m 300 12 12 12 12 1 1");
+    r = trade("13", "1", "20", T0 + 425 * S); /* a gap over several that nothing has closed */
+    r.h.gap = GW_GAP_RESET;
+    feed_at(r, T0 + 425 * S + LAG);
+    expect("1m 300 12 12 12 12 1 1 closed partial");
+    expect("1m 360 12 12 12 12 0 0 closed partial");
+    expect("1m 420 13 13 13 13 1 1 partial");
     expect_nothing();
     end();
 }
