@@ -63,7 +63,7 @@ Topic = tuple[str, str]
 _DECIMALS: Final = {
     "Trade": ("price", "qty"),
     "Bbo": ("bid", "bidQty", "ask", "askQty"),
-    "Candle": ("open", "high", "low", "close", "volume"),
+    "Candle": ("open", "high", "low", "closePrice", "volume"),
     "Status": (),
 }
 _RECORDS: Final = {"Trade": "trade", "Bbo": "bbo", "Candle": "candle", "Status": "status"}
@@ -235,7 +235,8 @@ def _candle(values: Values, interval: str, texts: Sequence[str | None]) -> Candl
     flags = {name: values[name] for name in ("closed", "revised", "complete")}
     if not {"yes", "no"}.issuperset(flags.values()):
         raise msgspec.DecodeError("a candle's yes or no that is neither")
-    members: dict[str, Any] = dict(zip(_DECIMALS["Candle"], numbers, strict=True))
+    names = ("open", "high", "low", "close", "volume")
+    members: dict[str, Any] = dict(zip(names, numbers, strict=True))
     members |= {name: flag == "yes" for name, flag in flags.items()}
     return Candle(interval=interval, start=values["start"], trades=values["trades"], **members)
 

@@ -30,6 +30,7 @@ final class Client implements WebSocket.Listener {
     private final ByteArrayOutputStream partial = new ByteArrayOutputStream();
     private final CompletableFuture<Integer> closed = new CompletableFuture<>();
     private final Map<Long, String> topics = new HashMap<>();
+    private final Map<Long, String> channels = new HashMap<>();
     private final UnsafeBuffer buffer = new UnsafeBuffer(0, 0);
     private final MessageHeaderDecoder header = new MessageHeaderDecoder();
 
@@ -92,10 +93,13 @@ final class Client implements WebSocket.Listener {
         switch (header.templateId()) {
             case TopicDecoder.TEMPLATE_ID: {
                 TopicDecoder m = new TopicDecoder().wrap(buffer, block, length, version);
+                channels.put(m.number(), name(m.channel()));
                 topics.put(m.number(), m.symbol());
                 return m.limit();
             }
             case TradeDecoder.TEMPLATE_ID: return trade(new TradeDecoder().wrap(buffer, block, length, version));
+            case CandleDecoder.TEMPLATE_ID: return candle(new CandleDecoder().wrap(buffer, block, length, version));
+            case StatusDecoder.TEMPLATE_ID: return status(new StatusDecoder().wrap(buffer, block, length, version));
             case BboDecoder.TEMPLATE_ID: return bbo(new BboDecoder().wrap(buffer, block, length, version));
             case HeartbeatDecoder.TEMPLATE_ID: {
                 HeartbeatDecoder m = new HeartbeatDecoder().wrap(buffer, block, length, version);
@@ -104,7 +108,7 @@ final class Client implements WebSocket.Listener {
             }
             case GapDecoder.TEMPLATE_ID: {
                 GapDecoder m = new GapDecoder().wrap(buffer, block, length, version);
-                notice("gap", new Row().text("channel", name(m.channel())).optional("from", m.fromSeq())
+                notice("gap", new Row().channel(name(m.channel())).optional("from", m.fromSeq())
                     .optional("to", m.toSeq()).optional("lost", m.lost()).text("reason", name(m.reason()))
                     .text("symbol", m.symbol()));
                 return m.limit();
@@ -120,12 +124,12 @@ final class Client implements WebSocket.Listener {
             }
             case RetiredDecoder.TEMPLATE_ID: {
                 RetiredDecoder m = new RetiredDecoder().wrap(buffer, block, length, version);
-                notice("retired", new Row().text("channel", name(m.channel())).text("symbol", m.symbol()));
+                notice("retired", new Row().channel(name(m.channel())).text("symbol", m.symbol()));
                 return m.limit();
             }
             case ReplayCompletedDecoder.TEMPLATE_ID: {
                 ReplayCompletedDecoder m = new ReplayCompletedDecoder().wrap(buffer, block, length, version);
-                notice("replay_completed", new Row().text("channel", name(m.channel())).optional("from", m.fromSeq())
+                notice("replay_completed", new Row().channel(name(m.channel())).optional("from", m.fromSeq())
                     .optional("to", m.toSeq()).text("symbol", m.symbol()));
                 return m.limit();
             }
@@ -180,6 +184,26 @@ final class Client implements WebSocket.Listener {
         return m.limit();
     }
 
+    private int candle(CandleDecoder m) {
+        Row head = head("candle", m.flags().snapshot(), m.topic()).number("seq", m.seq()).number("ts_event", m.tsEvent())
+            .number("ts_recv", m.tsRecv()).number("ts_send", m.tsSend()).number("skipped", m.skipped());
+        Row row = new Row().text("interval", channels.get(m.topic()).substring("candle".length())).number("start", m.start())
+            .decimal("open", m.open(), m.flags().openNegativeZero()).decimal("high", m.high(), m.flags().highNegativeZero())
+            .decimal("low", m.low(), m.flags().lowNegativeZero()).decimal("close", m.closePrice(), m.flags().closePriceNegativeZero())
+            .decimal("volume", m.volume(), m.flags().volumeNegativeZero()).number("trades", m.trades())
+            .yes("closed", m.closed()).yes("revised", m.revised()).yes("complete", m.complete());
+        out.println(head.bare("data", "[" + row + "]"));
+        return m.limit();
+    }
+
+    private int status(StatusDecoder m) {
+        Row head = head("status", m.flags().snapshot(), m.topic()).number("seq", m.seq()).number("ts_event", m.tsEvent())
+            .number("ts_recv", m.tsRecv()).number("ts_send", m.tsSend()).number("skipped", m.skipped());
+        Row row = new Row().text("status", m.status()).text("reason", m.reason());
+        out.println(head.bare("data", "[" + row + "]"));
+        return m.limit();
+    }
+
     private int conflation(ConflationDecoder m) {
         StringBuilder rows = new StringBuilder();
         for (ConflationDecoder.ClassesDecoder one : m.classes()) {
@@ -217,6 +241,17 @@ final class Client implements WebSocket.Listener {
 
         Row text(String name, String value) {
             return bare(name, '"' + value.replace("\\", "\\\\").replace("\"", "\\\"") + '"');
+        }
+
+        Row yes(String name, YesNo value) {
+            return bare(name, value == YesNo.yes ? "true" : "false");
+        }
+
+        /** Candles of each interval are a channel of the schema. */
+        Row channel(String name) {
+            String candle = "candle";
+            if (!name.startsWith(candle)) return text("channel", name);
+            return text("channel", candle).text("interval", name.substring(candle.length()));
         }
 
         Row number(String name, long value) {

@@ -15,6 +15,7 @@
 
 #include "tickgate_sbe/AuthExpiring.h"
 #include "tickgate_sbe/Bbo.h"
+#include "tickgate_sbe/Candle.h"
 #include "tickgate_sbe/Conflation.h"
 #include "tickgate_sbe/Epoch.h"
 #include "tickgate_sbe/Gap.h"
@@ -24,8 +25,10 @@
 #include "tickgate_sbe/Retired.h"
 #include "tickgate_sbe/Shutdown.h"
 #include "tickgate_sbe/Slow.h"
+#include "tickgate_sbe/Status.h"
 #include "tickgate_sbe/Topic.h"
 #include "tickgate_sbe/Trade.h"
+#include "tickgate_sbe/YesNo.h"
 
 namespace sbe = tickgate::sbe;
 
@@ -45,6 +48,14 @@ public:
             escaped += one;
         }
         return bare(name, '"' + escaped + '"');
+    }
+    Row &yes(const std::string &name, sbe::YesNo::Value value) {
+        return bare(name, value == sbe::YesNo::yes ? "true" : "false");
+    }
+    Row &channel(const std::string &name) { // candles of each interval are a channel of the schema
+        const std::string candle = "candle";
+        if (name.compare(0, candle.size(), candle) != 0) return text("channel", name);
+        return text("channel", candle).text("interval", name.substr(candle.size()));
     }
     template <typename Number> Row &number(const std::string &name, Number value) {
         return bare(name, std::to_string(value));
@@ -82,7 +93,7 @@ template <typename Enum> std::string name(typename Enum::Value value) {
     return text == "NULL_VALUE" || text == "SBE_UNKNOWN" ? "unknown" : text;
 }
 
-static std::map<std::uint32_t, std::string> topics;
+static std::map<std::uint32_t, std::string> topics, channels;
 static unsigned long records;
 
 static void print(const std::string &line) { std::cout << line << std::endl; }
@@ -102,6 +113,7 @@ template <typename Record> Row head(Record &m, const char *channel) {
 
 static void show(sbe::Topic &m) {
     auto number = m.number();
+    channels[number] = name<sbe::Channel>(m.channel());
     topics[number] = m.getSymbolAsString();
 }
 
@@ -121,13 +133,31 @@ static void show(sbe::Bbo &m) {
     print(head(m, "bbo").bare("data", '[' + row.str() + ']').str());
 }
 
+static void show(sbe::Candle &m) {
+    Row row;
+    auto topic = m.topic();
+    row.text("interval", channels[topic].substr(6)).number("start", m.start())
+        .decimal("open", m.open(), m.flags().openNegativeZero()).decimal("high", m.high(), m.flags().highNegativeZero())
+        .decimal("low", m.low(), m.flags().lowNegativeZero()).decimal("close", m.closePrice(), m.flags().closePriceNegativeZero())
+        .decimal("volume", m.volume(), m.flags().volumeNegativeZero()).number("trades", m.trades())
+        .yes("closed", m.closed()).yes("revised", m.revised()).yes("complete", m.complete());
+    print(head(m, "candle").bare("data", '[' + row.str() + ']').str());
+}
+
+static void show(sbe::Status &m) {
+    Row first = head(m, "status"), row;
+    row.text("status", m.getStatusAsString()); // texts are read in their order
+    row.text("reason", m.getReasonAsString());
+    print(first.bare("data", '[' + row.str() + ']').str());
+}
+
 static void show(sbe::Heartbeat &m) {
     print(Row().text("channel", "heartbeat").number("n", m.n()).number("ts_send", m.tsSend()).str());
 }
 
 static void show(sbe::Gap &m) {
     Row row;
-    row.text("channel", name<sbe::Channel>(m.channel())).optional("from", m.fromSeq()).optional("to", m.toSeq())
+    row.channel(name<sbe::Channel>(m.channel())).optional("from", m.fromSeq()).optional("to", m.toSeq())
         .optional("lost", m.lost()).text("reason", name<sbe::GapReason>(m.reason()));
     notice("gap", row.text("symbol", m.getSymbolAsString()));
 }
@@ -142,12 +172,12 @@ static void show(sbe::Epoch &m) {
 }
 
 static void show(sbe::Retired &m) {
-    notice("retired", Row().text("channel", name<sbe::Channel>(m.channel())).text("symbol", m.getSymbolAsString()));
+    notice("retired", Row().channel(name<sbe::Channel>(m.channel())).text("symbol", m.getSymbolAsString()));
 }
 
 static void show(sbe::ReplayCompleted &m) {
     Row row;
-    row.text("channel", name<sbe::Channel>(m.channel())).optional("from", m.fromSeq()).optional("to", m.toSeq());
+    row.channel(name<sbe::Channel>(m.channel())).optional("from", m.fromSeq()).optional("to", m.toSeq());
     notice("replay_completed", row.text("symbol", m.getSymbolAsString()));
 }
 
@@ -193,6 +223,8 @@ static std::size_t message(std::string &frame, std::size_t at) {
     case sbe::Topic::SBE_TEMPLATE_ID: return read<sbe::Topic>(frame, at, header);
     case sbe::Trade::SBE_TEMPLATE_ID: return read<sbe::Trade>(frame, at, header);
     case sbe::Bbo::SBE_TEMPLATE_ID: return read<sbe::Bbo>(frame, at, header);
+    case sbe::Candle::SBE_TEMPLATE_ID: return read<sbe::Candle>(frame, at, header);
+    case sbe::Status::SBE_TEMPLATE_ID: return read<sbe::Status>(frame, at, header);
     case sbe::Heartbeat::SBE_TEMPLATE_ID: return read<sbe::Heartbeat>(frame, at, header);
     case sbe::Gap::SBE_TEMPLATE_ID: return read<sbe::Gap>(frame, at, header);
     case sbe::Epoch::SBE_TEMPLATE_ID: return read<sbe::Epoch>(frame, at, header);
