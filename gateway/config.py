@@ -241,6 +241,9 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             f"slo.target_us = {slo.target_us}"
         )
         yield ("slo.display_target_us", "slo.target_us"), message
+    intervals = config.candles.intervals
+    if len(set(intervals)) < len(intervals):
+        yield ("candles.intervals",), f"found {', '.join(intervals)}; expected each once"
     limits = config.limits
     if limits.requests_per_s > limits.worker_requests_per_s:
         message = (
