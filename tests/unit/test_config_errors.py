@@ -70,7 +70,7 @@ def test_an_index_beyond_the_next_is_an_error(index: str) -> None:
         ("listen.port=9464", "ops.port", "found 9464, which is listen.port too"),
         ("limits.requests_per_s=20001", "limits.worker_requests_per_s", "expected at least"),
         ('candles.intervals=["1m", "1m"]', "candles.intervals", "found 1m, 1m; expected each once"),
-        ('candles.intervals=["2m"]', "candles.intervals.0", 'found "2m"; expected "1s", "1m"'),
+        ('candles.intervals=["2m"]', "candles.intervals.0", 'found "2m"; expected "15m", "1d",'),
         ("slo.display_target_us=999", "slo.display_target_us", "others, slo.target_us = 1000"),
         ("slo.display_target_us=0", "slo.display_target_us", "found 0; expected"),
     ],

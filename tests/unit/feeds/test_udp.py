@@ -346,7 +346,7 @@ async def test_a_delisted_instrument_ends_behind_its_last_record(
     assert learned == [("trade", "B", 3), ("trade", "A", 4)]
     assert owners == {"B.SIM": 3, "A.SIM": 3}
     status = feed.statistics()
-    assert status.refused == {"value": 1}
+    assert status.refused == {"shape": 1}
     assert status.last_refused is not None
     assert (status.last_refused.field, status.last_refused.value) == ("status", "asleep")
     assert status.skipped == 1
