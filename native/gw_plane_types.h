@@ -195,9 +195,7 @@ struct gw_hold {
     uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
 };
 
-typedef struct {
-    gw_hold_t *first, *last;
-} gw_holds_t;
+typedef struct { gw_hold_t *first, *last; } gw_holds_t;
 
 /* Grids that hold something, by the millisecond at which they are due, and the clients of each rate (gw_grid.c). */
 #define GW_WHEEL_MS 16384u
@@ -210,9 +208,7 @@ typedef struct {
 _Static_assert(GW_RATE_MS_MAX < GW_WHEEL_MS, "one turn of the wheel has every interval");
 
 /* Clients in the order in which their work is done. */
-typedef struct {
-    gw_client_t *first, *last;
-} gw_list_t;
+typedef struct { gw_client_t *first, *last; } gw_list_t;
 
 #define GW_CLASS_NONE UINT8_MAX
 #define GW_CLASSES_LOW 12u            /* bits of class 2 and 3: they come after the others under pressure */

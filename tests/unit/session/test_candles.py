@@ -26,7 +26,7 @@ def test_each_interval_is_a_subscription_of_its_own(client: "Client") -> None:
         assert (result["mode"], result["class"], result["snapshot"]) == ("conflate", 1, True)
         action = client.last
         assert isinstance(action, Subscribe)
-        assert action.items == ((identity, f"candle_{interval}", NAME, False, True, True, 1),)
+        assert action.items == ((identity, f"candle_{interval}", NAME, False, True, True, 1, 0, 0),)
     (result,) = client.subscribe("*.BINANCE", channel="candle", interval="1d")["results"]
     assert (result["interval"], result["matched"]) == ("1d", 3)
     changed = {"channel": "candle", "symbol": [NAME], "interval": "1d", "class": 2}
