@@ -8,10 +8,12 @@ import random
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import msgspec
+
 from gateway._native import Row, Template
 from gateway.codec import sbe
 from gateway.codec.formats import JSON, SBE, programs
-from support.binary import NOW, OBJECTS, longer
+from support.binary import CANDLE, NOW, OBJECTS, STATUS, TOPICS, longer
 
 Case = dict[str, str]
 Channel = Literal["trade", "bbo"]
@@ -28,7 +30,7 @@ SEED = 7
 
 def cases() -> list[Case]:
     """Each a name, the frame in hexadecimal, and the same as JSON."""
-    return [*_notices(), *_records()]
+    return [*_notices(), *_records(), *_made()]
 
 
 def _notices() -> Iterator[Case]:
@@ -39,6 +41,15 @@ def _notices() -> Iterator[Case]:
         yield {"name": name, "sbe": frame.hex(), "json": text}
         if message.get("type") != "conflation":  # whose rows may be longer, too
             yield {"name": f"newer {name}", "sbe": longer(frame).hex(), "json": text}
+
+
+def _made() -> Iterator[Case]:
+    """Records that the gateway makes itself, as our own decoder tells them."""
+    for number, frame in ((9, CANDLE), (10, STATUS)):
+        announced = sbe.encode_topic(number, *TOPICS[number]) + frame
+        (message,) = sbe.Decoder().decode(announced)
+        text = msgspec.json.encode(message).decode()
+        yield {"name": text, "sbe": announced.hex(), "json": text}
 
 
 def _records() -> Iterator[Case]:

@@ -48,6 +48,8 @@ export interface Listed {
   readonly symbol: string;
   /** Those that have had a record of it. */
   readonly channels: readonly string[];
+  /** Those of its candles. */
+  readonly intervals: readonly string[];
 }
 
 /** The answer to one request; as an event, a refusal of one that the client made by itself. */

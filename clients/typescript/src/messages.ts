@@ -241,9 +241,15 @@ function name(value: Json | undefined): number | string | null {
 }
 
 function listed(row: JsonObject): Listed {
-  const channels = row["channels"];
-  const texts = Array.isArray(channels) ? channels.filter((one) => typeof one === "string") : [];
-  return { symbol: text(row, "symbol"), channels: texts };
+  return {
+    symbol: text(row, "symbol"),
+    channels: texts(row["channels"]),
+    intervals: texts(row["intervals"]),
+  };
+}
+
+function texts(value: Json | undefined): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
 function failure(value: Json | undefined): ServerError | null {

@@ -7,7 +7,7 @@
  */
 
 import { type Json, type JsonObject, MalformedError } from "./json.js";
-import { Bbo, type Head, Trade } from "./ticks.js";
+import { Bbo, Candle, type Head, Status, Trade } from "./ticks.js";
 
 const SCHEMA_ID = 1;
 const HEADER = 8;
@@ -25,10 +25,18 @@ const NULL_U32 = 0xffff_ffff;
 const NULL_U64 = 0xffff_ffff_ffff_ffffn;
 const ZEROS = "0".repeat(DECIMALS_MAX + 1);
 
-const CHANNELS = new Map([
-  [1, "trade"],
-  [2, "bbo"],
-  [7, "health"],
+/** Candles are a channel for each interval. */
+const CHANNELS = new Map<number, Channel>([
+  [1, { channel: "trade" }],
+  [2, { channel: "bbo" }],
+  [5, { channel: "status" }],
+  [7, { channel: "health" }],
+  [8, { channel: "candle", interval: "1s" }],
+  [9, { channel: "candle", interval: "1m" }],
+  [10, { channel: "candle", interval: "5m" }],
+  [11, { channel: "candle", interval: "15m" }],
+  [12, { channel: "candle", interval: "1h" }],
+  [13, { channel: "candle", interval: "1d" }],
 ]);
 const REASONS = ["lapped", "feed", "refused", "reset", "failover"];
 const ACTIONS = ["live", "conflate", "snapshot"];
@@ -38,19 +46,25 @@ const UNKNOWN = "unknown";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
-interface Announced {
+interface Channel {
   readonly channel: string;
+  readonly interval?: string;
+}
+
+interface Announced extends Channel {
   readonly symbol: string;
 }
+
+type AnyRecord = Trade | Bbo | Candle | Status;
 
 /** Reads the frames of one connection, whose topics are announced on it. */
 export class SbeReader {
   private readonly topics = new Map<number, Announced>();
 
   /** What a frame that came at `ts_client` says: ticks, and objects as their JSON is. */
-  read(frame: Uint8Array | ArrayBuffer, ts_client: bigint): (Trade | Bbo | JsonObject)[] {
+  read(frame: Uint8Array | ArrayBuffer, ts_client: bigint): (AnyRecord | JsonObject)[] {
     const cursor = new Cursor(frame);
-    const found: (Trade | Bbo | JsonObject)[] = [];
+    const found: (AnyRecord | JsonObject)[] = [];
     do {
       if (!cursor.message()) break;
       switch (cursor.template) {
@@ -59,6 +73,12 @@ export class SbeReader {
           break;
         case 2:
           found.push(this.bbo(cursor, ts_client));
+          break;
+        case 5:
+          found.push(this.status(cursor, ts_client));
+          break;
+        case 8:
+          found.push(this.candle(cursor, ts_client));
           break;
         case 16:
           this.announce(cursor);
@@ -79,13 +99,13 @@ export class SbeReader {
     if (this.topics.size >= TOPICS_MAX && !this.topics.has(number)) {
       throw new MalformedError(`more than ${TOPICS_MAX} topics`);
     }
-    this.topics.set(number, { channel, symbol });
+    this.topics.set(number, { ...channel, symbol });
   }
 
   private trade(cursor: Cursor, ts_client: bigint): Trade {
     const flags = cursor.u8(44);
     const side = cursor.u8(45);
-    const head = this.head(cursor, "trade", flags, ts_client);
+    const { head } = this.topic(cursor, 40, "trade", flags, ts_client);
     const price = cursor.decimal(46, (flags & 2) !== 0);
     const qty = cursor.decimal(63, (flags & 4) !== 0);
     if (price === null || qty === null) {
@@ -99,7 +119,7 @@ export class SbeReader {
   private bbo(cursor: Cursor, ts_client: bigint): Bbo {
     const flags = cursor.u8(44);
     return new Bbo(
-      this.head(cursor, "bbo", flags, ts_client),
+      this.topic(cursor, 40, "bbo", flags, ts_client).head,
       cursor.decimal(45, (flags & 2) !== 0),
       cursor.decimal(62, (flags & 4) !== 0),
       cursor.decimal(79, (flags & 8) !== 0),
@@ -107,14 +127,50 @@ export class SbeReader {
     );
   }
 
-  private head(cursor: Cursor, channel: string, flags: number, ts_client: bigint): Head {
-    const number = cursor.u32(40);
+  private status(cursor: Cursor, ts_client: bigint): Status {
+    const { head } = this.topic(cursor, 40, "status", cursor.u8(44), ts_client);
+    return new Status(head, cursor.text(), cursor.text());
+  }
+
+  private candle(cursor: Cursor, ts_client: bigint): Candle {
+    const flags = cursor.u8(56);
+    const { head, interval } = this.topic(cursor, 48, "candle", flags, ts_client);
+    const value = (offset: number, bit: number): string => {
+      const text = cursor.decimal(offset, (flags & bit) !== 0);
+      if (text === null) throw new MalformedError("a candle without a price or its volume");
+      return text;
+    };
+    return new Candle(
+      head,
+      interval ?? "",
+      cursor.i64(40),
+      value(60, 2),
+      value(77, 4),
+      value(94, 8),
+      value(111, 16),
+      value(128, 32),
+      cursor.u32(52),
+      cursor.u8(57) === 1,
+      cursor.u8(58) === 1,
+      cursor.u8(59) === 1,
+    );
+  }
+
+  /** What each record has, and the interval of its topic; its number stands `at`. */
+  private topic(
+    cursor: Cursor,
+    at: number,
+    channel: string,
+    flags: number,
+    ts_client: bigint,
+  ): { head: Head; interval: string | undefined } {
+    const number = cursor.u32(at);
     const topic = this.topics.get(number);
     if (topic?.channel !== channel) {
       const announced = topic === undefined ? "not announced" : `announced as ${topic.channel}`;
       throw new MalformedError(`a ${channel} of topic ${number}, ${announced}`);
     }
-    return {
+    const head = {
       channel,
       type: (flags & 1) === 0 ? "update" : "snapshot",
       symbol: topic.symbol,
@@ -125,6 +181,7 @@ export class SbeReader {
       ts_client,
       skipped: cursor.safe(32, "skipped"),
     };
+    return { head, interval: topic.interval };
   }
 }
 
@@ -132,6 +189,8 @@ export class SbeReader {
 const BLOCKS = new Map([
   [1, 80],
   [2, 113],
+  [5, 45],
+  [8, 145],
   [16, 5],
   [17, 16],
   [32, 26],
@@ -308,8 +367,8 @@ function integer(value: bigint): number | bigint {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }
 
-function channelOf(value: number): string {
-  return CHANNELS.get(value) ?? UNKNOWN;
+function channelOf(value: number): Channel {
+  return CHANNELS.get(value) ?? { channel: UNKNOWN };
 }
 
 /** A heartbeat or a notice as its JSON is. */
@@ -323,19 +382,19 @@ function notice(cursor: Cursor): JsonObject {
         from: cursor.countOf(0),
         to: cursor.countOf(8),
         lost: cursor.countOf(16),
-        channel: channelOf(cursor.u8(24)),
+        ...channelOf(cursor.u8(24)),
         reason: REASONS[cursor.u8(25) - 1] ?? UNKNOWN,
         symbol: cursor.text(),
       });
     case 33:
       return epoch(cursor);
     case 34:
-      return system("retired", { channel: channelOf(cursor.u8(0)), symbol: cursor.text() });
+      return system("retired", { ...channelOf(cursor.u8(0)), symbol: cursor.text() });
     case 35:
       return system("replay_completed", {
         from: cursor.countOf(0),
         to: cursor.countOf(8),
-        channel: channelOf(cursor.u8(16)),
+        ...channelOf(cursor.u8(16)),
         symbol: cursor.text(),
       });
     case 36:

@@ -36,8 +36,9 @@ test("both encodings say the same", { skip }, () => {
       seen.add(event.kind === "system" ? event.type : event.kind);
     }
   }
-  const all = ["trade", "bbo", "gap", "epoch", "retired", "replay_completed", "slow", "conflation"];
-  for (const kind of [...all, "limit_exceeded", "auth_expiring", "shutdown"])
+  const records = ["trade", "bbo", "candle", "status"];
+  const notices = ["gap", "epoch", "retired", "replay_completed", "slow", "conflation"];
+  for (const kind of [...records, ...notices, "limit_exceeded", "auth_expiring", "shutdown"])
     assert.ok(seen.has(kind), kind);
   assert.ok(cases.length > 300);
 });
