@@ -223,7 +223,8 @@ def test_snapshots_stand_exactly_in_the_stream(stage: Stage, mode: str) -> None:
 def test_no_frame_follows_the_reply_to_an_unsubscribe(stage: Stage) -> None:
     stage.serve(*SYNTHETIC)
     client = stage.connect()
-    names = [row["symbol"] for row in client.ask("list")["instruments"]]
+    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
+    names = [row["symbol"] for row in listed]
     subscribe(client, "trade", *names)
     for number in range(40):
         name = names[number % len(names)]
