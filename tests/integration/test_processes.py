@@ -29,6 +29,7 @@ class Gateway:
 
     process: subprocess.Popen[str]
     lines: list[dict[str, Any]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     client: str = ""
     ops: str = ""
 
@@ -64,6 +65,9 @@ class Gateway:
     def read_lines(self) -> Iterator[dict[str, Any]]:
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            if not line.startswith("{"):  # the interpreter's own words, of a process that is killed
+                self.said.append(line)
+                continue
             entry = json.loads(line)
             self.lines.append(entry)
             yield entry
