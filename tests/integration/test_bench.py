@@ -140,6 +140,7 @@ def test_a_limit_is_searched_for(tmp_path: Path) -> None:
 # --- a server that runs already -------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_only_listening_at_a_gateway(tmp_path: Path) -> None:
     feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
     with serving(tmp_path / "log", *feed) as gateway:
@@ -152,6 +153,7 @@ def test_only_listening_at_a_gateway(tmp_path: Path) -> None:
     assert found.delivered > 0
 
 
+@pytest.mark.alone
 def test_listening_at_an_ipv6_address(tmp_path: Path) -> None:
     feed = ("feeds.0.type=synthetic", "feeds.0.symbols=5", "feeds.0.rate=200")
     try:
@@ -179,6 +181,7 @@ def test_bench_prints_where_there_is_ascii_alone(
     assert " us" in done.stdout or " ms" in done.stdout
 
 
+@pytest.mark.alone
 def test_an_existing_gateway_with_a_feed_of_ours(quick: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
         held.bind(("127.0.0.1", 0))
@@ -240,6 +243,7 @@ def at(percentile: float, values: "np.ndarray[Any, Any]") -> float:
     return float(ordered[max(0, int(percentile * len(ordered) / 100 + 0.5) - 1)])
 
 
+@pytest.mark.alone
 def test_a_stall_of_the_server_is_in_the_percentiles_as_it_was() -> None:
     staller = Staller()
     with server(staller) as url:

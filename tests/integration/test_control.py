@@ -29,6 +29,7 @@ def test_a_client_that_does_not_read_is_told_and_named(stage: Stage) -> None:
     assert (told["level"], told["was"], told["action"]) == (1, 0, "conflate")
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("usual_priority")
 def test_each_step_of_the_ladder_is_told_to_all_whom_it_touches(stage: Stage) -> None:
     # No delivery is as fast as that, though a single write is: overload, and a remedy to try.
