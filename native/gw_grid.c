@@ -124,4 +124,9 @@ gw_hold_t *gw_wheel_first(gw_plane_t *p) {
     return NULL;
 }
 
-int64_t gw_wheel_due(const gw_plane_t *p) { return p->wheel->next_ms == INT64_MAX ? INT64_MAX : p->wheel->next_ms * MS_NS; }
+/* A hold may have gone before its time, with its subscription or its client: then another one is next, or none. */
+int64_t gw_wheel_due(gw_plane_t *p) {
+    gw_wheel_t *w = p->wheel;
+    if (w->next_ms < INT64_MAX) w->next_ms = used_from(w, w->next_ms);
+    return w->next_ms < INT64_MAX ? w->next_ms * MS_NS : INT64_MAX;
+}

@@ -217,7 +217,7 @@ int64_t gw_grid_due(const gw_hold_t *h, int64_t now_ns); /* when the next cell b
 gw_holds_t *gw_wheel_slot(const gw_plane_t *p, const gw_hold_t *h);
 void gw_wheel_note(gw_plane_t *p, const gw_hold_t *h);  /* it has entered its slot, or left it */
 gw_hold_t *gw_wheel_first(gw_plane_t *p);               /* one that is due; NULL: none is */
-int64_t gw_wheel_due(const gw_plane_t *p);              /* INT64_MAX: it is empty */
+int64_t gw_wheel_due(gw_plane_t *p);                    /* INT64_MAX: it is empty */
 
 /* gw_mark.c */
 void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times);

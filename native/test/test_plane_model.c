@@ -209,7 +209,7 @@ static void rest(void) {
         w.rig->now += p->o.enforce || p->holds_count ? 12000000 : 200000; /* nothing is held for longer than a third of a second */
         cycle();
         int works = p->jobs.first || p->goodbyes.first || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
-        works |= p->locals_walking > 0 || p->wheel->next_ms < INT64_MAX;
+        works |= p->locals_walking > 0 || gw_wheel_due(p) < INT64_MAX;
         works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }

@@ -371,6 +371,30 @@ static void the_wheel_turns_and_stands_still(void) {
     rig_free(s.rig);
 }
 
+/* Marks that go with their client leave the plane nothing to wake up for, now or when they would have been due. */
+static void nobody_is_woken_for_who_has_gone(void) {
+    scene_t s = scene(1);
+    gw_plane_t *p = s.rig->plane;
+    peer_t *soon = join_limited(&s, GW_BBO, "A.SIM", 1, 100, 0), *late = join_limited(&s, GW_BBO, "A.SIM", 1, 333, 0);
+    for (int i = 0; i < 2; i++) {
+        rig_publish(s.rig, s.bbo);
+        pass(&s, MS);
+    }
+    CHECK_EQUAL(p->holds_count, 2);
+    const int64_t due = grid_of(&s, late)->due_ns;
+    CHECK(gw_wheel_due(p) == grid_of(&s, soon)->due_ns && gw_wheel_due(p) < due);
+    rig_remove(s.rig, soon);
+    for (int i = 0; i < 5; i++) gw_plane_cycle(p);
+    CHECK_EQUAL(gw_wheel_due(p), due);
+    rig_remove(s.rig, late);
+    for (int i = 0; i < 5; i++) gw_plane_cycle(p);
+    CHECK_EQUAL(p->holds_count, 0);
+    CHECK_EQUAL(gw_wheel_due(p), INT64_MAX);
+    pass(&s, SECOND);
+    CHECK_EQUAL(gw_wheel_due(p), INT64_MAX);
+    rig_free(s.rig);
+}
+
 /* A slot that holds what is due now, and behind it what is due a whole turn later. */
 static void a_slot_may_hold_what_is_due_a_turn_later(void) {
     scene_t s = scene(1);
@@ -695,6 +719,7 @@ int main(void) {
     RUN(what_is_due_is_let_go_some_at_a_time);
     RUN(who_has_had_the_cells_frame_does_not_join_those_still_due);
     RUN(the_wheel_turns_and_stands_still);
+    RUN(nobody_is_woken_for_who_has_gone);
     RUN(a_slot_may_hold_what_is_due_a_turn_later);
     RUN(what_is_too_old_when_it_is_due_is_filtered);
     RUN(without_a_rate_it_is_the_socket_that_makes_it_old);
