@@ -84,17 +84,30 @@ int gw_reader_locate_ts(const gw_reader_t *r, int64_t ts_recv, uint64_t *positio
     return older || tail == 0 ? 1 : -ENOENT;
 }
 
+int64_t gw_reader_oldest_ns(const gw_reader_t *r) {
+    const gw_segment_t *s = &r->segment;
+    const uint64_t tail = GW_LOAD_ACQUIRE(s->tail) & ~(uint64_t)(GW_CELL - 1);
+    const uint64_t there = s->capacity - s->capacity / REWIND_SPARE;
+    uint64_t first;
+    int64_t newest_ns;
+    for (uint64_t block = tail > there ? (tail - there) / s->block + 1 : 1; block <= tail / s->block; block++)
+        if (entry_at(s, block, tail, &first, &newest_ns) == THERE) return newest_ns + 1;
+    return INT64_MAX;
+}
+
 /* --- one topic's chain ------------------------------------------------------------------------------- */
 
 /* What is looked for: records of an origin from a seq on, or the last ones. */
 typedef struct {
     uint64_t seq;
+    int64_t since_ns; /* by the moment, where there is one */
     uint32_t newest, count; /* index of the last one; how many from there; 0: by seq */
     uint8_t origin;
 } want_t;
 
 static bool is_wanted(const want_t *w, const gw_header_t *h) {
     if (w->count) return w->newest - h->index < w->count;
+    if (w->since_ns) return h->origin == w->origin && h->ts_recv >= w->since_ns;
     return h->origin == w->origin && h->topic_seq >= w->seq;
 }
 
@@ -103,6 +116,7 @@ static bool is_wanted(const want_t *w, const gw_header_t *h) {
 static bool skips(const want_t *w, const gw_header_t *h) {
     const uint32_t index = h->index & (h->index - 1), back = h->index - index;
     if (back == 1) return false;
+    if (w->since_ns) return true;
     return w->count ? w->newest - index < w->count : h->topic_seq >= w->seq + back;
 }
 
@@ -118,7 +132,7 @@ static int go_back(const gw_segment_t *s, const want_t *w, gw_found_t *out) {
     for (; out->hops < HOPS_MAX; out->hops++) {
         const uint32_t index = out->h.index;
         gw_found_t to;
-        if (w->count ? w->newest - index == w->count - 1 : out->h.topic_seq == w->seq) return 1;
+        if (w->count ? w->newest - index == w->count - 1 : !w->since_ns && out->h.topic_seq == w->seq) return 1;
         if (!skips(w, &out->h) || !hop(s, out, out->h.skip, index & (index - 1), &to) || !is_wanted(w, &to.h)) {
             out->hops += skips(w, &out->h);
             if (!hop(s, out, out->h.prev, index - 1, &to))
@@ -160,4 +174,8 @@ int gw_reader_locate_seq(const gw_reader_t *r, uint32_t topic, uint64_t seq, gw_
 
 int gw_reader_locate_last(const gw_reader_t *r, uint32_t topic, uint32_t count, gw_found_t *out) {
     return locate(r, topic, &(want_t){.count = count}, out);
+}
+
+int gw_reader_locate_since(const gw_reader_t *r, uint32_t topic, int64_t ts_recv, gw_found_t *out) {
+    return locate(r, topic, &(want_t){.since_ns = ts_recv > 0 ? ts_recv : 1}, out);
 }

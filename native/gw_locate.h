@@ -19,6 +19,11 @@ typedef struct {
 int gw_reader_locate_seq(const gw_reader_t *r, uint32_t topic, uint64_t seq, gw_found_t *out);
 /* The oldest of its last `count` (at least 1), or of all where there were never so many. As above. */
 int gw_reader_locate_last(const gw_reader_t *r, uint32_t topic, uint32_t count, gw_found_t *out);
+/* The oldest of its records with a ts_recv of at least that, which rise but for what two hosts' clocks differ. 1 never; 0
+ * and -ENOENT as above: the caller knows by gw_reader_locate_ts whether the ring has had them all. */
+int gw_reader_locate_since(const gw_reader_t *r, uint32_t topic, int64_t ts_recv, gw_found_t *out);
+/* From which moment on the ring has all, and will for some time; INT64_MAX: from none that is over. */
+int64_t gw_reader_oldest_ns(const gw_reader_t *r);
 /* A place from which on are all records that the ring has with a ts_recv of at least that, and at most a block of
  * others in front of the first one. 1; -ENOENT: there may have been more before it. */
 int gw_reader_locate_ts(const gw_reader_t *r, int64_t ts_recv, uint64_t *position);
