@@ -639,17 +639,29 @@ SLOT_TIME: Final[int]  # 20 characters: REALTIME ns when the plane queues the by
 SLOT_SEQ: Final[int]  # 20 characters: the topic's seq at the cursor; arg = index into `items`
 SLOT_MATCHED: Final[int]  # 20 characters: topics the pattern covers now; arg = index into `items`
 SLOT_EPOCH: Final[int]  # 8 characters: the epoch at the plane's cursor
+# RECOVERY_WIDTH characters: `,"recovery":...`, what came of an item's `from`; arg = its index
+SLOT_RECOVERY: Final[int]
+RECOVERY_WIDTH: Final[int]
+FROM_SEQ: Final[int]  # from behind a seq of an epoch
+FROM_LAST: Final[int]  # the last so many, at least 1
+FROM_TS: Final[int]  # received from a moment on, REALTIME ns
 
 Slot = tuple[int, int, int]
 """(byte offset in the frame, SLOT_*, arg). A number is left-aligned and padded with spaces."""
 
-Item = tuple[int, str, str, bool, bool, bool, int, int, int]
+From = tuple[int, int, str]
+"""(FROM_*, its value, the epoch of FROM_SEQ): what was missed. A pattern takes FROM_TS alone."""
+
+Item = (
+    tuple[int, str, str, bool, bool, bool, int, int, int]
+    | tuple[int, str, str, bool, bool, bool, int, int, int, From | None]
+)
 """(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval_ms,
-age_ms). The id is the caller's, per connection and unique to (channel, string): an id already in
-use is replaced. A topic of the plane alone has the channel LOCAL, is conflated and has a snapshot;
-its class is 0. resync False only changes the parameters in force (method `update`). Of what is
-conflated: at most one frame of a topic in each cell of interval_ms, none of what is older than
-age_ms when it is due; 0: no such limit."""
+age_ms[, from]). The id is the caller's, per connection and unique to (channel, string): an id
+already in use is replaced. A topic of the plane alone has the channel LOCAL, is conflated and has a
+snapshot; its class is 0. resync False only changes the parameters in force (method `update`). Of
+what is conflated: at most one frame of a topic in each cell of interval_ms, none of what is older
+than age_ms when it is due; 0: no such limit."""
 
 Rule = tuple[str | None, str, bool]
 """(channel: None for any, LOCAL for a plane's own; name or pattern; whether it is granted)."""
@@ -698,6 +710,7 @@ class Plane:
         stall_max_ns: int = 120_000_000_000,
         paced_stall_max_ns: int = 10_000_000_000,
         heartbeat_ns: int = 1_000_000_000,
+        replay_depth_ns: int = 0,  # a ring that holds as much has slow clients replay; 0: none
         target_ns: int = 0,  # of class 0 and 1; 0: no controller
         late_ppm: int = 10_000,  # of deliveries that may take longer: 1 % for p99
         enforce: bool = False,  # the controller acts; else it only says what it sees

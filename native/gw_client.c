@@ -90,6 +90,18 @@ uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c) {
     return c->slow ? p->stats->dropped_slow : p->stats->dropped_closed;
 }
 
+/* Whether a client that is about to be let go for what waits for it, this frame before all, can have that from the ring
+ * later: its lossless links replay it once its socket takes bytes again. What has been replayed is replayed again however
+ * short the ring is, and what a feed paces waits. Noted here, and done by a job of its own (gw_rewind.c). */
+int gw_client_rewind(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
+    if (c->flags & (GW_CLIENT_DOOMED | GW_CLIENT_GONE)) return 0;
+    if (c->rewind) return 1;
+    if (p->epoch_phase || !(gw_frame_replayed(f) || (p->pass.deep && !(f->flags & GW_FRAME_PACED)))) return 0;
+    c->rewind = GW_REWIND_NOTED;
+    gw_client_list(p, c);
+    return 1;
+}
+
 /* --- its end ----------------------------------------------------------------------------------------- */
 
 static void doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
@@ -104,6 +116,13 @@ static void doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
     e->code = code;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     gw_event_put(p, e);
+}
+
+int gw_client_full(gw_plane_t *p, gw_client_t *c) {
+    uint64_t oldest;
+    if (gw_client_oldest(c, &oldest) && gw_client_rewind(p, c, gw_frame_at(p, oldest))) return 0;
+    gw_client_slow(p, c, "too many frames");
+    return 1;
 }
 
 /* Of a client that is slow already nothing is looked up again: that it is doomed is all that matters. */

@@ -36,6 +36,9 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     c->active = 1;
     c->closing = c->shut = c->watched = c->late = c->slow = c->removing = c->cut = 0;
     c->classes = c->mixed = c->level = c->went_up = c->relapses = 0;
+    c->rewind = GW_REWIND_NONE;
+    c->replays = c->replays_slow = 0;
+    c->replay_pass = 0;
     c->blocked_ns = c->above_ns = c->calm_ns = c->level_ns = 0;
     memset(c->told, 0, sizeof c->told);
     gw_count(&p->stats->levels[0], 1);

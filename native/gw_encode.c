@@ -48,6 +48,29 @@ uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int enco
     return a->frame[encode] = append(p, a->format, &f, f.header + payload);
 }
 
+/* The template of a record that is replayed: the audience's own, or as an update. */
+static const gw_template_t *template_replay(const gw_plane_t *p, const gw_audience_t *a, uint8_t channel) {
+    const gw_format_t *f = &p->o.formats[a->format];
+    const gw_variant_t *v = a->variant ? &f->variants[a->variant - 1] : NULL;
+    if (v && v->records[channel][GW_ENCODE_REPLAY]) return v->records[channel][GW_ENCODE_REPLAY];
+    if (v && v->records[channel][GW_ENCODE_UPDATE]) return v->records[channel][GW_ENCODE_UPDATE];
+    return f->records[channel][f->records[channel][GW_ENCODE_REPLAY] ? GW_ENCODE_REPLAY : GW_ENCODE_UPDATE];
+}
+
+/* A record of the topic that the ring still has. Its age is that of who missed it, so it is paced. */
+uint64_t gw_record_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, const gw_record_t *r) {
+    const gw_template_t *template = template_replay(p, a, t->channel);
+    uint8_t *out = gw_log_reserve(&p->lanes[a->format].log, gw_template_size_max(template, t->length) + GW_FRAME_HEADER_MAX);
+    if (!p->send_ns) p->send_ns = p->io.realtime(p->io.self);
+    gw_encode_t in = {.record = r, .symbol = t->name, .symbol_length = t->length, .ts_send = p->send_ns, .topic = t->number,
+                      .channel = t->channel};
+    const size_t payload = gw_template_encode(template, &in, (char *)out + header_usual(template));
+    gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t->number, .channel = t->channel,
+                    .flags = GW_FRAME_PACED, .what = GW_FRAME_REPLAYED};
+    f.header = (uint8_t)frame_close(template, out, payload);
+    return append(p, a->format, &f, f.header + payload);
+}
+
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a) {
     if (gw_topic_is_local(t)) return GW_LOCAL_FRAME_MAX;
     size_t update = gw_template_frame_max(template_of(p, a, t->channel, GW_ENCODE_UPDATE));
@@ -83,17 +106,38 @@ size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
     return length + gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
 }
 
-/* The state after a lap, for those who take the topic without loss: a snapshot that counts as the update it is. */
-uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped) {
+/* The state as a message that tells what was skipped before it, and counts as the update it is. */
+static uint64_t telling_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode, uint64_t skipped) {
     gw_log_t *log = &p->lanes[a->format].log;
-    gw_frame_t f = *gw_log_frame(log, gw_topic_frame(p, t, a, GW_ENCODE_SNAPSHOT));
+    gw_frame_t f = *gw_log_frame(log, gw_topic_frame(p, t, a, encode));
     uint8_t *out = gw_log_reserve(log, gw_topic_render_max(p, t, a));
     /* From the frame at hand: encoding once more would take the room just reserved. */
-    size_t length = tell(p, a, &f, GW_ENCODE_SNAPSHOT, skipped, out);
+    size_t length = tell(p, a, &f, encode, skipped, out);
     f.flags = (uint8_t)((f.flags & GW_FRAME_PACED) | GW_FRAME_RESYNC);
     f.taken_ns = p->taken_ns;
     f.skipped = skipped < UINT32_MAX ? (uint32_t)skipped : UINT32_MAX;
     return append(p, a->format, &f, length);
+}
+
+/* The state after a lap, for those who take the topic without loss. */
+uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped) {
+    return telling_frame(p, t, a, GW_ENCODE_SNAPSHOT, skipped);
+}
+
+uint64_t gw_topic_since_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped) {
+    return telling_frame(p, t, a, GW_ENCODE_UPDATE, skipped);
+}
+
+/* A notice to one client in the order of its data; of a topic of its, or of none (NULL). */
+uint64_t gw_client_notice_frame(gw_plane_t *p, uint32_t format, const gw_topic_t *t, gw_notice_kind_t kind,
+                                const gw_notice_t *notice) {
+    uint8_t *out = gw_log_reserve(&p->lanes[format].log, GW_NOTICE_MAX);
+    const size_t length = gw_notice_encode(p, format, kind, NULL, notice, out);
+    if (!length) return GW_FRAME_NONE;
+    const gw_frame_t f = {.recv_ns = p->taken_ns, .taken_ns = p->taken_ns, .topic = t ? t->number : UINT32_MAX,
+                          .flags = GW_FRAME_NOTICE | GW_FRAME_TOLD | GW_FRAME_PACED, .what = GW_LEFT_REPLAYED,
+                          .header = (uint8_t)(length < 128 ? 2 : 4)};
+    return append(p, format, &f, length);
 }
 
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, gw_notice_kind_t kind,

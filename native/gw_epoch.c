@@ -67,6 +67,7 @@ void gw_epoch_unmap(gw_plane_t *p, size_t bytes) {
 
 /* -EINVAL where it is no segment: then the next one is waited for. */
 static int attach(gw_plane_t *p) {
+    gw_pass_stop(p);
     p->unmap = p->mapping; /* nothing is left of the one before */
     p->unmap_size = p->mapping_size;
     p->ring_ahead = (gw_ahead_t){0};

@@ -12,9 +12,9 @@ gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fi
     x->items_count = items;
     x->fills_count = fills;
     x->bytes_count = bytes;
-    x->fills = (gw_fill_t *)(x + 1);
-    x->items = (gw_item_t *)(x->fills + fills);
-    x->bytes = (uint8_t *)(x->items + items);
+    x->items = (gw_item_t *)(x + 1); /* each is as strictly aligned as what comes before it */
+    x->fills = (gw_fill_t *)(x->items + items);
+    x->bytes = (uint8_t *)(x->fills + fills);
     return x;
 }
 

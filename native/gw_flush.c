@@ -285,6 +285,7 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
     p->blocked_count--;
     gw_count(&p->stats->clients_blocked[0], (uint64_t)-1);
     gw_client_backlog(p, c);
+    gw_replay_join(p, c);
 }
 
 static void gone(gw_plane_t *p, gw_client_t *c, int error) {
@@ -444,9 +445,8 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
 /* What one visit did not take waits for another turn: where the queue of a client that keeps up is left, soon,
  * before its frames are old; else behind those whose news are one visit's. */
 static void wait_again(gw_plane_t *p, gw_client_t *c) {
-    if (c->turn_next) return;
-    int keeps_up = !(c->flags & GW_CLIENT_BLOCKED) && c->runs_count;
-    gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
+    const int keeps_up = !(c->flags & (GW_CLIENT_BLOCKED | GW_CLIENT_REPLAYS)) && c->runs_count;
+    if (!c->turn_next) gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
 }
 
 static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {

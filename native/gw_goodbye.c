@@ -6,6 +6,7 @@
 #define GOODBYES_REST_NS 1000000   /* ... at most so long: in a slice others may have had the CPU */
 
 static void drop_mark(gw_plane_t *p, gw_link_t *l) {
+    if (l->replay) gw_replay_settle(p, l, gw_client_loss(p, l->client), 0, GW_REPLAY_ENDED);
     if (gw_link_pends(l)) gw_link_settle(p, l, gw_client_loss(p, l->client));
     gw_link_clean(p, l);
 }

@@ -3,11 +3,17 @@
 
 #define LOG_RELIEF_PARTS 8u /* what may be encoded, in parts of the log, until all who wait were visited */
 
+/* A client whose socket is full may have its frames from the ring later, while there is time for that. */
+static GW_APART void rewind_early(gw_plane_t *p, gw_client_t *c, uint64_t oldest) {
+    if (!gw_log_fresh(gw_log_of(p, oldest), oldest)) gw_client_rewind(p, c, gw_frame_at(p, oldest));
+}
+
 /* Drops the queue at once, and leaves all else for later turns. */
 static void let_go(gw_plane_t *p, gw_client_t *c) {
     uint64_t oldest;
-    if (!c->active || !gw_client_oldest(c, &oldest) || !gw_log_old(gw_log_of(p, oldest), oldest))
-        return;
+    if (!c->active || !gw_client_oldest(c, &oldest)) return;
+    if (c->flags & GW_CLIENT_BLOCKED) rewind_early(p, c, oldest);
+    if (!gw_log_old(gw_log_of(p, oldest), oldest)) return;
     gw_client_slow(p, c, "too far behind");
     gw_client_drop_queue(p, c);
 }

@@ -138,7 +138,8 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         gw_job_t *job = c->job;
         int phase, kind = job->command ? (int)job->command->kind : -1;
         *budget -= GW_UNITS_LOOK;
-        if (job->conflates) phase = conflate_step(p, c, job, budget);
+        if (job->rewinds) phase = gw_rewind_step(p, c, job, budget);
+        else if (job->conflates) phase = conflate_step(p, c, job, budget);
         else if (kind < 0) phase = renew_step(p, c, job, budget);
         else if (kind == GW_CMD_QUERY) phase = gw_query_step(p, c, job, budget);
         else if (kind == GW_CMD_SEND) phase = simple_step(p, c, job, budget);
@@ -161,8 +162,9 @@ void gw_jobs_run(gw_plane_t *p, int64_t budget) {
         const int doomed = c->flags & GW_CLIENT_DOOMED;
         int64_t quantum = GW_UNITS_QUANTUM < budget ? GW_UNITS_QUANTUM : budget, left = quantum;
         left -= GW_UNITS_LOOK;
+        if (!doomed && !c->job && c->rewind == GW_REWIND_NOTED) gw_job_rewind(p, c);
         if (!doomed) job_advance(p, c, &left);
         budget -= quantum - left;
-        if (doomed || c->job) gw_client_list(p, c);
+        if (doomed || c->job || c->rewind) gw_client_list(p, c);
     }
 }

@@ -101,14 +101,16 @@ static int64_t waited_for(const gw_plane_t *p, const gw_client_t *c, int64_t sin
 static void check_limits(gw_plane_t *p, gw_client_t *c) {
     if (waited_for(p, c, c->sent_ns) > p->o.stall_max_ns) {
         gw_client_slow(p, c, "stalled");
+    } else if (gw_replay_overwritten(p, c)) {
+        gw_client_slow(p, c, "overwritten in the ring");
     } else if (c->runs_count) {
         const gw_frame_t *f = gw_frame_at(p, c->runs[c->runs_head]);
         int64_t since = f->taken_ns, limit = p->o.lossless_max_age_ns;
-        if (f->flags & GW_FRAME_PACED) { /* its feed waits for us: only a standstill counts */
+        if (f->flags & GW_FRAME_PACED && !gw_frame_replayed(f)) { /* its feed waits for us: only a standstill counts */
             since = later(c->sent_ns, since);
             limit = p->o.paced_stall_max_ns;
         }
-        if (waited_for(p, c, since) > limit) gw_client_slow(p, c, "too old");
+        if (waited_for(p, c, since) > limit && !gw_client_rewind(p, c, f)) gw_client_slow(p, c, "too old");
     }
 }
 

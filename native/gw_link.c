@@ -169,11 +169,21 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_topic_release(p, t);
 }
 
+/* A link that conflates from now on gets the newest of what it had still to replay, in its rate. */
+static void conflate_replay(gw_plane_t *p, gw_link_t *l) {
+    const gw_record_t *state = l->topic->state;
+    const uint64_t left = gw_replay_settle(p, l, NULL, 1, GW_REPLAY_ENDED);
+    if (!left) return;
+    l->skipped = left - 1;
+    gw_link_wait(p, l, GW_LINK_UPDATE, gw_record_published(state) - state->h.ingest_ns, p->taken_ns);
+}
+
 /* What has been conflated so far is told by a snapshot, where loss has to be told. */
-static void mode(gw_link_t *l, uint8_t lossless) {
+static void mode(gw_plane_t *p, gw_link_t *l, uint8_t lossless) {
     if (lossless && l->dirty == GW_LINK_UPDATE) l->dirty = GW_LINK_RESYNC;
     l->client->conflated_links += (uint32_t)l->lossless - lossless;
     l->lossless = lossless & 1u;
+    if (l->replay && !lossless) conflate_replay(p, l);
 }
 
 /* The link goes over to the audience of another variant: what is encoded for it from now on is of that. A walk over
@@ -198,13 +208,14 @@ static void vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
 
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {
     if (l->sub) fold(l, pending);
+    if (l->replay && l->replay->sub != s) gw_replay_disown(l);
     l->sub = s;
     gw_link_adopt(p, l);
 }
 
 /* The parameters of its subscription are others than before. */
 void gw_link_adopt(gw_plane_t *p, gw_link_t *l) {
-    mode(l, l->sub->lossless);
+    mode(p, l, l->sub->lossless);
     gw_link_prioritise(p, l, l->sub->priority);
     vary(p, l, l->sub->variant);
     gw_link_rehold(p, l);

@@ -21,6 +21,8 @@ enum {
     GW_FRAME_ANNOUNCES = 128, /* a notice that announces its topic's number */
 };
 
+#define GW_FRAME_REPLAYED 1 /* it was replayed from the ring */
+
 typedef struct {
     uint64_t position;  /* of its first byte, counting all bytes ever appended */
     int64_t recv_ns;    /* MONOTONIC receive time */
@@ -28,7 +30,7 @@ typedef struct {
     uint32_t length;    /* header and payload */
     uint32_t topic;     /* the plane's number of it */
     uint8_t channel, flags, header; /* header: its length */
-    uint8_t what;       /* of what is GW_FRAME_TOLD: GW_LEFT_* */
+    uint8_t what;       /* of what is GW_FRAME_TOLD: GW_LEFT_*; of a record: GW_FRAME_REPLAYED, or 0 */
     uint32_t skipped;   /* records that it tells as not delivered, saturating */
 } gw_frame_t;
 

@@ -12,7 +12,7 @@ static size_t part(const gw_plane_t *p, uint32_t format, gw_notice_kind_t kind, 
                    uint8_t *out) {
     const gw_template_t *template = p->o.formats[format].notices[kind];
     if (!template) return 0;
-    gw_encode_t in = {.notice = notice, .ts_send = p->io.realtime(p->io.self)};
+    gw_encode_t in = {.notice = notice, .ts_send = p->io.realtime(p->io.self), .channel = notice->channel};
     if (t) {
         in.symbol = t->name;
         in.symbol_length = t->length;
@@ -29,7 +29,7 @@ size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t k
 }
 
 size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out) {
-    const gw_notice_t notice = {{0}, {{0}}};
+    const gw_notice_t notice = {.numbers = {0}};
     return gw_notice_encode(p, l->client->format, kind, l->topic, &notice, out);
 }
 
@@ -70,7 +70,7 @@ static void limit_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, cons
 }
 
 /* The string as it was asked for: requests write `~` before a star or a tilde that is itself. */
-static size_t asked_for(const char *name, size_t length, int pattern, char *out) {
+size_t gw_asked_for(const char *name, size_t length, int pattern, char *out) {
     const char star = pattern ? GW_LITERAL_STAR : '*';
     size_t n = 0;
     for (size_t i = 0; i < length; i++) {
@@ -84,7 +84,7 @@ void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t va
                    size_t length, int pattern) {
     char string[2 * GW_INSTRUMENT_MAX];
     gw_notice_t notice = {.numbers = {value},
-                          .words = {gw_text_of(limit), {string, asked_for(name, length, pattern, string)}}};
+                          .words = {gw_text_of(limit), {string, gw_asked_for(name, length, pattern, string)}}};
     gw_count(&p->stats->limits_met[0], 1);
     limit_say(p, c, GW_NOTICE_LIMIT, &notice);
     gw_client_touch(p, c);

@@ -22,6 +22,8 @@ typedef enum {
     GW_NOTICE_CONFLATION_END,
     GW_NOTICE_SHUTDOWN, /* reconnect_after_ms; the loop's thread says it */
     GW_NOTICE_TOPIC, /* of a topic: its number, in formats whose records name it so */
+    GW_NOTICE_REPLAYED,         /* the channel, the string asked for; from, to, the channel's number */
+    GW_NOTICE_REPLAYED_PATTERN, /* the same, without from and to */
     GW_NOTICES
 } gw_notice_kind_t;
 
@@ -34,6 +36,7 @@ typedef enum {
 typedef struct {
     uint64_t numbers[GW_NOTICE_NUMBERS]; /* in the order above; UINT64_MAX: null */
     gw_text_t words[GW_NOTICE_WORDS];
+    uint8_t channel; /* whose interval is told, where it is of no topic */
 } gw_notice_t;
 
 #endif

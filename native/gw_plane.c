@@ -233,7 +233,7 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
 /* --- timers ---------------------------------------------------------------------------------------- */
 
 static void heartbeats(gw_plane_t *p) {
-    gw_notice_t notice = {{0}, {{0}}};
+    gw_notice_t notice = {.numbers = {0}};
     int sent = 0, looks = 0;
     for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
         if (looks++ == HEARTBEATS_LOOKS) break;
@@ -283,6 +283,7 @@ static void timers(gw_plane_t *p) {
     p->cover_wanted = !gw_cover_done(p);
     gw_retire_begin(p);
     gw_full_look(p);
+    gw_pass_look(p);
     gw_epoch_unmap(p, GW_UNMAP_BYTES);
     if (p->blocked_count) gw_blocked_begin(p);
     if (p->o.enforce && p->degraded) gw_levels_up_begin(p);
@@ -318,10 +319,11 @@ int gw_plane_cycle(gw_plane_t *p) {
         busy = 1;
     }
     busy |= gw_goodbyes_run(p);
+    const int replays = p->pass.count && gw_pass_run(p, busy || !gw_turn_empty(p, GW_TURN_LIVE));
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
     timers(p);
-    return rounds(p) || busy || visits_wait(p) || p->jobs.first || p->epoch_phase; /* the last steps touch clients */
+    return rounds(p) || busy || replays || visits_wait(p) || p->jobs.first || p->epoch_phase; /* the last steps touch clients */
 }
 
 /* --- waiting and the thread ------------------------------------------------------------------------ */
@@ -345,7 +347,7 @@ static void block(gw_plane_t *p, int64_t timeout_ns) {
  * tick, for up to 4 ms. It gets the CPU at once while this thread sleeps, and wakes it with its record. To yield would
  * do the same for the feed, but a thread that yields is woken by nothing: a busy loop's thread would keep it off. */
 int gw_plane_rests(const gw_plane_t *p) {
-    return p->jobs.first && !p->o.spin && !visits_wait(p) && !something(p);
+    return (p->jobs.first || p->pass.members || p->pass.queued) && !p->o.spin && !visits_wait(p) && !something(p);
 }
 
 static void wait_for_work(gw_plane_t *p) {

@@ -25,18 +25,20 @@ typedef struct {
 } gw_io_t;
 
 enum { GW_ENCODE_UPDATE, GW_ENCODE_SNAPSHOT, GW_ENCODES };
+/* Templates of a channel: for each of the above, and for a record that is replayed (NULL: as an update). */
+enum { GW_ENCODE_REPLAY = GW_ENCODES, GW_TEMPLATES };
 
 /* Another set of templates of a format, for subscriptions that ask for it: those that it leaves out (NULL) are the
  * format's own. */
 typedef struct {
-    gw_template_t *records[GW_CHANNELS][GW_ENCODES];
+    gw_template_t *records[GW_CHANNELS][GW_TEMPLATES];
 } gw_variant_t;
 #define GW_VARIANTS_MAX 4u
 
 /* A wire format: how records and notices become the bytes of a client that speaks it. Where records of a channel are
  * binary, a topic is announced (GW_NOTICE_TOPIC) to each client before the first of them. */
 typedef struct {
-    gw_template_t *records[GW_CHANNELS][GW_ENCODES]; /* NULL of a channel that its clients can't subscribe to */
+    gw_template_t *records[GW_CHANNELS][GW_TEMPLATES]; /* NULL of a channel that its clients can't subscribe to */
     gw_template_t *notices[GW_NOTICES];              /* NULL for what it does not tell */
     gw_variant_t variants[GW_VARIANTS_MAX - 1];      /* from 1 on; 0 are the records above */
 } gw_format_t;
@@ -65,6 +67,7 @@ typedef struct {
     uint64_t log_bytes;
     uint32_t control_bytes_max, lossless_frames_max;
     int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;
+    int64_t replay_depth_ns; /* where the ring holds as much, who is slow replays in place of being closed; 0: nobody does */
     int64_t target_ns;      /* of class 0 and 1; 0: no controller */
     uint32_t late_ppm;      /* of deliveries that may take longer; 0: 10,000, as for p99 */
     int enforce;            /* the controller acts; else it only says what it sees */
@@ -99,9 +102,11 @@ typedef enum {
     GW_CMD_STOP,
 } gw_command_kind_t;
 
-/* A place in the bytes that the plane fills: 20 characters, or GW_EPOCH_LENGTH for the epoch. */
-enum { GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH, GW_FILL_KINDS };
+/* A place in the bytes that the plane fills: 20 characters, GW_EPOCH_LENGTH for the epoch, or for what came of a `from`
+ * members of a JSON object, each with a comma before it. */
+enum { GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH, GW_FILL_RECOVERY, GW_FILL_KINDS };
 #define GW_FILL_WIDTH 20u
+#define GW_FILL_RECOVERY_WIDTH 64u /* ,"recovery":"insufficient_state","oldest":18446744073709551615 */
 typedef struct {
     uint32_t offset, kind, arg; /* arg: index into items */
 } gw_fill_t;
@@ -114,8 +119,15 @@ typedef struct {
     uint16_t variant; /* of the templates, below variants_count */
     uint16_t interval_ms; /* at most one frame of a topic in each such cell, up to GW_RATE_MS_MAX; 0: no rate */
     uint32_t age_ms;      /* what is older when it is due is not sent; 0: no limit. Neither where it is lossless */
+    uint8_t from;     /* GW_FROM_*: what was missed is wanted */
+    char from_epoch[GW_EPOCH_LENGTH]; /* of GW_FROM_SEQ */
+    uint64_t from_value;
     char name[GW_INSTRUMENT_MAX];
 } gw_item_t;
+
+/* From where on a subscription has its records: behind a seq, the last so many, or of a ts_recv on. A pattern takes the
+ * last one alone. LOST: from where the segment has none. */
+enum { GW_FROM_NONE, GW_FROM_SEQ, GW_FROM_LAST, GW_FROM_TS, GW_FROM_KINDS, GW_FROM_LOST = GW_FROM_KINDS };
 
 typedef struct {
     gw_node_t node;

@@ -81,6 +81,11 @@ static int format_valid(const gw_format_t *f) {
             if (!f->records[i][k] != !f->records[i][GW_ENCODE_UPDATE]) return 0;
             if (f->records[i][k] && gw_template_kind(f->records[i][k]) != i) return 0;
         }
+    for (unsigned i = 0; i < GW_CHANNELS; i++) {
+        const gw_template_t *replay = f->records[i][GW_ENCODE_REPLAY], *update = f->records[i][GW_ENCODE_UPDATE];
+        if (!replay) continue;
+        if (!update || gw_template_kind(replay) != i || gw_template_opcode(replay) != gw_template_opcode(update)) return 0;
+    }
     for (unsigned i = 0; i < GW_NOTICES; i++)
         if (f->notices[i] && gw_template_kind(f->notices[i]) != GW_NOTICE_KIND + i) return 0;
     /* The parts of one message: its first one says how it is framed. */
@@ -115,7 +120,7 @@ static int formats_valid(const gw_plane_options_t *o) {
 
 void gw_format_free(gw_format_t *f) {
     for (int i = 0; i < GW_CHANNELS; i++)
-        for (int k = 0; k < GW_ENCODES; k++) {
+        for (int k = 0; k < GW_TEMPLATES; k++) {
             gw_template_free(f->records[i][k]);
             for (unsigned v = 0; v < GW_VARIANTS_MAX - 1; v++) gw_template_free(f->variants[v].records[i][k]);
         }
@@ -145,6 +150,8 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
         sentinel->turn_next = sentinel->turn_previous = gw_turn_sentinel(i);
     }
     p->round_last = gw_turn_sentinel(GW_TURN_LIVE);
+    p->pass.next = GW_POSITION_NONE;
+    p->pass.lost_next = UINT32_MAX;
     p->generations = calloc(n, sizeof *p->generations);
     p->slots_free = calloc(n, sizeof *p->slots_free);
     p->slots_grant = calloc(n, sizeof *p->slots_grant);
@@ -219,6 +226,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->slots_free);
     free(p->slots_grant);
     free(p->batch);
+    free(p->pass.batch);
     free(p->scratch);
     free(p->gather);
     free(p->wheel);

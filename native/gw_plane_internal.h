@@ -3,6 +3,7 @@
 #define GW_PLANE_INTERNAL_H
 #include "gw_kind.h"
 #include "gw_plane_types.h"
+#include "gw_replay.h"
 
 /* Off the usual way: inlined, its registers would be saved on the usual way, too. */
 #define GW_APART __attribute__((noinline))
@@ -40,6 +41,9 @@ static inline int gw_plane_has(const gw_plane_t *p, uint8_t channel) {
 static inline int gw_plane_announces(const gw_plane_t *p, uint32_t format, uint8_t channel) {
     return gw_template_opcode(p->o.formats[format].records[channel][GW_ENCODE_UPDATE]) == GW_OP_BINARY;
 }
+
+/* A record that came from the ring, to a link that was behind. */
+static inline int gw_frame_replayed(const gw_frame_t *f) { return !(f->flags & GW_FRAME_NOTICE) && f->what == GW_FRAME_REPLAYED; }
 
 /* Whom a frame of the client's queue goes to; NULL for none that lives. */
 static inline gw_link_t *gw_frame_link(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f) {
@@ -138,11 +142,11 @@ void gw_client_backlog(gw_plane_t *p, gw_client_t *c);
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
-/* Whether a frame more is too many for the client's queue; then it is let go. */
+int gw_client_rewind(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f);
+int gw_client_full(gw_plane_t *p, gw_client_t *c);
+/* Whether a frame more is too many for the client's queue; then it is let go, where it can't replay it later. */
 static inline int gw_client_overflows(gw_plane_t *p, gw_client_t *c) {
-    if (!(c->flags & GW_CLIENT_WAITS) || c->queued < p->o.lossless_frames_max) return 0;
-    gw_client_slow(p, c, "too many frames");
-    return 1;
+    return c->flags & GW_CLIENT_WAITS && c->queued >= p->o.lossless_frames_max && gw_client_full(p, c);
 }
 void gw_client_drop_rest(gw_plane_t *p, gw_client_t *c);
 static inline uint32_t gw_class_group(uint8_t channel) { return channel < GW_CANDLE ? channel : GW_CLASS_CANDLES; }
@@ -181,6 +185,8 @@ size_t gw_notice_encode(const gw_plane_t *p, uint32_t format, gw_notice_kind_t k
 size_t gw_link_notice_encode(const gw_plane_t *p, const gw_link_t *l, gw_notice_kind_t kind, uint8_t *out);
 /* A frame of a notice of no topic into the client's control queue: 0, -ENOSPC, -ENOMEM, -EPIPE. */
 int gw_client_say(gw_plane_t *p, gw_client_t *c, gw_notice_kind_t kind, const gw_notice_t *notice);
+/* A name or a pattern as requests write it, at `out` (two bytes for each of its own); its length. */
+size_t gw_asked_for(const char *name, size_t length, int pattern, char *out);
 void gw_limit_tell(gw_plane_t *p, gw_client_t *c, const char *limit, uint32_t value, const char *name, size_t length,
                    int pattern);
 void gw_client_tell_untold(gw_plane_t *p, gw_client_t *c);
@@ -198,10 +204,14 @@ static inline int gw_frame_reusable(const gw_plane_t *p, const gw_audience_t *a,
 }
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode);
 uint64_t gw_topic_resync_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped);
+uint64_t gw_topic_since_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, uint64_t skipped); /* the same as an update */
+uint64_t gw_record_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, const gw_record_t *r);
 #define GW_FRAME_NONE UINT64_MAX
 /* GW_FRAME_NONE where the audience's format does not tell such a thing. */
 uint64_t gw_notice_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, gw_notice_kind_t kind,
                          const gw_notice_t *notice, uint8_t flags, int what);
+uint64_t gw_client_notice_frame(gw_plane_t *p, uint32_t format, const gw_topic_t *t, gw_notice_kind_t kind,
+                                const gw_notice_t *notice);
 size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out);
 /* Either message with `skipped`, and the notices that may go with it. */
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a);
@@ -430,6 +440,7 @@ void gw_topic_route(gw_plane_t *p, gw_topic_t *t);
 /* gw_work.c */
 void gw_job_renew(gw_plane_t *p, gw_client_t *c);
 void gw_job_conflate(gw_plane_t *p, gw_client_t *c);
+void gw_job_rewind(gw_plane_t *p, gw_client_t *c);
 void gw_jobs_abort(gw_plane_t *p, gw_client_t *c);
 int gw_client_reply(gw_plane_t *p, gw_client_t *c, const gw_command_t *x);
 static inline int gw_link_is_marked(const gw_link_t *l) {

@@ -15,7 +15,8 @@ int gw_plane_knows(const gw_plane_t *p, gw_handle_t handle) {
 
 /* A local topic's item: one name, whose newest text comes first. */
 static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
-    if (item->is_pattern || item->lossless || !item->snapshot || item->variant || item->interval_ms || item->age_ms) return 0;
+    if (item->is_pattern || item->lossless || !item->snapshot || item->variant) return 0;
+    if (item->interval_ms || item->age_ms || item->from) return 0;
     for (uint32_t i = 0; i < p->o.locals_count; i++) {
         const char *name = p->o.locals[i].name;
         if (strlen(name) == item->length && !memcmp(name, item->name, item->length)) return 1;
@@ -27,6 +28,8 @@ static int item_valid(const gw_plane_t *p, uint32_t format, const gw_item_t *ite
     if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
     if (item->interval_ms > GW_RATE_MS_MAX || (item->lossless && (item->interval_ms || item->age_ms))) return 0;
     if (item->variant && item->variant >= p->o.variants_count) return 0;
+    if (item->from >= GW_FROM_KINDS || (item->from && item->is_pattern && item->from != GW_FROM_TS)) return 0;
+    if (item->from == GW_FROM_LAST && !item->from_value) return 0;
     if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_format_has(p, format, item->channel)) return 0;
     return item->length && item->length <= GW_INSTRUMENT_MAX;
 }
@@ -38,9 +41,9 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
     if (!gw_plane_knows(p, x->handle) || x->format >= p->o.formats_count) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
-        uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : GW_FILL_WIDTH;
+        uint32_t width = f->kind == GW_FILL_EPOCH ? GW_EPOCH_LENGTH : f->kind == GW_FILL_RECOVERY ? GW_FILL_RECOVERY_WIDTH : GW_FILL_WIDTH;
         if (f->kind >= GW_FILL_KINDS || f->offset > x->bytes_count || x->bytes_count - f->offset < width) return 0;
-        int of_item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED;
+        int of_item = f->kind == GW_FILL_SEQ || f->kind == GW_FILL_MATCHED || f->kind == GW_FILL_RECOVERY;
         if (of_item && (x->kind != GW_CMD_SUBSCRIBE || f->arg >= x->items_count)) return 0;
     }
     for (uint32_t i = 0; i < x->items_count && x->kind == GW_CMD_SUBSCRIBE; i++)

@@ -5,12 +5,14 @@
 #include "gw_cost.h"
 #include "gw_frame.h"
 #include "gw_grant.h"
+#include "gw_hold_types.h"
 #include "gw_ladder.h"
 #include "gw_log.h"
 #include "gw_map.h"
 #include "gw_names.h"
 #include "gw_pattern_index.h"
 #include "gw_plane.h"
+#include "gw_replay_types.h"
 #include "gw_units.h"
 #include <pthread.h>
 
@@ -19,7 +21,6 @@ typedef struct gw_sub gw_sub_t;
 typedef struct gw_client gw_client_t;
 typedef struct gw_topic gw_topic_t;
 typedef struct gw_pattern gw_pattern_t;
-typedef struct gw_hold gw_hold_t;
 typedef struct gw_job gw_job_t;
 
 /* One subscriber of a topic, as the routing loop reads it. */
@@ -69,6 +70,7 @@ struct gw_topic {
     uint32_t ring_id, generation; /* its place in the directory, and of that, while it is bound */
     gw_topic_t *retiring_previous, *retiring_next;
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
+    gw_replay_t *replays; /* of its links, in any order */
     char name[GW_INSTRUMENT_MAX];
     gw_topic_t *next_same_hash;
 };
@@ -89,6 +91,7 @@ struct gw_link {
     gw_link_t *previous, *next;             /* of the client */
     gw_link_t *dirty_previous, *dirty_next; /* of the client's dirty set, or of the hold */
     gw_hold_t *hold;                        /* where the mark waits for its time; NULL: for the socket */
+    gw_replay_t *replay;                    /* what it is to get from the ring before it is live; NULL: it is */
     int64_t dirty_recv_ns, dirty_taken_ns;  /* of the oldest update not delivered */
     uint64_t attach;    /* topic->routed when this link began, or last changed hands: routed is the difference */
     uint64_t conflated, filtered, dropped;
@@ -127,9 +130,13 @@ struct gw_sub {
     uint64_t routed, delivered, conflated, filtered, dropped; /* of links that it no longer governs, and of past epochs */
     gw_hold_t *grid;  /* of its rate; NULL: it has none */
     uint32_t age_ms;  /* what is older when it is due is filtered; 0: nothing */
-    uint32_t id, row; /* row: of the answer to a query */
+    uint32_t id, row; /* row: of the answer to a query; of a subscribe, which item it is */
     uint8_t channel, lossless, snapshot, priority, limit_told, ending;
     uint16_t variant;
+    uint8_t from;        /* GW_FROM_*, while the request that has it is in hand */
+    uint8_t replay_told; /* the reply says that it replays: the end of that is to be told */
+    uint64_t from_value;
+    uint32_t replays;    /* links that have still to get some of it */
 };
 
 /* One for all subscriptions to the same text. */
@@ -173,39 +180,12 @@ enum {
     GW_CLIENT_TELL = 128,  /* the ladder has moved since it was told */
     GW_CLIENT_BUSY = 256,  /* a job is under way: nothing is written to it until it is through */
     GW_CLIENT_ANNOUNCES = 512, /* some of its links are unannounced */
+    GW_CLIENT_REPLAYS = 1024,  /* some of its links replay */
 };
 /* Whose queue takes no more than what is lossless, and is counted by channel. */
 #define GW_CLIENT_WAITS (GW_CLIENT_BLOCKED | GW_CLIENT_BUSY)
 /* What keeps a client from nothing but the shortest way. */
-#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED | GW_CLIENT_ANNOUNCES)
-
-/* Marks of one client, oldest first: those that wait for its socket alone, or those of a hold. */
-typedef struct { gw_link_t *first, *last; } gw_marks_t;
-/* The marks of one client that wait for the same interval, the ladder's or one that the client asked for (gw_mark.c; let go
- * in gw_hold.c). */
-struct gw_hold {
-    gw_client_t *client;
-    gw_hold_t *previous, *next; /* of the client */
-    gw_hold_t *before, *after; /* in the plane's queue, while there are marks */
-    gw_marks_t marks;
-    int64_t due_ns, sent_ns;   /* sent_ns: when this interval's updates went out last; of a grid, when a frame left last */
-    uint32_t subs;             /* of a grid: with this rate, of the client */
-    uint16_t grid_ms, phase_ms; /* of a client's own rate (gw_grid.c); grid_ms 0: of the ladder */
-    uint8_t interval;
-    uint8_t over; /* its floor is met: it is in plane->holds_over, not in the interval's queue */
-};
-
-typedef struct { gw_hold_t *first, *last; } gw_holds_t;
-
-/* Grids that hold something, by the millisecond at which they are due, and the clients of each rate (gw_grid.c). */
-#define GW_WHEEL_MS 16384u
-typedef struct {
-    gw_holds_t slots[GW_WHEEL_MS];
-    uint64_t used[GW_WHEEL_MS / 64]; /* a bit for each slot that has some */
-    int64_t next_ms;                 /* nothing is due before; INT64_MAX: nothing at all */
-    struct { uint32_t clients, dealt; } rates[GW_RATE_MS_MAX + 1]; /* by interval */
-} gw_wheel_t;
-_Static_assert(GW_RATE_MS_MAX < GW_WHEEL_MS, "one turn of the wheel has every interval");
+#define GW_CLIENT_PLAIN (GW_CLIENT_HOLDS | GW_CLIENT_MIXED | GW_CLIENT_ANNOUNCES | GW_CLIENT_REPLAYS)
 
 /* Clients in the order in which their work is done. */
 typedef struct { gw_client_t *first, *last; } gw_list_t;
@@ -227,6 +207,8 @@ typedef struct {
     uint64_t number;   /* the seq at which a name's link began, or how many topics a pattern covers */
     uint8_t refused;   /* GW_LIMIT_* that is to be told after the reply */
     uint8_t attached;  /* the name's link was made when the job began */
+    uint8_t recovery;  /* GW_RECOVERY_*: what came of its `from` */
+    uint64_t reach;    /* REPLAYING: a name's seq now, UINT64_MAX of a pattern; INSUFFICIENT: the oldest there is */
 } gw_outcome_t;
 
 /* A request that may take more than one turn (gw_job.c). */
@@ -234,6 +216,7 @@ struct gw_job {
     gw_job_t *next;        /* of the same client */
     gw_command_t *command; /* NULL: the client is to learn of another epoch, or: */
     uint8_t conflates;     /* frames of conflated topics in its queue become marks */
+    uint8_t rewinds;       /* lossless frames in its queue are replayed instead (gw_rewind.c) */
     uint8_t owns;          /* the command is the job's own, not the queue's */
     uint8_t replied;       /* its bytes have been queued, or given up */
     uint8_t phase;
@@ -295,6 +278,11 @@ struct gw_client {
     uint8_t slow;     /* what is dropped is dropped for its slowness */
     uint8_t removing; /* REMOVED is to be told once all of it is gone */
     uint8_t cut;      /* a request was given up with its reply: nothing that was asked for later is answered */
+    uint8_t rewind;   /* GW_REWIND_*: its lossless links replay from what its queue has on: no record of theirs is queued any more */
+    uint32_t replays; /* links that replay */
+    uint32_t replays_slow; /* of them, those that nobody asked for */
+    uint64_t replay_pass; /* the pass that it is in, or the next one; 0: none */
+    uint64_t replay_at;   /* while it is in none: where it has to go on; GW_POSITION_NONE: nowhere */
     uint32_t generation;
 
     uint8_t classes;       /* bit of each class that it has links of */
@@ -442,6 +430,7 @@ struct gw_plane {
     void *unmap;                /* a segment that is given back in pieces */
     size_t unmap_size;
 
+    gw_pass_t pass;
     gw_client_t *blocked, *degraded;
     gw_client_t *blocked_at, *degraded_at; /* where the rounds over these lists stand */
     gw_list_t jobs;     /* clients with work that is done some at a time */

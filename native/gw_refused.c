@@ -40,7 +40,7 @@ static int ends(const gw_link_t *l) { return gw_link_is_marked(l) && !l->chosen;
 
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
-    if (c->flags & GW_CLIENT_DOOMED || ends(l)) return;
+    if (c->flags & GW_CLIENT_DOOMED || ends(l) || l->replay) return; /* it is told in its place, or at the end of its replay */
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
         tell_blocked(p, l, n);
         return;
@@ -54,7 +54,7 @@ static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
 /* Tells one link of the audience, or all (NULL), that its newest input was refused; but where a mark will tell it, or
  * the job that brings its client to this epoch. */
 static void tell_refused(gw_plane_t *p, gw_audience_t *a, gw_link_t *one) {
-    notice_t n = {GW_NOTICE_REFUSED, {{0}, {{0}}}, GW_LEFT_REFUSED, GW_FRAME_REFUSED, notice_known(p, a)};
+    notice_t n = {.kind = GW_NOTICE_REFUSED, .what = GW_LEFT_REFUSED, .flags = GW_FRAME_REFUSED, .frame = notice_known(p, a)};
     for (uint32_t i = 0; i < (one ? 1 : a->count); i++) {
         gw_link_t *l = one ? one : a->links[i].link;
         if (!l->dirty && l->epoch == p->epochs) tell(p, l, &n);
@@ -72,8 +72,8 @@ uint32_t gw_gap_route(gw_plane_t *p, gw_topic_t *t, const gw_header_t *h) {
     const int reset = h->gap == GW_GAP_RESET;
     for (uint32_t i = 0; i < t->audiences_count; i++) {
         const gw_audience_t *a = &t->audiences[i];
-        notice_t n = {reset ? GW_NOTICE_RESET : GW_NOTICE_MISSED, {{h->lost}, {{0}}},
-                      reset ? GW_LEFT_RESET : GW_LEFT_FEED, 0, GW_FRAME_NONE};
+        notice_t n = {.kind = reset ? GW_NOTICE_RESET : GW_NOTICE_MISSED, .notice = {.numbers = {h->lost}},
+                      .what = reset ? GW_LEFT_RESET : GW_LEFT_FEED, .frame = GW_FRAME_NONE};
         for (uint32_t k = 0; k < a->count; k++) tell(p, a->links[k].link, &n);
     }
     return t->links_count;

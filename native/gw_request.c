@@ -32,6 +32,7 @@ static void choose(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, g
     l->chosen = s;
     if (mark == GW_MARK_MOVED) return;
     if (l->epoch != p->epochs) gw_link_renew(p, l);
+    if (l->replay) gw_replay_settle(p, l, mark == GW_MARK_DROPPED ? p->stats->dropped_unsubscribed : NULL, 0, GW_REPLAY_ENDED);
     const uint8_t owes = s && l->owes; /* whether that is still to be told, finish_link sees */
     if (gw_link_pends(l)) gw_link_settle_marked(p, l);
     gw_link_clean(p, l);
@@ -50,11 +51,17 @@ static int keep_unmarked(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_fr
 /* How many of the link's records are pending now, as far as the job's count says. */
 static uint64_t link_pending(const gw_job_t *job, const gw_client_t *c, const gw_link_t *l) {
     uint64_t queued = job->counting && l->counted == job->counting ? l->waiting : 0;
-    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l);
+    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l) + gw_replay_left(l);
+}
+
+/* A link begins, with the state or with what its subscription missed. */
+static void begin_link(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
+    if (l->sub->from) gw_link_recover(p, l, o);
+    else gw_link_begin(p, l);
 }
 
 /* The link passes to the subscription that was chosen, as if it had just begun, or with what is pending. */
-static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l) {
+static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, gw_outcome_t *o) {
     uint8_t mark = l->marked;
     l->marked = GW_MARK_NONE;
     if (l->sub->ending) l->sub->topic = NULL; /* it may go with the link, and the request begin again */
@@ -66,17 +73,19 @@ static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t 
     gw_link_govern(p, l, l->chosen, link_pending(job, c, l));
     if (mark == GW_MARK_MOVED) return;
     gw_retire_resume(p, l);
-    gw_link_begin(p, l);
+    begin_link(p, l, o);
 }
 
-/* Finishes the links chosen, but those of names: their seq is told in the reply, so they are left to its step. */
+/* Finishes the links chosen, but those of names: their seq is told in the reply, so they are left to its step; unless they
+ * ask for what they missed, which takes longer, and says itself where it begins. */
 static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     for (; job->at < job->work_count; job->at++) {
         gw_link_t *l = job->work[job->at];
-        if (l->chosen && !l->chosen->pattern) continue;
+        const gw_sub_t *s = l->chosen;
+        if (s && !s->pattern && !s->from) continue;
         if (*budget <= 0) return 0;
-        *budget -= GW_UNITS_LINK;
-        finish_link(p, c, job, l);
+        *budget -= GW_UNITS_LINK + (s && s->from ? GW_UNITS_LOCATE : 0);
+        finish_link(p, c, job, l, s && !s->pattern ? &job->outcomes[s->row] : NULL);
     }
     return 1;
 }
@@ -84,7 +93,7 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 /* --- subscribe ------------------------------------------------------------------------------------- */
 
 static uint8_t mark_of(const gw_sub_t *s, const gw_topic_t *t) {
-    return s->snapshot && t->seq ? GW_MARK_CONFLATED : GW_MARK_DROPPED;
+    return s->snapshot && t->seq && !s->from ? GW_MARK_CONFLATED : GW_MARK_DROPPED;
 }
 
 static uint32_t names_free(const gw_plane_t *p) {
@@ -126,7 +135,7 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
     l->job = job->serial;
     o->attached = 1;
     o->number = t->seq;
-    gw_link_begin(p, l);
+    begin_link(p, l, o);
     return LIMIT_NONE;
 }
 
@@ -152,7 +161,11 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i,
         return;
     }
     s->order = ++p->order;
-    s->limit_told = 0;
+    s->limit_told = s->replay_told = 0;
+    s->from = item->channel == GW_LOCAL ? GW_FROM_NONE : gw_from_begin(p, item, o);
+    s->from_value = item->from_value;
+    s->row = i;
+    if (s->from) *budget -= GW_UNITS_LOCATE;
     if (s->pattern) return;
     if (known) {
         gw_link_t *l = gw_link_find(p, c, s->topic);
@@ -160,7 +173,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i,
         return;
     }
     o->refused = subscribe_name(p, c, job, s, item, o, budget);
-    if (o->refused) gw_sub_drop(p, s);
+    if (o->refused) o->recovery = GW_RECOVERY_NONE, gw_sub_drop(p, s);
     if (o->refused == LIMIT_MEMORY) gw_job_no_memory(p, c);
 }
 
@@ -190,7 +203,8 @@ static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s
         job->outcomes[job->item - 1].refused = LIMIT_LINKS;
     } else if ((l = gw_link_make(p, c, t, s))) {
         l->job = job->serial;
-        gw_link_begin(p, l);
+        begin_link(p, l, NULL);
+        if (s->from) *budget -= GW_UNITS_LOCATE;
     } else {
         gw_job_no_memory(p, c);
     }
@@ -256,14 +270,19 @@ static void end_subscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
     const gw_command_t *x = job->command;
     for (uint32_t i = 0; i < x->items_count; i++) {
         const gw_item_t *item = &x->items[i];
-        if (item->is_pattern || job->outcomes[i].attached || job->outcomes[i].refused == LIMIT_FORBIDDEN) continue;
+        if (item->is_pattern || job->outcomes[i].attached || job->outcomes[i].recovery) continue;
+        if (job->outcomes[i].refused == LIMIT_FORBIDDEN) continue;
         const gw_topic_t *t = gw_topic_find(p, item->channel, item->name, item->length);
         gw_link_t *l = t ? gw_link_find(p, c, t) : NULL;
-        if (l && gw_link_is_marked(l)) finish_link(p, c, job, l);
+        if (l && gw_link_is_marked(l)) finish_link(p, c, job, l, NULL);
         job->outcomes[i].number = t ? t->seq : 0;
     }
     job->replied = 1;
     if (gw_job_reply(p, c, x, job->outcomes)) return;
+    for (uint32_t i = 0; i < x->items_count; i++) {
+        gw_sub_t *s = x->items[i].from ? gw_sub_find(p, c, x->items[i].id) : NULL;
+        if (s) gw_from_end(p, s, &job->outcomes[i]);
+    }
     for (uint32_t i = 0; i < x->items_count; i++)
         if (job->outcomes[i].refused) tell_limit(p, c, &x->items[i], job->outcomes[i].refused);
 }

@@ -30,7 +30,7 @@ static void tell(gw_plane_t *p, gw_link_t *l, uint64_t *notice) {
     }
     if (gw_client_overflows(p, c)) return;
     if (*notice == GW_FRAME_NONE) {
-        const gw_notice_t n = {{0}, {{0}}};
+        const gw_notice_t n = {.numbers = {0}};
         *notice = gw_notice_frame(p, l->topic, gw_link_audience(l), GW_NOTICE_RETIRED, &n, GW_FRAME_RETIRED, 0);
     }
     if (*notice != GW_FRAME_NONE) gw_client_push(p, c, *notice);
@@ -49,6 +49,8 @@ uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
             gw_link_t *l = t->audiences[i].links[k].link;
             l->dropped += lost;
             gw_count(&p->stats->class_dropped[l->priority], lost);
+            if (l->replay) l->replay->done += lost;
+            gw_replay_break(p, l);
             patterns |= l->sub->pattern != NULL;
             l->hopeless = 0;
             l->client->names_waiting += !l->awaits;

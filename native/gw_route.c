@@ -19,8 +19,16 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
         gw_link_renew(p, l);
         first = !(gw_frame_at(p, index)->flags & GW_FRAME_RESYNC);
     }
+    if (l->replay) { /* it comes from the ring, but where the topic has begun anew */
+        if (gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) gw_replay_break(p, l);
+        return;
+    }
     int queues = c->flags & GW_CLIENT_WAITS && l->lossless && !l->dirty;
-    if (queues && c->queued >= p->o.lossless_frames_max) gw_client_slow(p, c, "too many frames");
+    if (queues) gw_client_overflows(p, c);
+    if (queues && c->rewind && !l->stale && !(c->flags & GW_CLIENT_DOOMED) && !gw_link_is_marked(l)) {
+        gw_replay_open(p, l, 1, NULL); /* the newest; what its queue has of the link is found by the job */
+        if (l->replay) return;
+    }
     if (c->flags & GW_CLIENT_DOOMED) {
         gw_link_settle(p, l, gw_client_loss(p, c));
     } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
@@ -102,6 +110,11 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     gw_client_t *c = l->client;
     uint8_t channel = l->topic->channel;
     const gw_record_t *state = l->topic->state;
+    if (l->replay) { /* nothing of that is left in the ring but the state */
+        gw_replay_break(p, l);
+        return;
+    }
+    if (c->rewind) gw_replay_break(p, l);
     l->dropped += hole->lost;
     gw_count(&p->stats->dropped_lapped[channel], hole->lost);
     gw_count(&p->stats->class_dropped[l->priority], hole->lost);

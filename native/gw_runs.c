@@ -179,7 +179,7 @@ int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, 
         const int record = is_record(f), announces = f->flags & GW_FRAME_ANNOUNCES;
         *budget -= GW_UNITS_FRAME;
         /* Records that come meanwhile stand behind an announcement, but where they become marks or are settled. */
-        const int stands = announces && l && l->lossless && (!gw_link_is_marked(l) || l->marked == GW_MARK_MOVED);
+        const int stands = announces && l && l->lossless && !job->rewinds && (!gw_link_is_marked(l) || l->marked == GW_MARK_MOVED);
         if (stands || keeps(p, job, l, f, index)) {
             if (keep(&job->kept, index, 1)) return -ENOMEM;
             if (l && record) gw_link_count(l, job->counting);
@@ -222,7 +222,7 @@ void gw_link_announced(gw_link_t *l, int announced) {
 /* The announcement of the link's topic, in the log of its format. */
 static uint64_t announcement(gw_plane_t *p, const gw_link_t *l) {
     gw_audience_t *a = gw_link_audience(l);
-    const gw_notice_t notice = {{0}, {{0}}};
+    const gw_notice_t notice = {.numbers = {0}};
     if (a->announcement && gw_frame_reusable(p, a, a->announcement - 1)) return a->announcement - 1;
     /* One in front of a paced record is no older than that. */
     const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;

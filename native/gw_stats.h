@@ -16,11 +16,15 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 /* Steps of the plane whose budget may be used up: what is left is done in later turns. Their names in /metrics are
  * in gateway/model/outcomes.py, in the same order. */
 enum { GW_STEP_JOBS, GW_STEP_COMMANDS, GW_STEP_COVER, GW_STEP_EPOCH, GW_STEP_LAP, GW_STEP_RECORDS, GW_STEP_VISITS,
-       GW_STEP_SOCKETS, GW_STEP_ROUNDS, GW_STEPS };
+       GW_STEP_SOCKETS, GW_STEP_ROUNDS, GW_STEP_REPLAY, GW_STEPS };
 
-/* What a client was not told, its control queue being too full: `gap` notices by their reason, and that its own
- * slowness costs it another level. Names in gateway/model/outcomes.py, in the same order. */
-enum { GW_LEFT_REFUSED, GW_LEFT_FEED, GW_LEFT_RESET, GW_LEFT_SLOW, GW_LEFT_OUT };
+/* What a client was not told, its control queue being too full: `gap` notices by their reason, that its own
+ * slowness costs it another level, and that it has had what it missed. Names in gateway/model/outcomes.py, in the same order. */
+enum { GW_LEFT_REFUSED, GW_LEFT_FEED, GW_LEFT_RESET, GW_LEFT_SLOW, GW_LEFT_REPLAYED, GW_LEFT_OUT };
+
+/* What came of a link's replay: it had all; it had all, and nobody had asked for it; the ring had no longer all; it ended
+ * before; and of a `from` that could not be served. Names in gateway/model/outcomes.py, in the same order. */
+enum { GW_REPLAY_COMPLETED, GW_REPLAY_CAUGHT_UP, GW_REPLAY_LAPPED, GW_REPLAY_ENDED, GW_REPLAY_INSUFFICIENT, GW_REPLAYS };
 
 /* X(name, length). Per channel where the length is GW_CHANNELS. */
 #define GW_STATS_PLANE(X)                                                                          \
@@ -41,7 +45,8 @@ enum { GW_LEFT_REFUSED, GW_LEFT_FEED, GW_LEFT_RESET, GW_LEFT_SLOW, GW_LEFT_OUT }
     X(audience_max, 1) X(fan_out_ns, 1) X(delivered_per_s, 1) X(sweep_ns, 1) X(sweep_clients, 1)   \
     X(write_fixed_ns, 1) X(write_each_ps, 1)                                                       \
     X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)        \
-    X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)
+    X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)                              \
+    X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
     X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 8) X(control_frames, 1)         \

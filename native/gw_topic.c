@@ -177,6 +177,11 @@ void gw_topic_release(gw_plane_t *p, gw_topic_t *t) {
 
 /* Marks show the last state, though no frame was encoded at this seq. */
 void gw_topic_unbind(gw_plane_t *p, gw_topic_t *t) {
+    while (t->replays) {
+        gw_link_t *l = t->replays->link;
+        uint64_t *reason = l->client->flags & GW_CLIENT_DOOMED ? gw_client_loss(p, l->client) : p->stats->dropped_epoch;
+        gw_replay_settle(p, l, reason, 0, GW_REPLAY_ENDED);
+    }
     t->bound = 0;
     t->renewed = 1;
     t->seq = 0;

@@ -2,6 +2,7 @@
  * given up. How it is done: gw_job.c. */
 #include "gw_job.h"
 #include "gw_text.h"
+#include <stdio.h>
 #include <string.h>
 
 void gw_job_free(gw_job_t *job) {
@@ -21,6 +22,7 @@ void gw_client_not_busy(gw_plane_t *p, gw_client_t *c) {
         gw_turn_wait(p, GW_TURN_BULK, c);
     }
     c->late = 0;
+    gw_replay_join(p, c);
 }
 
 /* The client is let go: what it has asked for is not done. Its part of the queue must be settled by then. */
@@ -78,6 +80,20 @@ void gw_job_conflate(gw_plane_t *p, gw_client_t *c) {
     put_first(p, c, job);
 }
 
+/* What the client is too slow for is replayed later: it has no other job. */
+void gw_job_rewind(gw_plane_t *p, gw_client_t *c) {
+    gw_job_t *job = gw_job_new(p, NULL);
+    if (!job) {
+        gw_job_no_memory(p, c);
+        return;
+    }
+    c->rewind = GW_REWIND_BEGUN;
+    job->rewinds = 1;
+    job->phase = GW_JOB_TURN_BEGIN;
+    gw_client_make_busy(p, c);
+    c->job = c->job_last = job;
+}
+
 /* Makes the client's next job one that brings it to the epoch followed now, before it goes on with its own. */
 void gw_job_renew(gw_plane_t *p, gw_client_t *c) {
     gw_job_t *job = gw_job_new(p, NULL);
@@ -86,6 +102,7 @@ void gw_job_renew(gw_plane_t *p, gw_client_t *c) {
         gw_job_no_memory(p, c);
         return;
     }
+    c->rewind = GW_REWIND_NONE;
     if (!c->job) {
         gw_client_make_busy(p, c);
     } else if (c->job->command && !c->job->replied) {
@@ -122,11 +139,25 @@ static void fill_number(uint8_t *out, uint64_t value) {
     memcpy(out, text, length);
 }
 
+/* What came of a `from`, as members of the result. */
+static void fill_recovery(uint8_t *out, const gw_outcome_t *o) {
+    char text[GW_FILL_RECOVERY_WIDTH + 1] = "";
+    const unsigned long long reach = o ? o->reach : 0;
+    const int recovery = o ? o->recovery : GW_RECOVERY_NONE, replays = recovery == GW_RECOVERY_REPLAYING;
+    memset(out, ' ', GW_FILL_RECOVERY_WIDTH);
+    if (recovery == GW_RECOVERY_NONE) return;
+    const char *words = replays ? ",\"recovery\":\"replaying\"" : ",\"recovery\":\"insufficient_state\"";
+    int n = snprintf(text, sizeof text, "%s", words);
+    if (reach != UINT64_MAX) n = snprintf(text, sizeof text, "%s,\"%s\":%llu", words, replays ? "to" : "oldest", reach);
+    memcpy(out, text, (size_t)n < GW_FILL_RECOVERY_WIDTH ? (size_t)n : GW_FILL_RECOVERY_WIDTH);
+}
+
 static void fill(gw_plane_t *p, const gw_command_t *x, const gw_outcome_t *outcomes) {
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];
         uint8_t *at = x->bytes + f->offset;
         if (f->kind == GW_FILL_EPOCH) memcpy(at, p->epoch, GW_EPOCH_LENGTH);
+        else if (f->kind == GW_FILL_RECOVERY) fill_recovery(at, outcomes ? &outcomes[f->arg] : NULL);
         else if (f->kind == GW_FILL_TIME) fill_number(at, (uint64_t)p->io.realtime(p->io.self));
         else fill_number(at, outcomes ? outcomes[f->arg].number : 0);
     }

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from gateway.codec import sbe_templates
 from gateway.codec.template import Template, compile_notice, compile_template
 from gateway.model.notice import NOTICES
-from gateway.model.record import CANDLES, CHANNELS
+from gateway.model.record import CANDLES, CHANNELS, HEALTH
 
 
 class Format(NamedTuple):
@@ -19,8 +19,8 @@ class Format(NamedTuple):
 
     Attributes:
         name: unlike all others'.
-        records: templates by channel and kind of message, `update` and `snapshot`; clients cannot
-            subscribe to channels that are not there.
+        records: templates by channel and kind of message: `update` and `snapshot`, and `replay`
+            where that differs; clients cannot subscribe to channels that are not there.
         notices: templates by notice; those that are not there are not told.
     """
 
@@ -51,6 +51,7 @@ _HEAD: Final = (
     '"ts_event":<ts_event:ns>,"ts_recv":<ts_recv:ns>,"ts_send":<ts_send:ns>,"data":['
 )
 _TAIL: Final = ']<skipped:,"skipped":>}'
+_TAIL_REPLAY: Final = '],"replay":true<skipped:,"skipped":>}'
 _RECORDS: Final = {
     "trade": '{"id":"<id>","price":"<price>","qty":"<qty>","side":<side:null|"buy"|"sell">}',
     "bbo": '{"bid":"<bid>","bid_qty":"<bid_qty>","ask":"<ask>","ask_qty":"<ask_qty>"}',
@@ -67,6 +68,10 @@ _RECORDS: Final = {
 _SYSTEM: Final = '{"channel":"system","type":"%s","data":[{%s}]}'
 _TOPIC: Final = '"channel":"<channel>","symbol":"<symbol>"<interval:,"interval":"|">'
 _GAP: Final = _SYSTEM % ("gap", _TOPIC + ",%s")
+_REPLAYED: Final = _SYSTEM % (
+    "replay_completed",
+    '"channel":"<of>","symbol":"<subscription>"<interval:,"interval":"|">%s',
+)
 _CLASS: Final = (
     '{"class":<class>,"interval_ms":<interval_ms:or_null>,"was_ms":<was_ms:or_null>,"step":<step>}'
 )
@@ -92,24 +97,38 @@ _NOTICES: Final = {
     "class_more": "," + _CLASS,
     "conflation_end": "]}",
     "shutdown": _SYSTEM % ("shutdown", '"reconnect_after_ms":<reconnect_after_ms>'),
+    "replayed": _REPLAYED % ',"from":<from>,"to":<to>',
+    "replayed_pattern": _REPLAYED % "",
 }
 
 
-def _message(channel: str, kind: str) -> str:
+def _message(channel: str, kind: str, tail: str = _TAIL) -> str:
     head = _HEAD.replace("<channel>", CHANNELS[channel].name).replace("<type>", kind)
-    return head + _RECORDS[channel] + _TAIL
+    return head + _RECORDS[channel] + tail
 
 
 TYPES: Final = ("update", "snapshot")
+REPLAY: Final = "replay"
+"""A record that was missed, as an update; a format that has no template of its own tells it as
+one."""
 JSON: Final = Format(
     "json",
-    {(channel, kind): _message(channel, kind) for channel in _RECORDS for kind in TYPES},
+    {(channel, kind): _message(channel, kind) for channel in _RECORDS for kind in TYPES}
+    | {
+        (name, REPLAY): _message(name, "update", _TAIL_REPLAY)
+        for name in _RECORDS
+        if name != HEALTH
+    },
     _NOTICES,
 )
 
 # --- binary (docs/sbe.md); instruments' health stays text -----------------------------------------
 
-SBE: Final = Format("sbe", dict(JSON.records) | sbe_templates.RECORDS, sbe_templates.NOTICES)
+SBE: Final = Format(
+    "sbe",
+    {key: one for key, one in JSON.records.items() if key[1] != REPLAY} | sbe_templates.RECORDS,
+    sbe_templates.NOTICES,
+)
 
 # --- what the gateway says of itself, in every format (docs/protocol.md) --------------------------
 

@@ -59,6 +59,7 @@ def _gap(
     return (_header(26, 32), first, last, lost, "u8 channel", bytes((reason,)), "symbol")
 
 
+_REPLAYED: Final = ("u8 channel_number", "subscription")
 _CLASS: Final = ("u32 interval_ms", "u32 was_ms", "u32 step", "u8 class")
 
 NOTICES: Final[dict[str, Sequence[bytes | str]]] = {
@@ -69,6 +70,8 @@ NOTICES: Final[dict[str, Sequence[bytes | str]]] = {
     "refused": _gap(3, _NULL64, _NULL64, _NULL64),
     "reset": _gap(4, _NULL64, _NULL64, _NULL64),
     "retired": (_header(1, 34), "u8 channel", "symbol"),
+    "replayed": (_header(17, 35), "u64 from", "u64 to", *_REPLAYED),
+    "replayed_pattern": (_header(17, 35), _NULL64, _NULL64, *_REPLAYED),
     "epoch": (_header(1, 33), _NULL8, "epoch", b"\0"),
     "slow": (
         _header(15, 36),

@@ -36,8 +36,10 @@ NOTICES: Final = {
     "conflation_end": Notice(13),
     "shutdown": Notice(14, ("reconnect_after_ms",)),
     "topic": Notice(15),
+    "replayed": Notice(16, ("from", "to", "channel_number"), ("of", "subscription")),
+    "replayed_pattern": Notice(17, ("from", "to", "channel_number"), ("of", "subscription")),
 }
 """`lapped`, `refused`, `missed`, `reset` and `retired` are of a topic. `conflation` is a message of
 several parts: how many classes changed, `class` and then `class_more` for each, `conflation_end`.
 `shutdown` is said by the loop's thread. `topic` announces the number by which binary records name
-theirs."""
+theirs. `replayed`: a subscription has had what it missed; `of` is its channel."""

@@ -37,15 +37,23 @@ STEPS = (
     "visits",
     "sockets",
     "rounds",
+    "replay",
 )
 """Which step of the data plane left work for its next turn, its budget used up:
 `tickgate_step_budget_exceeded_total{step}`, in the order of native/gw_stats.h. docs/metrics.md
 says what each one does."""
 
-NOTICES = ("refused", "feed", "reset", "slow")
+NOTICES = ("refused", "feed", "reset", "slow", "replayed")
 """What a client was not told because its control queue was too full:
 `tickgate_notices_left_out_total{reason}`, in the order of native/gw_stats.h. `gap` notices by their
-reason, and `slow`: another level of its own."""
+reason, `slow`: another level of its own, `replayed`: it has had what it missed."""
+
+REPLAYS = ("completed", "caught_up", "lapped", "ended", "insufficient_state")
+"""What came of replays: `tickgate_replays_total{result}`, in the order of native/gw_stats.h.
+
+`completed`: a topic's link has had all that its client missed; `caught_up`: one whose client had
+been too slow for its queue is live again; `lapped`: the ring had no longer all; `ended`: nobody
+wants it any more, or the epoch is over; `insufficient_state`: what was asked for is not there."""
 
 REFUSALS = ("line", "shape", "number", "limit", "value", "name", "owner", "topics", "size")
 """Why a feed refused input: `tickgate_feed_refused_total{feed,reason}`.

@@ -22,6 +22,7 @@ cdef extern from "gw_plane.h" nogil:
         uint64_t log_bytes
         uint32_t control_bytes_max, lossless_frames_max
         int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns, target_ns
+        int64_t replay_depth_ns
         uint32_t late_ppm
         int enforce, spin, populate, cpu
     ctypedef struct gw_fill_t:
@@ -82,6 +83,7 @@ cdef class Plane:
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
+        int64_t replay_depth_ns=0,
         int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False,
         bint populate=False, int cpu=-1, soon=None,
     ):
@@ -115,6 +117,7 @@ cdef class Plane:
         o.stall_max_ns = stall_max_ns
         o.paced_stall_max_ns = paced_stall_max_ns
         o.heartbeat_ns = heartbeat_ns
+        o.replay_depth_ns = replay_depth_ns
         o.target_ns = target_ns
         o.late_ppm = late_ppm
         o.enforce = enforce

@@ -5,14 +5,16 @@ cdef extern from "gw_plane.h" nogil:
     enum: GW_RATE_MS_MAX
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
     ctypedef struct gw_format_t:
-        gw_template_t *records[14][2]
-        gw_template_t *notices[16]
+        gw_template_t *records[14][3]
+        gw_template_t *notices[18]
     ctypedef struct gw_local_form_t:
         char name[16]
         char before[2][64]
         char between[16]
         char behind[16]
-    enum: GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH
+    enum: GW_FILL_TIME, GW_FILL_SEQ, GW_FILL_MATCHED, GW_FILL_EPOCH, GW_FILL_RECOVERY
+    enum: GW_FILL_RECOVERY_WIDTH, GW_EPOCH_LENGTH, GW_ENCODE_UPDATE, GW_ENCODE_SNAPSHOT
+    enum: GW_ENCODE_REPLAY, GW_FROM_SEQ, GW_FROM_LAST, GW_FROM_TS, GW_FROM_KINDS
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
     enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL, GW_EVENT_LOCAL
     enum: GW_EVENT_FORBIDDEN
@@ -21,6 +23,9 @@ cdef extern from "gw_plane.h" nogil:
         uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
         uint16_t variant, interval_ms
         uint32_t age_ms
+        uint8_t from_ "from"
+        char from_epoch[8]
+        uint64_t from_value
         char name[65]
     ctypedef struct gw_rule_t:
         uint8_t channel, allow, is_pattern, length
@@ -40,6 +45,11 @@ SLOT_TIME = GW_FILL_TIME
 SLOT_SEQ = GW_FILL_SEQ
 SLOT_MATCHED = GW_FILL_MATCHED
 SLOT_EPOCH = GW_FILL_EPOCH
+SLOT_RECOVERY = GW_FILL_RECOVERY
+RECOVERY_WIDTH = GW_FILL_RECOVERY_WIDTH
+FROM_SEQ = GW_FROM_SEQ
+FROM_LAST = GW_FROM_LAST
+FROM_TS = GW_FROM_TS
 NOTICES = GW_NOTICES
 EVENT_GONE = GW_EVENT_GONE
 EVENT_CLOSE = GW_EVENT_CLOSE
@@ -56,6 +66,11 @@ GRANTS_MAX = GW_GRANTS_MAX
 RULES_MAX = GW_RULES_MAX
 LOCAL = "local"
 LOCAL_TEXT_MAX = GW_LOCAL_TEXT_MAX
+
+
+cdef dict _ENCODES = {
+    "update": GW_ENCODE_UPDATE, "snapshot": GW_ENCODE_SNAPSHOT, "replay": GW_ENCODE_REPLAY,
+}
 
 
 cdef uint8_t _channel(str name) except 255:
@@ -76,7 +91,7 @@ cdef int _fill_name(char *out, uint8_t *length, str name) except -1:
 
 
 cdef int _fill_item(gw_item_t *out, tuple item) except -1:
-    identifier, channel, name, lossless, snapshot, resync, priority, interval_ms, age_ms = item
+    identifier, channel, name, lossless, snapshot, resync, priority, interval_ms, age_ms = item[:9]
     out.id = identifier
     out.channel = _channel(channel)
     out.is_pattern = _fill_name(out.name, &out.length, name)
@@ -91,6 +106,22 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
         raise ValueError(f"interval_ms {interval_ms}: 0 to {GW_RATE_MS_MAX}")
     out.interval_ms = interval_ms
     out.age_ms = age_ms
+    out.from_ = 0
+    if len(item) > 9 and item[9] is not None:
+        _fill_from(out, item[9])
+    return 0
+
+
+cdef int _fill_from(gw_item_t *out, tuple since) except -1:
+    what, value, epoch = since
+    cdef bytes text = epoch.encode()
+    if not 0 < what < GW_FROM_KINDS:
+        raise ValueError(f"from of kind {what}: 1 to {GW_FROM_KINDS - 1}")
+    out.from_ = what
+    out.from_value = value
+    memset(out.from_epoch, 0, sizeof(out.from_epoch))  # which no epoch is
+    if len(text) == GW_EPOCH_LENGTH:
+        memcpy(out.from_epoch, <const char *>text, GW_EPOCH_LENGTH)
     return 0
 
 
@@ -120,9 +151,9 @@ cdef int _load(bytes code, gw_template_t **place, str what) except -1:
 cdef int _fill_format(gw_format_t *out, form) except -1:
     records, notices = form
     for (channel, kind), program in records.items():
-        if channel not in CHANNELS or kind not in ("update", "snapshot"):
+        if channel not in CHANNELS or kind not in _ENCODES:
             raise ValueError(f"template of {channel!r} {kind!r}: no such message")
-        _load(program, &out.records[<int>CHANNELS[channel]][<int>(kind == "snapshot")],
+        _load(program, &out.records[<int>CHANNELS[channel]][<int>_ENCODES[kind]],
               f"{channel} {kind}")
     cdef int number
     for number, program in notices.items():

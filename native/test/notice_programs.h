@@ -136,6 +136,26 @@ static const char notice_shutdown[] =
     "\000D{\"channel\":\"system\",\"type\":\"shutdown\",\"data\":[{\"reconnect_after_ms\":\011\000"
     "\000\003}]}";
 
+static const char notice_replayed[] =
+    "\002\220"
+    "\000"
+    "\000"
+    "\000B{\"channel\":\"system\",\"type\":\"replay_completed\",\"data\":[{\"channel\":\"\013\000"
+    "\000\014\",\"symbol\":\"\013\001"
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\010,\"from\":\011\000"
+    "\000\006,\"to\":\011\001"
+    "\000\003}]}";
+
+static const char notice_replayed_pattern[] =
+    "\002\221"
+    "\000"
+    "\000"
+    "\000B{\"channel\":\"system\",\"type\":\"replay_completed\",\"data\":[{\"channel\":\"\013\000"
+    "\000\014\",\"symbol\":\"\013\001"
+    "\000\001\"\023\015,\"interval\":\"\001\""
+    "\000\003}]}";
+
 typedef struct {
     const char *at;
     size_t size;
@@ -158,6 +178,8 @@ static const notice_program_t notice_programs[GW_NOTICES] = {
     [GW_NOTICE_CLASS_MORE] = NOTICE_PROGRAM(notice_class_more),
     [GW_NOTICE_CONFLATION_END] = NOTICE_PROGRAM(notice_conflation_end),
     [GW_NOTICE_SHUTDOWN] = NOTICE_PROGRAM(notice_shutdown),
+    [GW_NOTICE_REPLAYED] = NOTICE_PROGRAM(notice_replayed),
+    [GW_NOTICE_REPLAYED_PATTERN] = NOTICE_PROGRAM(notice_replayed_pattern),
 };
 
 static inline void notices_load(gw_format_t *format) {

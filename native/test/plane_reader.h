@@ -4,12 +4,12 @@
 #define PLANE_READER_H
 #include "plane_rig.h"
 
-typedef enum { DATA, REPLY, GAP, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, LOCAL, CLOSE } frame_kind_t;
+typedef enum { DATA, REPLY, GAP, REPLAYED, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, LOCAL, CLOSE } frame_kind_t;
 
 typedef struct {
     frame_kind_t kind;
     uint8_t channel; /* of a local topic: its place */
-    bool snapshot;
+    bool snapshot, replay;
     unsigned variant; /* of text */
     char name[80];
     unsigned long long seq, skipped, price, epoch; /* of data; price is to be seq */
@@ -17,6 +17,8 @@ typedef struct {
     unsigned reply;
     unsigned long long seqs[64]; /* of a reply */
     unsigned seqs_count;
+    int recovery[64];                    /* GW_RECOVERY_* */
+    unsigned long long reach[64];        /* to, or oldest; 0: none */
     unsigned refused; /* of a limit: so many without a notice of their own */
     int code; /* of a close */
     int interval_ms[GW_CLASSES]; /* of conflation: -1 is paused, -2 not mentioned */
@@ -35,6 +37,8 @@ static inline void parse_data(const char *text, frame_t *f) {
     CHECK_EQUAL(sscanf(text, ",\"seq\":%llu,\"data\":[{\"price\":\"%llu\",\"qty\":\"%llu\"}]%n", &f->seq, &f->price, &f->epoch,
                        &at), 3);
     CHECK(at > 0);
+    f->replay = !strncmp(text + at, ",\"replay\":true", 14);
+    text += 14 * (int)f->replay;
     if (strcmp(text + at, "}")) {
         int end = 0;
         CHECK_EQUAL(sscanf(text + at, ",\"skipped\":%llu}%n", &f->skipped, &end), 1);
@@ -61,6 +65,18 @@ static inline void parse_reply(const char *text, frame_t *f) {
         CHECK(end > s);
         for (s += 20; end < s; end++) CHECK(*end == ' ');
     }
+    const char *end = strchr(text, ']') + 1;
+    for (unsigned i = 0; i < f->seqs_count && *end != '}'; i++, end += GW_FILL_RECOVERY_WIDTH) {
+        char one[GW_FILL_RECOVERY_WIDTH + 1] = "";
+        memcpy(one, end, GW_FILL_RECOVERY_WIDTH);
+        if (strspn(one, " ") == GW_FILL_RECOVERY_WIDTH) continue;
+        const bool replays = strstr(one, ",\"recovery\":\"replaying\"") == one;
+        CHECK(replays || strstr(one, ",\"recovery\":\"insufficient_state\"") == one);
+        f->recovery[i] = replays ? GW_RECOVERY_REPLAYING : GW_RECOVERY_INSUFFICIENT;
+        const char *reach = strstr(one, replays ? ",\"to\":" : ",\"oldest\":");
+        if (reach) f->reach[i] = strtoull(strchr(reach, ':') + 1, NULL, 10);
+    }
+    CHECK(!strcmp(end, "}"));
 }
 
 static inline void parse_conflation(const char *text, frame_t *f) {
@@ -116,11 +132,18 @@ static inline void parse_text(const char *text, frame_t *f) {
         f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"gap\"", 32)) {
         f->kind = GAP;
+        if (sscanf(text + 32, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\",\"lost\":%llu,\"reason\":\"feed\"}]}",
+                   channel, f->name, &f->skipped) == 3) return; /* the venue's own numbers */
         CHECK_EQUAL(sscanf(text + 32, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\","
                                       "\"from\":%llu,\"to\":%llu,\"reason\":\"lapped\"}]}",
                            channel, f->name, &f->from, &f->to), 4);
         f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
         CHECK(f->from <= f->to);
+    } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"replay_completed\"", 45)) {
+        f->kind = REPLAYED;
+        CHECK(sscanf(text + 45, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\",\"from\":%llu,\"to\":%llu}]}",
+                     channel, f->name, &f->from, &f->to) == 4 || sscanf(text + 45, ",\"data\":[{\"channel\":\"%7[a-z]\",\"symbol\":\"%79[^\"]\"}]}", channel, f->name) == 2);
+        f->channel = !strcmp(channel, "trade") ? GW_TRADE : GW_BBO;
     } else if (!strncmp(text, "{\"channel\":\"system\",\"type\":\"limit_exceeded\"", 43)) {
         f->kind = LIMIT;
         const char *of = strstr(text, "\"subscription\":\"");
@@ -221,6 +244,13 @@ static inline bool parse_binary(peer_t *peer, const uint8_t *at, size_t length, 
         f->to = binary_number(&at, 8);
         binary_text(&at, f->name);
         CHECK(f->from <= f->to);
+        break;
+    case 'P':
+        f->kind = REPLAYED;
+        f->channel = *at++;
+        f->from = binary_number(&at, 8);
+        f->to = binary_number(&at, 8);
+        binary_text(&at, f->name);
         break;
     case 'X':
         f->kind = RETIRED;
@@ -324,6 +354,15 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     CHECK_EQUAL(stale, c->stale);
     CHECK_EQUAL(limited, c->limited);
     if (held || stale || limited) CHECK(c->flags & GW_CLIENT_HOLDS);
+    uint64_t replays = 0;
+    for (const gw_link_t *l = c->links; l; l = l->next) {
+        if (!l->replay) continue;
+        CHECK(l->replay->link == l && l->lossless && !l->dirty && !l->stale);
+        pending[l->topic->channel] += gw_replay_left(l);
+        replays++;
+    }
+    CHECK_EQUAL(replays, c->replays);
+    CHECK_EQUAL(replays > 0, (c->flags & GW_CLIENT_REPLAYS) != 0);
     if (c->rest.bytes && c->rest.counts) pending[c->rest.channel]++;
 }
 

@@ -25,6 +25,7 @@
 #endif
 #define RIG_NO_LIMIT INT64_MAX
 #define RIG_START_NS 1000000000000
+#define RIG_REAL_NS 1200000000000000000 /* later than what the segments' epochs stand for */
 
 typedef struct {
     int fds[2]; /* the plane's, the far end */
@@ -85,8 +86,9 @@ static inline gw_template_t *rig_template_of(uint8_t channel, const char *type, 
     static const uint8_t splice[] = "\013,\"skipped\":\001}";
     uint8_t program[512], *at = program;
     char head[96];
+    const bool replay = !strcmp(type, "replay");
     snprintf(head, sizeof head, "{\"channel\":\"%s\",\"type\":\"%s\",\"symbol\":\"",
-             channel == GW_TRADE ? "trade" : "bbo", type);
+             channel == GW_TRADE ? "trade" : "bbo", replay ? "update" : type);
     *at++ = 2;       /* version */
     *at++ = channel; /* kind of its records */
     memcpy(at, splice, sizeof splice - 1);
@@ -100,7 +102,7 @@ static inline gw_template_t *rig_template_of(uint8_t channel, const char *type, 
     at = program_text(at, "\",\"qty\":\"");
     *at++ = 8; /* qty, or bid_qty */
     *at++ = 1;
-    at = program_text(at, "\"}]");
+    at = program_text(at, replay ? "\"}],\"replay\":true" : "\"}]");
     gw_template_t *t = NULL;
     CHECK_EQUAL(gw_template_load(program, (size_t)(at - program), &t), 0);
     return t;
@@ -145,7 +147,7 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
 }
 
 static inline int64_t rig_monotonic(void *self) { return ((rig_t *)self)->now; }
-static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_START_NS; }
+static inline int64_t rig_realtime(void *self) { return ((rig_t *)self)->now + RIG_REAL_NS; }
 static inline int64_t rig_cpu(void *self) { return ((rig_t *)self)->now - ((rig_t *)self)->stopped; }
 
 /* A feed that had waited for the CPU runs. */
@@ -195,6 +197,7 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     for (uint8_t channel = GW_TRADE; channel <= GW_BBO; channel++) {
         json->records[channel][GW_ENCODE_UPDATE] = rig_template(channel, "update");
         json->records[channel][GW_ENCODE_SNAPSHOT] = rig_template(channel, "snapshot");
+        json->records[channel][GW_ENCODE_REPLAY] = rig_template(channel, "replay");
         if (options.variants_count < 2 || channel == GW_TRADE) continue; /* trades have one form */
         json->variants[0].records[channel][GW_ENCODE_UPDATE] = rig_template_of(channel, "update", 1);
         json->variants[0].records[channel][GW_ENCODE_SNAPSHOT] = rig_template_of(channel, "snapshot", 1);
@@ -313,6 +316,7 @@ static inline void rig_publish_header(rig_t *rig, unsigned topic, gw_header_t he
     r.h.topic = (uint32_t)t->id;
     r.h.ts_publish = rig->now;
     r.h.ingest_ns = 1000;
+    if (!r.h.ts_recv) r.h.ts_recv = rig_realtime(rig);
     if (t->channel == GW_TRADE) {
         r.u.trade = (gw_trade_t){.price = (int64_t)seq, .price_digits = digits_of(seq),
                                  .qty = rig->epoch, .qty_digits = digits_of(rig->epoch)};
@@ -367,21 +371,25 @@ static inline gw_rule_t rule(uint8_t channel, const char *name, bool allow) {
     return r;
 }
 
-/* A reply with places for the time, the epoch and each item's seq. */
-static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle, unsigned reply,
-                                      uint32_t items) {
-    char text[32768];
-    uint32_t seqs = kind == GW_CMD_SUBSCRIBE ? items : 0, at;
+/* A reply with places for the time, the epoch and each item's seq; and, where that is asked for, what came of its `from`. */
+static inline gw_command_t *rig_reply_to(gw_command_kind_t kind, gw_handle_t handle, unsigned reply, uint32_t items,
+                                         bool recovers) {
+    char text[65536];
+    uint32_t seqs = kind == GW_CMD_SUBSCRIBE ? items : 0, at, recoveries;
     int length = snprintf(text, sizeof text,
                           "{\"reply\":%u,\"time\":%20s,\"epoch\":\"%8s\",\"seqs\":[", reply, "", "");
     at = (uint32_t)length;
     for (uint32_t i = 0; i < seqs; i++)
         length += snprintf(text + length, sizeof text - (size_t)length, "%s%20s", i ? "," : "", "");
-    length += snprintf(text + length, sizeof text - (size_t)length, "]}");
+    length += snprintf(text + length, sizeof text - (size_t)length, "]");
+    recoveries = (uint32_t)length;
+    const uint32_t places = recovers ? seqs : 0;
+    for (uint32_t i = 0; i < places; i++) length += snprintf(text + length, sizeof text - (size_t)length, "%64s", "");
+    length += snprintf(text + length, sizeof text - (size_t)length, "}");
     uint8_t header[GW_FRAME_HEADER_MAX];
     uint32_t front = (uint32_t)gw_frame_header(GW_OP_TEXT, (size_t)length, header);
     uint32_t time_at = (uint32_t)(strstr(text, "\"time\":") - text) + 7;
-    gw_command_t *x = gw_command_new(kind, items, seqs + 2, front + (uint32_t)length);
+    gw_command_t *x = gw_command_new(kind, items, seqs + places + 2, front + (uint32_t)length);
     x->handle = handle;
     memcpy(x->bytes, header, front);
     memcpy(x->bytes + front, text, (size_t)length);
@@ -389,7 +397,13 @@ static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle
     x->fills[1] = (gw_fill_t){front + time_at + 30, GW_FILL_EPOCH, 0};
     for (uint32_t i = 0; i < seqs; i++)
         x->fills[2 + i] = (gw_fill_t){front + at + 21 * i, GW_FILL_SEQ, i};
+    for (uint32_t i = 0; i < places; i++)
+        x->fills[2 + seqs + i] = (gw_fill_t){front + recoveries + GW_FILL_RECOVERY_WIDTH * i, GW_FILL_RECOVERY, i};
     return x;
+}
+
+static inline gw_command_t *rig_reply(gw_command_kind_t kind, gw_handle_t handle, unsigned reply, uint32_t items) {
+    return rig_reply_to(kind, handle, reply, items, false);
 }
 
 static inline peer_t *rig_connect(rig_t *rig) {
@@ -414,7 +428,9 @@ static inline peer_t *rig_connect(rig_t *rig) {
 
 static inline void rig_subscribe(rig_t *rig, peer_t *peer, unsigned reply, const gw_item_t *items,
                                  uint32_t n) {
-    gw_command_t *x = rig_reply(GW_CMD_SUBSCRIBE, peer->handle, reply, n);
+    bool recovers = false;
+    for (uint32_t i = 0; i < n; i++) recovers |= items[i].from != GW_FROM_NONE;
+    gw_command_t *x = rig_reply_to(GW_CMD_SUBSCRIBE, peer->handle, reply, n, recovers);
     memcpy(x->items, items, n * sizeof *items);
     rig_post(rig, x);
 }

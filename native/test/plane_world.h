@@ -59,6 +59,18 @@ static bool command_fits(const client_t *c) {
            gw_plane_control_used(w.rig->plane, c->peer->handle) < 32768;
 }
 
+/* What was missed: some of it is not there any more, or never was. */
+static void ask_from(entry_t *x, unsigned i, gw_item_t *one) {
+    const unsigned t = x->ids[i] < STRINGS ? x->ids[i] : NAMES + x->ids[i] - STRINGS;
+    const uint64_t seq = id_pattern(x->ids[i]) ? 0 : plane_seq(w.rig, t), back = random_below(chance(3) ? 400 : 40);
+    one->from = id_pattern(x->ids[i]) ? GW_FROM_TS : (uint8_t)(1 + random_below(3));
+    one->from_value = (uint64_t)rig_realtime(w.rig) - random_below(3000000);
+    if (one->from == GW_FROM_LAST) one->from_value = 1 + back;
+    if (one->from == GW_FROM_SEQ) one->from_value = chance(10) ? seq + random_below(2) : seq > back ? seq - back : 0;
+    memcpy(one->from_epoch, chance(10) ? "e0000000" : w.rig->plane->epoch, GW_EPOCH_LENGTH);
+    x->from[i] = true;
+}
+
 static void subscribe(client_t *c, bool update) {
     entry_t *x = &c->log[(c->replies + 1) % LOG];
     gw_item_t items[4];
@@ -79,11 +91,13 @@ static void subscribe(client_t *c, bool update) {
         items[i].age_ms = x->age_ms[i];
         x->variant[i] = w.rig->plane->o.variants_count > 1 && chance(3);
         items[i].variant = x->variant[i];
+        if (replays && !update && chance(2)) ask_from(x, i, &items[i]);
     }
     commands_done(); /* so that the model sees what waits at this moment */
     rig_subscribe(w.rig, c->peer, ++c->replies, items, x->n);
     model_command(w.rig, c, x);
     commands_done();
+    if (!w.sliced) model_recover(w.rig, c, x);
 }
 
 static void unsubscribe(client_t *c) {

@@ -8,7 +8,7 @@
 static unsigned long long running;
 static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
-static uint64_t local_frames, forbidden, filtered;
+static uint64_t local_frames, forbidden, filtered, replays_ended[GW_REPLAYS];
 
 /* --- one cycle, and what follows from it ------------------------------------------------------ */
 
@@ -170,7 +170,7 @@ static void query(client_t *c, gw_row_t *sum) {
     const gw_client_t *x = plane_client(w.rig, c);
     commands_done();
     take_events();
-    if (!c->live) return;
+    if (!c->live || x->flags & GW_CLIENT_DOOMED) return; /* a replay may have been found to be overwritten */
     memset(w.pending, 0, sizeof w.pending);
     walk_client(w.rig->plane, x, w.pending);
     /* A cut frame of a subscription that has ended is still to be sent, and in nobody's row. */
@@ -209,7 +209,7 @@ static void rest(void) {
         w.rig->now += p->o.enforce || p->holds_count ? 12000000 : 200000; /* nothing is held for longer than a third of a second */
         cycle();
         int works = p->jobs.first || p->goodbyes.first || p->epoch_phase || p->batch_at < p->batch_end || p->lap_next < p->lap_end;
-        works |= p->locals_walking > 0 || gw_wheel_due(p) < INT64_MAX;
+        works |= p->locals_walking > 0 || gw_wheel_due(p) < INT64_MAX || p->pass.count > 0;
         works |= !gw_turn_empty(p, GW_TURN_LIVE); /* the last steps of a turn may touch a client */
         calm = works ? 0 : calm + 1;
     }
@@ -243,6 +243,8 @@ static void end(void) {
     CHECK_EQUAL(w.rig->wait.subscribed, 0);
     CHECK_EQUAL(w.rig->wait.backlogged, 0);
     filtered += total(w.rig->stats->filtered);
+    for (unsigned i = 0; i < GW_REPLAYS; i++) replays_ended[i] += w.rig->stats->replays[i];
+    CHECK_EQUAL(p->pass.count + p->pass.members + p->pass.queued, 0);
     downs += w.rig->stats->level_down[0];
     ups += w.rig->stats->level_up[0];
     rig_free(w.rig);
@@ -254,11 +256,14 @@ static void run(uint64_t seed, unsigned steps) {
     options.variants_count = seed % 4 < 2 ? 2 : 0;
     options.target_ns = seed % 3 ? 1000000 : 0;
     options.enforce = seed % 3 == 1;
+    replays = seed % 2 ? seed % 8 < 5 : seed % 16 > 10;
+    options.replay_depth_ns = replays && seed % 3 ? 1 : 0;
     if (seed % 11 == 5) options.lossless_frames_max = 30; /* clients are let go in the middle of whatever it is */
     running = seed;
     running_steps = steps;
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.rig->tails = 3;
+    w.rig->paced = replays;
     w.rig->mixed = seed % 2;
     w.calm = seed % 4 == 0;
     w.sliced = seed % 5 == 2 || seed % 5 == 4;
@@ -313,6 +318,7 @@ int main(int argc, char **argv) {
     if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from) &&
                             forbidden > to - from && regranted > (to - from) / 4 &&
                             paced_frames > 10 * (to - from) && filtered > 10 * (to - from) && stale_at_rest > to - from); /* else nothing of it was tried */
+    for (unsigned i = 0; to - from > 30 && i < GW_REPLAYS; i++) CHECK(replays_ended[i] > (to - from) / 4);
     printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
            (unsigned long long)(to - from + 1), steps);
     return 0;

@@ -30,8 +30,8 @@ def test_long_literals_are_cut() -> None:
 
 def test_every_channel_and_type_has_a_program() -> None:
     kinds = {(c, t) for c in CHANNELS for t in ("update", "snapshot")}
-    for form in (JSON, SBE):
-        assert set(programs(form)[0]) == kinds
+    assert set(programs(SBE)[0]) == kinds
+    assert set(programs(JSON)[0]) == kinds | {(c, "replay") for c in CHANNELS if c != "health"}
 
 
 def test_notices_are_the_native_cores() -> None:
@@ -155,6 +155,16 @@ OURS = {
     "class_more": ((3, None, 50, 3), (), ',{"class":3,"interval_ms":null,"was_ms":50,"step":3}'),
     "conflation_end": ((), (), "]}"),
     "shutdown": ((2000,), (), SYSTEM % ("shutdown", '"reconnect_after_ms":2000')),
+    "replayed": (
+        (8813, 9120, 2),
+        ("bbo", "A.SIM"),
+        SYSTEM % ("replay_completed", '"channel":"bbo","symbol":"A.SIM","from":8813,"to":9120'),
+    ),
+    "replayed_pattern": (
+        (None, None, 2),
+        ("bbo", "A*"),
+        SYSTEM % ("replay_completed", '"channel":"bbo","symbol":"A*"'),
+    ),
 }
 
 
