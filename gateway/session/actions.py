@@ -12,6 +12,7 @@ SLOT_TIME: Final = 0
 SLOT_SEQ: Final = 1
 SLOT_MATCHED: Final = 2
 SLOT_EPOCH: Final = 3
+SLOT_RECOVERY: Final = 4
 
 NUMBER_WIDTH: Final = 20
 """Characters of a number's slot: any 64-bit integer, left-aligned, the rest spaces."""
@@ -19,14 +20,27 @@ NUMBER_WIDTH: Final = 20
 EPOCH_WIDTH: Final = 8
 """Characters of an epoch, always."""
 
+RECOVERY_WIDTH: Final = 64
+"""Characters of what came of a `from`: members of a result, a comma before each, then spaces."""
+
+FROM_SEQ: Final = 1
+FROM_LAST: Final = 2
+FROM_TS: Final = 3
+
 Slot = tuple[int, int, int]
 """(byte offset in the payload, SLOT_*, arg). arg is the index into the items of the
-same action, which SLOT_SEQ and SLOT_MATCHED need, or 0."""
+same action, which SLOT_SEQ, SLOT_MATCHED and SLOT_RECOVERY need, or 0."""
 
-Item = tuple[int, str, str, bool, bool, bool, int, int, int]
+Since = tuple[int, int, str]
+"""(FROM_*, its value, the epoch of FROM_SEQ): from where on what was missed is wanted."""
+
+Item = (
+    tuple[int, str, str, bool, bool, bool, int, int, int]
+    | tuple[int, str, str, bool, bool, bool, int, int, int, Since | None]
+)
 """(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval of its
-rate in ms, limit of age in ms; 0: none). What the gateway says of itself has the channel LOCAL, and
-the name of its own one."""
+rate in ms, limit of age in ms; 0: none[, since]). What the gateway says of itself has the channel
+LOCAL, and the name of its own one."""
 
 LOCAL: Final = "local"
 """Topics of one data plane alone: whoever is new gets what was said last."""

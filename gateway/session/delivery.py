@@ -15,8 +15,9 @@ from msgspec import UNSET
 
 from gateway.model.record import HEALTH, Channel
 from gateway.session import codes
+from gateway.session.actions import FROM_LAST, FROM_SEQ, FROM_TS, Since
 from gateway.session.codes import Error
-from gateway.session.messages import UNBUILT, DeliveryParams
+from gateway.session.messages import UNBUILT, DeliveryParams, From
 
 CLASS_MAX: Final = 3
 """Bulk: the first to be paused."""
@@ -123,6 +124,17 @@ def _lossless_limits(max_hz: Any, max_age_ms: Any) -> Error | None:
 
 def _out_of_range(name: str, limits: str, asked: Any) -> Error:
     return Error(codes.BAD_REQUEST, f"params.{name}: {limits}, not {asked!r}")
+
+
+def since(asked: From) -> Since:
+    """From where on what was missed is wanted, as the data plane has it."""
+    if asked.last is not UNSET:
+        return FROM_LAST, asked.last, ""
+    if asked.ts is not UNSET:
+        return FROM_TS, asked.ts, ""
+    assert asked.seq is not UNSET
+    assert asked.epoch is not UNSET
+    return FROM_SEQ, asked.seq, asked.epoch
 
 
 def _conflict(priority: int) -> Error:

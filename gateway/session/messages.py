@@ -20,11 +20,22 @@ Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 ReqId = Int64 | Annotated[str, Meta(max_length=REQ_ID_MAX)] | UnsetType
 
 
-class From(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """Where a client left off: the last `seq` it has, and the epoch that it belongs to."""
+_FROMS: Final = ({"epoch", "seq"}, {"last"}, {"ts"})
 
-    epoch: str
-    seq: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+class From(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Where a client left off: the last `seq` it has, and the epoch that it belongs to; or the
+    `last` so many; or what was received from `ts` on."""
+
+    epoch: str | UnsetType = UNSET
+    seq: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
+    last: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)] | UnsetType = UNSET
+    ts: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        given = {name for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
+        if given not in _FROMS:
+            raise ValueError("takes `epoch` and `seq`, or `last`, or `ts`")
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -252,7 +263,8 @@ def _keys(request: Request | OpsRequest) -> int:
         values = msgspec.structs.astuple(params)
         keys += 1 + len(values) - values.count(UNSET)
         if isinstance(params, SubscribeParams) and params.from_ is not UNSET:
-            keys += len(From.__struct_fields__)
+            since = msgspec.structs.astuple(params.from_)
+            keys += len(since) - since.count(UNSET)
     return keys
 
 

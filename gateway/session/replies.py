@@ -16,8 +16,10 @@ from gateway.model.record import CHANNELS
 from gateway.session.actions import (
     EPOCH_WIDTH,
     NUMBER_WIDTH,
+    RECOVERY_WIDTH,
     SLOT_EPOCH,
     SLOT_MATCHED,
+    SLOT_RECOVERY,
     SLOT_SEQ,
     SLOT_TIME,
     Reply,
@@ -36,6 +38,7 @@ TAILS_MAX: Final = 1024
 
 _NUMBER: Final = b" " * NUMBER_WIDTH
 _EPOCH: Final = b" " * EPOCH_WIDTH
+_RECOVERY: Final = b" " * RECOVERY_WIDTH
 _encode: Final = msgspec.json.encode
 
 
@@ -59,24 +62,32 @@ class _Tail(NamedTuple):
 def _tail(channel: str, own: bool, pattern: bool, delivery: Delivery, recover: bool) -> _Tail:
     head = f'","success":true,{topic_words(channel)}'.encode()
     limits = "".join(f',"{name}":{value}' for name, value in limits_of(delivery).items())
-    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s%s' % (
+    parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
         b"lossless" if delivery.lossless else b"conflate",
         delivery.priority,
         b"true" if delivery.snapshot else b"false",
         limits.encode(),
-        b',"recovery":"insufficient_state"' if recover else b"",
     )
     if own:  # no topic: nothing that the data plane would have to fill in
-        return _Tail(head + parameters + b"}", ())
-    parameters += b',"epoch":"'
+        text = head + parameters + (b',"recovery":"insufficient_state"' if recover else b"")
+        return _Tail(text + b"}", ())
+    slots: list[tuple[int, int]] = []
     if pattern:
-        before = head + b',"matched":'
-        text = before + _NUMBER + parameters
-        slots = ((len(before), SLOT_MATCHED), (len(text), SLOT_EPOCH))
-        return _Tail(text + _EPOCH + b'"}', slots)
+        head += b',"matched":'
+        slots.append((len(head), SLOT_MATCHED))
+        head += _NUMBER
     text = head + parameters
-    after = text + _EPOCH + b'","seq":'
-    return _Tail(after + _NUMBER + b"}", ((len(text), SLOT_EPOCH), (len(after), SLOT_SEQ)))
+    if recover:
+        slots.append((len(text), SLOT_RECOVERY))
+        text += _RECOVERY
+    text += b',"epoch":"'
+    slots.append((len(text), SLOT_EPOCH))
+    text += _EPOCH + b'"'
+    if not pattern:
+        text += b',"seq":'
+        slots.append((len(text), SLOT_SEQ))
+        text += _NUMBER
+    return _Tail(text + b"}", tuple(slots))
 
 
 class Results:
@@ -91,7 +102,7 @@ class Results:
     def __init__(self, *, ended: bool = False, recover: bool = False) -> None:
         """Results of subscriptions that end (`ended`) or are in force with their parameters.
 
-        With `recover` the client asked for what it missed: each result says that it can't be had.
+        With `recover` the client asked for what it missed: each result says what comes of that.
         """
         self.refusals: list[ErrorCode] = []
         self._ended = ended

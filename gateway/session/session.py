@@ -28,10 +28,12 @@ from gateway.model.record import Channel
 from gateway.model.topic import BadEscape, is_pattern, unescape
 from gateway.session import channels, codes, delivery, messages, replies
 from gateway.session.actions import (
+    FROM_TS,
     Action,
     Close,
     Query,
     Reply,
+    Since,
     StatsRow,
     Subscribe,
     Unsubscribe,
@@ -177,23 +179,23 @@ class Session:
             shared.capacity.room(),
             shared.waiting,
         )
-        recover = params.from_ is not UNSET
-        if recover:  # what was missed can't be had: the present state has to do
-            params = msgspec.structs.replace(params, snapshot=True)
+        since = None if params.from_ is UNSET else delivery.since(params.from_)
 
         def decide(channel: Channel, name: str) -> Subscription | Error:
             wanted = delivery.change(channel, delivery.default(channel), params)
             if isinstance(wanted, Error):
                 return wanted
+            if since is not None and plane and is_pattern(name) and since[0] != FROM_TS:
+                return Error(codes.BAD_REQUEST, "params.from: a pattern takes `ts` alone")
             return admission.decide(channel, name, wanted)
 
-        results = Results(recover=recover)
+        results = Results(recover=since is not None)
         decided = self._decide("subscribe", request, decide, results, real_ns)
         self._charge_scan(admission.steps, mono_ns)
         if isinstance(decided, Error):
             return self._fail("subscribe", request.req_id, decided, mono_ns)
         self._subscriptions.waiting.add(admission.wish.names)
-        return self._attach(*decided, resync=True)
+        return self._attach(*decided, resync=True, since=since)
 
     def _refuse_scan(self, patterns: int, mono_ns: int) -> Error | None:
         """Why so many patterns are not held against all names now.
@@ -301,11 +303,18 @@ class Session:
         self._shared.reject(results.refusals)
         return reply, accepted
 
-    def _attach(self, reply: Reply, accepted: list[Subscription], *, resync: bool) -> list[Action]:
+    def _attach(
+        self,
+        reply: Reply,
+        accepted: list[Subscription],
+        *,
+        resync: bool,
+        since: Since | None = None,
+    ) -> list[Action]:
         if not accepted:
             return [reply]
         self._subscriptions.put(accepted)
-        items = tuple(one.item(resync=resync) for one in accepted)
+        items = tuple(one.item(resync=resync, since=since) for one in accepted)
         return [Subscribe(reply.payload, reply.slots, items)]
 
     def _find(self, channel: Channel, name: str) -> Subscription | Error:

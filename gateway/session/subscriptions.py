@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.model.record import CHANNELS_FED, HEALTH, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument, unescape
 from gateway.session import codes
-from gateway.session.actions import LOCAL, Item
+from gateway.session.actions import LOCAL, Item, Since
 from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
@@ -57,13 +57,15 @@ class Subscription(Struct, frozen=True, gc=False):
     steps: int = 0
     own: bool = False
 
-    def item(self, *, resync: bool) -> Item:
+    def item(self, *, resync: bool, since: Since | None = None) -> Item:
         """What the data plane is told of it."""
         if self.own:
             return (self.id, LOCAL, self.channel, False, True, resync, self.priority, 0, 0)
         delivery = (self.lossless, self.snapshot, resync, self.priority)
         limits = (interval_ms(self.max_hz), self.max_age_ms or 0)
-        return (self.id, self.channel, self.name, *delivery, *limits)
+        if since is None:
+            return (self.id, self.channel, self.name, *delivery, *limits)
+        return (self.id, self.channel, self.name, *delivery, *limits, since)
 
     @property
     def delivery(self) -> Delivery:

@@ -19,9 +19,10 @@ from gateway.session import (
     Shared,
 )
 
-SLOT_WIDTHS = {0: 20, 1: 20, 2: 20, 3: 8}
+SLOT_WIDTHS = {0: 20, 1: 20, 2: 20, 3: 8, 4: 64}
 TIME_OUT, SEQ, MATCHED, EPOCH = 1_700_000_000_000_000_123, 8812, 3, "k3f9aaaa"
-SLOT_TEXTS = {0: str(TIME_OUT), 1: str(SEQ), 2: str(MATCHED), 3: EPOCH}
+RECOVERY = ',"recovery":"replaying","to":8820'
+SLOT_TEXTS = {0: str(TIME_OUT), 1: str(SEQ), 2: str(MATCHED), 3: EPOCH, 4: RECOVERY}
 
 
 def fill(payload: bytes, slots: Iterable[tuple[int, int, int]]) -> bytes:

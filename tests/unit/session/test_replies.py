@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from gateway.session import codes, replies
-from gateway.session.actions import SLOT_EPOCH, SLOT_MATCHED, SLOT_SEQ, SLOT_TIME, Reply
+from gateway.session.actions import (
+    RECOVERY_WIDTH,
+    SLOT_EPOCH,
+    SLOT_MATCHED,
+    SLOT_RECOVERY,
+    SLOT_SEQ,
+    SLOT_TIME,
+    Reply,
+)
 from gateway.session.codes import Error
 from gateway.session.replies import Results
 from gateway.session.subscriptions import Subscription
@@ -55,14 +63,17 @@ def test_slots_are_where_the_numbers_belong(
         result |= {"matched": item} if pattern else {"seq": item}
         result |= {"mode": "lossless" if flag else "conflate", "snapshot": not flag}
         result["class"] = 1 + flag
-        expected.append(result | {"epoch": f"{item:08}"} | _recovery(recover))
+        expected.append(result | {"epoch": f"{item:08}"} | _recovery(recover, item))
         kinds += [(SLOT_MATCHED if pattern else SLOT_SEQ, item), (SLOT_EPOCH, item)]
+        kinds += [(SLOT_RECOVERY, item)] * recover
         item += 1
     reply = results.reply("subscribe", req_id, time_in)
     assert sorted(slot[1:] for slot in reply.slots) == sorted([(SLOT_TIME, 0), *kinds])
     payload = bytearray(reply.payload)
     for offset, kind, arg in reply.slots:
         text = f"{arg:08}" if kind == SLOT_EPOCH else str(arg).ljust(20)
+        if kind == SLOT_RECOVERY:
+            text = f',"recovery":"replaying","to":{arg}'.ljust(RECOVERY_WIDTH)
         assert payload[offset : offset + len(text)] == b" " * len(text)
         payload[offset : offset + len(text)] = text.encode()
     head = {"method": "subscribe", "success": item > 0, "failed": len(strings) - item}
@@ -71,8 +82,8 @@ def test_slots_are_where_the_numbers_belong(
     assert json.loads(payload) == head | times | {"results": expected}
 
 
-def _recovery(recover: bool) -> dict[str, str]:
-    return {"recovery": "insufficient_state"} if recover else {}
+def _recovery(recover: bool, item: int) -> dict[str, str | int]:
+    return {"recovery": "replaying", "to": item} if recover else {}
 
 
 def test_results_read_as_in_the_protocol(client: "Client") -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.session import REJECTIONS, REQUESTS, Close, Query, Reply, Subscribe, Unsubscribe
+from gateway.session.actions import FROM_LAST, FROM_SEQ, FROM_TS, SLOT_RECOVERY
 
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
@@ -131,14 +132,34 @@ def test_ids_name_channel_and_string_while_they_live(client: "Client") -> None:
     assert [item[0] for item in client.last.items] == [1, 3]
 
 
-def test_from_is_answered_and_a_snapshot_follows(client: "Client") -> None:
-    since = {"epoch": "k3f9aaaa", "seq": 8812}
+@pytest.mark.parametrize(
+    ("since", "item"),
+    [
+        ({"epoch": "k3f9aaaa", "seq": 8812}, (FROM_SEQ, 8812, "k3f9aaaa")),
+        ({"last": 5}, (FROM_LAST, 5, "")),
+        ({"ts": 12}, (FROM_TS, 12, "")),
+    ],
+)
+def test_what_was_missed_is_asked_of_the_plane(
+    client: "Client", since: dict[str, Any], item: tuple[int, int, str]
+) -> None:
     params = {"channel": "trade", "symbol": ["BTCUSDT.BINANCE"], "snapshot": False}
     reply = client.ask("subscribe", params | {"from": since})
     (result,) = reply["results"]
-    assert result["recovery"] == "insufficient_state"
-    assert result["snapshot"] is True
-    assert client.last.items[0][4] is True
+    assert result["snapshot"] is False
+    assert client.last.items[0][9:] == (item,)
+    assert [slot[1] for slot in client.last.slots].count(SLOT_RECOVERY) == 1
+
+
+def test_a_pattern_takes_a_moment_alone(client: "Client") -> None:
+    params = {"channel": "trade", "symbol": ["BTC*", "BTCUSDT.BINANCE"]}
+    reply = client.ask("subscribe", params | {"from": {"last": 3}})
+    pattern, name = reply["results"]
+    assert "`ts` alone" in pattern["error"]["message"]
+    assert name["success"]
+    reply = client.ask("subscribe", params | {"from": {"ts": 3}})
+    assert all(one["success"] for one in reply["results"])
+    assert client.last.items[0][9:] == ((FROM_TS, 3, ""),)
 
 
 def test_update_changes_what_it_names_and_nothing_else(client: "Client") -> None:
@@ -446,7 +467,8 @@ class Model:
     def carry_out(self, action: object) -> None:
         """What the data plane would do, checking that ids are unique and known."""
         if isinstance(action, Subscribe):
-            for identity, _, name, lossless, snapshot, resync, *more in action.items:
+            for item in action.items:
+                identity, _, name, lossless, snapshot, resync, *more = item[:9]
                 priority, interval_ms, age_ms = more
                 held = self.plane.get(identity)
                 assert held is None or held[0] == name
