@@ -102,6 +102,7 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     heartbeat_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
     lossless_max_age_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 2000
     lossless_frames_max: Annotated[int, Meta(ge=64, le=1 << 20)] = 65536
+    lossless_replay: bool = True
     stall_max_s: Annotated[int, Meta(ge=1, le=3600)] = 120
 
 

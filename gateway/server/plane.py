@@ -17,6 +17,11 @@ CONTROL_BYTES_MAX = 96 << 10
 is left has room for one more reply of the largest size."""
 
 
+REPLAY_AGES = 4
+"""A client that is too slow for its queue replays from the ring in place of being closed, where
+that holds so many times the age at which its queue is too old: less would be gone too soon."""
+
+
 class Client(Protocol):
     """What the plane's events are told to; its handle is the plane's name for it."""
 
@@ -47,6 +52,7 @@ def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int
         control_bytes_max=CONTROL_BYTES_MAX,
         lossless_frames_max=limits.lossless_frames_max,
         lossless_max_age_ns=limits.lossless_max_age_ms * 1_000_000,
+        replay_depth_ns=replay_depth_ns(limits),
         stall_max_ns=limits.stall_max_s * 1_000_000_000,
         heartbeat_ns=limits.heartbeat_ms * 1_000_000,
         **controlled(slo),
@@ -56,6 +62,11 @@ def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int
         cpu=options.cpu,
         soon=asyncio.get_running_loop().call_soon,
     )
+
+
+def replay_depth_ns(limits: "LimitsOptions") -> int:
+    """How much the ring has to hold for slow clients to replay from it; 0: they are closed."""
+    return limits.lossless_replay * REPLAY_AGES * limits.lossless_max_age_ms * 1_000_000
 
 
 def controlled(slo: "SloOptions") -> dict[str, int]:

@@ -183,7 +183,8 @@ def test_a_lossless_reader_may_pause_while_its_queue_is_within_bounds(
 def test_f37_a_lossless_reader_that_pauses_too_long_is_closed(
     stage: Stage, venue: Venue, join: Join
 ) -> None:
-    gateway = stage.serve(*venue.sets, "limits.lossless_max_age_ms=300")
+    sets = ("limits.lossless_max_age_ms=300", "limits.lossless_replay=false")
+    gateway = stage.serve(*venue.sets, *sets)
     other = join()
     pausing = join(slow=True, mode="lossless")
     tick(venue, [other], 1, 1000)

@@ -44,6 +44,7 @@ STRICT_SETTINGS = (
     f"limits.patterns_per_connection={STRICT_PATTERNS}",
     f"limits.lossless_frames_max={STRICT_FRAMES}",
     "limits.lossless_max_age_ms=1000",
+    "limits.lossless_replay=false",
 )
 """Of a second gateway: small limits, time for the slow, and no feed but what a test sends."""
 
