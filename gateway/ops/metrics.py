@@ -30,6 +30,7 @@ _BY_CHANNEL = {
     "conflated": ("conflated", "Updates that a newer one of the same topic replaced."),
     "filtered": ("filtered", "Updates withheld by a subscription's own parameters."),
     "snapshots": ("snapshots", "Snapshots sent; not part of routed."),
+    "replayed": ("replayed", "Records replayed from the ring to clients that had missed them."),
 }
 _DROPS = ("lapped", "closed", "unsubscribed", "slow", "epoch")
 _TOTALS = {
@@ -60,6 +61,7 @@ _OUTCOME_TEXTS = {
     "accept_errors": "Accepts that failed.",
     "closes": "Connections by close code.",
     "subscribe_rejected": "Symbols refused.",
+    "replays": "Replays of what a client missed, by how they ended.",
 }
 _BY_FEED = {
     "feed_records": ("feed_records", "Records published by the feed."),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES
+from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES, REPLAYS
 from gateway.ops import processes
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
@@ -25,6 +25,7 @@ OUTCOMES = {
     "accept_errors": ("errno", ACCEPT_ERRORS),
     "closes": ("code", tuple(map(str, CLOSE_CODES))),
     "subscribe_rejected": ("reason", REJECTIONS),
+    "replays": ("result", REPLAYS),
 }
 """Counter arrays by outcome: what tells their places apart, and the name of each."""
 
