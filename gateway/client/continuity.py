@@ -51,6 +51,7 @@ class Continuity:
         self._last: dict[Topic, int] = {}
         self._apart: dict[Topic, _Apart] = {}
         self._aside: dict[Topic, int | None] = {}  # between two connections, until the hello
+        self._replaying: set[Topic] = set()  # what was had of them may come again
 
     def __len__(self) -> int:
         """Topics whose frames follow each other now."""
@@ -62,6 +63,7 @@ class Continuity:
         self._aside |= self._last
         self._last.clear()
         self._apart.clear()
+        self._replaying.clear()
 
     def hello(self, epoch: str) -> None:
         """The new connection's first message has come."""
@@ -98,6 +100,38 @@ class Continuity:
             del self._last[topic]
         for topic in self._covered(self._apart, asked):
             del self._apart[topic]
+
+    def position(self, topic: Topic) -> tuple[str, int] | None:
+        """The epoch and the last number of a topic that was had before this connection."""
+        last = self._aside.get(topic)
+        return None if last is None else (self._epoch, last)
+
+    def replayed(self, asked: Topic, seq: int | None) -> None:
+        """The gateway sends what these topics missed, and again some of what they had.
+
+        A name that was asked for by hand has all that came after `seq`, whatever it had.
+        """
+        if seq is not None and not is_pattern(asked.symbol):
+            topic = asked._replace(symbol=meant(asked.symbol))
+            self._apart.pop(topic, None)
+            self._last[topic] = seq
+            return
+        for topic in self._covered(self._apart, asked):
+            last = self._apart[topic].last
+            if last is not None:
+                del self._apart[topic]
+                self._last[topic] = last
+                self._replaying.add(topic)
+
+    def had(self, topic: Topic, seq: int) -> bool:
+        """Whether the frame of a replay came before: no other one is known by its number alone."""
+        if topic not in self._replaying:
+            return False
+        last = self._last.get(topic)
+        if last is not None and seq <= last:
+            return True
+        self._replaying.remove(topic)
+        return False
 
     def published(self, topic: Topic, epoch: str | None, seq: int) -> Gap | None:
         """A subscription without snapshot begins after `seq`: what is missing is known at once."""

@@ -39,8 +39,10 @@ class Result(msgspec.Struct, frozen=True):
         seq: of the topic's last record; 0: nothing was published yet. None for patterns.
         matched: how many topics a pattern covers so far. None for names.
         interval: of candles.
-        recovery: the answer to `from_`: "insufficient_state" means that what was missed can't be
-            had (a `Gap` follows).
+        recovery: the answer to `from_`: "replaying" (all of it follows, then `ReplayCompleted`), or
+            "insufficient_state": it can't be had (a `Gap` follows).
+        to: of "replaying", the topic's seq at that moment. None for patterns.
+        oldest: of "insufficient_state", from where it could be had: a seq, ns for patterns.
         error: why it failed.
     """
 
@@ -57,6 +59,8 @@ class Result(msgspec.Struct, frozen=True):
     matched: int | None = None
     interval: str | None = None
     recovery: str | None = None
+    to: int | None = None
+    oldest: int | None = None
     error: Error | None = None
 
 
@@ -185,6 +189,24 @@ class Gap(msgspec.Struct, frozen=True):
     from_seq: int | None = None
     to_seq: int | None = None
     lost: int | None = None
+    interval: str = ""
+
+
+class ReplayCompleted(msgspec.Struct, frozen=True):
+    """A subscription has had what it missed; what follows is live.
+
+    Attributes:
+        channel: of the subscription.
+        symbol: the name or pattern, as it was asked for.
+        from_seq: the first sequence number that was replayed. None for patterns.
+        to_seq: the last one: `from_seq - 1` where nothing was missed.
+        interval: of candles.
+    """
+
+    channel: str
+    symbol: str
+    from_seq: int | None = msgspec.field(default=None, name="from")
+    to_seq: int | None = msgspec.field(default=None, name="to")
     interval: str = ""
 
 
@@ -365,6 +387,7 @@ Event = (
     | Gap
     | Retired
     | Conflation
+    | ReplayCompleted
     | Slow
     | Slo
     | Health

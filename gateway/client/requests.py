@@ -9,6 +9,11 @@ from gateway.model.record import CANDLE, HEALTH, INTERVAL_DEFAULT
 # The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both.
 REQUEST_BYTES_MAX = 8192
 REQUEST_SYMBOLS_MAX = 250
+# With `from` results are longer, and must fit into one reply all the same.
+RECOVERED_MAX = 120
+
+# Channels that are lossless unless a client asks for less (PROTOCOL section 2).
+LOSSLESS: Final = frozenset({"trade", "status"})
 
 # What `health` is about (docs/protocol.md, "Health").
 GATEWAY: Final = "gateway"
@@ -48,6 +53,7 @@ class Asked(NamedTuple):
     channel: str
     symbols: tuple[str, ...]
     params: dict[str, Any]
+    recovers: bool = False  # by itself, after a reconnect
 
     def key(self, symbol: str) -> Key:
         """Of one of its strings."""
@@ -73,13 +79,21 @@ def on_the_wire(channel: str, names: list[str], params: dict[str, Any]) -> dict[
     return wire
 
 
-def chunks(symbols: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of symbols, each small enough for one request."""
+def mode_asked(channel: str, params: dict[str, Any]) -> str:
+    """The mode of a subscription that was asked for so."""
+    thinned = params.get("class") in (2, 3) or "max_hz" in params
+    usual = "lossless" if channel in LOSSLESS and not thinned else "conflate"
+    return str(params.get("mode", usual))
+
+
+def chunks(symbols: Iterable[str], *, recovers: bool = False) -> Iterator[list[str]]:
+    """Lists of symbols, each small enough for one request; which asks for what was missed."""
+    most = RECOVERED_MAX if recovers else REQUEST_SYMBOLS_MAX
     chunk: list[str] = []
     size = 0
     for symbol in symbols:
         more = len(symbol.encode(errors="replace")) + 3  # quotes and comma
-        if chunk and (size + more > REQUEST_BYTES_MAX or len(chunk) == REQUEST_SYMBOLS_MAX):
+        if chunk and (size + more > REQUEST_BYTES_MAX or len(chunk) == most):
             yield chunk
             chunk, size = [], 0
         chunk.append(symbol)

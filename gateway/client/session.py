@@ -4,8 +4,11 @@ Theory of operation. The session remembers across connections what is *wanted* (
 subscribed to, with its parameters), and the last `seq` of each topic (`continuity`): a `Gap` goes
 before the tick where records are missing, and where `seq == last + 1 + skipped` is broken without
 notice, the string that covers the topic should be subscribed again (`resync`). What a gateway at
-its limit refused stays wanted, and is `due` once the time that it asked for is over. Nothing here
-reads a clock or a socket.
+its limit refused stays wanted, and is `due` once the time that it asked for is over. On a new
+connection lossless strings ask for what was missed: a name alone by its last `seq`, others by the
+newest `ts_recv` less a second, and what comes twice is dropped by `seq`. Where the gateway no
+longer has it, the first tick's `Gap` says how much is missing. Nothing here reads a clock or a
+socket.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,6 +27,7 @@ from gateway.client.events import (
     Hello,
     Instrument,
     Malformed,
+    ReplayCompleted,
     Reply,
     Report,
     Result,
@@ -32,13 +36,16 @@ from gateway.client.events import (
     Slow,
     System,
 )
+from gateway.client.gaps import told
 from gateway.client.requests import (
     GATEWAY,
     INSTRUMENTS,
+    LOSSLESS,
     Asked,
     Key,
     Request,
     chunks,
+    mode_asked,
     names_of,
     on_the_wire,
     scope_of,
@@ -51,6 +58,8 @@ from gateway.model.topic import escape, is_pattern, match_pattern, meant
 if TYPE_CHECKING:
     from gateway.client.binary import Reader
 
+# Records may reach the gateway's feeds by so much later than newer ones of others.
+RECOVER_BEFORE_NS = 1_000_000_000
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
 
@@ -121,6 +130,7 @@ class ClientSession:
         self._continuity = Continuity()
         self._hello: Hello | None = None
         self._heard_ns = 0
+        self._newest_ns = 0  # the greatest ts_recv
         self._messages = self._ticks = self._malformed = 0
         self._skipped = self._gaps = self._lost = 0
 
@@ -209,9 +219,15 @@ class ClientSession:
         self, method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
     ) -> Iterator[Request]:
         for chunk in chunks(symbols):
-            request = self.request(method, {"channel": channel, "symbol": chunk, **params})
-            self._asked[request.req_id] = Asked(method, channel, tuple(chunk), params)
-            yield request
+            yield self._ask_one(Asked(method, channel, tuple(chunk), params))
+
+    def _ask_one(self, asked: Asked, since: dict[str, Any] | None = None) -> Request:
+        params = {"channel": asked.channel, "symbol": asked.symbols, **asked.params}
+        if since is not None:
+            params["from"] = since
+        request = self.request(asked.method, params)
+        self._asked[request.req_id] = asked
+        return request
 
     # --- the connection ---------------------------------------------------------------------------
 
@@ -227,6 +243,8 @@ class ClientSession:
                     self._left(asked.key(symbol))
         self._asked.clear()
         self._continuity.connected()
+        modes = {key: mode_asked(key.channel, params) for key, params in self._wanted.items()}
+        lossless = {key for key, mode in (modes | self._modes).items() if mode == "lossless"}
         self._modes.clear()
         self._later.clear()
         self._heard_ns = now_ns
@@ -234,22 +252,37 @@ class ClientSession:
             from gateway.client.binary import Reader
 
             self._binary = Reader()
-        return self._ask_again(self._wanted)
+        return self._ask_again(self._wanted, lossless if self._newest_ns else set())
 
     def due(self, now_ns: int) -> list[Request]:
         """Subscriptions that were refused for a while that is over: to be asked for again."""
         ready = [key for key, at_ns in self._later.items() if at_ns <= now_ns]
         for key in ready:
             del self._later[key]
-        return self._ask_again(key for key in ready if key in self._wanted)
+        return self._ask_again((key for key in ready if key in self._wanted), set())
 
-    def _ask_again(self, keys: Iterable[Key]) -> list[Request]:
-        """As few requests as keep the order of what is wanted."""
+    def _ask_again(self, keys: Iterable[Key], recover: set[Key]) -> list[Request]:
+        """As few requests as keep the order of what is wanted; some with what was missed."""
         requests: list[Request] = []
-        groups = groupby(keys, lambda key: (key.channel, self._wanted[key]))
-        for (channel, params), group in groups:
-            requests += self._ask("subscribe", channel, [key.symbol for key in group], params)
+        groups = groupby(keys, lambda key: (key.channel, self._wanted[key], key in recover))
+        for (channel, params, recovers), group in groups:
+            symbols = [key.symbol for key in group]
+            if not recovers:
+                requests += self._ask("subscribe", channel, symbols, params)
+                continue
+            for chunk in chunks(symbols, recovers=True):
+                asked = Asked("subscribe", channel, tuple(chunk), params, recovers=True)
+                since = self._since(asked.key(chunk[0]), len(chunk))
+                requests.append(self._ask_one(asked, since))
         return requests
+
+    def _since(self, key: Key, count: int) -> dict[str, Any]:
+        """From where on so many missed something, this one first."""
+        if count == 1 and not is_pattern(key.symbol):
+            position = self._continuity.position(key.topic._replace(symbol=meant(key.symbol)))
+            if position is not None:
+                return dict(zip(("epoch", "seq"), position, strict=True))
+        return {"ts": max(0, self._newest_ns - RECOVER_BEFORE_NS)}
 
     def touch(self, now_ns: int) -> None:
         """Restarts the clock of `stale`: the reader itself had paused."""
@@ -306,7 +339,7 @@ class ClientSession:
         for result in wire.results:
             key = asked.key(result.symbol)
             if result.success:
-                gaps += self._accepted(wire.method, key, result, asked.params)
+                gaps += self._accepted(asked, wire.method, key, result)
             elif wire.method == "subscribe":
                 self._refused(key, result.error)
         reply = Reply(
@@ -326,27 +359,25 @@ class ClientSession:
         )
         return [reply, *self._counted(gaps)]
 
-    def _accepted(
-        self, method: str, key: Key, result: Result, params: dict[str, Any]
-    ) -> Iterator[Gap]:
+    def _accepted(self, asked: Asked, method: str, key: Key, result: Result) -> Iterator[Gap]:
         topic = key.topic._replace(symbol=meant(key.symbol))
         if result.mode is not None:
             self._modes[key] = result.mode
         if method == "subscribe":
             if key.scope != GATEWAY:
                 self._continuity.restarted(key.topic)
-            if result.recovery == "insufficient_state":
-                asked = key.topic
-                yield Gap(
-                    asked.channel, asked.symbol, "insufficient_state", interval=asked.interval
-                )
+            if result.recovery == "replaying":
+                self._continuity.replayed(key.topic, None if asked.recovers else result.seq)
+                return
+            if result.recovery == "insufficient_state" and not asked.recovers:
+                yield Gap(*key.topic[:2], "insufficient_state", interval=key.topic.interval)
             if result.snapshot is False and result.seq and self._lossless(topic):
                 gap = self._continuity.published(topic, result.epoch, result.seq)
                 yield from (gap,) if gap is not None else ()
         elif method == "unsubscribe":
             self._left(key)
         elif method == "update" and key in self._wanted:
-            self._wanted[key] = self._wanted[key] | params
+            self._wanted[key] = self._wanted[key] | asked.params
 
     def _left(self, key: Key) -> None:
         """The subscription to this string has ended."""
@@ -373,7 +404,7 @@ class ClientSession:
             self._continuity.hello(self._hello.epoch)
             return [self._hello]
         if wire.type == "gap":
-            return [*self._counted(_told(row) for row in wire.data)]
+            return [*self._counted(told(row) for row in wire.data)]
         if wire.type == "retired":
             retired = [msgspec.convert(row, Retired) for row in wire.data]
             for one in retired:
@@ -381,6 +412,8 @@ class ClientSession:
             return [*retired]
         if wire.type == "conflation":
             return [msgspec.convert(row, Conflation) for row in wire.data]
+        if wire.type == "replay_completed":
+            return [msgspec.convert(row, ReplayCompleted) for row in wire.data]
         if wire.type == "slow":
             return [msgspec.convert(row, Slow) for row in wire.data]
         if wire.type == "epoch":
@@ -397,6 +430,9 @@ class ClientSession:
     def _tick(self, tick: Record) -> list[Event]:
         interval = tick.interval if isinstance(tick, Candle) else ""
         topic = Topic(tick.channel, tick.symbol, interval)
+        if self._continuity.had(topic, tick.seq):
+            return []
+        self._newest_ns = max(self._newest_ns, tick.ts_recv)
         missing = self._continuity.frame(topic, tick.seq, tick.skipped, self._lossless)
         if missing.skipped:
             tick = msgspec.structs.replace(tick, skipped=tick.skipped + missing.skipped)
@@ -433,33 +469,11 @@ class ClientSession:
         """Whether every record of the topic should come, by the reply that is in force."""
         key = self._covering(topic)
         mode = self._modes.get(key) if key is not None else None
-        return topic.channel in _LOSSLESS if mode is None else mode == "lossless"
+        return topic.channel in LOSSLESS if mode is None else mode == "lossless"
 
 
 class _Epoch(msgspec.Struct):
     epoch: str
-
-
-class _Told(msgspec.Struct):
-    """A gap in the gateway's words."""
-
-    channel: str
-    symbol: str
-    reason: str = ""
-    from_: int | None = msgspec.field(default=None, name="from")
-    to: int | None = None
-    lost: int | None = None
-    interval: str = ""
-
-
-def _told(row: dict[str, Any]) -> Gap:
-    told = msgspec.convert(row, _Told)
-    lost = told.lost
-    if lost is None and told.from_ is not None and told.to is not None and told.to >= told.from_:
-        lost = told.to - told.from_ + 1
-    return Gap(
-        told.channel, told.symbol, told.reason, told.from_, told.to, lost, interval=told.interval
-    )
 
 
 _TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle] | type[Status]]] = {
@@ -469,9 +483,6 @@ _TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle] | type[Status]]] 
     "status": Status,
 }
 """The types of records, by channel."""
-
-_LOSSLESS: Final = frozenset({"trade", "status"})
-"""Channels that are lossless unless a client asks for less (PROTOCOL section 2)."""
 
 _FOUND_HERE: Final = frozenset({"reconnect", "resubscribe", "sequence"})
 """Gaps whose records nothing else counts: the gateway's own become `skipped` of the next frame."""

@@ -2,7 +2,8 @@
 must tell the same.
 
 The gateway in them is a made-up one, that loses records, skips some, restarts and numbers anew.
-Only patterns are lossless in it, since a client may ask for the recovery of names.
+Only patterns are lossless in it, and all of a channel, since clients may ask for what they missed
+in requests of their own; it recovers nothing.
 """
 
 import json
@@ -123,8 +124,8 @@ class Script:
     def _reply(self, request: Request) -> None:
         asked = json.loads(request.text)
         params = asked["params"]
-        modes = ("lossless", "conflate") if params["channel"] == "trade" else ("conflate",)
-        results = [self._result(symbol, self._dice.choice(modes)) for symbol in params["symbol"]]
+        mode = "lossless" if params["channel"] == "trade" else "conflate"
+        results = [self._result(symbol, mode) for symbol in params["symbol"]]
         reply = {"method": asked["method"], "req_id": request.req_id, "success": True}
         self._message(json.dumps(reply | {"results": results}))
 
