@@ -316,7 +316,32 @@ static void health_that_is_presumed_is_its_topic_s(void) {
     }
 }
 
+/* What is replayed shows no doubt: that is told once the state it is about has come. */
+static void who_replays_is_told_at_the_end(void) {
+    rig_t *rig = rig_of_health();
+    const unsigned trade = rig_topic(rig, GW_TRADE, "A.SIM");
+    rig->paced = true;
+    for (int i = 0; i < 3; i++) rig_publish(rig, trade);
+    rig_settle(rig);
+    peer_t *peer = rig_connect(rig);
+    gw_item_t x = item(1, GW_TRADE, "A.SIM", true, true);
+    x.from = GW_FROM_LAST;
+    x.from_value = 2;
+    rig_subscribe(rig, peer, 1, &x, 1);
+    health(rig, "A.SIM", 1 << GW_TRADE);
+    rig_settle(rig);
+    expect(peer, "{\"reply\":0");
+    expect(peer, "{\"reply\":1");
+    expect(peer, DATA("trade", "update"));
+    expect(peer, DATA("trade", "update"));
+    expect(peer, GAP("trade", "A.SIM"));
+    expect(peer, "{\"channel\":\"system\",\"type\":\"replay_completed\"");
+    expect_nothing(peer);
+    rig_free(rig);
+}
+
 int main(void) {
+    RUN(who_replays_is_told_at_the_end);
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
     RUN(a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part);

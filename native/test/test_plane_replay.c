@@ -282,6 +282,28 @@ static void lapped_in_the_middle(void) {
     end(&s);
 }
 
+static void a_lap_takes_only_from_those_who_were_before_it(void) {
+    scene_t s = scene(1u << 17, rig_options());
+    peer_t *old = stuck(&s, 900), *new = rig_connect(s.rig);
+    rig_settle(s.rig);
+    new->allowed = 0;
+    history(&s, s.a, 1000);
+    gw_item_t x = from(item(7, GW_TRADE, "A.SIM", true, true), GW_FROM_SEQ, 1800, s.rig->plane->epoch);
+    rig_subscribe(s.rig, new, 1, &x, 1);
+    rig_settle(s.rig);
+    CHECK_EQUAL(s.rig->plane->pass.count, 2);
+    old->allowed = new->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    frame_t f;
+    unsigned gaps = 0;
+    while (peer_frame(old, &f)) gaps += f.kind == GAP;
+    CHECK_EQUAL(gaps, 1);
+    while (take(new).reply != 1) {}
+    expect_updates(new, 1801, 1900, true);
+    expect_completed(new, 1801, 1900);
+    end(&s);
+}
+
 static void a_lap_of_the_plane_ends_it(void) {
     scene_t s = scene(1u << 17, rig_options());
     peer_t *peer = stuck(&s, 900);
@@ -381,6 +403,7 @@ int main(void) {
     RUN(many_clients_are_one_encoding);
     RUN(a_full_socket_leaves_the_pass_and_joins_the_next);
     RUN(lapped_in_the_middle);
+    RUN(a_lap_takes_only_from_those_who_were_before_it);
     RUN(a_lap_of_the_plane_ends_it);
     RUN(another_epoch_ends_it);
     RUN(an_end_of_the_instrument_ends_it);
