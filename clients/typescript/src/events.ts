@@ -38,6 +38,8 @@ export interface Result {
   readonly matched: number | null;
   /** The answer to `from`: "replaying" or "insufficient_state". */
   readonly recovery: string | null;
+  /** Of "replaying" the topic's `seq` at that moment; null for patterns. */
+  readonly to: number | null;
   /** Of `insufficient_state`: the oldest that could be had; null where recovery is not built. */
   readonly oldest: number | bigint | null;
   readonly error: ServerError | null;

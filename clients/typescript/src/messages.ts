@@ -279,6 +279,7 @@ function result(row: JsonObject): Result {
     seq: countOrNull(row, "seq"),
     matched: countOrNull(row, "matched"),
     recovery: textOrNull(row, "recovery"),
+    to: countOrNull(row, "to"),
     oldest: typeof oldest === "number" || typeof oldest === "bigint" ? oldest : null,
     error: failure(row["error"]),
   };
