@@ -156,6 +156,51 @@ static void of_a_conflated_topic_comes_the_state_since(void) {
     end(&s);
 }
 
+static gw_item_t limited(gw_item_t x, uint16_t interval_ms, uint32_t age_ms) {
+    x.interval_ms = interval_ms;
+    x.age_ms = age_ms;
+    return x;
+}
+
+/* What a rate has had in its cell, or what is too old, is no way to get more. */
+static void the_state_since_keeps_to_rate_and_age(void) {
+    scene_t s = scene(RING, rig_options());
+    history(&s, s.a, 50);
+    peer_t *peer = rig_connect(s.rig), *aged = rig_connect(s.rig);
+    const gw_item_t a = limited(item(7, GW_TRADE, "A.SIM", false, false), 5000, 0);
+    const gw_item_t old = limited(item(7, GW_TRADE, "A.SIM", false, false), 0, 100);
+    rig_subscribe(s.rig, peer, 2, &a, 1);
+    rig_settle(s.rig);
+    while (peer->read < peer->length) take(peer);
+    publish(&s, s.a, 1);
+    rig_settle(s.rig);
+    expect_updates(peer, 51, 51, false); /* the cell has its frame */
+    frame_t f = ask(&s, peer, from(a, GW_FROM_SEQ, 40, s.rig->plane->epoch));
+    CHECK(f.recovery[0] == GW_RECOVERY_REPLAYING && f.seqs[0] == 40 && f.reach[0] == 51);
+    rig_settle(s.rig);
+    expect_completed(peer, 41, 51);
+    nothing(peer);
+    rig_check_balance(s.rig);
+    CHECK_EQUAL(s.rig->stats->pending[GW_TRADE], 1);
+    CHECK(rig_client(s.rig, peer)->links->hold);
+    publish(&s, s.a, 1);
+    for (int i = 0; i < 60; i++) s.rig->now += 100000000, gw_plane_cycle(s.rig->plane);
+    f = take(peer);
+    CHECK(f.kind == DATA && !f.snapshot && f.seq == 52 && f.skipped == 11);
+    ask(&s, aged, from(old, GW_FROM_SEQ, 50, s.rig->plane->epoch)); /* seconds ago */
+    rig_settle(s.rig);
+    expect_completed(aged, 51, 52);
+    nothing(aged);
+    CHECK_EQUAL(s.rig->stats->filtered[GW_TRADE], 1);
+    rig_check_balance(s.rig);
+    publish(&s, s.a, 1);
+    rig_settle(s.rig);
+    f = take(aged);
+    CHECK(f.kind == DATA && f.seq == 53 && f.skipped == 2);
+    for (int i = 0; i < 60; i++) s.rig->now += 100000000, gw_plane_cycle(s.rig->plane);
+    end(&s);
+}
+
 /* A replay that has begun and waits for its client's socket. */
 static peer_t *stuck(scene_t *s, unsigned history_of) {
     history(s, s->a, history_of);
@@ -392,6 +437,42 @@ static void requests_in_the_middle(void) {
     end(&s);
 }
 
+static void a_rate_in_the_middle_ends_it_with_the_state(void) {
+    scene_t s = scene(RING, rig_options());
+    history(&s, s.a, 900);
+    peer_t *peer = rig_connect(s.rig);
+    const gw_item_t b = limited(item(8, GW_TRADE, "B.SIM", false, false), 5000, 0);
+    rig_subscribe(s.rig, peer, 2, &b, 1);
+    rig_settle(s.rig);
+    while (peer->read < peer->length) take(peer);
+    publish(&s, s.b, 1);
+    rig_settle(s.rig);
+    expect_updates(peer, 1, 1, false); /* the cell of both */
+    peer->allowed = 2000;
+    ask_seq(&s, peer, 0);
+    rig_settle(s.rig);
+    CHECK_EQUAL(s.rig->plane->pass.count, 1);
+    gw_item_t x = limited(item(7, GW_TRADE, "A.SIM", false, true), 5000, 0);
+    x.resync = 0;
+    rig_subscribe(s.rig, peer, 3, &x, 1);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    rig_check_balance(s.rig);
+    CHECK_EQUAL(s.rig->plane->pass.count, 0);
+    frame_t f;
+    uint64_t seq = 0;
+    unsigned jumps = 0;
+    for (int i = 0; i < 60; i++) s.rig->now += 100000000, gw_plane_cycle(s.rig->plane);
+    while (peer_frame(peer, &f)) {
+        if (f.kind != DATA) continue;
+        CHECK_EQUAL(f.seq, seq + 1 + f.skipped);
+        jumps += f.skipped > 0;
+        seq = f.seq;
+    }
+    CHECK(jumps == 1 && seq == 900);
+    end(&s);
+}
+
 int main(void) {
     RUN(a_name_is_replayed_from_a_seq_then_live);
     RUN(records_that_come_meanwhile_are_replayed_too);
@@ -399,6 +480,7 @@ int main(void) {
     RUN(a_pattern_is_replayed_from_a_moment);
     RUN(what_cannot_be_had_is_said_and_the_state_follows);
     RUN(of_a_conflated_topic_comes_the_state_since);
+    RUN(the_state_since_keeps_to_rate_and_age);
     RUN(a_hole_of_the_venue_is_told_in_its_place);
     RUN(many_clients_are_one_encoding);
     RUN(a_full_socket_leaves_the_pass_and_joins_the_next);
@@ -408,5 +490,6 @@ int main(void) {
     RUN(another_epoch_ends_it);
     RUN(an_end_of_the_instrument_ends_it);
     RUN(requests_in_the_middle);
+    RUN(a_rate_in_the_middle_ends_it_with_the_state);
     return 0;
 }

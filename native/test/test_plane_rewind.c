@@ -89,9 +89,116 @@ static void a_shallow_ring_closes_as_before(void) {
     end(&s);
 }
 
+static unsigned closes(scene_t *s) {
+    unsigned n = 0;
+    for (const gw_event_t *e; (e = gw_plane_take_event(s->rig->plane));) n += e->kind == GW_EVENT_CLOSE && e->code == 4008;
+    return n;
+}
+
+/* Whether before the job has begun, or in its middle. */
+static void a_lap_during_it_closes(void) {
+    unsigned begun = 0;
+    for (int steps = 0; steps < 150; steps++) {
+        gw_plane_options_t o = deep();
+        o.lossless_frames_max = 100;
+        scene_t s = scene(1u << 17, o);
+        peer_t *peer = live(&s, "*"), *other = live(&s, "A.SIM");
+        gw_client_t *c = rig_client(s.rig, peer);
+        peer->allowed = 1000;
+        s.rig->plane->turn_units = 4;
+        for (int i = 0; i < 300 && !c->rewind; i++) publish(&s, i % 2 ? s.a : s.b, 1), wait_ms(&s, 10);
+        CHECK_EQUAL(c->rewind, GW_REWIND_NOTED);
+        for (int i = 0; i < steps; i++) gw_plane_cycle(s.rig->plane);
+        begun += c->rewind == GW_REWIND_BEGUN;
+        publish(&s, s.a, 2000); /* more than the ring holds */
+        for (int i = 0; i < steps % 2 * 20; i++) gw_plane_cycle(s.rig->plane); /* or the lap itself a step at a time */
+        s.rig->plane->turn_units = GW_UNITS_TURN;
+        rig_check_balance(s.rig);
+        rig_settle(s.rig);
+        rig_check_balance(s.rig);
+        wait_ms(&s, 200);
+        CHECK_EQUAL(s.rig->stats->ring_lapped[0], 1);
+        CHECK_EQUAL(closes(&s), 1);
+        CHECK(c->flags & GW_CLIENT_DOOMED);
+        frame_t f;
+        uint64_t seq = 0;
+        while (peer_frame(other, &f)) /* who was not slow is told what the lap took */
+            if (f.kind == DATA) seq = f.seq;
+        CHECK_EQUAL(seq, s.rig->topics[s.a].count);
+        rig_remove(s.rig, peer);
+        end(&s);
+    }
+    CHECK(begun > 5 && begun < 150);
+}
+
+/* The plane itself keeps up, but when it is looked for the first record is no longer there. */
+static void what_is_overwritten_during_it_closes(void) {
+    gw_plane_options_t o = deep();
+    o.lossless_frames_max = 100;
+    scene_t s = scene(1u << 17, o);
+    peer_t *peer = live(&s, "*");
+    gw_client_t *c = rig_client(s.rig, peer);
+    peer->allowed = 1000;
+    s.rig->plane->turn_units = 4;
+    for (int i = 0; i < 300 && !c->rewind; i++) publish(&s, i % 2 ? s.a : s.b, 1), wait_ms(&s, 10);
+    for (int i = 0; i < 4; i++) publish(&s, s.a, 500), gw_plane_cycle(s.rig->plane);
+    CHECK(c->rewind);
+    CHECK_EQUAL(s.rig->stats->ring_lapped[0], 0);
+    s.rig->plane->turn_units = GW_UNITS_TURN;
+    rig_settle(s.rig);
+    rig_check_balance(s.rig);
+    CHECK_EQUAL(closes(&s), 1);
+    rig_remove(s.rig, peer);
+    end(&s);
+}
+
+/* It had got some of what it had asked for when it became too slow: it goes on with what it did not get, in another pass. */
+static void in_the_middle_of_a_pass_it_leaves_that(void) {
+    scene_t s = scene(RING, deep());
+    gw_plane_t *p = s.rig->plane;
+    history(&s, s.a, 3000);
+    peer_t *peer = rig_connect(s.rig), *other = rig_connect(s.rig);
+    gw_client_t *c = rig_client(s.rig, peer);
+    rig_settle(s.rig);
+    for (int i = 0; i < 2; i++) {
+        gw_item_t x = from(item(7, GW_TRADE, "A.SIM", true, true), GW_FROM_SEQ, 0, p->epoch);
+        rig_subscribe(s.rig, i ? other : peer, 1, &x, 1);
+    }
+    const uint64_t *replayed = &s.rig->stats->replayed[GW_TRADE];
+    peer->allowed = 2000;
+    for (int i = 0; i < 50 && !*replayed; i++) s.rig->now += 100000, gw_plane_cycle(p);
+    CHECK(*replayed && c->replays == 1 && c->replay_pass == p->pass.number);
+    p->pass.rest_ns = INT64_MAX; /* beside others it stands still */
+    for (int i = 0; i < 400 && !c->rewind; i++) publish(&s, s.b, 1), s.rig->now += 10000000, gw_plane_cycle(p);
+    CHECK(c->rewind);
+    CHECK_EQUAL(c->replay_pass, p->pass.number);
+    for (int i = 0; i < 50 && c->rewind; i++) publish(&s, s.b, 1), gw_plane_cycle(p);
+    CHECK(!c->rewind && !c->job);
+    CHECK_EQUAL(c->replay_pass, 0);
+    rig_check_balance(s.rig);
+    p->pass.rest_ns = 0;
+    peer->allowed = RIG_NO_LIMIT;
+    for (int i = 0; i < 5; i++) rig_settle(s.rig);
+    for (int i = 0; i < 2; i++) {
+        frame_t f;
+        uint64_t next = 1;
+        while (peer_frame(i ? other : peer, &f)) {
+            if (f.kind != DATA) continue;
+            CHECK(!f.snapshot && !f.skipped);
+            CHECK_EQUAL(f.seq, next++);
+        }
+        CHECK_EQUAL(next, 3001);
+    }
+    CHECK_EQUAL(closes(&s), 0);
+    end(&s);
+}
+
 int main(void) {
     RUN(who_is_too_slow_replays_instead_of_being_closed);
     RUN(it_is_closed_once_the_ring_has_lapped_it);
     RUN(a_shallow_ring_closes_as_before);
+    RUN(a_lap_during_it_closes);
+    RUN(what_is_overwritten_during_it_closes);
+    RUN(in_the_middle_of_a_pass_it_leaves_that);
     return 0;
 }

@@ -1,0 +1,164 @@
+/* What the pass over the ring may take of the plane's time and of the log, and links that change hands in the middle of it. */
+#include "plane_replays.h"
+
+#define CLIENTS 60
+#define READ_NS 10000 /* what a look at the clock takes here: a slice is then as long */
+
+static int64_t slow_clock(void *self) { return ((rig_t *)self)->now += READ_NS; }
+
+static peer_t *follow(scene_t *s, const char *name) {
+    peer_t *peer = rig_connect(s->rig);
+    gw_item_t x = item(9, GW_TRADE, name, true, false);
+    rig_subscribe(s->rig, peer, 1, &x, 1);
+    rig_settle(s->rig);
+    return peer;
+}
+
+static uint64_t replayed(const scene_t *s) { return s->rig->stats->replayed[GW_TRADE]; }
+
+/* --- its part of the time ---------------------------------------------------------------------------- */
+
+static void beside_others_it_has_a_twentieth_of_the_time(void) {
+    scene_t s = scene(RING, rig_options());
+    history(&s, s.a, 4000);
+    peer_t *live = follow(&s, "B.SIM"), *peer = rig_connect(s.rig);
+    s.rig->plane->io.monotonic = slow_clock;
+    ask_seq(&s, peer, 0);
+    int64_t first = 0, last = 0;
+    unsigned slices = 0;
+    for (int i = 0; i < 3000 && replayed(&s) < 4000; i++) {
+        const uint64_t before = replayed(&s);
+        const int64_t begun = s.rig->now;
+        publish(&s, s.b, 1); /* there is always somebody else */
+        gw_plane_cycle(s.rig->plane);
+        if (replayed(&s) == before) continue;
+        if (slices) CHECK(s.rig->now - last > 19 * READ_NS);
+        first = slices++ ? first : begun;
+        last = s.rig->now;
+    }
+    CHECK_EQUAL(replayed(&s), 4000); /* nor has it none */
+    CHECK(slices > 5);
+    const int64_t mean = (last - first) / (slices - 1);
+    CHECK(mean >= 20 * READ_NS && mean <= 30 * READ_NS); /* a turn of this clock, too, is some reads long */
+    s.rig->plane->io.monotonic = rig_monotonic;
+    rig_settle(s.rig);
+    expect_updates(peer, 1, 4000, true);
+    while (live->read < live->length) take(live);
+
+    peer_t *alone = rig_connect(s.rig); /* with nobody else it does not rest */
+    s.rig->plane->io.monotonic = slow_clock;
+    ask_seq(&s, alone, 0);
+    const int64_t begun = s.rig->now;
+    for (int i = 0; i < 200 && replayed(&s) < 8000; i++) gw_plane_cycle(s.rig->plane);
+    CHECK_EQUAL(replayed(&s), 8000);
+    CHECK((s.rig->now - begun) / READ_NS < 10 * slices);
+    s.rig->plane->io.monotonic = rig_monotonic;
+    end(&s);
+}
+
+/* --- its part of the log ------------------------------------------------------------------------------ */
+
+static void it_stops_at_an_eighth_of_the_log(void) {
+    const gw_plane_options_t o = rig_options();
+    scene_t s = scene(RING, o);
+    history(&s, s.a, 4000);
+    follow(&s, "B.SIM");
+    peer_t *peers[CLIENTS];
+    for (unsigned i = 0; i < CLIENTS; i++) peers[i] = rig_connect(s.rig);
+    rig_settle(s.rig);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        gw_item_t x = from(item(7, GW_TRADE, "A.SIM", true, true), GW_FROM_SEQ, 0, s.rig->plane->epoch);
+        rig_subscribe(s.rig, peers[i], 1, &x, 1);
+    }
+    const gw_plane_t *p = s.rig->plane;
+    unsigned stops = 0;
+    for (int i = 0; i < 20000 && replayed(&s) < CLIENTS * 4000; i++) {
+        const uint64_t before = replayed(&s), encoded = p->encoded, sent = p->pass.encoded;
+        s.rig->now += 1000000;
+        publish(&s, s.b, 1); /* beside others it may go on before all was sent */
+        gw_plane_cycle(s.rig->plane);
+        const int waits = p->pass.encoded == sent && encoded - sent >= o.log_bytes / 8;
+        if (waits) CHECK_EQUAL(replayed(&s), before);
+        stops += (unsigned)waits;
+    }
+    CHECK_EQUAL(replayed(&s), CLIENTS * 4000);
+    CHECK(stops > 5); /* else none of it was tried */
+    for (unsigned i = 0; i < CLIENTS; i++) CHECK_EQUAL(rig_client(s.rig, peers[i])->flags & GW_CLIENT_DOOMED, 0);
+    end(&s);
+}
+
+/* --- other hands --------------------------------------------------------------------------------------- */
+
+/* The pattern goes on with it; the end of what the name had asked for is nobody's news. */
+static void a_link_that_changes_hands_is_replayed_on(void) {
+    for (int back = 0; back < 2; back++) {
+        scene_t s = scene(RING, rig_options());
+        peer_t *peer = follow(&s, "*");
+        history(&s, s.a, 900);
+        while (peer->read < peer->length) take(peer);
+        peer->allowed = 2000;
+        ask_seq(&s, peer, 0);
+        rig_settle(s.rig);
+        CHECK_EQUAL(s.rig->plane->pass.count, 1);
+        const uint32_t id = 7;
+        rig_unsubscribe(s.rig, peer, 2, &id, 1);
+        rig_settle(s.rig);
+        rig_check_balance(s.rig);
+        CHECK_EQUAL(s.rig->plane->pass.count, 1);
+        if (back) { /* and so it does where that ends, too */
+            const uint32_t all = 9;
+            rig_unsubscribe(s.rig, peer, 3, &all, 1);
+        }
+        peer->allowed = RIG_NO_LIMIT;
+        rig_settle(s.rig);
+        frame_t f;
+        uint64_t seq = 0;
+        while (peer_frame(peer, &f)) {
+            CHECK(f.kind != REPLAYED);
+            if (f.kind == DATA) CHECK_EQUAL(f.seq, ++seq);
+        }
+        CHECK(back ? seq < 900 : seq == 900);
+        CHECK_EQUAL(s.rig->stats->replays[back ? GW_REPLAY_ENDED : GW_REPLAY_COMPLETED], 1);
+        end(&s);
+    }
+}
+
+/* --- lost at an end ------------------------------------------------------------------------------------- */
+
+static void what_a_lap_took_before_an_end_is_lost_once(void) {
+    scene_t s = scene(1u << 17, rig_options());
+    peer_t *live = follow(&s, "A.SIM"), *peer;
+    history(&s, s.a, 900);
+    peer = rig_connect(s.rig);
+    peer->allowed = 2000;
+    ask_seq(&s, peer, 0);
+    rig_settle(s.rig);
+    CHECK_EQUAL(s.rig->plane->pass.count, 1);
+    publish(&s, s.a, 700);
+    rig_retire(s.rig, s.a);
+    publish(&s, s.b, 2000); /* nothing of the topic is left, nor of its end but in the directory */
+    rig_settle(s.rig);
+    rig_check_balance(s.rig);
+    CHECK_EQUAL(s.rig->stats->ring_lapped[0], 1);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    frame_t f;
+    uint64_t seq = 0;
+    unsigned ends = 0;
+    while (peer_frame(peer, &f)) {
+        if (f.kind == DATA && !f.snapshot) CHECK_EQUAL(f.seq, ++seq);
+        ends += f.kind == RETIRED;
+    }
+    CHECK(seq > 0 && seq < 900 && ends == 1);
+    while (live->read < live->length) take(live);
+    CHECK(s.rig->stats->dropped_lapped[GW_TRADE] >= 1400); /* 700 of each of the two, and what was left of the replay */
+    end(&s);
+}
+
+int main(void) {
+    RUN(beside_others_it_has_a_twentieth_of_the_time);
+    RUN(it_stops_at_an_eighth_of_the_log);
+    RUN(a_link_that_changes_hands_is_replayed_on);
+    RUN(what_a_lap_took_before_an_end_is_lost_once);
+    return 0;
+}
