@@ -13,7 +13,7 @@ typedef struct {
     rig_t *rig;
     client_t clients[CLIENTS];
     uint64_t before[TOPICS]; /* the plane's seq of each topic, before the cycle */
-    uint64_t random, token;
+    uint64_t random, token, ring_bytes;
     uint64_t pending[GW_CHANNELS]; /* of the client that was asked for, when it was */
     gw_row_t *sum;
     bool answered;
@@ -282,7 +282,7 @@ static void regrant(void) {
 static void operate(void) {
     client_t *c = &w.clients[random_below(CLIENTS)];
     uint32_t what = random_below(100);
-    if (w.restless && chance(20)) rig_segment(w.rig, RING_BYTES, 64);
+    if (w.restless && chance(20)) rig_segment(w.rig, w.ring_bytes, 64);
     if (what < 30) publish();
     else if (what < 45) subscribe(c, false);
     else if (what < 50) subscribe(c, true);
@@ -297,7 +297,7 @@ static void operate(void) {
     else if (what < 99) chance(2) ? (void)rig_register(w.rig, random_below(TOPICS)) : retire();
     else if (chance(2)) move_ladder();
     else if (chance(3)) halt();
-    else if (chance(4)) rig_segment(w.rig, RING_BYTES, 64);
+    else if (chance(4)) rig_segment(w.rig, w.ring_bytes, 64);
 }
 
 #endif

@@ -131,6 +131,37 @@ static void a_lap_during_it_closes(void) {
     CHECK(begun > 5 && begun < 150);
 }
 
+/* Its first record would be a snapshot: as an update it would seem to go on with what has ended. */
+static void what_begins_anew_during_it_closes(void) {
+    gw_plane_options_t o = deep();
+    o.lossless_frames_max = 100;
+    scene_t s = scene(RING, o);
+    peer_t *peer = live(&s, "*");
+    gw_client_t *c = rig_client(s.rig, peer);
+    frame_t f;
+    publish(&s, s.a, 5);
+    rig_settle(s.rig);
+    CHECK(rig_retire(s.rig, s.a));
+    rig_settle(s.rig);
+    unsigned ended = 0;
+    while (peer_frame(peer, &f)) ended += f.kind == RETIRED;
+    CHECK_EQUAL(ended, 1);
+    peer->allowed = 1000;
+    s.rig->plane->turn_units = 4;
+    for (int i = 0; i < 300 && !c->rewind; i++) publish(&s, s.b, 1), wait_ms(&s, 10);
+    CHECK_EQUAL(c->rewind, GW_REWIND_NOTED);
+    publish(&s, s.a, 1);
+    for (int i = 0; i < 50 && !(c->flags & GW_CLIENT_DOOMED); i++) gw_plane_cycle(s.rig->plane);
+    s.rig->plane->turn_units = GW_UNITS_TURN;
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    rig_check_balance(s.rig);
+    while (peer_frame(peer, &f)) CHECK(f.kind != DATA || f.name[0] == 'B');
+    CHECK_EQUAL(closes(&s), 1);
+    rig_remove(s.rig, peer);
+    end(&s);
+}
+
 /* The plane itself keeps up, but when it is looked for the first record is no longer there. */
 static void what_is_overwritten_during_it_closes(void) {
     gw_plane_options_t o = deep();
@@ -198,6 +229,7 @@ int main(void) {
     RUN(it_is_closed_once_the_ring_has_lapped_it);
     RUN(a_shallow_ring_closes_as_before);
     RUN(a_lap_during_it_closes);
+    RUN(what_begins_anew_during_it_closes);
     RUN(what_is_overwritten_during_it_closes);
     RUN(in_the_middle_of_a_pass_it_leaves_that);
     return 0;
