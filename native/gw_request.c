@@ -139,6 +139,13 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
     return LIMIT_NONE;
 }
 
+/* Its subscription has other parameters now. Who turns to conflation in a replay is told that there comes no more. */
+static void adopt(gw_plane_t *p, gw_link_t *l) {
+    const gw_replay_t r = l->replay ? *l->replay : (gw_replay_t){0};
+    gw_link_adopt(p, l);
+    if (r.sub && !l->replay) gw_replay_tell(p, r.sub, l->topic, r.first, l->topic->seq);
+}
+
 /* Makes or changes the subscription of one item; a name's link is seen to at once. */
 static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i, int64_t *budget) {
     const gw_item_t *item = &job->command->items[i];
@@ -157,7 +164,7 @@ static void begin_item(gw_plane_t *p, gw_client_t *c, gw_job_t *job, uint32_t i,
     if (gw_sub_limit(p, s, item->interval_ms, item->age_ms)) gw_job_no_memory(p, c);
     if (!item->resync) {
         gw_link_t *l = s->pattern ? NULL : gw_link_find(p, c, s->topic);
-        if (l) gw_link_adopt(p, l);
+        if (l) adopt(p, l);
         return;
     }
     s->order = ++p->order;
@@ -239,7 +246,7 @@ static int walk_updates(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
     for (; job->link; job->link = job->link->next) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LOOK;
-        if (job->link->sub->pattern) gw_link_adopt(p, job->link);
+        if (job->link->sub->pattern) adopt(p, job->link);
     }
     return 1;
 }

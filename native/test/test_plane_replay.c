@@ -461,15 +461,16 @@ static void a_rate_in_the_middle_ends_it_with_the_state(void) {
     CHECK_EQUAL(s.rig->plane->pass.count, 0);
     frame_t f;
     uint64_t seq = 0;
-    unsigned jumps = 0;
+    unsigned jumps = 0, ends = 0;
     for (int i = 0; i < 60; i++) s.rig->now += 100000000, gw_plane_cycle(s.rig->plane);
     while (peer_frame(peer, &f)) {
+        ends += f.kind == REPLAYED && f.from == 1 && f.to == 900;
         if (f.kind != DATA) continue;
         CHECK_EQUAL(f.seq, seq + 1 + f.skipped);
         jumps += f.skipped > 0;
         seq = f.seq;
     }
-    CHECK(jumps == 1 && seq == 900);
+    CHECK(jumps == 1 && seq == 900 && ends == 1);
     end(&s);
 }
 
