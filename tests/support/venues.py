@@ -2,14 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.feeds.feed import Counters, Publisher, Stats, Topics
 from gateway.feeds.options import Format, ReplayOptions
 from gateway.feeds.tape import open_tape
+from gateway.feeds.venues.message import Message
 
 if TYPE_CHECKING:
     from gateway.feeds.reading import Told
+
+
+def unnumbered(channel: Literal["trade", "bbo"], symbol: str, *fields: Any) -> Message:
+    """A record of a venue that numbers none."""
+    return Message(channel, symbol, -1, -1, "none", fields)
 
 
 class Pass:

@@ -1,13 +1,13 @@
 """Binance messages: golden captures' lines, what is skipped, what is refused, and any bytes at
 all."""
 
-import contextlib
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.damage import damaged, taken_or_refused
 
 from gateway.feeds.venues.binance import decode, identify, instruments, respond
 from gateway.feeds.venues.message import BookMessage, Instrument, Level, Malformed, Message
@@ -178,23 +178,12 @@ def test_f44_refused(payload: bytes) -> None:
 
 @given(st.binary())
 def test_f44_any_bytes_are_taken_or_refused(payload: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        decode(payload)
+    taken_or_refused(decode, [payload])
 
 
-@given(
-    st.sampled_from(
-        [SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, DEPTH, USDM_DEPTH, SNAPSHOT]
-    ),
-    st.integers(0, 400),
-    st.binary(max_size=3),
-    st.integers(0, 4),
-)
-def test_f44_damaged_messages_are_taken_or_refused(
-    payload: bytes, at: int, bytes_put: bytes, bytes_cut: int
-) -> None:
-    with contextlib.suppress(ValueError):
-        decode(payload[:at] + bytes_put + payload[at + bytes_cut :])
+@given(damaged(SPOT_TRADE, USDM_TRADE, SPOT_TICKER, USDM_TICKER, DEPTH, USDM_DEPTH, SNAPSHOT))
+def test_f44_damaged_messages_are_taken_or_refused(payload: bytes) -> None:
+    taken_or_refused(decode, [payload])
 
 
 def wrapped(stream: str, **data: object) -> bytes:

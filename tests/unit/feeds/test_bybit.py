@@ -1,12 +1,13 @@
 """Bybit's messages: golden ones, tickers that go on from each other, what is refused, any bytes."""
 
-import contextlib
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.damage import damaged, taken_or_refused
+from support.venues import unnumbered
 
 from gateway.feeds.venues import bybit
 from gateway.feeds.venues.bybit import connect, identify, instruments
@@ -99,22 +100,16 @@ def quote(number: int, *sides: str | None, ms: int = 1673272861686) -> Message:
         (
             TRADES,
             [
-                Message(
+                unnumbered(
                     "trade",
                     "BTCUSDT",
-                    -1,
-                    -1,
-                    "none",
-                    (1672304486865000000, "16578.50", "0.001", "buy", "20f43950-d8dd-5b31"),
+                    1672304486865000000,
+                    "16578.50",
+                    "0.001",
+                    "buy",
+                    "20f43950-d8dd-5b31",
                 ),
-                Message(
-                    "trade",
-                    "BTCUSDT",
-                    -1,
-                    -1,
-                    "none",
-                    (1672304486866000000, "16578", "2", "sell", "x"),
-                ),
+                unnumbered("trade", "BTCUSDT", 1672304486866000000, "16578", "2", "sell", "x"),
             ],
         ),
         (TICKER, quote(24987956059, "17215.50", "84.489", "17216.00", "83.020")),
@@ -165,9 +160,7 @@ def test_a_ticker_s_delta_has_what_changed() -> None:
     # A snapshot has all, whatever its number.
     assert decode(TICKER) == quote(24987956059, "17215.50", "84.489", "17216.00", "83.020")
     fields = (1673272861700_000_000, None, None, "17216.00", "83.020")
-    assert decode(delta(None, bid1Price="", bid1Size="")) == Message(
-        "bbo", "BTCUSDT", -1, -1, "none", fields
-    )
+    assert decode(delta(None, bid1Price="", bid1Size="")) == unnumbered("bbo", "BTCUSDT", *fields)
     assert connect("")(later) == "ticker without quotes", "each connection has its own"
 
 
@@ -228,28 +221,12 @@ def test_f44_refused(payload: bytes) -> None:
 
 @given(st.binary())
 def test_f44_any_bytes_are_taken_or_refused(payload: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        connect("")(payload)
+    taken_or_refused(connect(""), [payload])
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([SNAPSHOT, DELTA, TRADES, TICKER, delta(7, ask1Price="1")]),
-            st.integers(0, 400),
-            st.binary(max_size=3),
-            st.integers(0, 4),
-        ),
-        max_size=4,
-    )
-)
-def test_f44_damaged_messages_are_taken_or_refused(
-    damages: list[tuple[bytes, int, bytes, int]],
-) -> None:
-    decode = connect("")
-    for payload, at, put, cut in damages:
-        with contextlib.suppress(ValueError):
-            decode(payload[:at] + put + payload[at + cut :])
+@given(st.lists(damaged(SNAPSHOT, DELTA, TRADES, TICKER, delta(7, ask1Price="1")), max_size=4))
+def test_f44_damaged_messages_are_taken_or_refused(payloads: list[bytes]) -> None:
+    taken_or_refused(connect(""), payloads)
 
 
 def test_what_a_refused_message_was_is_told() -> None:

@@ -1,12 +1,13 @@
 """Coinbase's messages: golden ones, the connection's numbers, long snapshots, any bytes at all."""
 
-import contextlib
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.damage import damaged, taken_or_refused
+from support.venues import unnumbered
 
 from gateway.feeds.refusals import LOOKED_AT_BYTES, _head, of_input
 from gateway.feeds.venues.arrays import SLICE_BYTES
@@ -69,14 +70,7 @@ def traded(number: int, side: str) -> Message:
 
 TRADES = message("market_trades", 0, {"type": "update", "trades": [trade(9, "BUY"), trade(8)]})
 BOOK = book("snapshot", 13, level("bid", "65083.66", "0.2"), level("offer", "65083.67", "0.15"))
-QUOTE = Message(
-    "bbo",
-    "BTC-USD",
-    -1,
-    -1,
-    "none",
-    (NS, "65083.66", "0.20371215", "65083.67", "0.24290402"),
-)
+QUOTE = unnumbered("bbo", "BTC-USD", NS, "65083.66", "0.20371215", "65083.67", "0.24290402")
 
 
 @pytest.mark.parametrize(
@@ -260,28 +254,12 @@ def test_a_long_message_that_is_refused_is_named_by_its_beginning(wrong: str) ->
 
 @given(st.binary())
 def test_f44_any_bytes_are_taken_or_refused(payload: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        connect("")(payload)
+    taken_or_refused(connect(""), [payload])
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([TRADES, BOOK, ticker(1), ticker(7), book("snapshot", 3)]),
-            st.integers(0, 500),
-            st.binary(max_size=3),
-            st.integers(0, 4),
-        ),
-        max_size=4,
-    )
-)
-def test_f44_damaged_messages_are_taken_or_refused(
-    damages: list[tuple[bytes, int, bytes, int]],
-) -> None:
-    decode = connect("")
-    for payload, at, put, cut in damages:
-        with contextlib.suppress(ValueError):
-            decode(payload[:at] + put + payload[at + cut :])
+@given(st.lists(damaged(TRADES, BOOK, ticker(1), ticker(7), book("snapshot", 3)), max_size=4))
+def test_f44_damaged_messages_are_taken_or_refused(payloads: list[bytes]) -> None:
+    taken_or_refused(connect(""), payloads)
 
 
 def test_what_a_refused_message_was_is_told() -> None:

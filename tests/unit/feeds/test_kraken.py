@@ -1,6 +1,5 @@
 """Kraken's messages of version 1: golden ones, checksums, what is refused, and any bytes at all."""
 
-import contextlib
 import json
 import zlib
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.damage import damaged, taken_or_refused
+from support.venues import unnumbered
 
 from gateway.feeds.venues.kraken import (
     checksum,
@@ -22,7 +23,6 @@ from gateway.feeds.venues.message import (
     Heartbeat,
     Instrument,
     Malformed,
-    Message,
     Subscription,
 )
 
@@ -90,38 +90,21 @@ TICKER = (
         (
             TRADES,
             [
-                Message(
-                    "trade",
-                    "XBT/USD",
-                    -1,
-                    -1,
-                    "none",
-                    (1534614057321597000, "5541.20000", "0.15850568", "sell", ""),
+                unnumbered(
+                    "trade", "XBT/USD", 1534614057321597000, "5541.20000", "0.15850568", "sell", ""
                 ),
-                Message(
-                    "trade",
-                    "XBT/USD",
-                    -1,
-                    -1,
-                    "none",
-                    (1534614057324998000, "6060.00000", "0.02455000", "buy", ""),
+                unnumbered(
+                    "trade", "XBT/USD", 1534614057324998000, "6060.00000", "0.02455000", "buy", ""
                 ),
             ],
         ),
         (
             TICKER,
-            Message(
-                "bbo",
-                "XBT/USD",
-                -1,
-                -1,
-                "none",
-                (0, "5525.10000", "1.50", "5525.40000", "1.000"),
-            ),
+            unnumbered("bbo", "XBT/USD", 0, "5525.10000", "1.50", "5525.40000", "1.000"),
         ),
         (
             TICKER.replace(b'"5525.10000",1,"1.50"', b'"0.00000",0,"0.000"'),
-            Message("bbo", "XBT/USD", -1, -1, "none", (0, None, None, "5525.40000", "1.000")),
+            unnumbered("bbo", "XBT/USD", 0, None, None, "5525.40000", "1.000"),
         ),
         (b'{"event":"heartbeat"}', Heartbeat()),
         (b'{"event":"pong","reqid":42}', Heartbeat()),
@@ -180,21 +163,12 @@ def test_f44_refused(payload: bytes) -> None:
 
 @given(st.binary())
 def test_f44_any_bytes_are_taken_or_refused(payload: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        decode(payload)
+    taken_or_refused(decode, [payload])
 
 
-@given(
-    st.sampled_from([SNAPSHOT, UPDATE, BOTH, TRADES, TICKER]),
-    st.integers(0, 400),
-    st.binary(max_size=3),
-    st.integers(0, 4),
-)
-def test_f44_damaged_messages_are_taken_or_refused(
-    payload: bytes, at: int, bytes_put: bytes, bytes_cut: int
-) -> None:
-    with contextlib.suppress(ValueError):
-        decode(payload[:at] + bytes_put + payload[at + bytes_cut :])
+@given(damaged(SNAPSHOT, UPDATE, BOTH, TRADES, TICKER))
+def test_f44_damaged_messages_are_taken_or_refused(payload: bytes) -> None:
+    taken_or_refused(decode, [payload])
 
 
 def test_a_level_s_place_and_value_are_told() -> None:
