@@ -19,8 +19,10 @@ T = TypeVar("T")
 SLICE_BYTES: Final = 16_384
 """Decoded at once: 50 us."""
 
+elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+"""The elements of an array, each as it is."""
+
 _decode_rows: Final = msgspec.json.Decoder(list[tuple[str, ...]]).decode
-_decode_raws: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
@@ -46,6 +48,11 @@ def sliced(
         return decode(text)
 
 
+def depth_of(name: str) -> int:
+    """Levels a side of a venue's book, as in its channel's name; 0 where it has no such number."""
+    return int(name) if name.isdecimal() and len(name) < 6 else 0
+
+
 def levels(array: bytes | msgspec.Raw, name: str) -> list[Level]:
     """The levels of an array of arrays of price and quantity, as in `rows`."""
     return rows(array, name, 2)
@@ -62,7 +69,7 @@ def rows(array: bytes | msgspec.Raw, name: str, most: int) -> list[Level]:
     try:
         found = sliced(array, _decode_rows, b"],[")
     except msgspec.ValidationError:
-        raws = sliced(array, _decode_raws, b"],[")
+        raws = sliced(array, elements, b"],[")
         return [_row(raw, f"{name}[{at}]", most) for at, raw in enumerate(raws)]
     if not {*map(len, found)} <= {*range(2, most + 1)}:
         for at, row in enumerate(found):
@@ -72,7 +79,7 @@ def rows(array: bytes | msgspec.Raw, name: str, most: int) -> list[Level]:
 
 def _row(raw: msgspec.Raw, where: str, most: int) -> Level:
     try:
-        values = _decode_raws(raw)
+        values = elements(raw)
     except msgspec.DecodeError:
         raise Malformed("no array of price and quantity", where, bytes(raw)) from None
     _check(len(values), most, where, bytes(raw))

@@ -18,22 +18,20 @@ books, which the whole one makes superfluous.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import field
 
 from gateway.feeds.sequencing import Numbering
-from gateway.feeds.stamps import scaled
 from gateway.feeds.venues.arrays import levels
 from gateway.feeds.venues.message import BookMessage, Decoded, Instrument, Malformed, Message
-from gateway.feeds.venues.number import quoted
+from gateway.feeds.venues.number import Number, quoted
 from gateway.feeds.venues.reference import Status, digits
+from gateway.feeds.venues.times import of_number
 
 T = TypeVar("T")
-
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 _ABSENT: Final = msgspec.Raw()
 _NO_LEVELS: Final = msgspec.Raw(b"[]")
@@ -210,10 +208,7 @@ def _peeked(data: msgspec.Raw) -> str:
 
 
 def _time(value: int, name: str = "T") -> int:
-    try:
-        return value * 1_000_000 if value < 10**9 else scaled(value)
-    except ValueError as error:
-        raise ValueError(f"{error} - at `$.{name}`") from None
+    return value * 1_000_000 if value < 10**9 else of_number(value, name)
 
 
 def _decode(

@@ -15,14 +15,13 @@ make one instrument.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import field
 
-from gateway.feeds.stamps import scaled
-from gateway.feeds.venues.arrays import levels
+from gateway.feeds.venues.arrays import depth_of, elements, levels
 from gateway.feeds.venues.message import (
     BookMessage,
     Decode,
@@ -32,14 +31,14 @@ from gateway.feeds.venues.message import (
     Message,
     Subscription,
 )
-from gateway.feeds.venues.number import quoted
+from gateway.feeds.venues.number import Number, half, quoted
 from gateway.feeds.venues.reference import Status, digits
+from gateway.feeds.venues.times import of_number
 
 SPOT_SUFFIX: Final = "-SPOT"
 TICKERS_MAX: Final = 4096
 """Symbols of one connection whose best prices are kept; of those beyond it no quotes are read."""
 
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _NO_LEVELS: Final = msgspec.Raw(b"[]")
 _ABSENT: Final = msgspec.Raw()
 
@@ -95,7 +94,6 @@ _BEST: Final = ("bid1Price", "bid1Size", "ask1Price", "ask1Size")
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_book = msgspec.json.Decoder(_Book).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_trades = msgspec.json.Decoder(list[_Trade]).decode
 _decode_trade = msgspec.json.Decoder(_Trade).decode
 _decode_ticker = msgspec.json.Decoder(_Ticker).decode
@@ -135,31 +133,30 @@ class _Connection:
 
     def _book(self, envelope: _Envelope, rest: str) -> BookMessage:
         book = _decode_book(envelope.data)
-        depth = rest.partition(".")[0]
         whole = envelope.type == "snapshot" or book.update == 1
         return BookMessage(
             book.symbol + self._suffix,
             "snapshot" if whole else "update",
             levels(book.bids, "b"),
             levels(book.asks, "a"),
-            _time(envelope.cts, "cts") or _time(envelope.ts, "ts"),
+            of_number(envelope.cts, "cts") or of_number(envelope.ts, "ts"),
             book.update,
             book.update,
-            depth=int(depth) if depth.isdecimal() and len(depth) < 6 else 0,
+            depth=depth_of(rest.partition(".")[0]),
         )
 
     def _trades(self, envelope: _Envelope) -> Decoded:
         try:
             trades = _decode_trades(envelope.data)
         except msgspec.ValidationError:
-            trades = [_decode_trade(quoted(raw, "pv")) for raw in _decode_raws(envelope.data)]
+            trades = [_decode_trade(quoted(raw, "pv")) for raw in elements(envelope.data)]
         return [self._trade(trade) for trade in trades]
 
     def _trade(self, trade: _Trade) -> Message:
         side = _SIDES.get(trade.side)
         if side is None:
             raise ValueError("neither Buy nor Sell - at `$.S`")
-        fields = (_time(trade.time, "T"), trade.price, trade.qty, side, trade.id)
+        fields = (of_number(trade.time, "T"), trade.price, trade.qty, side, trade.id)
         return Message("trade", trade.symbol + self._suffix, -1, -1, "none", fields)
 
     def _ticker(self, envelope: _Envelope) -> Message | str:
@@ -175,12 +172,12 @@ class _Connection:
             if ticker.bid is ticker.bid_qty is ticker.ask is ticker.ask_qty is None:
                 return NO_QUOTES
             ticker = _merged(before, ticker)
-        half = None in (ticker.bid, ticker.bid_qty, ticker.ask, ticker.ask_qty)
-        if half or (before is None and len(self._tickers) >= TICKERS_MAX):
+        partial = None in (ticker.bid, ticker.bid_qty, ticker.ask, ticker.ask_qty)
+        if partial or (before is None and len(self._tickers) >= TICKERS_MAX):
             return NO_QUOTES
         self._tickers[ticker.symbol] = (number or 0, ticker)
-        bid, ask = _side(ticker.bid, ticker.bid_qty), _side(ticker.ask, ticker.ask_qty)
-        fields = (_time(envelope.ts, "ts"), *bid, *ask)
+        bid, ask = half(ticker.bid, ticker.bid_qty), half(ticker.ask, ticker.ask_qty)
+        fields = (of_number(envelope.ts, "ts"), *bid, *ask)
         symbol = ticker.symbol + self._suffix
         if number is None:
             return Message("bbo", symbol, -1, -1, "none", fields)
@@ -198,20 +195,6 @@ def _merged(before: _Ticker, delta: _Ticker) -> _Ticker:
         either(delta.ask, before.ask),
         either(delta.ask_qty, before.ask_qty),
     )
-
-
-def _side(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
-    """Empty texts, and nothing at the price of nothing, are how an empty side is told."""
-    if not price or not (price.strip("0.") or (qty or "").strip("0.")):
-        return None, None
-    return price, qty
-
-
-def _time(value: int, name: str) -> int:
-    try:
-        return scaled(value) if value else 0
-    except ValueError as error:
-        raise ValueError(f"{error} - at `$.{name}`") from None
 
 
 def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:

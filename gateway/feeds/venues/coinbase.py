@@ -13,14 +13,12 @@ first, and with a subscription's first message come a hundred old ones.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from gateway.feeds.sequencing import Gap, Sequence
-from gateway.feeds.stamps import parsed
-from gateway.feeds.venues.arrays import SLICE_BYTES, sliced
+from gateway.feeds.venues.arrays import SLICE_BYTES, elements, sliced
 from gateway.feeds.venues.message import (
     BookMessage,
     Decode,
@@ -34,12 +32,12 @@ from gateway.feeds.venues.message import (
     Message,
     Subscription,
 )
-from gateway.feeds.venues.number import quoted
+from gateway.feeds.venues.number import Number, half, quoted
 from gateway.feeds.venues.reference import Status, digits
+from gateway.feeds.venues.times import of_text
 
 T = TypeVar("T")
 
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _NO_ELEMENTS: Final = msgspec.Raw(b"[]")
 
 
@@ -130,7 +128,6 @@ _decode_books = msgspec.json.Decoder(list[_Book]).decode
 _decode_levels = msgspec.json.Decoder(list[_Level]).decode
 _decode_heartbeats = msgspec.json.Decoder(list[_Heartbeat]).decode
 _decode_subscriptions = msgspec.json.Decoder(list[_Subscriptions]).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_level = msgspec.json.Decoder(_Level).decode
 _decode_members = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
@@ -155,7 +152,7 @@ class _Connection:
                 if envelope.type == "error":
                     return ERROR
                 raise ValueError("neither a channel's message nor an error")
-            ts_ns = _time(envelope.timestamp, "timestamp") if envelope.timestamp else 0
+            ts_ns = of_text(envelope.timestamp, "timestamp") if envelope.timestamp else 0
             if useless := self._count(envelope, ts_ns):
                 return useless
             items = _items(envelope, ts_ns, updates)
@@ -230,7 +227,7 @@ def _told(events: msgspec.Raw, decode: Callable[[bytes], list[T]], word: str) ->
         for event in found:
             rows = [
                 msgspec.Raw(quoted(row, _DECIMALS[word]))
-                for row in _decode_raws(event.get(word, b"[]"))
+                for row in elements(event.get(word, b"[]"))
             ]
             event[word] = msgspec.Raw(msgspec.json.encode(rows))
         return decode(msgspec.json.encode(found))
@@ -243,21 +240,14 @@ def _trade(trade: _Trade) -> Message:
     if not trade.trade_id.isascii() or not trade.trade_id.isdecimal() or len(trade.trade_id) > 18:
         raise ValueError("no number of a trade - at `$.trade_id`")
     number = int(trade.trade_id)
-    fields = (_time(trade.time, "time"), trade.price, trade.size, side, trade.trade_id)
+    fields = (of_text(trade.time, "time"), trade.price, trade.size, side, trade.trade_id)
     return Message("trade", trade.product_id, number, number, "exact", fields)
 
 
 def _ticker(ticker: _Ticker, ts_ns: int) -> Message | str:
-    bid = _half(ticker.best_bid, ticker.best_bid_quantity)
-    ask = _half(ticker.best_ask, ticker.best_ask_quantity)
+    bid = half(ticker.best_bid, ticker.best_bid_quantity)
+    ask = half(ticker.best_ask, ticker.best_ask_quantity)
     return Message("bbo", ticker.product_id, -1, -1, "none", (ts_ns, *bid, *ask))
-
-
-def _half(price: str | None, qty: str | None) -> tuple[str | None, str | None]:
-    """Empty texts, and nothing at the price of nothing, are how an empty side is told."""
-    if not price or not (price.strip("0.") or (qty or "").strip("0.")):
-        return None, None
-    return price, qty
 
 
 def _books(events: msgspec.Raw, number: int | None, updates: list[_Sides] | None) -> list[Item]:
@@ -266,7 +256,7 @@ def _books(events: msgspec.Raw, number: int | None, updates: list[_Sides] | None
         try:
             sides = updates or sliced(event.updates, _sides, b"},{")
         except msgspec.ValidationError:
-            rows = [_level(raw, at) for at, raw in enumerate(_decode_raws(event.updates))]
+            rows = [_level(raw, at) for at, raw in enumerate(elements(event.updates))]
             sides = [_sorted(rows)]
         found.append(_book(event, sides, number))
     return found
@@ -312,15 +302,8 @@ def _book(event: _Book, sides: list[_Sides], number: int | None) -> BookMessage:
         times |= each.times
     # Fractions have no zeros at their end: without the zone the texts are in the order of time.
     newest = max(times, key=lambda time: time.rstrip("Z"), default="")
-    ts_event = _time(newest, "updates") if newest else 0
+    ts_event = of_text(newest, "updates") if newest else 0
     return BookMessage(event.product_id, kind, bids, asks, ts_event, last=number)
-
-
-def _time(value: str, name: str) -> int:
-    try:
-        return parsed(value.encode())
-    except ValueError as error:
-        raise Malformed(str(error), name, value) from None
 
 
 def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:

@@ -17,8 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import field
 
-from gateway.feeds.stamps import parsed
-from gateway.feeds.venues.arrays import rows, text
+from gateway.feeds.venues.arrays import depth_of, elements, rows, text
 from gateway.feeds.venues.message import (
     BookMessage,
     Decoded,
@@ -30,6 +29,7 @@ from gateway.feeds.venues.message import (
     Subscription,
 )
 from gateway.feeds.venues.reference import Status, digits, step
+from gateway.feeds.venues.times import of_text
 
 CHECKSUM_LEVELS: Final = 10
 LEVEL_VALUES_MAX: Final = 4
@@ -71,7 +71,6 @@ _OTHER: Final = "another kind of event"
 _ERROR: Final = "error reply"
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_levels = msgspec.json.Decoder(_Levels).decode
 _decode_ticker = msgspec.json.Decoder(_Ticker).decode
@@ -81,7 +80,7 @@ def decode(payload: bytes) -> Decoded:
     """What a message is; a text where there is nothing to publish. ValueError: it is none."""
     try:
         if payload[:1] == b"[":
-            return _market(_decode_raws(payload))
+            return _market(elements(payload))
         return _event(_decode_event(payload))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -139,9 +138,9 @@ def _book(payloads: list[msgspec.Raw], symbol: str, depth: str) -> BookMessage:
         "snapshot" if whole else "update",
         [level[:2] for level in bids],
         [level[:2] for level in asks],
-        _time(newest, "b") if newest else 0,
+        of_text(newest, "b") if newest else 0,
         checksum=checksums[-1] if checksums else None,
-        depth=int(depth) if depth.isdecimal() and len(depth) < 6 else 0,
+        depth=depth_of(depth),
     )
 
 
@@ -162,7 +161,7 @@ def _trade(row: Level, symbol: str) -> Message:
     side = _SIDES.get(row[3])
     if side is None:
         raise Malformed('neither "b" nor "s"', "data", row[3])
-    fields = (_time(row[2], "data"), row[0], row[1], side, "")
+    fields = (of_text(row[2], "data"), row[0], row[1], side, "")
     return Message("trade", symbol, -1, -1, "none", fields)
 
 
@@ -177,13 +176,6 @@ def _ticker(payload: msgspec.Raw, symbol: str) -> Message:
 def _side(price: str, qty: str) -> tuple[str | None, str | None]:
     """Nothing at the price of nothing is an empty side."""
     return (price, qty) if price.strip("0.") or qty.strip("0.") else (None, None)
-
-
-def _time(value: str, name: str) -> int:
-    try:
-        return parsed(value.encode())
-    except ValueError as error:
-        raise Malformed(str(error), name, value) from None
 
 
 def checksum_text(bids: Sequence[Level], asks: Sequence[Level]) -> str:
