@@ -6,7 +6,7 @@ was made, where there is no `cts`.
 
 The updates `u` of a book are counted by one; a snapshot comes first, and again with `u` 1 when the
 venue's service began anew. A ticker's `delta` has only what changed, so that the best prices of the
-one before are kept; spot's tickers have no prices to quote. Trades have no number that could be
+ones before are kept; spot's tickers have no prices to quote. Trades have no number that could be
 checked: ids of derivatives are random, and `seq` is that of the taker's order, which many share.
 
 One symbol may be of two markets, each with addresses of its own: BTCUSDT is a perpetual and a pair
@@ -119,7 +119,7 @@ class _Connection:
             if kind == "publicTrade":
                 return self._trades(envelope)
             if kind == "tickers":
-                return self._ticker(envelope)
+                return self._ticker(envelope, rest)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if kind:
@@ -159,29 +159,41 @@ class _Connection:
         fields = (of_number(trade.time, "T"), trade.price, trade.qty, side, trade.id)
         return Message("trade", trade.symbol + self._suffix, -1, -1, "none", fields)
 
-    def _ticker(self, envelope: _Envelope) -> Message | str:
+    def _ticker(self, envelope: _Envelope, symbol: str) -> Message | str:
         try:
-            ticker = _decode_ticker(envelope.data)
-        except msgspec.ValidationError:
-            ticker = _decode_ticker(quoted(envelope.data, _BEST))
-        number = envelope.cs
-        _, before = self._tickers.get(ticker.symbol, (0, None))
-        if before is not None and envelope.type == "delta":
-            if number is not None and number < self._tickers[ticker.symbol][0]:
-                return LATE
-            if ticker.bid is ticker.bid_qty is ticker.ask is ticker.ask_qty is None:
-                return NO_QUOTES
-            ticker = _merged(before, ticker)
-        partial = None in (ticker.bid, ticker.bid_qty, ticker.ask, ticker.ask_qty)
-        if partial or (before is None and len(self._tickers) >= TICKERS_MAX):
+            ticker = _read(envelope.data)
+        except ValueError:
+            # What it changed is not known: each price waits until it is told again.
+            self._tickers.pop(symbol, None)
+            raise
+        number, delta = envelope.cs, envelope.type == "delta"
+        before = self._tickers.get(ticker.symbol)
+        if delta and before is not None and number is not None and number < before[0]:
+            return LATE
+        if ticker.bid is ticker.bid_qty is ticker.ask is ticker.ask_qty is None:
+            if not delta:
+                self._tickers.pop(ticker.symbol, None)
             return NO_QUOTES
+        if before is None and len(self._tickers) >= TICKERS_MAX:
+            return NO_QUOTES
+        if delta and before is not None:
+            ticker = _merged(before[1], ticker)
         self._tickers[ticker.symbol] = (number or 0, ticker)
+        if None in (ticker.bid, ticker.bid_qty, ticker.ask, ticker.ask_qty):
+            return NO_QUOTES  # yet
         bid, ask = half(ticker.bid, ticker.bid_qty), half(ticker.ask, ticker.ask_qty)
         fields = (of_number(envelope.ts, "ts"), *bid, *ask)
         symbol = ticker.symbol + self._suffix
         if number is None:
             return Message("bbo", symbol, -1, -1, "none", fields)
         return Message("bbo", symbol, number, number, "rising", fields)
+
+
+def _read(data: msgspec.Raw) -> _Ticker:
+    try:
+        return _decode_ticker(data)
+    except msgspec.ValidationError:
+        return _decode_ticker(quoted(data, _BEST))
 
 
 def _merged(before: _Ticker, delta: _Ticker) -> _Ticker:

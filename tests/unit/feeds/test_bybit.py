@@ -164,6 +164,34 @@ def test_a_ticker_s_delta_has_what_changed() -> None:
     assert connect("")(later) == "ticker without quotes", "each connection has its own"
 
 
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        (delta(24987956060, bid1Price="17000.00").replace(b'"17000.00"', b"true"), "bid1Price"),
+        (delta(24987956060).replace(b'{"symbol": "BTCUSDT"}', b"[]"), "object"),
+    ],
+)
+def test_behind_a_refused_ticker_no_price_is_quoted_that_it_may_have_changed(
+    refused: bytes, error: str
+) -> None:
+    decode = connect("")
+    decode(TICKER)
+    with pytest.raises(ValueError, match=error):
+        decode(refused)
+    assert decode(delta(24987956061, ask1Price="17217.00", ask1Size="1")) == "ticker without quotes"
+    assert decode(delta(24987956062, bid1Price="17216.50", bid1Size="2")) == quote(
+        24987956062, "17216.50", "2", "17217.00", "1", ms=1673272861700
+    )
+
+
+def test_a_ticker_s_snapshot_without_quotes_ends_those_before() -> None:
+    decode = connect("")
+    decode(TICKER)
+    bare = b'{"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT"}}'
+    assert decode(bare) == "ticker without quotes"
+    assert decode(delta(24987956061, ask1Price="17217.00", ask1Size="1")) == "ticker without quotes"
+
+
 def test_what_is_kept_of_tickers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bybit, "TICKERS_MAX", 1)
     decode = connect("")
