@@ -113,6 +113,7 @@ _SKIPPED: Final = {
 OTHER: Final = "another kind of event"
 ERROR: Final = "error reply"
 _UPDATES: Final = b'"updates":['
+NO_QUOTES: Final = "ticker without quotes"
 LATE: Final = "late message"
 DUPLICATE: Final = "duplicate message"
 _DECIMALS: Final = {
@@ -245,6 +246,8 @@ def _trade(trade: _Trade) -> Message:
 
 
 def _ticker(ticker: _Ticker, ts_ns: int) -> Message | str:
+    if ticker.best_bid is ticker.best_ask is None:
+        return NO_QUOTES
     bid = half(ticker.best_bid, ticker.best_bid_quantity)
     ask = half(ticker.best_ask, ticker.best_ask_quantity)
     return Message("bbo", ticker.product_id, -1, -1, "none", (ts_ns, *bid, *ask))

@@ -104,6 +104,10 @@ QUOTE = unnumbered("bbo", "BTC-USD", NS, "65083.66", "0.20371215", "65083.67", "
             [QUOTE._replace(fields=(NS, None, None, None, None))],
         ),
         (
+            message("ticker", 7, {"tickers": [{"product_id": "BTC-USD", "price": "65086.18"}]}),
+            ["ticker without quotes"],  # and not a quote whose sides are empty
+        ),
+        (
             message("heartbeats", 35, {"current_time": "x", "heartbeat_counter": 41691}),
             [Heartbeat(41691)],
         ),
