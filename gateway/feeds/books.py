@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.feeds.feed import Counters
 from gateway.feeds.refusals import Refusal, of_row, shown
-from gateway.feeds.venues.book import BookSequence
+from gateway.feeds.venues.book import BookSequence, Room
 from gateway.feeds.venues.message import BookMessage, Level
 from gateway.feeds.venues.table import Venue
 
@@ -38,8 +38,8 @@ class Doubt(NamedTuple):
 class _Book:
     __slots__ = ("connection", "depth", "sequence")
 
-    def __init__(self, beside: bool, connection: str, depth: int) -> None:
-        self.sequence = BookSequence(beside=beside)
+    def __init__(self, sequence: BookSequence, connection: str, depth: int) -> None:
+        self.sequence = sequence
         self.connection = connection
         self.depth = depth
 
@@ -67,6 +67,7 @@ class Books:
         self._counters = counters
         self._refusal = refusal
         self._books: dict[str, _Book] = {}
+        self._room = Room()
 
     def take(
         self, message: BookMessage, connection: str
@@ -89,7 +90,8 @@ class Books:
             yield refusal
             return
         if book is None:
-            book = self._books[symbol] = _Book(self._beside, connection, message.depth)
+            sequence = BookSequence(beside=self._beside, room=self._room)
+            book = self._books[symbol] = _Book(sequence, connection, message.depth)
         elif message.type == "snapshot":
             book.connection, book.depth = connection, message.depth
         yield from self._offered(message, book.sequence)

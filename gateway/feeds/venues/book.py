@@ -26,7 +26,7 @@ from gateway.feeds.venues.message import BookMessage
 HELD_MAX: Final = 1024
 """Updates held for a snapshot, the newest: 100 s of those that come ten times a second."""
 HELD_LEVELS_MAX: Final = 262_144
-"""Levels in them: some 50 MB."""
+"""Levels in those of all books that share a room: some 50 MB, and at most twice that."""
 
 
 class Offer(NamedTuple):
@@ -49,18 +49,51 @@ class Offer(NamedTuple):
 _OLD: Final = Offer("old", dropped=1)
 
 
-class BookSequence:
-    """One book's messages. `beside`: its snapshots come by another way than its updates."""
+class Room:
+    """For the updates that books hold: as long as there is room for all, one may take most of it.
 
-    __slots__ = ("_beside", "_held", "_held_levels", "_run", "last", "stands")
+    Where there is not, a book gives up its oldest updates down to its share, so that many books
+    that wait for a snapshot hold at most twice what one may.
+    """
+
+    __slots__ = ("_books", "_levels")
+
+    def __init__(self) -> None:
+        self._books = 0
+        self._levels = 0
+
+    def enter(self) -> None:
+        """One more book shares the room."""
+        self._books += 1
+
+    def take(self, levels: int) -> None:
+        """A book holds so many more, or fewer."""
+        self._levels += levels
+
+    def short(self, levels: int) -> bool:
+        """Whether a book that holds so many has to give some up."""
+        return self._levels > HELD_LEVELS_MAX and levels > HELD_LEVELS_MAX // self._books
+
+
+class BookSequence:
+    """One book's messages.
+
+    Args:
+        beside: its snapshots come by another way than its updates.
+        room: shared with other books; None: it has one of its own.
+    """
+
+    __slots__ = ("_beside", "_held", "_held_levels", "_room", "_run", "last", "stands")
 
     last: int | None
     """The number of the newest message applied; kept over a hole."""
     stands: bool
     """There is a book, and it is up to date: no snapshot is wanted."""
 
-    def __init__(self, *, beside: bool = False) -> None:
+    def __init__(self, *, beside: bool = False, room: Room | None = None) -> None:
         self._beside = beside
+        self._room = room or Room()
+        self._room.enter()
         self.last = None
         self.stands = False
         self._run = 0  # old ones since the newest
@@ -131,17 +164,21 @@ class BookSequence:
                 dropped = self._drop_held()
         self._run = 0
         self._held.append(message)
-        self._held_levels += _size(message)
-        while len(self._held) > HELD_MAX or self._held_levels > HELD_LEVELS_MAX:
-            self._held_levels -= _size(self._held.popleft())
+        self._take(_size(message))
+        while len(self._held) > HELD_MAX or self._room.short(self._held_levels):
+            self._take(-_size(self._held.popleft()))
             dropped += 1
         return dropped
 
     def _drop_held(self) -> int:
         count = len(self._held)
         self._held.clear()
-        self._held_levels = 0
+        self._take(-self._held_levels)
         return count
+
+    def _take(self, levels: int) -> None:
+        self._held_levels += levels
+        self._room.take(levels)
 
 
 def _size(message: BookMessage) -> int:

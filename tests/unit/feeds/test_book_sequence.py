@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.feeds.sequencing import RUN_FAR, RUN_NEAR
 from gateway.feeds.venues import book
-from gateway.feeds.venues.book import HELD_MAX, BookSequence, Offer
+from gateway.feeds.venues.book import HELD_MAX, BookSequence, Offer, Room
 from gateway.feeds.venues.message import BookMessage, Level
 
 
@@ -188,6 +188,24 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "HELD_LEVELS_MAX", 2)
     sequence = BookSequence(beside=True)
     assert [sequence.offer(spot(n, n)).dropped for n in range(4)] == [0, 0, 1, 1]
+
+
+def test_many_books_hold_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "HELD_LEVELS_MAX", 12)
+    room = Room()
+    first, *others = [BookSequence(beside=True, room=room) for _ in range(4)]
+    for n in range(12):
+        assert first.offer(spot(n, n)).dropped == 0, "there is room for all"
+    for n in range(9):
+        for one in others:
+            one.offer(spot(n, n))
+    assert [one.held for one in others] == [3, 3, 3]
+    assert first.offer(spot(12, 12)).dropped == 10, "it goes down to its share as well"
+    assert first.held == 3
+    # What is held is let go with the snapshot.
+    assert len(first.offer(snapshot(10)).messages) == 3
+    for n in range(9, 12):
+        assert others[0].offer(spot(n, n)).dropped == 0
 
 
 @st.composite
