@@ -110,7 +110,10 @@ def of_input(payload: bytes, error: Exception, identify: Identify) -> Refusal:
 
 
 def _head(payload: bytes) -> bytes:
-    """The first elements of a long message, with what is open closed behind them."""
+    """The first elements of a long message, with what is open closed behind them.
+
+    An array ends as it does: that is where Kraken names channel and pair.
+    """
     if len(payload) <= LOOKED_AT_BYTES:
         return payload
     end = max(payload.rfind(b"},", 0, LOOKED_AT_BYTES), payload.rfind(b"],", 0, LOOKED_AT_BYTES))
@@ -121,7 +124,16 @@ def _head(payload: bytes) -> bytes:
             closing.append(_CLOSING[mark])
         elif mark in (b"]", b"}") and closing:
             closing.pop()
+    if closing and payload[:1] == b"[":
+        closing[0] = _ending(payload)
     return payload[: end + 1] + b"".join(reversed(closing))
+
+
+def _ending(array: bytes) -> bytes:
+    """Of a JSON array: what stands behind its last element that is one of elements."""
+    end = max(array.rfind(b"]"), 0)
+    inner = max(array.rfind(mark, 0, end) for mark in (b"]", b"}"))
+    return array[max(inner + 1, len(array) - LOOKED_AT_BYTES) :]
 
 
 def _about(payload: bytes, identify: Identify) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.damage import damaged, taken_or_refused
 from support.venues import unnumbered
 
+from gateway.feeds.refusals import of_input
 from gateway.feeds.venues.kraken import (
     checksum,
     checksum_text,
@@ -175,6 +176,17 @@ def test_a_level_s_place_and_value_are_told() -> None:
     with pytest.raises(Malformed, match="1 values; a level has 2 to 4") as error:
         decode(UPDATE.replace(b'"5541.30000","0.00000000","1534614335.345903"', b'"5541.30000"'))
     assert (error.value.field, error.value.value) == ("a[0]", ("5541.30000",))
+
+
+@pytest.mark.parametrize("wrong", [b',["x"]]}', b",7]}", b",{]}", b'"]}'])
+def test_a_long_book_that_is_refused_is_named(wrong: bytes) -> None:
+    levels = [[f"{n}.00000", "1.0", "1534614248.123678"] for n in range(1, 1001)]
+    sides = json.dumps({"as": levels, "bs": levels}, separators=(",", ":")).encode()
+    payload = b'[336,%b%b,"book-1000","XBT/USD"]\n' % (sides[:-2], wrong)
+    with pytest.raises(ValueError, match=r".") as error:
+        decode(payload)
+    refusal = of_input(payload, error.value, identify)
+    assert (refusal.channel, refusal.symbol) == ("book", "XBT/USD")
 
 
 def test_checksums_are_of_the_best_ten_levels_without_points_and_leading_zeros() -> None:
