@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway import log
 from gateway._native import request_slice
-from gateway.feeds.refusals import Refusal, Tally, of_row, shown, shown_symbol
+from gateway.feeds.refusals import OTHERS, Refusal, Tally, of_row, shown, shown_symbol
 from gateway.model.outcomes import REFUSALS, REFUSALS_ROOM
 from gateway.model.status import NUMBER_MAX, FeedState, FeedStatus, LastRefused
 from gateway.model.topic import split_instrument
@@ -43,7 +43,7 @@ FAILING_REFUSALS_MIN = 2
 """... where that was more than one input: a single one before a pause is its topic's business."""
 
 SKIPS_MAX = 32
-"""Distinct reasons for which a feed skips input; they are fixed in the code."""
+"""Reasons, fixed in the code, for which a feed skips input; those beyond are counted as OTHERS."""
 
 MESSAGE_CHARACTERS_MAX = 400
 REFUSED = -1
@@ -187,8 +187,9 @@ class Counters:
 
     def skip(self, why: str) -> None:
         """Counts input that is nothing to publish, by a reason that is fixed in the code."""
-        if why in self.skips or len(self.skips) < SKIPS_MAX:
-            self.skips[why] = self.skips.get(why, 0) + 1
+        if why not in self.skips and len(self.skips) >= SKIPS_MAX:
+            why = OTHERS
+        self.skips[why] = self.skips.get(why, 0) + 1
 
     def gap(self, lost: int, where: tuple[str, str, int, int] | None = None) -> None:
         """Counts one hole in which `lost` records (or datagrams, for udp) went missing.

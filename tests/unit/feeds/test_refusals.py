@@ -154,6 +154,15 @@ def test_counts_by_reason_and_the_last_one(stats: "FakeStats") -> None:
     assert len(REFUSALS) <= REFUSALS_ROOM
 
 
+def test_all_that_is_skipped_counts(stats: "FakeStats", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "SKIPS_MAX", 2)
+    one = counters(stats)
+    for why in ("a", "b", "c", "a", "d"):
+        one.skip(why)
+    assert one.skips == {"a": 2, "b": 1, "others": 2}
+    assert one.status().skipped == 5
+
+
 def test_one_log_line_for_each_reason(
     stats: "FakeStats", caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
