@@ -63,7 +63,7 @@ def unwrap(line: bytes) -> tuple[int, Received | Opened | Response | str]:
     except (ValueError, RecursionError):
         raise ValueError("line does not start with a time, and is no envelope") from None
     ts = bytes(envelope.ts).strip(b'"')
-    connection = bytes(envelope.conn).strip(b'"')[:CONNECTION_CHARACTERS_MAX].decode()
+    connection = bytes(envelope.conn).strip(b'"').decode()[:CONNECTION_CHARACTERS_MAX]
     if envelope.t == "recv":
         return stamps.parsed(ts), Received(data, connection)
     ts_ns = stamps.parsed(ts) if ts else 0

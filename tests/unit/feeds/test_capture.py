@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.feeds import capture, envelope, files
 from gateway.feeds.capture import OPEN_MAX, Entry, entries, merged, split, symbols
-from gateway.feeds.envelope import Opened, Received, Response
+from gateway.feeds.envelope import CONNECTION_CHARACTERS_MAX, Opened, Received, Response
 from gateway.feeds.files import CaptureError, expand, lines
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues import binance
@@ -227,6 +227,11 @@ def enveloped(data: str, **more: object) -> bytes:
     compact = {"separators": (",", ":"), "ensure_ascii": False}
     members = {"t": "recv", "conn": "c", "ts": 1723161255, "data": data, **more}
     return json.dumps(members, **compact).encode()  # type: ignore[arg-type]
+
+
+def test_a_connection_s_name_is_cut_between_characters() -> None:
+    name = "x" + "é" * CONNECTION_CHARACTERS_MAX
+    assert split(enveloped("{}", conn=name))[1] == Received(b"{}", name[:-1])
 
 
 @pytest.mark.parametrize(
