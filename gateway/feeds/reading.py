@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway._native import Row
 
 CONNECTIONS_MAX: Final = 1024
-"""Whose decoders are kept; of more the oldest begins anew."""
+"""Whose decoders are kept; of more the one that was silent for longest begins anew."""
 
 REFERENCE: Final = "reference data"
 EMPTY: Final = "message with nothing in it"
@@ -108,8 +108,11 @@ class Reading:
         self._books.end()
 
     def _decoder(self, connection: str) -> Decode:
-        decode = self._decoders.get(connection)
-        return self._connect(connection, "") if decode is None else decode
+        decode = self._decoders.pop(connection, None)
+        if decode is None:
+            return self._connect(connection, "")
+        self._decoders[connection] = decode  # behind those that were silent since
+        return decode
 
     def _connect(self, connection: str, address: str) -> Decode:
         self._decoders.pop(connection, None)

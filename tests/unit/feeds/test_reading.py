@@ -113,7 +113,9 @@ def test_decoders_are_bounded(
     one = new("coinbase")
     for number, name in enumerate("abcb"):
         told(one, Received(coinbase(number, "candles"), name))
-    assert [*one._decoders] == ["b", "c"]
+    assert {*one._decoders} == {"b", "c"}
+    told(one, Opened("d", ""))
+    assert {*one._decoders} == {"b", "d"}, "the oldest one is not silent"
 
 
 URL = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
