@@ -46,6 +46,42 @@ const UNKNOWN = "unknown";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
+/** Messages by their template's number. */
+const TRADE = 1;
+const BBO = 2;
+const STATUS = 5;
+const CANDLE = 8;
+const TOPIC = 16;
+const HEARTBEAT = 17;
+const GAP = 32;
+const EPOCH = 33;
+const RETIRED = 34;
+const REPLAY_COMPLETED = 35;
+const SLOW = 36;
+const CONFLATION = 37;
+const LIMIT_EXCEEDED = 38;
+const AUTH_EXPIRING = 39;
+const SHUTDOWN = 40;
+
+/** Bytes of their fixed fields, as far as this client knows them. */
+const BLOCKS = new Map([
+  [TRADE, 80],
+  [BBO, 113],
+  [STATUS, 45],
+  [CANDLE, 145],
+  [TOPIC, 5],
+  [HEARTBEAT, 16],
+  [GAP, 26],
+  [EPOCH, 1],
+  [RETIRED, 1],
+  [REPLAY_COMPLETED, 17],
+  [SLOW, 15],
+  [CONFLATION, 0],
+  [LIMIT_EXCEEDED, 16],
+  [AUTH_EXPIRING, 8],
+  [SHUTDOWN, 4],
+]);
+
 interface Channel {
   readonly channel: string;
   readonly interval?: string;
@@ -68,19 +104,19 @@ export class SbeReader {
     do {
       if (!cursor.message()) break;
       switch (cursor.template) {
-        case 1:
+        case TRADE:
           found.push(this.trade(cursor, ts_client));
           break;
-        case 2:
+        case BBO:
           found.push(this.bbo(cursor, ts_client));
           break;
-        case 5:
+        case STATUS:
           found.push(this.status(cursor, ts_client));
           break;
-        case 8:
+        case CANDLE:
           found.push(this.candle(cursor, ts_client));
           break;
-        case 16:
+        case TOPIC:
           this.announce(cursor);
           break;
         default:
@@ -105,104 +141,83 @@ export class SbeReader {
   private trade(cursor: Cursor, ts_client: bigint): Trade {
     const flags = cursor.u8(44);
     const side = cursor.u8(45);
-    const { head } = this.topic(cursor, 40, "trade", flags, ts_client);
-    const price = cursor.decimal(46, (flags & 2) !== 0);
-    const qty = cursor.decimal(63, (flags & 4) !== 0);
-    if (price === null || qty === null) {
-      throw new MalformedError("a trade without a price or a quantity");
-    }
+    const head = headOf(cursor, this.topic(cursor, 40, "trade"), flags, ts_client);
+    const price = needed(cursor.decimal(46, flags & 2), "trade");
+    const qty = needed(cursor.decimal(63, flags & 4), "trade");
     const word = side === NULL_U8 ? null : SIDES[side - 1];
     if (word === undefined) throw new MalformedError("a side that is neither buy nor sell");
-    return new Trade(head, cursor.id(), word, price, qty);
+    const id = cursor.printable("a trade's id");
+    if (id.length > ID_MAX) throw new MalformedError(`a trade's id of ${id.length} bytes`);
+    return new Trade(head, id, word, price, qty);
   }
 
   private bbo(cursor: Cursor, ts_client: bigint): Bbo {
     const flags = cursor.u8(44);
     return new Bbo(
-      this.topic(cursor, 40, "bbo", flags, ts_client).head,
-      cursor.decimal(45, (flags & 2) !== 0),
-      cursor.decimal(62, (flags & 4) !== 0),
-      cursor.decimal(79, (flags & 8) !== 0),
-      cursor.decimal(96, (flags & 16) !== 0),
+      headOf(cursor, this.topic(cursor, 40, "bbo"), flags, ts_client),
+      cursor.decimal(45, flags & 2),
+      cursor.decimal(62, flags & 4),
+      cursor.decimal(79, flags & 8),
+      cursor.decimal(96, flags & 16),
     );
   }
 
   private status(cursor: Cursor, ts_client: bigint): Status {
-    const { head } = this.topic(cursor, 40, "status", cursor.u8(44), ts_client);
-    return new Status(head, cursor.text(), cursor.text());
+    const head = headOf(cursor, this.topic(cursor, 40, "status"), cursor.u8(44), ts_client);
+    return new Status(head, cursor.printable("a status"), cursor.printable("its reason"));
   }
 
   private candle(cursor: Cursor, ts_client: bigint): Candle {
     const flags = cursor.u8(56);
-    const { head, interval } = this.topic(cursor, 48, "candle", flags, ts_client);
-    const value = (offset: number, bit: number): string => {
-      const text = cursor.decimal(offset, (flags & bit) !== 0);
-      if (text === null) throw new MalformedError("a candle without a price or its volume");
-      return text;
-    };
+    const topic = this.topic(cursor, 48, "candle");
     return new Candle(
-      head,
-      interval ?? "",
+      headOf(cursor, topic, flags, ts_client),
+      topic.interval ?? "",
       cursor.i64(40),
-      value(60, 2),
-      value(77, 4),
-      value(94, 8),
-      value(111, 16),
-      value(128, 32),
+      needed(cursor.decimal(60, flags & 2), "candle"),
+      needed(cursor.decimal(77, flags & 4), "candle"),
+      needed(cursor.decimal(94, flags & 8), "candle"),
+      needed(cursor.decimal(111, flags & 16), "candle"),
+      needed(cursor.decimal(128, flags & 32), "candle"),
       cursor.u32(52),
-      cursor.u8(57) === 1,
-      cursor.u8(58) === 1,
-      cursor.u8(59) === 1,
+      cursor.yes(57),
+      cursor.yes(58),
+      cursor.yes(59),
     );
   }
 
-  /** What each record has, and the interval of its topic; its number stands `at`. */
-  private topic(
-    cursor: Cursor,
-    at: number,
-    channel: string,
-    flags: number,
-    ts_client: bigint,
-  ): { head: Head; interval: string | undefined } {
+  /** The topic of a record of this channel, whose number stands `at`. */
+  private topic(cursor: Cursor, at: number, channel: string): Announced {
     const number = cursor.u32(at);
     const topic = this.topics.get(number);
     if (topic?.channel !== channel) {
       const announced = topic === undefined ? "not announced" : `announced as ${topic.channel}`;
       throw new MalformedError(`a ${channel} of topic ${number}, ${announced}`);
     }
-    const head = {
-      channel,
-      type: (flags & 1) === 0 ? "update" : "snapshot",
-      symbol: topic.symbol,
-      seq: cursor.safe(0, "seq"),
-      ts_event: cursor.i64(8),
-      ts_recv: cursor.i64(16),
-      ts_send: cursor.i64(24),
-      ts_client,
-      skipped: cursor.safe(32, "skipped"),
-    };
-    return { head, interval: topic.interval };
+    return topic;
   }
 }
 
-/** Bytes of the fixed fields of each message that this client knows. */
-const BLOCKS = new Map([
-  [1, 80],
-  [2, 113],
-  [5, 45],
-  [8, 145],
-  [16, 5],
-  [17, 16],
-  [32, 26],
-  [33, 1],
-  [34, 1],
-  [35, 17],
-  [36, 15],
-  [37, 0],
-  [38, 16],
-  [39, 8],
-  [40, 4],
-]);
+/** What each record has. */
+function headOf(cursor: Cursor, topic: Announced, flags: number, ts_client: bigint): Head {
+  return {
+    channel: topic.channel,
+    type: (flags & 1) === 0 ? "update" : "snapshot",
+    symbol: topic.symbol,
+    seq: cursor.safe(0, "seq"),
+    ts_event: cursor.i64(8),
+    ts_recv: cursor.i64(16),
+    ts_send: cursor.i64(24),
+    ts_client,
+    skipped: cursor.safe(32, "skipped"),
+  };
+}
+
+/** A decimal that no such record is without. */
+function needed(text: string | null, record: string): string {
+  if (text === null) throw new MalformedError(`a ${record} without a price or a quantity`);
+  return text;
+}
 
 /** A place in a frame: fields by their offset in the block, then texts one after the other. */
 class Cursor {
@@ -278,7 +293,15 @@ class Cursor {
     return value === NULL_U64 ? undefined : integer(value);
   }
 
-  decimal(offset: number, negativeZero: boolean): string | null {
+  /** 1 or 0; anything else is refused. */
+  yes(offset: number): boolean {
+    const value = this.u8(offset);
+    if (value > 1) throw new MalformedError("a yes or no that is neither");
+    return value === 1;
+  }
+
+  /** In plain digits, null where there is none; a flag says that a zero is negative. */
+  decimal(offset: number, negativeZero: number): string | null {
     const at = this.block + offset;
     const { view } = this;
     const exponent = view.getInt8(at + 16);
@@ -289,7 +312,7 @@ class Cursor {
     const low = view.getUint32(at, true);
     const second = view.getUint32(at + 4, true);
     let digits: string;
-    let sign = negativeZero ? "-" : "";
+    let sign = negativeZero === 0 ? "" : "-";
     if (
       view.getUint32(at + 8, true) === 0 &&
       view.getUint32(at + 12, true) === 0 &&
@@ -322,15 +345,11 @@ class Cursor {
     }
   }
 
-  /** The next text, a trade's id. */
-  id(): string {
-    const bytes = this.take();
-    if (bytes.length > ID_MAX) throw new MalformedError(`a trade's id of ${bytes.length} bytes`);
+  /** The next text, which is printable ASCII. */
+  printable(name: string): string {
     let found = "";
-    for (const byte of bytes) {
-      if (byte < 0x20 || byte > 0x7e) {
-        throw new MalformedError("a trade's id beyond printable ASCII");
-      }
+    for (const byte of this.take()) {
+      if (byte < 0x20 || byte > 0x7e) throw new MalformedError(`${name} beyond printable ASCII`);
       found += String.fromCharCode(byte);
     }
     return found;
@@ -373,11 +392,10 @@ function channelOf(value: number): Channel {
 
 /** A heartbeat or a notice as its JSON is. */
 function notice(cursor: Cursor): JsonObject {
-  if (cursor.template === 17) {
-    return { channel: "heartbeat", n: integer(cursor.u64(0)), ts_send: cursor.i64(8) };
-  }
   switch (cursor.template) {
-    case 32:
+    case HEARTBEAT:
+      return { channel: "heartbeat", n: integer(cursor.u64(0)), ts_send: cursor.i64(8) };
+    case GAP:
       return system("gap", {
         from: cursor.countOf(0),
         to: cursor.countOf(8),
@@ -386,18 +404,18 @@ function notice(cursor: Cursor): JsonObject {
         reason: REASONS[cursor.u8(25) - 1] ?? UNKNOWN,
         symbol: cursor.text(),
       });
-    case 33:
+    case EPOCH:
       return epoch(cursor);
-    case 34:
+    case RETIRED:
       return system("retired", { ...channelOf(cursor.u8(0)), symbol: cursor.text() });
-    case 35:
+    case REPLAY_COMPLETED:
       return system("replay_completed", {
         from: cursor.countOf(0),
         to: cursor.countOf(8),
         ...channelOf(cursor.u8(16)),
         symbol: cursor.text(),
       });
-    case 36:
+    case SLOW:
       return system("slow", {
         age_ms: integer(cursor.u64(0)),
         interval_ms: cursor.u32(8),
@@ -405,13 +423,13 @@ function notice(cursor: Cursor): JsonObject {
         was: cursor.u8(13),
         action: ACTIONS[cursor.u8(14) - 1] ?? UNKNOWN,
       });
-    case 37:
+    case CONFLATION:
       return conflation(cursor);
-    case 38:
+    case LIMIT_EXCEEDED:
       return limitExceeded(cursor);
-    case 39:
+    case AUTH_EXPIRING:
       return system("auth_expiring", { expires_at: cursor.i64(0) });
-    default:
+    default: // SHUTDOWN: of what this client knows, none is left
       return system("shutdown", { reconnect_after_ms: cursor.u32(0) });
   }
 }

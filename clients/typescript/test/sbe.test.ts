@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MalformedError } from "../src/json.js";
 import { SbeReader } from "../src/sbe.js";
-import { Trade } from "../src/ticks.js";
+import { Candle, Status, Trade } from "../src/ticks.js";
 import { NOW } from "./support.js";
 
 /** The frame of docs/sbe.md: topic 7 is trades of BTCUSDT.BINANCE, and its first trade. */
@@ -73,6 +73,43 @@ test("what no gateway sends is refused with a reason", () => {
       },
     );
   }
+});
+
+/** Topic 7, announced on the channel of this number, and its record: zeros but for `values`. */
+function record(
+  channel: number,
+  template: number,
+  block: number,
+  values: Readonly<Record<number, number>>,
+  texts: readonly string[],
+): Uint8Array {
+  const fields = new Uint8Array(block);
+  for (const [at, value] of Object.entries(values)) fields[Number(at)] = value;
+  const said = texts.flatMap((text) => [text.length, ...Buffer.from(text, "latin1")]);
+  const topic = [5, 0, 16, 0, 1, 0, 1, 0, 7, 0, 0, 0, channel, 3, 0x41, 0x2e, 0x56];
+  return Uint8Array.from([...topic, block, 0, template, 0, 1, 0, 1, 0, ...fields, ...said]);
+}
+
+test("a status and its reason are printable ASCII", () => {
+  const frame = (...texts: string[]) => record(5, 5, 45, { 40: 7 }, texts);
+  const [status] = new SbeReader().read(frame("halted", "LULD pause"), NOW);
+  assert.ok(status instanceof Status);
+  assert.deepEqual([status.status, status.reason], ["halted", "LULD pause"]);
+  assert.throws(() => new SbeReader().read(frame("halted\n", ""), NOW), /a status beyond/);
+  assert.throws(() => new SbeReader().read(frame("halted", "\xe9"), NOW), /reason beyond/);
+});
+
+test("a candle says yes or no, and has all its decimals", () => {
+  const frame = (values: Readonly<Record<number, number>>) =>
+    record(9, 8, 145, { 48: 7, 52: 3, 57: 1, 59: 1, ...values }, []);
+  const [candle] = new SbeReader().read(frame({}), NOW);
+  assert.ok(candle instanceof Candle);
+  assert.deepEqual([candle.interval, candle.trades, candle.volume_text], ["1m", 3, "0"]);
+  assert.deepEqual([candle.closed, candle.revised, candle.complete], [true, false, true]);
+  for (const at of [57, 58, 59]) {
+    assert.throws(() => new SbeReader().read(frame({ [at]: 2 }), NOW), /neither/);
+  }
+  assert.throws(() => new SbeReader().read(frame({ 144: 127 }), NOW), /a candle without/);
 });
 
 test("what is no zero has its own sign", () => {
