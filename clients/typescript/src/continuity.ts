@@ -224,16 +224,20 @@ function channelOf(topic: Topic): string {
 
 /** So many records after `last`; below zero: the numbers went back, and say nothing. */
 function gapOf(topic: Topic, reason: string, last: number, missing: number): Gap {
-  const { channel, symbol, interval } = topic;
-  const known = missing >= 0;
+  const gap = bareGap(topic, reason);
+  return missing < 0 ? gap : { ...gap, from_seq: last + 1, to_seq: last + missing, lost: missing };
+}
+
+/** A gap without numbers. */
+export function bareGap({ channel, symbol, interval }: Topic, reason: string): Gap {
   return {
     kind: "gap",
     channel,
     symbol,
     interval,
     reason,
-    from_seq: known ? last + 1 : null,
-    to_seq: known ? last + missing : null,
-    lost: known ? missing : null,
+    from_seq: null,
+    to_seq: null,
+    lost: null,
   };
 }

@@ -12,7 +12,7 @@
 import { Again, type Ask } from "./again.js";
 import { type OrderBook } from "./book.js";
 import { Books, partOf } from "./books.js";
-import { Continuity } from "./continuity.js";
+import { Continuity, bareGap } from "./continuity.js";
 import type { Event, Gap, Hello, Reply, Result, ServerError } from "./events.js";
 import { type JsonObject, MalformedError, parse, stringify } from "./json.js";
 import * as messages from "./messages.js";
@@ -316,7 +316,7 @@ export class ClientSession {
   private broken(frame: Book, reason: "checksum" | "sequence", soon: boolean): Event[] {
     this.books.doubt(frame.symbol);
     if (reason === "checksum") this.counts.mismatches++;
-    const gap = bare(frame, reason);
+    const gap = bareGap(frame, reason);
     this.resync(gap, soon ? null : this.heard_ms + MISMATCH_RETRY_MS);
     return this.counted([gap]);
   }
@@ -385,7 +385,7 @@ export class ClientSession {
     if (result.recovery === "insufficient_state") {
       // Of what the client asked for by itself the snapshot's number says what is missing.
       if (asked.recovers) this.again.answered(result.oldest !== null);
-      else gaps.push(bare(asks, "insufficient_state"));
+      else gaps.push(bareGap(asks, "insufficient_state"));
     } else if (asked.recovers) {
       this.again.answered(false); // a gateway that ignores `from`
     }
@@ -475,20 +475,6 @@ function topicOf(one: { channel: string; symbol: string; scope: string }): Topic
   };
 }
 
-/** A gap without numbers. */
-function bare({ channel, symbol, interval }: Topic, reason: string): Gap {
-  return {
-    kind: "gap",
-    channel,
-    symbol,
-    interval,
-    reason,
-    from_seq: null,
-    to_seq: null,
-    lost: null,
-  };
-}
-
 function noData(wanted: Wanted): Gap {
-  return bare(topicOf(wanted), "no_data");
+  return bareGap(topicOf(wanted), "no_data");
 }
