@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.heard import heard
 from support.serving import Serving, until
 from support.stage import Stage
 from support.udp import Venue
@@ -20,7 +21,6 @@ from support.wire import connected
 from gateway.client import Candle, Client, Event, Gap, Retired, Tick
 
 SECOND = 1_000_000_000
-WAIT_S = 20.0
 INTERVALS = {"1s": 1, "1m": 60, "5m": 300}
 CAPTURE = "binance/spot_btcusdt_20240808.jsonl.gz"
 
@@ -32,19 +32,6 @@ def trade(symbol: str, price: str, qty: str, number: int, ts: int) -> dict[str, 
 
 def made(*intervals: str, update_ms: int = 0) -> list[str]:
     return [f"candles.intervals={json.dumps(intervals)}", f"candles.update_ms={update_ms}"]
-
-
-async def heard(client: Client, enough: Callable[[list[Event]], bool]) -> list[Event]:
-    events: list[Event] = []
-
-    async def listen() -> None:
-        async for event in client:
-            events.append(event)
-            if enough(events):
-                return
-
-    await asyncio.wait_for(listen(), WAIT_S)
-    return events
 
 
 def candles(events: list[Event]) -> list[Candle]:

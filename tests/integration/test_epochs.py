@@ -32,21 +32,6 @@ def kill(gateway: Serving, name: str) -> int:
     return after
 
 
-def follow(client: Client, name: str, seq: int) -> list[Json]:
-    """The frames of an instrument up to this one; each must connect to the one before."""
-    frames: list[Json] = []
-    for message in client.each():
-        if message.get("symbol") != name:
-            assert message.get("type") != "gap", message
-            continue
-        if frames:
-            assert message["seq"] == frames[-1]["seq"] + 1 + message.get("skipped", 0)
-        frames.append(message)
-        if message["seq"] == seq:
-            return frames
-    raise AssertionError(f"the connection ended: {client.closed}")
-
-
 def balanced(gateway: Serving) -> bool:
     metrics = gateway.metrics()
     parts = ("deliveries_total", "conflated_total", "filtered_total", "dropped_total", "pending")
@@ -73,7 +58,7 @@ def test_f50_a_killed_feed_process_begins_a_new_epoch(
         venue.quotes(name, *range(1, 6))
         venue.trades(name, *range(1, 6))
     for client in (by_name, by_pattern, lossless):
-        assert follow(client, "B.SIM", 5)[0]["seq"] == 1
+        assert client.follow("B.SIM", 5)[0]["seq"] == 1
     worker = gateway.pid("worker-0")
     kill(gateway, "feed")
     told = {c.next(type="epoch")["data"][0]["epoch"] for c in (by_name, by_pattern, lossless)}
@@ -84,7 +69,7 @@ def test_f50_a_killed_feed_process_begins_a_new_epoch(
         venue.quotes(name, *range(1, 4))
         venue.trades(name, *range(1, 4))
     for client in (by_name, by_pattern, lossless):
-        frames = follow(client, "A.SIM", 3)
+        frames = client.follow("A.SIM", 3)
         assert frames[0]["seq"] == 1
         assert frames[0]["ts_event"] > 0
         (row,) = client.ask("stats")["subscriptions"][-1:]
@@ -157,7 +142,7 @@ def test_f50_a_killed_worker_takes_only_its_own_clients_along(stage: Stage, venu
         client.next(method="subscribe")
     venue.trades("A", *range(1, 11))
     for client in clients:
-        follow(client, "A.SIM", 10)
+        client.follow("A.SIM", 10)
     feed, other = gateway.pid("feed"), gateway.pid("worker-1")
     supervisor = at_rest(gateway.process.pid)
     kill(gateway, "worker-0")

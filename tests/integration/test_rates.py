@@ -34,20 +34,6 @@ def tick(venue: Venue, first: int, count: int, *, every_s: float = EVERY_S) -> N
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def read_to(client: Client, last: int) -> list[Json]:
-    """All data frames until this quote, with the seq rule held against each."""
-    frames: list[Json] = []
-    for message in client.each():
-        if message.get("channel") != "bbo":
-            continue
-        if frames:
-            assert message["seq"] == frames[-1]["seq"] + 1 + message.get("skipped", 0)
-        frames.append(message)
-        if message["seq"] == last:
-            return frames
-    raise AssertionError(f"{last} did not come")
-
-
 def row(client: Client) -> Json:
     """The account of the one subscription, which balances at any moment."""
     (one,) = client.ask("stats")["subscriptions"]
@@ -67,8 +53,8 @@ def test_a_rate_is_kept_and_nobody_else_notices(
     begun = time.monotonic()
     tick(venue, 1, TICKS)
     cells = (time.monotonic() - begun) / CELL_S
-    assert len(read_to(all_of_it, TICKS)) == TICKS
-    frames = read_to(slow, TICKS)
+    assert len(all_of_it.follow("A.SIM", TICKS)) == TICKS
+    frames = slow.follow("A.SIM", TICKS)
     assert cells / 2 < len(frames) <= cells + 3
     assert row(slow)["pending"] == 0
     assert row(slow)["conflated"] == TICKS - len(frames)
@@ -81,15 +67,15 @@ def test_it_changes_while_connected(stage: Stage, gateway: Serving, venue: Venue
     client = stage.connect()
     client.ask("subscribe", channel="bbo", symbol=["A.SIM"], max_hz=100)
     tick(venue, 1, 100)
-    quick = len(read_to(client, 100))
+    quick = len(client.follow("A.SIM", 100))
     changed = client.ask("update", channel="bbo", symbol=["A.SIM"], max_hz=5)
     assert changed["results"][0]["max_hz"] == 5
     tick(venue, 101, 100)
-    slow = len(read_to(client, 200))
+    slow = len(client.follow("A.SIM", 200))
     assert slow <= 5 < quick
     client.ask("subscribe", channel="bbo", symbol=["A.SIM"], snapshot=False)
     tick(venue, 201, 20)
-    assert len(read_to(client, 220)) == 20
+    assert len(client.follow("A.SIM", 220)) == 20
 
 
 def test_what_is_too_old_is_filtered_and_told(stage: Stage, gateway: Serving, venue: Venue) -> None:

@@ -1,28 +1,13 @@
 """The status of instruments: from a feed's lines to clients of both encodings."""
 
 import asyncio
-from collections.abc import Callable
 
+from support.heard import heard
 from support.serving import Serving
 from support.stage import Stage
 from support.udp import Venue
 
 from gateway.client import Client, Event, Gap, Retired, Status
-
-WAIT_S = 20.0
-
-
-async def heard(client: Client, enough: Callable[[list[Event]], bool]) -> list[Event]:
-    events: list[Event] = []
-
-    async def listen() -> None:
-        async for event in client:
-            events.append(event)
-            if enough(events):
-                return
-
-    await asyncio.wait_for(listen(), WAIT_S)
-    return events
 
 
 def said(events: list[Event]) -> list[tuple[str, str, str, str, int]]:

@@ -171,6 +171,20 @@ class Client:
                 return message
         raise AssertionError(f"the connection ended: {self.closed}")
 
+    def follow(self, symbol: str, seq: int) -> list[Json]:
+        """An instrument's data frames up to this number, with the seq rule held against each."""
+        frames: list[Json] = []
+        for message in self.each():
+            if message.get("symbol") != symbol:
+                assert message.get("type") != "gap", message
+                continue
+            if frames:
+                assert message["seq"] == frames[-1]["seq"] + 1 + message.get("skipped", 0)
+            frames.append(message)
+            if message["seq"] == seq:
+                return frames
+        raise AssertionError(f"the connection ended: {self.closed}")
+
     def ask(self, method: str, **params: Any) -> Json:
         """One request and its reply; what comes in between stays in `messages`, in order."""
         req_id = f"{method}-{time.monotonic_ns()}"
