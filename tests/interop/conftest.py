@@ -1,6 +1,7 @@
 """A gateway for other people's clients, with a venue that ticks all the time; and a browser."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -14,6 +15,20 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A gateway in which A.SIM and B.SIM tick; clients leave it as it was."""
     log = tmp_path_factory.mktemp("interop") / "log"
     with Venue() as venue, serving(log, *venue.sets) as one, venue.ticking("A", "B"):
+        yield one
+
+
+@pytest.fixture
+def venue() -> Iterator[Venue]:
+    """A venue that ticks when it is told to."""
+    with Venue() as one:
+        yield one
+
+
+@pytest.fixture
+def served(tmp_path: Path, venue: Venue) -> Iterator[Serving]:
+    """A gateway of that venue, without a record yet."""
+    with serving(tmp_path / "log", *venue.sets) as one:
         yield one
 
 

@@ -2,12 +2,10 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import Serving, serving, until
+from support.serving import Serving, until
 from support.udp import Venue
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -15,20 +13,6 @@ from websockets.typing import Subprotocol
 ROUNDS = 300
 SYMBOLS = ("A", "BRK.B", "币 安")
 NUMBERS = ("0", "-0.00", "-0.015", "64250.10", "9" * 38, "0." + "0" * 126 + "7", "1e20")
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    """A venue that ticks when it is told to."""
-    with Venue() as one:
-        yield one
-
-
-@pytest.fixture
-def served(tmp_path: Path, venue: Venue) -> Iterator[Serving]:
-    """A gateway of that venue, without a record yet."""
-    with serving(tmp_path / "log", *venue.sets) as one:
-        yield one
 
 
 def publish(venue: Venue) -> int:

@@ -4,16 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import Serving, serving, until
+from support.serving import Serving, until
+from support.site import site
 from support.typescript import CLIENT, node
 from support.udp import Venue
 from support.visit import Visit
@@ -21,20 +17,6 @@ from support.visit import Visit
 SYMBOLS = ("A", "B")
 # Trades of A and B, quotes, the objective.
 SUBSCRIPTIONS = 4
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    """A venue that ticks when it is told to."""
-    with Venue() as one:
-        yield one
-
-
-@pytest.fixture
-def served(tmp_path: Path, venue: Venue) -> Iterator[Serving]:
-    """A gateway of that venue."""
-    with serving(tmp_path / "log", *venue.sets) as one:
-        yield one
 
 
 def publish(served: Serving, venue: Venue, numbers: range) -> None:
@@ -138,38 +120,6 @@ def test_the_example_of_the_readme(package: Path, served: Serving, venue: Venue)
 
 
 # --- in a browser ---------------------------------------------------------------------------------
-
-
-class Files(SimpleHTTPRequestHandler):
-    """The bundle's directory, and an empty page."""
-
-    def do_GET(self) -> None:
-        if self.path != "/":
-            super().do_GET()
-            return
-        body = b"<!doctype html><title>A client</title><link rel=icon href=data:,>"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
-@contextmanager
-def site(directory: Path) -> Iterator[str]:
-    """A server of pages on this host, which is not the gateway."""
-    handler = partial(Files, directory=str(directory))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 PAGE = """
