@@ -6,7 +6,7 @@ Imported where the encoding is asked for, since it needs the native core, and JS
 from typing import Any, TypeAlias
 
 from gateway.client.ticks import Bbo, Candle, Status, Trade
-from gateway.codec.decode import CandleMessage, StatusMessage, TradeMessage
+from gateway.codec.decode import BboMessage, CandleMessage, StatusMessage, TradeMessage
 from gateway.codec.sbe import Decoder
 
 Found: TypeAlias = Trade | Bbo | Candle | Status | dict[str, Any]
@@ -26,9 +26,8 @@ class Reader:
         """
         found: list[Found] = []
         for message in self._decoder.decode(frame):
-            if isinstance(message, dict):
-                found.append(message)
-            elif isinstance(message, TradeMessage):
+            # What comes most comes first; by its very type, which costs a third of isinstance.
+            if type(message) is TradeMessage:
                 (trade,) = message.data
                 found.append(
                     Trade(
@@ -47,11 +46,7 @@ class Reader:
                         qty_text=trade.qty,
                     )
                 )
-            elif isinstance(message, CandleMessage):
-                found.append(_candle(message, real_ns))
-            elif isinstance(message, StatusMessage):
-                found.append(_status(message, real_ns))
-            else:
+            elif type(message) is BboMessage:
                 (quote,) = message.data
                 found.append(
                     Bbo(
@@ -70,21 +65,33 @@ class Reader:
                         ask_qty_text=quote.ask_qty,
                     )
                 )
+            elif isinstance(message, dict):
+                found.append(message)
+            else:
+                assert isinstance(message, CandleMessage | StatusMessage)
+                found.append(_state(message, real_ns))
         return found
 
 
-def _candle(message: CandleMessage, real_ns: int) -> Candle:
+def _state(message: CandleMessage | StatusMessage, real_ns: int) -> Candle | Status:
+    """Of channels that tell little: `read` makes each tick in one call, which is faster."""
+    head: dict[str, Any] = {
+        "type": message.type,
+        "symbol": message.symbol,
+        "seq": message.seq,
+        "ts_event": message.ts_event,
+        "ts_recv": message.ts_recv,
+        "ts_send": message.ts_send,
+        "ts_client": real_ns,
+        "skipped": message.skipped,
+    }
+    if isinstance(message, StatusMessage):
+        (said,) = message.data
+        return Status(channel="status", **head, status=said.status, reason=said.reason)
     (candle,) = message.data
     return Candle(
         channel="candle",
-        type=message.type,
-        symbol=message.symbol,
-        seq=message.seq,
-        ts_event=message.ts_event,
-        ts_recv=message.ts_recv,
-        ts_send=message.ts_send,
-        ts_client=real_ns,
-        skipped=message.skipped,
+        **head,
         interval=candle.interval,
         start=candle.start,
         trades=candle.trades,
@@ -96,21 +103,4 @@ def _candle(message: CandleMessage, real_ns: int) -> Candle:
         low_text=candle.low,
         close_text=candle.close,
         volume_text=candle.volume,
-    )
-
-
-def _status(message: StatusMessage, real_ns: int) -> Status:
-    (said,) = message.data
-    return Status(
-        channel="status",
-        type=message.type,
-        symbol=message.symbol,
-        seq=message.seq,
-        ts_event=message.ts_event,
-        ts_recv=message.ts_recv,
-        ts_send=message.ts_send,
-        ts_client=real_ns,
-        skipped=message.skipped,
-        status=said.status,
-        reason=said.reason,
     )
