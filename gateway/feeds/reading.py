@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     Told = Row | After | Refusal | BookMessage | Doubt
 
 
+class _Connection(NamedTuple):
+    decode: Decode
+    suffix: str
+
+
 class Reading:
     """One pass; the venue's numbers are checked afresh in each."""
 
@@ -58,7 +63,7 @@ class Reading:
         self._venue = venue
         self._counters = counters
         self._topics = topics
-        self._decoders: dict[str, Decode] = {}
+        self._connections: dict[str, _Connection] = {}
         self._unnamed = venue.connect("")  # of messages without an envelope
         self._books = Books(venue, counters, topics["trade"].refusal)
         self._numbers: dict[int, Numbers] = {}
@@ -71,7 +76,8 @@ class Reading:
         if type(read) is bytes:
             return self._decoded(self._unnamed, read, "")
         if isinstance(read, Received):
-            return self._decoded(self._decoder(read.connection), *read)
+            decode, suffix = self._connection(read.connection)
+            return self._decoded(decode, *read, suffix)
         if isinstance(read, Refusal):
             return read
         if isinstance(read, Response):
@@ -82,12 +88,14 @@ class Reading:
         return None
 
     def _decoded(
-        self, decode: Decode, payload: bytes, connection: str
+        self, decode: Decode, payload: bytes, connection: str, suffix: str = ""
     ) -> "Told | list[Told] | None":
         try:
             decoded = decode(payload)
         except ValueError as error:
             refusal = of_input(payload, error, self._venue.identify)
+            if suffix and refusal.symbol:
+                refusal = refusal._replace(symbol=refusal.symbol + suffix)
             if refusal.channel != "book":
                 return refusal
             return [*self._books.doubt(refusal.symbol, refusal.why), refusal]
@@ -107,19 +115,20 @@ class Reading:
         """The last entry was read."""
         self._books.end()
 
-    def _decoder(self, connection: str) -> Decode:
-        decode = self._decoders.pop(connection, None)
-        if decode is None:
-            return self._connect(connection, "")
-        self._decoders[connection] = decode  # behind those that were silent since
-        return decode
+    def _connection(self, name: str) -> _Connection:
+        found = self._connections.pop(name, None)
+        if found is None:
+            return self._connect(name, "")
+        self._connections[name] = found  # behind those that were silent since
+        return found
 
-    def _connect(self, connection: str, address: str) -> Decode:
-        self._decoders.pop(connection, None)
-        while len(self._decoders) >= CONNECTIONS_MAX:
-            del self._decoders[next(iter(self._decoders))]
-        decode = self._decoders[connection] = self._venue.connect(address)
-        return decode
+    def _connect(self, name: str, address: str) -> _Connection:
+        self._connections.pop(name, None)
+        while len(self._connections) >= CONNECTIONS_MAX:
+            del self._connections[next(iter(self._connections))]
+        new = _Connection(self._venue.connect(address), self._venue.suffix(address))
+        self._connections[name] = new
+        return new
 
     def _opened(self, opened: Opened) -> "list[Told]":
         self._counters.skip(NOTES["connect"])

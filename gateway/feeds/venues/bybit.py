@@ -99,10 +99,17 @@ _decode_trade = msgspec.json.Decoder(_Trade).decode
 _decode_ticker = msgspec.json.Decoder(_Ticker).decode
 
 
+def suffix(address: str) -> str:
+    """What symbols end in that come from this address, which may be empty. ValueError: it is none.
+
+    Messages do not have it.
+    """
+    return SPOT_SUFFIX if urlsplit(address).path.rstrip("/").endswith("/spot") else ""
+
+
 def connect(address: str) -> Decode:
-    """The decoder of one connection's messages; `address` as it was connected to, or empty."""
-    spot = urlsplit(address).path.rstrip("/").endswith("/spot")
-    return _Connection(SPOT_SUFFIX if spot else "").decode
+    """The decoder of one connection's messages; `address` as in `suffix`."""
+    return _Connection(suffix(address)).decode
 
 
 class _Connection:
@@ -259,13 +266,13 @@ _STATES: Final[dict[str, Status]] = {
 def instruments(payload: bytes) -> list[Instrument]:
     """The instruments of `instruments-info`. ValueError: it is none."""
     result = _decode_instruments(payload).result
-    suffix = SPOT_SUFFIX if result.category == "spot" else ""
+    market = SPOT_SUFFIX if result.category == "spot" else ""
     found = []
     for one in result.listed:
         tick, lot = one.price.tick, one.size.lot or one.size.precision
         state = _STATES.get(one.status, "halted")
         places = digits(tick), digits(lot)
         found.append(
-            Instrument(one.symbol + suffix, one.base, one.quote, tick, lot, *places, state)
+            Instrument(one.symbol + market, one.base, one.quote, tick, lot, *places, state)
         )
     return found

@@ -8,6 +8,10 @@ from gateway.feeds.venues import binance, bybit, coinbase, kraken
 from gateway.feeds.venues.message import Decode, Decoded, Instrument
 
 
+def _no_suffix(address: str) -> str:
+    return ""
+
+
 def _no_books(url: str, payload: bytes) -> Decoded | None:
     return None
 
@@ -17,6 +21,7 @@ class Venue(NamedTuple):
 
     Attributes:
         connect: a connection's address, or "" → the decoder of its messages, in their order.
+        suffix: a connection's address → what the decoder adds to the symbols in messages.
         respond: URL and body of a REST response → what is in it; None: nothing of the market's.
         instruments: the body of the response with the reference data → what it lists.
         reference: how the path of the URL of that response ends.
@@ -30,6 +35,7 @@ class Venue(NamedTuple):
     instruments: Callable[[bytes], list[Instrument]]
     reference: str
     identify: Identify
+    suffix: Callable[[str], str] = _no_suffix
     respond: Callable[[str, bytes], Decoded | None] = _no_books
     books_beside: bool = False
     books_by_connection: bool = True
@@ -52,5 +58,11 @@ VENUES: Final[dict[str, Venue]] = {
     ),
     "kraken-v1": Venue(_same(kraken.decode), kraken.instruments, "/AssetPairs", kraken.identify),
     "coinbase": Venue(coinbase.connect, coinbase.instruments, "/products", coinbase.identify),
-    "bybit": Venue(bybit.connect, bybit.instruments, "/instruments-info", bybit.identify),
+    "bybit": Venue(
+        bybit.connect,
+        bybit.instruments,
+        "/instruments-info",
+        bybit.identify,
+        suffix=bybit.suffix,
+    ),
 }

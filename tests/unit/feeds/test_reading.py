@@ -104,6 +104,8 @@ def test_the_address_says_which_market_it_is(new: Callable[[str], Reading]) -> N
     message = json.dumps({"topic": "orderbook.1.X", "type": "snapshot", "data": data}).encode()
     symbols = [told(one, Received(message, name))[0].symbol for name in "abc"]
     assert symbols == ["X-SPOT", "X", "X"]
+    doubt, refusal = told(one, Received(message.replace(b'"b": []', b'"b": [["1"]]'), "a"))
+    assert (doubt.symbol, refusal.symbol) == ("X-SPOT", "X-SPOT"), "the other market's is good"
 
 
 def test_decoders_are_bounded(
@@ -113,9 +115,9 @@ def test_decoders_are_bounded(
     one = new("coinbase")
     for number, name in enumerate("abcb"):
         told(one, Received(coinbase(number, "candles"), name))
-    assert {*one._decoders} == {"b", "c"}
+    assert {*one._connections} == {"b", "c"}
     told(one, Opened("d", ""))
-    assert {*one._decoders} == {"b", "d"}, "the oldest one is not silent"
+    assert {*one._connections} == {"b", "d"}, "the oldest one is not silent"
 
 
 URL = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
