@@ -156,7 +156,11 @@ class _Connection:
             ts_ns = of_text(envelope.timestamp, "timestamp") if envelope.timestamp else 0
             if useless := self._count(envelope, ts_ns):
                 return useless
-            items = _items(envelope, ts_ns, updates)
+            try:
+                items = _items(envelope, ts_ns, updates)
+            except ValueError:
+                self._refused(envelope)
+                raise
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if self._lost is None:
@@ -173,11 +177,21 @@ class _Connection:
         if outcome == "reset":
             self._lost = Lost(None, number)
         elif isinstance(outcome, Gap):
-            before = self._lost.messages if self._lost else 0
-            self._lost = Lost(None if before is None else before + outcome.lost, number)
+            self._lose(outcome.lost, number)
         if outcome == "late":
             return "" if envelope.channel == "market_trades" else LATE
         return DUPLICATE if outcome == "duplicate" else ""
+
+    def _lose(self, count: int, number: int) -> None:
+        """So many messages more are missing before this number."""
+        before = self._lost.messages if self._lost else 0
+        self._lost = Lost(None if before is None else before + count, number)
+
+    def _refused(self, envelope: _Envelope) -> None:
+        """A message of several books is missing in each, and its refusal names but the first."""
+        several = bytes(envelope.events).count(b'"product_id"') > 1
+        if several and envelope.channel == "l2_data" and envelope.number is not None:
+            self._lose(1, envelope.number + 1)
 
 
 def _without_levels(payload: bytes) -> tuple[_Envelope, list[_Sides]] | None:

@@ -157,6 +157,20 @@ def test_what_is_missing_before_a_refused_message_is_told_with_the_next() -> Non
     assert decode(ticker(6)) == [QUOTE], "the refused one is not missing"
 
 
+def test_a_refused_message_of_several_books_is_missing_in_each() -> None:
+    decode = connect("")
+    decode(ticker(1))
+    events = [
+        {"type": "update", "product_id": product, "updates": [level(side, "1", "1")]}
+        for product, side in (("BTC-USD", "?"), ("ETH-USD", "bid"))
+    ]
+    for number in (3, 4):
+        with pytest.raises(ValueError, match="neither bid"):
+            decode(message("l2_data", number, *events))
+    assert decode(ticker(5)) == [Lost(3, 5), QUOTE]
+    assert decode(ticker(6)) == [QUOTE]
+
+
 @pytest.mark.parametrize("count", [3, 4000])
 def test_long_snapshots_are_read_in_slices(count: int) -> None:
     levels = [level("bid", str(n), f"0.{n}") for n in range(1, count + 1)]
