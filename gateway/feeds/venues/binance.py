@@ -25,11 +25,11 @@ import msgspec
 from msgspec import field
 
 from gateway.feeds.sequencing import Numbering
+from gateway.feeds.stamps import scaled
 from gateway.feeds.venues.arrays import levels
 from gateway.feeds.venues.message import BookMessage, Decoded, Instrument, Malformed, Message
 from gateway.feeds.venues.number import Number, quoted
 from gateway.feeds.venues.reference import Status, digits
-from gateway.feeds.venues.times import of_number
 
 T = TypeVar("T")
 
@@ -208,7 +208,11 @@ def _peeked(data: msgspec.Raw) -> str:
 
 
 def _time(value: int, name: str = "T") -> int:
-    return value * 1_000_000 if value < 10**9 else of_number(value, name)
+    # As `times.of_number`, but for small ones; that call would cost each trade 1 % more.
+    try:
+        return value * 1_000_000 if value < 10**9 else scaled(value)
+    except ValueError as error:
+        raise ValueError(f"{error} - at `$.{name}`") from None
 
 
 def _decode(
