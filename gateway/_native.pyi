@@ -75,10 +75,11 @@ class RingWriter:
         wait_fd: int = -1,  # memfd of `workers` wait pages, or -1
         event_fds: Sequence[int] = (),  # one eventfd per worker, rung after a publish
         stats: StatsPage | None = None,  # gets published, wire, ingest, clock_anomalies
-        populate: bool = False,  # all pages at once, instead of ahead of the records
+        populate: bool = False,  # all pages but of books at once, instead of ahead of the records
         candles: Sequence[str] = (),  # channels (CANDLE_LENGTHS) that are made of trades
         candles_max: int = 0,  # instruments that may have them
         candles_update_ns: int = 0,  # least time between two updates of a running candle
+        book_levels_max: int = 0,  # levels of order books that there is room for; 0: no books
     ) -> None: ...
     @property
     def fd(self) -> int: ...

@@ -25,6 +25,8 @@ CANDLE_BYTES: Final = 160
 CANDLES_KEPT: Final = {"1s": 11, "1m": 2, "5m": 2, "15m": 2, "1h": 2, "1d": 2}
 """What the feed process keeps of an instrument, of a candle, and how many of each interval: the
 running one and those that late trades may change (gw_candle.c)."""
+LEVEL_BYTES: Final = 48
+"""A level of an order book in the segment, where chunks are half full."""
 HEALTH_TOPICS_MAX: Final = 4096
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40
@@ -51,6 +53,7 @@ def estimate(config: "Config") -> list[Part]:
     return [
         Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
         Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),
+        Part("books", config.ring.book_levels_max * LEVEL_BYTES),
         Part("frame logs", workers * _log_bytes(config)),
         *([Part("candles", _candle_bytes(config))] if config.candles.intervals else []),
     ]

@@ -43,6 +43,8 @@ class RingOptions(Options, frozen=True, kw_only=True):
 
     capacity_bytes: Annotated[int, Meta(ge=65536, le=1 << 34)] = 64 << 20
     topics_max: Annotated[int, Meta(ge=16, le=1 << 20)] = 65536
+    book_levels_max: Annotated[int, Meta(ge=0, le=100_000_000)] = 1_000_000
+    """Levels of order books that there is room for; 0: no books."""
 
 
 class PlaneOptions(Options, frozen=True, kw_only=True):

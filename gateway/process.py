@@ -226,6 +226,7 @@ async def _feed(
         candles=[CANDLES[interval].key for interval in config.candles.intervals],
         candles_max=config.candles.instruments_max,
         candles_update_ns=config.candles.update_ms * 1_000_000,
+        book_levels_max=config.ring.book_levels_max,
     )
     try:
         feeds = build(config.feeds, writer, stats)

@@ -92,9 +92,16 @@ int gw_book_open(gw_book_t *b, gw_book_pool_t *pool, uint32_t number, uint32_t d
         b->directory[side] = head->directory + side * (size_t)pool->sizes.side_chunks;
     write_begin(head);
     GW_STORE_RELAXED(&head->seq, 0);
+    GW_STORE_RELAXED(&head->owner, 0);
     shape_store(b, 0);
     write_end(head);
     return 0;
+}
+
+void gw_book_own(gw_book_t *b, uint64_t owner) {
+    write_begin(b->head);
+    GW_STORE_RELAXED(&b->head->owner, owner);
+    write_end(b->head);
 }
 
 void gw_book_close(gw_book_t *b) {

@@ -106,6 +106,8 @@ void gw_book_work_free(gw_book_work_t *work);
  * -ENOMEM. */
 int gw_book_open(gw_book_t *book, gw_book_pool_t *pool, uint32_t number, uint32_t depth, bool logged);
 void gw_book_close(gw_book_t *book);
+/* Says whose it is, to those who copy it: a place may be another's by then. 0: nobody's. */
+void gw_book_own(gw_book_t *book, uint64_t owner);
 
 static inline uint64_t gw_book_seq(const gw_book_t *b) { return b->head->seq; }
 static inline unsigned gw_book_scale(const gw_book_t *b) { return (unsigned)(b->head->shape >> 8); }

@@ -173,6 +173,7 @@ static int copy_try(const gw_book_pool_t *p, const gw_book_head_t *head, gw_book
     out->count = 0;
     out->scale = (unsigned)(shape >> 8 & 255);
     out->seq = GW_LOAD_RELAXED(&head->seq);
+    out->owner = GW_LOAD_RELAXED(&head->owner);
     for (unsigned side = 0; whole && side < GW_BOOK_SIDES; side++) whole = side_copy(p, head, side, version, out);
     GW_FENCE_ACQUIRE();
     if (GW_LOAD_RELAXED(&head->version) != version) return 0;

@@ -53,7 +53,7 @@ typedef struct {
     uint64_t version; /* of the seqlock: odd while the book is written */
     uint64_t seq;     /* of the state; 0: empty, and never written */
     uint64_t shape;   /* 1 while it is open, and 256 * scale */
-    uint64_t reserved;
+    uint64_t owner;   /* whose book it is: gw_book_own; 0: nobody's */
     uint64_t levels[GW_BOOK_SIDES], chunks[GW_BOOK_SIDES];
     gw_book_entry_t directory[]; /* bids', then asks', side_chunks each; the best chunk last */
 } gw_book_head_t;
@@ -85,6 +85,7 @@ typedef struct {
     uint32_t count;
     unsigned scale;
     uint64_t seq;
+    uint64_t owner; /* of the one that has this place now */
 } gw_book_copy_t;
 
 /* Bytes that such a pool takes; 0: a size is none. */

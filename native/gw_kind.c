@@ -54,6 +54,12 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
         .state = GW_STATE_COPY,
         .fed = 1,
     },
+    [GW_BOOK] = {
+        .name = "book",
+        .cells_max = GW_RECORD_CELLS_MAX,
+        .state = GW_STATE_BOOK,
+        .fed = 1,
+    },
     [GW_STATUS] = {
         .name = "status",
         .fields = {WORDS_NAMED("status", state, GW_STATE_MAX), WORDS(reason, GW_REASON_MAX)},

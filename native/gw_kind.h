@@ -35,6 +35,7 @@ typedef enum {
     GW_STATE_NONE, /* nothing: such topics are none of a plane's */
     GW_STATE_COPY, /* the newest record, rendered by a template. Of one that is longer than GW_SLOT_CELLS the segment
                       has no last value: a plane that comes late has it while the ring has it, else the next one */
+    GW_STATE_BOOK, /* an order book (gw_book_record.h): the segment's pool has it, records say what changed */
 } gw_state_t;
 
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
     uint8_t fields_count, decimals_count;
     uint16_t cells_max;
     uint8_t state; /* gw_state_t */
-    uint8_t fed;   /* its records come from feeds; else the gateway makes them */
+    uint8_t fed;   /* its records come from feeds; else the gateway makes them. Rows of texts have those that have fields */
 } gw_kind_t;
 
 extern const gw_kind_t gw_kinds[GW_CHANNELS];

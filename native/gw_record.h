@@ -26,7 +26,7 @@
 #define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
-enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_STATUS = 5, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
+enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_BOOK = 3, GW_STATUS = 5, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
 /* Candles: a kind for each interval, from GW_CANDLE on, so that a topic is a channel and a name for them, too. */
 #define GW_CANDLES (GW_CHANNELS - GW_CANDLE)
 #ifdef GW_TEST_KINDS

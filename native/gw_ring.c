@@ -93,9 +93,9 @@ static void chain_link(gw_chain_t *c, gw_header_t *h, uint64_t position, uint64_
     if (h->generation != c->generation) h->generation = c->generation;
 }
 
-/* Copies a record to its place in the ring and to its topic's slot, of a long one there the header alone. */
+/* Copies a record to its place in the ring and to its topic's slot, of a long one there what all have. */
 static inline void record_write(gw_word_t *ring, gw_word_t *slot, const gw_word_t *from, uint64_t cells) {
-    uint64_t both = cells <= GW_SLOT_CELLS ? cells : 1, rest = cells - both;
+    uint64_t both = cells <= GW_SLOT_CELLS ? cells : GW_RECORD_CELLS, rest = cells - both;
     for (; both > 0; both--, ring += 8, slot += 8, from += 8) {
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++) {

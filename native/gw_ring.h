@@ -1,14 +1,15 @@
-/* One segment of shared memory: header, topic directory, last-value table, block index, broadcast ring.
+/* One segment of shared memory: header, topic directory, last-value table, block index, broadcast ring, order books.
  *
  * One writer, any number of readers that it never waits for. The theory of operation and the
  * memory-order argument are in native/README.md. All functions work on memory that the caller gives,
  * so a test builds any situation by writing counters. */
 #ifndef GW_RING_H
 #define GW_RING_H
+#include "gw_book_pool.h"
 #include "gw_record.h"
 
 #define GW_SEGMENT_MAGIC 0x31544b5445544147ull
-#define GW_SEGMENT_VERSION 4u
+#define GW_SEGMENT_VERSION 5u
 #define GW_EPOCH_LENGTH 8u /* lower-case base 36, always this long */
 
 /* A view of a segment: plain pointers into the mapping. `writable` members are touched by the writer alone. */
@@ -28,6 +29,7 @@ typedef struct {
     uint64_t block;        /* bytes of one, a power of two */
     uint64_t blocks_count; /* the same */
     uint8_t *ring;
+    gw_book_pool_t books;  /* sizes of 0: it has none */
 } gw_segment_t;
 
 /* Whether the record is of the topic that has its place in this generation of the directory's. */
@@ -43,14 +45,27 @@ const char *gw_segment_origin(const gw_segment_t *s, uint8_t origin);
 
 #define GW_DIRECTORY_WORDS 16u /* channel u8, length u8, the name; the last word a version: 128 bytes */
 #define GW_SLOT_WORDS 32u      /* seqlock version, position, pad to a line, then GW_SLOT_CELLS cells: 256 bytes */
-#define GW_SLOT_CELLS GW_RECORD_CELLS_TAIL /* of a longer record the table has the header alone */
+#define GW_SLOT_CELLS GW_RECORD_CELLS_TAIL /* of a longer record the table has its first GW_RECORD_CELLS */
 #define GW_BLOCK_WORDS 2u      /* where the first record from its start on begins; the greatest ts_recv before that */
 #define GW_BLOCK_MAX (GW_RECORD_CELLS_MAX * GW_CELL) /* bytes: so one begins in each, but in rings with smaller ones */
 #define GW_BLOCKS_MIN 16u
 
+/* Of one without books. One that has them begins with as many bytes, and the books are behind. */
 size_t gw_segment_size(uint64_t capacity, uint32_t topics_max);
 /* Writes header and zero counters. -EINVAL unless capacity is a power of two >= 4096 and size suffices. */
 int gw_segment_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch);
+
+#define GW_BOOK_LEVELS_MAX (1u << 27) /* that a segment may have room for */
+/* The pool's sizes for books of so many levels in all, of at most `topics_max` topics. It has chunks for as many where
+ * each is half full, as the fullest are after a split: so levels that are closer together find more room. For every
+ * GW_BOOK_LEVELS_MEAN levels there is a place for a book. A side gets 32,752 levels at once, and has as many as
+ * 65,536 where they come one by one. */
+gw_book_sizes_t gw_segment_books(uint32_t topics_max, uint32_t book_levels);
+#define GW_BOOK_LEVELS_MEAN 250u
+/* As the two above, with room for books of so many levels; 0: none. The memory has to be zeroes. */
+size_t gw_segment_books_size(uint64_t capacity, uint32_t topics_max, uint32_t book_levels);
+int gw_segment_books_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max, uint32_t book_levels,
+                            const char *epoch);
 /* Fills a view after checking magic, version and every offset against `size`. -EINVAL. */
 int gw_segment_open(void *mem, size_t size, gw_segment_t *view);
 
@@ -137,8 +152,8 @@ int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out)
 /* The version of an entry, acquire: another one is another entry, or the same that has ended. */
 uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id);
 /* The topic's last record, and where in the ring it begins, or will in a moment (NULL: not asked for). 1; 0: nothing
- * published; -EMSGSIZE: it has more than GW_SLOT_CELLS cells, `out` has its header and no payload; -EAGAIN: torn for
- * good (its writer died inside it). */
+ * published; -EMSGSIZE: it has more than GW_SLOT_CELLS cells, `out` has the first GW_RECORD_CELLS of them; -EAGAIN:
+ * torn for good (its writer died inside it). */
 int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position);
 
 /* What a worker shows the writer: one page per worker in a small shared segment. */

@@ -53,6 +53,9 @@ class Channel(NamedTuple):
 HEALTH: Final = "health"
 """Of instruments among CHANNELS, of the gateway itself among CHANNELS_OWN."""
 
+BOOK: Final = "book"
+"""Order books: no rows, but messages of levels (`feeds/venues/message.py`)."""
+
 _TRADE: Final = (
     Field("price", "decimal"),
     Field("qty", "decimal"),
@@ -86,6 +89,7 @@ CANDLES: Final[dict[str, Channel]] = {
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0, fed=True, fields=_TRADE),
     "bbo": Channel("bbo", 2, lossless=False, priority=1, fed=True, fields=_BBO),
+    BOOK: Channel(BOOK, 3, lossless=False, priority=1, fed=True),
     "status": Channel("status", 5, lossless=True, priority=0, fed=True, fields=_STATUS),
     HEALTH: Channel(HEALTH, 7, lossless=False, priority=1, fields=_HEALTH),
     **{channel.key: channel for channel in CANDLES.values()},
@@ -102,8 +106,9 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
 0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
-CHANNELS_PLANNED: Final = ("book", "instrument")
-"""Channels of the protocol that this version does not have: refused by name."""
+CHANNELS_PLANNED: Final = (BOOK, "instrument")
+"""Channels of the protocol that clients of this version do not get: refused by name. Books are in
+the ring already."""
 
 CHANNELS_OPS: Final = ("ops",)
 """Channels of the ops listener alone (`ops/session.py`): clients are told where to go."""

@@ -21,7 +21,11 @@ from gateway.session import codes
 from gateway.session.codes import Error
 from gateway.session.messages import DeliveryParams, ListParams, UnsubscribeParams
 
-_CHANNELS: Final = {one.name: one for one in (*CHANNELS.values(), *CHANNELS_OWN.values())}
+_CHANNELS: Final = {
+    one.name: one
+    for one in (*CHANNELS.values(), *CHANNELS_OWN.values())
+    if one.name not in CHANNELS_PLANNED
+}
 """By name; which candles are meant, the interval says."""
 _SCOPES: Final = {"gateway": CHANNELS_OWN[HEALTH], "instruments": CHANNELS[HEALTH]}
 

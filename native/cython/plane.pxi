@@ -262,11 +262,15 @@ cdef class Plane:
     def attach(self, int fd):
         self.check()
         cdef size_t size = os.fstat(fd).st_size
+        cdef gw_segment_t view
         cdef gw_command_t *x = gw_command_new(GW_CMD_ATTACH, 0, 0, 0)
         if x == NULL:
             raise MemoryError
         try:
-            x.mapping = _map(fd, size, PROT_READ, self.populate)
+            x.mapping = _map(fd, size, PROT_READ, populate=False)
+            # Of books, pages are touched on use.
+            if self.populate and gw_segment_open(x.mapping, size, &view) == 0:
+                _populate(x.mapping, gw_segment_size(view.capacity, view.topics_max), fd, PROT_READ)
         except BaseException:
             free(x)
             raise

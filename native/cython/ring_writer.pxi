@@ -121,7 +121,7 @@ cdef class RingWriter:
 
     def __init__(self, uint64_t capacity, uint32_t topics_max, *, int wait_fd=-1, event_fds=(),
                  StatsPage stats=None, bint populate=False, candles=(), uint32_t candles_max=0,
-                 int64_t candles_update_ns=0):
+                 int64_t candles_update_ns=0, uint32_t book_levels_max=0):
         if self.used:
             raise RuntimeError("already initialised")
         if stats is not None:
@@ -141,7 +141,7 @@ cdef class RingWriter:
             for gauge in GAUGES_OF_TOPICS:  # of a writer before this one
                 stats.set(gauge)
         try:
-            self.segment_create(capacity, topics_max, populate)
+            self.segment_create(capacity, topics_max, populate, book_levels_max)
             self.candles_create(candles_update_ns)
             if wait_fd >= 0:
                 self.workers_map(wait_fd, event_fds)
@@ -150,17 +150,23 @@ cdef class RingWriter:
             raise
 
     cdef int segment_create(
-        self, uint64_t capacity, uint32_t topics_max, bint populate
+        self, uint64_t capacity, uint32_t topics_max, bint populate, uint32_t book_levels_max
     ) except -1:
         # So that a full table of topics cannot hide what is wrong with those in it.
         self.topics_max = topics_max
         self.health_max = min(topics_max, GW_HEALTH_TOPICS_MAX)
         cdef uint32_t entries = topics_max + self.health_max
         entries += self.candles_max * <uint32_t>len(self.candles)
-        self.size = gw_segment_size(capacity, entries)
+        if book_levels_max > GW_BOOK_LEVELS_MAX:
+            raise ValueError(f"book_levels_max {book_levels_max}: at most {GW_BOOK_LEVELS_MAX}")
+        self.size = gw_segment_books_size(capacity, entries, book_levels_max)
         self.memory_fd = create_memory("tickgate-ring", self.size)
-        self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, populate)
-        if gw_segment_format(self.mem, self.size, capacity, entries, _epoch_next()) < 0:
+        self.mem = _map(self.memory_fd, self.size, PROT_READ | PROT_WRITE, False)
+        if populate:  # of books, pages are touched on use
+            _populate(self.mem, gw_segment_size(capacity, entries), self.memory_fd,
+                      PROT_READ | PROT_WRITE)
+        if gw_segment_books_format(self.mem, self.size, capacity, entries, book_levels_max,
+                                   _epoch_next()) < 0:
             raise ValueError(f"ring of {capacity} bytes (a power of two from 4096 on) and "
                              f"{topics_max} topics (at least 1)")
         # Sealed after our own mapping: nobody else can write, and nobody can cut it under a reader.

@@ -26,6 +26,7 @@ cdef extern from "gw_ring.h" nogil:
     enum: GW_EPOCH_LENGTH
 
     ctypedef struct gw_segment_t:
+        uint64_t capacity
         uint32_t topics_max
         char epoch[9]
         uint64_t *tail
@@ -44,8 +45,11 @@ cdef extern from "gw_ring.h" nogil:
         uint64_t attached, cursor, epoch, backlogged, subscribed
 
     size_t gw_segment_size(uint64_t capacity, uint32_t topics_max)
-    int gw_segment_format(
-        void *mem, size_t size, uint64_t capacity, uint32_t topics_max, const char *epoch)
+    enum: GW_BOOK_LEVELS_MAX
+
+    size_t gw_segment_books_size(uint64_t capacity, uint32_t topics_max, uint32_t book_levels)
+    int gw_segment_books_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max,
+                                uint32_t book_levels, const char *epoch)
     int gw_segment_open(void *mem, size_t size, gw_segment_t *view)
     int64_t gw_reader_poll(gw_reader_t *r, void *buffer, size_t size)
     bint gw_record_is_of(const gw_record_t *record, uint32_t generation)

@@ -5,7 +5,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 cdef extern from "<sys/mman.h>" nogil:
     void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
     int munmap(void *address, size_t length)
-    int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE, MAP_FIXED
     void *MAP_FAILED
 
 cdef extern from "gw_atomic.h" nogil:
@@ -68,6 +68,13 @@ cdef void *_map(int fd, size_t size, int protection, bint populate=True) except 
     if mem == MAP_FAILED:
         PyErr_SetFromErrno(OSError)
     return mem
+
+
+cdef int _populate(void *mem, size_t size, int fd, int protection) except -1:
+    """Has the first `size` bytes of a mapping there: whole pages, which nobody uses yet."""
+    if mmap(mem, size, protection, MAP_SHARED | MAP_POPULATE | MAP_FIXED, fd, 0) == MAP_FAILED:
+        PyErr_SetFromErrno(OSError)
+    return 0
 
 
 cdef class StatsPage:

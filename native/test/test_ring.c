@@ -185,6 +185,7 @@ static void records_of_any_length_come_whole(void) {
             CHECK_EQUAL(got, last.h.cells > GW_SLOT_CELLS ? -EMSGSIZE : 1);
             CHECK((uint64_t)last.h.ts_recv == ring_numbered && where == r.writer.chains[0].last);
             CHECK(got < 0 || record_is_whole(&last));
+            CHECK(got == 1 || memcmp(&last.u, r.reader.segment.ring + (where & (capacity - 1)) + GW_CELL, GW_CELL) == 0);
             CHECK_EQUAL(gw_reader_read(&r.reader, where, room.words, sizeof room), last.h.cells * GW_CELL);
             CHECK((uint64_t)room.record.h.ts_recv == ring_numbered && record_is_whole(&room));
             CHECK_EQUAL(gw_reader_read(&r.reader, where, room.words, last.h.cells * GW_CELL - 1), -EMSGSIZE);

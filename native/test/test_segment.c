@@ -40,6 +40,52 @@ static void what_is_no_segment_is_not_opened(void) {
     ring_free(&r);
 }
 
+/* With books: their sizes follow from what the header says, which is checked against the size as the others are. */
+static void books_are_behind_the_ring(void) {
+    const uint64_t capacity = 4096;
+    size_t size = gw_segment_books_size(capacity, 8, 1000), plain = gw_segment_size(capacity, 8);
+    uint64_t *mem = aligned_alloc(4096, size);
+    gw_segment_t view;
+    memset(mem, 0, size);
+    CHECK_EQUAL(gw_segment_books_size(capacity, 8, 0), plain);
+    CHECK_EQUAL(gw_segment_books_format(mem, size - 1, capacity, 8, 1000, "k3f90000"), -EINVAL);
+    CHECK_EQUAL(gw_segment_books_format(mem, size, capacity, 8, GW_BOOK_LEVELS_MAX + 1, "k3f90000"), -EINVAL);
+    CHECK_EQUAL(gw_segment_books_format(mem, size, capacity, 8, 1000, "k3f90000"), 0);
+    CHECK_EQUAL(gw_segment_open(mem, size, &view), 0);
+    CHECK_EQUAL(view.books.sizes.books, 8);
+    CHECK_EQUAL(view.books.sizes.chunks, 256);
+    CHECK_EQUAL((uint8_t *)view.books.heads - (uint8_t *)mem, plain + 4096);
+    CHECK_EQUAL(gw_segment_open(mem, size - 4096, &view), -EINVAL);
+    CHECK_EQUAL(mem[4], 1000);
+    mem[4] = GW_BOOK_LEVELS_MAX + 1ull;
+    CHECK_EQUAL(gw_segment_open(mem, size, &view), -EINVAL);
+    mem[4] = 1000000; /* more than there is room for */
+    CHECK_EQUAL(gw_segment_open(mem, size, &view), -EINVAL);
+    mem[4] = 0;
+    CHECK_EQUAL(gw_segment_open(mem, size, &view), 0);
+    CHECK_EQUAL(view.books.sizes.books, 0);
+    mem[4] = 1000;
+    mem[plain / 8] ^= 1; /* the pool's own mark */
+    CHECK_EQUAL(gw_segment_open(mem, size, &view), -EINVAL);
+    free(mem);
+}
+
+static void books_take_what_the_rule_says(void) {
+    gw_book_sizes_t s = gw_segment_books(69632, 1000000);
+    CHECK_EQUAL(s.books, 4000);
+    CHECK_EQUAL(s.chunks, 31250);
+    CHECK_EQUAL(s.side_chunks, 2048);
+    CHECK_EQUAL(s.wides, 15625);
+    s = gw_segment_books(100, 1000000);
+    CHECK_EQUAL(s.books, 100);
+    s = gw_segment_books(UINT32_MAX, GW_BOOK_LEVELS_MAX);
+    CHECK(gw_book_pool_size(&s) > 0);
+    s = gw_segment_books(1, 1);
+    CHECK(gw_book_pool_size(&s) > 0);
+    s = gw_segment_books(1, 0);
+    CHECK_EQUAL(s.books, 0);
+}
+
 static void *larger_and_smaller(void *argument) {
     segment_flip_t *f = argument;
     while (!GW_LOAD_RELAXED(&f->done)) {
@@ -139,6 +185,8 @@ static void f49_a_slot_left_odd_is_reported_after_bounded_retries(void) {
 int main(void) {
     RUN(impossible_sizes_are_refused);
     RUN(what_is_no_segment_is_not_opened);
+    RUN(books_are_behind_the_ring);
+    RUN(books_take_what_the_rule_says);
     RUN(a_size_that_changes_is_used_as_it_was_checked);
     RUN(counters_have_lines_of_their_own);
     RUN(the_directory_is_append_only_and_bounded);

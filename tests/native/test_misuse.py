@@ -110,7 +110,7 @@ def test_a_plane_that_could_not_be_made_holds_no_page() -> None:
     page, fd = own_page()
     bad: list[Programs] = [
         ({("trade", "update"): b"no program"}, {}),
-        ({("book", "update"): b""}, {}),
+        ({("candle", "update"): b""}, {}),
         ({("trade", "other"): b""}, {}),
         ({}, {0: b"no program"}),
         ({}, {99: b""}),
@@ -354,8 +354,8 @@ def test_a_closed_ring_says_so_to_all_who_use_it() -> None:
     assert (writer.behind(), writer.backlogged(), writer.subscribed()) == (0, 0, 0)
     with pytest.raises(RuntimeError, match="already initialised"):
         writer.__init__(4096, 8)  # the intake still points into it
-    with pytest.raises(ValueError, match="unknown channel 'book'"):
-        intake_of_an_open_ring("book")
+    with pytest.raises(ValueError, match="unknown channel 'candle'"):
+        intake_of_an_open_ring("candle")
     udp.close()
     check_each(ValueError, "closed", [udp.wake, lambda: udp.receive(0), lambda: udp.buffer_granted])
 

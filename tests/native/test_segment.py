@@ -84,7 +84,7 @@ def test_instruments_outside_the_grammar_are_refused(writer: RingWriter, name: s
 def test_topics_are_bounded_and_channels_known() -> None:
     writer = RingWriter(4096, 2)
     with pytest.raises(ValueError, match="unknown channel"):
-        writer.topic("book", "A.X")
+        writer.topic("candle", "A.X")
     assert [writer.topic(channel, "A.X") for channel in ("trade", "bbo", "trade")] == [0, 1, 0]
     with pytest.raises(OverflowError, match="all 2 topics"):
         writer.topic("trade", "B.X")
@@ -102,7 +102,7 @@ def test_a_segment_follows_the_directory_as_it_grows(writer: RingWriter) -> None
     assert segment.topics(1) == [("bbo", "A.X"), ("trade", "AB.Y")]
     matched = [segment.match("trade", p)[0] for p in ("*", "A*", "*.X", "A.X", "B*")]
     assert matched == [2, 2, 1, 1, 0]
-    assert segment.match("book", "*") == (0, 0)
+    assert segment.match("candle", "*") == (0, 0)
     writer.publish([trade(0, 1), trade(0, 2)], 1, _native.monotonic_ns())
     assert [segment.last_seq(topic) for topic in (0, 1, 2, 99)] == [2, 0, 0, 0]
 

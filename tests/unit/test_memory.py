@@ -8,12 +8,17 @@ import pytest
 
 from gateway._native import candle_row_bytes
 from gateway.config import Config, assemble
-from gateway.memory import HEALTH_TOPICS_MAX, TOPIC_BYTES, estimate, words
+from gateway.memory import HEALTH_TOPICS_MAX, LEVEL_BYTES, TOPIC_BYTES, estimate, words
 from gateway.model.record import CANDLES, INTERVALS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
-SMALL = ["ring.capacity_bytes=1048576", "plane.log_bytes=8388608", "ring.topics_max=1024"]
+SMALL = [
+    "ring.capacity_bytes=1048576",
+    "plane.log_bytes=8388608",
+    "ring.topics_max=1024",
+    "ring.book_levels_max=0",
+]
 
 
 def production() -> Config:
@@ -26,7 +31,12 @@ def total_mb(config: Config) -> str:
 
 def test_the_parts_are_the_whole() -> None:
     config = assemble({}, {}, ["cluster.workers=3"])
-    assert [part.name for part in estimate(config)] == ["programs", "ring", "frame logs"]
+    assert [part.name for part in estimate(config)] == [
+        "programs",
+        "ring",
+        "books",
+        "frame logs",
+    ]
     assert words(config).startswith(f"memory: {total_mb(config)} with all buffers in use (")
     one, three = (
         {part.name: part.bytes for part in estimate(assemble({}, {}, [f"cluster.workers={n}"]))}
@@ -63,6 +73,7 @@ def test_the_formula_of_the_documents() -> None:
         0
     ]
     assert int(bytes_each) == TOPIC_BYTES
+    assert f"books       {LEVEL_BYTES} bytes x ring.book_levels_max" in DEPLOY
     assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
     text = (ROOT / "configs/production.toml").read_text()
     assert f"All buffers in use it takes {total_mb(production())}," in text
