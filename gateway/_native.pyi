@@ -120,6 +120,42 @@ class RingWriter:
             ValueError: it is no topic of a feed's.
             OverflowError: no topic of health is left.
         """
+    def book(
+        self,
+        topic: int,
+        snapshot: bool,
+        bids: list[tuple[str, ...]],
+        asks: list[tuple[str, ...]],
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        ts_event: int = 0,
+        first: int | str | None = None,  # the venue's numbers that the message spans
+        last: int | str | None = None,
+        checksum: int | None = None,  # of the book behind it
+        depth: int = 0,  # of a snapshot: levels a side that the venue's book has at most; 0: all
+        flags: int = 0,
+        feed: int = 0,
+        record_wire: bool = True,
+    ) -> tuple[int, bool, bool, bool]:
+        """Applies a venue's message to the topic's book whole, then publishes what changed.
+
+        A level is price and quantity as texts; what else is in it is not looked at. The interpreter
+        is let go now and then, and while the book is written. One thread at a time for a topic.
+
+        Returns: how many levels changed; whether a record was published: of what changes nothing
+        none is; whether the checksum agrees: else the book is in doubt from here on; whether the
+        best bid is not below the best ask.
+
+        Raises:
+            ValueError: it is no topic of books; or the message is refused, and nothing changed.
+        """
+    def book_doubt(
+        self, topic: int, ts_recv: int, mono_recv: int, *, flags: int = 0, feed: int = 0
+    ) -> bool:
+        """The topic's book is not up to date from here on: a record says so, once until the next
+        snapshot. False: it did, or there is no book.
+        """
     def publish(
         self,
         rows: Sequence[Row],
@@ -181,6 +217,10 @@ class Segment:
 
         A step is about 1 ns: 4 for each topic of the directory, and one for each character that
         a pattern of several stars is compared with. ValueError: more than 255 bytes.
+        """
+    def book(self, topic: int) -> tuple[int, list[BookRow], list[BookRow]] | None:
+        """A topic's book out of the segment's pool: seq, bids and asks, the best first; None where
+        it has none. BlockingIOError: it is being written, or its writer died meanwhile.
         """
     def last_seq(self, topic: int) -> int:
         """The topic's last seq, 0 when it has none. BlockingIOError: its writer died inside it."""
@@ -304,6 +344,14 @@ BookRow = tuple[str, str] | tuple[str, str, int]
 
 BookFrame = tuple[Literal["update", "snapshot", "parts"], int, int, list[BookRow], list[BookRow]]
 """(type, seq, skipped, bids, asks). On each side deletions first, then levels, the best first."""
+
+def book_records(data: bytes) -> list[tuple[int, int, int, int, bool, str, str, bytes]]:
+    """Of raw records those of books: (topic, seq, flags, gap, whether the book has to be copied,
+    first and last of the venue's numbers, levels as `Book.apply_levels` takes them).
+
+    Raises:
+        ValueError: a record is not whole, or what it says of itself can't be.
+    """
 
 def book_levels(bids: Iterable[BookRow], asks: Iterable[BookRow]) -> bytes:
     """A message's levels as one batch. ValueError names the level and what is wrong with it."""

@@ -40,6 +40,7 @@ static const char *const refusals[GW_BOOK_REFUSAL_END] = {
     [GW_BOOK_POOL_FULL] = "may need more levels than are free",
     [GW_BOOK_WIDES_FULL] = "has more long quantities than are free",
     [GW_BOOK_NO_MEMORY] = "finds no memory",
+    [GW_BOOK_PLACES_FULL] = "is of one book more than there is room for",
 };
 
 const char *gw_book_refusal_text(gw_book_refusal_t refusal) {

@@ -42,6 +42,7 @@ typedef enum {
     GW_BOOK_POOL_FULL,      /* the message might need more chunks than are free */
     GW_BOOK_WIDES_FULL,     /* it has more wide quantities than are free */
     GW_BOOK_NO_MEMORY,
+    GW_BOOK_PLACES_FULL,    /* there is room for no more books */
     GW_BOOK_REFUSAL_END
 } gw_book_refusal_t;
 

@@ -29,8 +29,8 @@ _Static_assert(sizeof(gw_book_message_t) == GW_CELL, "one cell, then rows");
 static inline uint16_t gw_book_record_cells(uint32_t count) {
     return (uint16_t)(GW_RECORD_CELLS + (count * sizeof(gw_book_row_t) + GW_CELL - 1) / GW_CELL);
 }
-/* Whose a book in the segment's pool is (gw_book_own): a topic's, of those that had its place in the directory. */
-static inline uint64_t gw_book_owner(uint32_t topic, uint32_t generation) {
+/* Whose a book in the segment's pool is (gw_book_own): a topic's, and the generation that its records bear. */
+static inline uint64_t gw_book_owner(uint32_t topic, uint16_t generation) {
     return (uint64_t)generation << 32 | topic;
 }
 static inline gw_book_message_t *gw_book_message(gw_record_t *r) { return (gw_book_message_t *)(void *)&r->u; }

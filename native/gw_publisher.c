@@ -11,8 +11,10 @@ int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *sta
     int error = gw_writer_init(&p->writer, mem, size);
     if (error < 0) return error;
     error = gw_suspects_init(&p->suspects, p->writer.segment.topics_max);
+    if (error == 0) error = gw_books_init(&p->books, &p->writer.segment.books, p->writer.segment.topics_max);
     if (error == 0) error = -pthread_mutex_init(&p->lock, NULL);
     if (error < 0) {
+        gw_books_free(&p->books);
         gw_suspects_free(&p->suspects);
         gw_writer_free(&p->writer);
     }
@@ -24,6 +26,8 @@ void gw_publisher_free(gw_publisher_t *p) {
     gw_writer_free(&p->writer);
     gw_suspects_free(&p->suspects);
     gw_candles_free(&p->candles);
+    gw_books_free(&p->books);
+    pthread_mutex_destroy(&p->books.lock);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -112,6 +116,11 @@ void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) 
     int64_t real_ns = gw_realtime_ns(), now_ns = gw_monotonic_ns();
     gw_record_t record = {
         .h = {.ts_event = real_ns, .ts_recv = real_ns, .ts_publish = now_ns}};
+    if (kind == GW_BOOK) {
+        pthread_mutex_lock(&p->books.lock);
+        gw_books_close(&p->books, topic);
+        pthread_mutex_unlock(&p->books.lock);
+    }
     pthread_mutex_lock(&p->lock);
     record.h.topic = topic;
     record.h.kind = kind;
@@ -153,7 +162,8 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
         if (candles && records[i].h.kind == GW_TRADE)
             gw_candles_trade(&p->candles, &records[i], receipt->feed, receipt->wire);
         if (p->stats != NULL) gw_hdr_add(&p->stats->published[records[i].h.kind], 1);
-        if (gw_suspects_has(&p->suspects, records[i].h.topic)) suspect_recover(p, &records[i].h);
+        const bool good = (records[i].h.flags & GW_FLAG_MAYBE_BAD_BOOK) == 0;
+        if (good && gw_suspects_has(&p->suspects, records[i].h.topic)) suspect_recover(p, &records[i].h);
     }
     pthread_mutex_unlock(&p->lock);
 }

@@ -10,6 +10,7 @@
 #ifndef GW_PUBLISHER_H
 #define GW_PUBLISHER_H
 #include "gw_ahead.h"
+#include "gw_books.h"
 #include "gw_candle.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
@@ -25,6 +26,7 @@ typedef struct {
     gw_writer_t writer; /* under the lock */
     pthread_mutex_t lock;
     gw_suspects_t suspects; /* under the lock */
+    gw_books_t books;       /* under a lock of theirs */
     gw_candles_t candles;   /* under the lock */
     gw_stats_t *stats; /* published, wire, ingest, clock_anomalies, instruments_suspect, candle_*:
                           under the lock. NULL: none */
@@ -82,6 +84,36 @@ void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades);
 /* Closes candles by the clock and tells running ones, in steps of gw_candles_step, each under the
  * lock; true: some are left for another call. `gw_publisher_ring` tells the workers. */
 bool gw_publisher_candles_step(gw_publisher_t *p);
+/* A venue's message to the book of a topic. */
+typedef struct {
+    uint32_t topic;
+    uint32_t depth; /* of a snapshot: levels a side that the venue's book has at most; 0: all */
+    bool snapshot;  /* it is the whole book; else what changed in it */
+    bool summed;    /* `sum` is the book's checksum behind it */
+    uint32_t sum;
+    int64_t ts_event, ts_recv, mono_recv; /* ts_event: 0 where the venue gave none */
+    gw_text_t first_id, last_id; /* the venue's numbers; longer ones are cut at GW_BOOK_ID_MAX */
+    const gw_book_level_t *levels;
+    uint32_t count;
+} gw_book_input_t;
+
+/* What it did. */
+typedef struct {
+    uint32_t changes; /* levels, evictions among them */
+    uint32_t at;      /* of a refused one: which level; UINT32_MAX: not one of them is to blame */
+    bool published;   /* something changed */
+    bool differs;     /* the checksum is another: the book is in doubt from here on */
+    bool crossed;     /* the best bid is not below the best ask */
+} gw_book_result_t;
+
+/* Applies it whole, then publishes what changed; or refuses it, and nothing happens. While the book is in doubt its records
+ * bear GW_FLAG_MAYBE_BAD_BOOK, until a snapshot ends that. One thread's messages at a time to one topic. */
+gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *in, const gw_receipt_t *receipt,
+                                    gw_book_result_t *out);
+/* The topic's book is not up to date: its subscribers are told, by a record that says so and of a gap before it, once
+ * until the next snapshot. False: they were, or it has no book. */
+bool gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, int64_t ts_recv, int64_t mono_recv,
+                             const gw_receipt_t *receipt);
 /* Wakes the workers that sleep; then, with no lock held, populates the ring ahead of its tail. */
 void gw_publisher_ring(gw_publisher_t *p);
 

@@ -155,6 +155,9 @@ uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id);
  * published; -EMSGSIZE: it has more than GW_SLOT_CELLS cells, `out` has the first GW_RECORD_CELLS of them; -EAGAIN:
  * torn for good (its writer died inside it). */
 int gw_table_read(const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position);
+/* Copies the book of a topic out of the segment, as it was between two messages (gw_book_copy). -ENOENT: it has none now,
+ * or the place is just becoming another's. */
+int gw_reader_book(const gw_segment_t *s, uint32_t topic, gw_book_copy_t *out);
 
 /* What a worker shows the writer: one page per worker in a small shared segment. */
 typedef struct {

@@ -18,7 +18,7 @@ cdef extern from "gw_book.h" nogil:
         gw_book_row_t *rows
         uint32_t room, count
         unsigned int scale
-        uint64_t seq
+        uint64_t seq, owner
 
     ctypedef struct gw_book_level_t:
         uint32_t orders
@@ -69,6 +69,20 @@ cdef extern from "gw_book.h" nogil:
     uint32_t gw_book_next(gw_book_cursor_t *c)
     void gw_book_row(const gw_book_t *book, const uint64_t *chunk, uint32_t at, unsigned int side,
                      gw_book_row_t *row)
+
+cdef extern from "gw_book_record.h" nogil:
+    enum: GW_BOOK_RECORD_RESET
+
+    ctypedef struct gw_book_message_t:
+        uint16_t count
+        uint8_t scale, what, first_length, last_length
+        uint32_t book
+        char first_id[24]
+        char last_id[24]
+
+    uint16_t gw_book_record_cells(uint32_t count)
+    gw_book_message_t *gw_book_message(gw_record_t *r)
+    gw_book_row_t *gw_book_message_rows(gw_record_t *r)
 
 cdef extern from "gw_book_text.h" nogil:
     enum: GW_BOOK_PRICE_TEXT_MAX, GW_BOOK_QTY_TEXT_MAX, GW_TEXT_SLACK
@@ -126,12 +140,23 @@ cdef object _book_text_refused(gw_book_refusal_t refusal, gw_refusal_t why, str 
 
 cdef int _book_side(list rows, uint8_t side, gw_book_level_t *out) except -1:
     """Makes levels of rows of texts: price, quantity, and where there are, orders."""
+    cdef Py_ssize_t i
+    _book_some(rows, 0, len(rows), side, out)
+    for i in range(len(rows)):
+        if len(rows[i]) > 2:
+            out[i].orders = rows[i][2]
+    return 0
+
+
+cdef int _book_some(
+    list rows, Py_ssize_t first, Py_ssize_t end, uint8_t side, gw_book_level_t *out
+) except -1:
     cdef Py_ssize_t i, price_length, qty_length
     cdef const char *price
     cdef const char *qty
     cdef gw_refusal_t why
     cdef gw_book_refusal_t refusal
-    for i in range(len(rows)):
+    for i in range(first, end):
         row = rows[i]
         price = PyUnicode_AsUTF8AndSize(row[0], &price_length)
         qty = PyUnicode_AsUTF8AndSize(row[1], &qty_length)
@@ -139,9 +164,33 @@ cdef int _book_side(list rows, uint8_t side, gw_book_level_t *out) except -1:
                                       &out[i], &why)
         if refusal != GW_BOOK_FINE:
             raise _book_text_refused(refusal, why, f"{_BOOK_SIDES[side]} {i}", row)
-        if len(row) > 2:
-            out[i].orders = row[2]
     return 0
+
+
+cdef enum:
+    BOOK_AT_ONCE = 256  # levels read holding the interpreter: 20 us
+
+
+cdef int _book_take(list rows, uint8_t side, gw_book_level_t *out) except -1:
+    """As `_book_side`, without orders, letting others have the interpreter now and then."""
+    cdef Py_ssize_t at, count = len(rows)
+    for at in range(0, count, BOOK_AT_ONCE):
+        if at:
+            with nogil:
+                pass
+        _book_some(rows, at, min(at + BOOK_AT_ONCE, count), side, out)
+    return 0
+
+
+cdef str _book_blamed(uint32_t at, uint32_t bids):
+    if at == <uint32_t>-1:
+        return "the message"
+    return f"bid {at}" if at < bids else f"ask {at - bids}"
+
+
+cdef bytes _book_id(number):
+    """A venue's number of a message, as records have it: an int or a text; None: there is none."""
+    return b"" if number is None else str(number).encode("ascii", "replace")
 
 
 def book_levels(bids, asks):
@@ -372,3 +421,34 @@ cdef class BookLink:
         for i in range(frame.count[0] + frame.count[1]):
             sides[frame.rows[i].side].append(_book_texts(&frame.rows[i], scale, orders))
         return kind, frame.seq, frame.skipped, sides[0], sides[1]
+
+
+cdef tuple _book_record(gw_record_t *record):
+    """One record of a book, which is whole. ValueError: what it says of itself can't be."""
+    cdef gw_book_message_t *m = gw_book_message(record)
+    if record.h.cells != gw_book_record_cells(m.count) or m.first_length > 24 or m.last_length > 24:
+        raise ValueError("no record of a book")
+    cdef bytes out = PyBytes_FromStringAndSize(
+        NULL, m.count * <Py_ssize_t>sizeof(gw_book_level_t))
+    cdef gw_book_level_t *levels = <gw_book_level_t *>PyBytes_AS_STRING(out)
+    cdef uint32_t i
+    for i in range(m.count):
+        gw_book_level_from(&gw_book_message_rows(record)[i], m.scale, &levels[i])
+    return (record.h.topic, record.h.topic_seq, record.h.flags, record.h.gap,
+            bool(m.what & GW_BOOK_RECORD_RESET), m.first_id[:m.first_length].decode(),
+            m.last_id[:m.last_length].decode(), out)
+
+
+def book_records(bytes data not None):
+    cdef Py_ssize_t at = 0, size = PyBytes_GET_SIZE(data), cells
+    cdef gw_record_t *record
+    rows = []
+    while at + <Py_ssize_t>sizeof(gw_header_t) <= size:
+        record = <gw_record_t *>(PyBytes_AS_STRING(data) + at)
+        cells = <Py_ssize_t>record.h.cells * GW_CELL
+        if cells == 0 or at + cells > size:
+            raise ValueError(f"no whole record at byte {at}")
+        if record.h.kind == GW_BOOK and not record.h.flags & GW_FLAG_RETIRED:
+            rows.append(_book_record(record))
+        at += cells
+    return rows

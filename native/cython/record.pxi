@@ -12,7 +12,7 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_CHANNELS, GW_INSTRUMENT_MAX, GW_DECIMAL_TEXT_MAX, GW_ID_MAX, GW_ID_INLINE
     enum: GW_CELL, GW_RECORD_CELLS, GW_RECORD_CELLS_MAX
     enum: GW_DIGITS_MAX, GW_DECIMALS_MAX, GW_EXPONENT_MAX
-    enum: GW_TRADE, GW_HEALTH, GW_CANDLE, GW_REASON_MAX
+    enum: GW_TRADE, GW_BOOK, GW_HEALTH, GW_CANDLE, GW_REASON_MAX
     enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED, GW_FLAG_UNPRINTED
     enum: GW_GAP_FEED, GW_GAP_RESET
 
@@ -238,7 +238,7 @@ cdef Py_ssize_t _record_take(const uint8_t[::1] view, Py_ssize_t at, gw_record_t
 cdef tuple _row_of(const gw_record_t *record):
     """What `record_rows` gives of one record. ValueError: it is no record of ours."""
     if not (gw_record_possible(record.h.kind, record.h.cells)
-            and record.h.cells == gw_record_cells(record)):
+            and (record.h.kind == GW_BOOK or record.h.cells == gw_record_cells(record))):
         raise ValueError("no record")
     # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
     received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)

@@ -56,6 +56,24 @@ cdef extern from "gw_publisher.h" nogil:
     bint gw_publisher_candles_step(gw_publisher_t *p)
     void gw_publisher_ring(gw_publisher_t *p)
 
+    ctypedef struct gw_book_input_t:
+        uint32_t topic, depth
+        bint snapshot, summed
+        uint32_t sum
+        int64_t ts_event, ts_recv, mono_recv
+        gw_text_t first_id, last_id
+        const gw_book_level_t *levels
+        uint32_t count
+
+    ctypedef struct gw_book_result_t:
+        uint32_t changes, at
+        bint published, differs, crossed
+
+    gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *input,
+                                        const gw_receipt_t *receipt, gw_book_result_t *out)
+    bint gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, int64_t ts_recv,
+                                 int64_t mono_recv, const gw_receipt_t *receipt)
+
 
 WAIT_SIZE = sizeof(gw_wait_t)
 CANDLE_LENGTHS = {
@@ -356,8 +374,12 @@ cdef class RingWriter:
 
     cdef int topic_end(self, str channel, str instrument) except -1:
         cdef uint32_t topic = self.ids.pop((channel, instrument))
-        gw_publisher_topic_retire(&self.publisher, topic, self.kinds[topic])
+        cdef uint8_t kind = self.kinds[topic]
         self.kinds[topic] = 0
+        self.inside += 1
+        with nogil:  # a book may be written just now
+            gw_publisher_topic_retire(&self.publisher, topic, kind)
+        self.inside -= 1
         return 0
 
     def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):
@@ -428,10 +450,70 @@ cdef class RingWriter:
             return "unknown topic"
         if self.kinds[topic] == 0:  # it has ended
             return "unknown topic"
-        if not gw_kinds[self.kinds[topic]].fed:
+        if not gw_kinds[self.kinds[topic]].fed or self.kinds[topic] == GW_BOOK:
             return f"a topic of {gw_kinds[self.kinds[topic]].name.decode()}"
         record.h.topic = <uint32_t>topic
         return _row_fill(row, self.kinds[topic], record)
+
+    def book(self, uint32_t topic, bint snapshot, list bids not None, list asks not None,
+             int64_t ts_recv, int64_t mono_recv, *, int64_t ts_event=0, first=None, last=None,
+             checksum=None, uint32_t depth=0, uint8_t flags=0, uint32_t feed=0,
+             bint record_wire=True):
+        self.book_check(topic, feed)
+        cdef bytes first_id = _book_id(first), last_id = _book_id(last)
+        cdef size_t count = <size_t>len(bids) + <size_t>len(asks)
+        cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, record_wire)
+        cdef gw_book_level_t usual[64]
+        cdef gw_book_level_t *levels = usual
+        cdef gw_book_input_t input
+        cdef gw_book_result_t result
+        cdef gw_book_refusal_t refusal
+        if count > GW_BOOK_MESSAGE_MAX:
+            raise ValueError(f"{count} levels, {GW_BOOK_MESSAGE_MAX} at most")
+        if count > 64:
+            levels = <gw_book_level_t *>malloc(count * sizeof(gw_book_level_t))
+            if levels == NULL:
+                raise MemoryError
+        try:
+            _book_take(bids, GW_BOOK_BID, levels)
+            _book_take(asks, GW_BOOK_ASK, levels + len(bids))
+            input = gw_book_input_t(
+                topic, depth, snapshot, checksum is not None, checksum or 0, ts_event, ts_recv,
+                mono_recv, gw_text_t(first_id, <size_t>len(first_id)),
+                gw_text_t(last_id, <size_t>len(last_id)), levels, <uint32_t>count)
+            self.inside += 1
+            with nogil:
+                refusal = gw_publisher_book(&self.publisher, &input, &receipt, &result)
+                if refusal == GW_BOOK_FINE and result.published:
+                    gw_publisher_ring(&self.publisher)
+            self.inside -= 1
+        finally:
+            if levels != usual:
+                free(levels)
+        if refusal != GW_BOOK_FINE:
+            raise _book_refused(refusal, _book_blamed(result.at, <uint32_t>len(bids)))
+        return result.changes, result.published, not result.differs, result.crossed
+
+    def book_doubt(self, uint32_t topic, int64_t ts_recv, int64_t mono_recv, *, uint8_t flags=0,
+                   uint32_t feed=0):
+        self.book_check(topic, feed)
+        cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, False)
+        cdef bint told
+        self.inside += 1
+        with nogil:
+            told = gw_publisher_book_doubt(&self.publisher, topic, ts_recv, mono_recv, &receipt)
+            if told:
+                gw_publisher_ring(&self.publisher)
+        self.inside -= 1
+        return told
+
+    cdef int book_check(self, uint32_t topic, uint32_t feed) except -1:
+        self.check_open()
+        if topic >= self.topics or self.kinds[topic] != GW_BOOK:
+            raise ValueError(f"topic {topic} is none of a book")
+        if feed >= FEEDS:
+            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        return 0
 
     cdef bint follows(self, gw_wait_t *wait) noexcept:
         """Whether this worker's plane follows this very segment, not one of an older epoch."""

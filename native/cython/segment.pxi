@@ -64,6 +64,7 @@ cdef extern from "gw_ring.h" nogil:
     int gw_directory_entry(const gw_segment_t *s, uint32_t id, gw_entry_name_t *out)
     uint64_t gw_directory_changes(const gw_segment_t *s)
     uint64_t gw_directory_version(const gw_segment_t *s, uint32_t id)
+    int gw_reader_book(const gw_segment_t *s, uint32_t topic, gw_book_copy_t *out)
     int gw_table_read(
         const gw_segment_t *s, uint32_t id, gw_record_t *out, uint64_t *position)
 
@@ -243,6 +244,30 @@ cdef class Segment:
         if not found or not gw_record_is_of(&record, <uint32_t>(version // 4)):
             return 0
         return record.h.topic_seq
+
+    def book(self, uint32_t topic):
+        self.check_open()
+        cdef gw_book_copy_t copy
+        cdef uint32_t room = 4096, i
+        cdef int error = -errno.ENOBUFS
+        while error == -errno.ENOBUFS:
+            copy.rows, copy.room = <gw_book_row_t *>malloc(room * sizeof(gw_book_row_t)), room
+            if copy.rows == NULL:
+                raise MemoryError
+            try:
+                error = gw_reader_book(&self.view, topic, &copy)
+                room = copy.count + 1024
+                if error == -errno.ENOENT:
+                    return None
+                if error == -errno.EAGAIN:
+                    raise BlockingIOError(-error, f"topic {topic}: its book is being written")
+                if error == 0:
+                    rows = [(copy.rows[i].side, _book_texts(&copy.rows[i], copy.scale, False))
+                            for i in range(copy.count)]
+            finally:
+                free(copy.rows)
+        return (copy.seq, [row for side, row in reversed(rows) if side == GW_BOOK_BID],
+                [row for side, row in reversed(rows) if side == GW_BOOK_ASK])
 
     def close(self):
         if self.mem != NULL:
