@@ -124,8 +124,8 @@ class RingWriter:
         self,
         topic: int,
         snapshot: bool,
-        bids: list[tuple[str, ...]],
-        asks: list[tuple[str, ...]],
+        bids: Sequence[tuple[str, ...] | BookRow],
+        asks: Sequence[tuple[str, ...] | BookRow],
         ts_recv: int,
         mono_recv: int,
         *,
@@ -150,6 +150,9 @@ class RingWriter:
         Raises:
             ValueError: it is no topic of books; or the message is refused, and nothing changed.
         """
+    @property
+    def books_max(self) -> int:
+        """How many books there may be; 0: the segment has none."""
     def book_doubt(
         self, topic: int, ts_recv: int, mono_recv: int, *, flags: int = 0, feed: int = 0
     ) -> bool:

@@ -72,6 +72,29 @@ class Publisher(Protocol):
     def refusal(self, channel: str, fields: "Fields") -> str: ...
     def retire(self, channel: str, instrument: str) -> bool: ...
     def suspect(self, topic: int, reason: str, ts_recv: int, mono_recv: int) -> bool: ...
+    def book(
+        self,
+        topic: int,
+        snapshot: bool,
+        bids: "Sequence[tuple[str, ...]]",
+        asks: "Sequence[tuple[str, ...]]",
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        ts_event: int = 0,
+        first: int | str | None = None,
+        last: int | str | None = None,
+        checksum: int | None = None,
+        depth: int = 0,
+        flags: int = 0,
+        feed: int = 0,
+        record_wire: bool = True,
+    ) -> tuple[int, bool, bool, bool]: ...
+    @property
+    def books_max(self) -> int: ...
+    def book_doubt(
+        self, topic: int, ts_recv: int, mono_recv: int, *, flags: int = 0, feed: int = 0
+    ) -> bool: ...
     def behind(self) -> int: ...
     def backlogged(self) -> int: ...
     def subscribed(self) -> int: ...
@@ -370,8 +393,14 @@ class Topics(dict[str, int]):
             if not self.known(symbol) and (why := self.refusal(fields)):
                 return of_row(self._channel, symbol, (REFUSED, *fields), why)
             topic = self[symbol]
-        if topic >= 0:
-            return (topic, *fields)
+        return (topic, *fields) if topic >= 0 else self._refusal_of(symbol)
+
+    def of(self, symbol: str) -> int | Refusal:
+        """The symbol's topic, made where there is none yet, or why there can't be one."""
+        topic = self[symbol]
+        return topic if topic >= 0 else self._refusal_of(symbol)
+
+    def _refusal_of(self, symbol: str) -> Refusal:
         reason, why = self._refused.get(symbol, self._refused_last)
         return Refusal(reason, shown(why), self._channel, symbol, "symbol", shown(symbol))
 

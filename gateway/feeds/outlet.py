@@ -10,16 +10,15 @@ be read, count for the feed alone.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gateway.feeds.book_outlet import BookOutlet, Fate
 from gateway.feeds.books import Doubt
 from gateway.feeds.feed import Counters, Publisher, Topics
 from gateway.feeds.refusals import Refusal, of_row
 from gateway.feeds.venues.message import BookMessage
+from gateway.model.record import BOOK
 
 if TYPE_CHECKING:
     from gateway._native import Row
-
-DISCARDED_LEVELS = 1024
-"""Levels of a book freed at once, holding the interpreter: 0.1 ms."""
 
 
 class Outlet:
@@ -36,6 +35,9 @@ class Outlet:
         self._publisher = publisher
         self._index = index
         self._topics = topics
+        self._rows = {name: one for name, one in topics.items() if name != BOOK}
+        if BOOK in topics:
+            self._books = BookOutlet(counters, publisher, index, topics[BOOK], self.refuse)
 
     def publish(
         self,
@@ -54,7 +56,7 @@ class Outlet:
         `gap` and `lost` are of the first row (`_native.RingWriter.publish`).
         """
         went = {
-            name: sum(row[0] in one.symbols for row in rows) for name, one in self._topics.items()
+            name: sum(row[0] in one.symbols for row in rows) for name, one in self._rows.items()
         }
         while rows:
             refused = self._publisher.publish(
@@ -83,21 +85,21 @@ class Outlet:
             ages = None if ages is None else ages[at + 1 :]
         return went
 
-    def book(self, change: BookMessage | Doubt, ts_recv: int, mono_recv: int) -> bool:
-        """Takes what became of a book, in order: sequenced, its levels checked; whether it fits.
+    def book(
+        self,
+        change: BookMessage | Doubt,
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        flags: int = 0,
+        record_wire: bool = True,
+    ) -> Fate:
+        """Takes what became of a book, in order: sequenced, its levels checked.
 
         A snapshot replaces the book, an update is applied whole or not at all, from a doubt on the
-        book is not up to date until its next snapshot. False: the book that comes of it has another
-        checksum than the message says; a doubt follows at once.
-
-        There is no channel of books yet: they are counted, by name, and discarded.
+        book is not up to date until its next snapshot.
         """
-        if isinstance(change, BookMessage):
-            self._counters.skip(f"book {change.type}")
-            for levels in (change.bids, change.asks):
-                while levels:  # a whole book at once takes the interpreter 3 ms to free
-                    del levels[-DISCARDED_LEVELS:]
-        return True
+        return self._books.take(change, ts_recv, mono_recv, flags=flags, record_wire=record_wire)
 
     def refuse(self, refusal: Refusal, ts_recv: int, mono_recv: int) -> None:
         """Counts and logs it; its topic is suspect from now on, where its instrument is known."""

@@ -19,6 +19,7 @@ from gateway.feeds.reading import After
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.tape import Ended, open_tape
 from gateway.feeds.venues.message import BookMessage
+from gateway.model.record import BOOK, CHANNELS_FED
 from gateway.model.status import FeedState
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class ReplayFeed(ThreadFeed):
         self._publisher = publisher
         topics = {
             channel: Topics(channel, options.venue, index, publisher, owners)
-            for channel in ("trade", "bbo")
+            for channel in CHANNELS_FED
         }
         self._outlet = Outlet(counters, publisher, index, topics)
         self._tape = open_tape(options, counters, topics)
@@ -165,8 +166,18 @@ class ReplayFeed(ThreadFeed):
             self._book(row)
 
     def _book(self, change: BookMessage | Doubt) -> None:
-        if not self._outlet.book(change, time.time_ns(), time.monotonic_ns()):
-            for doubt in self._tape.doubt(change.symbol, "its checksum is another"):
+        self._publish()  # what came before it goes first
+        ts_recv = time.time_ns()
+        flags = FLAG_PACED if self._options.speed == 0 else 0
+        fate = self._outlet.book(
+            change, ts_recv, time.monotonic_ns(), flags=flags, record_wire=False
+        )
+        if fate.published:
+            self._played[BOOK] += 1
+            self._counters.published(1, ts_recv)
+            self._wait()
+        if fate.why:
+            for doubt in self._tape.doubt(change.symbol, fate.why):
                 self._tell(doubt)
 
     def _take(self, row: "Row | After") -> None:
@@ -195,11 +206,9 @@ class ReplayFeed(ThreadFeed):
         rows, self._rows = self._rows, []
         if not rows:
             return 0
-        publisher = self._publisher
-        paced = self._options.speed == 0
         ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
         # The file's event times are of another day: their distance from now is no wire latency.
-        flags = FLAG_PACED if paced else 0
+        flags = FLAG_PACED if self._options.speed == 0 else 0
         went = self._outlet.publish(
             rows, ts_recv, mono_recv, flags=flags, record_wire=False, gap=gap, lost=lost
         )
@@ -207,11 +216,16 @@ class ReplayFeed(ThreadFeed):
             self._played[channel] += count
         count = sum(went.values())
         self._counters.published(count, ts_recv)
-        while paced and not self._stopping:
+        self._wait()
+        return count
+
+    def _wait(self) -> None:
+        """At full speed, until the clients have nearly all."""
+        publisher = self._publisher
+        while self._options.speed == 0 and not self._stopping:
             if publisher.behind() <= BEHIND_BYTES_MAX and not publisher.backlogged():
                 break
             time.sleep(WAIT_S)
-        return count
 
 
 def _joined(before: After, row: "Row | After") -> After:

@@ -17,6 +17,7 @@ from gateway.feeds.reading import Reading
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues.message import Message
 from gateway.feeds.venues.table import VENUES
+from gateway.model.record import BOOK
 from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class CaptureTape:
     def register(self) -> None:
         files = expand(self._pattern)
         for symbol in symbols(files, self._venue, paced=self._paced, good=self._good):
-            for topics in self._topics.values():
-                topics[symbol]
+            for channel, topics in self._topics.items():
+                if channel != BOOK:  # not every instrument has one
+                    topics[symbol]
 
     def _good(self, message: Message) -> bool:
         return not self._topics[message.channel].refusal(message.fields)
@@ -117,7 +119,8 @@ class RingTape:
 
     def register(self) -> None:
         for channel, symbol in known(self._path, self._venue):
-            self._topics[channel][symbol]
+            if channel != BOOK:
+                self._topics[channel][symbol]
 
     def notes(self) -> list[str]:
         return []
@@ -140,7 +143,8 @@ class RingTape:
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
-        return (channel, symbol) if venue == self._venue and channel in self._topics else None
+        ours = venue == self._venue and channel in self._topics and channel != BOOK
+        return (channel, symbol) if ours else None
 
     def _take(
         self,

@@ -455,13 +455,15 @@ cdef class RingWriter:
         record.h.topic = <uint32_t>topic
         return _row_fill(row, self.kinds[topic], record)
 
-    def book(self, uint32_t topic, bint snapshot, list bids not None, list asks not None,
-             int64_t ts_recv, int64_t mono_recv, *, int64_t ts_event=0, first=None, last=None,
-             checksum=None, uint32_t depth=0, uint8_t flags=0, uint32_t feed=0,
+    def book(self, uint32_t topic, bint snapshot, bids, asks, int64_t ts_recv,
+             int64_t mono_recv, *, int64_t ts_event=0, first=None, last=None, checksum=None,
+             uint32_t depth=0, uint8_t flags=0, uint32_t feed=0,
              bint record_wire=True):
         self.book_check(topic, feed)
         cdef bytes first_id = _book_id(first), last_id = _book_id(last)
-        cdef size_t count = <size_t>len(bids) + <size_t>len(asks)
+        cdef list bid_rows = bids if isinstance(bids, list) else list(bids)
+        cdef list ask_rows = asks if isinstance(asks, list) else list(asks)
+        cdef size_t count = <size_t>len(bid_rows) + <size_t>len(ask_rows)
         cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, record_wire)
         cdef gw_book_level_t usual[64]
         cdef gw_book_level_t *levels = usual
@@ -475,8 +477,8 @@ cdef class RingWriter:
             if levels == NULL:
                 raise MemoryError
         try:
-            _book_take(bids, GW_BOOK_BID, levels)
-            _book_take(asks, GW_BOOK_ASK, levels + len(bids))
+            _book_take(bid_rows, GW_BOOK_BID, levels)
+            _book_take(ask_rows, GW_BOOK_ASK, levels + len(bid_rows))
             input = gw_book_input_t(
                 topic, depth, snapshot, checksum is not None, checksum or 0, ts_event, ts_recv,
                 mono_recv, gw_text_t(first_id, <size_t>len(first_id)),
@@ -491,8 +493,13 @@ cdef class RingWriter:
             if levels != usual:
                 free(levels)
         if refusal != GW_BOOK_FINE:
-            raise _book_refused(refusal, _book_blamed(result.at, <uint32_t>len(bids)))
+            raise _book_refused(refusal, _book_blamed(result.at, <uint32_t>len(bid_rows)))
         return result.changes, result.published, not result.differs, result.crossed
+
+    @property
+    def books_max(self):
+        self.check_open()
+        return self.publisher.writer.segment.books.sizes.books
 
     def book_doubt(self, uint32_t topic, int64_t ts_recv, int64_t mono_recv, *, uint8_t flags=0,
                    uint32_t feed=0):

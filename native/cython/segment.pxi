@@ -30,6 +30,7 @@ cdef extern from "gw_ring.h" nogil:
         uint32_t topics_max
         char epoch[9]
         uint64_t *tail
+        gw_book_pool_t books
 
     ctypedef struct gw_writer_t:
         gw_segment_t segment

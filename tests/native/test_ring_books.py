@@ -19,6 +19,7 @@ from gateway._native import (
     RingWriter,
     Segment,
     book_records,
+    record_rows,
 )
 
 Capture = Callable[[str], Path]
@@ -28,7 +29,7 @@ GAP_FEED = 1
 
 
 class Follower:
-    """A reader that has its own books, from the ring's records and, where those say so, the pool."""
+    """A reader with books of its own, from the ring's records or, where those say so, the pool."""
 
     def __init__(self, writer: RingWriter) -> None:
         self._reader = RingReader(writer.fd)
@@ -178,6 +179,26 @@ def test_a_doubt_is_told_once_and_ends_with_a_snapshot() -> None:
     writer.close()
 
 
+def test_a_record_of_a_book_is_a_row_without_fields() -> None:
+    writer = RingWriter(1 << 20, 16, book_levels_max=1000)
+    topic = writer.topic("book", "A.X")
+    reader = RingReader(writer.fd)
+    writer.book(topic, True, [("1", "1"), ("2", "1"), ("3", "1")], [], 5, 5, ts_event=4)
+    writer.retire("book", "A.X")
+    data = reader.poll_raw() or b""
+    (row, end), size = record_rows(data)
+    assert size == len(data)
+    assert row is not None
+    assert end is not None
+    assert (row[0], row[2], row[3]) == ("book", 0, (topic, 4))
+    assert end[0] == ""
+    reader.rewind(len(data))
+    told = reader.poll() or []
+    assert [(one["channel"], one["seq"]) for one in told] == [("book", 1), ("book", 2)]
+    reader.close()
+    writer.close()
+
+
 def test_what_is_refused_is_named() -> None:
     writer = RingWriter(1 << 20, 16, book_levels_max=1)
     trade, topic = writer.topic("trade", "A.X"), writer.topic("book", "A.X")
@@ -199,8 +220,10 @@ def test_what_is_refused_is_named() -> None:
     assert writer.publish([(topic, 0, "1", "1", None, "")], 1, 1) == [(0, "a topic of book")]
     with pytest.raises(ValueError, match="no whole record"):
         book_records(b"\0" * 64)
+    assert writer.books_max == 16
     writer.close()
     plain = RingWriter(1 << 20, 16)
+    assert plain.books_max == 0
     with pytest.raises(ValueError, match="the message is of one book more than there is room for"):
         plain.book(plain.topic("book", "A.X"), True, good, [], 1, 1)
     plain.close()

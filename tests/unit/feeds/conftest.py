@@ -5,7 +5,7 @@ import asyncio
 import queue
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,6 +27,11 @@ class FakePublisher:
         self.rows: list[Row] = []
         self.batches: list[dict[str, object]] = []
         self.gaps: list[tuple[Row, str, int]] = []
+        self.books_max = 16
+        self.books: list[tuple[Any, ...]] = []  # messages, and doubts, which are shorter
+        self.book_answer: Callable[[tuple[Any, ...]], tuple[int, bool, bool, bool] | str] = (
+            lambda message: (1, True, True, False)
+        )
         self.suspects: dict[int, str] = {}
         self.suspects_max = 65536
         self.events: list[int | tuple[int, str]] = []  # topics published, topics made suspect
@@ -97,6 +102,26 @@ class FakePublisher:
         self.suspects[topic] = reason
         self.events.append((topic, reason))
         return new
+
+    def book(
+        self,
+        topic: int,
+        snapshot: bool,
+        bids: Sequence[tuple[str, ...]],
+        asks: Sequence[tuple[str, ...]],
+        ts_recv: int,
+        mono_recv: int,
+        **more: object,
+    ) -> tuple[int, bool, bool, bool]:
+        self.books.append((topic, snapshot, list(bids), list(asks), more))
+        answer = self.book_answer(self.books[-1])
+        if isinstance(answer, str):
+            raise ValueError(answer)
+        return answer
+
+    def book_doubt(self, topic: int, ts_recv: int, mono_recv: int, **more: object) -> bool:
+        self.books.append((topic, more))
+        return True
 
     def retire(self, channel: str, instrument: str) -> bool:
         topic = self.topics.pop((channel, instrument), None)

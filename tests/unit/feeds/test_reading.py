@@ -200,12 +200,10 @@ async def test_f44_a_malformed_level_is_refused_by_field_value_and_limit(
     assert (last.symbol, last.channel, last.field) == ("A.BINANCE", "book", field)
     assert last.value == value
     assert last.why.startswith(why)
-    assert feed._counters.skips == {
-        "old book update": 1,
-        "book snapshot": 1,
-        "book update": 1,
-        "book update before its snapshot": 1,
-    }
+    assert feed._counters.skips == {"old book update": 1, "book update before its snapshot": 1}
+    # A snapshot, an update, then the doubt.
+    assert [len(one) for one in publisher.books] == [5, 5, 2]
+    assert [one[1] for one in publisher.books[:2]] == [True, False]
     (told,) = (vars(one)["fields"] for one in caplog.records if one.message == "feed.refused")
     assert (told["symbol"], told["channel"], told["value"]) == ("A.BINANCE", "book", value)
 

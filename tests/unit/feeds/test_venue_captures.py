@@ -18,6 +18,7 @@ from support.books import NaiveBook
 from support.replaying import replay
 from support.venues import Pass
 
+from gateway.feeds.book_outlet import Fate
 from gateway.feeds.books import Doubt
 from gateway.feeds.options import Format, ReplayOptions
 from gateway.feeds.outlet import Outlet
@@ -351,16 +352,18 @@ def test_a_checksum_that_does_not_hold_puts_that_book_in_doubt_alone(
     doubts: list[Doubt] = []
     held: dict[str, int] = defaultdict(int)
 
-    def book(self: Outlet, change: BookMessage | Doubt, ts_recv: int, mono_recv: int) -> bool:
+    def book(
+        self: Outlet, change: BookMessage | Doubt, ts_recv: int, mono_recv: int, **_: object
+    ) -> Fate:
         if isinstance(change, Doubt):
             doubts.append(change)
-            return True
+            return Fate()
         one = books[change.symbol]
         one.apply(change)
         if change.checksum in (None, one.checksum()):
             held[change.symbol] += 1
-            return True
-        return False
+            return Fate()
+        return Fate(why="its checksum is another")
 
     monkeypatch.setattr(Outlet, "book", book)
     feed = replay(ReplayOptions(path=str(path), format="kraken-v1", speed=0), publisher, stats)
