@@ -8,13 +8,12 @@ two streams of one symbol that differ in depth, the deeper one is the book.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from gateway.feeds.feed import Counters
 from gateway.feeds.refusals import Refusal, of_row, shown
 from gateway.feeds.venues.book import BookSequence, Room
 from gateway.feeds.venues.message import BookMessage, Level
-from gateway.feeds.venues.table import Venue
 
 if TYPE_CHECKING:
     from gateway.feeds.venues.message import Fields
@@ -52,6 +51,15 @@ _NAMELESS: Final = "book snapshot of no symbol"
 _HOLE: Final = "the venue's numbers have a hole"
 
 
+class Rules(Protocol):
+    """How books come: `venues/table.py` has those of venues."""
+
+    @property
+    def books_beside(self) -> bool: ...
+    @property
+    def books_by_connection(self) -> bool: ...
+
+
 class Books:
     """The books of one pass through a feed's messages.
 
@@ -60,10 +68,10 @@ class Books:
     """
 
     def __init__(
-        self, venue: Venue, counters: Counters, refusal: "Callable[[Fields], str]"
+        self, rules: Rules, counters: Counters, refusal: "Callable[[Fields], str]"
     ) -> None:
-        self._beside = venue.books_beside
-        self._bound = venue.books_by_connection
+        self._beside = rules.books_beside
+        self._bound = rules.books_by_connection
         self._counters = counters
         self._refusal = refusal
         self._books: dict[str, _Book] = {}
@@ -134,6 +142,13 @@ class Books:
             for symbol, book in self._books.items():
                 if book.connection == connection:
                     yield from self.doubt(symbol, why)
+
+    def doubt_unnumbered(self, why: str) -> Iterator[Doubt]:
+        """Messages are missing, nobody knows of which book: those are in doubt that don't show it
+        by their numbers."""
+        for symbol, book in self._books.items():
+            if book.sequence.last is None:
+                yield from self.doubt(symbol, why)
 
     def end(self) -> None:
         """Counts what still waits: there comes no snapshot for it."""

@@ -12,17 +12,20 @@ in the socket's queue for this process to have its turn is part of `ingest` and 
 
 import contextlib
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway import log
 from gateway.backoff import Backoff
+from gateway.feeds.books import Books, Doubt
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.options import UdpOptions
 from gateway.feeds.outlet import Outlet
 from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
+from gateway.feeds.venues.message import BookMessage
 from gateway.feeds.venues.tickgate_json import Status, Trade
+from gateway.model.record import BOOK
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -70,6 +73,13 @@ class DatagramSocket(Protocol):
     def receive(self, timeout_ms: int) -> tuple[list[bytes], list[int], int, int]: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...
+
+
+class _Rules(NamedTuple):
+    """Lines come in one stream; what is missing of it shows in a book's numbers."""
+
+    books_beside: bool = False
+    books_by_connection: bool = False
 
 
 class _TaughtTopics(Topics):
@@ -120,7 +130,14 @@ class UdpFeed(ThreadFeed):
         self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, intake)
         self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
         self._statuses = Topics("status", options.venue, index, publisher, owners)
-        topics = {"trade": self._trades, "bbo": self._quotes, "status": self._statuses}
+        self._book_topics = Topics(BOOK, options.venue, index, publisher, owners)
+        topics = {
+            "trade": self._trades,
+            "bbo": self._quotes,
+            BOOK: self._book_topics,
+            "status": self._statuses,
+        }
+        self._books = Books(_Rules(), counters, self._trades.refusal)
         self._outlet = Outlet(counters, publisher, index, topics)
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
@@ -211,6 +228,12 @@ class UdpFeed(ThreadFeed):
                     continue
             elif isinstance(r, Status):
                 row = self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
+            elif isinstance(r, BookMessage):
+                self._publish_rows(rows, row_ages, ts_read, mono_read)
+                rows, row_ages = [], []
+                age_ns = ages[datagram]
+                self._tell(self._books.take(r, ""), ts_read - age_ns, mono_read - age_ns)
+                continue
             elif isinstance(r, Refusal):
                 row = r
             elif isinstance(r, Trade):
@@ -225,8 +248,25 @@ class UdpFeed(ThreadFeed):
             self._publish_rows(rows, row_ages, ts_read, mono_read)
             rows, row_ages = [], []
             age_ns = ages[datagram]
+            if row.channel == BOOK:
+                doubts = self._books.doubt(row.symbol, row.why)
+                self._tell(doubts, ts_read - age_ns, mono_read - age_ns)
             self._outlet.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
+
+    def _tell(
+        self, told: "Iterable[BookMessage | Doubt | Refusal]", ts_recv: int, mono_recv: int
+    ) -> None:
+        """What became of a book, in order."""
+        for one in told:
+            if isinstance(one, Refusal):
+                self._outlet.refuse(one, ts_recv, mono_recv)
+                continue
+            fate = self._outlet.book(one, ts_recv, mono_recv)
+            if fate.published:
+                self._counters.published(1, ts_recv)
+            if fate.why:
+                self._tell(self._books.doubt(one.symbol, fate.why), ts_recv, mono_recv)
 
     def _last_status(self, status: Status) -> "Row | Refusal | None":
         """What subscribers are told before the end, of an instrument that there is."""
@@ -235,7 +275,9 @@ class UdpFeed(ThreadFeed):
         return self._statuses.row(status.symbol, (status.ts, status.status, status.reason))
 
     def _retire(self, symbol: str) -> None:
-        topics = (self._trades, self._quotes, self._statuses)
+        for _ in self._books.doubt(symbol, "delisted"):
+            pass  # whom it concerns hears of the end instead
+        topics = (self._trades, self._quotes, self._book_topics, self._statuses)
         if any([one.retire(symbol) for one in topics]):
             _log.info("feed.retired", feed=self.name, symbol=shown_symbol(symbol))
         else:
@@ -254,6 +296,8 @@ class UdpFeed(ThreadFeed):
         if dropped != self._dropped:
             self._counters.gap(dropped - self._dropped)
             self._dropped = dropped
+            doubts = self._books.doubt_unnumbered("datagrams were lost")
+            self._tell(doubts, time.time_ns(), time.monotonic_ns())
         anomalies = socket.stamp_anomalies
         if anomalies != self._stamp_anomalies:
             self._counters.stamp_anomaly(anomalies - self._stamp_anomalies)

@@ -12,6 +12,8 @@ import msgspec
 
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.stamps import UNITS, scaled
+from gateway.feeds.venues.arrays import levels
+from gateway.feeds.venues.message import BookMessage
 from gateway.feeds.venues.number import quoted
 from gateway.model.record import CHANNELS, CHANNELS_FED
 
@@ -40,6 +42,30 @@ class Quote(msgspec.Struct, tag_field="channel", tag="bbo", gc=False):
     ts: Nanoseconds = 0
 
 
+class Book(msgspec.Struct, tag_field="channel", tag="book", gc=False):
+    """A whole book, or what changed in one; `first` and `last` number the sender's changes."""
+
+    symbol: str
+    type: Literal["snapshot", "update"]
+    bids: msgspec.Raw = msgspec.Raw(b"[]")
+    asks: msgspec.Raw = msgspec.Raw(b"[]")
+    first: Nanoseconds | None = None
+    last: Nanoseconds | None = None
+    ts: Nanoseconds = 0
+
+    def message(self) -> BookMessage:
+        """Malformed: a side is no array of levels."""
+        return BookMessage(
+            self.symbol,
+            self.type,
+            levels(self.bids, "bids"),
+            levels(self.asks, "asks"),
+            self.ts,
+            self.first,
+            self.last,
+        )
+
+
 class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
     """How an instrument is, and why; what is delisted has ended."""
 
@@ -55,7 +81,7 @@ class Batch(NamedTuple):
     `datagrams` has for each the index of its datagram.
     """
 
-    items: list[Trade | Quote | Status | Refusal]
+    items: list[Trade | Quote | Status | BookMessage | Refusal]
     datagrams: list[int]
 
 
@@ -68,7 +94,7 @@ _DECIMALS: Final = tuple(
     for field in CHANNELS[name].fields
     if field.type == "decimal"
 )
-Line = Trade | Quote | Status
+Line = Trade | Quote | Book | Status
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
@@ -81,7 +107,7 @@ def _decode_line(line: bytes) -> Line:
 
 def decode(datagrams: Iterable[bytes]) -> Batch:
     """Decodes every line of every datagram; blank lines are nothing. Raises nothing."""
-    items: list[Trade | Quote | Status | Refusal] = []
+    items: list[Trade | Quote | Status | BookMessage | Refusal] = []
     indices: list[int] = []
     for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)
@@ -89,7 +115,8 @@ def decode(datagrams: Iterable[bytes]) -> Batch:
             if line[:1] == _BOM[:1]:
                 line = line.removeprefix(_BOM)
             try:
-                items.append(_timed(_decode_line(line)))
+                item = _timed(_decode_line(line))
+                items.append(item.message() if isinstance(item, Book) else item)
             except (ValueError, RecursionError) as error:
                 # msgspec refuses by DecodeError and UnicodeDecodeError, both ValueErrors, and very
                 # deep nesting by RecursionError.

@@ -350,3 +350,73 @@ async def test_a_delisted_instrument_ends_behind_its_last_record(
     assert status.last_refused is not None
     assert (status.last_refused.field, status.last_refused.value) == ("status", "asleep")
     assert status.skipped == 1
+
+
+# --- books ----------------------------------------------------------------------------------------
+
+
+def book(kind: str, levels: str = '[["1.50","2"]]', **members: int) -> bytes:
+    more = "".join(f',"{key}":{value}' for key, value in members.items())
+    return f'{{"channel":"book","symbol":"A","type":"{kind}","bids":{levels}{more}}}'.encode()
+
+
+async def test_books_go_in_their_place_between_records(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    lines = [trade("A"), book("update"), book("snapshot", '[[1.50,"2"]]', first=5, last=6, ts=7)]
+    socket.put(b"\n".join([*lines, book("update", "[]", first=7, last=7), trade("A")]))
+    await run_until(feed, lambda: len(publisher.batches) == 2)
+    assert [batch["ages"] for batch in publisher.batches] == [[1000], [1000]]
+    (one, snapshot, bids, asks, said), (_, other, *_) = publisher.books
+    assert (one, snapshot, bids, asks) == (1, True, [("1.50", "2")], [])
+    assert (said["ts_event"], said["first"], said["last"], said["feed"]) == (7, 5, 6, 3)
+    assert other is False
+    assert feed.statistics().records == 4
+    assert feed._counters.skips == {"book update before its snapshot": 1}
+
+
+async def test_a_hole_or_a_bad_level_puts_a_book_in_doubt(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    socket.put(
+        book("snapshot", first=1, last=6),
+        book("update", first=8, last=9),
+        book("snapshot", first=1, last=10),
+        book("update", '[["x","1"]]', first=11, last=11),
+        book("snapshot", first=1, last=12),
+        book("update", "[7]", first=13, last=13),
+        book("update", first=14, last=14),
+    )
+    publisher.book_answer = lambda message: (
+        "bid 0: no" if message[2] == [("x", "1")] else (1, True, True, False)
+    )
+    await run_until(feed, lambda: len(publisher.books) == 8)
+    # The refused one was tried; of its doubt outlet and sequence both tell.
+    assert [len(one) for one in publisher.books] == [5, 2, 5, 5, 2, 2, 5, 2]
+    status = feed.statistics()
+    assert (status.gaps, status.decode_errors) == (1, 2)
+    assert status.last_refused is not None
+    assert status.last_refused.channel == "book"
+    assert publisher.suspects.keys() == {0}
+
+
+async def test_lost_datagrams_put_books_without_numbers_in_doubt(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    socket.put(book("snapshot"), book("snapshot", last=4).replace(b'"A"', b'"B"'))
+    await run_until(feed, lambda: len(publisher.books) == 2)
+    socket.dropped = 1
+    feed._count_losses(socket)
+    assert [one[0] for one in publisher.books if len(one) == 2] == [0]
+
+
+async def test_a_book_ends_with_its_instrument(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    socket.put(book("snapshot"), b'{"channel":"status","symbol":"A","status":"delisted"}')
+    await run_until(feed, lambda: bool(publisher.books) and not publisher.topics)
+    assert len(publisher.books) == 1
