@@ -28,7 +28,15 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 DEMO: dict[str, Any] = {
-    "feeds": [{"type": "synthetic", "venue": "SIM", "symbols": 100, "rate": 1000}],
+    "feeds": [
+        {
+            "type": "synthetic",
+            "venue": "SIM",
+            "symbols": 100,
+            "rate": 1000,
+            "channels": ["trade", "bbo", "book"],
+        }
+    ],
     "ring": {"capacity_bytes": 16 << 20},
     "plane": {"log_bytes": 16 << 20},
     "recorder": {"enabled": False},

@@ -17,7 +17,7 @@ FEEDS_MAX = 64
 """Feeds of one gateway: the length of the feed arrays in the statistics page."""
 
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
-Channel = Literal["trade", "bbo"]
+Channel = Literal["trade", "bbo", "book"]
 Path = Annotated[str, Meta(min_length=1)]
 Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
 
@@ -48,6 +48,7 @@ class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
     rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 10_000
     seed: Annotated[int, Meta(ge=0)] = 1
     channels: Annotated[tuple[Channel, ...], Meta(min_length=1)] = ("trade", "bbo")
+    """With `book`, each quote also changes a book, beside `rate`."""
     burst_every_s: Annotated[float, Meta(ge=0, le=86_400)] = 0
     """Seconds from the end of one burst to the end of the next; 0 is no bursts."""
     burst_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
@@ -119,6 +120,9 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
         ):
             message = f"{feed.burst_s} is not shorter than burst_every_s = {feed.burst_every_s}"
             found.append((f"feeds.{index}.burst_s", message))
+        if isinstance(feed, SyntheticOptions) and {"book", "bbo"} & {*feed.channels} == {"book"}:
+            message = 'found "book" without "bbo"; books are made around quotes'
+            found.append((f"feeds.{index}.channels", message))
         if isinstance(feed, UdpOptions) and (wrong := host_problem(feed.host)):
             found.append((f"feeds.{index}.host", f'found "{feed.host}"; {wrong}'))
         if isinstance(feed, UdpOptions) and feed.interface and not is_multicast(feed.host):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed
+from gateway.feeds.ladder import Ladder
 from gateway.feeds.options import SyntheticOptions, instruments
 from gateway.feeds.refusals import Refusal
 
@@ -203,6 +204,8 @@ class SyntheticFeed(ThreadFeed):
 
     def _work(self) -> None:
         topics = self._register()
+        books = topics.pop() if self._publisher.books_max else []
+        self._ladders = [Ladder(self._options.seed + symbol) for symbol in range(len(books))]
         schedule = Schedule(self._options)
         records = Market(self._options).records()
         self._counters.change("up")
@@ -221,23 +224,26 @@ class SyntheticFeed(ThreadFeed):
                 self._counters.gap(schedule.due(ready) - schedule.due(done))
                 done = ready
             rows: list[Row] = []
+            quotes: list[tuple[int, int, Fields]] = []  # symbol, ts_event, fields
             while done < ready and len(rows) < ROWS_MAX:
                 count = schedule.due(done + 1) - schedule.due(done)
                 done += 1
                 ts_event = origin_ns + done * schedule.slot_ns
-                rows.extend(
-                    (topics[trade][symbol], ts_event, *fields)
-                    for trade, symbol, fields in islice(records, count)
-                )
+                for trade, symbol, fields in islice(records, count):
+                    rows.append((topics[trade][symbol], ts_event, *fields))
+                    if books and not trade:
+                        quotes.append((symbol, ts_event, fields))
             self._publish(rows)
+            self._publish_books(books, quotes)
 
     def _register(self) -> list[list[int]]:
-        """Topic ids by symbol index: of quotes, then of trades, as `records` tells them apart."""
+        """Topic ids by symbol index: of quotes, then of trades, as `records` tells them apart, then
+        of books."""
         return [
             [self._publisher.topic(channel, name) for name in self.instruments()]
             if channel in self._options.channels
             else []
-            for channel in ("bbo", "trade")
+            for channel in ("bbo", "trade", "book")
         ]
 
     def _publish(self, rows: "list[Row]") -> None:
@@ -248,3 +254,24 @@ class SyntheticFeed(ThreadFeed):
         if refused:
             self._counters.refused(Refusal("value", refused[-1][1]), len(refused))
         self._counters.published(len(rows) - len(refused), ts_recv)
+
+    def _publish_books(self, books: list[int], quotes: list[tuple[int, int, Fields]]) -> None:
+        """What each quote does to its symbol's book."""
+        for symbol, ts_event, quote in quotes:
+            snapshot, bids, asks = self._ladders[symbol].quote(*quote)
+            ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
+            try:
+                self._publisher.book(
+                    books[symbol],
+                    snapshot,
+                    bids,
+                    asks,
+                    ts_recv,
+                    mono_recv,
+                    ts_event=ts_event,
+                    feed=self.index,
+                )
+            except ValueError as error:
+                self._counters.refused(Refusal("limit", str(error), "book"))
+            else:
+                self._counters.published(1, ts_recv)

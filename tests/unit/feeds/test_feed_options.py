@@ -37,7 +37,7 @@ def test_the_type_key_chooses_the_struct() -> None:
         ({"type": "synthetic", "rate": 0}, r"\$.rate"),
         ({"type": "synthetic", "symbols": 0}, r"\$.symbols"),
         ({"type": "synthetic", "channels": []}, r"\$.channels"),
-        ({"type": "synthetic", "channels": ["book"]}, r"\$.channels"),
+        ({"type": "synthetic", "channels": ["candle"]}, r"\$.channels"),
         ({"type": "replay"}, "missing required field `path`"),
         ({"type": "replay", "path": "a", "format": "kraken"}, r"\$.format"),
         ({"type": "replay", "path": "a", "speed": -1}, r"\$.speed"),
