@@ -476,6 +476,7 @@ cdef class RingWriter:
             levels = <gw_book_level_t *>malloc(count * sizeof(gw_book_level_t))
             if levels == NULL:
                 raise MemoryError
+        self.inside += 1
         try:
             _book_take(bid_rows, GW_BOOK_BID, levels)
             _book_take(ask_rows, GW_BOOK_ASK, levels + len(bid_rows))
@@ -483,13 +484,12 @@ cdef class RingWriter:
                 topic, depth, snapshot, checksum is not None, checksum or 0, ts_event, ts_recv,
                 mono_recv, gw_text_t(first_id, <size_t>len(first_id)),
                 gw_text_t(last_id, <size_t>len(last_id)), levels, <uint32_t>count)
-            self.inside += 1
             with nogil:
                 refusal = gw_publisher_book(&self.publisher, &input, &receipt, &result)
                 if refusal == GW_BOOK_FINE and result.published:
                     gw_publisher_ring(&self.publisher)
-            self.inside -= 1
         finally:
+            self.inside -= 1
             if levels != usual:
                 free(levels)
         if refusal != GW_BOOK_FINE:
