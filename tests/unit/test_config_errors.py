@@ -109,7 +109,7 @@ FEED = {"type": "synthetic"}
         ([{"type": "replay", "path": "nu\0l"}], "feeds.0.path", "no NUL"),
         ([{**FEED, "venue": "sim"}], "feeds.0.venue", "expected text that matches"),
         ([{**FEED, "channels": []}], "feeds.0.channels", "expected a non-empty array of "),
-        ([{**FEED, "channels": ["book"]}], "feeds.0.channels.0", 'found "book"; expected "bbo"'),
+        ([{**FEED, "channels": ["bok"]}], "feeds.0.channels.0", 'found "bok"; expected "bbo"'),
         ([{**FEED, "channels": [["x"]]}], "feeds.0.channels.0", "found an array; expected "),
     ],
 )
