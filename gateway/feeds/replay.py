@@ -19,7 +19,7 @@ from gateway.feeds.reading import After
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.tape import Ended, open_tape
 from gateway.feeds.venues.message import BookMessage
-from gateway.model.record import BOOK, CHANNELS_FED
+from gateway.model.record import BOOK
 from gateway.model.status import FeedState
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ReplayFeed(ThreadFeed):
         self._publisher = publisher
         topics = {
             channel: Topics(channel, options.venue, index, publisher, owners)
-            for channel in CHANNELS_FED
+            for channel in ("trade", "bbo", BOOK)
         }
         self._outlet = Outlet(counters, publisher, index, topics)
         self._tape = open_tape(options, counters, topics)

@@ -24,7 +24,7 @@ from gateway.feeds.outlet import Outlet
 from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.message import BookMessage
-from gateway.feeds.venues.tickgate_json import Status, Trade
+from gateway.feeds.venues.tickgate_json import Quote, Status, Trade
 from gateway.model.record import BOOK
 
 if TYPE_CHECKING:
@@ -210,7 +210,6 @@ class UdpFeed(ThreadFeed):
         self, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
     ) -> None:
         batch = tickgate_json.decode(datagrams)
-        trades, quotes = self._trades, self._quotes
         rows: list[Row] = []
         row_ages: list[int] = []
         for r, datagram in zip(batch.items, batch.datagrams, strict=True):
@@ -226,20 +225,14 @@ class UdpFeed(ThreadFeed):
                 self._retire(r.symbol)
                 if not isinstance(row, Refusal):
                     continue
-            elif isinstance(r, Status):
-                row = self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
             elif isinstance(r, BookMessage):
                 self._publish_rows(rows, row_ages, ts_read, mono_read)
                 rows, row_ages = [], []
                 age_ns = ages[datagram]
                 self._tell(self._books.take(r, ""), ts_read - age_ns, mono_read - age_ns)
                 continue
-            elif isinstance(r, Refusal):
-                row = r
-            elif isinstance(r, Trade):
-                row = trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
             else:
-                row = quotes.row(r.symbol, (r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+                row = self._row(r)
             if not isinstance(row, Refusal):
                 rows.append(row)
                 row_ages.append(ages[datagram])
@@ -253,6 +246,15 @@ class UdpFeed(ThreadFeed):
                 self._tell(doubts, ts_read - age_ns, mono_read - age_ns)
             self._outlet.refuse(row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
+
+    def _row(self, r: Trade | Quote | Status | Refusal) -> "Row | Refusal":
+        if isinstance(r, Refusal):
+            return r
+        if isinstance(r, Status):
+            return self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
+        if isinstance(r, Trade):
+            return self._trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
+        return self._quotes.row(r.symbol, (r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
 
     def _tell(
         self, told: "Iterable[BookMessage | Doubt | Refusal]", ts_recv: int, mono_recv: int
