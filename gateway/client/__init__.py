@@ -22,7 +22,7 @@ from gateway.client.events import (
 )
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
-from gateway.client.ticks import Bbo, Candle, RawTick, Status, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.topic import escape
 
@@ -40,6 +40,7 @@ __all__ = [
     "Gap",
     "Health",
     "Hello",
+    "InstrumentHealth",
     "Malformed",
     "Offset",
     "RawTick",

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.client.ticks import Bbo, Candle, RawTick, Status, Trade
+from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Trade
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -383,6 +383,7 @@ Event = (
     | Bbo
     | Candle
     | Status
+    | InstrumentHealth
     | RawTick
     | Gap
     | Retired

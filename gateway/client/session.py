@@ -50,7 +50,7 @@ from gateway.client.requests import (
     on_the_wire,
     scope_of,
 )
-from gateway.client.ticks import Bbo, Candle, RawTick, Record, Status, Trade
+from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Record, Status, Trade
 from gateway.model.encoding import Encoding
 from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern, meant
@@ -476,11 +476,12 @@ class _Epoch(msgspec.Struct):
     epoch: str
 
 
-_TICKS: Final[dict[str, type[Trade] | type[Bbo] | type[Candle] | type[Status]]] = {
+_TICKS: Final[dict[str, type[Trade | Bbo | Candle | Status | InstrumentHealth]]] = {
     "trade": Trade,
     "bbo": Bbo,
     "candle": Candle,
     "status": Status,
+    HEALTH: InstrumentHealth,
 }
 """The types of records, by channel."""
 

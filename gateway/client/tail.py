@@ -22,7 +22,7 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.ticks import Bbo, Candle, RawTick, Status, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.encoding import Encoding
 from gateway.model.record import CANDLE
@@ -155,6 +155,8 @@ def _happened(tick: Tick) -> tuple[str, str]:
         return "bbo", f"{bid} {ask}"
     if isinstance(tick, Status):
         return "is", plain(f"{tick.status} {tick.reason}".rstrip())
+    if isinstance(tick, InstrumentHealth):
+        return "data", plain(f"{tick.state} {tick.reason}".rstrip())
     if isinstance(tick, Candle):
         prices = " ".join((tick.open_text, tick.high_text, tick.low_text, tick.close_text))
         state = "closed" if tick.closed else "running"

@@ -12,7 +12,8 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What every record has: `Trade`, `Bbo`, `Candle`, `Status` and `RawTick` are ticks.
+    """What every record has: `Trade`, `Bbo`, `Candle`, `Status`, `InstrumentHealth` and
+    `RawTick` are ticks.
 
     Times are REALTIME ns.
 
@@ -210,6 +211,20 @@ class Status(Tick, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class InstrumentHealth(Tick, frozen=True, kw_only=True):
+    """What the gateway thinks of an instrument's data.
+
+    Attributes:
+        state: "ok", "suspect", ...; newer gateways may have other words.
+        reason: why it is not ok.
+        input_age_ms: since the input that made it so.
+    """
+
+    state: str
+    reason: str = ""
+    input_age_ms: int = msgspec.field(default=0, name="age_ms")
+
+
 class RawTick(Tick, frozen=True, kw_only=True):
     """A record of a channel that this client has no type for, or that does not fit its type.
 
@@ -222,7 +237,7 @@ class RawTick(Tick, frozen=True, kw_only=True):
     problem: str = ""
 
 
-Record = Trade | Bbo | Candle | Status | RawTick
+Record = Trade | Bbo | Candle | Status | InstrumentHealth | RawTick
 
 
 def _decimal(text: str | None) -> Decimal | None:

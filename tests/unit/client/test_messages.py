@@ -20,7 +20,7 @@ from gateway.client.events import (
     Slow,
 )
 from gateway.client.session import ClientSession
-from gateway.client.ticks import Bbo, RawTick, Trade
+from gateway.client.ticks import Bbo, InstrumentHealth, RawTick, Trade
 from gateway.clock import Offset
 
 # --- messages -------------------------------------------------------------------------------------
@@ -118,8 +118,9 @@ def test_what_the_gateway_says_of_itself() -> None:
 def test_the_health_of_an_instrument_is_a_topic_s() -> None:
     data = {"state": "suspect", "reason": "bbo bid: not a decimal", "age_ms": 0}
     (event,) = receive(ClientSession(), tick(1, channel="health", data=[data]))
-    assert isinstance(event, RawTick)
-    assert (event.channel, event.symbol, event.data) == ("health", "A.SIM", (data,))
+    assert isinstance(event, InstrumentHealth)
+    assert (event.channel, event.symbol, event.state) == ("health", "A.SIM", "suspect")
+    assert (event.reason, event.input_age_ms) == ("bbo bid: not a decimal", 0)
 
 
 def test_what_the_gateway_does_about_load_and_slow_clients() -> None:
