@@ -13,10 +13,15 @@ Found: TypeAlias = Trade | Bbo | Candle | Status | dict[str, Any]
 
 
 class Reader:
-    """Reads the frames of one connection, whose topics are announced on it."""
+    """Reads the frames of one connection, whose topics are announced on it.
+
+    Attributes:
+        topics: those, by number.
+    """
 
     def __init__(self) -> None:
         self._decoder = Decoder()
+        self.topics = self._decoder.topics
 
     def read(self, frame: bytes, real_ns: int) -> list[Found]:
         """The ticks of a frame, which came at `real_ns`, and what else it says, as its JSON is.

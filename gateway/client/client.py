@@ -49,7 +49,8 @@ from gateway.client.events import (
 from gateway.client.inbox import Inbox
 from gateway.client.reconnects import reconnects
 from gateway.client.requests import Request
-from gateway.client.session import ClientSession, Statistics
+from gateway.client.session import ClientSession
+from gateway.client.statistics import Statistics
 from gateway.client.ticks import Tick
 from gateway.clock import Offset, Ping, estimate
 from gateway.model.encoding import SUBPROTOCOL_PREFIX, Encoding
@@ -473,10 +474,11 @@ class Client:
             if not self._paused and self._session.stale(now_ns):
                 await connection.close(1001, "no heartbeat")
                 return
-            if self._reconnect:
-                with contextlib.suppress(Closed):  # the reader sees it too
-                    for request in self._session.due(now_ns):
-                        await connection.send(request.text)
+            for gap in [] if self._paused else self._session.overdue(now_ns):
+                self._inbox.put(gap)
+            with contextlib.suppress(Closed):  # the reader sees it too
+                for request in self._session.due(now_ns):
+                    await connection.send(request.text)
 
 
 def _retry_s(header: Sequence[str]) -> float | None:

@@ -37,7 +37,7 @@ class Missing(NamedTuple):
     skipped: int = 0
 
 
-_NOTHING = Missing()
+NOTHING = Missing()
 
 
 class Continuity:
@@ -104,6 +104,8 @@ class Continuity:
     def position(self, topic: Topic) -> tuple[str, int] | None:
         """The epoch and the last number of a topic that was had before this connection."""
         last = self._aside.get(topic)
+        if last is None and (apart := self._apart.get(topic)) is not None:
+            last = apart.last
         return None if last is None else (self._epoch, last)
 
     def replayed(self, asked: Topic, seq: int | None) -> None:
@@ -122,6 +124,16 @@ class Continuity:
                 del self._apart[topic]
                 self._last[topic] = last
                 self._replaying.add(topic)
+
+    def follows(self, topic: Topic, seq: int, skipped: int) -> bool:
+        """Whether a frame is the next one of its topic, which then has come; else ask `frame`."""
+        last = self._last.get(topic)
+        if last is None or seq != last + 1 + skipped:
+            return False
+        self._last[topic] = seq
+        if self._replaying:
+            self._replaying.discard(topic)
+        return True
 
     def had(self, topic: Topic, seq: int) -> bool:
         """Whether the frame of a replay came before: no other one is known by its number alone."""
@@ -149,15 +161,15 @@ class Continuity:
         self._last[topic] = seq
         if last is not None:
             missing = seq - last - 1 - skipped
-            return Missing(_gap(topic, "sequence", last, missing)) if missing else _NOTHING
+            return Missing(_gap(topic, "sequence", last, missing)) if missing else NOTHING
         apart = self._apart.pop(topic, None)
         if apart is None or seq == apart.last:  # a snapshot may repeat what was known
-            return _NOTHING
+            return NOTHING
         comparable = apart.last is not None and seq > apart.last
         last = apart.last or 0
         missing = max(0, seq - last - 1 - skipped) if comparable else -1
         if missing == 0:
-            return _NOTHING
+            return NOTHING
         if lossless(topic):
             return Missing(_gap(topic, apart.reason, last, missing))
         return Missing(skipped=max(0, missing))

@@ -153,6 +153,8 @@ GapReason = Literal[
     "resubscribe",
     "sequence",
     "insufficient_state",
+    "no_data",
+    "consumer",
     "lapped",
     "feed",
     "refused",
@@ -167,14 +169,16 @@ class Gap(msgspec.Struct, frozen=True):
     The client finds out by itself: "reconnect" (they were published while it was not connected),
     "resubscribe" (while the gateway changed the subscription), "sequence" (numbers are missing
     without notice: the client subscribes again by itself), "insufficient_state" (what `from_` asked
-    for can't be had). The gateway says: "lapped" (it was too slow itself), "feed" (the venue's own
+    for can't be had), "no_data" (a state that exists did not come in time: the client subscribes
+    again by itself), "consumer" (whoever reads the events was too slow, and the client's own queue
+    is bounded). The gateway says: "lapped" (it was too slow itself), "feed" (the venue's own
     numbers have a hole), "refused" (a record that it can't read: the last state is old), "reset"
     (the venue began to number again), "failover" (another node took over); newer gateways may have
     other reasons.
 
     Attributes:
         channel: of the topic.
-        symbol: of the topic; for "insufficient_state" the string that was asked for.
+        symbol: of the topic; for "insufficient_state" and "no_data" the string that was asked for.
         reason: as above.
         from_seq: the first sequence number that is missing; None where none is, or none is known.
         to_seq: the last one that is missing.

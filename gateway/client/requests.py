@@ -41,6 +41,12 @@ class Key(NamedTuple):
         return Topic(self.channel, self.symbol, self.scope if self.channel == CANDLE else "")
 
 
+def key_of(asked: Topic) -> Key:
+    """Of the subscription to a string of topics that are instruments'."""
+    scope = INSTRUMENTS if asked.channel == HEALTH else asked.interval
+    return Key(asked.channel, asked.symbol, scope)
+
+
 def scope_of(params: dict[str, Any]) -> str:
     """What of a subscription's parameters is not how, but what is sent."""
     return str(params.get("scope", params.get("interval", "")))

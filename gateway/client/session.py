@@ -3,130 +3,95 @@
 Theory of operation. The session remembers across connections what is *wanted* (each string
 subscribed to, with its parameters), and the last `seq` of each topic (`continuity`): a `Gap` goes
 before the tick where records are missing, and where `seq == last + 1 + skipped` is broken without
-notice, the string that covers the topic should be subscribed again (`resync`). What a gateway at
-its limit refused stays wanted, and is `due` once the time that it asked for is over. On a new
-connection lossless strings ask for what was missed: a name alone by its last `seq`, others by the
-newest `ts_recv` less a second, and what comes twice is dropped by `seq`. Where the gateway no
-longer has it, the first tick's `Gap` says how much is missing. Nothing here reads a clock or a
-socket.
+notice, the string that covers the topic is subscribed again (`resync`). On a new connection all
+that is wanted is asked for again, with what was missed (`again`): the first requests at once, the
+others when they are `due`, as is what a gateway at its limit refused for a while. Where the gateway
+no longer has what was missed, the first tick's `Gap` says how much that is. Nothing here reads a
+clock or a socket.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from gateway.client.continuity import Continuity, Topic
+from gateway.client.again import RECOVER_BEFORE_NS, SECOND_NS, Again, Ask
+from gateway.client.continuity import NOTHING, Continuity, Missing, Topic
 from gateway.client.events import (
     Conflation,
     Error,
     Event,
     Gap,
-    Health,
     Hello,
-    Instrument,
     Malformed,
     ReplayCompleted,
-    Reply,
-    Report,
     Result,
     Retired,
-    Slo,
     Slow,
     System,
 )
 from gateway.client.gaps import told
+from gateway.client.messages import OWN, Epoch, Wire
 from gateway.client.requests import (
     GATEWAY,
-    INSTRUMENTS,
-    LOSSLESS,
     Asked,
     Key,
     Request,
     chunks,
-    mode_asked,
+    key_of,
     names_of,
     on_the_wire,
     scope_of,
 )
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Record, Status, Trade
+from gateway.client.statistics import Statistics
+from gateway.client.ticks import Candle, RawTick, Record
+from gateway.client.wanted import Wanted
 from gateway.model.encoding import Encoding
 from gateway.model.record import HEALTH
-from gateway.model.topic import escape, is_pattern, match_pattern, meant
+from gateway.model.topic import escape, is_pattern, meant
 
 if TYPE_CHECKING:
     from gateway.client.binary import Reader
 
-# Records may reach the gateway's feeds by so much later than newer ones of others.
-RECOVER_BEFORE_NS = 1_000_000_000
+# By when the first frame of a subscription has to come that has a state.
+FIRST_DATA_S = 5.0
+# Classes above it get less, or nothing, while a gateway has too much to do.
+HELD_BACK_ABOVE = 1
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
 
 
-class Statistics(msgspec.Struct, frozen=True):
-    """What the session has seen, over all its connections.
+class ClientSession:
+    """The state of one client, across its connections.
 
     Attributes:
-        messages: everything that came.
-        ticks: records among them.
-        skipped: records that the ticks' own `skipped` stand for.
-        gaps: `Gap` events.
-        lost: records that are missing besides, by the gaps that this client found itself.
-        malformed: messages, or elements of them, that are not the protocol's.
-        wanted: strings subscribed to.
-        topics: those with a record since they were last subscribed to.
+        lossless: says of a topic whether every record of it should come.
     """
 
-    messages: int
-    ticks: int
-    skipped: int
-    gaps: int
-    lost: int
-    malformed: int
-    wanted: int
-    topics: int
+    def __init__(
+        self,
+        encoding: Encoding = "json",
+        *,
+        first_data_s: float = FIRST_DATA_S,
+        stall_s: float | None = None,
+    ) -> None:
+        """A session that was never connected.
 
-
-class _Wire(msgspec.Struct):
-    """Every field that a message may have; unknown ones are ignored, as the protocol demands."""
-
-    channel: str = ""
-    method: str = ""
-    type: str = ""
-    symbol: str = ""
-    seq: int = 0
-    ts_event: int = 0
-    ts_recv: int = 0
-    ts_send: int = 0
-    skipped: int = 0
-    data: tuple[dict[str, Any], ...] = ()
-    req_id: int | str | None = None
-    success: bool = False
-    results: tuple[Result, ...] = ()
-    error: Error | None = None
-    instruments: tuple[Instrument, ...] = ()
-    subscriptions: tuple[dict[str, Any], ...] = ()
-    next: int | str | None = None
-    t0: int = 0
-    t1: int = 0
-    t2: int = 0
-    points: tuple[dict[str, Any], ...] = ()
-
-
-class ClientSession:
-    """The state of one client, across its connections."""
-
-    def __init__(self, encoding: Encoding = "json") -> None:
+        Args:
+            encoding: how data comes.
+            first_data_s: by when a subscription's first frame has to come, where it has a state.
+            stall_s: silence after which the connection must be dead; None: five heartbeats.
+        """
         self._encoding = encoding
-        self._decoder = msgspec.json.Decoder(_Wire)
+        self._decoder = msgspec.json.Decoder(Wire)
         self._binary: Reader | None = None  # of this connection, where data is binary
         self._req_id = 0
         self._asked: dict[int | str | None, Asked] = {}
-        self._wanted: dict[Key, dict[str, Any]] = {}
-        self._patterns: dict[Key, None] = {}  # those of `_wanted`, in its order
-        self._modes: dict[Key, str] = {}  # of those in force on this connection
-        self._later: dict[Key, int] = {}  # wanted, refused until this MONOTONIC time
+        self._wanted = Wanted()
+        self._again = Again(self._wanted, int(first_data_s * SECOND_NS))
+        self._stall_ns = None if stall_s is None else int(stall_s * SECOND_NS)
+        self.lossless = self._wanted.lossless
+        self._replaying: set[Key] = set()
         self._continuity = Continuity()
         self._hello: Hello | None = None
         self._heard_ns = 0
@@ -138,6 +103,11 @@ class ClientSession:
     def hello(self) -> Hello | None:
         """The present connection's greeting, None before it."""
         return self._hello
+
+    @property
+    def replaying(self) -> bool:
+        """Whether records of before are coming, at the gateway's pace."""
+        return bool(self._replaying)
 
     def statistics(self) -> Statistics:
         """Counts over all connections so far."""
@@ -169,21 +139,25 @@ class ClientSession:
         """
         names = names_of(symbols)
         once = on_the_wire(channel, names, params)
-        requests = list(self._ask("subscribe", channel, names, once))  # what can't be sent raises
-        params = {name: value for name, value in once.items() if name != "from"}
-        for key in (Key(channel, name, scope_of(once)) for name in names):
-            self._later.pop(key, None)
-            # Again at the end: a later pattern's parameters win over an earlier one's.
+        # What can't be sent raises.
+        mine = [*map(self._send, self._chunks("subscribe", channel, names, once))]
+        always = {name: value for name, value in once.items() if name != "from"}
+        keys = [Key(channel, name, scope_of(once)) for name in names]
+        for key in keys:
             self._unwanted(key)
-            self._wanted[key] = params
-            if is_pattern(key.symbol):
-                self._patterns[key] = None
-        return requests
+        patterns = any(is_pattern(name) for name in names)  # a later one has to be later
+        requests = self._before(
+            lambda key: patterns and key.channel == channel and is_pattern(key.symbol)
+        )
+        for key in keys:
+            self._wanted.add(key, always)
+        return [*requests, *mine]
 
     def update(self, channel: str, symbols: str | Iterable[str], **params: Any) -> list[Request]:
         """Other parameters for what is subscribed to; wanted from the reply on."""
         names = names_of(symbols)
-        return list(self._ask("update", channel, names, on_the_wire(channel, names, params)))
+        params = on_the_wire(channel, names, params)
+        return self._about("update", channel, names, params)
 
     def unsubscribe(
         self, channel: str, symbols: str | Iterable[str], **params: Any
@@ -191,37 +165,42 @@ class ClientSession:
         """No longer wants these names and patterns."""
         names = names_of(symbols)
         params = on_the_wire(channel, names, params)
+        requests = self._about("unsubscribe", channel, names, params)
         for name in names:
             self._unwanted(Key(channel, name, scope_of(params)))
-        return list(self._ask("unsubscribe", channel, names, params))
+        return requests
+
+    def _about(
+        self, method: str, channel: str, names: list[str], params: dict[str, Any]
+    ) -> list[Request]:
+        """Of subscriptions: those that still wait to be asked for again come first."""
+        keys = {Key(channel, name, scope_of(params)) for name in names}
+        requests = self._before(keys.__contains__)
+        return [*requests, *map(self._send, self._chunks(method, channel, names, params))]
+
+    def _before(self, first: Callable[[Key], bool]) -> list[Request]:
+        if not len(self._again):
+            return []
+        return [*map(self._send, self._again.flush(first, self._continuity.position))]
 
     def resync(self, gap: Gap) -> list[Request]:
         """Subscribes again to the string that covers the topic of the gap, where that helps."""
         topic = Topic(gap.channel, gap.symbol, gap.interval)
-        key = self._covering(topic) if gap.reason == "sequence" else None
+        key = self._wanted.covering(topic) if gap.reason == "sequence" else None
         if key is None:
             return []
-        return list(self._ask("subscribe", key.channel, [key.symbol], self._wanted[key]))
+        self._again.add(key)
+        return self.due(self._heard_ns)
 
-    def _covering(self, topic: Topic) -> Key | None:
-        """The wanted string whose parameters are in force: the name, else the latest pattern."""
-        channel, name, interval = topic
-        scope = INSTRUMENTS if channel == HEALTH else interval
-        exact = Key(channel, escape(name), scope)
-        if exact in self._wanted:
-            return exact
-        for key in reversed(self._patterns):
-            if (key.channel, key.scope) == (channel, scope) and match_pattern(key.symbol, name):
-                return key
-        return None
-
-    def _ask(
-        self, method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
-    ) -> Iterator[Request]:
+    @staticmethod
+    def _chunks(
+        method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
+    ) -> Iterator[Ask]:
         for chunk in chunks(symbols):
-            yield self._ask_one(Asked(method, channel, tuple(chunk), params))
+            yield Ask(Asked(method, channel, tuple(chunk), params), None)
 
-    def _ask_one(self, asked: Asked, since: dict[str, Any] | None = None) -> Request:
+    def _send(self, ask: Ask) -> Request:
+        asked, since = ask
         params = {"channel": asked.channel, "symbol": asked.symbols, **asked.params}
         if since is not None:
             params["from"] = since
@@ -232,7 +211,7 @@ class ClientSession:
     # --- the connection ---------------------------------------------------------------------------
 
     def connected(self, now_ns: int) -> list[Request]:
-        """A new connection is open: everything wanted must be asked for again.
+        """A new connection is open: everything wanted is to be asked for again, this at once.
 
         `now_ns` here and below is MONOTONIC time.
         """
@@ -243,53 +222,34 @@ class ClientSession:
                     self._left(asked.key(symbol))
         self._asked.clear()
         self._continuity.connected()
-        modes = {key: mode_asked(key.channel, params) for key, params in self._wanted.items()}
-        lossless = {key for key, mode in (modes | self._modes).items() if mode == "lossless"}
-        self._modes.clear()
-        self._later.clear()
+        self._replaying.clear()
+        self._again.connected(self._wanted.connected(), self._newest_ns)
         self._heard_ns = now_ns
         if self._encoding == "sbe":
             from gateway.client.binary import Reader
 
             self._binary = Reader()
-        return self._ask_again(self._wanted, lossless if self._newest_ns else set())
+        return self.due(now_ns)
 
     def due(self, now_ns: int) -> list[Request]:
-        """Subscriptions that were refused for a while that is over: to be asked for again."""
-        ready = [key for key, at_ns in self._later.items() if at_ns <= now_ns]
-        for key in ready:
-            del self._later[key]
-        return self._ask_again((key for key in ready if key in self._wanted), set())
+        """What the client asks for by itself, and may ask for now."""
+        return [*map(self._send, self._again.due(now_ns, self._continuity.position))]
 
-    def _ask_again(self, keys: Iterable[Key], recover: set[Key]) -> list[Request]:
-        """As few requests as keep the order of what is wanted; some with what was missed."""
-        requests: list[Request] = []
-        groups = groupby(keys, lambda key: (key.channel, self._wanted[key], key in recover))
-        for (channel, params, recovers), group in groups:
-            symbols = [key.symbol for key in group]
-            if not recovers:
-                requests += self._ask("subscribe", channel, symbols, params)
-                continue
-            for chunk in chunks(symbols, recovers=True):
-                asked = Asked("subscribe", channel, tuple(chunk), params, recovers=True)
-                since = self._since(asked.key(chunk[0]), len(chunk))
-                requests.append(self._ask_one(asked, since))
-        return requests
-
-    def _since(self, key: Key, count: int) -> dict[str, Any]:
-        """From where on so many missed something, this one first."""
-        if count == 1 and not is_pattern(key.symbol):
-            position = self._continuity.position(key.topic._replace(symbol=meant(key.symbol)))
-            if position is not None:
-                return dict(zip(("epoch", "seq"), position, strict=True))
-        return {"ts": max(0, self._newest_ns - RECOVER_BEFORE_NS)}
+    def overdue(self, now_ns: int) -> list[Gap]:
+        """The subscriptions whose first frame did not come in time; to be asked for again."""
+        missed = self._again.overdue(now_ns)
+        gaps = (Gap(*key.topic[:2], "no_data", interval=key.topic.interval) for key in missed)
+        return self._counted(gaps)
 
     def touch(self, now_ns: int) -> None:
-        """Restarts the clock of `stale`: the reader itself had paused."""
+        """Restarts the clocks of `stale` and `overdue`: the reader itself had paused."""
         self._heard_ns = now_ns
+        self._again.touch(now_ns)
 
     def stale(self, now_ns: int) -> bool:
         """Whether the connection has been silent for so long that it must be dead."""
+        if self._stall_ns is not None:
+            return now_ns - self._heard_ns > self._stall_ns
         heartbeat_ms = self._hello.heartbeat_ms if self._hello else 1000
         return now_ns - self._heard_ns > HEARTBEATS_MISSED_MAX * max(heartbeat_ms, 100) * 1_000_000
 
@@ -305,193 +265,224 @@ class ClientSession:
                 return self._frame(self._binary, message, real_ns)
             return self._message(self._decoder.decode(message), real_ns)
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-            self._malformed += 1
-            return [Malformed(str(error))]
+            return [self.malformed(str(error))]
 
     def _frame(self, binary: "Reader", frame: bytes, real_ns: int) -> list[Event]:
         events: list[Event] = []
         for one in binary.read(frame, real_ns):
             if isinstance(one, dict):
-                events += self._message(msgspec.convert(one, _Wire), real_ns)
+                events += self._message(msgspec.convert(one, Wire), real_ns)
             else:
                 events += self._tick(one)
         return events
 
-    def _message(self, wire: _Wire, real_ns: int) -> list[Event]:
+    def _message(self, wire: Wire, real_ns: int) -> list[Event]:
         if wire.method:
             return self._reply(wire, real_ns)
         if wire.channel == "system":
             return self._system(wire)
-        if wire.channel in _OWN and not wire.symbol:  # that of instruments is a topic's
-            return [_own(wire, row) for row in wire.data]
-        if wire.symbol and wire.type in ("snapshot", "update"):
-            return self._tick(self._typed(wire, real_ns))
+        if wire.channel in OWN and not wire.symbol:  # that of instruments is a topic's
+            return [wire.own(row) for row in wire.data]
+        if wire.symbol and wire.kind in ("snapshot", "update"):
+            tick = wire.tick(real_ns)
+            if type(tick) is RawTick and tick.problem:
+                self._malformed += 1
+            return self._tick(tick)
         if wire.channel and wire.data:
-            return [Report(wire.channel, wire.type, wire.ts_send, wire.data)]
+            return [wire.report()]
         return []  # a heartbeat, or a type that this client does not know yet
 
-    def _reply(self, wire: _Wire, real_ns: int) -> list[Event]:
+    def _reply(self, wire: Wire, real_ns: int) -> list[Event]:
         asked = self._asked.pop(wire.req_id, Asked("", "", (), {}))
-        if wire.method == "subscribe" and wire.error and not wire.error.retryable:
+        if wire.method == "subscribe" and wire.error:
             for symbol in asked.symbols:
-                self._unwanted(asked.key(symbol))
+                self._refused(asked, asked.key(symbol), wire.error)
         gaps: list[Gap] = []
         for result in wire.results:
             key = asked.key(result.symbol)
             if result.success:
                 gaps += self._accepted(asked, wire.method, key, result)
             elif wire.method == "subscribe":
-                self._refused(key, result.error)
-        reply = Reply(
-            method=wire.method,
-            req_id=wire.req_id,
-            success=wire.success,
-            results=wire.results,
-            error=wire.error,
-            instruments=wire.instruments,
-            subscriptions=wire.subscriptions,
-            next=wire.next,
-            t0=wire.t0,
-            t1=wire.t1,
-            t2=wire.t2,
-            points=wire.points,
-            ts_client=real_ns,
-        )
-        return [reply, *self._counted(gaps)]
+                self._refused(asked, key, result.error)
+        return [wire.reply(real_ns), *self._counted(gaps)]
 
     def _accepted(self, asked: Asked, method: str, key: Key, result: Result) -> Iterator[Gap]:
-        topic = key.topic._replace(symbol=meant(key.symbol))
         if result.mode is not None:
-            self._modes[key] = result.mode
+            self._wanted.accepted(key, result.mode)
         if method == "subscribe":
-            if key.scope != GATEWAY:
-                self._continuity.restarted(key.topic)
-            if result.recovery == "replaying":
-                self._continuity.replayed(key.topic, None if asked.recovers else result.seq)
-                return
-            if result.recovery == "insufficient_state" and not asked.recovers:
-                yield Gap(*key.topic[:2], "insufficient_state", interval=key.topic.interval)
-            if result.snapshot is False and result.seq and self._lossless(topic):
-                gap = self._continuity.published(topic, result.epoch, result.seq)
-                yield from (gap,) if gap is not None else ()
+            yield from self._subscribed(asked, key, result)
         elif method == "unsubscribe":
             self._left(key)
-        elif method == "update" and key in self._wanted:
-            self._wanted[key] = self._wanted[key] | asked.params
+        elif method == "update":
+            self._wanted.change(key, asked.params)
+            if result.mode == "conflate":
+                self._completed(key)
+
+    def _subscribed(self, asked: Asked, key: Key, result: Result) -> Iterator[Gap]:
+        topic = key.topic._replace(symbol=meant(key.symbol))
+        if key.scope != GATEWAY:
+            self._continuity.restarted(key.topic)
+        if result.recovery == "replaying":
+            self._replaying.add(key)
+            asked_from = asked.params.get("from")
+            since = asked_from.get("ts") if isinstance(asked_from, dict) else None
+            self._again.missed_since(
+                key, since if isinstance(since, int) else self._newest_ns - RECOVER_BEFORE_NS
+            )
+            self._continuity.replayed(key.topic, None if asked.recovers else result.seq)
+            return
+        self._completed(key)
+        self._expect(key, result)
+        if result.recovery == "insufficient_state" and not asked.recovers:
+            yield Gap(*key.topic[:2], "insufficient_state", interval=key.topic.interval)
+        if result.snapshot is False and result.seq and self._wanted.lossless(topic):
+            gap = self._continuity.published(topic, result.epoch, result.seq)
+            yield from (gap,) if gap is not None else ()
+
+    def _expect(self, key: Key, result: Result) -> None:
+        """Where a state exists and is never held back its first frame has to come in time."""
+        if is_pattern(key.symbol):
+            # Of health a pattern brings what is not well alone.
+            names = self._wanted.names(key.channel, key.scope)
+            exists = key.channel != HEALTH and (result.matched or 0) > names
+        else:
+            exists = bool(result.seq)
+        held = result.snapshot is False or result.max_age_ms is not None
+        if exists and not held and (result.class_ or 0) <= HELD_BACK_ABOVE and key in self._wanted:
+            self._again.expect(key, self._heard_ns)
+        else:
+            self._again.had(key)
+
+    def _completed(self, key: Key) -> None:
+        """What it missed has come, or will not."""
+        self._replaying.discard(key)
+        self._again.complete(key)
 
     def _left(self, key: Key) -> None:
         """The subscription to this string has ended."""
-        self._modes.pop(key, None)
+        self._wanted.ended(key)
+        self._completed(key)
         if key.scope != GATEWAY:
-            self._continuity.left(key.topic, self._is_wanted)
+            self._continuity.left(key.topic, self._wanted.is_wanted)
 
-    def _is_wanted(self, topic: Topic) -> bool:
-        return self._covering(topic) is not None
-
-    def _refused(self, key: Key, error: Error | None) -> None:
-        if error is None or not error.retryable:
+    def _refused(self, asked: Asked, key: Key, error: Error | None) -> None:
+        if asked.recovers and error is not None and error.code == "bad_request":
+            self._again.complete(key)  # a gateway that has no recovery: without it, then
+            self._again.add(key)
+        elif error is None or not error.retryable:
             self._unwanted(key)
-        elif error.retry_after_ms is not None:
-            self._later[key] = self._heard_ns + error.retry_after_ms * 1_000_000
+        elif error.retry_after_ms is not None and key in self._wanted:
+            self._again.add_later(key, self._heard_ns + error.retry_after_ms * 1_000_000)
 
     def _unwanted(self, key: Key) -> None:
-        self._wanted.pop(key, None)
-        self._patterns.pop(key, None)
+        self._wanted.remove(key)
+        self._again.drop(key)
 
-    def _system(self, wire: _Wire) -> list[Event]:
-        if wire.type == "hello":
-            self._hello = msgspec.convert(wire.data[0] if wire.data else {}, Hello)
-            self._continuity.hello(self._hello.epoch)
-            return [self._hello]
-        if wire.type == "gap":
-            return [*self._counted(told(row) for row in wire.data)]
-        if wire.type == "retired":
-            retired = [msgspec.convert(row, Retired) for row in wire.data]
-            for one in retired:
-                self._continuity.forget(Topic(one.channel, escape(one.symbol), one.interval))
-            return [*retired]
-        if wire.type == "conflation":
-            return [msgspec.convert(row, Conflation) for row in wire.data]
-        if wire.type == "replay_completed":
-            return [msgspec.convert(row, ReplayCompleted) for row in wire.data]
-        if wire.type == "slow":
-            return [msgspec.convert(row, Slow) for row in wire.data]
-        if wire.type == "epoch":
-            row = msgspec.convert(wire.data[0] if wire.data else {}, _Epoch)
-            self._continuity.renumbered(row.epoch)  # snapshots follow
-        return [System(wire.type, wire.data)]
+    def _system(self, wire: Wire) -> list[Event]:
+        match wire.kind:
+            case "hello":
+                self._hello = wire.one(Hello)
+                self._continuity.hello(self._hello.epoch)
+                return [self._hello]
+            case "gap":
+                return [*self._counted(told(row) for row in wire.data)]
+            case "retired":
+                retired = wire.all(Retired)
+                for one in retired:
+                    self._continuity.forget(Topic(one.channel, escape(one.symbol), one.interval))
+                return [*retired]
+            case "replay_completed":
+                completed = wire.all(ReplayCompleted)
+                for done in completed:
+                    self._completed(key_of(Topic(done.channel, done.symbol, done.interval)))
+                return [*completed]
+            case "epoch":
+                self._renumbered(wire.one(Epoch).epoch)  # snapshots follow
+            case "conflation":
+                return [*wire.all(Conflation)]
+            case "slow":
+                return [*wire.all(Slow)]
+        return [System(wire.kind, wire.data)]
 
-    def _counted(self, gaps: Iterable[Gap]) -> Iterator[Gap]:
-        for gap in gaps:
-            self._gaps += 1
-            self._lost += gap.lost or 0 if gap.reason in _FOUND_HERE else 0
-            yield gap
+    def _renumbered(self, epoch: str) -> None:
+        self._continuity.renumbered(epoch)
+        for key in [*self._replaying]:  # which ends those
+            self._completed(key)
+
+    def _before_it(self, topic: Topic, seq: int, skipped: int) -> Missing | None:
+        """What is missing before a frame; None: it came on an earlier connection."""
+        if self._continuity.had(topic, seq):
+            return None
+        self._again.came(topic, self._wanted.covering(topic))
+        return self._continuity.frame(topic, seq, skipped, self._wanted.lossless)
+
+    # --- records in arrays (frames.py) ------------------------------------------------------------
+
+    @property
+    def announced(self) -> dict[int, tuple[str, str]]:
+        """The topics of this connection's binary frames, by number; a reader adds to it."""
+        assert self._binary is not None
+        return self._binary.topics
+
+    def heard(self, messages: int, mono_ns: int) -> None:
+        """So many messages came, then."""
+        self._messages += messages
+        self._heard_ns = mono_ns
+
+    def malformed(self, why: str) -> Malformed:
+        """One of them had something that is not the protocol's."""
+        self._malformed += 1
+        return Malformed(why)
+
+    def rows_follow(self, topic: Topic, seq: int, skipped: int, last: int) -> bool:
+        """Whether records that follow each other, up to `last`, follow what came before."""
+        if not self._continuity.follows(topic, seq, skipped):
+            return False
+        return last == seq or self._continuity.follows(topic, last, last - seq - 1)
+
+    def row(self, topic: Topic, seq: int, skipped: int) -> Missing | None:
+        """What is missing before a record; None: it came on an earlier connection."""
+        if self._continuity.follows(topic, seq, skipped):
+            return NOTHING
+        missing = self._before_it(topic, seq, skipped)
+        if missing is not None and missing.gap is not None:
+            self._counted([missing.gap])
+        return missing
+
+    def had_rows(self, count: int, skipped: int, newest_ns: int) -> None:
+        """So many records came that are news."""
+        self._ticks += count
+        self._skipped += skipped
+        self._newest_ns = max(self._newest_ns, newest_ns)
+
+    def _counted(self, gaps: Iterable[Gap]) -> list[Gap]:
+        counted = [*gaps]
+        self._gaps += len(counted)
+        self._lost += sum(gap.lost or 0 for gap in counted if gap.reason in _FOUND_HERE)
+        return counted
 
     def _tick(self, tick: Record) -> list[Event]:
-        interval = tick.interval if isinstance(tick, Candle) else ""
-        topic = Topic(tick.channel, tick.symbol, interval)
-        if self._continuity.had(topic, tick.seq):
+        topic = Topic(tick.channel, tick.symbol, tick.interval if type(tick) is Candle else "")
+        if self._continuity.follows(topic, tick.seq, tick.skipped):
+            self._ticks += 1
+            self._skipped += tick.skipped
+            if tick.ts_recv > self._newest_ns:
+                self._newest_ns = tick.ts_recv
+            return [tick]
+        return self._first(topic, tick)
+
+    def _first(self, topic: Topic, tick: Record) -> list[Event]:
+        """A frame that does not follow the one before: the first one, or there is a gap."""
+        missing = self._before_it(topic, tick.seq, tick.skipped)
+        if missing is None:
             return []
-        self._newest_ns = max(self._newest_ns, tick.ts_recv)
-        missing = self._continuity.frame(topic, tick.seq, tick.skipped, self._lossless)
         if missing.skipped:
             tick = msgspec.structs.replace(tick, skipped=tick.skipped + missing.skipped)
         self._ticks += 1
         self._skipped += tick.skipped
-        if missing.gap is None:
-            return [tick]
-        return [*self._counted([missing.gap]), tick]
+        self._newest_ns = max(self._newest_ns, tick.ts_recv)
+        return [tick] if missing.gap is None else [*self._counted([missing.gap]), tick]
 
-    def _typed(self, wire: _Wire, real_ns: int) -> Record:
-        frame: dict[str, Any] = {
-            "channel": wire.channel,
-            "type": wire.type,
-            "symbol": wire.symbol,
-            "seq": wire.seq,
-            "ts_event": wire.ts_event,
-            "ts_recv": wire.ts_recv,
-            "ts_send": wire.ts_send,
-            "ts_client": real_ns,
-            "skipped": wire.skipped,
-        }
-        kind = _TICKS.get(wire.channel)
-        if kind is None:
-            return RawTick(**frame, data=wire.data)
-        try:
-            if len(wire.data) != 1:
-                raise msgspec.ValidationError(f"{len(wire.data)} elements, expected one")
-            return msgspec.convert(wire.data[0] | frame, kind)
-        except msgspec.ValidationError as error:
-            self._malformed += 1
-            return RawTick(**frame, data=wire.data, problem=str(error))
-
-    def _lossless(self, topic: Topic) -> bool:
-        """Whether every record of the topic should come, by the reply that is in force."""
-        key = self._covering(topic)
-        mode = self._modes.get(key) if key is not None else None
-        return topic.channel in LOSSLESS if mode is None else mode == "lossless"
-
-
-class _Epoch(msgspec.Struct):
-    epoch: str
-
-
-_TICKS: Final[dict[str, type[Trade | Bbo | Candle | Status | InstrumentHealth]]] = {
-    "trade": Trade,
-    "bbo": Bbo,
-    "candle": Candle,
-    "status": Status,
-    HEALTH: InstrumentHealth,
-}
-"""The types of records, by channel."""
 
 _FOUND_HERE: Final = frozenset({"reconnect", "resubscribe", "sequence"})
 """Gaps whose records nothing else counts: the gateway's own become `skipped` of the next frame."""
-
-_OWN: Final[dict[str, type[Slo] | type[Health]]] = {"slo": Slo, "health": Health}
-"""What the gateway says of itself, by channel."""
-
-
-def _own(wire: _Wire, row: dict[str, Any]) -> Slo | Health:
-    kind: type[Slo] | type[Health] = _OWN[wire.channel]
-    return msgspec.convert(row | {"type": wire.type, "ts_send": wire.ts_send}, kind)

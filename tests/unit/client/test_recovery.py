@@ -5,9 +5,10 @@ from typing import Any
 
 from support.said import ack, good, hello, missing, receive, tick
 
+from gateway.client.again import RECOVER_BEFORE_NS
 from gateway.client.events import Gap, ReplayCompleted, Reply
 from gateway.client.requests import RECOVERED_MAX
-from gateway.client.session import RECOVER_BEFORE_NS, ClientSession
+from gateway.client.session import ClientSession
 from gateway.client.ticks import Trade
 
 NOW = 1_790_000_000_000_000_000
