@@ -303,6 +303,32 @@ class StatsPage:
     def record(self, stage: str, value_ns: int, n: int = 1) -> None: ...
     def close(self) -> None: ...
 
+# --- latency of ticks at a client (latency.pxi) ---------------------------------------------------
+TICK_STAGES: Final[tuple[str, ...]]  # ("wire", "gateway", "delivery", "age")
+TICK_CHANNELS_MAX: Final[int]  # those beyond are not counted
+
+@final
+class TickLatencies:
+    """Durations of a client's ticks, by channel: `wire` (ts_event to ts_recv), `gateway` (to
+    ts_send), `delivery` (to ts_client) and `age` (ts_recv to ts_client). Snapshots are not
+    counted; of what is replayed `wire` and `delivery` alone."""
+
+    def __init__(self) -> None: ...
+    def correct(self, offset_ns: int) -> None:
+        """The gateway's clock minus the client's, to be added to ts_client from now on."""
+    def record(self, tick: object, replaying: bool = False) -> None:
+        """Counts a tick, by its attributes `type channel ts_event ts_recv ts_send ts_client`."""
+    def record_rows(
+        self, channel: str, rows: npt.NDArray[np.void], ts_client: int, replaying: bool = False
+    ) -> None:
+        """Counts the rows of a batch of binary frames that came then."""
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+    def counts(self, channel: str, stage: str) -> npt.NDArray[np.uint64]:
+        """A copy of the HDR counts, length HDR_COUNTS. KeyError: there is none."""
+    def totals(self, channel: str, stage: str) -> tuple[int, int, int]:
+        """(sum_ns, saturated, negative)."""
+
 # --- codec (codec.pxi) ----------------------------------------------------------------------------
 def decimal_round_trip(text: str) -> str:
     """Parses and formats a decimal as the ring does. ValueError naming what is wrong."""
