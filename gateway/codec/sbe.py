@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "SBE_TOPICS_MAX",
     "SUBPROTOCOL",
     "Batch",
     "Decoder",
