@@ -1,7 +1,8 @@
 """The Python client of the gateway: `Client` and the events that it yields."""
 
 from gateway.backoff import Backoff
-from gateway.client.client import Client, ConnectFailed, RequestRefused
+from gateway.client.asking import RequestRefused
+from gateway.client.client import Client
 from gateway.client.events import (
     Conflation,
     Disconnected,
@@ -20,8 +21,10 @@ from gateway.client.events import (
     Slow,
     System,
 )
+from gateway.client.opening import ConnectFailed
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
+from gateway.client.statistics import ClientStatistics
 from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Tick, Trade
 from gateway.clock import Offset
 from gateway.model.topic import escape
@@ -32,6 +35,7 @@ __all__ = [
     "Candle",
     "Client",
     "ClientSession",
+    "ClientStatistics",
     "Conflation",
     "ConnectFailed",
     "Disconnected",

@@ -26,73 +26,56 @@ docs/client.md has more.
 
 import asyncio
 import contextlib
-import re
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from websockets.exceptions import WebSocketException
+import msgspec
 
 from gateway.backoff import Backoff
-from gateway.client.connection import Closed, Connection, HandshakeRefused, connect
+from gateway.client.asking import Asking
+from gateway.client.conflating import ConflatingInbox
+from gateway.client.connection import Closed, Connection
 from gateway.client.events import (
     Disconnected,
     Event,
     Gap,
+    Health,
     Hello,
-    Instrument,
     Reply,
-    Result,
     System,
 )
 from gateway.client.inbox import Inbox
+from gateway.client.opening import (
+    RETRY_AFTER_S_MAX,
+    SUBPROTOCOLS,
+    ConnectFailed,
+    open_connection,
+)
 from gateway.client.reconnects import reconnects
 from gateway.client.requests import Request
-from gateway.client.session import ClientSession
-from gateway.client.statistics import Statistics
-from gateway.client.ticks import Tick
-from gateway.clock import Offset, Ping, estimate
-from gateway.model.encoding import SUBPROTOCOL_PREFIX, Encoding
-from gateway.wire.client_handshake import NO_HTTP
-from gateway.wire.client_side import ClientLimits
+from gateway.client.session import FIRST_DATA_S, ClientSession
+from gateway.client.statistics import ClientStatistics
+from gateway.client.ticks import InstrumentHealth, Tick
+from gateway.clock import Offset
+from gateway.model.encoding import Encoding
+
+if TYPE_CHECKING:
+    from gateway.client.frames import FrameReader, Frames
+    from gateway.client.latency import Latency, LatencyRecorder
 
 DEFAULT_URL = "ws://127.0.0.1:8765/v1"
-SUBPROTOCOLS: dict[Encoding, str] = {name: SUBPROTOCOL_PREFIX + name for name in get_args(Encoding)}
 
-# A `list` of 65,536 instruments is about 5 MB; a hostile server gets no more than this.
-MESSAGE_BYTES_MAX = 16 << 20
-# The gateway sends none; this is for a proxy that cuts messages up, to a KiB each.
-FRAGMENTS_MAX = 16 << 10
-# Pages of one `list` or `stats`: a server that never ends is not followed for ever.
-PAGES_MAX = 1000
 # A connection that held for so long was a good one: the next backoff begins at its base again.
 STABLE_S = 10.0
-# What the gateway says of when to come back is obeyed up to here; a restart says 60.5 at most.
-RETRY_AFTER_S_MAX = 61
 WATCH_S = 0.2
-_LIMITS = ClientLimits(MESSAGE_BYTES_MAX, FRAGMENTS_MAX)
+# The program kept the loop from running for so much longer than that: nothing was read meanwhile.
+HELD_UP_S = 1.0
 
 
-class ConnectFailed(ConnectionError):
-    """No connection.
-
-    Attributes:
-        retryable: whether trying again may help.
-        retry_s: after how many seconds, if the gateway said.
-    """
-
-    def __init__(self, message: str, *, retryable: bool, retry_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-        self.retry_s = retry_s
-
-
-class RequestRefused(Exception):
-    """The gateway refused a whole request; the text has its code and message."""
-
-
-class Client:
+class Client(Asking):
     """A subscriber of the gateway; use it as an async context manager and async iterator."""
 
     def __init__(
@@ -103,7 +86,13 @@ class Client:
         wait_s: float = 0.0,
         reconnect: bool = True,
         events_max: int = 4096,
+        overflow: Literal["wait", "conflate"] = "wait",
         timeout_s: float = 10.0,
+        first_data_s: float = FIRST_DATA_S,
+        stall_s: float | None = None,
+        on_gap: Callable[[Gap], object] | None = None,
+        on_health: Callable[[Health | InstrumentHealth], object] | None = None,
+        latency: bool = False,
         backoff: Backoff | None = None,
     ) -> None:
         """A client of the gateway at `url`; it connects when it is entered.
@@ -115,25 +104,42 @@ class Client:
             wait_s: how long the first connection may be tried for where the gateway is not up yet;
                 `math.inf`: until it is.
             reconnect: whether it connects again when a connection ends.
-            events_max: how many events may wait for the consumer before the reader stops.
+            events_max: how many events may wait for the consumer.
+            overflow: what happens beyond that: "wait": nothing more is read, and the gateway
+                conflates; "conflate": this client does, at any time: of a conflated topic only the
+                newest record waits, and what is too much of a lossless one is dropped and told by
+                a `Gap` ("consumer").
             timeout_s: how long each handshake and each reply may take.
+            first_data_s: by when a subscription's first frame has to come, where it has a state;
+                else a `Gap` ("no_data") tells, and it is asked for again.
+            stall_s: how long the connection may be silent before another one is made; None: five
+                of the gateway's heartbeats.
+            on_gap: called with each `Gap` as it comes in, before what waits for the consumer. It
+                may not block; what it raises ends the iteration.
+            on_health: the same of what the channel `health` says.
+            latency: whether `latency` counts how old ticks are.
             backoff: the waits between attempts.
         """
         if encoding not in SUBPROTOCOLS:
             raise ValueError(f"encoding: {encoding!r} is neither 'json' nor 'sbe'")
+        if overflow not in ("wait", "conflate"):
+            raise ValueError(f"overflow: {overflow!r} is neither 'wait' nor 'conflate'")
+        super().__init__(
+            ClientSession(encoding, first_data_s=first_data_s, stall_s=stall_s), timeout_s
+        )
         self.url = url
-        self._subprotocol = SUBPROTOCOLS[encoding]
+        self._encoding: Encoding = encoding
         self._wait_s = wait_s
         self._reconnect = reconnect
         self._events_max = events_max
-        self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
-        self._session = ClientSession(encoding)
-        self._inbox = Inbox()
-        self._room = asyncio.Event()
+        self._overflow = overflow
+        self._limit = events_max if overflow == "wait" else sys.maxsize
+        self._on_gap, self._on_health = on_gap, on_health
+        self._recorder: LatencyRecorder | None = _recorder() if latency else None
+        self._reader: FrameReader | None = None
+        self._inbox = self._new_inbox()
         self._paused = False
-        self._replies: dict[int | str | None, asyncio.Future[Reply | None]] = {}
-        self._connection: Connection | None = None
         self._retry_s: float | None = None  # what the gateway asked for as it shut down
         self._task: asyncio.Task[None] | None = None
 
@@ -148,7 +154,7 @@ class Client:
         if self._task is not None:
             raise RuntimeError("this client is in use: close it before it is entered again")
         # What an earlier use left unread is no news of this one.
-        inbox = self._inbox = Inbox()
+        inbox = self._inbox = self._new_inbox(self._inbox)
         self._connection = await self._first()
         self._task = asyncio.create_task(self._run(self._connection), name="tickgate-client")
         self._task.add_done_callback(lambda _: inbox.put(None))
@@ -165,141 +171,75 @@ class Client:
     async def close(self) -> None:
         """Closes with 1000 and ends the iteration."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        try:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        finally:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
 
-    def statistics(self) -> Statistics:
+    def _new_inbox(self, before: Inbox | None = None) -> Inbox:
+        if self._overflow == "wait":
+            return Inbox()
+        inbox = ConflatingInbox(self._events_max, self._session.lossless)
+        if before is not None:
+            inbox.conflated, inbox.dropped = before.conflated, before.dropped
+        return inbox
+
+    def statistics(self) -> ClientStatistics:
         """Counts over all connections so far."""
-        return self._session.statistics()
+        inbox = self._inbox
+        counts = msgspec.structs.asdict(self._session.statistics())
+        more = {"conflated": inbox.conflated, "dropped": inbox.dropped, "waiting": len(inbox)}
+        return ClientStatistics(**counts, **more)
+
+    def latency(self) -> "dict[str, Latency]":
+        """How old the ticks of each channel were: so far, with `latency=True`."""
+        if self._recorder is None:
+            raise ValueError("nothing is measured: make the client with latency=True")
+        return self._recorder.channels()
 
     @property
     def hello(self) -> Hello | None:
         """The present connection's greeting."""
         return self._session.hello
 
-    # --- requests ---------------------------------------------------------------------------------
-
-    async def subscribe(
-        self, channel: str, symbols: str | Iterable[str], **params: Any
-    ) -> list[Result]:
-        """Subscribes to a name or pattern, or several; one result for each string.
-
-        Args:
-            channel: "trade" or "bbo"; "slo", whose one symbol is "*"; "health", of which "*" is the
-                gateway's own, and a name, a pattern, or "*" with `scope="instruments"`, that of
-                instruments.
-            symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`); `escape` writes a name that
-                has a star or a tilde.
-            params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
-                `max_hz=20`, `max_age_ms=250`, `from_={"epoch": "k3f9", "seq": 8812}`, ...
-
-        Raises:
-            RequestRefused: the request as a whole was bad.
-            ConnectionError: the connection ended first; the subscription is asked for again with
-                the next one.
-        """
-        return await self._results(self._session.subscribe(channel, symbols, **params))
-
-    async def update(
-        self, channel: str, symbols: str | Iterable[str], **params: Any
-    ) -> list[Result]:
-        """Changes parameters of subscriptions, without a snapshot and without a break.
-
-        Args:
-            channel: as they were subscribed to.
-            symbols: as they were subscribed to.
-            params: `mode`, `class_`, `snapshot`, `max_hz`, `max_age_ms`; those left out stay as
-                they are.
-
-        Raises:
-            RequestRefused: the request as a whole was bad.
-            ConnectionError: the connection ended first; nothing is changed.
-        """
-        return await self._results(self._session.update(channel, symbols, **params))
-
-    async def unsubscribe(
-        self, channel: str, symbols: str | Iterable[str], **params: Any
-    ) -> list[Result]:
-        """Ends subscriptions; raises as `subscribe` does.
-
-        Args:
-            channel: as they were subscribed to.
-            symbols: as they were subscribed to.
-            params: `scope`, where "health" of all instruments was subscribed to by it.
-        """
-        return await self._results(self._session.unsubscribe(channel, symbols, **params))
-
-    async def instruments(self, **params: Any) -> list[Instrument]:
-        """Every instrument that the gateway knows, or those of a `channel` and `symbol` strings."""
-        return [one for page in await self._pages("list", params) for one in page.instruments]
-
-    async def stats(self) -> list[dict[str, Any]]:
-        """The accounting of this connection's subscriptions (PROTOCOL section 7)."""
-        return [row for page in await self._pages("stats", {}) for row in page.subscriptions]
-
-    async def history(self, **params: Any) -> tuple[dict[str, Any], ...]:
-        """What the ops listener remembers: points of the time `from` .. `to` (REALTIME ns), at most
-        `points` of them; raises as `subscribe` does."""
-        return (await self._ask(self._session.request("history", params))).points
-
-    async def _pages(self, method: str, params: dict[str, Any]) -> list[Reply]:
-        pages = [await self._ask(self._session.request(method, params or None))]
-        while (after := pages[-1].next) is not None and len(pages) < PAGES_MAX:
-            params = {**params, "after": after}
-            pages.append(await self._ask(self._session.request(method, params)))
-        return pages
-
-    async def offset(self, samples: int = 20) -> Offset | None:
-        """The gateway's clock minus this host's, by the fastest of so many pings.
-
-        None where a clock was set in the middle of it. `Tick.age_ns` takes it.
-        """
-        pings = []
-        for _ in range(samples):
-            reply = await self._ask(self._session.request("ping", {"t0": time.time_ns()}))
-            pings.append(Ping(reply.t0, reply.t1, reply.t2, reply.ts_client))
-        return estimate(pings)
-
-    async def _results(self, requests: Iterable[Request]) -> list[Result]:
-        return [result for request in requests for result in (await self._ask(request)).results]
-
-    async def _ask(self, request: Request) -> Reply:
-        connection = self._connection
-        if connection is None:
-            raise ConnectionError("not connected")
-        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._replies[request.req_id] = future
-        self._room.set()  # the reply must get through, however many events wait for the consumer
-        try:
-            await connection.send(request.text)
-            async with asyncio.timeout(self._timeout_s):
-                reply = await future
-        except Closed as error:
-            raise ConnectionError(f"the connection ended: {error}") from None
-        finally:
-            del self._replies[request.req_id]
-        if reply is None:
-            raise ConnectionError("the connection ended before the reply")
-        if reply.error is not None:
-            raise RequestRefused(f"{reply.error.code}: {reply.error.message}")
-        return reply
-
     # --- events -----------------------------------------------------------------------------------
 
     def __aiter__(self) -> Self:
         return self
 
+    async def offset(self, samples: int = 20) -> Offset | None:
+        """As `Asking.offset`; `latency` is corrected by it from then on."""
+        offset = await super().offset(samples)
+        if self._recorder is not None:
+            self._recorder.correct(offset)
+        return offset
+
+    def frames(self) -> "AsyncIterator[Frames | Event]":
+        """Ticks as arrays of numpy, and everything else as events, from now on.
+
+        To be called before subscribing: what came before is yielded as ticks.
+
+        Raises:
+            ValueError: the encoding is not "sbe", or `overflow` is "conflate".
+            ImportError: there is no numpy.
+        """
+        if self._encoding != "sbe" or self._overflow != "wait":
+            raise ValueError('frames() needs encoding="sbe", and overflow="wait"')
+        if self._reader is None:
+            self._reader = _frame_reader(self._session, self._recorder)
+        return cast("AsyncIterator[Frames | Event]", self)
+
     async def __anext__(self) -> Event:
         inbox = self._inbox
         if not inbox.events:
             await inbox.filled()
-        event = inbox.events.popleft()
-        if self._paused and len(inbox) < self._events_max:
+        event = inbox.take()
+        if self._paused and len(inbox) < self._limit:
             self._room.set()
         if event is not None:
             return event
@@ -327,49 +267,10 @@ class Client:
 
     async def _open(self) -> Connection:
         """A connection that has said hello."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                # No proxy on the way: it would be measured as the gateway's latency.
-                connection = await connect(self.url, [self._subprotocol], _LIMITS)
-                try:
-                    await self._greet(connection)
-                except BaseException:
-                    connection.abort()
-                    raise
-                return connection
-        except HandshakeRefused as error:
-            raise self._refused(*error.refused) from None
-        except Closed as error:
-            raise ConnectFailed(f"{self.url}: {error}", retryable=reconnects(error.code)) from None
-        except TimeoutError:
-            message = f"{self.url} did not answer within {self._timeout_s:g} s"
-            raise ConnectFailed(message, retryable=True) from None
-        except ConnectFailed:
-            raise
-        except OSError as error:
-            raise ConnectFailed(f"{self.url}: {error}", retryable=True) from None
-        except (WebSocketException, ValueError) as error:
-            raise ConnectFailed(f"{self.url}: {error}", retryable=False) from None
-
-    def _refused(self, status: int, text: str, retry_after: Sequence[str]) -> ConnectFailed:
-        if status == NO_HTTP:
-            return ConnectFailed(f"{self.url}: {text}", retryable=True)
-        if status == 101:
-            return ConnectFailed(f"{self.url}: {text}", retryable=False)
-        message = f"{self.url} refused the handshake: {text}"
-        retryable = status == 429 or status >= 500
-        return ConnectFailed(message, retryable=retryable, retry_s=_retry_s(retry_after))
-
-    async def _greet(self, connection: Connection) -> None:
-        requests = self._session.connected(time.monotonic_ns())
-        message = await connection.receive_one()
-        times = {"mono_ns": time.monotonic_ns(), "real_ns": time.time_ns()}
-        events = self._session.receive(message, **times)
-        if not events or not isinstance(events[0], Hello):
-            raise ConnectFailed(f"{self.url} is no gateway: it sent no hello", retryable=False)
-        for request in requests:
-            await connection.send(request.text)
-        self._inbox.put(events[0])  # only now is there a connection to tell of
+        opened = open_connection(self.url, self._encoding, self._session, self._timeout_s)
+        connection, hello = await opened
+        self._inbox.put(hello)  # only now is there a connection to tell of
+        return connection
 
     async def _run(self, connection: Connection | None) -> None:
         try:
@@ -385,17 +286,12 @@ class Client:
         finally:
             self._fail_replies()
 
-    def _fail_replies(self) -> None:
-        for future in self._replies.values():
-            if not future.done():
-                future.set_result(None)
-
     async def _again(self, code: int, reason: str, *, retryable: bool) -> Connection | None:
         """The next connection, or None where there is to be none."""
         while self._reconnect and retryable:
             asked_s, self._retry_s = self._retry_s, None
             retry_s = self._wait_for(asked_s)
-            await self._wait_for_room()
+            await self._wait_for_room(self._limit)
             self._inbox.put(Disconnected(code, reason, retry_s))
             await asyncio.sleep(retry_s)
             try:
@@ -414,24 +310,61 @@ class Client:
     async def _read(self, connection: Connection) -> tuple[int, str]:
         """Reads until the connection ends; its close code and reason."""
         watch = asyncio.create_task(self._watch(connection), name="tickgate-client-watch")
-        inbox, add, receive = self._inbox, self._inbox.add, self._session.receive
+        inbox, add, receive = self._inbox, self._add(), self._session.receive
+        limit = self._limit
         try:
             while True:
                 messages = await connection.receive()
                 mono_ns, real_ns = time.monotonic_ns(), time.time_ns()
+                if self._reader is not None:
+                    await self._take_frames(connection, self._reader, messages)
+                    continue
                 for message in messages:
                     for event in receive(message, mono_ns=mono_ns, real_ns=real_ns):
                         if isinstance(event, Tick):
                             add(event)
                         else:
                             await self._handle(connection, event)
-                    if len(inbox.events) >= self._events_max and await self._wait_for_room():
+                    if len(inbox.events) >= limit and await self._wait_for_room(limit):
                         mono_ns, real_ns = time.monotonic_ns(), time.time_ns()
                 inbox.wake()
         except Closed as error:
+            if watch.done():
+                watch.result()  # it may have failed: what the program gave it to call
             return error.code, error.reason
         finally:
             watch.cancel()
+
+    def _add(self) -> Callable[[Tick], None]:
+        """What is done with each tick; nothing but storing it where nothing else was asked for."""
+        add = cast("Callable[[Tick], None]", self._inbox.add)
+        on_health, recorder, session = self._on_health, self._recorder, self._session
+        if on_health is None and recorder is None:
+            return add
+
+        def told(tick: Tick) -> None:
+            if recorder is not None:
+                recorder.record(tick, session.replaying)
+            if on_health is not None and isinstance(tick, InstrumentHealth):
+                on_health(tick)
+            add(tick)
+
+        return told
+
+    async def _take_frames(
+        self, connection: Connection, reader: "FrameReader", messages: list[str | bytes]
+    ) -> None:
+        add = self._add()
+        times = {"mono_ns": time.monotonic_ns(), "real_ns": time.time_ns()}
+        for event in reader.read(messages, **times):
+            if isinstance(event, Tick):
+                add(event)
+            elif isinstance(event, reader.kind):
+                self._inbox.add(cast("Event", event))
+            else:
+                await self._handle(connection, event)
+        self._inbox.wake()
+        await self._wait_for_room(min(self._limit, reader.waiting_max))
 
     async def _handle(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Reply):
@@ -444,19 +377,31 @@ class Client:
             after_ms = event.data[0].get("reconnect_after_ms")
             if isinstance(after_ms, int | float):
                 self._retry_s = max(0, min(after_ms, RETRY_AFTER_S_MAX * 1000)) / 1000
-        self._inbox.put(event)
+        if isinstance(event, Health) and self._on_health is not None:
+            self._on_health(event)
+        self._tell(event)
         if isinstance(event, Gap):
-            with contextlib.suppress(Closed):  # what came before the end is told first
-                for request in self._session.resync(event):
-                    await connection.send(request.text)
+            await self._send(connection, self._session.resync(event))
 
-    async def _wait_for_room(self) -> bool:
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Gap) and self._on_gap is not None:
+            self._on_gap(event)
+        self._inbox.put(event)
+
+    @staticmethod
+    async def _send(connection: Connection, requests: Iterable[Request]) -> None:
+        """Asks for what nobody awaits."""
+        with contextlib.suppress(Closed):  # the reader sees it too, once all before is told
+            for request in requests:
+                await connection.send(request.text)
+
+    async def _wait_for_room(self, limit: int) -> bool:
         """Stops the reader while too much waits for the consumer, unless a reply is awaited.
 
         Returns:
             Whether it was stopped, so that time has passed.
         """
-        while len(self._inbox) >= self._events_max and not self._replies:
+        while len(self._inbox) >= limit and not self._replies:
             self._inbox.wake()
             self._paused = True
             self._room.clear()
@@ -468,20 +413,34 @@ class Client:
 
     async def _watch(self, connection: Connection) -> None:
         """Ends a connection that is silent although somebody reads it, and asks for what is due."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            now_ns = time.monotonic_ns()
-            if not self._paused and self._session.stale(now_ns):
-                await connection.close(1001, "no heartbeat")
-                return
-            for gap in [] if self._paused else self._session.overdue(now_ns):
-                self._inbox.put(gap)
-            with contextlib.suppress(Closed):  # the reader sees it too
-                for request in self._session.due(now_ns):
-                    await connection.send(request.text)
+        try:
+            before_ns = time.monotonic_ns()
+            while True:
+                await asyncio.sleep(WATCH_S)
+                now_ns = time.monotonic_ns()
+                if now_ns - before_ns > (WATCH_S + HELD_UP_S) * 1e9:
+                    self._session.touch(now_ns)  # what came meanwhile is still to be read
+                before_ns = now_ns
+                if not self._paused and self._session.stale(now_ns):
+                    await connection.close(1001, "no heartbeat")
+                    return
+                for gap in [] if self._paused else self._session.overdue(now_ns):
+                    self._tell(gap)
+                await self._send(connection, self._session.due(now_ns))
+        except Exception:  # a bug, or of what the program gave it to call: the reader raises it
+            connection.abort()
+            raise
 
 
-def _retry_s(header: Sequence[str]) -> float | None:
-    """Seconds of a `Retry-After`; None for none, a date, or nonsense."""
-    value = header[0] if len(header) == 1 else ""
-    return float(min(int(value), RETRY_AFTER_S_MAX)) if re.fullmatch("[0-9]{1,9}", value) else None
+def _recorder() -> "LatencyRecorder":
+    from gateway.client.latency import LatencyRecorder
+
+    return LatencyRecorder()
+
+
+def _frame_reader(session: ClientSession, recorder: "LatencyRecorder | None") -> "FrameReader":
+    try:
+        from gateway.client.frames import FrameReader
+    except ImportError as error:
+        raise ImportError(f"frames() needs numpy: {error}") from error
+    return FrameReader(session, recorder)
