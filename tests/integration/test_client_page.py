@@ -10,6 +10,7 @@ from support.serving import serving
 
 ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+IMPORT = re.compile("import |from ")
 URL = "ws://127.0.0.1:8765/v1"
 TIMEOUT_S = 30.0
 FEED = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.symbols=20", "feeds.0.rate=500")
@@ -37,11 +38,13 @@ async def lines(code: str, count: int) -> list[str]:
 
 
 async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
-    readme, ticks, requests = examples()
     with serving(tmp_path / "log", *FEED) as gateway:
-        shown, quotes, answers = await asyncio.gather(
-            *(lines(code.replace(URL, gateway.url), 40) for code in (readme, ticks, requests))
-        )
+        counts = (40, 40, 40, 40, 3, 40)
+        printed = [
+            lines(code.replace(URL, gateway.url), count)
+            for code, count in zip(examples(), counts, strict=True)
+        ]
+        shown, decisions, quotes, answers, latencies, arrays = await asyncio.gather(*printed)
     trade = re.compile(r"SYM0\d\d\.SIM (buy|sell) [\d.]+ at [\d.]+\n")
     assert all(trade.fullmatch(line) for line in shown), shown
     quote = re.compile(r"SYM0\d\d\.SIM spread [\d.]+ -?[\d.]+ ms old\n")
@@ -50,6 +53,20 @@ async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
     assert answers[0].startswith("NOPE.X unknown_symbol "), answers
     assert any(re.fullmatch(r"SYM00\d\.SIM \(.*'trade'.*\)\n", line) for line in answers), answers
     assert any(line.startswith("Bbo(") for line in answers), answers
+    decision = re.compile(r"SYM0\d\d\.SIM (buy|sell) at [\d.]+\n")
+    assert all(decision.fullmatch(line) for line in decisions), decisions
+    assert {line.split()[1] for line in decisions} == {"buy", "sell"}
+    latency = re.compile(r"\d+ quotes, p50 \d+ us, p99 \d+ us\n")
+    assert all(latency.fullmatch(line) for line in latencies), latencies
+    array = re.compile(r"\d+ trades at \d+\.\d+ the last of SYM0\d\d\.SIM\n")
+    assert all(array.fullmatch(line) for line in arrays), arrays
+
+
+def test_a_strategy_is_twenty_lines() -> None:
+    strategy = examples()[1]
+    code = [line for line in strategy.splitlines() if line and not IMPORT.match(line)]
+    assert len(code) <= 20
+    assert max(map(len, strategy.splitlines())) <= 100
 
 
 MISTAKES = ["event.prise", "event.price * 2.0", 'event.price["x"]', 'event.data[0]["price"]']
