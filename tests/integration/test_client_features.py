@@ -6,6 +6,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,72 @@ async def test_arrays_over_the_ends_of_workers_lack_nothing(tmp_path: Path) -> N
     assert {*latency} == {"trade", "bbo"}
     assert 0 < latency["trade"].age.value_at_percentile(50) < 5e9
     assert latency["trade"].wire.count >= latency["trade"].age.count
+
+
+@asynccontextmanager
+async def cutting(url: str, *limits: int) -> AsyncIterator[str]:
+    """The gateway behind connections that each end after so many bytes; the last one does not."""
+    left = [*limits]
+    _, host, port = url.split(":")
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pass_on(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: float
+    ) -> None:
+        while limit > 0 and (data := await reader.read(4096)):
+            limit -= len(data)
+            writer.write(data)
+            await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        limit = left.pop(0) if left else float("inf")
+        from_gateway, to_gateway = await asyncio.open_connection(host[2:], int(port.split("/")[0]))
+        ways = (
+            asyncio.create_task(pass_on(from_gateway, writer, limit)),
+            asyncio.create_task(pass_on(reader, to_gateway, float("inf"))),
+        )
+        tasks.update(ways)
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        for end in (writer, to_gateway):
+            end.transport.abort()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        for task in tasks:
+            task.cancel()
+
+
+@pytest.mark.parametrize("encoding", ["json", "sbe"])
+async def test_connections_that_end_in_the_middle_of_replays_take_nothing(
+    tmp_path: Path, encoding: Any
+) -> None:
+    """Quotes are live meanwhile: what they make newest is no place to go on from."""
+    seqs: defaultdict[str, list[int]] = defaultdict(list)
+    connections = completed = 0
+    with serving(tmp_path / "log", *FEED) as gateway:
+        await known(gateway)
+        limits = (200_000, 50_000, 110_000, 80_000, 40_000)
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            cutting(gateway.url, *limits) as url,
+            Client(url, encoding=encoding, backoff=Backoff(2.5, 2.5)) as client,
+        ):
+            await client.subscribe("bbo", "*.SIM")
+            await client.subscribe("trade", "*.SIM")
+            async for event in client:
+                assert not isinstance(event, Gap), event
+                connections += isinstance(event, Hello)
+                completed += isinstance(event, ReplayCompleted)
+                if isinstance(event, Trade):
+                    seqs[event.symbol].append(event.seq)
+                if completed and connections == len(limits) + 1:
+                    break
+    assert completed < len(limits), "some were cut before"
+    for got in seqs.values():
+        assert got == list(range(got[0], got[0] + len(got)))
 
 
 async def test_everything_subscribed_to_comes_in_time_and_is_measured(tmp_path: Path) -> None:
