@@ -1,7 +1,7 @@
 """The native core's face (Cython over native/*.c). Times are nanoseconds; sizes are bytes."""
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -16,6 +16,8 @@ GAUGES_OF_TOPICS: Final[tuple[str, ...]]  # in a writer's statistics page
 FLAG_UNPRINTED: Final[int]  # of trades that are none of the market's: no candle counts them
 CANDLE_LENGTHS: Final[dict[str, int]]  # channels of candles, and nanoseconds of each
 FLAG_RETIRED: Final[int]  # a topic's last record, without a payload: it has ended
+HEALTH_ROW_BYTES: Final[int]  # that the feed process keeps of an instrument
+HEARTBEAT_NS_MAX: Final[int]  # longest time between two of a feed
 HEALTH_TOPICS_MAX: Final[int]  # instruments of an epoch that can have a topic of health
 REASON_MAX: Final[int]  # characters of the reason in a record of health
 STAGES: Final[tuple[str, ...]]  # ("wire", "ingest", "ring", "fanout", "total")
@@ -90,8 +92,10 @@ class RingWriter:
 
         To be called some twenty times a second. True: its budget is used up, call again at once.
         """
-    def topic(self, channel: str, instrument: str) -> int:
+    def topic(self, channel: str, instrument: str, *, feed: int = 0) -> int:
         """The topic's id, registering it at first; with one of trades those of its candles.
+
+        By `feed` its instrument's health knows whether it can hear anything at all.
 
         Raises:
             ValueError: the channel is unknown or of candles, or the instrument outside the grammar.
@@ -150,14 +154,49 @@ class RingWriter:
         Raises:
             ValueError: it is no topic of books; or the message is refused, and nothing changed.
         """
+    def book_derive(self, topic: int, bbo: int) -> None:
+        """From now on quotes are made of the topic's book: behind each message its best levels,
+        where they are others, on the topic `bbo` of the same instrument; none while the book is in
+        doubt. Until that topic or the book's is retired.
+
+        Raises:
+            ValueError: they are no such topics.
+        """
+    def book_top(self, topic: int) -> tuple[str | None, str | None, str | None, str | None] | None:
+        """The best levels of the topic's book as the fields of a quote; None: it has none that
+        stands.
+        """
     @property
     def books_max(self) -> int:
         """How many books there may be; 0: the segment has none."""
     def book_doubt(
-        self, topic: int, ts_recv: int, mono_recv: int, *, flags: int = 0, feed: int = 0
+        self,
+        topic: int,
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        state: str = "resync",  # or "gap", "crossed"
+        reason: str = "",
+        flags: int = 0,
+        feed: int = 0,
     ) -> bool:
         """The topic's book is not up to date from here on: a record says so, once until the next
-        snapshot. False: it did, or there is no book.
+        snapshot. False: it did, or there is no book. The instrument's health has state and reason,
+        as long as the book is in doubt; of several doubts the worst.
+        """
+    def differs(self, topic: int, differs: bool) -> None:
+        """Whether the venue's quotes of the topic's instrument contradict its book (health)."""
+    def heartbeat(self, feed: int, interval_ns: int) -> None:
+        """A heartbeat of a feed's connection, the next of which is due so much later; 0: it has
+        none any more. Where two are missing, and all else of the feed is, too, its instruments'
+        health is `stale`. ValueError: no such feed, or more than an hour.
+        """
+    def health_step(self, down: Collection[int] = ()) -> tuple[bool, int]:
+        """Looks at how instruments do, and publishes the health of those that do otherwise now;
+        `down` are feeds that are not connected. To be called four times a second.
+
+        Returns: whether its budget is used up, so that it is to be called again at once; and of how
+        many instruments nothing can be told, for lack of a topic.
         """
     def publish(
         self,

@@ -18,6 +18,8 @@ TOPIC_BYTES: Final = 128 + 256
 """A name in the segment's directory and a last value in its table."""
 CHAIN_BYTES: Final = 192
 """What the feed process keeps of a topic: where the last of its records are."""
+HEALTH_BYTES: Final = 312
+"""What it keeps of an instrument, of which each topic may be another's: its pace and its health."""
 BLOCKS_SHARE: Final = 4096
 """Bytes of the ring for each of its block index."""
 CANDLE_ROW_BYTES: Final = 1504
@@ -27,7 +29,7 @@ CANDLES_KEPT: Final = {"1s": 11, "1m": 2, "5m": 2, "15m": 2, "1h": 2, "1d": 2}
 running one and those that late trades may change (gw_candle.c)."""
 LEVEL_BYTES: Final = 48
 """A level of an order book in the segment, where chunks are half full."""
-HEALTH_TOPICS_MAX: Final = 4096
+HEALTH_TOPICS_MAX: Final = 32768
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40
 """A descriptor in the frame log, one for each so many bytes of it: FRAME_SPACING_BYTES."""
@@ -49,7 +51,7 @@ def estimate(config: "Config") -> list[Part]:
     topics = config.ring.topics_max + min(config.ring.topics_max, HEALTH_TOPICS_MAX)
     topics += config.candles.instruments_max * len(config.candles.intervals)
     capacity = config.ring.capacity_bytes
-    feed = FEED_BYTES + topics * CHAIN_BYTES
+    feed = FEED_BYTES + topics * CHAIN_BYTES + config.ring.topics_max * HEALTH_BYTES
     return [
         Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
         Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),

@@ -17,7 +17,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -52,6 +52,10 @@ instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
 CANDLES_INTERVAL_S = 0.05
 """Between two looks at what of candles is due: they close half a second after their end."""
+HEALTH_INTERVAL_S = 0.25
+"""Between two rounds of looks at instruments: GW_CONDITION_LOOK_NS."""
+DISCONNECTED: Final = ("down", "reconnecting", "failed", "done")
+"""States of a feed of which nothing more comes: its instruments are `stale`."""
 BRIEF_CHARACTERS = 100
 """Of a feed's message in a status that is too long for one message."""
 
@@ -235,6 +239,7 @@ async def _feed(
         return error.exit_code
     await child.channel.deliver(Segment(epoch=writer.epoch), [writer.fd])
     tasks = [asyncio.create_task(_keep_feed(feed, stats)) for feed in feeds]
+    tasks.append(asyncio.create_task(_keep_health(writer, feeds)))
     if config.candles.intervals:
         tasks.append(asyncio.create_task(_keep_candles(writer)))
     _say_ready(child, watchdog)
@@ -254,6 +259,18 @@ async def _keep_candles(writer: RingWriter) -> None:
     while True:
         left = writer.candles_step()
         await asyncio.sleep(0 if left else CANDLES_INTERVAL_S)
+
+
+async def _keep_health(writer: RingWriter, feeds: "Sequence[Feed]") -> None:
+    """Looks at how instruments do, and tells those of which it is another."""
+    untold = 0
+    while True:
+        down = [feed.index for feed in feeds if feed.statistics().state in DISCONNECTED]
+        left, unheard = writer.health_step(down)
+        if unheard and not untold:
+            _log.error("health.full", message="no topic of health is left", count=unheard)
+        untold += unheard
+        await asyncio.sleep(0 if left else HEALTH_INTERVAL_S)
 
 
 async def _keep_feed(feed: "Feed", stats: StatsPage) -> None:

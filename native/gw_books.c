@@ -10,8 +10,9 @@ int gw_books_init(gw_books_t *b, const gw_book_pool_t *pool, uint32_t topics_max
     b->books = calloc(pool->sizes.books, sizeof *b->books); /* pages are touched on use */
     b->left = calloc(pool->sizes.books, sizeof *b->left);
     b->places = calloc(topics_max, sizeof *b->places);
+    b->quotes = calloc(topics_max, sizeof *b->quotes);
     b->record = malloc(GW_RECORD_CELLS_MAX * (size_t)GW_CELL);
-    if (b->books && b->left && b->places && b->record && gw_book_work_init(&b->work) == 0) return 0;
+    if (b->books && b->left && b->places && b->quotes && b->record && gw_book_work_init(&b->work) == 0) return 0;
     gw_books_free(b);
     pthread_mutex_destroy(&b->lock);
     return -ENOMEM;
@@ -22,10 +23,11 @@ void gw_books_free(gw_books_t *b) {
     free(b->books);
     free(b->left);
     free(b->places);
+    free(b->quotes);
     free(b->record);
     gw_book_work_free(&b->work);
     b->books = NULL;
-    b->left = b->places = NULL;
+    b->left = b->places = b->quotes = NULL;
     b->record = NULL;
     b->made = b->left_count = 0;
 }
@@ -77,13 +79,16 @@ void gw_books_record(gw_books_t *b, const gw_books_one_t *one, uint32_t topic, u
     memset(rows + size, 0, (r->h.cells - GW_RECORD_CELLS) * (size_t)GW_CELL - size);
 }
 
+bool gw_books_best(const gw_books_one_t *one, unsigned side, gw_book_row_t *row) {
+    gw_book_cursor_t cursor = gw_book_best(&one->book, side);
+    const uint32_t at = gw_book_next(&cursor);
+    if (at == GW_BOOK_NONE) return false;
+    gw_book_row(&one->book, cursor.chunk, at, side, row);
+    return true;
+}
+
 bool gw_books_crossed(const gw_books_one_t *one) {
-    int64_t best[GW_BOOK_SIDES];
-    for (unsigned side = 0; side < GW_BOOK_SIDES; side++) {
-        gw_book_cursor_t cursor = gw_book_best(&one->book, side);
-        uint32_t at = gw_book_next(&cursor);
-        if (at == GW_BOOK_NONE) return false;
-        best[side] = (int64_t)cursor.chunk[at]; /* of asks minus the price */
-    }
-    return best[GW_BOOK_BID] + best[GW_BOOK_ASK] >= 0;
+    gw_book_row_t bid, ask;
+    return gw_books_best(one, GW_BOOK_BID, &bid) && gw_books_best(one, GW_BOOK_ASK, &ask) &&
+           bid.key + ask.key >= 0; /* of asks minus the price */
 }

@@ -13,6 +13,9 @@ typedef struct {
     gw_book_t book;
     gw_book_sum_t *sum; /* NULL until the venue has sent a checksum */
     bool doubted;       /* it is not up to date, and its readers were told */
+    gw_bbo_t quote;     /* the last one that was made of it, */
+    gw_tail_t quote_tail;
+    bool quoted;        /* if there was one */
 } gw_books_one_t;
 
 typedef struct {
@@ -21,6 +24,7 @@ typedef struct {
     gw_book_work_t work;
     gw_books_one_t *books; /* by place in the pool */
     uint32_t *places;      /* by topic: of its book, from 1 on; 0: it has none */
+    uint32_t *quotes;      /* by topic: that of the quotes that are made of its book, plus 1; 0: none are */
     uint32_t *left;        /* places given back: `left_count`; those from `made` on were never used */
     uint32_t left_count, made;
     gw_record_t *record; /* room for the longest */
@@ -39,6 +43,8 @@ void gw_books_close(gw_books_t *books, uint32_t topic);
 /* Makes the books' record of what the last message did to this one, without times: reset where that is more than `cells_max` let
  * through. */
 void gw_books_record(gw_books_t *books, const gw_books_one_t *one, uint32_t topic, uint32_t cells_max);
+/* The best level of a side; false: it has none. */
+bool gw_books_best(const gw_books_one_t *one, unsigned side, gw_book_row_t *row);
 /* Whether the best bid is not below the best ask. */
 bool gw_books_crossed(const gw_books_one_t *one);
 

@@ -358,6 +358,7 @@ static inline int gw_walk_begins(const gw_walk_t *w) { return w->audiences == UI
 gw_link_t *gw_walk_next(const gw_topic_t *t, gw_walk_t *w);
 void gw_topic_release(gw_plane_t *p, gw_topic_t *t); /* frees it when nobody waits and it is not bound */
 void gw_topic_unbind(gw_plane_t *p, gw_topic_t *t); /* no directory has it now: it is a name that is waited for, or freed */
+int gw_topic_troubled(const gw_topic_t *t);     /* of a topic of health: the instrument is not ok */
 uint8_t gw_topic_suspects(const gw_topic_t *t); /* of a topic of health: the channels that are suspect, a bit each */
 uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t); /* of a topic that is made */
 void gw_retire_list(gw_plane_t *p, gw_topic_t *t);

@@ -12,8 +12,10 @@ int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *sta
     if (error < 0) return error;
     error = gw_suspects_init(&p->suspects, p->writer.segment.topics_max);
     if (error == 0) error = gw_books_init(&p->books, &p->writer.segment.books, p->writer.segment.topics_max);
+    if (error == 0) error = gw_conditions_init(&p->conditions, p->writer.segment.topics_max);
     if (error == 0) error = -pthread_mutex_init(&p->lock, NULL);
     if (error < 0) {
+        gw_conditions_free(&p->conditions);
         gw_books_free(&p->books);
         gw_suspects_free(&p->suspects);
         gw_writer_free(&p->writer);
@@ -25,6 +27,7 @@ void gw_publisher_free(gw_publisher_t *p) {
     if (p->writer.chains == NULL) return;
     gw_writer_free(&p->writer);
     gw_suspects_free(&p->suspects);
+    gw_conditions_free(&p->conditions);
     gw_candles_free(&p->candles);
     gw_books_free(&p->books);
     pthread_mutex_destroy(&p->books.lock);
@@ -77,39 +80,10 @@ static void wire_measure(const gw_publisher_t *p, gw_header_t *h, const gw_recei
     if (wire_ns < 0) gw_hdr_add(&p->stats->clock_anomalies[receipt->feed], 1);
 }
 
-/* Stamps `now`, the time of publishing, and the time from the receipt until then, which it returns. */
-static int64_t ingest_stamp(gw_header_t *h, int64_t now) {
-    int64_t ingest_ns = now - h->ts_publish, positive_ns = ingest_ns < 0 ? 0 : ingest_ns;
-    h->ts_publish = now;
-    h->ingest_ns = positive_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)positive_ns;
-    return ingest_ns;
-}
-
-/* Measures it, too. */
+/* Stamps `now`, and measures it. */
 static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now) {
-    int64_t ingest_ns = ingest_stamp(h, now);
+    int64_t ingest_ns = gw_publisher_stamp(h, now);
     if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, 1);
-}
-
-/* Publishes how an instrument is now; the input that made it so was received as `cause` says. */
-static void health_publish(gw_publisher_t *p, uint32_t health, const gw_header_t *cause) {
-    gw_record_t record = {.h = {.ts_event = cause->ts_recv,
-                                .ts_recv = cause->ts_recv,
-                                .ts_publish = cause->ts_publish,
-                                .ingest_ns = cause->ingest_ns,
-                                .topic = health}};
-    gw_suspects_fill(&p->suspects, health, &record);
-    gw_writer_publish(&p->writer, &record);
-    if (p->stats == NULL) return;
-    gw_hdr_add(&p->stats->published[GW_HEALTH], 1);
-    GW_STORE_RELAXED(&p->stats->instruments_suspect[0], p->suspects.instruments);
-}
-
-/* A topic that was suspect has a good record. */
-static void suspect_recover(gw_publisher_t *p, const gw_header_t *good) {
-    uint32_t health = p->suspects.topics[good->topic].health;
-    gw_suspects_remove(&p->suspects, good->topic, good->kind);
-    health_publish(p, health, good);
 }
 
 void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) {
@@ -119,28 +93,17 @@ void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) 
     if (kind == GW_BOOK) {
         pthread_mutex_lock(&p->books.lock);
         gw_books_close(&p->books, topic);
+        if (p->books.quotes) p->books.quotes[topic] = 0;
         pthread_mutex_unlock(&p->books.lock);
     }
     pthread_mutex_lock(&p->lock);
     record.h.topic = topic;
     record.h.kind = kind;
-    if (gw_suspects_has(&p->suspects, topic)) suspect_recover(p, &record.h);
+    if (gw_suspects_has(&p->suspects, topic)) gw_publisher_recover(p, &record.h);
     gw_writer_topic_retire(&p->writer, topic, kind, &record, now_ns);
+    gw_conditions_end(&p->conditions, topic, kind);
+    gw_publisher_health_count(p);
     pthread_mutex_unlock(&p->lock);
-}
-
-bool gw_publisher_suspect(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health,
-                          gw_text_t reason, int64_t ts_recv, int64_t mono_recv) {
-    pthread_mutex_lock(&p->lock);
-    bool added = gw_suspects_add(&p->suspects, topic, kind, health, reason);
-    if (added) {
-        gw_header_t cause = {.ts_recv = ts_recv, .ts_publish = mono_recv};
-        ingest_stamp(&cause, gw_monotonic_ns());
-        health_publish(p, health, &cause);
-    }
-    if (kind == GW_TRADE) gw_candles_refused(&p->candles, topic);
-    pthread_mutex_unlock(&p->lock);
-    return added;
 }
 
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,
@@ -163,7 +126,7 @@ void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t coun
             gw_candles_trade(&p->candles, &records[i], receipt->feed, receipt->wire);
         if (p->stats != NULL) gw_hdr_add(&p->stats->published[records[i].h.kind], 1);
         const bool good = (records[i].h.flags & GW_FLAG_MAYBE_BAD_BOOK) == 0;
-        if (good && gw_suspects_has(&p->suspects, records[i].h.topic)) suspect_recover(p, &records[i].h);
+        if (good && gw_suspects_has(&p->suspects, records[i].h.topic)) gw_publisher_recover(p, &records[i].h);
     }
     pthread_mutex_unlock(&p->lock);
 }

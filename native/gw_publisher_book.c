@@ -59,15 +59,20 @@ static gw_book_refusal_t take(gw_publisher_t *p, const gw_book_input_t *in, cons
     }
     out->changes = b->work.count;
     out->differs = sum_differs(one, in);
-    out->crossed = gw_books_crossed(one);
+    out->crossed = gw_books_crossed(one) && gw_publisher_trading(p, in->topic);
     const bool doubted = out->differs || (one->doubted && !in->snapshot);
-    out->published = b->work.count > 0 || b->work.reset || doubted != one->doubted || before == 0;
+    const bool changed = doubted != one->doubted;
+    out->published = b->work.count > 0 || b->work.reset || changed || before == 0;
     one->doubted = doubted;
     if (!out->published) return GW_BOOK_FINE;
     if (gw_book_seq(&one->book) < seq) gw_book_advance(&one->book, seq);
     gw_books_record(b, one, in->topic, p->writer.cells_max);
     ids_take(gw_book_message(b->record), in);
     record_publish(p, doubted, in, receipt);
+    if (b->quotes[in->topic] && !doubted) gw_publisher_quote(p, one, in, receipt);
+    if (changed) /* the doubt of another cause is told where that is known */
+        gw_publisher_doubt(p, in->topic, doubted ? GW_CONDITION_RESYNC : GW_CONDITION_OK,
+                           gw_text_of("the book's checksum is another"), in->ts_recv);
     return GW_BOOK_FINE;
 }
 
@@ -80,8 +85,8 @@ gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *in
     return refusal;
 }
 
-bool gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, int64_t ts_recv, int64_t mono_recv,
-                             const gw_receipt_t *receipt) {
+bool gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, gw_condition_t doubt, gw_text_t reason, int64_t ts_recv,
+                             int64_t mono_recv, const gw_receipt_t *receipt) {
     gw_books_t *b = &p->books;
     const gw_book_input_t in = {.topic = topic, .ts_recv = ts_recv, .mono_recv = mono_recv};
     pthread_mutex_lock(&b->lock);
@@ -96,6 +101,7 @@ bool gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, int64_t ts_recv,
         b->record->h.gap = GW_GAP_FEED;
         record_publish(p, true, &in, receipt);
     }
+    if (one) gw_publisher_doubt(p, topic, doubt, reason, ts_recv);
     pthread_mutex_unlock(&b->lock);
     return told;
 }

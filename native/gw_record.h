@@ -122,9 +122,16 @@ typedef struct {
  * `suspect`). The texts are printable ASCII. */
 #define GW_STATE_MAX 8u
 #define GW_REASON_MAX 48u
+/* States of health; HEALTH_STATES of gateway/model/outcomes.py, in the same order. */
+enum {
+    GW_HEALTH_OK, GW_HEALTH_QUIET, GW_HEALTH_SUSPECT, GW_HEALTH_RESYNC, GW_HEALTH_CROSSED, GW_HEALTH_GAP, GW_HEALTH_STALE,
+    GW_HEALTH_STATES
+};
 typedef struct {
     uint8_t suspect; /* a bit (1 << kind) for each of its topics whose newest input was refused */
-    uint8_t state_length, reason_length, reserved[3], extra, reserved1;
+    uint8_t state_length, reason_length;
+    uint8_t troubled; /* of health: the state is another than ok */
+    uint8_t reserved[2], extra, reserved1;
     char state[GW_STATE_MAX];
     char reason[GW_REASON_MAX];
 } gw_health_t;

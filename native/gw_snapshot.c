@@ -10,7 +10,7 @@ static uint64_t snapshot_frame(gw_plane_t *p, gw_link_t *l) {
 
 /* The topic's present state. */
 static void give_state(gw_plane_t *p, gw_link_t *l) {
-    if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_suspects(l->topic)) return; /* all is well */
+    if (l->topic->channel == GW_HEALTH && l->sub->pattern && !gw_topic_troubled(l->topic)) return; /* all is well */
     if (l->client->flags & GW_CLIENT_DOOMED || !(l->topic->seq || gw_health_presume(p, l->topic))) return;
     if (l->lossless && l->dirty != GW_LINK_NOTICE) gw_link_push(p, l, snapshot_frame(p, l));
     else if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);

@@ -59,7 +59,7 @@ enum { GW_REPLAY_COMPLETED, GW_REPLAY_CAUGHT_UP, GW_REPLAY_LAPPED, GW_REPLAY_END
     X(feed_duplicates, 64) X(feed_decode_errors, 64) X(feed_records, 64) X(feed_reconnects, 64)    \
     X(feed_late, 64) X(feed_resets, 64) X(feed_last_ns, 64) X(clock_anomalies, 64)                 \
     X(stamp_anomalies, 64) X(feed_refused, 64 * GW_REFUSALS) X(instruments, 1)                     \
-    X(instruments_suspect, 1) X(topics_live, 1) X(topics_retired, 1) X(topics_max, 1) X(candles_revised, 1) X(candle_trades, GW_CANDLE_COUNTS)
+    X(instrument_health, GW_HEALTH_STATES) X(topics_live, 1) X(topics_retired, 1) X(topics_max, 1) X(candles_revised, 1) X(candle_trades, GW_CANDLE_COUNTS)
 #define GW_STATS_ALL(X) GW_STATS_PLANE(X) GW_STATS_LOOP(X) GW_STATS_FEED(X)
 
 #define GW_STATS_MEMBER(name, length) uint64_t name[length];

@@ -60,6 +60,10 @@ int gw_topic_file(gw_plane_t *p, gw_topic_t *t) {
     return gw_map_put(&p->topics_by_name, key, t);
 }
 
+int gw_topic_troubled(const gw_topic_t *t) {
+    return t->channel == GW_HEALTH && t->seq && (t->state->u.health.troubled || t->state->u.health.suspect);
+}
+
 uint8_t gw_topic_suspects(const gw_topic_t *t) {
     return t->channel == GW_HEALTH && t->seq ? t->state->u.health.suspect : 0;
 }

@@ -6,16 +6,20 @@ whoever reads the venue has to come by (`Fate.why`).
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from gateway import log
-from gateway.feeds.books import Doubt
+from gateway.feeds.books import Doubt, Doubted
 from gateway.feeds.feed import Counters, Publisher, Topics
 from gateway.feeds.refusals import Refusal, shown, shown_symbol
-from gateway.feeds.venues.message import BookMessage
+from gateway.feeds.venues.message import BookMessage, Top
 
 CROSSED_NS: Final = 1_000_000_000
 """A best bid that is not below the best ask is a book gone wrong, if it lasts for longer."""
+DIFFERS_NS: Final = 1_000_000_000
+"""A venue's quotes that are others than its book's top at the same number contradict it, if that
+lasts for longer: the numbers' order need not be that of arrival."""
 CHECKSUMS_WRONG: Final = 3
 CHECKSUMS_WRONG_NS: Final = 600_000_000_000
 """So many wrong ones within so long: it is rather the checksum that is wrong, and it is let be."""
@@ -44,9 +48,12 @@ class Fate(NamedTuple):
 
 
 class _Book:
-    __slots__ = ("checked", "crossed_ns", "waits", "wrong_ns")
+    __slots__ = ("checked", "crossed_ns", "differs", "differs_ns", "topic", "waits", "wrong_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, topic: int) -> None:
+        self.topic = topic
+        self.differs = False  # from the venue's quotes; as it was told
+        self.differs_ns = -1  # since when; -1: it does not
         self.waits = False  # for a snapshot
         self.checked = True
         self.wrong_ns: list[int] = []  # when checksums were
@@ -54,7 +61,12 @@ class _Book:
 
 
 class BookOutlet:
-    """Publishes one feed's books. `refuse` counts a refusal and tells those concerned."""
+    """Publishes one feed's books.
+
+    Args:
+        quotes: where quotes are made of the books of symbols of which `derives` is true.
+        refuse: counts a refusal and tells those concerned.
+    """
 
     def __init__(
         self,
@@ -63,12 +75,16 @@ class BookOutlet:
         index: int,
         topics: Topics,
         refuse: Callable[[Refusal, int, int], None],
+        quotes: Topics | None = None,
+        derives: Callable[[str], bool] | None = None,
     ) -> None:
         self._counters = counters
         self._publisher = publisher
         self._index = index
         self._topics = topics
         self._refuse = refuse
+        self._quotes = quotes
+        self._derives = derives
         self._books: dict[str, _Book] = {}
 
     def take(
@@ -82,7 +98,7 @@ class BookOutlet:
     ) -> Fate:
         """Takes what became of a book, in order. A snapshot ends every doubt."""
         if isinstance(change, Doubt):
-            self._doubt(change.symbol, ts_recv, mono_recv, flags)
+            self._doubt(change, ts_recv, mono_recv, flags)
             return Fate()
         if self._publisher.books_max == 0:
             self._counters.skip(_NONE)
@@ -93,8 +109,9 @@ class BookOutlet:
             self._refuse(topic, ts_recv, mono_recv)
             return Fate(why=topic.why)
         book = self._books.get(change.symbol)
-        if book is None:
-            book = self._books[change.symbol] = _Book()
+        if book is None or book.topic != topic:
+            book = self._books[change.symbol] = _Book(topic)
+            self._derive(change.symbol, topic, ts_recv, mono_recv)
         if book.waits and change.type == "update":
             self._counters.skip(_WAITS)
             return Fate()
@@ -117,30 +134,65 @@ class BookOutlet:
             )
         except (ValueError, MemoryError) as error:
             why = shown(str(error) or "no memory")
-            fate = self._lose(change.symbol, why, ts_recv, mono_recv, flags)
+            fate = self._lose(Doubt(change.symbol, why), ts_recv, mono_recv, flags)
             self._refuse(Refusal("limit", why, "book", change.symbol), ts_recv, mono_recv)
             return fate
         finally:
             _discard(change)
         book.waits = False
         why = "" if agrees else self._wrong(change.symbol, book, topic, ts_recv, mono_recv)
-        why = why or self._crossed(book, crossed, change.ts_event or ts_recv)
+        state: Doubted = "resync"
+        now_ns = change.ts_event or ts_recv
+        if not why and (why := self._crossed(book, crossed, now_ns)):
+            state = "crossed"
         if not why:
+            if change.top is not None:
+                self._compare(book, change.top, now_ns)
             return Fate(published)
-        fate = self._lose(change.symbol, why, ts_recv, mono_recv, flags)
+        fate = self._lose(Doubt(change.symbol, why, state), ts_recv, mono_recv, flags)
         return fate._replace(published=published)
 
-    def _doubt(self, symbol: str, ts_recv: int, mono_recv: int, flags: int) -> None:
-        topic = self._topics.get(symbol, -1)
-        if topic >= 0:
-            self._publisher.book_doubt(topic, ts_recv, mono_recv, flags=flags, feed=self._index)
+    def _derive(self, symbol: str, topic: int, ts_recv: int, mono_recv: int) -> None:
+        """Has quotes made of the symbol's book, where the venue sends none."""
+        if self._quotes is None or self._derives is None or not self._derives(symbol):
+            return
+        quotes = self._quotes.of(symbol)
+        if isinstance(quotes, Refusal):
+            self._refuse(quotes, ts_recv, mono_recv)
+        else:
+            self._publisher.book_derive(topic, quotes)
 
-    def _lose(self, symbol: str, why: str, ts_recv: int, mono_recv: int, flags: int) -> Fate:
+    def _doubt(self, doubt: Doubt, ts_recv: int, mono_recv: int, flags: int) -> None:
+        topic = self._topics.get(doubt.symbol, -1)
+        if topic >= 0:
+            self._publisher.book_doubt(
+                topic,
+                ts_recv,
+                mono_recv,
+                state=doubt.state,
+                reason=doubt.why,
+                flags=flags,
+                feed=self._index,
+            )
+
+    def _lose(self, doubt: Doubt, ts_recv: int, mono_recv: int, flags: int) -> Fate:
         """The book gets nothing more until a snapshot; subscribers are told."""
-        book = self._books[symbol]
+        book = self._books[doubt.symbol]
         book.waits, book.crossed_ns = True, -1
-        self._doubt(symbol, ts_recv, mono_recv, flags)
-        return Fate(why=why)
+        self._doubt(doubt, ts_recv, mono_recv, flags)
+        return Fate(why=doubt.why)
+
+    def _compare(self, book: _Book, quote: Top, now_ns: int) -> None:
+        """Holds the book against what the venue's quotes say of its top, by the messages' times."""
+        top = self._publisher.book_top(book.topic)
+        if top is None or _same(top, quote):
+            book.differs_ns = -1
+        elif book.differs_ns < 0:
+            book.differs_ns = now_ns
+        differs = book.differs_ns >= 0 and now_ns - book.differs_ns > DIFFERS_NS
+        if differs != book.differs and (differs or book.differs_ns < 0):
+            book.differs = differs
+            self._publisher.differs(book.topic, differs)
 
     def _wrong(self, symbol: str, book: _Book, topic: int, ts_recv: int, mono_recv: int) -> str:
         """A checksum is another; why the book is in doubt."""
@@ -169,6 +221,13 @@ class BookOutlet:
         elif now_ns - book.crossed_ns > CROSSED_NS:
             return _CROSSED
         return ""
+
+
+def _same(one: Top, other: Top) -> bool:
+    return one == other or all(
+        (a is b) if a is None or b is None else Decimal(a) == Decimal(b)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _discard(message: BookMessage) -> None:

@@ -8,7 +8,7 @@ two streams of one symbol that differ in depth, the deeper one is the book.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from gateway.feeds.feed import Counters
 from gateway.feeds.refusals import Refusal, of_row, shown
@@ -27,11 +27,17 @@ _USUAL: Final = re.compile(r"(?:-?[0-9]{1,19}(?:\.[0-9]{1,18})?,[0-9]{1,19}(?:\.
 """Prices and quantities that no limit refuses, with a comma behind each."""
 
 
+Doubted = Literal["gap", "resync", "crossed"]
+"""What health says of an instrument whose book is in doubt: messages of it are missing; it has to
+be had anew, for another reason; its best bid was not below its best ask."""
+
+
 class Doubt(NamedTuple):
     """A book is not up to date from here on: what is missing, and why."""
 
     symbol: str
     why: str
+    state: Doubted = "resync"
 
 
 class _Book:
@@ -123,17 +129,17 @@ class Books:
         if offer.outcome == "gap":
             number = message.last if message.first is None else message.first
             self._counters.gap(0, ("book", message.symbol, number or 0, newest or 0))
-            yield Doubt(message.symbol, _HOLE)
+            yield Doubt(message.symbol, _HOLE, "gap")
         yield from offer.messages
 
-    def doubt(self, symbol: str, why: str) -> Iterator[Doubt]:
+    def doubt(self, symbol: str, why: str, state: Doubted = "resync") -> Iterator[Doubt]:
         """The symbol's book, where it has one that stands, is in doubt."""
         book = self._books.get(symbol)
         if book is not None and book.sequence.stands:
             book.sequence.lose()
-            yield Doubt(symbol, why)
+            yield Doubt(symbol, why, state)
 
-    def doubt_all(self, connection: str, why: str) -> Iterator[Doubt]:
+    def doubt_all(self, connection: str, why: str, state: Doubted = "resync") -> Iterator[Doubt]:
         """The connection's books are in doubt: messages of it are missing, or it is a new one.
 
         Books that may go on in another connection show by their own numbers what is missing.
@@ -141,14 +147,14 @@ class Books:
         if self._bound:
             for symbol, book in self._books.items():
                 if book.connection == connection:
-                    yield from self.doubt(symbol, why)
+                    yield from self.doubt(symbol, why, state)
 
     def doubt_unnumbered(self, why: str) -> Iterator[Doubt]:
         """Messages are missing, nobody knows of which book: those are in doubt that don't show it
         by their numbers."""
         for symbol, book in self._books.items():
             if book.sequence.last is None:
-                yield from self.doubt(symbol, why)
+                yield from self.doubt(symbol, why, "gap")
 
     def end(self) -> None:
         """Counts what still waits: there comes no snapshot for it."""

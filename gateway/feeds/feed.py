@@ -20,7 +20,7 @@ from gateway.model.topic import split_instrument
 
 if TYPE_CHECKING:
     from gateway._native import Row
-    from gateway.feeds.venues.message import Fields
+    from gateway.feeds.venues.message import Fields, Top
 
 SLICE_NS = 100_000
 """Scheduler slice asked for by feed threads: with the default one, a busy neighbour on the same
@@ -54,7 +54,7 @@ _log = log.get("feeds")
 class Publisher(Protocol):
     """Where records go; `_native.RingWriter` is one. See `gateway/_native.pyi` for each method."""
 
-    def topic(self, channel: str, instrument: str) -> int: ...
+    def topic(self, channel: str, instrument: str, *, feed: int = 0) -> int: ...
     def publish(
         self,
         rows: "Sequence[Row]",
@@ -93,8 +93,20 @@ class Publisher(Protocol):
     @property
     def books_max(self) -> int: ...
     def book_doubt(
-        self, topic: int, ts_recv: int, mono_recv: int, *, flags: int = 0, feed: int = 0
+        self,
+        topic: int,
+        ts_recv: int,
+        mono_recv: int,
+        *,
+        state: str = "resync",
+        reason: str = "",
+        flags: int = 0,
+        feed: int = 0,
     ) -> bool: ...
+    def book_derive(self, topic: int, bbo: int) -> None: ...
+    def book_top(self, topic: int) -> "Top | None": ...
+    def differs(self, topic: int, differs: bool) -> None: ...
+    def heartbeat(self, feed: int, interval_ns: int) -> None: ...
     def behind(self) -> int: ...
     def backlogged(self) -> int: ...
     def subscribed(self) -> int: ...
@@ -351,7 +363,7 @@ class Topics(dict[str, int]):
         if owner != self._index:
             return self._refuse(symbol, "owner", f"{instrument!r} is published by feeds.{owner}")
         try:
-            topic = self._publisher.topic(self._channel, instrument)
+            topic = self._publisher.topic(self._channel, instrument, feed=self._index)
         except OverflowError as error:
             why = f"{error}: the ring's table is full (ring.topics_max)"
             return self._refuse(symbol, "topics", why)

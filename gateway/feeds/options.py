@@ -21,6 +21,10 @@ Channel = Literal["trade", "bbo", "book"]
 Path = Annotated[str, Meta(min_length=1)]
 Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
 
+Quotes = Literal["auto", "venue", "derived"]
+"""Where `bbo` comes from: the venue's quotes, the best levels of the feed's books, or these where
+the venue sends none."""
+
 VENUE_OF: Final[dict[Format, str]] = {
     "binance": "BINANCE",
     "kraken-v1": "KRAKEN",
@@ -70,6 +74,8 @@ class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
     speed: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     loop: bool = False
     start_after_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    bbo: Quotes = "auto"
+    """Of a recording it has none to say: that has what was published."""
 
     def __post_init__(self) -> None:
         if not self.venue:
@@ -87,6 +93,8 @@ class UdpOptions(_FeedTable, frozen=True, tag="udp"):
     port: Port = 9700
     venue: Venue = "SIM"
     interface: str = ""
+    bbo: Literal["venue", "derived"] = "venue"
+    """`derived`: quotes are made of the lines of books; lines of quotes are left out."""
 
 
 FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions

@@ -7,7 +7,7 @@ name that a sender makes up would be a topic. Refusals of others, and of lines w
 be read, count for the feed alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.feeds.book_outlet import BookOutlet, Fate
@@ -30,14 +30,18 @@ class Outlet:
         publisher: Publisher,
         index: int,
         topics: Mapping[str, Topics],
+        derives: Callable[[str], bool] | None = None,
     ) -> None:
+        """`derives`: of which symbols quotes are made of their books; None: of none."""
         self._counters = counters
         self._publisher = publisher
         self._index = index
         self._topics = topics
         self._rows = {name: one for name, one in topics.items() if name != BOOK}
         if BOOK in topics:
-            self._books = BookOutlet(counters, publisher, index, topics[BOOK], self.refuse)
+            self._books = BookOutlet(
+                counters, publisher, index, topics[BOOK], self.refuse, topics.get("bbo"), derives
+            )
 
     def publish(
         self,

@@ -4,7 +4,7 @@ Decoders are of a connection, and so are books where the venue's are; the number
 quotes are the venue's, of a topic, and hold over connections: what two of them bring is there once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.sequencing import Gap, Outcome
 from gateway.feeds.sequencing import Sequence as Numbers
+from gateway.feeds.tops import Tops
 from gateway.feeds.venues.message import (
     BookMessage,
     Decode,
@@ -30,12 +31,14 @@ from gateway.feeds.venues.table import Venue
 
 if TYPE_CHECKING:
     from gateway._native import Row
+    from gateway.feeds.venues.message import Top
 
 CONNECTIONS_MAX: Final = 1024
 """Whose decoders are kept; of more the one that was silent for longest begins anew."""
 
 REFERENCE: Final = "reference data"
 EMPTY: Final = "message with nothing in it"
+DERIVED: Final = "quote of a symbol whose quotes are made of its book"
 
 
 class After(NamedTuple):
@@ -48,7 +51,7 @@ class After(NamedTuple):
 
 
 if TYPE_CHECKING:
-    Told = Row | After | Refusal | BookMessage | Doubt
+    Told = Row | After | Refusal | BookMessage | Doubt | Heartbeat
 
 
 class _Connection(NamedTuple):
@@ -59,8 +62,17 @@ class _Connection(NamedTuple):
 class Reading:
     """One pass; the venue's numbers are checked afresh in each."""
 
-    def __init__(self, venue: Venue, counters: Counters, topics: dict[str, Topics]) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        counters: Counters,
+        topics: dict[str, Topics],
+        derives: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`derives`: of which symbols quotes are made of their books, and the venue's left out."""
         self._venue = venue
+        self._derives = derives
+        self._tops = Tops() if venue.quotes_by_book else None
         self._counters = counters
         self._topics = topics
         self._connections: dict[str, _Connection] = {}
@@ -150,12 +162,16 @@ class Reading:
             if record is not None:
                 yield record
         elif isinstance(item, BookMessage):
+            if self._tops is not None and item.last is not None:
+                item = item._replace(top=self._tops.of(item.symbol, item.last))
             yield from self._books.take(item, connection)
         elif isinstance(item, Lost):
             self._lost(item, connection)
-            yield from self._books.doubt_all(connection, "messages of the connection are missing")
+            why = "messages of the connection are missing"
+            yield from self._books.doubt_all(connection, why, "gap")
         elif isinstance(item, Heartbeat):
             self._counters.skip("heartbeat")
+            yield item
         elif isinstance(item, Subscription):
             self._counters.skip("subscription" if item.active else "refused subscription")
         else:
@@ -169,12 +185,17 @@ class Reading:
             self._counters.gap(lost.messages, ("connection", connection, lost.number, newest))
 
     def _record(self, message: Message) -> "Row | Refusal | After | None":
+        if message.channel == "bbo" and self._derives is not None and self._derives(message.symbol):
+            self._counters.skip(DERIVED)
+            return None
         row = self._topics[message.channel].row(message.symbol, message.fields)
         if isinstance(row, Refusal):
             return row
         topic = row[0]
         if not self._counts(message, topic):
             return None
+        if self._tops is not None and message.channel == "bbo":
+            self._tops.quote(message.symbol, message.last, cast("Top", message.fields[1:]))
         if topic not in self._owed:
             return row
         return After(*self._owed.pop(topic), row)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from gateway import log
-from gateway._native import FLAG_PACED
+from gateway._native import FLAG_PACED, HEARTBEAT_NS_MAX
 from gateway.feeds.books import Doubt
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.files import CaptureError
@@ -17,8 +17,9 @@ from gateway.feeds.options import ReplayOptions
 from gateway.feeds.outlet import Outlet
 from gateway.feeds.reading import After
 from gateway.feeds.refusals import Refusal
-from gateway.feeds.tape import Ended, open_tape
-from gateway.feeds.venues.message import BookMessage
+from gateway.feeds.tape import Ended, derives, open_tape
+from gateway.feeds.venues.message import BookMessage, Heartbeat
+from gateway.feeds.venues.table import VENUES
 from gateway.model.record import BOOK
 from gateway.model.status import FeedState
 
@@ -66,7 +67,11 @@ class ReplayFeed(ThreadFeed):
             channel: Topics(channel, options.venue, index, publisher, owners)
             for channel in ("trade", "bbo", BOOK)
         }
-        self._outlet = Outlet(counters, publisher, index, topics)
+        self._outlet = Outlet(counters, publisher, index, topics, derives(options))
+        venue = VENUES.get(options.format)
+        self._heartbeat_ns = 0  # at the pace of the file; at full speed there is none to miss
+        if venue is not None and options.speed:
+            self._heartbeat_ns = int(venue.heartbeat_s * 1e9 / options.speed)
         self._tape = open_tape(options, counters, topics)
         self._rows: list[Row] = []
         self._played = dict.fromkeys(topics, 0)
@@ -164,6 +169,8 @@ class ReplayFeed(ThreadFeed):
             row.topics.retire(row.symbol)
         elif isinstance(row, (BookMessage, Doubt)):
             self._book(row)
+        elif isinstance(row, Heartbeat) and self._heartbeat_ns:
+            self._publisher.heartbeat(self.index, min(self._heartbeat_ns, HEARTBEAT_NS_MAX))
 
     def _book(self, change: BookMessage | Doubt) -> None:
         self._publish()  # what came before it goes first

@@ -240,7 +240,7 @@ class SyntheticFeed(ThreadFeed):
         """Topic ids by symbol index: of quotes, then of trades, as `records` tells them apart, then
         of books."""
         return [
-            [self._publisher.topic(channel, name) for name in self.instruments()]
+            [self._publisher.topic(channel, name, feed=self.index) for name in self.instruments()]
             if channel in self._options.channels
             else []
             for channel in ("bbo", "trade", "book")

@@ -4,7 +4,7 @@ A tape yields (stamp in ns, row) in order and counts what it cannot. Only distan
 mean anything: those of a capture are REALTIME, those of a recording MONOTONIC of another boot.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from gateway import log
@@ -41,6 +41,14 @@ class Ended(NamedTuple):
     symbol: str
 
 
+def derives(options: "ReplayOptions") -> Callable[[str], bool] | None:
+    """Of which symbols quotes are made of their books; None: of none, as a recording has them."""
+    venue = VENUES.get(options.format)
+    if venue is None or options.bbo == "venue":
+        return None
+    return venue.derives if options.bbo == "auto" else lambda symbol: True
+
+
 class Tape(Protocol):
     """A file that can be played."""
 
@@ -70,7 +78,8 @@ class CaptureTape:
         self._counters = counters
         self._topics = topics
         self._cut: dict[str, None] = {}
-        self._reading = Reading(self._venue, counters, topics)
+        self._derives = derives(options)
+        self._reading = Reading(self._venue, counters, topics, self._derives)
 
     def register(self) -> None:
         files = expand(self._pattern)
@@ -86,7 +95,7 @@ class CaptureTape:
         return [f"{path} was cut short" for path in self._cut]
 
     def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
-        self._reading = Reading(self._venue, self._counters, self._topics)
+        self._reading = Reading(self._venue, self._counters, self._topics, self._derives)
         read = self._reading.read
         for entry in merged(expand(self._pattern), self._tell_cut, paced=self._paced):
             told = read(entry)

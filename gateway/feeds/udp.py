@@ -13,7 +13,7 @@ in the socket's queue for this process to have its turn is part of `ingest` and 
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from gateway import log
 from gateway.backoff import Backoff
@@ -24,7 +24,7 @@ from gateway.feeds.outlet import Outlet
 from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.message import BookMessage
-from gateway.feeds.venues.tickgate_json import Quote, Status, Trade
+from gateway.feeds.venues.tickgate_json import Beat, Item, Quote, Status, Trade
 from gateway.model.record import BOOK
 
 if TYPE_CHECKING:
@@ -128,7 +128,13 @@ class UdpFeed(ThreadFeed):
     ) -> None:
         super().__init__(name, index, counters)
         self._trades = _TaughtTopics("trade", options.venue, index, publisher, owners, intake)
-        self._quotes = _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
+        # Quotes that are made of books are none of the lines': the intake leaves such lines.
+        self._derived = options.bbo == "derived"
+        self._quotes = (
+            Topics("bbo", options.venue, index, publisher, owners)
+            if self._derived
+            else _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
+        )
         self._statuses = Topics("status", options.venue, index, publisher, owners)
         self._book_topics = Topics(BOOK, options.venue, index, publisher, owners)
         topics = {
@@ -138,7 +144,9 @@ class UdpFeed(ThreadFeed):
             "status": self._statuses,
         }
         self._books = Books(_Rules(), counters, self._trades.refusal)
-        self._outlet = Outlet(counters, publisher, index, topics)
+        always = (lambda symbol: True) if self._derived else None
+        self._outlet = Outlet(counters, publisher, index, topics, always)
+        self._publisher = publisher
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
         self._dropped = 0
@@ -213,48 +221,48 @@ class UdpFeed(ThreadFeed):
         rows: list[Row] = []
         row_ages: list[int] = []
         for r, datagram in zip(batch.items, batch.datagrams, strict=True):
-            row: Row | Refusal | None
-            if isinstance(r, Status) and r.status == "delisted":
-                # What came before it goes first: the instrument ends behind its last record.
-                row = self._last_status(r)
-                if row is not None and not isinstance(row, Refusal):
-                    rows.append(row)
-                    row_ages.append(ages[datagram])
-                self._publish_rows(rows, row_ages, ts_read, mono_read)
-                rows, row_ages = [], []
-                self._retire(r.symbol)
-                if not isinstance(row, Refusal):
-                    continue
-            elif isinstance(r, BookMessage):
-                self._publish_rows(rows, row_ages, ts_read, mono_read)
-                rows, row_ages = [], []
-                age_ns = ages[datagram]
-                self._tell(self._books.take(r, ""), ts_read - age_ns, mono_read - age_ns)
-                continue
-            else:
-                row = self._row(r)
-            if not isinstance(row, Refusal):
-                rows.append(row)
-                row_ages.append(ages[datagram])
-                continue
-            # What came before it goes first: the next good record ends what this begins.
-            self._publish_rows(rows, row_ages, ts_read, mono_read)
-            rows, row_ages = [], []
             age_ns = ages[datagram]
-            if row.channel == BOOK:
-                doubts = self._books.doubt(row.symbol, row.why)
-                self._tell(doubts, ts_read - age_ns, mono_read - age_ns)
-            self._outlet.refuse(row, ts_read - age_ns, mono_read - age_ns)
+            row = self._row(r)
+            if row is not None and not isinstance(row, Refusal):
+                rows.append(row)
+                row_ages.append(age_ns)
+            if isinstance(row, Refusal) or isinstance(r, BookMessage) or _ends(r):
+                # What came before it goes first: the next good record ends what a refusal begins,
+                # and an instrument ends behind its last record.
+                self._publish_rows(rows, row_ages, ts_read, mono_read)
+                rows, row_ages = [], []
+                self._take(r, row, ts_read - age_ns, mono_read - age_ns)
         self._publish_rows(rows, row_ages, ts_read, mono_read)
 
-    def _row(self, r: Trade | Quote | Status | Refusal) -> "Row | Refusal":
-        if isinstance(r, Refusal):
-            return r
-        if isinstance(r, Status):
-            return self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
-        if isinstance(r, Trade):
-            return self._trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
-        return self._quotes.row(r.symbol, (r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+    def _row(self, r: Item) -> "Row | Refusal | None":
+        """What is to be published of a line, or refused; None: nothing as a row."""
+        match r:
+            case Trade():
+                return self._trades.row(r.symbol, (r.ts, r.price, r.qty, r.side, r.id))
+            case Quote() if self._derived:
+                self._counters.skip("bbo line: quotes are made of books")
+            case Quote():
+                return self._quotes.row(r.symbol, (r.ts, r.bid, r.bid_qty, r.ask, r.ask_qty))
+            case Status() if _ends(r) and not self._statuses.known(r.symbol):
+                pass  # nobody has it
+            case Status():
+                return self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
+            case Beat():
+                self._publisher.heartbeat(self.index, r.interval_ms * 1_000_000)
+            case Refusal():
+                return r
+        return None
+
+    def _take(self, r: Item, row: "Row | Refusal | None", ts_recv: int, mono_recv: int) -> None:
+        """What a line means that is more than a row."""
+        if isinstance(r, BookMessage):
+            self._tell(self._books.take(r, ""), ts_recv, mono_recv)
+        elif _ends(r):
+            self._retire(r.symbol)
+        if isinstance(row, Refusal):
+            if row.channel == BOOK:
+                self._tell(self._books.doubt(row.symbol, row.why), ts_recv, mono_recv)
+            self._outlet.refuse(row, ts_recv, mono_recv)
 
     def _tell(
         self, told: "Iterable[BookMessage | Doubt | Refusal]", ts_recv: int, mono_recv: int
@@ -269,12 +277,6 @@ class UdpFeed(ThreadFeed):
                 self._counters.published(1, ts_recv)
             if fate.why:
                 self._tell(self._books.doubt(one.symbol, fate.why), ts_recv, mono_recv)
-
-    def _last_status(self, status: Status) -> "Row | Refusal | None":
-        """What subscribers are told before the end, of an instrument that there is."""
-        if not self._statuses.known(status.symbol):
-            return None
-        return self._statuses.row(status.symbol, (status.ts, status.status, status.reason))
 
     def _retire(self, symbol: str) -> None:
         for _ in self._books.doubt(symbol, "delisted"):
@@ -309,3 +311,7 @@ class UdpFeed(ThreadFeed):
             refusal = Refusal("size", "datagram over 64 KiB")
             self._counters.refused(refusal, oversized - self._oversized)
             self._oversized = oversized
+
+
+def _ends(r: Item) -> TypeGuard[Status]:
+    return isinstance(r, Status) and r.status == "delisted"

@@ -80,5 +80,8 @@ Trades that came too late, were ahead of the venue's clock, had come before, are
 market's, or whose volume has too many digits; candles without trades that were not told;
 instruments whose candles began anew; and instruments without candles, for lack of room."""
 
+HEALTH_STATES = ("ok", "quiet", "suspect", "resync", "crossed", "gap", "stale")
+"""How instruments are: `tickgate_instrument_health{state}`, in the order of native/gw_record.h."""
+
 REFUSALS_ROOM = 16
 """Places of each feed in the array `feed_refused`, GW_REFUSALS of gw_stats.h."""

@@ -11,7 +11,14 @@ from prometheus_client.registry import Collector
 from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import CANDLES, NOTICES, REFUSALS, REFUSALS_ROOM, STEPS
+from gateway.model.outcomes import (
+    CANDLES,
+    HEALTH_STATES,
+    NOTICES,
+    REFUSALS,
+    REFUSALS_ROOM,
+    STEPS,
+)
 from gateway.ops import control_metrics, objective_metrics
 from gateway.ops.families import counter, counters, gauge, gauges, histograms, outcomes
 from gateway.ops.objective import Watch
@@ -154,9 +161,9 @@ class Metrics(Collector):
         ]
         text = "Input that was refused."
         yield counters("tickgate_feed_refused", text, ["feed", "reason"], refused)
-        known, suspect = merged.total("instruments"), merged.total("instruments_suspect")
-        health = [(("ok",), max(known - suspect, 0)), (("suspect",), suspect)]
-        text = "Instruments by their health; suspect: the newest input of a topic was refused."
+        counts = merged.counters["instrument_health"]
+        health = [((state,), count) for state, count in zip(HEALTH_STATES, counts, strict=True)]
+        text = "Instruments by their health, as the channel of that name tells it."
         yield gauges("tickgate_instrument_health", text, ["state"], health)
 
     def _topics(self, merged: Statistics) -> Iterator[Metric]:

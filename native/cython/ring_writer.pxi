@@ -21,6 +21,11 @@ cdef extern from "gw_candle.h" nogil:
     size_t gw_candles_row_bytes(unsigned intervals)
     int64_t gw_candle_length(uint8_t kind)
 
+cdef extern from "gw_condition.h" nogil:
+    enum: GW_CONDITION_TOLD, GW_CONDITION_KINDS, GW_CONDITION_ROW_BYTES
+    ctypedef enum gw_condition_t:
+        GW_CONDITION_OK, GW_CONDITION_RESYNC, GW_CONDITION_CROSSED, GW_CONDITION_GAP
+
 cdef extern from "gw_publisher.h" nogil:
     enum: GW_PUBLISH_MAX
 
@@ -49,6 +54,14 @@ cdef extern from "gw_publisher.h" nogil:
     bint gw_publisher_suspect(
         gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health, gw_text_t reason,
         int64_t ts_recv, int64_t mono_recv)
+    void gw_publisher_topic_begin(
+        gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t like, uint8_t feed)
+    void gw_publisher_lost(gw_publisher_t *p, uint32_t topic, uint32_t lost)
+    void gw_publisher_differs(gw_publisher_t *p, uint32_t topic, bint differs)
+    void gw_publisher_heartbeat(gw_publisher_t *p, uint32_t feed, int64_t interval_ns)
+    uint32_t gw_publisher_conditions_step(
+        gw_publisher_t *p, uint64_t down, uint32_t *wants, uint8_t *left)
+    void gw_publisher_condition_tell(gw_publisher_t *p, uint32_t topic)
     int gw_publisher_candles(
         gw_publisher_t *p, unsigned intervals, uint32_t instruments_max, int64_t update_ns)
     bint gw_publisher_candles_begin(gw_publisher_t *p, uint32_t trades, const uint32_t *topics)
@@ -71,16 +84,20 @@ cdef extern from "gw_publisher.h" nogil:
 
     gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *input,
                                         const gw_receipt_t *receipt, gw_book_result_t *out)
-    bint gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, int64_t ts_recv,
-                                 int64_t mono_recv, const gw_receipt_t *receipt)
+    void gw_publisher_book_derive(gw_publisher_t *p, uint32_t topic, uint32_t bbo)
+    bint gw_publisher_book_top(gw_publisher_t *p, uint32_t topic, gw_record_t *out)
+    bint gw_publisher_book_doubt(
+        gw_publisher_t *p, uint32_t topic, gw_condition_t doubt, gw_text_t reason, int64_t ts_recv,
+        int64_t mono_recv, const gw_receipt_t *receipt)
 
 
 WAIT_SIZE = sizeof(gw_wait_t)
+HEALTH_ROW_BYTES = GW_CONDITION_ROW_BYTES
 CANDLE_LENGTHS = {
     name: gw_candle_length(<uint8_t>number) for name, number in CHANNELS.items()
     if gw_candle_length(<uint8_t>number)
 }
-GAUGES_OF_TOPICS = ("instruments", "instruments_suspect", "topics_live", "topics_retired")
+GAUGES_OF_TOPICS = ("instruments", "topics_live", "topics_retired")
 
 cdef object _VENUE = re.compile("[A-Z0-9_]{1,16}")
 cdef object _SYMBOL_BAD = re.compile(r'["\\,]|^ | $')  # beside what is not printable
@@ -91,6 +108,11 @@ cdef const char *_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 cdef enum:
     FEEDS = 64  # length of the feed_* counters
     CANDLES_FULL = 7  # of the counters `candle_trades`: the last
+    HEALTH_STEPS = 16  # of one call, each with the lock taken anew
+
+HEARTBEAT_NS_MAX = 3_600_000_000_000
+cdef dict _DOUBTS = {"resync": GW_CONDITION_RESYNC, "crossed": GW_CONDITION_CROSSED,
+                     "gap": GW_CONDITION_GAP}
 
 
 cdef bint _is_instrument(str name) except -1:
@@ -158,6 +180,8 @@ cdef class RingWriter:
             stats.set("topics_max", 0, topics_max)
             for gauge in GAUGES_OF_TOPICS:  # of a writer before this one
                 stats.set(gauge)
+            for state in range(GW_HEALTH_STATES):
+                stats.set("instrument_health", state)
         try:
             self.segment_create(capacity, topics_max, populate, book_levels_max)
             self.candles_create(candles_update_ns)
@@ -258,8 +282,10 @@ cdef class RingWriter:
         self.check_open()
         return self.publisher.writer.segment.epoch[:GW_EPOCH_LENGTH].decode()
 
-    def topic(self, str channel, str instrument):
+    def topic(self, str channel, str instrument, *, uint32_t feed=0):
         self.check_open()
+        if feed >= FEEDS:
+            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
         known = self.ids.get((channel, instrument))
         if known is not None:
             return known
@@ -280,11 +306,23 @@ cdef class RingWriter:
             raise OverflowError(f"all {most} topics are taken, some by ended ones for a moment yet")
         self.live += not health
         self.health_topics += health
+        gw_publisher_topic_begin(
+            &self.publisher, <uint32_t>topic, kind, self.topic_like(kind, instrument),
+            <uint8_t>feed)
         self.instruments.add(instrument)
         if kind == GW_TRADE and self.candles:
             self.candles_begin(instrument, <uint32_t>topic)
         self.count_topics()
         return topic
+
+    cdef uint32_t topic_like(self, uint8_t kind, str instrument) except? 0:
+        """Another topic of the instrument that its health goes by, plus 1; 0: it has none."""
+        for channel, number in CHANNELS.items():
+            if number != kind and number < <int>GW_CONDITION_KINDS:
+                topic = self.ids.get((channel, instrument))
+                if topic is not None:
+                    return <uint32_t>topic + 1
+        return 0
 
     cdef int64_t topic_make(self, str channel, uint8_t kind, str instrument) except? -1:
         """Below 0: there is no place."""
@@ -357,10 +395,14 @@ cdef class RingWriter:
             return False
         if not gw_kinds[<int>CHANNELS[channel]].fed:
             return False
+        cdef uint32_t book = self.ids.get(("book", instrument), 0)
         if channel == "trade" and any((one, instrument) in self.ids for one in self.candles):
             gw_publisher_candles_end(&self.publisher, <uint32_t>self.ids[channel, instrument])
             self.candles_retire(instrument)
             self.candle_instruments -= 1
+        if channel == "bbo" and ("book", instrument) in self.ids:
+            with nogil:
+                gw_publisher_book_derive(&self.publisher, book, 0)
         self.topic_end(channel, instrument)
         self.live -= 1
         if not any((one, instrument) in self.ids for one in CHANNELS if one != "health"):
@@ -430,6 +472,9 @@ cdef class RingWriter:
                 gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
                 filled = 0
         gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
+        if told == GW_GAP_FEED and not (refused and refused[0][0] == 0):
+            gw_publisher_lost(
+                &self.publisher, fast[0][0], <uint32_t>min(lost, <uint64_t>0xffffffff))
         gw_publisher_ring(&self.publisher)
         return refused
 
@@ -496,23 +541,77 @@ cdef class RingWriter:
             raise _book_refused(refusal, _book_blamed(result.at, <uint32_t>len(bid_rows)))
         return result.changes, result.published, not result.differs, result.crossed
 
+    def book_derive(self, uint32_t topic, uint32_t bbo):
+        self.book_check(topic, 0)
+        if bbo >= self.topics or self.kinds[bbo] != GW_BBO or self.names[bbo] != self.names[topic]:
+            raise ValueError(f"topic {bbo} is none of quotes of this book")
+        with nogil:  # a book may be written just now
+            gw_publisher_book_derive(&self.publisher, topic, bbo + 1)
+
+    def book_top(self, uint32_t topic):
+        self.book_check(topic, 0)
+        cdef gw_record_t record
+        cdef bint found
+        memset(&record, 0, sizeof(record))
+        with nogil:
+            found = gw_publisher_book_top(&self.publisher, topic, &record)
+        return _row_fields(&record) if found else None
+
     @property
     def books_max(self):
         self.check_open()
         return self.publisher.writer.segment.books.sizes.books
 
-    def book_doubt(self, uint32_t topic, int64_t ts_recv, int64_t mono_recv, *, uint8_t flags=0,
-                   uint32_t feed=0):
+    def book_doubt(self, uint32_t topic, int64_t ts_recv, int64_t mono_recv, *, str state="resync",
+                   str reason="", uint8_t flags=0, uint32_t feed=0):
         self.book_check(topic, feed)
+        if state not in _DOUBTS:
+            raise ValueError(f"no doubt is called {state!r}")
+        cdef bytes text = reason.encode("ascii", "replace")
+        cdef gw_text_t why = gw_text_t(text, <size_t>len(text))
+        cdef gw_condition_t doubt = <gw_condition_t><int>_DOUBTS[state]
         cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, False)
         cdef bint told
         self.inside += 1
         with nogil:
-            told = gw_publisher_book_doubt(&self.publisher, topic, ts_recv, mono_recv, &receipt)
-            if told:
-                gw_publisher_ring(&self.publisher)
+            told = gw_publisher_book_doubt(
+                &self.publisher, topic, doubt, why, ts_recv, mono_recv, &receipt)
+            gw_publisher_ring(&self.publisher)
         self.inside -= 1
         return told
+
+    def differs(self, uint32_t topic, bint differs):
+        self.check_open()
+        gw_publisher_differs(&self.publisher, topic, differs)
+        gw_publisher_ring(&self.publisher)
+
+    def heartbeat(self, uint32_t feed, int64_t interval_ns):
+        self.check_open()
+        if feed >= FEEDS or interval_ns < 0 or interval_ns > HEARTBEAT_NS_MAX:
+            raise ValueError(f"a heartbeat each {interval_ns} ns of feed {feed}")
+        gw_publisher_heartbeat(&self.publisher, feed, interval_ns)
+
+    def health_step(self, down=()):
+        self.check_open()
+        cdef uint64_t bits = 0
+        cdef uint32_t wants[GW_CONDITION_TOLD]
+        cdef uint32_t count, i, unheard = 0
+        cdef uint8_t left = 1
+        cdef int steps = 0
+        for feed in down:
+            bits |= <uint64_t>1 << (<uint32_t>feed % FEEDS)
+        while left and steps < HEALTH_STEPS:
+            steps += 1
+            with nogil:
+                count = gw_publisher_conditions_step(&self.publisher, bits, wants, &left)
+            for i in range(count):
+                try:
+                    self.topic("health", self.names[wants[i]])
+                except OverflowError:
+                    unheard += 1
+                gw_publisher_condition_tell(&self.publisher, wants[i])
+        gw_publisher_ring(&self.publisher)
+        return bool(left), unheard
 
     cdef int book_check(self, uint32_t topic, uint32_t feed) except -1:
         self.check_open()

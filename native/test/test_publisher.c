@@ -98,12 +98,15 @@ static void a_refused_input_is_suspect_until_a_good_one(void) {
     gw_publisher_topic_add(&publisher, GW_TRADE, "A.X", 3);
     gw_publisher_topic_add(&publisher, GW_BBO, "A.X", 3);
     gw_publisher_topic_add(&publisher, GW_HEALTH, "A.X", 3);
+    static const uint8_t kinds[] = {GW_TRADE, GW_BBO, GW_HEALTH};
+    for (uint32_t i = 0; i < 3; i++) gw_publisher_topic_begin(&publisher, i, kinds[i], i ? 1 : 0, 0);
+    CHECK_EQUAL(stats.instrument_health[GW_HEALTH_OK], 1);
     CHECK(refuse(1, GW_BBO, "bbo bid: bad"));
     CHECK(!refuse(1, GW_BBO, "another"));
     gw_health_t h = health_next(1);
     CHECK(h.suspect == 1 << GW_BBO && !memcmp(h.state, "suspect", h.state_length));
     CHECK(h.reason_length == 12 && !memcmp(h.reason, "bbo bid: bad", 12));
-    CHECK_EQUAL(stats.instruments_suspect[0], 1);
+    CHECK_EQUAL(stats.instrument_health[GW_HEALTH_SUSPECT], 1);
 
     char longest[2 * GW_REASON_MAX + 1];
     memset(longest, 'x', sizeof longest);
@@ -111,7 +114,7 @@ static void a_refused_input_is_suspect_until_a_good_one(void) {
     CHECK(refuse(0, GW_TRADE, longest));
     h = health_next(2);
     CHECK(h.suspect == (1 << GW_BBO | 1 << GW_TRADE) && h.reason_length == GW_REASON_MAX);
-    CHECK_EQUAL(stats.instruments_suspect[0], 1);
+    CHECK_EQUAL(stats.instrument_health[GW_HEALTH_SUSPECT], 1);
 
     publish_one(0, GW_TRADE);
     good_next(0);
@@ -123,7 +126,7 @@ static void a_refused_input_is_suspect_until_a_good_one(void) {
     good_next(1);
     h = health_next(4);
     CHECK(h.suspect == 0 && h.state_length == 2 && h.reason_length == 0);
-    CHECK_EQUAL(stats.instruments_suspect[0], 0);
+    CHECK_EQUAL(stats.instrument_health[GW_HEALTH_SUSPECT], 0);
     CHECK_EQUAL(publisher.suspects.count, 0);
     CHECK_EQUAL(stats.published[GW_HEALTH], 4);
     publish_one(1, GW_BBO);

@@ -191,13 +191,13 @@ static void a_doubt_lasts_until_a_snapshot(void) {
     const uint32_t topic = book_topic(0);
     const uint32_t health = (uint32_t)gw_publisher_topic_add(&publisher, GW_HEALTH, "B0.X", 4);
     follower_open(&f, &reader.segment, topic);
-    CHECK(!gw_publisher_book_doubt(&publisher, topic, 1, 1, &receipt)); /* it has no book */
+    CHECK(!gw_publisher_book_doubt(&publisher, topic, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt)); /* it has no book */
     levels[0] = level_of(GW_BOOK_BID, 100, 5);
     gw_book_input_t in = input_of(topic, true, 1);
     publish(&in);
     CHECK(gw_publisher_suspect(&publisher, topic, GW_BOOK, health, gw_text_of("why"), 1, 1));
-    CHECK(gw_publisher_book_doubt(&publisher, topic, 1, 1, &receipt));
-    CHECK(!gw_publisher_book_doubt(&publisher, topic, 1, 1, &receipt));
+    CHECK(gw_publisher_book_doubt(&publisher, topic, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt));
+    CHECK(!gw_publisher_book_doubt(&publisher, topic, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt));
     levels[0].qty++;
     in.snapshot = false;
     publish(&in);
@@ -225,7 +225,7 @@ static void a_doubt_lasts_until_a_snapshot(void) {
     CHECK(result.differs && result.published);
     follower_take(&f, next_record());
     CHECK(f.doubted);
-    CHECK(!gw_publisher_book_doubt(&publisher, topic, 1, 1, &receipt));
+    CHECK(!gw_publisher_book_doubt(&publisher, topic, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt));
     follower_close(&f);
     end();
 }
@@ -274,7 +274,7 @@ static void what_is_refused_changes_nothing(void) {
     book_topic(0);
     in = input_of(0, true, 1);
     CHECK_EQUAL(gw_publisher_book(&publisher, &in, &receipt, &result), GW_BOOK_PLACES_FULL);
-    CHECK(!gw_publisher_book_doubt(&publisher, 0, 1, 1, &receipt));
+    CHECK(!gw_publisher_book_doubt(&publisher, 0, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt));
     CHECK_EQUAL(gw_reader_book(&reader.segment, 0, &copy), -ENOENT);
     gw_publisher_topic_retire(&publisher, 0, GW_BOOK);
     end();

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway._native import candle_row_bytes
+from gateway._native import HEALTH_ROW_BYTES, candle_row_bytes
 from gateway.config import Config, assemble
-from gateway.memory import HEALTH_TOPICS_MAX, LEVEL_BYTES, TOPIC_BYTES, estimate, words
+from gateway.memory import (
+    HEALTH_BYTES,
+    HEALTH_TOPICS_MAX,
+    LEVEL_BYTES,
+    TOPIC_BYTES,
+    estimate,
+    words,
+)
 from gateway.model.record import CANDLES, INTERVALS
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +80,8 @@ def test_the_formula_of_the_documents() -> None:
         0
     ]
     assert int(bytes_each) == TOPIC_BYTES
+    assert HEALTH_BYTES == HEALTH_ROW_BYTES
+    assert f"and {HEALTH_BYTES} bytes x ring.topics_max" in DEPLOY
     assert f"books       {LEVEL_BYTES} bytes x ring.book_levels_max" in DEPLOY
     assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
     text = (ROOT / "configs/production.toml").read_text()

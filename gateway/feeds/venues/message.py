@@ -13,6 +13,9 @@ Fields = (
 """(ts_event, price, qty, side, id), or (ts_event, bid, bid_qty, ask, ask_qty), where None is for
 both values of a side that is not there, or (ts_event, status, reason)."""
 
+Top = tuple[str | None, str | None, str | None, str | None]
+"""(bid, bid_qty, ask, ask_qty), None for both values of a side that is not there."""
+
 Level = tuple[str, ...]
 """(price, qty), or (price, qty, orders): texts with the venue's digits; a qty of 0 deletes."""
 
@@ -41,6 +44,7 @@ class BookMessage(NamedTuple):
         previous: the number before `first`, where numbers are left out and the venue tells it.
         checksum: CRC32 of the book behind the message, where the venue sends one.
         depth: levels a side that the venue's book has at most; 0: all, or not told.
+        top: what the venue's quotes say of the book behind the message; None: nothing.
     """
 
     symbol: str
@@ -53,6 +57,7 @@ class BookMessage(NamedTuple):
     previous: int | None = None
     checksum: int | None = None
     depth: int = 0
+    top: Top | None = None
 
 
 class Instrument(NamedTuple):

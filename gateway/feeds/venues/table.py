@@ -16,6 +16,10 @@ def _no_books(url: str, payload: bytes) -> Decoded | None:
     return None
 
 
+def _sends_quotes(symbol: str) -> bool:
+    return False
+
+
 class Venue(NamedTuple):
     """How one venue's messages are read.
 
@@ -27,6 +31,10 @@ class Venue(NamedTuple):
         reference: how the path of the URL of that response ends.
         identify: what can be told of a message that its decoder refuses.
         books_beside: snapshots of books come over REST, not in the stream (`book.BookSequence`).
+        heartbeat_s: each connection says so often that it lives, where nothing else comes; 0: it
+            doesn't.
+        quotes_by_book: quotes bear the numbers of the book's changes (`tops.py`).
+        derives: whether the venue sends no quotes of a symbol, so that they are made of its book.
         books_by_connection: a book goes on within one connection alone: its numbers are of that
             connection, or it has none. Else another connection may go on with it.
     """
@@ -37,6 +45,9 @@ class Venue(NamedTuple):
     identify: Identify
     suffix: Callable[[str], str] = _no_suffix
     respond: Callable[[str, bytes], Decoded | None] = _no_books
+    heartbeat_s: float = 0
+    quotes_by_book: bool = False
+    derives: Callable[[str], bool] = _sends_quotes
     books_beside: bool = False
     books_by_connection: bool = True
 
@@ -53,16 +64,22 @@ VENUES: Final[dict[str, Venue]] = {
         "/exchangeInfo",
         binance.identify,
         respond=binance.respond,
+        quotes_by_book=True,
         books_beside=True,
         books_by_connection=False,
     ),
-    "kraken-v1": Venue(_same(kraken.decode), kraken.instruments, "/AssetPairs", kraken.identify),
-    "coinbase": Venue(coinbase.connect, coinbase.instruments, "/products", coinbase.identify),
+    "kraken-v1": Venue(
+        _same(kraken.decode), kraken.instruments, "/AssetPairs", kraken.identify, heartbeat_s=1
+    ),
+    "coinbase": Venue(
+        coinbase.connect, coinbase.instruments, "/products", coinbase.identify, heartbeat_s=1
+    ),
     "bybit": Venue(
         bybit.connect,
         bybit.instruments,
         "/instruments-info",
         bybit.identify,
         suffix=bybit.suffix,
+        derives=lambda symbol: symbol.endswith(bybit.SPOT_SUFFIX),
     ),
 }

@@ -75,13 +75,24 @@ class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
     ts: Nanoseconds = 0
 
 
+class Beat(msgspec.Struct, tag_field="channel", tag="heartbeat", gc=False):
+    """The sender lives, and will say so again within `interval_ms`; 0: it promises nothing."""
+
+    interval_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+    symbol: str = ""
+    ts: Nanoseconds = 0
+
+
+Item = Trade | Quote | Status | BookMessage | Beat | Refusal
+
+
 class Batch(NamedTuple):
     """What the lines of datagrams held, in order: good records, and why a line was refused.
 
     `datagrams` has for each the index of its datagram.
     """
 
-    items: list[Trade | Quote | Status | BookMessage | Refusal]
+    items: list[Item]
     datagrams: list[int]
 
 
@@ -94,7 +105,7 @@ _DECIMALS: Final = tuple(
     for field in CHANNELS[name].fields
     if field.type == "decimal"
 )
-Line = Trade | Quote | Book | Status
+Line = Trade | Quote | Book | Status | Beat
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
@@ -107,7 +118,7 @@ def _decode_line(line: bytes) -> Line:
 
 def decode(datagrams: Iterable[bytes]) -> Batch:
     """Decodes every line of every datagram; blank lines are nothing. Raises nothing."""
-    items: list[Trade | Quote | Status | BookMessage | Refusal] = []
+    items: list[Item] = []
     indices: list[int] = []
     for index, datagram in enumerate(datagrams):
         lines = datagram.split(b"\n") if b"\n" in datagram else (datagram,)

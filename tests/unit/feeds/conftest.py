@@ -13,7 +13,7 @@ from gateway.feeds.feed import Feed
 
 if TYPE_CHECKING:
     from gateway._native import Row
-    from gateway.feeds.venues.message import Fields
+    from gateway.feeds.venues.message import Fields, Top
 
 
 class FakePublisher:
@@ -32,6 +32,9 @@ class FakePublisher:
         self.book_answer: Callable[[tuple[Any, ...]], tuple[int, bool, bool, bool] | str] = (
             lambda message: (1, True, True, False)
         )
+        self.derived: list[tuple[int, int]] = []
+        self.tops: dict[int, Top] = {}
+        self.heartbeats: list[tuple[int, int]] = []
         self.suspects: dict[int, str] = {}
         self.suspects_max = 65536
         self.events: list[int | tuple[int, str]] = []  # topics published, topics made suspect
@@ -41,7 +44,7 @@ class FakePublisher:
         self.backlogged_clients = 0
         self.subscribed_clients = 0
 
-    def topic(self, channel: str, instrument: str) -> int:
+    def topic(self, channel: str, instrument: str, *, feed: int = 0) -> int:
         self.topic_calls += 1
         symbol = instrument.rpartition(".")[0]
         if not symbol or len(symbol) > 48 or not set(symbol).isdisjoint('* "\\,'):
@@ -122,6 +125,18 @@ class FakePublisher:
     def book_doubt(self, topic: int, ts_recv: int, mono_recv: int, **more: object) -> bool:
         self.books.append((topic, more))
         return True
+
+    def book_derive(self, topic: int, bbo: int) -> None:
+        self.derived.append((topic, bbo))
+
+    def book_top(self, topic: int) -> "Top | None":
+        return self.tops.get(topic)
+
+    def differs(self, topic: int, differs: bool) -> None:
+        self.events.append((topic, f"differs {differs}"))
+
+    def heartbeat(self, feed: int, interval_ns: int) -> None:
+        self.heartbeats.append((feed, interval_ns))
 
     def retire(self, channel: str, instrument: str) -> bool:
         topic = self.topics.pop((channel, instrument), None)

@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.feeds.book_outlet import CHECKSUMS_WRONG_NS, CROSSED_NS, BookOutlet, Fate
+from gateway.feeds.book_outlet import (
+    CHECKSUMS_WRONG_NS,
+    CROSSED_NS,
+    DIFFERS_NS,
+    BookOutlet,
+    Fate,
+)
 from gateway.feeds.books import Doubt
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.refusals import Refusal
@@ -21,13 +27,20 @@ class Rig:
         self.publisher = publisher
         self.counters = Counters("f", "replay", "X", 3, stats)
         self.refused: list[Refusal] = []
-        topics = Topics("book", "X", 3, publisher, {})
+        owners: dict[str, int] = {}
+        self.topics = Topics("book", "X", 3, publisher, owners)
         self.outlet = BookOutlet(
-            self.counters, publisher, 3, topics, lambda refusal, *_: self.refused.append(refusal)
+            self.counters,
+            publisher,
+            3,
+            self.topics,
+            lambda refusal, *_: self.refused.append(refusal),
+            Topics("bbo", "X", 3, publisher, owners),
+            lambda symbol: symbol.startswith("D"),
         )
 
-    def take(self, kind: Any, at_ns: int = 1, **more: Any) -> Fate:
-        message = BookMessage("A", kind, [("1", "1")], [], **more)
+    def take(self, kind: Any, at_ns: int = 1, symbol: str = "A", **more: Any) -> Fate:
+        message = BookMessage(symbol, kind, [("1", "1")], [], **more)
         return self.outlet.take(message, at_ns, at_ns)
 
     def answer(self, *answer: Any) -> None:
@@ -35,7 +48,13 @@ class Rig:
 
     @property
     def doubts(self) -> int:
-        return sum(len(one) == 2 for one in self.publisher.books)
+        return len(self.doubted)
+
+    @property
+    def doubted(self) -> list[tuple[str, str]]:
+        """State and reason of each."""
+        found = [one[1] for one in self.publisher.books if len(one) == 2]
+        return [(one["state"], one["reason"]) for one in found]
 
 
 @pytest.fixture
@@ -44,7 +63,7 @@ def rig(publisher: "FakePublisher", stats: "FakeStats") -> Rig:
 
 
 def test_a_message_is_one_call_with_all_that_it_says(rig: Rig) -> None:
-    more = {"ts_event": 7, "first": 3, "last": 4, "checksum": 5, "depth": 10}
+    more: dict[str, Any] = {"ts_event": 7, "first": 3, "last": 4, "checksum": 5, "depth": 10}
     assert rig.take("snapshot", **more) == Fate(published=True)
     (topic, snapshot, bids, asks, said) = rig.publisher.books[0]
     assert (topic, snapshot, bids, asks) == (0, True, [("1", "1")], [])
@@ -133,3 +152,62 @@ def test_a_book_is_in_doubt_that_stays_crossed(rig: Rig) -> None:
     assert rig.doubts == 1
     assert rig.take("update") == Fate()
     assert rig.counters.skips == {WAITS: 1}
+
+
+def test_a_doubt_says_what_it_is_to_the_health_of_its_instrument(rig: Rig) -> None:
+    rig.take("snapshot")
+    rig.outlet.take(Doubt("A", "a hole", "gap"), 1, 1)
+    rig.answer(1, True, False, False)
+    rig.take("snapshot", checksum=9)
+    rig.answer(1, True, True, True)
+    rig.take("snapshot", ts_event=1)
+    rig.take("update", ts_event=1 + CROSSED_NS)
+    rig.take("update", ts_event=2 + CROSSED_NS)
+    rig.answer("no room")
+    rig.take("snapshot")
+    assert rig.doubted == [
+        ("gap", "a hole"),
+        ("resync", "its checksum is another"),
+        ("crossed", "its best bid is not below its best ask"),
+        ("resync", "no room"),
+    ]
+
+
+def test_quotes_are_made_of_books_whose_venue_sends_none(rig: Rig) -> None:
+    rig.take("snapshot")
+    assert rig.publisher.derived == []
+    for _ in range(2):
+        rig.take("snapshot", symbol="D")
+    book, quotes = (rig.publisher.topics[one, "D.X"] for one in ("book", "bbo"))
+    assert rig.publisher.derived == [(book, quotes)]
+    rig.topics.retire("D")
+    rig.take("snapshot", symbol="D")
+    assert rig.publisher.derived[1:] == [(rig.publisher.topics["book", "D.X"], quotes)]
+    rig.publisher.topics_max = len(rig.publisher.topics) + 1
+    assert rig.take("snapshot", symbol="D2").published, "a book without quotes is one"
+    assert [(one.channel, one.symbol, one.reason) for one in rig.refused] == [
+        ("bbo", "D2", "topics")
+    ]
+
+
+def test_quotes_that_contradict_the_book_for_a_second_are_told(rig: Rig) -> None:
+    top = ("1.0", "5", "2", "1")
+    rig.publisher.tops[0] = ("1.00", "5", "2", "1")  # the same in other digits
+
+    def take(at_ns: int, said: Any = top) -> list[Any]:
+        rig.publisher.events.clear()
+        rig.take("update", ts_event=at_ns, top=said)
+        return rig.publisher.events
+
+    rig.take("snapshot")
+    assert take(1) == []
+    other, one_sided = ("1.0", "6", "2", "1"), (None, None, "2", "1")
+    assert take(10, other) == take(10 + DIFFERS_NS, one_sided) == []
+    assert take(11 + DIFFERS_NS, other) == [(0, "differs True")]
+    assert take(12 + DIFFERS_NS, other) == []
+    assert take(13 + DIFFERS_NS) == [(0, "differs False")]
+    assert take(20 + DIFFERS_NS, other) == take(19 + 2 * DIFFERS_NS, None) == []
+    assert take(20 + 2 * DIFFERS_NS) == take(22 + 2 * DIFFERS_NS, other) == []
+    assert take(23 + 3 * DIFFERS_NS, other) == [(0, "differs True")]
+    del rig.publisher.tops[0]  # in doubt: it contradicts nothing
+    assert take(24 + 3 * DIFFERS_NS, other) == [(0, "differs False")]

@@ -111,7 +111,11 @@ def test_a_hole_is_counted_and_told_and_mended(
     books = new("bybit")
     messages = [snapshot(last=5), *(update(last=n) for n in (6, 8, 9)), snapshot(last=20)]
     told = [one for message in messages for one in take(books, message)]
-    assert told == [*messages[:2], Doubt("A", "the venue's numbers have a hole"), messages[4]]
+    assert told == [
+        *messages[:2],
+        Doubt("A", "the venue's numbers have a hole", "gap"),
+        messages[4],
+    ]
     assert counters.status().gaps == 1
     assert counters.skips == {"book update before its snapshot": 2}
     (hole,) = (vars(one)["fields"] for one in caplog.records if one.message == "feed.gap")

@@ -74,7 +74,7 @@ def test_each_connection_has_its_own_numbers(
     assert isinstance(snapshot, BookMessage)
     assert told(one, Received(coinbase(9, "candles"), "b")) == [], "the book is the other's"
     assert len(told(one, Received(level2(3), "a"))) == 1
-    doubt = Doubt("A", "messages of the connection are missing")
+    doubt = Doubt("A", "messages of the connection are missing", "gap")
     assert told(one, Received(coinbase(5, "candles"), "a")) == [doubt]
     assert told(one, Received(level2(6), "a")) == []
     assert skips(one)["book update before its snapshot"] == 1

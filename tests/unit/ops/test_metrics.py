@@ -8,7 +8,7 @@ from support.reports import feed
 
 from gateway._native import CHANNELS, PAUSED
 from gateway.latency.stalls import KINDS
-from gateway.model.outcomes import HANDSHAKES, REFUSALS, REFUSALS_ROOM, STEPS
+from gateway.model.outcomes import HANDSHAKES, HEALTH_STATES, REFUSALS, REFUSALS_ROOM, STEPS
 from gateway.model.status import Status
 from gateway.ops.metrics import Metrics
 from gateway.ops.objective import Watch
@@ -132,8 +132,8 @@ def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) ->
     page = site.pages["worker-0"]
     page.add("feed_refused", REFUSALS.index("limit"), 3)
     page.add("feed_refused", REFUSALS_ROOM + REFUSALS.index("size"), 5)
-    page.set("instruments", 0, 9)
-    page.set("instruments_suspect", 0, 2)
+    page.set("instrument_health", 0, 7)
+    page.set("instrument_health", HEALTH_STATES.index("suspect"), 2)
     page.set("topics_live", 0, 4)
     page.set("topics_retired", 0, 3)
     site.pages["worker-1"].set("topics_waiting", 0, 2)
@@ -144,7 +144,8 @@ def test_refusals_by_feed_and_reason_and_the_health_of_instruments(site: Any) ->
         ("synthetic:0", "limit"): 3,
         ("udp:1", "size"): 5,
     }
-    assert samples["tickgate_instrument_health"] == {("ok",): 7, ("suspect",): 2}
+    health = {**dict.fromkeys(HEALTH_STATES, 0), "ok": 7, "suspect": 2}
+    assert samples["tickgate_instrument_health"] == {(one,): n for one, n in health.items()}
     assert samples["tickgate_topics"] == {("live",): 4, ("retired",): 3, ("waiting",): 2}
     assert samples["tickgate_topics_max"][()] == site.subject.config.ring.topics_max
 
