@@ -60,7 +60,8 @@ Row = (
 )
 """(topic, ts_event, price, qty, side, id) on a trade topic, (topic, ts_event, bid, bid_qty, ask,
 ask_qty) on a bbo topic, None for both of a side that is not there. ts_event 0: the venue sends
-none, ts_recv is used. side: "buy", "sell" or None. At run time just `tuple`."""
+none, ts_recv is used. side: "buy", "sell" or None. Of other channels:
+`model/record.py`. At run time just `tuple`."""
 
 @final
 class RingWriter:

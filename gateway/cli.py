@@ -34,7 +34,7 @@ DEMO: dict[str, Any] = {
             "venue": "SIM",
             "symbols": 100,
             "rate": 1000,
-            "channels": ["trade", "bbo", "book"],
+            "channels": ["trade", "bbo", "book", "instrument"],
         }
     ],
     "ring": {"capacity_bytes": 16 << 20},
@@ -287,7 +287,7 @@ def tail(
     /,
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
-    channel: Literal["trade", "bbo", "both", "candle", "status"] = "both",
+    channel: Literal["trade", "bbo", "both", "candle", "instrument", "status"] = "both",
     interval: Annotated[
         Literal["1s", "1m", "5m", "15m", "1h", "1d"], Parameter(help="Of candles.")
     ] = "1m",

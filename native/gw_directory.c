@@ -4,6 +4,7 @@
  * An entry of the directory has a version, too: 4 * generation while its topic lives, one more once that has ended,
  * two more while the entry is written for another topic. README.md says why no record goes to the wrong one. */
 #include "gw_atomic.h"
+#include "gw_kind.h"
 #include "gw_ring.h"
 #include "gw_segment.h"
 
@@ -58,7 +59,7 @@ void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_rec
     memset(&record->u, 0, sizeof record->u);
     record->h.topic = id;
     record->h.kind = channel;
-    record->h.cells = GW_RECORD_CELLS;
+    record->h.cells = gw_kind(channel) && gw_kind(channel)->tailed ? GW_RECORD_CELLS_TAIL : GW_RECORD_CELLS;
     record->h.flags = GW_FLAG_RETIRED;
     gw_writer_publish(w, record);
     GW_STORE_RELEASE(version, GW_LOAD_RELAXED(version) + RETIRED);

@@ -14,6 +14,14 @@
 #define DECIMAL_CANDLE(i, f, length) \
     {.name = #f, .type = GW_FIELD_DECIMAL, .decimal = i, \
      .at = AT(candle.mantissa[i]), .exponent = AT(candle.exponent[i]), .digits = AT(candle.length)}
+#define DECIMAL_INSTRUMENT(i, f, bit) \
+    {.name = #f, .type = GW_FIELD_DECIMAL, .with = i, .decimal = i, .at = AT(instrument.mantissa[i]), \
+     .exponent = AT(instrument.exponent[i]), .digits = AT(instrument.digits[i]), .none = bit}
+#define NUMBER_INSTRUMENT(text, f, may_lack) \
+    {.name = text, .type = GW_FIELD_NUMBER, .at = AT(instrument.f), .none = may_lack, .room = 4}
+#define WORDS_INSTRUMENT(f, place, most) \
+    {.name = #f, .type = GW_FIELD_WORDS, .at = (uint8_t)offsetof(gw_record_t, place), \
+     .digits = AT(instrument.f##_length), .room = most}
 #define FLAG_CANDLE(f, bit) {.name = f, .type = GW_FIELD_FLAG, .at = AT(candle.flags), .none = bit}
 #define CANDLE(text) \
     {.name = "candle", \
@@ -58,6 +66,23 @@ const gw_kind_t gw_kinds[GW_CHANNELS] = {
         .name = "book",
         .cells_max = GW_RECORD_CELLS_MAX,
         .state = GW_STATE_BOOK,
+        .fed = 1,
+    },
+    [GW_INSTRUMENT] = {
+        .name = "instrument",
+        .fields = {DECIMAL_INSTRUMENT(GW_TICK, tick, GW_EXTRA_NO_TICK), DECIMAL_INSTRUMENT(GW_LOT, lot, GW_EXTRA_NO_LOT),
+                   NUMBER_INSTRUMENT("pdigits", price_digits, 1), NUMBER_INSTRUMENT("qdigits", qty_digits, 1),
+                   WORDS_INSTRUMENT(base, u.instrument.base, GW_ASSET_MAX),
+                   WORDS_INSTRUMENT(quote, instrument_more.quote, GW_ASSET_MAX),
+                   {.name = "derived", .type = GW_FIELD_FLAG, .at = AT(instrument.flags), .none = GW_INSTRUMENT_DERIVED},
+                   NUMBER_INSTRUMENT("delay_s", delay_s, 0),
+                   WORDS_INSTRUMENT(status, u.instrument.status, GW_STATE_MAX),
+                   WORDS_INSTRUMENT(own, instrument_more.own, GW_SYMBOL_OWN_MAX)},
+        .fields_count = 10,
+        .decimals_count = GW_INSTRUMENT_DECIMALS,
+        .cells_max = GW_RECORD_CELLS_TAIL,
+        .tailed = 1,
+        .state = GW_STATE_COPY,
         .fed = 1,
     },
     [GW_STATUS] = {

@@ -26,7 +26,8 @@ typedef struct {
     uint8_t at;       /* the mantissa, the side, the text */
     uint8_t exponent; /* of a decimal */
     uint8_t digits;   /* of a decimal; of a text its length */
-    uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none; of a flag its bit */
+    uint8_t none;     /* of an optional decimal: the bit of `extra` that says that there is none; of a flag its bit; of a
+                         number whether it may be GW_NUMBER_NONE */
     uint16_t room;    /* of words, texts and numbers */
 } gw_field_t;
 
@@ -44,6 +45,7 @@ typedef struct {
     gw_field_t fields[GW_FIELDS_MAX];
     uint8_t fields_count, decimals_count;
     uint16_t cells_max;
+    uint8_t tailed; /* its payload is of two cells, so that no decimal may be wide */
     uint8_t state; /* gw_state_t */
     uint8_t fed;   /* its records come from feeds; else the gateway makes them. Rows of texts have those that have fields */
 } gw_kind_t;
@@ -55,12 +57,14 @@ static inline const gw_kind_t *gw_kind(uint8_t kind) {
     return kind < GW_CHANNELS && gw_kinds[kind].name ? &gw_kinds[kind] : NULL;
 }
 
-static inline bool gw_field_optional(const gw_field_t *f) { return f->type == GW_FIELD_DECIMAL && f->none != 0; }
+static inline bool gw_field_optional(const gw_field_t *f) {
+    return (f->type == GW_FIELD_DECIMAL || f->type == GW_FIELD_NUMBER) && f->none != 0;
+}
 
 /* Whether a record of this kind may have so many cells: none may of a kind that does not exist. */
 static inline bool gw_record_possible(uint8_t kind, unsigned cells) {
     const gw_kind_t *k = gw_kind(kind);
-    return k && cells >= GW_RECORD_CELLS && cells <= k->cells_max;
+    return k && cells >= (k->tailed ? GW_RECORD_CELLS_TAIL : GW_RECORD_CELLS) && cells <= k->cells_max;
 }
 
 #endif

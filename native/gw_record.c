@@ -195,6 +195,7 @@ const char *gw_refusal_text(gw_refusal_t refusal) {
         [GW_NO_SIDE] = "neither buy nor sell",
         [GW_ID_LONG] = "longer than 80 characters",
         [GW_ID_NO_TEXT] = "not printable ASCII",
+        [GW_DIGITS_NARROW_ONLY] = "more than 18 digits",
         [GW_WORDS_LONG] = "too long",
         [GW_WORDS_NO_TEXT] = "not printable ASCII",
     };
@@ -246,6 +247,7 @@ static gw_refusal_t decimal_take(gw_record_t *record, const gw_kind_t *kind, uns
     gw_refusal_t refusal = gw_decimal_parse(texts[i].at, texts[i].length, out);
     if (refusal == GW_NO_DECIMAL) refusal = decimal_none(record, kind, i, texts, out);
     if (refusal) return refusal;
+    if (kind->tailed && out->digits & GW_DIGITS_WIDE) return GW_DIGITS_NARROW_ONLY;
     memcpy(base + f->at, &out->mantissa, sizeof out->mantissa);
     base[f->exponent] = (uint8_t)out->exponent;
     base[f->digits] = out->digits;
@@ -279,6 +281,10 @@ gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t number, const gw_text_t
     uint8_t digits = 0;
     record->h.kind = number;
     memset(&record->u, 0, sizeof record->u);
+    if (kind->tailed) {
+        memset(&record->tail, 0, sizeof record->tail);
+        record->u.trade.extra = GW_EXTRA_TAIL;
+    }
     for (unsigned i = 0; i < kind->fields_count; i++) {
         const gw_field_t *f = &kind->fields[i];
         gw_refusal_t refusal = GW_FINE;

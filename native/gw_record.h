@@ -26,7 +26,7 @@
 #define GW_INSTRUMENT_MAX 113u  /* bytes: 96 of symbol, the dot, 16 of venue */
 
 /* Kind of a record and, for the kinds that exist, the channel it belongs to. */
-enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_BOOK = 3, GW_STATUS = 5, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
+enum { GW_PAD = 0, GW_TRADE = 1, GW_BBO = 2, GW_BOOK = 3, GW_INSTRUMENT = 4, GW_STATUS = 5, GW_HEALTH = 7, GW_CANDLE = 8, GW_CHANNELS = 14 };
 /* Candles: a kind for each interval, from GW_CANDLE on, so that a topic is a channel and a name for them, too. */
 #define GW_CANDLES (GW_CHANNELS - GW_CANDLE)
 #ifdef GW_TEST_KINDS
@@ -81,6 +81,7 @@ _Static_assert(offsetof(gw_header_t, index) % 8 == 0 && offsetof(gw_header_t, sk
 
 /* Bits of a payload's `extra`. */
 enum { GW_EXTRA_TAIL = 1, GW_EXTRA_NO_BID = 2, GW_EXTRA_NO_ASK = 4 };
+enum { GW_EXTRA_NO_TICK = GW_EXTRA_NO_BID, GW_EXTRA_NO_LOT = GW_EXTRA_NO_ASK }; /* of instruments */
 #define GW_EXTRA_NO_SIDE (GW_EXTRA_NO_BID | GW_EXTRA_NO_ASK)
 
 /* mantissa * 10^exponent. `digits` counts the venue's digits with leading zeros, so that the text comes
@@ -148,6 +149,27 @@ typedef struct {
     uint8_t digits[GW_VOLUME]; /* of the prices */
 } gw_candle_t;
 
+/* What the venue says of an instrument, over two cells: its record always has three. No number of it is wide. */
+enum { GW_TICK, GW_LOT, GW_INSTRUMENT_DECIMALS };
+enum { GW_INSTRUMENT_DERIVED = 1 }; /* of `flags`: its quotes are made of its book */
+#define GW_ASSET_MAX 16u      /* bytes of ASCII */
+#define GW_SYMBOL_OWN_MAX 48u /* the same, of the venue's own name of it */
+#define GW_NUMBER_NONE UINT32_MAX /* of an optional number: the venue does not tell it */
+typedef struct {
+    int8_t exponent[GW_INSTRUMENT_DECIMALS];
+    uint8_t digits[GW_INSTRUMENT_DECIMALS];
+    uint8_t base_length, quote_length, extra, status_length;
+    int64_t mantissa[GW_INSTRUMENT_DECIMALS];
+    uint32_t price_digits, qty_digits, delay_s;
+    uint8_t flags, own_length, reserved[2];
+    char base[GW_ASSET_MAX];
+    char status[GW_STATE_MAX];
+} gw_instrument_t;
+typedef struct {
+    char quote[GW_ASSET_MAX];
+    char own[GW_SYMBOL_OWN_MAX];
+} gw_instrument_more_t;
+
 #ifdef GW_TEST_KINDS
 typedef struct {
     uint16_t length;
@@ -174,9 +196,13 @@ typedef struct {
         gw_bbo_t bbo;
         gw_health_t health;
         gw_candle_t candle;
+        gw_instrument_t instrument;
         uint64_t words[8];
     } u;
-    gw_tail_t tail; /* means something where the record has three cells */
+    union { /* means something where the record has three cells */
+        gw_tail_t tail;
+        gw_instrument_more_t instrument_more;
+    };
 } gw_record_t;
 
 _Static_assert(sizeof(gw_header_t) == GW_CELL, "header is one cell");
@@ -184,11 +210,14 @@ _Static_assert(sizeof(gw_trade_t) == GW_CELL, "trade payload is one cell");
 _Static_assert(sizeof(gw_bbo_t) == GW_CELL, "bbo payload is one cell");
 _Static_assert(sizeof(gw_health_t) == GW_CELL, "health payload is one cell");
 _Static_assert(sizeof(gw_candle_t) == GW_CELL, "candle payload is one cell");
+_Static_assert(sizeof(gw_instrument_t) == GW_CELL, "instrument payload is one cell, ...");
+_Static_assert(sizeof(gw_instrument_more_t) == GW_CELL, "... and another one");
 _Static_assert(sizeof(gw_tail_t) == GW_CELL, "tail is one cell");
 _Static_assert(sizeof(gw_record_t) == GW_RECORD_CELLS_TAIL * GW_CELL, "a record and its tail");
 _Static_assert(offsetof(gw_trade_t, extra) == offsetof(gw_bbo_t, extra) &&
                offsetof(gw_trade_t, extra) == offsetof(gw_health_t, extra) &&
-               offsetof(gw_trade_t, extra) == offsetof(gw_candle_t, extra), "one place for all kinds");
+               offsetof(gw_trade_t, extra) == offsetof(gw_candle_t, extra) &&
+               offsetof(gw_trade_t, extra) == offsetof(gw_instrument_t, extra), "one place for all kinds");
 
 #define GW_CHANNEL_NAME_MAX 15u
 
@@ -207,6 +236,7 @@ typedef enum {
     GW_NO_SIDE,        /* the side is neither buy nor sell */
     GW_ID_LONG,        /* the id has more than GW_ID_MAX bytes */
     GW_ID_NO_TEXT,     /* the id is not printable ASCII */
+    GW_DIGITS_NARROW_ONLY, /* more digits than GW_DIGITS_NARROW, of a kind that has no room for them */
     GW_WORDS_LONG,     /* more characters than the field has room for */
     GW_WORDS_NO_TEXT,  /* words that are not printable ASCII */
     GW_REFUSAL_END
@@ -253,8 +283,8 @@ static inline gw_text_t gw_text_of(const char *text) { return (gw_text_t){text, 
 const char *gw_refusal_text(gw_refusal_t refusal);
 
 /* Fills kind, cells and payload of a kind that feeds bring from its fields' texts, in the order of gw_kinds. One that may
- * be none is NULL where it is not there; a trade's side that is empty is none. Where a value is refused, `*field` is its
- * index. */
+ * be none is NULL where it is not there; a trade's side that is empty is none. Numbers and flags have no text, and are 0.
+ * Where a value is refused, `*field` is its index. */
 gw_refusal_t gw_record_fill(gw_record_t *record, uint8_t kind, const gw_text_t *texts, int *field);
 
 #endif

@@ -107,7 +107,7 @@ static bool take_field(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     case GW_FIELD_DECIMAL: varies(t, binary ? DECIMAL_BYTES : GW_DECIMAL_TEXT_MAX); return true;
     case GW_FIELD_SIDE: return take_texts(c, t, step, 3, binary);
     case GW_FIELD_FLAG: step->digits = f->none; return take_texts(c, t, step, 2, binary);
-    case GW_FIELD_NUMBER: binary ? stays(t, f->room) : varies(t, GW_TEXT_INTEGER_MAX); return true;
+    case GW_FIELD_NUMBER: step->digits = f->none; binary ? stays(t, f->room) : varies(t, GW_TEXT_INTEGER_MAX); return true;
     case GW_FIELD_ID: varies(t, 2 * GW_ID_MAX); return true;
     default: varies(t, 2u * f->room); return true;
     }

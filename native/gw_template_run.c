@@ -318,6 +318,7 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
     case GW_T_FLAG:
         return write_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
     case GW_T_INTEGER_TEXT:
+        if (s->digits && number_of(in->record, s) == GW_NUMBER_NONE) return write_number_or_null(UINT64_MAX, out);
         return out + gw_text_signed(number_of(in->record, s), out);
     case GW_T_INTERVAL:
         return write_interval(t, s, in, out);

@@ -25,7 +25,16 @@ from gateway.client.opening import ConnectFailed
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
 from gateway.client.statistics import ClientStatistics
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Tick, Trade
+from gateway.client.ticks import (
+    Bbo,
+    Candle,
+    InstrumentData,
+    InstrumentHealth,
+    RawTick,
+    Status,
+    Tick,
+    Trade,
+)
 from gateway.clock import Offset
 from gateway.model.topic import escape
 
@@ -44,6 +53,7 @@ __all__ = [
     "Gap",
     "Health",
     "Hello",
+    "InstrumentData",
     "InstrumentHealth",
     "Malformed",
     "Offset",

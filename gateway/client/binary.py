@@ -5,11 +5,18 @@ Imported where the encoding is asked for, since it needs the native core, and JS
 
 from typing import Any, TypeAlias
 
-from gateway.client.ticks import Bbo, Candle, Status, Trade
-from gateway.codec.decode import BboMessage, CandleMessage, StatusMessage, TradeMessage
+from gateway.client.ticks import Bbo, Candle, InstrumentData, Status, Trade
+from gateway.codec.decode import (
+    BboMessage,
+    CandleMessage,
+    InstrumentMessage,
+    StatusMessage,
+    TradeMessage,
+)
 from gateway.codec.sbe import Decoder
 
-Found: TypeAlias = Trade | Bbo | Candle | Status | dict[str, Any]
+State: TypeAlias = Candle | InstrumentData | Status
+Found: TypeAlias = Trade | Bbo | State | dict[str, Any]
 
 
 class Reader:
@@ -73,12 +80,12 @@ class Reader:
             elif isinstance(message, dict):
                 found.append(message)
             else:
-                assert isinstance(message, CandleMessage | StatusMessage)
+                assert isinstance(message, CandleMessage | InstrumentMessage | StatusMessage)
                 found.append(_state(message, real_ns))
         return found
 
 
-def _state(message: CandleMessage | StatusMessage, real_ns: int) -> Candle | Status:
+def _state(message: CandleMessage | InstrumentMessage | StatusMessage, real_ns: int) -> State:
     """Of channels that tell little: `read` makes each tick in one call, which is faster."""
     head: dict[str, Any] = {
         "type": message.type,
@@ -93,6 +100,22 @@ def _state(message: CandleMessage | StatusMessage, real_ns: int) -> Candle | Sta
     if isinstance(message, StatusMessage):
         (said,) = message.data
         return Status(channel="status", **head, status=said.status, reason=said.reason)
+    if isinstance(message, InstrumentMessage):
+        (one,) = message.data
+        return InstrumentData(
+            channel="instrument",
+            **head,
+            tick_text=one.tick,
+            lot_text=one.lot,
+            price_digits=one.price_digits,
+            qty_digits=one.qty_digits,
+            base=one.base,
+            quote=one.quote,
+            bbo=one.bbo,
+            delay_s=one.delay_s,
+            status=one.status,
+            venue_symbol=one.venue_symbol,
+        )
     (candle,) = message.data
     return Candle(
         channel="candle",

@@ -31,9 +31,9 @@ from gateway.client.events import (
     System,
 )
 from gateway.client.inbox import Inbox
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, Status, Tick, Trade
+from gateway.client.ticks import Bbo, Candle, InstrumentData, InstrumentHealth, Status, Tick, Trade
 
-_WHOLE: Final = frozenset({Trade, Bbo, Candle, Status, InstrumentHealth})
+_WHOLE: Final = frozenset({Trade, Bbo, Candle, InstrumentData, Status, InstrumentHealth})
 """Records that replace the one before; others may be changes of it."""
 _OF_TOPIC: Final = (Gap, Retired, ReplayCompleted)
 

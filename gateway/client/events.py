@@ -4,7 +4,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Trade
+from gateway.client.ticks import (
+    Bbo,
+    Candle,
+    InstrumentData,
+    InstrumentHealth,
+    RawTick,
+    Status,
+    Trade,
+)
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -386,6 +394,7 @@ Event = (
     | Trade
     | Bbo
     | Candle
+    | InstrumentData
     | Status
     | InstrumentHealth
     | RawTick

@@ -13,7 +13,16 @@ from gateway.client.events import (
     Result,
     Slo,
 )
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Record, Status, Trade
+from gateway.client.ticks import (
+    Bbo,
+    Candle,
+    InstrumentData,
+    InstrumentHealth,
+    RawTick,
+    Record,
+    Status,
+    Trade,
+)
 from gateway.model.record import HEALTH
 
 _Any = TypeVar("_Any")
@@ -109,10 +118,13 @@ class Epoch(msgspec.Struct):
     epoch: str
 
 
-_TICKS: Final[dict[str, type[Trade | Bbo | Candle | Status | InstrumentHealth]]] = {
+_TICKS: Final[
+    dict[str, type[Trade | Bbo | Candle | InstrumentData | Status | InstrumentHealth]]
+] = {
     "trade": Trade,
     "bbo": Bbo,
     "candle": Candle,
+    "instrument": InstrumentData,
     "status": Status,
     HEALTH: InstrumentHealth,
 }

@@ -22,7 +22,16 @@ from gateway.client.events import (
     Slow,
     System,
 )
-from gateway.client.ticks import Bbo, Candle, InstrumentHealth, RawTick, Status, Tick, Trade
+from gateway.client.ticks import (
+    Bbo,
+    Candle,
+    InstrumentData,
+    InstrumentHealth,
+    RawTick,
+    Status,
+    Tick,
+    Trade,
+)
 from gateway.clock import Offset
 from gateway.model.encoding import Encoding
 from gateway.model.record import CANDLE
@@ -153,6 +162,10 @@ def _happened(tick: Tick) -> tuple[str, str]:
     if isinstance(tick, Bbo):
         bid, ask = _side(tick.bid_text, tick.bid_qty_text), _side(tick.ask_text, tick.ask_qty_text)
         return "bbo", f"{bid} {ask}"
+    if isinstance(tick, InstrumentData):
+        steps = f"tick {tick.tick_text or '?'} lot {tick.lot_text or '?'}"
+        assets = f"{tick.base or '?'}/{tick.quote or '?'}"
+        return "is", plain(f"{assets} {steps} {tick.status}".rstrip())
     if isinstance(tick, Status):
         return "is", plain(f"{tick.status} {tick.reason}".rstrip())
     if isinstance(tick, InstrumentHealth):

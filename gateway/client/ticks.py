@@ -12,8 +12,8 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What every record has: `Trade`, `Bbo`, `Candle`, `Status`, `InstrumentHealth` and
-    `RawTick` are ticks.
+    """What every record has: `Trade`, `Bbo`, `Candle`, `InstrumentData`, `Status`,
+    `InstrumentHealth` and `RawTick` are ticks.
 
     Times are REALTIME ns.
 
@@ -225,6 +225,44 @@ class InstrumentHealth(Tick, frozen=True, kw_only=True):
     input_age_ms: int = msgspec.field(default=0, name="age_ms")
 
 
+class InstrumentData(Tick, frozen=True, kw_only=True):
+    """What the venue says of an instrument; None, or an empty text, is what it does not tell.
+
+    Attributes:
+        tick_text: the smallest step of prices, with the venue's digits.
+        lot_text: that of quantities.
+        price_digits: digits of prices behind the point.
+        qty_digits: of quantities.
+        base: the asset that is traded.
+        quote: the asset of its prices.
+        bbo: where its quotes come from: "venue", or "derived" from its book.
+        delay_s: how late its data is by contract.
+        status: as in `Status`, when it was told.
+        venue_symbol: the venue's own name of it, where it is not that of the symbol.
+    """
+
+    tick_text: Text | None = msgspec.field(name="tick", default=None)
+    lot_text: Text | None = msgspec.field(name="lot", default=None)
+    price_digits: int | None = None
+    qty_digits: int | None = None
+    base: str = ""
+    quote: str = ""
+    bbo: str = "venue"
+    delay_s: int = 0
+    status: str = ""
+    venue_symbol: str = ""
+
+    @property
+    def tick(self) -> Decimal | None:
+        """The smallest step of prices, exactly."""
+        return _decimal(self.tick_text)
+
+    @property
+    def lot(self) -> Decimal | None:
+        """The smallest step of quantities, exactly."""
+        return _decimal(self.lot_text)
+
+
 class RawTick(Tick, frozen=True, kw_only=True):
     """A record of a channel that this client has no type for, or that does not fit its type.
 
@@ -237,7 +275,7 @@ class RawTick(Tick, frozen=True, kw_only=True):
     problem: str = ""
 
 
-Record = Trade | Bbo | Candle | Status | InstrumentHealth | RawTick
+Record = Trade | Bbo | Candle | InstrumentData | Status | InstrumentHealth | RawTick
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -49,6 +49,21 @@ class Candle(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
+class Instrument(msgspec.Struct, frozen=True):
+    """What the venue says of an instrument: None, or an empty text, is what it does not tell."""
+
+    tick: str | None = None
+    lot: str | None = None
+    price_digits: int | None = None
+    qty_digits: int | None = None
+    base: str = ""
+    quote: str = ""
+    bbo: str = "venue"
+    delay_s: int = 0
+    status: str = ""
+    venue_symbol: str = ""
+
+
 class Status(msgspec.Struct, frozen=True):
     """How an instrument is at its venue: trading, halted, auction, closed or delisted; why."""
 
@@ -84,13 +99,19 @@ class CandleMessage(_Data, frozen=True, tag_field="channel", tag="candle"):
     data: tuple[Candle, ...]
 
 
+class InstrumentMessage(_Data, frozen=True, tag_field="channel", tag="instrument"):
+    """A frame of channel `instrument`. Times are nanoseconds since the Unix epoch."""
+
+    data: tuple[Instrument, ...]
+
+
 class StatusMessage(_Data, frozen=True, tag_field="channel", tag="status"):
     """A frame of channel `status`. Times are nanoseconds since the Unix epoch."""
 
     data: tuple[Status, ...]
 
 
-Record: TypeAlias = TradeMessage | BboMessage | CandleMessage | StatusMessage
+Record: TypeAlias = TradeMessage | BboMessage | CandleMessage | InstrumentMessage | StatusMessage
 Message: TypeAlias = Record | dict[str, Any]
 
 
@@ -106,12 +127,14 @@ _typed: Final[
         msgspec.json.Decoder[TradeMessage]
         | msgspec.json.Decoder[BboMessage]
         | msgspec.json.Decoder[CandleMessage]
+        | msgspec.json.Decoder[InstrumentMessage]
         | msgspec.json.Decoder[StatusMessage],
     ]
 ] = {
     "trade": msgspec.json.Decoder(TradeMessage),
     "bbo": msgspec.json.Decoder(BboMessage),
     "candle": msgspec.json.Decoder(CandleMessage),
+    "instrument": msgspec.json.Decoder(InstrumentMessage),
     "status": msgspec.json.Decoder(StatusMessage),
 }
 

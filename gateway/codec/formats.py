@@ -61,6 +61,9 @@ _RECORDS: Final = {
         '"closed":<closed:false|true><revised:|,"revised":true><partial:|,"complete":false>}'
         for interval, channel in CANDLES.items()
     },
+    "instrument": '{"tick":"<tick>","lot":"<lot>","price_digits":<pdigits>,"qty_digits":<qdigits>,'
+    '"base":"<base>","quote":"<quote>","bbo":<derived:"venue"|"derived">,"delay_s":<delay_s>,'
+    '"status":"<status>","venue_symbol":"<own>"}',
     "status": '{"status":"<status>","reason":"<reason>"}',
     "health": '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}',
 }

@@ -27,6 +27,8 @@ from gateway.codec.decode import (
     BboMessage,
     Candle,
     CandleMessage,
+    Instrument,
+    InstrumentMessage,
     Message,
     Quote,
     Status,
@@ -65,9 +67,16 @@ _DECIMALS: Final = {
     "Trade": ("price", "qty"),
     "Bbo": ("bid", "bidQty", "ask", "askQty"),
     "Candle": ("open", "high", "low", "closePrice", "volume"),
+    "Instrument": ("tick", "lot"),
     "Status": (),
 }
-_RECORDS: Final = {"Trade": "trade", "Bbo": "bbo", "Candle": "candle", "Status": "status"}
+_RECORDS: Final = {
+    "Trade": "trade",
+    "Bbo": "bbo",
+    "Candle": "candle",
+    "Instrument": "instrument",
+    "Status": "status",
+}
 _CANDLES: Final = {f"candle{interval}": one.key for interval, one in CANDLES.items()}
 """Channels as the schema names them, and as we do."""
 _SCHEMA_NAMES: Final = {key: name for name, key in _CANDLES.items()}
@@ -210,6 +219,8 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if name == "Status":
         said = Status(_printable(values["status"]), _printable(values["reason"]))
         return StatusMessage(**head, data=(said,))
+    if name == "Instrument":
+        return InstrumentMessage(**head, data=(_instrument(values, *texts),))
     if name == "Candle":
         return CandleMessage(**head, data=(_candle(values, CHANNELS[announced].interval, texts),))
     price, qty = texts
@@ -227,6 +238,23 @@ def _printable(text: str) -> str:
     if not (text.isprintable() and text.isascii()):
         raise msgspec.DecodeError("words that are not printable ASCII")
     return text
+
+
+def _instrument(values: Values, tick: str | None, lot: str | None) -> Instrument:
+    if values["bbo"] == UNKNOWN:
+        raise msgspec.DecodeError("a source of quotes that is neither the venue nor the book")
+    return Instrument(
+        tick=tick,
+        lot=lot,
+        price_digits=values["priceDigits"],
+        qty_digits=values["qtyDigits"],
+        base=_printable(values["baseAsset"]),
+        quote=_printable(values["quoteAsset"]),
+        bbo=values["bbo"],
+        delay_s=values["delayS"],
+        status=_printable(values["status"]),
+        venue_symbol=_printable(values["venueSymbol"]),
+    )
 
 
 def _candle(values: Values, interval: str, texts: Sequence[str | None]) -> Candle:
@@ -377,6 +405,10 @@ def encode_record(
             flags.add(f"{one}NegativeZero")
     if name == "Trade":
         values |= {"side": fields[2], "tradeId": fields[3]}
+    elif name == "Instrument":
+        names = ("priceDigits", "qtyDigits", "baseAsset", "quoteAsset", "bbo", "delayS", "status")
+        values |= dict(zip((*names, "venueSymbol"), fields[2:], strict=True))
+        values["bbo"] = "derived" if values["bbo"] else "venue"
     elif name == "Status":
         values |= {"status": fields[0], "reason": fields[1]}
     elif name == "Candle":

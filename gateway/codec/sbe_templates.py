@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import pack
 from typing import Final
 
-from gateway.model.record import CANDLES
+from gateway.model.record import CANDLES, INSTRUMENT
 
 _SCHEMA, _VERSION = 1, 1
 _NULL8: Final = b"\xff"
@@ -42,15 +42,28 @@ _CANDLES: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
 }
 """Of candles all channels have one template: the topic says the interval."""
 
-RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
-    (channel, kind): (_header(block, number), *_RECORD, flags, *fields)
-    for channel, block, number, fields in (
-        ("trade", 80, 1, ("side 255 1 2", "price", "qty", "id")),
-        ("bbo", 113, 2, ("bid", "bid_qty", "ask", "ask_qty")),
-        ("status", 45, 5, ("status", "reason")),
+_INSTRUMENTS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
+    (INSTRUMENT, kind): (
+        _header(92, 4),
+        *(*_RECORD, "pdigits", "qdigits", "delay_s", flags, "derived 0 1", "tick", "lot"),
+        *("status", "base", "quote", "own"),
     )
     for kind, flags in _SNAPSHOT.items()
-} | _CANDLES
+}
+
+RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = (
+    {
+        (channel, kind): (_header(block, number), *_RECORD, flags, *fields)
+        for channel, block, number, fields in (
+            ("trade", 80, 1, ("side 255 1 2", "price", "qty", "id")),
+            ("bbo", 113, 2, ("bid", "bid_qty", "ask", "ask_qty")),
+            ("status", 45, 5, ("status", "reason")),
+        )
+        for kind, flags in _SNAPSHOT.items()
+    }
+    | _CANDLES
+    | _INSTRUMENTS
+)
 
 
 def _gap(

@@ -17,7 +17,7 @@ FEEDS_MAX = 64
 """Feeds of one gateway: the length of the feed arrays in the statistics page."""
 
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
-Channel = Literal["trade", "bbo", "book"]
+Channel = Literal["trade", "bbo", "book", "instrument"]
 Path = Annotated[str, Meta(min_length=1)]
 Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
 
@@ -130,6 +130,9 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
             found.append((f"feeds.{index}.burst_s", message))
         if isinstance(feed, SyntheticOptions) and {"book", "bbo"} & {*feed.channels} == {"book"}:
             message = 'found "book" without "bbo"; books are made around quotes'
+            found.append((f"feeds.{index}.channels", message))
+        elif isinstance(feed, SyntheticOptions) and {*feed.channels} == {"instrument"}:
+            message = 'found "instrument" alone; a market has "trade", "bbo" or both'
             found.append((f"feeds.{index}.channels", message))
         if isinstance(feed, UdpOptions) and (wrong := host_problem(feed.host)):
             found.append((f"feeds.{index}.host", f'found "{feed.host}"; {wrong}'))

@@ -13,6 +13,7 @@ from gateway.feeds.books import Books, Doubt
 from gateway.feeds.capture import Entry
 from gateway.feeds.envelope import NOTES, Opened, Received, Response
 from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.reference import fields_of
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.sequencing import Gap, Outcome
 from gateway.feeds.sequencing import Sequence as Numbers
@@ -22,12 +23,14 @@ from gateway.feeds.venues.message import (
     Decode,
     Decoded,
     Heartbeat,
+    Instrument,
     Item,
     Lost,
     Message,
     Subscription,
 )
 from gateway.feeds.venues.table import Venue
+from gateway.model.record import INSTRUMENT
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -152,15 +155,25 @@ class Reading:
 
     def _of_response(self, url: str, body: bytes) -> Decoded:
         if urlsplit(url).path.endswith(self._venue.reference):
-            return REFERENCE  # there is no channel of it yet: it is not even decoded
+            return self._reference(body)
         found = self._venue.respond(url, body)
         return NOTES["http"] if found is None else found
+
+    def _reference(self, body: bytes) -> Decoded:
+        """Of what is played alone: a venue lists thousands."""
+        topics = self._topics.get(INSTRUMENT)
+        if topics is None:
+            return REFERENCE
+        known = [one for one in self._venue.instruments(body) if topics.known(one.symbol)]
+        return [*known] or REFERENCE
 
     def _told(self, item: Item, connection: str) -> "Iterator[Told]":
         if isinstance(item, Message):
             record = self._record(item)
             if record is not None:
                 yield record
+        elif isinstance(item, Instrument):
+            yield from self._instrument(item)
         elif isinstance(item, BookMessage):
             if self._tops is not None and item.last is not None:
                 item = item._replace(top=self._tops.of(item.symbol, item.last))
@@ -176,6 +189,10 @@ class Reading:
             self._counters.skip("subscription" if item.active else "refused subscription")
         else:
             self._counters.skip(item)
+
+    def _instrument(self, item: Instrument) -> "Iterator[Row | Refusal]":
+        derived = self._derives is not None and self._derives(item.symbol)
+        yield self._topics[INSTRUMENT].row(item.symbol, fields_of(item, derived=derived))
 
     def _lost(self, lost: Lost, connection: str) -> None:
         if lost.messages is None:

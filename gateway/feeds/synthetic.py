@@ -10,7 +10,7 @@ latency and never stretches the schedule.
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from gateway.feeds.feed import Counters, Publisher, ThreadFeed
 from gateway.feeds.ladder import Ladder
 from gateway.feeds.options import SyntheticOptions, instruments
 from gateway.feeds.refusals import Refusal
+from gateway.model.record import INSTRUMENT
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -204,6 +205,7 @@ class SyntheticFeed(ThreadFeed):
 
     def _work(self) -> None:
         topics = self._register()
+        self._tell_instruments(topics.pop())
         books = topics.pop() if self._publisher.books_max else []
         self._ladders = [Ladder(self._options.seed + symbol) for symbol in range(len(books))]
         schedule = Schedule(self._options)
@@ -238,13 +240,22 @@ class SyntheticFeed(ThreadFeed):
 
     def _register(self) -> list[list[int]]:
         """Topic ids by symbol index: of quotes, then of trades, as `records` tells them apart, then
-        of books."""
+        of books and of what there is to know of instruments."""
         return [
             [self._publisher.topic(channel, name, feed=self.index) for name in self.instruments()]
             if channel in self._options.channels
             else []
-            for channel in ("bbo", "trade", "book")
+            for channel in ("bbo", "trade", "book", INSTRUMENT)
         ]
+
+    def _tell_instruments(self, topics: list[int]) -> None:
+        rows: list[Any] = []
+        for k, (topic, name) in enumerate(zip(topics, self.instruments(), strict=False)):
+            decimals = TICK_DECIMALS[k % len(TICK_DECIMALS)]
+            steps = f"{10.0**-decimals:.{decimals}f}", "0.001", decimals, 3
+            assets = name.partition(".")[0], "USD"
+            rows.append((topic, 0, *steps, *assets, False, 0, "trading", ""))
+        self._publish(rows)
 
     def _publish(self, rows: "list[Row]") -> None:
         if not rows:

@@ -84,9 +84,8 @@ class CaptureTape:
     def register(self) -> None:
         files = expand(self._pattern)
         for symbol in symbols(files, self._venue, paced=self._paced, good=self._good):
-            for channel, topics in self._topics.items():
-                if channel != BOOK:  # not every instrument has one
-                    topics[symbol]
+            for channel in ("trade", "bbo"):  # not every instrument has the others
+                self._topics[channel][symbol]
 
     def _good(self, message: Message) -> bool:
         return not self._topics[message.channel].refusal(message.fields)
@@ -128,7 +127,7 @@ class RingTape:
 
     def register(self) -> None:
         for channel, symbol in known(self._path, self._venue):
-            if channel != BOOK:
+            if channel in ("trade", "bbo"):
                 self._topics[channel][symbol]
 
     def notes(self) -> list[str]:

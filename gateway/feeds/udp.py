@@ -24,8 +24,8 @@ from gateway.feeds.outlet import Outlet
 from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.message import BookMessage
-from gateway.feeds.venues.tickgate_json import Beat, Item, Quote, Status, Trade
-from gateway.model.record import BOOK
+from gateway.feeds.venues.tickgate_json import Beat, Item, Quote, Reference, Status, Trade
+from gateway.model.record import BOOK, INSTRUMENT
 
 if TYPE_CHECKING:
     from gateway._native import Row
@@ -135,12 +135,14 @@ class UdpFeed(ThreadFeed):
             if self._derived
             else _TaughtTopics("bbo", options.venue, index, publisher, owners, intake)
         )
+        self._references = Topics(INSTRUMENT, options.venue, index, publisher, owners)
         self._statuses = Topics("status", options.venue, index, publisher, owners)
         self._book_topics = Topics(BOOK, options.venue, index, publisher, owners)
         topics = {
             "trade": self._trades,
             "bbo": self._quotes,
             BOOK: self._book_topics,
+            INSTRUMENT: self._references,
             "status": self._statuses,
         }
         self._books = Books(_Rules(), counters, self._trades.refusal)
@@ -247,6 +249,10 @@ class UdpFeed(ThreadFeed):
                 pass  # nobody has it
             case Status():
                 return self._statuses.row(r.symbol, (r.ts, r.status, r.reason))
+            case Reference():
+                steps = r.tick, r.lot, r.price_digits, r.qty_digits
+                more = self._derived, r.delay_s, r.status, r.venue_symbol
+                return self._references.row(r.symbol, (r.ts, *steps, r.base, r.quote, *more))
             case Beat():
                 self._publisher.heartbeat(self.index, r.interval_ms * 1_000_000)
             case Refusal():
@@ -281,7 +287,7 @@ class UdpFeed(ThreadFeed):
     def _retire(self, symbol: str) -> None:
         for _ in self._books.doubt(symbol, "delisted"):
             pass  # whom it concerns hears of the end instead
-        topics = (self._trades, self._quotes, self._book_topics, self._statuses)
+        topics = (self._trades, self._quotes, self._book_topics, self._references, self._statuses)
         if any([one.retire(symbol) for one in topics]):
             _log.info("feed.retired", feed=self.name, symbol=shown_symbol(symbol))
         else:

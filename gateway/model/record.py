@@ -66,6 +66,18 @@ _BBO: Final = tuple(
     Field(name, "decimal", optional=True) for name in ("bid", "bid_qty", "ask", "ask_qty")
 )
 _STATUS: Final = (Field("status", "words"), Field("reason", "words"))
+_INSTRUMENT: Final = (
+    Field("tick", "decimal", optional=True),
+    Field("lot", "decimal", optional=True),
+    Field("pdigits", "number", optional=True),
+    Field("qdigits", "number", optional=True),
+    Field("base", "words"),
+    Field("quote", "words"),
+    Field("derived", "flag"),
+    Field("delay_s", "number"),
+    Field("status", "words"),
+    Field("own", "words"),
+)
 _HEALTH: Final = (Field("state", "words"), Field("reason", "words"))
 _CANDLE: Final = (
     Field("start", "number"),
@@ -75,6 +87,7 @@ _CANDLE: Final = (
 )
 
 CANDLE: Final = "candle"
+INSTRUMENT: Final = "instrument"
 INTERVALS: Final = ("1s", "1m", "5m", "15m", "1h", "1d")
 """Of candles; each is a channel of its own, a kind of record of its own."""
 INTERVAL_DEFAULT: Final = "1m"
@@ -90,6 +103,9 @@ CHANNELS: Final[dict[str, Channel]] = {
     "trade": Channel("trade", 1, lossless=True, priority=0, fed=True, fields=_TRADE),
     "bbo": Channel("bbo", 2, lossless=False, priority=1, fed=True, fields=_BBO),
     BOOK: Channel(BOOK, 3, lossless=False, priority=1, fed=True),
+    "instrument": Channel(
+        "instrument", 4, lossless=False, priority=1, fed=True, fields=_INSTRUMENT
+    ),
     "status": Channel("status", 5, lossless=True, priority=0, fed=True, fields=_STATUS),
     HEALTH: Channel(HEALTH, 7, lossless=False, priority=1, fields=_HEALTH),
     **{channel.key: channel for channel in CANDLES.values()},
@@ -106,7 +122,7 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
 0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
-CHANNELS_PLANNED: Final = (BOOK, "instrument")
+CHANNELS_PLANNED: Final = (BOOK,)
 """Channels of the protocol that clients of this version do not get: refused by name. Books are in
 the ring already."""
 
@@ -130,5 +146,13 @@ the data plane has them; no feed brings any."""
 StatusRow = tuple[int, int, str, str]
 """(topic, ts_event, status, reason): at most 8 and 48 characters of printable ASCII."""
 
-Row = TradeRow | BboRow | StatusRow
+InstrumentRow = tuple[
+    int, int, str | None, str | None, int | None, int | None, str, str, bool, int, str, str
+]
+"""(topic, ts_event, tick, lot, price_digits, qty_digits, base, quote, derived, delay_s, status,
+own): None or empty for what is not told; at most 18 digits a number; of ASCII 16 characters for
+base and quote, 8 for the status, 48 for the venue's own symbol. `derived`: its quotes are made of
+its book."""
+
+Row = InstrumentRow | TradeRow | BboRow | StatusRow
 """One record on its way into the ring."""

@@ -16,6 +16,7 @@ cdef extern from "gw_record.h" nogil:
     enum: GW_SIDE_BUY, GW_SIDE_SELL, GW_FLAG_PACED, GW_FLAG_RETIRED, GW_FLAG_UNPRINTED
     enum: GW_GAP_FEED, GW_GAP_RESET
     enum: GW_HEALTH_STATES
+    uint32_t GW_NUMBER_NONE
 
     ctypedef struct gw_header_t:
         uint64_t topic_seq
@@ -165,6 +166,26 @@ cdef int _field_text(PyObject *value, const gw_kind_t *kind, unsigned i, gw_text
     return gw_field_optional(f)
 
 
+cdef bint _is_number(const gw_field_t *f) noexcept:
+    return f.type == GW_FIELD_NUMBER or f.type == GW_FIELD_FLAG
+
+
+cdef int _number_put(PyObject *value, const gw_field_t *f, gw_record_t *record) noexcept:
+    """Puts a field that has no text; 0 where the value is none of its."""
+    cdef uint8_t *at = <uint8_t *>record + f.at
+    cdef int64_t number
+    if f.type == GW_FIELD_FLAG:
+        if <object>value is True:
+            at[0] |= f.none
+        return <object>value is True or <object>value is False
+    if <object>value is None and f.none:
+        number = GW_NUMBER_NONE
+    elif not _integer(value, &number) or number >= <int64_t>GW_NUMBER_NONE:
+        return 0
+    (<uint32_t *>at)[0] = <uint32_t>number
+    return 1
+
+
 cdef object _row_fill(object row, uint8_t number, gw_record_t *record):
     """Fills ts_event, kind and payload from a row of the kind. None, or why not."""
     cdef gw_text_t texts[GW_FIELDS_MAX]
@@ -176,10 +197,16 @@ cdef object _row_fill(object row, uint8_t number, gw_record_t *record):
     if not _integer(PyTuple_GET_ITEM(row, 1), &record.h.ts_event):
         return "ts_event is not a time"
     for i in range(kind.fields_count):
-        if not _field_text(PyTuple_GET_ITEM(row, 2 + i), kind, i, &texts[i]):
+        if _is_number(&kind.fields[i]):
+            texts[i] = gw_text_t(NULL, 0)
+        elif not _field_text(PyTuple_GET_ITEM(row, 2 + i), kind, i, &texts[i]):
             return f"{kind.fields[i].name.decode()}: not a text"
     cdef gw_refusal_t refusal = gw_record_fill(record, number, texts, &field)
     if refusal == GW_FINE:
+        for i in range(kind.fields_count):
+            if _is_number(&kind.fields[i]) and not _number_put(
+                    PyTuple_GET_ITEM(row, 2 + i), &kind.fields[i], record):
+                return f"{kind.fields[i].name.decode()}: not a number"
         return None
     why = gw_refusal_text(refusal).decode()
     return f"{kind.fields[field].name.decode()}: {why}: {_quoted(texts[field])}"
@@ -205,7 +232,11 @@ cdef object _value(const gw_record_t *record, const gw_field_t *f, unsigned inde
     if f.type == GW_FIELD_FLAG:
         return (<uint8_t>base[f.at] & f.none) != 0
     if f.type == GW_FIELD_NUMBER:
-        return (<int64_t *>(base + f.at))[0] if f.room == 8 else (<uint32_t *>(base + f.at))[0]
+        if f.room == 8:
+            return (<int64_t *>(base + f.at))[0]
+        if f.none and (<uint32_t *>(base + f.at))[0] == GW_NUMBER_NONE:
+            return None
+        return (<uint32_t *>(base + f.at))[0]
     if f.type == GW_FIELD_TEXT:
         raise ValueError("longer than what rows have")
     if length > (GW_ID_MAX if f.type == GW_FIELD_ID else f.room):

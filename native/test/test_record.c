@@ -1,5 +1,6 @@
 /* Decimals come back digit for digit, and rows are refused for what is wrong with them. */
 #include "check.h"
+#include "gw_kind.h"
 #include "gw_record.h"
 
 #include <stdlib.h>
@@ -228,6 +229,37 @@ static void a_quote_may_lack_a_side(void) {
     CHECK_EQUAL(field, 2);
 }
 
+static void an_instrument_takes_two_cells_of_payload(void) {
+    static const uint8_t numbers[] = {2, 3, 6, 7}; /* fields without a text */
+    gw_record_t r;
+    gw_text_t texts[10];
+    int field;
+    memset(&r, 0xaa, sizeof r);
+    for (unsigned i = 0; i < 10; i++) texts[i] = text("sixteen-letters!");
+    for (unsigned i = 0; i < 4; i++) texts[numbers[i]] = (gw_text_t){NULL, 0};
+    texts[GW_TICK] = text("0.01");
+    texts[GW_LOT] = (gw_text_t){NULL, 0};
+    texts[8] = text("delisted");
+    texts[9] = text("forty-eight letters of a venue's own long symbol");
+    CHECK_EQUAL(gw_record_fill(&r, GW_INSTRUMENT, texts, &field), GW_FINE);
+    CHECK(r.h.cells == GW_RECORD_CELLS_TAIL && gw_record_cells(&r) == GW_RECORD_CELLS_TAIL);
+    CHECK(gw_record_possible(GW_INSTRUMENT, 3) && !gw_record_possible(GW_INSTRUMENT, 2) && !gw_record_possible(GW_INSTRUMENT, 4));
+    CHECK(r.u.instrument.price_digits == 0 && r.u.instrument.flags == 0);
+    CHECK_EQUAL(r.u.instrument.extra, GW_EXTRA_TAIL | GW_EXTRA_NO_LOT);
+    char out[GW_DECIMAL_TEXT_MAX];
+    CHECK(gw_record_decimal(&r, 0, out) == 4 && !memcmp(out, "0.01", 4));
+    CHECK_EQUAL(gw_record_decimal(&r, 1, out), 0);
+    CHECK(!memcmp(r.u.instrument.base, "sixteen-letters!", 16) && !memcmp(r.instrument_more.quote, "sixteen-letters!", 16));
+    CHECK(r.instrument_more.own[47] == 'l' && r.u.instrument.own_length == 48 && r.u.instrument.status_length == 8);
+    texts[GW_LOT] = text("1234567890123456789"); /* there is no tail for the upper half */
+    CHECK_EQUAL(gw_record_fill(&r, GW_INSTRUMENT, texts, &field), GW_DIGITS_NARROW_ONLY);
+    CHECK_EQUAL(field, GW_LOT);
+    texts[GW_LOT] = text("123456789012345678");
+    texts[4] = text("seventeen-letters");
+    CHECK_EQUAL(gw_record_fill(&r, GW_INSTRUMENT, texts, &field), GW_WORDS_LONG);
+    CHECK_EQUAL(field, 4);
+}
+
 static void a_bad_row_says_why(void) {
     gw_record_t r;
     int field = -1;
@@ -261,6 +293,7 @@ int main(void) {
     RUN(a_trade_takes_what_a_feed_gives);
     RUN(a_long_id_takes_a_third_cell);
     RUN(a_quote_may_lack_a_side);
+    RUN(an_instrument_takes_two_cells_of_payload);
     RUN(a_bad_row_says_why);
     return 0;
 }

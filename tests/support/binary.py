@@ -4,10 +4,10 @@ import struct
 from typing import Any
 
 from gateway.codec import sbe
-from gateway.model.record import CandleRow
+from gateway.model.record import CandleRow, InstrumentRow
 
 TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X"), 9: ("candle_1h", "A.X")}
-TOPICS |= {10: ("status", "A.X")}
+TOPICS |= {10: ("status", "A.X"), 11: ("instrument", "A.X")}
 NOW = 1_723_161_255_342_000_000
 TIMES: dict[str, Any] = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
 TRADE_ROW = (0, NOW, "64250.10", "0.015", "sell", "3810000037")
@@ -21,6 +21,14 @@ TRADE = sbe.encode_record("trade", "update", 7, TRADE_ROW, seq=8813, **STAMPS)
 QUOTE = sbe.encode_record("bbo", "snapshot", 8, QUOTE_ROW, seq=4, skipped=3, **STAMPS)
 CANDLE = sbe.encode_record("candle_1h", "update", 9, CANDLE_ROW, seq=5, **STAMPS)
 STATUS_ROW = (0, NOW, "halted", 'news "pending"')
+INSTRUMENT_ROWS: list[InstrumentRow] = [
+    (0, NOW, "0.01", "0.00001", 2, 8, "BTC", "USDT", True, 900, "trading", "tBTCUSD"),
+    (0, NOW, None, "-0.0", None, 0, "", "", False, 0, "", ""),
+]
+INSTRUMENTS = [
+    sbe.encode_record("instrument", "snapshot", 11, INSTRUMENT_ROWS[0], seq=3, skipped=4, **STAMPS),
+    sbe.encode_record("instrument", "update", 11, INSTRUMENT_ROWS[1], seq=3, skipped=4, **STAMPS),
+]
 STATUS = sbe.encode_record("status", "snapshot", 10, STATUS_ROW, seq=2, **STAMPS)
 
 OBJECTS: list[dict[str, Any]] = [
@@ -73,7 +81,10 @@ OBJECTS: list[dict[str, Any]] = [
     ),
 ]
 ANNOUNCED = sbe.encode_topic(7, "trade", "BTCUSDT.BINANCE")
-FRAMES = [TRADE, QUOTE, CANDLE, STATUS, ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)]
+FRAMES = [
+    *(TRADE, QUOTE, CANDLE, *INSTRUMENTS, STATUS, ANNOUNCED, ANNOUNCED + TRADE),
+    *map(sbe.encode, OBJECTS),
+]
 
 
 def head(block: int, template: int, version: int = 1, schema: int = 1) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 from gateway._native import Row, Template
 from gateway.codec import sbe
 from gateway.codec.formats import JSON, SBE, programs
-from support.binary import CANDLE, NOW, OBJECTS, STATUS, TOPICS, longer
+from support.binary import CANDLE, INSTRUMENTS, NOW, OBJECTS, STATUS, TOPICS, longer
 
 Case = dict[str, str]
 Channel = Literal["trade", "bbo"]
@@ -45,7 +45,7 @@ def _notices() -> Iterator[Case]:
 
 def _made() -> Iterator[Case]:
     """Records that the gateway makes itself, as our own decoder tells them."""
-    for number, frame in ((9, CANDLE), (10, STATUS)):
+    for number, frame in ((9, CANDLE), (10, STATUS), *((11, one) for one in INSTRUMENTS)):
         announced = sbe.encode_topic(number, *TOPICS[number]) + frame
         (message,) = sbe.Decoder().decode(announced)
         text = msgspec.json.encode(message).decode()

@@ -194,6 +194,7 @@ const RECORDS: Record<string, (head: Head, row: JsonObject) => AnyTick> = {
       textOrNull(row, "bbo"),
       float(row, "delay_s"),
       textOrNull(row, "status"),
+      textOrNull(row, "venue_symbol"),
       row,
     ),
   status: (head, row) => new Status(head, text(row, "status"), text(row, "reason", "")),

@@ -252,6 +252,7 @@ export class Instrument extends Tick {
   /**
    * @param bbo "venue", or "derived" from the book.
    * @param delay_s how late its data is by contract.
+   * @param venue_symbol the venue's own name of it; empty where that is the symbol's.
    * @param data the row as it came.
    */
   constructor(
@@ -265,6 +266,7 @@ export class Instrument extends Tick {
     readonly bbo: string | null,
     readonly delay_s: number,
     readonly status: string | null,
+    readonly venue_symbol: string | null,
     readonly data: JsonObject,
   ) {
     super(head);

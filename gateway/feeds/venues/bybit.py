@@ -273,6 +273,15 @@ def instruments(payload: bytes) -> list[Instrument]:
         state = _STATES.get(one.status, "halted")
         places = digits(tick), digits(lot)
         found.append(
-            Instrument(one.symbol + market, one.base, one.quote, tick, lot, *places, state)
+            Instrument(
+                one.symbol + market,
+                one.base,
+                one.quote,
+                tick,
+                lot,
+                *places,
+                state,
+                one.symbol if market else "",
+            )
         )
     return found

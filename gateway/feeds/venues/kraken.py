@@ -225,11 +225,11 @@ _STATES: Final[dict[str, Status]] = {"online": "trading", "delisted": "delisted"
 def instruments(payload: bytes) -> list[Instrument]:
     """The pairs of `AssetPairs` that have a name in the streams. ValueError: it is none."""
     found = []
-    for one in _decode_pairs(payload).result.values():
+    for own, one in _decode_pairs(payload).result.items():
         if one.name:
             base, _, quote = one.name.partition("/")
             tick, lot = one.tick or step(one.price_digits), step(one.qty_digits)
             state = _STATES.get(one.status, "halted")
             places = digits(tick), digits(lot)
-            found.append(Instrument(one.name, base, quote, tick, lot, *places, state))
+            found.append(Instrument(one.name, base, quote, tick, lot, *places, state, own))
     return found

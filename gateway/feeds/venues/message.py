@@ -9,9 +9,11 @@ Fields = (
     tuple[int, str, str, str | None, str]
     | tuple[int, str | None, str | None, str | None, str | None]
     | tuple[int, str, str]
+    | tuple[int, str | None, str | None, int | None, int | None, str, str, bool, int, str, str]
 )
 """(ts_event, price, qty, side, id), or (ts_event, bid, bid_qty, ask, ask_qty), where None is for
-both values of a side that is not there, or (ts_event, status, reason)."""
+both values of a side that is not there, or (ts_event, status, reason), or what
+`record.InstrumentRow` has."""
 
 Top = tuple[str | None, str | None, str | None, str | None]
 """(bid, bid_qty, ask, ask_qty), None for both values of a side that is not there."""
@@ -63,7 +65,8 @@ class BookMessage(NamedTuple):
 class Instrument(NamedTuple):
     """Reference data; empty or -1 where the venue does not tell it.
 
-    `tick` and `lot` are the smallest steps of price and quantity, as texts.
+    `tick` and `lot` are the smallest steps of price and quantity, as texts; `own` is the venue's
+    name of it, where that is not `symbol`.
     """
 
     symbol: str
@@ -74,6 +77,7 @@ class Instrument(NamedTuple):
     price_digits: int
     qty_digits: int
     status: Literal["trading", "halted", "auction", "closed", "delisted"]
+    own: str = ""
 
 
 class Heartbeat(NamedTuple):
@@ -98,7 +102,7 @@ class Lost(NamedTuple):
     number: int
 
 
-Item = Message | BookMessage | Heartbeat | Subscription | Lost | str
+Item = Message | BookMessage | Instrument | Heartbeat | Subscription | Lost | str
 """A text is the name of the message's kind, of which there is nothing to publish."""
 Decoded = Item | list[Item]
 Decode = Callable[[bytes], Decoded]

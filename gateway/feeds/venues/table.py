@@ -16,7 +16,7 @@ def _no_books(url: str, payload: bytes) -> Decoded | None:
     return None
 
 
-def _sends_quotes(symbol: str) -> bool:
+def _derives_none(symbol: str) -> bool:
     return False
 
 
@@ -47,7 +47,7 @@ class Venue(NamedTuple):
     respond: Callable[[str, bytes], Decoded | None] = _no_books
     heartbeat_s: float = 0
     quotes_by_book: bool = False
-    derives: Callable[[str], bool] = _sends_quotes
+    derives: Callable[[str], bool] = _derives_none
     books_beside: bool = False
     books_by_connection: bool = True
 

@@ -17,6 +17,7 @@ from gateway.feeds.venues.message import BookMessage
 from gateway.feeds.venues.number import quoted
 from gateway.model.record import CHANNELS, CHANNELS_FED
 
+Digits = Annotated[int, msgspec.Meta(ge=0, le=127)]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -75,6 +76,22 @@ class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
     ts: Nanoseconds = 0
 
 
+class Reference(msgspec.Struct, tag_field="channel", tag="instrument", gc=False):
+    """What is to be known of an instrument; None, or an empty text, is not told."""
+
+    symbol: str
+    tick: str | None = None
+    lot: str | None = None
+    price_digits: Digits | None = None
+    qty_digits: Digits | None = None
+    base: str = ""
+    quote: str = ""
+    delay_s: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 0
+    status: Literal["trading", "halted", "auction", "closed", "delisted", ""] = ""
+    venue_symbol: str = ""
+    ts: Nanoseconds = 0
+
+
 class Beat(msgspec.Struct, tag_field="channel", tag="heartbeat", gc=False):
     """The sender lives, and will say so again within `interval_ms`; 0: it promises nothing."""
 
@@ -83,7 +100,7 @@ class Beat(msgspec.Struct, tag_field="channel", tag="heartbeat", gc=False):
     ts: Nanoseconds = 0
 
 
-Item = Trade | Quote | Status | BookMessage | Beat | Refusal
+Item = Trade | Quote | Status | Reference | BookMessage | Beat | Refusal
 
 
 class Batch(NamedTuple):
@@ -105,7 +122,7 @@ _DECIMALS: Final = tuple(
     for field in CHANNELS[name].fields
     if field.type == "decimal"
 )
-Line = Trade | Quote | Book | Status | Beat
+Line = Trade | Quote | Book | Status | Reference | Beat
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 

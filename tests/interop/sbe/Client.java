@@ -99,6 +99,7 @@ final class Client implements WebSocket.Listener {
             }
             case TradeDecoder.TEMPLATE_ID: return trade(new TradeDecoder().wrap(buffer, block, length, version));
             case CandleDecoder.TEMPLATE_ID: return candle(new CandleDecoder().wrap(buffer, block, length, version));
+            case InstrumentDecoder.TEMPLATE_ID: return instrument(new InstrumentDecoder().wrap(buffer, block, length, version));
             case StatusDecoder.TEMPLATE_ID: return status(new StatusDecoder().wrap(buffer, block, length, version));
             case BboDecoder.TEMPLATE_ID: return bbo(new BboDecoder().wrap(buffer, block, length, version));
             case HeartbeatDecoder.TEMPLATE_ID: {
@@ -192,6 +193,17 @@ final class Client implements WebSocket.Listener {
             .decimal("low", m.low(), m.flags().lowNegativeZero()).decimal("close", m.closePrice(), m.flags().closePriceNegativeZero())
             .decimal("volume", m.volume(), m.flags().volumeNegativeZero()).number("trades", m.trades())
             .yes("closed", m.closed()).yes("revised", m.revised()).yes("complete", m.complete());
+        out.println(head.bare("data", "[" + row + "]"));
+        return m.limit();
+    }
+
+    private int instrument(InstrumentDecoder m) {
+        Row head = head("instrument", m.flags().snapshot(), m.topic()).number("seq", m.seq()).number("ts_event", m.tsEvent())
+            .number("ts_recv", m.tsRecv()).number("ts_send", m.tsSend()).number("skipped", m.skipped());
+        Row row = new Row().decimal("tick", m.tick(), m.flags().tickNegativeZero())
+            .decimal("lot", m.lot(), m.flags().lotNegativeZero()).pause("price_digits", m.priceDigits())
+            .pause("qty_digits", m.qtyDigits()).text("bbo", name(m.bbo())).number("delay_s", m.delayS())
+            .text("status", m.status()).text("base", m.baseAsset()).text("quote", m.quoteAsset()).text("venue_symbol", m.venueSymbol());
         out.println(head.bare("data", "[" + row + "]"));
         return m.limit();
     }

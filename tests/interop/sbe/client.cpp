@@ -25,6 +25,7 @@
 #include "tickgate_sbe/Retired.h"
 #include "tickgate_sbe/Shutdown.h"
 #include "tickgate_sbe/Slow.h"
+#include "tickgate_sbe/Instrument.h"
 #include "tickgate_sbe/Status.h"
 #include "tickgate_sbe/Topic.h"
 #include "tickgate_sbe/Trade.h"
@@ -144,6 +145,18 @@ static void show(sbe::Candle &m) {
     print(head(m, "candle").bare("data", '[' + row.str() + ']').str());
 }
 
+static void show(sbe::Instrument &m) {
+    Row first = head(m, "instrument"), row;
+    row.pause("price_digits", m.priceDigits()).pause("qty_digits", m.qtyDigits()).number("delay_s", m.delayS())
+        .text("bbo", name<sbe::QuoteSource>(m.bbo())).decimal("tick", m.tick(), m.flags().tickNegativeZero())
+        .decimal("lot", m.lot(), m.flags().lotNegativeZero());
+    row.text("status", m.getStatusAsString()); // texts are read in their order
+    row.text("base", m.getBaseAssetAsString());
+    row.text("quote", m.getQuoteAssetAsString());
+    row.text("venue_symbol", m.getVenueSymbolAsString());
+    print(first.bare("data", '[' + row.str() + ']').str());
+}
+
 static void show(sbe::Status &m) {
     Row first = head(m, "status"), row;
     row.text("status", m.getStatusAsString()); // texts are read in their order
@@ -224,6 +237,7 @@ static std::size_t message(std::string &frame, std::size_t at) {
     case sbe::Trade::SBE_TEMPLATE_ID: return read<sbe::Trade>(frame, at, header);
     case sbe::Bbo::SBE_TEMPLATE_ID: return read<sbe::Bbo>(frame, at, header);
     case sbe::Candle::SBE_TEMPLATE_ID: return read<sbe::Candle>(frame, at, header);
+    case sbe::Instrument::SBE_TEMPLATE_ID: return read<sbe::Instrument>(frame, at, header);
     case sbe::Status::SBE_TEMPLATE_ID: return read<sbe::Status>(frame, at, header);
     case sbe::Heartbeat::SBE_TEMPLATE_ID: return read<sbe::Heartbeat>(frame, at, header);
     case sbe::Gap::SBE_TEMPLATE_ID: return read<sbe::Gap>(frame, at, header);

@@ -28,6 +28,7 @@ STREAM = [
     sbe.encode_topic(8, "bbo", "币 安.X"),
     sbe.encode_topic(9, "candle_1h", "A.X"),
     sbe.encode_topic(10, "status", "A.X"),
+    sbe.encode_topic(11, "instrument", "A.X"),
     *FRAMES,
     *map(trade, NUMBERS),
     trade("1", side=None, trade_id="".join(map(chr, range(0x20, 0x7F)))[:80]),

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from support.binary import (
     ANNOUNCED,
     FRAMES,
+    INSTRUMENT_ROWS,
+    INSTRUMENTS,
     NOW,
     OBJECTS,
     QUOTE,
@@ -203,6 +205,57 @@ def test_records_have_the_values_of_the_native_json(
             element[name] = short(element[name])
     for read in (sbe.decode, natively):
         assert [msgspec.to_builtins(one) for one in read(frame, dict(TOPICS))] == [expected]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_instruments_are_the_same_in_both_encodings(place: int) -> None:
+    frame, kind = INSTRUMENTS[place], ("snapshot", "update")[place]
+    numbers: dict[str, Any] = {"seq": 3, "skipped": 4, **STAMPS}
+    named: Any = ("instrument", "A.X", INSTRUMENT_ROWS[place])
+    payload = Template(programs(JSON)[0]["instrument", kind]).encode(*named, **numbers)
+    ours = Template(programs(SBE)[0]["instrument", kind]).encode(*named, topic=11, **numbers)
+    assert ours == frame
+    expected = msgspec.to_builtins(text.decode(payload))
+    (data,) = expected["data"]
+    assert (
+        data
+        == [
+            {
+                "tick": "0.01",
+                "lot": "0.00001",
+                "price_digits": 2,
+                "qty_digits": 8,
+                "base": "BTC",
+                "quote": "USDT",
+                "bbo": "derived",
+                "delay_s": 900,
+                "status": "trading",
+                "venue_symbol": "tBTCUSD",
+            },
+            {
+                "tick": None,
+                "lot": "-0.0",
+                "price_digits": None,
+                "qty_digits": 0,
+                "base": "",
+                "quote": "",
+                "bbo": "venue",
+                "delay_s": 0,
+                "status": "",
+                "venue_symbol": "",
+            },
+        ][place]
+    )
+    for read in (sbe.decode, natively):
+        assert [msgspec.to_builtins(one) for one in read(frame, dict(TOPICS))] == [expected]
+
+
+def test_instruments_that_no_gateway_sends_are_refused() -> None:
+    odd = INSTRUMENTS[0].replace(b"BTC", b"B\xffC", 1)
+    source = bytearray(INSTRUMENTS[0])
+    source[8 + 57] = 7
+    for frame in (odd, bytes(source)):
+        assert outcome(sbe.decode, frame)[0] == outcome(natively, frame)[0] == "refused"
 
 
 ACTIONS = {"live": 1, "conflate": 2, "snapshot": 3}

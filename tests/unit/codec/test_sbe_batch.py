@@ -14,7 +14,13 @@ from support.binary import ANNOUNCED, FRAMES, NOW, QUOTE, STAMPS, TOPICS, TRADE,
 
 from gateway._native import SBE_FRAMES_MAX
 from gateway.codec import sbe
-from gateway.codec.decode import BboMessage, CandleMessage, StatusMessage, TradeMessage
+from gateway.codec.decode import (
+    BboMessage,
+    CandleMessage,
+    InstrumentMessage,
+    StatusMessage,
+    TradeMessage,
+)
 
 SIDES = [None, "buy", "sell"]
 
@@ -74,7 +80,7 @@ def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
                 check_row(next(quotes), message)
             elif isinstance(message, CandleMessage):
                 check_row(next(candles), message)
-        if not messages or isinstance(messages[0], dict | StatusMessage):
+        if not messages or isinstance(messages[0], dict | InstrumentMessage | StatusMessage):
             others.add(index)
     assert not [*trades, *quotes, *candles]
     assert set(found.others.tolist()) == others - {

@@ -281,7 +281,7 @@ def test_reference_data() -> None:
     spot = linear | {"lotSizeFilter": {"basePrecision": "0.000001"}, "status": "PreLaunch"}
     body = {"retCode": 0, "result": {"category": "spot", "list": [spot]}}
     assert instruments(json.dumps(body).encode()) == [
-        Instrument("BTCUSDT-SPOT", "BTC", "USDT", "0.10", "0.000001", 1, 6, "closed")
+        Instrument("BTCUSDT-SPOT", "BTC", "USDT", "0.10", "0.000001", 1, 6, "closed", "BTCUSDT")
     ]
     with pytest.raises(ValueError, match="result"):
         instruments(b"{}")

@@ -217,9 +217,9 @@ def test_reference_data() -> None:
         "XXBTZUSD.d": {"altname": "no name in the streams", "pair_decimals": 1},
     }
     assert instruments(json.dumps({"error": [], "result": pairs}).encode()) == [
-        Instrument("XBT/USD", "XBT", "USD", "0.1", "0.00000001", 1, 8, "trading"),
-        Instrument("A/B", "A", "B", "0.005", "1", 3, 0, "trading"),
-        Instrument("C/D", "C", "D", "", "", -1, -1, "halted"),
+        Instrument("XBT/USD", "XBT", "USD", "0.1", "0.00000001", 1, 8, "trading", "XXBTZUSD"),
+        Instrument("A/B", "A", "B", "0.005", "1", 3, 0, "trading", "NEW"),
+        Instrument("C/D", "C", "D", "", "", -1, -1, "halted", "OFF"),
     ]
     with pytest.raises(ValueError, match="result"):
         instruments(b'{"error":["EGeneral"]}')

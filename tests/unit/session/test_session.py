@@ -12,7 +12,7 @@ from gateway.session.actions import FROM_LAST, FROM_SEQ, FROM_TS, SLOT_RECOVERY
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
-CHANNELS_UNBUILT = ("book", "instrument")
+CHANNELS_UNBUILT = ("book",)
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 
 

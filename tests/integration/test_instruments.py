@@ -1,0 +1,116 @@
+"""What venues say of instruments: from lines, a capture and the made-up market to clients."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from support.serving import Serving, until
+from support.stage import Stage
+from support.udp import Venue
+
+from gateway.client import Client, InstrumentData
+
+WAIT_S = 20.0
+Said = tuple[str | None, str | None, int | None, int | None, str, str, str, int, str, str]
+
+
+async def next_of(client: Client, count: int = 1) -> list[InstrumentData]:
+    found: list[InstrumentData] = []
+
+    async def listen() -> None:
+        async for event in client:
+            if isinstance(event, InstrumentData):
+                found.append(event)
+                if len(found) == count:
+                    return
+
+    await asyncio.wait_for(listen(), WAIT_S)
+    return found
+
+
+def said(one: InstrumentData) -> Said:
+    steps = one.tick_text, one.lot_text, one.price_digits, one.qty_digits
+    return *steps, one.base, one.quote, one.bbo, one.delay_s, one.status, one.venue_symbol
+
+
+def test_what_a_feeds_line_says_reaches_all(stage: Stage) -> None:
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets)
+        asyncio.run(_reaches(gateway, venue))
+
+
+async def _reaches(gateway: Serving, venue: Venue) -> None:
+    more = {"tick": "0.010", "lot": 5, "price_digits": 2, "base": "BTC", "quote": "USDT"}
+    line = {"channel": "instrument", "symbol": "A", "ts": 7, "delay_s": 900, **more}
+    everything: Said = ("0.010", "5", 2, None, "BTC", "USDT", "venue", 900, "", "")
+    async with Client(gateway.url) as text, Client(gateway.url, encoding="sbe") as binary:
+        for client in (text, binary):
+            (result,) = await client.subscribe("instrument", "*.SIM")
+            assert (result.mode, result.class_, result.matched) == ("conflate", 1, 0)
+        venue.send(line)
+        for client in (text, binary):
+            (one,) = await next_of(client)
+            assert (one.type, one.symbol, one.seq, one.ts_event) == ("update", "A.SIM", 1, 7)
+            assert said(one) == everything
+        async with Client(gateway.url) as late, Client(gateway.url, encoding="sbe") as too:
+            for client in (late, too):
+                await client.subscribe("instrument", "A.SIM")
+                (one,) = await next_of(client)
+                assert (one.type, said(one)) == ("snapshot", everything)
+        venue.send({"channel": "instrument", "symbol": "A", "status": "halted"})
+        for client in (text, binary):
+            (one,) = await next_of(client)
+            assert said(one) == (None, None, None, None, "", "", "venue", 0, "halted", "")
+            assert one.tick is None
+        venue.send(line | {"symbol": "B", "base": "币"})  # no record of ours
+        end = {"channel": "status", "symbol": "C", "status": "delisted"}
+        venue.send(line | {"symbol": "C"}, end)
+        (one,) = await next_of(text)
+        assert one.symbol == "C.SIM"
+        listed = await text.instruments(channel="instrument")
+        assert [(one.symbol, one.channels) for one in listed] == [("A.SIM", ("instrument",))]
+
+
+def test_the_reference_data_of_a_capture_is_that_of_what_it_plays(
+    stage: Stage, tmp_path: Path
+) -> None:
+    filters = [
+        {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"},
+        {"filterType": "LOT_SIZE", "stepSize": "0.00001000"},
+    ]
+    assets = {"baseAsset": "BTC", "quoteAsset": "USDT", "status": "TRADING", "filters": filters}
+    info = {"symbols": [assets | {"symbol": symbol} for symbol in ("BTCUSDT", "OTHER")]}
+    trade = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 1, "p": "1", "q": "1", "T": 1, "m": True}
+    url = "https://api.binance.com/api/v3/exchangeInfo"
+    entries = [
+        {"t": "http", "conn": "h", "ts": 1_700_000_000.0, "url": url, "data": json.dumps(info)},
+        {"t": "recv", "conn": "w", "ts": 1_700_000_001.0, "data": json.dumps(trade)},
+    ]
+    capture = tmp_path / "capture.jsonl"
+    capture.write_text("".join(json.dumps(one) + "\n" for one in entries))
+    sets = ["feeds.0.type='replay'", f"feeds.0.path='{capture}'", "feeds.0.speed=0"]
+    gateway = stage.serve(*sets, "feeds.0.bbo='derived'")
+
+    async def play() -> None:
+        async with Client(gateway.url) as client:
+            await client.subscribe("instrument", "*")
+            (one,) = await next_of(client)
+            expected: Said = ("0.01", "0.00001", 2, 5, "BTC", "USDT", "derived", 0, "trading", "")
+            assert (one.symbol, said(one)) == ("BTCUSDT.BINANCE", expected)
+
+    asyncio.run(play())
+    until(lambda: gateway.status()["feeds"][0]["records"] == 2)
+
+
+def test_the_made_up_market_says_what_it_makes(stage: Stage) -> None:
+    sets = ["feeds.0.type='synthetic'", "feeds.0.symbols=4", "feeds.0.rate=10"]
+    gateway = stage.serve(*sets, "feeds.0.channels=['trade','bbo','instrument']")
+
+    async def look() -> None:
+        async with Client(gateway.url) as client:
+            await client.subscribe("instrument", "*.SIM")
+            found = {one.symbol: said(one) for one in await next_of(client, 4)}
+            assert found["SYM003.SIM"][:4] == ("0.0001", "0.001", 4, 3)
+            assert found["SYM000.SIM"][:6] == ("0.01", "0.001", 2, 3, "SYM000", "USD")
+
+    asyncio.run(look())
