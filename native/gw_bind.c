@@ -134,6 +134,7 @@ static int begin(gw_plane_t *p, uint32_t id, const gw_record_t *r, int64_t *budg
     take_state(p, t, id, budget);
     if (t->channel == GW_HEALTH) *budget -= (int64_t)gw_refused_route(p, t, 0) * GW_UNITS_LOOK;
     t->bound = 1;
+    if (gw_topic_is_book(t)) gw_book_bound(p, t);
     p->topics_waiting--;
     if (t->attached) {
         p->by_ring[id] = t;

@@ -211,6 +211,14 @@ gw_book_refusal_t gw_book_apply(gw_book_t *b, gw_book_work_t *w, uint64_t seq, c
     return refusal;
 }
 
+gw_book_refusal_t gw_book_take(gw_book_t *b, gw_book_work_t *w, uint64_t seq, unsigned scale, const gw_book_row_t *rows,
+                               uint32_t count) {
+    gw_book_refusal_t refusal = gw_book_rows_given(b, w, scale, rows, count);
+    if (refusal == GW_BOOK_FINE) refusal = change(b, w, seq);
+    if (refusal != GW_BOOK_FINE) w->count = 0;
+    return refusal;
+}
+
 gw_book_refusal_t gw_book_replace(gw_book_t *b, gw_book_work_t *w, uint64_t seq, const gw_book_level_t *levels,
                                   uint32_t count) {
     gw_book_refusal_t refusal = gw_book_rows_take(b, w, levels, count);

@@ -66,7 +66,8 @@ typedef struct {
     uint64_t floor;    /* seq of the newest change that was overwritten, or was left out */
 } gw_book_log_t;
 
-#define GW_BOOK_DEPTHS 8u /* 1 5 10 25 100 500 1000 and all: gw_book_depth */
+#define GW_BOOK_DEPTHS 8u
+extern const uint32_t gw_book_depths[GW_BOOK_DEPTHS]; /* 1 5 10 25 100 500 1000; 0: all */
 
 /* The best levels of a book, as deep as a subscription shows it. While it has links, each message says whether it
  * changed: so links that have its newest change have nothing to get, whatever happens deeper. */
@@ -119,6 +120,10 @@ static inline uint32_t gw_book_levels(const gw_book_t *b, unsigned side) { retur
  * its seq, unless the scale changed. */
 gw_book_refusal_t gw_book_apply(gw_book_t *book, gw_book_work_t *work, uint64_t seq, const gw_book_level_t *levels,
                                 uint32_t count);
+/* Applies what another book's message changed (its `work->rows`, at `work->scale`), from memory that may say anything. A
+ * scale that is not the book's is refused. */
+gw_book_refusal_t gw_book_take(gw_book_t *book, gw_book_work_t *work, uint64_t seq, unsigned scale,
+                               const gw_book_row_t *rows, uint32_t count);
 /* Makes the book what a venue's snapshot says, as the difference to what it was. */
 gw_book_refusal_t gw_book_replace(gw_book_t *book, gw_book_work_t *work, uint64_t seq, const gw_book_level_t *levels,
                                   uint32_t count);

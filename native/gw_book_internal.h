@@ -61,6 +61,9 @@ bool gw_book_work_room(gw_book_work_t *work, uint64_t rows);
 /* Checks a venue's levels and makes rows of them at the finest scale of them and the book, one for each key. */
 gw_book_refusal_t gw_book_rows_take(const gw_book_t *b, gw_book_work_t *work, const gw_book_level_t *levels,
                                     uint32_t count);
+/* The same of rows that another book's message left: as they are, at the book's own scale. */
+gw_book_refusal_t gw_book_rows_given(const gw_book_t *b, gw_book_work_t *work, unsigned scale, const gw_book_row_t *rows,
+                                     uint32_t count);
 /* The same of a copy's rows. */
 gw_book_refusal_t gw_book_rows_copy(const gw_book_t *b, gw_book_work_t *work, const gw_book_copy_t *copy);
 /* Makes the rows, which are a state, what differs from the book's. */

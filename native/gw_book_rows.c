@@ -197,6 +197,32 @@ gw_book_refusal_t gw_book_rows_take(const gw_book_t *b, gw_book_work_t *w, const
     return GW_BOOK_FINE;
 }
 
+static gw_book_refusal_t row_check(const gw_book_row_t *r) {
+    if (r->side >= GW_BOOK_SIDES) return GW_BOOK_NO_SIDE;
+    if (!key_fits(r->key, 0)) return GW_BOOK_PRICE_WIDE;
+    if (r->qty_high < 0) return GW_BOOK_QTY_NEGATIVE;
+    const bool narrow = r->qty_high == 0 && r->qty >= 0;
+    if (r->digits & GW_BOOK_SEQ_MAX) return GW_BOOK_QTY_WIDE;
+    if (r->digits & GW_BOOK_WIDE) return narrow ? GW_BOOK_QTY_WIDE : GW_BOOK_FINE;
+    return narrow ? GW_BOOK_FINE : GW_BOOK_QTY_NEGATIVE;
+}
+
+gw_book_refusal_t gw_book_rows_given(const gw_book_t *b, gw_book_work_t *w, unsigned scale, const gw_book_row_t *rows,
+                                     uint32_t count) {
+    gw_book_refusal_t refusal = rows_start(b, w, count);
+    if (refusal != GW_BOOK_FINE) return refusal;
+    if (scale != w->scale) return GW_BOOK_PRICE_DECIMALS;
+    for (uint32_t i = 0; i < count; i++) {
+        w->at = i;
+        refusal = row_check(&rows[i]);
+        if (refusal != GW_BOOK_FINE) return refusal;
+        w->rows[i] = rows[i];
+        w->rows[i].kind = GW_BOOK_KEPT; /* what it is here, is found here */
+    }
+    w->count = count;
+    return GW_BOOK_FINE;
+}
+
 gw_book_refusal_t gw_book_rows_copy(const gw_book_t *b, gw_book_work_t *w, const gw_book_copy_t *copy) {
     gw_book_refusal_t refusal = rows_start(b, w, copy->count);
     if (refusal != GW_BOOK_FINE) return refusal;

@@ -8,11 +8,11 @@
 
 #include <assert.h>
 
-static const uint32_t depths[GW_BOOK_DEPTHS] = {1, 5, 10, 25, 100, 500, 1000, 0};
+const uint32_t gw_book_depths[GW_BOOK_DEPTHS] = {1, 5, 10, 25, 100, 500, 1000, 0};
 
 gw_book_window_t *gw_book_window(gw_book_t *b, uint32_t depth) {
     for (unsigned i = 0; i < GW_BOOK_DEPTHS; i++)
-        if (depths[i] == depth) return &b->windows[i];
+        if (gw_book_depths[i] == depth) return &b->windows[i];
     return NULL;
 }
 
@@ -25,7 +25,7 @@ static void measure(const gw_book_t *b, gw_book_window_t *w) {
 
 void gw_book_window_hold(gw_book_t *b, gw_book_window_t *w) {
     if (w->links++ > 0) return;
-    uint32_t depth = depths[w - b->windows];
+    uint32_t depth = gw_book_depths[w - b->windows];
     w->depth = depth == 0 ? UINT32_MAX : depth;
     w->changed = w->before = b->head->seq;
     measure(b, w);

@@ -5,6 +5,8 @@
 /* Where a payload is written, so that its header fits in front: most headers have this length. */
 static inline size_t header_usual(const gw_template_t *t) { return gw_template_opcode(t) == GW_OP_TEXT ? 4 : 2; }
 
+size_t gw_payload_at(const gw_template_t *t) { return header_usual(t); }
+
 static inline const gw_template_t *template_of(const gw_plane_t *p, const gw_audience_t *a, uint8_t channel, int encode) {
     const gw_format_t *f = &p->o.formats[a->format];
     const gw_template_t *other = a->variant ? f->variants[a->variant - 1].records[channel][encode] : NULL;
@@ -24,6 +26,12 @@ static size_t frame_close(const gw_template_t *t, uint8_t *out, size_t payload) 
     size_t header = gw_frame_header_size(payload), usual = header_usual(t);
     if (header != usual) memmove(out + header, out + usual, payload);
     return gw_frame_header(gw_template_opcode(t), payload, out);
+}
+
+size_t gw_payload_close(const gw_template_t *t, uint8_t *out, size_t payload) { return frame_close(t, out, payload); }
+
+uint64_t gw_frame_append(gw_plane_t *p, uint32_t format, const gw_frame_t *f, size_t length) {
+    return append(p, format, f, length);
 }
 
 uint64_t gw_topic_frame(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int encode) {
@@ -73,6 +81,7 @@ uint64_t gw_record_frame(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t
 
 size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a) {
     if (gw_topic_is_local(t)) return GW_LOCAL_FRAME_MAX;
+    if (gw_topic_is_book(t)) return GW_BOOK_FRAME_MAX + 4 * GW_NOTICE_MAX;
     size_t update = gw_template_frame_max(template_of(p, a, t->channel, GW_ENCODE_UPDATE));
     size_t snapshot = gw_template_frame_max(template_of(p, a, t->channel, GW_ENCODE_SNAPSHOT));
     return (update > snapshot ? update : snapshot) + 4 * GW_NOTICE_MAX;

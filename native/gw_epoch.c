@@ -155,6 +155,10 @@ void gw_epoch_lap_step(gw_plane_t *p, int64_t budget) {
         if (gw_topic_reserve(t, r->h.cells)) break; /* nobody would learn of it otherwise */
         if (!gw_topic_awaits(t, r)) continue;
         const int over = r->h.flags & GW_FLAG_RETIRED;
+        if (gw_topic_is_book(t) && !over) {
+            budget -= (int64_t)gw_book_lapped(p, t, r, position) * GW_UNITS_LOOK;
+            continue;
+        }
         budget -= (int64_t)(over ? gw_topic_over(p, t, r) : gw_topic_jump(p, t, r, position, before)) * GW_UNITS_LOOK;
     }
     if (p->lap_next < p->lap_end) gw_count(&p->stats->steps_resumed[GW_STEP_LAP], 1);

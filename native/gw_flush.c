@@ -10,6 +10,7 @@
 typedef struct {
     gw_link_t *link;
     uint32_t length, behind; /* behind: of it, the notice behind the state */
+    gw_book_sent_t book;     /* where its client is then */
 } gw_rendered_t;
 
 typedef struct gw_gather {
@@ -74,18 +75,26 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     return 1;
 }
 
-/* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. */
-static gw_rendered_t render(gw_plane_t *p, gw_link_t *l, uint8_t *out) {
+/* A mark: the topic's state, and what is owed: behind it, or where the topic has come back with records, in front. False:
+ * its state cannot be told yet, and it stands in no list any more. */
+static int render(gw_plane_t *p, gw_link_t *l, uint8_t *out, gw_rendered_t *r) {
     const gw_topic_t *t = l->topic;
     const int whole_states = l->client->level == GW_LEVELS - 1; /* marks of before it went there among them */
-    size_t length = 0;
+    size_t length = 0, state = 0;
+    r->book.what = GW_BOOK_SENT_NONE;
     for (unsigned before = l->owes - (l->owes && !t->seq); before; before--)
         length += gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length);
     int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
-    if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, l, encode, out + length);
+    if (l->book && l->dirty != GW_LINK_NOTICE) {
+        if (!gw_book_mark_render(p, l, &r->book, out + length, &state)) return 0;
+        length += state;
+    } else if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, l, encode, out + length);
     else if (t->suspect) length += gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
     const size_t behind = l->owes && !t->seq ? gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length) : 0;
-    return (gw_rendered_t){l, (uint32_t)(length + behind), (uint32_t)behind};
+    r->link = l;
+    r->length = (uint32_t)(length + behind);
+    r->behind = (uint32_t)behind;
+    return 1;
 }
 
 /* Marks rendered behind what the scratch has, but those that are too old. */
@@ -95,8 +104,8 @@ static GW_APART size_t gather_marks(gw_plane_t *p, gw_client_t *c, gw_gather_t *
         next = l->dirty_next;
         if (gw_link_withhold(p, l)) continue;
         if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
-        g->rendered[g->rendered_count] = render(p, l, p->scratch + used);
-        used += g->rendered[g->rendered_count++].length;
+        if (render(p, l, p->scratch + used, &g->rendered[g->rendered_count]))
+            used += g->rendered[g->rendered_count++].length;
     }
     return used;
 }
@@ -222,8 +231,10 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
     for (uint32_t i = 0; i < g->rendered_count && (bytes || !g->rendered[i].length); i++) {
         gw_link_t *l = g->rendered[i].link;
         uint32_t length = g->rendered[i].length;
-        const int state = length - g->rendered[i].behind <= bytes, snapshot = l->dirty == GW_LINK_SNAPSHOT;
-        const int counts = gw_link_pends(l);
+        const int state = length - g->rendered[i].behind <= bytes;
+        int counts = gw_link_pends(l), snapshot = l->dirty == GW_LINK_SNAPSHOT;
+        const gw_book_sent_t *book = &g->rendered[i].book;
+        const int done = !book->what || gw_book_mark_sent(p, l, book, &counts, &snapshot);
         const uint8_t paced = l->topic->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0;
         if (length > bytes) {
             if (rest_keep(c, at, length, (uint32_t)bytes)) return -ENOMEM;
@@ -238,9 +249,11 @@ static int consume_rendered(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g,
         }
         if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
         else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
-        if (l->unannounced && l->dirty != GW_LINK_NOTICE) gw_link_announced(l, 1); /* what was cut follows */
+        if (l->unannounced && l->dirty != GW_LINK_NOTICE && book->what != GW_BOOK_SENT_NOTHING) gw_link_announced(l, 1); /* what was cut follows */
         if (paced) gw_local_sent(l);
-        gw_link_sent(p, l);
+        if (done && book->what == GW_BOOK_SENT_NOTHING) gw_link_clean(p, l);
+        else if (done) gw_link_sent(p, l);
+        else if (book->what == GW_BOOK_SENT_LAST) gw_link_again(p, l);
         at += g->rendered[i].length;
         bytes -= length;
     }

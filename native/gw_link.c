@@ -53,9 +53,11 @@ static void audience_join(gw_audience_t *a, gw_link_t *l) {
     l->audience = (uint8_t)(a - l->topic->audiences);
     l->place = a->count;
     a->links[a->count++] = (gw_entry_t){l->client, l};
+    if (l->book) gw_book_link_join(l);
 }
 
 static void audience_leave(gw_link_t *l) {
+    if (l->book) gw_book_link_leave(l);
     gw_audience_t *a = gw_link_audience(l);
     gw_entry_t last = a->links[--a->count];
     a->links[l->place] = last;
@@ -68,12 +70,13 @@ gw_link_t *gw_link_make(gw_plane_t *p, gw_client_t *c, gw_topic_t *t, gw_sub_t *
     gw_audience_t *a = gw_granted(p, c, t, &paid) ? audience_room(t, c, s->variant) : NULL;
     gw_link_t *l = a ? link_alloc(p) : NULL;
     if (!l) return NULL;
-    if (gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {
+    l->client = c;
+    if ((gw_topic_is_book(t) && gw_book_link_make(p, t, l)) || gw_map_put(&p->links, gw_link_key(p->clients, c, t->number), l)) {
+        if (l->book) gw_book_link_end(p, t, l);
         l->next = p->links_free;
         p->links_free = l;
         return NULL;
     }
-    l->client = c;
     l->topic = t;
     l->attach = t->routed;
     l->epoch = p->epochs;
@@ -132,14 +135,15 @@ void gw_link_prioritise(gw_plane_t *p, gw_link_t *l, uint8_t priority) {
 
 /* Moves what has been settled so far to the subscription; what is pending stays the link's. */
 static void fold(gw_link_t *l, uint64_t pending) {
-    uint64_t routed = l->topic->routed - l->attach - pending;
+    const uint64_t routed = l->topic->routed - l->attach - pending, filtered = gw_link_filtered(l);
     l->sub->routed += routed;
     l->sub->conflated += l->conflated;
-    l->sub->filtered += l->filtered;
+    l->sub->filtered += filtered;
     l->sub->dropped += l->dropped;
-    l->sub->delivered += routed - l->conflated - l->filtered - l->dropped;
+    l->sub->delivered += routed - l->conflated - filtered - l->dropped;
     l->attach = l->topic->routed - pending;
     l->conflated = l->filtered = l->dropped = 0;
+    if (l->book) l->book->filtered_from = gw_link_audience(l)->filtered;
 }
 
 void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
@@ -150,6 +154,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     if (c->rest.link == l) c->rest.link = NULL;
     audience_leave(l);
     t->links_count--;
+    if (l->book) gw_book_link_end(p, t, l);
     if (l->previous) l->previous->next = l->next;
     else c->links = l->next;
     if (l->next) l->next->previous = l->previous;
@@ -204,6 +209,7 @@ static void vary(gw_plane_t *p, gw_link_t *l, uint16_t variant) {
     l->awaits = l->awaits && !t->attached;
     p->full_again = 1;
     if (t->retiring) t->retiring = 2;
+    if (l->book) gw_book_link_vary(p, l);
 }
 
 void gw_link_govern(gw_plane_t *p, gw_link_t *l, gw_sub_t *s, uint64_t pending) {

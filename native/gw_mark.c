@@ -122,15 +122,25 @@ void gw_link_stale(gw_plane_t *p, gw_link_t *l, uint64_t stale) {
     if (c->stale != before) gw_client_refresh(p, c);
 }
 
-static void unmark(gw_plane_t *p, gw_link_t *l) {
+/* The mark stands in no list: it cannot be told yet. */
+void gw_link_park(gw_link_t *l) {
     gw_client_t *c = l->client;
+    leave(l);
+    l->parked = 1;
+    if (!c->marks.first) c->flags &= ~(uint32_t)GW_CLIENT_DIRTY;
+}
+
+void gw_link_unpark(gw_plane_t *p, gw_link_t *l) {
+    l->parked = 0;
+    gw_link_dirty(p, l, l->dirty);
+}
+
+static void unmark(gw_plane_t *p, gw_link_t *l) {
     if (!l->dirty) return;
-    if (l->hold) {
-        unhold(p, l);
-    } else {
-        leave(l);
-        if (!c->marks.first) c->flags &= ~(uint32_t)GW_CLIENT_DIRTY;
-    }
+    if (l->hold) unhold(p, l);
+    else if (!l->parked) gw_link_park(l);
+    l->parked = 0;
+    if (l->book) gw_book_unmark(p, l);
     l->dirty = GW_LINK_CLEAN;
     l->skipped = 0;
     l->owes = 0;
@@ -180,12 +190,13 @@ static void conflated(gw_plane_t *p, gw_link_t *l) {
 int gw_link_withhold(gw_plane_t *p, gw_link_t *l) {
     const gw_topic_t *t = l->topic;
     const int64_t recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns;
+    if (l->book && l->book->frozen) return 0; /* its client has a part of it */
     if (!l->sub->age_ms || !gw_link_pends(l) || p->now - recv_ns <= l->sub->age_ms * INT64_C(1000000)) return 0;
     l->filtered++;
     gw_count(&p->stats->filtered[t->channel], 1);
     gw_count(&p->stats->pending[t->channel], (uint64_t)-1);
     l->renews |= l->dirty == GW_LINK_RESYNC;
-    gw_link_stale(p, l, t->seq ? l->stale + l->skipped + 1 : 0);
+    if (!l->book) gw_link_stale(p, l, t->seq ? l->stale + l->skipped + 1 : 0); /* a book knows what its client has */
     l->skipped = 0;
     if (l->owes || t->suspect) l->dirty = GW_LINK_NOTICE;
     else unmark(p, l);
@@ -323,6 +334,15 @@ void gw_hold_postpone(gw_plane_t *p, gw_hold_t *h, int64_t due_ns) {
 void gw_link_rehold(gw_plane_t *p, gw_link_t *l) {
     if (!l->hold) return;
     unhold(p, l);
+    if (!wait_for_cell(p, l)) gw_link_dirty(p, l, l->dirty);
+}
+
+/* Its state has left, and the mark stands for what came meanwhile: in its rate. */
+void gw_link_again(gw_plane_t *p, gw_link_t *l) {
+    if (!l->sub->grid) return;
+    l->sub->grid->sent_ns = p->now;
+    gw_link_park(l);
+    l->parked = 0;
     if (!wait_for_cell(p, l)) gw_link_dirty(p, l, l->dirty);
 }
 

@@ -310,6 +310,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     int busy = commands(p);
     busy |= records(p);
     if (!visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
+    if (p->books.wanted_count || p->books.waiting) busy |= gw_plane_books_step(p);
     if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
     busy |= serve(p) > 0;
     if (!p->holds_count) {
@@ -363,8 +364,10 @@ static void wait_for_work(gw_plane_t *p) {
     int64_t due = gw_holds_due(p), left = (due < p->timer_ns ? due : p->timer_ns) - p->now;
     int64_t timeout = left <= 0 ? 0 : (left / 1000000 + 1) * 1000000; /* what is due shortly after goes with it */
     const int64_t locals = gw_locals_due(p), wheel = gw_wheel_due(p); /* these are waited for to the microsecond */
+    const int64_t books = gw_plane_books_due(p);
     int64_t soonest = locals < goodbyes ? locals : goodbyes;
     if (wheel < soonest) soonest = wheel;
+    if (books < soonest) soonest = books;
     if (soonest - p->now < timeout) timeout = soonest > p->now ? soonest - p->now : 0;
     block(p, timeout);
 }

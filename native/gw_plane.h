@@ -4,6 +4,7 @@
  * and the memory-order argument, is in native/README.md. */
 #ifndef GW_PLANE_H
 #define GW_PLANE_H
+#include "gw_book_pool.h"
 #include "gw_queue.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
@@ -64,6 +65,7 @@ typedef struct {
     gw_wait_t *wait;        /* this worker's page, shared with the writer */
     int event_fd;           /* rung by writer and loop */
     uint32_t clients_max, topics_per_client_max, waiting_topics_max;
+    gw_book_sizes_t books;  /* of those that clients have subscribed to; without any nobody can */
     uint64_t log_bytes;
     uint32_t control_bytes_max, lossless_frames_max;
     int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns;
@@ -116,7 +118,7 @@ typedef struct {
     uint32_t id; /* the caller's, unique per client; of each name a client has one at most */
     uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority; /* priority: the class */
     /* Of a local topic: the name, conflated with a snapshot; it has neither class, variant, rate nor age. */
-    uint16_t variant; /* of the templates, below variants_count */
+    uint16_t variant; /* of the templates, below variants_count; of a book its depth, one of gw_book_depths */
     uint16_t interval_ms; /* at most one frame of a topic in each such cell, up to GW_RATE_MS_MAX; 0: no rate */
     uint32_t age_ms;      /* what is older when it is due is not sent; 0: no limit. Neither where it is lossless */
     uint8_t from;     /* GW_FROM_*: what was missed is wanted */

@@ -195,6 +195,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     }
     for (uint32_t i = 0; i < p->topics_count; i++)
         if (p->topics[i]) gw_topic_free(p->topics[i]);
+    gw_plane_books_free(p);
     gw_locals_free(p);
     for (uint32_t i = 0; i < p->grants_high; i++) gw_grant_free(p->grants[i]);
     while (p->slabs) {

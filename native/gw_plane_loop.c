@@ -27,7 +27,9 @@ static int local_valid(const gw_plane_t *p, const gw_item_t *item) {
 static int item_valid(const gw_plane_t *p, uint32_t format, const gw_item_t *item) {
     if (item->priority >= GW_CLASSES || item->channel >= GW_CHANNELS) return 0;
     if (item->interval_ms > GW_RATE_MS_MAX || (item->lossless && (item->interval_ms || item->age_ms))) return 0;
-    if (item->variant && item->variant >= p->o.variants_count) return 0;
+    if (item->channel == GW_BOOK) {
+        if (item->lossless || item->variant >= GW_BOOK_DEPTHS || !p->o.books.books) return 0;
+    } else if (item->variant && item->variant >= p->o.variants_count) return 0;
     if (item->from >= GW_FROM_KINDS || (item->from && item->is_pattern && item->from != GW_FROM_TS)) return 0;
     if (item->from == GW_FROM_LAST && !item->from_value) return 0;
     if (item->channel == GW_LOCAL ? !local_valid(p, item) : !gw_format_has(p, format, item->channel)) return 0;

@@ -13,6 +13,7 @@
 #include "gw_pattern_index.h"
 #include "gw_plane.h"
 #include "gw_replay_types.h"
+#include "gw_plane_book.h"
 #include "gw_units.h"
 #include <pthread.h>
 
@@ -42,10 +43,12 @@ typedef struct {
     uint64_t notice;                /* of refused input, while the log is fresh; 0: none yet */
     uint64_t announcement;          /* the same */
     uint64_t retired_index;         /* frames before it are of a topic that has ended */
+    uint64_t filtered;              /* of a book: records that changed nothing that it shows */
+    uint8_t frame_type[GW_ENCODES]; /* the same: what the cached ones have come to (gw_book_render.h) */
 } gw_audience_t;
 
 /* So many at most has a topic: one for each format and variant that somebody asked for. */
-#define GW_AUDIENCES_MAX (GW_FORMATS_MAX * GW_VARIANTS_MAX)
+#define GW_AUDIENCES_MAX (GW_FORMATS_MAX * (GW_VARIANTS_MAX > GW_BOOK_DEPTHS ? GW_VARIANTS_MAX : GW_BOOK_DEPTHS))
 _Static_assert(GW_AUDIENCES_MAX <= UINT8_MAX, "a link tells its audience");
 
 /* A topic as of the plane's cursor. */
@@ -69,6 +72,7 @@ struct gw_topic {
     uint8_t retiring;  /* in plane->retiring (gw_retire.c); 2: the round has to come again */
     uint32_t ring_id, generation; /* its place in the directory, and of that, while it is bound */
     gw_topic_t *retiring_previous, *retiring_next;
+    gw_plane_book_t *book; /* of a channel of books that has links */
     uint8_t renewed;  /* its first record of a new epoch goes out as the snapshot that was promised */
     gw_replay_t *replays; /* of its links, in any order */
     char name[GW_INSTRUMENT_MAX];
@@ -109,6 +113,7 @@ struct gw_link {
     uint8_t unannounced : 1; /* its client does not know the topic's number yet */
     uint8_t owes : 2; /* with its mark its client is told that the topic has ended; 2: and once before. Without a mark:
                          the job in hand will see to it */
+    uint8_t parked : 1;   /* its mark is in no list: it waits for its book */
     uint8_t hopeless : 1; /* its client was told that the table is full and the name can't come */
     uint8_t renews : 1; /* what was filtered was to be told as a snapshot: the next frame is one */
     uint8_t awaits : 1; /* no directory has had its topic yet: it is among its client's names_waiting */
@@ -118,6 +123,7 @@ struct gw_link {
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
     uint8_t priority;   /* its class; GW_CLASS_NONE of a local topic */
     uint8_t audience;   /* of the topic's */
+    gw_book_link_t *book; /* of a book */
 };
 
 struct gw_sub {
@@ -387,6 +393,7 @@ struct gw_plane {
     gw_topic_t **topics; /* by number */
     gw_name_t *names;    /* the same */
     uint32_t topics_count, topics_size, topics_waiting;
+    gw_plane_books_t books;
     uint32_t health_topics; /* of the channel of instruments' health */
     uint32_t *topics_free;
     uint32_t topics_free_count;
@@ -480,6 +487,7 @@ _Static_assert(GW_GRANTS_MAX - 1 <= UINT8_MAX, "a grant fits a byte");
 
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 
+_Static_assert(GW_BOOK_FRAME_MAX + 4 * GW_NOTICE_MAX <= GW_ROOM_BULK, "so does a book's");
 _Static_assert(GW_FRAME_MAX + 2 * GW_NOTICE_MAX <= GW_ROOM_BULK && GW_LOCAL_FRAME_MAX <= GW_ROOM_BULK &&
                 GW_ROOM_COPIED <= GW_SCRATCH_BYTES, "a message fits into a visit");
 

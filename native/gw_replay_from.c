@@ -89,7 +89,8 @@ static void give_since(gw_plane_t *p, gw_link_t *l, uint64_t missed) {
     gw_count(&p->stats->conflated[channel], missed - 1);
     gw_count(&p->stats->class_conflated[l->priority], missed - 1);
     gw_count(&p->stats->pending[channel], -(missed - 1));
-    if (!l->dirty && !l->sub->grid && !l->sub->age_ms) {
+    if (l->book) l->book->awaited = l->topic->seq + 1 - missed; /* in a snapshot: nobody knows how deep what it has is */
+    if (!l->dirty && !l->sub->grid && !l->sub->age_ms && !l->book) {
         gw_client_push_record(p, l->client, l, gw_topic_since_frame(p, l->topic, gw_link_audience(l), missed - 1));
         return;
     }

@@ -392,12 +392,13 @@ static int add_links(gw_client_t *c, gw_job_t *job, int64_t *budget) {
         const gw_link_t *l = job->link;
         gw_row_t *row = &job->event->rows[l->sub->row];
         uint64_t routed = l->topic->routed - l->attach, pending = link_pending(job, c, l);
+        const uint64_t filtered = gw_link_filtered(l);
         row->routed += routed;
         row->conflated += l->conflated;
-        row->filtered += l->filtered;
+        row->filtered += filtered;
         row->dropped += l->dropped;
         row->pending += pending;
-        row->delivered += routed - l->conflated - l->filtered - l->dropped - pending;
+        row->delivered += routed - l->conflated - filtered - l->dropped - pending;
     }
     return 1;
 }

@@ -33,7 +33,10 @@ const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position,
     gw_record_t *r = (gw_record_t *)(void *)p->batch; /* empty: only then is anybody here */
     int got = gw_table_read(&p->reader.segment, id, r, position);
     if (got == -EAGAIN) gw_count(&p->stats->torn_reads[0], 1);
-    if (got == 1) return r;
+    if (got == 1 || (got == -EMSGSIZE && r->h.kind == GW_BOOK)) {
+        if (r->h.kind == GW_BOOK) r->h.cells = GW_RECORD_CELLS; /* its rows are of no use by themselves */
+        return r;
+    }
     if (got != -EMSGSIZE) return NULL;
     const gw_header_t wanted = r->h;
     *budget -= wanted.cells / GW_UNITS_CELLS;

@@ -46,7 +46,7 @@ enum { GW_REPLAY_COMPLETED, GW_REPLAY_CAUGHT_UP, GW_REPLAY_LAPPED, GW_REPLAY_END
     X(write_fixed_ns, 1) X(write_each_ps, 1)                                                       \
     X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)        \
     X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)                              \
-    X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS)
+    X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS) X(books_copied, 1) X(books_missing, 1)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 16) X(closes, 64)           \
     X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 8) X(control_frames, 1)         \

@@ -21,6 +21,8 @@
  *                            a side or a flag is one byte of its text, a number 4 or 8 bytes; texts are a length u8 and their bytes, those of any
  *                            length a length u16 and their bytes
  *     SYMBOL_BINARY, WORD_BINARY   as SYMBOL and WORD: a length u8 and the bytes
+ *     BOOK                   what of a book (GW_T_BIDS ...), two texts: where there is such a value they stand around it.
+ *                            Of a side each level is a list of price and quantity; a part is its number, `,`, of how many
  *     FLAGS                  bits of a byte; bit 1 + i is set where the record's decimal i is a zero with a minus sign
  *
  * Messages of programs with a binary operation are binary, others text. Binary integers are little-endian. The
@@ -113,6 +115,24 @@ static bool take_field(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     }
 }
 
+/* Each once, as its texts are the template's. */
+static bool take_book(cursor_t *c, gw_template_t *t, gw_step_t *step) {
+    static const uint16_t most[GW_T_OF_BOOK] = {
+        [GW_T_DEPTH] = GW_TEXT_INTEGER_MAX, [GW_T_FIRST_ID] = 2 * GW_ID_MAX, [GW_T_LAST_ID] = 2 * GW_ID_MAX,
+        [GW_T_CHECKSUM] = GW_TEXT_INTEGER_MAX, [GW_T_PART] = 2 * GW_TEXT_INTEGER_MAX + 1};
+    const uint8_t sides = 1u << GW_T_BIDS | 1u << GW_T_ASKS;
+    if (t->kind != GW_BOOK || !take_below(c, GW_T_OF_BOOK, &step->source)) return false;
+    const uint8_t bit = (uint8_t)(1u << step->source);
+    if (t->book_read & bit) return false;
+    varies(t, bit & sides && !(t->book_read & sides) ? GW_BOOK_LEVELS_BYTES : most[step->source]);
+    t->book_read |= bit;
+    for (int i = 0; i < 2; i++) {
+        if (!take_text(c, t, &t->book[step->source][i])) return false;
+        t->size_max += t->book[step->source][i].length;
+    }
+    return true;
+}
+
 static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     const unsigned sources = is_notice(t) ? GW_T_OF_NUMBER + GW_NOTICE_NUMBERS : GW_T_OF_NUMBER;
     uint8_t bytes;
@@ -167,6 +187,8 @@ static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     case GW_T_INTERVAL:
         varies(t, GW_CHANNEL_NAME_MAX);
         return take_texts(c, t, step, 2, false);
+    case GW_T_BOOK:
+        return take_book(c, t, step);
     case GW_T_INTEGER:
         return take_integer(c, t, step);
     case GW_T_FLAGS:
@@ -212,7 +234,8 @@ int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out) {
     while (good && c.at < c.end) good = take_step(&c, t);
     good = good && (is_notice(t) || !t->binary || t->skipped_at); /* else it would be told in digits */
     t->frame_max = gw_template_size_max(t, GW_INSTRUMENT_MAX) + GW_FRAME_HEADER_MAX + GW_SPLICE_MAX;
-    if (!good || t->frame_max > (is_notice(t) ? GW_NOTICE_MAX : GW_FRAME_MAX)) {
+    const size_t most = is_notice(t) ? GW_NOTICE_MAX : t->kind == GW_BOOK ? GW_BOOK_FRAME_MAX : GW_FRAME_MAX;
+    if (!good || t->frame_max > most) {
         free(t);
         return good ? -EMSGSIZE : -EINVAL;
     }

@@ -2,13 +2,31 @@
  * program that runs here, per record. A new dialect is a new program, not new C. */
 #ifndef GW_TEMPLATE_H
 #define GW_TEMPLATE_H
+#include "gw_book_pool.h"
 #include "gw_notice.h"
 #include "gw_record.h"
 
 #define GW_SPLICE_MAX 64u /* room for a splice */
 #define GW_FRAME_MAX (8u << 10) /* the longest frame of a record: a visit to a client has room for it */
 
+#define GW_BOOK_FRAME_MAX (16u << 10) /* the longest frame of a book: more are parts */
+#define GW_BOOK_LEVELS_BYTES (GW_BOOK_FRAME_MAX - 1024u) /* of it, what its levels may take */
+#define GW_BOOK_AROUND 8u /* bytes of a level besides its texts */
+
 typedef struct gw_template gw_template_t;
+
+/* What is shown of a book (gw_book_render.h). */
+typedef struct {
+    const gw_book_row_t *rows;     /* bids, then asks */
+    uint32_t count[GW_BOOK_SIDES]; /* their texts, with GW_BOOK_AROUND each, have GW_BOOK_LEVELS_BYTES at most */
+    unsigned scale;
+    uint32_t depth;       /* of the window; 0: all */
+    uint32_t part, parts; /* which one of how many; 0: it is whole */
+    uint32_t checksum;
+    bool summed;          /* whether it has one */
+    bool maybe_bad;
+    gw_text_t first, last; /* the venue's numbers of what is shown; empty: there are none */
+} gw_book_view_t;
 
 typedef struct {
     const gw_record_t *record; /* NULL: of a notice */
@@ -18,10 +36,11 @@ typedef struct {
     uint32_t topic;  /* its number in messages that name it so */
     uint8_t channel;
     const gw_notice_t *notice; /* NULL: of a record */
+    const gw_book_view_t *book; /* of a record of GW_BOOK; else NULL */
 } gw_encode_t;
 
 /* Loads and checks a program (every length against `size`). -EINVAL, -ENOMEM; -EMSGSIZE: it could make a
- * frame longer than GW_FRAME_MAX. */
+ * frame longer than GW_FRAME_MAX, or GW_BOOK_FRAME_MAX. */
 int gw_template_load(const uint8_t *program, size_t size, gw_template_t **out);
 void gw_template_free(gw_template_t *t);
 /* The kind of record that it encodes, or GW_NOTICE_KIND + the notice. */

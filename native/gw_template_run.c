@@ -1,4 +1,5 @@
 /* Runs template programs. */
+#include "gw_book_text.h"
 #include "gw_template_internal.h"
 
 #include <assert.h>
@@ -276,6 +277,59 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     }
 }
 
+/* --- of books ---------------------------------------------------------------------------------------- */
+
+/* `["price","quantity"],...` */
+static char *write_levels(const gw_book_view_t *b, unsigned side, char *out) {
+    const gw_book_row_t *row = b->rows + (side ? b->count[GW_BOOK_BID] : 0), *end = row + b->count[side];
+    for (const gw_book_row_t *first = row; row < end; row++) {
+        if (row > first) *out++ = ',';
+        memcpy(out, "[\"", 2);
+        out += 2;
+        out += gw_book_price_text(row, b->scale, out);
+        memcpy(out, "\",\"", 3);
+        out += 3;
+        out += gw_book_qty_text(row, out);
+        memcpy(out, "\"]", 2);
+        out += 2;
+    }
+    return out;
+}
+
+static bool book_has(const gw_book_view_t *b, uint8_t value) {
+    switch (value) {
+    case GW_T_FIRST_ID: return b->first.length > 0;
+    case GW_T_LAST_ID: return b->last.length > 0;
+    case GW_T_MAYBE_BAD: return b->maybe_bad;
+    case GW_T_CHECKSUM: return b->summed;
+    case GW_T_PART: return b->parts > 0;
+    default: return true;
+    }
+}
+
+static char *write_book_value(const gw_book_view_t *b, uint8_t value, char *out) {
+    switch (value) {
+    case GW_T_BIDS: return write_levels(b, GW_BOOK_BID, out);
+    case GW_T_ASKS: return write_levels(b, GW_BOOK_ASK, out);
+    case GW_T_DEPTH: return out + gw_text_unsigned(b->depth, out);
+    case GW_T_FIRST_ID: return escape(b->first.at, b->first.length, out);
+    case GW_T_LAST_ID: return escape(b->last.at, b->last.length, out);
+    case GW_T_CHECKSUM: return out + gw_text_unsigned(b->checksum, out);
+    case GW_T_PART:
+        out += gw_text_unsigned(b->part, out);
+        *out++ = ',';
+        return out + gw_text_unsigned(b->parts, out);
+    default: return out;
+    }
+}
+
+static char *write_book(const gw_template_t *t, const gw_step_t *s, const gw_book_view_t *b, char *out) {
+    if (!book_has(b, s->source)) return out;
+    out = write_text(t, t->book[s->source][0], out);
+    out = write_book_value(b, s->source, out);
+    return write_text(t, t->book[s->source][1], out);
+}
+
 /* As another gateway's clients know it: without the dot and the venue behind the last one, in small letters. */
 static char *write_spelled(const gw_encode_t *in, uint8_t spelling, char *out) {
     size_t length = in->symbol_length;
@@ -339,6 +393,8 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
         return write_word(in->notice->words[s->source], out);
     case GW_T_SYMBOL_SPELLED:
         return write_spelled(in, s->source, out);
+    case GW_T_BOOK:
+        return write_book(t, s, in->book, out);
     case GW_T_CHANNEL:
         return write_word(gw_text_of(gw_channel_name(in->channel)), out);
     default:
@@ -377,6 +433,7 @@ static size_t encode(const gw_template_t *t, const gw_encode_t *in, char *out) {
 }
 
 size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *out) {
+    assert(t->kind != GW_BOOK || in->book);
     assert(in->record ? in->record->h.kind == t->kind : t->kind >= GW_NOTICE_KIND);
     if (in->record && __builtin_expect(in->record->u.bbo.extra & GW_EXTRA_NO_SIDE, 0) && !t->binary)
         return encode_sparse(t, in, out);

@@ -192,6 +192,7 @@ void gw_topic_unbind(gw_plane_t *p, gw_topic_t *t) {
     t->origin = 0;
     t->suspect = 0;
     gw_topic_frames_forget(t);
+    if (t->book) gw_book_unbound(p, t);
     p->topics_waiting++;
     gw_topic_release(p, t);
 }

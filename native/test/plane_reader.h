@@ -337,6 +337,10 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     CHECK_EQUAL(!(c->flags & GW_CLIENT_BUSY), !c->job);
     for (const gw_link_t *l = c->marks.first; l; l = l->dirty_next)
         pending[l->topic->channel] += gw_link_pends(l);
+    for (const gw_link_t *l = c->links; l; l = l->next) { /* those that wait for their book */
+        CHECK(!l->parked || (l->book && l->dirty && !l->hold));
+        if (l->parked) pending[l->topic->channel] += gw_link_pends(l);
+    }
     uint32_t held = 0, stale = 0, limited = 0;
     for (int own = 0; own < 2; own++) {
         for (const gw_hold_t *h = own ? c->grids : c->holds; h; h = h->next) {

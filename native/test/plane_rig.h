@@ -63,6 +63,7 @@ typedef struct rig {
     size_t memory_size;
     unsigned epoch; /* segments made so far */
     unsigned tails; /* each such-th record of a topic is one of three cells */
+    uint32_t book_levels; /* that its segments have room for */
     bool mixed;     /* every second client speaks the binary format */
     uint32_t grant; /* of clients that connect */
     uint64_t published[GW_CHANNELS];
@@ -185,7 +186,7 @@ static inline void rig_post(rig_t *rig, gw_command_t *x) {
 
 /* A new segment, which the plane is told to follow and the writer writes from now on. */
 static inline void rig_segment(rig_t *rig, uint64_t capacity, uint32_t topics_max) {
-    size_t size = gw_segment_size(capacity, topics_max);
+    size_t size = gw_segment_books_size(capacity, topics_max, rig->book_levels);
     int fd = memfd_create("rig", MFD_CLOEXEC);
     CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
     if (rig->memory) {
@@ -197,7 +198,7 @@ static inline void rig_segment(rig_t *rig, uint64_t capacity, uint32_t topics_ma
     rig->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     rig->memory_size = size;
     CHECK(rig->memory != MAP_FAILED);
-    CHECK_EQUAL(gw_segment_format(rig->memory, size, capacity, topics_max, epoch), 0);
+    CHECK_EQUAL(gw_segment_books_format(rig->memory, size, capacity, topics_max, rig->book_levels, epoch), 0);
     CHECK_EQUAL(gw_writer_init(&rig->writer, rig->memory, size), 0);
     for (unsigned i = 0; i < rig->topics_count; i++) {
         rig->topics[i].id = -1;

@@ -261,7 +261,9 @@ static void bad_programs_are_refused(void) {
         CASE("\2\0\0\0"), CASE("\2\16\0\0"), CASE("\2\222\0\0"),            /* no such kind or notice */
         CASE("\2\1\5abc"), CASE("\2\1\0\5abc"),                               /* cut texts */
         CASE("\2\1\035xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0"),                      /* a splice too long */
-        CASE("\2\1\0\0\24"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\25"), CASE("\2\1\0\0\377"),                            /* no such operation */
+        CASE("\2\1\0\0\24\0\0\0"), CASE("\2\3\0\0\24\10\0\0"), CASE("\2\3\0\0\24\0\1"), /* no book; no value; cut */
+        CASE("\2\3\0\0\24\0\0\0\24\0\0\0"),                           /* bids twice */
         CASE("\2\1\0\0\23"), CASE("\2\1\0\0\23\0"),                          /* an interval: between which texts? */
         CASE("\2\1\0\0\22"), CASE("\2\1\0\0\22\4"),                          /* a symbol spelled: how? */
         CASE("\2\1\0\0\0"), CASE("\2\1\0\0\0\2a"),                            /* a cut literal */

@@ -1,0 +1,370 @@
+/* Order books in a plane: one for each topic of books that has links, in a pool of the plane's own.
+ *
+ * A book is *live* while it is what the records up to its topic's seq say: then a record's rows are applied, and those of
+ * its audiences whose window they changed get marks; for all others the record is *filtered*, without a look at their
+ * links. It is not live before its first copy, after records that were lost or that say no more than that everything
+ * changed (GW_BOOK_RECORD_RESET), or where a record was refused. Then it is *wanted*: a few in each cycle are copied out
+ * of the segment, as the difference to what was there, so that clients get that difference. Marks wait (gw_link_park).
+ *
+ * **A copy is new enough.** The writer changes its book before it publishes the record. So a copy that is made after
+ * `tail` was read has all records before that, and the plane's cursor is not beyond it. Records that the copy has
+ * already, and that come through the ring afterwards, are skipped as any old ones; they are routed at the moment of the
+ * copy, so that each is counted once.
+ *
+ * Who else writes? Nobody: the pool here is this thread's, and what it reads of the segment's is checked (gw_book_copy,
+ * gw_book_take). A book that is missing for longer than GW_BOOK_TORN_NS is counted (`books_missing`) and looked for at
+ * leisure. */
+#include "gw_plane_internal.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* --- the plane's pool ---------------------------------------------------------------------------- */
+
+/* Its pages are touched as they are used. */
+static int books_open(gw_plane_t *p) {
+    gw_plane_books_t *b = &p->books;
+    if (b->memory) return 0;
+    b->size = gw_book_pool_size(&p->o.books);
+    if (!b->size || gw_book_work_init(&b->work)) return -ENOMEM;
+    b->numbers_free = calloc(p->o.books.books, sizeof *b->numbers_free);
+    b->rows = malloc(GW_BOOK_PART_ROWS * sizeof *b->rows);
+    void *m = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m != MAP_FAILED) b->memory = m;
+    if (b->numbers_free && b->rows && b->memory && !gw_book_pool_format(&b->pool, m, b->size, &p->o.books)) return 0;
+    gw_plane_books_free(p);
+    return -ENOMEM;
+}
+
+void gw_plane_books_free(gw_plane_t *p) {
+    gw_plane_books_t *b = &p->books;
+    if (b->memory) munmap(b->memory, b->size);
+    if (b->work.rows) gw_book_work_free(&b->work);
+    free(b->numbers_free);
+    free(b->rows);
+    free(b->copy.rows);
+    *b = (gw_plane_books_t){0};
+}
+
+/* Opens the book, empty, with the windows of all links that there are. -ENOSPC: the pool has no place for it. */
+static int book_open(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    if (x->book.head) return 0;
+    if (!b->numbers_free_count && b->numbers_next == b->pool.sizes.books) return -ENOSPC;
+    const uint32_t number = b->numbers_free_count ? b->numbers_free[b->numbers_free_count - 1] : b->numbers_next;
+    const int error = gw_book_open(&x->book, &b->pool, number, 0, true);
+    if (error) return error;
+    if (b->numbers_free_count) b->numbers_free_count--;
+    else b->numbers_next++;
+    const gw_topic_t *t = x->topic;
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        for (uint32_t k = 0; k < t->audiences[i].count; k++)
+            gw_book_window_hold(&x->book, &x->book.windows[t->audiences[i].variant]);
+    return 0;
+}
+
+static void book_close(gw_plane_t *p, gw_plane_book_t *x) {
+    x->live = 0;
+    if (!x->book.head) return;
+    p->books.numbers_free[p->books.numbers_free_count++] = x->book.number;
+    gw_book_close(&x->book);
+}
+
+/* --- what is wanted ------------------------------------------------------------------------------ */
+
+static void unlist(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    if (x->previous) x->previous->next = x->next;
+    else b->wanted = x->next;
+    if (x->next) x->next->previous = x->previous;
+    else b->wanted_last = x->previous;
+    x->previous = x->next = NULL;
+}
+
+static void append(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    x->previous = b->wanted_last;
+    if (b->wanted_last) b->wanted_last->next = x;
+    else b->wanted = x;
+    b->wanted_last = x;
+}
+
+static void want(gw_plane_t *p, gw_plane_book_t *x) {
+    x->live = 0;
+    if (x->wanted || !x->topic->bound) return;
+    x->wanted = 1;
+    x->wanted_ns = x->retry_ns = p->now;
+    append(p, x);
+    p->books.wanted_count++;
+}
+
+static void unwant(gw_plane_t *p, gw_plane_book_t *x) {
+    if (!x->wanted) return;
+    if (x->wanted == 2) gw_count(&p->stats->books_missing[0], (uint64_t)-1);
+    x->wanted = 0;
+    unlist(p, x);
+    p->books.wanted_count--;
+}
+
+/* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. */
+static void want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
+    const int missing = p->now - x->wanted_ns >= GW_BOOK_TORN_NS;
+    if (missing && x->wanted == 1) x->wanted = 2, gw_count(&p->stats->books_missing[0], 1);
+    x->retry_ns = soon && !missing ? p->now : p->now + GW_BOOK_RETRY_NS;
+    unlist(p, x);
+    append(p, x);
+}
+
+/* When the next one may be tried; INT64_MAX: none is wanted. They are few, and mostly none. */
+int64_t gw_plane_books_due(const gw_plane_t *p) {
+    int64_t due = INT64_MAX;
+    for (const gw_plane_book_t *x = p->books.wanted; x; x = x->next)
+        if (x->retry_ns < due) due = x->retry_ns;
+    return due;
+}
+
+/* --- records ------------------------------------------------------------------------------------- */
+
+static void filtered(gw_plane_t *p, const gw_topic_t *t, gw_audience_t *a, uint64_t n) {
+    a->filtered += n;
+    gw_count(&p->stats->filtered[t->channel], a->count * n);
+    gw_count(&p->stats->pending[t->channel], -(a->count * n));
+}
+
+/* So many records of the link that another one tells with it. */
+static void merged(gw_plane_t *p, gw_link_t *l, uint64_t n, int lapped) {
+    const uint8_t channel = l->topic->channel;
+    uint64_t *loss = l->client->flags & GW_CLIENT_DOOMED ? gw_client_loss(p, l->client) : p->stats->dropped_lapped;
+    const int drops = lapped || l->client->flags & GW_CLIENT_DOOMED;
+    *(drops ? &l->dropped : &l->conflated) += n;
+    gw_count(drops ? &loss[channel] : &p->stats->conflated[channel], n);
+    const int classed = !drops || loss == p->stats->dropped_lapped || loss == p->stats->dropped_slow;
+    if (classed) gw_count(drops ? &p->stats->class_dropped[l->priority] : &p->stats->class_conflated[l->priority], n);
+    gw_count(&p->stats->pending[channel], -n);
+}
+
+/* The topic has come to its seq by n records: to all who take it. While its book is not live all of them may have
+ * changed. */
+static uint32_t route(gw_plane_t *p, gw_topic_t *t, uint64_t n) {
+    gw_plane_book_t *x = t->book;
+    const gw_frame_t f = gw_book_frame_of(p, t);
+    uint32_t links = 0;
+    t->renewed = 0;
+    t->routed += n;
+    if (!t->links_count) return 0;
+    if (t->urgent > p->control.audience) p->control.audience = t->urgent;
+    gw_count(&p->stats->routed[t->channel], t->links_count * n);
+    gw_count(&p->stats->pending[t->channel], t->links_count * n);
+    for (uint32_t i = 0; i < t->audiences_count; i++) {
+        gw_audience_t *a = &t->audiences[i];
+        if (x->live && x->book.windows[a->variant].changed != t->seq) {
+            filtered(p, t, a, n);
+            continue;
+        }
+        links += a->count;
+        for (uint32_t k = 0; k < a->count; k++) {
+            gw_link_t *l = a->links[k].link;
+            if (n > 1) merged(p, l, n - 1, x->lapped);
+            gw_book_link_take(p, l, &f);
+        }
+    }
+    return links;
+}
+
+/* Of a record header and message are kept; its rows are in the book. */
+static void header_take(gw_topic_t *t, const gw_record_t *r, uint64_t position) {
+    memcpy(t->state, r, GW_RECORD_CELLS * GW_CELL);
+    t->state->h.cells = GW_RECORD_CELLS;
+    gw_book_message(t->state)->extra = 0;
+    t->seq = r->h.topic_seq;
+    t->position = position;
+}
+
+static void id_keep(gw_plane_book_t *x, uint64_t seq, const gw_book_message_t *m) {
+    gw_book_id_t *id = &x->ids[seq % GW_BOOK_IDS];
+    id->seq = seq;
+    id->length = m->first_length < GW_BOOK_ID_MAX ? m->first_length : GW_BOOK_ID_MAX;
+    memcpy(id->text, m->first_id, GW_BOOK_ID_MAX);
+}
+
+/* Whether the book is what it is with this record, the next after its last. */
+static int apply(gw_plane_t *p, gw_plane_book_t *x, const gw_record_t *r) {
+    gw_record_t *record = (gw_record_t *)(uintptr_t)r; /* of the plane's own batch */
+    const gw_book_message_t *m = gw_book_message(record);
+    const uint64_t seq = r->h.topic_seq;
+    if (m->what & GW_BOOK_RECORD_RESET || r->h.cells < gw_book_record_cells(m->count)) return 0;
+    if (m->count && gw_book_take(&x->book, &p->books.work, seq, m->scale, gw_book_message_rows(record), m->count)) return 0;
+    return gw_book_seq(&x->book) == seq || gw_book_advance(&x->book, seq) == GW_BOOK_FINE;
+}
+
+/* Another origin counts: nothing of before is comparable. */
+static void begin_anew(gw_plane_t *p, gw_topic_t *t) {
+    gw_walk_t w = gw_walk_begin();
+    for (gw_link_t *l; (l = gw_walk_next(t, &w));) gw_book_link_forget(p, l);
+    book_close(p, t->book);
+    memset(t->book->ids, 0, sizeof t->book->ids);
+}
+
+/* A record of a topic of books; as gw_record_route. */
+int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64_t position, int64_t *budget) {
+    gw_plane_book_t *x = t->book;
+    if (r->h.origin != t->origin && x) begin_anew(p, t);
+    if (!gw_topic_awaits(t, r)) return 0;
+    if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
+    uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
+    const uint64_t n = r->h.topic_seq - t->seq;
+    header_take(t, r, position);
+    if (x) {
+        id_keep(x, t->seq, gw_book_message(t->state));
+        const int follows = x->live && n == 1;
+        if (x->live && (!follows || !apply(p, x, r))) {
+            x->lapped = !follows;
+            want(p, x);
+        }
+        if (!x->live) want(p, x);
+        *budget -= r->h.cells / GW_UNITS_CELLS;
+    }
+    told += route(p, t, n);
+    if (t->suspect) told += gw_refused_recover(p, t);
+    return told;
+}
+
+/* After a lap: the segment's last header of it. Who shows it has it copied. How many links that concerns. */
+uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position) {
+    gw_plane_book_t *x = t->book;
+    if (!x) {
+        const uint64_t n = newest->h.topic_seq - t->seq;
+        header_take(t, newest, position);
+        return route(p, t, n);
+    }
+    x->lapped = 1;
+    want(p, x);
+    return 1;
+}
+
+/* --- topics -------------------------------------------------------------------------------------- */
+
+void gw_book_bound(gw_plane_t *p, gw_topic_t *t) {
+    if (t->seq) gw_book_message(t->state)->extra = 0;
+    if (t->book && t->seq) want(p, t->book);
+}
+
+/* A mark of a book that has ended: what it would have told is nowhere any more; its end is told all the same. */
+static void mark_ends(gw_plane_t *p, gw_link_t *l) {
+    if (!l->dirty || l->dirty == GW_LINK_NOTICE || l->epoch != p->epochs) return; /* that is gw_link_renew's */
+    const uint8_t owes = l->owes;
+    if (gw_link_pends(l) && l->client->flags & GW_CLIENT_DOOMED) gw_link_settle(p, l, gw_client_loss(p, l->client));
+    else if (gw_link_pends(l)) gw_link_supersede(p, l);
+    gw_link_clean(p, l);
+    if (owes) gw_link_owe(p, l, owes);
+}
+
+void gw_book_unbound(gw_plane_t *p, gw_topic_t *t) {
+    gw_plane_book_t *x = t->book;
+    unwant(p, x);
+    begin_anew(p, t);
+    x->lapped = 0;
+    gw_walk_t w = gw_walk_begin();
+    for (gw_link_t *l; (l = gw_walk_next(t, &w));) mark_ends(p, l);
+}
+
+/* --- a topic's first link and its last ------------------------------------------------------------- */
+
+int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
+    if (books_open(p) || !(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
+    l->book->link = l;
+    if (t->book) return 0;
+    gw_plane_book_t *x = calloc(1, sizeof *x);
+    if (!x) return -ENOMEM;
+    x->topic = t;
+    t->book = x;
+    if (t->seq) want(p, x);
+    return 0;
+}
+
+void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
+    free(l->book);
+    l->book = NULL;
+    if (t->links_count || !t->book) return;
+    unwant(p, t->book);
+    book_close(p, t->book);
+    free(t->book);
+    t->book = NULL;
+}
+
+/* --- copies -------------------------------------------------------------------------------------- */
+
+/* Copies the writer's book. 0; -EAGAIN: not now, at once again; else at leisure. */
+static int copy(gw_plane_t *p, const gw_topic_t *t) {
+    gw_book_copy_t *c = &p->books.copy;
+    const gw_book_pool_t *pool = &p->reader.segment.books;
+    const uint32_t number = gw_book_message(t->state)->book;
+    if (!p->mapping || !pool->sizes.books) return -ENOENT;
+    GW_LOAD_ACQUIRE(p->reader.segment.tail);
+    int error = gw_book_copy(pool, number, c);
+    if (error == -ENOBUFS) {
+        const uint32_t room = c->count + c->count / 8 + GW_BOOK_CHUNK;
+        if (room > GW_BOOK_SIDES * (uint64_t)pool->sizes.side_chunks * GW_BOOK_CHUNK + c->count) return -ENOENT;
+        gw_book_row_t *rows = realloc(c->rows, room * sizeof *rows);
+        if (!rows) return -ENOMEM;
+        c->rows = rows;
+        c->room = room;
+        error = gw_book_copy(pool, number, c);
+    }
+    if (error) return error == -ENOBUFS ? -EAGAIN : error;
+    if (c->owner != gw_book_owner(t->ring_id, t->generation)) return -ENOENT;
+    return c->seq && c->seq >= t->seq ? 0 : -EAGAIN;
+}
+
+/* The header of the state that was copied, or of a later one: the segment's last value. */
+static void header_read(gw_plane_t *p, gw_topic_t *t) {
+    gw_record_t r;
+    uint64_t position;
+    const int got = gw_table_read(&p->reader.segment, t->ring_id, &r, &position);
+    const int whole = got == 1 || got == -EMSGSIZE;
+    const uint64_t seq = gw_book_seq(&t->book->book);
+    if (whole && gw_record_is_of(&r, t->generation) && r.h.kind == GW_BOOK && r.h.origin == t->origin &&
+        !(r.h.flags & GW_FLAG_RETIRED) && r.h.topic_seq >= seq)
+        header_take(t, &r, position);
+    t->state->h.topic_seq = t->seq = seq;
+    id_keep(t->book, seq, gw_book_message(t->state));
+}
+
+/* Brings the book to a copy of the writer's; whether it is live. */
+static int follow(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_topic_t *t = x->topic;
+    int error = book_open(p, x);
+    if (!error) error = copy(p, t);
+    if (!error && gw_book_follow(&x->book, &p->books.work, &p->books.copy)) error = -ENOSPC;
+    if (error) {
+        want_later(p, x, error == -EAGAIN);
+        return 0;
+    }
+    unwant(p, x);
+    x->live = 1;
+    gw_count(&p->stats->books_copied[0], 1);
+    const uint64_t before = t->seq;
+    if (gw_book_seq(&x->book) > before) {
+        header_read(p, t);
+        route(p, t, t->seq - before);
+    }
+    x->lapped = 0;
+    gw_walk_t w = gw_walk_begin();
+    for (gw_link_t *l; (l = gw_walk_next(t, &w));)
+        if (l->parked && !l->book->waits) gw_link_unpark(p, l);
+    return 1;
+}
+
+int gw_plane_books_step(gw_plane_t *p) {
+    int did = gw_plane_books_wake(p);
+    if (p->epoch_phase || !p->books.wanted) return did;
+    p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    p->send_ns = 0;
+    gw_plane_book_t *x = p->books.wanted, *last = p->books.wanted_last;
+    for (uint32_t copies = 0; x && copies < GW_BOOK_COPIES;) {
+        gw_plane_book_t *next = x == last ? NULL : x->next;
+        if (x->retry_ns <= p->now) copies++, did |= follow(p, x) || x->retry_ns <= p->now;
+        x = next;
+    }
+    return did;
+}

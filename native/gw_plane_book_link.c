@@ -1,0 +1,83 @@
+/* Links of books: what each client has, and its mark. A book is always conflated: what a client gets is rendered when its
+ * socket takes it, from where it is to where the book is. So nothing that is under way could be wrong by then, and nothing
+ * is ever taken back. */
+#include "gw_plane_internal.h"
+
+void gw_book_link_join(gw_link_t *l) {
+    gw_book_t *book = &l->topic->book->book;
+    l->book->filtered_from = gw_link_audience(l)->filtered;
+    if (book->head) gw_book_window_hold(book, &book->windows[gw_link_audience(l)->variant]);
+}
+
+void gw_book_link_leave(gw_link_t *l) {
+    gw_book_t *book = &l->topic->book->book;
+    l->filtered = gw_link_filtered(l);
+    if (book->head) gw_book_window_leave(&book->windows[gw_link_audience(l)->variant]);
+}
+
+/* Its client has nothing that could be gone on from. */
+static void nothing(gw_book_link_t *b) {
+    b->at = (gw_book_at_t){0};
+    b->awaited = 0;
+}
+
+/* What of a mark is a book's: states that are being sent, or waited for. A client that has had some parts of one has
+ * nothing then. */
+void gw_book_unmark(gw_plane_t *p, gw_link_t *l) {
+    gw_book_link_t *b = l->book;
+    b->late = 0;
+    gw_book_wait_end(p, b);
+    if (!b->frozen) return;
+    if (b->part) nothing(b);
+    gw_book_thaw(p, b);
+}
+
+void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
+    gw_book_link_t *b = l->book;
+    b->late = 0; /* the mark that is there will tell all */
+    if (b->frozen) gw_book_thaw(p, b);
+    if (b->waits) {
+        gw_book_wait_end(p, b);
+        gw_link_unpark(p, l);
+    }
+    nothing(b);
+}
+
+/* A change of the depth is answered by a snapshot, of what was marked already, too. */
+void gw_book_link_vary(gw_plane_t *p, gw_link_t *l) {
+    gw_book_link_forget(p, l);
+    if (!l->topic->seq || l->epoch != p->epochs || l->client->flags & GW_CLIENT_DOOMED) return;
+    if (!l->dirty) gw_link_dirty(p, l, GW_LINK_SNAPSHOT);
+    if (!gw_link_pends(l)) return;
+    gw_link_supersede(p, l);
+    l->dirty = GW_LINK_SNAPSHOT;
+    l->skipped = 0;
+}
+
+/* One that comes while a state is sent in parts is not in that: the mark will stand for it. */
+static void take_late(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    if (gw_link_pends(l)) gw_link_supersede(p, l);
+    else gw_link_remark(l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
+    l->book->late = 1;
+}
+
+void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
+    gw_client_t *c = l->client;
+    if (l->epoch != p->epochs) gw_link_renew(p, l);
+    if (c->flags & GW_CLIENT_DOOMED) {
+        gw_link_settle(p, l, gw_client_loss(p, c));
+    } else if (gw_link_is_marked(l) && l->marked != GW_MARK_MOVED) {
+        gw_link_settle_marked(p, l);
+    } else if (l->dirty == GW_LINK_NOTICE) { /* the topic has come back */
+        gw_link_remark(l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
+    } else if (l->dirty && l->book->frozen) {
+        take_late(p, l, f);
+    } else if (l->dirty) {
+        gw_link_supersede(p, l);
+    } else if (c->flags & GW_CLIENT_WAITS) {
+        gw_link_wait(p, l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
+    } else if (!(c->flags & GW_CLIENT_HOLDS) || !gw_link_hold(p, l, f)) {
+        gw_link_remark(l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
+        gw_link_dirty(p, l, GW_LINK_UPDATE);
+    }
+}
