@@ -8,7 +8,7 @@
 #include "gw_book_text.h"
 #include "gw_crc.h"
 
-enum { BOOK_SEQS = 1 << 16, BOOK_LEVELS = 1 << 17, BOOK_CLIENT_LEVELS = 20000 };
+enum { BOOK_LIVES = 8, BOOK_SEQS = 1 << 15, BOOK_CLIENT_LEVELS = 20000 };
 
 static inline uint8_t *program_book(uint8_t *at, uint8_t what, const char *before, const char *behind) {
     *at++ = 20;
@@ -72,16 +72,20 @@ typedef struct {
     rig_t *rig;
     unsigned topic;
     gw_book_t book;
-    gw_book_pool_t pool;
     gw_book_work_t work;
     gw_book_sum_t sum;
     model_t model;
     walk_t walk;
     uint32_t depth;     /* the venue's */
-    book_seq_t *states; /* by seq, of this epoch */
+    book_seq_t *all, *states; /* by seq: of all epochs and ends, of this one */
     bool hidden;        /* a mutant: evictions are not published */
     uint8_t flags;
 } book_writer_t;
+
+/* Of the segment that is written now: as its writer sees it. */
+static gw_book_pool_t book_pool;
+static const rig_t *book_pool_rig;
+static unsigned book_pool_epoch;
 
 static inline uint64_t mix(uint64_t hash, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
@@ -120,12 +124,18 @@ static inline void book_remember(book_writer_t *w) {
 
 /* The writer's books are in the segment; a new one has none. */
 static inline void book_begin(book_writer_t *w) {
+    w->states = w->states ? w->states + BOOK_SEQS : w->all;
+    CHECK(w->states < w->all + BOOK_LIVES * BOOK_SEQS);
     rig_register(w->rig, w->topic);
     gw_book_work_free(&w->work);
     CHECK_EQUAL(gw_book_work_init(&w->work), 0);
-    w->pool = w->rig->writer.segment.books;
-    gw_book_pool_t *pool = &w->pool;
-    pool->chunk_free = pool->wide_free = GW_BOOK_NONE;
+    gw_book_pool_t *pool = &book_pool;
+    if (book_pool_rig != w->rig || book_pool_epoch != w->rig->epoch) { /* another segment, which has none yet */
+        *pool = w->rig->writer.segment.books;
+        pool->chunk_free = pool->wide_free = GW_BOOK_NONE;
+        book_pool_rig = w->rig;
+        book_pool_epoch = w->rig->epoch;
+    }
     for (uint32_t i = 0; i < pool->sizes.books; i++)
         if (!gw_book_open(&w->book, pool, i, w->depth, false)) break;
     CHECK(w->book.head);
@@ -139,13 +149,14 @@ static inline void book_begin(book_writer_t *w) {
 
 static inline void book_writer_open(book_writer_t *w, rig_t *rig, const char *name, uint32_t depth, walk_t walk) {
     *w = (book_writer_t){.rig = rig, .topic = rig_topic(rig, GW_BOOK, name), .depth = depth, .walk = walk};
-    w->states = calloc(BOOK_SEQS, sizeof *w->states);
-    CHECK(w->states != NULL);
+    w->all = calloc(BOOK_LIVES * BOOK_SEQS, sizeof *w->all);
+    CHECK(w->all != NULL);
     book_begin(w);
 }
 
 static inline void book_writer_close(book_writer_t *w) {
-    free(w->states);
+    book_pool_rig = NULL;
+    free(w->all);
     gw_book_work_free(&w->work);
     model_close(&w->model);
 }
@@ -219,7 +230,7 @@ typedef struct {
     shown_t *side[2], *partial[2];
     uint32_t count[2], partial_count[2];
     uint64_t seq, partial_seq; /* 0: it has nothing */
-    unsigned part, parts;
+    unsigned part, parts, life;
     uint64_t frames, updates, snapshots, parted, gaps, retired;
     uint64_t skipped;
     bool each; /* it cuts to its depth after each level */
@@ -346,7 +357,8 @@ static inline uint64_t number_after(const char *text, const char *name) {
     return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
-static inline void book_frame(book_client_t *c, const char *text, const book_seq_t *states) {
+static inline void book_frame(book_client_t *c, const char *text, const book_writer_t *w) {
+    const book_seq_t *states = w->all + c->life * (size_t)BOOK_SEQS;
     const uint64_t seq = number_after(text, "\"seq\":"), skipped = number_after(text, "\"skipped\":");
     const bool snapshot = strstr(text, "\"type\":\"snapshot\"") != NULL;
     const char *bids = strstr(text, "\"bids\":["), *part = strstr(text, "\"part\":[");
@@ -393,7 +405,7 @@ static inline void book_frame(book_client_t *c, const char *text, const book_seq
 }
 
 /* Reads what has come, of whole frames. */
-static inline void book_read(book_client_t *c, const book_seq_t *states) {
+static inline void book_read(book_client_t *c, const book_writer_t *w) {
     static char text[GW_BOOK_FRAME_MAX + (64 << 10)];
     peer_t *peer = c->peer;
     for (;;) {
@@ -407,11 +419,11 @@ static inline void book_read(book_client_t *c, const book_seq_t *states) {
         memcpy(text, at + header, length);
         text[length] = 0;
         peer->read += header + length;
-        if (!strncmp(text, "{\"channel\":\"book\"", 17)) book_frame(c, text, states);
+        if (!strncmp(text, "{\"channel\":\"book\"", 17)) book_frame(c, text, w);
         else if (strstr(text, "\"reply\":1")) c->fresh = true;
-        else if (strstr(text, "\"type\":\"epoch\"")) c->seq = 0, c->part = 0;
+        else if (strstr(text, "\"type\":\"epoch\"")) c->seq = 0, c->part = 0, c->life += c->frames > 0;
         else if (strstr(text, "\"type\":\"gap\"")) c->gaps++;
-        else if (strstr(text, "\"type\":\"retired\"")) c->retired++, c->seq = 0;
+        else if (strstr(text, "\"type\":\"retired\"")) c->retired++, c->seq = 0, c->life++;
     }
     if (peer->read == peer->length) peer->read = peer->length = 0;
 }

@@ -4,7 +4,7 @@
 static book_client_t clients[16];
 
 static void read_all(unsigned n, const book_writer_t *w) {
-    for (unsigned i = 0; i < n; i++) book_read(&clients[i], w->states);
+    for (unsigned i = 0; i < n; i++) book_read(&clients[i], w);
 }
 
 /* At rest each has what the writer has. */
@@ -70,7 +70,7 @@ static void incident(rig_t *rig, book_writer_t *w, const course_t *course, unsig
     if (what == 1 && course->changes) {
         c->peer->allowed = RIG_NO_LIMIT; /* so that it knows which depth it has */
         for (int i = 0; i < 3; i++) rig_settle(rig);
-        book_read(c, w->states);
+        book_read(c, w);
         c->asked = (unsigned)draw(GW_BOOK_DEPTHS);
         book_subscribe(rig, c, c->name, true, draw(2));
     }
@@ -145,14 +145,176 @@ static void depths_change(void) {
         course_run(seed, (course_t){.ticks = 1500, .big = true, .steps = 700, .laps = true, .resets = true, .changes = true});
 }
 
+/* --- ends and beginnings ------------------------------------------------------------------------- */
+
+static void begin_all(rig_t *rig, book_writer_t *w) {
+    book_writer_open(w, rig, "B.SIM", 0, (walk_t){10000, 1000, true});
+    for (unsigned i = 0; i < 16; i++) {
+        book_client_open(&clients[i], rig, i % GW_BOOK_DEPTHS);
+        book_subscribe(rig, &clients[i], i % 3 ? "B.SIM" : "*", true, true);
+    }
+    rig_settle(rig);
+}
+
+static void end_all(rig_t *rig, book_writer_t *w) {
+    rig_check_balance(rig);
+    CHECK_EQUAL(rig->stats->pending[GW_BOOK], 0);
+    for (unsigned i = 0; i < 16; i++) book_client_close(&clients[i]);
+    book_writer_close(w);
+    rig_free(rig);
+}
+
+static void talk(rig_t *rig, book_writer_t *w, int messages) {
+    for (int i = 0; i < messages; i++) {
+        book_walk(w, i % 50 == 0, false);
+        if (draw(2)) rig_settle(rig);
+        read_all(16, w);
+    }
+}
+
+/* Frames of the old one that were cut are finished, all else of it goes. */
+static void another_epoch_begins_with_snapshots(void) {
+    rig_t *rig = book_rig(1 << 20, 400000);
+    book_writer_t w;
+    begin_all(rig, &w);
+    for (int epoch = 0; epoch < 6; epoch++) {
+        talk(rig, &w, 60);
+        for (unsigned i = 0; i < 16; i++) clients[i].peer->allowed = (int64_t)draw(30000);
+        book_walk(&w, true, false);
+        rig_settle(rig);
+        read_all(16, &w);
+        rig_segment(rig, 1 << 20, 64);
+        book_begin(&w);
+        book_walk(&w, true, false);
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        for (unsigned i = 0; i < 16; i++) clients[i].peer->allowed = RIG_NO_LIMIT;
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        read_all(16, &w);
+        all_have_all(16, &w);
+        rig_check_balance(rig);
+    }
+    end_all(rig, &w);
+}
+
+static void a_book_ends_and_comes_back(void) {
+    rig_t *rig = book_rig(1 << 20, 400000);
+    book_writer_t w;
+    begin_all(rig, &w);
+    for (int life = 0; life < 6; life++) {
+        talk(rig, &w, 60);
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        read_all(16, &w);
+        all_have_all(16, &w);
+        if (life % 2) book_walk(&w, true, false); /* its last state has not left by then */
+        rig_retire(rig, w.topic);
+        gw_book_close(&w.book);
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        read_all(16, &w);
+        for (unsigned i = 0; i < 16; i++) CHECK_EQUAL(clients[i].retired, (uint64_t)life + 1);
+        rig_check_balance(rig);
+        rig->now += 20000000000;
+        book_begin(&w);
+        for (unsigned i = 0; i < 16; i++) clients[i].fresh = true;
+    }
+    end_all(rig, &w);
+}
+
+static void a_gap_of_the_feed_is_told_before_the_difference(void) {
+    rig_t *rig = book_rig(1 << 20, 400000);
+    book_writer_t w;
+    begin_all(rig, &w);
+    talk(rig, &w, 20);
+    rig_settle(rig);
+    gw_book_level_t level = level_of(0, 10000, 77);
+    w.flags = GW_FLAG_MAYBE_BAD_BOOK;
+    CHECK(book_say(&w, &level, 1, false, false, (gw_header_t){.gap = GW_GAP_FEED, .lost = 3}));
+    rig_settle(rig);
+    read_all(16, &w);
+    for (unsigned i = 0; i < 16; i++) CHECK_EQUAL(clients[i].gaps, 1);
+    all_have_all(16, &w);
+    end_all(rig, &w);
+}
+
+/* The state in hand is finished first, byte by byte, while the book goes on; then comes what was missed of it. */
+static void parts_are_of_one_state(void) {
+    rig_t *rig = book_rig(1 << 20, 400000);
+    book_writer_t w;
+    begin_all(rig, &w);
+    w.walk.ticks = 3000;
+    book_client_t *c = &clients[7];
+    for (int turn = 0; turn < 20; turn++) {
+        while (gw_book_levels(&w.book, 0) + gw_book_levels(&w.book, 1) < 1200) book_walk(&w, true, false);
+        rig_settle(rig);
+        book_subscribe(rig, c, "B.SIM", true, true);
+        const uint64_t parted = c->parted;
+        for (int i = 0; i < 4000 && c->parted == parted; i++) {
+            c->peer->allowed = (int64_t)draw(200);
+            if (i % 10 == 0) book_walk(&w, false, false);
+            rig_settle(rig);
+            read_all(16, &w);
+        }
+        CHECK_EQUAL(c->parted, parted + 1);
+        c->peer->allowed = RIG_NO_LIMIT;
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        read_all(16, &w);
+        all_have_all(16, &w);
+        rig_check_balance(rig);
+    }
+    end_all(rig, &w);
+}
+
+/* Nine states at a time are one too many: the ninth waits. */
+static void states_in_parts_are_few(void) {
+    enum { BOOKS = GW_BOOK_FROZEN + 4 };
+    static book_writer_t writers[BOOKS];
+    rig_t *rig = book_rig(1 << 20, 1000000);
+    for (unsigned i = 0; i < BOOKS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "B%u.SIM", i);
+        writers[i] = (book_writer_t){.rig = rig, .topic = rig_topic(rig, GW_BOOK, name), .walk = {10000, 3000, true}};
+        writers[i].all = calloc(BOOK_LIVES * BOOK_SEQS, sizeof *writers[i].all);
+        book_begin(&writers[i]);
+        while (gw_book_levels(&writers[i].book, 0) + gw_book_levels(&writers[i].book, 1) < 1200) book_walk(&writers[i], true, false);
+        book_client_open(&clients[i], rig, 7);
+        clients[i].peer->allowed = 5000;
+        book_subscribe(rig, &clients[i], name, true, true);
+    }
+    for (int i = 0; i < 5; i++) rig_settle(rig);
+    unsigned used = 0, waiting = 0;
+    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) used += rig->plane->books.frozen[i].of != NULL;
+    for (const gw_book_link_t *b = rig->plane->books.waiting; b; b = b->next) waiting++;
+    CHECK_EQUAL(used, GW_BOOK_FROZEN);
+    CHECK_EQUAL(waiting, BOOKS - GW_BOOK_FROZEN);
+    rig_check_balance(rig);
+    for (unsigned i = 0; i < BOOKS; i++) clients[i].peer->allowed = RIG_NO_LIMIT;
+    for (int i = 0; i < 5; i++) rig_settle(rig);
+    for (unsigned i = 0; i < BOOKS; i++) {
+        book_read(&clients[i], &writers[i]);
+        CHECK_EQUAL(clients[i].parted, 1);
+        uint64_t hash[GW_BOOK_DEPTHS];
+        book_hash(&writers[i].book, hash);
+        CHECK_EQUAL(shown_hash(&clients[i]), hash[7]);
+        book_client_close(&clients[i]);
+        book_writer_close(&writers[i]);
+    }
+    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) CHECK(!rig->plane->books.frozen[i].of);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv) {
     (void)argv;
     RUN(a_book_is_followed);
-    if (argc > 1) return 0;
+    if (argc > 1) goto ends;
     RUN(writes_are_cut_anywhere);
     RUN(venues_evict);
     RUN(laps_and_resets_are_told_as_differences);
     RUN(large_books_come_in_parts);
     RUN(depths_change);
+ends:
+    RUN(another_epoch_begins_with_snapshots);
+    RUN(a_book_ends_and_comes_back);
+    RUN(a_gap_of_the_feed_is_told_before_the_difference);
+    RUN(parts_are_of_one_state);
+    RUN(states_in_parts_are_few);
     return 0;
 }
