@@ -821,6 +821,7 @@ class Plane:
         clients_max: int = 20000,
         topics_per_client_max: int = 10000,
         waiting_topics_max: int = 65536,
+        book_levels_max: int = 0,  # of books that have subscribers; 0: nobody can have any
         log_bytes: int = 64 << 20,
         control_bytes_max: int = 64 << 10,
         lossless_frames_max: int = 65536,

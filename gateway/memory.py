@@ -29,6 +29,8 @@ CANDLES_KEPT: Final = {"1s": 11, "1m": 2, "5m": 2, "15m": 2, "1h": 2, "1d": 2}
 running one and those that late trades may change (gw_candle.c)."""
 LEVEL_BYTES: Final = 48
 """A level of an order book in the segment, where chunks are half full."""
+FOLLOWED_BYTES: Final = 80
+"""The same in each worker that has subscribers of it, with the log of its changes."""
 HEALTH_TOPICS_MAX: Final = 32768
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40
@@ -55,7 +57,7 @@ def estimate(config: "Config") -> list[Part]:
     return [
         Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
         Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),
-        Part("books", config.ring.book_levels_max * LEVEL_BYTES),
+        Part("books", config.ring.book_levels_max * (LEVEL_BYTES + workers * FOLLOWED_BYTES)),
         Part("frame logs", workers * _log_bytes(config)),
         *([Part("candles", _candle_bytes(config))] if config.candles.intervals else []),
     ]

@@ -310,8 +310,10 @@ int gw_plane_cycle(gw_plane_t *p) {
     int busy = commands(p);
     busy |= records(p);
     if (!visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
-    if (p->books.wanted_count || p->books.waiting) busy |= gw_plane_books_step(p);
-    if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
+    if (p->blocked_count | p->books.todo) {
+        if (p->books.todo) busy |= gw_plane_books_step(p);
+        if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
+    }
     busy |= serve(p) > 0;
     if (!p->holds_count) {
         p->served = 0;

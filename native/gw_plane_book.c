@@ -95,7 +95,7 @@ static void want(gw_plane_t *p, gw_plane_book_t *x) {
     x->wanted = 1;
     x->wanted_ns = x->retry_ns = p->now;
     append(p, x);
-    p->books.wanted_count++;
+    p->books.todo++;
 }
 
 static void unwant(gw_plane_t *p, gw_plane_book_t *x) {
@@ -103,7 +103,7 @@ static void unwant(gw_plane_t *p, gw_plane_book_t *x) {
     if (x->wanted == 2) gw_count(&p->stats->books_missing[0], (uint64_t)-1);
     x->wanted = 0;
     unlist(p, x);
-    p->books.wanted_count--;
+    p->books.todo--;
 }
 
 /* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. */

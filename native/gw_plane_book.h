@@ -78,7 +78,7 @@ typedef struct {
     uint32_t *numbers_free; /* of the pool's places */
     uint32_t numbers_free_count, numbers_next;
     gw_plane_book_t *wanted, *wanted_last;
-    uint32_t wanted_count;
+    uint32_t todo; /* how many are wanted, or wait */
     gw_book_copy_t copy; /* out of the segment */
     gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
     gw_book_frozen_t frozen[GW_BOOK_FROZEN];

@@ -173,6 +173,7 @@ static void wait_begin(gw_plane_t *p, gw_link_t *l) {
     gw_book_link_t *b = l->book;
     gw_link_park(l);
     b->waits = 1;
+    s->todo++;
     b->next = NULL;
     b->previous = s->waiting_last;
     if (s->waiting_last) s->waiting_last->next = b;
@@ -184,6 +185,7 @@ void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b) {
     gw_plane_books_t *s = &p->books;
     if (!b->waits) return;
     b->waits = 0;
+    s->todo--;
     if (b->previous) b->previous->next = b->next;
     else s->waiting = b->next;
     if (b->next) b->next->previous = b->previous;

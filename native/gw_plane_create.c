@@ -65,7 +65,7 @@ static void adopt_statistics(gw_stats_t *s) {
     }
     memset(s->class_links, 0, sizeof s->class_links);
     memset(s->levels, 0, sizeof s->levels);
-    s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
+    s->books_missing[0] = s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
 /* Zero pages, written only as slots are used, behind the sentinels of the turns. NULL: no memory. */

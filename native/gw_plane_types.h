@@ -57,7 +57,7 @@ struct gw_topic {
     gw_record_t *state; /* the newest record: `usual`, or memory of the topic's own once it had a longer one */
     uint64_t seq;       /* of it; 0: nothing seen in this epoch */
     uint64_t position;  /* where in the ring it begins */
-    uint16_t state_cells; /* that `state` has room for */
+    uint16_t state_cells; /* that `state` has room for; 0 of a book: so its records take the way beside the usual one */
     uint8_t origin;       /* who counted it */
     uint64_t routed; /* records routed, of all epochs, lapped ones among them */
     gw_audience_t *audiences; /* in the order in which they came; they stay while the topic does */

@@ -172,8 +172,10 @@ int64_t gw_record_route(gw_plane_t *p, const gw_record_t *r, int64_t *budget) {
     gw_topic_t *t = r->h.topic < p->by_ring_count ? p->by_ring[r->h.topic] : NULL;
     if ((!t || !gw_record_is_of(r, t->generation)) && !(t = gw_topic_of_ring(p, r->h.topic, r, budget))) return -1;
     if (t == &gw_topic_none || !gw_record_fits(p, t, r)) return 0;
-    if (__builtin_expect(gw_topic_is_book(t), 0)) return gw_book_route(p, t, r, p->reader.from + p->batch_at, budget);
-    if (r->h.cells > t->state_cells && gw_topic_reserve(t, r->h.cells)) return -1;
+    if (__builtin_expect(r->h.cells > t->state_cells, 0)) {
+        if (gw_topic_is_book(t)) return gw_book_route(p, t, r, p->reader.from + p->batch_at, budget);
+        if (gw_topic_reserve(t, r->h.cells)) return -1;
+    }
     const uint8_t before = gw_topic_suspects(t);
     if (!gw_topic_awaits(t, r)) return 0; /* another origin begins the topic anew: from here on there is a record for it */
     if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);

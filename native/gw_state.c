@@ -6,7 +6,7 @@
 #include <string.h>
 
 int gw_topic_reserve(gw_topic_t *t, unsigned cells) {
-    if (cells <= t->state_cells) return 0;
+    if (cells <= t->state_cells || gw_topic_is_book(t)) return 0;
     gw_record_t *longer = malloc(cells * (size_t)GW_CELL);
     if (!longer) return -ENOMEM;
     memcpy(longer, t->state, t->state_cells * (size_t)GW_CELL); /* it may be rendered before the next one is taken */

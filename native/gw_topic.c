@@ -79,7 +79,7 @@ uint8_t gw_refused_known(const gw_plane_t *p, const gw_topic_t *t) {
 
 void gw_topic_fill(gw_topic_t *t, uint8_t channel, const char *name, size_t length) {
     t->state = &t->usual;
-    t->state_cells = GW_RECORD_CELLS_TAIL;
+    t->state_cells = channel == GW_BOOK ? 0 : GW_RECORD_CELLS_TAIL; /* of a book: none of its records is kept whole */
     t->channel = channel;
     t->length = (uint8_t)length;
     memcpy(t->name, name, length);

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from gateway.codec import sbe_templates
 from gateway.codec.template import Template, compile_notice, compile_template
 from gateway.model.notice import NOTICES
-from gateway.model.record import CANDLES, CHANNELS, HEALTH
+from gateway.model.record import BOOK, CANDLES, CHANNELS, HEALTH
 
 
 class Format(NamedTuple):
@@ -52,6 +52,7 @@ _HEAD: Final = (
 )
 _TAIL: Final = ']<skipped:,"skipped":>}'
 _TAIL_REPLAY: Final = '],"replay":true<skipped:,"skipped":>}'
+_TAIL_BOOK: Final = ']<part:,"part":[|]><skipped:,"skipped":>}'
 _RECORDS: Final = {
     "trade": '{"id":"<id>","price":"<price>","qty":"<qty>","side":<side:null|"buy"|"sell">}',
     "bbo": '{"bid":"<bid>","bid_qty":"<bid_qty>","ask":"<ask>","ask_qty":"<ask_qty>"}',
@@ -66,6 +67,10 @@ _RECORDS: Final = {
     '"status":"<status>","venue_symbol":"<own>"}',
     "status": '{"status":"<status>","reason":"<reason>"}',
     "health": '{"state":"<state>","reason":"<reason>","age_ms":<age_ms>}',
+    BOOK: (
+        '{<bids:"bids":[|]><asks:,"asks":[|]><depth:,"depth":|><first_id:,"first_id":"|">'
+        '<last_id:,"last_id":"|"><maybe_bad:,"maybe_bad":true|><checksum:,"checksum":|>}'
+    ),
 }
 
 _SYSTEM: Final = '{"channel":"system","type":"%s","data":[{%s}]}'
@@ -105,9 +110,13 @@ _NOTICES: Final = {
 }
 
 
-def _message(channel: str, kind: str, tail: str = _TAIL) -> str:
+def _message(channel: str, kind: str) -> str:
     head = _HEAD.replace("<channel>", CHANNELS[channel].name).replace("<type>", kind)
-    return head + _RECORDS[channel] + tail
+    return head + _RECORDS[channel] + (_TAIL_BOOK if channel == BOOK else _TAIL)
+
+
+def _replay(channel: str) -> str:
+    return _message(channel, "update").removesuffix(_TAIL) + _TAIL_REPLAY
 
 
 TYPES: Final = ("update", "snapshot")
@@ -117,11 +126,7 @@ one."""
 JSON: Final = Format(
     "json",
     {(channel, kind): _message(channel, kind) for channel in _RECORDS for kind in TYPES}
-    | {
-        (name, REPLAY): _message(name, "update", _TAIL_REPLAY)
-        for name in _RECORDS
-        if name != HEALTH
-    },
+    | {(name, REPLAY): _replay(name) for name in _RECORDS if name not in (BOOK, HEALTH)},
     _NOTICES,
 )
 

@@ -9,7 +9,10 @@ A template is the message itself with its fields in angle brackets:
 `lower`, `bare_lower`), a time says its form (`ns`, `us`, `ms`, `rfc3339`);
 `<side:none|buy|sell>` gives a text for each side, `<closed:no|yes>` for a flag; and
 `<skipped:literal>` is where the literal and their number go when this client missed updates
-(`<skipped:>`: clients are not told). In a notice its numbers
+(`<skipped:>`: clients are not told). Of a book
+`<bids:before|behind>` is a side's levels between two texts, and `asks`, `depth`, `first_id`,
+`last_id`, `maybe_bad` (the texts alone), `checksum` and `part` are the same; where there is no such
+value nothing is written. In a notice its numbers
 and words stand by their name, `<name:or_null>` is a number that may be null, `<channel>` is its
 topic's, `<interval:before|behind>` that of its topic's channel between those texts, where it has
 one.
@@ -29,7 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gateway.model.notice import NOTICES
-from gateway.model.record import CHANNELS
+from gateway.model.record import BOOK, CHANNELS
 
 _VERSION = 2
 _NOTICE_KIND = 0x80
@@ -50,6 +53,10 @@ _SYMBOL_SPELLED: Final = 18
 _INTERVAL: Final = 19
 _TEXTS: Final = {"side": 3, "flag": 2}
 """How many texts say what a field is."""
+_BOOK_VALUE: Final = 20
+_BOOK_VALUES: Final = (
+    "bids", "asks", "depth", "first_id", "last_id", "maybe_bad", "checksum", "part",
+)  # fmt: skip
 _SPELLINGS: Final = {"bare": 1, "lower": 2, "bare_lower": 3}
 _SOURCES: Final = {
     "ts_event": "u64", "ts_recv": "u64", "ts_send": "u64", "topic": "u32", "seq": "u64",
@@ -188,6 +195,8 @@ def _field(channel: str, name: str, argument: str) -> bytes:
         if argument not in _FORMS:
             raise ValueError(f"<{name}:{argument}> is not one of {', '.join(_FORMS)}")
         return bytes((_FORMS[argument], _TIMES.index(name)))
+    if channel == BOOK and name in _BOOK_VALUES:
+        return _book_value(name, argument)
     fields = CHANNELS[channel].fields
     index = next((i for i, field in enumerate(fields) if field.name == name), None)
     if index is not None and (count := _TEXTS.get(fields[index].type)):
@@ -203,6 +212,13 @@ def _field(channel: str, name: str, argument: str) -> bytes:
     if name not in _PLAIN:
         raise ValueError(f"a {channel} has no field {name!r}")
     return bytes((_PLAIN[name],))
+
+
+def _book_value(name: str, argument: str) -> bytes:
+    texts = argument.encode("ascii").split(b"|")
+    if len(texts) != 2:
+        raise ValueError(f"<{name}:{argument}> needs two texts: before|behind")
+    return bytes((_BOOK_VALUE, _BOOK_VALUES.index(name))) + b"".join(map(_text, texts))
 
 
 def _notice_field(notice: str, name: str, argument: str) -> bytes:

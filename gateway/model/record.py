@@ -122,9 +122,6 @@ CHANNELS_OWN: Final[dict[str, Channel]] = {
 """Channels on which the gateway speaks of itself: one name, `*`, and no records of the ring. Number
 0 is no record's: for the data plane each is a topic of its own (native/gw_local.c)."""
 
-CHANNELS_PLANNED: Final = (BOOK,)
-"""Channels of the protocol that clients of this version do not get: refused by name. Books are in
-the ring already."""
 
 CHANNELS_OPS: Final = ("ops",)
 """Channels of the ops listener alone (`ops/session.py`): clients are told where to go."""

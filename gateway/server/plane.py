@@ -48,6 +48,7 @@ def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int
         clients_max=clients_max,
         topics_per_client_max=limits.topics_per_connection,
         waiting_topics_max=limits.waiting_names,
+        book_levels_max=parts.config.ring.book_levels_max,
         log_bytes=options.log_bytes,
         control_bytes_max=CONTROL_BYTES_MAX,
         lossless_frames_max=limits.lossless_frames_max,

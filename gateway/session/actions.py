@@ -37,10 +37,11 @@ Since = tuple[int, int, str]
 Item = (
     tuple[int, str, str, bool, bool, bool, int, int, int]
     | tuple[int, str, str, bool, bool, bool, int, int, int, Since | None]
+    | tuple[int, str, str, bool, bool, bool, int, int, int, Since | None, int]
 )
 """(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval of its
-rate in ms, limit of age in ms; 0: none[, since]). What the gateway says of itself has the channel
-LOCAL, and the name of its own one."""
+rate in ms, limit of age in ms; 0: none[, since[, of a book its depth]]). What the gateway says of
+itself has the channel LOCAL, and the name of its own one."""
 
 LOCAL: Final = "local"
 """Topics of one data plane alone: whoever is new gets what was said last."""

@@ -11,7 +11,6 @@ from gateway.model.record import (
     CHANNELS,
     CHANNELS_OPS,
     CHANNELS_OWN,
-    CHANNELS_PLANNED,
     HEALTH,
     INTERVAL_DEFAULT,
     INTERVALS,
@@ -21,11 +20,7 @@ from gateway.session import codes
 from gateway.session.codes import Error
 from gateway.session.messages import DeliveryParams, ListParams, UnsubscribeParams
 
-_CHANNELS: Final = {
-    one.name: one
-    for one in (*CHANNELS.values(), *CHANNELS_OWN.values())
-    if one.name not in CHANNELS_PLANNED
-}
+_CHANNELS: Final = {one.name: one for one in (*CHANNELS.values(), *CHANNELS_OWN.values())}
 """By name; which candles are meant, the interval says."""
 _SCOPES: Final = {"gateway": CHANNELS_OWN[HEALTH], "instruments": CHANNELS[HEALTH]}
 
@@ -76,8 +71,6 @@ def _candles(interval: str | UnsetType, made: Sequence[str]) -> Channel | Error:
 
 
 def _unknown(name: str) -> Error:
-    if name in CHANNELS_PLANNED:
-        return Error(codes.UNKNOWN_CHANNEL, f"{name}: not built in this version")
     if name in CHANNELS_OPS:
         return Error(codes.UNKNOWN_CHANNEL, f"{name}: only on the ops listener")
     return Error(codes.UNKNOWN_CHANNEL, f"channels are {', '.join(_CHANNELS)}")

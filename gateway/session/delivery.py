@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from gateway.model.record import HEALTH, Channel
+from gateway.model.record import BOOK, HEALTH, Channel
 from gateway.session import codes
 from gateway.session.actions import FROM_LAST, FROM_SEQ, FROM_TS, Since
 from gateway.session.codes import Error
-from gateway.session.messages import UNBUILT, DeliveryParams, From
+from gateway.session.messages import DeliveryParams, From
 
 CLASS_MAX: Final = 3
 """Bulk: the first to be paused."""
@@ -30,15 +30,21 @@ HZ_MAX: Final = 1000
 AGE_MS_MAX: Final = 3_600_000
 """An hour: older than that is no news of any market."""
 
+DEPTHS: Final = (1, 5, 10, 25, 100, 500, 1000, 0)
+"""Levels of a book's side that a subscription may have; 0 is all."""
+DEPTH: Final = 10
+"""Unless its client says otherwise."""
+
 
 class Delivery(NamedTuple):
-    """The parameters in force; `priority` is the class. None: no rate, no limit of age."""
+    """The parameters in force; `priority` is the class. None: no rate, no limit of age, no book."""
 
     lossless: bool
     snapshot: bool
     priority: int
     max_hz: float | None = None
     max_age_ms: int | None = None
+    depth: int | None = None
 
 
 def interval_ms(max_hz: float | None) -> int:
@@ -48,27 +54,30 @@ def interval_ms(max_hz: float | None) -> int:
 
 
 def limits_of(delivery: Delivery) -> dict[str, float]:
-    """Rate and limit of age by name, as far as there are any: what replies show of them."""
-    limits = {"max_hz": delivery.max_hz, "max_age_ms": delivery.max_age_ms}
+    """Depth, rate and limit of age by name, as far as there are any: what replies show of them."""
+    limits = {
+        "depth": delivery.depth,
+        "max_hz": delivery.max_hz,
+        "max_age_ms": delivery.max_age_ms,
+    }
     return {name: value for name, value in limits.items() if value is not None}
 
 
 def default(channel: Channel) -> Delivery:
     """What a channel's subscription has unless its client says otherwise."""
     snapshot = not channel.own  # such a channel has none that could be asked for
-    return Delivery(channel.lossless, snapshot, channel.priority)
+    depth = DEPTH if channel.name == BOOK else None
+    return Delivery(channel.lossless, snapshot, channel.priority, depth=depth)
 
 
 def check(channel: Channel, params: DeliveryParams) -> Error | None:
     """Why the parameters can be those of no subscription to the channel."""
-    for name in UNBUILT:
-        if getattr(params, name) is not UNSET:
-            return Error(codes.BAD_REQUEST, f"params.{name}: not built yet")
     own, lossless = channel.own, params.mode == "lossless"
-    if lossless and (own or channel.name == HEALTH):
+    if lossless and (own or channel.name in (HEALTH, BOOK)):
         return Error(codes.BAD_REQUEST, f"params.mode: {channel.name} is always conflate")
-    if (error := _check_limits(channel, params)) is not None:
-        return error
+    for error in (_check_limits(channel, params), _check_depth(channel, params.depth)):
+        if error is not None:
+            return error
     asked = params.class_
     if asked is UNSET:
         return None
@@ -96,7 +105,8 @@ def change(channel: Channel, base: Delivery, params: DeliveryParams) -> Delivery
         return error
     keep = params.snapshot is UNSET or channel.own
     snapshot = base.snapshot if keep else params.snapshot is True
-    return Delivery(lossless, snapshot, priority, max_hz, max_age_ms)
+    depth = base.depth if params.depth is UNSET else params.depth
+    return Delivery(lossless, snapshot, priority, max_hz, max_age_ms, depth)
 
 
 def _check_limits(channel: Channel, params: DeliveryParams) -> Error | None:
@@ -112,6 +122,16 @@ def _check_limits(channel: Channel, params: DeliveryParams) -> Error | None:
         return _out_of_range("max_age_ms", f"1 to {AGE_MS_MAX}, a whole number", age_ms)
     if params.mode == "lossless":
         return _lossless_limits(hz, age_ms)
+    return None
+
+
+def _check_depth(channel: Channel, asked: Any) -> Error | None:
+    if asked is UNSET:
+        return None
+    if channel.name != BOOK:
+        return Error(codes.BAD_REQUEST, f"params.depth: {channel.name} has none, {BOOK} has")
+    if type(asked) is not int or asked not in DEPTHS:
+        return _out_of_range("depth", f"one of {', '.join(map(str, DEPTHS))}", asked)
     return None
 
 

@@ -167,8 +167,6 @@ OpsRequest = Subscribe | Unsubscribe | Ping | History
 
 METHODS: Final = ("subscribe", "update", "unsubscribe", "list", "stats", "ping", "auth")
 METHODS_OPS: Final = ("subscribe", "unsubscribe", "ping", "history")
-UNBUILT: Final = ("depth",)
-"""Parameters that this version does not have."""
 
 
 class Malformed(ValueError):

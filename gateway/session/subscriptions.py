@@ -42,6 +42,7 @@ class Subscription(Struct, frozen=True, gc=False):
         own: what the gateway says of itself: one topic of this worker alone.
         max_hz: as it was asked for; None: no rate.
         max_age_ms: as it was asked for; None: no limit.
+        depth: of a book; None: it is of none.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Subscription(Struct, frozen=True, gc=False):
     priority: int
     max_hz: float | None
     max_age_ms: int | None
+    depth: int | None
     topics: int
     steps: int = 0
     own: bool = False
@@ -63,6 +65,8 @@ class Subscription(Struct, frozen=True, gc=False):
             return (self.id, LOCAL, self.channel, False, True, resync, self.priority, 0, 0)
         delivery = (self.lossless, self.snapshot, resync, self.priority)
         limits = (interval_ms(self.max_hz), self.max_age_ms or 0)
+        if self.depth is not None:
+            return (self.id, self.channel, self.name, *delivery, *limits, since, self.depth)
         if since is None:
             return (self.id, self.channel, self.name, *delivery, *limits)
         return (self.id, self.channel, self.name, *delivery, *limits, since)
@@ -71,7 +75,7 @@ class Subscription(Struct, frozen=True, gc=False):
     def delivery(self) -> Delivery:
         """The parameters alone."""
         of_class = (self.lossless, self.snapshot, self.priority)
-        return Delivery(*of_class, self.max_hz, self.max_age_ms)
+        return Delivery(*of_class, self.max_hz, self.max_age_ms, self.depth)
 
 
 class Subscriptions:

@@ -19,6 +19,7 @@ cdef extern from "gw_plane.h" nogil:
         gw_wait_t *wait
         int event_fd
         uint32_t clients_max, topics_per_client_max, waiting_topics_max
+        gw_book_sizes_t books
         uint64_t log_bytes
         uint32_t control_bytes_max, lossless_frames_max
         int64_t lossless_max_age_ns, stall_max_ns, heartbeat_ns, paced_stall_max_ns, target_ns
@@ -79,7 +80,7 @@ cdef class Plane:
         self, *, list formats, dict locals=None, StatsPage stats not None, int wait_fd=-1,
         int wait_index=0, int event_fd=-1, uint32_t clients_max=20000,
         uint32_t topics_per_client_max=10000, uint32_t waiting_topics_max=65536,
-        uint64_t log_bytes=64 << 20,
+        uint32_t book_levels_max=0, uint64_t log_bytes=64 << 20,
         uint32_t control_bytes_max=64 << 10, uint32_t lossless_frames_max=65536,
         int64_t lossless_max_age_ns=2_000_000_000, int64_t stall_max_ns=120_000_000_000,
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
@@ -110,6 +111,7 @@ cdef class Plane:
         o.clients_max = clients_max
         o.topics_per_client_max = topics_per_client_max
         o.waiting_topics_max = waiting_topics_max
+        o.books = gw_segment_books(GW_BOOK_BOOKS_MAX, book_levels_max)
         o.log_bytes = log_bytes
         o.control_bytes_max = control_bytes_max
         o.lossless_frames_max = lossless_frames_max

@@ -1,6 +1,13 @@
 # Python's values to the structures that a plane is given, and its events to tuples.
 from cpython.bytes cimport PyBytes_AS_STRING
 
+cdef extern from "gw_book.h" nogil:
+    enum: GW_BOOK_DEPTHS
+    const uint32_t *gw_book_depths
+
+cdef extern from "gw_record.h" nogil:
+    enum: GW_BOOK
+
 cdef extern from "gw_plane.h" nogil:
     enum: GW_RATE_MS_MAX
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
@@ -102,6 +109,8 @@ cdef int _fill_item(gw_item_t *out, tuple item) except -1:
         raise ValueError(f"class {priority}: 0 to {GW_CLASSES - 1}")
     out.priority = priority
     out.variant = 0
+    if out.channel == GW_BOOK:
+        out.variant = <uint16_t>_variant_of(item[10] if len(item) > 10 else 10)
     if not 0 <= interval_ms <= GW_RATE_MS_MAX:
         raise ValueError(f"interval_ms {interval_ms}: 0 to {GW_RATE_MS_MAX}")
     out.interval_ms = interval_ms
@@ -123,6 +132,13 @@ cdef int _fill_from(gw_item_t *out, tuple since) except -1:
     if len(text) == GW_EPOCH_LENGTH:
         memcpy(out.from_epoch, <const char *>text, GW_EPOCH_LENGTH)
     return 0
+
+
+cdef int _variant_of(uint32_t depth) except -1:
+    for i in range(GW_BOOK_DEPTHS):
+        if gw_book_depths[i] == depth:
+            return i
+    raise ValueError(f"depth {depth}: no book has that")
 
 
 cdef int _fill_rule(gw_rule_t *out, tuple rule) except -1:

@@ -46,7 +46,8 @@ cdef extern from "gw_ring.h" nogil:
         uint64_t attached, cursor, epoch, backlogged, subscribed
 
     size_t gw_segment_size(uint64_t capacity, uint32_t topics_max)
-    enum: GW_BOOK_LEVELS_MAX
+    enum: GW_BOOK_LEVELS_MAX, GW_BOOK_BOOKS_MAX
+    gw_book_sizes_t gw_segment_books(uint32_t topics_max, uint32_t book_levels)
 
     size_t gw_segment_books_size(uint64_t capacity, uint32_t topics_max, uint32_t book_levels)
     int gw_segment_books_format(void *mem, size_t size, uint64_t capacity, uint32_t topics_max,

@@ -9,6 +9,7 @@ import pytest
 from gateway._native import HEALTH_ROW_BYTES, candle_row_bytes
 from gateway.config import Config, assemble
 from gateway.memory import (
+    FOLLOWED_BYTES,
     HEALTH_BYTES,
     HEALTH_TOPICS_MAX,
     LEVEL_BYTES,
@@ -83,6 +84,7 @@ def test_the_formula_of_the_documents() -> None:
     assert HEALTH_BYTES == HEALTH_ROW_BYTES
     assert f"and {HEALTH_BYTES} bytes x ring.topics_max" in DEPLOY
     assert f"books       {LEVEL_BYTES} bytes x ring.book_levels_max" in DEPLOY
+    assert f"and {FOLLOWED_BYTES} for each worker" in DEPLOY
     assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
     text = (ROOT / "configs/production.toml").read_text()
     assert f"All buffers in use it takes {total_mb(production())}," in text

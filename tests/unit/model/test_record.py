@@ -1,7 +1,7 @@
 """The channels, against the native core's own table."""
 
 from gateway import _native
-from gateway.model.record import BOOK, CHANNELS, CHANNELS_PLANNED
+from gateway.model.record import CHANNELS
 
 
 def test_the_table_is_the_native_cores() -> None:
@@ -18,4 +18,3 @@ def test_a_field_of_one_name_is_the_same_in_all_kinds() -> None:
 
 def test_channels_go_by_their_own_key() -> None:
     assert all(channel.key == name for name, channel in CHANNELS.items())
-    assert set(CHANNELS) & set(CHANNELS_PLANNED) == {BOOK}

@@ -57,7 +57,7 @@ def test_slots_are_where_the_numbers_belong(
             expected.append({"symbol": text, "success": False, "error": error})
             continue
         pattern = "*" in name
-        of_plane = (flag, not flag, 1 + flag, None, None)
+        of_plane = (flag, not flag, 1 + flag, None, None, None)
         results.accepted(Subscription(5, "bbo", name, pattern, *of_plane, 1))
         result: dict[str, object] = {"symbol": name, "success": True, "channel": "bbo"}
         result |= {"matched": item} if pattern else {"seq": item}
@@ -88,9 +88,10 @@ def _recovery(recover: bool, item: int) -> dict[str, str | int]:
 
 def test_results_read_as_in_the_protocol(client: "Client") -> None:
     results = Results()
-    name = Subscription(0, "trade", "BTCUSDT.BINANCE", False, True, True, 0, None, None, 1)
+    name = Subscription(0, "trade", "BTCUSDT.BINANCE", False, True, True, 0, None, None, None, 1)
     results.accepted(name)
-    results.accepted(Subscription(1, "trade", "ETH*", True, False, True, 0, 0.5, 250, 3))
+    results.accepted(Subscription(1, "trade", "ETH*", True, False, True, 0, 0.5, 250, None, 3))
+    results.accepted(Subscription(2, "book", "ETH*", True, False, True, 2, 0.5, None, 0, 3))
     results.refused("NOPE.X", Error(codes.UNKNOWN_SYMBOL, "no venue X here"))
     reply = results.reply("subscribe", 7, 5)
     assert b'"epoch":"        ","seq":                    }' in reply.payload
@@ -102,6 +103,8 @@ def test_results_read_as_in_the_protocol(client: "Client") -> None:
         '"class":0,"snapshot":true,"epoch":"k3f9aaaa","seq":8812},'
         '{"symbol":"ETH*","success":true,"channel":"trade","matched":3,"mode":"conflate",'
         '"class":0,"snapshot":true,"max_hz":0.5,"max_age_ms":250,"epoch":"k3f9aaaa"},'
+        '{"symbol":"ETH*","success":true,"channel":"book","matched":3,"mode":"conflate",'
+        '"class":2,"snapshot":true,"depth":0,"max_hz":0.5,"epoch":"k3f9aaaa"},'
         '{"symbol":"NOPE.X","success":false,"error":{"code":"unknown_symbol",'
         '"message":"no venue X here","retryable":false}}]}'
     )
@@ -109,7 +112,7 @@ def test_results_read_as_in_the_protocol(client: "Client") -> None:
 
 def test_ended_subscriptions_have_no_parameters(client: "Client") -> None:
     results = Results(ended=True)
-    results.accepted(Subscription(0, "trade", "ETH*", True, True, True, 0, None, None, 3))
+    results.accepted(Subscription(0, "trade", "ETH*", True, True, True, 0, None, None, None, 3))
     reply = results.reply("unsubscribe", UNSET, 5)
     assert [kind for _, kind, _ in reply.slots] == [SLOT_TIME]
     (result,) = filled(client, reply)["results"]

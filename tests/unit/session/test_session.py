@@ -12,7 +12,6 @@ from gateway.session.actions import FROM_LAST, FROM_SEQ, FROM_TS, SLOT_RECOVERY
 if TYPE_CHECKING:
     from unit.session.conftest import Client, Connect
 
-CHANNELS_UNBUILT = ("book",)
 DEFAULTS = {"trade": (True, "lossless", 0), "bbo": (False, "conflate", 1)}
 
 
@@ -200,11 +199,10 @@ def test_channels_are_apart(client: "Client") -> None:
 
 
 @pytest.mark.parametrize("method", ["subscribe", "update", "unsubscribe"])
-@pytest.mark.parametrize("channel", [*CHANNELS_UNBUILT, "nope", ""])
+@pytest.mark.parametrize("channel", ["nope", ""])
 def test_channels_that_there_are_not(client: "Client", method: str, channel: str) -> None:
     reply = client.ask(method, {"channel": channel, "symbol": ["*"]})
     assert reply["error"]["code"] == "unknown_channel"
-    assert ("not built" in reply["error"]["message"]) is (channel in CHANNELS_UNBUILT)
 
 
 def test_what_the_ops_listener_says_is_to_be_had_there(client: "Client") -> None:
@@ -213,19 +211,27 @@ def test_what_the_ops_listener_says_is_to_be_had_there(client: "Client") -> None
     assert error["message"] == "ops: only on the ops listener"
 
 
-@pytest.mark.parametrize("method", ["subscribe", "update"])
-@pytest.mark.parametrize("name", ["depth"])
-@pytest.mark.parametrize("value", [2, False, {"a": 1}])
-def test_parameters_not_built_are_refused_by_name(
-    client: "Client", method: str, name: str, value: object
-) -> None:
-    client.subscribe("ETH*")
-    reply = client.ask(method, {"channel": "trade", "symbol": ["ETH*"], name: value})
-    assert reply["error"] == {
-        "code": "bad_request",
-        "message": f"params.{name}: not built yet",
-        "retryable": False,
-    }
+def test_a_book_has_a_depth(client: "Client") -> None:
+    def asked(method: str, **params: object) -> object:
+        reply = client.ask(method, {"channel": "book", "symbol": ["ETH*"], **params})
+        return reply["results"][0]["depth"] if reply["success"] else reply["error"]["message"]
+
+    assert asked("subscribe") == 10
+    assert asked("update", depth=0) == 0
+    assert asked("update", snapshot=False) == 0
+    assert asked("subscribe", depth=1000) == 1000
+    assert asked("subscribe") == 10  # asked for again, the parameters are new ones
+    of = "1, 5, 10, 25, 100, 500, 1000, 0"
+    assert asked("subscribe", depth=2) == f"params.depth: one of {of}, not 2"
+    assert asked("subscribe", depth=True) == f"params.depth: one of {of}, not True"
+    assert asked("update", mode="lossless") == "params.mode: book is always conflate"
+
+
+def test_no_other_channel_has_a_depth(client: "Client") -> None:
+    reply = client.ask("subscribe", {"channel": "trade", "symbol": ["ETH*"], "depth": 10})
+    assert reply["error"]["message"] == "params.depth: trade has none, book has"
+    reply = client.ask("subscribe", {"channel": "trade", "symbol": ["ETH*"]})
+    assert "depth" not in reply["results"][0]
 
 
 @pytest.mark.parametrize("method", ["subscribe", "update"])
@@ -355,7 +361,7 @@ def test_requests_and_refused_symbols_are_counted(client: "Client") -> None:
     client.subscribe("NOPE.X")
     client.ask("nope")
     client.send("{")
-    client.subscribe("*", channel="book")
+    client.subscribe("*", channel="instrument")
     counts = dict(zip(REQUESTS, client.shared.requests, strict=True))
     assert {pair: n for pair, n in counts.items() if n} == {
         ("subscribe", "ok"): 1,
