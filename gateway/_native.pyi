@@ -773,13 +773,14 @@ From = tuple[int, int, str]
 Item = (
     tuple[int, str, str, bool, bool, bool, int, int, int]
     | tuple[int, str, str, bool, bool, bool, int, int, int, From | None]
+    | tuple[int, str, str, bool, bool, bool, int, int, int, From | None, int]
 )
 """(subscription id, channel, name or pattern, lossless, snapshot, resync, class, interval_ms,
-age_ms[, from]). The id is the caller's, per connection and unique to (channel, string): an id
-already in use is replaced. A topic of the plane alone has the channel LOCAL, is conflated and has a
-snapshot; its class is 0. resync False only changes the parameters in force (method `update`). Of
-what is conflated: at most one frame of a topic in each cell of interval_ms, none of what is older
-than age_ms when it is due; 0: no such limit."""
+age_ms[, from[, of a book its depth]]). The id is the caller's, per connection and unique to
+(channel, string): an id already in use is replaced. A topic of the plane alone has the channel
+LOCAL, is conflated and has a snapshot; its class is 0. resync False only changes the parameters in
+force (method `update`). Of what is conflated: at most one frame of a topic in each cell of
+interval_ms, none of what is older than age_ms when it is due; 0: no such limit."""
 
 Rule = tuple[str | None, str, bool]
 """(channel: None for any, LOCAL for a plane's own; name or pattern; whether it is granted)."""

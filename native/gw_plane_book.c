@@ -17,111 +17,6 @@
 #include "gw_plane_internal.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* --- the plane's pool ---------------------------------------------------------------------------- */
-
-/* Its pages are touched as they are used. */
-static int books_open(gw_plane_t *p) {
-    gw_plane_books_t *b = &p->books;
-    if (b->memory) return 0;
-    b->size = gw_book_pool_size(&p->o.books);
-    if (!b->size || gw_book_work_init(&b->work)) return -ENOMEM;
-    b->numbers_free = calloc(p->o.books.books, sizeof *b->numbers_free);
-    b->rows = malloc(GW_BOOK_PART_ROWS * sizeof *b->rows);
-    void *m = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m != MAP_FAILED) b->memory = m;
-    if (b->numbers_free && b->rows && b->memory && !gw_book_pool_format(&b->pool, m, b->size, &p->o.books)) return 0;
-    gw_plane_books_free(p);
-    return -ENOMEM;
-}
-
-void gw_plane_books_free(gw_plane_t *p) {
-    gw_plane_books_t *b = &p->books;
-    if (b->memory) munmap(b->memory, b->size);
-    if (b->work.rows) gw_book_work_free(&b->work);
-    free(b->numbers_free);
-    free(b->rows);
-    free(b->copy.rows);
-    *b = (gw_plane_books_t){0};
-}
-
-/* Opens the book, empty, with the windows of all links that there are. -ENOSPC: the pool has no place for it. */
-static int book_open(gw_plane_t *p, gw_plane_book_t *x) {
-    gw_plane_books_t *b = &p->books;
-    if (x->book.head) return 0;
-    if (!b->numbers_free_count && b->numbers_next == b->pool.sizes.books) return -ENOSPC;
-    const uint32_t number = b->numbers_free_count ? b->numbers_free[b->numbers_free_count - 1] : b->numbers_next;
-    const int error = gw_book_open(&x->book, &b->pool, number, 0, true);
-    if (error) return error;
-    if (b->numbers_free_count) b->numbers_free_count--;
-    else b->numbers_next++;
-    const gw_topic_t *t = x->topic;
-    for (uint32_t i = 0; i < t->audiences_count; i++)
-        for (uint32_t k = 0; k < t->audiences[i].count; k++)
-            gw_book_window_hold(&x->book, &x->book.windows[t->audiences[i].variant]);
-    return 0;
-}
-
-static void book_close(gw_plane_t *p, gw_plane_book_t *x) {
-    x->live = 0;
-    if (!x->book.head) return;
-    p->books.numbers_free[p->books.numbers_free_count++] = x->book.number;
-    gw_book_close(&x->book);
-}
-
-/* --- what is wanted ------------------------------------------------------------------------------ */
-
-static void unlist(gw_plane_t *p, gw_plane_book_t *x) {
-    gw_plane_books_t *b = &p->books;
-    if (x->previous) x->previous->next = x->next;
-    else b->wanted = x->next;
-    if (x->next) x->next->previous = x->previous;
-    else b->wanted_last = x->previous;
-    x->previous = x->next = NULL;
-}
-
-static void append(gw_plane_t *p, gw_plane_book_t *x) {
-    gw_plane_books_t *b = &p->books;
-    x->previous = b->wanted_last;
-    if (b->wanted_last) b->wanted_last->next = x;
-    else b->wanted = x;
-    b->wanted_last = x;
-}
-
-static void want(gw_plane_t *p, gw_plane_book_t *x) {
-    x->live = 0;
-    if (x->wanted || !x->topic->bound) return;
-    x->wanted = 1;
-    x->wanted_ns = x->retry_ns = p->now;
-    append(p, x);
-    p->books.todo++;
-}
-
-static void unwant(gw_plane_t *p, gw_plane_book_t *x) {
-    if (!x->wanted) return;
-    if (x->wanted == 2) gw_count(&p->stats->books_missing[0], (uint64_t)-1);
-    x->wanted = 0;
-    unlist(p, x);
-    p->books.todo--;
-}
-
-/* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. */
-static void want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
-    const int missing = p->now - x->wanted_ns >= GW_BOOK_TORN_NS;
-    if (missing && x->wanted == 1) x->wanted = 2, gw_count(&p->stats->books_missing[0], 1);
-    x->retry_ns = soon && !missing ? p->now : p->now + GW_BOOK_RETRY_NS;
-    unlist(p, x);
-    append(p, x);
-}
-
-/* When the next one may be tried; INT64_MAX: none is wanted. They are few, and mostly none. */
-int64_t gw_plane_books_due(const gw_plane_t *p) {
-    int64_t due = INT64_MAX;
-    for (const gw_plane_book_t *x = p->books.wanted; x; x = x->next)
-        if (x->retry_ns < due) due = x->retry_ns;
-    return due;
-}
 
 /* --- records ------------------------------------------------------------------------------------- */
 
@@ -197,18 +92,10 @@ static int apply(gw_plane_t *p, gw_plane_book_t *x, const gw_record_t *r) {
     return gw_book_seq(&x->book) == seq || gw_book_advance(&x->book, seq) == GW_BOOK_FINE;
 }
 
-/* Another origin counts: nothing of before is comparable. */
-static void begin_anew(gw_plane_t *p, gw_topic_t *t) {
-    gw_walk_t w = gw_walk_begin();
-    for (gw_link_t *l; (l = gw_walk_next(t, &w));) gw_book_link_forget(p, l);
-    book_close(p, t->book);
-    memset(t->book->ids, 0, sizeof t->book->ids);
-}
-
 /* A record of a topic of books; as gw_record_route. */
 int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64_t position, int64_t *budget) {
     gw_plane_book_t *x = t->book;
-    if (r->h.origin != t->origin && x) begin_anew(p, t);
+    if (r->h.origin != t->origin && x) gw_book_begin_anew(p, t);
     if (!gw_topic_awaits(t, r)) return 0;
     if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
     uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
@@ -219,9 +106,9 @@ int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64
         const int follows = x->live && n == 1;
         if (x->live && (!follows || !apply(p, x, r))) {
             x->lapped = !follows;
-            want(p, x);
+            gw_plane_book_want(p, x);
         }
-        if (!x->live) want(p, x);
+        if (!x->live) gw_plane_book_want(p, x);
         *budget -= r->h.cells / GW_UNITS_CELLS;
     }
     told += route(p, t, n);
@@ -238,7 +125,7 @@ uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest,
         return route(p, t, n);
     }
     x->lapped = 1;
-    want(p, x);
+    gw_plane_book_want(p, x);
     return 1;
 }
 
@@ -246,50 +133,7 @@ uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest,
 
 void gw_book_bound(gw_plane_t *p, gw_topic_t *t) {
     if (t->seq) gw_book_message(t->state)->extra = 0;
-    if (t->book && t->seq) want(p, t->book);
-}
-
-/* A mark of a book that has ended: what it would have told is nowhere any more; its end is told all the same. */
-static void mark_ends(gw_plane_t *p, gw_link_t *l) {
-    if (!l->dirty || l->dirty == GW_LINK_NOTICE || l->epoch != p->epochs) return; /* that is gw_link_renew's */
-    const uint8_t owes = l->owes;
-    if (gw_link_pends(l) && l->client->flags & GW_CLIENT_DOOMED) gw_link_settle(p, l, gw_client_loss(p, l->client));
-    else if (gw_link_pends(l)) gw_link_supersede(p, l);
-    gw_link_clean(p, l);
-    if (owes) gw_link_owe(p, l, owes);
-}
-
-void gw_book_unbound(gw_plane_t *p, gw_topic_t *t) {
-    gw_plane_book_t *x = t->book;
-    unwant(p, x);
-    begin_anew(p, t);
-    x->lapped = 0;
-    gw_walk_t w = gw_walk_begin();
-    for (gw_link_t *l; (l = gw_walk_next(t, &w));) mark_ends(p, l);
-}
-
-/* --- a topic's first link and its last ------------------------------------------------------------- */
-
-int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
-    if (books_open(p) || !(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
-    l->book->link = l;
-    if (t->book) return 0;
-    gw_plane_book_t *x = calloc(1, sizeof *x);
-    if (!x) return -ENOMEM;
-    x->topic = t;
-    t->book = x;
-    if (t->seq) want(p, x);
-    return 0;
-}
-
-void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
-    free(l->book);
-    l->book = NULL;
-    if (t->links_count || !t->book) return;
-    unwant(p, t->book);
-    book_close(p, t->book);
-    free(t->book);
-    t->book = NULL;
+    if (t->book && t->seq) gw_plane_book_want(p, t->book);
 }
 
 /* --- copies -------------------------------------------------------------------------------------- */
@@ -333,14 +177,14 @@ static void header_read(gw_plane_t *p, gw_topic_t *t) {
 /* Brings the book to a copy of the writer's; whether it is live. */
 static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     gw_topic_t *t = x->topic;
-    int error = book_open(p, x);
+    int error = gw_plane_book_open(p, x);
     if (!error) error = copy(p, t);
     if (!error && gw_book_follow(&x->book, &p->books.work, &p->books.copy)) error = -ENOSPC;
     if (error) {
-        want_later(p, x, error == -EAGAIN);
+        gw_plane_book_want_later(p, x, error == -EAGAIN);
         return 0;
     }
-    unwant(p, x);
+    gw_plane_book_unwant(p, x);
     x->live = 1;
     gw_count(&p->stats->books_copied[0], 1);
     const uint64_t before = t->seq;
@@ -355,8 +199,21 @@ static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     return 1;
 }
 
+/* Those who wait try again once a state is free: some, since each may find one that others have frozen. */
+static int wake(gw_plane_t *p) {
+    gw_plane_books_t *s = &p->books;
+    int is_free = 0, woken = 0;
+    for (unsigned i = 0; s->waiting && i < GW_BOOK_FROZEN; i++) is_free |= !s->frozen[i].of;
+    for (; is_free && s->waiting && woken < (int)GW_BOOK_WOKEN; woken++) {
+        gw_link_t *l = s->waiting->link;
+        gw_book_wait_end(p, s->waiting);
+        gw_link_unpark(p, l);
+    }
+    return woken > 0;
+}
+
 int gw_plane_books_step(gw_plane_t *p) {
-    int did = gw_plane_books_wake(p);
+    int did = wake(p);
     if (p->epoch_phase || !p->books.wanted) return did;
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;

@@ -1,88 +1,54 @@
-/* What a plane keeps of order books. gw_plane_book.c says how they are followed, gw_plane_book_send.c how they are
- * told. */
+/* Who does what to order books and their links, file by file, from the lowest layer on. */
 #ifndef GW_PLANE_BOOK_H
 #define GW_PLANE_BOOK_H
-#include "gw_book_record.h"
-#include "gw_book_render.h"
-#include "gw_book_sum.h"
+#include "gw_plane_types.h"
 
-struct gw_link;
-struct gw_topic;
+static inline gw_audience_t *gw_link_audience(const gw_link_t *l) { return &l->topic->audiences[l->audience]; }
+static inline int gw_topic_is_book(const gw_topic_t *t) { return t->channel == GW_BOOK; }
 
-#define GW_BOOK_COPIES 4u      /* of books in a cycle */
-#define GW_BOOK_FROZEN 8u      /* states that are sent in parts at one time */
-#define GW_BOOK_WOKEN 64u       /* links that may try again at once, when a state is free */
-#define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
-#define GW_BOOK_IDS 64u        /* messages whose number is kept */
-#define GW_BOOK_TORN_NS 100000000 /* a book that has been missing for so long is looked for at leisure, and counted ... */
-#define GW_BOOK_RETRY_NS 10000000 /* ... each so many ns */
+/* gw_plane_books.c */
+int gw_plane_books_open(gw_plane_t *p); /* the pool, with the first link; -ENOMEM */
+void gw_plane_books_free(gw_plane_t *p);
+int gw_plane_book_open(gw_plane_t *p, gw_plane_book_t *x);
+void gw_plane_book_close(gw_plane_t *p, gw_plane_book_t *x);
+void gw_plane_book_want(gw_plane_t *p, gw_plane_book_t *x); /* it is not live, and has to be copied */
+void gw_plane_book_unwant(gw_plane_t *p, gw_plane_book_t *x);
+void gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon);
+int64_t gw_plane_books_due(const gw_plane_t *p);
+void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b);
+void gw_book_wait_begin(gw_plane_t *p, gw_book_link_t *b); /* for a state to be frozen */
+void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b);
+void gw_book_link_nothing(gw_book_link_t *b);
+void gw_book_unmark(gw_plane_t *p, gw_link_t *l);
+/* All of the link's records that were filtered: of a book those too that were for all of its audience. */
+static inline uint64_t gw_link_filtered(const gw_link_t *l) {
+    return l->filtered + (l->book ? gw_link_audience(l)->filtered - l->book->filtered_from : 0);
+}
 
-typedef struct {
-    uint64_t seq;
-    uint8_t length;
-    char text[GW_BOOK_ID_MAX];
-} gw_book_id_t;
+/* gw_plane_book_link.c */
+int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l); /* before it joins an audience; -ENOMEM */
+void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l); /* after it has left */
+void gw_book_link_join(gw_link_t *l);
+void gw_book_link_leave(gw_link_t *l);
+void gw_book_link_forget(gw_plane_t *p, gw_link_t *l); /* its client has nothing: what comes is a snapshot */
+void gw_book_link_vary(gw_plane_t *p, gw_link_t *l);   /* its depth is another one */
+void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f); /* one record */
+void gw_book_begin_anew(gw_plane_t *p, gw_topic_t *t);
+void gw_book_unbound(gw_plane_t *p, gw_topic_t *t); /* no directory has it now */
 
-/* The book of a topic that has links. */
-typedef struct gw_plane_book {
-    gw_book_t book; /* in the plane's own pool; closed (head NULL) before its first copy */
-    struct gw_topic *topic;
-    struct gw_plane_book *previous, *next; /* while it is wanted */
-    int64_t wanted_ns, retry_ns;
-    uint8_t live;   /* it is what the records up to topic->seq say; else it has to be copied */
-    uint8_t wanted; /* it is in the list of those that have to be; 2: and counted as missing */
-    uint8_t lapped; /* since the ring, or the record, did not have what changed */
-    gw_book_id_t ids[GW_BOOK_IDS]; /* by seq: the first number of each message, the newest ones */
-    gw_book_sum_t sum;
-} gw_plane_book_t;
+/* gw_plane_book.c */
+/* A frame of the topic's newest record, without its bytes. */
+static inline gw_frame_t gw_book_frame_of(const gw_plane_t *p, const gw_topic_t *t) {
+    return (gw_frame_t){.recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns, .taken_ns = p->taken_ns,
+                        .topic = t->number, .channel = t->channel};
+}
+int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64_t position, int64_t *budget);
+uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position);
+void gw_book_bound(gw_plane_t *p, gw_topic_t *t); /* it has come, or come back */
+int gw_plane_books_step(gw_plane_t *p); /* copies what is wanted; whether there was anything */
 
-/* A state that is sent in parts: the book may go on meanwhile. */
-typedef struct {
-    gw_plane_book_t *of; /* NULL: it is free */
-    uint32_t users;
-    gw_book_copy_t copy; /* with rows of its own */
-    uint32_t levels[GW_BOOK_SIDES];
-    int64_t worst[GW_BOOK_DEPTHS][GW_BOOK_SIDES];
-    uint32_t parts[GW_BOOK_DEPTHS]; /* 0: not counted yet */
-    uint32_t checksum;
-    gw_record_t record; /* header and message */
-} gw_book_frozen_t;
-
-/* What a link of a book has besides. */
-typedef struct gw_book_link {
-    struct gw_link *link;
-    gw_book_at_t at;         /* what its client has */
-    gw_book_frozen_t *frozen; /* what it is being sent in parts */
-    uint32_t row, part;      /* of that: the next row, the next part from 0 */
-    uint64_t skips;          /* what its parts tell as skipped */
-    uint8_t late;            /* a record came since that state; the mark stands for it and will stay */
-    uint8_t waits;           /* its mark waits for a state to be frozen */
-    struct gw_book_link *previous, *next; /* in that list */
-    uint64_t awaited;        /* where it has nothing: what its client wants next, told as skipped from there; 0: anything */
-    uint64_t filtered_from;  /* of its audience's, what is not its */
-} gw_book_link_t;
-
-/* A mark as it was rendered: where its client is once it has left. */
-enum { GW_BOOK_SENT_NONE, GW_BOOK_SENT_NOTHING, GW_BOOK_SENT_WHOLE, GW_BOOK_SENT_PART, GW_BOOK_SENT_LAST };
-typedef struct {
-    gw_book_at_t at;
-    uint32_t rows; /* of a part */
-    uint8_t what;
-} gw_book_sent_t;
-
-typedef struct {
-    gw_book_pool_t pool;
-    void *memory; /* of the pool, made with the first link; NULL before */
-    size_t size;
-    gw_book_work_t work;
-    uint32_t *numbers_free; /* of the pool's places */
-    uint32_t numbers_free_count, numbers_next;
-    gw_plane_book_t *wanted, *wanted_last;
-    uint32_t todo; /* how many are wanted, or wait */
-    gw_book_copy_t copy; /* out of the segment */
-    gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
-    gw_book_frozen_t frozen[GW_BOOK_FROZEN];
-    gw_book_link_t *waiting, *waiting_last;
-} gw_plane_books_t;
+/* gw_plane_book_send.c */
+int gw_book_mark_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8_t *out, size_t *length);
+int gw_book_mark_sent(gw_plane_t *p, gw_link_t *l, const gw_book_sent_t *sent, int *counts, int *snapshot);
 
 #endif

@@ -2,6 +2,32 @@
  * socket takes it, from where it is to where the book is. So nothing that is under way could be wrong by then, and nothing
  * is ever taken back. */
 #include "gw_plane_internal.h"
+#include <errno.h>
+#include <string.h>
+
+/* --- a topic's first link and its last ------------------------------------------------------------- */
+
+int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
+    if (gw_plane_books_open(p) || !(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
+    l->book->link = l;
+    if (t->book) return 0;
+    gw_plane_book_t *x = calloc(1, sizeof *x);
+    if (!x) return -ENOMEM;
+    x->topic = t;
+    t->book = x;
+    if (t->seq) gw_plane_book_want(p, x);
+    return 0;
+}
+
+void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
+    free(l->book);
+    l->book = NULL;
+    if (t->links_count || !t->book) return;
+    gw_plane_book_unwant(p, t->book);
+    gw_plane_book_close(p, t->book);
+    free(t->book);
+    t->book = NULL;
+}
 
 void gw_book_link_join(gw_link_t *l) {
     gw_book_t *book = &l->topic->book->book;
@@ -15,23 +41,6 @@ void gw_book_link_leave(gw_link_t *l) {
     if (book->head) gw_book_window_leave(&book->windows[gw_link_audience(l)->variant]);
 }
 
-/* Its client has nothing that could be gone on from. */
-static void nothing(gw_book_link_t *b) {
-    b->at = (gw_book_at_t){0};
-    b->awaited = 0;
-}
-
-/* What of a mark is a book's: states that are being sent, or waited for. A client that has had some parts of one has
- * nothing then. */
-void gw_book_unmark(gw_plane_t *p, gw_link_t *l) {
-    gw_book_link_t *b = l->book;
-    b->late = 0;
-    gw_book_wait_end(p, b);
-    if (!b->frozen) return;
-    if (b->part) nothing(b);
-    gw_book_thaw(p, b);
-}
-
 void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
     gw_book_link_t *b = l->book;
     b->late = 0; /* the mark that is there will tell all */
@@ -40,7 +49,7 @@ void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
         gw_book_wait_end(p, b);
         gw_link_unpark(p, l);
     }
-    nothing(b);
+    gw_book_link_nothing(b);
 }
 
 /* A change of the depth is answered by a snapshot, of what was marked already, too. */
@@ -80,4 +89,33 @@ void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         gw_link_remark(l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
         gw_link_dirty(p, l, GW_LINK_UPDATE);
     }
+}
+
+/* --- the topic begins anew, or ends ------------------------------------------------------------------ */
+
+/* Another origin counts: nothing of before is comparable. */
+void gw_book_begin_anew(gw_plane_t *p, gw_topic_t *t) {
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        for (uint32_t k = 0; k < t->audiences[i].count; k++) gw_book_link_forget(p, t->audiences[i].links[k].link);
+    gw_plane_book_close(p, t->book);
+    memset(t->book->ids, 0, sizeof t->book->ids);
+}
+
+/* A mark of a book that has ended: what it would have told is nowhere any more; its end is told all the same. */
+static void mark_ends(gw_plane_t *p, gw_link_t *l) {
+    if (!l->dirty || l->dirty == GW_LINK_NOTICE || l->epoch != p->epochs) return; /* that is gw_link_renew's */
+    const uint8_t owes = l->owes;
+    if (gw_link_pends(l) && l->client->flags & GW_CLIENT_DOOMED) gw_link_settle(p, l, gw_client_loss(p, l->client));
+    else if (gw_link_pends(l)) gw_link_supersede(p, l);
+    gw_link_clean(p, l);
+    if (owes) gw_link_owe(p, l, owes);
+}
+
+void gw_book_unbound(gw_plane_t *p, gw_topic_t *t) {
+    gw_plane_book_t *x = t->book;
+    gw_plane_book_unwant(p, x);
+    gw_book_begin_anew(p, t);
+    x->lapped = 0;
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        for (uint32_t k = 0; k < t->audiences[i].count; k++) mark_ends(p, t->audiences[i].links[k].link);
 }

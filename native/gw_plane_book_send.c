@@ -158,53 +158,6 @@ static gw_book_frozen_t *freeze(gw_plane_t *p, gw_plane_book_t *x) {
     return NULL;
 }
 
-void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b) {
-    (void)p;
-    gw_book_frozen_t *f = b->frozen;
-    b->frozen = NULL;
-    b->row = b->part = 0;
-    if (--f->users) return;
-    free(f->copy.rows);
-    *f = (gw_book_frozen_t){0};
-}
-
-static void wait_begin(gw_plane_t *p, gw_link_t *l) {
-    gw_plane_books_t *s = &p->books;
-    gw_book_link_t *b = l->book;
-    gw_link_park(l);
-    b->waits = 1;
-    s->todo++;
-    b->next = NULL;
-    b->previous = s->waiting_last;
-    if (s->waiting_last) s->waiting_last->next = b;
-    else s->waiting = b;
-    s->waiting_last = b;
-}
-
-void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b) {
-    gw_plane_books_t *s = &p->books;
-    if (!b->waits) return;
-    b->waits = 0;
-    s->todo--;
-    if (b->previous) b->previous->next = b->next;
-    else s->waiting = b->next;
-    if (b->next) b->next->previous = b->previous;
-    else s->waiting_last = b->previous;
-}
-
-/* Those who wait try again once a state is free: some, since each may find one that others have frozen. */
-int gw_plane_books_wake(gw_plane_t *p) {
-    gw_plane_books_t *s = &p->books;
-    int is_free = 0, woken = 0;
-    for (unsigned i = 0; s->waiting && i < GW_BOOK_FROZEN; i++) is_free |= !s->frozen[i].of;
-    for (; is_free && s->waiting && woken < (int)GW_BOOK_WOKEN; woken++) {
-        gw_link_t *l = s->waiting->link;
-        gw_book_wait_end(p, s->waiting);
-        gw_link_unpark(p, l);
-    }
-    return woken > 0;
-}
-
 /* The next part of what the link is being sent. */
 static size_t part_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8_t *out) {
     const gw_book_link_t *b = l->book;
@@ -279,7 +232,8 @@ int gw_book_mark_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8
         sent->what = type == GW_BOOK_NOTHING ? GW_BOOK_SENT_NOTHING : GW_BOOK_SENT_WHOLE;
         if (type == GW_BOOK_PARTS) {
             if (!(b->frozen = freeze(p, x))) {
-                wait_begin(p, l);
+                gw_link_park(l);
+                gw_book_wait_begin(p, b);
                 return 0;
             }
             b->frozen->users++;

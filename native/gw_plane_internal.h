@@ -2,7 +2,7 @@
 #ifndef GW_PLANE_INTERNAL_H
 #define GW_PLANE_INTERNAL_H
 #include "gw_kind.h"
-#include "gw_plane_types.h"
+#include "gw_plane_book.h"
 #include "gw_replay.h"
 
 /* Off the usual way: inlined, its registers would be saved on the usual way, too. */
@@ -22,8 +22,6 @@ static inline const gw_log_t *gw_log_of(const gw_plane_t *p, uint64_t index) {
 static inline const gw_frame_t *gw_frame_at(const gw_plane_t *p, uint64_t index) {
     return gw_log_frame(gw_log_of(p, index), index);
 }
-
-static inline gw_audience_t *gw_link_audience(const gw_link_t *l) { return &l->topic->audiences[l->audience]; }
 
 /* Whether clients of the format may subscribe to the channel. */
 static inline int gw_format_has(const gw_plane_t *p, uint32_t format, uint8_t channel) {
@@ -349,42 +347,6 @@ static inline int gw_topic_awaits(gw_topic_t *t, const gw_record_t *r) {
     if (__builtin_expect(r->h.origin != t->origin, 0)) gw_topic_reset(t, r);
     return r->h.topic_seq > t->seq;
 }
-
-/* gw_plane_book.c */
-static inline int gw_topic_is_book(const gw_topic_t *t) { return t->channel == GW_BOOK; }
-/* A frame of the topic's newest record, without its bytes. */
-static inline gw_frame_t gw_book_frame_of(const gw_plane_t *p, const gw_topic_t *t) {
-    return (gw_frame_t){.recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns, .taken_ns = p->taken_ns,
-                        .topic = t->number, .channel = t->channel};
-}
-int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64_t position, int64_t *budget);
-uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position);
-void gw_book_bound(gw_plane_t *p, gw_topic_t *t);   /* it has come, or come back */
-void gw_book_unbound(gw_plane_t *p, gw_topic_t *t); /* no directory has it now */
-int gw_plane_books_step(gw_plane_t *p);                   /* copies what is wanted; whether there was anything */
-int64_t gw_plane_books_due(const gw_plane_t *p);
-void gw_plane_books_free(gw_plane_t *p);
-
-/* gw_plane_book_link.c */
-int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l); /* before it joins an audience; -ENOMEM */
-void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l); /* after it has left */
-void gw_book_link_join(gw_link_t *l);
-void gw_book_link_leave(gw_link_t *l);
-void gw_book_link_vary(gw_plane_t *p, gw_link_t *l);   /* its depth is another one */
-void gw_book_link_forget(gw_plane_t *p, gw_link_t *l); /* its client has nothing: what comes is a snapshot */
-void gw_book_unmark(gw_plane_t *p, gw_link_t *l);
-void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f); /* one record */
-/* All of the link's records that were: of a book those too that were for all of its audience. */
-static inline uint64_t gw_link_filtered(const gw_link_t *l) {
-    return l->filtered + (l->book ? gw_link_audience(l)->filtered - l->book->filtered_from : 0);
-}
-
-/* gw_plane_book_send.c */
-int gw_book_mark_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8_t *out, size_t *length);
-int gw_book_mark_sent(gw_plane_t *p, gw_link_t *l, const gw_book_sent_t *sent, int *counts, int *snapshot);
-void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b);
-void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b);
-int gw_plane_books_wake(gw_plane_t *p);
 
 /* gw_topic.c */
 const gw_topic_t *gw_topic_health(const gw_plane_t *p, const gw_topic_t *t); /* its instrument's; NULL: none */

@@ -13,7 +13,7 @@
 #include "gw_pattern_index.h"
 #include "gw_plane.h"
 #include "gw_replay_types.h"
-#include "gw_plane_book.h"
+#include "gw_plane_book_types.h"
 #include "gw_units.h"
 #include <pthread.h>
 

@@ -1,0 +1,87 @@
+/* What a plane keeps of order books. */
+#ifndef GW_PLANE_BOOK_TYPES_H
+#define GW_PLANE_BOOK_TYPES_H
+#include "gw_book_record.h"
+#include "gw_book_render.h"
+#include "gw_book_sum.h"
+
+struct gw_link;
+struct gw_topic;
+
+#define GW_BOOK_COPIES 4u      /* of books in a cycle */
+#define GW_BOOK_FROZEN 8u      /* states that are sent in parts at one time */
+#define GW_BOOK_WOKEN 64u       /* links that may try again at once, when a state is free */
+#define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
+#define GW_BOOK_IDS 64u        /* messages whose number is kept */
+#define GW_BOOK_TORN_NS 100000000 /* a book that has been missing for so long is looked for at leisure, and counted ... */
+#define GW_BOOK_RETRY_NS 10000000 /* ... each so many ns */
+
+typedef struct {
+    uint64_t seq;
+    uint8_t length;
+    char text[GW_BOOK_ID_MAX];
+} gw_book_id_t;
+
+/* The book of a topic that has links. */
+typedef struct gw_plane_book {
+    gw_book_t book; /* in the plane's own pool; closed (head NULL) before its first copy */
+    struct gw_topic *topic;
+    struct gw_plane_book *previous, *next; /* while it is wanted */
+    int64_t wanted_ns, retry_ns;
+    uint8_t live;   /* it is what the records up to topic->seq say; else it has to be copied */
+    uint8_t wanted; /* it is in the list of those that have to be; 2: and counted as missing */
+    uint8_t lapped; /* since the ring, or the record, did not have what changed */
+    gw_book_id_t ids[GW_BOOK_IDS]; /* by seq: the first number of each message, the newest ones */
+    gw_book_sum_t sum;
+} gw_plane_book_t;
+
+/* A state that is sent in parts: the book may go on meanwhile. */
+typedef struct {
+    gw_plane_book_t *of; /* NULL: it is free */
+    uint32_t users;
+    gw_book_copy_t copy; /* with rows of its own */
+    uint32_t levels[GW_BOOK_SIDES];
+    int64_t worst[GW_BOOK_DEPTHS][GW_BOOK_SIDES];
+    uint32_t parts[GW_BOOK_DEPTHS]; /* 0: not counted yet */
+    uint32_t checksum;
+    gw_record_t record; /* header and message */
+} gw_book_frozen_t;
+
+/* What a link of a book has besides. */
+typedef struct gw_book_link {
+    struct gw_link *link;
+    gw_book_at_t at;         /* what its client has */
+    gw_book_frozen_t *frozen; /* what it is being sent in parts */
+    uint32_t row, part;      /* of that: the next row, the next part from 0 */
+    uint64_t skips;          /* what its parts tell as skipped */
+    uint8_t late;            /* a record came since that state; the mark stands for it and will stay */
+    uint8_t waits;           /* its mark waits for a state to be frozen */
+    struct gw_book_link *previous, *next; /* in that list */
+    uint64_t awaited;        /* where it has nothing: what its client wants next, told as skipped from there; 0: anything */
+    uint64_t filtered_from;  /* of its audience's, what is not its */
+} gw_book_link_t;
+
+/* A mark as it was rendered: where its client is once it has left. */
+enum { GW_BOOK_SENT_NONE, GW_BOOK_SENT_NOTHING, GW_BOOK_SENT_WHOLE, GW_BOOK_SENT_PART, GW_BOOK_SENT_LAST };
+typedef struct {
+    gw_book_at_t at;
+    uint32_t rows; /* of a part */
+    uint8_t what;
+} gw_book_sent_t;
+
+typedef struct {
+    gw_book_pool_t pool;
+    void *memory; /* of the pool, made with the first link; NULL before */
+    size_t size;
+    gw_book_work_t work;
+    uint32_t *numbers_free; /* of the pool's places */
+    uint32_t numbers_free_count, numbers_next;
+    gw_plane_book_t *wanted, *wanted_last;
+    uint32_t todo; /* how many are wanted, or wait */
+    gw_book_copy_t copy; /* out of the segment */
+    gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
+    gw_book_frozen_t frozen[GW_BOOK_FROZEN];
+    gw_book_link_t *waiting, *waiting_last;
+} gw_plane_books_t;
+
+#endif

@@ -1,0 +1,166 @@
+/* What a plane keeps of order books, in memory of its own: a pool of them, which of them have to be copied out of the
+ * segment, and the states that clients are being sent in parts. How books come to be what the writer's are:
+ * gw_plane_book.c.
+ *
+ * A book that is missing for longer than GW_BOOK_TORN_NS is counted (`books_missing`) and looked for at leisure. */
+#include "gw_plane_internal.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+/* --- the plane's pool ---------------------------------------------------------------------------- */
+
+/* Its pages are touched as they are used. */
+int gw_plane_books_open(gw_plane_t *p) {
+    gw_plane_books_t *b = &p->books;
+    if (b->memory) return 0;
+    b->size = gw_book_pool_size(&p->o.books);
+    if (!b->size || gw_book_work_init(&b->work)) return -ENOMEM;
+    b->numbers_free = calloc(p->o.books.books, sizeof *b->numbers_free);
+    b->rows = malloc(GW_BOOK_PART_ROWS * sizeof *b->rows);
+    void *m = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m != MAP_FAILED) b->memory = m;
+    if (b->numbers_free && b->rows && b->memory && !gw_book_pool_format(&b->pool, m, b->size, &p->o.books)) return 0;
+    gw_plane_books_free(p);
+    return -ENOMEM;
+}
+
+void gw_plane_books_free(gw_plane_t *p) {
+    gw_plane_books_t *b = &p->books;
+    if (b->memory) munmap(b->memory, b->size);
+    if (b->work.rows) gw_book_work_free(&b->work);
+    free(b->numbers_free);
+    free(b->rows);
+    free(b->copy.rows);
+    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) free(b->frozen[i].copy.rows);
+    *b = (gw_plane_books_t){0};
+}
+
+/* Opens the book, empty, with the windows of all links that there are. -ENOSPC: the pool has no place for it. */
+int gw_plane_book_open(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    if (x->book.head) return 0;
+    if (!b->numbers_free_count && b->numbers_next == b->pool.sizes.books) return -ENOSPC;
+    const uint32_t number = b->numbers_free_count ? b->numbers_free[b->numbers_free_count - 1] : b->numbers_next;
+    const int error = gw_book_open(&x->book, &b->pool, number, 0, true);
+    if (error) return error;
+    if (b->numbers_free_count) b->numbers_free_count--;
+    else b->numbers_next++;
+    const gw_topic_t *t = x->topic;
+    for (uint32_t i = 0; i < t->audiences_count; i++)
+        for (uint32_t k = 0; k < t->audiences[i].count; k++)
+            gw_book_window_hold(&x->book, &x->book.windows[t->audiences[i].variant]);
+    return 0;
+}
+
+void gw_plane_book_close(gw_plane_t *p, gw_plane_book_t *x) {
+    x->live = 0;
+    if (!x->book.head) return;
+    p->books.numbers_free[p->books.numbers_free_count++] = x->book.number;
+    gw_book_close(&x->book);
+}
+
+/* --- what is wanted ------------------------------------------------------------------------------ */
+
+static void unlist(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    if (x->previous) x->previous->next = x->next;
+    else b->wanted = x->next;
+    if (x->next) x->next->previous = x->previous;
+    else b->wanted_last = x->previous;
+    x->previous = x->next = NULL;
+}
+
+static void append(gw_plane_t *p, gw_plane_book_t *x) {
+    gw_plane_books_t *b = &p->books;
+    x->previous = b->wanted_last;
+    if (b->wanted_last) b->wanted_last->next = x;
+    else b->wanted = x;
+    b->wanted_last = x;
+}
+
+void gw_plane_book_want(gw_plane_t *p, gw_plane_book_t *x) {
+    x->live = 0;
+    if (x->wanted || !x->topic->bound) return;
+    x->wanted = 1;
+    x->wanted_ns = x->retry_ns = p->now;
+    append(p, x);
+    p->books.todo++;
+}
+
+void gw_plane_book_unwant(gw_plane_t *p, gw_plane_book_t *x) {
+    if (!x->wanted) return;
+    if (x->wanted == 2) gw_count(&p->stats->books_missing[0], (uint64_t)-1);
+    x->wanted = 0;
+    unlist(p, x);
+    p->books.todo--;
+}
+
+/* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. */
+void gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
+    const int missing = p->now - x->wanted_ns >= GW_BOOK_TORN_NS;
+    if (missing && x->wanted == 1) x->wanted = 2, gw_count(&p->stats->books_missing[0], 1);
+    x->retry_ns = soon && !missing ? p->now : p->now + GW_BOOK_RETRY_NS;
+    unlist(p, x);
+    append(p, x);
+}
+
+/* When the next one may be tried; INT64_MAX: none is wanted. They are few, and mostly none. */
+int64_t gw_plane_books_due(const gw_plane_t *p) {
+    int64_t due = INT64_MAX;
+    for (const gw_plane_book_t *x = p->books.wanted; x; x = x->next)
+        if (x->retry_ns < due) due = x->retry_ns;
+    return due;
+}
+
+/* --- states in parts ------------------------------------------------------------------------------ */
+
+void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b) {
+    (void)p;
+    gw_book_frozen_t *f = b->frozen;
+    b->frozen = NULL;
+    b->row = b->part = 0;
+    if (--f->users) return;
+    free(f->copy.rows);
+    *f = (gw_book_frozen_t){0};
+}
+
+void gw_book_wait_begin(gw_plane_t *p, gw_book_link_t *b) {
+    gw_plane_books_t *s = &p->books;
+    b->waits = 1;
+    s->todo++;
+    b->next = NULL;
+    b->previous = s->waiting_last;
+    if (s->waiting_last) s->waiting_last->next = b;
+    else s->waiting = b;
+    s->waiting_last = b;
+}
+
+void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b) {
+    gw_plane_books_t *s = &p->books;
+    if (!b->waits) return;
+    b->waits = 0;
+    s->todo--;
+    if (b->previous) b->previous->next = b->next;
+    else s->waiting = b->next;
+    if (b->next) b->next->previous = b->previous;
+    else s->waiting_last = b->previous;
+}
+
+/* --- links ----------------------------------------------------------------------------------------- */
+
+/* Its client has nothing that could be gone on from. */
+void gw_book_link_nothing(gw_book_link_t *b) {
+    b->at = (gw_book_at_t){0};
+    b->awaited = 0;
+}
+
+/* What of a mark is a book's: states that are being sent, or waited for. A client that has had some parts of one has
+ * nothing then. */
+void gw_book_unmark(gw_plane_t *p, gw_link_t *l) {
+    gw_book_link_t *b = l->book;
+    b->late = 0;
+    gw_book_wait_end(p, b);
+    if (!b->frozen) return;
+    if (b->part) gw_book_link_nothing(b);
+    gw_book_thaw(p, b);
+}
