@@ -99,6 +99,7 @@ void gw_book_begin_anew(gw_plane_t *p, gw_topic_t *t) {
         for (uint32_t k = 0; k < t->audiences[i].count; k++) gw_book_link_forget(p, t->audiences[i].links[k].link);
     gw_plane_book_close(p, t->book);
     memset(t->book->ids, 0, sizeof t->book->ids);
+    memset(t->book->shared, 0, sizeof t->book->shared);
 }
 
 /* A mark of a book that has ended: what it would have told is nowhere any more; its end is told all the same. */

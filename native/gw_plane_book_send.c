@@ -1,8 +1,8 @@
 /* A link's mark, rendered: what its client misses of its book.
  *
- * Clients that are at the same place share a frame: those that have nothing, and those that have the window as it was
- * before its last change. Such a frame is encoded once into the log of its format and copied to each, with its own
- * `skipped`. Others have theirs alone. Where a client is moves when the frame leaves, in whole or cut.
+ * Clients that are at the same place share a frame: those that have nothing, those that have the window as it was before
+ * its last change, and those that are behind by the same, as of one rate and phase. It is encoded once into the log of its
+ * format and copied to each, with its own `skipped`. Where a client is moves when the frame leaves, in whole or cut.
  *
  * **Parts.** What would be longer than GW_BOOK_FRAME_MAX is told as a state in parts, one a visit. The state is frozen
  * when the first one is rendered, and shared by all links that want the book at this seq; there are GW_BOOK_FROZEN, and
@@ -59,44 +59,50 @@ static gw_book_view_t frame_view(gw_topic_t *t, const gw_audience_t *a, uint64_t
 /* --- shared frames -------------------------------------------------------------------------------- */
 
 static int how_of(uint8_t type) { return type == GW_BOOK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT; }
+static int is_frame(uint8_t type) { return type == GW_BOOK_UPDATE || type == GW_BOOK_SNAPSHOT; }
 
-static gw_book_frame_t frame_room(const gw_plane_t *p) {
-    return (gw_book_frame_t){.rows = p->books.rows, .room = GW_BOOK_PART_ROWS, .around = GW_BOOK_AROUND,
-                             .bytes = GW_BOOK_LEVELS_BYTES};
+/* Where the frame's key has its place (Fibonacci hashing). */
+static gw_book_shared_t *place_of(gw_plane_book_t *x, const gw_audience_t *a, uint64_t since) {
+    const uint64_t key = since << 16 | (uint64_t)a->format << 8 | a->variant;
+    return &x->shared[key * 0x9e3779b97f4a7c15ull >> 59];
 }
+_Static_assert(GW_BOOK_SHARED == 32, "five bits of a hash");
 
-/* What those get who are at `at`, which others are as well: encoded into the log, unless it is there; its type. */
-static uint8_t shared(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, int slot, gw_book_at_t at) {
+/* What those get who are at `at`: encoded into the log, unless it is there. All who have had the window's last change but one are
+ * where it was just before the last. */
+static const gw_book_shared_t *shared(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, gw_book_at_t at) {
     gw_log_t *log = &p->lanes[a->format].log;
-    const uint8_t type = a->frame_type[slot];
-    const int framed = type == GW_BOOK_UPDATE || type == GW_BOOK_SNAPSHOT;
-    if (a->frame_seq[slot] == t->seq && (!framed || gw_log_fresh(log, a->frame[slot]))) return type;
-    const gw_book_window_t *w = &t->book->book.windows[a->variant];
-    const uint64_t since = at.since ? w->before : 0;
-    gw_book_frame_t f = frame_room(p);
-    gw_book_render(&t->book->book, w, &p->books.work, &at, &f);
-    a->frame_seq[slot] = t->seq;
-    a->frame_type[slot] = f.type;
-    if (f.type != GW_BOOK_UPDATE && f.type != GW_BOOK_SNAPSHOT) return f.type;
-    const gw_book_view_t view = frame_view(t, a, since, &f);
+    gw_plane_book_t *x = t->book;
+    const gw_book_window_t *w = &x->book.windows[a->variant];
+    const int keeps_up = at.since && at.since >= w->before;
+    const uint64_t since = keeps_up ? w->changed - 1 : at.since;
+    gw_book_shared_t *s = place_of(x, a, since);
+    if (s->seq == t->seq && s->since == since && s->format == a->format && s->variant == a->variant &&
+        (!is_frame(s->type) || gw_log_fresh(log, s->frame)))
+        return s;
+    gw_book_frame_t f = {.rows = p->books.rows, .room = GW_BOOK_PART_ROWS, .around = GW_BOOK_AROUND,
+                         .bytes = GW_BOOK_LEVELS_BYTES};
+    gw_book_render(&x->book, w, &p->books.work, &at, &f);
+    *s = (gw_book_shared_t){t->seq, since, 0, a->format, (uint8_t)a->variant, f.type};
+    if (!is_frame(f.type)) return s;
+    const gw_book_view_t view = frame_view(t, a, keeps_up ? w->before : since, &f);
     uint8_t *out = gw_log_reserve(log, GW_BOOK_FRAME_MAX);
     gw_frame_t frame = gw_book_frame_of(p, t);
     const size_t length = encode(p, t, a, how_of(f.type), t->state, &view, 0, out, &frame.header);
-    a->frame[slot] = gw_frame_append(p, a->format, &frame, length);
-    return f.type;
+    s->frame = gw_frame_append(p, a->format, &frame, length);
+    return s;
 }
 
 /* The shared frame for one of them, with what it has skipped. */
-static size_t shared_copy(const gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, int slot, uint64_t skipped,
-                          uint8_t *out) {
-    const gw_log_t *log = &p->lanes[a->format].log;
-    const gw_frame_t *f = gw_log_frame(log, a->frame[slot]);
+static size_t shared_copy(const gw_plane_t *p, const gw_topic_t *t, const gw_book_shared_t *s, uint64_t skipped, uint8_t *out) {
+    const gw_log_t *log = &p->lanes[s->format].log;
+    const gw_frame_t *f = gw_log_frame(log, s->frame);
     const uint8_t *bytes = gw_log_bytes(log, f);
     if (!skipped) {
         memcpy(out, bytes, f->length);
         return f->length;
     }
-    const gw_template_t *template = p->o.formats[a->format].records[t->channel][how_of(a->frame_type[slot])];
+    const gw_template_t *template = p->o.formats[s->format].records[t->channel][how_of(s->type)];
     char *payload = (char *)out + gw_payload_at(template);
     memcpy(payload, bytes + f->header, f->length - f->header);
     const size_t length = gw_template_tell(template, skipped, payload, f->length - f->header);
@@ -192,28 +198,15 @@ static uint64_t skips(const gw_link_t *l, gw_book_at_t at, uint64_t seq) {
 static uint8_t whole_render(gw_plane_t *p, gw_link_t *l, gw_book_at_t at, gw_book_sent_t *sent, uint8_t *out,
                             size_t *length) {
     gw_topic_t *t = l->topic;
-    gw_book_t *book = &t->book->book;
     gw_audience_t *a = gw_link_audience(l);
-    const gw_book_window_t *w = &book->windows[a->variant];
-    const uint64_t skipped = skips(l, at, t->seq);
+    const gw_book_window_t *w = &t->book->book.windows[a->variant];
     sent->at = at;
     if (at.since && at.since >= w->changed) return GW_BOOK_NOTHING;
-    if (!at.since || at.since >= w->before) {
-        const int slot = at.since ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
-        const uint8_t type = shared(p, t, a, slot, at);
-        if (type == GW_BOOK_NOTHING || type == GW_BOOK_PARTS) return type;
-        *length = shared_copy(p, t, a, slot, skipped, out);
-        sent->at = (gw_book_at_t){t->seq, {w->worst[GW_BOOK_BID], w->worst[GW_BOOK_ASK]}};
-        return type;
-    }
-    gw_book_frame_t f = frame_room(p);
-    gw_book_render(book, w, &p->books.work, &sent->at, &f);
-    if (f.type == GW_BOOK_NOTHING || f.type == GW_BOOK_PARTS) return f.type;
-    const gw_book_view_t view = frame_view(t, a, at.since, &f);
-    uint8_t header;
-    *length = encode(p, t, a, how_of(f.type), t->state, &view, skipped, out, &header);
-    p->unguarded += GW_FRAME_BYTES_MEAN;
-    return f.type;
+    const gw_book_shared_t *s = shared(p, t, a, at);
+    if (!is_frame(s->type)) return s->type;
+    *length = shared_copy(p, t, s, skips(l, at, t->seq), out);
+    sent->at = (gw_book_at_t){t->seq, {w->worst[GW_BOOK_BID], w->worst[GW_BOOK_ASK]}};
+    return s->type;
 }
 
 /* The state of a book's link as a frame at `out` (gw_topic_render_max bytes). 0: it cannot be told yet, and its mark stands

@@ -13,6 +13,7 @@ struct gw_topic;
 #define GW_BOOK_WOKEN 64u       /* links that may try again at once, when a state is free */
 #define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
 #define GW_BOOK_IDS 64u        /* messages whose number is kept */
+#define GW_BOOK_SHARED 32u     /* frames of a book: rates have as many phases, of which few are at one seq */
 #define GW_BOOK_TORN_NS 100000000 /* a book that has been missing for so long is looked for at leisure, and counted ... */
 #define GW_BOOK_RETRY_NS 10000000 /* ... each so many ns */
 
@@ -21,6 +22,13 @@ typedef struct {
     uint8_t length;
     char text[GW_BOOK_ID_MAX];
 } gw_book_id_t;
+
+/* A frame that others may get as well who are where `since` was, encoded in the log of its format. */
+typedef struct {
+    uint64_t seq, since; /* from where to where; seq 0: there is none */
+    uint64_t frame;
+    uint8_t format, variant, type; /* type: GW_BOOK_NOTHING ... of gw_book_render.h */
+} gw_book_shared_t;
 
 /* The book of a topic that has links. */
 typedef struct gw_plane_book {
@@ -32,6 +40,7 @@ typedef struct gw_plane_book {
     uint8_t wanted; /* it is in the list of those that have to be; 2: and counted as missing */
     uint8_t lapped; /* since the ring, or the record, did not have what changed */
     gw_book_id_t ids[GW_BOOK_IDS]; /* by seq: the first number of each message, the newest ones */
+    gw_book_shared_t shared[GW_BOOK_SHARED]; /* each in a place that its key's hash chooses */
     gw_book_sum_t sum;
 } gw_plane_book_t;
 

@@ -44,7 +44,6 @@ typedef struct {
     uint64_t announcement;          /* the same */
     uint64_t retired_index;         /* frames before it are of a topic that has ended */
     uint64_t filtered;              /* of a book: records that changed nothing that it shows */
-    uint8_t frame_type[GW_ENCODES]; /* the same: what the cached ones have come to (gw_book_render.h) */
 } gw_audience_t;
 
 /* So many at most has a topic: one for each format and variant that somebody asked for. */
