@@ -65,6 +65,7 @@ WORKER_GAUGES = (
     "subscriptions",
     "links",
     "topics_waiting",
+    "books_missing",
     "clients",
     "clients_blocked",
     "ring_lag_records",

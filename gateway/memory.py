@@ -29,8 +29,9 @@ CANDLES_KEPT: Final = {"1s": 11, "1m": 2, "5m": 2, "15m": 2, "1h": 2, "1d": 2}
 running one and those that late trades may change (gw_candle.c)."""
 LEVEL_BYTES: Final = 48
 """A level of an order book in the segment, where chunks are half full."""
-FOLLOWED_BYTES: Final = 80
-"""The same in each worker that has subscribers of it, with the log of its changes."""
+FOLLOWED_BYTES: Final = 120
+"""The same in each worker that has subscribers of it, with the log of its changes, and its part of
+what a book has besides, at 250 levels each."""
 HEALTH_TOPICS_MAX: Final = 32768
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40

@@ -174,6 +174,15 @@ static void header_read(gw_plane_t *p, gw_topic_t *t) {
     id_keep(t->book, seq, gw_book_message(t->state));
 }
 
+static void tell_missing(gw_plane_t *p, const gw_topic_t *t) {
+    gw_walk_t w = gw_walk_begin();
+    for (gw_link_t *l; (l = gw_walk_next(t, &w));) {
+        if (l->book->told || l->client->flags & GW_CLIENT_DOOMED) continue;
+        l->book->told = 1;
+        gw_limit_tell(p, l->client, "book_missing_ms", GW_BOOK_TORN_NS / 1000000, t->name, t->length, 0);
+    }
+}
+
 /* Brings the book to a copy of the writer's; whether it is live. */
 static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     gw_topic_t *t = x->topic;
@@ -181,7 +190,7 @@ static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     if (!error) error = copy(p, t);
     if (!error && gw_book_follow(&x->book, &p->books.work, &p->books.copy)) error = -ENOSPC;
     if (error) {
-        gw_plane_book_want_later(p, x, error == -EAGAIN);
+        if (gw_plane_book_want_later(p, x, error == -EAGAIN)) tell_missing(p, t);
         return 0;
     }
     gw_plane_book_unwant(p, x);
@@ -194,8 +203,10 @@ static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     }
     x->lapped = 0;
     gw_walk_t w = gw_walk_begin();
-    for (gw_link_t *l; (l = gw_walk_next(t, &w));)
+    for (gw_link_t *l; (l = gw_walk_next(t, &w));) {
+        l->book->told = 0;
         if (l->parked && !l->book->waits) gw_link_unpark(p, l);
+    }
     return 1;
 }
 

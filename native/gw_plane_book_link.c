@@ -10,7 +10,10 @@
 int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
     if (gw_plane_books_open(p) || !(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
     l->book->link = l;
-    if (t->book) return 0;
+    if (t->book) {
+        t->book->untold = 1;
+        return 0;
+    }
     gw_plane_book_t *x = calloc(1, sizeof *x);
     if (!x) return -ENOMEM;
     x->topic = t;

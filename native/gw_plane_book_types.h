@@ -38,6 +38,7 @@ typedef struct gw_plane_book {
     int64_t wanted_ns, retry_ns;
     uint8_t live;   /* it is what the records up to topic->seq say; else it has to be copied */
     uint8_t wanted; /* it is in the list of those that have to be; 2: and counted as missing */
+    uint8_t untold; /* somebody has not been told yet, should it be missing */
     uint8_t lapped; /* since the ring, or the record, did not have what changed */
     gw_book_id_t ids[GW_BOOK_IDS]; /* by seq: the first number of each message, the newest ones */
     gw_book_shared_t shared[GW_BOOK_SHARED]; /* each in a place that its key's hash chooses */
@@ -64,6 +65,7 @@ typedef struct gw_book_link {
     uint32_t row, part;      /* of that: the next row, the next part from 0 */
     uint64_t skips;          /* what its parts tell as skipped */
     uint8_t late;            /* a record came since that state; the mark stands for it and will stay */
+    uint8_t told;            /* that the book is missing */
     uint8_t waits;           /* its mark waits for a state to be frozen */
     struct gw_book_link *previous, *next; /* in that list */
     uint64_t awaited;        /* where it has nothing: what its client wants next, told as skipped from there; 0: anything */

@@ -81,7 +81,7 @@ static void append(gw_plane_t *p, gw_plane_book_t *x) {
 void gw_plane_book_want(gw_plane_t *p, gw_plane_book_t *x) {
     x->live = 0;
     if (x->wanted || !x->topic->bound) return;
-    x->wanted = 1;
+    x->wanted = x->untold = 1;
     x->wanted_ns = x->retry_ns = p->now;
     append(p, x);
     p->books.todo++;
@@ -95,13 +95,17 @@ void gw_plane_book_unwant(gw_plane_t *p, gw_plane_book_t *x) {
     p->books.todo--;
 }
 
-/* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. */
-void gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
+/* Behind the others: at the next cycle, or, where it has been missing for long or cannot come soon, at leisure. Whether its
+ * clients have to be told that it is missing. */
+int gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
     const int missing = p->now - x->wanted_ns >= GW_BOOK_TORN_NS;
+    const int tell = missing && x->untold;
     if (missing && x->wanted == 1) x->wanted = 2, gw_count(&p->stats->books_missing[0], 1);
+    if (tell) x->untold = 0;
     x->retry_ns = soon && !missing ? p->now : p->now + GW_BOOK_RETRY_NS;
     unlist(p, x);
     append(p, x);
+    return tell;
 }
 
 /* When the next one may be tried; INT64_MAX: none is wanted. They are few, and mostly none. */

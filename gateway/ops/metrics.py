@@ -46,6 +46,7 @@ _TOTALS = {
     "ring_lapped": ("ring_lapped", "Times that the writer overtook a worker."),
     "ring_torn_reads": ("torn_reads", "Torn last-value slots found and skipped."),
     "ring_wrong_kinds": ("wrong_kinds", "Records skipped: their kind is not their topic's."),
+    "books_copied": ("books_copied", "Order books copied out of the ring's segment by workers."),
     "heartbeats": ("heartbeats", "Heartbeats sent."),
     "accepted": ("accepted", "Connections accepted."),
     "control_frames": ("control_frames", "Pings and pongs received."),
@@ -59,6 +60,7 @@ _GAUGES = {
     "subscriptions": ("subscriptions", "Names and patterns that clients are subscribed to."),
     "attached_topics": ("links", "Topics attached to connections."),
     "topics_waiting": ("topics_waiting", "Names that clients wait for and no topic has yet."),
+    "books_missing": ("books_missing", "Books that have subscribers and cannot be copied."),
     "pending": ("pending", "Updates queued for clients."),
     "clients_blocked": ("clients_blocked", "Clients whose socket takes no more for now."),
 }

@@ -231,7 +231,9 @@ typedef struct {
     uint32_t count[2], partial_count[2];
     uint64_t seq, partial_seq; /* 0: it has nothing */
     unsigned part, parts, life;
-    uint64_t frames, updates, snapshots, parted, gaps, retired;
+    uint64_t frames, updates, snapshots, parted, gaps, retired, missing;
+    uint16_t interval_ms;
+    uint32_t age_ms;
     uint64_t skipped;
     bool each; /* it cuts to its depth after each level */
     bool fresh; /* an ack came: the next frame's seq is where it begins */
@@ -257,6 +259,8 @@ static inline void book_client_close(book_client_t *c) {
 static inline void book_subscribe(rig_t *rig, book_client_t *c, const char *name, bool snapshot, bool resync) {
     gw_item_t x = item(7, GW_BOOK, name, false, snapshot);
     x.variant = (uint16_t)c->asked;
+    x.interval_ms = c->interval_ms;
+    x.age_ms = c->age_ms;
     x.resync = resync;
     x.priority = 1;
     rig_subscribe(rig, c->peer, 1, &x, 1);
@@ -423,6 +427,7 @@ static inline void book_read(book_client_t *c, const book_writer_t *w) {
         else if (strstr(text, "\"reply\":1")) c->fresh = true;
         else if (strstr(text, "\"type\":\"epoch\"")) c->seq = 0, c->part = 0, c->life += c->frames > 0;
         else if (strstr(text, "\"type\":\"gap\"")) c->gaps++;
+        else if (strstr(text, "book_missing_ms")) c->missing++;
         else if (strstr(text, "\"type\":\"retired\"")) c->retired++, c->seq = 0, c->life++;
     }
     if (peer->read == peer->length) peer->read = peer->length = 0;

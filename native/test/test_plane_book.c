@@ -54,12 +54,18 @@ static void a_book_is_followed(void) {
 typedef struct {
     uint32_t depth; /* the venue's */
     int ticks;
-    bool big, laps, resets, changes, epochs, ends;
+    bool big, laps, resets, changes, rates;
     int steps;
 } course_t;
 
 static void lap(rig_t *rig, unsigned other) {
     for (int i = 0; i < 1400; i++) rig_publish(rig, other); /* more than the ring has */
+}
+
+/* Another rate, and another limit of age; mostly none. */
+static void limits_draw(book_client_t *c) {
+    c->interval_ms = draw(3) ? (uint16_t)(1 + draw(20)) : 0;
+    c->age_ms = draw(2) ? (uint32_t)(1 + draw(20)) : 0;
 }
 
 /* What happens beside messages. */
@@ -72,10 +78,33 @@ static void incident(rig_t *rig, book_writer_t *w, const course_t *course, unsig
         for (int i = 0; i < 3; i++) rig_settle(rig);
         book_read(c, w);
         c->asked = (unsigned)draw(GW_BOOK_DEPTHS);
+        if (course->rates) limits_draw(c);
         book_subscribe(rig, c, c->name, true, draw(2));
     }
     if (what == 2 && course->changes) book_subscribe(rig, c, c->name, true, true);
+    if (what == 4 && course->rates) {
+        limits_draw(c);
+        book_subscribe(rig, c, c->name, true, false);
+    }
     if (what == 3) w->flags ^= GW_FLAG_MAYBE_BAD_BOOK;
+}
+
+/* What was too old, and is sent no more: the next frame has it. */
+static void unlimited(rig_t *rig, book_writer_t *w) {
+    rig->now += 100000000;
+    for (int i = 0; i < 5; i++) rig_settle(rig);
+    read_all(16, w);
+    rig_check_balance(rig);
+    CHECK_EQUAL(rig->stats->pending[GW_BOOK], 0);
+    for (unsigned i = 0; i < 16; i++) {
+        clients[i].interval_ms = 0;
+        clients[i].age_ms = 0;
+        book_subscribe(rig, &clients[i], clients[i].name, true, false);
+    }
+    const gw_book_level_t levels[] = {level_of(0, w->walk.mid - 1, 12345), level_of(1, w->walk.mid + 1, 54321)};
+    w->flags = 0;
+    for (unsigned side = 0; side < 2; side++) CHECK(book_say(w, &levels[side], 1, false, false, (gw_header_t){0}));
+    for (int i = 0; i < 5; i++) rig_settle(rig);
 }
 
 static void course_run(uint64_t seed, course_t course) {
@@ -87,6 +116,7 @@ static void course_run(uint64_t seed, course_t course) {
     for (unsigned i = 0; i < 16; i++) {
         book_client_open(&clients[i], rig, i % GW_BOOK_DEPTHS);
         snprintf(clients[i].name, sizeof clients[i].name, "%s", draw(2) ? "B.SIM" : "*");
+        if (course.rates) limits_draw(&clients[i]);
         book_subscribe(rig, &clients[i], clients[i].name, draw(4) > 0, true);
     }
     rig_settle(rig);
@@ -106,6 +136,7 @@ static void course_run(uint64_t seed, course_t course) {
     }
     for (unsigned i = 0; i < 16; i++) clients[i].peer->allowed = RIG_NO_LIMIT;
     for (int i = 0; i < 5; i++) rig_settle(rig);
+    if (course.rates) unlimited(rig, &w);
     read_all(16, &w);
     all_have_all(16, &w);
     rig_check_balance(rig);
@@ -143,6 +174,13 @@ static void large_books_come_in_parts(void) {
 static void depths_change(void) {
     for (uint64_t seed = 41; seed <= 44; seed++)
         course_run(seed, (course_t){.ticks = 1500, .big = true, .steps = 700, .laps = true, .resets = true, .changes = true});
+}
+
+/* What waits for its cell, or is too old when that comes, stays in what the client has yet to get. */
+static void rates_and_ages_lose_nothing(void) {
+    for (uint64_t seed = 51; seed <= 56; seed++)
+        course_run(seed, (course_t){.ticks = seed % 2 ? 40 : 1500, .big = seed % 2 == 0, .steps = 800, .laps = true, .resets = true,
+                                    .changes = seed > 53, .rates = true});
 }
 
 /* --- ends and beginnings ------------------------------------------------------------------------- */
@@ -301,6 +339,58 @@ static void states_in_parts_are_few(void) {
     rig_free(rig);
 }
 
+/* Its seqlock stays odd: those who want the book are told, once each, all else goes on, and nothing is lost once it ends. */
+static void a_writer_that_stops_in_the_middle(void) {
+    rig_t *rig = book_rig(1 << 20, 100000);
+    book_writer_t w[2];
+    for (unsigned i = 0; i < 2; i++) {
+        book_writer_open(&w[i], rig, i ? "B1.SIM" : "B0.SIM", 0, (walk_t){10000, 30, false});
+        for (int k = 0; k < 20; k++) book_walk(&w[i], true, false);
+    }
+    gw_book_head_t *head = w[0].book.head;
+    const int64_t wanted_ns = rig->now;
+    head->version++;
+    for (unsigned i = 0; i < 4; i++) {
+        book_client_open(&clients[i], rig, 2 + i);
+        book_subscribe(rig, &clients[i], i == 3 ? "B1.SIM" : "B0.SIM", true, true);
+        rig_settle(rig);
+        for (int k = 0; k < (i == 1 ? 200 : 1); k++) { /* two before it is missing, one after */
+            rig->now += 1000000;
+            rig_settle(rig);
+            const int64_t waited = rig->now - wanted_ns;
+            if (waited < 100000000) CHECK_EQUAL(rig->stats->books_missing[0], 0);
+            if (waited > 120000000) CHECK_EQUAL(rig->stats->books_missing[0], 1);
+        }
+        book_read(&clients[i], &w[i == 3]);
+    }
+    for (int k = 0; k < 50; k++) {
+        rig->now += 1000000;
+        book_walk(&w[1], false, false);
+        rig_settle(rig);
+        book_read(&clients[3], &w[1]);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        book_read(&clients[i], &w[0]);
+        CHECK(clients[i].missing == 1 && clients[i].frames == 0);
+    }
+    CHECK(clients[3].missing == 0 && clients[3].frames > 20);
+    CHECK_EQUAL(rig->stats->books_missing[0], 1);
+    rig_check_balance(rig);
+    head->version++;
+    rig->now += 20000000;
+    for (int k = 0; k < 3; k++) rig_settle(rig);
+    CHECK_EQUAL(rig->stats->books_missing[0], 0);
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t hash[GW_BOOK_DEPTHS];
+        book_read(&clients[i], &w[i == 3]);
+        book_hash(&w[i == 3].book, hash);
+        CHECK_EQUAL(shown_hash(&clients[i]), hash[clients[i].variant]);
+        book_client_close(&clients[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) book_writer_close(&w[i]);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv) {
     (void)argv;
     RUN(a_book_is_followed);
@@ -310,11 +400,13 @@ int main(int argc, char **argv) {
     RUN(laps_and_resets_are_told_as_differences);
     RUN(large_books_come_in_parts);
     RUN(depths_change);
+    RUN(rates_and_ages_lose_nothing);
 ends:
     RUN(another_epoch_begins_with_snapshots);
     RUN(a_book_ends_and_comes_back);
     RUN(a_gap_of_the_feed_is_told_before_the_difference);
     RUN(parts_are_of_one_state);
     RUN(states_in_parts_are_few);
+    RUN(a_writer_that_stops_in_the_middle);
     return 0;
 }

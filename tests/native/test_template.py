@@ -381,7 +381,7 @@ def test_any_program_is_loaded_or_refused(program: bytes) -> None:
     template.encode(channel, "A.B", row, seq=1, ts_recv=T, ts_send=T, skipped=1)
 
 
-@pytest.mark.parametrize("channel", ["trade", "bbo"])
+@pytest.mark.parametrize("channel", ["trade", "bbo", "book"])
 def test_c_tests_run_our_programs(channel: str) -> None:
     header = (NATIVE / "test" / f"{channel}_program.h").read_text()
     literals = re.findall(r'^    (".*?");?$', header, re.MULTILINE)

@@ -42,7 +42,7 @@ tickgate_slo_class_state{class} tickgate_slo_class_budget_remaining{class}
 tickgate_slo_class_burn_rate{class,window} tickgate_slo_class_events_total{class,result}
 tickgate_slo_class_transitions_total{class,state}
 tickgate_step_budget_exceeded_total{step} tickgate_topics_waiting tickgate_limits_met_total
-tickgate_topics{state} tickgate_topics_max
+tickgate_topics{state} tickgate_topics_max tickgate_books_missing tickgate_books_copied_total
 tickgate_gc_pauses_total{process,generation} tickgate_gc_pause_seconds_total{process}
 tickgate_gc_pause_max_seconds{process} tickgate_stalls_total{process,kind}
 tickgate_stall_seconds_total{process,kind} tickgate_run_delay_seconds_total{process}
