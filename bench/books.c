@@ -366,7 +366,8 @@ static void beyond(int count, int n) {
 int main(int argc, char **argv) {
     const struct rlimit files = {2 * CLIENTS_MAX + 100, 2 * CLIENTS_MAX + 100};
     double longer = 0;
-    if (argc < 3 || setrlimit(RLIMIT_NOFILE, &files)) return 2;
+    if (argc < 3) return 2;
+    if (setrlimit(RLIMIT_NOFILE, &files)) perror("few descriptors");
     const double a = atof(argv[2]), b = argc > 3 ? atof(argv[3]) : 0, c = argc > 4 ? atof(argv[4]) : 0;
     if (!strcmp(argv[1], "cost") && argc >= 5) cost((int)a, (int)b, (int)c, argc > 5 ? (size_t)atoi(argv[5]) : 0, 0, &longer);
     else if (!strcmp(argv[1], "rates") && argc == 5) rates((int)a, b, c);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import select
 import socket
 import time
@@ -21,21 +22,25 @@ Tops = dict[int, Any]
 WAIT_S = 0.05
 SYMBOL = "BTCUSDT.BINANCE"
 LEVELS = 100_000
+CLIENTS = ((0,), (10,), (5,), (1,), (10, 200), (1000, 0, 100), (5, 50, 100))
+"""Depth, cell of `max_hz` in ms, how many messages between two looks at the socket."""
 
 
 class Client:
     """Strict: each frame has to follow the one before, and make what its checksum says."""
 
-    def __init__(self, plane: Plane, depth: int) -> None:
-        self.depth = depth
+    def __init__(self, plane: Plane, depth: int, interval_ms: int = 0, stalls: int = 0) -> None:
+        self.depth, self.interval_ms, self.stalls = depth, interval_ms, stalls
         self.seq = self.compared = self.parted = 0
         self.book = Book(depth=depth, levels_max=BOOK_LEVELS_MAX)
         self._parts: tuple[list[Any], list[Any]] = ([], [])
         self._buffer = b""
         self.socket, self._theirs = socket.socketpair()
         self._theirs.setblocking(False)
+        if stalls:  # its socket is soon full
+            self._theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.handle = plane.add(self._theirs.fileno(), b"", b"{}")
-        item = (1, "book", SYMBOL, False, True, True, 1, 0, 0, None, depth)
+        item = (1, "book", SYMBOL, False, True, True, 1, interval_ms, 0, None, depth)
         plane.subscribe(self.handle, b"{}", (), [item])
 
     def close(self) -> None:
@@ -91,6 +96,24 @@ def wait_for(client: Client, seq: int, tops: Tops) -> None:
         time.sleep(0)
 
 
+def settle(client: Client, tops: Tops) -> None:
+    """Until nothing comes: two cells of its rate, or a moment."""
+    quiet_s = max(0.1, client.interval_ms / 500)
+    before, until = -1, time.monotonic() + quiet_s
+    while client.seq != before or time.monotonic() < until:
+        if client.seq != before:
+            before, until = client.seq, time.monotonic() + quiet_s
+        client.read(tops)
+        time.sleep(0.001)
+
+
+def check_at_rest(client: Client, full: Client, tops: Tops) -> None:
+    settle(client, tops)
+    for side in ("bid", "ask"):
+        assert client.book.levels(side) == full.book.levels(side, client.depth)
+    assert client.compared >= (2 if client.stalls or client.interval_ms else 200)
+
+
 @pytest.mark.parametrize("market", ["spot", "usdm"])
 def test_clients_of_each_depth_have_the_best_prices_that_the_venue_says(
     capture: Capture, counted: StatsPage, market: str
@@ -104,7 +127,7 @@ def test_clients_of_each_depth_have_the_best_prices_that_the_venue_says(
     plane.attach(writer.fd)
     clients: list[Client] = []
     tops: Tops = {}
-    said, seq = None, 0
+    said, seq, chance = None, 0, random.Random(5)
     for i, message in enumerate(binance(capture(f"binance/{market}_btcusdt_20240808.jsonl.gz"))):
         if message.top is not None:
             said = message.top
@@ -113,21 +136,18 @@ def test_clients_of_each_depth_have_the_best_prices_that_the_venue_says(
         seq += published
         if published and not message.snapshot and said is not None:
             tops[seq] = said
-        if i % 1000 == 0 and len(clients) < 4:  # they come one after the other
-            clients.append(Client(plane, (0, 10, 5, 1)[len(clients)]))
+        if i % 400 == 0 and len(clients) < len(CLIENTS):  # they come one after the other
+            clients.append(Client(plane, *CLIENTS[len(clients)]))
         full = clients[0]
         if i % 5 < 4:  # now and then several go together
             wait_for(full, seq, tops)
         for client in clients:
-            client.read(tops)
+            if not chance.randrange(client.stalls + 1):
+                client.read(tops)
         plane.events()
     wait_for(full, seq, tops)
-    time.sleep(0.1)
     for client in clients:
-        client.read(tops)
-        for side in ("bid", "ask"):
-            assert client.book.levels(side) == full.book.levels(side, client.depth)
-        assert client.compared > 200
+        check_at_rest(client, full, tops)
         plane.remove(client.handle)
     counts = counted.read()
     assert counts["pending"][3] == 0
