@@ -68,6 +68,14 @@ static void limits_draw(book_client_t *c) {
     c->age_ms = draw(2) ? (uint32_t)(1 + draw(20)) : 0;
 }
 
+/* The ladder holds class 1 for such an interval. */
+static void ladder_move(rig_t *rig, uint8_t interval) {
+    gw_plane_t *p = rig->plane;
+    p->ladder.interval[1] = interval;
+    for (uint32_t i = 0; i < p->clients_high; i++)
+        if (p->clients[i].active) gw_client_refresh(p, &p->clients[i]);
+}
+
 /* What happens beside messages. */
 static void incident(rig_t *rig, book_writer_t *w, const course_t *course, unsigned other) {
     book_client_t *c = &clients[draw(16)];
@@ -86,12 +94,14 @@ static void incident(rig_t *rig, book_writer_t *w, const course_t *course, unsig
         limits_draw(c);
         book_subscribe(rig, c, c->name, true, false);
     }
+    if (what == 5 && course->rates) ladder_move(rig, (uint8_t)(draw(2) ? 0 : draw(GW_INTERVALS)));
     if (what == 3) w->flags ^= GW_FLAG_MAYBE_BAD_BOOK;
 }
 
 /* What was too old, and is sent no more: the next frame has it. */
 static void unlimited(rig_t *rig, book_writer_t *w) {
-    rig->now += 100000000;
+    ladder_move(rig, 0);
+    rig->now += 1000000000;
     for (int i = 0; i < 5; i++) rig_settle(rig);
     read_all(16, w);
     rig_check_balance(rig);
@@ -159,6 +169,27 @@ static void writes_are_cut_anywhere(void) {
 
 static void venues_evict(void) {
     for (uint64_t seed = 11; seed <= 14; seed++) course_run(seed, (course_t){.depth = 30, .ticks = 60, .steps = 1500});
+}
+
+/* A mutant: a writer that keeps some of what its venue's depth evicts to itself. Clients have levels then that are gone. */
+static void an_eviction_that_is_hidden_is_found(void) {
+    random_state = 15;
+    rig_t *rig = book_rig(1 << 20, 100000);
+    book_writer_t w;
+    book_writer_open(&w, rig, "B.SIM", 30, (walk_t){10000, 60, false});
+    w.hidden = true;
+    book_client_open(&clients[0], rig, GW_BOOK_DEPTHS - 1);
+    clients[0].lenient = true;
+    book_subscribe(rig, &clients[0], "B.SIM", true, true);
+    for (int i = 0; i < 300; i++) {
+        book_walk(&w, false, false);
+        rig_settle(rig);
+        book_read(&clients[0], &w);
+    }
+    CHECK(clients[0].wrong > 100);
+    book_client_close(&clients[0]);
+    book_writer_close(&w);
+    rig_free(rig);
 }
 
 static void laps_and_resets_are_told_as_differences(void) {
@@ -339,6 +370,47 @@ static void states_in_parts_are_few(void) {
     rig_free(rig);
 }
 
+/* Nobody knows how deep a window a client has from before: it gets all, and how many it missed. */
+static void from_is_answered_by_a_snapshot(void) {
+    for (int of_age = 0; of_age < 2; of_age++) {
+        rig_t *rig = book_rig(1 << 20, 100000);
+        book_writer_t w;
+        book_writer_open(&w, rig, "B.SIM", 0, (walk_t){10000, 30, false});
+        while (rig->topics[w.topic].count < 20) book_walk(&w, false, false);
+        rig_settle(rig);
+        book_client_t *c = &clients[0];
+        book_client_open(c, rig, 2);
+        gw_item_t x = item(7, GW_BOOK, "B.SIM", false, true);
+        x.variant = 2;
+        x.resync = 1;
+        x.priority = 1;
+        x.from = GW_FROM_SEQ;
+        memcpy(x.from_epoch, rig->plane->epoch, GW_EPOCH_LENGTH);
+        x.from_value = 15;
+        x.age_ms = of_age ? 50 : 0;
+        if (of_age) rig->now += 100000000; /* what it missed is too old: the next one says so */
+        rig_subscribe(rig, c->peer, 1, &x, 1);
+        for (int i = 0; i < 3; i++) rig_settle(rig);
+        book_read(c, &w);
+        const gw_stats_t *s = rig->stats;
+        CHECK_EQUAL(c->snapshots, !of_age);
+        CHECK_EQUAL(s->delivered[GW_BOOK], !of_age);
+        CHECK_EQUAL(s->filtered[GW_BOOK], of_age);
+        CHECK(s->conflated[GW_BOOK] == 4 && s->routed[GW_BOOK] == 5 && s->snapshots[GW_BOOK] == 0);
+        const gw_book_level_t level = level_of(0, 9990, 77);
+        CHECK(book_say(&w, &level, 1, false, false, (gw_header_t){0}));
+        rig_settle(rig);
+        book_read(c, &w);
+        CHECK_EQUAL(c->seq, 21);
+        CHECK(c->snapshots == 1 && c->skipped == (of_age ? 5 : 4));
+        all_have_all(1, &w);
+        rig_check_balance(rig);
+        book_client_close(c);
+        book_writer_close(&w);
+        rig_free(rig);
+    }
+}
+
 /* Its seqlock stays odd: those who want the book are told, once each, all else goes on, and nothing is lost once it ends. */
 static void a_writer_that_stops_in_the_middle(void) {
     rig_t *rig = book_rig(1 << 20, 100000);
@@ -397,6 +469,7 @@ int main(int argc, char **argv) {
     if (argc > 1) goto ends;
     RUN(writes_are_cut_anywhere);
     RUN(venues_evict);
+    RUN(an_eviction_that_is_hidden_is_found);
     RUN(laps_and_resets_are_told_as_differences);
     RUN(large_books_come_in_parts);
     RUN(depths_change);
@@ -407,6 +480,7 @@ ends:
     RUN(a_gap_of_the_feed_is_told_before_the_difference);
     RUN(parts_are_of_one_state);
     RUN(states_in_parts_are_few);
+    RUN(from_is_answered_by_a_snapshot);
     RUN(a_writer_that_stops_in_the_middle);
     return 0;
 }
