@@ -1,6 +1,7 @@
 /* What order books cost a plane, beside trades of the same rate and size, and what rates share of them:
  *
- *   books cost CLIENTS BURST ROUNDS       CPU of the plane for each frame delivered, trades and books in turn
+ *   books cost CLIENTS BURST ROUNDS [N]   CPU of the plane for each frame delivered, trades and books in turn; a trade's
+ *                                         frame is N bytes longer than usual
  *   books rates CLIENTS HZ SECONDS        of the frames of clients of one rate, how many another one got, too
  *   books stalled SECONDS                 what a client that reads nothing keeps of memory, beside 100 books that move
  *   books beyond CLIENTS UPDATES          what changes behind the tenth level
@@ -261,7 +262,7 @@ static int compare(const void *a, const void *b) {
 }
 
 /* Trades' clients and books' are others, so each has its own plane-side state; rounds alternate. */
-static void cost(int count, int burst, int rounds, size_t longer, int quiet, double *mean) {
+static void cost(int count, int burst, int rounds, size_t longer) {
     begin(longer, real_send);
     uint32_t of[2][BOOKS];
     for (int k = 0; k < 2; k++) {
@@ -272,7 +273,7 @@ static void cost(int count, int burst, int rounds, size_t longer, int quiet, dou
     cycle();
     for (int i = 0; i < 2 * count; i++) subscribe(connected[i], 1, i % 2 ? GW_BOOK : GW_TRADE, 0);
     for (int i = 0; i < 4 * count; i++) cycle(), read_all();
-    double *each = calloc((size_t)rounds * 3, sizeof *each), spent[2] = {0}, size[2] = {0};
+    double *each = calloc((size_t)rounds * 3, sizeof *each), size[2] = {0};
     int next[2] = {0};
     for (int r = -rounds / 10; r < rounds; r++) {
         double one[2];
@@ -287,14 +288,10 @@ static void cost(int count, int burst, int rounds, size_t longer, int quiet, dou
                 exit(3);
             }
             one[k] = (double)ns / (double)n;
-            if (r < 0) continue;
-            spent[k] += one[k];
-            size[k] += (double)(bytes - sent) / (double)n;
+            if (r >= 0) size[k] += (double)(bytes - sent) / (double)n;
         }
         if (r >= 0) each[r] = one[1] / one[0], each[rounds + r] = one[0], each[2 * rounds + r] = one[1];
     }
-    *mean = size[1] / rounds - size[0] / rounds;
-    if (quiet) return;
     for (int i = 0; i < 3; i++) qsort(each + i * rounds, (size_t)rounds, sizeof *each, compare);
     printf("{\"clients\":%d,\"burst\":%d,\"bytes\":[%.0f,%.0f],\"trade_ns\":%.1f,\"book_ns\":%.1f,\"ratio\":%.3f,\"quartiles\":[%.3f,%.3f]}\n",
            count, burst, size[0] / rounds, size[1] / rounds, each[rounds + rounds / 2], each[2 * rounds + rounds / 2],
@@ -365,11 +362,10 @@ static void beyond(int count, int n) {
 
 int main(int argc, char **argv) {
     const struct rlimit files = {2 * CLIENTS_MAX + 100, 2 * CLIENTS_MAX + 100};
-    double longer = 0;
     if (argc < 3) return 2;
     if (setrlimit(RLIMIT_NOFILE, &files)) perror("few descriptors");
     const double a = atof(argv[2]), b = argc > 3 ? atof(argv[3]) : 0, c = argc > 4 ? atof(argv[4]) : 0;
-    if (!strcmp(argv[1], "cost") && argc >= 5) cost((int)a, (int)b, (int)c, argc > 5 ? (size_t)atoi(argv[5]) : 0, 0, &longer);
+    if (!strcmp(argv[1], "cost") && argc >= 5) cost((int)a, (int)b, (int)c, argc > 5 ? (size_t)atoi(argv[5]) : 0);
     else if (!strcmp(argv[1], "rates") && argc == 5) rates((int)a, b, c);
     else if (!strcmp(argv[1], "stalled")) stalled(a);
     else if (!strcmp(argv[1], "beyond") && argc == 4) beyond((int)a, (int)b);
