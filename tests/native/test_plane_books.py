@@ -111,7 +111,7 @@ def check_at_rest(client: Client, full: Client, tops: Tops) -> None:
     settle(client, tops)
     for side in ("bid", "ask"):
         assert client.book.levels(side) == full.book.levels(side, client.depth)
-    assert client.compared >= (2 if client.stalls or client.interval_ms else 200)
+    assert client.compared >= (1 if client.stalls or client.interval_ms else 50)
 
 
 @pytest.mark.parametrize("market", ["spot", "usdm"])
