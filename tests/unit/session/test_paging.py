@@ -74,7 +74,6 @@ def test_after_need_not_exist(many: "Client") -> None:
 @pytest.mark.parametrize(
     ("params", "code"),
     [
-        ({"channel": "instrument"}, "unknown_channel"),
         ({"channel": "nope"}, "unknown_channel"),
         ({"symbol": []}, "bad_request"),
         ({"symbol": ["*"] * 1001}, "bad_request"),

@@ -361,7 +361,7 @@ def test_requests_and_refused_symbols_are_counted(client: "Client") -> None:
     client.subscribe("NOPE.X")
     client.ask("nope")
     client.send("{")
-    client.subscribe("*", channel="instrument")
+    client.subscribe("*", channel="nope")
     counts = dict(zip(REQUESTS, client.shared.requests, strict=True))
     assert {pair: n for pair, n in counts.items() if n} == {
         ("subscribe", "ok"): 1,
