@@ -329,8 +329,7 @@ static ssize_t send_parts(gw_plane_t *p, gw_client_t *c, const struct iovec *par
     return n;
 }
 
-/* The usual case, one run of frames and nothing else: its bytes are looked up once for all clients in
- * turn that wait for the same. Whether it was that case. */
+/* The usual case, one run of frames and nothing else: looked up once for all in turn. Whether it was that case. */
 static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     uint64_t run = c->runs[c->runs_head];
     if (run != p->plain_run) {
@@ -362,12 +361,11 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
  * before its frames are old; else behind those whose news are one visit's. */
 static void wait_again(gw_plane_t *p, gw_client_t *c) {
     const int keeps_up = !(c->flags & (GW_CLIENT_BLOCKED | GW_CLIENT_REPLAYS)) && c->runs_count;
-    if (!c->turn_next) gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : GW_TURN_BULK, c);
+    if (!c->turn_next) gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : gw_turn_again(c), c);
 }
 
-static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
+static size_t flush_parts(gw_plane_t *p, gw_client_t *c, size_t room) {
     gw_gather_t *g = p->gather;
-    const int blocked = c->flags & GW_CLIENT_BLOCKED;
     if (c->flags & GW_CLIENT_GONE) return 0;
     if ((c->flags & (GW_CLIENT_BUSY | GW_CLIENT_DOOMED)) == GW_CLIENT_BUSY) {
         c->late = 1;
@@ -375,8 +373,8 @@ static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
     }
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
     const int had_control = c->control != NULL;
-    g->room = blocked ? GW_ROOM_BULK : GW_ROOM_COPIED;
-    g->in_place = blocked ? GW_ROOM_BULK : GW_ROOM_IN_PLACE;
+    g->in_place = room = c->flags & GW_CLIENT_BLOCKED && room > GW_ROOM_BULK ? GW_ROOM_BULK : room;
+    g->room = room < GW_ROOM_COPIED ? room : GW_ROOM_COPIED;
     gather(p, c, g);
     if (g->bytes) {
         ssize_t n;
@@ -403,14 +401,15 @@ static size_t flush_parts(gw_plane_t *p, gw_client_t *c) {
 }
 
 /* Only such a visit encodes: what is marked. */
-static GW_APART size_t flush_guarded(gw_plane_t *p, gw_client_t *c) {
-    const size_t offered = flush_parts(p, c);
+GW_APART size_t gw_client_flush_within(gw_plane_t *p, gw_client_t *c, size_t room) {
+    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
+    const size_t offered = flush_parts(p, c, room);
     gw_guard(p);
     return offered;
 }
 
 size_t gw_client_flush(gw_plane_t *p, gw_client_t *c) {
-    p->behind = (c->flags & GW_CLIENT_BLOCKED) || c->level;
+    p->behind = c->level != 0;
     if (!(c->flags & ~GW_CLIENT_PLAIN) && c->runs_count == 1 && flush_plain(p, c)) return p->plain.iov_len;
-    return flush_guarded(p, c);
+    return gw_client_flush_within(p, c, GW_ROOM_IN_PLACE);
 }

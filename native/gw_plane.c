@@ -13,6 +13,8 @@
 #define BYTES_LIVE (256u << 10) /* ... or so many bytes: no further visit begins after them */
 #define BYTES_BULK (128u << 10) /* the same of clients that catch up */
 #define BYTES_BESIDE (16u << 10) /* ... while others still wait: one room of theirs, a fifth of the turn */
+#define REPLAYS_REST 19         /* while others have work, for so many times as long as a send to who replays took */
+#define RECENT_NS 10000000      /* such sends are short where records came so lately */
 #define COMMANDS_BESIDE 16      /* commands in a turn while clients wait for their news ... */
 #define COMMANDS_REST 2         /* ... and for so many times as long as they took the next ones wait */
 #define ROUTE_LINKS 32768u      /* pushes in a turn: at 10 ns, 330 us */
@@ -127,7 +129,7 @@ static int records(gw_plane_t *p) {
         return 1;
     }
     if (!take_batch(p, &busy)) return busy;
-    p->taken_ns = p->now = p->io.monotonic(p->io.self);
+    p->records_ns = p->taken_ns = p->now = p->io.monotonic(p->io.self);
     press(p, (const gw_record_t *)(const void *)(p->batch + p->batch_at));
     route_batch(p);
     return 1;
@@ -175,16 +177,20 @@ static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
     return n;
 }
 
-static int visits_wait(const gw_plane_t *p) {
-    return !gw_turn_empty(p, GW_TURN_LIVE) || !gw_turn_empty(p, GW_TURN_BULK);
-}
+static int others_wait(const gw_plane_t *p) { return !gw_turn_empty(p, GW_TURN_LIVE) || !gw_turn_empty(p, GW_TURN_BULK); }
 
-/* A turn's slice. Only this visits, and it is never begun inside itself: a visit runs no command and routes
- * no record. */
-static uint32_t serve(gw_plane_t *p) {
-    if (!visits_wait(p)) return 0;
+static int visits_wait(const gw_plane_t *p) { return others_wait(p) || !gw_turn_empty(p, GW_TURN_REPLAY); }
+
+/* Only serve and serve_replays visit, and neither is begun inside a visit: that runs no command and routes no record. */
+static void serve_begins(gw_plane_t *p) {
     if (p->serving) abort();
     p->serving = 1;
+}
+
+/* A turn's slice of those who do not replay. */
+static uint32_t serve(gw_plane_t *p) {
+    if (!others_wait(p)) return 0;
+    serve_begins(p);
     if (!p->begun_ns) p->begun_ns = p->now;
     p->send_ns = 0;
     if (!p->round_ns) round_begin(p, p->begun_ns);
@@ -192,8 +198,32 @@ static uint32_t serve(gw_plane_t *p) {
     uint32_t bulk = visit(p, GW_TURN_BULK, gw_turn_empty(p, GW_TURN_LIVE) ? BYTES_BULK : BYTES_BESIDE);
     p->serving = 0;
     p->served += live;
-    if (visits_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_VISITS], 1);
+    if (others_wait(p)) gw_count(&p->stats->steps_resumed[GW_STEP_VISITS], 1);
     return live + bulk;
+}
+
+/* Visits those who replay, until others come; beside others one of them, after a rest. Whether it visited any. */
+static GW_APART int serve_replays(gw_plane_t *p) {
+    const uint32_t sentinel = gw_turn_sentinel(GW_TURN_REPLAY);
+    gw_client_t *const end = gw_place_client(p, sentinel);
+    const int others = others_wait(p) || gw_plane_takes(p);
+    const int64_t begun = p->now = p->io.monotonic(p->io.self);
+    if (others && begun < p->pass.sends_ns) return 0;
+    const size_t room = begun - p->records_ns < RECENT_NS ? GW_ROOM_REPLAY : GW_ROOM_BULK;
+    if (!p->begun_ns) p->begun_ns = begun;
+    p->send_ns = 0;
+    serve_begins(p);
+    size_t offered = 0;
+    for (uint32_t n = 0; n < VISITS && offered < BYTES_BULK && end->turn_next != sentinel; n++) {
+        if (n && (others || gw_plane_takes(p))) break;
+        gw_client_t *c = gw_place_client(p, end->turn_next);
+        gw_client_untouch(p, c);
+        offered += gw_client_flush_within(p, c, room);
+    }
+    p->serving = 0;
+    p->pass.sends_ns = p->now + (p->now - begun) * REPLAYS_REST;
+    if (end->turn_next != sentinel) gw_count(&p->stats->steps_resumed[GW_STEP_VISITS], 1);
+    return 1;
 }
 
 /* --- sockets --------------------------------------------------------------------------------------- */
@@ -225,7 +255,7 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
         if (!c->active || c->generation != (uint32_t)(handle >> 32)) continue;
         /* ERR and HUP too: the write that follows fails, and reports once. */
         gw_client_untouch(p, c);
-        gw_turn_wait(p, GW_TURN_BULK, c);
+        gw_turn_wait(p, gw_turn_again(c), c);
     }
     return n;
 }
@@ -309,7 +339,7 @@ static int commands(gw_plane_t *p) {
 int gw_plane_cycle(gw_plane_t *p) {
     int busy = commands(p);
     busy |= records(p);
-    if (!visits_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
+    if (!others_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
     if (p->blocked_count | p->books.todo) {
         if (p->books.todo) busy |= gw_plane_books_step(p);
         if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
@@ -322,7 +352,10 @@ int gw_plane_cycle(gw_plane_t *p) {
         busy = 1;
     }
     busy |= gw_goodbyes_run(p);
-    const int replays = p->pass.count && gw_pass_run(p, busy || !gw_turn_empty(p, GW_TURN_LIVE));
+    int replays = !gw_turn_empty(p, GW_TURN_REPLAY) && serve_replays(p);
+    /* Once all of a slice was sent the thread rests, before the next one (gw_plane_rests). */
+    if (replays && !p->pass.rested) p->pass.rested = gw_turn_empty(p, GW_TURN_REPLAY);
+    else if (p->pass.count) replays |= gw_pass_run(p, busy || others_wait(p) || gw_plane_takes(p));
     if (p->begun_ns) p->control.busy_ns += p->now - p->begun_ns;
     p->begun_ns = 0;
     timers(p);

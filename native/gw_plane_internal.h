@@ -76,9 +76,10 @@ static inline uint32_t gw_serial(gw_plane_t *p) {
 }
 
 /* Whom a slice of visits comes to next: GW_TURN_LIVE has those with news, oldest touch first; GW_TURN_BULK
- * those whose backlog took more than one visit. Each list is a ring through a sentinel of its own, two
- * clients before the first. A place counts cache lines from the one before these on, so that 0 is none. */
-enum { GW_TURN_LIVE, GW_TURN_BULK, GW_TURNS };
+ * those whose backlog took more than one visit; GW_TURN_REPLAY those who get what they missed. Each list is a ring
+ * through a sentinel of its own, in front of the clients. A place counts cache lines from the one before these on, so
+ * that 0 is none. */
+enum { GW_TURN_LIVE, GW_TURN_BULK, GW_TURN_REPLAY, GW_TURNS };
 
 #define GW_PLACES_BEFORE (GW_TURNS + 1u) /* clients in front of the first one */
 
@@ -96,6 +97,9 @@ static inline int gw_turn_empty(const gw_plane_t *p, unsigned list) {
     return gw_place_client(p, gw_turn_sentinel(list))->turn_next == gw_turn_sentinel(list);
 }
 
+/* Where a client waits that has more than a visit takes, or takes more again. */
+static inline unsigned gw_turn_again(const gw_client_t *c) { return c->flags & GW_CLIENT_REPLAYS ? GW_TURN_REPLAY : GW_TURN_BULK; }
+
 static inline void gw_turn_wait(gw_plane_t *p, unsigned list, gw_client_t *c) {
     uint32_t place = gw_client_place(p, c);
     gw_client_t *end = gw_place_client(p, gw_turn_sentinel(list));
@@ -104,6 +108,7 @@ static inline void gw_turn_wait(gw_plane_t *p, unsigned list, gw_client_t *c) {
     gw_place_client(p, end->turn_previous)->turn_next = place;
     end->turn_previous = place;
 }
+
 
 static inline void gw_client_touch(gw_plane_t *p, gw_client_t *c) {
     if (!c->turn_next) gw_turn_wait(p, GW_TURN_LIVE, c);
@@ -465,6 +470,7 @@ void gw_epoch_unmap(gw_plane_t *p, size_t bytes);
 
 /* gw_flush.c */
 size_t gw_client_flush(gw_plane_t *p, gw_client_t *c); /* one visit; the bytes that it offered to the kernel */
+size_t gw_client_flush_within(gw_plane_t *p, gw_client_t *c, size_t room); /* ... of about so many */
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c);
 void gw_client_unwatch(gw_plane_t *p, gw_client_t *c);
 int gw_keep_lossless(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index);

@@ -463,6 +463,7 @@ struct gw_plane {
 
     int64_t now;       /* MONOTONIC, refreshed between sends */
     int64_t taken_ns;  /* MONOTONIC, when the batch in hand was taken */
+    int64_t records_ns; /* ... when there was one last */
     int64_t send_ns;   /* REALTIME, for ts_send; 0: to be read at the next encoding */
     int64_t timer_ns, heartbeat_scan_ns, sockets_ns, commands_ns, goodbyes_ns;
     uint32_t heartbeat_next; /* slot the scan stands at; clients_high: at rest */

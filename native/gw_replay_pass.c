@@ -1,9 +1,10 @@
 /* One pass over the ring for all links that replay. A second cursor goes forward from the oldest record that somebody
  * wants, some records a slice; each is encoded once for all who get the same bytes, whoever they are and however many.
  *
- * A slice is done when nothing else is to do; while others have work, after a rest of 19 times as long as it took (5 %), and
- * never more than an eighth of the log before all that came from it was sent. A client that takes no more frames leaves
- * the pass at the first record that it would get, and joins a later one. A link is live as soon as it has had all that
+ * A slice is done when nothing else is to do, and ends once a record comes; while others have work it is short, and comes
+ * after a rest of 19 times as long as it took (5 %). So it is with its sends (serve_replays in gw_plane.c). There is never
+ * more than an eighth of the log before all that came from it was sent. A client that takes no more frames leaves the pass
+ * at the first record that it would get, and joins a later one. A link is live as soon as it has had all that
  * was routed: what comes next is pushed behind that. So nobody is left when the cursor reaches the plane's own; where
  * somebody is, the last value was ahead of the ring, and the pass follows until its record has come. */
 #include "gw_plane_internal.h"
@@ -11,7 +12,8 @@
 
 #define PASS_BYTES (2u * GW_RECORD_CELLS_MAX * GW_CELL) /* copied from the ring at once: at 10 GB/s, 13 us */
 #define PASS_LINKS 8192u  /* pushes in a slice: at 10 ns, 80 us ... */
-#define PASS_RECORD 16u   /* ... what a record costs that somebody gets, in pushes */
+#define PASS_BESIDE 1024u /* ... and in one beside others, who wait for all of it */
+#define PASS_RECORD 16u   /* what a record costs that somebody gets, in pushes */
 #define PASS_LOOKS 8u     /* so many that nobody wants cost one */
 #define PASS_REST 19      /* while others have work, for so many times as long as a slice took there is none */
 #define GATHER_NS 20000000 /* a pass waits so long for requests that may ask for it */
@@ -33,7 +35,7 @@ static void give(gw_plane_t *p, gw_replay_t *r, const gw_record_t *record, uint6
     gw_link_t *l = r->link;
     gw_client_t *c = l->client;
     tell_gap(p, l, &record->h);
-    if (!c->turn_next) gw_turn_wait(p, GW_TURN_BULK, c); /* those with news come first */
+    if (!c->turn_next) gw_turn_wait(p, GW_TURN_REPLAY, c); /* those with news come first */
     if (!*frame) *frame = gw_record_frame(p, l->topic, gw_link_audience(l), record) + 1; /* so that 0 is none */
     gw_client_push_record(p, c, l, *frame - 1);
     r->done++;
@@ -137,14 +139,15 @@ static int take_batch(gw_plane_t *p) {
     return bytes > 0;
 }
 
-/* Records as far as a slice goes; whether there may be more. */
-static int replay(gw_plane_t *p) {
+/* Records as far as a slice goes, or until others come; whether there may be more. */
+static int replay(gw_plane_t *p, int others) {
     gw_pass_t *pass = &p->pass;
     const uint64_t routed = routed_to(p);
     uint32_t work = 0, n = 0;
     p->taken_ns = p->now;
     p->send_ns = 0;
-    while (work < PASS_LINKS && pass->members && take_batch(p)) {
+    const uint32_t most = others ? PASS_BESIDE : PASS_LINKS;
+    while (work < most && pass->members && (others || !gw_plane_takes(p)) && take_batch(p)) {
         if (pass->reader.from + pass->batch_at >= routed) return 0;
         const gw_record_t *record = (const gw_record_t *)(const void *)(pass->batch + pass->batch_at);
         const uint32_t links = record_replay(p, record);
@@ -158,7 +161,7 @@ static int replay(gw_plane_t *p) {
 /* Whether a slice may be done now. */
 static int may(gw_plane_t *p, int others) {
     if (p->epoch_phase || !p->mapping || p->lap_next < p->lap_end) return 0;
-    if (gw_turn_empty(p, GW_TURN_BULK)) p->pass.encoded = p->encoded;
+    if (gw_turn_empty(p, GW_TURN_REPLAY)) p->pass.encoded = p->encoded;
     else if (!others || p->encoded - p->pass.encoded >= p->o.log_bytes / PASS_LOG_PARTS) return 0;
     return !others || p->now >= p->pass.rest_ns;
 }
@@ -187,9 +190,10 @@ int gw_pass_run(gw_plane_t *p, int others) {
     int more = 1;
     if (!p->begun_ns) p->begun_ns = begun;
     if (pass->lost_next != UINT32_MAX) lose(p, p->turn_units);
-    else more = replay(p);
+    else more = replay(p, others);
     p->now = p->io.monotonic(p->io.self);
     pass->rest_ns = p->now + (p->now - begun) * PASS_REST;
+    pass->rested = 0;
     if (more) gw_count(&p->stats->steps_resumed[GW_STEP_REPLAY], 1);
     return more || pass->next != GW_POSITION_NONE;
 }

@@ -34,7 +34,9 @@ typedef struct {
     uint64_t encoded; /* plane->encoded when all were last served */
     int64_t wanted_ns; /* since when somebody waits for the next one; 0: not yet looked */
     int64_t rest_ns;  /* while others have work, no slice before */
+    int64_t sends_ns; /* ... and none of its sends */
     uint8_t active;
+    uint8_t rested;   /* since the last slice a turn has ended with all of it sent */
     uint8_t deep;     /* the ring holds as much as a slow client needs to replay in place of being closed */
     uint32_t lost_next; /* the ring has lapped it: the topic whose replays are looked at next; UINT32_MAX: none */
     uint64_t lost_at;   /* where it stood then */

@@ -24,6 +24,7 @@
 #define GW_RENDERED_MAX 1024u
 #define GW_ROOM_BULK (32u << 10) /* a visit's bytes of a client that catches up: a socket that just drained takes
                                     little, and what it leaves was copied for nothing */
+#define GW_ROOM_REPLAY (8u << 10) /* of one that replays, beside others: at 7 us, what came meanwhile waits for its end */
 #define GW_ROOM_CONTROL (16u << 10) /* of its replies: one to a long request takes the kernel as long as a slice of visits */
 #define GW_ROOM_COPIED (64u << 10) /* of any other, where frames are copied or rendered */
 #define GW_ROOM_IN_PLACE (256u << 10) /* where they are sent from the log */

@@ -27,11 +27,12 @@ static int render(gw_plane_t *p, gw_link_t *l, uint8_t *out, gw_rendered_t *r) {
 
 /* Marks rendered behind what the scratch has, but those that are too old. */
 GW_APART size_t gw_gather_marks(gw_plane_t *p, gw_client_t *c, gw_gather_t *g, size_t used) {
+    const size_t room = g->room < GW_ROOM_BULK ? GW_ROOM_BULK : g->room; /* any one fits */
     uint32_t looks = 0;
     for (gw_link_t *l = c->marks.first, *next; l && looks < GW_RENDERED_MAX; looks++, l = next) {
         next = l->dirty_next;
         if (gw_link_withhold(p, l)) continue;
-        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > g->room) break;
+        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > room) break;
         if (render(p, l, p->scratch + used, &g->rendered[g->rendered_count]))
             used += g->rendered[g->rendered_count++].length;
     }

@@ -19,7 +19,7 @@ void gw_client_not_busy(gw_plane_t *p, gw_client_t *c) {
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     if (c->late && c->flags & GW_CLIENT_BLOCKED) { /* its socket has said meanwhile that it takes more, once */
         gw_client_untouch(p, c);
-        gw_turn_wait(p, GW_TURN_BULK, c);
+        gw_turn_wait(p, gw_turn_again(c), c);
     }
     c->late = 0;
     gw_replay_join(p, c);
