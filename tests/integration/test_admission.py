@@ -59,6 +59,7 @@ def audience(gateway: Serving) -> Iterator[Swarm]:
 def test_f35_the_101st_client_comes_in_while_the_ladder_climbs(stage: Stage) -> None:
     """So tiny a target is missed all the time, for longer than it takes to send clients away."""
     gateway = stage.serve(*MARKET, "slo.target_us=100")
+    until(lambda: gateway.status()["topics"]["live"] >= 2 * SYMBOLS)  # the feed may just begin
     with audience(gateway):
         until(lambda: gateway.metrics().of("ladder_transitions_total", "up", "worker-0") > 0)
         began_ns = time.monotonic_ns()
