@@ -121,12 +121,20 @@ void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades);
 /* Closes candles by the clock and tells running ones, in steps of gw_candles_step, each under the
  * lock; true: some are left for another call. `gw_publisher_ring` tells the workers. */
 bool gw_publisher_candles_step(gw_publisher_t *p);
+/* Whether a book is in doubt behind a message. */
+typedef enum {
+    GW_BOOK_DOUBT_BY_RULE, /* as it was, until a snapshot; and if the checksum is another */
+    GW_BOOK_NOT_IN_DOUBT,  /* the message says so itself: of books that are played again */
+    GW_BOOK_IN_DOUBT,
+} gw_book_doubt_t;
+
 /* A venue's message to the book of a topic. */
 typedef struct {
     uint32_t topic;
     uint32_t depth; /* of a snapshot: levels a side that the venue's book has at most; 0: all */
     bool snapshot;  /* it is the whole book; else what changed in it */
     bool summed;    /* `sum` is the book's checksum behind it */
+    uint8_t doubt;  /* gw_book_doubt_t */
     uint32_t sum;
     int64_t ts_event, ts_recv, mono_recv; /* ts_event: 0 where the venue gave none */
     gw_text_t first_id, last_id; /* the venue's numbers; longer ones are cut at GW_BOOK_ID_MAX */
@@ -144,7 +152,7 @@ typedef struct {
 } gw_book_result_t;
 
 /* Applies it whole, then publishes what changed; or refuses it, and nothing happens. While the book is in doubt its records
- * bear GW_FLAG_MAYBE_BAD_BOOK, until a snapshot ends that. One thread's messages at a time to one topic. */
+ * bear GW_FLAG_MAYBE_BAD_BOOK, until a snapshot ends that, or what says so. One thread's messages at a time to one topic. */
 gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *in, const gw_receipt_t *receipt,
                                     gw_book_result_t *out);
 /* From now on quotes are made of the topic's book, on the topic of quotes `bbo`, plus 1; 0: not any more. */

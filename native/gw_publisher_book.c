@@ -11,11 +11,15 @@
 
 #include <stdlib.h>
 
+static uint8_t id_take(gw_text_t id, char *out) {
+    const size_t length = id.length < GW_BOOK_ID_MAX ? id.length : GW_BOOK_ID_MAX;
+    if (length > 0) memcpy(out, id.at, length);
+    return (uint8_t)length;
+}
+
 static void ids_take(gw_book_message_t *m, const gw_book_input_t *in) {
-    m->first_length = (uint8_t)(in->first_id.length < GW_BOOK_ID_MAX ? in->first_id.length : GW_BOOK_ID_MAX);
-    m->last_length = (uint8_t)(in->last_id.length < GW_BOOK_ID_MAX ? in->last_id.length : GW_BOOK_ID_MAX);
-    memcpy(m->first_id, in->first_id.at, m->first_length);
-    memcpy(m->last_id, in->last_id.at, m->last_length);
+    m->first_length = id_take(in->first_id, m->first_id);
+    m->last_length = id_take(in->last_id, m->last_id);
 }
 
 /* Publishes the books' record. */
@@ -60,7 +64,7 @@ static gw_book_refusal_t take(gw_publisher_t *p, const gw_book_input_t *in, cons
     out->changes = b->work.count;
     out->differs = sum_differs(one, in);
     out->crossed = gw_books_crossed(one) && gw_publisher_trading(p, in->topic);
-    const bool doubted = out->differs || (one->doubted && !in->snapshot);
+    const bool doubted = in->doubt ? in->doubt == GW_BOOK_IN_DOUBT : out->differs || (one->doubted && !in->snapshot);
     const bool changed = doubted != one->doubted;
     out->published = b->work.count > 0 || b->work.reset || changed || before == 0;
     one->doubted = doubted;
