@@ -101,11 +101,14 @@ int64_t gw_reader_oldest_ns(const gw_reader_t *r) {
 typedef struct {
     uint64_t seq;
     int64_t since_ns; /* by the moment, where there is one */
+    const gw_start_t *start; /* by a recording's beginning, where there is one */
     uint32_t newest, count; /* index of the last one; how many from there; 0: by seq */
     uint8_t origin;
 } want_t;
 
-static bool is_wanted(const want_t *w, const gw_header_t *h) {
+static bool is_wanted(const want_t *w, const gw_found_t *found) {
+    const gw_header_t *h = &found->h;
+    if (w->start) return found->position >= w->start->position && h->ts_publish >= w->start->ts_publish;
     if (w->count) return w->newest - h->index < w->count;
     if (w->since_ns) return h->origin == w->origin && h->ts_recv >= w->since_ns;
     return h->origin == w->origin && h->topic_seq >= w->seq;
@@ -116,7 +119,7 @@ static bool is_wanted(const want_t *w, const gw_header_t *h) {
 static bool skips(const want_t *w, const gw_header_t *h) {
     const uint32_t index = h->index & (h->index - 1), back = h->index - index;
     if (back == 1) return false;
-    if (w->since_ns) return true;
+    if (w->since_ns || w->start) return true;
     return w->count ? w->newest - index < w->count : h->topic_seq >= w->seq + back;
 }
 
@@ -132,12 +135,13 @@ static int go_back(const gw_segment_t *s, const want_t *w, gw_found_t *out) {
     for (; out->hops < HOPS_MAX; out->hops++) {
         const uint32_t index = out->h.index;
         gw_found_t to;
-        if (w->count ? w->newest - index == w->count - 1 : !w->since_ns && out->h.topic_seq == w->seq) return 1;
-        if (!skips(w, &out->h) || !hop(s, out, out->h.skip, index & (index - 1), &to) || !is_wanted(w, &to.h)) {
+        const bool first = w->count ? w->newest - index == w->count - 1 : out->h.topic_seq == w->seq;
+        if (first && !w->since_ns && !w->start) return 1;
+        if (!skips(w, &out->h) || !hop(s, out, out->h.skip, index & (index - 1), &to) || !is_wanted(w, &to)) {
             out->hops += skips(w, &out->h);
             if (!hop(s, out, out->h.prev, index - 1, &to))
                 return index == 0 && out->h.prev == 0 && w->count ? 1 : -ENOENT;
-            if (!is_wanted(w, &to.h)) return 1;
+            if (!is_wanted(w, &to)) return 1;
         }
         out->position = to.position;
         out->h = to.h;
@@ -155,7 +159,7 @@ static int locate(const gw_reader_t *r, uint32_t topic, want_t *w, gw_found_t *o
     if (got != 0) out->h = last.h;
     w->newest = out->h.index;
     w->origin = out->h.origin;
-    if (got == 0 || !is_wanted(w, &out->h)) {
+    if (got == 0 || !is_wanted(w, out)) {
         out->position = tail;
         return 0;
     }
@@ -178,4 +182,8 @@ int gw_reader_locate_last(const gw_reader_t *r, uint32_t topic, uint32_t count, 
 
 int gw_reader_locate_since(const gw_reader_t *r, uint32_t topic, int64_t ts_recv, gw_found_t *out) {
     return locate(r, topic, &(want_t){.since_ns = ts_recv > 0 ? ts_recv : 1}, out);
+}
+
+int gw_reader_locate_start(const gw_reader_t *r, uint32_t topic, const gw_start_t *start, gw_found_t *out) {
+    return locate(r, topic, &(want_t){.start = start}, out);
 }

@@ -22,6 +22,14 @@ int gw_reader_locate_last(const gw_reader_t *r, uint32_t topic, uint32_t count, 
 /* The oldest of its records with a ts_recv of at least that, which rise but for what two hosts' clocks differ. 1 never; 0
  * and -ENOENT as above: the caller knows by gw_reader_locate_ts whether the ring has had them all. */
 int gw_reader_locate_since(const gw_reader_t *r, uint32_t topic, int64_t ts_recv, gw_found_t *out);
+/* Where a recording's records begin: those from `position` on that were published at `ts_publish` (MONOTONIC) or later. */
+typedef struct {
+    uint64_t position;
+    int64_t ts_publish;
+} gw_start_t;
+/* The oldest of its records that is in such a recording. 1; 0 and -ENOENT as above; -ENOENT also where there never was one
+ * before it. */
+int gw_reader_locate_start(const gw_reader_t *r, uint32_t topic, const gw_start_t *start, gw_found_t *out);
 /* From which moment on the ring has all, and will for some time; INT64_MAX: from none that is over. */
 int64_t gw_reader_oldest_ns(const gw_reader_t *r);
 /* A place from which on are all records that the ring has with a ts_recv of at least that, and at most a block of
