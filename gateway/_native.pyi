@@ -139,6 +139,7 @@ class RingWriter:
         last: int | str | None = None,
         checksum: int | None = None,  # of the book behind it
         depth: int = 0,  # of a snapshot: levels a side that the venue's book has at most; 0: all
+        doubted: bool | None = None,  # whether the book is in doubt behind it; None: by the rules
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,
@@ -285,13 +286,41 @@ class RingReader:
     @property
     def position(self) -> int:
         """Bytes of the ring before the next record; it never wraps."""
-    def poll_raw(self, limit: int = 4096, since_ns: int = 0) -> bytes | None:
+    def seek(self, position: int) -> int:
+        """Goes to where a record begins, or as far back as `rewind` may; how many bytes there are
+        to take now.
+        """
+    def poll_raw(
+        self, limit: int = 4096, since_ns: int = 0, books_since_ns: int | None = None
+    ) -> bytes | None:
         """As `poll`, GIL released: the records as in the ring, back to back, but with topics as
-        `topics` numbers them; those published before `since_ns` (MONOTONIC) are left out. The end
-        of a topic is a record with FLAG_RETIRED.
+        `topics` numbers them; those published before `since_ns` (MONOTONIC) are left out, of books
+        those before `books_since_ns`. The end of a topic is a record with FLAG_RETIRED.
 
         At most `limit` records of the usual length, or one that is longer. One thread at a time.
         """
+    @property
+    def places(self) -> int:
+        """How many topics the ring's directory has had room for so far: `states_before`."""
+    def states_before(self, first: int, end: int, position: int, ts_publish: int) -> bytes:
+        """Of the topics at these places the newest record before those from `position` on that were
+        published at `ts_publish` or later, as `poll_raw` has them: quotes, status and all else of
+        which the newest one is a state. The ring may not have one any more.
+        """
+    @property
+    def books_max(self) -> int:
+        """How many books the ring's pool has places for."""
+    def book_at(
+        self, place: int, owner: int = 0, seq: int = 0
+    ) -> tuple[int, int, int, int, list[bytes]] | None:
+        """The book at a place of the pool: (owner, seq, position, levels, parts of its state).
+
+        The ring's records from `position` on are at most as new as the book, or follow it.
+        None: there is none. No parts: it is the owner's, and still has this seq. GIL released.
+        BlockingIOError: it is being written, or its writer died meanwhile.
+        """
+    def number_of(self, owner: int) -> int:
+        """The owner's topic, as `topics` numbers them."""
     def topics(self) -> list[tuple[str, str]]:
         """(channel, instrument) of every topic so far, in this reader's own order: a place in the
         ring's directory may be another topic's after one has ended. Both are empty for one whose
@@ -304,14 +333,17 @@ class RingReader:
 def record_headers(data: bytes) -> bytes:
     """Of the whole records that raw bytes begin with: 64 bytes each (native/gw_record.h)."""
 
-Raw = tuple[str, int, int, Row]
+Raw = tuple[str, int, int, Row | BookFields, tuple[int, int, int, int]]
+BookFields = tuple[int, int, bool, str, str, list[tuple[str, ...]], list[tuple[str, ...]]]
+"""(topic, ts_event, whether it does not say what changed, first and last of the venue's numbers,
+bids, asks) of a book's record."""
 
 def record_rows(data: bytes, at: int = 0, limit: int = -1) -> tuple[list[Raw | None], int]:
-    """(channel, received, index, row) of raw records from a byte on, and the byte after them; None
-    where one is no record of ours. ValueError: no whole record begins at `at`; rows end before one
-    that is not whole.
+    """(channel, received, index, row, told) of raw records from a byte on, and the byte after them;
+    None where one is no record of ours. ValueError: no whole record begins at `at`; rows end before
+    one that is not whole. Records of books count towards `limit` by their length.
 
-    `index` counts the topic's records, modulo 2^32.
+    `index` counts the topic's records, modulo 2^32. `told` is (seq, flags, gap, lost).
 
     At a topic's end the channel is empty, and the row has nothing but the topic.
 
@@ -421,6 +453,23 @@ def book_records(data: bytes) -> list[tuple[int, int, int, int, bool, str, str, 
     Raises:
         ValueError: a record is not whole, or what it says of itself can't be.
     """
+
+def book_state(data: bytes) -> tuple[int, int, int, int, str, str, int, int, int]:
+    """Of a part of a book's state in a recording: (topic, seq, flags, ts_event, first and last of
+    the venue's numbers, rows of the state, the first one in this part, and how many).
+
+    Raises:
+        ValueError: it is none. The bytes may be anybody's: levels are checked when they are
+            published.
+    """
+
+def book_state_rows(
+    data: bytes, at: int, limit: int
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Bids and asks, the worst first, of at most `limit` rows of such a part. ValueError."""
+
+def book_state_of(data: bytes, topic: int) -> bytes:
+    """The same part, of this topic."""
 
 def book_levels(bids: Iterable[BookRow], asks: Iterable[BookRow]) -> bytes:
     """A message's levels as one batch. ValueError names the level and what is wrong with it."""

@@ -267,17 +267,19 @@ cdef Py_ssize_t _record_take(const uint8_t[::1] view, Py_ssize_t at, gw_record_t
     return size
 
 
-cdef tuple _row_of(const gw_record_t *record):
+cdef tuple _row_of(const gw_record_t *record, const uint8_t *tail):
     """What `record_rows` gives of one record. ValueError: it is no record of ours."""
     if not (gw_record_possible(record.h.kind, record.h.cells)
             and (record.h.kind == GW_BOOK or record.h.cells == gw_record_cells(record))):
         raise ValueError("no record")
     # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
     received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+    told = record.h.topic_seq, record.h.flags, record.h.gap, record.h.lost
     if record.h.flags & GW_FLAG_RETIRED:
-        return "", received, record.h.index, (record.h.topic, 0, None, None, None, None)
+        return "", received, record.h.index, (record.h.topic, 0, None, None, None, None), told
+    fields = _book_fields(record, tail) if record.h.kind == GW_BOOK else _row_fields(record)
     return (_CHANNEL_NAMES[record.h.kind], received, record.h.index,
-            (record.h.topic, record.h.ts_event, *_row_fields(record)))
+            (record.h.topic, record.h.ts_event, *fields), told)
 
 
 def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1):
@@ -294,11 +296,13 @@ def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1):
         if size == 0:
             raise ValueError(f"no whole record at byte {at}")
         try:
-            rows.append(_row_of(&record))
+            rows.append(_row_of(&record, &view[0] + at + GW_RECORD_CELLS * GW_CELL))
         except ValueError:
             rows.append(None)
         at += size
-        limit -= 1
+        # A book's levels take their time: it counts as records of the usual length.
+        limit -= 1 if limit < 0 or record.h.kind != GW_BOOK else min(
+            limit, max(size // (GW_RECORD_CELLS * GW_CELL), 1))
     return rows, at
 
 

@@ -1,9 +1,29 @@
+cdef extern from "gw_past.h" nogil:
+    ctypedef struct gw_start_t:
+        uint64_t position
+        int64_t ts_publish
+
+    int gw_reader_state_before(
+        const gw_reader_t *r, uint32_t topic, const gw_start_t *start, gw_record_t *out)
+    bint gw_reader_book_peek(
+        const gw_segment_t *s, uint32_t place, uint64_t *owner, uint64_t *seq)
+    int gw_reader_book_at(
+        const gw_segment_t *s, uint32_t place, gw_record_t *last, gw_book_copy_t *out)
+
+
 cdef enum:
     POLL_MAX = 1 << 20  # records at once
+    BOOK_ROOM = 4096  # rows of a copy at first
 
 
 ctypedef struct _life_t:
     uint32_t generation, number
+
+
+cdef bint _is_since(
+    const gw_record_t *record, int64_t since_ns, int64_t books_since_ns
+) noexcept:
+    return record.h.ts_publish >= (books_since_ns if record.h.kind == GW_BOOK else since_ns)
 
 
 cdef class RingReader:
@@ -91,18 +111,84 @@ cdef class RingReader:
         self.check_open()
         return self.reader.cursor
 
-    def poll_raw(self, size_t limit=4096, int64_t since_ns=0):
+    def poll_raw(self, size_t limit=4096, int64_t since_ns=0, books_since_ns=None):
         cdef int64_t size = self.take(self.room(limit))
-        return None if size < 0 else self.copy(size, since_ns)
+        if size < 0:
+            return None
+        return self.copy(size, since_ns, since_ns if books_since_ns is None else books_since_ns)
 
-    cdef bytes copy(self, int64_t size, int64_t since_ns):
+    def seek(self, uint64_t position):
+        cdef uint64_t tail, most
+        self.check_open()
+        tail = GW_LOAD_ACQUIRE(self.segment.view.tail)
+        most = self.segment.view.capacity - self.segment.view.capacity // 8
+        if position > tail or tail - position > most:
+            return gw_reader_rewind(&self.reader, most)
+        self.reader.cursor = position
+        return tail - position
+
+    def states_before(self, uint32_t first, uint32_t end, uint64_t position, int64_t ts_publish):
+        self.check_open()
+        cdef gw_start_t start = gw_start_t(position, ts_publish)
+        cdef gw_record_t record
+        cdef uint32_t place
+        cdef list out = []
+        for place in range(first, min(end, gw_directory_count(&self.segment.view))):
+            if gw_reader_state_before(&self.reader, place, &start, &record) == 1:
+                record.h.topic = self.number(&record)
+                out.append((<char *>&record)[:record.h.cells * GW_CELL])
+        return b"".join(out)
+
+    @property
+    def places(self):
+        self.check_open()
+        return gw_directory_count(&self.segment.view)
+
+    @property
+    def books_max(self):
+        self.check_open()
+        return self.segment.view.books.sizes.books
+
+    def book_at(self, uint32_t place, uint64_t owner=0, uint64_t seq=0):
+        self.check_open()
+        cdef gw_record_t last
+        cdef gw_book_copy_t copy
+        cdef uint64_t owner_now, seq_now, position = GW_LOAD_ACQUIRE(self.segment.view.tail)
+        cdef uint32_t room = BOOK_ROOM
+        cdef int error = -errno.ENOBUFS
+        if not gw_reader_book_peek(&self.segment.view, place, &owner_now, &seq_now):
+            return None
+        if owner_now == owner and seq_now == seq:
+            return owner, seq, position, 0, []
+        while error == -errno.ENOBUFS:
+            copy.rows, copy.room = <gw_book_row_t *>malloc(room * sizeof(gw_book_row_t)), room
+            if copy.rows == NULL:
+                raise MemoryError
+            try:
+                with nogil:
+                    error = gw_reader_book_at(&self.segment.view, place, &last, &copy)
+                room = copy.count + 1024
+                if error == 0:
+                    return (copy.owner, copy.seq, position, copy.count,
+                            _book_state_parts(&last, &copy))
+            finally:
+                free(copy.rows)
+        if error == -errno.ENOENT:
+            return None
+        raise BlockingIOError(-error, f"the book at place {place} is being written")
+
+    def number_of(self, uint64_t owner):
+        self.check_open()
+        return self.number_at(<uint32_t>owner, <uint16_t>(owner >> 32))
+
+    cdef bytes copy(self, int64_t size, int64_t since_ns, int64_t books_since_ns):
         """The buffer's records that were published from then on."""
         cdef int64_t at = 0, length = 0, cells
         cdef const gw_record_t *record
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
             cells = record.h.cells * GW_CELL
-            length += cells if record.h.ts_publish >= since_ns else 0
+            length += cells if _is_since(record, since_ns, books_since_ns) else 0
             at += cells
         cdef bytes out = PyBytes_FromStringAndSize(NULL, length)
         cdef char *to = <char *>out
@@ -110,7 +196,7 @@ cdef class RingReader:
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
             cells = record.h.cells * GW_CELL
-            if record.h.ts_publish >= since_ns:
+            if _is_since(record, since_ns, books_since_ns):
                 memcpy(to, record, <size_t>cells)
                 (<gw_record_t *>to).h.topic = self.number(record)
                 to += cells
@@ -119,14 +205,18 @@ cdef class RingReader:
 
     cdef uint32_t number(self, const gw_record_t *record) except? 0xffffffff:
         """Of the record's topic, which it takes from the record's place and generation."""
-        cdef uint32_t place = record.h.topic, generation = record.h.generation
-        if place < self.places and gw_record_is_of(record, self.newest[place].generation):
+        return self.number_at(record.h.topic, record.h.generation)
+
+    cdef uint32_t number_at(self, uint32_t place, uint16_t half) except? 0xffffffff:
+        """Of the topic at a place, by the lower half of its generation."""
+        cdef uint32_t generation = half
+        if place < self.places and <uint16_t>self.newest[place].generation == half:
             return self.newest[place].number
         self.learn()
         if place < self.places:
-            # The record has the lower half: it is of the newest one of which that is so.
+            # It is of the newest one of which that is so.
             generation = self.newest[place].generation
-            generation -= <uint16_t>(generation - record.h.generation)
+            generation -= <uint16_t>(generation - half)
             if generation == self.newest[place].generation:
                 return self.newest[place].number
         return self.live(place, generation, _ENDED)

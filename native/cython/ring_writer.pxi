@@ -69,9 +69,12 @@ cdef extern from "gw_publisher.h" nogil:
     bint gw_publisher_candles_step(gw_publisher_t *p)
     void gw_publisher_ring(gw_publisher_t *p)
 
+    enum: GW_BOOK_DOUBT_BY_RULE, GW_BOOK_NOT_IN_DOUBT, GW_BOOK_IN_DOUBT
+
     ctypedef struct gw_book_input_t:
         uint32_t topic, depth
         bint snapshot, summed
+        uint8_t doubt
         uint32_t sum
         int64_t ts_event, ts_recv, mono_recv
         gw_text_t first_id, last_id
@@ -502,9 +505,12 @@ cdef class RingWriter:
 
     def book(self, uint32_t topic, bint snapshot, bids, asks, int64_t ts_recv,
              int64_t mono_recv, *, int64_t ts_event=0, first=None, last=None, checksum=None,
-             uint32_t depth=0, uint8_t flags=0, uint32_t feed=0,
+             uint32_t depth=0, doubted=None, uint8_t flags=0, uint32_t feed=0,
              bint record_wire=True):
         self.book_check(topic, feed)
+        cdef uint8_t doubt = GW_BOOK_DOUBT_BY_RULE
+        if doubted is not None:
+            doubt = GW_BOOK_IN_DOUBT if doubted else GW_BOOK_NOT_IN_DOUBT
         cdef bytes first_id = _book_id(first), last_id = _book_id(last)
         cdef list bid_rows = bids if isinstance(bids, list) else list(bids)
         cdef list ask_rows = asks if isinstance(asks, list) else list(asks)
@@ -526,8 +532,8 @@ cdef class RingWriter:
             _book_take(bid_rows, GW_BOOK_BID, levels)
             _book_take(ask_rows, GW_BOOK_ASK, levels + len(bid_rows))
             input = gw_book_input_t(
-                topic, depth, snapshot, checksum is not None, checksum or 0, ts_event, ts_recv,
-                mono_recv, gw_text_t(first_id, <size_t>len(first_id)),
+                topic, depth, snapshot, checksum is not None, doubt, checksum or 0, ts_event,
+                ts_recv, mono_recv, gw_text_t(first_id, <size_t>len(first_id)),
                 gw_text_t(last_id, <size_t>len(last_id)), levels, <uint32_t>count)
             with nogil:
                 refusal = gw_publisher_book(&self.publisher, &input, &receipt, &result)

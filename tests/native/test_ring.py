@@ -170,7 +170,7 @@ def test_a_reader_goes_back_and_takes_records_as_they_are(writer: RingWriter) ->
     data = reader.poll_raw()
     assert data is not None
     assert _native.record_rows(data) == (
-        [("trade", mono, 15 + n, row) for n, row in enumerate(rows[15:])],
+        [("trade", mono, 15 + n, row, (16 + n, 4, 0, 0)) for n, row in enumerate(rows[15:])],
         len(data),
     )
     assert reader.rewind(1 << 40) == 20 * USUAL

@@ -179,7 +179,7 @@ def test_a_doubt_is_told_once_and_ends_with_a_snapshot() -> None:
     writer.close()
 
 
-def test_a_record_of_a_book_is_a_row_without_fields() -> None:
+def test_a_record_of_a_book_is_a_row_of_what_changed() -> None:
     writer = RingWriter(1 << 20, 16, book_levels_max=1000)
     topic = writer.topic("book", "A.X")
     reader = RingReader(writer.fd)
@@ -191,7 +191,8 @@ def test_a_record_of_a_book_is_a_row_without_fields() -> None:
     assert row is not None
     assert end is not None
     assert (row[0], row[2]) == ("book", 0)
-    assert list(row[3]) == [topic, 4]
+    assert row[3] == (topic, 4, False, "", "", [("1", "1"), ("2", "1"), ("3", "1")], [])
+    assert row[4] == (1, 0, 0, 0)
     assert end[0] == ""
     reader.rewind(len(data))
     told = reader.poll() or []

@@ -199,5 +199,5 @@ def test_a_payload_of_anybody_is_a_row_that_publishing_checks(payload: bytes, ki
         return
     writer = RingWriter(4096, 16)
     writer.topic("trade", "A.SIM")
-    writer.publish([row[3]], 1, 1)
+    writer.publish([row[3]], 1, 1)  # type: ignore[list-item]
     writer.close()
