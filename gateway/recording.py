@@ -14,6 +14,8 @@ Layout, all numbers little-endian. A file is the magic, the version of the layou
     SAMP  `Sample`s, one JSON object a line      HOLE  nothing: here the copy was overtaken, and the
                                                        index of a topic's next record says by how
                                                        many of its own
+    LAST  records: what topics were before       BOOK  a book's state, or a part of it, as
+          the first RING                               `_native.book_state` reads it
     DONE  nothing, last
 
 So a file is written from front to back without knowing its length, and what was cut off at any byte
@@ -320,6 +322,22 @@ def _unpack(frame: bytes, size: int) -> bytes:
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from None
     return unpacked
+
+
+def pack(payload: bytes) -> bytes:
+    """A payload to keep in memory, for `unpack`."""
+    import zstandard
+
+    packed: bytes = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(payload)
+    return packed
+
+
+def unpack(packed: bytes) -> bytes:
+    """The payload that was packed."""
+    import zstandard
+
+    payload: bytes = zstandard.ZstdDecompressor().decompress(packed)
+    return payload
 
 
 def topics_of(payload: bytes) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ no reason to stop serving.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +21,9 @@ from gateway.host import cpus_allowed
 from gateway.model.status import Status
 from gateway.recorder import files
 from gateway.recorder.blackbox import BlackBox
+from gateway.recorder.books import ROUND_S, SHARE, Books
 from gateway.recorder.observe import Observer
-from gateway.recorder.ring import Copy, channels
+from gateway.recorder.ring import BookReader, Copy, State, channels
 from gateway.recorder.source import Source
 from gateway.recorder.trigger import Trigger
 from gateway.recording import CHUNK_BYTES_MAX, Header, Writer
@@ -53,6 +54,7 @@ class Statistics:
     last: str = ""
     error: str = ""
     box_bytes: int = 0
+    books_bytes: int = 0
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Excerpt:
     samples: list[bytes]
     seconds: list[bytes]
     segment_fd: int
+    books: Callable[[str], Sequence[State]] = lambda epoch: ()
 
 
 class Recorder:
@@ -85,6 +88,7 @@ class Recorder:
         self._source = source
         self._observer = observer
         self._box = BlackBox()
+        self._books = Books()
         self._trigger = Trigger(0)
         self._take(options)
         self._counts = _Counts()
@@ -123,12 +127,14 @@ class Recorder:
             last=counts.last,
             error=counts.error,
             box_bytes=self._box.held_bytes,
+            books_bytes=self._books.held_bytes,
         )
 
     async def run(self) -> None:
         """Looks until it is cancelled; a file that is being written then is finished first."""
         self._tell()
         due_ns = time.monotonic_ns()
+        books = asyncio.create_task(self._keep_books())
         try:
             while True:
                 now_ns, real_ns = _clocks()
@@ -140,6 +146,8 @@ class Recorder:
                 due_ns = max(due_ns + SAMPLE_INTERVAL_NS, now_ns)
                 await asyncio.sleep((due_ns - time.monotonic_ns()) / 1e9)
         finally:
+            books.cancel()
+            await asyncio.gather(books, return_exceptions=True)
             self._observer.close()
             if self._writing is not None:
                 await self._writing
@@ -175,11 +183,42 @@ class Recorder:
             list(self._box.since(start_ns, b"SAMP")),
             list(self._box.since(start_ns, b"SECS")),
             fd,
+            self._books.states,
         )
 
     def streamed(self) -> None:
         """Counts a recording that somebody asked for and got."""
         self._counts.streamed += 1
+
+    # --- books ------------------------------------------------------------------------------------
+
+    async def _keep_books(self) -> None:
+        while True:
+            started_s = time.monotonic()
+            try:
+                await self._round()
+            except Exception:  # the root of a task: this round's books are not kept
+                _log.exception("books.failed")
+            await asyncio.sleep(max(ROUND_S - (time.monotonic() - started_s), ROUND_S / 10))
+
+    async def _round(self) -> None:
+        """One round through all books, on a thread; between two steps others have their turn."""
+        fd = self._source.segment()
+        if fd < 0:
+            return
+        steps = self._books.round(BookReader(fd))
+        step: asyncio.Task[object] | None = None
+        try:
+            while True:
+                started_s = time.monotonic()
+                step = asyncio.create_task(asyncio.to_thread(next, steps, steps))
+                if await asyncio.shield(step) is steps:
+                    return
+                await asyncio.sleep((time.monotonic() - started_s) / SHARE)
+        finally:
+            if step is not None:  # a thread is not cancelled with who waits for it
+                await asyncio.wait([step])
+            steps.close()
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -272,7 +311,8 @@ def write(out: Callable[[bytes], object], excerpt: Excerpt, bytes_max: int) -> i
         if copy is not None:
             known = copy.topics()
             writer.topics(known)
-            for chunk in copy.chunks(excerpt.header.since_ns, bytes_max):
+            books = excerpt.books(copy.epoch)
+            for chunk in copy.chunks(excerpt.header.since_ns, bytes_max, books):
                 if more := copy.topics()[len(known) :]:
                     known += more
                     writer.topics(more)

@@ -75,8 +75,9 @@ def test_records_of_both_lengths(writer: RingWriter) -> None:
 def test_a_writer_that_overtakes_leaves_a_hole(writer: RingWriter) -> None:
     publish(writer, *range(RECORDS))
     copy = ring.Copy(os.dup(writer.fd))
-    pauses = iter([lambda: publish(writer, *range(RECORDS, 2 * RECORDS))])
-    chunks = list(copy.chunks(0, 1 << 30, sleep=lambda _: next(pauses, lambda: None)()))
+    # The first pause is behind the states that it begins with.
+    pauses = iter([(), range(RECORDS, 2 * RECORDS)])
+    chunks = list(copy.chunks(0, 1 << 30, sleep=lambda _: publish(writer, *next(pauses, ()))))
     copy.close()
     assert [chunk.kind for chunk in chunks] == [b"RING", b"HOLE", b"RING"]
     taken = numbers(chunks)
