@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from gateway import log
-from gateway.feeds.books import Doubt, Doubted
+from gateway.feeds.books import Doubt
 from gateway.feeds.feed import Counters, Publisher, Topics
 from gateway.feeds.refusals import Refusal, shown, shown_symbol
 from gateway.feeds.venues.message import BookMessage, Top
@@ -128,6 +128,7 @@ class BookOutlet:
                 last=change.last,
                 checksum=change.checksum if book.checked else None,
                 depth=change.depth,
+                doubted=change.doubted,
                 flags=flags,
                 feed=self._index,
                 record_wire=record_wire,
@@ -140,17 +141,34 @@ class BookOutlet:
         finally:
             _discard(change)
         book.waits = False
-        why = "" if agrees else self._wrong(change.symbol, book, topic, ts_recv, mono_recv)
-        state: Doubted = "resync"
-        now_ns = change.ts_event or ts_recv
-        if not why and (why := self._crossed(book, crossed, now_ns)):
-            state = "crossed"
-        if not why:
-            if change.top is not None:
-                self._compare(book, change.top, now_ns)
+        if change.doubted is not None:
             return Fate(published)
-        fate = self._lose(Doubt(change.symbol, why, state), ts_recv, mono_recv, flags)
-        return fate._replace(published=published)
+        doubt = self._judge(change, book, agrees, crossed, ts_recv, mono_recv)
+        if doubt is None:
+            return Fate(published)
+        return self._lose(doubt, ts_recv, mono_recv, flags)._replace(published=published)
+
+    def _judge(
+        self,
+        change: BookMessage,
+        book: _Book,
+        agrees: bool,
+        crossed: bool,
+        ts_recv: int,
+        mono_recv: int,
+    ) -> Doubt | None:
+        """Whether the book behind a message is in doubt by what it holds."""
+        now_ns = change.ts_event or ts_recv
+        if not agrees:
+            why = self._wrong(change.symbol, book, book.topic, ts_recv, mono_recv)
+            if why:
+                return Doubt(change.symbol, why, "resync")
+        why = self._crossed(book, crossed, now_ns)
+        if why:
+            return Doubt(change.symbol, why, "crossed")
+        if change.top is not None:
+            self._compare(book, change.top, now_ns)
+        return None
 
     def _derive(self, symbol: str, topic: int, ts_recv: int, mono_recv: int) -> None:
         """Has quotes made of the symbol's book, where the venue sends none."""

@@ -86,6 +86,7 @@ class Publisher(Protocol):
         last: int | str | None = None,
         checksum: int | None = None,
         depth: int = 0,
+        doubted: bool | None = None,
         flags: int = 0,
         feed: int = 0,
         record_wire: bool = True,

@@ -20,7 +20,7 @@ from gateway.feeds.refusals import Refusal
 from gateway.feeds.tape import Ended, derives, open_tape
 from gateway.feeds.venues.message import BookMessage, Heartbeat
 from gateway.feeds.venues.table import VENUES
-from gateway.model.record import BOOK, INSTRUMENT
+from gateway.model.record import BOOK, CHANNELS_FED, INSTRUMENT
 from gateway.model.status import FeedState
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class ReplayFeed(ThreadFeed):
         self._publisher = publisher
         topics = {
             channel: Topics(channel, options.venue, index, publisher, owners)
-            for channel in ("trade", "bbo", BOOK, INSTRUMENT)
+            for channel in (
+                CHANNELS_FED if options.format == "ring" else ("trade", "bbo", BOOK, INSTRUMENT)
+            )
         }
         self._outlet = Outlet(counters, publisher, index, topics, derives(options))
         venue = VENUES.get(options.format)

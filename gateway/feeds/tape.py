@@ -5,6 +5,7 @@ mean anything: those of a capture are REALTIME, those of a recording MONOTONIC o
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from gateway import log
@@ -13,7 +14,8 @@ from gateway.errors import ConfigurationError
 from gateway.feeds.capture import merged, symbols
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.files import CaptureError, expand
-from gateway.feeds.reading import Reading
+from gateway.feeds.reading import After, Reading
+from gateway.feeds.recorded import RecordedBooks
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues.message import Message
 from gateway.feeds.venues.table import VENUES
@@ -21,7 +23,7 @@ from gateway.model.record import BOOK
 from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
-    from gateway._native import Raw, Row
+    from gateway._native import BookFields, Raw, Row
     from gateway.feeds.options import ReplayOptions
     from gateway.feeds.reading import Told
     from gateway.feeds.venues.message import Fields
@@ -32,6 +34,8 @@ SLICE_RECORDS = 256
 """Decoded at once, holding the interpreter: 0.2 ms."""
 _INDEXES = 1 << 32
 """A topic's records are counted modulo this."""
+_GAPS = ("", "feed", "reset")
+"""What a record says that subscribers are told before it (GW_GAP_NONE, ...)."""
 
 
 class Ended(NamedTuple):
@@ -115,7 +119,11 @@ class CaptureTape:
 
 
 class RingTape:
-    """A flight recording's copy of the ring: topics keep their names, other venues' are skipped."""
+    """A flight recording's copy of the ring: topics keep their names, other venues' are skipped.
+
+    States come first, and at once: records before the recording's first second as well, which are
+    there for books. What the gateway makes of records itself, candles and health, it makes again.
+    """
 
     def __init__(
         self, options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
@@ -124,65 +132,95 @@ class RingTape:
         self._venue = options.venue
         self._counters = counters
         self._topics = topics
+        self._books = RecordedBooks(counters.skip)
+        self._directory: list[tuple[str, str] | None] = []
+        self._newest: dict[int, int] = {}
 
     def register(self) -> None:
         for channel, symbol in known(self._path, self._venue):
-            if channel in ("trade", "bbo"):
+            if channel in self._topics and channel != BOOK:
                 self._topics[channel][symbol]
 
     def notes(self) -> list[str]:
         return []
 
     def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
+        self._books.lose(symbol)
         return iter(())
 
     def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
-        directory: list[tuple[str, str] | None] = []
-        newest: dict[int, int] = {}
-        for kind, payload in _chunks(self._path):
-            if kind == b"TOPC":
-                directory += (self._ours(*topic) for topic in _topics(self._path, payload))
-            elif kind == b"RING":
-                for read in _records(payload):
-                    if isinstance(read, Refusal):
-                        yield 0, read
-                        continue
-                    yield self._take(read, directory, newest)
+        self._books = RecordedBooks(self._counters.skip)
+        self._directory, self._newest = [], {}
+        with _opened(self._path) as reader:
+            since_ns = reader.header.since_ns
+            for kind, payload in _chunks_of(self._path, reader):
+                if kind == b"TOPC":
+                    self._directory += (self._ours(*one) for one in _topics(self._path, payload))
+                elif kind == b"BOOK":
+                    for told in self._books.state(payload, self._book_symbol):
+                        yield 0, told
+                elif kind in (b"RING", b"LAST"):
+                    for read in _records(payload):
+                        yield from self._take(read, since_ns, kind == b"LAST")
 
     def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
         symbol, _, venue = instrument.rpartition(".")
-        ours = venue == self._venue and channel in self._topics and channel != BOOK
+        ours = venue == self._venue and channel in self._topics
         return (channel, symbol) if ours else None
 
+    def _book_symbol(self, number: int) -> str | None:
+        ours = self._directory[number] if number < len(self._directory) else None
+        return ours[1] if ours is not None and ours[0] == BOOK else None
+
     def _take(
-        self,
-        read: "Raw | None",
-        directory: Sequence[tuple[str, str] | None],
-        newest: dict[int, int],
-    ) -> "tuple[int, Row | Refusal | Ended] | None":
-        if read is None:
-            return 0, Refusal("line", "not a record")
-        channel, received_ns, index, (number, *fields) = read
-        if number >= len(directory):
-            return received_ns, Refusal("shape", f"topic {number} of {len(directory)}")
-        ours = directory[number]
+        self, read: "Raw | Refusal | None", since_ns: int, state: bool
+    ) -> "Iterator[tuple[int, Told | Ended] | None]":
+        """`state`: it is what a topic was before."""
+        if read is None or isinstance(read, Refusal):
+            yield 0, read or Refusal("line", "not a record")
+            return
+        channel, received_ns, index, (number, *fields), told = read
+        if number >= len(self._directory):
+            yield received_ns, Refusal("shape", f"topic {number} of {len(self._directory)}")
+            return
+        ours = self._directory[number]
         if ours is None:
             self._counters.skip("another venue or channel")
-            return None
-        self._holes(newest, number, index)
+            yield None
+            return
+        lost = self._holes(number, index)
         topics = self._topics[ours[0]]
         if not channel:
-            return received_ns, Ended(topics, ours[1])
-        if ours[0] != channel:
-            return received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
-        return received_ns, topics.row(ours[1], cast("Fields", tuple(fields)))
+            self._books.end(number)
+            yield received_ns, Ended(topics, ours[1])
+        elif ours[0] != channel:
+            yield received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
+        elif channel == BOOK:
+            at_ns = received_ns if received_ns >= since_ns else 0
+            for one in self._books.record(ours[1], told, cast("BookFields", read[3])):
+                yield at_ns, one
+        else:
+            row = topics.row(ours[1], cast("Fields", tuple(fields)))
+            at_ns = 0 if state else received_ns
+            yield at_ns, row if state or isinstance(row, Refusal) else _after(row, told, lost)
 
-    def _holes(self, newest: dict[int, int], number: int, index: int) -> None:
+    def _holes(self, number: int, index: int) -> int:
         """Counts the records of a topic of ours that are missing before this one."""
-        lost = (index - newest.get(number, index - 1) - 1) % _INDEXES
-        newest[number] = index
-        if 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
-            self._counters.gap(lost)
+        lost = (index - self._newest.get(number, index - 1) - 1) % _INDEXES
+        self._newest[number] = index
+        if not 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
+            return 0
+        self._counters.gap(lost)
+        return lost
+
+
+def _after(row: "Row", told: tuple[int, int, int, int], lost: int) -> "Row | After":
+    """What subscribers were told before it, and of what the recording lacks."""
+    _, _, gap, missing = told
+    if gap == 0 and not lost:
+        return row
+    what = _GAPS[gap] if 0 < gap < len(_GAPS) else "feed"
+    return After(what, lost + missing if what == "feed" else 0, row)
 
 
 def _records(payload: bytes) -> "Iterator[Raw | Refusal | None]":
@@ -275,11 +313,12 @@ def known(path: str, venue: str) -> list[tuple[str, str]]:
 
 def _directory(path: str) -> list[tuple[str, str]]:
     topics: list[tuple[str, str]] = []
-    for kind, payload in _chunks(path):
-        if kind == b"RING":
-            break
-        if kind == b"TOPC":
-            topics += _topics(path, payload)
+    with _opened(path) as reader:
+        for kind, payload in _chunks_of(path, reader):
+            if kind == b"RING":
+                break
+            if kind == b"TOPC":
+                topics += _topics(path, payload)
     return topics
 
 
@@ -290,15 +329,20 @@ def _topics(path: str, payload: bytes) -> list[tuple[str, str]]:
         raise CaptureError(f"{path}: {error}") from error
 
 
-def _chunks(path: str) -> Iterator[tuple[bytes, bytes]]:
-    """Every chunk. CaptureError where the file is missing, no recording, or cut short."""
+@contextmanager
+def _opened(path: str) -> Iterator[Reader]:
+    """CaptureError where the file is missing, or no recording."""
     try:
         with open(path, "rb") as file:
-            reader = Reader(file)
-            yield from reader
+            yield Reader(file)
     except OSError as error:
         raise CaptureError(f"{path}: {error.strerror or error}") from error
     except RecordingError as error:
         raise CaptureError(f"{path}: {error}") from error
+
+
+def _chunks_of(path: str, reader: Reader) -> Iterator[tuple[bytes, bytes]]:
+    """Every chunk. CaptureError where it is cut short."""
+    yield from reader
     if reader.problem:
         raise CaptureError(f"{path}: {reader.problem}")

@@ -47,6 +47,8 @@ class BookMessage(NamedTuple):
         checksum: CRC32 of the book behind the message, where the venue sends one.
         depth: levels a side that the venue's book has at most; 0: all, or not told.
         top: what the venue's quotes say of the book behind the message; None: nothing.
+        doubted: of a message that is played again, whether its book was in doubt behind it: it is
+            not judged anew. None: of a venue's.
     """
 
     symbol: str
@@ -60,6 +62,7 @@ class BookMessage(NamedTuple):
     checksum: int | None = None
     depth: int = 0
     top: Top | None = None
+    doubted: bool | None = None
 
 
 class Instrument(NamedTuple):

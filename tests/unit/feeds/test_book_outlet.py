@@ -67,7 +67,7 @@ def test_a_message_is_one_call_with_all_that_it_says(rig: Rig) -> None:
     assert rig.take("snapshot", **more) == Fate(published=True)
     (topic, snapshot, bids, asks, said) = rig.publisher.books[0]
     assert (topic, snapshot, bids, asks) == (0, True, [("1", "1")], [])
-    assert said == more | {"flags": 0, "feed": 3, "record_wire": True}
+    assert said == more | {"doubted": None, "flags": 0, "feed": 3, "record_wire": True}
     assert rig.publisher.topics == {("book", "A.X"): 0}
     rig.answer(0, False, True, False)
     assert rig.take("update") == Fate(published=False)
