@@ -34,7 +34,7 @@ bool gw_reader_book_peek(const gw_segment_t *s, uint32_t place, uint64_t *owner,
     const gw_book_head_t *head = gw_book_pool_head(&s->books, place);
     *owner = GW_LOAD_RELAXED(&head->owner);
     *seq = GW_LOAD_RELAXED(&head->seq);
-    return *seq != 0;
+    return GW_LOAD_RELAXED(&head->shape) != 0 && *seq != 0; /* a closed one has no shape */
 }
 
 int gw_reader_book_at(const gw_segment_t *s, uint32_t place, gw_record_t *last, gw_book_copy_t *out) {

@@ -91,7 +91,7 @@ class Books:
             found = reader.at(place, owner, seq)
         except BlockingIOError:
             return 0  # the next round has it
-        if owner and (found is None or found.owner != owner):
+        if seq and (found is None or found.owner != owner):
             with self._lock:
                 self._let_go(owner, place, None if found else now_ns - self._span_ns)
         if found is None or not found.parts:

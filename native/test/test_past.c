@@ -158,6 +158,7 @@ static void each_book_with_its_record(void) {
     CHECK_EQUAL(copy.count, 0);
     gw_publisher_topic_retire(&publisher, topic, GW_BOOK);
     CHECK_EQUAL(gw_reader_book_at(&segment, 0, &last, &copy), -ENOENT);
+    CHECK(!gw_reader_book_peek(&segment, 0, &owner, &seq));
     model_close(&model);
     books_end(memory);
 }

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,15 @@ from typing import Any
 import pytest
 from support.reports import slow, step, worker
 
-from gateway._native import CLASS_STAGES, STAGES, STATS_SIZE, RingWriter, StatsPage, create_memory
+from gateway._native import (
+    CLASS_STAGES,
+    STAGES,
+    STATS_SIZE,
+    RingWriter,
+    StatsPage,
+    book_state,
+    create_memory,
+)
 from gateway.latency.slo import Objective, Report
 from gateway.model.status import Status, Vitals
 from gateway.options import RecorderOptions
@@ -22,6 +31,7 @@ from gateway.recorder.observe import Observer
 from gateway.recorder.recorder import Recorder
 from gateway.recorder.source import Source
 from gateway.recorder.trigger import Trigger
+from gateway.recording import Reader
 
 POST_ROLL_NS = 200_000_000
 
@@ -180,6 +190,43 @@ async def test_a_full_disk_leaves_nothing_behind(
     await ended(task)
     assert os.listdir(tmp_path) == []
     assert str(error) in recorder.statistics().error
+
+
+async def test_books_are_kept_and_a_file_begins_with_them(
+    gateway: Gateway,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "ROUND_S", 0.05)
+    gateway.ring = RingWriter(1 << 20, 16, book_levels_max=1000)
+    topic = gateway.ring.topic("book", "A.SIM")
+    gateway.ring.book(topic, True, [("1", "2")], [], 1, time.monotonic_ns())
+    recorder = gateway.recorder(directory=str(tmp_path))
+    failing = [OSError("no segment")]
+    segment = recorder._source.segment
+    monkeypatch.setattr(
+        recorder,
+        "_source",
+        replace(recorder._source, segment=lambda: _raise(failing.pop()) if failing else segment()),
+    )
+    task = asyncio.create_task(recorder.run())
+    await until(lambda: recorder.statistics().books_bytes)
+    assert "books.failed" in caplog.text, "a round that fails is not the last"
+    gateway.state = "breached"
+    await until(lambda: recorder.statistics().written)
+    await ended(task)
+    (state,) = books_of(recorder.statistics().last)
+    assert book_state(state)[-1] == 1
+
+
+def books_of(path: str) -> list[bytes]:
+    with open(path, "rb") as file:
+        return [payload for kind, payload in Reader(file) if kind == b"BOOK"]
+
+
+def _raise(error: Exception) -> int:
+    raise error
 
 
 async def test_switched_off_it_looks_and_writes_nothing(gateway: Gateway, tmp_path: Path) -> None:
