@@ -12,7 +12,9 @@
  * that it changes, then evicts, is deleted.
  *
  * **Scale.** Keys are integers at the book's own power of ten. A finer price multiplies them all, and `reset` says so:
- * what clients know of keys (worst ones, log) means nothing any more, and they get snapshots.
+ * what clients know of keys (worst ones, log) means nothing any more, and they get snapshots. A message never makes them
+ * coarser, but a whole state that does not fit the book's scale, or beside what is in the book, takes its place at its own:
+ * else one price of very many digits would be the end of a book.
  *
  * **A state replaced** is the difference, told as one message: clients get what changed. A book never changes without a
  * new seq, and a seq never passes without being told (gw_book_advance). */
@@ -203,6 +205,20 @@ static gw_book_refusal_t change(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
     return GW_BOOK_FINE;
 }
 
+/* Makes the book what the rows say, at their scale. */
+static gw_book_refusal_t begin_anew(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
+    gw_book_refusal_t refusal = room_check(b, w, seq); /* beside what is there: more than it takes */
+    if (refusal != GW_BOOK_FINE) return refusal;
+    write_begin(b->head);
+    for (unsigned side = 0; side < GW_BOOK_SIDES; side++) gw_book_side_clear(b, side);
+    shape_store(b, w->scale);
+    w->reset = b->head->seq != 0;
+    for (uint32_t i = 0; i < w->count; i++) gw_book_side_set(b, &w->rows[i], seq);
+    tell(b, w, seq);
+    write_end(b->head);
+    return GW_BOOK_FINE;
+}
+
 gw_book_refusal_t gw_book_apply(gw_book_t *b, gw_book_work_t *w, uint64_t seq, const gw_book_level_t *levels,
                                 uint32_t count) {
     gw_book_refusal_t refusal = gw_book_rows_take(b, w, levels, count);
@@ -222,8 +238,10 @@ gw_book_refusal_t gw_book_take(gw_book_t *b, gw_book_work_t *w, uint64_t seq, un
 gw_book_refusal_t gw_book_replace(gw_book_t *b, gw_book_work_t *w, uint64_t seq, const gw_book_level_t *levels,
                                   uint32_t count) {
     gw_book_refusal_t refusal = gw_book_rows_take(b, w, levels, count);
-    if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
-    if (refusal == GW_BOOK_FINE) refusal = change(b, w, seq);
+    const bool anew = refusal == GW_BOOK_PRICE_WIDE;
+    if (anew) refusal = gw_book_rows_anew(b, w, levels, count);
+    else if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
+    if (refusal == GW_BOOK_FINE) refusal = anew ? begin_anew(b, w, seq) : change(b, w, seq);
     if (refusal != GW_BOOK_FINE) w->count = 0;
     return refusal;
 }
@@ -234,8 +252,11 @@ gw_book_refusal_t gw_book_follow(gw_book_t *b, gw_book_work_t *w, const gw_book_
         w->count = 0;
         return GW_BOOK_FINE;
     }
-    if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
-    if (refusal == GW_BOOK_FINE) refusal = change(b, w, copy->seq);
+    /* The same keys as the book that is copied, so that its records go on from there. */
+    const bool anew = refusal == GW_BOOK_PRICE_WIDE || (refusal == GW_BOOK_FINE && copy->scale < gw_book_scale(b));
+    if (anew) refusal = gw_book_rows_copy_anew(b, w, copy);
+    else if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
+    if (refusal == GW_BOOK_FINE) refusal = anew ? begin_anew(b, w, copy->seq) : change(b, w, copy->seq);
     if (refusal != GW_BOOK_FINE) w->count = 0;
     else if (b->head->seq < copy->seq) refusal = gw_book_advance(b, copy->seq);
     return refusal;

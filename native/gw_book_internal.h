@@ -56,6 +56,11 @@ static inline const gw_book_change_t *gw_book_log_at(const gw_book_log_t *log, u
 
 /* --- rows (gw_book_rows.c) --------------------------------------------------------------------- */
 
+/* A whole state, which takes the book's place: at the coarsest scale that its prices have, or at the copy's. */
+gw_book_refusal_t gw_book_rows_anew(const gw_book_t *book, gw_book_work_t *work, const gw_book_level_t *levels,
+                                    uint32_t count);
+gw_book_refusal_t gw_book_rows_copy_anew(const gw_book_t *book, gw_book_work_t *work, const gw_book_copy_t *copy);
+
 /* Room for so many rows; false: there is no memory, or they are more than a message may have and a book besides. */
 bool gw_book_work_room(gw_book_work_t *work, uint64_t rows);
 /* Checks a venue's levels and makes rows of them at the finest scale of them and the book, one for each key. */

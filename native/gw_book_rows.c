@@ -166,16 +166,17 @@ void gw_book_level_from(const gw_book_row_t *row, unsigned scale, gw_book_level_
     if (row->digits & GW_BOOK_WIDE) out->qty_zeros |= GW_BOOK_LEVEL_WIDE;
 }
 
-static gw_book_refusal_t rows_start(const gw_book_t *b, gw_book_work_t *w, uint32_t count) {
+static gw_book_refusal_t rows_start(gw_book_work_t *w, unsigned scale, uint32_t count) {
     w->count = w->at = 0;
     w->reset = false;
-    w->scale = gw_book_scale(b);
+    w->scale = scale;
     if (count > GW_BOOK_MESSAGE_MAX) return GW_BOOK_LEVELS_MANY;
     return gw_book_work_room(w, count) ? GW_BOOK_FINE : GW_BOOK_NO_MEMORY;
 }
 
-gw_book_refusal_t gw_book_rows_take(const gw_book_t *b, gw_book_work_t *w, const gw_book_level_t *levels, uint32_t count) {
-    gw_book_refusal_t refusal = rows_start(b, w, count);
+/* Levels as rows at the scale, or at a finer one where they need it. */
+static gw_book_refusal_t rows_take(gw_book_work_t *w, unsigned scale, const gw_book_level_t *levels, uint32_t count) {
+    gw_book_refusal_t refusal = rows_start(w, scale, count);
     if (refusal == GW_BOOK_FINE) refusal = levels_check(w, levels, count);
     if (refusal != GW_BOOK_FINE) return refusal;
     for (uint32_t i = 0; i < count; i++) {
@@ -189,6 +190,12 @@ gw_book_refusal_t gw_book_rows_take(const gw_book_t *b, gw_book_work_t *w, const
         }
         row_of(&levels[i], price * gw_book_power(w->scale - decimals), &w->rows[w->count++]);
     }
+    return GW_BOOK_FINE;
+}
+
+gw_book_refusal_t gw_book_rows_take(const gw_book_t *b, gw_book_work_t *w, const gw_book_level_t *levels, uint32_t count) {
+    gw_book_refusal_t refusal = rows_take(w, gw_book_scale(b), levels, count);
+    if (refusal != GW_BOOK_FINE) return refusal;
     if (!book_fits(b, w->scale)) return GW_BOOK_PRICE_WIDE;
     if (!rows_single(w)) {
         rows_sort(w);
@@ -209,7 +216,7 @@ static gw_book_refusal_t row_check(const gw_book_row_t *r) {
 
 gw_book_refusal_t gw_book_rows_given(const gw_book_t *b, gw_book_work_t *w, unsigned scale, const gw_book_row_t *rows,
                                      uint32_t count) {
-    gw_book_refusal_t refusal = rows_start(b, w, count);
+    gw_book_refusal_t refusal = rows_start(w, gw_book_scale(b), count);
     if (refusal != GW_BOOK_FINE) return refusal;
     if (scale != w->scale) return GW_BOOK_PRICE_DECIMALS;
     for (uint32_t i = 0; i < count; i++) {
@@ -224,7 +231,7 @@ gw_book_refusal_t gw_book_rows_given(const gw_book_t *b, gw_book_work_t *w, unsi
 }
 
 gw_book_refusal_t gw_book_rows_copy(const gw_book_t *b, gw_book_work_t *w, const gw_book_copy_t *copy) {
-    gw_book_refusal_t refusal = rows_start(b, w, copy->count);
+    gw_book_refusal_t refusal = rows_start(w, gw_book_scale(b), copy->count);
     if (refusal != GW_BOOK_FINE) return refusal;
     if (copy->scale > w->scale) w->scale = copy->scale;
     unsigned finer = w->scale - copy->scale;
@@ -293,5 +300,31 @@ gw_book_refusal_t gw_book_rows_differ(const gw_book_t *b, gw_book_work_t *w) {
     gw_book_row_t *rows = w->rows;
     w->rows = w->spare;
     w->spare = rows;
+    return GW_BOOK_FINE;
+}
+
+/* --- without the book ------------------------------------------------------------------------ */
+
+static void state_begin(const gw_book_t *b, gw_book_work_t *w) {
+    if (!rows_rise(w)) {
+        rows_sort(w);
+        rows_unite(w);
+    }
+    state_cut(w, b->depth);
+    for (uint32_t i = 0; i < w->count; i++) w->rows[i].kind = GW_BOOK_INS;
+}
+
+gw_book_refusal_t gw_book_rows_anew(const gw_book_t *b, gw_book_work_t *w, const gw_book_level_t *levels, uint32_t count) {
+    gw_book_refusal_t refusal = rows_take(w, 0, levels, count);
+    if (refusal == GW_BOOK_FINE) state_begin(b, w);
+    return refusal;
+}
+
+gw_book_refusal_t gw_book_rows_copy_anew(const gw_book_t *b, gw_book_work_t *w, const gw_book_copy_t *copy) {
+    gw_book_refusal_t refusal = rows_start(w, copy->scale, copy->count);
+    if (refusal != GW_BOOK_FINE) return refusal;
+    memcpy(w->rows, copy->rows, copy->count * sizeof *w->rows);
+    w->count = copy->count;
+    state_begin(b, w);
     return GW_BOOK_FINE;
 }

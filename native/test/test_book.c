@@ -369,6 +369,46 @@ static void places_of_a_pool_are_books_once(void) {
     rig_close(&r);
 }
 
+static void a_state_of_its_own_scale_takes_the_book_s_place(void) {
+    rig_t r, reader;
+    rig_open(&r, usual, 0);
+    rig_open(&reader, usual, 0);
+    /* One price of very many digits, and from then on none that is usual. */
+    gw_book_level_t levels[] = {plain(GW_BOOK_BID, 1, 40, 7), plain(GW_BOOK_ASK, 12345, 2, 5), plain(GW_BOOK_ASK, 12346, 1, 0)};
+    gw_book_row_t rows[4];
+    gw_book_copy_t copy = {.rows = rows, .room = 4};
+    CHECK_EQUAL(apply(&r, levels, 1), GW_BOOK_FINE);
+    CHECK_EQUAL(gw_book_copy(&r.memory.pool, 0, &copy), 0);
+    CHECK_EQUAL(gw_book_follow(&reader.book, &reader.work, &copy), GW_BOOK_FINE);
+    CHECK_EQUAL(apply(&r, levels + 1, 1), GW_BOOK_PRICE_WIDE);
+    CHECK_EQUAL(gw_book_scale(&r.book), 40);
+    CHECK_EQUAL(gw_book_replace(&r.book, &r.work, ++r.seq, levels + 1, 2), GW_BOOK_FINE);
+    CHECK(r.work.reset);
+    CHECK_EQUAL(gw_book_scale(&r.book), 2);
+    CHECK_EQUAL(gw_book_seq(&r.book), r.seq);
+    CHECK(gw_book_levels(&r.book, GW_BOOK_BID) == 0 && gw_book_levels(&r.book, GW_BOOK_ASK) == 1);
+    structure_check(&r.book);
+    /* Whoever copies it has its keys, so that the next message is the same to both. */
+    CHECK_EQUAL(gw_book_copy(&r.memory.pool, 0, &copy), 0);
+    CHECK_EQUAL(gw_book_follow(&reader.book, &reader.work, &copy), GW_BOOK_FINE);
+    CHECK(reader.work.reset && gw_book_scale(&reader.book) == 2 && gw_book_seq(&reader.book) == r.seq);
+    structure_check(&reader.book);
+    /* The book's own prices do not fit the state's. */
+    levels[0] = plain(GW_BOOK_BID, GW_BOOK_KEY_MAX, 2, 1);
+    CHECK_EQUAL(apply(&r, levels, 1), GW_BOOK_FINE);
+    levels[1] = plain(GW_BOOK_ASK, 12345, 9, 5);
+    CHECK_EQUAL(apply(&r, levels + 1, 1), GW_BOOK_PRICE_WIDE);
+    CHECK_EQUAL(gw_book_replace(&r.book, &r.work, ++r.seq, levels + 1, 1), GW_BOOK_FINE);
+    CHECK_EQUAL(gw_book_scale(&r.book), 9);
+    /* A state that fits no scale is refused, and the book is as it was. */
+    levels[0] = plain(GW_BOOK_BID, GW_BOOK_KEY_MAX, 0, 1);
+    CHECK_EQUAL(gw_book_replace(&r.book, &r.work, ++r.seq, levels, 2), GW_BOOK_PRICE_WIDE);
+    CHECK_EQUAL(r.work.at, 0);
+    CHECK(gw_book_scale(&r.book) == 9 && gw_book_levels(&r.book, GW_BOOK_ASK) == 1);
+    rig_close(&r);
+    rig_close(&reader);
+}
+
 int main(void) {
     RUN(a_book_is_what_a_sorted_array_is);
     RUN(what_is_not_there_and_what_is_the_same_changes_nothing);
@@ -377,6 +417,7 @@ int main(void) {
     RUN(evictions_are_told_as_deletions);
     RUN(a_finer_price_rescales_the_book);
     RUN(a_scale_at_which_the_book_is_too_wide_is_refused);
+    RUN(a_state_of_its_own_scale_takes_the_book_s_place);
     RUN(a_message_is_refused_whole);
     RUN(a_full_pool_refuses_and_recovers);
     RUN(wide_quantities_lie_in_a_table_of_their_own);
