@@ -180,6 +180,10 @@ class BookOutlet:
         else:
             self._publisher.book_derive(topic, quotes)
 
+    def forget(self, symbol: str) -> None:
+        """The instrument has ended, and its book with it."""
+        self._books.pop(symbol, None)
+
     def _doubt(self, doubt: Doubt, ts_recv: int, mono_recv: int, flags: int) -> None:
         topic = self._topics.get(doubt.symbol, -1)
         if topic >= 0:

@@ -103,6 +103,9 @@ class Books:
             yield from self.doubt(symbol, refusal.why)
             yield refusal
             return
+        if book is None and message.type == "update" and not self._beside:
+            self._counters.skip(_WAITS)  # no place for a name that anybody may make up
+            return
         if book is None:
             sequence = BookSequence(beside=self._beside, room=self._room)
             book = self._books[symbol] = _Book(sequence, connection, message.depth)
@@ -155,6 +158,12 @@ class Books:
         for symbol, book in self._books.items():
             if book.sequence.last is None:
                 yield from self.doubt(symbol, why, "gap")
+
+    def forget(self, symbol: str) -> None:
+        """The instrument has ended, and its book with it."""
+        book = self._books.pop(symbol, None)
+        for _ in range(0 if book is None else book.sequence.held):
+            self._counters.skip(_WAITS)
 
     def end(self) -> None:
         """Counts what still waits: there comes no snapshot for it."""

@@ -105,6 +105,12 @@ class Outlet:
         """
         return self._books.take(change, ts_recv, mono_recv, flags=flags, record_wire=record_wire)
 
+    def retire(self, symbol: str) -> bool:
+        """Ends all topics of the symbol; False: it has none."""
+        if BOOK in self._topics:
+            self._books.forget(symbol)
+        return any([one.retire(symbol) for one in self._topics.values()])
+
     def refuse(self, refusal: Refusal, ts_recv: int, mono_recv: int) -> None:
         """Counts and logs it; its topic is suspect from now on, where its instrument is known."""
         topics = self._topics.get(refusal.channel)

@@ -266,8 +266,11 @@ class UdpFeed(ThreadFeed):
         elif _ends(r):
             self._retire(r.symbol)
         if isinstance(row, Refusal):
-            if row.channel == BOOK:
+            if row.channel == BOOK and row.symbol:
                 self._tell(self._books.doubt(row.symbol, row.why), ts_recv, mono_recv)
+            elif row.channel in ("", BOOK):  # it may have been any book's
+                doubts = self._books.doubt_unnumbered("a line could not be read")
+                self._tell(doubts, ts_recv, mono_recv)
             self._outlet.refuse(row, ts_recv, mono_recv)
 
     def _tell(
@@ -285,10 +288,8 @@ class UdpFeed(ThreadFeed):
                 self._tell(self._books.doubt(one.symbol, fate.why), ts_recv, mono_recv)
 
     def _retire(self, symbol: str) -> None:
-        for _ in self._books.doubt(symbol, "delisted"):
-            pass  # whom it concerns hears of the end instead
-        topics = (self._trades, self._quotes, self._book_topics, self._references, self._statuses)
-        if any([one.retire(symbol) for one in topics]):
+        self._books.forget(symbol)  # whom a doubt concerns hears of the end instead
+        if self._outlet.retire(symbol):
             _log.info("feed.retired", feed=self.name, symbol=shown_symbol(symbol))
         else:
             self._counters.skip("delisted, and not known")
@@ -317,7 +318,5 @@ class UdpFeed(ThreadFeed):
             refusal = Refusal("size", "datagram over 64 KiB")
             self._counters.refused(refusal, oversized - self._oversized)
             self._oversized = oversized
-
-
-def _ends(r: Item) -> TypeGuard[Status]:
-    return isinstance(r, Status) and r.status == "delisted"
+            doubts = self._books.doubt_unnumbered("a datagram was cut")
+            self._tell(doubts, time.time_ns(), time.monotonic_ns())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway._native import RingWriter, Segment
 from gateway.feeds.feed import REFUSED_SYMBOLS_MAX, Counters, Feed
 from gateway.feeds.options import UdpOptions
 from gateway.feeds.udp import UdpFeed
@@ -420,3 +421,123 @@ async def test_a_book_ends_with_its_instrument(
     socket.put(book("snapshot"), b'{"channel":"status","symbol":"A","status":"delisted"}')
     await run_until(feed, lambda: bool(publisher.books) and not publisher.topics)
     assert len(publisher.books) == 1
+
+
+def of(symbol: str, line: bytes) -> bytes:
+    return line.replace(b'"A"', f'"{symbol}"'.encode())
+
+
+async def test_made_up_names_leave_room_for_books(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    run_until: RunUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.feeds.books.BOOKS_MAX", 10)
+    feed = make(publisher, stats, socket)
+    socket.put(*[of(f"X{n}", book("update")) for n in range(50)], book("snapshot"))
+    await run_until(feed, lambda: len(publisher.books) == 1)
+    assert feed._counters.skips == {"book update before its snapshot": 50}
+    assert feed.statistics().decode_errors == 0
+    assert list(publisher.topics) == [("book", "A.SIM")]
+
+
+async def test_books_that_have_ended_leave_room_for_others(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    run_until: RunUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.feeds.books.BOOKS_MAX", 10)
+    feed = make(publisher, stats, socket)
+    end = b'\n{"channel":"status","symbol":"A","status":"delisted"}'
+    socket.put(*[of(f"X{n}", book("snapshot", last=9) + end) for n in range(30)])
+    # The name's next life has numbers of its own, and waits for nothing.
+    socket.put(book("snapshot", last=9) + end, book("snapshot", last=1), book("update", last=2))
+    await run_until(feed, lambda: len(publisher.books) == 33)
+    assert feed.statistics().decode_errors == 0
+    assert feed._counters.skips == {}
+    assert len(feed._outlet._books._books) == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "why"),
+    [
+        ('[["1e20","1"]]', "limit"),  # at the book's two decimals
+        (f'[["0.{"0" * 62}1","1"]]', "limit"),
+        ('[["1","-0"]]', "value"),
+        ('[["1","1e127"]]', "limit"),
+        (f'[["1{"0" * 139}","1"]]', "limit"),
+        ('[["NaN","1"]]', "number"),
+        ('[["\\u0663","1"]]', "number"),
+        ('[["1",null]]', "shape"),
+        ("[[]]", "shape"),
+    ],
+)
+async def test_a_bad_level_is_refused_by_name_and_the_next_snapshot_mends(
+    stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil, levels: str, why: str
+) -> None:
+    writer = RingWriter(1 << 20, 16, book_levels_max=10_000)
+    segment = Segment(writer.fd)
+    feed = make(writer, stats, socket)  # type: ignore[arg-type]
+    socket.put(book("snapshot", '[["1.25","1"]]'), book("update", levels))
+    socket.put(book("update", '[["3","1"]]'), book("snapshot", '[["2.50","7"]]'))
+    await run_until(feed, lambda: (segment.book(0) or (0, [], []))[1] == [("2.50", "7")])
+    assert feed.statistics().refused == {why: 1}
+    assert feed.statistics().refused_symbols == {"A.SIM": 1}
+    assert feed._counters.skips == {"book update before its snapshot": 1}
+    segment.close()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        book("update", "[" * 3000 + "]" * 3000),
+        b'{"channel":"book","symbol":7,"type":"update"}',
+        b'{"channel":"boo',
+        b"\xff",
+    ],
+)
+async def test_a_line_that_cannot_be_read_puts_books_without_numbers_in_doubt(
+    publisher: "FakePublisher",
+    stats: "FakeStats",
+    socket: "FakeSocket",
+    run_until: RunUntil,
+    line: bytes,
+) -> None:
+    """It may have been an update of any of them; one that has numbers shows it by those."""
+    feed = make(publisher, stats, socket)
+    socket.put(book("snapshot"), of("B", book("snapshot", last=4)), line)
+    socket.put(b'{"channel":"trade","symbol":"A","price":"x"}', book("update"), book("snapshot"))
+    await run_until(feed, lambda: len(publisher.books) == 4)
+    assert [len(one) for one in publisher.books] == [5, 5, 2, 5]
+    assert publisher.books[2][0] == 0
+    assert feed._counters.skips == {"book update before its snapshot": 1}
+
+
+async def test_a_datagram_that_was_cut_puts_books_without_numbers_in_doubt(
+    publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    feed = make(publisher, stats, socket)
+    socket.put(book("snapshot"))
+    await run_until(feed, lambda: len(publisher.books) == 1)
+    socket.oversized = 1
+    feed._count_losses(socket)  # type: ignore[arg-type]
+    assert [len(one) for one in publisher.books] == [5, 2]
+
+
+async def test_one_price_of_very_many_digits_is_not_the_end_of_a_book(
+    stats: "FakeStats", socket: "FakeSocket", run_until: RunUntil
+) -> None:
+    writer = RingWriter(1 << 20, 16, book_levels_max=10_000)
+    segment = Segment(writer.fd)
+    feed = make(writer, stats, socket)  # type: ignore[arg-type]
+    socket.put(book("snapshot", f'[["0.{"0" * 62}1","1"]]'), book("update", '[["99.5","1"]]'))
+    socket.put(book("snapshot", '[["99.5","2"],["99.50","3"],["98","4"],["98","0"]]'))
+    await run_until(feed, lambda: (segment.book(0) or (0, [], []))[1] == [("99.50", "3")])
+    assert feed.statistics().refused == {"limit": 1}
+    segment.close()
+    writer.close()
