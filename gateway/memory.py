@@ -32,6 +32,8 @@ LEVEL_BYTES: Final = 48
 FOLLOWED_BYTES: Final = 120
 """The same in each worker that has subscribers of it, with the log of its changes, and its part of
 what a book has besides, at 250 levels each."""
+RECORDED_BYTES: Final = 32 << 20
+"""Copies of books in the supervisor, for recordings (`recorder.books`)."""
 HEALTH_TOPICS_MAX: Final = 32768
 """Topics of instruments' health, beside ring.topics_max and at most as many (gw_suspect.h)."""
 FRAME_BYTES: Final = 40
@@ -58,7 +60,7 @@ def estimate(config: "Config") -> list[Part]:
     return [
         Part("programs", SUPERVISOR_BYTES + feed + workers * WORKER_BYTES),
         Part("ring", capacity + capacity // BLOCKS_SHARE + topics * TOPIC_BYTES),
-        Part("books", config.ring.book_levels_max * (LEVEL_BYTES + workers * FOLLOWED_BYTES)),
+        Part("books", _book_bytes(config)),
         Part("frame logs", workers * _log_bytes(config)),
         *([Part("candles", _candle_bytes(config))] if config.candles.intervals else []),
     ]
@@ -75,6 +77,13 @@ def words(config: "Config") -> str:
         f"{more} more once a client of each worker takes binary frames, "
         f"and {CLIENT_BYTES // 1000} KB a client"
     )
+
+
+def _book_bytes(config: "Config") -> int:
+    """In the segment and in workers, and what the recorder keeps of them."""
+    levels = config.ring.book_levels_max
+    each = LEVEL_BYTES + config.cluster.workers * FOLLOWED_BYTES
+    return levels * each + min(levels * LEVEL_BYTES, RECORDED_BYTES)
 
 
 def _candle_bytes(config: "Config") -> int:

@@ -13,11 +13,13 @@ from gateway.memory import (
     HEALTH_BYTES,
     HEALTH_TOPICS_MAX,
     LEVEL_BYTES,
+    RECORDED_BYTES,
     TOPIC_BYTES,
     estimate,
     words,
 )
 from gateway.model.record import CANDLES, INTERVALS
+from gateway.recorder.books import BYTES_MAX
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
@@ -85,6 +87,8 @@ def test_the_formula_of_the_documents() -> None:
     assert f"and {HEALTH_BYTES} bytes x ring.topics_max" in DEPLOY
     assert f"books       {LEVEL_BYTES} bytes x ring.book_levels_max" in DEPLOY
     assert f"and {FOLLOWED_BYTES} for each worker" in DEPLOY
+    assert f"at most {round(RECORDED_BYTES / 1e6)} MB of copies" in DEPLOY
+    assert RECORDED_BYTES == BYTES_MAX
     assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
     text = (ROOT / "configs/production.toml").read_text()
     assert f"All buffers in use it takes {total_mb(production())}," in text
