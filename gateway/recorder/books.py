@@ -47,6 +47,9 @@ class Books:
         self._held: dict[int, deque[State]] = {}  # by owner, the oldest first
         self._order: deque[State] = deque()  # all of them, and some that are no longer held
         self._newest: dict[int, tuple[int, int]] = {}  # by place: (owner, seq)
+        self._missed: dict[int, int] = {}  # by place: the first round that could not look there
+        self._rounds: deque[tuple[int, int, int]] = deque()  # number, ns and position of its start
+        self._round = 0
         self._bytes = 0
 
     @property
@@ -54,11 +57,19 @@ class Books:
         """Held now."""
         return self._bytes
 
-    def states(self, epoch: str) -> list[State]:
-        """Those of this segment, in the order of the ring."""
+    def since(self, epoch: str, since_ns: int) -> list[State]:
+        """Of each book of this segment the last state before that moment, and all since, in the
+        order of the ring.
+
+        What a later round found unchanged counts from that round's start: a book that seldom moves
+        needs no records from the time when it was copied.
+        """
+        found: list[State] = []
         with self._lock:
-            held = [*self._held.values()] if epoch == self._epoch else []
-            found = [state for states in held for state in states]
+            for states in self._held.values() if epoch == self._epoch else ():
+                first = max(sum(state.copied_ns <= since_ns for state in states) - 1, 0)
+                found.append(self._confirmed(states, first, since_ns))
+                found += list(states)[first + 1 :]
         return sorted(found, key=lambda state: state.position)
 
     def round(self, reader: BookReader) -> Generator[None]:
@@ -66,12 +77,18 @@ class Books:
         try:
             if reader.epoch != self._epoch:
                 self._forget(reader.epoch)
+            self._round += 1
+            started = self._round, time.monotonic_ns(), reader.position
             levels = 0
             for place in range(reader.places):
                 levels += self._copy(reader, place)
                 if levels >= STEP_LEVELS or place % STEP_PLACES == STEP_PLACES - 1:
                     yield
                     levels = 0
+            with self._lock:
+                self._rounds.append(started)
+                while started[1] - self._rounds[0][1] > self._span_ns:
+                    self._rounds.popleft()
         finally:
             reader.close()
 
@@ -81,6 +98,8 @@ class Books:
             self._held.clear()
             self._order.clear()
             self._newest.clear()
+            self._missed.clear()
+            self._rounds.clear()
             self._bytes = 0
 
     def _copy(self, reader: BookReader, place: int) -> int:
@@ -89,20 +108,37 @@ class Books:
         owner, seq = self._newest.get(place, (0, 0))
         try:
             found = reader.at(place, owner, seq)
-        except BlockingIOError:
-            return 0  # the next round has it
+        except BlockingIOError:  # the next round has it
+            with self._lock:
+                self._missed.setdefault(place, self._round)
+            return 0
         if seq and (found is None or found.owner != owner):
             with self._lock:
                 self._let_go(owner, place, None if found else now_ns - self._span_ns)
+        with self._lock:
+            number = self._missed.pop(place, self._round)
         if found is None or not found.parts:
             return 0
         parts = tuple(map(pack, found.parts))
         with self._lock:
             self._newest[place] = found.owner, found.seq
-            self._add(State(now_ns, found.position, found.owner, place, parts))
+            self._add(State(now_ns, found.position, found.owner, place, number, parts))
         return found.levels
 
     # --- under the lock ---------------------------------------------------------------------------
+
+    def _confirmed(self, states: deque[State], at: int, since_ns: int) -> State:
+        """The state as of the last whole round before that moment that found it unchanged."""
+        state = states[at]
+        end = self._missed.get(state.place, self._round + 1)
+        if at + 1 < len(states):
+            end = states[at + 1].round
+        for number, started_ns, position in reversed(self._rounds):
+            if number < end and started_ns <= since_ns:
+                if started_ns > state.copied_ns:
+                    state = state._replace(copied_ns=started_ns, position=position)
+                break
+        return state
 
     def _add(self, state: State) -> None:
         states = self._held.setdefault(state.owner, deque())

@@ -74,7 +74,7 @@ class Excerpt:
     samples: list[bytes]
     seconds: list[bytes]
     segment_fd: int
-    books: Callable[[str], Sequence[State]] = lambda epoch: ()
+    books: Callable[[str, int], Sequence[State]] = lambda epoch, since_ns: ()
 
 
 class Recorder:
@@ -183,7 +183,7 @@ class Recorder:
             list(self._box.since(start_ns, b"SAMP")),
             list(self._box.since(start_ns, b"SECS")),
             fd,
-            self._books.states,
+            self._books.since,
         )
 
     def streamed(self) -> None:
@@ -311,7 +311,7 @@ def write(out: Callable[[bytes], object], excerpt: Excerpt, bytes_max: int) -> i
         if copy is not None:
             known = copy.topics()
             writer.topics(known)
-            books = excerpt.books(copy.epoch)
+            books = excerpt.books(copy.epoch, excerpt.header.since_ns)
             for chunk in copy.chunks(excerpt.header.since_ns, bytes_max, books):
                 if more := copy.topics()[len(known) :]:
                     known += more

@@ -48,10 +48,11 @@ class State(NamedTuple):
     """A book as it was.
 
     Attributes:
-        copied_ns: MONOTONIC.
+        copied_ns: MONOTONIC: it was so then.
         position: in the ring: all records before it are in the book.
         owner: the topic and its generation.
         place: in the pool.
+        round: the first one that found it changed.
         parts: as chunks of a recording have them, each packed.
     """
 
@@ -59,6 +60,7 @@ class State(NamedTuple):
     position: int
     owner: int
     place: int
+    round: int
     parts: tuple[bytes, ...]
 
     @property
@@ -87,6 +89,7 @@ class BookReader:
             os.close(fd)
         self.epoch = self._reader.epoch
         self.places = self._reader.books_max
+        self.position = self._reader.position
 
     def at(self, place: int, owner: int, seq: int) -> Found | None:
         """The book there, None where there is none; owner and seq are those of the last copy.
@@ -126,7 +129,7 @@ class Copy:
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Chunk]:
         """LAST, BOOK, RING and HOLE: records published from `since_ns` (MONOTONIC) to now, the
-        newest `bytes_max` of them, with what of `books` (in the order of the ring) goes with them.
+        newest `bytes_max` of them, with `books` (`Books.since`) and the records that follow those.
         Sleeps after each step as long as that took, its use included: half a CPU at most.
         """
         started_s = clock()
@@ -142,7 +145,8 @@ class Copy:
 
     def _chunks(self, since_ns: int, bytes_max: int, books: Sequence[State]) -> Iterator[Chunk]:
         reader = self._reader
-        states, books_ns = _needed(books, since_ns)
+        states = deque(books)
+        books_ns = min([since_ns, *(state.copied_ns for state in books)])
         left = self._begin(since_ns, bytes_max)
         start = reader.position
         yield from self._states_before(since_ns)
@@ -189,7 +193,8 @@ class Copy:
                 found = None  # its next message tells
             if found is not None:
                 owner, _, position, _, parts = found
-                yield State(time.monotonic_ns(), position, owner, place, tuple(map(pack, parts)))
+                packed = tuple(map(pack, parts))
+                yield State(time.monotonic_ns(), position, owner, place, 0, packed)
             elif place % STEP_TOPICS == 0:
                 yield None
 
@@ -214,15 +219,3 @@ class Copy:
         start, places = reader.position, reader.places
         for first in range(0, places, STEP_TOPICS):
             yield Chunk(b"LAST", reader.states_before(first, first + STEP_TOPICS, start, since_ns))
-
-
-def _needed(books: Sequence[State], since_ns: int) -> tuple[deque[State], int]:
-    """Of each book the last state before that moment and all since, in the order of the ring; and
-    from when on (MONOTONIC) records of books are wanted for them.
-    """
-    first: dict[int, State] = {}
-    for state in books:
-        if state.copied_ns <= since_ns or state.owner not in first:
-            first[state.owner] = state
-    wanted = [state for state in books if state.position >= first[state.owner].position]
-    return deque(wanted), min([since_ns, *(state.copied_ns for state in first.values())])

@@ -105,7 +105,7 @@ def recorded(
     """Writes the recording that the recorder would."""
     out = io.BytesIO()
     header = msgspec.structs.replace(HEADER, since_ns=since_ns)
-    write(out.write, Excerpt(header, [], [], os.dup(writer.fd), books.states), bytes_max)
+    write(out.write, Excerpt(header, [], [], os.dup(writer.fd), books.since), bytes_max)
     path.write_bytes(out.getvalue())
     return str(path)
 

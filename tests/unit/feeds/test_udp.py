@@ -525,7 +525,7 @@ async def test_a_datagram_that_was_cut_puts_books_without_numbers_in_doubt(
     socket.put(book("snapshot"))
     await run_until(feed, lambda: len(publisher.books) == 1)
     socket.oversized = 1
-    feed._count_losses(socket)  # type: ignore[arg-type]
+    feed._count_losses(socket)
     assert [len(one) for one in publisher.books] == [5, 2]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.recorded_books import Market, go_round
 
-from gateway._native import RingWriter, book_state, record_rows
+from gateway._native import RingWriter, book_records, book_state, record_rows
 from gateway.recorder import books as module
 from gateway.recorder import ring
 from gateway.recorder.books import Books
@@ -33,14 +33,14 @@ def seqs(books: Books, epoch: str) -> list[tuple[int, int]]:
     """(topic, seq) of each copy."""
     return [
         (state.owner & 0xFFFFFFFF, book_state(unpack(state.parts[0]))[1])
-        for state in books.states(epoch)
+        for state in books.since(epoch, 0)
     ]
 
 
 def test_what_has_changed_is_copied_in_the_order_of_the_ring(market: Market) -> None:
     books, epoch = Books(), market.writer.epoch
     go_round(books, market.writer)
-    assert books.states(epoch) == []
+    assert books.since(epoch, 0) == []
     market.snapshot("A.SIM")
     market.snapshot("B.SIM")
     go_round(books, market.writer)
@@ -50,10 +50,10 @@ def test_what_has_changed_is_copied_in_the_order_of_the_ring(market: Market) -> 
     market.doubt("A.SIM")  # it is already
     go_round(books, market.writer)
     assert seqs(books, epoch) == [(0, 1), (1, 1), (0, 2), (1, 2)]
-    positions = [state.position for state in books.states(epoch)]
+    positions = [state.position for state in books.since(epoch, 0)]
     assert positions == sorted(positions)
-    assert books.states("another") == []
-    assert 0 < books.held_bytes == sum(state.size for state in books.states(epoch))
+    assert books.since("another", 0) == []
+    assert 0 < books.held_bytes == sum(state.size for state in books.since(epoch, 0))
 
 
 def test_of_each_book_its_newest_copy_and_those_of_the_span(market: Market) -> None:
@@ -75,7 +75,7 @@ def test_what_there_is_no_room_for_goes_and_is_copied_again(market: Market) -> N
     market.snapshot("A.SIM")
     market.snapshot("B.SIM")
     go_round(whole := Books(), market.writer)
-    one = max(state.size for state in whole.states(market.writer.epoch))
+    one = max(state.size for state in whole.since(market.writer.epoch, 0))
     books = Books(bytes_max=5 * one // 2)
     for _ in range(4):
         go_round(books, market.writer)
@@ -94,10 +94,10 @@ def test_a_book_that_has_ended_goes_after_the_span(market: Market) -> None:
     go_round(books, market.writer)
     assert market.writer.retire("book", "A.SIM")
     go_round(books, market.writer)
-    assert len(books.states(market.writer.epoch)) == 1
+    assert len(books.since(market.writer.epoch, 0)) == 1
     time.sleep(0.06)
     go_round(books, market.writer)
-    assert (books.states(market.writer.epoch), books.held_bytes) == ([], 0)
+    assert (books.since(market.writer.epoch, 0), books.held_bytes) == ([], 0)
     # Its place is another's.
     market.snapshot("B.SIM")
     go_round(books, market.writer)
@@ -105,7 +105,7 @@ def test_a_book_that_has_ended_goes_after_the_span(market: Market) -> None:
     market.snapshot("C.SIM")
     go_round(books, market.writer)
     assert seqs(books, market.writer.epoch) == [(2, 1)]
-    assert books.held_bytes == books.states(market.writer.epoch)[0].size
+    assert books.held_bytes == books.since(market.writer.epoch, 0)[0].size
 
 
 def test_a_new_segment_has_new_books(market: Market) -> None:
@@ -114,7 +114,7 @@ def test_a_new_segment_has_new_books(market: Market) -> None:
     go_round(books, market.writer)
     other = RingWriter(1 << 16, 16, book_levels_max=10_000)
     go_round(books, other)
-    assert (books.states(market.writer.epoch), books.held_bytes) == ([], 0)
+    assert (books.since(market.writer.epoch, 0), books.held_bytes) == ([], 0)
     other.close()
 
 
@@ -170,7 +170,7 @@ def test_a_long_book_comes_in_parts(market: Market) -> None:
     books = Books()
     go_round(books, writer)
     copy = Copy(os.dup(writer.fd))
-    states = books.states(writer.epoch)
+    states = books.since(writer.epoch, 0)
     parts = list(copy.chunks(0, 1 << 30, states, sleep=lambda _: None))
     copy.close()
     found = [book_state(one.payload)[-3:] for one in parts if one.kind == b"BOOK"]
@@ -188,11 +188,56 @@ def test_of_a_book_one_copy_before_the_first_second_and_all_since(market: Market
     for _ in range(2):
         market.update("A.SIM")
         go_round(books, market.writer)
-    found = chunks(market, books.states(market.writer.epoch), since_ns)
+    found = chunks(market, books.since(market.writer.epoch, since_ns), since_ns)
     states = [book_state(one.payload)[1] for one in found if one.kind == b"BOOK"]
     assert states == [3, 5, 6]
     kinds = [one.kind for one in found]
     assert kinds.index(b"BOOK") < kinds.index(b"RING")
+
+
+def test_a_book_that_seldom_moves_needs_no_old_records(market: Market) -> None:
+    books, epoch = Books(), market.writer.epoch
+    market.snapshot("A.SIM")
+    market.snapshot("B.SIM")
+    go_round(books, market.writer)
+    for _ in range(3):
+        market.update("B.SIM")
+        go_round(books, market.writer)
+    market.update("B.SIM")
+    since_ns = time.monotonic_ns()
+    market.update("A.SIM")
+    market.update("B.SIM")
+    go_round(books, market.writer)
+    found = chunks(market, books.since(epoch, since_ns), since_ns)
+    assert [book_state(one.payload)[:2] for one in found if one.kind == b"BOOK"] == [
+        (0, 1),
+        (1, 4),
+        (0, 2),
+        (1, 6),
+    ]
+    records = [row for one in found if one.kind == b"RING" for row in book_records(one.payload)]
+    assert sorted(row[:2] for row in records) == [(0, 2), (1, 5), (1, 6)]
+
+
+def test_a_round_that_could_not_look_proves_nothing(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(self: BookReader, place: int, owner: int, seq: int) -> Found | None:
+        raise BlockingIOError(errno.EAGAIN, "is being written")
+
+    books, epoch = Books(), market.writer.epoch
+    market.snapshot("A.SIM")
+    go_round(books, market.writer)
+    market.update("A.SIM")
+    with monkeypatch.context() as patch:
+        patch.setattr(BookReader, "at", busy)
+        go_round(books, market.writer)
+    since_ns = time.monotonic_ns()
+    for _ in range(2):
+        found = chunks(market, books.since(epoch, since_ns), since_ns)
+        records = [row for one in found if one.kind == b"RING" for row in book_records(one.payload)]
+        assert [row[1] for row in records] == [2]
+        go_round(books, market.writer)
 
 
 def test_behind_a_hole_all_books_come_again(
