@@ -139,6 +139,15 @@ def test_three_wrong_ones_in_a_longer_time_are_three_doubts(rig: Rig) -> None:
     assert rig.publisher.suspects == {}
 
 
+def test_what_is_played_again_is_not_judged_anew(rig: Rig) -> None:
+    rig.answer(1, True, False, True)
+    for at in range(5):
+        fate = rig.take("update", ts_event=at * CROSSED_NS, checksum=5, doubted=at == 2)
+        assert fate == Fate(published=True)
+        assert rig.publisher.books[-1][4]["doubted"] == (at == 2)
+    assert rig.doubts == 0
+
+
 def test_a_book_is_in_doubt_that_stays_crossed(rig: Rig) -> None:
     rig.answer(1, True, True, True)
     assert not rig.take("snapshot", ts_event=10).why

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ from support.recorded_books import Market, Seen, go_round, played, recorded
 from support.replaying import replay
 
 from gateway._native import RingReader, RingWriter
+from gateway.feeds.books import Doubt
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.recorded import KEPT_BYTES_MAX, RecordedBooks
+from gateway.feeds.recorded import GAP_FEED, KEPT_BYTES_MAX, RecordedBooks
+from gateway.feeds.refusals import Refusal
+from gateway.feeds.venues.message import BookMessage
 from gateway.recorder.books import Books
 from gateway.recording import Reader
 
@@ -242,6 +245,61 @@ def test_f44_one_cut_short_anywhere_plays_what_it_had(
             assert seen == found[name][: len(seen)]
         reader.close()
         other.close()
+
+
+# --- record by record -----------------------------------------------------------------------------
+
+
+class Taken:
+    """What becomes of records of one book."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self.books = RecordedBooks(self.skipped.append)
+
+    def record(self, seq: int, *, reset: bool = False, gap: int = 0, empty: bool = False) -> str:
+        rows: list[tuple[str, ...]] = [] if reset or empty else [("1", str(seq))]
+        told = self.books.record("A", (seq, 0, gap, 0), (0, 5, reset, "", "", rows, []))
+        return self._words(told)
+
+    def state(self, part: bytes, seq: int) -> str:
+        part = changed(part, 8, seq.to_bytes(8, "little"))
+        return self._words(self.books.state(part, lambda _: "A"))
+
+    def _words(self, told: Iterable[BookMessage | Doubt | Refusal]) -> str:
+        return " ".join(
+            one.type if isinstance(one, BookMessage) else type(one).__name__ for one in told
+        )
+
+
+def test_behind_a_hole_nothing_is_taken_until_a_state_of_its_place(state: bytes) -> None:
+    one = Taken()
+    assert [one.record(seq) for seq in (1, 2, 4, 5)] == ["snapshot", "update", "Doubt", ""]
+    assert one.skipped == ["book record before its state"] * 2
+    assert one.state(state, 4) == "", "older than what was left out"
+    assert one.record(6) == ""
+    assert one.state(state, 6) == "snapshot"
+    assert [one.record(seq) for seq in (5, 6, 7)] == ["", "", "update"]
+    assert one.skipped[3:] == ["book record that its state has"] * 2
+
+
+def test_a_state_that_comes_before_its_place_waits_for_it(state: bytes) -> None:
+    one = Taken()
+    one.record(1)
+    assert [one.state(state, seq) for seq in (3, 5, 7)] == ["", "", ""]
+    assert [one.record(2), one.record(3, reset=True)] == ["update", "snapshot"]
+    assert [one.record(4, reset=True), one.record(5)] == ["Doubt", "snapshot"]
+    assert [one.record(6), one.record(7), one.record(9)] == ["update", "update", "Doubt"]
+
+
+def test_a_doubt_and_its_end_are_told(state: bytes) -> None:
+    one = Taken()
+    assert one.record(1) == "snapshot"
+    assert one.record(2, gap=GAP_FEED, empty=True) == "Doubt"
+    assert one.record(3, empty=True) == "update"
+    one.books.lose("A")  # the ring had no room for it
+    assert one.record(4) == ""
+    assert one.state(state, 4) == "snapshot"
 
 
 # --- what may be in a file of anybody's -----------------------------------------------------------

@@ -61,8 +61,13 @@ def payloads(data: bytes) -> list[bytes]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., str]:
-    def write(*records: bytes, topics: list[tuple[str, str]] = TOPICS, cut: int = 0) -> str:
-        data = recording(*((b"RING", part) for part in records), topics=topics)
+    def write(
+        *records: bytes,
+        topics: list[tuple[str, str]] = TOPICS,
+        cut: int = 0,
+        kind: bytes = b"RING",
+    ) -> str:
+        data = recording(*((kind, part) for part in records), topics=topics)
         path = tmp_path / "flight.tgrec"
         path.write_bytes(data[: len(data) - cut])
         return str(path)
@@ -126,6 +131,37 @@ async def test_f42_a_hole_in_the_copy_is_a_gap(
     await feed.run()
     status = feed.statistics()
     assert (status.records, status.gaps, status.lost) == (5, 1, 5)
+    assert [(row[1], *told) for row, *told in publisher.gaps] == [(7, "feed", 5)]
+
+
+async def test_what_subscribers_were_told_of_a_gap_they_are_told_again(
+    ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
+) -> None:
+    for number, gap, lost in ((1, "", 0), (2, "feed", 3), (3, "reset", 0)):
+        ring.publish([(0, number, "1", "1", "buy", "")], 1, 1, gap=gap, lost=lost)
+    await replay(options(write(taken(ring))), publisher, stats).run()
+    assert [(row[1], *told) for row, *told in publisher.gaps] == [(2, "feed", 3), (3, "reset", 0)]
+
+
+async def test_topics_begin_as_they_were_and_what_no_feed_brings_is_skipped(
+    ring: RingWriter, write: Callable[..., str], publisher: "FakePublisher", stats: "FakeStats"
+) -> None:
+    status = ring.topic("status", "BRK.B.XNAS")
+    ring.publish([(status, 3, "halted", "news")], 1, 1)  # type: ignore[list-item]
+    ring.suspect(0, "refused", 1, 1)
+    ring.publish([QUOTE], 1, time.monotonic_ns() + 10**12)  # received long after, and no pause
+    reader = RingReader(ring.fd, from_start=True)
+    data = reader.poll_raw() or b""
+    feed = replay(
+        options(write(data, topics=reader.topics(), kind=b"LAST"), speed=1), publisher, stats
+    )
+    await asyncio.wait_for(feed.run(), 5)
+    assert [tuple(row[1:]) for row in publisher.of("status", "BRK.B.XNAS")] == [
+        (3, "halted", "news")
+    ]
+    assert len(publisher.of("bbo", "BRK.B.XNAS")) == 1
+    assert feed.statistics().skipped == 1
+    assert {channel for channel, _ in publisher.topics} == {"trade", "bbo", "status"}
 
 
 async def test_a_hole_of_another_venue_s_topic_is_not_this_feed_s(

@@ -219,6 +219,28 @@ def test_a_book_that_seldom_moves_needs_no_old_records(market: Market) -> None:
     assert sorted(row[:2] for row in records) == [(0, 2), (1, 5), (1, 6)]
 
 
+def test_all_records_since_the_copy_come_along(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ring, "PROBE_BYTES", 1024)
+    trades = market.writer.topic("trade", "A.SIM")
+    books = Books()
+    market.snapshot("A.SIM")
+    go_round(books, market.writer)
+    for number in range(40):
+        market.update("A.SIM")
+        market.writer.publish([(trades, number, "1", "2", None, "")], 1, time.monotonic_ns())
+    since_ns = time.monotonic_ns()
+    for number in range(3):
+        market.update("A.SIM")
+        market.writer.publish([(trades, 90 + number, "1", "2", None, "")], 1, time.monotonic_ns())
+    found = chunks(market, books.since(market.writer.epoch, since_ns), since_ns)
+    data = b"".join(one.payload for one in found if one.kind == b"RING")
+    assert [row[1] for row in book_records(data)] == [*range(2, 45)]
+    rows = [row for row in record_rows(data)[0] if row is not None]
+    assert [row[3][1] for row in rows if row[0] == "trade"] == [90, 91, 92]
+
+
 def test_a_round_that_could_not_look_proves_nothing(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
