@@ -170,7 +170,10 @@ class RingTape:
 
     def _book_symbol(self, number: int) -> str | None:
         ours = self._directory[number] if number < len(self._directory) else None
-        return ours[1] if ours is not None and ours[0] == BOOK else None
+        if ours is not None and ours[0] == BOOK:
+            return ours[1]
+        self._counters.skip("another venue or channel")
+        return None
 
     def _take(
         self, read: "Raw | Refusal | None", since_ns: int, state: bool

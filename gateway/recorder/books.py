@@ -23,9 +23,9 @@ ROUND_S: Final = 5.0
 SPAN_NS: Final = 60_000_000_000
 """As far back as a recording may begin, and some more."""
 BYTES_MAX: Final = 32 << 20
-"""Packed, of all copies: three rounds of a million levels."""
+"""Packed, of all copies: six rounds of a million levels, all of which moved."""
 STEP_LEVELS: Final = 20_000
-"""Copied in a step, or one book that has more: 3 ms."""
+"""Copied in a step, or one book that has more: 2 ms, packed."""
 STEP_PLACES: Final = 4096
 """Looked at in a step."""
 SHARE: Final = 0.05
