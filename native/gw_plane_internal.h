@@ -80,7 +80,6 @@ static inline uint32_t gw_serial(gw_plane_t *p) {
  * through a sentinel of its own, in front of the clients. A place counts cache lines from the one before these on, so
  * that 0 is none. */
 enum { GW_TURN_LIVE, GW_TURN_BULK, GW_TURN_REPLAY, GW_TURNS };
-
 #define GW_PLACES_BEFORE (GW_TURNS + 1u) /* clients in front of the first one */
 
 static inline gw_client_t *gw_place_client(const gw_plane_t *p, uint32_t place) {
@@ -108,7 +107,6 @@ static inline void gw_turn_wait(gw_plane_t *p, unsigned list, gw_client_t *c) {
     gw_place_client(p, end->turn_previous)->turn_next = place;
     end->turn_previous = place;
 }
-
 
 static inline void gw_client_touch(gw_plane_t *p, gw_client_t *c) {
     if (!c->turn_next) gw_turn_wait(p, GW_TURN_LIVE, c);

@@ -320,3 +320,7 @@ class UdpFeed(ThreadFeed):
             self._oversized = oversized
             doubts = self._books.doubt_unnumbered("a datagram was cut")
             self._tell(doubts, time.time_ns(), time.monotonic_ns())
+
+
+def _ends(r: Item) -> TypeGuard[Status]:
+    return isinstance(r, Status) and r.status == "delisted"
