@@ -332,6 +332,7 @@ void gw_candles_trade(gw_candles_t *c, const gw_record_t *record, uint32_t feed,
     if (!row || feed >= GW_CANDLE_FEEDS) return;
     row->feed = (uint8_t)feed;
     if (record->h.gap != GW_GAP_NONE && row->begun) mark_partial(c, row);
+    if (record->h.gap == GW_GAP_RESET) memset(row->ids, 0, sizeof row->ids); /* the same ones are of other trades now */
     if (record->h.flags & GW_FLAG_UNPRINTED) {
         c->counts.unprinted++;
         return;

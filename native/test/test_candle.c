@@ -142,6 +142,18 @@ static void a_trade_whose_id_came_before_is_no_other(void) {
     end();
 }
 
+static void ids_of_before_a_reset_are_of_other_trades(void) {
+    fresh(2, 0);
+    feed("10", "1", "1", T0 + S);
+    gw_record_t r = trade("11", "1", "1", T0 + 2 * S);
+    r.h.gap = GW_GAP_RESET;
+    feed_at(r, T0 + 2 * S + LAG);
+    CHECK_EQUAL(candles.counts.duplicates, 0);
+    seen = told_count - 1;
+    expect("1m 0 10 11 10 11 2 2 partial");
+    end();
+}
+
 static void trades_need_no_order(void) {
     fresh(2, 0);
     feed("12", "1", "102", T0 + 5 * S); /* newest first, two of one time */
@@ -332,6 +344,7 @@ int main(void) {
     RUN(a_late_trade_has_its_candle_told_again);
     RUN(what_comes_late_is_not_the_price_of_candles_without_trades);
     RUN(a_trade_whose_id_came_before_is_no_other);
+    RUN(ids_of_before_a_reset_are_of_other_trades);
     RUN(trades_need_no_order);
     RUN(what_a_gap_touches_is_not_complete);
     RUN(what_is_no_markets_is_left_out);
