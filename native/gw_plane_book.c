@@ -124,6 +124,10 @@ uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest,
         header_take(t, newest, position);
         return route(p, t, n);
     }
+    if (!t->seq) { /* the lap has shown it first: nothing else says where its book is */
+        t->state->u = newest->u;
+        gw_book_message(t->state)->extra = 0;
+    }
     x->lapped = 1;
     gw_plane_book_want(p, x);
     return 1;
