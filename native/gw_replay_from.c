@@ -33,6 +33,11 @@ static int has_since(const gw_plane_t *p, uint64_t ts) {
     return gw_reader_locate_ts(&p->reader, (int64_t)ts, &position) == 1;
 }
 
+/* From which moment on all could be had. */
+static uint64_t oldest_ns(const gw_plane_t *p) {
+    return (uint64_t)(is_overwritten(p) ? gw_reader_oldest_ns(&p->reader) : made_ns(p));
+}
+
 uint8_t gw_from_begin(const gw_plane_t *p, const gw_item_t *item, gw_outcome_t *o) {
     uint8_t from = item->from;
     if (from == GW_FROM_SEQ && memcmp(item->from_epoch, p->epoch, GW_EPOCH_LENGTH)) from = GW_FROM_LOST;
@@ -40,8 +45,7 @@ uint8_t gw_from_begin(const gw_plane_t *p, const gw_item_t *item, gw_outcome_t *
     if (!from) return from;
     o->recovery = from == GW_FROM_LOST ? GW_RECOVERY_INSUFFICIENT : GW_RECOVERY_REPLAYING;
     o->reach = UINT64_MAX;
-    if (item->is_pattern && from == GW_FROM_LOST && p->mapping)
-        o->reach = (uint64_t)(is_overwritten(p) ? gw_reader_oldest_ns(&p->reader) : made_ns(p));
+    if (item->is_pattern && from == GW_FROM_LOST && p->mapping) o->reach = oldest_ns(p);
     return from;
 }
 
@@ -74,8 +78,10 @@ static start_t locate(const gw_plane_t *p, const gw_topic_t *t, const gw_sub_t *
         start.position = f.position;
         start.oldest = f.h.topic_seq;
     }
-    /* By the moment all of it is there, whether the topic's chain goes on before it or not. */
-    const int whole = got == 0 || (got == 1 && there) || (got == -ENOENT && s->from == GW_FROM_TS);
+    /* By the moment all of it is there, whether the topic's chain goes on before it or not, if the writer has not come so
+     * far since the request began: a pattern's topics may take many turns. */
+    const int whole = got == 0 || (got == 1 && there) ||
+                      (got == -ENOENT && s->from == GW_FROM_TS && has_since(p, s->from_value));
     if (whole && (s->from != GW_FROM_SEQ || start.seq == s->from_value)) start.recovery = GW_RECOVERY_REPLAYING;
     return start;
 }
@@ -107,6 +113,7 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     if (!s->pattern) *o = (gw_outcome_t){.number = t->seq, .attached = o->attached, .recovery = (uint8_t)start.recovery,
                                          .reach = start.oldest};
     if (start.recovery == GW_RECOVERY_INSUFFICIENT) {
+        if (s->pattern && o->recovery == GW_RECOVERY_REPLAYING) o->recovery = GW_RECOVERY_INSUFFICIENT, o->reach = oldest_ns(p);
         gw_count(&p->stats->replays[GW_REPLAY_INSUFFICIENT], 1);
         gw_link_snapshot(p, l);
         return;

@@ -85,7 +85,7 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
         if (s && !s->pattern && !s->from) continue;
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LINK + (s && s->from ? GW_UNITS_LOCATE : 0);
-        finish_link(p, c, job, l, s && !s->pattern ? &job->outcomes[s->row] : NULL);
+        finish_link(p, c, job, l, s && (s->from || !s->pattern) ? &job->outcomes[s->row] : NULL);
     }
     return 1;
 }
@@ -210,7 +210,7 @@ static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s
         job->outcomes[job->item - 1].refused = LIMIT_LINKS;
     } else if ((l = gw_link_make(p, c, t, s))) {
         l->job = job->serial;
-        begin_link(p, l, NULL);
+        begin_link(p, l, &job->outcomes[job->item - 1]);
         if (s->from) *budget -= GW_UNITS_LOCATE;
     } else {
         gw_job_no_memory(p, c);

@@ -224,6 +224,39 @@ static void in_the_middle_of_a_pass_it_leaves_that(void) {
     end(&s);
 }
 
+/* A pattern's topics take many turns: what the ring loses meanwhile is not passed over in silence. */
+static void a_pattern_that_the_writer_overtakes_is_told_so(void) {
+    unsigned refused = 0, served = 0;
+    for (int steps = 0; steps < 60; steps++) {
+        scene_t s = scene(1u << 16, deep());
+        for (unsigned i = 0; i < 40; i++) rig_register(s.rig, rig_named(s.rig, GW_TRADE, "T%u.SIM", i));
+        history(&s, s.a, 5);
+        history(&s, s.b, 5);
+        peer_t *peer = rig_connect(s.rig);
+        rig_settle(s.rig);
+        s.rig->plane->turn_units = 16;
+        gw_item_t x = from(item(7, GW_TRADE, "*", true, true), GW_FROM_TS, (uint64_t)rig_realtime(s.rig) - 3000000, NULL);
+        rig_subscribe(s.rig, peer, 1, &x, 1);
+        for (int i = 0; i < steps; i++) s.rig->now += 1000, gw_plane_cycle(s.rig->plane);
+        publish(&s, rig_topic(s.rig, GW_TRADE, "T0.SIM"), 600); /* more than the ring has */
+        s.rig->plane->turn_units = 1000;
+        rig_settle(s.rig);
+        frame_t f;
+        int recovery = 0;
+        uint64_t next[2] = {1, 1}; /* of a and of b */
+        while (peer_frame(peer, &f)) {
+            if (f.kind == REPLY && f.reply == 1) recovery = f.recovery[0];
+            if (f.kind == DATA && f.name[0] != 'T' && !f.snapshot) CHECK_EQUAL(f.seq, next[f.name[0] == 'B']++);
+            if (f.kind == GAP) next[f.name[0] == 'B'] = 6; /* a lap in the middle says so */
+        }
+        refused += recovery == GW_RECOVERY_INSUFFICIENT;
+        served += recovery == GW_RECOVERY_REPLAYING;
+        if (recovery == GW_RECOVERY_REPLAYING) CHECK(next[0] == 6 && next[1] == 6);
+        end(&s);
+    }
+    CHECK(refused > 2 && served > 2);
+}
+
 int main(void) {
     RUN(who_is_too_slow_replays_instead_of_being_closed);
     RUN(it_is_closed_once_the_ring_has_lapped_it);
@@ -232,5 +265,6 @@ int main(void) {
     RUN(what_begins_anew_during_it_closes);
     RUN(what_is_overwritten_during_it_closes);
     RUN(in_the_middle_of_a_pass_it_leaves_that);
+    RUN(a_pattern_that_the_writer_overtakes_is_told_so);
     return 0;
 }
