@@ -65,6 +65,15 @@ void gw_replay_place(gw_link_t *l, uint64_t position) {
     if (position < l->client->replay_at) l->client->replay_at = position;
 }
 
+/* The link's newest record comes from the ring, behind what its client's others have still to get; what is queued of the
+ * link before that, where something is, is found by the rewind. 0: no memory, the client is let go. */
+int gw_replay_follow(gw_plane_t *p, gw_link_t *l) {
+    if (gw_replay_open(p, l, 1, NULL)) return 0;
+    gw_replay_place(l, l->topic->position);
+    gw_replay_join(p, l->client);
+    return 1;
+}
+
 /* Whether the client was too slow, and the ring has no longer what it has to go on with once its socket takes bytes. */
 int gw_replay_overwritten(const gw_plane_t *p, const gw_client_t *c) {
     if (!c->replays_slow || c->replay_pass || !p->mapping || p->epoch_phase) return 0;

@@ -6,6 +6,12 @@
 /* gw_replay.c */
 /* What the link has still to get from the ring, in records; all of it is pending. */
 static inline uint64_t gw_replay_left(const gw_link_t *l) { return l->replay ? l->topic->routed - l->replay->done : 0; }
+/* Whether the next record of a link that is not behind comes from the ring all the same: what its client was too slow for
+ * does, and of what it has without loss nothing overtakes that. */
+static inline int gw_link_follows(const gw_link_t *l) {
+    const gw_client_t *c = l->client;
+    return l->lossless && (c->rewind || c->replays_slow) && !l->dirty && !l->stale;
+}
 /* Where the pass over the ring goes on. */
 static inline uint64_t gw_pass_position(const gw_plane_t *p) {
     return p->pass.batch_at < p->pass.batch_end ? p->pass.reader.from + p->pass.batch_at : p->pass.reader.cursor;
@@ -13,6 +19,7 @@ static inline uint64_t gw_pass_position(const gw_plane_t *p) {
 void gw_replay_leave(gw_plane_t *p, gw_client_t *c);
 void gw_replay_join(gw_plane_t *p, gw_client_t *c);
 int gw_replay_open(gw_plane_t *p, gw_link_t *l, uint64_t left, gw_sub_t *sub);
+int gw_replay_follow(gw_plane_t *p, gw_link_t *l);
 void gw_replay_place(gw_link_t *l, uint64_t position);
 int gw_replay_overwritten(const gw_plane_t *p, const gw_client_t *c);
 void gw_replay_disown(gw_link_t *l);

@@ -25,10 +25,10 @@ void gw_client_take(gw_plane_t *p, gw_client_t *c, gw_link_t *l, uint64_t index)
     }
     int queues = c->flags & GW_CLIENT_WAITS && l->lossless && !l->dirty;
     if (queues) gw_client_overflows(p, c);
-    if (queues && c->rewind && !l->stale && !(c->flags & GW_CLIENT_DOOMED) && !gw_link_is_marked(l)) {
-        if (first || gw_frame_at(p, index)->flags & GW_FRAME_RESYNC) gw_client_slow(p, c, "too far behind for a replay");
-        else gw_replay_open(p, l, 1, NULL); /* the newest; what its queue has of the link is found by the job */
-        if (l->replay) return;
+    if (gw_link_follows(l) && !(c->flags & GW_CLIENT_DOOMED) && !gw_link_is_marked(l)) {
+        const int anew = first || gw_frame_at(p, index)->flags & GW_FRAME_RESYNC;
+        if (anew && c->rewind) gw_client_slow(p, c, "too far behind for a replay");
+        if (!anew && gw_replay_follow(p, l)) return;
     }
     if (c->flags & GW_CLIENT_DOOMED) {
         gw_link_settle(p, l, gw_client_loss(p, c));

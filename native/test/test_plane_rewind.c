@@ -224,6 +224,35 @@ static void in_the_middle_of_a_pass_it_leaves_that(void) {
     end(&s);
 }
 
+/* Frames of both topics come in the order in which their records were published. */
+static void nothing_overtakes_what_is_replayed(void) {
+    scene_t s = scene(RING, deep());
+    peer_t *peer = live(&s, "*");
+    history(&s, s.a, 1);
+    history(&s, s.b, 1);
+    peer->allowed = 1000;
+    for (int i = 0; i < 30; i++) publish(&s, s.a, 20), wait_ms(&s, 200);
+    CHECK_EQUAL(rig_client(s.rig, peer)->replays, 1);
+    publish(&s, s.b, 5);
+    rig_settle(s.rig);
+    CHECK_EQUAL(rig_client(s.rig, peer)->replays, 2);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    frame_t f;
+    uint64_t last = 0;
+    while (peer_frame(peer, &f)) {
+        if (f.kind != DATA) continue;
+        if (f.name[0] == 'A') last = f.seq;
+        else if (f.seq > 1) CHECK_EQUAL(last, 601);
+    }
+    CHECK_EQUAL(last, 601);
+    publish(&s, s.b, 1); /* and live it is again */
+    rig_settle(s.rig);
+    CHECK_EQUAL(rig_client(s.rig, peer)->replays, 0);
+    CHECK(peer_frame(peer, &f) && f.kind == DATA && f.seq == 7 && !f.replay);
+    end(&s);
+}
+
 /* A pattern's topics take many turns: what the ring loses meanwhile is not passed over in silence. */
 static void a_pattern_that_the_writer_overtakes_is_told_so(void) {
     unsigned refused = 0, served = 0;
@@ -265,6 +294,7 @@ int main(void) {
     RUN(what_begins_anew_during_it_closes);
     RUN(what_is_overwritten_during_it_closes);
     RUN(in_the_middle_of_a_pass_it_leaves_that);
+    RUN(nothing_overtakes_what_is_replayed);
     RUN(a_pattern_that_the_writer_overtakes_is_told_so);
     return 0;
 }
