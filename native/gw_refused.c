@@ -41,6 +41,7 @@ static int ends(const gw_link_t *l) { return gw_link_is_marked(l) && !l->chosen;
 static void tell(gw_plane_t *p, gw_link_t *l, notice_t *n) {
     gw_client_t *c = l->client;
     if (c->flags & GW_CLIENT_DOOMED || ends(l) || l->replay) return; /* it is told in its place, or at the end of its replay */
+    if (n->what != GW_LEFT_REFUSED && gw_link_follows(l)) return;     /* with the record, which is replayed */
     if (!l->lossless && c->flags & GW_CLIENT_BLOCKED) {
         tell_blocked(p, l, n);
         return;

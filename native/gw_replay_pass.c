@@ -34,7 +34,8 @@ static void tell_gap(gw_plane_t *p, gw_link_t *l, const gw_header_t *h) {
 static void give(gw_plane_t *p, gw_replay_t *r, const gw_record_t *record, uint64_t *frame) {
     gw_link_t *l = r->link;
     gw_client_t *c = l->client;
-    tell_gap(p, l, &record->h);
+    if (!r->told) tell_gap(p, l, &record->h);
+    r->told = 0;
     if (!c->turn_next) gw_turn_wait(p, GW_TURN_REPLAY, c); /* those with news come first */
     if (!*frame) *frame = gw_record_frame(p, l->topic, gw_link_audience(l), record) + 1; /* so that 0 is none */
     gw_client_push_record(p, c, l, *frame - 1);

@@ -17,6 +17,7 @@ struct gw_replay {
     uint64_t first;    /* seq of the first record of it */
     uint64_t position; /* in the ring: nothing that it wants is before; GW_POSITION_NONE: not known yet */
     uint8_t slow;      /* its client's socket took too little: nobody asked for it */
+    uint8_t told;      /* the venue's gap before the next record of it was sent already */
 };
 #define GW_POSITION_NONE UINT64_MAX
 

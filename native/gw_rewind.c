@@ -15,8 +15,15 @@ static int keep_other(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame
         gw_client_slow(p, l->client, "too far behind for a replay");
         return 1;
     }
+    /* A hole of the venue: its record is behind it, and is replayed with it. */
+    if (f->flags & GW_FRAME_NOTICE && (f->what == GW_LEFT_FEED || f->what == GW_LEFT_RESET)) {
+        l->counted = job->serial;
+        return 0;
+    }
     if (f->flags & GW_FRAME_NOTICE) return !l->replay;
+    const int first = !l->replay || l->replay->position != GW_POSITION_NONE;
     if (!l->replay && gw_replay_open(p, l, 0, NULL)) return 1;
+    if (first) l->replay->told = l->counted != job->serial;
     l->replay->done--;
     l->replay->position = GW_POSITION_NONE;
     return 0;

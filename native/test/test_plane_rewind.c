@@ -253,6 +253,35 @@ static void nothing_overtakes_what_is_replayed(void) {
     end(&s);
 }
 
+/* Wherever the queue begins: with the notice, with its record, or in the middle of either. */
+static void a_hole_of_the_venue_is_told_once(void) {
+    unsigned again = 0;
+    for (int64_t allowed = 0; allowed < 1500; allowed += 11) {
+        scene_t s = scene(RING, deep());
+        peer_t *peer = live(&s, "A.SIM");
+        peer->allowed = allowed;
+        for (int i = 0; i < 10; i++) {
+            rig_publish_header(s.rig, s.a, (gw_header_t){.gap = GW_GAP_FEED, .lost = 3, .ts_recv = rig_realtime(s.rig)});
+            wait_ms(&s, 400);
+        }
+        again += rig_client(s.rig, peer)->replays;
+        peer->allowed = RIG_NO_LIMIT;
+        rig_settle(s.rig);
+        frame_t f;
+        unsigned told = 0;
+        uint64_t next = 1;
+        while (peer_frame(peer, &f)) {
+            if (f.kind == GAP) told++;
+            if (f.kind != DATA) continue;
+            CHECK_EQUAL(f.seq, next++);
+            CHECK_EQUAL(told, f.seq);
+        }
+        CHECK_EQUAL(next, 11);
+        end(&s);
+    }
+    CHECK(again > 50);
+}
+
 /* A pattern's topics take many turns: what the ring loses meanwhile is not passed over in silence. */
 static void a_pattern_that_the_writer_overtakes_is_told_so(void) {
     unsigned refused = 0, served = 0;
@@ -295,6 +324,7 @@ int main(void) {
     RUN(what_is_overwritten_during_it_closes);
     RUN(in_the_middle_of_a_pass_it_leaves_that);
     RUN(nothing_overtakes_what_is_replayed);
+    RUN(a_hole_of_the_venue_is_told_once);
     RUN(a_pattern_that_the_writer_overtakes_is_told_so);
     return 0;
 }
