@@ -141,6 +141,8 @@ struct gw_sub {
     uint8_t from;        /* GW_FROM_*, while the request that has it is in hand */
     uint8_t replay_told; /* the reply says that it replays: the end of that is to be told */
     uint64_t from_value;
+    uint64_t replay_first; /* of a name: the seq of the first record that it missed */
+    uint64_t replay_end;   /* the frame that tells the end, plus 1, once it is queued */
     uint32_t replays;    /* links that have still to get some of it */
 };
 

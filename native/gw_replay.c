@@ -48,7 +48,7 @@ int gw_replay_open(gw_plane_t *p, gw_link_t *l, uint64_t left, gw_sub_t *sub) {
     }
     if (!c->replays) c->replay_at = GW_POSITION_NONE;
     gw_replay_leave(p, c);
-    *r = (gw_replay_t){.link = l, .sub = sub, .next = t->replays, .done = t->routed - left, .first = t->seq + 1 - left,
+    *r = (gw_replay_t){.link = l, .sub = sub, .next = t->replays, .done = t->routed - left,
                        .position = GW_POSITION_NONE, .slow = !sub};
     if (r->next) r->next->previous = r;
     t->replays = l->replay = r;

@@ -27,7 +27,10 @@ void gw_replay_close(gw_plane_t *p, gw_link_t *l, int result);
 uint64_t gw_replay_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason, int keep, int result);
 
 /* gw_replay_end.c */
-void gw_replay_tell(gw_plane_t *p, gw_sub_t *s, const gw_topic_t *t, uint64_t from, uint64_t to);
+void gw_replay_tell(gw_plane_t *p, gw_sub_t *s, const gw_topic_t *t, uint64_t to);
+int gw_replay_untell(gw_sub_t *s, uint64_t index);
+void gw_replay_ends(gw_plane_t *p, const gw_client_t *c);
+void gw_replay_adopt(gw_link_t *l);
 void gw_replay_complete(gw_plane_t *p, gw_link_t *l);
 void gw_replay_lose(gw_plane_t *p, gw_link_t *l);
 void gw_replay_break(gw_plane_t *p, gw_link_t *l);

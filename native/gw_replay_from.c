@@ -119,7 +119,7 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
         return;
     }
     const uint64_t missed = t->seq - start.seq;
-    if (!s->pattern) o->number = start.seq, o->reach = t->seq, s->replay_told = 1;
+    if (!s->pattern) o->number = start.seq, o->reach = t->seq, s->replay_told = 1, s->replay_first = start.seq + 1;
     l->attach -= missed;
     gw_count(&p->stats->routed[t->channel], missed);
     gw_count(&p->stats->pending[t->channel], missed);
@@ -129,7 +129,7 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     }
     if (missed) give_since(p, l, missed);
     gw_refused_snapshot(p, l);
-    if (!s->pattern) gw_replay_tell(p, s, t, start.seq + 1, t->seq);
+    if (!s->pattern) gw_replay_tell(p, s, t, t->seq);
     gw_guard(p);
 }
 
@@ -138,5 +138,5 @@ void gw_from_end(gw_plane_t *p, gw_sub_t *s, const gw_outcome_t *o) {
     s->from = GW_FROM_NONE;
     if (!s->pattern || o->recovery != GW_RECOVERY_REPLAYING) return;
     s->replay_told = 1;
-    gw_replay_tell(p, s, NULL, 0, 0);
+    gw_replay_tell(p, s, NULL, 0);
 }

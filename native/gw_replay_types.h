@@ -14,7 +14,6 @@ struct gw_replay {
     struct gw_sub *sub; /* that asked for it, and is told its end; NULL: none */
     gw_replay_t *previous, *next; /* of the topic */
     uint64_t done;     /* of topic->routed, what the link has had or settled */
-    uint64_t first;    /* seq of the first record of it */
     uint64_t position; /* in the ring: nothing that it wants is before; GW_POSITION_NONE: not known yet */
     uint8_t slow;      /* its client's socket took too little: nobody asked for it */
     uint8_t told;      /* the venue's gap before the next record of it was sent already */

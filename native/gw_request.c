@@ -143,7 +143,7 @@ static uint8_t subscribe_name(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_s
 static void adopt(gw_plane_t *p, gw_link_t *l) {
     const gw_replay_t r = l->replay ? *l->replay : (gw_replay_t){0};
     gw_link_adopt(p, l);
-    if (r.sub && !l->replay) gw_replay_tell(p, r.sub, l->topic, r.first, l->topic->seq);
+    if (r.sub && !l->replay) gw_replay_tell(p, r.sub, l->topic, l->topic->seq);
 }
 
 /* Makes or changes the subscription of one item; a name's link is seen to at once. */

@@ -7,10 +7,16 @@
 #include "gw_job.h"
 #include "gw_locate.h"
 
+/* Whether what tells the end of a replay is told later: records before it are replayed again. */
+static int later_end(const gw_job_t *job, const gw_link_t *l, uint64_t index) {
+    if (!l) return gw_replay_untell(job->sub, index);
+    return l->replay && l->sub->replay_end == index + 1 && gw_replay_untell(l->sub, index);
+}
+
 /* A frame of the queue: of a record one more that is replayed. */
 static int keep_other(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
-    (void)job, (void)index;
-    if (!l || !l->lossless || f->what == GW_LEFT_REPLAYED) return 1;
+    if (f->flags & GW_FRAME_NOTICE && f->what == GW_LEFT_REPLAYED) return !later_end(job, l, index);
+    if (!l || !l->lossless) return 1;
     if (f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_RESYNC | GW_FRAME_RETIRED) || !l->topic->bound || l->dirty || l->stale) {
         gw_client_slow(p, l->client, "too far behind for a replay");
         return 1;
@@ -35,6 +41,7 @@ static int place(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LOOK;
         gw_link_t *l = job->link;
+        if (l->replay) gw_replay_adopt(l);
         const gw_topic_t *t = l->topic;
         if (!l->replay || l->replay->position != GW_POSITION_NONE) continue;
         *budget -= GW_UNITS_LOCATE;
@@ -52,6 +59,7 @@ int gw_rewind_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget
     switch (job->phase) {
     case GW_JOB_TURN_BEGIN:
         gw_replay_leave(p, c);
+        job->sub = c->subs[1]; /* the patterns */
         gw_job_sift_begin(p, c, job);
         return GW_JOB_TURN;
     case GW_JOB_TURN:
@@ -59,6 +67,9 @@ int gw_rewind_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget
         c->rewind = GW_REWIND_NONE; /* records of links that had none there are queued again */
         job->link = c->links;
         return GW_JOB_LINKS;
-    default: return place(p, job, budget) ? GW_JOB_DONE : GW_JOB_LINKS;
+    default:
+        if (!place(p, job, budget)) return GW_JOB_LINKS;
+        gw_replay_ends(p, c);
+        return GW_JOB_DONE;
     }
 }

@@ -282,6 +282,31 @@ static void a_hole_of_the_venue_is_told_once(void) {
     CHECK(again > 50);
 }
 
+/* What was replayed is replayed again, and then the end is told: of a name, of a pattern. */
+static void the_end_is_told_behind_what_comes_again(void) {
+    unsigned again = 0;
+    for (int64_t allowed = 0; allowed < 600; allowed += 7) {
+        scene_t s = scene(RING, deep());
+        history(&s, s.a, 5);
+        peer_t *peer = rig_connect(s.rig);
+        gw_item_t x = item(7, GW_TRADE, allowed % 2 ? "A.SIM" : "*", true, true);
+        if (allowed % 2) ask_seq(&s, peer, 0);
+        else ask(&s, peer, from(x, GW_FROM_TS, (uint64_t)rig_realtime(s.rig) - 1000000, NULL));
+        peer->allowed = allowed;
+        wait_ms(&s, 4000);
+        again += rig_client(s.rig, peer)->replays;
+        peer->allowed = RIG_NO_LIMIT;
+        rig_settle(s.rig);
+        expect_updates(peer, 1, 5, true);
+        const frame_t f = take(peer);
+        CHECK_EQUAL(f.kind, REPLAYED);
+        if (allowed % 2) CHECK(f.from == 1 && f.to == 5);
+        nothing(peer);
+        end(&s);
+    }
+    CHECK(again > 20);
+}
+
 /* A pattern's topics take many turns: what the ring loses meanwhile is not passed over in silence. */
 static void a_pattern_that_the_writer_overtakes_is_told_so(void) {
     unsigned refused = 0, served = 0;
@@ -325,6 +350,7 @@ int main(void) {
     RUN(in_the_middle_of_a_pass_it_leaves_that);
     RUN(nothing_overtakes_what_is_replayed);
     RUN(a_hole_of_the_venue_is_told_once);
+    RUN(the_end_is_told_behind_what_comes_again);
     RUN(a_pattern_that_the_writer_overtakes_is_told_so);
     return 0;
 }
