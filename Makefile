@@ -16,7 +16,7 @@ ALL_CPUS := -j$(shell nproc) -Otarget
 # Most tests wait for a gateway more than they compute: two for each CPU keep it busy.
 TESTS_AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: build demo test lint bench steps clean
+.PHONY: build demo test test-long lint bench steps clean
 build: $(VENV)/.built $(VENV)/.developers
 
 # What a system lacks is said in its own words, before a compiler says it in others.
@@ -53,6 +53,10 @@ test: build
 	$(SAME_ADDRESSES) $(MAKE) $(ALL_CPUS) --no-print-directory -C native/test tsan
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
 	$(BIN)/pytest -m alone
+
+# What takes too long for each run: a thousand seeds of the simulation, thousands of the models.
+test-long: build
+	$(MAKE) --no-print-directory -C native/test simulation-long model-long book-long
 
 lint: build
 	$(BIN)/ruff check

@@ -265,31 +265,6 @@ static void another_epoch_begins_with_snapshots(void) {
     end_all(rig, &w);
 }
 
-/* Somebody waits for it, and the plane hears of it for the first time when the ring has lapped it. */
-static void a_lap_shows_a_book_first(void) {
-    rig_t *rig = book_rig(1 << 17, 400000);
-    const unsigned other = rig_topic(rig, GW_TRADE, "X.SIM");
-    book_writer_t first, w;
-    book_writer_open(&first, rig, "A.SIM", 0, (walk_t){10000, 40, false}); /* the segment's first place is another's */
-    book_walk(&first, true, false);
-    book_client_open(&clients[0], rig, 3);
-    book_subscribe(rig, &clients[0], "B.SIM", true, true);
-    rig_settle(rig);
-    book_writer_open(&w, rig, "B.SIM", 0, (walk_t){10000, 40, false});
-    while (!book_walk(&w, true, false)) continue;
-    lap(rig, other);
-    for (int i = 0; i < 3; i++) rig_settle(rig);
-    book_read(&clients[0], &w);
-    all_have_all(1, &w);
-    CHECK(clients[0].seq > 0);
-    CHECK_EQUAL(rig->stats->books_missing[0], 0);
-    rig_check_balance(rig);
-    book_client_close(&clients[0]);
-    book_writer_close(&first);
-    book_writer_close(&w);
-    rig_free(rig);
-}
-
 static void a_book_ends_and_comes_back(void) {
     rig_t *rig = book_rig(1 << 20, 400000);
     book_writer_t w;
@@ -501,7 +476,6 @@ int main(int argc, char **argv) {
     RUN(rates_and_ages_lose_nothing);
 ends:
     RUN(another_epoch_begins_with_snapshots);
-    RUN(a_lap_shows_a_book_first);
     RUN(a_book_ends_and_comes_back);
     RUN(a_gap_of_the_feed_is_told_before_the_difference);
     RUN(parts_are_of_one_state);
