@@ -436,6 +436,7 @@ class Template:
         """The same of a notice, or of a part of one."""
 
 # --- order books (book.pxi) -----------------------------------------------------------------------
+BOOK_ID_MAX: Final[int]  # characters of a venue's number of a message
 BOOK_LEVEL_SIZE: Final[int]  # bytes of one level in a batch (native/gw_book.h, gw_book_level_t)
 BOOK_DEPTHS: Final[tuple[int, ...]]  # that links may have; 0 is all
 BOOK_LEVELS_MAX: Final[int]  # of a side of a `Book`
@@ -473,6 +474,9 @@ def book_state_of(data: bytes, topic: int) -> bytes:
 
 def book_levels(bids: Iterable[BookRow], asks: Iterable[BookRow]) -> bytes:
     """A message's levels as one batch. ValueError names the level and what is wrong with it."""
+
+def book_texts(levels: bytes) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The bids and asks of a batch, in its order; deletions have quantity "0"."""
 
 @final
 class Book:
@@ -601,12 +605,32 @@ SbeCandle = tuple[
 """(channel, type, symbol, seq, ts_event, ts_recv, ts_send, skipped, start, open, high, low, close,
 volume, trades, closed, revised, complete)."""
 
+SbeBook = tuple[
+    Literal["book"],
+    Literal["update", "snapshot"],
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    bytes,
+    int,
+    str | None,
+    str | None,
+    bool,
+    int | None,
+    tuple[int, int] | None,
+]
+"""The same up to skipped, then levels (as from `book_levels`), depth, first_id, last_id, maybe_bad,
+checksum, part."""
+
 def candle_row_bytes(channels: Sequence[str]) -> int:
     """What the writer keeps of one instrument with candles on these channels."""
 
 def sbe_record(frame: bytes, topics: dict[int, tuple[str, str]]) -> tuple[Any, ...] | None:
-    """The frame's record (an SbeTrade, SbeQuote or SbeCandle), where it holds one and before it
-    nothing but announcements.
+    """The frame's record (an SbeTrade, SbeQuote, SbeBook or SbeCandle), where it holds one and
+    before it nothing but announcements.
 
     Announcements are put into `topics` (number: channel and instrument). None: the frame is of
     another form, and left to `gateway.codec.sbe.decode`. msgspec.DecodeError: it is none of ours.

@@ -133,6 +133,8 @@ gw_book_refusal_t gw_book_follow(gw_book_t *book, gw_book_work_t *work, const gw
 gw_book_refusal_t gw_book_advance(gw_book_t *book, uint64_t seq);
 
 /* A row as a level again: what a writer publishes of `work->rows`, at `work->scale`. */
+/* The row of a level by itself, whose scale are its own decimals. */
+void gw_book_level_row(const gw_book_level_t *level, gw_book_row_t *out);
 void gw_book_level_from(const gw_book_row_t *row, unsigned scale, gw_book_level_t *out);
 
 /* The window of a depth that subscriptions may have (0: all); NULL: none may. A link holds it. */

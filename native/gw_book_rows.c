@@ -152,6 +152,11 @@ static void row_of(const gw_book_level_t *l, int64_t key, gw_book_row_t *row) {
     if (!level_deletes(l)) row->digits = gw_book_digits(l->price_decimals, l->qty_decimals, zeros) | wide;
 }
 
+void gw_book_level_row(const gw_book_level_t *level, gw_book_row_t *out) {
+    row_of(level, level->price, out);
+    out->digits |= gw_book_digits(level->price_decimals, 0, 0); /* of a deletion, too */
+}
+
 void gw_book_level_from(const gw_book_row_t *row, unsigned scale, gw_book_level_t *out) {
     unsigned decimals = gw_book_price_decimals(row->digits);
     int64_t price = row->key / gw_book_power(decimals < scale ? scale - decimals : 0);

@@ -1,4 +1,5 @@
-#include "gw_sbe.h"
+#include "gw_book_record.h"
+#include "gw_sbe_book.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,6 +25,9 @@ const char *gw_sbe_fault_text(gw_sbe_fault_t fault) {
         [GW_SBE_NAME] = "a topic's name that is not 1 to 113 bytes",
         [GW_SBE_LACKS] = "a candle without a price or a volume",
         [GW_SBE_YES] = "a candle's yes or no that is neither",
+        [GW_SBE_LEVEL] = "a level that no book can have",
+        [GW_SBE_PART] = "a book's part that is none of its parts",
+        [GW_SBE_NUMBER] = "a book's number that is not up to 24 characters of printable ASCII",
     };
     return fault < GW_SBE_FAULTS && texts[fault] ? texts[fault] : "well";
 }
@@ -93,6 +97,12 @@ static gw_sbe_fault_t candle_load(const uint8_t *block, gw_sbe_message_t *out) {
     return GW_SBE_FINE;
 }
 
+static bool printable(const char *text, unsigned length) {
+    for (unsigned i = 0; i < length; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e) return false;
+    return true;
+}
+
 /* A text of up to 255 bytes behind `used` of the message's. */
 static gw_sbe_fault_t text_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
     if (size - used < 1) return GW_SBE_CUT;
@@ -112,10 +122,44 @@ static gw_sbe_fault_t trade_load(const uint8_t *at, size_t size, size_t used, gw
     if (side != SIDE_NULL && side != GW_SIDE_BUY && side != GW_SIDE_SELL) return GW_SBE_SIDE;
     if (out->decimals[0].exponent == GW_EXPONENT_NONE || out->decimals[1].exponent == GW_EXPONENT_NONE)
         return GW_SBE_NONE;
-    if (out->text_length > GW_ID_MAX) return GW_SBE_ID;
-    for (unsigned i = 0; i < out->text_length; i++)
-        if (out->text[i] < 0x20 || out->text[i] > 0x7e) return GW_SBE_ID;
-    return GW_SBE_FINE;
+    return out->text_length > GW_ID_MAX || !printable(out->text, out->text_length) ? GW_SBE_ID : GW_SBE_FINE;
+}
+
+/* Rows of at least `least` bytes behind `*used` of the message's. */
+static gw_sbe_fault_t group_load(const uint8_t *at, size_t size, size_t *used, unsigned least, gw_sbe_group_t *out) {
+    if (size - *used < 4) return GW_SBE_CUT;
+    *out = (gw_sbe_group_t){at + *used + 4, (uint16_t)load16(at + *used), (uint16_t)load16(at + *used + 2)};
+    *used += 4;
+    const size_t bytes = (size_t)out->size * out->count;
+    if (size - *used < bytes) return GW_SBE_CUT;
+    *used += bytes;
+    return out->count > 0 && out->size < least ? GW_SBE_BLOCK : GW_SBE_FINE;
+}
+
+static gw_sbe_fault_t book_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
+    static const unsigned least[GW_SBE_GROUPS] = {GW_SBE_LEVEL_BYTES, GW_SBE_LEVEL_BYTES, GW_SBE_WIDE_BYTES};
+    const uint8_t *block = at + GW_SBE_HEADER;
+    head_load(block, out);
+    out->topic = load32(block + 40);
+    out->checksum = load32(block + 44);
+    out->depth = (uint16_t)load16(block + 48);
+    out->part = (uint16_t)load16(block + 50);
+    out->parts = (uint16_t)load16(block + 52);
+    out->flags = block[54];
+    for (unsigned i = 0; i < GW_SBE_GROUPS; i++) {
+        gw_sbe_fault_t fault = group_load(at, size, &used, least[i], &out->groups[i]);
+        if (fault) return fault;
+    }
+    gw_sbe_message_t last;
+    gw_sbe_fault_t fault = text_load(at, size, used, out);
+    if (!fault) fault = text_load(at, size, out->size, &last);
+    if (fault) return fault;
+    out->last = last.text;
+    out->last_length = last.text_length;
+    out->size = last.size;
+    if (out->text_length > GW_BOOK_ID_MAX || out->last_length > GW_BOOK_ID_MAX) return GW_SBE_NUMBER;
+    if (!printable(out->text, out->text_length) || !printable(out->last, out->last_length)) return GW_SBE_NUMBER;
+    return out->part > out->parts || (out->parts > 0 && out->part == 0) ? GW_SBE_PART : GW_SBE_FINE;
 }
 
 static gw_sbe_fault_t topic_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
@@ -129,6 +173,7 @@ static gw_sbe_fault_t topic_load(const uint8_t *at, size_t size, size_t used, gw
 static unsigned block_least(uint32_t template_id) {
     return template_id == GW_SBE_TRADE ? GW_SBE_TRADE_BLOCK
            : template_id == GW_SBE_BBO ? GW_SBE_BBO_BLOCK
+           : template_id == GW_SBE_BOOK ? GW_SBE_BOOK_BLOCK
            : template_id == GW_SBE_CANDLE ? GW_SBE_CANDLE_BLOCK
            : template_id == GW_SBE_TOPIC ? GW_SBE_TOPIC_BLOCK
                                          : 0u;
@@ -145,6 +190,7 @@ gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out
     size_t used = GW_SBE_HEADER + block; /* a newer version's block may be longer */
     out->kind = (uint8_t)template_id;
     if (template_id == GW_SBE_TRADE) return trade_load(at, size, used, out);
+    if (template_id == GW_SBE_BOOK) return book_load(at, size, used, out);
     if (template_id == GW_SBE_TOPIC) return topic_load(at, size, used, out);
     out->size = used;
     if (template_id == GW_SBE_CANDLE) return candle_load(at + GW_SBE_HEADER, out);
@@ -239,7 +285,7 @@ static void candle_put(const gw_sbe_message_t *m, gw_sbe_candle_row_t *row) {
     decimals_put(m, GW_CANDLE_DECIMALS, row->mantissa, row->number, row->exponent);
 }
 
-/* Reads one frame; `*mark` is set to what it holds beside trades, quotes and candles. */
+/* Reads one frame; `*mark` is set to what it holds beside trades, quotes and candles: books have no rows of their own. */
 static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b, uint8_t *mark) {
     size_t used = 0;
     *mark = 0;
@@ -260,6 +306,8 @@ static gw_sbe_fault_t frame_read(const gw_sbe_frame_t *frame, gw_sbe_batch_t *b,
         } else if (m.kind == GW_SBE_CANDLE) {
             if (b->candles) candle_put(&m, &b->candles[b->candles_count]);
             b->candles_count++;
+        } else if (m.kind == GW_SBE_BOOK) {
+            *mark |= GW_SBE_MARK_OTHER;
         } else {
             if (b->quotes) quote_put(&m, &b->quotes[b->quotes_count]);
             b->quotes_count++;

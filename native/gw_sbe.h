@@ -1,5 +1,5 @@
-/* Reads data frames of subprotocol tickgate.v1.sbe: trades, quotes, candles, and the announcements of their topics. What
- * else a frame may hold is rare, and is read elsewhere (gateway/codec/sbe.py).
+/* Reads data frames of subprotocol tickgate.v1.sbe: trades, quotes, books (their levels: gw_sbe_book.h), candles, and the
+ * announcements of their topics. What else a frame may hold is rare, and is read elsewhere (gateway/codec/sbe.py).
  *
  * The bytes may be anybody's: each length is checked before it is used, and nothing is read that was not given.
  * Layouts are those of gateway/codec/schema/tickgate-sbe.xml; docs/sbe.md has them byte by byte. */
@@ -9,9 +9,13 @@
 
 #define GW_SBE_HEADER 8u
 #define GW_SBE_SCHEMA 1u
-enum { GW_SBE_TRADE = 1, GW_SBE_BBO = 2, GW_SBE_CANDLE = 8, GW_SBE_TOPIC = 16 }; /* templates */
-enum { GW_SBE_TRADE_BLOCK = 80, GW_SBE_BBO_BLOCK = 113, GW_SBE_CANDLE_BLOCK = 145, GW_SBE_TOPIC_BLOCK = 5 };
+enum { GW_SBE_TRADE = 1, GW_SBE_BBO = 2, GW_SBE_BOOK = 3, GW_SBE_CANDLE = 8, GW_SBE_TOPIC = 16 }; /* templates */
+enum {
+    GW_SBE_TRADE_BLOCK = 80, GW_SBE_BBO_BLOCK = 113, GW_SBE_BOOK_BLOCK = 55, GW_SBE_CANDLE_BLOCK = 145, GW_SBE_TOPIC_BLOCK = 5
+};
 enum { GW_SBE_FLAG_SNAPSHOT = 1, GW_SBE_FLAG_NEGATIVE_ZERO = 2 };   /* shifted by the decimal's index */
+enum { GW_SBE_FLAG_MAYBE_BAD = 2, GW_SBE_FLAG_CHECKSUM = 4 }; /* of a book */
+enum { GW_SBE_BIDS, GW_SBE_ASKS, GW_SBE_WIDES, GW_SBE_GROUPS }; /* of a book */
 
 typedef enum {
     GW_SBE_FINE,
@@ -27,6 +31,9 @@ typedef enum {
     GW_SBE_NAME,
     GW_SBE_LACKS,
     GW_SBE_YES,
+    GW_SBE_LEVEL,
+    GW_SBE_PART,
+    GW_SBE_NUMBER,
     GW_SBE_FAULTS
 } gw_sbe_fault_t;
 
@@ -39,6 +46,11 @@ typedef struct {
     bool negative_zero;
 } gw_sbe_decimal_t;
 
+typedef struct {
+    const uint8_t *at;
+    uint16_t size, count; /* bytes of a row; rows */
+} gw_sbe_group_t;
+
 /* One message. Texts point into its frame. */
 typedef struct {
     size_t size; /* with its header */
@@ -49,12 +61,16 @@ typedef struct {
     uint8_t flags;
     uint8_t side;    /* of a trade: GW_SIDE_NONE, ... */
     uint8_t channel; /* of an announcement */
-    uint8_t text_length;
-    const char *text;              /* a trade's id; an announcement's name, in no encoding that was checked */
+    uint8_t text_length, last_length;
+    const char *text;              /* a trade's id; a book's first number; an announcement's name, unchecked */
+    const char *last;              /* a book's last number */
     gw_sbe_decimal_t decimals[5];  /* price, qty; bid, bid_qty, ask, ask_qty; open, high, low, close, volume */
     int64_t start;                 /* of a candle, as the following */
     uint32_t trades;
     uint8_t closed, revised, complete;
+    gw_sbe_group_t groups[GW_SBE_GROUPS]; /* of a book, as the following; each row is there */
+    uint32_t checksum;
+    uint16_t depth, part, parts;
 } gw_sbe_message_t;
 
 /* Reads the message that begins at `at`, where `size` bytes are left of the frame. */

@@ -71,6 +71,30 @@ class Status(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Level(msgspec.Struct, frozen=True, array_like=True):
+    """A level of an order book, with the venue's digits; quantity "0" deletes it."""
+
+    price: str
+    qty: str
+
+
+class Book(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What changed of an order book, or all of it: of each side deletions, then levels, best first.
+
+    `depth`: of a side, 0 for all; `first_id` and `last_id`: the venue's numbers of the messages
+    that it stands for; `maybe_bad`: the venue's book is in doubt; `checksum`: of the book
+    afterwards.
+    """
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    depth: int = 0
+    first_id: str | None = None
+    last_id: str | None = None
+    maybe_bad: bool = False
+    checksum: int | None = None
+
+
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["update", "snapshot"]
     symbol: str
@@ -111,7 +135,16 @@ class StatusMessage(_Data, frozen=True, tag_field="channel", tag="status"):
     data: tuple[Status, ...]
 
 
-Record: TypeAlias = TradeMessage | BboMessage | CandleMessage | InstrumentMessage | StatusMessage
+class BookMessage(_Data, frozen=True, kw_only=True, tag_field="channel", tag="book"):
+    """A frame of channel `book`, or one of its parts: the how manieth of how many."""
+
+    data: tuple[Book, ...]
+    part: tuple[int, int] | None = None
+
+
+Record: TypeAlias = (
+    TradeMessage | BboMessage | BookMessage | CandleMessage | InstrumentMessage | StatusMessage
+)
 Message: TypeAlias = Record | dict[str, Any]
 
 
@@ -126,6 +159,7 @@ _typed: Final[
         str,
         msgspec.json.Decoder[TradeMessage]
         | msgspec.json.Decoder[BboMessage]
+        | msgspec.json.Decoder[BookMessage]
         | msgspec.json.Decoder[CandleMessage]
         | msgspec.json.Decoder[InstrumentMessage]
         | msgspec.json.Decoder[StatusMessage],
@@ -133,6 +167,7 @@ _typed: Final[
 ] = {
     "trade": msgspec.json.Decoder(TradeMessage),
     "bbo": msgspec.json.Decoder(BboMessage),
+    "book": msgspec.json.Decoder(BookMessage),
     "candle": msgspec.json.Decoder(CandleMessage),
     "instrument": msgspec.json.Decoder(InstrumentMessage),
     "status": msgspec.json.Decoder(StatusMessage),

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import msgspec
 
 from gateway._native import (
-    DECIMALS_MAX,
-    DIGITS_MAX,
-    EXPONENT_MAX,
     ID_MAX,
     SBE_TOPICS_MAX,
     sbe_batch,
     sbe_record,
 )
+from gateway.codec import sbe_book
 from gateway.codec.decode import (
     BboMessage,
     Candle,
@@ -36,6 +34,7 @@ from gateway.codec.decode import (
     Trade,
     TradeMessage,
 )
+from gateway.codec.sbe_numbers import decimal_of, printable, text_of
 from gateway.codec.schema import UNKNOWN, Values, load, read, schema, write
 from gateway.model.record import CANDLES, CHANNELS, CandleRow, Row
 from gateway.model.topic import NAME_MAX
@@ -71,6 +70,7 @@ _DECIMALS: Final = {
     "Status": (),
 }
 _RECORDS: Final = {
+    "Book": "book",
     "Trade": "trade",
     "Bbo": "bbo",
     "Candle": "candle",
@@ -80,7 +80,6 @@ _RECORDS: Final = {
 _CANDLES: Final = {f"candle{interval}": one.key for interval, one in CANDLES.items()}
 """Channels as the schema names them, and as we do."""
 _SCHEMA_NAMES: Final = {key: name for name, key in _CANDLES.items()}
-_NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _WORD: Final = re.compile("(?<=.)([A-Z])")
 # Members whose name in the schema is another: words that languages or generated codecs keep.
 _RENAMED: Final = {
@@ -118,7 +117,10 @@ class Decoder:
         Raises:
             msgspec.DecodeError: it is no frame of ours. What it announced before holds.
         """
-        record = sbe_record(frame, self.topics)
+        return self.messages(sbe_record(frame, self.topics), frame)
+
+    def messages(self, record: tuple[Any, ...] | None, frame: bytes) -> list[Message]:
+        """The same, where the native core has read the frame: `record` is what it found."""
         if record is None:
             return decode(frame, self.topics)
         if record[0] == "trade":
@@ -135,6 +137,8 @@ class Decoder:
                     data=(Trade(trade_id, price, qty, side),),
                 )
             ]
+        if record[0] == "book":
+            return [sbe_book.message(record)]
         if record[0] != "bbo":
             channel, kind, symbol, seq, event, recv, sent, skipped, *values = record
             return [
@@ -204,7 +208,9 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if announced != channel and not (name == "Candle" and announced in _SCHEMA_NAMES):
         raise msgspec.DecodeError(f"a {channel} of topic {number}, announced as {announced!r}")
     flags = values["flags"]
-    texts = [_text(values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
+    if name == "Book":
+        return sbe_book.read(values, symbol)
+    texts = [text_of(values[one], f"{one}NegativeZero" in flags) for one in _DECIMALS[name]]
     head: dict[str, Any] = {
         "type": "snapshot" if "snapshot" in flags else "update",
         "symbol": symbol,
@@ -217,7 +223,7 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     if name == "Bbo":
         return BboMessage(**head, data=(Quote(*texts),))
     if name == "Status":
-        said = Status(_printable(values["status"]), _printable(values["reason"]))
+        said = Status(printable(values["status"]), printable(values["reason"]))
         return StatusMessage(**head, data=(said,))
     if name == "Instrument":
         return InstrumentMessage(**head, data=(_instrument(values, *texts),))
@@ -234,12 +240,6 @@ def _record(name: str, values: Values, topics: Mapping[int, Topic]) -> Message:
     return TradeMessage(**head, data=(Trade(trade_id, price, qty, values["side"]),))
 
 
-def _printable(text: str) -> str:
-    if not (text.isprintable() and text.isascii()):
-        raise msgspec.DecodeError("words that are not printable ASCII")
-    return text
-
-
 def _instrument(values: Values, tick: str | None, lot: str | None) -> Instrument:
     if values["bbo"] == UNKNOWN:
         raise msgspec.DecodeError("a source of quotes that is neither the venue nor the book")
@@ -248,12 +248,12 @@ def _instrument(values: Values, tick: str | None, lot: str | None) -> Instrument
         lot=lot,
         price_digits=values["priceDigits"],
         qty_digits=values["qtyDigits"],
-        base=_printable(values["baseAsset"]),
-        quote=_printable(values["quoteAsset"]),
+        base=printable(values["baseAsset"]),
+        quote=printable(values["quoteAsset"]),
         bbo=values["bbo"],
         delay_s=values["delayS"],
-        status=_printable(values["status"]),
-        venue_symbol=_printable(values["venueSymbol"]),
+        status=printable(values["status"]),
+        venue_symbol=printable(values["venueSymbol"]),
     )
 
 
@@ -268,24 +268,6 @@ def _candle(values: Values, interval: str, texts: Sequence[str | None]) -> Candl
     members: dict[str, Any] = dict(zip(names, numbers, strict=True))
     members |= {name: flag == "yes" for name, flag in flags.items()}
     return Candle(interval=interval, start=values["start"], trades=values["trades"], **members)
-
-
-def _text(decimal: tuple[int, int, int | None], negative_zero: bool) -> str | None:
-    """A decimal in plain digits, without leading zeros but the one before the point."""
-    low, high, exponent = decimal
-    if exponent is None:
-        return None
-    mantissa = (high << 64) + low
-    if abs(mantissa) >= 10**DIGITS_MAX:
-        raise msgspec.DecodeError(f"a decimal of more than {DIGITS_MAX} digits")
-    if not -DECIMALS_MAX <= exponent <= EXPONENT_MAX:
-        raise msgspec.DecodeError(f"a decimal's exponent of {exponent}")
-    sign = "-" if mantissa < 0 or (mantissa == 0 and negative_zero) else ""
-    digits = str(abs(mantissa))
-    if exponent >= 0:
-        return sign + digits + "0" * (exponent if mantissa else 0)
-    digits = digits.zfill(1 - exponent)
-    return f"{sign}{digits[:exponent]}.{digits[exponent:]}"
 
 
 def _object(name: str, values: Values) -> dict[str, Any]:
@@ -400,7 +382,7 @@ def encode_record(
         "flags": flags,
     }
     for one, text in zip(_DECIMALS[name], texts, strict=True):
-        values[one], negative_zero = _decimal(text)
+        values[one], negative_zero = decimal_of(text)
         if negative_zero:
             flags.add(f"{one}NegativeZero")
     if name == "Trade":
@@ -417,26 +399,6 @@ def encode_record(
         values |= {"start": fields[0], "trades": fields[6]}
         values |= {"closed": closed, "revised": revised, "complete": complete}
     return write(name, values)
-
-
-def _decimal(text: str | None) -> tuple[tuple[int, int, int | None], bool]:
-    """low, high and exponent of a number in plain digits, and whether it is a zero below zero."""
-    if text is None:
-        return (0, 0, None), False
-    found = _NUMBER.fullmatch(text)
-    if found is None:
-        raise ValueError(f"not a number in plain digits: {text!r}")
-    sign, whole, fraction = found[1], found[2], found[3] or ""
-    digits = (whole + fraction).lstrip("0")
-    exponent = -len(fraction)
-    # A number of an input's exponent: as many digits as a mantissa has, and zeros behind them.
-    if not fraction and len(digits) > DIGITS_MAX and not digits[DIGITS_MAX:].strip("0"):
-        exponent = len(digits) - DIGITS_MAX
-        digits = digits[:DIGITS_MAX]
-    if len(digits) > DIGITS_MAX or not -DECIMALS_MAX <= exponent <= EXPONENT_MAX:
-        raise ValueError(f"a number beyond the limits: {text!r}")
-    mantissa = int(digits or "0") * (-1 if sign else 1)
-    return (mantissa & 2**64 - 1, mantissa >> 64, exponent), bool(sign and not mantissa)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.model.record import CANDLES, INSTRUMENT
 
-_SCHEMA, _VERSION = 1, 1
+_SCHEMA, _VERSION = 1, 2
 _NULL8: Final = b"\xff"
 _NULL64: Final = b"\xff" * 8
 _SNAPSHOT: Final = {"update": "flags 0", "snapshot": "flags 1"}

@@ -22,6 +22,7 @@ cdef extern from "gw_book.h" nogil:
 
     ctypedef struct gw_book_level_t:
         uint32_t orders
+        uint8_t side, price_decimals
 
     ctypedef struct gw_book_window_t:
         uint32_t links
@@ -60,6 +61,7 @@ cdef extern from "gw_book.h" nogil:
                                       const gw_book_level_t *levels, uint32_t count)
     gw_book_refusal_t gw_book_follow(
         gw_book_t *book, gw_book_work_t *work, const gw_book_copy_t *copy)
+    void gw_book_level_row(const gw_book_level_t *level, gw_book_row_t *out)
     void gw_book_level_from(
         const gw_book_row_t *row, unsigned int scale, gw_book_level_t *out)
     gw_book_window_t *gw_book_window(gw_book_t *book, uint32_t depth)
@@ -71,7 +73,7 @@ cdef extern from "gw_book.h" nogil:
                      gw_book_row_t *row)
 
 cdef extern from "gw_book_record.h" nogil:
-    enum: GW_BOOK_RECORD_RESET
+    enum: GW_BOOK_RECORD_RESET, GW_BOOK_ID_MAX
 
     ctypedef struct gw_book_message_t:
         uint16_t count
@@ -117,6 +119,7 @@ cdef extern from "gw_book_sum.h" nogil:
 
     uint32_t gw_book_sum(const gw_book_t *book, gw_book_sum_t *sum, uint32_t depth)
 
+BOOK_ID_MAX = GW_BOOK_ID_MAX
 BOOK_LEVEL_SIZE = sizeof(gw_book_level_t)
 BOOK_DEPTHS = (1, 5, 10, 25, 100, 500, 1000, 0)
 BOOK_LEVELS_MAX = GW_BOOK_SIDE_CHUNKS_MAX * GW_BOOK_CHUNK // 8
@@ -213,6 +216,19 @@ cdef tuple _book_texts(const gw_book_row_t *row, unsigned int scale, bint orders
     texts = (PyUnicode_DecodeASCII(price, <Py_ssize_t>price_length, NULL),
              PyUnicode_DecodeASCII(qty, <Py_ssize_t>qty_length, NULL))
     return (*texts, row.orders) if orders else texts
+
+
+def book_texts(bytes levels not None):
+    cdef Py_ssize_t i, size = PyBytes_GET_SIZE(levels)
+    if size % <Py_ssize_t>sizeof(gw_book_level_t):
+        raise ValueError(f"{size} bytes are no whole levels of {BOOK_LEVEL_SIZE}")
+    cdef const gw_book_level_t *at = <const gw_book_level_t *>PyBytes_AS_STRING(levels)
+    cdef gw_book_row_t row
+    cdef list bids = [], asks = []
+    for i in range(size // <Py_ssize_t>sizeof(gw_book_level_t)):
+        gw_book_level_row(&at[i], &row)
+        (asks if at[i].side else bids).append(_book_texts(&row, at[i].price_decimals, False))
+    return bids, asks
 
 
 cdef class Book:

@@ -3,7 +3,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeASCII
 
 cdef extern from "gw_sbe.h" nogil:
-    enum: GW_SBE_TRADE, GW_SBE_BBO, GW_SBE_CANDLE, GW_SBE_TOPIC
+    enum: GW_SBE_TRADE, GW_SBE_BBO, GW_SBE_BOOK, GW_SBE_CANDLE, GW_SBE_TOPIC
+    enum: GW_SBE_FLAG_MAYBE_BAD, GW_SBE_FLAG_CHECKSUM
     enum: GW_SBE_FLAG_SNAPSHOT, GW_SBE_MARK_TOPIC, GW_SBE_MARK_OTHER
 
     ctypedef enum gw_sbe_fault_t:
@@ -17,12 +18,15 @@ cdef extern from "gw_sbe.h" nogil:
         uint64_t seq, skipped
         int64_t ts_event, ts_recv, ts_send
         uint32_t topic
-        uint8_t kind, flags, side, channel, text_length
+        uint8_t kind, flags, side, channel, text_length, last_length
         const char *text
+        const char *last
         gw_sbe_decimal_t decimals[5]
         int64_t start
         uint32_t trades
         uint8_t closed, revised, complete
+        uint32_t checksum
+        uint16_t depth, part, parts
 
     ctypedef struct gw_sbe_trade_row_t:
         pass
@@ -47,6 +51,10 @@ cdef extern from "gw_sbe.h" nogil:
     size_t gw_sbe_decimal_text(const gw_sbe_decimal_t *d, char *out)
     gw_sbe_fault_t gw_sbe_batch(
         const gw_sbe_frame_t *frames, size_t count, gw_sbe_batch_t *batch)
+
+cdef extern from "gw_sbe_book.h" nogil:
+    uint32_t gw_sbe_book_count(const gw_sbe_message_t *m)
+    gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out)
 
 SBE_TOPICS_MAX = 1 << 20  # 100 times limits.topics_per_connection's default; some 250 MB
 SBE_FRAMES_MAX = 1 << 20  # of one batch: its arrays take up to 150 MB
@@ -111,9 +119,30 @@ cdef tuple _sbe_candle(gw_sbe_message_t *m, dict topics):
             _sbe_decimal(&d[4]), m.trades, m.closed == 1, m.revised == 1, m.complete == 1)
 
 
+cdef tuple _sbe_book(gw_sbe_message_t *m, dict topics):
+    announced, symbol = topics.get(m.topic, _SBE_NO_TOPIC)
+    if announced != "book":
+        raise _sbe_error(f"a book of topic {m.topic}, announced as {announced or 'none'}")
+    cdef Py_ssize_t size = gw_sbe_book_count(m) * <Py_ssize_t>sizeof(gw_book_level_t)
+    cdef bytes levels = PyBytes_FromStringAndSize(NULL, size)
+    cdef gw_sbe_fault_t fault
+    fault = gw_sbe_book_levels(m, <gw_book_level_t *>PyBytes_AS_STRING(levels))
+    if fault != GW_SBE_FINE:
+        raise _sbe_error(_sbe_why(fault))
+    kind = "snapshot" if m.flags & GW_SBE_FLAG_SNAPSHOT else "update"
+    first = PyUnicode_DecodeASCII(m.text, m.text_length, NULL) if m.text_length else None
+    last = PyUnicode_DecodeASCII(m.last, m.last_length, NULL) if m.last_length else None
+    return ("book", kind, symbol, m.seq, m.ts_event, m.ts_recv, m.ts_send, m.skipped, levels,
+            m.depth, first, last, (m.flags & GW_SBE_FLAG_MAYBE_BAD) != 0,
+            m.checksum if m.flags & GW_SBE_FLAG_CHECKSUM else None,
+            (m.part, m.parts) if m.parts else None)
+
+
 cdef tuple _sbe_record(gw_sbe_message_t *m, dict topics):
     if m.kind == GW_SBE_CANDLE:
         return _sbe_candle(m, topics)
+    if m.kind == GW_SBE_BOOK:
+        return _sbe_book(m, topics)
     channel = "trade" if m.kind == GW_SBE_TRADE else "bbo"
     announced, symbol = topics.get(m.topic, _SBE_NO_TOPIC)
     if announced != channel:

@@ -1,7 +1,7 @@
 /* Binary frames give what was written into them; cut, damaged or made up, they are refused or read, and no byte is
  * touched that was not given. */
 #include "check.h"
-#include "gw_sbe.h"
+#include "gw_sbe_book.h"
 
 #include <math.h>
 
@@ -65,6 +65,32 @@ static void topic(frame_t *f, uint32_t number, const char *name) {
     text(f, name);
 }
 
+static void level(frame_t *f, int64_t price, int64_t qty, int price_exponent, int qty_exponent) {
+    put(f, (uint64_t)price, 8);
+    put(f, (uint64_t)qty, 8);
+    put(f, (uint8_t)price_exponent, 1);
+    put(f, (uint8_t)qty_exponent, 1);
+}
+
+/* Two bids, the first one deleted, and an ask of more than 63 bits. */
+static void book(frame_t *f) {
+    head(f, GW_SBE_BOOK_BLOCK, GW_SBE_BOOK);
+    for (uint64_t i = 1; i <= 5; i++) put(f, i * 1000, 8);
+    put(f, 11, 4);
+    put(f, 0xfedcba98u, 4);
+    put(f, 1, 2), put(f, 3, 2), put(f, 3, 2); /* depth, part, parts */
+    put(f, GW_SBE_FLAG_CHECKSUM, 1);
+    put(f, GW_SBE_LEVEL_BYTES, 2), put(f, 2, 2);
+    level(f, 6425010, 0, -2, 0);
+    level(f, 64249, 1500, 0, -3);
+    put(f, GW_SBE_LEVEL_BYTES, 2), put(f, 1, 2);
+    level(f, -5, INT64_MIN, -1, -1);
+    put(f, GW_SBE_WIDE_BYTES, 2), put(f, 1, 2);
+    put(f, 10, 8), put(f, 1, 8); /* 18446744073709551626 */
+    text(f, "12");
+    text(f, "");
+}
+
 /* From a block of exactly the frame's size, so that the sanitizer sees a byte too many. */
 static gw_sbe_fault_t read_exact(const uint8_t *bytes, size_t size, gw_sbe_message_t *m) {
     uint8_t *block = malloc(size + (size == 0));
@@ -74,7 +100,13 @@ static gw_sbe_fault_t read_exact(const uint8_t *bytes, size_t size, gw_sbe_messa
     char number[GW_DECIMAL_TEXT_MAX];
     volatile double sum = 0;
     volatile char last = 0;
-    if (fault == GW_SBE_FINE && m->kind != GW_SBE_TOPIC)
+    if (fault == GW_SBE_FINE && m->kind == GW_SBE_BOOK) {
+        gw_book_level_t *levels = malloc(gw_sbe_book_count(m) * sizeof *levels + 1);
+        CHECK(levels);
+        if (m->last_length) last = m->last[m->last_length - 1];
+        CHECK(gw_sbe_book_levels(m, levels) <= GW_SBE_LEVEL);
+        free(levels);
+    } else if (fault == GW_SBE_FINE && m->kind != GW_SBE_TOPIC)
         for (unsigned i = 0; i < (m->kind == GW_SBE_TRADE ? 2u : 4u); i++) {
             CHECK(gw_sbe_decimal_text(&m->decimals[i], number) <= sizeof number);
             sum = sum + gw_sbe_decimal_double(&m->decimals[i]);
@@ -128,6 +160,57 @@ static void a_quote(void) {
     check_text(&m.decimals[2], "");
     CHECK(signbit(gw_sbe_decimal_double(&m.decimals[1])));
     CHECK(isnan(gw_sbe_decimal_double(&m.decimals[2])));
+}
+
+static void a_book(void) {
+    frame_t f = {0};
+    gw_sbe_message_t m;
+    gw_book_level_t levels[3];
+    book(&f);
+    CHECK_EQUAL(gw_sbe_read(f.bytes, f.size, &m), GW_SBE_FINE);
+    check_head(&m, GW_SBE_BOOK, 11, GW_SBE_FLAG_CHECKSUM);
+    CHECK_EQUAL(m.size, f.size);
+    CHECK_EQUAL(m.checksum, 0xfedcba98u);
+    CHECK_EQUAL(m.depth, 1);
+    CHECK_EQUAL(m.part, 3);
+    CHECK_EQUAL(m.parts, 3);
+    CHECK_EQUAL(m.text_length, 2);
+    CHECK_EQUAL(m.last_length, 0);
+    CHECK_EQUAL(gw_sbe_book_count(&m), 3);
+    CHECK_EQUAL(gw_sbe_book_levels(&m, levels), GW_SBE_FINE);
+    CHECK_EQUAL(levels[0].price, 6425010);
+    CHECK_EQUAL(levels[0].price_decimals, 2);
+    CHECK_EQUAL(levels[0].qty, 0);
+    CHECK_EQUAL(levels[1].qty, 15);
+    CHECK_EQUAL(levels[1].qty_zeros, 2);
+    CHECK_EQUAL(levels[1].qty_decimals, 3);
+    CHECK_EQUAL(levels[2].side, GW_BOOK_ASK);
+    CHECK_EQUAL(levels[2].price, -5);
+    CHECK_EQUAL(levels[2].qty, 10);
+    CHECK_EQUAL(levels[2].qty_high, 1);
+    CHECK_EQUAL(levels[2].qty_zeros, GW_BOOK_LEVEL_WIDE);
+}
+
+/* What is written of a book's rows is read as the levels that they were. */
+static void levels_there_and_back(void) {
+    gw_book_level_t level[3] = {{.side = GW_BOOK_BID, .price = 6425010, .price_decimals = 2},
+                                {.side = GW_BOOK_ASK, .price = -77, .price_decimals = 1, .qty = 15, .qty_zeros = 20,
+                                 .qty_decimals = 3},
+                                {.side = GW_BOOK_ASK, .price = 1, .qty = INT64_MAX, .qty_decimals = 127}};
+    gw_book_level_t back[3];
+    gw_book_row_t rows[3];
+    char bytes[ROOM], *at = bytes;
+    for (int i = 0; i < 3; i++) gw_book_level_row(&level[i], &rows[i]);
+    at = gw_sbe_book_group(rows, 1, 2, at);
+    rows[1].key *= 10; /* a scale of 2, whatever the level's decimals */
+    rows[2].key *= 100;
+    at = gw_sbe_book_group(rows + 1, 2, 2, at);
+    at = gw_sbe_book_wides(rows, 3, at);
+    CHECK_EQUAL(at - bytes, 3 * 4 + 3 * GW_SBE_LEVEL_BYTES + GW_SBE_WIDE_BYTES);
+    const uint8_t *groups = (const uint8_t *)bytes;
+    const gw_sbe_message_t m = {.groups = {{groups + 4, 18, 1}, {groups + 26, 18, 2}, {groups + 66, 16, 1}}};
+    CHECK_EQUAL(gw_sbe_book_levels(&m, back), GW_SBE_FINE);
+    for (int i = 0; i < 3; i++) CHECK_EQUAL(memcmp(&level[i], &back[i], sizeof level[i]), 0);
 }
 
 static void an_announcement(void) {
@@ -209,11 +292,12 @@ static void limits_of_a_decimal(void) {
 }
 
 static void every_truncation(void) {
-    frame_t frames[3] = {0};
+    frame_t frames[4] = {0};
     trade(&frames[0], "3810000037");
     quote(&frames[1]);
     topic(&frames[2], 1, "BTCUSDT.BINANCE");
-    for (int i = 0; i < 3; i++)
+    book(&frames[3]);
+    for (int i = 0; i < 4; i++)
         for (size_t size = 0; size <= frames[i].size; size++) {
             gw_sbe_message_t m;
             gw_sbe_fault_t expected = size == frames[i].size ? GW_SBE_FINE : GW_SBE_CUT;
@@ -328,10 +412,11 @@ static void damaged_frames(void) {
     for (int round = 0; round < 200000; round++) {
         frame_t f = {0};
         gw_sbe_message_t m;
-        unsigned kind = (unsigned)draw(4);
+        unsigned kind = (unsigned)draw(5);
         if (kind == 0) trade(&f, "3810000037");
         else if (kind == 1) quote(&f);
         else if (kind == 2) topic(&f, 1, "BTCUSDT.BINANCE");
+        else if (kind == 3) book(&f);
         else for (unsigned n = (unsigned)draw(160); n; n--) put(&f, draw(256), 1);
         for (uint64_t flips = draw(4); flips && f.size; flips--) f.bytes[draw(f.size)] = (uint8_t)draw(256);
         size_t size = (size_t)draw(f.size + 1);
@@ -344,6 +429,8 @@ static void damaged_frames(void) {
 int main(void) {
     RUN(a_trade);
     RUN(a_quote);
+    RUN(a_book);
+    RUN(levels_there_and_back);
     RUN(an_announcement);
     RUN(numbers);
     RUN(limits_of_a_decimal);

@@ -4,10 +4,11 @@ import struct
 from typing import Any
 
 from gateway.codec import sbe
+from gateway.codec.sbe_book import encode_book
 from gateway.model.record import CandleRow, InstrumentRow
 
 TOPICS = {7: ("trade", "BTCUSDT.BINANCE"), 8: ("bbo", "币 安.X"), 9: ("candle_1h", "A.X")}
-TOPICS |= {10: ("status", "A.X"), 11: ("instrument", "A.X")}
+TOPICS |= {10: ("status", "A.X"), 11: ("book", "A.X"), 12: ("instrument", "A.X")}
 NOW = 1_723_161_255_342_000_000
 TIMES: dict[str, Any] = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
 TRADE_ROW = (0, NOW, "64250.10", "0.015", "sell", "3810000037")
@@ -26,10 +27,17 @@ INSTRUMENT_ROWS: list[InstrumentRow] = [
     (0, NOW, None, "-0.0", None, 0, "", "", False, 0, "", ""),
 ]
 INSTRUMENTS = [
-    sbe.encode_record("instrument", "snapshot", 11, INSTRUMENT_ROWS[0], seq=3, skipped=4, **STAMPS),
-    sbe.encode_record("instrument", "update", 11, INSTRUMENT_ROWS[1], seq=3, skipped=4, **STAMPS),
+    sbe.encode_record("instrument", "snapshot", 12, INSTRUMENT_ROWS[0], seq=3, skipped=4, **STAMPS),
+    sbe.encode_record("instrument", "update", 12, INSTRUMENT_ROWS[1], seq=3, skipped=4, **STAMPS),
 ]
 STATUS = sbe.encode_record("status", "snapshot", 10, STATUS_ROW, seq=2, **STAMPS)
+BIDS = [("64250.09", "0"), ("64250.10", "1.500"), ("64249", "9" * 38)]
+ASKS = [("-0.5", "123456789012345678901234567890.12345678"), ("64250.1100", "1" + "0" * 60)]
+BOOK_SAID: dict[str, Any] = {"depth": 10, "checksum": 2**32 - 1, "first_id": "12", "last_id": "19"}
+BOOK = encode_book("update", 11, BIDS, ASKS, seq=7, skipped=2, **TIMES, **BOOK_SAID)
+BOOK_PART = encode_book(
+    "snapshot", 11, BIDS[1:], [], seq=8, **TIMES, depth=0, maybe_bad=True, part=(1, 3)
+)
 
 OBJECTS: list[dict[str, Any]] = [
     {"channel": "heartbeat", "n": 42, "ts_send": NOW},
@@ -82,12 +90,12 @@ OBJECTS: list[dict[str, Any]] = [
 ]
 ANNOUNCED = sbe.encode_topic(7, "trade", "BTCUSDT.BINANCE")
 FRAMES = [
-    *(TRADE, QUOTE, CANDLE, *INSTRUMENTS, STATUS, ANNOUNCED, ANNOUNCED + TRADE),
-    *map(sbe.encode, OBJECTS),
+    *(TRADE, QUOTE, CANDLE, *INSTRUMENTS, STATUS, BOOK, BOOK_PART),
+    *(ANNOUNCED, ANNOUNCED + TRADE, *map(sbe.encode, OBJECTS)),
 ]
 
 
-def head(block: int, template: int, version: int = 1, schema: int = 1) -> bytes:
+def head(block: int, template: int, version: int = 2, schema: int = 1) -> bytes:
     """A message's header."""
     return struct.pack("<HHHH", block, template, schema, version)
 

@@ -45,7 +45,7 @@ def _notices() -> Iterator[Case]:
 
 def _made() -> Iterator[Case]:
     """Records that the gateway makes itself, as our own decoder tells them."""
-    for number, frame in ((9, CANDLE), (10, STATUS), *((11, one) for one in INSTRUMENTS)):
+    for number, frame in ((9, CANDLE), (10, STATUS), *((12, one) for one in INSTRUMENTS)):
         announced = sbe.encode_topic(number, *TOPICS[number]) + frame
         (message,) = sbe.Decoder().decode(announced)
         text = msgspec.json.encode(message).decode()

@@ -213,7 +213,7 @@ def test_instruments_are_the_same_in_both_encodings(place: int) -> None:
     numbers: dict[str, Any] = {"seq": 3, "skipped": 4, **STAMPS}
     named: Any = ("instrument", "A.X", INSTRUMENT_ROWS[place])
     payload = Template(programs(JSON)[0]["instrument", kind]).encode(*named, **numbers)
-    ours = Template(programs(SBE)[0]["instrument", kind]).encode(*named, topic=11, **numbers)
+    ours = Template(programs(SBE)[0]["instrument", kind]).encode(*named, topic=12, **numbers)
     assert ours == frame
     expected = msgspec.to_builtins(text.decode(payload))
     (data,) = expected["data"]
@@ -350,7 +350,7 @@ def test_topics_are_bounded(read: Read) -> None:
 
 def test_the_schema_is_in_the_package() -> None:
     assert sbe.schema().startswith(b"<?xml")
-    assert b'id="1" version="1"' in sbe.schema()
+    assert b'id="1" version="2"' in sbe.schema()
 
 
 @readers

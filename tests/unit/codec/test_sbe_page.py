@@ -9,7 +9,11 @@ from support.binary import ANNOUNCED, TRADE
 from gateway.codec.schema import Block, load
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sbe.md").read_text()
-NULLS = {2**64 - 1: "u64, null 2^64 - 1", 2**32 - 1: "u32, null 2^32 - 1"}
+NULLS = {
+    2**64 - 1: "u64, null 2^64 - 1",
+    2**32 - 1: "u32, null 2^32 - 1",
+    -(2**63): "i64, null -2^63",
+}
 TYPES = {"B": "u8", "b": "i8", "H": "u16", "I": "u32", "Q": "u64", "q": "i64"}
 
 
@@ -25,7 +29,7 @@ def expected() -> dict[str, list[str]]:
     return {
         f"{layout.name} (template {layout.number}, block {layout.block.packed.size})": [
             *rows(layout.block),
-            *(row for _, block in layout.groups for row in rows(block, "row ")),
+            *(row for name, block in layout.groups for row in rows(block, f"{name} ")),
             *(f"| | 1 + n | text | `{name}` |" for name, _ in layout.texts),
         ]
         for layout in load().by_number.values()
@@ -36,7 +40,7 @@ def test_tables() -> None:
     found = {}
     for part in re.split("^### ", PAGE, flags=re.MULTILINE)[1:]:
         headline, body = part.split("\n", 1)
-        found[headline] = re.findall(r"^\| (?:row |\| 1|[0-9]).*\|$", body, re.MULTILINE)
+        found[headline] = re.findall(r"^\| (?:\w+ [0-9]|\| 1|[0-9]).*\|$", body, re.MULTILINE)
     assert found == expected()
 
 

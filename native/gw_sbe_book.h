@@ -1,0 +1,24 @@
+/* An order book's levels in binary frames, both ways: rows of the groups of template Book (docs/sbe.md). */
+#ifndef GW_SBE_BOOK_H
+#define GW_SBE_BOOK_H
+#include "gw_book.h"
+#include "gw_sbe.h"
+
+#define GW_SBE_LEVEL_BYTES 18u
+#define GW_SBE_WIDE_BYTES 16u
+#define GW_SBE_LEVEL_BYTES_MAX (GW_SBE_LEVEL_BYTES + GW_SBE_WIDE_BYTES) /* that a level takes, with its wide quantity */
+
+/* Levels of a book's message; how many are made: those of both groups. */
+static inline uint32_t gw_sbe_book_count(const gw_sbe_message_t *m) {
+    return (uint32_t)m->groups[GW_SBE_BIDS].count + m->groups[GW_SBE_ASKS].count;
+}
+
+/* Makes levels of them, bids first: `out` has room for gw_sbe_book_count. GW_SBE_LEVEL: no book can have one of them. */
+gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out);
+
+/* Writes rows, of one side, as a group with its dimensions, and the quantities among `count` rows that do not fit as the
+ * group of those; where it ends. */
+char *gw_sbe_book_group(const gw_book_row_t *rows, uint32_t count, unsigned scale, char *out);
+char *gw_sbe_book_wides(const gw_book_row_t *rows, uint32_t count, char *out);
+
+#endif
