@@ -2,6 +2,7 @@
 
 from gateway.backoff import Backoff
 from gateway.client.asking import RequestRefused
+from gateway.client.book import Book, Level, OrderBook
 from gateway.client.client import Client
 from gateway.client.events import (
     Conflation,
@@ -41,6 +42,7 @@ from gateway.model.topic import escape
 __all__ = [
     "Backoff",
     "Bbo",
+    "Book",
     "Candle",
     "Client",
     "ClientSession",
@@ -55,8 +57,10 @@ __all__ = [
     "Hello",
     "InstrumentData",
     "InstrumentHealth",
+    "Level",
     "Malformed",
     "Offset",
+    "OrderBook",
     "RawTick",
     "ReplayCompleted",
     "Reply",

@@ -11,7 +11,7 @@ A subscription whose state exists has to be served within a time, or it is asked
 times. Times are MONOTONIC ns, and given.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -55,6 +55,14 @@ class Ask(NamedTuple):
 
     asked: Asked
     since: dict[str, Any] | None
+
+
+def asks(
+    method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
+) -> Iterator[Ask]:
+    """As many requests as so many strings take."""
+    for chunk in chunks(symbols):
+        yield Ask(Asked(method, channel, tuple(chunk), params), None)
 
 
 class _Awaited:

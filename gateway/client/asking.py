@@ -35,13 +35,14 @@ class Asking:
         """Subscribes to a name or pattern, or several; one result for each string.
 
         Args:
-            channel: "trade" or "bbo"; "slo", whose one symbol is "*"; "health", of which "*" is the
-                gateway's own, and a name, a pattern, or "*" with `scope="instruments"`, that of
-                instruments.
+            channel: "trade", "bbo" or "book"; "slo", whose one symbol is "*"; "health", of which
+                "*" is the gateway's own, and a name, a pattern, or "*" with `scope="instruments"`,
+                that of instruments.
             symbols: names (`BTCUSDT.BINANCE`) and patterns (`*.SIM`); `escape` writes a name that
                 has a star or a tilde.
             params: what else the protocol has: `snapshot=False`, `mode="conflate"`, `class_=2`,
-                `max_hz=20`, `max_age_ms=250`, `from_={"epoch": "k3f9", "seq": 8812}`, ...
+                `max_hz=20`, `max_age_ms=250`, `depth=10`, `from_={"epoch": "k3f9", "seq": 8812}`,
+                ...
 
         Raises:
             RequestRefused: the request as a whole was bad.

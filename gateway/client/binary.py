@@ -3,20 +3,34 @@
 Imported where the encoding is asked for, since it needs the native core, and JSON does not.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import msgspec
+
+from gateway._native import sbe_record
+from gateway.client.book import Book
+from gateway.client.books import frame_of, made
 from gateway.client.ticks import Bbo, Candle, InstrumentData, Status, Trade
 from gateway.codec.decode import (
     BboMessage,
+    BookMessage,
     CandleMessage,
     InstrumentMessage,
     StatusMessage,
     TradeMessage,
 )
 from gateway.codec.sbe import Decoder
+from gateway.model.record import BOOK
 
 State: TypeAlias = Candle | InstrumentData | Status
-Found: TypeAlias = Trade | Bbo | State | dict[str, Any]
+Found: TypeAlias = Trade | Bbo | Book | State | dict[str, Any]
+
+_HEAD: Final = ("type", "symbol", "seq", "ts_event", "ts_recv", "ts_send", "skipped")
+_BOOK_VALUES: Final = (
+    *("channel", *_HEAD, "levels"),
+    *("depth", "first_id", "last_id", "maybe_bad", "checksum"),
+)
+"""Of `SbeBook`, up to its part."""
 
 
 class Reader:
@@ -36,8 +50,11 @@ class Reader:
         Raises:
             msgspec.DecodeError: it is no frame of ours.
         """
+        record = sbe_record(frame, self._decoder.topics)
+        if record is not None and record[0] == "book":
+            return [_book(record, real_ns)]
         found: list[Found] = []
-        for message in self._decoder.decode(frame):
+        for message in self._decoder.messages(record, frame):
             # What comes most comes first; by its very type, which costs a third of isinstance.
             if type(message) is TradeMessage:
                 (trade,) = message.data
@@ -79,10 +96,26 @@ class Reader:
                 )
             elif isinstance(message, dict):
                 found.append(message)
+            elif isinstance(message, BookMessage):
+                found.append(_slow_book(message, real_ns))
             else:
                 assert isinstance(message, CandleMessage | InstrumentMessage | StatusMessage)
                 found.append(_state(message, real_ns))
         return found
+
+
+def _book(record: tuple[Any, ...], real_ns: int) -> Book:
+    """Of a frame that the native core has read: its levels go on as they are."""
+    *values, part = record
+    return made(dict(zip(_BOOK_VALUES, values, strict=True)) | {"ts_client": real_ns}, part)
+
+
+def _slow_book(message: BookMessage, real_ns: int) -> Book:
+    """Of a frame that has more than the book."""
+    (data,) = message.data
+    head = {name: getattr(message, name) for name in _HEAD}
+    row = msgspec.to_builtins(data)
+    return frame_of(head | {"channel": BOOK, "ts_client": real_ns}, row, message.part)
 
 
 def _state(message: CandleMessage | InstrumentMessage | StatusMessage, real_ns: int) -> State:

@@ -36,6 +36,7 @@ import msgspec
 
 from gateway.backoff import Backoff
 from gateway.client.asking import Asking
+from gateway.client.book import OrderBook
 from gateway.client.conflating import ConflatingInbox
 from gateway.client.connection import Closed, Connection
 from gateway.client.events import (
@@ -206,6 +207,10 @@ class Client(Asking):
     def hello(self) -> Hello | None:
         """The present connection's greeting."""
         return self._session.hello
+
+    def book(self, symbol: str) -> OrderBook | None:
+        """The order book of an instrument that is subscribed to; None before its first frame."""
+        return self._session.book(symbol)
 
     # --- events -----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.client.book import Book
 from gateway.client.ticks import (
     Bbo,
     Candle,
@@ -47,6 +48,7 @@ class Result(msgspec.Struct, frozen=True):
         seq: of the topic's last record; 0: nothing was published yet. None for patterns.
         matched: how many topics a pattern covers so far. None for names.
         interval: of candles.
+        depth: of books.
         recovery: the answer to `from_`: "replaying" (all of it follows, then `ReplayCompleted`), or
             "insufficient_state": it can't be had (a `Gap` follows).
         to: of "replaying", the topic's seq at that moment. None for patterns.
@@ -66,6 +68,7 @@ class Result(msgspec.Struct, frozen=True):
     seq: int | None = None
     matched: int | None = None
     interval: str | None = None
+    depth: int | None = None
     recovery: str | None = None
     to: int | None = None
     oldest: int | None = None
@@ -160,6 +163,7 @@ GapReason = Literal[
     "reconnect",
     "resubscribe",
     "sequence",
+    "checksum",
     "insufficient_state",
     "no_data",
     "consumer",
@@ -176,10 +180,11 @@ class Gap(msgspec.Struct, frozen=True):
 
     The client finds out by itself: "reconnect" (they were published while it was not connected),
     "resubscribe" (while the gateway changed the subscription), "sequence" (numbers are missing
-    without notice: the client subscribes again by itself), "insufficient_state" (what `from_` asked
-    for can't be had), "no_data" (a state that exists did not come in time: the client subscribes
-    again by itself), "consumer" (whoever reads the events was too slow, and the client's own queue
-    is bounded). The gateway says: "lapped" (it was too slow itself), "feed" (the venue's own
+    without notice: the client subscribes again by itself), "checksum" (a book is not what the
+    gateway has, and the client subscribes again), "insufficient_state" (what `from_` asked for
+    can't be had), "no_data" (a state that exists did not come in time: the client subscribes again
+    by itself), "consumer" (whoever reads the events was too slow, and the client's own queue is
+    bounded). The gateway says: "lapped" (it was too slow itself), "feed" (the venue's own
     numbers have a hole), "refused" (a record that it can't read: the last state is old), "reset"
     (the venue began to number again), "failover" (another node took over); newer gateways may have
     other reasons.
@@ -388,16 +393,13 @@ class Malformed(msgspec.Struct, frozen=True):
     reason: str
 
 
+Record = Trade | Bbo | Book | Candle | InstrumentData | Status | InstrumentHealth | RawTick
+"""What a topic's frame is."""
+
 Event = (
     Hello
     | Disconnected
-    | Trade
-    | Bbo
-    | Candle
-    | InstrumentData
-    | Status
-    | InstrumentHealth
-    | RawTick
+    | Record
     | Gap
     | Retired
     | Conflation

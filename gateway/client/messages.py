@@ -4,10 +4,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from gateway.client.books import frame_of
 from gateway.client.events import (
     Error,
     Health,
     Instrument,
+    Record,
     Reply,
     Report,
     Result,
@@ -19,11 +21,10 @@ from gateway.client.ticks import (
     InstrumentData,
     InstrumentHealth,
     RawTick,
-    Record,
     Status,
     Trade,
 )
-from gateway.model.record import HEALTH
+from gateway.model.record import BOOK, HEALTH
 
 _Any = TypeVar("_Any")
 
@@ -52,6 +53,7 @@ class Wire(msgspec.Struct):
     t1: int = 0
     t2: int = 0
     points: tuple[dict[str, Any], ...] = ()
+    part: tuple[int, int] | None = None
 
     def one(self, kind: type[_Any]) -> _Any:
         """The first element of data; msgspec.ValidationError: it is none of the kind."""
@@ -102,11 +104,13 @@ class Wire(msgspec.Struct):
             "skipped": self.skipped,
         }
         kind = _TICKS.get(self.channel)
-        if kind is None:
+        if kind is None and self.channel != BOOK:
             return RawTick(**frame, data=self.data)
         try:
             if len(self.data) != 1:
                 raise msgspec.ValidationError(f"{len(self.data)} elements, expected one")
+            if kind is None:
+                return frame_of(frame, self.data[0], self.part)
             return msgspec.convert(self.data[0] | frame, kind)
         except msgspec.ValidationError as error:
             return RawTick(**frame, data=self.data, problem=str(error))

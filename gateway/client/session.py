@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from gateway.client.again import RECOVER_BEFORE_NS, SECOND_NS, Again, Ask
+from gateway.client.again import RECOVER_BEFORE_NS, SECOND_NS, Again, Ask, asks
+from gateway.client.book import Book, OrderBook
+from gateway.client.books import MISMATCH_RETRY_NS, Books
 from gateway.client.continuity import NOTHING, Continuity, Missing, Topic
 from gateway.client.events import (
     Conflation,
@@ -24,6 +26,7 @@ from gateway.client.events import (
     Gap,
     Hello,
     Malformed,
+    Record,
     ReplayCompleted,
     Result,
     Retired,
@@ -37,17 +40,16 @@ from gateway.client.requests import (
     Asked,
     Key,
     Request,
-    chunks,
     key_of,
     names_of,
     on_the_wire,
     scope_of,
 )
 from gateway.client.statistics import Statistics
-from gateway.client.ticks import Candle, RawTick, Record
+from gateway.client.ticks import Candle, RawTick
 from gateway.client.wanted import Wanted
 from gateway.model.encoding import Encoding
-from gateway.model.record import HEALTH
+from gateway.model.record import BOOK
 from gateway.model.topic import escape, is_pattern, meant
 
 if TYPE_CHECKING:
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
 
 # By when the first frame of a subscription has to come that has a state.
 FIRST_DATA_S = 5.0
-# Classes above it get less, or nothing, while a gateway has too much to do.
-HELD_BACK_ABOVE = 1
 # Silence of so many heartbeats means that the connection is dead, whatever TCP says.
 HEARTBEATS_MISSED_MAX = 5
 
@@ -93,6 +93,7 @@ class ClientSession:
         self.lossless = self._wanted.lossless
         self._replaying: set[Key] = set()
         self._continuity = Continuity()
+        self._books = Books(self._tick, self._counted)
         self._hello: Hello | None = None
         self._heard_ns = 0
         self._newest_ns = 0  # the greatest ts_recv
@@ -122,6 +123,10 @@ class ClientSession:
             topics=len(self._continuity),
         )
 
+    def book(self, symbol: str) -> OrderBook | None:
+        """The order book of an instrument; None before its first frame."""
+        return self._books.get(symbol)
+
     # --- requests ---------------------------------------------------------------------------------
 
     def request(self, method: str, params: dict[str, Any] | None = None) -> Request:
@@ -140,7 +145,7 @@ class ClientSession:
         names = names_of(symbols)
         once = on_the_wire(channel, names, params)
         # What can't be sent raises.
-        mine = [*map(self._send, self._chunks("subscribe", channel, names, once))]
+        mine = [*map(self._send, asks("subscribe", channel, names, once))]
         always = {name: value for name, value in once.items() if name != "from"}
         keys = [Key(channel, name, scope_of(once)) for name in names]
         for key in keys:
@@ -176,28 +181,25 @@ class ClientSession:
         """Of subscriptions: those that still wait to be asked for again come first."""
         keys = {Key(channel, name, scope_of(params)) for name in names}
         requests = self._before(keys.__contains__)
-        return [*requests, *map(self._send, self._chunks(method, channel, names, params))]
+        return [*requests, *map(self._send, asks(method, channel, names, params))]
 
     def _before(self, first: Callable[[Key], bool]) -> list[Request]:
-        if not len(self._again):
-            return []
         return [*map(self._send, self._again.flush(first, self._continuity.position))]
 
     def resync(self, gap: Gap) -> list[Request]:
-        """Subscribes again to the string that covers the topic of the gap, where that helps."""
+        """Subscribes again to the string that covers the topic of the gap, where that helps.
+
+        A book whose sum has been wrong again and again is `due` later.
+        """
         topic = Topic(gap.channel, gap.symbol, gap.interval)
-        key = self._wanted.covering(topic) if gap.reason == "sequence" else None
+        key = self._wanted.covering(topic) if gap.reason in ("sequence", "checksum") else None
         if key is None:
+            return []
+        if gap.reason == "checksum" and self._books.waits(gap.symbol):
+            self._again.add_later(key, self._heard_ns + MISMATCH_RETRY_NS)
             return []
         self._again.add(key)
         return self.due(self._heard_ns)
-
-    @staticmethod
-    def _chunks(
-        method: str, channel: str, symbols: Iterable[str], params: dict[str, Any]
-    ) -> Iterator[Ask]:
-        for chunk in chunks(symbols):
-            yield Ask(Asked(method, channel, tuple(chunk), params), None)
 
     def _send(self, ask: Ask) -> Request:
         asked, since = ask
@@ -222,6 +224,7 @@ class ClientSession:
                     self._left(asked.key(symbol))
         self._asked.clear()
         self._continuity.connected()
+        self._books.doubt()
         self._replaying.clear()
         self._again.connected(self._wanted.connected(), self._newest_ns)
         self._heard_ns = now_ns
@@ -273,7 +276,7 @@ class ClientSession:
             if isinstance(one, dict):
                 events += self._message(msgspec.convert(one, Wire), real_ns)
             else:
-                events += self._tick(one)
+                events += self._record(one)
         return events
 
     def _message(self, wire: Wire, real_ns: int) -> list[Event]:
@@ -287,7 +290,7 @@ class ClientSession:
             tick = wire.tick(real_ns)
             if type(tick) is RawTick and tick.problem:
                 self._malformed += 1
-            return self._tick(tick)
+            return self._record(tick)
         if wire.channel and wire.data:
             return [wire.report()]
         return []  # a heartbeat, or a type that this client does not know yet
@@ -341,14 +344,7 @@ class ClientSession:
 
     def _expect(self, key: Key, result: Result) -> None:
         """Where a state exists and is never held back its first frame has to come in time."""
-        if is_pattern(key.symbol):
-            # Of health a pattern brings what is not well alone.
-            names = self._wanted.names(key.channel, key.scope)
-            exists = key.channel != HEALTH and (result.matched or 0) > names
-        else:
-            exists = bool(result.seq)
-        held = result.snapshot is False or result.max_age_ms is not None
-        if exists and not held and (result.class_ or 0) <= HELD_BACK_ABOVE and key in self._wanted:
+        if key in self._wanted and self._wanted.has_state(key, result):
             self._again.expect(key, self._heard_ns)
         else:
             self._again.had(key)
@@ -364,6 +360,8 @@ class ClientSession:
         self._completed(key)
         if key.scope != GATEWAY:
             self._continuity.left(key.topic, self._wanted.is_wanted)
+        if key.channel == BOOK:
+            self._books.left(key.symbol, self._wanted.is_wanted)
 
     def _refused(self, asked: Asked, key: Key, error: Error | None) -> None:
         if asked.recovers and error is not None and error.code == "bad_request":
@@ -387,10 +385,7 @@ class ClientSession:
             case "gap":
                 return [*self._counted(told(row) for row in wire.data)]
             case "retired":
-                retired = wire.all(Retired)
-                for one in retired:
-                    self._continuity.forget(Topic(one.channel, escape(one.symbol), one.interval))
-                return [*retired]
+                return [self._ended(one) for one in wire.all(Retired)]
             case "replay_completed":
                 completed = wire.all(ReplayCompleted)
                 for done in completed:
@@ -404,8 +399,15 @@ class ClientSession:
                 return [*wire.all(Slow)]
         return [System(wire.kind, wire.data)]
 
+    def _ended(self, one: Retired) -> Retired:
+        self._continuity.forget(Topic(one.channel, escape(one.symbol), one.interval))
+        if one.channel == BOOK:
+            self._books.retired(one.symbol)
+        return one
+
     def _renumbered(self, epoch: str) -> None:
         self._continuity.renumbered(epoch)
+        self._books.doubt()
         for key in [*self._replaying]:  # which ends those
             self._completed(key)
 
@@ -460,6 +462,11 @@ class ClientSession:
         self._gaps += len(counted)
         self._lost += sum(gap.lost or 0 for gap in counted if gap.reason in _FOUND_HERE)
         return counted
+
+    def _record(self, record: Record) -> list[Event]:
+        if record.channel == BOOK and isinstance(record, Book | RawTick):
+            return [*self._books.take(record)]
+        return self._tick(record)
 
     def _tick(self, tick: Record) -> list[Event]:
         topic = Topic(tick.channel, tick.symbol, tick.interval if type(tick) is Candle else "")

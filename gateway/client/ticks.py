@@ -12,7 +12,7 @@ Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^-?[0-9]+(\.[0-9]+)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What every record has: `Trade`, `Bbo`, `Candle`, `InstrumentData`, `Status`,
+    """What every record has: `Trade`, `Bbo`, `Book`, `Candle`, `InstrumentData`, `Status`,
     `InstrumentHealth` and `RawTick` are ticks.
 
     Times are REALTIME ns.
@@ -273,9 +273,6 @@ class RawTick(Tick, frozen=True, kw_only=True):
 
     data: tuple[dict[str, Any], ...]
     problem: str = ""
-
-
-Record = Trade | Bbo | Candle | InstrumentData | Status | InstrumentHealth | RawTick
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.client.continuity import Topic
+from gateway.client.events import Result
 from gateway.client.requests import LOSSLESS, Key, key_of, mode_asked
+from gateway.model.record import HEALTH
 from gateway.model.topic import escape, is_pattern, match_pattern
 
+HELD_BACK_ABOVE: Final = 1
+"""Classes above it get less, or nothing, while a gateway has too much to do."""
 _LOOKED_UP_MAX: Final = 1 << 16
 """Topics of which it is remembered whether they are lossless."""
 
@@ -97,6 +101,18 @@ class Wanted:
     def names(self, channel: str, scope: str) -> int:
         """How many names of a channel are wanted, whose own parameters win over any pattern's."""
         return self._names[channel, scope]
+
+    def has_state(self, key: Key, result: Result) -> bool:
+        """Whether what a string was subscribed to with this result has a state that is never held
+        back: its first frame has to come in time."""
+        if is_pattern(key.symbol):
+            # Of health a pattern brings what is not well alone.
+            names = self.names(key.channel, key.scope)
+            exists = key.channel != HEALTH and (result.matched or 0) > names
+        else:
+            exists = bool(result.seq)
+        held = result.snapshot is False or result.max_age_ms is not None
+        return exists and not held and (result.class_ or 0) <= HELD_BACK_ABOVE
 
     def lossless(self, topic: Topic) -> bool:
         """Whether every record of the topic should come, by the reply that is in force."""

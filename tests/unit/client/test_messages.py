@@ -178,9 +178,9 @@ def test_a_quote_may_have_one_side() -> None:
 
 
 def test_a_record_of_a_channel_without_a_type_is_raw() -> None:
-    (book,) = receive(ClientSession(), tick(1, channel="book", data=[{"bids": []}, {"x": 1}]))
-    assert isinstance(book, RawTick)
-    assert (book.channel, book.data, book.problem) == ("book", ({"bids": []}, {"x": 1}), "")
+    (other,) = receive(ClientSession(), tick(1, channel="new", data=[{"bids": []}, {"x": 1}]))
+    assert isinstance(other, RawTick)
+    assert (other.channel, other.data, other.problem) == ("new", ({"bids": []}, {"x": 1}), "")
 
 
 @pytest.mark.parametrize(
