@@ -162,9 +162,10 @@ static bool side_update(render_t *r, unsigned side, int64_t worst, int64_t today
 }
 
 /* Whether the rows' texts have room; few rows always have. */
-static bool texts_fit(const render_t *r) {
+static bool rows_fit(const render_t *r) {
     const gw_book_frame_t *f = r->frame;
     if (r->put <= f->bytes / (ROW_TEXT_MAX + f->around)) return true;
+    if (f->fit) return f->fit(f->rows, r->put, f->bytes) == r->put;
     return gw_book_rows_fit(f->rows, r->put, gw_book_scale(r->book), f->around, f->bytes) == r->put;
 }
 
@@ -190,7 +191,7 @@ static void snapshot(render_t *r) {
             f->rows[r->put++].kind = GW_BOOK_UPD;
         }
     }
-    if (!texts_fit(r)) f->type = GW_BOOK_PARTS;
+    if (!rows_fit(r)) f->type = GW_BOOK_PARTS;
 }
 
 /* Whether an update from `since` on can be told, and costs less than a snapshot. */
@@ -216,7 +217,7 @@ void gw_book_render(const gw_book_t *book, const gw_book_window_t *window, gw_bo
     for (unsigned side = 0; told && side < GW_BOOK_SIDES; side++)
         told = side_update(&r, side, at->worst[side], window->worst[side]);
     if (told && r.put == 0) return;
-    told = told && texts_fit(&r);
+    told = told && rows_fit(&r);
     frame->type = GW_BOOK_UPDATE;
     if (!told) snapshot(&r);
     if (frame->type == GW_BOOK_PARTS) return;

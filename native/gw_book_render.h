@@ -23,11 +23,15 @@ enum {
     GW_BOOK_PARTS,    /* a snapshot for which there is no room; the client is where it was */
 };
 
+/* How many rows from the first on fit into so many bytes. */
+typedef uint32_t gw_book_fit_t(const gw_book_row_t *rows, uint32_t count, size_t bytes);
+
 typedef struct {
     gw_book_row_t *rows; /* given; bids, then asks: deletions (GW_BOOK_DEL), then levels (GW_BOOK_UPD), best first */
     uint32_t room;       /* given: of rows */
     uint32_t around;     /* given: bytes of a row besides its texts ... */
     size_t bytes;        /* ... and of all rows at most; SIZE_MAX: any */
+    gw_book_fit_t *fit;  /* given: NULL, or how rows that are no texts fit into `bytes` */
     uint32_t count[GW_BOOK_SIDES];
     uint64_t seq;        /* of the state that the client has with it */
     uint64_t skipped;    /* updates that the client did not get by themselves */

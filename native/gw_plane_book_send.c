@@ -8,6 +8,7 @@
  * when the first one is rendered, and shared by all links that want the book at this seq; there are GW_BOOK_FROZEN, and
  * who finds none waits. What comes meanwhile is told afterwards, from the frozen state on. */
 #include "gw_plane_internal.h"
+#include "gw_sbe_book.h"
 #include <errno.h>
 #include <string.h>
 
@@ -59,6 +60,15 @@ static gw_book_view_t frame_view(gw_topic_t *t, const gw_audience_t *a, uint64_t
 /* --- shared frames -------------------------------------------------------------------------------- */
 
 static int how_of(uint8_t type) { return type == GW_BOOK_UPDATE ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT; }
+static bool is_binary(const gw_plane_t *p, const gw_audience_t *a) {
+    return gw_template_opcode(p->o.formats[a->format].records[GW_BOOK][GW_ENCODE_SNAPSHOT]) == GW_OP_BINARY;
+}
+
+static gw_book_frame_t frame_room(const gw_plane_t *p, const gw_audience_t *a) {
+    return (gw_book_frame_t){.rows = p->books.rows, .room = GW_BOOK_PART_ROWS, .around = GW_BOOK_AROUND,
+                             .bytes = GW_BOOK_LEVELS_BYTES, .fit = is_binary(p, a) ? gw_sbe_book_fit : NULL};
+}
+
 static int is_frame(uint8_t type) { return type == GW_BOOK_UPDATE || type == GW_BOOK_SNAPSHOT; }
 
 /* Where the frame's key has its place (Fibonacci hashing). */
@@ -80,8 +90,7 @@ static const gw_book_shared_t *shared(gw_plane_t *p, gw_topic_t *t, gw_audience_
     if (s->seq == t->seq && s->since == since && s->format == a->format && s->variant == a->variant &&
         (!is_frame(s->type) || gw_log_fresh(log, s->frame)))
         return s;
-    gw_book_frame_t f = {.rows = p->books.rows, .room = GW_BOOK_PART_ROWS, .around = GW_BOOK_AROUND,
-                         .bytes = GW_BOOK_LEVELS_BYTES};
+    gw_book_frame_t f = frame_room(p, a);
     gw_book_render(&x->book, w, &p->books.work, &at, &f);
     *s = (gw_book_shared_t){t->seq, since, 0, a->format, (uint8_t)a->variant, f.type};
     if (!is_frame(f.type)) return s;
@@ -112,28 +121,32 @@ static size_t shared_copy(const gw_plane_t *p, const gw_topic_t *t, const gw_boo
 /* --- states in parts ------------------------------------------------------------------------------ */
 
 /* Rows of the state from one on, as many as there is room for: bids, then asks, the best first. */
-static uint32_t frozen_rows(const gw_book_frozen_t *f, uint32_t depth, uint32_t from, gw_book_row_t *rows) {
+static uint32_t frozen_rows(const gw_book_frozen_t *f, uint32_t depth, uint32_t from, const gw_book_frame_t *room) {
     const uint32_t most = depth ? depth : UINT32_MAX;
     const uint32_t bids = f->levels[GW_BOOK_BID] < most ? f->levels[GW_BOOK_BID] : most;
     const uint32_t asks = f->levels[GW_BOOK_ASK] < most ? f->levels[GW_BOOK_ASK] : most;
     uint32_t n = 0;
-    for (; n < GW_BOOK_PART_ROWS && from + n < bids + asks; n++) {
+    for (; n < room->room && from + n < bids + asks; n++) {
         const uint32_t at = from + n;
         const uint32_t end = at < bids ? f->levels[GW_BOOK_BID] : f->copy.count;
-        rows[n] = f->copy.rows[end - 1 - (at < bids ? at : at - bids)];
+        room->rows[n] = f->copy.rows[end - 1 - (at < bids ? at : at - bids)];
     }
     return n;
 }
 
-static uint32_t part_rows(const gw_plane_t *p, const gw_book_frozen_t *f, uint32_t depth, uint32_t from) {
-    const uint32_t n = frozen_rows(f, depth, from, p->books.rows);
-    return gw_book_rows_fit(p->books.rows, n, f->copy.scale, GW_BOOK_AROUND, GW_BOOK_LEVELS_BYTES);
+static uint32_t part_rows(const gw_plane_t *p, const gw_book_frozen_t *f, const gw_audience_t *a, uint32_t from) {
+    const gw_book_frame_t room = frame_room(p, a);
+    const uint32_t n = frozen_rows(f, gw_book_depths[a->variant], from, &room);
+    if (room.fit) return room.fit(room.rows, n, room.bytes);
+    return gw_book_rows_fit(room.rows, n, f->copy.scale, room.around, room.bytes);
 }
 
 /* How many there are, counted once for a depth: 20 ns a level. */
-static void parts_count(const gw_plane_t *p, gw_book_frozen_t *f, unsigned variant) {
-    if (f->parts[variant]) return;
-    for (uint32_t from = 0, n; (n = part_rows(p, f, gw_book_depths[variant], from)); from += n) f->parts[variant]++;
+static uint32_t parts_count(const gw_plane_t *p, gw_book_frozen_t *f, const gw_audience_t *a) {
+    uint32_t *parts = &f->parts[is_binary(p, a)][a->variant];
+    if (*parts) return *parts;
+    for (uint32_t from = 0, n; (n = part_rows(p, f, a, from)); from += n) ++*parts;
+    return *parts;
 }
 
 static int frozen_fill(gw_plane_book_t *x, gw_book_frozen_t *f) {
@@ -170,15 +183,15 @@ static size_t part_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uin
     gw_book_frozen_t *f = b->frozen;
     const gw_audience_t *a = gw_link_audience(l);
     const uint32_t depth = gw_book_depths[a->variant];
-    parts_count(p, f, a->variant);
+    const uint32_t parts = parts_count(p, f, a);
     gw_book_view_t view = view_of(&f->record, depth);
     view.rows = p->books.rows;
     view.scale = f->copy.scale;
     view.part = b->part + 1;
-    view.parts = f->parts[a->variant];
+    view.parts = parts;
     view.checksum = f->checksum;
     view.summed = view.part == view.parts;
-    sent->rows = part_rows(p, f, depth, b->row);
+    sent->rows = part_rows(p, f, a, b->row);
     for (uint32_t i = 0; i < sent->rows; i++) view.count[p->books.rows[i].side]++;
     sent->what = view.summed ? GW_BOOK_SENT_LAST : GW_BOOK_SENT_PART;
     if (view.summed) sent->at = (gw_book_at_t){f->copy.seq, {f->worst[a->variant][0], f->worst[a->variant][1]}};

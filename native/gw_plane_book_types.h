@@ -52,7 +52,7 @@ typedef struct {
     gw_book_copy_t copy; /* with rows of its own */
     uint32_t levels[GW_BOOK_SIDES];
     int64_t worst[GW_BOOK_DEPTHS][GW_BOOK_SIDES];
-    uint32_t parts[GW_BOOK_DEPTHS]; /* 0: not counted yet */
+    uint32_t parts[2][GW_BOOK_DEPTHS]; /* of text and of binary frames; 0: not counted yet */
     uint32_t checksum;
     gw_record_t record; /* header and message */
 } gw_book_frozen_t;

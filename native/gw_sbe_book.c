@@ -114,3 +114,13 @@ char *gw_sbe_book_wides(const gw_book_row_t *rows, uint32_t count, char *out) {
     dimensions(GW_SBE_WIDE_BYTES, wides, start);
     return out;
 }
+
+uint32_t gw_sbe_book_fit(const gw_book_row_t *rows, uint32_t count, size_t bytes) {
+    if (count <= bytes / (GW_SBE_LEVEL_BYTES + GW_SBE_WIDE_BYTES)) return count;
+    for (uint32_t i = 0; i < count; i++) {
+        const size_t size = GW_SBE_LEVEL_BYTES + (qty_of(&rows[i]).value > INT64_MAX ? GW_SBE_WIDE_BYTES : 0);
+        if (size > bytes) return i;
+        bytes -= size;
+    }
+    return count;
+}

@@ -6,7 +6,6 @@
 
 #define GW_SBE_LEVEL_BYTES 18u
 #define GW_SBE_WIDE_BYTES 16u
-#define GW_SBE_LEVEL_BYTES_MAX (GW_SBE_LEVEL_BYTES + GW_SBE_WIDE_BYTES) /* that a level takes, with its wide quantity */
 
 /* Levels of a book's message; how many are made: those of both groups. */
 static inline uint32_t gw_sbe_book_count(const gw_sbe_message_t *m) {
@@ -20,5 +19,7 @@ gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *ou
  * group of those; where it ends. */
 char *gw_sbe_book_group(const gw_book_row_t *rows, uint32_t count, unsigned scale, char *out);
 char *gw_sbe_book_wides(const gw_book_row_t *rows, uint32_t count, char *out);
+/* How many rows from the first on have room in so many bytes of groups, without their dimensions (gw_book_fit_t). */
+uint32_t gw_sbe_book_fit(const gw_book_row_t *rows, uint32_t count, size_t bytes);
 
 #endif

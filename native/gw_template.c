@@ -23,6 +23,8 @@
  *     SYMBOL_BINARY, WORD_BINARY   as SYMBOL and WORD: a length u8 and the bytes
  *     BOOK                   what of a book (GW_T_BIDS ...), two texts: where there is such a value they stand around it.
  *                            Of a side each level is a list of price and quantity; a part is its number, `,`, of how many
+ *     BOOK_BINARY            what of a book: a side's levels, or its wide quantities, as a group (docs/sbe.md), depth, part and
+ *                            parts u16, checksum u32, ids a length u8 and their bytes; of flags their byte without those of a book
  *     FLAGS                  bits of a byte; bit 1 + i is set where the record's decimal i is a zero with a minus sign
  *
  * Messages of programs with a binary operation are binary, others text. Binary integers are little-endian. The
@@ -31,6 +33,7 @@
  * where INTEGER has a place for it, behind a literal and nothing but literals and integers. Loading checks everything
  * once and turns the operations into steps of one literal and one field each, with all literals in one padded pool, so
  * that running a step is a copy in blocks of 16 and one jump. */
+#include "gw_book_record.h"
 #include "gw_template_internal.h"
 
 #include <errno.h>
@@ -133,6 +136,24 @@ static bool take_book(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     return true;
 }
 
+/* Likewise: the levels of a side, the first one that is read, have the room of all. */
+static bool take_book_binary(cursor_t *c, gw_template_t *t, gw_step_t *step) {
+    static const uint8_t fixed[GW_T_OF_BOOK_BINARY] = {
+        [GW_T_DEPTH] = 2, [GW_T_PART] = 2, [GW_T_PARTS] = 2, [GW_T_CHECKSUM] = 4, [GW_T_BOOK_FLAGS] = 1};
+    const uint16_t sides = 1u << GW_T_BIDS | 1u << GW_T_ASKS | 1u << GW_T_WIDES;
+    if (t->kind != GW_BOOK || !take_below(c, GW_T_OF_BOOK_BINARY, &step->source)) return false;
+    const uint16_t bit = (uint16_t)(1u << step->source);
+    uint8_t base = 0;
+    if (t->book_read & bit || step->source == GW_T_MAYBE_BAD) return false;
+    if (step->source == GW_T_BOOK_FLAGS && !take(c, &base)) return false;
+    step->room = base;
+    if (fixed[step->source]) stays(t, fixed[step->source]);
+    else if (bit & sides) varies(t, 4u + (t->book_read & sides ? 0u : GW_BOOK_LEVELS_BYTES));
+    else varies(t, 1 + GW_BOOK_ID_MAX);
+    t->book_read |= bit;
+    return true;
+}
+
 static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     const unsigned sources = is_notice(t) ? GW_T_OF_NUMBER + GW_NOTICE_NUMBERS : GW_T_OF_NUMBER;
     uint8_t bytes;
@@ -150,6 +171,7 @@ static bool take_integer(cursor_t *c, gw_template_t *t, gw_step_t *step) {
 /* Reads an operation's operands; its longest text is added to `size_max`. */
 static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
     if (step->code >= GW_T_INTEGER && step->code <= GW_T_FLAGS) t->binary = 1;
+    if (step->code == GW_T_BOOK_BINARY) t->binary = 1;
     switch (step->code) {
     case GW_T_SYMBOL:
     case GW_T_SYMBOL_BINARY:
@@ -189,6 +211,8 @@ static bool take_operands(cursor_t *c, gw_template_t *t, gw_step_t *step) {
         return take_texts(c, t, step, 2, false);
     case GW_T_BOOK:
         return take_book(c, t, step);
+    case GW_T_BOOK_BINARY:
+        return take_book_binary(c, t, step);
     case GW_T_INTEGER:
         return take_integer(c, t, step);
     case GW_T_FLAGS:

@@ -18,7 +18,8 @@ typedef struct gw_template gw_template_t;
 /* What is shown of a book (gw_book_render.h). */
 typedef struct {
     const gw_book_row_t *rows;     /* bids, then asks */
-    uint32_t count[GW_BOOK_SIDES]; /* their texts, with GW_BOOK_AROUND each, have GW_BOOK_LEVELS_BYTES at most */
+    uint32_t count[GW_BOOK_SIDES]; /* their texts, with GW_BOOK_AROUND each, have GW_BOOK_LEVELS_BYTES at most; so have
+                                    * they in binary (gw_sbe_book_fit) */
     unsigned scale;
     uint32_t depth;       /* of the window; 0: all */
     uint32_t part, parts; /* which one of how many; 0: it is whole */

@@ -7,12 +7,13 @@
 
 enum { GW_PROGRAM_MAX = 4096, GW_STEPS_MAX = 64, GW_TEXTS_MAX = 16 };
 
-/* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER to GW_T_FLAGS are of binary formats. */
+/* Operations; what each writes is in gw_template.c. Those from GW_T_INTEGER to GW_T_FLAGS, and
+ * GW_T_BOOK_BINARY, are of binary formats. */
 enum {
     GW_T_LITERAL, GW_T_SYMBOL, GW_T_SEQ, GW_T_TIME_NS, GW_T_TIME_US, GW_T_TIME_MS, GW_T_TIME_RFC3339, GW_T_AGE_MS,
     GW_T_FIELD, GW_T_NUMBER, GW_T_NUMBER_OR_NULL, GW_T_WORD, GW_T_CHANNEL,
     GW_T_INTEGER, GW_T_FIELD_BINARY, GW_T_SYMBOL_BINARY, GW_T_WORD_BINARY, GW_T_FLAGS, GW_T_SYMBOL_SPELLED,
-    GW_T_INTERVAL, GW_T_BOOK,
+    GW_T_INTERVAL, GW_T_BOOK, GW_T_BOOK_BINARY,
     GW_T_CODES
 };
 /* What a field's operation becomes, by its type. */
@@ -31,8 +32,11 @@ _Static_assert(GW_T_TEXT - GW_T_DECIMAL == GW_FIELD_TEXT - GW_FIELD_DECIMAL &&
 enum { GW_T_TS_EVENT, GW_T_TS_RECV, GW_T_TS_SEND, GW_T_TIMES };
 /* How a symbol is spelled; bits. */
 enum { GW_T_BARE = 1, GW_T_LOWER = 2, GW_T_SPELLINGS = 4 };
-/* What of a book is written. */
-enum { GW_T_BIDS, GW_T_ASKS, GW_T_DEPTH, GW_T_FIRST_ID, GW_T_LAST_ID, GW_T_MAYBE_BAD, GW_T_CHECKSUM, GW_T_PART, GW_T_OF_BOOK };
+/* What of a book is written; behind GW_T_OF_BOOK in binary messages alone. */
+enum {
+    GW_T_BIDS, GW_T_ASKS, GW_T_DEPTH, GW_T_FIRST_ID, GW_T_LAST_ID, GW_T_MAYBE_BAD, GW_T_CHECKSUM, GW_T_PART, GW_T_OF_BOOK,
+    GW_T_WIDES = GW_T_OF_BOOK, GW_T_PARTS, GW_T_BOOK_FLAGS, GW_T_OF_BOOK_BINARY
+};
 /* What a binary integer is of; behind them the numbers of a notice. */
 enum { GW_T_OF_TOPIC = GW_T_TIMES, GW_T_OF_SEQ, GW_T_OF_CHANNEL, GW_T_OF_SKIPPED, GW_T_OF_NUMBER };
 
@@ -60,10 +64,30 @@ struct gw_template {
     size_t skipped_at; /* of a format that tells `skipped` in a field of its own, its place; 0: by the splice */
     gw_template_text_t skip, tail, texts[GW_TEXTS_MAX]; /* one of a side is written, one of a flag, both of an interval */
     gw_template_text_t book[GW_T_OF_BOOK][2]; /* before and behind each of a book's values */
-    uint8_t book_read; /* a bit for each that is read */
+    uint16_t book_read; /* a bit for each that is read */
     gw_step_t steps[GW_STEPS_MAX];
     size_t pool_used;
     char pool[GW_PROGRAM_MAX + GW_TEXT_SLACK];
 };
+
+/* May write up to 15 bytes more; the pool is padded for reading them. */
+static inline char *gw_template_text(const gw_template_t *t, gw_template_text_t text, char *out) {
+    const char *from = t->pool + text.at;
+    for (size_t i = 0; i < text.length; i += 16) memcpy(out + i, from + i, 16);
+    return out + text.length;
+}
+
+/* Ids, words and texts are printable ASCII (gw_kind.h), so JSON escapes only the quote and the backslash. */
+static inline char *gw_template_escape(const char *text, size_t length, char *out) {
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '"' || text[i] == '\\') *out++ = '\\';
+        *out++ = text[i];
+    }
+    return out;
+}
+
+/* What a step writes of a book (gw_template_book.c). */
+char *gw_template_book(const gw_template_t *t, const gw_step_t *s, const gw_book_view_t *b, char *out);
+char *gw_template_book_binary(const gw_step_t *s, const gw_book_view_t *b, char *out);
 
 #endif

@@ -1,17 +1,9 @@
 /* Runs template programs. */
-#include "gw_book_text.h"
 #include "gw_template_internal.h"
 
 #include <assert.h>
 
 /* --- running ----------------------------------------------------------------------------------------- */
-
-/* May write up to 15 bytes more; the pool is padded for reading them. */
-static inline char *write_text(const gw_template_t *t, gw_template_text_t text, char *out) {
-    const char *from = t->pool + text.at;
-    for (size_t i = 0; i < text.length; i += 16) memcpy(out + i, from + i, 16);
-    return out + text.length;
-}
 
 static inline char *write_decimal(const gw_record_t *record, const gw_step_t *s, char *out) {
     const uint8_t *base = (const uint8_t *)record;
@@ -31,20 +23,11 @@ static inline uint64_t bytes_equal(uint64_t word, uint8_t c) {
     return (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
 }
 
-/* Ids, words and texts are printable ASCII (gw_kind.h), so JSON escapes only the quote and the backslash. */
-static char *escape(const char *text, size_t length, char *out) {
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '"' || text[i] == '\\') *out++ = '\\';
-        *out++ = text[i];
-    }
-    return out;
-}
-
 static char *write_long_id(const gw_record_t *record, char *out) {
     size_t length = record->u.trade.id_length;
     if (length > GW_ID_MAX) length = GW_ID_MAX;
-    out = escape(record->u.trade.id, GW_ID_INLINE, out);
-    return escape(record->tail.id, length - GW_ID_INLINE, out);
+    out = gw_template_escape(record->u.trade.id, GW_ID_INLINE, out);
+    return gw_template_escape(record->tail.id, length - GW_ID_INLINE, out);
 }
 
 /* Whole words are read, past the id's end but inside the record; what lies there can only make an id
@@ -60,7 +43,7 @@ static char *write_id(const gw_record_t *record, char *out) {
         special |= bytes_equal(word, '"') | bytes_equal(word, '\\');
         gw_text_store8(out + i, word);
     }
-    return special == 0 ? out + length : escape(trade->id, length, out);
+    return special == 0 ? out + length : gw_template_escape(trade->id, length, out);
 }
 _Static_assert(offsetof(gw_trade_t, id) + (GW_ID_INLINE + 7) / 8 * 8 <= sizeof(gw_trade_t), "words stay inside");
 
@@ -71,7 +54,7 @@ static size_t words_length(const gw_record_t *record, const gw_step_t *s) {
 }
 
 static char *write_words(const gw_record_t *record, const gw_step_t *s, char *out) {
-    return escape((const char *)record + s->at, words_length(record, s), out);
+    return gw_template_escape((const char *)record + s->at, words_length(record, s), out);
 }
 
 /* The bytes of a text of any length, up to the room that the template was given for it and the end of the record. */
@@ -85,7 +68,7 @@ static uint16_t long_length(const gw_record_t *record, const gw_step_t *s) {
 }
 
 static char *write_long(const gw_record_t *record, const gw_step_t *s, char *out) {
-    return escape((const char *)record + s->at, long_length(record, s), out);
+    return gw_template_escape((const char *)record + s->at, long_length(record, s), out);
 }
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
@@ -154,9 +137,9 @@ static char *write_interval(const gw_template_t *t, const gw_step_t *s, const gw
     const gw_kind_t *kind = gw_kind(in->channel);
     if (!kind || !kind->interval) return out;
     const size_t length = strlen(kind->interval);
-    out = write_text(t, t->texts[s->texts], out);
+    out = gw_template_text(t, t->texts[s->texts], out);
     memcpy(out, kind->interval, length);
-    return write_text(t, t->texts[s->texts + 1], out + length);
+    return gw_template_text(t, t->texts[s->texts + 1], out + length);
 }
 
 /* --- of notices, and of binary formats ---------------------------------------------------------------- */
@@ -253,9 +236,9 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     case GW_T_DECIMAL_BINARY:
         return write_decimal_binary(in->record, s, out);
     case GW_T_SIDE_BINARY:
-        return write_text(t, t->texts[s->texts + side_of(in->record, s)], out);
+        return gw_template_text(t, t->texts[s->texts + side_of(in->record, s)], out);
     case GW_T_FLAG_BINARY:
-        return write_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
+        return gw_template_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
     case GW_T_NUMBER_BINARY:
         return write_integer((uint64_t)number_of(in->record, s), s->room, out);
     case GW_T_ID_BINARY:
@@ -270,64 +253,13 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     case GW_T_FLAGS:
         *out = (char)(s->source | zeros_negative(in->record));
         return out + 1;
+    case GW_T_BOOK_BINARY:
+        return gw_template_book_binary(s, in->book, out);
     case GW_T_WORD_BINARY:
         return close_length(out, write_word(in->notice->words[s->source], out + 1));
     default:
         return out;
     }
-}
-
-/* --- of books ---------------------------------------------------------------------------------------- */
-
-/* `["price","quantity"],...` */
-static char *write_levels(const gw_book_view_t *b, unsigned side, char *out) {
-    const gw_book_row_t *row = b->rows + (side ? b->count[GW_BOOK_BID] : 0), *end = row + b->count[side];
-    for (const gw_book_row_t *first = row; row < end; row++) {
-        if (row > first) *out++ = ',';
-        memcpy(out, "[\"", 2);
-        out += 2;
-        out += gw_book_price_text(row, b->scale, out);
-        memcpy(out, "\",\"", 3);
-        out += 3;
-        out += gw_book_qty_text(row, out);
-        memcpy(out, "\"]", 2);
-        out += 2;
-    }
-    return out;
-}
-
-static bool book_has(const gw_book_view_t *b, uint8_t value) {
-    switch (value) {
-    case GW_T_FIRST_ID: return b->first.length > 0;
-    case GW_T_LAST_ID: return b->last.length > 0;
-    case GW_T_MAYBE_BAD: return b->maybe_bad;
-    case GW_T_CHECKSUM: return b->summed;
-    case GW_T_PART: return b->parts > 0;
-    default: return true;
-    }
-}
-
-static char *write_book_value(const gw_book_view_t *b, uint8_t value, char *out) {
-    switch (value) {
-    case GW_T_BIDS: return write_levels(b, GW_BOOK_BID, out);
-    case GW_T_ASKS: return write_levels(b, GW_BOOK_ASK, out);
-    case GW_T_DEPTH: return out + gw_text_unsigned(b->depth, out);
-    case GW_T_FIRST_ID: return escape(b->first.at, b->first.length, out);
-    case GW_T_LAST_ID: return escape(b->last.at, b->last.length, out);
-    case GW_T_CHECKSUM: return out + gw_text_unsigned(b->checksum, out);
-    case GW_T_PART:
-        out += gw_text_unsigned(b->part, out);
-        *out++ = ',';
-        return out + gw_text_unsigned(b->parts, out);
-    default: return out;
-    }
-}
-
-static char *write_book(const gw_template_t *t, const gw_step_t *s, const gw_book_view_t *b, char *out) {
-    if (!book_has(b, s->source)) return out;
-    out = write_text(t, t->book[s->source][0], out);
-    out = write_book_value(b, s->source, out);
-    return write_text(t, t->book[s->source][1], out);
 }
 
 /* As another gateway's clients know it: without the dot and the venue behind the last one, in small letters. */
@@ -368,9 +300,9 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
     case GW_T_ID:
         return write_id(in->record, out);
     case GW_T_SIDE:
-        return write_text(t, t->texts[s->texts + side_of(in->record, s)], out);
+        return gw_template_text(t, t->texts[s->texts + side_of(in->record, s)], out);
     case GW_T_FLAG:
-        return write_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
+        return gw_template_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
     case GW_T_INTEGER_TEXT:
         if (s->digits && number_of(in->record, s) == GW_NUMBER_NONE) return write_number_or_null(UINT64_MAX, out);
         return out + gw_text_signed(number_of(in->record, s), out);
@@ -394,7 +326,7 @@ static inline char *write_field(const gw_template_t *t, const gw_step_t *s, cons
     case GW_T_SYMBOL_SPELLED:
         return write_spelled(in, s->source, out);
     case GW_T_BOOK:
-        return write_book(t, s, in->book, out);
+        return gw_template_book(t, s, in->book, out);
     case GW_T_CHANNEL:
         return write_word(gw_text_of(gw_channel_name(in->channel)), out);
     default:
@@ -409,7 +341,7 @@ static size_t encode_sparse(const gw_template_t *t, const gw_encode_t *in, char 
     for (const gw_step_t *s = t->steps, *end = s + t->steps_used; s <= end; s++) {
         gw_template_text_t literal = s < end ? s->literal : t->tail;
         if (cut > literal.length) cut = literal.length;
-        at = write_text(t, (gw_template_text_t){(uint16_t)(literal.at + cut), (uint16_t)(literal.length - cut)}, at);
+        at = gw_template_text(t, (gw_template_text_t){(uint16_t)(literal.at + cut), (uint16_t)(literal.length - cut)}, at);
         cut = 0;
         if (s == end) break;
         char *from = at;
@@ -425,10 +357,10 @@ static size_t encode_sparse(const gw_template_t *t, const gw_encode_t *in, char 
 static size_t encode(const gw_template_t *t, const gw_encode_t *in, char *out) {
     char *at = out;
     for (const gw_step_t *s = t->steps, *end = s + t->steps_used; s < end; s++) {
-        at = write_text(t, s->literal, at);
+        at = gw_template_text(t, s->literal, at);
         at = write_field(t, s, in, at);
     }
-    at = write_text(t, t->tail, at);
+    at = gw_template_text(t, t->tail, at);
     return (size_t)(at - out);
 }
 
@@ -446,8 +378,8 @@ size_t gw_template_tell(const gw_template_t *t, uint64_t skipped, char *payload,
         return length;
     }
     if (!t->skip.length) return length; /* such clients are not told */
-    char *at = write_text(t, t->skip, payload + length - t->tail.length);
+    char *at = gw_template_text(t, t->skip, payload + length - t->tail.length);
     at += gw_text_unsigned(skipped, at);
-    at = write_text(t, t->tail, at);
+    at = gw_template_text(t, t->tail, at);
     return (size_t)(at - payload);
 }

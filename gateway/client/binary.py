@@ -7,7 +7,6 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gateway._native import sbe_record
 from gateway.client.book import Book
 from gateway.client.books import frame_of, made
 from gateway.client.ticks import Bbo, Candle, InstrumentData, Status, Trade
@@ -50,7 +49,7 @@ class Reader:
         Raises:
             msgspec.DecodeError: it is no frame of ours.
         """
-        record = sbe_record(frame, self._decoder.topics)
+        record = self._decoder.record(frame)
         if record is not None and record[0] == "book":
             return [_book(record, real_ns)]
         found: list[Found] = []

@@ -117,10 +117,18 @@ class Decoder:
         Raises:
             msgspec.DecodeError: it is no frame of ours. What it announced before holds.
         """
-        return self.messages(sbe_record(frame, self.topics), frame)
+        return self.messages(self.record(frame), frame)
+
+    def record(self, frame: bytes) -> tuple[Any, ...] | None:
+        """The frame's record as the native core reads it, where it holds one that it knows.
+
+        Raises:
+            msgspec.DecodeError: as `decode` does.
+        """
+        return sbe_record(frame, self.topics)
 
     def messages(self, record: tuple[Any, ...] | None, frame: bytes) -> list[Message]:
-        """The same, where the native core has read the frame: `record` is what it found."""
+        """The messages of a frame of which `record` gave this record."""
         if record is None:
             return decode(frame, self.topics)
         if record[0] == "trade":

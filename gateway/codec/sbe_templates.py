@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import pack
 from typing import Final
 
-from gateway.model.record import CANDLES, INSTRUMENT
+from gateway.model.record import BOOK, CANDLES, INSTRUMENT
 
 _SCHEMA, _VERSION = 1, 2
 _NULL8: Final = b"\xff"
@@ -51,6 +51,17 @@ _INSTRUMENTS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
     for kind, flags in _SNAPSHOT.items()
 }
 
+_BOOKS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = {
+    (BOOK, kind): (
+        _header(55, 3),
+        *_RECORD,
+        *("u32 checksum", "u16 depth", "u16 part", "u16 parts"),
+        f"book_{flags}",
+        *("bids", "asks", "wides", "first_id", "last_id"),
+    )
+    for kind, flags in _SNAPSHOT.items()
+}
+
 RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = (
     {
         (channel, kind): (_header(block, number), *_RECORD, flags, *fields)
@@ -63,6 +74,7 @@ RECORDS: Final[dict[tuple[str, str], Sequence[bytes | str]]] = (
     }
     | _CANDLES
     | _INSTRUMENTS
+    | _BOOKS
 )
 
 

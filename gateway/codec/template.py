@@ -22,7 +22,10 @@ integer of so many bits (`topic`, `seq`, `channel`, `skipped`, a time, a notice'
 `flags 1`: that byte, and bit 1 + i where the record's decimal i is a zero with a minus sign;
 `price`: a field of the record, a decimal as low u64, high i64, exponent i8, a number of its size,
 `side 255 1 2` as one byte for none, buy and sell, `closed 0 1` for no and yes; `symbol` and a
-notice's words, as a length u8 and the text.
+notice's words, as a length u8 and the text. Of a book `bids`, `asks` and `wides` (quantities that
+do not fit their level) are groups, `first_id` and `last_id` such texts, `u16 depth`, `u16 part`,
+`u16 parts`, `u32 checksum` integers, and `book_flags 1` is that byte, with bit 1 where it may be
+bad and bit 2 where it has a checksum.
 
 The compiled form is laid down in `native/gw_template.c`, which checks it again when it is loaded.
 """
@@ -57,6 +60,12 @@ _BOOK_VALUE: Final = 20
 _BOOK_VALUES: Final = (
     "bids", "asks", "depth", "first_id", "last_id", "maybe_bad", "checksum", "part",
 )  # fmt: skip
+_BOOK_BINARY: Final = 21
+_BOOK_PARTS: Final = {
+    ("bids",): 0, ("asks",): 1, ("u16", "depth"): 2, ("first_id",): 3, ("last_id",): 4,
+    ("u32", "checksum"): 6, ("u16", "part"): 7, ("wides",): 8, ("u16", "parts"): 9,
+}  # fmt: skip
+_BOOK_FLAGS: Final = 10
 _SPELLINGS: Final = {"bare": 1, "lower": 2, "bare_lower": 3}
 _SOURCES: Final = {
     "ts_event": "u64", "ts_recv": "u64", "ts_send": "u64", "topic": "u32", "seq": "u64",
@@ -136,7 +145,11 @@ def _compile_parts(
 def _field_binary(channel: str, words: list[str]) -> bytes:
     fields = {field.name: field.type for field in CHANNELS[channel].fields}
     names = list(fields)
+    if channel == BOOK and tuple(words) in _BOOK_PARTS:
+        return bytes((_BOOK_BINARY, _BOOK_PARTS[tuple(words)]))
     match words:
+        case ["book_flags", ("0" | "1") as base] if channel == BOOK:
+            return bytes((_BOOK_BINARY, _BOOK_FLAGS, int(base)))
         case [bits, source] if _SOURCES.get(source) == bits:
             return _integer(source)
         case ["flags", ("0" | "1") as base]:

@@ -106,6 +106,7 @@ cdef extern from "gw_book_render.h" nogil:
         gw_book_row_t *rows
         uint32_t room, around
         size_t bytes
+        void *fit
         uint32_t count[2]
         uint64_t seq, skipped
         uint8_t type
@@ -426,7 +427,7 @@ cdef class BookLink:
         cdef unsigned int scale = gw_book_scale(&book.book)
         book.rows_need(max(rows_max, 2 * sum(book.counts) + 4096))
         frame.rows, frame.room = book.rows, rows_max or book.rows_room
-        frame.around, frame.bytes = 0, <size_t>-1
+        frame.around, frame.bytes, frame.fit = 0, <size_t>-1, NULL
         gw_book_render(&book.book, self.window, &book.work, &self.at, &frame)
         if frame.type == GW_BOOK_NOTHING:
             return None
