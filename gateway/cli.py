@@ -281,13 +281,31 @@ def _short(path: str) -> str:
 # --- watching -------------------------------------------------------------------------------------
 
 
+_BOOKS = "book"
+"""In the place of `tail`'s first symbol, which always has a dot or a star: their books."""
+
+
+def _named(_: Any, symbols: list[str]) -> None:
+    if symbols == [_BOOKS]:
+        raise ValueError("of which instruments?")
+
+
 @app.command
 def tail(
-    symbols: Annotated[list[str], Parameter(help="Names and patterns: BTCUSDT.BINANCE '*.SIM'.")],
+    symbols: Annotated[
+        list[str],
+        Parameter(
+            validator=_named,
+            help="Names and patterns: BTCUSDT.BINANCE '*.SIM'; after `book`, their order books.",
+        ),
+    ],
     /,
     *,
     url: Annotated[str, Parameter(help="The gateway's endpoint.")] = "ws://127.0.0.1:8765/v1",
     channel: Literal["trade", "bbo", "both", "candle", "instrument", "status"] = "both",
+    depth: Annotated[
+        Literal[1, 5, 10, 25, 100, 500, 1000], Parameter(help="Of books: levels a side.")
+    ] = 10,
     interval: Annotated[
         Literal["1s", "1m", "5m", "15m", "1h", "1d"], Parameter(help="Of candles.")
     ] = "1m",
@@ -305,28 +323,20 @@ def tail(
         int | None, Parameter(validator=Number(gte=1), help="Stop after so many ticks.")
     ] = None,
 ) -> int:
-    """Shows live ticks with their age, until Ctrl-C."""
+    """Shows live ticks with their age, or order books as ladders (`tail book`), until Ctrl-C."""
     import asyncio
 
     from gateway.client import ConnectFailed
+    from gateway.client.ladder import tail_books
     from gateway.client.tail import tail as watch
 
     channels = ("trade", "bbo") if channel == "both" else (channel,)
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    shown: Any = {"encoding": encoding, "max_hz": max_hz, "count": count, "out": sys.stdout}
+    shown["colour"] = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     try:
-        return asyncio.run(
-            watch(
-                url,
-                symbols,
-                channels,
-                interval=interval,
-                encoding=encoding,
-                max_hz=max_hz,
-                count=count,
-                out=sys.stdout,
-                colour=colour,
-            )
-        )
+        if symbols[0] == _BOOKS:
+            return asyncio.run(tail_books(url, symbols[1:], depth, **shown))
+        return asyncio.run(watch(url, symbols, channels, interval=interval, **shown))
     except ConnectFailed as error:
         print(f"tickgate: {error}. Does the gateway run (tickgate demo)?", file=sys.stderr)
     except ConnectionError as error:

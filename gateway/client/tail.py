@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from gateway.client.book import Book
 from gateway.client.client import Client
 from gateway.client.events import (
     Conflation,
@@ -166,6 +167,8 @@ def _happened(tick: Tick) -> tuple[str, str]:
         steps = f"tick {tick.tick_text or '?'} lot {tick.lot_text or '?'}"
         assets = f"{tick.base or '?'}/{tick.quote or '?'}"
         return "is", plain(f"{assets} {steps} {tick.status}".rstrip())
+    if isinstance(tick, Book):
+        return "book", _best(tick)
     if isinstance(tick, Status):
         return "is", plain(f"{tick.status} {tick.reason}".rstrip())
     if isinstance(tick, InstrumentHealth):
@@ -183,6 +186,14 @@ def _happened(tick: Tick) -> tuple[str, str]:
 def _clock(ns: int) -> str:
     """When an interval began, in local time."""
     return time.strftime("%H:%M:%S", time.localtime(ns // 1_000_000_000))
+
+
+def _best(tick: Book) -> str:
+    """The best levels of the book now, as of a quote; of a frame without a book how many it has."""
+    if tick.book is None:
+        return f"{len(tick.bids)} bids {len(tick.asks)} asks"
+    sides = (side[0] if side else (None, None) for side in (tick.book.bids, tick.book.asks))
+    return " ".join(_side(*level) for level in sides)
 
 
 def _side(price: str | None, qty: str | None) -> str:

@@ -67,6 +67,8 @@ def test_help(arguments: list[str]) -> None:
         ["config", "nope"],
         ["tail"],
         ["tail", "A.SIM", "--channel", "book"],
+        ["tail", "book"],
+        ["tail", "book", "A.SIM", "--depth", "3"],
         ["tail", "A.SIM", "--encoding", "xml"],
         ["tail", "A.SIM", "--count", "x"],
         ["tail", "A.SIM", "--count", "0"],
