@@ -81,7 +81,11 @@ class _Kept:
 
 
 class Books:
-    """By instrument; those that are subscribed to."""
+    """By instrument; those that are subscribed to.
+
+    Attributes:
+        mismatches: frames after which a book was not what the gateway has.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Books:
         self._tick = tick
         self._counted = counted
         self._kept: dict[str, _Kept] = {}
+        self.mismatches = 0
 
     def get(self, symbol: str) -> OrderBook | None:
         """The book of an instrument; None before its first frame."""
@@ -172,6 +177,7 @@ class Books:
 
     def _wrong(self, kept: _Kept) -> Iterator[Gap]:
         kept.mismatches += 1
+        self.mismatches += 1
         return self._broken(kept, "checksum")
 
     def _broken(self, kept: _Kept, reason: str) -> Iterator[Gap]:

@@ -119,6 +119,7 @@ class ClientSession:
             gaps=self._gaps,
             lost=self._lost,
             malformed=self._malformed,
+            mismatches=self._books.mismatches,
             wanted=len(self._wanted),
             topics=len(self._continuity),
         )

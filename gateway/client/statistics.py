@@ -13,6 +13,7 @@ class Statistics(msgspec.Struct, frozen=True):
         gaps: `Gap` events.
         lost: records that are missing besides, by the gaps that this client found itself.
         malformed: messages, or elements of them, that are not the protocol's.
+        mismatches: frames after which a book was not what the gateway has.
         wanted: strings subscribed to.
         topics: those with a record since they were last subscribed to.
     """
@@ -23,6 +24,7 @@ class Statistics(msgspec.Struct, frozen=True):
     gaps: int
     lost: int
     malformed: int
+    mismatches: int
     wanted: int
     topics: int
 

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.client import (
     Bbo,
+    Book,
     ClientSession,
     Conflation,
     Event,
@@ -186,6 +187,10 @@ def told(event: Event) -> list[Any]:
         case Trade() | Bbo():
             number = event.price_text if isinstance(event, Trade) else event.bid_text
             return [event.channel, event.symbol, event.type, event.seq, event.skipped, number]
+        case Book():
+            sides = [] if event.book is None else [event.book.bids, event.book.asks]
+            best = [[side[0].price_text, side[0].qty_text] if side else None for side in sides]
+            return ["book", event.symbol, event.type, event.seq, event.skipped, best]
         case RawTick():
             return ["raw", event.channel, event.symbol, event.seq, event.problem != ""]
         case Reply():

@@ -10,10 +10,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway._native import Row, Template
+from gateway._native import Book, Row, Template
 from gateway.codec import sbe
 from gateway.codec.formats import JSON, SBE, programs
-from support.binary import CANDLE, INSTRUMENTS, NOW, OBJECTS, STATUS, TOPICS, longer
+from gateway.codec.sbe_book import encode_book
+from support.binary import (
+    BOOK,
+    BOOK_PART,
+    CANDLE,
+    INSTRUMENTS,
+    NOW,
+    OBJECTS,
+    STATUS,
+    TOPICS,
+    longer,
+)
 
 Case = dict[str, str]
 Channel = Literal["trade", "bbo"]
@@ -30,7 +41,7 @@ SEED = 7
 
 def cases() -> list[Case]:
     """Each a name, the frame in hexadecimal, and the same as JSON."""
-    return [*_notices(), *_records(), *_made()]
+    return [*_notices(), *_records(), *_made(), *_books()]
 
 
 def _notices() -> Iterator[Case]:
@@ -50,6 +61,38 @@ def _made() -> Iterator[Case]:
         (message,) = sbe.Decoder().decode(announced)
         text = msgspec.json.encode(message).decode()
         yield {"name": text, "sbe": announced.hex(), "json": text}
+
+
+def _books() -> Iterator[Case]:
+    """Books, parts of some among them; those of whole states have the sum of their levels."""
+    dice = random.Random(SEED)
+    frames = [BOOK, BOOK_PART]
+    for seq in range(1, RANDOM_CASES // 3):
+        bids, asks = (_side(dice, sign) for sign in (-1, 1))
+        book = Book(depth=10)
+        book.replace(bids, asks)
+        part = (1, 2) if dice.random() < 0.1 else None
+        more: dict[str, Any] = {"depth": 10, "part": part, "maybe_bad": dice.random() < 0.1}
+        more |= {"checksum": None if part else book.checksum(), "last_id": str(seq)}
+        numbers: dict[str, Any] = {"seq": seq, "ts_event": NOW, "ts_recv": NOW, "ts_send": NOW}
+        frames.append(encode_book("snapshot", 11, bids, asks, **numbers, **more))
+    for frame in frames:
+        announced = sbe.encode_topic(11, *TOPICS[11]) + frame
+        (message,) = sbe.Decoder().decode(announced)
+        said = msgspec.to_builtins(message)
+        text = json.dumps({name: one for name, one in said.items() if one is not None})
+        yield {"name": text, "sbe": announced.hex(), "json": text}
+        newer = sbe.encode_topic(11, *TOPICS[11]) + longer(frame)
+        yield {"name": f"newer {text}", "sbe": newer.hex(), "json": text}
+
+
+def _side(dice: random.Random, sign: int) -> list[tuple[str, str]]:
+    """Levels from the best on, a few with quantities of any size."""
+    count = dice.randrange(15)
+    prices = [f"{100 + sign * (rank + 1) / 8:.{dice.choice((3, 4))}f}" for rank in range(count)]
+    usual = [f"{dice.randrange(1, 10**6)}.{dice.randrange(10**4):04}" for _ in range(3)]
+    wide = ["9" * 38, "1" + "0" * 60, "0." + "0" * 60 + "7", str(2**63), str(2**63 - 1), "1.500"]
+    return [(price, dice.choice([*usual * 3, *wide])) for price in prices]
 
 
 def _records() -> Iterator[Case]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import client_scripts, golden_frames
+from support import book_scripts, client_scripts, golden_frames
 from support.imports import ROOT
 
 CLIENT = ROOT / "clients" / "typescript"
@@ -71,5 +71,6 @@ def build(directory: Path) -> None:
         "cases": golden_frames.cases(),
         "bench": golden_frames.bench(),
         "scripts": client_scripts.scripts(),
+        "books": book_scripts.scripts(),
     }
     (directory / "golden.json").write_text(json.dumps(made))

@@ -22,7 +22,7 @@ interface Kept {
 export type Taken =
   | { readonly frame: Book; readonly problem: null }
   | { readonly frame: null; readonly problem: null }
-  | { readonly frame: null; readonly problem: "checksum" | "sequence"; readonly again: boolean };
+  | { readonly frame: null; readonly problem: "checksum" | "sequence" };
 
 const PART: Taken = { frame: null, problem: null };
 
@@ -55,13 +55,23 @@ export class Books {
     }
   }
 
+  /** The book was wrong once more; whether it may be asked for again at once. */
+  mismatched(symbol: string): boolean {
+    return ++this.keep(symbol).mismatches < MISMATCHES_MAX;
+  }
+
   forget(symbol: string): void {
     this.kept.delete(symbol);
   }
 
   /** The whole frame, once its last part is here; null before. A hole among parts is a problem. */
   join(frame: Book, [part, parts]: readonly [number, number]): Taken {
-    if (parts === 1) return { frame, problem: null };
+    if (parts === 1) {
+      const before = this.kept.get(frame.symbol);
+      if (before !== undefined) before.parts = [];
+      return { frame, problem: null };
+    }
+    if (parts > PARTS_MAX) throw new MalformedError(`part: [${part}, ${parts}]`);
     const kept = this.keep(frame.symbol);
     if (part === 1) {
       kept.parts = [frame];
@@ -72,7 +82,7 @@ export class Books {
       kept.parts.length === part - 1 && kept.of === parts && kept.parts[0]?.seq === frame.seq;
     if (!fits) {
       kept.parts = [];
-      return { frame: null, problem: "sequence", again: true };
+      return { frame: null, problem: "sequence" };
     }
     kept.parts.push(frame);
     if (part < parts) return PART;
@@ -80,11 +90,9 @@ export class Books {
     const bids = kept.parts.flatMap((one) => one.bids);
     const asks = kept.parts.flatMap((one) => one.asks);
     kept.parts = [];
-    const head = {
-      ...header(frame),
-      type: (first as Book).type,
-      skipped: (first as Book).skipped + frame.skipped,
-    };
+    // All parts tell the same number of skipped updates.
+    const { type, skipped } = first as Book;
+    const head = { ...header(frame), type, skipped };
     return { frame: new Book(head, bids, asks, frame.details), problem: null };
   }
 
@@ -104,8 +112,7 @@ export class Books {
     book.maybe_bad = frame.details.maybe_bad;
     const wanted = frame.details.checksum;
     if (wanted !== null && wanted !== book.checksum()) {
-      kept.mismatches++;
-      return { frame: null, problem: "checksum", again: kept.mismatches < MISMATCHES_MAX };
+      return { frame: null, problem: "checksum" };
     }
     kept.mismatches = 0;
     book.ready = true;

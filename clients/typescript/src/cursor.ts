@@ -1,15 +1,18 @@
-/** Messages of Simple Binary Encoding, field by field. What is refused is `MalformedError`. */
+/** A place in a binary frame: messages one after the other, their fields, groups and texts. */
 
 import { MalformedError } from "./json.js";
 
 const SCHEMA_ID = 1;
 const HEADER = 8;
-const DECIMALS_MAX = 127;
-const EXPONENT_MAX = 100;
-const MANTISSA_MAX = 10n ** 38n;
+/** Limits of the gateway's own reader. */
+export const DECIMALS_MAX = 127;
+export const EXPONENT_MAX = 100;
+export const MANTISSA_MAX = 10n ** 38n;
+
 const NO_EXPONENT = 127;
 const NULL_U64 = 0xffff_ffff_ffff_ffffn;
 const ZEROS = "0".repeat(DECIMALS_MAX + 1);
+
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** A place in a frame: fields by their offset in the block, then texts one after the other. */
@@ -22,7 +25,7 @@ export class Cursor {
   private block = 0;
   private at = 0;
 
-  /** @param blocks bytes of the fixed fields of each template that is known. */
+  /** @param blocks bytes of the fixed fields of each message that is known. */
   constructor(
     frame: Uint8Array | ArrayBuffer,
     private readonly blocks: ReadonlyMap<number, number>,
@@ -62,6 +65,14 @@ export class Cursor {
 
   u8(offset: number): number {
     return this.view.getUint8(this.block + offset);
+  }
+
+  i8(offset: number): number {
+    return this.view.getInt8(this.block + offset);
+  }
+
+  u16(offset: number): number {
+    return this.view.getUint16(this.block + offset, true);
   }
 
   u32(offset: number): number {
@@ -126,10 +137,7 @@ export class Cursor {
       sign = mantissa < 0n ? "-" : "";
       digits = (mantissa < 0n ? -mantissa : mantissa).toString();
     }
-    if (exponent >= 0) return sign + digits + (digits === "0" ? "" : ZEROS.slice(0, exponent));
-    const point = digits.length + exponent;
-    if (point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
-    return `${sign}0.${ZEROS.slice(0, -point)}${digits}`;
+    return plain(sign, digits, exponent);
   }
 
   /** The next text, in UTF-8. */
@@ -176,6 +184,14 @@ export class Cursor {
       this.block += each;
     }
   }
+}
+
+/** A number in plain digits. */
+export function plain(sign: string, digits: string, exponent: number): string {
+  if (exponent >= 0) return sign + digits + (digits === "0" ? "" : ZEROS.slice(0, exponent));
+  const point = digits.length + exponent;
+  if (point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+  return `${sign}0.${ZEROS.slice(0, -point)}${digits}`;
 }
 
 /** As the JSON reader gives integers. */

@@ -8,6 +8,7 @@
 
 import { Cursor, integer } from "./cursor.js";
 import { type Json, type JsonObject, MalformedError } from "./json.js";
+import { type BookPart, readBook } from "./sbe_book.js";
 import { Bbo, Candle, type Head, Instrument, Status, Trade } from "./ticks.js";
 
 /** Limits of the gateway's own reader. */
@@ -22,6 +23,7 @@ const NULL_U32 = 0xffff_ffff;
 const CHANNELS = new Map<number, Channel>([
   [1, { channel: "trade" }],
   [2, { channel: "bbo" }],
+  [3, { channel: "book" }],
   [4, { channel: "instrument" }],
   [5, { channel: "status" }],
   [7, { channel: "health" }],
@@ -42,6 +44,7 @@ const UNKNOWN = "unknown";
 /** Messages by their template's number. */
 const TRADE = 1;
 const BBO = 2;
+const BOOK = 3;
 const INSTRUMENT = 4;
 const STATUS = 5;
 const CANDLE = 8;
@@ -61,6 +64,7 @@ const SHUTDOWN = 40;
 const BLOCKS = new Map([
   [TRADE, 80],
   [BBO, 113],
+  [BOOK, 55],
   [INSTRUMENT, 92],
   [STATUS, 45],
   [CANDLE, 145],
@@ -86,7 +90,7 @@ interface Announced extends Channel {
   readonly symbol: string;
 }
 
-type AnyRecord = Trade | Bbo | Candle | Instrument | Status;
+type AnyRecord = Trade | Bbo | BookPart | Candle | Instrument | Status;
 
 /** Reads the frames of one connection, whose topics are announced on it. */
 export class SbeReader {
@@ -104,6 +108,9 @@ export class SbeReader {
           break;
         case BBO:
           found.push(this.bbo(cursor, ts_client));
+          break;
+        case BOOK:
+          found.push(this.book(cursor, ts_client));
           break;
         case INSTRUMENT:
           found.push(this.instrument(cursor, ts_client));
@@ -158,6 +165,11 @@ export class SbeReader {
       cursor.decimal(79, flags & 8),
       cursor.decimal(96, flags & 16),
     );
+  }
+
+  private book(cursor: Cursor, ts_client: bigint): BookPart {
+    const topic = this.topic(cursor, 40, "book");
+    return readBook(cursor, headOf(cursor, topic, cursor.u8(54), ts_client));
   }
 
   private instrument(cursor: Cursor, ts_client: bigint): Instrument {

@@ -26,6 +26,7 @@ import {
   scopeOf,
 } from "./requests.js";
 import { SbeReader } from "./sbe.js";
+import { BookPart } from "./sbe_book.js";
 import { type AnyTick, Book, RawTick, Tick } from "./ticks.js";
 import { type Topic, escape, isPattern, meant } from "./topics.js";
 import { Subscriptions, type Wanted, losslessAsked } from "./wanted.js";
@@ -256,9 +257,10 @@ export class ClientSession {
     const found = reader.read(message, real_ns);
     const [only] = found;
     if (found.length === 1 && only instanceof Tick) return this.tick(only);
-    return found.flatMap((one) =>
-      one instanceof Tick ? this.tick(one) : this.message(one, real_ns),
-    );
+    return found.flatMap((one) => {
+      if (one instanceof BookPart) return this.joined(one.frame, one.part);
+      return one instanceof Tick ? this.tick(one) : this.message(one, real_ns);
+    });
   }
 
   private message(message: JsonObject, real_ns: bigint): Event[] {
@@ -282,10 +284,16 @@ export class ClientSession {
   // --- records -----------------------------------------------------------------------------------
 
   private record(message: JsonObject, tick: AnyTick): Event[] {
-    if (tick instanceof RawTick && tick.problem !== "") this.counts.malformed++;
-    if (!(tick instanceof Book)) return this.tick(tick);
-    const joined = this.books.join(tick, partOf(message));
-    if (joined.problem !== null) return this.broken(tick, joined.problem, joined.again);
+    if (tick instanceof RawTick && tick.problem !== "") {
+      this.counts.malformed++;
+      if (tick.channel === "book") return [...this.tick(tick), ...this.wrong(tick)];
+    }
+    return tick instanceof Book ? this.joined(tick, partOf(message)) : this.tick(tick);
+  }
+
+  private joined(frame: Book, part: readonly [number, number]): Event[] {
+    const joined = this.books.join(frame, part);
+    if (joined.problem !== null) return this.broken(frame, "sequence", null);
     return joined.frame === null ? [] : this.tick(joined.frame);
   }
 
@@ -302,7 +310,7 @@ export class ClientSession {
       this.books.doubt(tick.symbol);
     }
     const taken = this.books.apply(tick);
-    if (taken.problem !== null) return [...found, ...this.broken(tick, taken.problem, taken.again)];
+    if (taken.problem !== null) return [...found, ...this.wrong(tick)];
     return taken.frame === null ? found : [...found, taken.frame];
   }
 
@@ -312,12 +320,17 @@ export class ClientSession {
     return this.counted([gap]);
   }
 
-  /** A book's frame that can't be right: its parts have a hole, or its sum is another. */
-  private broken(frame: Book, reason: "checksum" | "sequence", soon: boolean): Event[] {
+  /** A book that is not what the gateway has: asked for again, after some times in a row later. */
+  private wrong(frame: Topic): Event[] {
+    this.counts.mismatches++;
+    const soon = this.books.mismatched(frame.symbol);
+    return this.broken(frame, "checksum", soon ? null : this.heard_ms + MISMATCH_RETRY_MS);
+  }
+
+  private broken(frame: Topic, reason: "checksum" | "sequence", at_ms: number | null): Event[] {
     this.books.doubt(frame.symbol);
-    if (reason === "checksum") this.counts.mismatches++;
     const gap = bareGap(frame, reason);
-    this.resync(gap, soon ? null : this.heard_ms + MISMATCH_RETRY_MS);
+    this.resync(gap, at_ms);
     return this.counted([gap]);
   }
 

@@ -240,6 +240,25 @@ test("parts count after the last one, under one seq", () => {
   }
 });
 
+test("each part tells the same number of skipped updates", () => {
+  const told = new Told();
+  told.connect();
+  told.tell(frame(1, "snapshot", [["2", "1"]], []));
+  const part = (number: number) => ({ part: [number, 2], skipped: 3 });
+  assert.deepEqual(told.tell(frame(5, "snapshot", [["1", "1"]], [], {}, part(1))), []);
+  const [whole, ...more] = told.tell(frame(5, "snapshot", [], [], {}, part(2)));
+  assert.ok(whole instanceof Book);
+  assert.deepEqual([whole.seq, whole.skipped, more], [5, 3, []]);
+});
+
+test("a whole frame ends the parts before it", () => {
+  const told = new Told();
+  told.connect();
+  told.tell(frame(5, "snapshot", [["2", "1"]], [], {}, { part: [1, 2] }));
+  told.tell(frame(5, "snapshot", [["1", "1"]], []));
+  assert.deepEqual(kinds(told.tell(frame(5, "snapshot", [], [], {}, { part: [2, 2] }))), ["gap"]);
+});
+
 test("a hole among parts, and one among updates, bring a new snapshot", () => {
   const told = new Told();
   told.connect();

@@ -36,7 +36,7 @@ test("both encodings say the same", { skip }, () => {
       seen.add(event.kind === "system" ? event.type : event.kind);
     }
   }
-  const records = ["trade", "bbo", "candle", "instrument", "status"];
+  const records = ["trade", "bbo", "book", "candle", "instrument", "status"];
   const notices = ["gap", "epoch", "retired", "replay_completed", "slow", "conflation"];
   for (const kind of [...records, ...notices, "limit_exceeded", "auth_expiring", "shutdown"])
     assert.ok(seen.has(kind), kind);

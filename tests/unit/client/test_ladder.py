@@ -25,9 +25,9 @@ ASKS = [("64250.20", "1.25"), ("64251.00", "0.01")]
 
 
 def event(book: OrderBook | None, bids: Any = BIDS, asks: Any = ASKS, **more: Any) -> Book:
-    values = {"type": "snapshot", "symbol": "BTCUSDT.BINANCE", "seq": 7} | more
-    times = {"ts_event": 1, "ts_recv": 1, "ts_send": 1, "ts_client": 312_001}
-    return Book(channel="book", **values, **times, levels=book_levels(bids, asks), book=book)
+    values: dict[str, Any] = {"type": "snapshot", "symbol": "BTCUSDT.BINANCE", "seq": 7} | more
+    values |= {"ts_event": 1, "ts_recv": 1, "ts_send": 1, "ts_client": 312_001}
+    return Book(channel="book", **values, levels=book_levels(bids, asks), book=book)
 
 
 def made(**more: Any) -> OrderBook:
@@ -132,8 +132,8 @@ async def gateway(peer: ServerConnection) -> None:
         await peer.send(json.dumps(reply | {"success": good, "results": results}))
         book = NativeBook(depth=5)
         for seq in range(1, 4):
-            bids = [[str(10 + seq), "1"]]
-            (book.replace if seq == 1 else book.apply)([*map(tuple, bids)], [])
+            bids = [(str(10 + seq), "1")]
+            (book.replace if seq == 1 else book.apply)(bids, [])
             head = {"channel": "book", "type": "update" if seq > 1 else "snapshot", "seq": seq}
             times = {"symbol": "A.SIM", "ts_event": 1, "ts_recv": 1, "ts_send": 1}
             row = {"bids": bids, "asks": [], "depth": 5, "checksum": book.checksum()}
