@@ -7,7 +7,11 @@ import java.net.http.HttpClient;
 import java.net.http.WebSocket;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -98,6 +102,7 @@ final class Client implements WebSocket.Listener {
                 return m.limit();
             }
             case TradeDecoder.TEMPLATE_ID: return trade(new TradeDecoder().wrap(buffer, block, length, version));
+            case BookDecoder.TEMPLATE_ID: return book(new BookDecoder().wrap(buffer, block, length, version));
             case CandleDecoder.TEMPLATE_ID: return candle(new CandleDecoder().wrap(buffer, block, length, version));
             case InstrumentDecoder.TEMPLATE_ID: return instrument(new InstrumentDecoder().wrap(buffer, block, length, version));
             case StatusDecoder.TEMPLATE_ID: return status(new StatusDecoder().wrap(buffer, block, length, version));
@@ -183,6 +188,46 @@ final class Client implements WebSocket.Listener {
             .decimal("ask_qty", m.askQty(), m.flags().askQtyNegativeZero());
         out.println(head.bare("data", "[" + row + "]"));
         return m.limit();
+    }
+
+    private int book(BookDecoder m) {
+        Row head = head("book", m.flags().snapshot(), m.topic()).number("seq", m.seq()).number("ts_event", m.tsEvent())
+            .number("ts_recv", m.tsRecv()).number("ts_send", m.tsSend()).number("skipped", m.skipped())
+            .bare("part", m.parts() == 0 ? "null" : "[" + m.part() + "," + m.parts() + "]");
+        Row row = new Row();
+        if (m.depth() != 0) row.number("depth", m.depth());
+        if (m.flags().maybeBad()) row.bare("maybe_bad", "true");
+        if (m.flags().hasChecksum()) row.number("checksum", m.checksum());
+        List<Level> bids = new ArrayList<>(), asks = new ArrayList<>(); // groups, then texts, are read in their order
+        for (BookDecoder.BidsDecoder one : m.bids()) bids.add(new Level(one.price(), one.priceExponent(), one.qty(), one.qtyExponent()));
+        for (BookDecoder.AsksDecoder one : m.asks()) asks.add(new Level(one.price(), one.priceExponent(), one.qty(), one.qtyExponent()));
+        Deque<BigInteger> wides = new ArrayDeque<>();
+        for (BookDecoder.WideQtysDecoder one : m.wideQtys()) wides.add(wide(one.low(), one.high()));
+        row.bare("bids", array(bids, wides)).bare("asks", array(asks, wides));
+        String first = m.firstId(), last = m.lastId();
+        if (!first.isEmpty()) row.text("first_id", first);
+        if (!last.isEmpty()) row.text("last_id", last);
+        out.println(head.bare("data", "[" + row + "]"));
+        return m.limit();
+    }
+
+    private record Level(long price, int priceExponent, long qty, int qtyExponent) {}
+
+    /** Quantities that do not fit their level are the next ones of `wides`. */
+    private static String array(List<Level> levels, Deque<BigInteger> wides) {
+        List<String> rows = new ArrayList<>();
+        for (Level one : levels) {
+            boolean isWide = one.qty == BookDecoder.BidsDecoder.qtyNullValue();
+            BigInteger qty = isWide ? wides.remove() : BigInteger.valueOf(one.qty);
+            String price = new BigDecimal(BigInteger.valueOf(one.price), -one.priceExponent).toPlainString();
+            String text = qty.signum() == 0 ? "0" : new BigDecimal(qty, -one.qtyExponent).toPlainString();
+            rows.add("[\"" + price + "\",\"" + text + "\"]");
+        }
+        return rows.toString();
+    }
+
+    private static BigInteger wide(long low, long high) {
+        return BigInteger.valueOf(high).shiftLeft(64).add(new BigInteger(Long.toUnsignedString(low)));
     }
 
     private int candle(CandleDecoder m) {
@@ -281,9 +326,7 @@ final class Client implements WebSocket.Listener {
 
         Row decimal(String name, DecimalDecoder value, boolean negativeZero) {
             if (value.exponent() == DecimalDecoder.exponentNullValue()) return bare(name, "null");
-            BigInteger low = new BigInteger(Long.toUnsignedString(value.low()));
-            BigInteger mantissa = BigInteger.valueOf(value.high()).shiftLeft(64).add(low);
-            String digits = new BigDecimal(mantissa, -value.exponent()).toPlainString();
+            String digits = new BigDecimal(wide(value.low(), value.high()), -value.exponent()).toPlainString();
             return text(name, negativeZero ? '-' + digits : digits);
         }
 

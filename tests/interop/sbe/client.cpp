@@ -12,9 +12,11 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "tickgate_sbe/AuthExpiring.h"
 #include "tickgate_sbe/Bbo.h"
+#include "tickgate_sbe/Book.h"
 #include "tickgate_sbe/Candle.h"
 #include "tickgate_sbe/Conflation.h"
 #include "tickgate_sbe/Epoch.h"
@@ -34,6 +36,19 @@
 namespace sbe = tickgate::sbe;
 
 __extension__ typedef unsigned __int128 Wide;
+
+// A number in plain digits.
+static std::string plain(bool negative, Wide mantissa, int exponent) {
+    std::string digits;
+    for (; mantissa != 0; mantissa /= 10) digits += static_cast<char>('0' + static_cast<int>(mantissa % 10));
+    bool zero = digits.empty();
+    std::size_t fraction = exponent < 0 ? static_cast<std::size_t>(-exponent) : 0;
+    while (digits.size() <= fraction) digits += '0';
+    std::reverse(digits.begin(), digits.end());
+    if (fraction != 0) digits.insert(digits.size() - fraction, ".");
+    else if (!zero) digits.append(static_cast<std::size_t>(exponent), '0');
+    return (negative ? "-" : "") + digits;
+}
 
 // An object of JSON.
 class Row {
@@ -72,15 +87,7 @@ public:
         bool negative = value.high() < 0;
         auto mantissa = static_cast<Wide>(static_cast<std::uint64_t>(value.high())) << 64 | value.low();
         if (negative) mantissa = 0 - mantissa;
-        std::string digits;
-        for (; mantissa != 0; mantissa /= 10) digits += static_cast<char>('0' + static_cast<int>(mantissa % 10));
-        bool zero = digits.empty();
-        std::size_t fraction = value.exponent() < 0 ? static_cast<std::size_t>(-value.exponent()) : 0;
-        while (digits.size() <= fraction) digits += '0';
-        std::reverse(digits.begin(), digits.end());
-        if (fraction != 0) digits.insert(digits.size() - fraction, ".");
-        else if (!zero) digits.append(static_cast<std::size_t>(value.exponent()), '0');
-        return text(name, (negative || negative_zero ? "-" : "") + digits);
+        return text(name, plain(negative || negative_zero, mantissa, value.exponent()));
     }
     std::string str() const { return '{' + members + '}'; }
 
@@ -132,6 +139,56 @@ static void show(sbe::Bbo &m) {
     row.decimal("bid", m.bid(), m.flags().bidNegativeZero()).decimal("bid_qty", m.bidQty(), m.flags().bidQtyNegativeZero())
         .decimal("ask", m.ask(), m.flags().askNegativeZero()).decimal("ask_qty", m.askQty(), m.flags().askQtyNegativeZero());
     print(head(m, "bbo").bare("data", '[' + row.str() + ']').str());
+}
+
+struct Level {
+    std::string price;
+    std::int64_t qty;
+    int exponent;
+};
+
+template <typename Side> std::vector<Level> levels(Side &side) {
+    std::vector<Level> found;
+    side.forEach([&found](Side &one) {
+        bool negative = one.price() < 0;
+        auto price = static_cast<std::uint64_t>(one.price());
+        found.push_back({plain(negative, negative ? 0 - price : price, one.priceExponent()), one.qty(), one.qtyExponent()});
+    });
+    return found;
+}
+
+// Quantities that do not fit their level are taken from the front of `wides`.
+static std::string array(const std::vector<Level> &levels, std::vector<Wide> &wides) {
+    std::string rows;
+    for (const Level &one : levels) {
+        auto qty = static_cast<Wide>(static_cast<std::uint64_t>(one.qty));
+        if (one.qty == sbe::Book::Bids::qtyNullValue()) {
+            qty = wides.at(0);
+            wides.erase(wides.begin());
+        }
+        rows += (rows.empty() ? "[\"" : ",[\"") + one.price + "\",\"" + (qty == 0 ? "0" : plain(false, qty, one.exponent)) + "\"]";
+    }
+    return '[' + rows + ']';
+}
+
+static void show(sbe::Book &m) {
+    Row first = head(m, "book"), row;
+    std::string part = "null";
+    if (m.parts() != 0) part = '[' + std::to_string(m.part()) + ',' + std::to_string(m.parts()) + ']';
+    if (m.depth() != 0) row.number("depth", m.depth());
+    if (m.flags().maybeBad()) row.bare("maybe_bad", "true");
+    if (m.flags().hasChecksum()) row.number("checksum", m.checksum());
+    auto bids = levels(m.bids()), asks = levels(m.asks()); // groups, then texts, are read in their order
+    std::vector<Wide> wides;
+    m.wideQtys().forEach([&wides](sbe::Book::WideQtys &one) {
+        wides.push_back(static_cast<Wide>(static_cast<std::uint64_t>(one.high())) << 64 | one.low());
+    });
+    row.bare("bids", array(bids, wides)).bare("asks", array(asks, wides));
+    std::string id = m.getFirstIdAsString();
+    if (!id.empty()) row.text("first_id", id);
+    id = m.getLastIdAsString();
+    if (!id.empty()) row.text("last_id", id);
+    print(first.bare("part", part).bare("data", '[' + row.str() + ']').str());
 }
 
 static void show(sbe::Candle &m) {
@@ -236,6 +293,7 @@ static std::size_t message(std::string &frame, std::size_t at) {
     case sbe::Topic::SBE_TEMPLATE_ID: return read<sbe::Topic>(frame, at, header);
     case sbe::Trade::SBE_TEMPLATE_ID: return read<sbe::Trade>(frame, at, header);
     case sbe::Bbo::SBE_TEMPLATE_ID: return read<sbe::Bbo>(frame, at, header);
+    case sbe::Book::SBE_TEMPLATE_ID: return read<sbe::Book>(frame, at, header);
     case sbe::Candle::SBE_TEMPLATE_ID: return read<sbe::Candle>(frame, at, header);
     case sbe::Instrument::SBE_TEMPLATE_ID: return read<sbe::Instrument>(frame, at, header);
     case sbe::Status::SBE_TEMPLATE_ID: return read<sbe::Status>(frame, at, header);
