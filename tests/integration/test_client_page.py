@@ -13,7 +13,10 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile("import |from ")
 URL = "ws://127.0.0.1:8765/v1"
 TIMEOUT_S = 30.0
-FEED = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.symbols=20", "feeds.0.rate=500")
+FEED = (
+    *('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.symbols=20", "feeds.0.rate=500"),
+    'feeds.0.channels=["trade","bbo","book"]',
+)
 
 
 def examples() -> list[str]:
@@ -39,12 +42,17 @@ async def lines(code: str, count: int) -> list[str]:
 
 async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
     with serving(tmp_path / "log", *FEED) as gateway:
-        counts = (40, 40, 40, 40, 3, 40)
+        counts = (40, 40, 40, 40, 40, 40, 3, 40)
         printed = [
             lines(code.replace(URL, gateway.url), count)
             for code, count in zip(examples(), counts, strict=True)
         ]
-        shown, decisions, quotes, answers, latencies, arrays = await asyncio.gather(*printed)
+        shown, tops, decisions, quotes, spreads, *others = await asyncio.gather(*printed)
+        answers, latencies, arrays = others
+    level = r"\[Level\(price_text='[\d.]+', qty_text='[\d.]+'\)\]"
+    assert all(re.fullmatch(rf"SYM001\.SIM {level} {level}\n", line) for line in tops), tops
+    spread = re.compile(r"SYM001\.SIM \d+ spread [\d.]+ bid for [\d.]+\n")
+    assert all(spread.fullmatch(line) for line in spreads), spreads
     trade = re.compile(r"SYM0\d\d\.SIM (buy|sell) [\d.]+ at [\d.]+\n")
     assert all(trade.fullmatch(line) for line in shown), shown
     quote = re.compile(r"SYM0\d\d\.SIM spread [\d.]+ -?[\d.]+ ms old\n")
@@ -63,7 +71,7 @@ async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
 
 
 def test_a_strategy_is_twenty_lines() -> None:
-    strategy = examples()[1]
+    strategy = examples()[2]
     code = [line for line in strategy.splitlines() if line and not IMPORT.match(line)]
     assert len(code) <= 20
     assert max(map(len, strategy.splitlines())) <= 100

@@ -3,6 +3,7 @@
 import binascii
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -329,6 +330,29 @@ def test_another_numbering(peer: Peer) -> None:
     receive(peer.session, {"channel": "system", "type": "epoch", "data": [{"epoch": "e2"}]})
     assert not book.ready
     assert peer.snapshot(1) is book
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_frames_of_the_page() -> None:
+    """docs/protocol.md, "Books": what it says of them is what a client finds."""
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    part = page.split("\n## Books\n")[1].split("\n## ")[0]
+    block = part.split("```")[1].replace("\n   ", "")
+    frames = [line for line in block.splitlines() if line.startswith('{"channel"')]
+    session = ClientSession()
+    session.connected(0)
+    receive(session, hello())
+    for frame in frames:
+        (event,) = session.receive(frame.replace(":ns", ":1"), mono_ns=0, real_ns=0)
+        assert isinstance(event, Book)
+        assert event.book is not None
+        assert event.book.checksum() == event.checksum
+    assert len(frames) == 2
+    text = "6425020125642510010642501056424992"
+    assert f"`{text}`" in part
+    assert f'"checksum":{binascii.crc32(text.encode())}}}' in frames[0]
 
 
 # --- ended ----------------------------------------------------------------------------------------
