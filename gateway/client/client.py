@@ -284,6 +284,7 @@ class Client(Asking):
                 self._connection = connection
                 code, reason = await self._read(connection)
                 self._connection = None
+                self._session.disconnected()
                 self._fail_replies()
                 if time.monotonic() - opened_s >= STABLE_S:
                     self._backoff.reset()

@@ -235,6 +235,10 @@ class ClientSession:
             self._binary = Reader()
         return self.due(now_ns)
 
+    def disconnected(self) -> None:
+        """The connection has ended: books are what they were."""
+        self._books.doubt()
+
     def due(self, now_ns: int) -> list[Request]:
         """What the client asks for by itself, and may ask for now."""
         return [*map(self._send, self._again.due(now_ns, self._continuity.position))]

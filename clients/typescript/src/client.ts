@@ -455,6 +455,7 @@ export class Client {
   /** The connection, or an attempt, is over: the next one, or the end. */
   private ended(code: number, reason: string, retryable: boolean): void {
     if (this.closed) return;
+    this.session.disconnected();
     if (this.opened_ms > 0 && this.clock.mono_ms() - this.opened_ms >= STABLE_MS) {
       this.backoff.reset();
     }

@@ -215,6 +215,11 @@ export class ClientSession {
     this.reader = this.encoding === "sbe" ? new SbeReader() : null;
   }
 
+  /** The connection has ended: books are what they were. */
+  disconnected(): void {
+    this.books.doubt();
+  }
+
   /** What the client asks for by itself and may be sent now, and what it has to tell. */
   due(now_ms: number): Due {
     if (this.hello === null) return NOTHING;

@@ -320,8 +320,10 @@ test("after a reconnect a book is in doubt until its snapshot; one left is forgo
   told.connect();
   told.subscribed("book", "A.SIM");
   told.tell(frame(1, "snapshot", [["1", "1"]], []));
-  told.connect();
+  assert.equal(told.session.book("A.SIM")?.ready, true);
+  told.session.disconnected();
   assert.equal(told.session.book("A.SIM")?.ready, false);
+  told.connect();
   const [update] = told.tell(frame(1, "update", [["1", "1"]], []));
   assert.ok(
     update instanceof Book && update.book === null,

@@ -313,6 +313,8 @@ def test_a_book_that_can_not_be(peer: Peer) -> None:
 
 def test_a_new_connection_begins_with_a_snapshot(peer: Peer) -> None:
     book = peer.snapshot()
+    peer.session.disconnected()
+    assert not book.ready
     (request,) = peer.connect()
     assert json.loads(request.text)["params"]["depth"] == 3
     assert "from" not in json.loads(request.text)["params"]
