@@ -147,7 +147,8 @@ def _made(depth: int) -> "NativeBook":
     """With room for the levels that a frame may bring before a side is cut to its depth."""
     from gateway._native import BOOK_LEVELS_MAX, Book
 
-    return Book(depth=depth, levels_max=max(1024, 4 * depth) if depth else BOOK_LEVELS_MAX)
+    room = min(max(1024, 4 * depth), BOOK_LEVELS_MAX) if depth else BOOK_LEVELS_MAX
+    return Book(depth=depth, levels_max=room)
 
 
 class Book(Tick, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ again (`ClientSession.resync`): at once, and after three wrong sums in a row hal
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -23,6 +23,8 @@ MISMATCHES_MAX: Final = 3
 """Wrong sums in a row, after which the next attempt waits."""
 MISMATCH_RETRY_NS: Final = 30_000_000_000
 """For so long."""
+DEPTH_MAX: Final = 0xFFFF
+"""As much as binary frames can say."""
 PARTS_LEVELS_MAX: Final = 1 << 17
 """Levels of a frame with all its parts: no gateway's book has more."""
 
@@ -30,7 +32,7 @@ PARTS_LEVELS_MAX: Final = 1 << 17
 class _Data(msgspec.Struct):
     bids: list[list[Any]]
     asks: list[list[Any]]
-    depth: int = 0
+    depth: Annotated[int, msgspec.Meta(ge=0, le=DEPTH_MAX)] = 0
     first_id: str | None = None
     last_id: str | None = None
     maybe_bad: bool = False

@@ -302,6 +302,19 @@ def test_what_is_no_level(levels: Any) -> None:
     assert peer.session.statistics().malformed == 1
 
 
+@pytest.mark.parametrize("depth", [-1, 2**16, 2**40, "10", None])
+def test_what_is_no_depth(depth: Any) -> None:
+    raw, gap = Peer("json").frame("snapshot", 1, BIDS, ASKS, depth=depth)
+    assert isinstance(raw, RawTick)
+    assert gap == Gap("book", SYMBOL, "checksum")
+
+
+def test_a_depth_beyond_all_books(peer: Peer) -> None:
+    (event,) = peer.frame("snapshot", 1, BIDS, ASKS, depth=2**16 - 1, checksum=crc(BIDS, ASKS))
+    assert isinstance(event, Book)
+    assert event.book is not None
+
+
 def test_a_book_that_can_not_be(peer: Peer) -> None:
     """Each level may be, but not both in one book: 18 digits, and 18 more behind the point."""
     book = peer.snapshot()
