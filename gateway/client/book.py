@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, overload
 
+import msgspec
+
 from gateway.client.ticks import Tick
 
 if TYPE_CHECKING:
@@ -192,6 +194,27 @@ class Book(Tick, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         what = f"{self.type}, seq={self.seq}, bids={self.bids}, asks={self.asks}"
         return f"Book({self.symbol!r}, {what}, book={self.book})"
+
+
+def whole(frame: Book) -> Book:
+    """A frame that stands for those before it: all of the book as it is now, which may be newer;
+    where that is in doubt, the frame without it."""
+    from gateway._native import book_levels
+
+    book = frame.book
+    if frame.type == "snapshot" or book is None:
+        return frame
+    if not book.ready:
+        return msgspec.structs.replace(frame, book=None)
+    return msgspec.structs.replace(
+        frame,
+        type="snapshot",
+        levels=book_levels(book.bids, book.asks),
+        depth=book.depth,
+        first_id=None,
+        maybe_bad=book.maybe_bad,
+        checksum=book.checksum(),
+    )
 
 
 class BookPart(Book, frozen=True, kw_only=True):

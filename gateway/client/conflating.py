@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.client.book import Book, whole
 from gateway.client.continuity import Topic
 from gateway.client.events import (
     Conflation,
@@ -33,8 +34,9 @@ from gateway.client.events import (
 from gateway.client.inbox import Inbox
 from gateway.client.ticks import Bbo, Candle, InstrumentData, InstrumentHealth, Status, Tick, Trade
 
-_WHOLE: Final = frozenset({Trade, Bbo, Candle, InstrumentData, Status, InstrumentHealth})
-"""Records that replace the one before; others may be changes of it."""
+_WHOLE: Final = frozenset({Trade, Bbo, Book, Candle, InstrumentData, Status, InstrumentHealth})
+"""Records that replace the one before; others may be changes of it. So are a book's, but the one
+that stands for several becomes a snapshot when it is taken."""
 _OF_TOPIC: Final = (Gap, Retired, ReplayCompleted)
 
 
@@ -57,7 +59,8 @@ class _Cell:
     def joined(self) -> Event | None:
         event = self.event
         if self.skipped and isinstance(event, Tick):
-            return msgspec.structs.replace(event, skipped=event.skipped + self.skipped)
+            event = msgspec.structs.replace(event, skipped=event.skipped + self.skipped)
+            return whole(event) if isinstance(event, Book) else event
         return event
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.said import ack, hello, receive
 
@@ -13,6 +14,7 @@ from gateway._native import BOOK_LEVELS_MAX
 from gateway._native import Book as NativeBook
 from gateway.client import Book, Gap, Level, Malformed, OrderBook, RawTick
 from gateway.client.books import MISMATCH_RETRY_NS
+from gateway.client.conflating import ConflatingInbox
 from gateway.client.events import Event
 from gateway.client.requests import Request
 from gateway.client.session import ClientSession
@@ -412,3 +414,49 @@ def test_a_random_walk_is_what_a_native_book_makes_of_it(encoding: Encoding) -> 
         assert event.book is not None
         assert [*event.book.bids] == other.levels("bid")
         assert [*event.book.asks] == other.levels("ask")
+
+
+# --- for a program that is slow -------------------------------------------------------------------
+
+
+def conflated(*events: Event) -> list[Event | None]:
+    """What a program gets that reads only after all of them."""
+    box = ConflatingInbox(100, lambda topic: False)
+    for event in events:
+        box.add(event)
+    return [box.take() for _ in range(len(box))]
+
+
+def test_a_frame_for_several_is_the_whole_book(peer: Peer) -> None:
+    peer.snapshot()
+    first = peer.frame("update", 2, [("9.5", "0")], [], first_id="5", last_id="6")
+    assert isinstance(first[0], Book)
+    bids: Pairs = [("10.0", "7"), ("9.0", "3")]
+    last = peer.frame("update", 4, [("10.0", "7")], [], skipped=1, checksum=crc(bids, ASKS))
+    (event,) = conflated(*first, *last)
+    assert isinstance(event, Book)
+    assert (event.type, event.seq, event.skipped, event.depth) == ("snapshot", 4, 2, 3)
+    assert (event.bids, event.asks) == (levels(bids), levels(ASKS))
+    assert (event.checksum, event.first_id) == (crc(bids, ASKS), None)
+    assert event.book is peer.session.book(SYMBOL)
+
+
+def test_a_frame_for_itself_and_a_snapshot_stay_as_they_are(peer: Peer) -> None:
+    peer.snapshot()
+    one = peer.frame("update", 2, [("9.5", "0")], [])
+    assert conflated(*one) == one
+    snapshot = peer.frame("snapshot", 3, BIDS, ASKS, first_id="5")
+    assert isinstance(snapshot[0], Book)
+    assert conflated(*one, *snapshot) == [msgspec.structs.replace(snapshot[0], skipped=1)]
+
+
+def test_a_frame_for_several_has_no_book_where_that_is_in_doubt(peer: Peer) -> None:
+    peer.snapshot()
+    frames = [*peer.frame("update", 2, [], []), *peer.frame("update", 3, [("9.0", "5")], [])]
+    wrong = peer.frame("update", 4, [], [], checksum=1)
+    first, gap = conflated(*frames, *wrong)
+    assert isinstance(first, Book)
+    assert (first.type, first.seq, first.skipped, first.book) == ("update", 3, 1, None)
+    assert first.bids == levels([("9.0", "5")])
+    assert isinstance(gap, Gap)
+    assert gap.reason == "checksum"
