@@ -36,6 +36,8 @@ export interface Result {
   readonly seq: number | null;
   /** How many topics a pattern covers so far. Null for names. */
   readonly matched: number | null;
+  /** Of books: levels a side, 0 for all; else null. */
+  readonly depth: number | null;
   /** The answer to `from`: "replaying" or "insufficient_state". */
   readonly recovery: string | null;
   /** Of "replaying" the topic's `seq` at that moment; null for patterns. */

@@ -279,6 +279,7 @@ function result(row: JsonObject): Result {
     epoch: textOrNull(row, "epoch"),
     seq: countOrNull(row, "seq"),
     matched: countOrNull(row, "matched"),
+    depth: countOrNull(row, "depth"),
     recovery: textOrNull(row, "recovery"),
     to: countOrNull(row, "to"),
     oldest: typeof oldest === "number" || typeof oldest === "bigint" ? oldest : null,
