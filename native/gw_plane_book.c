@@ -229,14 +229,17 @@ static int wake(gw_plane_t *p) {
 
 int gw_plane_books_step(gw_plane_t *p) {
     int did = wake(p);
-    if (p->epoch_phase || !p->books.wanted) return did;
+    if (p->epoch_phase || gw_plane_books_due(p) == INT64_MAX) return did;
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
-    gw_plane_book_t *x = p->books.wanted, *last = p->books.wanted_last;
-    for (uint32_t copies = 0; x && copies < GW_BOOK_COPIES;) {
-        gw_plane_book_t *next = x == last ? NULL : x->next;
-        if (x->retry_ns <= p->now) copies++, did |= follow(p, x) || x->retry_ns <= p->now;
-        x = next;
+    uint32_t copies = 0;
+    for (unsigned i = 0; i < GW_BOOKS_LISTS; i++) {
+        gw_plane_book_t *x = p->books.wanted[i].first, *last = p->books.wanted[i].last;
+        while (x && x->retry_ns <= p->now && copies++ < GW_BOOK_COPIES) {
+            gw_plane_book_t *next = x == last ? NULL : x->next; /* it may come behind the last again */
+            did |= follow(p, x) || x->retry_ns <= p->now;
+            x = next;
+        }
     }
     return did;
 }

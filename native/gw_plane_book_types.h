@@ -37,6 +37,7 @@ typedef struct gw_plane_book {
     struct gw_plane_book *previous, *next; /* while it is wanted */
     int64_t wanted_ns, retry_ns;
     uint8_t live;   /* it is what the records up to topic->seq say; else it has to be copied */
+    uint8_t list;   /* which of GW_BOOKS_* it is in, then */
     uint8_t wanted; /* it is in the list of those that have to be; 2: and counted as missing */
     uint8_t untold; /* somebody has not been told yet, should it be missing */
     uint8_t lapped; /* since the ring, or the record, did not have what changed */
@@ -56,6 +57,12 @@ typedef struct {
     uint32_t checksum;
     gw_record_t record; /* header and message */
 } gw_book_frozen_t;
+
+/* Books that wait for a copy, first those that wait longest: each list is in the order of `retry_ns`. */
+enum { GW_BOOKS_SOON, GW_BOOKS_AT_LEISURE, GW_BOOKS_LISTS };
+typedef struct {
+    gw_plane_book_t *first, *last;
+} gw_plane_book_list_t;
 
 /* What a link of a book has besides. */
 typedef struct gw_book_link {
@@ -87,7 +94,7 @@ typedef struct {
     gw_book_work_t work;
     uint32_t *numbers_free; /* of the pool's places */
     uint32_t numbers_free_count, numbers_next;
-    gw_plane_book_t *wanted, *wanted_last;
+    gw_plane_book_list_t wanted[GW_BOOKS_LISTS];
     uint32_t todo; /* how many are wanted, or wait */
     gw_book_copy_t copy; /* out of the segment */
     gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */

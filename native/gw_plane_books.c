@@ -62,28 +62,30 @@ void gw_plane_book_close(gw_plane_t *p, gw_plane_book_t *x) {
 /* --- what is wanted ------------------------------------------------------------------------------ */
 
 static void unlist(gw_plane_t *p, gw_plane_book_t *x) {
-    gw_plane_books_t *b = &p->books;
+    gw_plane_book_list_t *list = &p->books.wanted[x->list];
     if (x->previous) x->previous->next = x->next;
-    else b->wanted = x->next;
+    else list->first = x->next;
     if (x->next) x->next->previous = x->previous;
-    else b->wanted_last = x->previous;
+    else list->last = x->previous;
     x->previous = x->next = NULL;
 }
 
-static void append(gw_plane_t *p, gw_plane_book_t *x) {
-    gw_plane_books_t *b = &p->books;
-    x->previous = b->wanted_last;
-    if (b->wanted_last) b->wanted_last->next = x;
-    else b->wanted = x;
-    b->wanted_last = x;
+static void append(gw_plane_t *p, gw_plane_book_t *x, unsigned at) {
+    gw_plane_book_list_t *list = &p->books.wanted[at];
+    x->list = (uint8_t)at;
+    x->retry_ns = at == GW_BOOKS_SOON ? p->now : p->now + GW_BOOK_RETRY_NS;
+    x->previous = list->last;
+    if (list->last) list->last->next = x;
+    else list->first = x;
+    list->last = x;
 }
 
 void gw_plane_book_want(gw_plane_t *p, gw_plane_book_t *x) {
     x->live = 0;
     if (x->wanted || !x->topic->bound) return;
     x->wanted = x->untold = 1;
-    x->wanted_ns = x->retry_ns = p->now;
-    append(p, x);
+    x->wanted_ns = p->now;
+    append(p, x, GW_BOOKS_SOON);
     p->books.todo++;
 }
 
@@ -102,17 +104,18 @@ int gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon) {
     const int tell = missing && x->untold;
     if (missing && x->wanted == 1) x->wanted = 2, gw_count(&p->stats->books_missing[0], 1);
     if (tell) x->untold = 0;
-    x->retry_ns = soon && !missing ? p->now : p->now + GW_BOOK_RETRY_NS;
     unlist(p, x);
-    append(p, x);
+    append(p, x, soon && !missing ? GW_BOOKS_SOON : GW_BOOKS_AT_LEISURE);
     return tell;
 }
 
-/* When the next one may be tried; INT64_MAX: none is wanted. They are few, and mostly none. */
+/* When the next one may be tried; INT64_MAX: none is wanted. */
 int64_t gw_plane_books_due(const gw_plane_t *p) {
     int64_t due = INT64_MAX;
-    for (const gw_plane_book_t *x = p->books.wanted; x; x = x->next)
-        if (x->retry_ns < due) due = x->retry_ns;
+    for (unsigned i = 0; i < GW_BOOKS_LISTS; i++) {
+        const gw_plane_book_t *x = p->books.wanted[i].first;
+        if (x && x->retry_ns < due) due = x->retry_ns;
+    }
     return due;
 }
 
