@@ -51,8 +51,8 @@ demo: $(VENV)/.built
 test: build
 	$(MAKE) $(ALL_CPUS) --no-print-directory -C native/test asan
 	$(SAME_ADDRESSES) $(MAKE) $(ALL_CPUS) --no-print-directory -C native/test tsan
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone" --durations=10
+	$(BIN)/pytest -m alone --durations=5
 
 # What takes too long for each run: a thousand seeds of the simulation, thousands of the models.
 test-long: build

@@ -3,7 +3,7 @@
 #define RIG_FDS 2048
 #include "plane_scene.h"
 
-#define MANY 3000
+#define MANY 1500
 #define LINKS_A_TURN (GW_UNITS_TURN / GW_UNITS_LINK)
 
 static rig_t *rig_with(uint64_t ring_bytes) {
@@ -195,8 +195,8 @@ static void a_worker_that_stood_still_mixes_nothing_up(void) {
 /* Thousands end at once, beside many clients of `*`: each turn does its share. */
 static void ends_are_done_in_slices(void) {
     rig_t *rig = rig_with(1 << 22);
-    const unsigned clients = 100;
-    static peer_t *peers[100];
+    const unsigned clients = 60;
+    static peer_t *peers[60];
     for (unsigned i = 0; i < MANY; i++) rig_publish(rig, rig_named(rig, GW_BBO, "S%u.SIM", i));
     rig_settle(rig);
     for (unsigned i = 0; i < clients; i++) {
