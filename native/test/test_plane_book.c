@@ -311,7 +311,7 @@ static void parts_are_of_one_state(void) {
     begin_all(rig, &w);
     w.walk.ticks = 3000;
     book_client_t *c = &clients[7];
-    for (int turn = 0; turn < 8; turn++) {
+    for (int turn = 0; turn < 5; turn++) {
         while (gw_book_levels(&w.book, 0) + gw_book_levels(&w.book, 1) < 1200) book_walk(&w, true, false);
         rig_settle(rig);
         book_subscribe(rig, c, "B.SIM", true, true);

@@ -2,7 +2,7 @@
  * `test_plane_model SEED [STEPS]` repeats one run, `test_plane_model FROM-TO [STEPS]` makes several. */
 #include "plane_world.h"
 
-#define SEEDS 600
+#define SEEDS 300
 #define STEPS 1000 /* of each seed: half a minute in all, with the address checker */
 
 static unsigned long long running;

@@ -187,7 +187,7 @@ async def test_clients_cut_at_any_moment_while_records_flow(tmp_path: Path) -> N
         def cuts(number: int) -> None:
             last, epoch = 0, ""
             name = f"SYM00{number}.SIM"
-            for turn in range(12):
+            for turn in range(8):
                 with Client(gateway.url) as client:
                     since = {"epoch": epoch, "seq": last} if epoch else {"last": 1}
                     while not (result := ask(client, name, since))["success"]:
