@@ -117,11 +117,12 @@ class Books:
 
     def left(self, asked: str, wanted: Callable[[Topic], bool]) -> None:
         """A subscription to a name or pattern has ended; `wanted`: another one covers a topic."""
-        exact = None if is_pattern(asked) else meant(asked)
-        for symbol in [*self._kept]:
-            covered = symbol == exact if exact is not None else match_pattern(asked, symbol)
-            if covered and not wanted(Topic(BOOK, symbol)):
-                del self._kept[symbol]
+        symbols = [meant(asked)]
+        if is_pattern(asked):
+            symbols = [symbol for symbol in self._kept if match_pattern(asked, symbol)]
+        for symbol in symbols:
+            if not wanted(Topic(BOOK, symbol)):
+                self._kept.pop(symbol, None)
 
     def retired(self, symbol: str) -> None:
         """The instrument has ended."""
