@@ -16,7 +16,7 @@ from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.client.continuity import Topic
-from gateway.client.requests import RECOVERED_MAX, REQUEST_SYMBOLS_MAX, Asked, Key, chunks
+from gateway.client.requests import Asked, Key, chunks
 from gateway.client.wanted import Wanted
 from gateway.model.topic import is_pattern, match_pattern, meant
 
@@ -93,10 +93,6 @@ class Again:
         self._awaited_patterns: set[Key] = set()  # those of them
         self._since: dict[Key, int] = {}  # REALTIME ns: missed what came from then on
 
-    def __len__(self) -> int:
-        """Those that wait to be asked for."""
-        return len(self._queue)
-
     # --- what is to be asked for ------------------------------------------------------------------
 
     def connected(self, lossless: set[Key], newest_ns: int) -> None:
@@ -168,10 +164,9 @@ class Again:
                 and self._wanted[key] == params
             )
 
-        most = RECOVERED_MAX if recovers else REQUEST_SYMBOLS_MAX
-        keys = list(islice(takewhile(alike, queue), most))
-        symbols = next(chunks((key.symbol for key in keys), recovers=recovers))
-        del keys[len(symbols) :]
+        names = (key.symbol for key in takewhile(alike, queue))
+        symbols = next(chunks(names, recovers=recovers))
+        keys = list(islice(queue, len(symbols)))
         for key in keys:
             del queue[key]
             self._queue.pop(key, None)
