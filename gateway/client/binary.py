@@ -24,9 +24,8 @@ from gateway.model.record import BOOK
 State: TypeAlias = Candle | InstrumentData | Status
 Found: TypeAlias = Trade | Bbo | Book | State | dict[str, Any]
 
-_HEAD: Final = ("type", "symbol", "seq", "ts_event", "ts_recv", "ts_send", "skipped")
 _BOOK_VALUES: Final = (
-    *("channel", *_HEAD, "levels"),
+    *("channel", "type", "symbol", "seq", "ts_event", "ts_recv", "ts_send", "skipped", "levels"),
     *("depth", "first_id", "last_id", "maybe_bad", "checksum"),
 )
 """Of `SbeBook`, up to its part."""
@@ -112,23 +111,13 @@ def _book(record: tuple[Any, ...], real_ns: int) -> Book:
 def _slow_book(message: BookMessage, real_ns: int) -> Book:
     """Of a frame that has more than the book."""
     (data,) = message.data
-    head = {name: getattr(message, name) for name in _HEAD}
-    row = msgspec.to_builtins(data)
-    return frame_of(head | {"channel": BOOK, "ts_client": real_ns}, row, message.part)
+    head = _head(message, real_ns) | {"channel": BOOK}
+    return frame_of(head, msgspec.to_builtins(data), message.part)
 
 
 def _state(message: CandleMessage | InstrumentMessage | StatusMessage, real_ns: int) -> State:
     """Of channels that tell little: `read` makes each tick in one call, which is faster."""
-    head: dict[str, Any] = {
-        "type": message.type,
-        "symbol": message.symbol,
-        "seq": message.seq,
-        "ts_event": message.ts_event,
-        "ts_recv": message.ts_recv,
-        "ts_send": message.ts_send,
-        "ts_client": real_ns,
-        "skipped": message.skipped,
-    }
+    head = _head(message, real_ns)
     if isinstance(message, StatusMessage):
         (said,) = message.data
         return Status(channel="status", **head, status=said.status, reason=said.reason)
@@ -164,3 +153,19 @@ def _state(message: CandleMessage | InstrumentMessage | StatusMessage, real_ns: 
         close_text=candle.close,
         volume_text=candle.volume,
     )
+
+
+def _head(
+    message: BookMessage | CandleMessage | InstrumentMessage | StatusMessage, real_ns: int
+) -> dict[str, Any]:
+    """What each tick has, but for its channel."""
+    return {
+        "type": message.type,
+        "symbol": message.symbol,
+        "seq": message.seq,
+        "ts_event": message.ts_event,
+        "ts_recv": message.ts_recv,
+        "ts_send": message.ts_send,
+        "ts_client": real_ns,
+        "skipped": message.skipped,
+    }
