@@ -5,7 +5,6 @@ each frame is a line, and everything else goes to standard error: what is piped 
 """
 
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final, TextIO
@@ -13,7 +12,7 @@ from typing import Final, TextIO
 from gateway.client.book import Book, Level, OrderBook
 from gateway.client.client import Client
 from gateway.client.events import Disconnected, Event
-from gateway.client.tail import age, answer, correction, describe, line
+from gateway.client.tail import age, correction, describe, line, note, subscribe
 from gateway.clock import Offset
 from gateway.model.encoding import Encoding
 from gateway.model.record import BOOK
@@ -51,11 +50,7 @@ async def tail_books(
     screen = Screen(out, colour=colour) if drawn else None
     async with Client(url, encoding=encoding) as client:
         offset = correction(await client.offset())
-        results = await client.subscribe(BOOK, symbols, depth=depth, max_hz=rate)
-        for result in results:
-            if (text := answer(BOOK, result)) is not None:
-                print(f"tickgate: {plain(text)}", file=sys.stderr, flush=True)
-        if not any(result.success for result in results):
+        if not await subscribe(client, [BOOK], symbols, {"depth": depth, "max_hz": rate}):
             return 1
         await anext(client)  # the first hello
         frames = 0
@@ -79,7 +74,7 @@ def _show(
         out.write(line(event, offset, colour=colour) + "\n")
         out.flush()
     elif (text := describe(event)) is not None:
-        print(f"tickgate: {plain(text)}", file=sys.stderr, flush=True)
+        note(text)
 
 
 class Screen:

@@ -78,12 +78,12 @@ async def tail(
         offset = correction(await client.offset())
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)
-            _note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
+            note(f"the gateway's clock is ahead by {ahead_ms:.3f}±{error_ms:.3f} ms")
         params = {"interval": interval, "max_hz": max_hz}
-        if not await _subscribe(client, channels, symbols, params):
+        if not await subscribe(client, channels, symbols, params):
             return 1
         if sys.stderr.isatty():
-            _note(LEGEND)
+            note(LEGEND)
             print(HEADER, file=sys.stderr, flush=True)
         await anext(client)  # the first hello: that it connected shows by the ticks
         shown = 0
@@ -96,12 +96,12 @@ async def tail(
                 if shown == count:
                     return 0
             elif (text := describe(event)) is not None:
-                _note(text)
+                note(text)
             final = isinstance(event, Disconnected) and event.retry_s is None
         return 1 if final else 0
 
 
-async def _subscribe(
+async def subscribe(
     client: Client, channels: Sequence[str], symbols: Sequence[str], params: dict[str, Any]
 ) -> bool:
     """Whether the gateway took anything of it; what a reader should know is told."""
@@ -111,7 +111,7 @@ async def _subscribe(
         for result in await client.subscribe(channel, symbols, **wanted):
             accepted |= result.success
             if (text := answer(channel, result)) is not None:
-                _note(text)
+                note(text)
     return accepted
 
 
@@ -257,5 +257,6 @@ def _less(event: Conflation | Slow) -> str:
     return f"{who}, {f'each {event.interval_ms} ms' if event.interval_ms else 'every update again'}"
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Tells something that is no tick, on standard error."""
     print(f"tickgate: {plain(text)}", file=sys.stderr, flush=True)
