@@ -223,7 +223,7 @@ function channelOf(topic: Topic): string {
 }
 
 /** So many records after `last`; below zero: the numbers went back, and say nothing. */
-function gapOf(topic: Topic, reason: string, last: number, missing: number): Gap {
+export function gapOf(topic: Topic, reason: string, last: number, missing: number): Gap {
   const gap = bareGap(topic, reason);
   return missing < 0 ? gap : { ...gap, from_seq: last + 1, to_seq: last + missing, lost: missing };
 }

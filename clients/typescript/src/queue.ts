@@ -12,6 +12,7 @@
  */
 
 import { whole } from "./books.js";
+import { gapOf } from "./continuity.js";
 import type { Event, Gap } from "./events.js";
 import { Book, Tick } from "./ticks.js";
 import { type Topic, keyOf } from "./topics.js";
@@ -163,19 +164,8 @@ export class EventQueue {
 }
 
 function missed(tick: Tick): Gap {
-  const { channel, symbol, interval, seq, skipped } = tick;
-  const lost = 1 + skipped;
-  const from_seq = seq - skipped;
-  return {
-    kind: "gap",
-    channel,
-    symbol,
-    interval,
-    reason: "consumer",
-    from_seq,
-    to_seq: seq,
-    lost,
-  };
+  const { seq, skipped } = tick;
+  return gapOf(tick, "consumer", seq - skipped - 1, 1 + skipped);
 }
 
 /** Two gaps of a topic as one: its numbers span both, and `lost` is their sum. */
