@@ -76,10 +76,8 @@ export class Again {
 
   /** What waits of a channel, at once: somebody asks for more of it, and the order counts. */
   *flush(channel: string): Generator<Ask> {
-    for (;;) {
-      const first = [...this.queue].find((one) => one.channel === channel);
-      if (first === undefined) return;
-      yield this.together(first, () => null);
+    for (const one of this.queue) {
+      if (one.channel === channel) yield this.together(one, () => null);
     }
   }
 
