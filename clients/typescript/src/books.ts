@@ -32,9 +32,7 @@ export function partOf(message: JsonObject): readonly [number, number] {
   if (value === undefined) return [1, 1];
   const row = Array.isArray(value) ? { i: value[0], n: value[1] } : {};
   const [part, parts] = [count(row as JsonObject, "i"), count(row as JsonObject, "n")];
-  if (part < 1 || part > parts || parts > PARTS_MAX) {
-    throw new MalformedError(`part: [${part}, ${parts}]`);
-  }
+  if (part < 1 || part > parts) throw new MalformedError(`part: [${part}, ${parts}]`);
   return [part, parts];
 }
 
