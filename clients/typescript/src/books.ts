@@ -4,6 +4,7 @@ import { OrderBook } from "./book.js";
 import { count } from "./messages.js";
 import { type Json, type JsonObject, MalformedError } from "./json.js";
 import { Book, type Level } from "./ticks.js";
+import { type Topic, isPattern, matchPattern, meant } from "./topics.js";
 
 /** So many frames in a row without the right sum, and the next attempt has to wait. */
 const MISMATCHES_MAX = 3;
@@ -58,6 +59,17 @@ export class Books {
     return ++this.keep(symbol).mismatches < MISMATCHES_MAX;
   }
 
+  /** A subscription to a name or pattern has ended; `wanted`: another one covers a topic. */
+  left(asked: string, wanted: (topic: Topic) => boolean): void {
+    const symbols = isPattern(asked)
+      ? [...this.kept.keys()].filter((symbol) => matchPattern(asked, symbol))
+      : [meant(asked)];
+    for (const symbol of symbols) {
+      if (!wanted({ channel: "book", symbol, interval: "" })) this.forget(symbol);
+    }
+  }
+
+  /** The instrument has ended. */
   forget(symbol: string): void {
     this.kept.delete(symbol);
   }

@@ -428,10 +428,9 @@ export class ClientSession {
     const scope = scopeOf(asked.channel, asked.params);
     if (scope === GATEWAY) return;
     const asks = topicOf({ channel: asked.channel, symbol, scope });
-    this.continuity.left(asks, (topic) => this.subscriptions.covering(topic) !== undefined);
-    if (asked.channel === "book" && this.subscriptions.covering(asks) === undefined) {
-      this.books.forget(meant(symbol));
-    }
+    const wanted = (topic: Topic) => this.subscriptions.covering(topic) !== undefined;
+    this.continuity.left(asks, wanted);
+    if (asked.channel === "book") this.books.left(symbol, wanted);
   }
 
   private refused(asked: Asked, symbol: string, error: ServerError | null): void {

@@ -333,3 +333,24 @@ test("after a reconnect a book is in doubt until its snapshot; one left is forgo
   told.accept(JSON.parse(request!.text));
   assert.equal(told.session.book("A.SIM"), null);
 });
+
+test("a book ends with its last subscription, be that a name or a pattern", () => {
+  const told = new Told();
+  told.connect();
+  const leave = (symbol: string) => {
+    const [request] = told.session.unsubscribe("book", symbol);
+    told.accept(JSON.parse(request!.text));
+  };
+  told.subscribed("book", ["A~*.SIM", "*.SIM"], { depth: 10 });
+  for (const symbol of ["A*.SIM", "B.SIM"]) {
+    told.tell(frame(1, "snapshot", [["1", "1"]], [], {}, { symbol }));
+  }
+  leave("*.SIM");
+  assert.equal(told.session.book("B.SIM"), null);
+  assert.equal(told.session.book("A*.SIM")?.ready, true);
+  told.subscribed("book", "A*", { depth: 10 });
+  leave("A~*.SIM");
+  assert.equal(told.session.book("A*.SIM")?.ready, true, "the pattern covers it");
+  leave("A*");
+  assert.equal(told.session.book("A*.SIM"), null);
+});
