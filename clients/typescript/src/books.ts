@@ -3,7 +3,7 @@
 import { OrderBook } from "./book.js";
 import { count } from "./messages.js";
 import { type Json, type JsonObject, MalformedError } from "./json.js";
-import { Book, type Level } from "./ticks.js";
+import { Book } from "./ticks.js";
 import { type Topic, isPattern, matchPattern, meant } from "./topics.js";
 
 /** So many frames in a row without the right sum, and the next attempt has to wait. */
@@ -142,12 +142,23 @@ export class Books {
   }
 }
 
-/** A frame that stands for several: all of the book, as it is now. */
+/**
+ * An update that stands for those before it: all of the book as it is now, which may be newer;
+ * where that is in doubt, the update without it.
+ */
 export function whole(frame: Book, skipped: number): Book {
-  const { book } = frame;
-  const [bids, asks]: Level[][] = book === null ? [[], []] : [book.bids.slice(), book.asks.slice()];
-  const head = { ...header(frame), type: "snapshot", skipped };
-  return new Book(head, bids as Level[], asks as Level[], frame.details, book);
+  const { book, details } = frame;
+  const head = { ...header(frame), skipped };
+  if (!book?.ready) return new Book(head, frame.bids, frame.asks, details);
+  const now = {
+    ...details,
+    depth: book.depth,
+    first_id: null,
+    maybe_bad: book.maybe_bad,
+    checksum: book.checksum(),
+  };
+  const snapshot = { ...head, type: "snapshot" };
+  return new Book(snapshot, book.bids.slice(), book.asks.slice(), now, book);
 }
 
 function header(frame: Book) {

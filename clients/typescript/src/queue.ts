@@ -111,8 +111,9 @@ export class EventQueue {
     for (const { event, skipped, gap } of newest.values()) {
       if (gap !== null) replaced.set(event, gap);
       if (skipped === 0 || !(event instanceof Tick)) continue;
-      if (event instanceof Book) replaced.set(event, whole(event, event.skipped + skipped));
-      else event.skipped += skipped;
+      if (event instanceof Book && event.type !== "snapshot") {
+        replaced.set(event, whole(event, event.skipped + skipped));
+      } else event.skipped += skipped;
     }
     return kept.reverse().map((event) => replaced.get(event) ?? event);
   }

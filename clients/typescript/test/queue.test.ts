@@ -175,3 +175,43 @@ test("a book that waits becomes a snapshot of what it is by then", async () => {
   );
   assert.deepEqual([next.type, next.seq, next.bids.length], ["update", 5, 1]);
 });
+
+test("what stands for several says of the book what is true by then", async () => {
+  const told = new Told();
+  told.connect();
+  const push = (queue: EventQueue, seq: number, type: string, more: object = {}) => {
+    const data = [{ bids: [["1", `${seq}`]], asks: [], depth: 10, first_id: `${seq}`, ...more }];
+    for (const event of told.tell(trade(seq, { channel: "book", type, data }))) queue.push(event);
+  };
+  const queue = new EventQueue(8, lossless);
+  push(queue, 1, "snapshot");
+  for (let seq = 2; seq <= 9; seq++) push(queue, seq, "update", { maybe_bad: seq === 9 });
+  const [merged, ...others] = await drain(queue);
+  assert.ok(merged instanceof Book && others.length === 0);
+  assert.deepEqual([merged.type, merged.seq, merged.skipped], ["snapshot", 9, 8]);
+  assert.deepEqual(merged.details, {
+    depth: 10,
+    first_id: null,
+    last_id: null,
+    maybe_bad: true,
+    checksum: told.session.book("A.SIM")!.checksum(),
+  });
+
+  const snapshots = new EventQueue(8, lossless);
+  for (let seq = 10; seq <= 18; seq++) push(snapshots, seq, "snapshot");
+  const [newest] = await drain(snapshots);
+  assert.ok(newest instanceof Book && newest.book !== null);
+  assert.deepEqual([newest.type, newest.seq, newest.skipped], ["snapshot", 18, 8]);
+  assert.equal(newest.details.first_id, "18", "a snapshot stays as it was");
+
+  const doubtful = new EventQueue(8, lossless);
+  for (let seq = 19; seq <= 26; seq++) push(doubtful, seq, "update");
+  push(doubtful, 27, "update", { checksum: 1 });
+  const [last, gap] = await drain(doubtful);
+  assert.ok(last instanceof Book && gap?.kind === "gap" && gap.reason === "checksum");
+  assert.deepEqual([last.type, last.seq, last.skipped, last.book], ["update", 26, 7, null]);
+  assert.deepEqual(
+    last.bids.map((one) => one.qty_text),
+    ["26"],
+  );
+});
