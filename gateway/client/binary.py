@@ -8,21 +8,12 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from gateway.client.book import Book
-from gateway.client.books import frame_of, made
-from gateway.client.ticks import Bbo, Candle, InstrumentData, Status, Trade
-from gateway.codec.decode import (
-    BboMessage,
-    BookMessage,
-    CandleMessage,
-    InstrumentMessage,
-    StatusMessage,
-    TradeMessage,
-)
-from gateway.codec.sbe import Decoder
-from gateway.model.record import BOOK
+from gateway.client.books import made
+from gateway.client.ticks import Bbo, Candle, Trade
+from gateway.codec.sbe import Decoder, decode
+from gateway.model.record import CANDLE, CHANNELS
 
-State: TypeAlias = Candle | InstrumentData | Status
-Found: TypeAlias = Trade | Bbo | Book | State | dict[str, Any]
+Found: TypeAlias = Trade | Bbo | Book | Candle | dict[str, Any]
 
 _BOOK_VALUES: Final = (
     *("channel", "type", "symbol", "seq", "ts_event", "ts_recv", "ts_send", "skipped", "levels"),
@@ -49,123 +40,34 @@ class Reader:
             msgspec.DecodeError: it is no frame of ours.
         """
         record = self._decoder.record(frame)
-        if record is not None and record[0] == "book":
-            return [_book(record, real_ns)]
-        found: list[Found] = []
-        for message in self._decoder.messages(record, frame):
-            # What comes most comes first; by its very type, which costs a third of isinstance.
-            if type(message) is TradeMessage:
-                (trade,) = message.data
-                found.append(
-                    Trade(
-                        channel="trade",
-                        type=message.type,
-                        symbol=message.symbol,
-                        seq=message.seq,
-                        ts_event=message.ts_event,
-                        ts_recv=message.ts_recv,
-                        ts_send=message.ts_send,
-                        ts_client=real_ns,
-                        skipped=message.skipped,
-                        id=trade.id,
-                        side=trade.side,
-                        price_text=trade.price,
-                        qty_text=trade.qty,
-                    )
-                )
-            elif type(message) is BboMessage:
-                (quote,) = message.data
-                found.append(
-                    Bbo(
-                        channel="bbo",
-                        type=message.type,
-                        symbol=message.symbol,
-                        seq=message.seq,
-                        ts_event=message.ts_event,
-                        ts_recv=message.ts_recv,
-                        ts_send=message.ts_send,
-                        ts_client=real_ns,
-                        skipped=message.skipped,
-                        bid_text=quote.bid,
-                        bid_qty_text=quote.bid_qty,
-                        ask_text=quote.ask,
-                        ask_qty_text=quote.ask_qty,
-                    )
-                )
-            elif isinstance(message, dict):
-                found.append(message)
-            elif isinstance(message, BookMessage):
-                found.append(_slow_book(message, real_ns))
-            else:
-                assert isinstance(message, CandleMessage | InstrumentMessage | StatusMessage)
-                found.append(_state(message, real_ns))
-        return found
+        if record is not None:
+            return [_tick(record, real_ns)]
+        return [msgspec.to_builtins(one) for one in decode(frame, self.topics)]
 
 
-def _book(record: tuple[Any, ...], real_ns: int) -> Book:
-    """Of a frame that the native core has read: its levels go on as they are."""
-    *values, part = record
-    return made(dict(zip(_BOOK_VALUES, values, strict=True)) | {"ts_client": real_ns}, part)
-
-
-def _slow_book(message: BookMessage, real_ns: int) -> Book:
-    """Of a frame that has more than the book."""
-    (data,) = message.data
-    head = _head(message, real_ns) | {"channel": BOOK}
-    return frame_of(head, msgspec.to_builtins(data), message.part)
-
-
-def _state(message: CandleMessage | InstrumentMessage | StatusMessage, real_ns: int) -> State:
-    """Of channels that tell little: `read` makes each tick in one call, which is faster."""
-    head = _head(message, real_ns)
-    if isinstance(message, StatusMessage):
-        (said,) = message.data
-        return Status(channel="status", **head, status=said.status, reason=said.reason)
-    if isinstance(message, InstrumentMessage):
-        (one,) = message.data
-        return InstrumentData(
-            channel="instrument",
-            **head,
-            tick_text=one.tick,
-            lot_text=one.lot,
-            price_digits=one.price_digits,
-            qty_digits=one.qty_digits,
-            base=one.base,
-            quote=one.quote,
-            bbo=one.bbo,
-            delay_s=one.delay_s,
-            status=one.status,
-            venue_symbol=one.venue_symbol,
-        )
-    (candle,) = message.data
+def _tick(record: tuple[Any, ...], real_ns: int) -> Trade | Bbo | Book | Candle:
+    """Of a frame that the native core has read; what comes most comes first."""
+    channel = record[0]
+    if channel == "trade":
+        _, kind, symbol, seq, event, recv, sent, skipped, name, price, qty, side = record
+        return Trade(
+            channel, kind, symbol, seq, event, recv, sent, real_ns, skipped,
+            id=name, side=side, price_text=price, qty_text=qty,
+        )  # fmt: skip
+    if channel == "bbo":
+        _, kind, symbol, seq, event, recv, sent, skipped, bid, bid_qty, ask, ask_qty = record
+        return Bbo(
+            channel, kind, symbol, seq, event, recv, sent, real_ns, skipped,
+            bid_text=bid, bid_qty_text=bid_qty, ask_text=ask, ask_qty_text=ask_qty,
+        )  # fmt: skip
+    if channel == "book":  # its levels go on as they are
+        *values, part = record
+        return made(dict(zip(_BOOK_VALUES, values, strict=True)) | {"ts_client": real_ns}, part)
+    _, kind, symbol, seq, event, recv, sent, skipped, *values = record
+    start, first, high, low, last, volume, trades, closed, revised, complete = values
     return Candle(
-        channel="candle",
-        **head,
-        interval=candle.interval,
-        start=candle.start,
-        trades=candle.trades,
-        closed=candle.closed,
-        revised=candle.revised,
-        complete=candle.complete,
-        open_text=candle.open,
-        high_text=candle.high,
-        low_text=candle.low,
-        close_text=candle.close,
-        volume_text=candle.volume,
-    )
-
-
-def _head(
-    message: BookMessage | CandleMessage | InstrumentMessage | StatusMessage, real_ns: int
-) -> dict[str, Any]:
-    """What each tick has, but for its channel."""
-    return {
-        "type": message.type,
-        "symbol": message.symbol,
-        "seq": message.seq,
-        "ts_event": message.ts_event,
-        "ts_recv": message.ts_recv,
-        "ts_send": message.ts_send,
-        "ts_client": real_ns,
-        "skipped": message.skipped,
-    }
+        CANDLE, kind, symbol, seq, event, recv, sent, real_ns, skipped,
+        interval=CHANNELS[channel].interval, start=start, trades=trades,
+        closed=closed, revised=revised, complete=complete,
+        open_text=first, high_text=high, low_text=low, close_text=last, volume_text=volume,
+    )  # fmt: skip
