@@ -1,4 +1,4 @@
-/* What is delivered, counted: by channel, by class, and for the controller. */
+/* What is delivered, counted: by channel, by class, and for the controller; and what is not. */
 #include "gw_plane_internal.h"
 
 /* Whether the controller looks at the ages of a class: of the urgent ones, where the client in hand
@@ -102,4 +102,23 @@ static GW_APART void delivered_many(gw_plane_t *p, gw_client_t *c, const gw_log_
 void gw_delivered_run(gw_plane_t *p, gw_client_t *c, const gw_log_t *log, uint64_t first, uint64_t count) {
     if (count == 1) gw_delivered_one(p, c, gw_log_frame(log, first));
     else delivered_many(p, c, log, first, count);
+}
+
+/* So many pending records of the link will not be delivered. */
+void gw_link_lose(gw_plane_t *p, gw_link_t *l, uint64_t n, uint64_t *reason) {
+    const gw_stats_t *s = p->stats;
+    const uint8_t channel = l->topic->channel;
+    /* Not its client's wish. */
+    const int loss = reason == s->dropped_slow || reason == s->dropped_epoch || reason == s->dropped_lapped;
+    l->dropped += n;
+    gw_count(&reason[channel], n);
+    if (loss && l->priority < GW_CLASSES) gw_count(&p->stats->class_dropped[l->priority], n);
+    gw_count(&p->stats->pending[channel], -n);
+}
+
+/* One pending record of the link is not sent, as its client wants it. */
+void gw_link_filter(gw_plane_t *p, gw_link_t *l) {
+    l->filtered++;
+    gw_count(&p->stats->filtered[l->topic->channel], 1);
+    gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
 }

@@ -176,13 +176,9 @@ void gw_link_owe(gw_plane_t *p, gw_link_t *l, unsigned times) {
 /* --- records that are not delivered ------------------------------------------------------------------ */
 
 static void conflated(gw_plane_t *p, gw_link_t *l) {
-    l->conflated++;
-    gw_count(&p->stats->conflated[l->topic->channel], 1);
-    if (l->priority < GW_CLASSES) {
-        gw_count(&p->stats->class_conflated[l->priority], 1);
-        p->control.asked[l->priority] += l->hold && l->hold->grid_ms; /* no step of the ladder would bring it back */
-    }
-    gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
+    gw_link_conflate(p, l, 1);
+    if (l->priority < GW_CLASSES) /* no step of the ladder would bring it back */
+        p->control.asked[l->priority] += l->hold && l->hold->grid_ms;
 }
 
 /* Older than its client wants it the state is not sent: the next frame says that it is missing. What the mark owes beside is
@@ -192,9 +188,7 @@ int gw_link_withhold(gw_plane_t *p, gw_link_t *l) {
     const int64_t recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns;
     if (l->book && l->book->frozen) return 0; /* its client has a part of it */
     if (!l->sub->age_ms || !gw_link_pends(l) || p->now - recv_ns <= l->sub->age_ms * INT64_C(1000000)) return 0;
-    l->filtered++;
-    gw_count(&p->stats->filtered[t->channel], 1);
-    gw_count(&p->stats->pending[t->channel], (uint64_t)-1);
+    gw_link_filter(p, l);
     l->renews |= l->dirty == GW_LINK_RESYNC;
     if (!l->book) gw_link_stale(p, l, t->seq ? l->stale + l->skipped + 1 : 0); /* a book knows what its client has */
     l->skipped = 0;
@@ -222,15 +216,7 @@ void gw_link_supersede(gw_plane_t *p, gw_link_t *l) {
 }
 
 /* One pending record of the link will not be delivered. */
-void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason) {
-    uint8_t channel = l->topic->channel;
-    l->dropped++;
-    gw_count(&reason[channel], 1);
-    const int loss = reason == p->stats->dropped_slow || reason == p->stats->dropped_epoch; /* not its client's wish */
-    if (loss && l->priority < GW_CLASSES)
-        gw_count(&p->stats->class_dropped[l->priority], 1);
-    gw_count(&p->stats->pending[channel], (uint64_t)-1);
-}
+void gw_link_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason) { gw_link_lose(p, l, 1, reason); }
 
 /* A record of a link that the job in hand chose: a snapshot will show more than it, or nobody wants it. */
 void gw_link_settle_marked(gw_plane_t *p, gw_link_t *l) {

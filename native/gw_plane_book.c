@@ -28,14 +28,9 @@ static void filtered(gw_plane_t *p, const gw_topic_t *t, gw_audience_t *a, uint6
 
 /* So many records of the link that another one tells with it. */
 static void merged(gw_plane_t *p, gw_link_t *l, uint64_t n, int lapped) {
-    const uint8_t channel = l->topic->channel;
-    uint64_t *loss = l->client->flags & GW_CLIENT_DOOMED ? gw_client_loss(p, l->client) : p->stats->dropped_lapped;
-    const int drops = lapped || l->client->flags & GW_CLIENT_DOOMED;
-    *(drops ? &l->dropped : &l->conflated) += n;
-    gw_count(drops ? &loss[channel] : &p->stats->conflated[channel], n);
-    const int classed = !drops || loss == p->stats->dropped_lapped || loss == p->stats->dropped_slow;
-    if (classed) gw_count(drops ? &p->stats->class_dropped[l->priority] : &p->stats->class_conflated[l->priority], n);
-    gw_count(&p->stats->pending[channel], -n);
+    if (l->client->flags & GW_CLIENT_DOOMED) gw_link_lose(p, l, n, gw_client_loss(p, l->client));
+    else if (lapped) gw_link_lose(p, l, n, p->stats->dropped_lapped);
+    else gw_link_conflate(p, l, n);
 }
 
 /* The topic has come to its seq by n records: to all who take it. While its book is not live all of them may have

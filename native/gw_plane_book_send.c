@@ -262,11 +262,7 @@ int gw_book_mark_sent(gw_plane_t *p, gw_link_t *l, const gw_book_sent_t *sent, i
     gw_book_link_t *b = l->book;
     switch (sent->what) {
     case GW_BOOK_SENT_NOTHING:
-        if (*counts) {
-            l->filtered++;
-            gw_count(&p->stats->filtered[l->topic->channel], 1);
-            gw_count(&p->stats->pending[l->topic->channel], (uint64_t)-1);
-        }
+        if (*counts) gw_link_filter(p, l);
         *counts = *snapshot = 0;
         return 1;
     case GW_BOOK_SENT_PART:

@@ -1,14 +1,13 @@
 /* Who does what to what the plane is made of (gw_plane_types.h), file by file. */
 #ifndef GW_PLANE_INTERNAL_H
 #define GW_PLANE_INTERNAL_H
+#include "gw_account.h"
 #include "gw_kind.h"
 #include "gw_plane_book.h"
 #include "gw_replay.h"
 
 /* Off the usual way: inlined, its registers would be saved on the usual way, too. */
 #define GW_APART __attribute__((noinline))
-
-static inline void gw_count(uint64_t *counter, uint64_t n) { gw_hdr_add(counter, n); }
 
 static inline uint64_t gw_link_key(const gw_client_t *clients, const gw_client_t *c, uint32_t number) {
     return (uint64_t)(c - clients) << 32 | number;
@@ -160,11 +159,7 @@ static inline gw_handle_t gw_client_handle(const gw_plane_t *p, const gw_client_
     return (uint64_t)c->generation << 32 | (uint64_t)(c - p->clients);
 }
 
-/* gw_account.c */
-uint32_t gw_frame_class(const gw_plane_t *p, const gw_client_t *c, const gw_frame_t *f);
-void gw_delivered(gw_plane_t *p, uint8_t channel, uint32_t priority, uint8_t flags, int64_t recv_ns, int64_t taken_ns);
-void gw_delivered_one(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f);
-void gw_delivered_run(gw_plane_t *p, gw_client_t *c, const gw_log_t *log, uint64_t first, uint64_t count); /* of the log's frames */
+/* gw_account.c: gw_account.h */
 
 /* --- frames: what is encoded ------------------------------------------------------------------------- */
 

@@ -111,14 +111,8 @@ void gw_replay_close(gw_plane_t *p, gw_link_t *l, int result) {
  * was, the newest among it. */
 uint64_t gw_replay_settle(gw_plane_t *p, gw_link_t *l, uint64_t *reason, int keep, int result) {
     const uint64_t left = gw_replay_left(l), n = left - (keep && left);
-    const uint8_t channel = l->topic->channel;
-    const gw_stats_t *s = p->stats;
-    *(reason ? &l->dropped : &l->conflated) += n;
-    gw_count(reason ? &reason[channel] : &p->stats->conflated[channel], n);
-    gw_count(&p->stats->pending[channel], -n);
-    if (!reason) gw_count(&p->stats->class_conflated[l->priority], n);
-    else if (reason == s->dropped_slow || reason == s->dropped_epoch || reason == s->dropped_lapped)
-        gw_count(&p->stats->class_dropped[l->priority], n);
+    if (reason) gw_link_lose(p, l, n, reason);
+    else gw_link_conflate(p, l, n);
     gw_replay_close(p, l, result);
     return left;
 }

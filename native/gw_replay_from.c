@@ -88,13 +88,9 @@ static start_t locate(const gw_plane_t *p, const gw_topic_t *t, const gw_sub_t *
 
 /* Of a conflated topic the state, as an update of all since then; in the link's rate, where it has one. */
 static void give_since(gw_plane_t *p, gw_link_t *l, uint64_t missed) {
-    const uint8_t channel = l->topic->channel;
     const gw_record_t *state = l->topic->state;
     const int64_t recv_ns = gw_record_published(state) - state->h.ingest_ns;
-    l->conflated += missed - 1;
-    gw_count(&p->stats->conflated[channel], missed - 1);
-    gw_count(&p->stats->class_conflated[l->priority], missed - 1);
-    gw_count(&p->stats->pending[channel], -(missed - 1));
+    gw_link_conflate(p, l, missed - 1);
     if (l->book) l->book->awaited = l->topic->seq + 1 - missed; /* in a snapshot: nobody knows how deep what it has is */
     if (!l->dirty && !l->sub->grid && !l->sub->age_ms && !l->book) {
         gw_client_push_record(p, l->client, l, gw_topic_since_frame(p, l->topic, gw_link_audience(l), missed - 1));

@@ -109,17 +109,13 @@ static void hole_encode(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, hole_t *
 /* Settles one link of a topic that went to the record at hand with `lost` records between. */
 static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
     gw_client_t *c = l->client;
-    uint8_t channel = l->topic->channel;
     const gw_record_t *state = l->topic->state;
     if (l->replay) { /* nothing of that is left in the ring but the state */
         gw_replay_break(p, l);
         return;
     }
     if (c->rewind) gw_replay_break(p, l);
-    l->dropped += hole->lost;
-    gw_count(&p->stats->dropped_lapped[channel], hole->lost);
-    gw_count(&p->stats->class_dropped[l->priority], hole->lost);
-    gw_count(&p->stats->pending[channel], -hole->lost);
+    gw_link_lose(p, l, hole->lost, p->stats->dropped_lapped);
     if (l->epoch != p->epochs) gw_link_renew(p, l);
     if (c->flags & GW_CLIENT_DOOMED) {
         gw_link_settle(p, l, gw_client_loss(p, c));
