@@ -88,10 +88,8 @@ size_t gw_topic_render_max(const gw_plane_t *p, const gw_topic_t *t, const gw_au
 }
 
 /* A copy of the frame `f` at `out` (gw_topic_render_max bytes), telling `skipped`. */
-static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t *f, int encode, uint64_t skipped,
-                   uint8_t *out) {
-    const uint8_t *bytes = gw_log_bytes(&p->lanes[a->format].log, f);
-    const gw_template_t *template = template_of(p, a, f->channel, encode);
+size_t gw_frame_tell(const gw_log_t *log, const gw_template_t *template, const gw_frame_t *f, uint64_t skipped, uint8_t *out) {
+    const uint8_t *bytes = gw_log_bytes(log, f);
     const size_t usual = header_usual(template);
     if (!skipped) {
         memcpy(out, bytes, f->length);
@@ -101,6 +99,11 @@ static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t
     memcpy(out + usual, bytes + f->header, payload);
     payload = gw_template_tell(template, skipped, (char *)out + usual, payload);
     return frame_close(template, out, payload) + payload;
+}
+
+static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t *f, int encode, uint64_t skipped,
+                   uint8_t *out) {
+    return gw_frame_tell(&p->lanes[a->format].log, template_of(p, a, f->channel, encode), f, skipped, out);
 }
 
 /* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; before it, where the

@@ -105,17 +105,8 @@ static const gw_book_shared_t *shared(gw_plane_t *p, gw_topic_t *t, gw_audience_
 /* The shared frame for one of them, with what it has skipped. */
 static size_t shared_copy(const gw_plane_t *p, const gw_topic_t *t, const gw_book_shared_t *s, uint64_t skipped, uint8_t *out) {
     const gw_log_t *log = &p->lanes[s->format].log;
-    const gw_frame_t *f = gw_log_frame(log, s->frame);
-    const uint8_t *bytes = gw_log_bytes(log, f);
-    if (!skipped) {
-        memcpy(out, bytes, f->length);
-        return f->length;
-    }
     const gw_template_t *template = p->o.formats[s->format].records[t->channel][how_of(s->type)];
-    char *payload = (char *)out + gw_payload_at(template);
-    memcpy(payload, bytes + f->header, f->length - f->header);
-    const size_t length = gw_template_tell(template, skipped, payload, f->length - f->header);
-    return gw_payload_close(template, out, length) + length;
+    return gw_frame_tell(log, template, gw_log_frame(log, s->frame), skipped, out);
 }
 
 /* --- states in parts ------------------------------------------------------------------------------ */

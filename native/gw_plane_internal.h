@@ -193,6 +193,7 @@ void gw_epoch_notice(gw_plane_t *p, gw_client_t *c);
 /* gw_encode.c */
 size_t gw_payload_at(const gw_template_t *t); /* where a payload is written, so that its header fits in front */
 size_t gw_payload_close(const gw_template_t *t, uint8_t *out, size_t payload); /* the header's length */
+size_t gw_frame_tell(const gw_log_t *log, const gw_template_t *template, const gw_frame_t *f, uint64_t skipped, uint8_t *out);
 uint64_t gw_frame_append(gw_plane_t *p, uint32_t format, const gw_frame_t *f, size_t length);
 #define GW_REUSE_AGES 8 /* a frame is sent again up to this part of the age at which it is too old */
 /* Whether a frame of the audience may be sent again. Its age counts as its client's: an old one would close it as slow. */
