@@ -6,7 +6,6 @@
 typedef __uint128_t u128;
 
 #define CHUNK_DIGITS 18u
-#define DIGITS_MOST 39u /* of 128 bits */
 
 /* A number as it is written: its digits, then zeros, `decimals` of all of them behind the point. */
 typedef struct {

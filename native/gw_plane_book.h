@@ -15,7 +15,7 @@ void gw_plane_book_want(gw_plane_t *p, gw_plane_book_t *x); /* it is not live, a
 void gw_plane_book_unwant(gw_plane_t *p, gw_plane_book_t *x);
 int gw_plane_book_want_later(gw_plane_t *p, gw_plane_book_t *x, int soon);
 int64_t gw_plane_books_due(const gw_plane_t *p);
-void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b);
+void gw_book_thaw(gw_book_link_t *b);
 void gw_book_wait_begin(gw_plane_t *p, gw_book_link_t *b); /* for a state to be frozen */
 void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b);
 void gw_book_link_nothing(gw_book_link_t *b);

@@ -47,7 +47,7 @@ void gw_book_link_leave(gw_link_t *l) {
 void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
     gw_book_link_t *b = l->book;
     b->late = 0; /* the mark that is there will tell all */
-    if (b->frozen) gw_book_thaw(p, b);
+    if (b->frozen) gw_book_thaw(b);
     if (b->waits) {
         gw_book_wait_end(p, b);
         gw_link_unpark(p, l);

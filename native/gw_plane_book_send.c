@@ -263,7 +263,7 @@ int gw_book_mark_sent(gw_plane_t *p, gw_link_t *l, const gw_book_sent_t *sent, i
         return 0;
     case GW_BOOK_SENT_LAST:
         b->at = sent->at;
-        gw_book_thaw(p, b);
+        gw_book_thaw(b);
         if (!b->late) return 1;
         b->late = 0; /* what the mark stands for is yet to come: this was the state before it */
         *counts = 0;

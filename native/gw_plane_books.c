@@ -121,8 +121,7 @@ int64_t gw_plane_books_due(const gw_plane_t *p) {
 
 /* --- states in parts ------------------------------------------------------------------------------ */
 
-void gw_book_thaw(gw_plane_t *p, gw_book_link_t *b) {
-    (void)p;
+void gw_book_thaw(gw_book_link_t *b) {
     gw_book_frozen_t *f = b->frozen;
     b->frozen = NULL;
     b->row = b->part = 0;
@@ -169,5 +168,5 @@ void gw_book_unmark(gw_plane_t *p, gw_link_t *l) {
     gw_book_wait_end(p, b);
     if (!b->frozen) return;
     if (b->part) gw_book_link_nothing(b);
-    gw_book_thaw(p, b);
+    gw_book_thaw(b);
 }
