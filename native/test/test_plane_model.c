@@ -1,12 +1,11 @@
 /* The plane under random operations, against a naive model: invariants I1 to I4, I6 and I7.
  * `test_plane_model SEED [STEPS]` repeats one run, `test_plane_model FROM-TO [STEPS]` makes several. */
 #include "plane_world.h"
+#include "seeds.h"
 
 #define SEEDS 300
 #define STEPS 1000 /* of each seed: half a minute in all, with the address checker */
 
-static unsigned long long running;
-static unsigned running_steps;
 static uint64_t downs, ups; /* of levels, over all runs */
 static uint64_t local_frames, forbidden, filtered, replays_ended[GW_REPLAYS];
 
@@ -266,8 +265,6 @@ static void run(uint64_t seed, unsigned steps) {
     if (seed % 11 == 5) options.lossless_frames_max = 30; /* clients are let go in the middle of whatever it is */
     const int slow = options.replay_depth_ns && seed % 4; /* clients replay what they are too slow for: some get it all */
     if (slow) options.lossless_frames_max = 30;
-    running = seed;
-    running_steps = steps;
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.ring_bytes = RING_BYTES << 2 * slow;
     w.rig->tails = 3;
@@ -293,41 +290,19 @@ static void run(uint64_t seed, unsigned steps) {
     rest();
     check_sums();
     end();
-    running = 0;
 }
-
-static void say_seed(void) {
-    if (running) fprintf(stderr, "test_plane_model %llu %u\n", running, running_steps);
-}
-
-#ifdef __SANITIZE_ADDRESS__
-void __sanitizer_set_death_callback(void (*callback)(void));
-#endif
 
 int main(int argc, char **argv) {
-    uint64_t from = 1, to = SEEDS;
-    unsigned steps = STEPS;
-    const char *chosen = argc > 1 ? argv[1] : getenv("GW_TEST_SEED");
-    if (chosen) {
-        char *end;
-        from = to = strtoull(chosen, &end, 10);
-        if (*end == '-') to = strtoull(end + 1, &end, 10);
-        CHECK(!*end && from > 0 && from <= to);
-    }
-    if (argc > 2) steps = (unsigned)strtoul(argv[2], NULL, 10);
+    seeds_t s = seeds_wanted("test_plane_model", argc, argv, (seeds_t){1, SEEDS, STEPS});
 #ifdef __SANITIZE_THREAD__
-    to = from; /* one thread: the checker can find nothing here */
+    s.to = s.from; /* one thread: the checker can find nothing here */
 #endif
-    atexit(say_seed);
-#ifdef __SANITIZE_ADDRESS__
-    __sanitizer_set_death_callback(say_seed);
-#endif
-    for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
-    if (to - from > 30) CHECK(downs > 100 && ups > 20 && ends > 2 * (to - from) && local_frames > 20 * (to - from) &&
-                            forbidden > to - from && regranted > (to - from) / 4 &&
-                            paced_frames > 10 * (to - from) && filtered > 10 * (to - from) && stale_at_rest > to - from); /* else nothing of it was tried */
-    for (unsigned i = 0; to - from > 30 && i < GW_REPLAYS; i++) CHECK(replays_ended[i] > (to - from) / 4);
-    printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n",
-           (unsigned long long)(to - from + 1), steps);
+    seeds_run(&s, run);
+    const uint64_t more = s.to - s.from;
+    if (more > 30) /* else nothing of it was tried */
+        CHECK(downs > 100 && ups > 20 && ends > 2 * more && local_frames > 20 * more && forbidden > more &&
+              regranted > more / 4 && paced_frames > 10 * more && filtered > 10 * more && stale_at_rest > more);
+    for (unsigned i = 0; more > 30 && i < GW_REPLAYS; i++) CHECK(replays_ended[i] > more / 4);
+    printf("ok the_plane_is_its_naive_model: %llu seeds of %u steps\n", (unsigned long long)(more + 1), s.steps);
     return 0;
 }

@@ -6,14 +6,13 @@
  * and what clients have is byte by byte what was published, and candles are what their trades come to.
  *
  * `test_simulation SEED [STEPS]` repeats one run, `test_simulation FROM-TO [STEPS]` makes several. */
+#include "seeds.h"
 #include "simulation_candles.h"
 #include "simulation_workers.h"
 
 #define SEEDS 50
 #define STEPS 500
 
-static unsigned long long running;
-static unsigned running_steps;
 static uint64_t restarts;
 
 /* --- what happens ---------------------------------------------------------------------------------- */
@@ -192,8 +191,6 @@ static void rest(void) {
 /* --- a run ----------------------------------------------------------------------------------------- */
 
 static void run(uint64_t seed, unsigned steps) {
-    running = seed;
-    running_steps = steps;
     sim_state = seed * 0x9e3779b97f4a7c15ull + 1;
     sim_now = RIG_START_NS + (int64_t)below(86400) * SECOND;
     course.ladder = seed % 3 == 1;
@@ -220,40 +217,18 @@ static void run(uint64_t seed, unsigned steps) {
     for (unsigned i = 0; i < SIM_CLIENTS; i++)
         for (unsigned n = 0; n < VENUE_INSTRUMENTS; n++) book_client_close(&clients[i].books[n]);
     venue_close();
-    running = 0;
 }
-
-static void say_seed(void) {
-    if (running) fprintf(stderr, "again with: test_simulation %llu %u\n", running, running_steps);
-}
-
-#ifdef __SANITIZE_ADDRESS__
-void __sanitizer_set_death_callback(void (*callback)(void));
-#endif
 
 int main(int argc, char **argv) {
-    uint64_t from = 1, to = SEEDS;
-    unsigned steps = STEPS;
-    const char *chosen = argc > 1 ? argv[1] : getenv("GW_TEST_SEED");
-    if (chosen) {
-        char *end;
-        from = to = strtoull(chosen, &end, 10);
-        if (*end == '-') to = strtoull(end + 1, &end, 10);
-        CHECK(!*end && from > 0 && from <= to);
-    }
-    if (argc > 2) steps = (unsigned)strtoul(argv[2], NULL, 10);
-    atexit(say_seed);
-#ifdef __SANITIZE_ADDRESS__
-    __sanitizer_set_death_callback(say_seed);
-#endif
-    for (uint64_t seed = from; seed <= to; seed++) run(seed, steps);
+    const seeds_t s = seeds_wanted("test_simulation", argc, argv, (seeds_t){1, SEEDS, STEPS});
+    seeds_run(&s, run);
     const tally_t *y = &tally;
-    if (to - from > 40) { /* else nothing of it was tried */
+    if (s.to - s.from > 40) { /* else nothing of it was tried */
         CHECK(y->recovered > 20000 && y->doubles > 5000 && y->lapped > 300 && y->missed > 5000 && y->completed > 3000);
         CHECK(y->insufficient > 1000 && y->renewals > 500 && y->books > 20000 && deaths > 100 && restarts > 50);
         CHECK(stands > 200 && slow_closes > 200 && candles_checked > 3000 && candles_complete > 1500);
     }
-    printf("ok the_gateway_in_virtual_time: %llu seeds of %u steps\n", (unsigned long long)(to - from + 1), steps);
+    printf("ok the_gateway_in_virtual_time: %llu seeds of %u steps\n", (unsigned long long)(s.to - s.from + 1), s.steps);
     printf("  %llu frames, %llu replayed, %llu recovered, %llu twice, %llu snapshots, %llu laps, %llu gaps, %llu completed, %llu refused,"
            " %llu renewed\n", (unsigned long long)y->frames, (unsigned long long)y->replayed, (unsigned long long)y->recovered,
            (unsigned long long)y->doubles, (unsigned long long)y->snapshots, (unsigned long long)y->lapped,
