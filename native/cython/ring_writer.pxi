@@ -13,93 +13,6 @@ cdef extern from "<fcntl.h>" nogil:
 cdef extern from "gw_symbols.h" nogil:
     enum: GW_SYMBOL_MAX
 
-cdef extern from "gw_suspect.h" nogil:
-    enum: GW_HEALTH_TOPICS_MAX
-
-cdef extern from "gw_candle.h" nogil:
-    enum: GW_CANDLES
-    size_t gw_candles_row_bytes(unsigned intervals)
-    int64_t gw_candle_length(uint8_t kind)
-
-cdef extern from "gw_condition.h" nogil:
-    enum: GW_CONDITION_TOLD, GW_CONDITION_KINDS, GW_CONDITION_ROW_BYTES
-    ctypedef enum gw_condition_t:
-        GW_CONDITION_OK, GW_CONDITION_RESYNC, GW_CONDITION_CROSSED, GW_CONDITION_GAP
-
-cdef extern from "gw_publisher.h" nogil:
-    enum: GW_PUBLISH_MAX
-
-    ctypedef struct gw_publisher_t:
-        gw_writer_t writer
-        gw_wait_t *waits
-        int *event_fds
-        size_t workers
-
-    ctypedef struct gw_receipt_t:
-        uint32_t feed
-        uint8_t flags
-        bint wire
-
-    int gw_publisher_init(gw_publisher_t *p, void *mem, size_t size, gw_stats_t *stats)
-    void gw_publisher_free(gw_publisher_t *p)
-    void gw_publisher_populate_ahead(gw_publisher_t *p)
-    int64_t gw_publisher_topic_add(
-        gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
-    int64_t gw_publisher_topic_reuse(
-        gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
-    void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind)
-    void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
-    void gw_publisher_publish(
-        gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)
-    bint gw_publisher_suspect(
-        gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t health, gw_text_t reason,
-        int64_t ts_recv, int64_t mono_recv)
-    void gw_publisher_topic_begin(
-        gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t like, uint8_t feed)
-    void gw_publisher_lost(gw_publisher_t *p, uint32_t topic, uint32_t lost)
-    void gw_publisher_differs(gw_publisher_t *p, uint32_t topic, bint differs)
-    void gw_publisher_heartbeat(gw_publisher_t *p, uint32_t feed, int64_t interval_ns)
-    uint32_t gw_publisher_conditions_step(
-        gw_publisher_t *p, uint64_t down, uint32_t *wants, uint8_t *left)
-    void gw_publisher_condition_tell(gw_publisher_t *p, uint32_t topic)
-    int gw_publisher_candles(
-        gw_publisher_t *p, unsigned intervals, uint32_t instruments_max, int64_t update_ns)
-    bint gw_publisher_candles_begin(gw_publisher_t *p, uint32_t trades, const uint32_t *topics)
-    void gw_publisher_candles_end(gw_publisher_t *p, uint32_t trades)
-    bint gw_publisher_candles_step(gw_publisher_t *p)
-    void gw_publisher_ring(gw_publisher_t *p)
-
-    enum: GW_BOOK_DOUBT_BY_RULE, GW_BOOK_NOT_IN_DOUBT, GW_BOOK_IN_DOUBT
-
-    ctypedef struct gw_book_input_t:
-        uint32_t topic, depth
-        bint snapshot, summed
-        uint8_t doubt
-        uint32_t sum
-        int64_t ts_event, ts_recv, mono_recv
-        gw_text_t first_id, last_id
-        const gw_book_level_t *levels
-        uint32_t count
-
-    ctypedef struct gw_book_result_t:
-        uint32_t changes, at
-        bint published, differs, crossed
-
-    gw_book_refusal_t gw_publisher_book(gw_publisher_t *p, const gw_book_input_t *input,
-                                        const gw_receipt_t *receipt, gw_book_result_t *out)
-    void gw_publisher_book_derive(gw_publisher_t *p, uint32_t topic, uint32_t bbo)
-    bint gw_publisher_book_top(gw_publisher_t *p, uint32_t topic, gw_record_t *out)
-    bint gw_publisher_book_doubt(
-        gw_publisher_t *p, uint32_t topic, gw_condition_t doubt, gw_text_t reason, int64_t ts_recv,
-        int64_t mono_recv, const gw_receipt_t *receipt)
-
-
-WAIT_SIZE = sizeof(gw_wait_t)
-HEALTH_ROW_BYTES = GW_CONDITION_ROW_BYTES
-CANDLE_LENGTHS = {
-    name: gw_candle_length(<uint8_t>number) for name, number in CHANNELS.items()
-    if gw_candle_length(<uint8_t>number)
-}
 GAUGES_OF_TOPICS = ("instruments", "topics_live", "topics_retired")
 
 cdef object _VENUE = re.compile("[A-Z0-9_]{1,16}")
@@ -116,6 +29,12 @@ cdef enum:
 HEARTBEAT_NS_MAX = 3_600_000_000_000
 cdef dict _DOUBTS = {"resync": GW_CONDITION_RESYNC, "crossed": GW_CONDITION_CROSSED,
                      "gap": GW_CONDITION_GAP}
+
+
+cdef int _feed_check(uint32_t feed) except -1:
+    if feed >= FEEDS:
+        raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+    return 0
 
 
 cdef bint _is_instrument(str name) except -1:
@@ -227,9 +146,7 @@ cdef class RingWriter:
         return 0
 
     cdef int candles_create(self, int64_t update_ns) except -1:
-        cdef unsigned intervals = 0
-        for channel in self.candles:
-            intervals |= 1u << (<int>CHANNELS[channel] - GW_CANDLE)
+        cdef unsigned int intervals = _candle_intervals(self.candles)
         if gw_publisher_candles(&self.publisher, intervals, self.candles_max, update_ns) < 0:
             raise MemoryError
         return 0
@@ -287,8 +204,7 @@ cdef class RingWriter:
 
     def topic(self, str channel, str instrument, *, uint32_t feed=0):
         self.check_open()
-        if feed >= FEEDS:
-            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        _feed_check(feed)
         known = self.ids.get((channel, instrument))
         if known is not None:
             return known
@@ -398,12 +314,13 @@ cdef class RingWriter:
             return False
         if not gw_kinds[<int>CHANNELS[channel]].fed:
             return False
-        cdef uint32_t book = self.ids.get(("book", instrument), 0)
+        cdef uint32_t book
         if channel == "trade" and any((one, instrument) in self.ids for one in self.candles):
             gw_publisher_candles_end(&self.publisher, <uint32_t>self.ids[channel, instrument])
             self.candles_retire(instrument)
             self.candle_instruments -= 1
         if channel == "bbo" and ("book", instrument) in self.ids:
+            book = self.ids["book", instrument]
             with nogil:
                 gw_publisher_book_derive(&self.publisher, book, 0)
         self.topic_end(channel, instrument)
@@ -447,13 +364,13 @@ cdef class RingWriter:
         if gap not in _GAPS:
             raise ValueError(f"no gap is called {gap!r}")
         cdef uint8_t told = _GAPS[gap]
-        if feed >= FEEDS:
-            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        _feed_check(feed)
         fast = PySequence_Fast(rows, "rows are not a sequence")
         cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(fast)
         cdef uint32_t filled = 0
         if ages is not None and len(ages) != count:
             raise ValueError(f"{len(ages)} ages of {count} rows")
+        cdef uint32_t lost_told = <uint32_t>min(lost, <uint64_t>0xffffffff)
         cdef int64_t age_ns = 0
         cdef gw_receipt_t receipt = gw_receipt_t(feed, flags, record_wire)
         refused = []
@@ -466,7 +383,7 @@ cdef class RingWriter:
                     break
                 continue
             self.chunk[filled].h.gap = 0 if i else told
-            self.chunk[filled].h.lost = 0 if i else <uint32_t>min(lost, <uint64_t>0xffffffff)
+            self.chunk[filled].h.lost = 0 if i else lost_told
             if ages is not None:
                 age_ns = ages[i]
             gw_record_received(&self.chunk[filled], ts_recv - age_ns, mono_recv - age_ns)
@@ -476,8 +393,7 @@ cdef class RingWriter:
                 filled = 0
         gw_publisher_publish(&self.publisher, self.chunk, filled, &receipt)
         if told == GW_GAP_FEED and not (refused and refused[0][0] == 0):
-            gw_publisher_lost(
-                &self.publisher, fast[0][0], <uint32_t>min(lost, <uint64_t>0xffffffff))
+            gw_publisher_lost(&self.publisher, fast[0][0], lost_told)
         gw_publisher_ring(&self.publisher)
         return refused
 
@@ -623,8 +539,7 @@ cdef class RingWriter:
         self.check_open()
         if topic >= self.topics or self.kinds[topic] != GW_BOOK:
             raise ValueError(f"topic {topic} is none of a book")
-        if feed >= FEEDS:
-            raise ValueError(f"feed {feed}: at most {FEEDS} feeds")
+        _feed_check(feed)
         return 0
 
     cdef bint follows(self, gw_wait_t *wait) noexcept:
@@ -665,10 +580,3 @@ cdef class RingWriter:
         if self.inside > 0:
             raise RuntimeError("a feed is publishing: let its receive return first")
         self.release()
-
-
-def candle_row_bytes(channels):
-    cdef unsigned intervals = 0
-    for channel in channels:
-        intervals |= 1u << (<int>CHANNELS[channel] - GW_CANDLE)
-    return gw_candles_row_bytes(intervals)
