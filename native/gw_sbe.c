@@ -1,4 +1,5 @@
 #include "gw_book_record.h"
+#include "gw_little.h"
 #include "gw_sbe_book.h"
 
 #include <math.h>
@@ -34,10 +35,6 @@ const char *gw_sbe_fault_text(gw_sbe_fault_t fault) {
 
 /* --- one message ----------------------------------------------------------------------------------- */
 
-static uint32_t load16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-static uint32_t load32(const uint8_t *at) { return load16(at) | load16(at + 2) << 16; }
-static uint64_t load64(const uint8_t *at) { return (uint64_t)load32(at) | (uint64_t)load32(at + 4) << 32; }
-
 static u128 magnitude(const gw_sbe_decimal_t *d) {
     u128 value = (u128)(uint64_t)d->high << 64 | d->low;
     return d->high < 0 ? 0 - value : value;
@@ -45,8 +42,8 @@ static u128 magnitude(const gw_sbe_decimal_t *d) {
 
 static gw_sbe_fault_t decimal_load(const uint8_t *at, gw_sbe_decimal_t *d) {
     static const u128 beyond = (u128)10000000000000000000u * 10000000000000000000u; /* 10^GW_DIGITS_MAX */
-    d->low = load64(at);
-    d->high = (int64_t)load64(at + 8);
+    d->low = gw_little_load64(at);
+    d->high = (int64_t)gw_little_load64(at + 8);
     d->exponent = (int8_t)at[16];
     if (d->exponent == GW_EXPONENT_NONE) return GW_SBE_FINE;
     if (d->exponent > GW_EXPONENT_MAX || d->exponent < -(int)GW_DECIMALS_MAX) return GW_SBE_EXPONENT;
@@ -55,11 +52,11 @@ static gw_sbe_fault_t decimal_load(const uint8_t *at, gw_sbe_decimal_t *d) {
 
 /* What all records begin with. */
 static void head_load(const uint8_t *block, gw_sbe_message_t *out) {
-    out->seq = load64(block);
-    out->ts_event = (int64_t)load64(block + 8);
-    out->ts_recv = (int64_t)load64(block + 16);
-    out->ts_send = (int64_t)load64(block + 24);
-    out->skipped = load64(block + 32);
+    out->seq = gw_little_load64(block);
+    out->ts_event = (int64_t)gw_little_load64(block + 8);
+    out->ts_recv = (int64_t)gw_little_load64(block + 16);
+    out->ts_send = (int64_t)gw_little_load64(block + 24);
+    out->skipped = gw_little_load64(block + 32);
 }
 
 static gw_sbe_fault_t decimals_load(const uint8_t *at, unsigned decimals, gw_sbe_message_t *out) {
@@ -75,16 +72,16 @@ static gw_sbe_fault_t decimals_load(const uint8_t *at, unsigned decimals, gw_sbe
 /* The head of trades and quotes, and their decimals. */
 static gw_sbe_fault_t record_load(const uint8_t *block, unsigned decimals_at, unsigned decimals, gw_sbe_message_t *out) {
     head_load(block, out);
-    out->topic = load32(block + 40);
+    out->topic = gw_little_load32(block + 40);
     out->flags = block[44];
     return decimals_load(block + decimals_at, decimals, out);
 }
 
 static gw_sbe_fault_t candle_load(const uint8_t *block, gw_sbe_message_t *out) {
     head_load(block, out);
-    out->start = (int64_t)load64(block + 40);
-    out->topic = load32(block + 48);
-    out->trades = load32(block + 52);
+    out->start = (int64_t)gw_little_load64(block + 40);
+    out->topic = gw_little_load32(block + 48);
+    out->trades = gw_little_load32(block + 52);
     out->flags = block[56];
     out->closed = block[57];
     out->revised = block[58];
@@ -128,7 +125,7 @@ static gw_sbe_fault_t trade_load(const uint8_t *at, size_t size, size_t used, gw
 /* Rows of at least `least` bytes behind `*used` of the message's. */
 static gw_sbe_fault_t group_load(const uint8_t *at, size_t size, size_t *used, unsigned least, gw_sbe_group_t *out) {
     if (size - *used < 4) return GW_SBE_CUT;
-    *out = (gw_sbe_group_t){at + *used + 4, (uint16_t)load16(at + *used), (uint16_t)load16(at + *used + 2)};
+    *out = (gw_sbe_group_t){at + *used + 4, (uint16_t)gw_little_load16(at + *used), (uint16_t)gw_little_load16(at + *used + 2)};
     *used += 4;
     const size_t bytes = (size_t)out->size * out->count;
     if (size - *used < bytes) return GW_SBE_CUT;
@@ -140,11 +137,11 @@ static gw_sbe_fault_t book_load(const uint8_t *at, size_t size, size_t used, gw_
     static const unsigned least[GW_SBE_GROUPS] = {GW_SBE_LEVEL_BYTES, GW_SBE_LEVEL_BYTES, GW_SBE_WIDE_BYTES};
     const uint8_t *block = at + GW_SBE_HEADER;
     head_load(block, out);
-    out->topic = load32(block + 40);
-    out->checksum = load32(block + 44);
-    out->depth = (uint16_t)load16(block + 48);
-    out->part = (uint16_t)load16(block + 50);
-    out->parts = (uint16_t)load16(block + 52);
+    out->topic = gw_little_load32(block + 40);
+    out->checksum = gw_little_load32(block + 44);
+    out->depth = (uint16_t)gw_little_load16(block + 48);
+    out->part = (uint16_t)gw_little_load16(block + 50);
+    out->parts = (uint16_t)gw_little_load16(block + 52);
     out->flags = block[54];
     for (unsigned i = 0; i < GW_SBE_GROUPS; i++) {
         gw_sbe_fault_t fault = group_load(at, size, &used, least[i], &out->groups[i]);
@@ -163,7 +160,7 @@ static gw_sbe_fault_t book_load(const uint8_t *at, size_t size, size_t used, gw_
 }
 
 static gw_sbe_fault_t topic_load(const uint8_t *at, size_t size, size_t used, gw_sbe_message_t *out) {
-    out->topic = load32(at + GW_SBE_HEADER);
+    out->topic = gw_little_load32(at + GW_SBE_HEADER);
     out->channel = at[GW_SBE_HEADER + 4];
     gw_sbe_fault_t fault = text_load(at, size, used, out);
     if (fault) return fault;
@@ -181,8 +178,8 @@ static unsigned block_least(uint32_t template_id) {
 
 gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out) {
     if (size < GW_SBE_HEADER) return GW_SBE_CUT;
-    uint32_t block = load16(at), template_id = load16(at + 2);
-    if (load16(at + 4) != GW_SBE_SCHEMA) return GW_SBE_FOREIGN;
+    uint32_t block = gw_little_load16(at), template_id = gw_little_load16(at + 2);
+    if (gw_little_load16(at + 4) != GW_SBE_SCHEMA) return GW_SBE_FOREIGN;
     if (size - GW_SBE_HEADER < block) return GW_SBE_CUT;
     unsigned least = block_least(template_id);
     if (!least) return GW_SBE_OTHER;

@@ -1,6 +1,7 @@
 /* A level is price and quantity as integers with their exponents. A quantity of more than 63 bits is null in its row, and
  * stands in a group of its own, in the order of the rows: such ones are rare, and all others 16 bytes shorter for it. */
 #include "gw_sbe_book.h"
+#include "gw_little.h"
 
 #include <string.h>
 
@@ -9,17 +10,6 @@ typedef __uint128_t u128;
 #define QTY_NULL INT64_MIN
 
 static const u128 digits_beyond = (u128)10000000000000000000u * 10000000000000000000u; /* 10^GW_DIGITS_MAX */
-
-static uint64_t load(const uint8_t *at, unsigned bytes) {
-    uint64_t value = 0;
-    for (unsigned i = bytes; i-- > 0;) value = value << 8 | at[i];
-    return value;
-}
-
-static char *store(uint64_t value, unsigned bytes, char *out) {
-    for (unsigned i = 0; i < bytes; i++) out[i] = (char)(value >> 8 * i & 0xff);
-    return out + bytes;
-}
 
 /* --- reading --------------------------------------------------------------------------------------- */
 
@@ -45,7 +35,7 @@ static bool qty_take(u128 value, int exponent, gw_book_level_t *out) {
 
 static bool level_take(const uint8_t *row, unsigned side, const gw_sbe_group_t *wides, uint32_t *used,
                        gw_book_level_t *out) {
-    const int64_t price = (int64_t)load(row, 8), qty = (int64_t)load(row + 8, 8);
+    const int64_t price = (int64_t)gw_little_load64(row), qty = (int64_t)gw_little_load64(row + 8);
     const int price_exponent = (int8_t)row[16], qty_exponent = (int8_t)row[17];
     *out = (gw_book_level_t){.side = (uint8_t)side, .price = price};
     if (price > GW_BOOK_KEY_MAX || price < -GW_BOOK_KEY_MAX) return false;
@@ -54,7 +44,7 @@ static bool level_take(const uint8_t *row, unsigned side, const gw_sbe_group_t *
     if (qty >= 0) return qty_take((u128)(uint64_t)qty, qty_exponent, out);
     if (qty != QTY_NULL || *used == wides->count) return false;
     const uint8_t *wide = wides->at + (size_t)(*used)++ * wides->size;
-    return qty_take((u128)load(wide + 8, 8) << 64 | load(wide, 8), qty_exponent, out);
+    return qty_take((u128)gw_little_load64(wide + 8) << 64 | gw_little_load64(wide), qty_exponent, out);
 }
 
 gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out) {
@@ -85,7 +75,9 @@ static qty_t qty_of(const gw_book_row_t *row) {
     return q;
 }
 
-static char *dimensions(unsigned bytes, uint32_t count, char *out) { return store(count, 2, store(bytes, 2, out)); }
+static char *dimensions(unsigned bytes, uint32_t count, char *out) {
+    return gw_little_store(count, 2, gw_little_store(bytes, 2, out));
+}
 
 char *gw_sbe_book_group(const gw_book_row_t *rows, uint32_t count, unsigned scale, char *out) {
     out = dimensions(GW_SBE_LEVEL_BYTES, count, out);
@@ -93,8 +85,8 @@ char *gw_sbe_book_group(const gw_book_row_t *rows, uint32_t count, unsigned scal
         const qty_t qty = qty_of(row);
         gw_book_level_t level;
         gw_book_level_from(row, scale, &level);
-        out = store((uint64_t)level.price, 8, out);
-        out = store(qty.value > INT64_MAX ? (uint64_t)QTY_NULL : (uint64_t)qty.value, 8, out);
+        out = gw_little_store((uint64_t)level.price, 8, out);
+        out = gw_little_store(qty.value > INT64_MAX ? (uint64_t)QTY_NULL : (uint64_t)qty.value, 8, out);
         *out++ = (char)(-(int)level.price_decimals);
         *out++ = (char)qty.exponent;
     }
@@ -108,7 +100,7 @@ char *gw_sbe_book_wides(const gw_book_row_t *rows, uint32_t count, char *out) {
     for (const gw_book_row_t *row = rows; row < rows + count; row++) {
         const u128 value = qty_of(row).value;
         if (value <= INT64_MAX) continue;
-        out = store((uint64_t)(value >> 64), 8, store((uint64_t)value, 8, out));
+        out = gw_little_store((uint64_t)(value >> 64), 8, gw_little_store((uint64_t)value, 8, out));
         wides++;
     }
     dimensions(GW_SBE_WIDE_BYTES, wides, start);

@@ -2,6 +2,7 @@
  * is counted of it. */
 #include "gw_swarm_sbe.h"
 
+#include "gw_little.h"
 #include "gw_sbe.h"
 
 #include <string.h>
@@ -24,8 +25,6 @@ static const layout_t LAYOUTS[] = {
     {AUTH_EXPIRING, 8, 0, false}, {SHUTDOWN, 4, 0, false},
 };
 
-static uint32_t load16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-
 static const layout_t *layout(uint32_t template_id) {
     for (size_t i = 0; i < sizeof LAYOUTS / sizeof *LAYOUTS; i++)
         if (LAYOUTS[i].template_id == template_id) return &LAYOUTS[i];
@@ -37,7 +36,7 @@ static size_t length(const layout_t *l, const uint8_t *at, size_t size, uint32_t
     size_t used = GW_SBE_HEADER + block;
     if (l->rows) {
         if (size - used < DIMENSIONS) return 0;
-        uint32_t row = load16(at + used), rows = load16(at + used + 2);
+        uint32_t row = gw_little_load16(at + used), rows = gw_little_load16(at + used + 2);
         used += DIMENSIONS;
         if ((rows && row < ROW_LEAST) || size - used < (size_t)row * rows) return 0;
         used += (size_t)row * rows;
@@ -50,7 +49,7 @@ static size_t length(const layout_t *l, const uint8_t *at, size_t size, uint32_t
 }
 
 static size_t notice(const uint8_t *at, size_t size, gw_swarm_fields_t *f) {
-    uint32_t block = load16(at), template_id = load16(at + 2);
+    uint32_t block = gw_little_load16(at), template_id = gw_little_load16(at + 2);
     const layout_t *l = layout(template_id);
     f->kind = GW_SWARM_CONTROL;
     if (!l) return 0;

@@ -1,5 +1,6 @@
 /* Writes what a template has of a book: levels and what is said of them, as text and in binary. */
 #include "gw_book_text.h"
+#include "gw_little.h"
 #include "gw_sbe_book.h"
 #include "gw_template_internal.h"
 
@@ -58,11 +59,6 @@ char *gw_template_book(const gw_template_t *t, const gw_step_t *s, const gw_book
 
 /* --- in binary ----------------------------------------------------------------------------------------- */
 
-static char *write_little(uint32_t value, unsigned bytes, char *out) {
-    for (unsigned i = 0; i < bytes; i++) out[i] = (char)(value >> 8 * i & 0xff);
-    return out + bytes;
-}
-
 static char *write_id(gw_text_t id, char *out) {
     *out = (char)id.length;
     if (id.length) memcpy(out + 1, id.at, id.length);
@@ -75,10 +71,10 @@ char *gw_template_book_binary(const gw_step_t *s, const gw_book_view_t *b, char 
     case GW_T_BIDS: return gw_sbe_book_group(b->rows, bids, b->scale, out);
     case GW_T_ASKS: return gw_sbe_book_group(b->rows + bids, asks, b->scale, out);
     case GW_T_WIDES: return gw_sbe_book_wides(b->rows, bids + asks, out);
-    case GW_T_DEPTH: return write_little(b->depth, 2, out);
-    case GW_T_PART: return write_little(b->part, 2, out);
-    case GW_T_PARTS: return write_little(b->parts, 2, out);
-    case GW_T_CHECKSUM: return write_little(b->summed ? b->checksum : 0, 4, out);
+    case GW_T_DEPTH: return gw_little_store(b->depth, 2, out);
+    case GW_T_PART: return gw_little_store(b->part, 2, out);
+    case GW_T_PARTS: return gw_little_store(b->parts, 2, out);
+    case GW_T_CHECKSUM: return gw_little_store(b->summed ? b->checksum : 0, 4, out);
     case GW_T_FIRST_ID: return write_id(b->first, out);
     case GW_T_LAST_ID: return write_id(b->last, out);
     default: /* GW_T_BOOK_FLAGS */

@@ -1,4 +1,5 @@
 /* Runs template programs. */
+#include "gw_little.h"
 #include "gw_template_internal.h"
 
 #include <assert.h>
@@ -156,11 +157,6 @@ static char *write_word(gw_text_t word, char *out) {
     return out + length;
 }
 
-static char *write_integer(uint64_t value, unsigned bytes, char *out) {
-    for (unsigned i = 0; i < bytes; i++) out[i] = (char)(uint8_t)(value >> 8 * i);
-    return out + bytes;
-}
-
 static uint64_t integer_of(const gw_step_t *s, const gw_encode_t *in) {
     switch (s->source) {
     case GW_T_OF_TOPIC: return in->topic;
@@ -211,8 +207,8 @@ static char *write_decimal_binary(const gw_record_t *record, const gw_step_t *s,
     int64_t high = low < 0 ? -1 : 0;
     if (digits & GW_DIGITS_WIDE) high = record->tail.high[gw_kinds[record->h.kind].fields[s->source].decimal];
     if (digits & GW_DIGITS_NONE) low = high = 0;
-    out = write_integer((uint64_t)low, 8, out);
-    out = write_integer((uint64_t)high, 8, out);
+    out = gw_little_store((uint64_t)low, 8, out);
+    out = gw_little_store((uint64_t)high, 8, out);
     *out++ = (char)(digits & GW_DIGITS_NONE ? GW_EXPONENT_NONE : (int8_t)base[s->exponent]);
     return out;
 }
@@ -232,7 +228,7 @@ static uint8_t zeros_negative(const gw_record_t *record) {
 static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_encode_t *in, char *out) {
     switch (s->code) {
     case GW_T_INTEGER:
-        return write_integer(integer_of(s, in), s->room, out);
+        return gw_little_store(integer_of(s, in), s->room, out);
     case GW_T_DECIMAL_BINARY:
         return write_decimal_binary(in->record, s, out);
     case GW_T_SIDE_BINARY:
@@ -240,7 +236,7 @@ static char *write_binary(const gw_template_t *t, const gw_step_t *s, const gw_e
     case GW_T_FLAG_BINARY:
         return gw_template_text(t, t->texts[s->texts + flag_of(in->record, s)], out);
     case GW_T_NUMBER_BINARY:
-        return write_integer((uint64_t)number_of(in->record, s), s->room, out);
+        return gw_little_store((uint64_t)number_of(in->record, s), s->room, out);
     case GW_T_ID_BINARY:
         return write_id_binary(in->record, s, out);
     case GW_T_WORDS_BINARY:
@@ -374,7 +370,7 @@ size_t gw_template_encode(const gw_template_t *t, const gw_encode_t *in, char *o
 
 size_t gw_template_tell(const gw_template_t *t, uint64_t skipped, char *payload, size_t length) {
     if (t->skipped_at) {
-        write_integer(skipped, 8, payload + t->skipped_at);
+        gw_little_store(skipped, 8, payload + t->skipped_at);
         return length;
     }
     if (!t->skip.length) return length; /* such clients are not told */
