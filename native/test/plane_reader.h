@@ -3,6 +3,7 @@
 #ifndef PLANE_READER_H
 #define PLANE_READER_H
 #include "plane_rig.h"
+#include "recovery_text.h"
 
 typedef enum { DATA, REPLY, GAP, REPLAYED, EPOCH, RETIRED, LIMIT, HEARTBEAT, CONFLATION, SLOW, LOCAL, CLOSE } frame_kind_t;
 
@@ -66,16 +67,8 @@ static inline void parse_reply(const char *text, frame_t *f) {
         for (s += 20; end < s; end++) CHECK(*end == ' ');
     }
     const char *end = strchr(text, ']') + 1;
-    for (unsigned i = 0; i < f->seqs_count && *end != '}'; i++, end += GW_FILL_RECOVERY_WIDTH) {
-        char one[GW_FILL_RECOVERY_WIDTH + 1] = "";
-        memcpy(one, end, GW_FILL_RECOVERY_WIDTH);
-        if (strspn(one, " ") == GW_FILL_RECOVERY_WIDTH) continue;
-        const bool replays = strstr(one, ",\"recovery\":\"replaying\"") == one;
-        CHECK(replays || strstr(one, ",\"recovery\":\"insufficient_state\"") == one);
-        f->recovery[i] = replays ? GW_RECOVERY_REPLAYING : GW_RECOVERY_INSUFFICIENT;
-        const char *reach = strstr(one, replays ? ",\"to\":" : ",\"oldest\":");
-        if (reach) f->reach[i] = strtoull(strchr(reach, ':') + 1, NULL, 10);
-    }
+    for (unsigned i = 0; i < f->seqs_count && *end != '}'; i++, end += GW_FILL_RECOVERY_WIDTH)
+        f->recovery[i] = recovery_read(end, &f->reach[i]);
     CHECK(!strcmp(end, "}"));
 }
 

@@ -2,6 +2,7 @@
  * has all its fields, and is held against the journal's record byte by byte. */
 #ifndef SIMULATION_FORMAT_H
 #define SIMULATION_FORMAT_H
+#include "recovery_text.h"
 #include "simulation_feed.h"
 
 #define NAMED(kind) ((kind) >= GW_CANDLE ? "candle" : gw_channel_name(kind))
@@ -226,16 +227,8 @@ static inline void sim_text_reply(const char *text, sim_frame_t *f) {
         CHECK(f->items < 16);
         f->seqs[f->items++] = strtoull(at, NULL, 10);
     }
-    for (unsigned i = 0, left = (unsigned)strlen(++at) - 1; i < f->items && left; i++, at += GW_FILL_RECOVERY_WIDTH) {
-        char one[GW_FILL_RECOVERY_WIDTH + 1] = "";
-        memcpy(one, at, GW_FILL_RECOVERY_WIDTH);
-        if (strspn(one, " ") == GW_FILL_RECOVERY_WIDTH) continue;
-        const bool replays = strstr(one, ",\"recovery\":\"replaying\"") == one;
-        CHECK(replays || strstr(one, ",\"recovery\":\"insufficient_state\"") == one);
-        f->recovery[i] = replays ? GW_RECOVERY_REPLAYING : GW_RECOVERY_INSUFFICIENT;
-        const char *reach = strstr(one, replays ? ",\"to\":" : ",\"oldest\":");
-        if (reach) f->reach[i] = strtoull(strchr(reach, ':') + 1, NULL, 10);
-    }
+    for (unsigned i = 0, left = (unsigned)strlen(++at) - 1; i < f->items && left; i++, at += GW_FILL_RECOVERY_WIDTH)
+        f->recovery[i] = recovery_read(at, &f->reach[i]);
 }
 
 static inline void sim_parse_text(const char *text, sim_frame_t *f) {
