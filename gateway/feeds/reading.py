@@ -147,10 +147,7 @@ class Reading:
 
     def _opened(self, opened: Opened) -> "list[Told]":
         self._counters.skip(NOTES["connect"])
-        try:
-            self._connect(*opened)
-        except ValueError:  # of an address that is none, nothing can be told
-            self._connect(opened.connection, "")
+        self._connect(*opened)
         return [*self._books.doubt_all(opened.connection, "the connection began anew")]
 
     def _of_response(self, url: str, body: bytes) -> Decoded:

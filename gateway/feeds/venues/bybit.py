@@ -100,11 +100,15 @@ _decode_ticker = msgspec.json.Decoder(_Ticker).decode
 
 
 def suffix(address: str) -> str:
-    """What symbols end in that come from this address, which may be empty. ValueError: it is none.
+    """What symbols end in that come from this address; of one that is none, nothing can be told.
 
     Messages do not have it.
     """
-    return SPOT_SUFFIX if urlsplit(address).path.rstrip("/").endswith("/spot") else ""
+    try:
+        path = urlsplit(address).path
+    except ValueError:
+        return ""
+    return SPOT_SUFFIX if path.rstrip("/").endswith("/spot") else ""
 
 
 def connect(address: str) -> Decode:

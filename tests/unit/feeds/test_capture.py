@@ -371,3 +371,18 @@ def test_symbols_of_all_files_and_the_first_line_that_will_not_do(tmp_path: Path
     (tmp_path / "B").write_bytes(b"")
     assert symbols(paths, VENUES["binance"]) == ["C", "A"]
     assert [entry for _, entry in entries(paths[2], uncut)] == []
+
+
+def test_symbols_of_a_connection_whose_address_is_none(tmp_path: Path) -> None:
+    """What it was is not known; the address of another one says that it was spot's."""
+    trades = {"s": "A", "S": "Buy", "p": "1", "v": "2", "T": 1723161255000}
+    message = json.dumps({"topic": "publicTrade.A", "type": "snapshot", "data": [trades]})
+    note = {"t": "connect", "ts": 1723161255}
+    written = [
+        json.dumps(note | {"conn": "a", "addr": "wss://["}).encode(),
+        json.dumps(note | {"conn": "b", "addr": "wss://x/v5/public/spot"}).encode(),
+        *(enveloped(message, conn=name) for name in "ab"),
+    ]
+    path = tmp_path / "x"
+    path.write_bytes(b"\n".join(written))
+    assert symbols([str(path)], VENUES["bybit"]) == ["A", "A-SPOT"]
