@@ -156,12 +156,10 @@ def _messages(
     entry: bytes | Received | Opened | Response | str, decoders: dict[str, Decode], venue: Venue
 ) -> list[Message]:
     """The records in an entry; where it is refused, none: that is counted when it is replayed."""
-    if isinstance(entry, Opened):
-        decoders[entry.connection] = venue.connect(entry.address)
-    connection, data = ("", entry) if isinstance(entry, bytes) else ("", b"")
-    if isinstance(entry, Received):
-        data, connection = entry
-    if not data:
+    data, connection = entry if isinstance(entry, Received) else (entry, "")
+    if isinstance(data, Opened):
+        decoders[data.connection] = venue.connect(data.address)
+    if not data or not isinstance(data, bytes):
         return []
     decode = decoders.get(connection) or decoders.setdefault(connection, venue.connect(""))
     try:
