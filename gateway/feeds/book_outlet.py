@@ -160,12 +160,10 @@ class BookOutlet:
         """Whether the book behind a message is in doubt by what it holds."""
         now_ns = change.ts_event or ts_recv
         if not agrees:
-            why = self._wrong(change.symbol, book, book.topic, ts_recv, mono_recv)
-            if why:
-                return Doubt(change.symbol, why, "resync")
-        why = self._crossed(book, crossed, now_ns)
-        if why:
-            return Doubt(change.symbol, why, "crossed")
+            self._wrong(change.symbol, book, ts_recv, mono_recv)
+            return Doubt(change.symbol, _CHECKSUM)
+        if self._crossed(book, crossed, now_ns):
+            return Doubt(change.symbol, _CROSSED, "crossed")
         if change.top is not None:
             self._compare(book, change.top, now_ns)
         return None
@@ -216,8 +214,8 @@ class BookOutlet:
             book.differs = differs
             self._publisher.differs(book.topic, differs)
 
-    def _wrong(self, symbol: str, book: _Book, topic: int, ts_recv: int, mono_recv: int) -> str:
-        """A checksum is another; why the book is in doubt."""
+    def _wrong(self, symbol: str, book: _Book, ts_recv: int, mono_recv: int) -> None:
+        """A checksum is another; of several the next ones count for nothing."""
         since_ns = mono_recv - CHECKSUMS_WRONG_NS
         book.wrong_ns = [at_ns for at_ns in book.wrong_ns if at_ns > since_ns] + [mono_recv]
         if len(book.wrong_ns) >= CHECKSUMS_WRONG:
@@ -229,20 +227,17 @@ class BookOutlet:
                 message=_UNCHECKED,
             )
             try:
-                self._publisher.suspect(topic, _UNCHECKED, ts_recv, mono_recv)
+                self._publisher.suspect(book.topic, _UNCHECKED, ts_recv, mono_recv)
             except OverflowError as error:
                 self._counters.unsuspected(error)
-        return _CHECKSUM
 
-    def _crossed(self, book: _Book, crossed: bool, now_ns: int) -> str:
-        """Why the book is in doubt: it has been crossed for too long, by the messages' times."""
+    def _crossed(self, book: _Book, crossed: bool, now_ns: int) -> bool:
+        """Whether it has been crossed for too long, by the messages' times."""
         if not crossed:
             book.crossed_ns = -1
         elif book.crossed_ns < 0:
             book.crossed_ns = now_ns
-        elif now_ns - book.crossed_ns > CROSSED_NS:
-            return _CROSSED
-        return ""
+        return book.crossed_ns >= 0 and now_ns - book.crossed_ns > CROSSED_NS
 
 
 def _same(one: Top, other: Top) -> bool:
