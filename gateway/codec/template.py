@@ -209,7 +209,7 @@ def _field(channel: str, name: str, argument: str) -> bytes:
             raise ValueError(f"<{name}:{argument}> is not one of {', '.join(_FORMS)}")
         return bytes((_FORMS[argument], _TIMES.index(name)))
     if channel == BOOK and name in _BOOK_VALUES:
-        return _book_value(name, argument)
+        return bytes((_BOOK_VALUE, _BOOK_VALUES.index(name))) + _around(name, argument)
     fields = CHANNELS[channel].fields
     index = next((i for i, field in enumerate(fields) if field.name == name), None)
     if index is not None and (count := _TEXTS.get(fields[index].type)):
@@ -227,11 +227,12 @@ def _field(channel: str, name: str, argument: str) -> bytes:
     return bytes((_PLAIN[name],))
 
 
-def _book_value(name: str, argument: str) -> bytes:
+def _around(name: str, argument: str) -> bytes:
+    """The texts before and behind a value."""
     texts = argument.encode("ascii").split(b"|")
     if len(texts) != 2:
         raise ValueError(f"<{name}:{argument}> needs two texts: before|behind")
-    return bytes((_BOOK_VALUE, _BOOK_VALUES.index(name))) + b"".join(map(_text, texts))
+    return b"".join(map(_text, texts))
 
 
 def _notice_field(notice: str, name: str, argument: str) -> bytes:
@@ -241,10 +242,7 @@ def _notice_field(notice: str, name: str, argument: str) -> bytes:
     if name == "symbol":
         return _symbol(argument)
     if name == "interval":
-        texts = argument.encode("ascii").split(b"|")
-        if len(texts) != 2:
-            raise ValueError(f"<{name}:{argument}> needs two texts: before|behind")
-        return bytes((_INTERVAL,)) + b"".join(map(_text, texts))
+        return bytes((_INTERVAL,)) + _around(name, argument)
     if name in numbers:
         if argument not in ("", "or_null"):
             raise ValueError(f"<{name}:{argument}> is not or_null")
