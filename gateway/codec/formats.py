@@ -110,13 +110,9 @@ _NOTICES: Final = {
 }
 
 
-def _message(channel: str, kind: str) -> str:
+def _message(channel: str, kind: str, tail: str) -> str:
     head = _HEAD.replace("<channel>", CHANNELS[channel].name).replace("<type>", kind)
-    return head + _RECORDS[channel] + (_TAIL_BOOK if channel == BOOK else _TAIL)
-
-
-def _replay(channel: str) -> str:
-    return _message(channel, "update").removesuffix(_TAIL) + _TAIL_REPLAY
+    return head + _RECORDS[channel] + tail
 
 
 TYPES: Final = ("update", "snapshot")
@@ -125,8 +121,16 @@ REPLAY: Final = "replay"
 one."""
 JSON: Final = Format(
     "json",
-    {(channel, kind): _message(channel, kind) for channel in _RECORDS for kind in TYPES}
-    | {(name, REPLAY): _replay(name) for name in _RECORDS if name not in (BOOK, HEALTH)},
+    {
+        (name, kind): _message(name, kind, _TAIL_BOOK if name == BOOK else _TAIL)
+        for name in _RECORDS
+        for kind in TYPES
+    }
+    | {
+        (name, REPLAY): _message(name, "update", _TAIL_REPLAY)
+        for name in _RECORDS
+        if name not in (BOOK, HEALTH)
+    },
     _NOTICES,
 )
 
