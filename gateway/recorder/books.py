@@ -16,7 +16,6 @@ from collections.abc import Generator
 from typing import Final
 
 from gateway.recorder.ring import BookReader, State
-from gateway.recording import pack
 
 ROUND_S: Final = 5.0
 """From the beginning of one round through all books to that of the next, at least."""
@@ -119,10 +118,10 @@ class Books:
             number = self._missed.pop(place, self._round)
         if found is None or not found.parts:
             return 0
-        parts = tuple(map(pack, found.parts))
+        state = found.state(now_ns, place, number)
         with self._lock:
             self._newest[place] = found.owner, found.seq
-            self._add(State(now_ns, found.position, found.owner, place, number, parts))
+            self._add(state)
         return found.levels
 
     # --- under the lock ---------------------------------------------------------------------------

@@ -78,15 +78,25 @@ class Found(NamedTuple):
     levels: int
     parts: list[bytes]
 
+    def state(self, copied_ns: int, place: int, number: int) -> State:
+        """To keep, with the number of this round."""
+        parts = tuple(map(pack, self.parts))
+        return State(copied_ns, self.position, self.owner, place, number, parts)
+
+
+def _opened(fd: int) -> RingReader:
+    """Of the descriptor, which is closed."""
+    try:
+        return RingReader(fd)
+    finally:
+        os.close(fd)
+
 
 class BookReader:
     """Books of a segment by their places in its pool. Takes the descriptor, which it closes."""
 
     def __init__(self, fd: int) -> None:
-        try:
-            self._reader = RingReader(fd)
-        finally:
-            os.close(fd)
+        self._reader = _opened(fd)
         self.epoch = self._reader.epoch
         self.places = self._reader.books_max
         self.position = self._reader.position
@@ -109,10 +119,7 @@ class Copy:
     """One pass over a segment; `epoch` is the segment's. Takes the descriptor, which it closes."""
 
     def __init__(self, fd: int) -> None:
-        try:
-            self._reader = RingReader(fd)
-        finally:
-            os.close(fd)
+        self._reader = _opened(fd)
         self.epoch = self._reader.epoch
 
     def topics(self) -> list[tuple[str, str]]:
@@ -192,9 +199,7 @@ class Copy:
             except BlockingIOError:
                 found = None  # its next message tells
             if found is not None:
-                owner, _, position, _, parts = found
-                packed = tuple(map(pack, parts))
-                yield State(time.monotonic_ns(), position, owner, place, 0, packed)
+                yield Found(*found).state(time.monotonic_ns(), place, 0)
             elif place % STEP_TOPICS == 0:
                 yield None
 
