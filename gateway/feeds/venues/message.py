@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from gateway.feeds.sequencing import Numbering
+from gateway.feeds.venues.reference import Status
 
 Fields = (
     tuple[int, str, str, str | None, str]
@@ -79,7 +80,7 @@ class Instrument(NamedTuple):
     lot: str
     price_digits: int
     qty_digits: int
-    status: Literal["trading", "halted", "auction", "closed", "delisted"]
+    status: Status
     own: str = ""
 
 

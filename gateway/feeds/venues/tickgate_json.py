@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.stamps import UNITS, scaled
+from gateway.feeds.venues import reference
 from gateway.feeds.venues.arrays import levels
 from gateway.feeds.venues.message import BookMessage
 from gateway.feeds.venues.number import quoted
@@ -71,7 +72,7 @@ class Status(msgspec.Struct, tag_field="channel", tag="status", gc=False):
     """How an instrument is, and why; what is delisted has ended."""
 
     symbol: str
-    status: Literal["trading", "halted", "auction", "closed", "delisted"]
+    status: reference.Status
     reason: str = ""
     ts: Nanoseconds = 0
 
@@ -87,7 +88,7 @@ class Reference(msgspec.Struct, tag_field="channel", tag="instrument", gc=False)
     base: str = ""
     quote: str = ""
     delay_s: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 0
-    status: Literal["trading", "halted", "auction", "closed", "delisted", ""] = ""
+    status: Literal[reference.Status, ""] = ""
     venue_symbol: str = ""
     ts: Nanoseconds = 0
 
