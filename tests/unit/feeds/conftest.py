@@ -231,6 +231,11 @@ def new_socket() -> Callable[[], FakeSocket]:
 
 
 @pytest.fixture
+def socket() -> FakeSocket:
+    return FakeSocket()
+
+
+@pytest.fixture
 def run_until() -> Callable[[Feed, Callable[[], bool]], Awaitable[None]]:
     """Runs a feed until a condition holds (or it ends by itself), then cancels it and waits."""
 
