@@ -8,7 +8,7 @@ import heapq
 import zlib
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 Level = tuple[str, str]
 """Price and quantity as the venue wrote them."""
@@ -25,6 +25,24 @@ class Change(Protocol):
     def asks(self) -> Sequence[Sequence[str]]: ...
     @property
     def depth(self) -> int: ...
+
+
+CHECKSUM_LEVELS: Final = 10
+
+
+def checksum_text(bids: Sequence[Level], asks: Sequence[Level]) -> str:
+    """The text of which Kraken's checksum of a book is the CRC32; each side is given best first.
+
+    The best ten asks, then bids: of each level price and quantity without point and leading zeros
+    (Kraken's "Book Checksum" page).
+    """
+    best = (*asks[:CHECKSUM_LEVELS], *bids[:CHECKSUM_LEVELS])
+    return "".join(value.replace(".", "").lstrip("0") for level in best for value in level)
+
+
+def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> int:
+    """The CRC32 of `checksum_text`."""
+    return zlib.crc32(checksum_text(bids, asks).encode())
 
 
 class NaiveBook:
@@ -64,9 +82,6 @@ class NaiveBook:
     def crossed(self) -> bool:
         return bool(self._bids and self._asks) and max(self._bids) >= min(self._asks)
 
-    def checksum(self, levels: int = 10) -> int:
-        """Kraken's: CRC32 over asks, then bids, as digits without point and leading zeros."""
-        text = ""
-        for price, qty in [*self.asks(levels), *self.bids(levels)]:
-            text += str(int(price.replace(".", ""))) + str(int(qty.replace(".", "")))
-        return zlib.crc32(text.encode())
+    def checksum(self) -> int:
+        """Kraken's."""
+        return checksum(self.bids(CHECKSUM_LEVELS), self.asks(CHECKSUM_LEVELS))

@@ -5,13 +5,13 @@ two payloads, name of the channel, pair; everything else is an object with an `e
 texts of seconds.
 
 A book's messages have no numbers. Each update bears a CRC32 of the best ten levels a side that the
-book has behind it, of which `checksum_text` is the text. The book is as deep as was asked for (the
-channel is called book-1000): what an update pushes beyond that is not told, and leaves the book.
+book has behind it, which the book itself checks (native/gw_book_sum.h). The book is as deep as
+was asked for (the channel is called book-1000): what an update pushes beyond that is not told, and
+leaves the book.
 Trades have neither numbers nor ids; the side is the taker's.
 """
 
-import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +31,6 @@ from gateway.feeds.venues.message import (
 from gateway.feeds.venues.reference import Status, digits, step
 from gateway.feeds.venues.times import of_text
 
-CHECKSUM_LEVELS: Final = 10
 LEVEL_VALUES_MAX: Final = 4
 """Price, quantity, time, and "r" where a level comes again that had left the book."""
 
@@ -176,21 +175,6 @@ def _ticker(payload: msgspec.Raw, symbol: str) -> Message:
 def _side(price: str, qty: str) -> tuple[str | None, str | None]:
     """Nothing at the price of nothing is an empty side."""
     return (price, qty) if price.strip("0.") or qty.strip("0.") else (None, None)
-
-
-def checksum_text(bids: Sequence[Level], asks: Sequence[Level]) -> str:
-    """The text of which a book's checksum is the CRC32; each side is given best first.
-
-    The best ten asks, then bids: of each level price and quantity without point and leading zeros
-    (Kraken's "Book Checksum" page).
-    """
-    best = (*asks[:CHECKSUM_LEVELS], *bids[:CHECKSUM_LEVELS])
-    return "".join(value.replace(".", "").lstrip("0") for level in best for value in level[:2])
-
-
-def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> int:
-    """The CRC32 of `checksum_text`."""
-    return binascii.crc32(checksum_text(bids, asks).encode())
 
 
 def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:

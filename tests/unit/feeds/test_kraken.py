@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.books import checksum, checksum_text
 from support.damage import damaged, taken_or_refused
 from support.venues import unnumbered
 
 from gateway.feeds.refusals import of_input
-from gateway.feeds.venues.kraken import (
-    checksum,
-    checksum_text,
-    decode,
-    identify,
-    instruments,
-)
+from gateway.feeds.venues.kraken import decode, identify, instruments
 from gateway.feeds.venues.message import (
     BookMessage,
     Decoded,
