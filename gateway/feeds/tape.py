@@ -238,9 +238,7 @@ def _records(payload: bytes) -> "Iterator[Raw | Refusal | None]":
         yield from rows
 
 
-def open_tape(
-    options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]
-) -> CaptureTape | RingTape:
+def open_tape(options: "ReplayOptions", counters: Counters, topics: dict[str, Topics]) -> Tape:
     """The tape of the options' format; `topics` are of the feed's channels."""
     return (RingTape if options.format == "ring" else CaptureTape)(options, counters, topics)
 
