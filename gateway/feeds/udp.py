@@ -137,11 +137,10 @@ class UdpFeed(ThreadFeed):
         )
         self._references = Topics(INSTRUMENT, options.venue, index, publisher, owners)
         self._statuses = Topics("status", options.venue, index, publisher, owners)
-        self._book_topics = Topics(BOOK, options.venue, index, publisher, owners)
         topics = {
             "trade": self._trades,
             "bbo": self._quotes,
-            BOOK: self._book_topics,
+            BOOK: Topics(BOOK, options.venue, index, publisher, owners),
             INSTRUMENT: self._references,
             "status": self._statuses,
         }
