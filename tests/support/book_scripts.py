@@ -6,15 +6,12 @@ then by a snapshot.
 """
 
 import json
-import random
 from typing import Any
 
-import msgspec
-
 from gateway._native import Book as NativeBook
-from gateway.client import ClientSession, Gap
+from gateway.client import Event
 from gateway.client.requests import Request
-from support.client_scripts import NOW, SECOND_NS, TIMES, told
+from support.client_scripts import SECOND_NS, TIMES, Happening
 
 SCRIPTS = 30
 STEPS = 120
@@ -23,27 +20,19 @@ DEPTH = 5
 Side = list[tuple[str, str]]
 
 
-class Script:
-    """Steps, each with the requests and events that follow from it."""
+class Script(Happening):
+    """Of one book."""
 
     def __init__(self, seed: int) -> None:
-        self.steps: list[dict[str, Any]] = []
-        self._dice = random.Random(seed)
-        self._session = ClientSession()
+        super().__init__(seed)
         self._book = NativeBook(depth=DEPTH)
-        self._clock_s = self._seq = self._skipped = 0
-        self._epoch = 1
+        self._seq = self._skipped = 0
         self._lost = False  # the frame before: then this one has no fault of its own
-        self._unanswered: list[Request] = []
 
-    def made(self) -> dict[str, Any]:
-        """The whole script, and what the client counted."""
-        self._connect()
+    def _begin(self) -> None:
+        super()._begin()
         requests = self._session.subscribe("book", [SYMBOL])
         self._did({"do": "subscribe", "channel": "book", "symbol": SYMBOL}, requests, [])
-        for _ in range(STEPS):
-            self._step()
-        return {"steps": self.steps, "statistics": msgspec.to_builtins(self._session.statistics())}
 
     def _step(self) -> None:
         if self._unanswered:
@@ -111,41 +100,16 @@ class Script:
         head = {"channel": "book", "type": kind, "symbol": SYMBOL, "seq": self._seq, **TIMES}
         self._message(json.dumps(head | {"data": [row], "skipped": skipped} | more))
 
-    def _connect(self) -> None:
-        self._unanswered.clear()
-        self._clock_s += 1
-        hello = {"version": "1", "connection_id": "c", "epoch": f"e{self._epoch}", "now": NOW}
-        text = json.dumps({"channel": "system", "type": "hello", "data": [hello]})
-        requests = self._session.connected(self._clock_s * SECOND_NS)
-        self._did({"do": "connect", "text": text}, requests, self._receive(text))
-
     def _reply(self, request: Request) -> None:
         asked = json.loads(request.text)
         result = {"symbol": SYMBOL, "success": True, "mode": "conflate", "depth": DEPTH}
         reply = {"method": asked["method"], "req_id": request.req_id, "success": True}
         self._message(json.dumps(reply | {"results": [result]}))
 
-    def _message(self, text: str) -> None:
-        self._clock_s += 1
-        events = self._receive(text)
-        gaps = [event for event in events if isinstance(event, Gap)]
-        requests = [request for gap in gaps for request in self._session.resync(gap)]
-        requests += self._session.due(self._clock_s * SECOND_NS)
-        self._did({"do": "tell", "text": text}, requests, events)
-
-    def _did(self, step: dict[str, Any], requests: list[Request], events: list[Any]) -> None:
-        for request in requests:
-            params = json.loads(request.text)["params"]
-            step.setdefault("asks", []).append(
-                [request.req_id, params["channel"], params["symbol"]]
-            )
-        self._unanswered += requests
-        self.steps.append(step | {"tells": [told(event) for event in events]})
-
-    def _receive(self, text: str) -> list[Any]:
-        return self._session.receive(text, mono_ns=self._clock_s * SECOND_NS, real_ns=NOW)
+    def _follows(self, events: list[Event]) -> list[Request]:
+        return super()._follows(events) + self._session.due(self._clock_s * SECOND_NS)
 
 
 def scripts() -> list[dict[str, Any]]:
     """All of them; the same in every run."""
-    return [Script(seed).made() for seed in range(SCRIPTS)]
+    return [Script(seed).made(STEPS) for seed in range(SCRIPTS)]

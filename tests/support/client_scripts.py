@@ -55,7 +55,7 @@ MEMBERS: dict[type[Event], tuple[str, ...]] = {
 }
 
 
-class Script:
+class Happening:
     """Steps, each with the requests (`req_id` and strings) and events that follow from it."""
 
     def __init__(self, seed: int) -> None:
@@ -64,16 +64,59 @@ class Script:
         self._session = ClientSession()
         self._clock_s = 0
         self._epoch = 1
-        self._seqs = {(channel, symbol): 0 for channel in DATA for symbol in SYMBOLS}
         self._unanswered: list[Request] = []
-        self._asked_first = 0
 
-    def made(self) -> dict[str, Any]:
+    def made(self, steps: int) -> dict[str, Any]:
         """The whole script, and what the client counted."""
-        self._connect()
-        for _ in range(STEPS):
+        self._begin()
+        for _ in range(steps):
             self._step()
         return {"steps": self.steps, "statistics": msgspec.to_builtins(self._session.statistics())}
+
+    def _begin(self) -> None:
+        self._connect()
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    def _did(self, step: dict[str, Any], requests: list[Request], events: list[Event]) -> None:
+        for request in requests:
+            params = json.loads(request.text)["params"]
+            step.setdefault("asks", []).append(
+                [request.req_id, params["channel"], params["symbol"]]
+            )
+        self._unanswered += requests
+        self.steps.append(step | {"tells": [told(event) for event in events]})
+
+    def _connect(self) -> None:
+        self._unanswered.clear()
+        self._clock_s += 1
+        hello = {"version": "1", "connection_id": "c", "epoch": f"e{self._epoch}", "now": NOW}
+        text = json.dumps({"channel": "system", "type": "hello", "data": [hello]})
+        requests = self._session.connected(self._clock_s * SECOND_NS)
+        self._did({"do": "connect", "text": text}, requests, self._receive(text))
+
+    def _message(self, text: str) -> None:
+        self._clock_s += 1
+        events = self._receive(text)
+        self._did({"do": "tell", "text": text}, self._follows(events), events)
+
+    def _follows(self, events: list[Event]) -> list[Request]:
+        """What the client asks for after these events."""
+        gaps = [event for event in events if isinstance(event, Gap)]
+        return [request for gap in gaps for request in self._session.resync(gap)]
+
+    def _receive(self, text: str) -> list[Event]:
+        return self._session.receive(text, mono_ns=self._clock_s * SECOND_NS, real_ns=NOW)
+
+
+class Script(Happening):
+    """Of trades and quotes."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._seqs = {(channel, symbol): 0 for channel in DATA for symbol in SYMBOLS}
+        self._asked_first = 0
 
     def _step(self) -> None:
         match self._dice.randrange(20):
@@ -98,23 +141,9 @@ class Script:
         """Whether what was asked for with the connection is answered: before, no record comes."""
         return all(request.req_id > self._asked_first for request in self._unanswered)
 
-    def _did(self, step: dict[str, Any], requests: list[Request], events: list[Event]) -> None:
-        for request in requests:
-            params = json.loads(request.text)["params"]
-            step.setdefault("asks", []).append(
-                [request.req_id, params["channel"], params["symbol"]]
-            )
-        self._unanswered += requests
-        self.steps.append(step | {"tells": [told(event) for event in events]})
-
     def _connect(self) -> None:
-        self._unanswered.clear()
-        self._clock_s += 1
-        hello = {"version": "1", "connection_id": "c", "epoch": f"e{self._epoch}", "now": NOW}
-        text = json.dumps({"channel": "system", "type": "hello", "data": [hello]})
-        requests = self._session.connected(self._clock_s * SECOND_NS)
-        self._asked_first = max((request.req_id for request in requests), default=0)
-        self._did({"do": "connect", "text": text}, requests, self._receive(text))
+        super()._connect()
+        self._asked_first = max((request.req_id for request in self._unanswered), default=0)
 
     def _ask(self, method: str) -> None:
         channel = self._dice.choice(tuple(STRINGS))
@@ -170,16 +199,6 @@ class Script:
         row = DATA[channel] if self._dice.random() < 0.95 else {}
         self._message(json.dumps(head | {"data": [row], "skipped": skipped}))
 
-    def _message(self, text: str) -> None:
-        self._clock_s += 1
-        events = self._receive(text)
-        gaps = [event for event in events if isinstance(event, Gap)]
-        requests = [request for gap in gaps for request in self._session.resync(gap)]
-        self._did({"do": "tell", "text": text}, requests, events)
-
-    def _receive(self, text: str) -> list[Event]:
-        return self._session.receive(text, mono_ns=self._clock_s * SECOND_NS, real_ns=NOW)
-
 
 def told(event: Event) -> list[Any]:
     """An event as all clients can write it."""
@@ -201,4 +220,4 @@ def told(event: Event) -> list[Any]:
 
 def scripts() -> list[dict[str, Any]]:
     """All of them; the same in every run."""
-    return [Script(seed).made() for seed in range(SCRIPTS)]
+    return [Script(seed).made(STEPS) for seed in range(SCRIPTS)]
