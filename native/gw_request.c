@@ -204,7 +204,8 @@ static void scan_topic(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sub_t *s
     if (t->bound) job->outcomes[job->item - 1].number++;
     else if (!t->attached && !l) return; /* a name that is waited for: attached when it comes */
     if (l) {
-        if (l->job == job->serial || !l->sub->pattern || l->sub->order > s->order) return;
+        if (!l->sub->pattern || l->sub->order > s->order) return;
+        if (l->job == job->serial && (l->marked || l->sub == s)) return; /* chosen, or come meanwhile and this one's at once */
         choose(p, c, job, l, s, mark_of(s, t));
     } else if (gw_links_full(p, c)) {
         job->outcomes[job->item - 1].refused = LIMIT_LINKS;

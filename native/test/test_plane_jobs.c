@@ -374,6 +374,34 @@ static void a_segment_is_given_back_in_pieces(void) {
     rig_free(rig);
 }
 
+/* Of a request's patterns the last one that covers a topic has it, whenever in the request that comes. */
+static void a_topic_that_comes_amid_a_request_is_its_last_pattern_s(void) {
+    unsigned amid = 0;
+    for (unsigned after = 0; after < 30; after++) {
+        rig_t *rig = sliced(rig_options(), 16);
+        peer_t *peer = rig_connect(rig);
+        gw_item_t patterns[40];
+        for (unsigned i = 0; i < 39; i++) patterns[i] = numbered(i ? "X%u*" : "*.SIM", i, true, false);
+        patterns[39] = item(40, GW_TRADE, "N*", false, false);
+        settle(rig);
+        rig_subscribe(rig, peer, 1, patterns, 40);
+        for (unsigned i = 0; i < after; i++) turn(rig);
+        const unsigned one = topic(rig, "N%u.SIM", 0);
+        rig_publish(rig, one);
+        const gw_client_t *c = rig_client(rig, peer);
+        for (unsigned i = 0; i < 50 && !c->links; i++) turn(rig);
+        amid += c->links && c->job && c->links->sub->id == 1;
+        settle(rig);
+        CHECK_EQUAL(c->links_count, 1);
+        CHECK(c->links->sub->id == 40 && !c->links->lossless);
+        rig_publish(rig, one);
+        settle(rig);
+        CHECK(read_data_of(peer) >= 1);
+        rig_free(rig);
+    }
+    CHECK(amid > 0); /* else nothing of it was tried */
+}
+
 /* Records of a new epoch come while many clients are still on their way to it: one snapshot for all of them. */
 static void a_promised_snapshot_is_encoded_once(void) {
     rig_t *rig = sliced(rig_options(), 4096);
@@ -409,5 +437,6 @@ int main(void) {
     RUN(between_two_requests_there_is_a_visit);
     RUN(a_segment_is_given_back_in_pieces);
     RUN(a_promised_snapshot_is_encoded_once);
+    RUN(a_topic_that_comes_amid_a_request_is_its_last_pattern_s);
     return 0;
 }
