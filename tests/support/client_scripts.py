@@ -1,9 +1,10 @@
 """Scripts of what happens to a client, and what the Python client makes of them: other clients
 must tell the same.
 
-The gateway in them is a made-up one, that loses records, skips some, restarts and numbers anew.
-Only patterns are lossless in it, and all of a channel, since clients may ask for what they missed
-in requests of their own; it recovers nothing.
+The gateway in them is a made-up one, that loses records, skips some, restarts and numbers anew. Of
+what it is asked for with `from` it sends some again, says that it has no more of others, and does
+as if it had not heard. Where its numbering may restart between two connections no name is lossless:
+a client may ask for one by its number before the hello, or by a time after it.
 """
 
 import json
@@ -22,6 +23,7 @@ from gateway.client import (
     Hello,
     Malformed,
     RawTick,
+    ReplayCompleted,
     Reply,
     Retired,
     Slow,
@@ -29,6 +31,7 @@ from gateway.client import (
     Trade,
 )
 from gateway.client.requests import Request
+from gateway.model.topic import is_pattern
 
 NOW = 1_723_161_255_342_000_001
 SECOND_NS = 1_000_000_000
@@ -36,7 +39,7 @@ SCRIPTS = 60
 STEPS = 80
 SYMBOLS = ("A.SIM", "B.SIM", "BAC-I*.X")
 STRINGS = {
-    "trade": ("*", "*.SIM", "A*", "BAC-I~**"),
+    "trade": ("*", "*.SIM", "A*", "BAC-I~**", "B.SIM", "BAC-I~*.X"),
     "bbo": ("*.SIM", "A.SIM", "BAC-I~*.X"),
 }
 TIMES = {"ts_event": NOW, "ts_recv": NOW + 1, "ts_send": NOW + 2}
@@ -49,6 +52,7 @@ MEMBERS: dict[type[Event], tuple[str, ...]] = {
     Gap: ("channel", "symbol", "reason", "from_seq", "to_seq", "lost"),
     Hello: ("epoch",),
     Malformed: (),
+    ReplayCompleted: ("channel", "symbol", "from_seq", "to_seq"),
     Retired: ("channel", "symbol"),
     Slow: ("level", "was", "action", "age_ms"),
     System: ("type",),
@@ -83,7 +87,7 @@ class Happening:
         for request in requests:
             params = json.loads(request.text)["params"]
             step.setdefault("asks", []).append(
-                [request.req_id, params["channel"], params["symbol"]]
+                [request.req_id, params["channel"], params["symbol"], params.get("from")]
             )
         self._unanswered += requests
         self.steps.append(step | {"tells": [told(event) for event in events]})
@@ -117,11 +121,13 @@ class Script(Happening):
         super().__init__(seed)
         self._seqs = {(channel, symbol): 0 for channel in DATA for symbol in SYMBOLS}
         self._asked_first = 0
+        self._replaying: list[tuple[str, str]] = []
+        self._restarts = seed % 2 == 0
 
     def _step(self) -> None:
         match self._dice.randrange(20):
             case 0:
-                self._epoch += self._dice.random() < 0.3
+                self._epoch += self._restarts and self._dice.random() < 0.3
                 self._move()
                 self._connect()
             case 1 | 2:
@@ -131,6 +137,8 @@ class Script(Happening):
                     self._reply(self._unanswered.pop(0))
             case 6:
                 self._message(self._notice())
+            case 7 | 8 if self._replaying:
+                self._message(self._completed())
             case 7:
                 self._message(self._dice.choice(("{", '{"channel":"trade"}', '{"method":1}')))
             case _ if self._answered:
@@ -142,12 +150,15 @@ class Script(Happening):
         return all(request.req_id > self._asked_first for request in self._unanswered)
 
     def _connect(self) -> None:
+        self._replaying.clear()
         super()._connect()
         self._asked_first = max((request.req_id for request in self._unanswered), default=0)
 
     def _ask(self, method: str) -> None:
         channel = self._dice.choice(tuple(STRINGS))
         symbol = self._dice.choice(STRINGS[channel])
+        if channel == "trade" and self._restarts and not is_pattern(symbol):
+            return
         requests = getattr(self._session, method)(channel, [symbol])
         self._did({"do": method, "channel": channel, "symbol": symbol}, requests, [])
 
@@ -155,7 +166,10 @@ class Script(Happening):
         asked = json.loads(request.text)
         params = asked["params"]
         mode = "lossless" if params["channel"] == "trade" else "conflate"
-        results = [self._result(symbol, mode) for symbol in params["symbol"]]
+        results = [
+            self._result(symbol, mode) | self._recovery(params, symbol)
+            for symbol in params["symbol"]
+        ]
         reply = {"method": asked["method"], "req_id": request.req_id, "success": True}
         self._message(json.dumps(reply | {"results": results}))
 
@@ -163,6 +177,23 @@ class Script(Happening):
         if self._dice.random() < 0.1:
             return {"symbol": symbol, "success": False, "error": {"code": "forbidden"}}
         return {"symbol": symbol, "success": True, "mode": mode}
+
+    def _recovery(self, params: dict[str, Any], symbol: str) -> dict[str, Any]:
+        """What a result says of `from`; the numbers go back where records come again."""
+        asked = params.get("from")
+        if asked is None or self._dice.random() < 0.1:
+            return {}
+        if self._dice.random() < 0.3:
+            return {"recovery": "insufficient_state", "oldest": 1}
+        self._replaying.append((params["channel"], symbol))
+        for topic in self._seqs:
+            self._seqs[topic] = max(0, self._seqs[topic] - self._dice.randrange(6))
+        return {"recovery": "replaying"} | {name: asked[name] for name in asked if name == "seq"}
+
+    def _completed(self) -> str:
+        channel, symbol = self._replaying.pop(0)
+        row = {"channel": channel, "symbol": symbol, "from": 8, "to": 9}
+        return json.dumps({"channel": "system", "type": "replay_completed", "data": [row]})
 
     def _notice(self) -> str:
         channel, symbol = self._dice.choice(tuple(self._seqs))
@@ -195,6 +226,7 @@ class Script(Happening):
         lost = self._dice.choice((0, 0, 0, 0, 0, 0, 2, -1))
         self._seqs[topic] = max(1, self._seqs[topic] + 1 + skipped + lost)
         head = {"channel": channel, "symbol": symbol, "seq": self._seqs[topic], **TIMES}
+        head["ts_recv"] = NOW + self._clock_s * SECOND_NS
         head["type"] = self._dice.choice(("update", "update", "snapshot"))
         row = DATA[channel] if self._dice.random() < 0.95 else {}
         self._message(json.dumps(head | {"data": [row], "skipped": skipped}))

@@ -2,15 +2,17 @@
  * What is asked for again: after a reconnect, a refusal, a hole or a wait for data in vain.
  *
  * All of it goes through one queue, in the order of what is wanted, no faster than `Pace` allows:
- * a client of 10,000 names that lost its gateway must not be sent away for asking. A lossless name
- * of which the last number is known is asked for with `from`, by itself; whether the gateway takes
- * that, the first such answer of a connection says, and the rest waits for it.
+ * a client of 10,000 names that lost its gateway must not be sent away for asking. Strings that
+ * were lossless ask for what they missed: a name alone by its last number, others by a moment,
+ * which is the newest receipt of the connection on which they were last served, less a second. That
+ * moment stays theirs until the gateway says that they had everything, however many connections it
+ * takes; what comes twice is dropped by number (`Continuity`).
  */
 
 import { Pace } from "./backoff.js";
-import { type Params, chunks, sameParams } from "./requests.js";
-import { type Topic, keyOf } from "./topics.js";
-import type { Subscriptions, Wanted } from "./wanted.js";
+import { type Params, RECOVERED_MAX, chunks, sameParams } from "./requests.js";
+import { type Topic, isPattern, keyOf } from "./topics.js";
+import { type Subscriptions, type Wanted, modeOf } from "./wanted.js";
 
 /** One request to make: strings of one channel with the same parameters. */
 export interface Ask {
@@ -28,18 +30,27 @@ interface Awaited {
   tries: number;
 }
 
-const PROBE_MS = 10_000;
+/** Records may reach the gateway's feeds by so much later than newer ones of others. */
+const RECOVER_BEFORE_NS = 1_000_000_000n;
 const FIRST_DATA_TRIES_MAX = 3;
 
-type Recoverable = (wanted: Wanted) => { epoch: string; seq: number } | null;
+/** The moment from which on records may be missing, by the greatest `ts_recv`. */
+export function missedFrom(newest_ns: bigint): bigint {
+  return newest_ns > RECOVER_BEFORE_NS ? newest_ns - RECOVER_BEFORE_NS : 0n;
+}
+
+/** The epoch and the last number of a name, where they are known. */
+type Position = (wanted: Wanted) => { epoch: string; seq: number } | null;
 
 export class Again {
   private readonly queue = new Set<Wanted>();
   /** Refused until this time. */
   private readonly later = new Map<Wanted, number>();
   private readonly awaited = new Map<string, Awaited>();
-  private recovery: "unknown" | "yes" | "no" = "unknown";
-  private probe_ms: number | null = null;
+  /** They missed what the gateway received from this time on. */
+  private readonly since = new Map<Wanted, bigint>();
+  /** Those of them that the gateway serves from its ring on this connection. */
+  private readonly replaying = new Set<Wanted>();
   private next_ms = Infinity;
 
   constructor(
@@ -48,14 +59,22 @@ export class Again {
     private readonly pace = new Pace(),
   ) {}
 
-  /** A new connection: everything wanted is to be asked for. */
-  connected(): void {
+  /**
+   * A new connection: everything wanted is to be asked for.
+   *
+   * @param newest_ns the greatest `ts_recv`; 0: there was no record.
+   */
+  connected(newest_ns: bigint): void {
     this.queue.clear();
     this.later.clear();
     this.awaited.clear();
-    this.recovery = "unknown";
-    this.probe_ms = null;
-    for (const wanted of this.subscriptions) this.queue.add(wanted);
+    this.replaying.clear();
+    for (const wanted of this.subscriptions) {
+      this.queue.add(wanted);
+      if (newest_ns > 0n && modeOf(wanted) === "lossless") {
+        this.missedSince(wanted, missedFrom(newest_ns));
+      }
+    }
   }
 
   add(wanted: Wanted): void {
@@ -68,28 +87,32 @@ export class Again {
     this.next_ms = Math.min(this.next_ms, at_ms);
   }
 
-  /** It was asked for, or is not wanted any more. */
+  /** It was asked for otherwise, or is not wanted any more. */
   drop(wanted: Wanted): void {
     this.queue.delete(wanted);
     this.later.delete(wanted);
+    this.complete(wanted);
   }
 
-  /** What waits of a channel, at once: somebody asks for more of it, and the order counts. */
-  *flush(channel: string): Generator<Ask> {
-    for (const one of this.queue) {
-      if (one.channel === channel) yield this.together(one, () => null);
-    }
+  /** What it missed comes; a connection that ends before all is there has to ask for it again. */
+  replays(wanted: Wanted, ns: bigint): void {
+    this.replaying.add(wanted);
+    this.missedSince(wanted, ns);
   }
 
-  /** The first answer to a `from`, which says whether the gateway can recover. */
-  answered(recovers: boolean): void {
-    this.recovery = recovers ? "yes" : "no";
-    this.probe_ms = null;
+  private missedSince(wanted: Wanted, ns: bigint): void {
+    if (!this.since.has(wanted)) this.since.set(wanted, ns);
   }
 
-  /** That request was refused for a while: the next one will say. */
-  unanswered(): void {
-    this.probe_ms = null;
+  /** It has everything, or never will. */
+  complete(wanted: Wanted): void {
+    this.since.delete(wanted);
+    this.replaying.delete(wanted);
+  }
+
+  /** Another epoch ends what is replayed. */
+  renumbered(): void {
+    for (const wanted of this.replaying) this.complete(wanted);
   }
 
   /** The first frame of this name has to come by a time, or it is asked for again. */
@@ -136,35 +159,45 @@ export class Again {
   }
 
   /** What may be asked for now, in order. */
-  *take(now_ms: number, recoverable: Recoverable): Generator<Ask> {
-    if (this.probe_ms !== null && now_ms - this.probe_ms > PROBE_MS) this.answered(false);
-    const from: Recoverable = (one) => (this.recovery === "no" ? null : recoverable(one));
-    for (const first of this.queue) {
-      const since = from(first);
-      if (since !== null && this.probe_ms !== null) return;
-      if (!this.pace.take(now_ms)) return;
-      if (since === null) {
-        yield this.together(first, from);
-        continue;
-      }
-      if (this.recovery === "unknown") this.probe_ms = now_ms;
-      this.queue.delete(first);
-      const { channel, symbol, params } = first;
-      yield { channel, symbols: [symbol], params: { ...params, from: since }, recovers: true };
-    }
+  *take(now_ms: number, position: Position): Generator<Ask> {
+    while (this.queue.size > 0 && this.pace.take(now_ms)) yield this.next(this.queue, position);
   }
 
-  /** The first and those behind it that can be asked for in the same request. */
-  private together(first: Wanted, from: Recoverable): Ask {
-    const same: Wanted[] = [];
-    for (const one of this.queue) {
-      if (same.length === 0 && one !== first) continue;
-      if (one.channel !== first.channel || !sameParams(one.params, first.params)) break;
-      if (same.length > 0 && from(one) !== null) break;
-      same.push(one);
+  /** Those of the queue that have to be asked for before the request which follows. */
+  *flush(first: (wanted: Wanted) => boolean, position: Position): Generator<Ask> {
+    const some = new Set([...this.queue].filter(first));
+    while (some.size > 0) yield this.next(some, position);
+  }
+
+  /** The first one and those behind it that fit into the same request. */
+  private next(queue: Set<Wanted>, position: Position): Ask {
+    const alike: Wanted[] = [];
+    for (const one of queue) {
+      const first = alike[0] ?? one;
+      const recovers = this.since.has(one) === this.since.has(first);
+      if (one.channel !== first.channel || !recovers || !sameParams(one.params, first.params)) break;
+      alike.push(one);
     }
-    const [symbols = []] = chunks(same.map((one) => one.symbol));
-    for (const one of same.slice(0, symbols.length)) this.queue.delete(one);
-    return { channel: first.channel, symbols, params: first.params, recovers: false };
+    const [first] = alike as [Wanted];
+    const recovers = this.since.has(first);
+    const names = alike.map((one) => one.symbol);
+    const [symbols = []] = chunks(names, recovers ? RECOVERED_MAX : undefined);
+    const some = alike.slice(0, symbols.length);
+    for (const one of some) {
+      queue.delete(one);
+      this.queue.delete(one);
+    }
+    const { channel, params } = first;
+    if (!recovers) return { channel, symbols, params, recovers };
+    return { channel, symbols, params: { ...params, from: this.from(some, position) }, recovers };
+  }
+
+  /** From where on these missed something. */
+  private from(some: Wanted[], position: Position): NonNullable<Params["from"]> {
+    const [first] = some as [Wanted];
+    const had = some.length === 1 && !isPattern(first.symbol) ? position(first) : null;
+    if (had !== null) return had;
+    const times = some.map((one) => this.since.get(one) ?? 0n);
+    return { ts: times.reduce((least, ns) => (ns < least ? ns : least)) };
   }
 }

@@ -14,7 +14,8 @@ import type { Event, Hello, Listed, Reply, Result } from "./events.js";
 import type { JsonObject } from "./json.js";
 import { EventQueue } from "./queue.js";
 import type { Params, Request } from "./requests.js";
-import { ClientSession, type Encoding, type Statistics } from "./session.js";
+import { ClientSession, type Encoding } from "./session.js";
+import type { Statistics } from "./statistics.js";
 
 /** What a WebSocket must have: those of browsers, of Node 22 and of npm's `ws` do. */
 export interface SocketLike {

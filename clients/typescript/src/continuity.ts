@@ -20,7 +20,7 @@ interface State {
   /** The last number; null: of another epoch. */
   last: number | null;
   reason: string;
-  /** What a pattern missed is sent again, and records before `last` with it. */
+  /** What it missed is sent, and again some of what it had. */
   replaying: boolean;
 }
 
@@ -82,6 +82,7 @@ export class Continuity {
       if (state.phase !== "sequence") continue;
       state.phase = "apart";
       state.reason = "resubscribe";
+      state.replaying = false;
     }
   }
 
@@ -102,12 +103,10 @@ export class Continuity {
     for (const [symbols, symbol] of this.covered(asked)) symbols.delete(symbol);
   }
 
-  /** What a recovery of this name would ask for: the last seq and its epoch; null: it can't. */
-  recoverable(topic: Topic): { epoch: string; seq: number } | null {
+  /** The epoch and the last number of a topic that was had before it was asked for again. */
+  position(topic: Topic): { epoch: string; seq: number } | null {
     const state = this.state(topic);
-    if (state?.phase !== "apart" || state.reason !== "reconnect" || state.last === null) {
-      return null;
-    }
+    if (state?.phase !== "apart" || state.last === null) return null;
     return { epoch: this.epoch, seq: state.last };
   }
 
@@ -117,8 +116,8 @@ export class Continuity {
   }
 
   /**
-   * The gateway sends again what a pattern's topics had from a time on. What this client has of
-   * them already it can tell by their numbers.
+   * The gateway sends what these topics missed, and again some of what they had, which this client
+   * can tell by their numbers.
    */
   replayed(asked: Topic): void {
     for (const [, , state] of this.covered(asked)) {

@@ -35,7 +35,8 @@ export type {
 export { type Json, type JsonObject, MalformedError, parse } from "./json.js";
 export type { Params, Request } from "./requests.js";
 export { SbeReader } from "./sbe.js";
-export { ClientSession, type Due, type Encoding, type Statistics } from "./session.js";
+export { ClientSession, type Due, type Encoding } from "./session.js";
+export type { Statistics } from "./statistics.js";
 export {
   type AnyTick,
   Bbo,

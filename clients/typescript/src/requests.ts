@@ -30,6 +30,8 @@ export interface Params {
 /** The gateway takes 16 KiB a message and 1000 symbols a request by default: stay below both. */
 const REQUEST_BYTES_MAX = 8192;
 const REQUEST_SYMBOLS_MAX = 250;
+/** With `from` results are longer, and must fit into one reply all the same. */
+export const RECOVERED_MAX = 120;
 
 export const HEALTH = "health";
 export const CANDLE = "candle";
@@ -68,15 +70,15 @@ export function scopeOf(channel: string, params: Params): string {
 }
 
 /** Lists of symbols, each small enough for one request. */
-export function* chunks(symbols: Iterable<string>): Generator<string[]> {
+export function* chunks(
+  symbols: Iterable<string>,
+  most = REQUEST_SYMBOLS_MAX,
+): Generator<string[]> {
   let chunk: string[] = [];
   let size = 0;
   for (const symbol of symbols) {
     const more = UTF8.encode(symbol).length + 3; // quotes and comma
-    if (
-      chunk.length > 0 &&
-      (size + more > REQUEST_BYTES_MAX || chunk.length === REQUEST_SYMBOLS_MAX)
-    ) {
+    if (chunk.length > 0 && (size + more > REQUEST_BYTES_MAX || chunk.length === most)) {
       yield chunk;
       [chunk, size] = [[], 0];
     }

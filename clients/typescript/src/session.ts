@@ -9,11 +9,11 @@
  * socket, and nothing that is received throws.
  */
 
-import { Again, type Ask } from "./again.js";
+import { Again, type Ask, missedFrom } from "./again.js";
 import { type OrderBook } from "./book.js";
 import { Books, partOf } from "./books.js";
 import { Continuity, bareGap } from "./continuity.js";
-import type { Event, Gap, Hello, Reply, Result, ServerError } from "./events.js";
+import type { Event, Gap, Hello, ReplayCompleted, Reply, Result, ServerError } from "./events.js";
 import { type JsonObject, MalformedError, parse, stringify } from "./json.js";
 import * as messages from "./messages.js";
 import {
@@ -27,9 +27,10 @@ import {
 } from "./requests.js";
 import { SbeReader } from "./sbe.js";
 import { BookPart } from "./sbe_book.js";
+import type { Statistics } from "./statistics.js";
 import { type AnyTick, Book, RawTick, Tick } from "./ticks.js";
 import { type Topic, escape, isPattern, meant } from "./topics.js";
-import { Subscriptions, type Wanted, losslessAsked } from "./wanted.js";
+import { Subscriptions, type Wanted } from "./wanted.js";
 
 export type Encoding = "json" | "sbe";
 
@@ -39,27 +40,6 @@ const HEARTBEATS_MISSED_MAX = 5;
 const RETRY_MS = 1000;
 /** A book whose sum is wrong again and again is asked for after this. */
 const MISMATCH_RETRY_MS = 30_000;
-
-/** What the session has seen, over all its connections. */
-export interface Statistics {
-  /** Everything that came. */
-  readonly messages: number;
-  /** Records among them. */
-  readonly ticks: number;
-  /** Records that the ticks' own `skipped` stand for. */
-  readonly skipped: number;
-  readonly gaps: number;
-  /** Records that are missing besides, by the gaps that this client found itself. */
-  readonly lost: number;
-  /** Messages, or elements of them, that are not the protocol's. */
-  readonly malformed: number;
-  /** Frames after which a book did not have the sum that the gateway says. */
-  readonly mismatches: number;
-  /** Strings subscribed to. */
-  readonly wanted: number;
-  /** Topics with a record since they were last subscribed to. */
-  readonly topics: number;
-}
 
 /** What is to be done now. */
 export interface Due {
@@ -96,6 +76,10 @@ export class ClientSession {
   private reader: SbeReader | null = null;
   private req_id = 0;
   private heard_ms = 0;
+  /** The greatest `ts_recv`. */
+  private newest_ns = 0n;
+  private readonly position = (wanted: Wanted) =>
+    this.continuity.position({ ...topicOf(wanted), symbol: meant(wanted.symbol) });
   private readonly counts = {
     messages: 0,
     ticks: 0,
@@ -150,24 +134,38 @@ export class ClientSession {
       const before = this.subscriptions.get(channel, name, scope);
       if (before !== undefined) this.again.drop(before);
     }
-    // What of this channel is still to be asked for again came before, and later patterns win.
-    const requests = [...this.again.flush(channel)].flatMap((ask) => this.send(ask));
+    const patterns = names.some(isPattern); // a later one has to be later
+    const requests = this.before(
+      (one) => patterns && one.channel === channel && isPattern(one.symbol),
+    );
     for (const name of names) this.subscriptions.add(channel, name, scope, always);
     return [...requests, ...this.ask("subscribe", channel, names, once)];
   }
 
   /** Other parameters for what is subscribed to; wanted from the reply on. */
   update(channel: string, symbols: string | Iterable<string>, params: Params = {}): Request[] {
-    const names = namesOf(symbols);
-    return [...this.ask("update", channel, names, onTheWire(channel, names, params))];
+    return this.about("update", channel, namesOf(symbols), params);
   }
 
   /** No longer wants these names and patterns. */
   unsubscribe(channel: string, symbols: string | Iterable<string>, params: Params = {}): Request[] {
     const names = namesOf(symbols);
+    const requests = this.about("unsubscribe", channel, names, params);
+    const scope = scopeOf(channel, onTheWire(channel, names, params));
+    for (const name of names) this.unwanted(channel, name, scope);
+    return requests;
+  }
+
+  /** Of subscriptions: those that still wait to be asked for again come first. */
+  private about(method: string, channel: string, names: string[], params: Params): Request[] {
     const wire = onTheWire(channel, names, params);
-    for (const name of names) this.unwanted(channel, name, scopeOf(channel, wire));
-    return [...this.ask("unsubscribe", channel, names, wire)];
+    const scope = scopeOf(channel, wire);
+    const some = new Set(names.map((name) => this.subscriptions.get(channel, name, scope)));
+    return [...this.before((one) => some.has(one)), ...this.ask(method, channel, names, wire)];
+  }
+
+  private before(first: (wanted: Wanted) => boolean): Request[] {
+    return [...this.again.flush(first, this.position)].flatMap((ask) => this.send(ask));
   }
 
   private *ask(
@@ -210,7 +208,7 @@ export class ClientSession {
     this.asked.clear();
     this.continuity.connected();
     this.books.doubt();
-    this.again.connected();
+    this.again.connected(this.newest_ns);
     this.heard_ms = now_ms;
     this.reader = this.encoding === "sbe" ? new SbeReader() : null;
   }
@@ -224,15 +222,10 @@ export class ClientSession {
   due(now_ms: number): Due {
     if (this.hello === null) return NOTHING;
     const events = this.again.expire(now_ms).flatMap((wanted) => this.counted([noData(wanted)]));
-    const asks = this.again.take(now_ms, (wanted) => this.recoverable(wanted));
+    const asks = this.again.take(now_ms, this.position);
     const requests: Request[] = [];
     for (const ask of asks) requests.push(...this.send(ask));
     return requests.length === 0 && events.length === 0 ? NOTHING : { requests, events };
-  }
-
-  private recoverable(wanted: Wanted): { epoch: string; seq: number } | null {
-    if (isPattern(wanted.symbol) || !losslessAsked(wanted)) return null;
-    return this.continuity.recoverable(topicOf(wanted));
   }
 
   /** Whether the connection has been silent for so long that it must be dead. */
@@ -305,6 +298,7 @@ export class ClientSession {
   private tick(tick: AnyTick): Event[] {
     const missing = this.continuity.frame(tick, tick.seq, tick.skipped, this.isLossless);
     if (missing.known) return [];
+    if (tick.ts_recv > this.newest_ns) this.newest_ns = tick.ts_recv;
     tick.skipped += missing.skipped;
     this.counts.ticks++;
     this.counts.skipped += tick.skipped;
@@ -379,6 +373,7 @@ export class ClientSession {
     if (asked.method === "unsubscribe") this.left(asked, result.symbol);
     if (asked.method === "update" && wanted !== undefined) {
       wanted.params = { ...wanted.params, ...params };
+      if (result.mode === "conflate") this.again.complete(wanted);
     }
     return asked.method === "subscribe" ? this.subscribed(asked, result, scope, wanted) : [];
   }
@@ -395,17 +390,17 @@ export class ClientSession {
     const gaps: Gap[] = [];
     if (scope !== GATEWAY) this.continuity.restarted(asks);
     if (result.recovery === "replaying") {
-      if (asked.recovers) this.again.answered(true);
-      if (!name) this.continuity.replayed(asks);
+      const { from } = asked.params;
+      const since = from !== undefined && "ts" in from ? from.ts : null;
+      if (wanted !== undefined) this.again.replays(wanted, since ?? missedFrom(this.newest_ns));
+      if (!name || asked.recovers) this.continuity.replayed(asks);
       else if (result.seq !== null) this.continuity.resumed(topic, result.seq);
       return gaps;
     }
-    if (result.recovery === "insufficient_state") {
-      // Of what the client asked for by itself the snapshot's number says what is missing.
-      if (asked.recovers) this.again.answered(result.oldest !== null);
-      else gaps.push(bareGap(asks, "insufficient_state"));
-    } else if (asked.recovers) {
-      this.again.answered(false); // a gateway that ignores `from`
+    if (wanted !== undefined) this.again.complete(wanted);
+    // Of what the client asked for by itself the snapshot's number says what is missing.
+    if (result.recovery === "insufficient_state" && !asked.recovers) {
+      gaps.push(bareGap(asks, "insufficient_state"));
     }
     if (!name || result.seq === null) return gaps;
     if (result.seq === 0) {
@@ -436,19 +431,25 @@ export class ClientSession {
   private refused(asked: Asked, symbol: string, error: ServerError | null): void {
     const scope = scopeOf(asked.channel, asked.params);
     const wanted = this.subscriptions.get(asked.channel, symbol, scope);
-    if (asked.recovers) this.again.unanswered();
     if (wanted === undefined) return;
     if (error?.retryable) {
       this.again.addLater(wanted, this.heard_ms + (error.retry_after_ms ?? RETRY_MS));
     } else if (asked.recovers && error?.code === "bad_request") {
-      this.again.answered(false);
-      this.again.add(wanted); // without `from`, which this gateway does not take
+      this.again.complete(wanted); // a gateway that has no recovery: without it, then
+      this.again.add(wanted);
     } else {
       this.unwanted(asked.channel, symbol, scope);
     }
   }
 
   // --- notices -----------------------------------------------------------------------------------
+
+  private replayed(done: ReplayCompleted): ReplayCompleted {
+    const { channel, symbol, interval } = done;
+    const wanted = this.subscriptions.get(channel, symbol, interval);
+    if (wanted !== undefined) this.again.complete(wanted);
+    return done;
+  }
 
   private system(type: string, message: JsonObject): Event[] {
     const data = messages.rows(message["data"]);
@@ -473,10 +474,13 @@ export class ClientSession {
       case "slow":
         return data.map(messages.slow);
       case "replay_completed":
-        return data.map(messages.replayCompleted);
+        return data.map((row) => this.replayed(messages.replayCompleted(row)));
       case "epoch":
         // Another leader of a venue goes on with the numbers; else snapshots follow.
-        if (first["continues"] !== true) this.continuity.renumbered(messages.text(first, "epoch"));
+        if (first["continues"] !== true) {
+          this.continuity.renumbered(messages.text(first, "epoch"));
+          this.again.renumbered();
+        }
         return [{ kind: "system", type, data }];
       default:
         return [{ kind: "system", type, data }];

@@ -79,11 +79,11 @@ export class Subscriptions {
   }
 }
 
-/** Whether a name's records are all wanted, by what is asked for alone. */
-export function losslessAsked({ channel, params }: Wanted): boolean {
-  if (params.mode !== undefined) return params.mode === "lossless";
+/** The mode by the newest reply or, where none came, by what is asked for. */
+export function modeOf({ channel, params, mode }: Wanted): string {
   const thinned = (params.class ?? 0) >= 2 || params.max_hz !== undefined;
-  return LOSSLESS.has(channel) && !thinned;
+  const usual = LOSSLESS.has(channel) && !thinned ? "lossless" : "conflate";
+  return mode ?? params.mode ?? usual;
 }
 
 function idOf(channel: string, symbol: string, scope: string): string {

@@ -73,9 +73,9 @@ test("another epoch: a loss without a count, and no number is taken for another'
   continuity.hello("e1");
   continuity.frame(TOPIC, 7, 0, () => true);
   continuity.connected();
-  assert.equal(continuity.recoverable(TOPIC), null, "not before the hello");
+  assert.equal(continuity.position(TOPIC), null, "not before the hello");
   continuity.hello("e2");
-  assert.equal(continuity.recoverable(TOPIC), null);
+  assert.equal(continuity.position(TOPIC), null);
   const { gap } = continuity.frame(TOPIC, 9, 0, () => true);
   assert.deepEqual([gap?.reason, gap?.from_seq, gap?.lost], ["reconnect", null, null]);
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Event } from "../src/events.js";
-import type { Statistics } from "../src/session.js";
+import type { Statistics } from "../src/statistics.js";
 import { type Asked, Told, asked } from "./support.js";
 
 interface Step {
@@ -49,6 +49,8 @@ function told(event: Event): unknown[] {
       return [event.kind, event.epoch];
     case "reply":
       return [event.kind, event.req_id, event.results.map((result) => result.success)];
+    case "replay_completed":
+      return ["replaycompleted", event.channel, event.symbol, event.from_seq, event.to_seq];
     case "retired":
       return [event.kind, event.channel, event.symbol];
     case "conflation":
@@ -88,7 +90,12 @@ function check(some: Script[]): Set<string> {
       const { asks, tells } = run(one, step);
       const where = `script ${number} step ${at}: ${JSON.stringify(step)}`;
       assert.deepEqual(tells.map(told), step.tells, where);
-      const requests = asks.map(({ req_id, params }) => [req_id, params.channel, params.symbol]);
+        const requests = asks.map(({ req_id, params: { channel, symbol, from } }) => [
+        req_id,
+        channel,
+        symbol,
+        from ?? null,
+      ]);
       assert.deepEqual(requests, step.asks ?? [], where);
     }
     assert.deepEqual(one.session.statistics(), statistics, `script ${number}`);
