@@ -120,6 +120,19 @@ def until(condition: Callable[[], Any], timeout_s: float = 15.0, interval_s: flo
     return found
 
 
+def settled(served: Serving) -> bool:
+    """Whether every delivery was made."""
+    metrics = served.metrics()
+    return metrics.total("pending") == 0 and metrics.total("deliveries_total") > 0
+
+
+def kill_worker(served: Serving) -> None:
+    """Kills it, and waits until there is another one."""
+    pid = served.pid()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: served.pid() != pid and served.status()["processes"])
+
+
 def descriptors(pid: int) -> int:
     """Open descriptors of a process."""
     return len(os.listdir(f"/proc/{pid}/fd"))

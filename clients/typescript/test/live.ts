@@ -1,12 +1,13 @@
 /**
- * A client of a real gateway, for the gateway's own tests: URL, encoding, and whose WebSocket.
+ * A client of a real gateway, for the gateway's own tests: URL, encoding, whose WebSocket, and of
+ * which names and patterns it wants trades.
  *
  * It says "ready" once it is subscribed, and at the end of its input what it has seen, as JSON.
  */
 
 import { Client, type SocketConstructor } from "../src/index.js";
 
-const [url = "", encoding = "json", whose = "platform"] = process.argv.slice(2);
+const [url = "", encoding = "json", whose = "platform", ...trades] = process.argv.slice(2);
 const ws = "ws"; // not typed: a tool of the tests
 const injected =
   whose === "ws"
@@ -28,7 +29,7 @@ const prices = new Set<string>();
 let age_ms = 0;
 
 await client.connect();
-await client.subscribe("trade", ["A.SIM", "B.SIM"]);
+await client.subscribe("trade", trades);
 await client.subscribe("bbo", "*.SIM");
 await client.subscribe("slo", "*");
 const offset = await client.offset(3);

@@ -1,22 +1,20 @@
 """At a real gateway: in Node by two WebSockets, and the bundle in Chromium; its worker dies."""
 
 import json
-import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import Serving, until
+from support.serving import Serving, kill_worker, settled, until
 from support.site import site
 from support.typescript import CLIENT, node
 from support.udp import Venue
 from support.visit import Visit
 
 SYMBOLS = ("A", "B")
-# Trades of A and B, quotes, the objective.
-SUBSCRIPTIONS = 4
+# Of trades, beside quotes and the objective. Two names are recovered by a time as a pattern is.
+TRADES = {"names": ["A.SIM", "B.SIM"], "pattern": ["*.SIM"], "name and pattern": ["A.SIM", "B*"]}
 
 
 def publish(served: Serving, venue: Venue, numbers: range) -> None:
@@ -31,32 +29,27 @@ def publish(served: Serving, venue: Venue, numbers: range) -> None:
     until(lambda: served.metrics().total("published_total") == want)
 
 
-def subscribed(served: Serving) -> bool:
-    return served.metrics().total("subscriptions") == SUBSCRIPTIONS
-
-
-def settled(served: Serving) -> bool:
-    """Whether every delivery was made."""
-    metrics = served.metrics()
-    return metrics.total("pending") == 0 and metrics.total("deliveries_total") > 0
-
-
-def kill_worker(served: Serving) -> None:
-    """Kills it, and waits until there is another one."""
-    pid = served.pid()
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: served.pid() != pid and served.status()["processes"])
+def subscribed(served: Serving, trades: list[str]) -> bool:
+    return served.metrics().total("subscriptions") == len(trades) + 2
 
 
 @pytest.mark.parametrize(
-    ("encoding", "socket"), [("json", "platform"), ("sbe", "platform"), ("sbe", "ws")]
+    ("encoding", "socket", "trades"),
+    [
+        ("json", "platform", "names"),
+        ("sbe", "ws", "names"),
+        ("json", "ws", "pattern"),
+        ("sbe", "platform", "pattern"),
+        ("json", "platform", "name and pattern"),
+    ],
 )
 def test_no_number_is_missing_without_a_gap(
-    package: Path, served: Serving, venue: Venue, encoding: str, socket: str
+    package: Path, served: Serving, venue: Venue, encoding: str, socket: str, trades: str
 ) -> None:
+    strings = TRADES[trades]
     publish(served, venue, range(10))
     command, whose = node(socket)
-    command += ["build/test/live.js", served.url, encoding, whose]
+    command += ["build/test/live.js", served.url, encoding, whose, *strings]
     with subprocess.Popen(
         command, cwd=package, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
@@ -68,7 +61,7 @@ def test_no_number_is_missing_without_a_gap(
             until(lambda: settled(served))
             kill_worker(served)
             publish(served, venue, range(300, 350))
-            until(lambda: subscribed(served))
+            until(lambda: subscribed(served, strings))
             publish(served, venue, range(350, 600))
             until(lambda: settled(served))
             program.stdin.close()
@@ -76,10 +69,10 @@ def test_no_number_is_missing_without_a_gap(
             assert program.wait(20) == 0
         finally:
             program.kill()
-    check(seen)
+    check(seen, strings)
 
 
-def check(seen: dict[str, Any]) -> None:
+def check(seen: dict[str, Any], strings: list[str]) -> None:
     """Each of 600 numbers of a topic was delivered or merged into a later one; none is missing."""
     assert set(seen["topics"]) == {f"{c} {s}.SIM" for c in ("trade", "bbo") for s in SYMBOLS}
     for name, topic in seen["topics"].items():
@@ -88,11 +81,11 @@ def check(seen: dict[str, Any]) -> None:
         assert topic["ticks"] + topic["skipped"] == 591, (name, topic)
         assert topic["lost"] == 0, (name, topic)
     assert seen["gaps"] == []
-    assert seen["kinds"]["replay_completed"] == len(SYMBOLS)
+    assert seen["kinds"]["replay_completed"] == len(strings)
     assert seen["kinds"]["hello"] == 2
     assert seen["kinds"]["disconnected"] >= 1
     assert seen["prices"] == ["100.10"]
-    assert (seen["malformed"], seen["wanted"]) == (0, SUBSCRIPTIONS)
+    assert (seen["malformed"], seen["wanted"]) == (0, len(strings) + 2)
     assert 0 <= seen["age_ms"] < 60_000
     assert seen["clock"] < 1e9
 
@@ -123,14 +116,14 @@ def test_the_example_of_the_readme(package: Path, served: Serving, venue: Venue)
 
 
 PAGE = """
-async ([url, encoding]) => {
+async ([url, encoding, trades]) => {
   const { Client } = await import("/tickgate.min.js");
   const client = new Client(url, { encoding });
   window.client = client;
   window.seen = { last: {}, holes: 0, gaps: [], kinds: {} };
   const { last, gaps, kinds } = window.seen;
   await client.connect();
-  await client.subscribe("trade", ["A.SIM", "B.SIM"]);
+  await client.subscribe("trade", trades);
   await client.subscribe("bbo", "*.SIM");
   await client.subscribe("slo", "*");
   (async () => {
@@ -153,27 +146,28 @@ async ([url, encoding]) => {
 """
 
 
-@pytest.mark.parametrize("encoding", ["json", "sbe"])
+@pytest.mark.parametrize(("encoding", "trades"), [("json", "names"), ("sbe", "pattern")])
 def test_the_bundle_in_chromium(
-    package: Path, served: Serving, venue: Venue, visit: Visit, encoding: str
+    package: Path, served: Serving, venue: Venue, visit: Visit, encoding: str, trades: str
 ) -> None:
+    strings = TRADES[trades]
     publish(served, venue, range(10))
     with site(package / "dist") as page:
         visit.page.goto(page)
-        visit.page.evaluate(PAGE, [served.url, encoding])
+        visit.page.evaluate(PAGE, [served.url, encoding, strings])
         publish(served, venue, range(10, 200))
         visit.until("seen.last['bbo B.SIM'] === 200 && seen.last['trade B.SIM'] === 200")
         visit.check()
         kill_worker(served)
         publish(served, venue, range(200, 220))
-        until(lambda: subscribed(served))
+        until(lambda: subscribed(served, strings))
         publish(served, venue, range(220, 300))
         visit.until("seen.last['bbo B.SIM'] === 300 && seen.last['trade A.SIM'] === 300")
         seen = visit.page.evaluate("client.close(), seen")
         visit.until("seen.ended")
     assert seen["holes"] == 0
     assert seen["gaps"] == []
-    assert seen["kinds"]["replay_completed"] == 2
+    assert seen["kinds"]["replay_completed"] == len(strings)
     assert seen["kinds"]["hello"] == 2
     assert "malformed" not in seen["kinds"]
     wrong = [one for one in visit.wrong if "WebSocket connection" not in one]
