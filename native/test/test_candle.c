@@ -164,6 +164,24 @@ static void trades_need_no_order(void) {
     end();
 }
 
+static void what_a_gap_touches_behind_candles_that_are_left_out(void) {
+    fresh(1, 0);
+    feed("10", "1", "1", T0);
+    gw_record_t r = trade("11", "1", "9", T0 + 1000 * S + S / 2);
+    r.h.gap = GW_GAP_FEED;
+    feed_at(r, T0 + 1000 * S + S / 2 + LAG);
+    CHECK_EQUAL(candles.counts.left_out, 1000 - 1 - GW_CANDLE_EMPTIES);
+    seen = told_count - 2;
+    CHECK(told[seen].u.candle.flags & GW_CANDLE_PARTIAL && told[seen].u.candle.flags & GW_CANDLE_CLOSED);
+    seen++;
+    expect("1s 1000 11 11 11 11 1 1 partial"); /* what is missing may have been in its first half */
+    feed("11", "1", "10", T0 + 1001 * S);
+    expect("1s 1000 11 11 11 11 1 1 closed partial");
+    expect("1s 1001 11 11 11 11 1 1"); /* nothing is missing behind the trade that showed it */
+    expect_nothing();
+    end();
+}
+
 static void what_a_gap_touches_is_not_complete(void) {
     fresh(2, 0);
     feed("10", "1", "1", T0 + 59 * S);
@@ -346,6 +364,7 @@ int main(void) {
     RUN(a_trade_whose_id_came_before_is_no_other);
     RUN(ids_of_before_a_reset_are_of_other_trades);
     RUN(trades_need_no_order);
+    RUN(what_a_gap_touches_behind_candles_that_are_left_out);
     RUN(what_a_gap_touches_is_not_complete);
     RUN(what_is_no_markets_is_left_out);
     RUN(a_clock_that_was_set_begins_anew);
