@@ -83,16 +83,21 @@ class Books:
         self._books: dict[str, _Book] = {}
         self._room = Room()
 
+    @property
+    def only(self) -> str:
+        """The symbol of the one book that there is; "" where there are none, or several."""
+        return next(iter(self._books)) if len(self._books) == 1 else ""
+
     def take(
         self, message: BookMessage, connection: str
     ) -> Iterator[BookMessage | Doubt | Refusal]:
         """What is to be told of the message, in order: what is to apply, a doubt, a refusal."""
         if not message.symbol:
             # A capture of one book may have its snapshots without a name.
-            if len(self._books) != 1:
+            if not self.only:
                 self._counters.skip(_NAMELESS)
                 return
-            message = message._replace(symbol=next(iter(self._books)))
+            message = message._replace(symbol=self.only)
         symbol = message.symbol
         book = self._books.get(symbol)
         if book is not None and (why := self._other(message, connection, book)):
@@ -100,7 +105,8 @@ class Books:
             return
         refusal = self._refused(message)
         if refusal is not None:
-            yield from self.doubt(symbol, refusal.why)
+            if message.type == "update" or not self._beside:  # else one that stands needs it not
+                yield from self.doubt(symbol, refusal.why)
             yield refusal
             return
         if book is None and message.type == "update" and not self._beside:

@@ -96,24 +96,19 @@ class Reading:
         if isinstance(read, Refusal):
             return read
         if isinstance(read, Response):
-            return self._decoded(partial(self._of_response, read.url), read.data, "")
+            return self._decoded(partial(self._of_response, read.url), read.data, "", url=read.url)
         if isinstance(read, Opened):
             return self._opened(read)
         self._counters.skip(cast("str", read))
         return None
 
     def _decoded(
-        self, decode: Decode, payload: bytes, connection: str, suffix: str = ""
+        self, decode: Decode, payload: bytes, connection: str, suffix: str = "", url: str = ""
     ) -> "Told | list[Told] | None":
         try:
             decoded = decode(payload)
         except ValueError as error:
-            refusal = of_input(payload, error, self._venue.identify)
-            if suffix and refusal.symbol:
-                refusal = refusal._replace(symbol=refusal.symbol + suffix)
-            if refusal.channel != "book":
-                return refusal
-            return [*self._books.doubt(refusal.symbol, refusal.why), refusal]
+            return self._refused(of_input(payload, error, self._venue.identify), suffix, url)
         if type(decoded) is Message:
             return self._record(decoded)
         if not isinstance(decoded, list):
@@ -121,6 +116,20 @@ class Reading:
         if not decoded:
             self._counters.skip(EMPTY)
         return [one for item in decoded for one in self._told(item, connection)]
+
+    def _refused(self, refusal: Refusal, suffix: str, url: str) -> "list[Told] | Refusal":
+        """`url` is of a response, `suffix` of the connection on which it came."""
+        channel, symbol = self._venue.requested(url)
+        if channel:
+            # A book that stands needs no snapshot from beside it, and one without is in doubt.
+            return refusal._replace(channel=channel, symbol=symbol)
+        if suffix and refusal.symbol:
+            refusal = refusal._replace(symbol=refusal.symbol + suffix)
+        if refusal.channel != "book":
+            return refusal
+        if not refusal.symbol:
+            return refusal._replace(symbol=self._books.only)
+        return [*self._books.doubt(refusal.symbol, refusal.why), refusal]
 
     def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
         """The symbol's book turned out to be wrong."""

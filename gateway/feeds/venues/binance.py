@@ -290,16 +290,30 @@ def respond(url: str, payload: bytes) -> Decoded | None:
     Raises:
         ValueError: as in `decode`.
     """
-    parts = urlsplit(url)
-    if not parts.path.endswith("/depth"):
+    channel, symbol = _about(url)
+    if not channel:
         return None
-    symbol = parse_qs(parts.query).get("symbol", [""])[0]
     try:
         if not symbol or _decode_envelope(payload).depth_update is _ABSENT:
             return ERROR
         return _snapshot(payload, symbol)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def requested(url: str) -> tuple[str, str]:
+    """Channel and symbol that a REST request is about, "" where it does not say."""
+    try:
+        return _about(url)
+    except ValueError:
+        return "", ""
+
+
+def _about(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    if not parts.path.endswith("/depth"):
+        return "", ""
+    return "book", parse_qs(parts.query).get("symbol", [""])[0]
 
 
 class _Filter(msgspec.Struct, gc=False):
@@ -361,7 +375,9 @@ def identify(message: Any) -> tuple[str, str, Mapping[str, Any]]:
     members = data if isinstance(data, dict) else {}
     kind = stream.partition("@")[2] if isinstance(stream, str) else ""
     if kind not in _CHANNELS:
-        kind = members.get("e", "bookTicker" if "B" in members and "A" in members else "")
+        bare = "bookTicker" if "B" in members and "A" in members else ""
+        bare = "depth" if "lastUpdateId" in envelope else bare
+        kind = members.get("e", bare)
     symbol = members.get("s")
     return (
         _CHANNELS.get(kind, "") if isinstance(kind, str) else "",

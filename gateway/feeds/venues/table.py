@@ -16,6 +16,10 @@ def _no_books(url: str, payload: bytes) -> Decoded | None:
     return None
 
 
+def _about_nothing(url: str) -> tuple[str, str]:
+    return "", ""
+
+
 def _derives_none(symbol: str) -> bool:
     return False
 
@@ -27,6 +31,8 @@ class Venue(NamedTuple):
         connect: a connection's address, or "" → the decoder of its messages, in their order.
         suffix: a connection's address → what the decoder adds to the symbols in messages.
         respond: URL and body of a REST response → what is in it; None: nothing of the market's.
+        requested: URL of a REST request → channel and symbol that it is about, each empty where it
+            tells none: what can be told of a response that `respond` refuses.
         instruments: the body of the response with the reference data → what it lists.
         reference: how the path of the URL of that response ends.
         identify: what can be told of a message that its decoder refuses.
@@ -45,6 +51,7 @@ class Venue(NamedTuple):
     identify: Identify
     suffix: Callable[[str], str] = _no_suffix
     respond: Callable[[str, bytes], Decoded | None] = _no_books
+    requested: Callable[[str], tuple[str, str]] = _about_nothing
     heartbeat_s: float = 0
     quotes_by_book: bool = False
     derives: Callable[[str], bool] = _derives_none
@@ -64,6 +71,7 @@ VENUES: Final[dict[str, Venue]] = {
         "/exchangeInfo",
         binance.identify,
         respond=binance.respond,
+        requested=binance.requested,
         quotes_by_book=True,
         books_beside=True,
         books_by_connection=False,

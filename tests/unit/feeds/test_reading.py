@@ -139,6 +139,41 @@ def test_responses(new: Callable[[str], Reading]) -> None:
     assert skips(other) == {"reference data": 1, "recorder's http": 1}
 
 
+@pytest.mark.parametrize(
+    ("body", "reason", "field"),
+    [
+        (b"<html>503 Service Unavailable", "line", ""),
+        (b'{"lastUpdateId":7,"bids":[["1"]],"asks":[]}', "shape", "bids[0]"),
+        (b'{"lastUpdateId":"x","bids":[],"asks":[]}', "shape", "lastUpdateId"),
+        (b'{"lastUpdateId":8,"bids":[["1","-1"]],"asks":[]}', "value", "bid qty"),
+    ],
+)
+def test_a_refused_snapshot_names_its_book_and_leaves_one_that_stands(
+    new: Callable[[str], Reading], body: bytes, reason: str, field: str
+) -> None:
+    one = new("binance")
+    (refusal,) = told(one, Response(URL, body))
+    assert (refusal.channel, refusal.symbol) == ("book", "BTCUSDT")
+    assert (refusal.reason, refusal.field) == (reason, field)
+    assert len(told(one, Response(URL, DEPTH))) == 1
+    assert [type(each) for each in told(one, Response(URL, body))] == [Refusal]
+    update = {"e": "depthUpdate", "s": "BTCUSDT", "U": 8, "u": 8, "b": [["1", "2"]], "a": []}
+    (applied,) = told(one, json.dumps(update).encode())
+    assert isinstance(applied, BookMessage), "the book was not in doubt"
+
+
+def test_a_refused_snapshot_without_an_address_is_of_the_only_book(
+    new: Callable[[str], Reading],
+) -> None:
+    one = new("binance")
+    bad = b'{"lastUpdateId":9,"bids":[["1"]],"asks":[]}'
+    assert [(each.channel, each.symbol) for each in told(one, bad)] == [("book", "")]
+    told(one, Response(URL, DEPTH))
+    assert [(each.channel, each.symbol) for each in told(one, bad)] == [("book", "BTCUSDT")]
+    told(one, Response(URL.replace("BTC", "ETH"), DEPTH))
+    assert [(each.channel, each.symbol) for each in told(one, bad)] == [("book", "")]
+
+
 def test_what_has_nothing_to_publish_is_named(new: Callable[[str], Reading]) -> None:
     one = new("coinbase")
     told(one, coinbase(0, "heartbeats", {"heartbeat_counter": 1}))
