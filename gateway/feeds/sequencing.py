@@ -15,6 +15,11 @@ must show that, since a collector that lags brings long runs of old numbers as w
 - a number never seen, below half of the last one, that is not older: a count that began again;
 - a long rising run of old numbers with nothing new between: the last resort, so that no stream is
   taken for duplicates for ever.
+
+Behind a restart the last records of the count before may still come. Such a number is far beyond
+the new ones, and tells of no hole: all that is between was never published. So of numbers where the
+old count was, those without a later time are of before; and where it turns out that the venue is
+there again, that is one more restart, not a loss of so many.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -24,9 +29,25 @@ HOLES_MAX: Final = 64
 RUN_FAR: Final = 8
 """Old numbers in a row that show a restart: below half of the last one, with no older time ..."""
 RUN_NEAR: Final = 256
-"""... or otherwise: more than what a collector that lags catches up with at once."""
+"""... or otherwise: more than what a collector that lags catches up with at once. Behind a restart
+a hole of more, up to where the count of before was, is none."""
 
 Numbering = Literal["exact", "sparse", "rising", "none"]
+
+
+class _Before(NamedTuple):
+    """The count before a restart.
+
+    Attributes:
+        begin: from here on numbers are where it was: its upper half or, where the new count began
+            there, its last ones.
+        last: its highest number.
+        holes: what was missing of it.
+    """
+
+    begin: int
+    last: int
+    holes: list[tuple[int, int]]
 
 
 class Gap(NamedTuple):
@@ -41,7 +62,7 @@ Outcome = Literal["next", "duplicate", "late", "reset"] | Gap
 class Sequence:
     """The numbers seen. The first record observed sets them, whatever it is."""
 
-    __slots__ = ("_first", "_holes", "_last", "_numbering", "_run", "_run_last", "_time")
+    __slots__ = ("_before", "_first", "_holes", "_last", "_numbering", "_run", "_run_last", "_time")
 
     _first: int
     _last: int
@@ -49,6 +70,7 @@ class Sequence:
 
     def __init__(self, numbering: Numbering) -> None:
         self._numbering = numbering
+        self._before: _Before | None = None
         self._begin(-1, -1, 0)
 
     @property
@@ -66,6 +88,8 @@ class Sequence:
         if before < 0:
             self._begin(first, last, time)
             return "next"
+        if self._before is not None and (outcome := self._beside(first, last, time)) is not None:
+            return outcome
         if first > before:
             self._last = last
             self._run = 0
@@ -77,10 +101,10 @@ class Sequence:
             return Gap(first - before - 1) if self._numbering == "exact" else "next"
         if last == before:
             return "duplicate"
-        if self._fills(first, last):
+        if _fills(self._holes, first, last):
             return "late"
         if last < before and self._restarted(first, last, time):
-            self._begin(first, last, time)
+            self._restart(first, last, time)
             return "reset"
         return "late" if self._numbering == "rising" else "duplicate"
 
@@ -89,15 +113,40 @@ class Sequence:
         self._run, self._run_last = 0, -1
         self._holes: list[tuple[int, int]] = []
 
-    def _fills(self, first: int, last: int) -> bool:
-        """Whether these numbers are missing; they are not any more."""
-        for index, (start, end) in enumerate(self._holes):
-            if start <= first and last <= end:
-                rest = [(start, first - 1), (last + 1, end)]
-                self._holes[index : index + 1] = [hole for hole in rest if hole[0] <= hole[1]]
-                del self._holes[:-HOLES_MAX]
-                return True
-        return False
+    def _restart(self, first: int, last: int, time: int) -> None:
+        """The count goes on from this record; where the one before was is remembered.
+
+        A hole of a few is told as one, so that a count that ends that near is not worth it: the one
+        before it is.
+        """
+        before = self._before
+        if before is None or self._last - last > RUN_NEAR:
+            far = last <= self._last // 2
+            begin = self._last // 2 + 1 if far else self._last - RUN_NEAR + 1
+            before = _Before(begin, self._last, self._holes) if last < begin else None
+        self._begin(first, last, time)
+        self._before = before
+
+    def _beside(self, first: int, last: int, time: int) -> Outcome | None:
+        """What the record is where it is of the count before, or there; None: it is of this one."""
+        old = self._before
+        assert old is not None
+        if first < old.begin:
+            return None
+        if first - self._last - 1 <= RUN_NEAR:
+            self._before = None  # this count came there by itself
+            return None
+        self._run = self._run + 1 if first > self._run_last else 1
+        self._run_last = last
+        if (time and self._time and time > self._time) or self._run >= RUN_FAR:
+            self._before = None
+            self._begin(first, last, time)
+            return "reset"
+        if first > old.last:
+            self._before = old._replace(last=last)
+            return "late"
+        fills = _fills(old.holes, first, last)
+        return "late" if fills or self._numbering == "rising" else "duplicate"
 
     def _restarted(self, first: int, last: int, time: int) -> bool:
         if time and self._time and time > self._time:
@@ -108,3 +157,14 @@ class Sequence:
         self._run = self._run + 1 if first > self._run_last else 1
         self._run_last = last
         return self._run >= (RUN_FAR if far else RUN_NEAR)
+
+
+def _fills(holes: list[tuple[int, int]], first: int, last: int) -> bool:
+    """Whether these numbers are missing; they are not any more."""
+    for index, (start, end) in enumerate(holes):
+        if start <= first and last <= end:
+            rest = [(start, first - 1), (last + 1, end)]
+            holes[index : index + 1] = [hole for hole in rest if hole[0] <= hole[1]]
+            del holes[:-HOLES_MAX]
+            return True
+    return False

@@ -81,6 +81,63 @@ def test_a_collector_that_lags_shows_no_restart() -> None:
     assert "reset" not in outcomes("rising", burst)
 
 
+BILLION = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("numbering", "late", "again"),
+    [("exact", "late", "duplicate"), ("sparse", "late", "duplicate"), ("rising", "late", "late")],
+)
+@pytest.mark.parametrize("timed", [True, False], ids=["with times", "without"])
+def test_f42_old_numbers_behind_a_restart_are_no_hole(
+    numbering: Numbering, late: Outcome, again: Outcome, timed: bool
+) -> None:
+    """On the way from before it: one never seen, one that came, one that was missing."""
+    old = [BILLION, BILLION + 1, BILLION + 4]
+    behind = [BILLION + 5, BILLION + 5, BILLION + 1, BILLION + 3]
+    numbers = [*old, 1, 2, behind[0], 3, behind[1], 4, behind[2], 5, behind[3], 6, 8]
+    times = [(5 if n >= BILLION else 5 + n) * timed for n in numbers]
+    found = outcomes(numbering, numbers, times)[len(old) :]
+    gap: Outcome = Gap(1) if numbering == "exact" else "next"
+    of_new = ["reset", "next", "next", "next", "next", "next", gap]
+    assert [found[n] for n in (0, 1, 3, 5, 7, 9, 10)] == of_new
+    assert [found[n] for n in (2, 4, 6, 8)] == [late, again, again, late]
+
+
+def test_a_venue_that_goes_on_with_the_count_of_before_has_restarted_again() -> None:
+    """One bogus low number: what follows is no loss of a billion."""
+    numbers = [BILLION, BILLION + 1, 7, *range(BILLION + 2, BILLION + 5)]
+    assert outcomes("exact", numbers, [1, 2, 3, 4, 5, 6])[2:] == ["reset", "reset", "next", "next"]
+    numbers = [BILLION, BILLION + 1, 7, *range(BILLION + 2, BILLION + 12)]
+    found = outcomes("exact", numbers)[2:]
+    assert found == ["reset", *["late"] * (RUN_FAR - 1), "reset", "next", "next"]
+
+
+def test_old_numbers_between_new_ones_are_no_restart_however_many() -> None:
+    numbers = [BILLION, BILLION + 1000]
+    for n in range(1, 3 * RUN_FAR):
+        numbers += [n, BILLION + 1000 + n]
+    found = outcomes("exact", numbers)[2:]
+    assert found[::2] == ["reset", *["next"] * (3 * RUN_FAR - 2)]
+    assert found[1::2] == ["late"] * (3 * RUN_FAR - 1)
+
+
+def test_a_count_that_reaches_the_one_before_goes_through_it() -> None:
+    seen = [*range(5000, 5010)]
+    near = [*range(4600, 5020)]
+    found = outcomes("exact", [*seen, *near], [*range(1, 1 + len(seen) + len(near))])
+    assert found[len(seen) :] == ["reset", *["next"] * (len(near) - 1)]
+    # A small hole there is one, by the time; what is far is no loss of all between.
+    assert outcomes("exact", [*seen, 4600, 4999], [*range(1, 13)])[-2:] == ["reset", "reset"]
+    assert outcomes("exact", [*seen, 4750, 4999, 5000], [*range(1, 14)])[-3:] == [
+        *("reset", Gap(248), "next"),
+    ]
+
+
+def test_a_hole_that_ends_before_the_count_of_before_is_one() -> None:
+    assert outcomes("exact", [BILLION, 1, 1000])[-2:] == ["reset", Gap(998)]
+
+
 def test_aggregates_and_their_trades_share_the_numbers() -> None:
     sequence = Sequence("exact")
     ranges = [
@@ -133,3 +190,10 @@ def test_f42_lost_are_the_numbers_never_passed_on(numbers: list[int]) -> None:
         else:
             assert number in passed or number < min(passed)
     assert lost - late == max(passed) + 1 - min(passed) - len(passed)
+
+
+@given(st.lists(st.one_of(st.integers(0, 30), st.integers(BILLION, BILLION + 30)), max_size=60))
+def test_f42_no_loss_of_what_was_never_published(numbers: list[int]) -> None:
+    """Whatever comes of two counts that are far from each other, no hole is told between them."""
+    for outcome in outcomes("exact", [BILLION, *numbers]):
+        assert not isinstance(outcome, Gap) or outcome.lost <= 30
