@@ -1,4 +1,4 @@
-"""Arrays within messages: long ones in slices, levels of books. Pure.
+"""Arrays within messages: long ones in slices, levels of books, lists of instruments. Pure.
 
 A decoder holds the interpreter's lock until it is done, and a snapshot of a whole book can have
 5 MB: 10 ms in which no other thread of the process runs. So long arrays are decoded in slices,
@@ -7,6 +7,7 @@ not there, but within an element or a text, makes both pieces ill-formed, and th
 decoded at once.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -15,12 +16,16 @@ import msgspec
 from gateway.feeds.venues.message import Level, Malformed
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 SLICE_BYTES: Final = 16_384
 """Decoded at once: 50 us."""
 
 elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 """The elements of an array, each as it is."""
+
+_FIRST: Final = re.compile(rb'\{\s*("[^"\\]{1,64}")\s*:')
+_NEXT_BY_NAME: Final = re.compile(rb'\}\s*,\s*(?="(?:[^"\\]|\\.){0,256}"\s*:\s*\{)')
 
 _decode_rows: Final = msgspec.json.Decoder(list[tuple[str, ...]]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -46,6 +51,46 @@ def sliced(
         return found + decode(b"[%b" % text[at:])
     except msgspec.DecodeError:
         return decode(text)
+
+
+def in_pieces(
+    payload: bytes, name: str, whole: Callable[[bytes], M], some: Callable[[bytes], T]
+) -> tuple[list[T], M]:
+    """A message with the last elements of its long list, and before that the others in pieces.
+
+    Args:
+        payload: the message.
+        name: the member that is the list: an array of objects, all of which begin with the same
+            member, as a venue writes them; or an object of objects that have none within them.
+        whole: decodes the message.
+        some: decodes such a list by itself.
+
+    Raises:
+        ValueError: as `whole` of the message does.
+    """
+    long = len(payload) > 2 * SLICE_BYTES
+    begin = re.search(rb'"%b"\s*:\s*([\[{])\s*' % name.encode(), payload) if long else None
+    between = begin and _between(payload, begin)
+    if begin is None or between is None:
+        return [], whole(payload)
+    opening, at = begin[1], begin.end()
+    closing = b"]" if opening == b"[" else b"}"
+    found: list[T] = []
+    try:
+        while (cut := between.search(payload, at + SLICE_BYTES)) is not None:
+            found.append(some(b"%b%b%b" % (opening, payload[at : cut.start() + 1], closing)))
+            at = cut.end()
+        return found, whole(payload[: begin.end()] + payload[at:])
+    except msgspec.DecodeError:
+        return [], whole(payload)
+
+
+def _between(payload: bytes, begin: "re.Match[bytes]") -> "re.Pattern[bytes] | None":
+    """Where one element of a list ends that another one follows, up to that."""
+    if begin[1] == b"{":
+        return _NEXT_BY_NAME
+    first = _FIRST.match(payload, begin.end())
+    return first and re.compile(rb"\}\s*,\s*(?=\{\s*%b\s*:)" % re.escape(first[1]))
 
 
 def depth_of(name: str) -> int:

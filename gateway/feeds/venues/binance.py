@@ -18,6 +18,7 @@ books, which the whole one makes superfluous.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,7 +27,7 @@ from msgspec import field
 
 from gateway.feeds.sequencing import Numbering
 from gateway.feeds.stamps import scaled
-from gateway.feeds.venues.arrays import levels
+from gateway.feeds.venues.arrays import in_pieces, levels
 from gateway.feeds.venues.message import BookMessage, Decoded, Instrument, Malformed, Message
 from gateway.feeds.venues.number import Number, quoted
 from gateway.feeds.venues.reference import Status, digits
@@ -336,6 +337,7 @@ class _ExchangeInfo(msgspec.Struct, gc=False):
 
 
 _decode_exchange_info = msgspec.json.Decoder(_ExchangeInfo).decode
+_decode_symbols = msgspec.json.Decoder(list[_Symbol]).decode
 _STATES: Final[dict[str, Status]] = {
     "TRADING": "trading",
     "AUCTION_MATCH": "auction",
@@ -348,8 +350,9 @@ _STATES: Final[dict[str, Status]] = {
 
 def instruments(payload: bytes) -> list[Instrument]:
     """The instruments of `exchangeInfo`. ValueError: it is none."""
+    pieces, last = in_pieces(payload, "symbols", _decode_exchange_info, _decode_symbols)
     found = []
-    for one in _decode_exchange_info(payload).symbols:
+    for one in chain(*pieces, last.symbols):
         steps = {each.type: each for each in one.filters}
         tick = steps["PRICE_FILTER"].tick if "PRICE_FILTER" in steps else ""
         lot = steps["LOT_SIZE"].step if "LOT_SIZE" in steps else ""

@@ -15,13 +15,14 @@ make one instrument.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import field
 
-from gateway.feeds.venues.arrays import depth_of, elements, levels
+from gateway.feeds.venues.arrays import depth_of, elements, in_pieces, levels
 from gateway.feeds.venues.message import (
     BookMessage,
     Decode,
@@ -258,6 +259,7 @@ class _Instruments(msgspec.Struct, gc=False):
 
 
 _decode_instruments = msgspec.json.Decoder(_Instruments).decode
+_decode_listed = msgspec.json.Decoder(list[_Listed]).decode
 _STATES: Final[dict[str, Status]] = {
     "Trading": "trading",
     "PreLaunch": "closed",
@@ -269,10 +271,11 @@ _STATES: Final[dict[str, Status]] = {
 
 def instruments(payload: bytes) -> list[Instrument]:
     """The instruments of `instruments-info`. ValueError: it is none."""
-    result = _decode_instruments(payload).result
+    pieces, last = in_pieces(payload, "list", _decode_instruments, _decode_listed)
+    result = last.result
     market = SPOT_SUFFIX if result.category == "spot" else ""
     found = []
-    for one in result.listed:
+    for one in chain(*pieces, result.listed):
         tick, lot = one.price.tick, one.size.lot or one.size.precision
         state = _STATES.get(one.status, "halted")
         places = digits(tick), digits(lot)

@@ -13,12 +13,13 @@ first, and with a subscription's first message come a hundred old ones.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from gateway.feeds.sequencing import Gap, Sequence
-from gateway.feeds.venues.arrays import SLICE_BYTES, elements, sliced
+from gateway.feeds.venues.arrays import SLICE_BYTES, elements, in_pieces, sliced
 from gateway.feeds.venues.message import (
     BookMessage,
     Decode,
@@ -356,12 +357,14 @@ class _Products(msgspec.Struct, gc=False):
 
 
 _decode_products = msgspec.json.Decoder(_Products).decode
+_decode_some = msgspec.json.Decoder(list[_Product]).decode
 
 
 def instruments(payload: bytes) -> list[Instrument]:
     """The products of `products`. ValueError: it is none."""
+    pieces, last = in_pieces(payload, "products", _decode_products, _decode_some)
     found = []
-    for one in _decode_products(payload).products:
+    for one in chain(*pieces, last.products):
         tick = one.tick or one.quote_step
         state: Status = "trading" if one.status in ("", "online") else "delisted"
         if one.auction_mode:

@@ -12,12 +12,13 @@ Trades have neither numbers nor ids; the side is the taker's.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from msgspec import field
 
-from gateway.feeds.venues.arrays import depth_of, elements, rows, text
+from gateway.feeds.venues.arrays import depth_of, elements, in_pieces, rows, text
 from gateway.feeds.venues.message import (
     BookMessage,
     Decoded,
@@ -203,13 +204,15 @@ class _Pairs(msgspec.Struct, gc=False):
 
 
 _decode_pairs = msgspec.json.Decoder(_Pairs).decode
+_decode_some = msgspec.json.Decoder(dict[str, _Pair]).decode
 _STATES: Final[dict[str, Status]] = {"online": "trading", "delisted": "delisted"}
 
 
 def instruments(payload: bytes) -> list[Instrument]:
     """The pairs of `AssetPairs` that have a name in the streams. ValueError: it is none."""
     found = []
-    for own, one in _decode_pairs(payload).result.items():
+    pieces, last = in_pieces(payload, "result", _decode_pairs, _decode_some)
+    for own, one in chain(*(piece.items() for piece in pieces), last.result.items()):
         if one.name:
             base, _, quote = one.name.partition("/")
             tick, lot = one.tick or step(one.price_digits), step(one.qty_digits)

@@ -1,6 +1,7 @@
 """Arrays within messages: slices are the whole, levels are what they were written as."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.feeds.venues import arrays
-from gateway.feeds.venues.arrays import SLICE_BYTES, levels, rows, sliced
+from gateway.feeds.venues.arrays import SLICE_BYTES, in_pieces, levels, rows, sliced
 from gateway.feeds.venues.message import Malformed
+from gateway.feeds.venues.table import VENUES
 
 _decode: Any = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
@@ -102,3 +104,128 @@ def test_f44_any_bytes_are_levels_or_refused(array: bytes) -> None:
     except (ValueError, RecursionError):
         return
     assert all(isinstance(value, str) for level in found for value in level)
+
+
+# --- lists of instruments -------------------------------------------------------------------------
+
+
+def listed(message: object, spaced: bool = False) -> tuple[dict[str, Any], list[int]]:
+    """A message as it was put together from its pieces, and how long those were."""
+    lengths: list[int] = []
+
+    def decode(piece: bytes) -> Any:
+        lengths.append(len(piece))
+        return msgspec.json.decode(piece)
+
+    payload = json.dumps(message).encode() if spaced else compact(message)
+    pieces, last = in_pieces(payload, "list", decode, decode)
+    found = last["result"]["list"]
+    if isinstance(found, dict):
+        whole: Any = {name: one for piece in [*pieces, found] for name, one in piece.items()}
+    else:
+        whole = [one for piece in [*pieces, found] for one in piece]
+    last["result"]["list"] = whole
+    return last, lengths
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_long_lists_of_instruments_come_in_pieces(by_name: bool, spaced: bool) -> None:
+    inner = {"fees": [[0, 1], [5, 2]]} if by_name else {"filters": [{"a": 1}, {"b": {"c": "},{"}}]}
+    each = [{"symbol": f"A{n}", **inner} for n in range(3000)]
+    whole = {one["symbol"]: one for one in each} if by_name else each
+    message = {"before": [{"symbol": 1}], "result": {"list": whole, "next": ""}, "time": 7}
+    found, lengths = listed(message, spaced)
+    assert found == message
+    assert len(lengths) > 8
+    assert max(lengths) < SLICE_BYTES + 300
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        [{"symbol": "A", "legs": [{"symbol": "B"}, {"symbol": "C"}] * 900}] * 3,  # cut within one
+        [{"symbol": 'x"},{"symbol":"y' * 2000}] * 3,  # and within a text
+        [[{"symbol": 1}]] * 5000,  # of no objects
+        {"A": {"legs": {"B": {}, "C": {}}}} | {f"{n}": {"x": {"y": {}}} for n in range(3000)},
+        ["x" * 40_000],
+        [{"a\nb": "x" * 40_000}],
+        [],
+    ],
+)
+def test_what_no_piece_of_fits_is_decoded_at_once(whole: Any) -> None:
+    message = {"result": {"list": whole}, "padding": "x" * 40_000}
+    found, lengths = listed(message)
+    assert found == message
+    assert lengths[-1] > 30_000
+
+
+def test_what_is_no_message_is_refused_as_a_whole_is() -> None:
+    payload = compact({"list": [{"symbol": "A", "x": [1, 2, 3]}] * 3000})
+    decode = msgspec.json.Decoder(dict[str, list[dict[str, str | list[int]]]]).decode
+    some = msgspec.json.Decoder(list[dict[str, str | list[int]]]).decode
+    for at in (b"3]}]", b'"A"', b"[{"):
+        cut = payload.rindex(at) + len(at)
+        wrong = payload[:cut] + b"!" + payload[cut:]
+        with pytest.raises(msgspec.DecodeError) as expected:
+            decode(wrong)
+        with pytest.raises(msgspec.DecodeError) as found:
+            in_pieces(wrong, "list", decode, some)
+        assert str(found.value) == str(expected.value)
+
+
+INSTRUMENTS: dict[str, Callable[[int], object]] = {
+    "binance": lambda n: {
+        "serverTime": 1,
+        "assets": [{"asset": "BTC"}],
+        "symbols": [
+            {
+                "symbol": f"A{k}",
+                "status": "TRADING",
+                "baseAsset": "A",
+                "quoteAsset": "B",
+                "filters": [
+                    {"filterType": "PRICE_FILTER", "tickSize": "0.010"},
+                    {"filterType": "LOT_SIZE", "stepSize": "1"},
+                ],
+            }
+            for k in range(n)
+        ],
+    },
+    "kraken-v1": lambda n: {
+        "error": [],
+        "result": {
+            f"XA{k}": {"altname": "x", "wsname": f"A{k}/B", "pair_decimals": 2, "fees": [[0, 1]]}
+            for k in range(n)
+        },
+    },
+    "coinbase": lambda n: {
+        "products": [
+            {"product_id": f"A{k}", "base_increment": "1", "fcm": {"product_id": "x", "y": "z"}}
+            for k in range(n)
+        ],
+        "num_products": n,
+    },
+    "bybit": lambda n: {
+        "result": {
+            "category": "spot",
+            "list": [
+                {"symbolId": k, "symbol": f"A{k}", "priceFilter": {"tickSize": "0.1"}}
+                for k in range(n)
+            ],
+            "nextPageCursor": "",
+        },
+        "retExtInfo": {},
+    },
+}
+
+
+@pytest.mark.parametrize("format", [*INSTRUMENTS])
+def test_three_thousand_instruments_are_those_of_the_whole(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = compact(INSTRUMENTS[format](3000))
+    in_parts = VENUES[format].instruments(payload)
+    assert len(in_parts) == 3000
+    monkeypatch.setattr(arrays, "SLICE_BYTES", 1 << 30)
+    assert VENUES[format].instruments(payload) == in_parts
