@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -137,7 +138,7 @@ def test_long_lists_of_instruments_come_in_pieces(by_name: bool, spaced: bool) -
     message = {"before": [{"symbol": 1}], "result": {"list": whole, "next": ""}, "time": 7}
     found, lengths = listed(message, spaced)
     assert found == message
-    assert len(lengths) > 8
+    assert 8 < len(lengths) <= len(json.dumps(message)) // SLICE_BYTES + 1
     assert max(lengths) < SLICE_BYTES + 300
 
 
@@ -225,7 +226,18 @@ def test_three_thousand_instruments_are_those_of_the_whole(
     format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = compact(INSTRUMENTS[format](3000))
+    counts: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        pieces, last = in_pieces(*args)
+        counts.append(len(pieces))
+        return pieces, last
+
+    venue = import_module(VENUES[format].instruments.__module__)
+    monkeypatch.setattr(venue, "in_pieces", counted)
     in_parts = VENUES[format].instruments(payload)
     assert len(in_parts) == 3000
+    assert counts > [5]
     monkeypatch.setattr(arrays, "SLICE_BYTES", 1 << 30)
     assert VENUES[format].instruments(payload) == in_parts
+    assert counts[1:] == [0]
