@@ -4,13 +4,15 @@
 opens a file or a socket.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from gateway.address import host_problem, is_multicast
+from gateway.model.topic import split_instrument
 from gateway.options import Port
 
 FEEDS_MAX = 64
@@ -19,6 +21,9 @@ FEEDS_MAX = 64
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
 Channel = Literal["trade", "bbo", "book", "instrument"]
 Path = Annotated[str, Meta(min_length=1)]
+Asset = Annotated[str, Meta(pattern="^[!-~]{0,16}$")]
+Step = Annotated[str, Meta(pattern=r"^(|[0-9]{1,18}|[0-9]{1,9}\.[0-9]{1,9}|0\.[0-9]{1,17})$")]
+"""At most 18 digits."""
 Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
 
 Quotes = Literal["auto", "venue", "derived"]
@@ -59,6 +64,21 @@ class SyntheticOptions(_FeedTable, frozen=True, tag="synthetic"):
     burst_factor: Annotated[float, Meta(ge=1, le=1000)] = 10.0
 
 
+class InstrumentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What there is to know of an instrument of which the venue tells nothing."""
+
+    symbol: Annotated[str, Meta(min_length=1)]
+    """Without its venue."""
+    base: Asset = ""
+    quote: Asset = ""
+    tick: Step = ""
+    lot: Step = ""
+    """The smallest steps of price and quantity."""
+
+
+Instruments = Annotated[tuple[InstrumentOptions, ...], Meta(max_length=30_000)]
+
+
 class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
     """A file played again. `speed` 1 is its own pace, 0 as fast as the clients take it.
 
@@ -76,6 +96,8 @@ class ReplayOptions(_FeedTable, frozen=True, tag="replay"):
     start_after_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     bbo: Quotes = "auto"
     """Of a recording it has none to say: that has what was published."""
+    instruments: Instruments = ()
+    """Nor have these."""
 
     def __post_init__(self) -> None:
         if not self.venue:
@@ -95,6 +117,7 @@ class UdpOptions(_FeedTable, frozen=True, tag="udp"):
     interface: str = ""
     bbo: Literal["venue", "derived"] = "venue"
     """`derived`: quotes are made of the lines of books; lines of quotes are left out."""
+    instruments: Instruments = ()
 
 
 FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions
@@ -140,12 +163,31 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
             message = f'found "{feed.interface}"; it is of use with a multicast host alone, '
             message += f'and feeds.{index}.host is "{feed.host}"'
             found.append((f"feeds.{index}.interface", message))
+        found += ((f"feeds.{index}.{key}", message) for key, message in _told(feed))
         clashes: dict[str, str] = {}
         for before in range(index):
             for key, message in _conflicts(before, feeds[before], feed):
                 clashes.setdefault(f"feeds.{index}.{key}", message)
         found.extend(clashes.items())
     return found
+
+
+def _told(feed: FeedOptions) -> Iterator[tuple[str, str]]:
+    """What is wrong with what is said of a feed's instruments."""
+    if isinstance(feed, SyntheticOptions):
+        return
+    if isinstance(feed, ReplayOptions) and feed.format == "ring" and feed.instruments:
+        yield "instruments", "found some; a recording has what was published of its own"
+    symbols: set[str] = set()
+    good = [isinstance(one, InstrumentOptions) for one in feed.instruments]  # else it is told
+    for number, one in compress(enumerate(feed.instruments), good):
+        try:
+            split_instrument(f"{one.symbol}.{feed.venue}")
+        except ValueError as error:
+            yield f"instruments.{number}.symbol", str(error)
+        if one.symbol in symbols:
+            yield f"instruments.{number}.symbol", f'found "{one.symbol}" again; expected each once'
+        symbols.add(one.symbol)
 
 
 def _conflicts(index: int, one: FeedOptions, other: FeedOptions) -> list[tuple[str, str]]:

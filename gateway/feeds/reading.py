@@ -13,6 +13,7 @@ from gateway.feeds.books import Books, Doubt
 from gateway.feeds.capture import Entry
 from gateway.feeds.envelope import NOTES, Opened, Received, Response
 from gateway.feeds.feed import Counters, Topics
+from gateway.feeds.inferred import Inferred
 from gateway.feeds.reference import fields_of
 from gateway.feeds.refusals import Refusal, of_input
 from gateway.feeds.sequencing import Gap, Outcome
@@ -71,8 +72,10 @@ class Reading:
         counters: Counters,
         topics: dict[str, Topics],
         derives: Callable[[str], bool] | None = None,
+        inferred: Inferred | None = None,
     ) -> None:
-        """`derives`: of which symbols quotes are made of their books, and the venue's left out."""
+        """`derives`: of which symbols quotes are made of their books, and the venue's left out;
+        `inferred`: what the passes so far have shown of instruments; None: that is not told."""
         self._venue = venue
         self._derives = derives
         self._tops = Tops() if venue.quotes_by_book else None
@@ -81,6 +84,7 @@ class Reading:
         self._connections: dict[str, _Connection] = {}
         self._unnamed = venue.connect("")  # of messages without an envelope
         self._books = Books(venue, counters, topics["trade"].refusal)
+        self._inferred = inferred
         self._numbers: dict[int, Numbers] = {}
         self._owed: dict[int, tuple[str, int]] = {}
         """What a topic's subscribers are still to be told: before its next record."""
@@ -110,7 +114,11 @@ class Reading:
         except ValueError as error:
             return self._refused(of_input(payload, error, self._venue.identify), suffix, url)
         if type(decoded) is Message:
-            return self._record(decoded)
+            record = self._record(decoded)
+            if record is None or isinstance(record, Refusal):
+                return record
+            shown = self._shown(decoded)
+            return record if shown is None else [record, shown]
         if not isinstance(decoded, list):
             return [*self._told(decoded, connection)]
         if not decoded:
@@ -175,15 +183,11 @@ class Reading:
 
     def _told(self, item: Item, connection: str) -> "Iterator[Told]":
         if isinstance(item, Message):
-            record = self._record(item)
-            if record is not None:
-                yield record
+            yield from self._records(item)
         elif isinstance(item, Instrument):
             yield from self._instrument(item)
         elif isinstance(item, BookMessage):
-            if self._tops is not None and item.last is not None:
-                item = item._replace(top=self._tops.of(item.symbol, item.last))
-            yield from self._books.take(item, connection)
+            yield from self._book(item, connection)
         elif isinstance(item, Lost):
             self._lost(item, connection)
             why = "messages of the connection are missing"
@@ -196,7 +200,41 @@ class Reading:
         else:
             self._counters.skip(item)
 
+    def _records(self, message: Message) -> "Iterator[Told]":
+        record = self._record(message)
+        if record is None:
+            return
+        yield record
+        if not isinstance(record, Refusal) and (shown := self._shown(message)) is not None:
+            yield shown
+
+    def _book(self, message: BookMessage, connection: str) -> "Iterator[Told]":
+        if self._tops is not None and message.last is not None:
+            message = message._replace(top=self._tops.of(message.symbol, message.last))
+        for told in self._books.take(message, connection):
+            shown = self._shown(told) if isinstance(told, BookMessage) else None
+            yield told  # whose levels may be gone behind it
+            if shown is not None:
+                yield shown
+
+    def _shown(self, message: Message | BookMessage) -> "Row | None":
+        """What a good message shows of an instrument of which nobody tells."""
+        found = None if self._inferred is None else self._inferred.see(message)
+        if found is None:
+            return None
+        derived = self._derives is not None and self._derives(found.symbol)
+        row = self._topics[INSTRUMENT].row(found.symbol, fields_of(found, derived=derived))
+        if not isinstance(row, Refusal):
+            return row
+        self._known(found.symbol)  # nobody asked for it: there is no room
+        return None
+
+    def _known(self, symbol: str) -> None:
+        if self._inferred is not None:
+            self._inferred.told(symbol)
+
     def _instrument(self, item: Instrument) -> "Iterator[Row | Refusal]":
+        self._known(item.symbol)
         derived = self._derives is not None and self._derives(item.symbol)
         yield self._topics[INSTRUMENT].row(item.symbol, fields_of(item, derived=derived))
 

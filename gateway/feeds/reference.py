@@ -3,13 +3,21 @@
 import re
 from typing import Final
 
+from gateway.feeds.options import InstrumentOptions
 from gateway.feeds.venues.message import Fields, Instrument
+from gateway.feeds.venues.reference import digits
 
 _STEP: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 ASSET_MAX: Final = 16
 OWN_MAX: Final = 48
 STEP_DIGITS_MAX: Final = 18
 """What a record has room for; what is longer, or no ASCII, is left out."""
+
+
+def of_options(one: InstrumentOptions) -> Instrument:
+    """What the configuration says of an instrument."""
+    places = digits(one.tick), digits(one.lot)
+    return Instrument(one.symbol, one.base, one.quote, one.tick, one.lot, *places)
 
 
 def fields_of(one: Instrument, *, derived: bool) -> Fields:

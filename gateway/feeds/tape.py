@@ -14,12 +14,14 @@ from gateway.errors import ConfigurationError
 from gateway.feeds.capture import merged, symbols
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.files import CaptureError, expand
+from gateway.feeds.inferred import Inferred
 from gateway.feeds.reading import After, Reading
 from gateway.feeds.recorded import RecordedBooks
+from gateway.feeds.reference import fields_of, of_options
 from gateway.feeds.refusals import Refusal
 from gateway.feeds.venues.message import Message
 from gateway.feeds.venues.table import VENUES
-from gateway.model.record import BOOK
+from gateway.model.record import BOOK, INSTRUMENT
 from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
@@ -83,7 +85,12 @@ class CaptureTape:
         self._topics = topics
         self._cut: dict[str, None] = {}
         self._derives = derives(options)
-        self._reading = Reading(self._venue, counters, topics, self._derives)
+        self._untold = [of_options(one) for one in options.instruments]
+        self._inferred = Inferred(self._venue.assets)
+        self._reading = self._read()
+
+    def _read(self) -> Reading:
+        return Reading(self._venue, self._counters, self._topics, self._derives, self._inferred)
 
     def register(self) -> None:
         files = expand(self._pattern)
@@ -98,8 +105,13 @@ class CaptureTape:
         return [f"{path} was cut short" for path in self._cut]
 
     def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
-        self._reading = Reading(self._venue, self._counters, self._topics, self._derives)
+        self._reading = self._read()
         read = self._reading.read
+        for known in self._untold:
+            derived = self._derives is not None and self._derives(known.symbol)
+            self._inferred.told(known.symbol)
+            yield 0, self._topics[INSTRUMENT].row(known.symbol, fields_of(known, derived=derived))
+        self._untold = []
         for entry in merged(expand(self._pattern), self._tell_cut, paced=self._paced):
             told = read(entry)
             if isinstance(told, list):

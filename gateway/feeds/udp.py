@@ -21,6 +21,7 @@ from gateway.feeds.books import Books, Doubt
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.options import UdpOptions
 from gateway.feeds.outlet import Outlet
+from gateway.feeds.reference import fields_of, of_options
 from gateway.feeds.refusals import Refusal, shown_symbol
 from gateway.feeds.venues import tickgate_json
 from gateway.feeds.venues.message import BookMessage
@@ -148,6 +149,7 @@ class UdpFeed(ThreadFeed):
         always = (lambda symbol: True) if self._derived else None
         self._outlet = Outlet(counters, publisher, index, topics, always)
         self._publisher = publisher
+        self._instruments = [of_options(one) for one in options.instruments]
         self._socket: DatagramSocket | None = socket
         self._reopen = reopen
         self._dropped = 0
@@ -156,6 +158,7 @@ class UdpFeed(ThreadFeed):
         self._unstamped_told = self._unbatched_told = False
 
     def _work(self) -> None:
+        self._tell_instruments()
         attempt, backoff = 0, Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S)
         while not self._stopping:
             opened_ns = time.monotonic_ns()
@@ -172,6 +175,16 @@ class UdpFeed(ThreadFeed):
                     self._counters.change("reconnecting", f"attempt {attempt} after {error}")
             finally:
                 self._disconnect()
+
+    def _tell_instruments(self) -> None:
+        """What the configuration says of them; lines may say otherwise."""
+        ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
+        for one in self._instruments:
+            row = self._references.row(one.symbol, fields_of(one, derived=self._derived))
+            if isinstance(row, Refusal):
+                self._outlet.refuse(row, ts_recv, mono_recv)
+            else:
+                self._publish_rows([row], [0], ts_recv, mono_recv)
 
     def _interrupt(self) -> None:
         socket = self._socket

@@ -114,3 +114,63 @@ def test_the_made_up_market_says_what_it_makes(stage: Stage) -> None:
             assert found["SYM000.SIM"][:6] == ("0.01", "0.001", 2, 3, "SYM000", "USD")
 
     asyncio.run(look())
+
+
+def test_what_the_configuration_says_and_what_names_and_digits_show(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Of three instruments one is known, of one the configuration tells, of one nobody."""
+    filters = [{"filterType": "PRICE_FILTER", "tickSize": "0.50"}]
+    known = {"symbol": "ETHUSDT", "baseAsset": "ETH", "quoteAsset": "USDT", "filters": filters}
+    entries: list[dict[str, object]] = []
+
+    def trade(symbol: str, number: int, price: str) -> None:
+        names = {"e": "trade", "E": 1, "s": symbol, "t": number, "T": 1, "m": True}
+        data = json.dumps(names | {"p": price, "q": "0.00100000"})
+        stamp = 1_700_000_000 + len(entries)
+        entries.append({"t": "recv", "conn": "w", "ts": float(stamp), "data": data})
+
+    for number in range(20):
+        for symbol in ("BTCFDUSD", "ETHUSDT", "LTCBTC"):
+            trade(symbol, number, f"{number}.10000000")
+            if number == 0 and symbol == "ETHUSDT":
+                url = "https://api.binance.com/api/v3/exchangeInfo"
+                info = json.dumps({"symbols": [known]})
+                more = {"ts": 1_700_000_001.5, "url": url, "data": info}
+                entries.append({"t": "http", "conn": "h", **more})
+    trade("BTCFDUSD", 20, "1.01000000")
+    capture = tmp_path / "capture.jsonl"
+    capture.write_text("".join(json.dumps(one) + "\n" for one in entries))
+    said_of = '[{symbol="LTCBTC", base="LTC", quote="BTC", tick="0.000001", lot="0.001"}]'
+    sets = ["feeds.0.type='replay'", f"feeds.0.path='{capture}'", "feeds.0.speed=0"]
+    gateway = stage.serve(*sets, f"feeds.0.instruments={said_of}")
+    until(lambda: gateway.status()["feeds"][0]["state"] == "done")
+
+    async def look() -> dict[str, tuple[int, Said]]:
+        async with Client(gateway.url) as client:
+            await client.subscribe("instrument", "*")
+            return {one.symbol: (one.seq, said(one)) for one in await next_of(client, 3)}
+
+    last = "venue", 0
+    assert asyncio.run(look()) == {
+        "BTCFDUSD.BINANCE": (2, ("0.01", "0.001", 2, 3, "BTC", "FDUSD", *last, "", "")),
+        "ETHUSDT.BINANCE": (1, ("0.5", None, 1, None, "ETH", "USDT", *last, "halted", "")),
+        "LTCBTC.BINANCE": (1, ("0.000001", "0.001", 6, 3, "LTC", "BTC", *last, "", "")),
+    }
+
+
+def test_what_the_configuration_says_of_a_udp_feeds_until_a_line_says_it(stage: Stage) -> None:
+    said_of = '[{symbol="A", base="BTC", quote="USD", tick="0.5"}]'
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets, f"feeds.0.instruments={said_of}")
+
+        async def look() -> None:
+            async with Client(gateway.url) as client:
+                await client.subscribe("instrument", "A.SIM")
+                (one,) = await next_of(client)
+                assert said(one) == ("0.5", None, 1, None, "BTC", "USD", "venue", 0, "", "")
+                venue.send({"channel": "instrument", "symbol": "A", "tick": "0.1"})
+                (one,) = await next_of(client)
+                assert (one.type, one.tick_text, one.base) == ("update", "0.1", "")
+
+        asyncio.run(look())

@@ -30,7 +30,7 @@ from gateway.feeds.stamps import scaled
 from gateway.feeds.venues.arrays import in_pieces, levels
 from gateway.feeds.venues.message import BookMessage, Decoded, Instrument, Malformed, Message
 from gateway.feeds.venues.number import Number, quoted
-from gateway.feeds.venues.reference import Status, digits
+from gateway.feeds.venues.reference import Status, by_suffix, digits
 
 T = TypeVar("T")
 
@@ -346,6 +346,20 @@ _STATES: Final[dict[str, Status]] = {
     **dict.fromkeys(("DELIVERED", "DELIVERING", "CLOSE"), "delisted"),
 }
 """The venue's word → ours; of others it is known that they are not trading."""
+
+
+QUOTES: Final = (
+    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "USDS", "DAI", "UST", "VAI", "PAX"),
+    *("BTC", "ETH", "BNB", "TRX", "XRP", "SOL", "DOGE", "DOT", "IDRT", "BIDR", "BKRW", "BVND"),
+    *("USD", "EUR", "EURI", "AEUR", "GBP", "AUD", "JPY", "TRY", "BRL", "RUB", "UAH", "NGN", "ZAR"),
+    *("PLN", "RON", "ARS", "MXN", "CZK", "COP", "IDR"),
+)
+"""In which its markets quote, or did."""
+
+
+def assets(symbol: str) -> tuple[str, str]:
+    """Base and quote; what is behind a `_` says until when a future runs."""
+    return by_suffix(QUOTES, symbol.partition("_")[0])
 
 
 def instruments(payload: bytes) -> list[Instrument]:

@@ -33,7 +33,7 @@ from gateway.feeds.venues.message import (
     Subscription,
 )
 from gateway.feeds.venues.number import Number, half, quoted
-from gateway.feeds.venues.reference import Status, digits
+from gateway.feeds.venues.reference import Status, by_suffix, digits
 from gateway.feeds.venues.times import of_number
 
 SPOT_SUFFIX: Final = "-SPOT"
@@ -267,6 +267,18 @@ _STATES: Final[dict[str, Status]] = {
     "Settling": "closed",
     "Closed": "delisted",
 }
+
+
+QUOTES: Final = (
+    *("USDT", "USDC", "USDE", "USDR", "USD1", "DAI", "USD", "BTC", "ETH", "MNT", "SOL"),
+    *("EUR", "BRL", "BRZ", "PLN", "TRY"),
+)
+"""In which its markets quote."""
+
+
+def assets(symbol: str) -> tuple[str, str]:
+    """Base and quote of a pair or a perpetual."""
+    return by_suffix(QUOTES, symbol.removesuffix(SPOT_SUFFIX))
 
 
 def instruments(payload: bytes) -> list[Instrument]:

@@ -80,7 +80,7 @@ class Instrument(NamedTuple):
     lot: str
     price_digits: int
     qty_digits: int
-    status: Status
+    status: Status | Literal[""] = ""
     own: str = ""
 
 

@@ -1,5 +1,6 @@
 """Reference data of instruments: what the venues' answers have in common. Pure."""
 
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 Status = Literal["trading", "halted", "auction", "closed", "delisted"]
@@ -18,3 +19,21 @@ def step(count: int) -> str:
     if not 0 <= count <= DIGITS_MAX:
         return ""
     return f"0.{'1':0>{count}}" if count else "1"
+
+
+Assets = Callable[[str], tuple[str, str]]
+"""A symbol → base and quote, both empty where it does not show them."""
+
+
+def by_suffix(quotes: Iterable[str], symbol: str) -> tuple[str, str]:
+    """Base and quote of a symbol that is one behind the other, by the longest that it ends in."""
+    for quote in sorted(quotes, key=len, reverse=True):
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)], quote
+    return "", ""
+
+
+def by_mark(mark: str, symbol: str) -> tuple[str, str]:
+    """Base and quote of a symbol with a mark between them."""
+    parts = symbol.split(mark)
+    return (parts[0], parts[1]) if len(parts) == 2 and all(parts) else ("", "")

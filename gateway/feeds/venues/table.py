@@ -1,11 +1,13 @@
 """The venues whose messages can be read, by the name of their format."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.feeds.refusals import Identify
 from gateway.feeds.venues import binance, bybit, coinbase, kraken
 from gateway.feeds.venues.message import Decode, Decoded, Instrument
+from gateway.feeds.venues.reference import Assets, by_mark
 
 
 def _no_suffix(address: str) -> str:
@@ -35,6 +37,7 @@ class Venue(NamedTuple):
             tells none: what can be told of a response that `respond` refuses.
         instruments: the body of the response with the reference data → what it lists.
         reference: how the path of the URL of that response ends.
+        assets: what a symbol shows, where no reference data says it.
         identify: what can be told of a message that its decoder refuses.
         books_beside: snapshots of books come over REST, not in the stream (`book.BookSequence`).
         heartbeat_s: each connection says so often that it lives, where nothing else comes; 0: it
@@ -48,6 +51,7 @@ class Venue(NamedTuple):
     connect: Callable[[str], Decode]
     instruments: Callable[[bytes], list[Instrument]]
     reference: str
+    assets: Assets
     identify: Identify
     suffix: Callable[[str], str] = _no_suffix
     respond: Callable[[str, bytes], Decoded | None] = _no_books
@@ -69,6 +73,7 @@ VENUES: Final[dict[str, Venue]] = {
         _same(binance.decode),
         binance.instruments,
         "/exchangeInfo",
+        binance.assets,
         binance.identify,
         respond=binance.respond,
         requested=binance.requested,
@@ -77,15 +82,26 @@ VENUES: Final[dict[str, Venue]] = {
         books_by_connection=False,
     ),
     "kraken-v1": Venue(
-        _same(kraken.decode), kraken.instruments, "/AssetPairs", kraken.identify, heartbeat_s=1
+        _same(kraken.decode),
+        kraken.instruments,
+        "/AssetPairs",
+        partial(by_mark, "/"),
+        kraken.identify,
+        heartbeat_s=1,
     ),
     "coinbase": Venue(
-        coinbase.connect, coinbase.instruments, "/products", coinbase.identify, heartbeat_s=1
+        coinbase.connect,
+        coinbase.instruments,
+        "/products",
+        partial(by_mark, "-"),
+        coinbase.identify,
+        heartbeat_s=1,
     ),
     "bybit": Venue(
         bybit.connect,
         bybit.instruments,
         "/instruments-info",
+        bybit.assets,
         bybit.identify,
         suffix=bybit.suffix,
         derives=lambda symbol: symbol.endswith(bybit.SPOT_SUFFIX),

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.feeds.options import (
     FeedOptions,
+    InstrumentOptions,
     ReplayOptions,
     SyntheticOptions,
     UdpOptions,
@@ -17,6 +18,10 @@ from gateway.feeds.options import (
 
 def feed(**keys: object) -> FeedOptions:
     return msgspec.convert(keys, FeedOptions)  # type: ignore[no-any-return]
+
+
+def said(symbol: str, tick: str = "") -> InstrumentOptions:
+    return InstrumentOptions(symbol=symbol, tick=tick)
 
 
 def test_the_type_key_chooses_the_struct() -> None:
@@ -41,6 +46,13 @@ def test_the_type_key_chooses_the_struct() -> None:
         ({"type": "replay"}, "missing required field `path`"),
         ({"type": "replay", "path": "a", "format": "kraken"}, r"\$.format"),
         ({"type": "replay", "path": "a", "speed": -1}, r"\$.speed"),
+        ({"type": "udp", "instruments": [{}]}, "missing required field `symbol`"),
+        ({"type": "udp", "instruments": [{"symbol": "A", "step": "1"}]}, "unknown field `step`"),
+        ({"type": "udp", "instruments": [{"symbol": "A", "tick": "1e-2"}]}, r"\[0\].tick"),
+        ({"type": "udp", "instruments": [{"symbol": "A", "lot": "1" * 19}]}, r"\[0\].lot"),
+        ({"type": "udp", "instruments": [{"symbol": "A", "base": "币"}]}, r"\[0\].base"),
+        ({"type": "udp", "instruments": [{"symbol": "A", "quote": "Q" * 17}]}, r"\[0\].quote"),
+        ({"type": "synthetic", "instruments": []}, "unknown field `instruments`"),
     ],
 )
 def test_f61_wrong_keys_and_values(keys: dict[str, Any], why: str) -> None:
@@ -71,6 +83,19 @@ def test_only_a_synthetic_venue_is_closed() -> None:
         ([SyntheticOptions(), SyntheticOptions(venue="SIM2")], []),
         ([SyntheticOptions(burst_every_s=1, burst_s=1)], ["feeds.0.burst_s"]),
         ([SyntheticOptions(burst_every_s=2, burst_s=1)], []),
+        (
+            [UdpOptions(instruments=(said("A"), said("B"), said("A")))],
+            ["feeds.0.instruments.2.symbol"],
+        ),
+        (
+            [UdpOptions(instruments=(said("A", "0.01"), said(" A")))],
+            ["feeds.0.instruments.1.symbol"],
+        ),
+        ([ReplayOptions(path="a", instruments=(said("A"),))], []),
+        (
+            [ReplayOptions(path="a", format="ring", instruments=(said("A"),))],
+            ["feeds.0.instruments"],
+        ),
         ([UdpOptions(port=p, venue=f"V{p}") for p in range(9700, 9765)], ["feeds"]),
     ],
 )

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway._native import RingReader, RingWriter, record_rows
-from gateway.feeds.reference import ASSET_MAX, OWN_MAX, STEP_DIGITS_MAX, fields_of
+from gateway.feeds.options import InstrumentOptions
+from gateway.feeds.reference import ASSET_MAX, OWN_MAX, STEP_DIGITS_MAX, fields_of, of_options
 from gateway.feeds.venues.message import Instrument
 
 USUAL = Instrument("A", "BTC", "USDT", "0.01000", "10", 2, -1, "halted", "tA")
@@ -17,6 +19,22 @@ def test_steps_lose_their_zeros_and_what_is_not_told_is_none() -> None:
     bare = Instrument("A", "", "", "", "", -1, 0, "trading")
     nothing = None, None, None, 0, "", ""
     assert fields_of(bare, derived=False) == (0, *nothing, False, 0, "trading", "")
+
+
+def test_what_the_configuration_says() -> None:
+    writer = RingWriter(1 << 16, 4)
+    longest = "1" * 9 + "." + "0" * 8 + "1"
+    for tick, lot, fields in (
+        ("0.0100", "10", ("0.01", "10", 2, 0)),
+        ("", "0.5", (None, "0.5", None, 1)),
+        (longest, "0." + "0" * 16 + "1", (longest, "0." + "0" * 16 + "1", 9, 17)),
+    ):
+        options = {"symbol": "A", "base": "X", "quote": "Y", "tick": tick, "lot": lot}
+        one = of_options(msgspec.convert(options, InstrumentOptions))
+        row = fields_of(one, derived=False)
+        assert row == (0, *fields, "X", "Y", False, 0, "", "")
+        assert writer.refusal("instrument", row) == ""
+    writer.close()
 
 
 @pytest.mark.parametrize("step", ["1.000", "0." + "0" * 16 + "1", "1" * 18, "100"])

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.replaying import replay
@@ -178,7 +178,7 @@ async def test_full_speed_waits_for_the_plane_and_for_lossless_queues(
     assert len(publisher.rows) <= 2 * BATCH_ROWS_MAX
     publisher.backlogged_clients = 0
     await asyncio.wait_for(task, 5)
-    assert len(publisher.rows) == 3 * BATCH_ROWS_MAX
+    assert len(publisher.of("trade", "BTCUSDT.BINANCE")) == 3 * BATCH_ROWS_MAX
 
 
 async def test_topics_are_known_before_the_hold_ends(
@@ -281,18 +281,19 @@ async def test_a_capture_that_is_gone_by_the_start(
 
 
 CAPTURES = [
-    ("binance/spot_btcusdt_20240808.jsonl.gz", 9757, 28040, 3450, 2),
-    ("binance/usdm_btcusdt_20240808.jsonl.gz", 21313, 66089, 6548, 4),
+    ("binance/spot_btcusdt_20240808.jsonl.gz", 9757, 28040, 3450, 2, ("0.01", "0.00001", 2, 5)),
+    ("binance/usdm_btcusdt_20240808.jsonl.gz", 21313, 66089, 6548, 4, ("0.1", "0.001", 1, 3)),
 ]
 
 
-@pytest.mark.parametrize(("name", "trades", "quotes", "books", "old"), CAPTURES)
+@pytest.mark.parametrize(("name", "trades", "quotes", "books", "old", "steps"), CAPTURES)
 async def test_real_captures_digit_for_digit(
     name: str,
     trades: int,
     quotes: int,
     books: int,
     old: int,
+    steps: tuple[str, str, int, int],
     capture: Callable[[str], Path],
     publisher: "FakePublisher",
     stats: "FakeStats",
@@ -301,7 +302,10 @@ async def test_real_captures_digit_for_digit(
     feed = replay(ReplayOptions(path=str(path), speed=0), publisher, stats)
     await feed.run()
     status = feed.statistics()
-    records = trades + quotes + books
+    shown: list[Any] = [*publisher.of("instrument", "BTCUSDT.BINANCE")]
+    assert shown[-1][2:8] == (*steps, "BTC", "USDT"), "as the venue's own reference data has it"
+    assert len(shown) <= 3
+    records = trades + quotes + books + len(shown)
     assert (status.state, status.records, status.skipped) == ("done", records, old)
     assert len(publisher.books) == books
     assert (status.decode_errors, status.gaps, status.duplicates) == (0, 0, 0)
