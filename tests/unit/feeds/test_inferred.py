@@ -39,15 +39,18 @@ def test_quotes_and_books_show_digits_too(one: Inferred) -> None:
     warmed(one)
     quote = Message("bbo", "BTCUSDT", 1, 1, "rising", (0, None, None, "1.25", "1"))
     assert one.see(quote) == told(2)
-    book = BookMessage("BTCUSDT", "update", [("1", "2.0001")], [])
+    bids: list[Level] = [("1", "2.0001")]
+    book = BookMessage("BTCUSDT", "update", bids, [])
     assert one.see(book) is None, "what is left of an order may be finer than one can be"
-    assert one.see(BookMessage("BTCUSDT", "update", [], [("1.123", "0")])) == told(3, 3, "0.001")
-    deep: list[Level] = [("1", "1")] * inferred.LEVELS_MAX + [("1.12345", "1")]
+    asks: list[Level] = [("1.123", "0")]
+    assert one.see(BookMessage("BTCUSDT", "update", [], asks)) == told(3, 3, "0.001")
+    deep: list[Level] = [*[("1", "1")] * inferred.LEVELS_MAX, ("1.12345", "1")]
     assert one.see(BookMessage("BTCUSDT", "update", deep, [])) is None, "the best ones alone"
 
 
 def test_quantities_at_rest_are_taken_until_there_are_trades(one: Inferred) -> None:
-    book = BookMessage("BTCUSDT", "update", [("1.25", "2.0001")], [])
+    bids: list[Level] = [("1.25", "2.0001")]
+    book = BookMessage("BTCUSDT", "update", bids, [])
     assert [one.see(book) for _ in range(MESSAGES_MIN)][-1] == told(2, 4)
     assert one.see(trade("1", "0.001")) == told(2, 3)
     assert one.see(book) is None
