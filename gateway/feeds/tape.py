@@ -90,7 +90,8 @@ class CaptureTape:
         self._reading = self._read()
 
     def _read(self) -> Reading:
-        return Reading(self._venue, self._counters, self._topics, self._derives, self._inferred)
+        inferred = self._inferred if INSTRUMENT in self._topics else None
+        return Reading(self._venue, self._counters, self._topics, self._derives, inferred)
 
     def register(self) -> None:
         files = expand(self._pattern)
