@@ -135,9 +135,8 @@ export class ClientSession {
       if (before !== undefined) this.again.drop(before);
     }
     const patterns = names.some(isPattern); // a later one has to be later
-    const requests = this.before(
-      (one) => patterns && one.channel === channel && isPattern(one.symbol),
-    );
+    const same = (one: Wanted) => one.channel === channel && isPattern(one.symbol);
+    const requests = patterns ? this.before(same) : [];
     for (const name of names) this.subscriptions.add(channel, name, scope, always);
     return [...requests, ...this.ask("subscribe", channel, names, once)];
   }
