@@ -174,8 +174,11 @@ export class Again {
     const alike: Wanted[] = [];
     for (const one of queue) {
       const first = alike[0] ?? one;
-      const recovers = this.since.has(one) === this.since.has(first);
-      if (one.channel !== first.channel || !recovers || !sameParams(one.params, first.params)) break;
+      const same =
+        one.channel === first.channel &&
+        this.since.has(one) === this.since.has(first) &&
+        sameParams(one.params, first.params);
+      if (!same) break;
       alike.push(one);
     }
     const [first] = alike as [Wanted];
