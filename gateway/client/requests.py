@@ -66,6 +66,39 @@ class Asked(NamedTuple):
         return Key(self.channel, symbol, scope_of(self.params))
 
 
+class Outstanding:
+    """The requests about subscriptions whose replies have not come."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int | str | None, Asked] = {}
+        self._subscribes: dict[Key, int] = {}  # by the newest request for it
+
+    def add(self, req_id: int, asked: Asked) -> None:
+        """It was sent."""
+        self._asked[req_id] = asked
+        if asked.method == "subscribe":
+            self._subscribes |= dict.fromkeys(map(asked.key, asked.symbols), req_id)
+
+    def take(self, req_id: int | str | None) -> Asked:
+        """Its reply has come; an empty one where none was sent that is known here."""
+        asked = self._asked.pop(req_id, Asked("", "", (), {}))
+        for key in map(asked.key, asked.symbols):
+            if self._subscribes.get(key) == req_id:
+                del self._subscribes[key]
+        return asked
+
+    def subscribes(self, key: Key) -> bool:
+        """Whether the string will begin anew, with the reply that is on its way."""
+        return key in self._subscribes
+
+    def clear(self) -> list[Asked]:
+        """The connection has ended; those that it took along."""
+        left = [*self._asked.values()]
+        self._asked.clear()
+        self._subscribes.clear()
+        return left
+
+
 def names_of(symbols: str | Iterable[str]) -> list[str]:
     """A string is one name, not the names of its letters."""
     return [symbols] if isinstance(symbols, str) else list(symbols)

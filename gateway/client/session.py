@@ -39,6 +39,7 @@ from gateway.client.requests import (
     GATEWAY,
     Asked,
     Key,
+    Outstanding,
     Request,
     key_of,
     names_of,
@@ -86,7 +87,7 @@ class ClientSession:
         self._decoder = msgspec.json.Decoder(Wire)
         self._binary: Reader | None = None  # of this connection, where data is binary
         self._req_id = 0
-        self._asked: dict[int | str | None, Asked] = {}
+        self._outstanding = Outstanding()
         self._wanted = Wanted()
         self._again = Again(self._wanted, int(first_data_s * SECOND_NS))
         self._stall_ns = None if stall_s is None else int(stall_s * SECOND_NS)
@@ -190,11 +191,12 @@ class ClientSession:
     def resync(self, gap: Gap) -> list[Request]:
         """Subscribes again to the string that covers the topic of the gap, where that helps.
 
-        A book whose sum has been wrong again and again is `due` later.
+        A book whose sum has been wrong again and again is `due` later. Where the string is asked
+        for already it begins anew with that reply, so that one request mends any number of gaps.
         """
         topic = Topic(gap.channel, gap.symbol, gap.interval)
         key = self._wanted.covering(topic) if gap.reason in ("sequence", "checksum") else None
-        if key is None:
+        if key is None or self._outstanding.subscribes(key):
             return []
         if gap.reason == "checksum" and self._books.waits(gap.symbol):
             self._again.add_later(key, self._heard_ns + MISMATCH_RETRY_NS)
@@ -208,7 +210,7 @@ class ClientSession:
         if since is not None:
             params["from"] = since
         request = self.request(asked.method, params)
-        self._asked[request.req_id] = asked
+        self._outstanding.add(request.req_id, asked)
         return request
 
     # --- the connection ---------------------------------------------------------------------------
@@ -219,11 +221,10 @@ class ClientSession:
         `now_ns` here and below is MONOTONIC time.
         """
         self._hello = None
-        for asked in self._asked.values():
+        for asked in self._outstanding.clear():
             if asked.method == "unsubscribe":  # its reply was lost, and is not needed any more
                 for symbol in asked.symbols:
                     self._left(asked.key(symbol))
-        self._asked.clear()
         self._continuity.connected()
         self._books.doubt()
         self._replaying.clear()
@@ -266,8 +267,7 @@ class ClientSession:
 
         With encoding "sbe" bytes are a binary frame, and texts are `str`.
         """
-        self._messages += 1
-        self._heard_ns = mono_ns
+        self.heard(1, mono_ns)
         try:
             if self._binary is not None and isinstance(message, bytes):
                 return self._frame(self._binary, message, real_ns)
@@ -301,7 +301,7 @@ class ClientSession:
         return []  # a heartbeat, or a type that this client does not know yet
 
     def _reply(self, wire: Wire, real_ns: int) -> list[Event]:
-        asked = self._asked.pop(wire.req_id, Asked("", "", (), {}))
+        asked = self._outstanding.take(wire.req_id)
         if wire.method == "subscribe" and wire.error:
             for symbol in asked.symbols:
                 self._refused(asked, asked.key(symbol), wire.error)
@@ -490,9 +490,7 @@ class ClientSession:
             return []
         if missing.skipped:
             tick = msgspec.structs.replace(tick, skipped=tick.skipped + missing.skipped)
-        self._ticks += 1
-        self._skipped += tick.skipped
-        self._newest_ns = max(self._newest_ns, tick.ts_recv)
+        self.had_rows(1, tick.skipped, tick.ts_recv)
         return [tick] if missing.gap is None else [*self._counted([missing.gap]), tick]
 
 

@@ -93,13 +93,26 @@ def test_who_asks_in_the_meantime_finds_patterns_in_their_order_and_names_subscr
 def test_holes_everywhere_ask_once_for_a_pattern() -> None:
     session = connected()
     accept(session, session.subscribe("trade", "*.SIM"))
-    asked = 0
+    asked = []
     for number in range(300):
         receive(session, tick(1, f"S{number}.SIM"))
         gap = next(e for e in receive(session, tick(5, f"S{number}.SIM")) if isinstance(e, Gap))
+        asked += session.resync(gap)
+    assert len(asked) == 1, "while it is unanswered"
+    assert due(session, 10) == []
+
+
+def test_holes_everywhere_ask_for_names_no_faster_than_the_pace() -> None:
+    session = connected()
+    names = [f"S{number}.SIM" for number in range(300)]
+    accept(session, session.subscribe("trade", names))
+    asked = 0
+    for name in names:
+        receive(session, tick(1, name))
+        gap = next(e for e in receive(session, tick(5, name)) if isinstance(e, Gap))
         asked += len(session.resync(gap))
-    assert asked == BURST, "while it is unanswered, and no more than the pace"
-    assert len(due(session, 10)) == 1
+    assert asked == BURST
+    assert len(due(session, 10)) == 1, "all that are left, together"
 
 
 # --- what was missed ------------------------------------------------------------------------------

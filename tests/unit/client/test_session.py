@@ -7,7 +7,7 @@ import pytest
 from support.said import ack, good, hello, missing, receive, tick
 
 from gateway.client.events import Gap, Reply
-from gateway.client.requests import REQUEST_BYTES_MAX, REQUEST_SYMBOLS_MAX
+from gateway.client.requests import REQUEST_BYTES_MAX, REQUEST_SYMBOLS_MAX, Request
 from gateway.client.session import ClientSession
 from gateway.client.ticks import Trade
 from gateway.model.topic import escape
@@ -162,28 +162,65 @@ def test_long_lists_go_in_several_requests() -> None:
     assert [len(json.loads(r.text)["params"]["symbol"]) for r in short] == [250, 1]
 
 
+def accept(session: ClientSession, requests: list[Request]) -> None:
+    for request in requests:
+        symbols = json.loads(request.text)["params"]["symbol"]
+        receive(session, ack(request, *map(good, symbols)))
+
+
 def test_a_gap_is_healed_by_the_string_that_covers_the_topic() -> None:
     session = ClientSession()
     gap = Gap("trade", "A.SIM", "sequence", 1, 4, 4)
     assert session.resync(gap) == []
-    session.subscribe("trade", ["*.SIM", "A*", "B*"])
-    session.subscribe("bbo", ["A.SIM"])
+    accept(session, session.subscribe("trade", ["*.SIM", "A*", "B*"]))
+    accept(session, session.subscribe("bbo", ["A.SIM"]))
     (request,) = session.resync(gap)
     assert json.loads(request.text)["params"]["symbol"] == ["A*"]
-    session.subscribe("trade", ["A.SIM"], snapshot=False)
+    accept(session, session.subscribe("trade", ["A.SIM"], snapshot=False))
     (request,) = session.resync(gap)
     params = json.loads(request.text)["params"]
     assert params == {"channel": "trade", "symbol": ["A.SIM"], "snapshot": False}
 
 
+def test_gaps_before_the_reply_are_mended_by_one_request() -> None:
+    session = ClientSession()
+    accept(session, session.subscribe("trade", ["*.SIM", "B.SIM"]))
+    gaps = [Gap("trade", symbol, "sequence", 1, 4, 4) for symbol in ("A.SIM", "C.SIM", "B.SIM")]
+    requests = [session.resync(gap) for gap in gaps]
+    assert [len(each) for each in requests] == [1, 0, 1], "B.SIM has a string of its own"
+    accept(session, requests[0])
+    assert [len(session.resync(gap)) for gap in gaps] == [1, 0, 0]
+    # An older reply is not the one that is waited for, nor does a lost one keep others from it.
+    (request,) = session.subscribe("trade", "B.SIM")
+    accept(session, requests[2])
+    assert session.resync(gaps[2]) == []
+    accept(session, [request])
+    assert len(session.resync(gaps[2])) == 1
+    session.connected(0)
+    session.connected(0)
+    assert session.resync(gaps[2]) == [], "it was asked for again with all others"
+
+
+def test_a_refused_attempt_is_made_again_when_it_may_be() -> None:
+    session = ClientSession()
+    accept(session, session.subscribe("trade", "A.SIM"))
+    gap = Gap("trade", "A.SIM", "sequence", 1, 4, 4)
+    (request,) = session.resync(gap)
+    error = {"code": "rate_limited", "message": "", "retryable": True, "retry_after_ms": 500}
+    refusal = {"method": "subscribe", "req_id": request.req_id, "success": False, "error": error}
+    receive(session, refusal)
+    assert session.due(0) == []
+    assert len(session.due(SECOND)) == 1
+
+
 def test_names_with_a_star_are_wanted_as_they_are_asked_for() -> None:
     """Data frames have the plain name; the string that covers it is the escaped one."""
     session = ClientSession()
-    (request,) = session.subscribe("trade", [escape("BAC-I*.SIM")])
-    (again,) = session.resync(Gap("trade", "BAC-I*.SIM", "sequence", 1, 4, 4))
-    assert json.loads(again.text)["params"]["symbol"] == ["BAC-I~*.SIM"]
+    accept(session, session.subscribe("trade", [escape("BAC-I*.SIM")]))
+    (request,) = session.resync(Gap("trade", "BAC-I*.SIM", "sequence", 1, 4, 4))
+    assert json.loads(request.text)["params"]["symbol"] == ["BAC-I~*.SIM"]
     assert session.resync(Gap("trade", "BAC-IX.SIM", "sequence", 1, 4, 4)) == []
-    session.subscribe("trade", ["~~*"])
+    accept(session, session.subscribe("trade", ["~~*"]))
     (again,) = session.resync(Gap("trade", "~a.SIM", "sequence", 1, 4, 4))
     assert json.loads(again.text)["params"]["symbol"] == ["~~*"]
     receive(session, tick(5, "BAC-I*.SIM"))
