@@ -549,6 +549,8 @@ SBE_FRAMES_MAX: Final[int]  # frames of one batch
 SBE_TRADE_FIELDS: Final[list[tuple[str, str]]]  # of a batch's rows: name and type
 SBE_QUOTE_FIELDS: Final[list[tuple[str, str]]]
 SBE_CANDLE_FIELDS: Final[list[tuple[str, str]]]
+SBE_BOOK_FIELDS: Final[list[tuple[str, str]]]
+SBE_LEVEL_FIELDS: Final[list[tuple[str, str]]]
 
 SbeTrade = tuple[
     Literal["trade"],
@@ -640,9 +642,22 @@ def sbe_batch(
     frames: Sequence[bytes] | bytes,
     topics: dict[int, tuple[str, str]],
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.void]]:
-    """Trades, quotes, the indexes of frames with other messages, and candles:
+) -> tuple[
+    npt.NDArray[np.void],
+    npt.NDArray[np.void],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.void],
+    npt.NDArray[np.void],
+    npt.NDArray[np.void],
+]:
+    """Trades, quotes, the indexes of frames with other messages, candles, books and their levels:
     `gateway.codec.sbe.batch`."""
+
+def sbe_level_rows(batches: list[bytes]) -> tuple[npt.NDArray[np.void], list[int]]:
+    """Batches of levels as rows of SBE_LEVEL_FIELDS, whose `book` is the batch, of each the bids
+    first; and how many bids each has.
+
+    ValueError: one is no batch."""
 
 # --- udp (udp.pxi) --------------------------------------------------------------------------------
 UsualLine = tuple[str, str, int, str | None, str | None, str | None, str | None]

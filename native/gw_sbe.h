@@ -120,6 +120,25 @@ typedef struct {
     uint8_t flags, closed, revised, complete, reserved[7];
 } gw_sbe_candle_row_t;
 
+/* A book's frame, or a part of one: its levels are bids + asks rows of their own from `first` on, bids first. */
+typedef struct {
+    uint64_t seq, skipped;
+    int64_t ts_event, ts_recv, ts_send;
+    uint64_t first;
+    uint32_t topic, frame, bids, asks, checksum;
+    uint16_t depth, part, parts;
+    uint8_t flags, reserved[5];
+} gw_sbe_book_row_t;
+
+typedef struct {
+    gw_sbe_mantissa_t mantissa[2]; /* price, qty */
+    double number[2];
+    uint32_t book; /* the row of its frame */
+    int8_t exponent[2];
+    uint8_t side, reserved;
+} gw_sbe_level_row_t;
+
+_Static_assert(sizeof(gw_sbe_book_row_t) == 80 && sizeof(gw_sbe_level_row_t) == 56, "rows have no padding");
 _Static_assert(sizeof(gw_sbe_trade_row_t) == 96 && sizeof(gw_sbe_quote_row_t) == 152 &&
                sizeof(gw_sbe_candle_row_t) == 192, "rows have no padding");
 
@@ -128,15 +147,17 @@ typedef struct {
     size_t size;
 } gw_sbe_frame_t;
 
-/* Of a frame's mark: what it holds beside trades, quotes and candles. */
+/* Of a frame's mark: what it holds beside trades, quotes, books and candles. */
 enum { GW_SBE_MARK_TOPIC = 1, GW_SBE_MARK_OTHER = 2 };
 
 typedef struct {
     gw_sbe_trade_row_t *trades; /* NULL: only counts */
     gw_sbe_quote_row_t *quotes;
     gw_sbe_candle_row_t *candles;
+    gw_sbe_book_row_t *books;
+    gw_sbe_level_row_t *levels;
     uint8_t *marks; /* one a frame */
-    size_t trades_count, quotes_count, candles_count;
+    size_t trades_count, quotes_count, candles_count, books_count, levels_count;
     size_t frame; /* where a fault was found */
 } gw_sbe_batch_t;
 

@@ -47,18 +47,31 @@ static bool level_take(const uint8_t *row, unsigned side, const gw_sbe_group_t *
     return qty_take((u128)gw_little_load64(wide + 8) << 64 | gw_little_load64(wide), qty_exponent, out);
 }
 
-gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out) {
+/* All levels of a message, as levels, as rows or only checked. */
+static gw_sbe_fault_t levels_take(const gw_sbe_message_t *m, uint32_t book, gw_book_level_t *out, gw_sbe_level_row_t *rows) {
     const gw_sbe_group_t *wides = &m->groups[GW_SBE_WIDES];
     uint32_t used = 0;
+    gw_book_level_t one;
     for (unsigned side = GW_BOOK_BID; side < GW_BOOK_SIDES; side++) {
         const gw_sbe_group_t *g = &m->groups[side == GW_BOOK_BID ? GW_SBE_BIDS : GW_SBE_ASKS];
-        for (uint32_t i = 0; i < g->count; i++)
-            if (!level_take(g->at + (size_t)i * g->size, side, wides, &used, out++)) return GW_SBE_LEVEL;
+        for (uint32_t i = 0; i < g->count; i++) {
+            gw_book_level_t *level = out ? out++ : &one;
+            if (!level_take(g->at + (size_t)i * g->size, side, wides, &used, level)) return GW_SBE_LEVEL;
+            if (rows) gw_sbe_level_row(level, book, rows++);
+        }
     }
     return used == wides->count ? GW_SBE_FINE : GW_SBE_LEVEL;
 }
 
-/* --- writing --------------------------------------------------------------------------------------- */
+gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out) {
+    return levels_take(m, 0, out, NULL);
+}
+
+gw_sbe_fault_t gw_sbe_book_rows(const gw_sbe_message_t *m, uint32_t book, gw_sbe_level_row_t *out) {
+    return levels_take(m, book, NULL, out);
+}
+
+/* --- a quantity's digits --------------------------------------------------------------------------- */
 
 typedef struct {
     u128 value;
@@ -66,14 +79,34 @@ typedef struct {
 } qty_t;
 
 /* With the venue's digits, as far as 38 of them have room: behind those there are but zeros. */
-static qty_t qty_of(const gw_book_row_t *row) {
-    qty_t q = {(u128)(uint64_t)row->qty_high << 64 | (uint64_t)row->qty, 0};
+static qty_t qty_from(u128 value, unsigned zeros, unsigned decimals) {
+    qty_t q = {value, 0};
     if (q.value == 0) return q;
-    unsigned zeros = gw_book_qty_zeros(row->digits);
     for (; zeros > 0 && q.value < digits_beyond / 10; zeros--) q.value *= 10;
-    q.exponent = (int)zeros - (int)gw_book_qty_decimals(row->digits);
+    q.exponent = (int)zeros - (int)decimals;
     return q;
 }
+
+static qty_t qty_of(const gw_book_row_t *row) {
+    return qty_from((u128)(uint64_t)row->qty_high << 64 | (uint64_t)row->qty, gw_book_qty_zeros(row->digits),
+                    gw_book_qty_decimals(row->digits));
+}
+
+void gw_sbe_level_row(const gw_book_level_t *level, uint32_t book, gw_sbe_level_row_t *out) {
+    const u128 bare = (level->qty_zeros & GW_BOOK_LEVEL_WIDE ? (u128)(uint64_t)level->qty_high << 64 : 0) | (uint64_t)level->qty;
+    const qty_t qty = qty_from(bare, level->qty_zeros & ~GW_BOOK_LEVEL_WIDE, level->qty_decimals);
+    const gw_sbe_decimal_t decimals[2] = {
+        {.low = (uint64_t)level->price, .high = level->price < 0 ? -1 : 0, .exponent = (int8_t)-level->price_decimals},
+        {.low = (uint64_t)qty.value, .high = (int64_t)(uint64_t)(qty.value >> 64), .exponent = (int8_t)qty.exponent}};
+    *out = (gw_sbe_level_row_t){.book = book, .side = level->side == GW_BOOK_BID ? GW_SIDE_BUY : GW_SIDE_SELL};
+    for (unsigned i = 0; i < 2; i++) {
+        out->mantissa[i] = (gw_sbe_mantissa_t){decimals[i].low, decimals[i].high};
+        out->number[i] = gw_sbe_decimal_double(&decimals[i]);
+        out->exponent[i] = decimals[i].exponent;
+    }
+}
+
+/* --- writing --------------------------------------------------------------------------------------- */
 
 static char *dimensions(unsigned bytes, uint32_t count, char *out) {
     return gw_little_store(count, 2, gw_little_store(bytes, 2, out));

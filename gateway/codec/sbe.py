@@ -311,7 +311,8 @@ class Batch(NamedTuple):
     The arrays have `seq skipped ts_event ts_recv ts_send topic flags`, and for each decimal NAME
     (price, qty; bid, bid_qty, ask, ask_qty; open, high, low, close, volume) the nearest float
     `NAME` (nan: not there) and, exactly, (`NAME_high` * 2^64 + `NAME_low`) * 10 ^
-    `NAME_exponent`, whose exponent 127 says not there. flags & 1 is a snapshot.
+    `NAME_exponent`, whose exponent 127 says not there. flags & 1 is a snapshot. Books have no
+    decimals: those of their levels are in rows of their own.
 
     Attributes:
         trades: also `side`: 1 buy, 2 sell, 0 not known.
@@ -319,12 +320,20 @@ class Batch(NamedTuple):
         others: indexes of the frames that hold anything but records and announcements, for
             `Decoder.decode`.
         candles: also `start`, `trades`, and `closed`, `revised`, `complete`: 1 yes, 0 no.
+        books: frames of order books, or their parts (`part` of `parts`, both 0: it is whole). Their
+            levels are `levels[first : first + bids + asks]`, bids first. Also `depth`, `checksum`
+            (flags & 4: there is one), `frame` (the index of the frame); flags & 2: the venue's
+            book is in doubt. The venue's numbers are left out.
+        levels: `price`, `qty` (0: the level is gone), `side` 1 bid, 2 ask, and `book`: the index in
+            `books`.
     """
 
     trades: "npt.NDArray[np.void]"
     quotes: "npt.NDArray[np.void]"
     others: "npt.NDArray[np.int64]"
     candles: "npt.NDArray[np.void]"
+    books: "npt.NDArray[np.void]"
+    levels: "npt.NDArray[np.void]"
 
 
 def batch(

@@ -35,6 +35,11 @@ cdef extern from "gw_sbe.h" nogil:
     ctypedef struct gw_sbe_candle_row_t:
         pass
 
+    ctypedef struct gw_sbe_book_row_t:
+        pass
+    ctypedef struct gw_sbe_level_row_t:
+        pass
+
     ctypedef struct gw_sbe_frame_t:
         const uint8_t *at
         size_t size
@@ -43,8 +48,10 @@ cdef extern from "gw_sbe.h" nogil:
         gw_sbe_trade_row_t *trades
         gw_sbe_quote_row_t *quotes
         gw_sbe_candle_row_t *candles
+        gw_sbe_book_row_t *books
+        gw_sbe_level_row_t *levels
         uint8_t *marks
-        size_t trades_count, quotes_count, candles_count, frame
+        size_t trades_count, quotes_count, candles_count, books_count, levels_count, frame
 
     const char *gw_sbe_fault_text(gw_sbe_fault_t fault)
     gw_sbe_fault_t gw_sbe_read(const uint8_t *at, size_t size, gw_sbe_message_t *out)
@@ -55,6 +62,7 @@ cdef extern from "gw_sbe.h" nogil:
 cdef extern from "gw_sbe_book.h" nogil:
     uint32_t gw_sbe_book_count(const gw_sbe_message_t *m)
     gw_sbe_fault_t gw_sbe_book_levels(const gw_sbe_message_t *m, gw_book_level_t *out)
+    void gw_sbe_level_row(const gw_book_level_t *level, uint32_t book, gw_sbe_level_row_t *out)
 
 SBE_TOPICS_MAX = 1 << 20  # 100 times limits.topics_per_connection's default; some 250 MB
 SBE_FRAMES_MAX = 1 << 20  # of one batch: its arrays take up to 150 MB
@@ -78,6 +86,14 @@ SBE_CANDLE_FIELDS = (
     _SBE_HEAD + [("start", "<i8")]
     + _sbe_fields(("open", "high", "low", "close", "volume"), [("trades", "<u4")])
     + [("closed", "u1"), ("revised", "u1"), ("complete", "u1")])
+SBE_BOOK_FIELDS = (
+    _SBE_HEAD + [("first", "<u8"), ("topic", "<u4"), ("frame", "<u4"), ("bids", "<u4"), ("asks", "<u4"),
+                 ("checksum", "<u4"), ("depth", "<u2"), ("part", "<u2"), ("parts", "<u2"),
+                 ("flags", "u1")])
+SBE_LEVEL_FIELDS = [
+    ("price_low", "<u8"), ("price_high", "<i8"), ("qty_low", "<u8"), ("qty_high", "<i8"),
+    ("price", "<f8"), ("qty", "<f8"), ("book", "<u4"), ("price_exponent", "i1"),
+    ("qty_exponent", "i1"), ("side", "u1")]
 SBE_QUOTE_FIELDS = _SBE_HEAD + _sbe_fields(("bid", "bid_qty", "ask", "ask_qty"))
 
 
@@ -218,12 +234,13 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
     np = _numpy()
     cdef object marks = np.zeros(count + 1, dtype="uint8")  # one more: there may be none
     cdef uint8_t[::1] marks_view = marks
-    cdef uint8_t[::1] trades_view, quotes_view, candles_view
+    cdef uint8_t[::1] trades_view, quotes_view, candles_view, books_view, levels_view
     cdef gw_sbe_batch_t batch
     cdef gw_sbe_fault_t fault
     cdef gw_sbe_message_t m
     cdef size_t used
     batch.trades, batch.quotes, batch.candles = NULL, NULL, NULL
+    batch.books, batch.levels = NULL, NULL
     batch.marks = &marks_view[0]
     with nogil:
         fault = gw_sbe_batch(frames, count, &batch)
@@ -241,6 +258,14 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
     if batch.candles_count:
         candles_view = candles.view("uint8")
         batch.candles = <gw_sbe_candle_row_t *>&candles_view[0]
+    books = _sbe_rows(SBE_BOOK_FIELDS, batch.books_count, sizeof(gw_sbe_book_row_t))
+    levels = _sbe_rows(SBE_LEVEL_FIELDS, batch.levels_count, sizeof(gw_sbe_level_row_t))
+    if batch.books_count:
+        books_view = books.view("uint8")
+        batch.books = <gw_sbe_book_row_t *>&books_view[0]
+    if batch.levels_count:
+        levels_view = levels.view("uint8")
+        batch.levels = <gw_sbe_level_row_t *>&levels_view[0]
     with nogil:
         gw_sbe_batch(frames, count, &batch)
     for i in np.flatnonzero(marks & GW_SBE_MARK_TOPIC):
@@ -251,7 +276,40 @@ cdef tuple _sbe_batch(gw_sbe_frame_t *frames, size_t count, dict topics):
             if m.kind == GW_SBE_TOPIC:
                 _sbe_announce(&m, topics, f"frame {i}: ")
             used += m.size
-    return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER), candles
+    return trades, quotes, np.flatnonzero(marks & GW_SBE_MARK_OTHER), candles, books, levels
+
+
+def sbe_level_rows(list batches not None):
+    cdef Py_ssize_t size = sizeof(gw_book_level_t), i, n
+    cdef size_t total = 0, used = 0, before
+    cdef uint32_t number = 0, side
+    cdef const gw_book_level_t *at
+    cdef gw_sbe_level_row_t *out = NULL
+    cdef uint8_t[::1] view
+    for levels in batches:
+        if not PyBytes_CheckExact(levels) or len(levels) % size:
+            raise ValueError(f"batch {number} is none of levels")
+        total += <size_t>(len(levels) // size)
+        number += 1
+    rows = _sbe_rows(SBE_LEVEL_FIELDS, total, sizeof(gw_sbe_level_row_t))
+    if total:
+        view = rows.view("uint8")
+        out = <gw_sbe_level_row_t *>&view[0]
+    bids = []
+    number = 0
+    for levels in batches:
+        at = <const gw_book_level_t *>PyBytes_AS_STRING(levels)
+        n = PyBytes_GET_SIZE(levels) // size
+        before = used
+        for side in range(<uint32_t>GW_BOOK_SIDES):
+            for i in range(n):
+                if (at[i].side != GW_BOOK_BID) == (side != 0):
+                    gw_sbe_level_row(&at[i], number, &out[used])
+                    used += 1
+            if side == 0:
+                bids.append(used - before)
+        number += 1
+    return rows, bids
 
 
 cdef object _sbe_lengths(object lengths):

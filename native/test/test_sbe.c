@@ -408,6 +408,42 @@ static void batch(void) {
     free(b.quotes);
 }
 
+static void a_batch_of_books(void) {
+    frame_t f[3] = {0};
+    gw_sbe_frame_t frames[3];
+    uint8_t marks[3];
+    topic(&f[0], 11, "A.X");
+    book(&f[0]);
+    trade(&f[1], "1");
+    book(&f[2]);
+    for (int i = 0; i < 3; i++) frames[i] = (gw_sbe_frame_t){f[i].bytes, f[i].size};
+    gw_sbe_batch_t b = {.marks = marks};
+    CHECK_EQUAL(gw_sbe_batch(frames, 3, &b), GW_SBE_FINE);
+    CHECK(b.trades_count == 1 && b.books_count == 2 && b.levels_count == 6);
+    gw_sbe_trade_row_t one;
+    gw_sbe_book_row_t *books = b.books = malloc(2 * sizeof *b.books);
+    gw_sbe_level_row_t *levels = b.levels = malloc(6 * sizeof *b.levels);
+    CHECK(books && levels);
+    b.trades = &one;
+    CHECK_EQUAL(gw_sbe_batch(frames, 3, &b), GW_SBE_FINE);
+    CHECK(marks[0] == GW_SBE_MARK_TOPIC && !marks[1] && !marks[2]);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(books[i].seq == 1000 && books[i].skipped == 5000 && books[i].topic == 11 && books[i].first == 3 * i);
+        CHECK(books[i].frame == 2 * i && books[i].bids == 2 && books[i].asks == 1 && books[i].checksum == 0xfedcba98u);
+        CHECK(books[i].depth == 1 && books[i].part == 3 && books[i].parts == 3 && books[i].flags == GW_SBE_FLAG_CHECKSUM);
+    }
+    CHECK(levels[0].number[0] == 64250.10 && levels[0].number[1] == 0 && levels[0].exponent[0] == -2);
+    CHECK(levels[4].mantissa[1].low == 1500 && levels[4].exponent[1] == -3 && levels[4].side == GW_SIDE_BUY);
+    CHECK(levels[4].number[1] == 1.5 && levels[4].book == 1 && levels[1].book == 0);
+    CHECK(levels[5].mantissa[0].low == (uint64_t)-5 && levels[5].mantissa[0].high == -1 && levels[5].number[0] == -0.5);
+    CHECK(levels[5].mantissa[1].low == 10 && levels[5].mantissa[1].high == 1 && levels[5].side == GW_SIDE_SELL);
+    CHECK(levels[5].number[1] == 1844674407370955162.6);
+    f[2].bytes[GW_SBE_HEADER + GW_SBE_BOOK_BLOCK + 4 + 15] = 0x81; /* a quantity below zero */
+    CHECK_EQUAL(gw_sbe_batch(frames, 3, &(gw_sbe_batch_t){.marks = marks}), GW_SBE_LEVEL);
+    free(books);
+    free(levels);
+}
+
 static void damaged_frames(void) {
     for (int round = 0; round < 200000; round++) {
         frame_t f = {0};
@@ -439,6 +475,7 @@ int main(void) {
     RUN(texts_at_their_limits);
     RUN(a_newer_version);
     RUN(batch);
+    RUN(a_batch_of_books);
     RUN(damaged_frames);
     return 0;
 }

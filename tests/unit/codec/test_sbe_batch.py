@@ -3,6 +3,7 @@
 import gc
 import math
 import sys
+from decimal import Decimal, localcontext
 from typing import Any
 
 import msgspec
@@ -10,10 +11,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.binary import ANNOUNCED, FRAMES, NOW, QUOTE, STAMPS, TOPICS, TRADE, head, longer
+from support.binary import (
+    ANNOUNCED,
+    BOOK,
+    FRAMES,
+    NOW,
+    QUOTE,
+    STAMPS,
+    TIMES,
+    TOPICS,
+    TRADE,
+    head,
+    longer,
+)
 
-from gateway._native import SBE_FRAMES_MAX
+from gateway._native import SBE_FRAMES_MAX, book_levels, sbe_level_rows
 from gateway.codec import sbe
+from gateway.codec.sbe_book import encode_book
 from gateway.codec.decode import (
     BboMessage,
     BookMessage,
@@ -64,6 +78,33 @@ def check_row(row: Any, message: TradeMessage | BboMessage | CandleMessage) -> N
         assert same(number, row, name)
 
 
+def check_book(found: sbe.Batch, row: Any, index: int, message: BookMessage) -> None:
+    for name in ("seq", "skipped", "ts_event", "ts_recv", "ts_send"):
+        assert row[name] == getattr(message, name)
+    (book,) = message.data
+    assert TOPICS[int(row["topic"])][1] == message.symbol
+    assert (int(row["part"]), int(row["parts"])) == (message.part or (0, 0))
+    assert (row["depth"], row["frame"]) == (book.depth, index)
+    assert row["checksum"] == (book.checksum or 0)
+    said = (message.type == "snapshot", book.maybe_bad, book.checksum is not None)
+    assert [bool(row["flags"] & 1 << bit) for bit in range(3)] == list(said)
+    assert (int(row["bids"]), int(row["asks"])) == (len(book.bids), len(book.asks))
+    first = int(row["first"])
+    levels = found.levels[first : first + len(book.bids) + len(book.asks)]
+    assert levels["side"].tolist() == [1] * len(book.bids) + [2] * len(book.asks)
+    for level, text in zip(levels, (*book.bids, *book.asks), strict=True):
+        assert found.books[int(level["book"])] == row
+        assert same(text.price, level, "price")
+        assert Decimal(text.qty) == exact(level, "qty")
+        assert level["qty"] == float(text.qty)
+
+
+def exact(row: Any, name: str) -> Decimal:
+    mantissa = (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"])
+    with localcontext(prec=200):
+        return Decimal(mantissa).scaleb(int(row[f"{name}_exponent"]))
+
+
 @given(st.lists(st.sampled_from([*FRAMES, longer(TRADE), head(0, 60)]), max_size=20))
 def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
     topics = dict(TOPICS)
@@ -71,6 +112,8 @@ def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
     decoder = sbe.Decoder()
     decoder.topics = dict(TOPICS)
     trades, quotes, candles = map(iter, (found.trades, found.quotes, found.candles))
+    books = iter(found.books)
+    levels = 0
     others = set()
     for index, frame in enumerate(frames):
         messages = decoder.decode(frame)
@@ -81,11 +124,13 @@ def test_a_batch_is_its_frames(frames: list[bytes]) -> None:
                 check_row(next(quotes), message)
             elif isinstance(message, CandleMessage):
                 check_row(next(candles), message)
-        if not messages or isinstance(
-            messages[0], dict | InstrumentMessage | StatusMessage | BookMessage
-        ):
+            elif isinstance(message, BookMessage):
+                check_book(found, next(books), index, message)
+                levels += len(message.data[0].bids) + len(message.data[0].asks)
+        if not messages or isinstance(messages[0], dict | InstrumentMessage | StatusMessage):
             others.add(index)
-    assert not [*trades, *quotes, *candles]
+    assert not [*trades, *quotes, *candles, *books]
+    assert len(found.levels) == levels
     assert set(found.others.tolist()) == others - {
         index for index, frame in enumerate(frames) if frame == ANNOUNCED
     }
@@ -135,9 +180,63 @@ def test_columns() -> None:
     assert found.trades["price"].tolist() == [64250.10]
 
 
+quantities = st.builds(
+    lambda text, decimals: (
+        text if not decimals else f"{text.zfill(decimals + 1)[:-decimals]}."
+        f"{text.zfill(decimals + 1)[-decimals:]}"
+    ),
+    digits,
+    st.integers(0, 60),
+)  # fmt: skip
+prices = st.builds(
+    lambda sign, number, decimals: str(
+        Decimal((sign, tuple(map(int, str(number))), -decimals)).__format__("f")
+    ),
+    st.integers(0, 1),
+    st.integers(1, 10**18 - 1),
+    st.integers(0, 17),
+)
+sides = st.lists(st.tuples(prices, quantities), max_size=4)
+
+
+@given(bids=sides, asks=sides)
+def test_levels_are_exact_wherever_they_come_from(bids: Any, asks: Any) -> None:
+    frame = encode_book("update", 11, bids, asks, seq=1, **TIMES)
+    levels = sbe.batch([TRADE, frame], {}).levels
+    rows, counts = sbe_level_rows([b"", book_levels(bids, asks)])
+    assert counts == [0, len(bids)]
+    assert set(levels["book"].tolist()) <= {0}
+    assert set(rows["book"].tolist()) <= {1}
+    for each in (levels, rows):
+        assert len(each) == len(bids) + len(asks)
+        for level, (price, qty) in zip(each, [*bids, *asks], strict=True):
+            assert exact(level, "price") == Decimal(price)
+            assert exact(level, "qty") == Decimal(qty)
+            assert level["price_exponent"] == -len(price.partition(".")[2])
+            assert (level["price"], level["qty"]) == (float(price), float(qty))
+
+
+def test_rows_of_levels_that_are_none() -> None:
+    rows, counts = sbe_level_rows([])
+    assert (len(rows), counts) == (0, [])
+    with pytest.raises(ValueError, match="batch 1 is none of levels"):
+        sbe_level_rows([b"", b"x"])
+    both = book_levels([("1", "2")], [("3", "4")])
+    rows, counts = sbe_level_rows([both + both])
+    assert rows["price"].tolist() == [1, 1, 3, 3], "of each batch the bids come first"
+    assert counts == [2]
+
+
+def test_a_level_that_can_not_be_is_a_bad_frame() -> None:
+    at = BOOK.index((6425009).to_bytes(8, "little"))
+    bad = BOOK[:at] + (10**18).to_bytes(8, "little") + BOOK[at + 8 :]
+    with pytest.raises(msgspec.DecodeError, match="frame 1: a level that no book can have"):
+        sbe.batch([TRADE, bad], {})
+
+
 def test_nothing() -> None:
     found = sbe.batch([], {})
-    assert [len(array) for array in found] == [0, 0, 0, 0]
+    assert [len(array) for array in found] == [0, 0, 0, 0, 0, 0]
     assert sbe.batch(b"", {}, []).trades.dtype == found.trades.dtype
 
 
