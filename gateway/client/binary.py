@@ -41,11 +41,11 @@ class Reader:
         """
         record = self._decoder.record(frame)
         if record is not None:
-            return [_tick(record, real_ns)]
+            return [tick_of(record, real_ns)]
         return [msgspec.to_builtins(one) for one in decode(frame, self.topics)]
 
 
-def _tick(record: tuple[Any, ...], real_ns: int) -> Trade | Bbo | Book | Candle:
+def tick_of(record: tuple[Any, ...], real_ns: int) -> Trade | Bbo | Book | Candle:
     """Of a frame that the native core has read; what comes most comes first."""
     channel = record[0]
     if channel == "trade":

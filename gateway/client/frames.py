@@ -7,30 +7,41 @@ against each other, all topics at once; only a topic whose numbers do not follow
 record by record, as the session does it. So gaps, replays and positions are what they are for
 ticks, at a cost per batch and topic.
 
+Frames of books go to the session one by one, which joins parts, keeps the book, and checks it; what
+is whole comes as arrays, levels in rows of their own. So a book costs more than a trade, and its
+arrays hold nothing that the checks would have refused.
+
 Imported where it is asked for, since it needs numpy.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from gateway._native import BOOK_LEVEL_SIZE, SBE_BOOK_FIELDS, sbe_level_rows, sbe_record
+from gateway.client.binary import tick_of
+from gateway.client.book import Book
 from gateway.client.continuity import Topic
 from gateway.client.events import Event, Gap
 from gateway.client.latency import LatencyRecorder
 from gateway.client.session import ClientSession
 from gateway.codec import sbe
 from gateway.codec.sbe import SBE_TOPICS_MAX
-from gateway.model.record import CHANNELS
+from gateway.model.record import BOOK, CHANNELS
 
 Rows = npt.NDArray[np.void]
 
 CHANNELS_OF_ROWS: Final = ("trade", "bbo", "candle")
 """Of a batch's arrays."""
+BOOK_ROWS: Final = np.dtype(
+    [field for field in SBE_BOOK_FIELDS if field[0] not in ("frame", "part", "parts")]
+)
+"""Of a book's frames, which are whole."""
 FRAMES_WAITING_MAX: Final = 64
 """Arrays that wait for their reader, each of at most 128 KiB of frames: then nothing is read."""
 
@@ -40,16 +51,26 @@ class Frames:
     """Records of one channel, in their order.
 
     Attributes:
-        channel: "trade", "bbo" or "candle".
+        channel: "trade", "bbo", "candle" or "book".
         rows: a structured array (docs/client.md, "Arrays"); times are ns.
         topics: whose they are: `rows["topic"]` are places in it, which stay over reconnects.
         ts_client: when they were read, REALTIME ns.
+        levels: of books, those of all rows, one after the other.
     """
 
     channel: str
     rows: Rows
     topics: Sequence[Topic]
     ts_client: int
+    levels: Rows | None = None
+
+
+_OF_ALL: Final = ("seq", "skipped", "ts_event", "ts_recv", "ts_send")
+
+
+def _flags(book: Book) -> int:
+    found = (book.type == "snapshot", book.maybe_bad, book.checksum is not None, book.book is None)
+    return sum(1 << bit for bit, one in enumerate(found) if one)
 
 
 class FrameReader:
@@ -84,25 +105,35 @@ class FrameReader:
         batch = self._batch(frames)
         if batch is None:
             if len(frames) == 1:
-                yield from self._session.receive(frames[0], mono_ns=mono_ns, real_ns=real_ns)
+                yield from self._alone(frames[0], mono_ns, real_ns)
                 return
             half = len(frames) // 2  # until the one stands by itself
             yield from self._frames(frames[:half], mono_ns, real_ns)
             yield from self._frames(frames[half:], mono_ns, real_ns)
             return
-        if len(batch.others) == 0:
+        books = {place: self._book(frames[place]) for place in batch.books["frame"].tolist()}
+        mixed = (place for place, book in books.items() if book is None)
+        others = sorted({*batch.others.tolist(), *mixed})
+        if not others:
             self._session.heard(len(frames), mono_ns)
-            for channel, rows in zip(CHANNELS_OF_ROWS, batch[:2] + batch[3:], strict=True):
+            arrays = (batch.trades, batch.quotes, batch.candles)
+            for channel, rows in zip(CHANNELS_OF_ROWS, arrays, strict=True):
                 if len(rows):
                     yield from self._rows(channel, rows, real_ns)
+            records = (tick_of(book, real_ns) for book in books.values() if book is not None)
+            yield from self._books((e for one in records for e in self._session.record(one)), real_ns)
             return
         before = 0
-        for place in [*map(int, batch.others), len(frames)]:
+        for place in [*others, len(frames)]:
             if place > before:
                 yield from self._frames(frames[before:place], mono_ns, real_ns)
             if place < len(frames):
-                yield from self._session.receive(frames[place], mono_ns=mono_ns, real_ns=real_ns)
+                yield from self._alone(frames[place], mono_ns, real_ns)
             before = place + 1
+
+    def _alone(self, frame: bytes, mono_ns: int, real_ns: int) -> Iterator[Frames | Event]:
+        events = self._session.receive(frame, mono_ns=mono_ns, real_ns=real_ns)
+        yield from self._books(events, real_ns)
 
     def _batch(self, frames: list[bytes]) -> sbe.Batch | None:
         """None where one of them is none of ours, or gives a number to another topic: that has to
@@ -118,6 +149,40 @@ class FrameReader:
             return None
         topics |= announced
         return batch
+
+    # --- books ------------------------------------------------------------------------------------
+
+    def _book(self, frame: bytes) -> tuple[Any, ...] | None:
+        """Its record; None where it holds others, or one of a topic that is none of books."""
+        try:
+            return sbe_record(frame, self._session.announced)
+        except msgspec.DecodeError:
+            return None
+
+    def _books(self, events: Iterable[Event], real_ns: int) -> Iterator[Frames | Event]:
+        """The events, but for frames of books, which come together behind them."""
+        books = []
+        for event in events:
+            if isinstance(event, Book):
+                books.append(event)
+            else:
+                yield event
+        if not books:
+            return
+        levels, bids = sbe_level_rows([book.levels for book in books])
+        counts = np.array([len(book.levels) // BOOK_LEVEL_SIZE for book in books])
+        rows = np.zeros(len(books), BOOK_ROWS)
+        for name in (*_OF_ALL, "depth"):
+            rows[name] = [getattr(book, name) for book in books]
+        rows["topic"] = [self._place(Topic(BOOK, book.symbol)) for book in books]
+        rows["checksum"] = [book.checksum or 0 for book in books]
+        rows["flags"] = [_flags(book) for book in books]
+        rows["first"] = counts.cumsum() - counts
+        rows["bids"] = bids
+        rows["asks"] = counts - bids
+        if self._recorder is not None:
+            self._recorder.record_rows(BOOK, rows, real_ns, self._session.replaying)
+        yield Frames(BOOK, rows, self.topics, real_ns, levels)
 
     # --- records ----------------------------------------------------------------------------------
 

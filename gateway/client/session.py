@@ -281,7 +281,7 @@ class ClientSession:
             if isinstance(one, dict):
                 events += self._message(msgspec.convert(one, Wire), real_ns)
             else:
-                events += self._record(one)
+                events += self.record(one)
         return events
 
     def _message(self, wire: Wire, real_ns: int) -> list[Event]:
@@ -295,7 +295,7 @@ class ClientSession:
             tick = wire.tick(real_ns)
             if type(tick) is RawTick and tick.problem:
                 self._malformed += 1
-            return self._record(tick)
+            return self.record(tick)
         if wire.channel and wire.data:
             return [wire.report()]
         return []  # a heartbeat, or a type that this client does not know yet
@@ -468,7 +468,8 @@ class ClientSession:
         self._lost += sum(gap.lost or 0 for gap in counted if gap.reason in _FOUND_HERE)
         return counted
 
-    def _record(self, record: Record) -> list[Event]:
+    def record(self, record: Record) -> list[Event]:
+        """The events of a record that was read already."""
         if record.channel == BOOK and isinstance(record, Book | RawTick):
             return [*self._books.take(record)]
         return self._tick(record)

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.binary import CANDLE, STATUS, TIMES, TOPICS
+from support.binary import CANDLE, STATUS, TOPICS
 from support.said import good, hello
 
-from gateway.client.book import Book, Level
 from gateway.client.events import Event, Gap, Hello, Malformed, ReplayCompleted, Reply
 from gateway.client.frames import FrameReader, Frames
 from gateway.client.latency import LatencyRecorder
 from gateway.client.session import ClientSession
 from gateway.client.ticks import Bbo, Candle, Status, Tick, Trade
 from gateway.codec import sbe
-from gateway.codec.sbe_book import encode_book
 
 NOW = 1_790_000_000_000_000_000
 CHANNELS: dict[int, str] = {1: "trade", 2: "trade", 3: "bbo", 4: "trade", 5: "bbo"}
@@ -99,19 +97,6 @@ def test_candles_have_their_interval_and_others_come_as_events() -> None:
     assert first.topics[0].interval
     assert isinstance(status, Status)
     assert isinstance(again, Frames)
-
-
-def test_books_come_as_events_each_in_its_place() -> None:
-    session = connected()
-    book = encode_book("snapshot", 11, [("2.5", "1")], [("3", "4")], seq=1, **TIMES)
-    frames = [announced(1) + record(1, 1), sbe.encode_topic(11, *TOPICS[11]) + book, record(1, 2)]
-    before, event, after = read(reader(session), *frames)
-    assert isinstance(before, Frames)
-    assert isinstance(after, Frames)
-    assert isinstance(event, Book)
-    assert event.book is session.book("A.X")
-    assert event.book is not None
-    assert event.book.bids[0] == Level("2.5", "1")
 
 
 def test_a_number_that_is_given_to_another_topic_in_the_middle() -> None:
