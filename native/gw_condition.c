@@ -57,6 +57,10 @@ void gw_conditions_begin(gw_conditions_t *c, uint32_t topic, uint8_t kind, uint3
     if (kind != GW_HEALTH) r->feed = feed;
 }
 
+void gw_conditions_from(gw_conditions_t *c, uint32_t topic, uint8_t kind, uint64_t seq) {
+    if (topic < c->topics_max && kind <= GW_BOOK && c->rows_of[topic]) c->rows[c->rows_of[topic] - 1].seqs[kind] = seq;
+}
+
 void gw_conditions_end(gw_conditions_t *c, uint32_t topic, uint8_t kind) {
     gw_condition_row_t *r = gw_conditions_row(c, topic);
     if (!r || kind >= GW_CONDITION_KINDS) return;

@@ -91,6 +91,7 @@ void gw_conditions_free(gw_conditions_t *c);
 /* A topic of a feed begins, or one of health. `like`: another topic of its instrument, plus 1; 0: it has no other. */
 void gw_conditions_begin(gw_conditions_t *c, uint32_t topic, uint8_t kind, uint32_t like, uint8_t feed);
 void gw_conditions_end(gw_conditions_t *c, uint32_t topic, uint8_t kind);
+void gw_conditions_from(gw_conditions_t *c, uint32_t topic, uint8_t kind, uint64_t seq); /* its records go on behind this one */
 /* NULL: no topic that was begun. */
 static inline gw_condition_row_t *gw_conditions_row(const gw_conditions_t *c, uint32_t topic) {
     return topic < c->topics_max && c->rows_of[topic] ? &c->rows[c->rows_of[topic] - 1] : NULL;

@@ -53,8 +53,11 @@ int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, s
     return (int64_t)id;
 }
 
-void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns) {
+void gw_writer_topic_continue(gw_writer_t *w, uint32_t id, uint64_t seq) { w->chains[id].seq = seq; }
+
+uint64_t gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns) {
     gw_segment_t *s = &w->segment;
+    const uint64_t last = w->chains[id].seq;
     uint64_t *version = s->directory + (size_t)id * GW_DIRECTORY_WORDS + VERSION;
     memset(&record->u, 0, sizeof record->u);
     record->h.topic = id;
@@ -66,6 +69,7 @@ void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_rec
     GW_STORE_RELEASE(s->changes, GW_LOAD_RELAXED(s->changes) + 1);
     w->retired[(w->retired_first + w->retired_count++) % s->topics_max] =
         (gw_retired_t){.position = w->tail, .at_ns = now_ns, .id = id};
+    return last;
 }
 
 /* Takes the place of the topic that ended first where it may be used again: NULL where it may not yet. */

@@ -94,7 +94,7 @@ int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64
     if (!gw_topic_awaits(t, r)) return 0;
     if (r->h.flags & GW_FLAG_RETIRED) return gw_topic_over(p, t, r);
     uint32_t told = r->h.gap ? gw_gap_route(p, t, &r->h) : 0;
-    const uint64_t n = r->h.topic_seq - t->seq;
+    const uint64_t n = r->h.topic_seq - gw_topic_before(t, &r->h);
     header_take(t, r, position);
     if (x) {
         id_keep(x, t->seq, gw_book_message(t->state));
@@ -115,7 +115,7 @@ int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64
 uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position) {
     gw_plane_book_t *x = t->book;
     if (!x) {
-        const uint64_t n = newest->h.topic_seq - t->seq;
+        const uint64_t n = newest->h.topic_seq - gw_topic_before(t, &newest->h);
         header_take(t, newest, position);
         return route(p, t, n);
     }

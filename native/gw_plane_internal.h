@@ -330,6 +330,7 @@ static inline int gw_granted(gw_plane_t *p, const gw_client_t *c, const gw_topic
 int gw_topic_reserve(gw_topic_t *t, unsigned cells); /* room for one of so many; -ENOMEM */
 void gw_topic_frames_forget(gw_topic_t *t); /* its state is encoded anew, whatever its seq */
 void gw_topic_reset(gw_topic_t *t, const gw_record_t *r); /* another origin counts from here on */
+uint64_t gw_topic_before(const gw_topic_t *t, const gw_header_t *h); /* the number before those of which this one is the next */
 /* What the segment has of the topic at this place: its last value, or of a longer record what the ring still has, until
  * the next batch is taken. NULL: nothing. */
 const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position, int64_t *budget);

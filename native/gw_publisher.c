@@ -86,7 +86,13 @@ static void ingest_measure(const gw_publisher_t *p, gw_header_t *h, int64_t now)
     if (p->stats != NULL) gw_hdr_record(&p->stats->stage[GW_STAGE_INGEST], ingest_ns, 1);
 }
 
-void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) {
+void gw_publisher_topic_continue(gw_publisher_t *p, uint32_t topic, uint64_t seq) {
+    pthread_mutex_lock(&p->lock);
+    gw_writer_topic_continue(&p->writer, topic, seq);
+    pthread_mutex_unlock(&p->lock);
+}
+
+uint64_t gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) {
     int64_t real_ns = gw_realtime_ns(), now_ns = gw_monotonic_ns();
     gw_record_t record = {
         .h = {.ts_event = real_ns, .ts_recv = real_ns, .ts_publish = now_ns}};
@@ -100,10 +106,11 @@ void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind) 
     record.h.topic = topic;
     record.h.kind = kind;
     if (gw_suspects_has(&p->suspects, topic)) gw_publisher_recover(p, &record.h);
-    gw_writer_topic_retire(&p->writer, topic, kind, &record, now_ns);
+    const uint64_t last = gw_writer_topic_retire(&p->writer, topic, kind, &record, now_ns);
     gw_conditions_end(&p->conditions, topic, kind);
     gw_publisher_health_count(p);
     pthread_mutex_unlock(&p->lock);
+    return last;
 }
 
 void gw_publisher_publish(gw_publisher_t *p, gw_record_t *records, uint32_t count,

@@ -74,8 +74,11 @@ void gw_publisher_free(gw_publisher_t *p);
 int64_t gw_publisher_topic_add(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
 /* The same at the place of a topic that has ended (gw_writer_topic_reuse), once all workers let go of it. */
 int64_t gw_publisher_topic_reuse(gw_publisher_t *p, uint8_t channel, const char *name, size_t length);
-/* The topic has ended: subscribers are told. It is suspect no more. `gw_publisher_ring` tells the workers. */
-void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind);
+/* As gw_writer_topic_continue; before gw_publisher_topic_begin. */
+void gw_publisher_topic_continue(gw_publisher_t *p, uint32_t topic, uint64_t seq);
+/* The topic has ended: subscribers are told. It is suspect no more. `gw_publisher_ring` tells the workers. The number of its
+ * last record, for its name's next life. */
+uint64_t gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind);
 /* Stamps, measures and publishes at most GW_PUBLISH_MAX records, whose topic, kind, ts_event (0:
  * the venue gave none), receipt (gw_record_received) and payload the caller filled.
  * `gw_publisher_ring` tells the workers. */

@@ -75,6 +75,7 @@ static bool change_tell(gw_publisher_t *p, gw_condition_row_t *row, int64_t now_
 void gw_publisher_topic_begin(gw_publisher_t *p, uint32_t topic, uint8_t kind, uint32_t like, uint8_t feed) {
     pthread_mutex_lock(&p->lock);
     gw_conditions_begin(&p->conditions, topic, kind, like, feed);
+    gw_conditions_from(&p->conditions, topic, kind, p->writer.chains[topic].seq);
     gw_publisher_health_count(p);
     pthread_mutex_unlock(&p->lock);
 }

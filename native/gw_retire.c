@@ -72,7 +72,7 @@ uint32_t gw_topic_retire(gw_plane_t *p, gw_topic_t *t, uint64_t lost) {
 uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last) {
     p->by_ring[t->ring_id] = NULL;
     p->bind_changes = UINT64_MAX; /* its name may have another place already */
-    return gw_topic_retire(p, t, last->h.topic_seq - 1 - t->seq);
+    return gw_topic_retire(p, t, last->h.topic_seq - 1 - gw_topic_before(t, &last->h));
 }
 
 /* Whether nothing of the topic is left for the link's client: neither data nor the notice. */

@@ -105,9 +105,12 @@ int gw_writer_init(gw_writer_t *w, void *mem, size_t size); /* allocates `chains
 void gw_writer_free(gw_writer_t *w);
 /* Appends a directory entry; the caller knows that (channel, name) is new. The id, or -ENOSPC / -EINVAL. */
 int64_t gw_writer_topic_add(gw_writer_t *w, uint8_t channel, const char *name, size_t length);
+/* The topic, which has no record yet, goes on behind this number: its name had so many of an instrument that has come back.
+ * So one epoch gives no number of a name twice, and a client's last one is never taken for another life's. */
+void gw_writer_topic_continue(gw_writer_t *w, uint32_t id, uint64_t seq);
 /* Publishes a record of the topic that says that it has ended; `record` has its times. The caller publishes no more
- * of it, and does not retire it twice. */
-void gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns);
+ * of it, and does not retire it twice. The number of the record before that one: 0, there was none. */
+uint64_t gw_writer_topic_retire(gw_writer_t *w, uint32_t id, uint8_t channel, gw_record_t *record, int64_t now_ns);
 /* Adds it at the place of a topic that has ended: of the one that ended first, where all readers whose cursors are
  * `slowest` or more have taken its last record, or can't any more, or had GW_RETIRED_WAIT_NS. Before every 32,768th use of
  * a place only "can't any more" counts; those that ended later are next then. -EAGAIN: none is free now. */

@@ -142,7 +142,7 @@ static void link_jump(gw_plane_t *p, gw_link_t *l, hole_t *hole) {
 
 /* The links that it concerned. */
 uint32_t gw_topic_jump(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position, uint8_t before) {
-    hole_t hole = {.lost = newest->h.topic_seq - t->seq - 1, .first = !t->seq};
+    hole_t hole = {.lost = newest->h.topic_seq - gw_topic_before(t, &newest->h) - 1, .first = !t->seq};
     const uint32_t told = gw_gap_route(p, t, &newest->h);
     gw_topic_take(t, newest, position);
     uint32_t links = told + t->links_count + gw_refused_route(p, t, before);

@@ -29,6 +29,13 @@ void gw_topic_reset(gw_topic_t *t, const gw_record_t *r) {
     gw_topic_frames_forget(t);
 }
 
+/* Its last record's, or where it has had none, the one before its first: an instrument that comes back goes on with its
+ * numbers, and nothing is missing before that. A record's index says how many there were. */
+uint64_t gw_topic_before(const gw_topic_t *t, const gw_header_t *h) {
+    if (t->seq) return t->seq;
+    return h->topic_seq > h->index ? h->topic_seq - 1 - h->index : 0;
+}
+
 const gw_record_t *gw_topic_last(gw_plane_t *p, uint32_t id, uint64_t *position, int64_t *budget) {
     gw_record_t *r = (gw_record_t *)(void *)p->batch; /* empty: only then is anybody here */
     int got = gw_table_read(&p->reader.segment, id, r, position);

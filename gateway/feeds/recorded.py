@@ -70,9 +70,15 @@ class RecordedBooks:
         self._kept_bytes = 0
 
     def record(
-        self, symbol: str, told: tuple[int, int, int, int], fields: "BookFields"
+        self,
+        symbol: str,
+        told: tuple[int, int, int, int],
+        fields: "BookFields",
+        *,
+        opens: bool = False,
     ) -> Iterator[Told]:
-        """What a record of a book comes to; `told` is (seq, flags, gap, lost)."""
+        """What a record of a book comes to; `told` is (seq, flags, gap, lost). `opens`: the topic
+        has begun with it, whose numbers may go on from an earlier life of its name."""
         number, ts_event, reset, first, last, bids, asks = fields
         seq, flags, gap, _ = told
         book = self._books.setdefault(number, _Book(symbol))
@@ -80,7 +86,7 @@ class RecordedBooks:
             self._skip(_HAS)
             return
         follows = book.stands and seq == book.seq + 1
-        begins = seq == 1 and book.seq == 0
+        begins = (opens or seq == 1) and book.seq == 0
         if book.stands and not follows:
             yield self._lost(book, _HOLE)
         state = self._due(book, seq)

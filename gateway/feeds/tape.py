@@ -213,7 +213,8 @@ class RingTape:
             yield received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
         elif channel == BOOK:
             at_ns = received_ns if received_ns >= since_ns else 0
-            for one in self._books.record(ours[1], told, cast("BookFields", read[3])):
+            fields_of_book = cast("BookFields", read[3])
+            for one in self._books.record(ours[1], told, fields_of_book, opens=index == 0):
                 yield at_ns, one
         else:
             row = topics.row(ours[1], cast("Fields", tuple(fields)))

@@ -32,7 +32,8 @@ cdef extern from "gw_publisher.h" nogil:
         gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
     int64_t gw_publisher_topic_reuse(
         gw_publisher_t *p, uint8_t channel, const char *name, size_t length)
-    void gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind)
+    void gw_publisher_topic_continue(gw_publisher_t *p, uint32_t topic, uint64_t seq)
+    uint64_t gw_publisher_topic_retire(gw_publisher_t *p, uint32_t topic, uint8_t kind)
     void gw_record_received(gw_record_t *record, int64_t ts_recv, int64_t mono_recv)
     void gw_publisher_publish(
         gw_publisher_t *p, gw_record_t *records, uint32_t count, const gw_receipt_t *receipt)

@@ -72,6 +72,8 @@ cdef class RingWriter:
     cdef uint32_t candle_instruments, candles_max  # with candles; how many may have them
     cdef tuple candles  # channels
     cdef dict ids
+    cdef dict ended  # the last numbers of topics that have ended, at most topics_max, oldest first
+    cdef uint64_t ended_most  # the greatest of those before them
     cdef list names  # of instruments, by topic
     cdef set instruments
     cdef StatsPage stats
@@ -94,6 +96,7 @@ cdef class RingWriter:
             raise ValueError(f"no channels of candles: {self.candles}")
         self.candles_max = candles_max if self.candles else 0
         self.ids = {}
+        self.ended = {}
         self.names = []
         self.instruments = set()
         if stats is not None:
@@ -255,6 +258,9 @@ cdef class RingWriter:
         if topic == self.topics:
             self.topics += 1
             self.names.append(instrument)
+        cdef uint64_t ended = self.ended.pop((channel, instrument), self.ended_most)
+        if ended:
+            gw_publisher_topic_continue(&self.publisher, <uint32_t>topic, ended)
         self.kinds[topic] = kind
         self.names[topic] = instrument
         self.ids[(channel, instrument)] = topic
@@ -338,10 +344,14 @@ cdef class RingWriter:
         cdef uint32_t topic = self.ids.pop((channel, instrument))
         cdef uint8_t kind = self.kinds[topic]
         self.kinds[topic] = 0
+        cdef uint64_t last
         self.inside += 1
         with nogil:  # a book may be written just now
-            gw_publisher_topic_retire(&self.publisher, topic, kind)
+            last = gw_publisher_topic_retire(&self.publisher, topic, kind)
         self.inside -= 1
+        self.ended[(channel, instrument)] = last
+        if <uint32_t>len(self.ended) > self.topics_max:  # from here on it may be any name's
+            self.ended_most = max(self.ended_most, self.ended.pop(next(iter(self.ended))))
         return 0
 
     def suspect(self, uint32_t topic, str reason, int64_t ts_recv, int64_t mono_recv):

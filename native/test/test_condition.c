@@ -281,6 +281,26 @@ static void trading_is_what_the_status_says(void) {
     publisher_end();
 }
 
+/* Its numbers go on, and none of them is of a record that came now. */
+static void a_name_that_comes_back_has_no_record_yet(void) {
+    rig();
+    const int64_t at_ns = 1000 * SECOND;
+    record_at(QUOTES, at_ns, 0);
+    look(at_ns);
+    gw_conditions_end(c, TRADES, GW_TRADE);
+    gw_publisher_topic_continue(&publisher, TRADES, 1000);
+    gw_publisher_topic_begin(&publisher, TRADES, GW_TRADE, QUOTES + 1, 3);
+    CHECK(row == gw_conditions_row(c, TRADES));
+    look(at_ns + 7 * SECOND);
+    CHECK_EQUAL(row->last_ns, at_ns);
+    CHECK_EQUAL(row->pauses_count, 0);
+    record_at(TRADES, at_ns + 8 * SECOND, 0);
+    look(at_ns + 8 * SECOND);
+    CHECK_EQUAL(row->last_ns, at_ns + 8 * SECOND);
+    CHECK_EQUAL(row->pauses_count, 1);
+    publisher_end();
+}
+
 int main(void) {
     RUN(an_instrument_is_quiet_by_its_own_pace);
     RUN(a_pace_is_that_of_nearly_all_pauses);
@@ -292,5 +312,6 @@ int main(void) {
     RUN(refusals_keep_their_bits_whatever_is_told);
     RUN(an_instrument_ends_with_its_last_topic);
     RUN(trading_is_what_the_status_says);
+    RUN(a_name_that_comes_back_has_no_record_yet);
     return 0;
 }

@@ -10,8 +10,10 @@ from support.wire import Wire, connected
 MAX = 16
 
 
-def subscribe(wire: Wire, *symbols: str, channel: str = "trade", req_id: int = 1) -> dict[str, Any]:
-    params = {"channel": channel, "symbol": list(symbols)}
+def subscribe(
+    wire: Wire, *symbols: str, channel: str = "trade", req_id: int = 1, **more: Any
+) -> dict[str, Any]:
+    params = {"channel": channel, "symbol": list(symbols), **more}
     return wire.ask({"method": "subscribe", "req_id": req_id, "params": params})
 
 
@@ -109,5 +111,18 @@ def test_a_delisted_instrument_is_told_and_its_place_used_again(stage: Stage) ->
             for wire in (name, pattern):
                 while (again := told(wire))["type"] == "limit_exceeded":
                     assert wire is name  # it may have waited while the table was full
-                assert (again["symbol"], again["seq"]) == ("S3.SIM", 1)
+                assert (again["symbol"], again["seq"]) == ("S3.SIM", 3), "its numbers go on"
                 assert again["type"] == "snapshot"
+            # Who was away, and had the first trade: the second went with the first life.
+            with connected(gateway.url) as away:
+                epoch = subscribe(away, "S3.SIM")["results"][0]["epoch"]
+                state = told(away)["seq"]
+                since = {"from": {"epoch": epoch, "seq": 1}}
+                (result,) = subscribe(away, "S3.SIM", **since)["results"]
+                assert (result["recovery"], result["oldest"]) == ("insufficient_state", 3)
+                assert (told(away)["type"], state) == ("snapshot", result["seq"])
+                since["from"]["seq"] = 2
+                (result,) = subscribe(away, "S3.SIM", **since)["results"]
+                assert (result["recovery"], result["seq"]) == ("replaying", 2)
+                assert [told(away)["seq"] for _ in range(2, state)] == [*range(3, state + 1)]
+                assert told(away)["type"] == "replay_completed"

@@ -285,6 +285,40 @@ def test_a_place_is_another_topics_and_each_keeps_its_records() -> None:
     assert [row["instrument"] for row in unnamed] == ["", "", "B.SIM"]
 
 
+def lives(writer: RingWriter, reader: RingReader, name: str, records: int) -> list[int]:
+    """The numbers of an instrument from its beginning to its end, which has one, too."""
+    topic = writer.topic("trade", name)
+    for n in range(records):
+        writer.publish([(topic, 5, "1", "1", "buy", f"{n}")], 1, 1)
+    assert writer.retire("trade", name)
+    found = reader.poll() or []
+    assert {row["instrument"] for row in found} == {name}
+    return [row["seq"] for row in found]
+
+
+def test_an_instrument_that_comes_back_goes_on_with_its_numbers() -> None:
+    writer = RingWriter(1 << 16, 4)
+    reader = RingReader(writer.fd)
+    assert lives(writer, reader, "A.SIM", 2) == [1, 2, 3]
+    assert lives(writer, reader, "B.SIM", 1) == [1, 2], "another one has its own"
+    assert lives(writer, reader, "A.SIM", 1) == [3, 4], "nobody had the number of the end"
+    assert lives(writer, reader, "A.SIM", 0) == [4]
+    assert lives(writer, reader, "A.SIM", 1) == [4, 5]
+    assert lives(writer, reader, "B.SIM", 1) == [2, 3]
+
+
+def test_as_many_ended_names_are_remembered_as_there_is_room_for_topics() -> None:
+    writer = RingWriter(1 << 16, 4)
+    reader = RingReader(writer.fd)
+    for number, name in enumerate(("A.SIM", "B.SIM", "C.SIM", "D.SIM")):
+        assert lives(writer, reader, name, 5 - number)[0] == 1
+    assert lives(writer, reader, "B.SIM", 1)[0] == 5, "now it is the last that has ended"
+    assert lives(writer, reader, "E.SIM", 1)[0] == 1, "A.SIM, of 5, is forgotten for it"
+    assert lives(writer, reader, "F.SIM", 1)[0] == 6, "it might have been A.SIM"
+    assert lives(writer, reader, "A.SIM", 1)[0] == 6
+    assert lives(writer, reader, "B.SIM", 1)[0] == 6
+
+
 def test_a_rewound_reader_finds_the_beginning_behind_an_end() -> None:
     writer = RingWriter(1 << 16, 4)
     topic = writer.topic("trade", "A.SIM")
