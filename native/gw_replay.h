@@ -45,6 +45,8 @@ enum { GW_RECOVERY_NONE, GW_RECOVERY_REPLAYING, GW_RECOVERY_INSUFFICIENT };
 uint8_t gw_from_begin(const gw_plane_t *p, const gw_item_t *item, gw_outcome_t *o); /* what the subscription goes by: GW_FROM_* */
 void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o);
 void gw_from_end(gw_plane_t *p, gw_sub_t *s, const gw_outcome_t *o);
+int gw_from_fails(const gw_plane_t *p, const gw_client_t *c, const gw_job_t *job);
+void gw_from_fail(gw_plane_t *p, gw_link_t *l, const gw_job_t *job);
 
 /* gw_rewind.c */
 int gw_rewind_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);

@@ -109,7 +109,11 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     if (!s->pattern) *o = (gw_outcome_t){.number = t->seq, .attached = o->attached, .recovery = (uint8_t)start.recovery,
                                          .reach = start.oldest};
     if (start.recovery == GW_RECOVERY_INSUFFICIENT) {
-        if (s->pattern && o->recovery == GW_RECOVERY_REPLAYING) o->recovery = GW_RECOVERY_INSUFFICIENT, o->reach = oldest_ns(p);
+        if (s->pattern && o->recovery == GW_RECOVERY_REPLAYING) {
+            o->recovery = GW_RECOVERY_INSUFFICIENT;
+            o->reach = oldest_ns(p);
+            s->from = GW_FROM_LOST; /* for its topics that follow; gw_from_fail sees to those before */
+        }
         gw_count(&p->stats->replays[GW_REPLAY_INSUFFICIENT], 1);
         gw_link_snapshot(p, l);
         return;
@@ -127,6 +131,26 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     gw_refused_snapshot(p, l);
     if (!s->pattern) gw_replay_tell(p, s, t, t->seq);
     gw_guard(p);
+}
+
+/* Whether a pattern of the request gets the state after all, though some of its topics were to be replayed: the ring has
+ * lost what a later one needs, while they were looked at. */
+int gw_from_fails(const gw_plane_t *p, const gw_client_t *c, const gw_job_t *job) {
+    for (uint32_t i = 0; i < job->command->items_count; i++) {
+        const gw_item_t *item = &job->command->items[i];
+        if (!item->is_pattern || job->outcomes[i].recovery != GW_RECOVERY_INSUFFICIENT) continue;
+        const gw_sub_t *s = gw_sub_find(p, c, item->id);
+        if (s && s->replays) return 1;
+    }
+    return 0;
+}
+
+/* A link of such a pattern gets the state, too. Nothing of it was replayed yet: its client waits for the reply. */
+void gw_from_fail(gw_plane_t *p, gw_link_t *l, const gw_job_t *job) {
+    const gw_sub_t *s = l->replay ? l->replay->sub : NULL;
+    if (!s || !s->pattern || !s->from || job->outcomes[s->row].recovery != GW_RECOVERY_INSUFFICIENT) return;
+    gw_replay_settle(p, l, NULL, 0, GW_REPLAY_INSUFFICIENT);
+    gw_link_snapshot(p, l);
 }
 
 /* The reply has said what comes of it: of a pattern the end is told now, where nothing was missed. */

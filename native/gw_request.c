@@ -90,6 +90,21 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
     return 1;
 }
 
+/* Before the reply: whether there is a walk to make over the client's links, for patterns that get the state after all. */
+static int begin_fails(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
+    job->link = c->links;
+    return job->command->kind != GW_CMD_UNSUBSCRIBE && gw_from_fails(p, c, job);
+}
+
+static int walk_fails(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
+    for (; job->link; job->link = job->link->next) {
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_LOOK;
+        gw_from_fail(p, job->link, job);
+    }
+    return 1;
+}
+
 /* --- subscribe ------------------------------------------------------------------------------------- */
 
 static uint8_t mark_of(const gw_sub_t *s, const gw_topic_t *t) {
@@ -462,7 +477,10 @@ int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budge
         gw_job_sift_begin(p, c, job);
         return GW_JOB_SIFT;
     case GW_JOB_SIFT: return gw_job_sift(p, c, job, keep_unmarked, budget) ? GW_JOB_FINISH : GW_JOB_SIFT;
-    case GW_JOB_FINISH: return finish_work(p, c, job, budget) ? GW_JOB_END : GW_JOB_FINISH;
+    case GW_JOB_FINISH:
+        if (!finish_work(p, c, job, budget)) return GW_JOB_FINISH;
+        return begin_fails(p, c, job) ? GW_JOB_LINKS : GW_JOB_END;
+    case GW_JOB_LINKS: return walk_fails(p, job, budget) ? GW_JOB_END : GW_JOB_LINKS;
     case GW_JOB_END: /* all its names at once: their seqs are of one moment */
         *budget -= (int64_t)x->items_count * GW_UNITS_LINK;
         if (ends) end_unsubscribe(p, c, job);

@@ -267,6 +267,49 @@ static void what_a_lap_took_before_an_end_is_lost_once(void) {
     end(&s);
 }
 
+/* The ring loses what a later topic of the pattern needs, while the pattern is held against them: then nothing of any is
+ * replayed, whether it was found before or behind that one. */
+static void a_pattern_that_lacks_one_gets_the_state_of_all(void) {
+    scene_t s = scene(1u << 16, rig_options()); /* 512 records */
+    const unsigned other = rig_topic(s.rig, GW_BBO, "O.SIM");
+    const unsigned c = rig_topic(s.rig, GW_TRADE, "C.SIM"), d = rig_topic(s.rig, GW_TRADE, "D.SIM");
+    const unsigned order[] = {s.a, c, s.b, d}; /* in which they are looked at */
+    for (int i = 0; i < 4; i++) publish(&s, order[i], 1);
+    rig_settle(s.rig);
+    const uint64_t since = (uint64_t)rig_realtime(s.rig) + 1;
+    history(&s, s.b, 100);
+    history(&s, s.a, 40);
+    history(&s, c, 40);
+    history(&s, d, 40);
+    peer_t *peer = rig_connect(s.rig);
+    const gw_item_t x = from(item(7, GW_TRADE, "*.SIM", true, true), GW_FROM_TS, since, NULL);
+    rig_subscribe(s.rig, peer, 1, &x, 1);
+    s.rig->plane->turn_units = 64; /* less than a topic takes */
+    for (int i = 0; i < 2000 && !rig_client(s.rig, peer)->replays; i++) s.rig->now += 100000, gw_plane_cycle(s.rig->plane);
+    CHECK(rig_client(s.rig, peer)->replays <= 2);
+    publish(&s, other, 400);
+    for (int i = 0; i < 2000; i++) s.rig->now += 100000, gw_plane_cycle(s.rig->plane);
+    s.rig->plane->turn_units = GW_UNITS_TURN;
+    rig_settle(s.rig);
+    CHECK_EQUAL(take(peer).reply, 0); /* to its coming */
+    frame_t f = take(peer);
+    CHECK(f.kind == REPLY && f.recovery[0] == GW_RECOVERY_INSUFFICIENT && f.reach[0] > since);
+    uint64_t seqs[4] = {0};
+    for (int i = 0; i < 4; i++) {
+        f = take(peer);
+        CHECK(f.kind == DATA && f.snapshot && !f.replay && !f.skipped);
+        seqs[f.name[0] - 'A'] = f.seq;
+    }
+    CHECK(seqs[0] == 41 && seqs[1] == 101 && seqs[2] == 41 && seqs[3] == 41);
+    nothing(peer);
+    CHECK_EQUAL(s.rig->stats->replays[GW_REPLAY_INSUFFICIENT], 4);
+    publish(&s, s.a, 1);
+    rig_settle(s.rig);
+    f = take(peer);
+    CHECK(f.kind == DATA && !f.snapshot && f.seq == 42);
+    end(&s);
+}
+
 int main(void) {
     RUN(beside_others_it_has_a_twentieth_of_the_time);
     RUN(who_is_live_waits_for_one_send_at_most);
@@ -274,5 +317,6 @@ int main(void) {
     RUN(it_stops_at_an_eighth_of_the_log);
     RUN(a_link_that_changes_hands_is_replayed_on);
     RUN(what_a_lap_took_before_an_end_is_lost_once);
+    RUN(a_pattern_that_lacks_one_gets_the_state_of_all);
     return 0;
 }
