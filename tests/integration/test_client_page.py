@@ -42,13 +42,13 @@ async def lines(code: str, count: int) -> list[str]:
 
 async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
     with serving(tmp_path / "log", *FEED) as gateway:
-        counts = (40, 40, 40, 40, 40, 40, 3, 40)
+        counts = (40, 40, 40, 40, 40, 40, 3, 40, 40)
         printed = [
             lines(code.replace(URL, gateway.url), count)
             for code, count in zip(examples(), counts, strict=True)
         ]
         shown, tops, decisions, quotes, spreads, *others = await asyncio.gather(*printed)
-        answers, latencies, arrays = others
+        answers, latencies, arrays, books = others
     level = r"\[Level\(price_text='[\d.]+', qty_text='[\d.]+'\)\]"
     assert all(re.fullmatch(rf"SYM001\.SIM {level} {level}\n", line) for line in tops), tops
     spread = re.compile(r"SYM001\.SIM \d+ spread [\d.]+ bid for [\d.]+\n")
@@ -68,6 +68,9 @@ async def test_each_example_prints_what_it_promises(tmp_path: Path) -> None:
     assert all(latency.fullmatch(line) for line in latencies), latencies
     array = re.compile(r"\d+ trades at \d+\.\d+ the last of SYM0\d\d\.SIM\n")
     assert all(array.fullmatch(line) for line in arrays), arrays
+    frames = re.compile(r"\d+ frames, \d+ levels gone, bid for \d+\.\d+\n")
+    assert all(frames.fullmatch(line) for line in books), books
+    assert not all(" 0.0\n" in line for line in books), "there are updates"
 
 
 def test_a_strategy_is_twenty_lines() -> None:
