@@ -109,11 +109,7 @@ void gw_link_recover(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     if (!s->pattern) *o = (gw_outcome_t){.number = t->seq, .attached = o->attached, .recovery = (uint8_t)start.recovery,
                                          .reach = start.oldest};
     if (start.recovery == GW_RECOVERY_INSUFFICIENT) {
-        if (s->pattern && o->recovery == GW_RECOVERY_REPLAYING) {
-            o->recovery = GW_RECOVERY_INSUFFICIENT;
-            o->reach = oldest_ns(p);
-            s->from = GW_FROM_LOST; /* for its topics that follow; gw_from_fail sees to those before */
-        }
+        if (s->pattern && o->recovery == GW_RECOVERY_REPLAYING) o->recovery = GW_RECOVERY_INSUFFICIENT, o->reach = oldest_ns(p);
         gw_count(&p->stats->replays[GW_REPLAY_INSUFFICIENT], 1);
         gw_link_snapshot(p, l);
         return;

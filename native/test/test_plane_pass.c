@@ -303,6 +303,7 @@ static void a_pattern_that_lacks_one_gets_the_state_of_all(void) {
     CHECK(seqs[0] == 41 && seqs[1] == 101 && seqs[2] == 41 && seqs[3] == 41);
     nothing(peer);
     CHECK_EQUAL(s.rig->stats->replays[GW_REPLAY_INSUFFICIENT], 4);
+    CHECK_EQUAL(s.rig->stats->replayed[GW_TRADE], 0);
     publish(&s, s.a, 1);
     rig_settle(s.rig);
     f = take(peer);
