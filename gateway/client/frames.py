@@ -121,7 +121,9 @@ class FrameReader:
                 if len(rows):
                     yield from self._rows(channel, rows, real_ns)
             records = (tick_of(book, real_ns) for book in books.values() if book is not None)
-            yield from self._books((e for one in records for e in self._session.record(one)), real_ns)
+            yield from self._books(
+                (e for one in records for e in self._session.record(one)), real_ns
+            )
             return
         before = 0
         for place in [*others, len(frames)]:

@@ -87,9 +87,9 @@ SBE_CANDLE_FIELDS = (
     + _sbe_fields(("open", "high", "low", "close", "volume"), [("trades", "<u4")])
     + [("closed", "u1"), ("revised", "u1"), ("complete", "u1")])
 SBE_BOOK_FIELDS = (
-    _SBE_HEAD + [("first", "<u8"), ("topic", "<u4"), ("frame", "<u4"), ("bids", "<u4"), ("asks", "<u4"),
-                 ("checksum", "<u4"), ("depth", "<u2"), ("part", "<u2"), ("parts", "<u2"),
-                 ("flags", "u1")])
+    _SBE_HEAD + [("first", "<u8"), ("topic", "<u4"), ("frame", "<u4"), ("bids", "<u4"),
+                 ("asks", "<u4"), ("checksum", "<u4"), ("depth", "<u2"), ("part", "<u2"),
+                 ("parts", "<u2"), ("flags", "u1")])
 SBE_LEVEL_FIELDS = [
     ("price_low", "<u8"), ("price_high", "<i8"), ("qty_low", "<u8"), ("qty_high", "<i8"),
     ("price", "<f8"), ("qty", "<f8"), ("book", "<u4"), ("price_exponent", "i1"),

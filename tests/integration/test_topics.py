@@ -117,7 +117,7 @@ def test_a_delisted_instrument_is_told_and_its_place_used_again(stage: Stage) ->
             with connected(gateway.url) as away:
                 epoch = subscribe(away, "S3.SIM")["results"][0]["epoch"]
                 state = told(away)["seq"]
-                since = {"from": {"epoch": epoch, "seq": 1}}
+                since: dict[str, Any] = {"from": {"epoch": epoch, "seq": 1}}
                 (result,) = subscribe(away, "S3.SIM", **since)["results"]
                 assert (result["recovery"], result["oldest"]) == ("insufficient_state", 3)
                 assert (told(away)["type"], state) == ("snapshot", result["seq"])

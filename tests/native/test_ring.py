@@ -293,7 +293,7 @@ def lives(writer: RingWriter, reader: RingReader, name: str, records: int) -> li
     assert writer.retire("trade", name)
     found = reader.poll() or []
     assert {row["instrument"] for row in found} == {name}
-    return [row["seq"] for row in found]
+    return [int(row["seq"]) for row in found]
 
 
 def test_an_instrument_that_comes_back_goes_on_with_its_numbers() -> None:

@@ -49,7 +49,11 @@ def announced(number: int = 7) -> bytes:
 
 
 def frame(kind: Any, seq: int, bids: Pairs, asks: Pairs, *, number: int = 7, **said: Any) -> bytes:
-    times = {"ts_event": NOW + seq, "ts_recv": NOW + seq + 5, "ts_send": NOW + seq + 7}
+    times: dict[str, Any] = {
+        "ts_event": NOW + seq,
+        "ts_recv": NOW + seq + 5,
+        "ts_send": NOW + seq + 7,
+    }
     return encode_book(kind, number, bids, asks, seq=seq, **times, **({"depth": 3} | said))
 
 
@@ -244,7 +248,10 @@ def stream(dice: random.Random) -> Iterator[bytes]:
             price = dice.randrange(100, 200)
             bids = [(f"{price - n}.5", f"{dice.randrange(1, 9)}") for n in range(3)]
             asks = [(f"{price + 1 + n}.25", "2.50") for n in range(3)]
-            said = {"checksum": crc(bids, asks) + (dice.random() < 0.1), "skipped": skipped}
+            said: dict[str, Any] = {
+                "checksum": crc(bids, asks) + (dice.random() < 0.1),
+                "skipped": skipped,
+            }
             if dice.random() < 0.5:
                 yield frame("snapshot", seqs[number], bids, asks, number=number, **said)
                 continue
@@ -252,9 +259,7 @@ def stream(dice: random.Random) -> Iterator[bytes]:
             halves = [(bids, []), ([], asks)]
             for part in dice.choice(([1, 2], [1, 2], [1, 2], [2], [1])):
                 sides = halves[part - 1]
-                yield frame(
-                    "snapshot", seqs[number], *sides, number=number, part=(part, 2), **said
-                )
+                yield frame("snapshot", seqs[number], *sides, number=number, part=(part, 2), **said)
         else:
             changed: Pairs = [(f"{dice.randrange(90, 99)}.5", dice.choice(("0", "1", "7")))]
             yield frame("update", seqs[number], changed, [], number=number, skipped=skipped)
@@ -279,7 +284,9 @@ def seen(events: list[Frames | Event]) -> tuple[list[Any], list[str]]:
                     )
                 )
         elif isinstance(one, Book):
-            sides: list[Pairs] = [[(x.price_text, x.qty_text) for x in s] for s in (one.bids, one.asks)]
+            sides: list[Pairs] = [
+                [(x.price_text, x.qty_text) for x in s] for s in (one.bids, one.asks)
+            ]
             frames.append(
                 (
                     *(one.symbol, one.seq, one.skipped, one.ts_recv, one.ts_send),

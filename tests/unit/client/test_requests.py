@@ -1,4 +1,4 @@
-"""Requests are no longer than a gateway takes, whatever letters names have; those without a reply."""
+"""Requests are no longer than a gateway takes, whatever letters names have. Which are answered."""
 
 import json
 

@@ -27,7 +27,6 @@ from support.binary import (
 
 from gateway._native import SBE_FRAMES_MAX, book_levels, sbe_level_rows
 from gateway.codec import sbe
-from gateway.codec.sbe_book import encode_book
 from gateway.codec.decode import (
     BboMessage,
     BookMessage,
@@ -36,6 +35,7 @@ from gateway.codec.decode import (
     StatusMessage,
     TradeMessage,
 )
+from gateway.codec.sbe_book import encode_book
 
 SIDES = [None, "buy", "sell"]
 
