@@ -23,7 +23,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from gateway._native import BOOK_LEVEL_SIZE, SBE_BOOK_FIELDS, sbe_level_rows, sbe_record
 from gateway.client.binary import tick_of
 from gateway.client.book import Book
 from gateway.client.continuity import Topic
@@ -31,7 +30,7 @@ from gateway.client.events import Event, Gap
 from gateway.client.latency import LatencyRecorder
 from gateway.client.session import ClientSession
 from gateway.codec import sbe
-from gateway.codec.sbe import SBE_TOPICS_MAX
+from gateway.codec.sbe import SBE_BOOK_FIELDS, SBE_TOPICS_MAX, sbe_level_rows, sbe_record
 from gateway.model.record import BOOK, CHANNELS
 
 Rows = npt.NDArray[np.void]
@@ -172,7 +171,7 @@ class FrameReader:
         if not books:
             return
         levels, bids = sbe_level_rows([book.levels for book in books])
-        counts = np.array([len(book.levels) // BOOK_LEVEL_SIZE for book in books])
+        counts = np.bincount(levels["book"], minlength=len(books))
         rows = np.zeros(len(books), BOOK_ROWS)
         for name in (*_OF_ALL, "depth"):
             rows[name] = [getattr(book, name) for book in books]

@@ -16,8 +16,10 @@ import msgspec
 
 from gateway._native import (
     ID_MAX,
+    SBE_BOOK_FIELDS,
     SBE_TOPICS_MAX,
     sbe_batch,
+    sbe_level_rows,
     sbe_record,
 )
 from gateway.codec import sbe_book
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "SBE_BOOK_FIELDS",
     "SBE_TOPICS_MAX",
     "SUBPROTOCOL",
     "Batch",
@@ -54,6 +57,8 @@ __all__ = [
     "encode",
     "encode_record",
     "encode_topic",
+    "sbe_level_rows",
+    "sbe_record",
     "schema",
 ]
 
