@@ -107,15 +107,13 @@ static size_t tell(const gw_plane_t *p, const gw_audience_t *a, const gw_frame_t
 }
 
 /* The topic's state as a frame of its own at `out` (gw_topic_render_max bytes), telling `skipped`; before it, where the
- * client does not know it yet, the topic's announcement; behind it, whether that state is to be trusted. */
+ * client does not know it yet, the topic's announcement. */
 size_t gw_topic_render(gw_plane_t *p, gw_link_t *l, int encode, uint8_t *out) {
     if (gw_topic_is_local(l->topic)) return gw_local_render(p, l->topic, encode, out);
     gw_audience_t *a = gw_link_audience(l);
     size_t length = l->unannounced ? gw_link_notice_encode(p, l, GW_NOTICE_TOPIC, out) : 0;
     const gw_frame_t *f = gw_log_frame(&p->lanes[a->format].log, gw_topic_frame(p, l->topic, a, encode));
-    length += tell(p, a, f, encode, l->skipped + l->stale, out + length);
-    if (!l->topic->suspect) return length;
-    return length + gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
+    return length + tell(p, a, f, encode, l->skipped + l->stale, out + length);
 }
 
 /* The state as a message that tells what was skipped before it, and counts as the update it is. */

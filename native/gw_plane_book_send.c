@@ -242,8 +242,6 @@ int gw_book_mark_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8
     if (b->frozen) state = part_render(p, l, sent, out + front);
     if (sent->what == GW_BOOK_SENT_NOTHING) return 1;
     *length = front + state;
-    if (l->topic->suspect && sent->what != GW_BOOK_SENT_PART)
-        *length += gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + *length);
     return 1;
 }
 

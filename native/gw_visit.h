@@ -8,7 +8,7 @@
 
 typedef struct {
     gw_link_t *link;
-    uint32_t length, behind; /* behind: of it, the notice behind the state */
+    uint32_t length, behind; /* behind: of it, the notices behind the state */
     gw_book_sent_t book;     /* where its client is then */
 } gw_rendered_t;
 

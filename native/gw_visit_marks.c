@@ -8,17 +8,19 @@
 static int render(gw_plane_t *p, gw_link_t *l, uint8_t *out, gw_rendered_t *r) {
     const gw_topic_t *t = l->topic;
     const int whole_states = l->client->level == GW_LEVELS - 1; /* marks of before it went there among them */
-    size_t length = 0, state = 0;
+    size_t length = 0, state = 0, behind = 0;
     r->book.what = GW_BOOK_SENT_NONE;
     for (unsigned before = l->owes - (l->owes && !t->seq); before; before--)
         length += gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length);
     int encode = l->dirty == GW_LINK_UPDATE && !whole_states ? GW_ENCODE_UPDATE : GW_ENCODE_SNAPSHOT;
     if (l->book && l->dirty != GW_LINK_NOTICE) {
         if (!gw_book_mark_render(p, l, &r->book, out + length, &state)) return 0;
-        length += state;
-    } else if (l->dirty != GW_LINK_NOTICE) length += gw_topic_render(p, l, encode, out + length);
-    else if (t->suspect) length += gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
-    const size_t behind = l->owes && !t->seq ? gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length) : 0;
+    } else if (l->dirty != GW_LINK_NOTICE) state = gw_topic_render(p, l, encode, out + length);
+    length += state;
+    /* Whether the state is to be trusted: not of a part, nor of what is not told. */
+    if (t->suspect && r->book.what != GW_BOOK_SENT_PART && r->book.what != GW_BOOK_SENT_NOTHING)
+        behind = gw_link_notice_encode(p, l, GW_NOTICE_REFUSED, out + length);
+    if (l->owes && !t->seq) behind += gw_link_notice_encode(p, l, GW_NOTICE_RETIRED, out + length + behind);
     r->link = l;
     r->length = (uint32_t)(length + behind);
     r->behind = (uint32_t)behind;

@@ -56,6 +56,26 @@ static void a_late_subscriber_is_told_with_its_snapshot(void) {
     rig_free(rig);
 }
 
+/* A state has left with its own last byte, though of the notice behind it more is to come, or never will. */
+static void a_state_is_sent_before_its_notice(void) {
+    const size_t notice = strlen(GAP("bbo", "A.SIM")) + (strlen(GAP("bbo", "A.SIM")) < 126 ? 2 : 4);
+    int64_t all = 0;
+    for (int cut = 0; cut < 3; cut++) {
+        rig_t *rig = rig_of_health();
+        rig_publish(rig, rig_topic(rig, GW_BBO, "A.SIM"));
+        health(rig, "A.SIM", 1 << GW_BBO);
+        rig_settle(rig);
+        peer_t *peer = rig_connect(rig);
+        if (cut) peer->allowed = all - 1 - (cut == 2 ? (int64_t)notice : 0);
+        const gw_item_t x = item(1, GW_BBO, "A.SIM", false, true);
+        rig_subscribe(rig, peer, 1, &x, 1);
+        rig_settle(rig);
+        if (!cut) all = (int64_t)peer->length;
+        CHECK_EQUAL(rig->stats->snapshots[GW_BBO], cut < 2);
+        rig_free(rig);
+    }
+}
+
 #define NOTICES "{\"channel\":\"system\",\"type\":\"limit_exceeded\",\"data\":[{\"limit\":\"notices\","
 
 static void a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part(void) {
@@ -344,6 +364,7 @@ int main(void) {
     RUN(who_replays_is_told_at_the_end);
     RUN(each_run_is_told_once_in_its_place);
     RUN(a_late_subscriber_is_told_with_its_snapshot);
+    RUN(a_state_is_sent_before_its_notice);
     RUN(a_full_socket_gets_it_when_it_drains_and_no_more_than_its_part);
     RUN(what_is_left_out_is_counted_by_what_it_says);
     RUN(a_lap_does_not_hide_it);
