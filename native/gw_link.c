@@ -45,6 +45,10 @@ static gw_audience_t *audience_room(gw_topic_t *t, const gw_client_t *c, uint16_
     gw_entry_t *links = realloc(a->links, size * sizeof *links);
     if (!links) return NULL;
     a->links = links;
+    if (gw_topic_is_book(t)) {
+        if (!(links = realloc(a->file.links, size * sizeof *links))) return NULL;
+        a->file.links = links;
+    }
     a->size = size;
     return a;
 }

@@ -16,6 +16,7 @@ static gw_marks_t *list_of(gw_link_t *l) { return l->hold ? &l->hold->marks : &l
 
 static void enter(gw_link_t *l) {
     gw_marks_t *m = list_of(l);
+    if (l->book) gw_book_link_fall(l);
     l->dirty_previous = m->last;
     l->dirty_next = NULL;
     if (m->last) m->last->dirty_next = l;

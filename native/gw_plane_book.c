@@ -6,6 +6,14 @@
  * changed (GW_BOOK_RECORD_RESET), or where a record was refused. Then it is *wanted*: a few in each cycle are copied out
  * of the segment, as the difference to what was there, so that clients get that difference. Marks wait (gw_link_park).
  *
+ * **Who keeps up has no marks.** Links whose clients have all that was told, or will once their queues have left, are
+ * *abreast*: they stand in front in their audience's file, and one place of the file says where all of them are. A record is
+ * one frame for them, pushed to their queues as any topic's, and nothing of a link is touched. Who cannot be pushed it falls
+ * behind, with the file's place as its own, and gets a mark; once that has left it is abreast again, where it has told as
+ * skipped what the others have. A pushed frame that will not leave takes its link back to where it was before the first such
+ * one (gw_book_link_back): that place is kept beside each pushed frame's index. So what comes in its stead is exact, and no
+ * socket that is full has a frame of a book in its queue.
+ *
  * **A copy is new enough.** The writer changes its book before it publishes the record. So a copy that is made after
  * `tail` was read has all records before that, and the plane's cursor is not beyond it. Records that the copy has
  * already, and that come through the ring afterwards, are skipped as any old ones; they are routed at the moment of the
@@ -33,6 +41,59 @@ static void merged(gw_plane_t *p, gw_link_t *l, uint64_t n, int lapped) {
     else gw_link_conflate(p, l, n);
 }
 
+/* --- to those abreast ---------------------------------------------------------------------------- */
+
+/* Whether the client gets frames of books by its queue. Behind a long one only what is newest by then is worth its bytes. */
+static inline int queues(const gw_client_t *c) {
+    return !(c->flags & (GW_CLIENT_WAITS | GW_CLIENT_DOOMED)) && c->queued < GW_BOOK_PUSHED_QUEUE;
+}
+
+/* The frame to all of these but those that have to be looked at, who are put before `others`. */
+static gw_book_link_t *push(gw_plane_t *p, const gw_entry_t *e, const gw_entry_t *end, uint64_t index, gw_book_link_t *others) {
+    for (; e != end; e++) {
+        gw_client_t *c = e->client;
+        if (end - e > 4) __builtin_prefetch(e[4].client, 1);
+        if (!c->flags && c->queued < GW_BOOK_PUSHED_QUEUE) {
+            gw_client_push(p, c, index);
+        } else if (queues(c) && !(c->flags & GW_CLIENT_HOLDS)) {
+            gw_client_push_record(p, c, e->link, index);
+        } else {
+            e->link->book->next = others;
+            others = e->link->book;
+        }
+    }
+    return others;
+}
+
+/* One record to those abreast: one frame in their queues, as of any topic; else a mark of each. */
+static void to_abreast(gw_plane_t *p, gw_topic_t *t, gw_audience_t *a, const gw_frame_t *f) {
+    gw_book_file_t *file = &a->file;
+    const gw_book_window_t *w = &t->book->book.windows[a->variant];
+    const uint32_t n = file->abreast, start = n > 1 ? p->rotation++ % n : 0;
+    const uint64_t index = gw_book_pushed(p, t, a);
+    gw_book_link_t *others = NULL;
+    if (index != GW_FRAME_NONE) {
+        others = push(p, file->links + start, file->links + n, index, NULL);
+        others = push(p, file->links, file->links + start, index, others);
+    } else {
+        for (uint32_t i = 0; i < n; i++) file->links[i].link->book->next = others, others = file->links[i].link->book;
+    }
+    for (gw_book_link_t *b = others, *next; b; b = next) {
+        gw_link_t *l = b->link;
+        next = b->next;
+        b->next = NULL;
+        if (index != GW_FRAME_NONE && queues(l->client) && l->epoch == p->epochs) {
+            if (!gw_link_hold(p, l, f)) gw_client_push_record(p, l->client, l, index);
+            continue;
+        }
+        gw_book_link_fall(l);
+        gw_book_link_take(p, l, f);
+    }
+    file->at = (gw_book_at_t){t->seq, {w->worst[GW_BOOK_BID], w->worst[GW_BOOK_ASK]}};
+}
+
+/* --- to all -------------------------------------------------------------------------------------- */
+
 /* The topic has come to its seq by n records: to all who take it. While its book is not live all of them may have
  * changed. */
 static uint32_t route(gw_plane_t *p, gw_topic_t *t, uint64_t n) {
@@ -51,12 +112,16 @@ static uint32_t route(gw_plane_t *p, gw_topic_t *t, uint64_t n) {
             filtered(p, t, a, n);
             continue;
         }
+        const uint32_t abreast = x->live && n == 1 ? a->file.abreast : 0;
         links += a->count;
-        for (uint32_t k = 0; k < a->count; k++) {
-            gw_link_t *l = a->links[k].link;
+        for (uint32_t k = a->count; k > abreast; k--) { /* from the last on: who falls stays behind those to come */
+            gw_link_t *l = a->file.links[k - 1].link;
+            gw_book_link_fall(l);
             if (n > 1) merged(p, l, n - 1, x->lapped);
             gw_book_link_take(p, l, &f);
         }
+        if (abreast) to_abreast(p, t, a, &f);
+        gw_guard(p);
     }
     return links;
 }

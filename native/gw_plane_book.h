@@ -8,6 +8,7 @@ static inline int gw_topic_is_book(const gw_topic_t *t) { return t->channel == G
 
 /* gw_plane_books.c */
 int gw_plane_books_open(gw_plane_t *p); /* the pool, with the first link; -ENOMEM */
+int gw_plane_books_format(gw_plane_t *p, uint8_t format); /* with its first link; -ENOMEM */
 void gw_plane_books_free(gw_plane_t *p);
 int gw_plane_book_open(gw_plane_t *p, gw_plane_book_t *x);
 void gw_plane_book_close(gw_plane_t *p, gw_plane_book_t *x);
@@ -20,10 +21,26 @@ void gw_book_wait_begin(gw_plane_t *p, gw_book_link_t *b); /* for a state to be 
 void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b);
 void gw_book_link_nothing(gw_book_link_t *b);
 void gw_book_unmark(gw_plane_t *p, gw_link_t *l);
+void gw_book_file_join(gw_audience_t *a, gw_link_t *l); /* as the last of its links */
+void gw_book_file_leave(gw_audience_t *a, gw_link_t *l);
+void gw_book_link_fall(gw_link_t *l);                        /* it is abreast no more: what its client has is its own */
+void gw_book_link_catch_up(const gw_plane_t *p, gw_link_t *l); /* its mark has left: it may be */
+void gw_book_link_back(const gw_plane_t *p, gw_link_t *l, uint64_t index); /* a frame of it will not leave */
 /* All of the link's records that were filtered: of a book those too that were for all of its audience. */
 static inline uint64_t gw_link_filtered(const gw_link_t *l) {
     return l->filtered + (l->book ? gw_link_audience(l)->filtered - l->book->filtered_from : 0);
 }
+
+/* gw_plane_book_frame.c */
+static inline int gw_book_is_frame(uint8_t type) { return type == GW_BOOK_UPDATE || type == GW_BOOK_SNAPSHOT; }
+gw_book_view_t gw_book_view(const gw_record_t *record, uint32_t depth);
+bool gw_book_is_binary(const gw_plane_t *p, const gw_audience_t *a);
+gw_book_frame_t gw_book_frame_room(const gw_plane_t *p, const gw_audience_t *a);
+size_t gw_book_encode(gw_plane_t *p, const gw_topic_t *t, const gw_audience_t *a, int how, const gw_record_t *record,
+                      const gw_book_view_t *view, uint64_t skipped, uint8_t *out, uint8_t *header);
+const gw_book_shared_t *gw_book_shared(gw_plane_t *p, gw_topic_t *t, const gw_audience_t *a, gw_book_at_t at);
+size_t gw_book_shared_copy(const gw_plane_t *p, const gw_topic_t *t, const gw_book_shared_t *s, uint64_t skipped, uint8_t *out);
+uint64_t gw_book_pushed(gw_plane_t *p, gw_topic_t *t, const gw_audience_t *a);
 
 /* gw_plane_book_link.c */
 int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l); /* before it joins an audience; -ENOMEM */
@@ -40,7 +57,8 @@ void gw_book_unbound(gw_plane_t *p, gw_topic_t *t); /* no directory has it now *
 /* A frame of the topic's newest record, without its bytes. */
 static inline gw_frame_t gw_book_frame_of(const gw_plane_t *p, const gw_topic_t *t) {
     return (gw_frame_t){.recv_ns = gw_record_published(t->state) - t->state->h.ingest_ns, .taken_ns = p->taken_ns,
-                        .topic = t->number, .channel = t->channel};
+                        .topic = t->number, .channel = t->channel,
+                        .flags = t->state->h.flags & GW_FLAG_PACED ? GW_FRAME_PACED : 0};
 }
 int64_t gw_book_route(gw_plane_t *p, gw_topic_t *t, const gw_record_t *r, uint64_t position, int64_t *budget);
 uint32_t gw_book_lapped(gw_plane_t *p, gw_topic_t *t, const gw_record_t *newest, uint64_t position);

@@ -1,6 +1,6 @@
-/* Links of books: what each client has, and its mark. A book is always conflated: what a client gets is rendered when its
- * socket takes it, from where it is to where the book is. So nothing that is under way could be wrong by then, and nothing
- * is ever taken back. */
+/* Links of books: what each client has, and its mark. A book is always conflated: what a mark tells is rendered when its socket
+ * takes it, from where the client is to where the book is. So nothing of it that is under way could be wrong by then. Those who
+ * are abreast have no marks (gw_plane_book.c). */
 #include "gw_plane_internal.h"
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 /* --- a topic's first link and its last ------------------------------------------------------------- */
 
 int gw_book_link_make(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
-    if (gw_plane_books_open(p) || !(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
+    if (gw_plane_books_open(p) || gw_plane_books_format(p, l->client->format)) return -ENOMEM;
+    if (!(l->book = calloc(1, sizeof *l->book))) return -ENOMEM;
     l->book->link = l;
     if (t->book) {
         t->book->untold = 1;
@@ -35,17 +36,20 @@ void gw_book_link_end(gw_plane_t *p, gw_topic_t *t, gw_link_t *l) {
 void gw_book_link_join(gw_link_t *l) {
     gw_book_t *book = &l->topic->book->book;
     l->book->filtered_from = gw_link_audience(l)->filtered;
+    gw_book_file_join(gw_link_audience(l), l);
     if (book->head) gw_book_window_hold(book, &book->windows[gw_link_audience(l)->variant]);
 }
 
 void gw_book_link_leave(gw_link_t *l) {
     gw_book_t *book = &l->topic->book->book;
     l->filtered = gw_link_filtered(l);
+    gw_book_file_leave(gw_link_audience(l), l);
     if (book->head) gw_book_window_leave(&book->windows[gw_link_audience(l)->variant]);
 }
 
 void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
     gw_book_link_t *b = l->book;
+    gw_book_link_fall(l);
     b->late = 0; /* the mark that is there will tell all */
     if (b->frozen) gw_book_thaw(b);
     if (b->waits) {

@@ -4,7 +4,9 @@
 #include "gw_book_record.h"
 #include "gw_book_render.h"
 #include "gw_book_sum.h"
+#include "gw_plane.h"
 
+struct gw_entry;
 struct gw_link;
 struct gw_topic;
 
@@ -14,6 +16,8 @@ struct gw_topic;
 #define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
 #define GW_BOOK_IDS 64u        /* messages whose number is kept */
 #define GW_BOOK_SHARED 32u     /* frames of a book: rates have as many phases, of which few are at one seq */
+#define GW_BOOK_PUSHED_BYTES 4096u /* of a frame that stands in queues; what is longer is told by marks */
+#define GW_BOOK_PUSHED_QUEUE 128u /* frames that wait for a client: behind so many come marks, which are the newest of each book */
 #define GW_BOOK_TORN_NS 100000000 /* a book that has been missing for so long is looked for at leisure, and counted ... */
 #define GW_BOOK_RETRY_NS 10000000 /* ... each so many ns */
 
@@ -70,14 +74,23 @@ typedef struct gw_book_link {
     gw_book_at_t at;         /* what its client has */
     gw_book_frozen_t *frozen; /* what it is being sent in parts */
     uint32_t row, part;      /* of that: the next row, the next part from 0 */
-    uint64_t skips;          /* what its parts tell as skipped */
+    uint64_t wants;          /* what its client wanted next then, told as skipped from there by its parts; 0: anything */
     uint8_t late;            /* a record came since that state; the mark stands for it and will stay */
     uint8_t told;            /* that the book is missing */
     uint8_t waits;           /* its mark waits for a state to be frozen */
-    struct gw_book_link *previous, *next; /* in that list */
+    struct gw_book_link *previous, *next; /* in that list; next: or among those who can't be pushed the frame in hand */
     uint64_t awaited;        /* where it has nothing: what its client wants next, told as skipped from there; 0: anything */
     uint64_t filtered_from;  /* of its audience's, what is not its */
+    uint32_t rank;           /* its place in its audience's file */
 } gw_book_link_t;
+
+/* An audience of a book once more. The first ones are *abreast*: their clients have the same, or will once all that stands in
+ * their queues has left, and nothing of them is marked. What comes is one frame for all of them, pushed as any record's. */
+typedef struct {
+    struct gw_entry *links; /* as many as the audience has, with as much room */
+    uint32_t abreast;
+    gw_book_at_t at; /* what these have then; `at` of their own says nothing */
+} gw_book_file_t;
 
 /* A mark as it was rendered: where its client is once it has left. */
 enum { GW_BOOK_SENT_NONE, GW_BOOK_SENT_NOTHING, GW_BOOK_SENT_WHOLE, GW_BOOK_SENT_PART, GW_BOOK_SENT_LAST };
@@ -100,6 +113,7 @@ typedef struct {
     gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
     gw_book_frozen_t frozen[GW_BOOK_FROZEN];
     gw_book_link_t *waiting, *waiting_last;
+    gw_book_at_t *before[GW_FORMATS_MAX]; /* by a frame's index in its log, of one that was pushed: where those were who got it */
 } gw_plane_books_t;
 
 #endif

@@ -24,6 +24,15 @@ int gw_plane_books_open(gw_plane_t *p) {
     return -ENOMEM;
 }
 
+/* Where frames of the format's log that are pushed are remembered: 24 bytes each, whose pages are touched as they are used. */
+int gw_plane_books_format(gw_plane_t *p, uint8_t format) {
+    const uint64_t frames = p->lanes[format].log.count;
+    gw_book_at_t **before = &p->books.before[format];
+    if (*before || !frames) return 0;
+    *before = calloc(frames, sizeof **before);
+    return *before ? 0 : -ENOMEM;
+}
+
 void gw_plane_books_free(gw_plane_t *p) {
     gw_plane_books_t *b = &p->books;
     if (b->memory) munmap(b->memory, b->size);
@@ -32,6 +41,7 @@ void gw_plane_books_free(gw_plane_t *p) {
     free(b->rows);
     free(b->copy.rows);
     for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) free(b->frozen[i].copy.rows);
+    for (unsigned i = 0; i < GW_FORMATS_MAX; i++) free(b->before[i]);
     *b = (gw_plane_books_t){0};
 }
 
@@ -153,6 +163,58 @@ void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b) {
 }
 
 /* --- links ----------------------------------------------------------------------------------------- */
+
+static void place(gw_book_file_t *f, gw_entry_t e, uint32_t rank) {
+    f->links[rank] = e;
+    e.link->book->rank = rank;
+}
+
+static void change_places(gw_book_file_t *f, uint32_t i, uint32_t k) {
+    const gw_entry_t e = f->links[i];
+    if (i == k) return;
+    place(f, f->links[k], i);
+    place(f, e, k);
+}
+
+void gw_book_file_join(gw_audience_t *a, gw_link_t *l) { place(&a->file, (gw_entry_t){l->client, l}, a->count - 1); }
+
+void gw_book_file_leave(gw_audience_t *a, gw_link_t *l) {
+    gw_book_link_fall(l);
+    change_places(&a->file, l->book->rank, a->count - 1);
+}
+
+void gw_book_link_fall(gw_link_t *l) {
+    gw_book_file_t *f = &gw_link_audience(l)->file;
+    if (l->book->rank >= f->abreast) return;
+    l->book->at = f->at;
+    change_places(f, l->book->rank, --f->abreast);
+}
+
+/* Not where its client takes no frames now, or wants each to wait for its time; nor where the others have told more as skipped,
+ * or less. */
+void gw_book_link_catch_up(const gw_plane_t *p, gw_link_t *l) {
+    const gw_client_t *c = l->client;
+    const gw_plane_book_t *x = l->topic->book;
+    gw_audience_t *a = gw_link_audience(l);
+    gw_book_file_t *f = &a->file;
+    if (l->dirty || !x->live || l->epoch != p->epochs || l->sub->grid || l->sub->age_ms) return;
+    if (c->flags & (GW_CLIENT_WAITS | GW_CLIENT_DOOMED) || c->level || l->book->rank < f->abreast) return;
+    if (l->book->at.since < x->book.windows[a->variant].changed) return;
+    if (f->abreast && f->at.since != l->book->at.since) return;
+    f->at = l->book->at;
+    change_places(f, l->book->rank, f->abreast++);
+}
+
+/* The first one that does not leave says where its client is; those behind it come later. */
+void gw_book_link_back(const gw_plane_t *p, gw_link_t *l, uint64_t index) {
+    gw_book_link_t *b = l->book;
+    const uint32_t format = l->client->format;
+    const gw_book_at_t *before = &p->books.before[format][index & (p->lanes[format].log.count - 1)];
+    gw_book_link_fall(l);
+    if (before->since >= b->at.since) return;
+    if (b->wants == b->at.since + 1) b->wants = before->since + 1; /* a state that was frozen behind it says so */
+    b->at = *before;
+}
 
 /* Its client has nothing that could be gone on from. */
 void gw_book_link_nothing(gw_book_link_t *b) {

@@ -25,7 +25,7 @@ typedef struct gw_pattern gw_pattern_t;
 typedef struct gw_job gw_job_t;
 
 /* One subscriber of a topic, as the routing loop reads it. */
-typedef struct {
+typedef struct gw_entry {
     gw_client_t *client;
     gw_link_t *link;
 } gw_entry_t;
@@ -44,6 +44,7 @@ typedef struct {
     uint64_t announcement;          /* the same */
     uint64_t retired_index;         /* frames before it are of a topic that has ended */
     uint64_t filtered;              /* of a book: records that changed nothing that it shows */
+    gw_book_file_t file;            /* of a book */
 } gw_audience_t;
 
 /* So many at most has a topic: one for each format and variant that somebody asked for. */

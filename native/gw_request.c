@@ -421,12 +421,25 @@ static int add_links(gw_client_t *c, gw_job_t *job, int64_t *budget) {
 
 /* --- steps ----------------------------------------------------------------------------------------- */
 
-/* Whether the client's blocked queue may hold frames of links that conflate now: their age would close it. */
+static int has_books(const gw_client_t *c) {
+    uint32_t links = 0;
+    for (uint32_t k = 0; k < GW_CLASSES; k++) links += c->class_links[gw_class_group(GW_BOOK)][k];
+    return links > 0;
+}
+
+/* Whether the client's queue may hold frames that have to go: where it is blocked, of links that conflate now, whose age would
+ * close it; and of books that are shown at another depth now. */
 static int has_turned(const gw_client_t *c, const gw_command_t *x) {
-    if (!(c->flags & GW_CLIENT_BLOCKED) || !c->conflated_links) return 0;
+    if (!c->conflated_links || !(c->flags & GW_CLIENT_BLOCKED || (c->runs_count && has_books(c)))) return 0;
     int updates = x->kind == GW_CMD_UNSUBSCRIBE;
     for (uint32_t i = 0; i < x->items_count; i++) updates |= !x->items[i].resync;
     return updates;
+}
+
+/* The snapshot of another depth stands for what its link had of the one before. */
+static int keep_turned(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
+    const int blocked = l && l->client->flags & GW_CLIENT_BLOCKED;
+    return blocked || (l && l->book && l->dirty == GW_LINK_SNAPSHOT) ? gw_keep_lossless(p, job, l, f, index) : 1;
 }
 
 int gw_query_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
@@ -487,6 +500,6 @@ int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budge
         else end_subscribe(p, c, job);
         return has_turned(c, x) ? GW_JOB_TURN_BEGIN : GW_JOB_DONE;
     case GW_JOB_TURN_BEGIN: gw_job_sift_begin(p, c, job); return GW_JOB_TURN;
-    default: return gw_job_sift(p, c, job, gw_keep_lossless, budget) ? GW_JOB_DONE : GW_JOB_TURN;
+    default: return gw_job_sift(p, c, job, keep_turned, budget) ? GW_JOB_DONE : GW_JOB_TURN;
     }
 }

@@ -186,6 +186,7 @@ int gw_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, 
         } else {
             c->queued--;
             c->waiting[channel] -= (uint32_t)record;
+            if (l && l->book && record) gw_book_link_back(p, l, index);
             if (l && announces) gw_link_announced(l, 0);
         }
         *run += 1 - GW_RUN_ONE;

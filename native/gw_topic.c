@@ -108,7 +108,7 @@ gw_topic_t *gw_topic_make(gw_plane_t *p, uint8_t channel, const char *name, size
 
 void gw_topic_clear(gw_topic_t *t) {
     if (t->state != &t->usual) free(t->state);
-    for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links);
+    for (uint32_t i = 0; i < t->audiences_count; i++) free(t->audiences[i].links), free(t->audiences[i].file.links);
     free(t->audiences);
 }
 

@@ -83,6 +83,7 @@ int gw_consume_marks(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t
         if (done && book->what == GW_BOOK_SENT_NOTHING) gw_link_clean(p, l);
         else if (done) gw_link_sent(p, l);
         else if (book->what == GW_BOOK_SENT_LAST) gw_link_again(p, l);
+        if (done && l->book) gw_book_link_catch_up(p, l);
         at += g->rendered[i].length;
         bytes -= length;
     }
