@@ -32,6 +32,8 @@ LEVEL_BYTES: Final = 48
 FOLLOWED_BYTES: Final = 120
 """The same in each worker that has subscribers of it, with the log of its changes, and its part of
 what a book has besides, at 250 levels each."""
+PLACE_BYTES: Final = 24
+"""Where those were who are sent a frame of a book, of each descriptor in a worker's frame log."""
 RECORDED_BYTES: Final = 32 << 20
 """Copies of books in the supervisor, for recordings (`recorder.books`)."""
 HEALTH_TOPICS_MAX: Final = 32768
@@ -81,9 +83,10 @@ def words(config: "Config") -> str:
 
 def _book_bytes(config: "Config") -> int:
     """In the segment and in workers, and what the recorder keeps of them."""
-    levels = config.ring.book_levels_max
-    each = LEVEL_BYTES + config.cluster.workers * FOLLOWED_BYTES
-    return levels * each + min(levels * LEVEL_BYTES, RECORDED_BYTES)
+    levels, workers = config.ring.book_levels_max, config.cluster.workers
+    each = LEVEL_BYTES + workers * FOLLOWED_BYTES
+    places = config.plane.log_bytes // FRAME_SPACING_BYTES * PLACE_BYTES if levels else 0
+    return levels * each + workers * places + min(levels * LEVEL_BYTES, RECORDED_BYTES)
 
 
 def _candle_bytes(config: "Config") -> int:

@@ -10,9 +10,11 @@ from gateway._native import HEALTH_ROW_BYTES, candle_row_bytes
 from gateway.config import Config, assemble
 from gateway.memory import (
     FOLLOWED_BYTES,
+    FRAME_SPACING_BYTES,
     HEALTH_BYTES,
     HEALTH_TOPICS_MAX,
     LEVEL_BYTES,
+    PLACE_BYTES,
     RECORDED_BYTES,
     TOPIC_BYTES,
     estimate,
@@ -87,6 +89,7 @@ def test_the_formula_of_the_documents() -> None:
     assert f"and {HEALTH_BYTES} bytes x ring.topics_max" in DEPLOY
     assert f"books       {LEVEL_BYTES} bytes x ring.book_levels_max" in DEPLOY
     assert f"and {FOLLOWED_BYTES} for each worker" in DEPLOY
+    assert f"plane.log_bytes x {PLACE_BYTES / FRAME_SPACING_BYTES:.2f};" in DEPLOY
     assert f"at most {round(RECORDED_BYTES / 1e6)} MB of copies" in DEPLOY
     assert RECORDED_BYTES == BYTES_MAX
     assert int(health.replace(",", "")) == HEALTH_TOPICS_MAX
