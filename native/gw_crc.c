@@ -39,7 +39,14 @@ uint32_t gw_crc32_tables(const void *data, size_t size) { return ~tables_run(~0u
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#define NONE 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80 /* eight bytes become 0 */
+
 static uint64_t fold_four[2], fold_one[2]; /* for the lower half, which is the higher power, and the upper half */
+
+/* A shuffle from `n` on brings the first n bytes to the end, one from 16 + n on those behind them to the front. */
+static const uint8_t shifts[48] = {
+    NONE, NONE, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, NONE, NONE,
+};
 
 /* x^n mod P, reflected: the bit of x^0 is the highest. */
 static uint64_t power_of_x(unsigned n) {
@@ -61,20 +68,31 @@ __attribute__((target("pclmul,sse4.1"))) static inline __m128i fold(__m128i bloc
     return _mm_xor_si128(_mm_xor_si128(low, high), onto);
 }
 
+/* Zeros in front of a text whose remainder so far is none change nothing: the first block is what is too much for whole
+ * ones, behind zeros, and no single bytes are left at the end. What the text begins with (`crc`) goes the same way, into
+ * the second block too where the first is short of it. */
 __attribute__((target("pclmul,sse4.1"))) static uint32_t fold_run(uint32_t crc, const uint8_t *at, size_t size) {
     const __m128i four = _mm_loadu_si128((const __m128i *)(const void *)fold_four);
     const __m128i one = _mm_loadu_si128((const __m128i *)(const void *)fold_one);
+    const size_t first = (size - 1) % 16 + 1; /* 1 to 16 bytes */
+    const __m128i up = _mm_loadu_si128((const __m128i *)(const void *)(shifts + first));
+    const __m128i down = _mm_loadu_si128((const __m128i *)(const void *)(shifts + 16 + first));
+    const __m128i begin = _mm_cvtsi32_si128((int)crc);
     __m128i x[4];
-    for (unsigned i = 0; i < 4; i++) x[i] = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * (size_t)i));
-    x[0] = _mm_xor_si128(x[0], _mm_cvtsi32_si128((int)crc));
-    for (at += 64, size -= 64; size >= 64; at += 64, size -= 64)
+    x[0] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)at), begin);
+    x[0] = _mm_shuffle_epi8(x[0], up);
+    at += first;
+    size -= first;
+    for (unsigned i = 1; i < 4; i++) x[i] = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * (size_t)(i - 1)));
+    x[1] = _mm_xor_si128(x[1], _mm_shuffle_epi8(begin, down));
+    for (at += 48, size -= 48; size >= 64; at += 64, size -= 64)
         for (unsigned i = 0; i < 4; i++)
             x[i] = fold(x[i], four, _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * (size_t)i)));
     for (unsigned i = 1; i < 4; i++) x[0] = fold(x[0], one, x[i]);
-    for (; size >= 16; at += 16, size -= 16) x[0] = fold(x[0], one, _mm_loadu_si128((const __m128i *)(const void *)at));
+    for (; size > 0; size -= 16, at += 16) x[0] = fold(x[0], one, _mm_loadu_si128((const __m128i *)(const void *)at));
     uint8_t block[16];
     _mm_storeu_si128((__m128i *)(void *)block, x[0]);
-    return tables_run(tables_run(0, block, 16), at, size);
+    return tables_run(0, block, 16);
 }
 #else
 static void constants_make(void) { fast = false; }
