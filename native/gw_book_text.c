@@ -173,8 +173,12 @@ static size_t significant_write(const number_t *n, char *out) {
     return length + n->zeros;
 }
 
-size_t gw_book_digits_text(const gw_book_row_t *row, unsigned scale, char *out) {
-    number_t price = price_number(row, scale), qty = qty_number(row);
-    size_t length = significant_write(&price, out);
-    return length + significant_write(&qty, out + length);
+size_t gw_book_price_digits(const gw_book_row_t *row, unsigned scale, char *out) {
+    number_t price = price_number(row, scale);
+    return significant_write(&price, out);
+}
+
+size_t gw_book_qty_digits(const gw_book_row_t *row, char *out) {
+    number_t qty = qty_number(row);
+    return significant_write(&qty, out);
 }

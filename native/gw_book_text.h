@@ -21,8 +21,9 @@ size_t gw_book_qty_text(const gw_book_row_t *row, char *out);
 size_t gw_book_price_size(const gw_book_row_t *row, unsigned scale);
 size_t gw_book_qty_size(const gw_book_row_t *row);
 
-/* Writes the digits of both without point and zeros in front, one behind the other: what checksums are made of. Of at
- * most GW_BOOK_PRICE_TEXT_MAX + GW_BOOK_QTY_TEXT_MAX bytes. */
-size_t gw_book_digits_text(const gw_book_row_t *row, unsigned scale, char *out);
+/* The same without point and zeros in front, nothing where it is 0: what checksums are made of. A price's are a sign and
+ * 20 digits at most. */
+size_t gw_book_price_digits(const gw_book_row_t *row, unsigned scale, char *out);
+size_t gw_book_qty_digits(const gw_book_row_t *row, char *out);
 
 #endif

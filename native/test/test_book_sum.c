@@ -50,8 +50,12 @@ static void kept_texts_make_the_same_sum(void) {
             uint32_t n = walk_message(&walk, &model, levels);
             model_apply(&model, levels, n, 0);
             if (seed == 3) {
-                for (uint32_t k = 0; k < n; k++)
-                    if (levels[k].qty == 3) levels[k].qty_high = 9, levels[k].qty_zeros = GW_BOOK_LEVEL_WIDE | 9;
+                for (uint32_t k = 0; k < n; k++) {
+                    if (levels[k].qty != 3) continue;
+                    levels[k].qty = (int64_t)draw(8); /* a number that its place may have as well */
+                    levels[k].qty_high = 1 + (int64_t)draw(9);
+                    levels[k].qty_zeros = GW_BOOK_LEVEL_WIDE | 9;
+                }
             }
             if (seed == 4 && i == 2000) levels[n++] = (gw_book_level_t){.price = 1, .price_decimals = 5, .qty = 1};
             gw_book_refusal_t refusal = gw_book_apply(&book, &work, i, levels, n);
@@ -65,7 +69,39 @@ static void kept_texts_make_the_same_sum(void) {
     }
 }
 
+static gw_book_level_t bid(int64_t price, uint8_t decimals, int64_t qty) {
+    return (gw_book_level_t){.price = price, .price_decimals = decimals, .qty = qty};
+}
+
+/* The digits of a price are kept by themselves: not where the same number is written otherwise now, or stands for another
+ * price at another scale. */
+static void a_kept_price_is_of_its_decimals_and_scale(void) {
+    const gw_book_level_t steps[][2] = {
+        {bid(1000, 1, 5)},                   /* 100.0 */
+        {bid(100, 0, 6)},                    /* 100 */
+        {bid(1000, 1, 7)},
+        {bid(1000, 1, 0), bid(1, 2, 8)},     /* 0.01: twice as many decimals; 100.0 goes */
+        {bid(100, 1, 9)},                    /* 10.0, whose key is what that of 100.0 was */
+    };
+    book_memory_t m;
+    gw_book_work_t work;
+    gw_book_t book;
+    gw_book_sum_t sum = {0};
+    book_memory_open(&m, (gw_book_sizes_t){.books = 1, .chunks = 8, .side_chunks = 4});
+    CHECK_EQUAL(gw_book_work_init(&work), 0);
+    CHECK_EQUAL(gw_book_open(&book, &m.pool, 0, 0, false), 0);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        CHECK_EQUAL(gw_book_apply(&book, &work, i + 1, steps[i], steps[i][1].qty ? 2 : 1), GW_BOOK_FINE);
+        if (i != 3) CHECK_EQUAL(gw_book_sum(&book, &sum, 10), naive(&book, 10));
+    }
+    CHECK_EQUAL(gw_book_scale(&book), 2);
+    gw_book_close(&book);
+    gw_book_work_free(&work);
+    book_memory_close(&m);
+}
+
 int main(void) {
     RUN(kept_texts_make_the_same_sum);
+    RUN(a_kept_price_is_of_its_decimals_and_scale);
     return 0;
 }

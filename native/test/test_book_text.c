@@ -115,10 +115,11 @@ static void no_row_makes_a_text_too_long(void) {
         if (draw(2)) row.qty_high = (int64_t)draw(UINT64_MAX);
         if (draw(4) == 0) row.digits |= UINT64_MAX << 43;
         texts_t t;
-        char digits[GW_BOOK_PRICE_TEXT_MAX + GW_BOOK_QTY_TEXT_MAX + GW_TEXT_SLACK];
+        char digits[GW_BOOK_QTY_TEXT_MAX + GW_TEXT_SLACK];
         unsigned scale = (unsigned)draw(256);
         texts_of(&row, scale, &t);
-        CHECK(gw_book_digits_text(&row, scale, digits) <= GW_BOOK_PRICE_TEXT_MAX + GW_BOOK_QTY_TEXT_MAX);
+        CHECK(gw_book_price_digits(&row, scale, digits) <= 21);
+        CHECK(gw_book_qty_digits(&row, digits) <= GW_BOOK_QTY_TEXT_MAX);
     }
 }
 
