@@ -166,6 +166,9 @@ static inline gw_book_cursor_t gw_book_best(const gw_book_t *book, unsigned side
     return c;
 }
 
+/* The one that comes to the best level worse than a key next. */
+gw_book_cursor_t gw_book_worse(const gw_book_t *book, unsigned side, int64_t key);
+
 /* The index in `chunk` of the next level; GW_BOOK_NONE: there is none. */
 static inline uint32_t gw_book_next(gw_book_cursor_t *c) {
     if (c->left == 0) {

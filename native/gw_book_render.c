@@ -113,17 +113,6 @@ static bool levels_scan(render_t *r, unsigned side, int64_t worst) {
     return true;
 }
 
-/* The cursor that comes to the best level worse than a key next. */
-static gw_book_cursor_t worse_than(const gw_book_t *b, unsigned side, int64_t key) {
-    gw_book_cursor_t cursor = gw_book_best(b, side);
-    if (b->head->chunks[side] == 0) return cursor;
-    gw_book_spot_t spot = gw_book_side_find(b, side, key);
-    cursor.entry = spot.entry;
-    gw_book_cursor_load(&cursor);
-    cursor.left = spot.at;
-    return cursor;
-}
-
 /* Levels of the log's groups, then those worse than what the client had. */
 static bool levels_find(render_t *r, unsigned side, int64_t worst, int64_t today, uint32_t groups) {
     const gw_book_t *b = r->book;
@@ -137,7 +126,7 @@ static bool levels_find(render_t *r, unsigned side, int64_t worst, int64_t today
         gw_book_row(b, gw_book_pool_chunk(b->pool, gw_book_entry_chunk(entry)), spot.at, side, &row);
         if (!row_put(r, &row, GW_BOOK_UPD)) return false;
     }
-    gw_book_cursor_t cursor = worse_than(b, side, worst);
+    gw_book_cursor_t cursor = gw_book_worse(b, side, worst);
     for (;;) {
         uint32_t at = gw_book_next(&cursor);
         if (at == GW_BOOK_NONE || (int64_t)cursor.chunk[at] < today) return true;

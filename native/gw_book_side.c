@@ -54,6 +54,16 @@ gw_book_spot_t gw_book_side_find(const gw_book_t *b, unsigned side, int64_t key)
     return (gw_book_spot_t){entry, at, at < levels && (int64_t)chunk[at] == key};
 }
 
+gw_book_cursor_t gw_book_worse(const gw_book_t *b, unsigned side, int64_t key) {
+    gw_book_cursor_t cursor = gw_book_best(b, side);
+    if (b->head->chunks[side] == 0) return cursor;
+    gw_book_spot_t spot = gw_book_side_find(b, side, key);
+    cursor.entry = spot.entry;
+    gw_book_cursor_load(&cursor);
+    cursor.left = spot.at;
+    return cursor;
+}
+
 static uint64_t *chunk_of(const gw_book_t *b, unsigned side, uint32_t entry) {
     return gw_book_pool_chunk(b->pool, gw_book_entry_chunk(&b->directory[side][entry]));
 }
