@@ -340,6 +340,7 @@ int gw_plane_cycle(gw_plane_t *p) {
     int busy = commands(p);
     busy |= records(p);
     if (!others_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
+    p->books.freeze_left = p->books.freeze_most;
     if (p->blocked_count | p->books.todo) {
         if (p->books.todo) busy |= gw_plane_books_step(p);
         if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);

@@ -274,21 +274,8 @@ static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     return 1;
 }
 
-/* Those who wait try again once a state is free: some, since each may find one that others have frozen. */
-static int wake(gw_plane_t *p) {
-    gw_plane_books_t *s = &p->books;
-    int is_free = 0, woken = 0;
-    for (unsigned i = 0; s->waiting && i < GW_BOOK_FROZEN; i++) is_free |= !s->frozen[i].of;
-    for (; is_free && s->waiting && woken < (int)GW_BOOK_WOKEN; woken++) {
-        gw_link_t *l = s->waiting->link;
-        gw_book_wait_end(p, s->waiting);
-        gw_link_unpark(p, l);
-    }
-    return woken > 0;
-}
-
 int gw_plane_books_step(gw_plane_t *p) {
-    int did = wake(p);
+    int did = p->epoch_phase ? 0 : gw_books_freeze(p);
     if (p->epoch_phase || gw_plane_books_due(p) == INT64_MAX) return did;
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;

@@ -53,6 +53,12 @@ void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f); /* one
 void gw_book_begin_anew(gw_plane_t *p, gw_topic_t *t);
 void gw_book_unbound(gw_plane_t *p, gw_topic_t *t); /* no directory has it now */
 
+/* gw_plane_book_freeze.c */
+gw_book_frozen_t *gw_book_freeze(gw_plane_t *p, gw_plane_book_t *x, unsigned variant); /* NULL: none is free */
+int gw_book_frozen_ask(gw_plane_t *p, gw_book_frozen_t *f, const gw_audience_t *a); /* whether its parts can be rendered */
+uint32_t gw_book_part_rows(const gw_plane_t *p, const gw_book_frozen_t *f, const gw_audience_t *a, uint32_t from);
+int gw_books_freeze(gw_plane_t *p); /* this cycle's share; wakes those who waited; whether there was anything */
+
 /* gw_plane_book.c */
 /* A frame of the topic's newest record, without its bytes. */
 static inline gw_frame_t gw_book_frame_of(const gw_plane_t *p, const gw_topic_t *t) {

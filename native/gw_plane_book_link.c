@@ -51,11 +51,10 @@ void gw_book_link_forget(gw_plane_t *p, gw_link_t *l) {
     gw_book_link_t *b = l->book;
     gw_book_link_fall(l);
     b->late = 0; /* the mark that is there will tell all */
+    const int waited = b->waits;
+    gw_book_wait_end(p, b);
     if (b->frozen) gw_book_thaw(b);
-    if (b->waits) {
-        gw_book_wait_end(p, b);
-        gw_link_unpark(p, l);
-    }
+    if (waited) gw_link_unpark(p, l);
     gw_book_link_nothing(b);
 }
 
@@ -86,7 +85,7 @@ void gw_book_link_take(gw_plane_t *p, gw_link_t *l, const gw_frame_t *f) {
         gw_link_settle_marked(p, l);
     } else if (l->dirty == GW_LINK_NOTICE) { /* the topic has come back */
         gw_link_remark(l, GW_LINK_UPDATE, f->recv_ns, f->taken_ns);
-    } else if (l->dirty && l->book->frozen) {
+    } else if (l->dirty && l->book->frozen && l->book->frozen->still.seq) {
         take_late(p, l, f);
     } else if (l->dirty) {
         gw_link_supersede(p, l);

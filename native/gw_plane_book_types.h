@@ -3,6 +3,7 @@
 #define GW_PLANE_BOOK_TYPES_H
 #include "gw_book_record.h"
 #include "gw_book_render.h"
+#include "gw_book_still.h"
 #include "gw_book_sum.h"
 #include "gw_plane.h"
 
@@ -11,6 +12,7 @@ struct gw_link;
 struct gw_topic;
 
 #define GW_BOOK_COPIES 4u      /* of books in a cycle */
+#define GW_BOOK_FREEZE_LEVELS 4096u /* of all books: in a cycle so many levels' work is done to have states frozen */
 #define GW_BOOK_FROZEN 8u      /* states that are sent in parts at one time */
 #define GW_BOOK_WOKEN 64u       /* links that may try again at once, when a state is free */
 #define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
@@ -50,17 +52,26 @@ typedef struct gw_plane_book {
     gw_book_sum_t sum;
 } gw_plane_book_t;
 
+/* Links whose marks wait. */
+typedef struct {
+    struct gw_book_link *first, *last;
+} gw_book_waiters_t;
+
 /* A state that is sent in parts: the book may go on meanwhile. */
 typedef struct {
     gw_plane_book_t *of; /* NULL: it is free */
     uint32_t users;
-    gw_book_copy_t copy; /* with rows of its own */
-    uint32_t levels[GW_BOOK_SIDES];
+    gw_book_still_t still;
+    gw_book_waiters_t waiting; /* for it to be whole, and its parts counted */
     int64_t worst[GW_BOOK_DEPTHS][GW_BOOK_SIDES];
-    uint32_t parts[2][GW_BOOK_DEPTHS]; /* of text and of binary frames; 0: not counted yet */
+    /* Of text and of binary frames, by depth: bits of those that are asked for, and are counted; how many there are, and
+     * the row that was come to. */
+    uint8_t asked[2], counted[2];
+    uint32_t parts[2][GW_BOOK_DEPTHS], row[2][GW_BOOK_DEPTHS];
     uint32_t checksum;
     gw_record_t record; /* header and message */
 } gw_book_frozen_t;
+_Static_assert(GW_BOOK_DEPTHS <= 8, "bits of a byte");
 
 /* Books that wait for a copy, first those that wait longest: each list is in the order of `retry_ns`. */
 enum { GW_BOOKS_SOON, GW_BOOKS_AT_LEISURE, GW_BOOKS_LISTS };
@@ -77,7 +88,7 @@ typedef struct gw_book_link {
     uint64_t wants;          /* what its client wanted next then, told as skipped from there by its parts; 0: anything */
     uint8_t late;            /* a record came since that state; the mark stands for it and will stay */
     uint8_t told;            /* that the book is missing */
-    uint8_t waits;           /* its mark waits for a state to be frozen */
+    uint8_t waits;           /* its mark waits: for `frozen`, or for one to be free */
     struct gw_book_link *previous, *next; /* in that list; next: or among those who can't be pushed the frame in hand */
     uint64_t awaited;        /* where it has nothing: what its client wants next, told as skipped from there; 0: anything */
     uint64_t filtered_from;  /* of its audience's, what is not its */
@@ -112,7 +123,8 @@ typedef struct {
     gw_book_copy_t copy; /* out of the segment */
     gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
     gw_book_frozen_t frozen[GW_BOOK_FROZEN];
-    gw_book_link_t *waiting, *waiting_last;
+    uint32_t freeze_most, freeze_left; /* GW_BOOK_FREEZE_LEVELS; what is left of it in this cycle */
+    gw_book_waiters_t waiting; /* for one that is free */
     gw_book_at_t *before[GW_FORMATS_MAX]; /* by a frame's index in its log, of one that was pushed: where those were who got it */
 } gw_plane_books_t;
 

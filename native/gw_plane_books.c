@@ -13,6 +13,7 @@
 int gw_plane_books_open(gw_plane_t *p) {
     gw_plane_books_t *b = &p->books;
     if (b->memory) return 0;
+    if (!b->freeze_most) b->freeze_most = GW_BOOK_FREEZE_LEVELS; /* a test has its own */
     b->size = gw_book_pool_size(&p->o.books);
     if (!b->size || gw_book_work_init(&b->work)) return -ENOMEM;
     b->numbers_free = calloc(p->o.books.books, sizeof *b->numbers_free);
@@ -40,7 +41,7 @@ void gw_plane_books_free(gw_plane_t *p) {
     free(b->numbers_free);
     free(b->rows);
     free(b->copy.rows);
-    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) free(b->frozen[i].copy.rows);
+    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) gw_book_still_free(&b->frozen[i].still);
     for (unsigned i = 0; i < GW_FORMATS_MAX; i++) free(b->before[i]);
     *b = (gw_plane_books_t){0};
 }
@@ -136,30 +137,34 @@ void gw_book_thaw(gw_book_link_t *b) {
     b->frozen = NULL;
     b->row = b->part = 0;
     if (--f->users) return;
-    free(f->copy.rows);
+    gw_book_still_free(&f->still);
     *f = (gw_book_frozen_t){0};
 }
 
+static gw_book_waiters_t *waiters(gw_plane_t *p, const gw_book_link_t *b) {
+    return b->frozen ? &b->frozen->waiting : &p->books.waiting;
+}
+
 void gw_book_wait_begin(gw_plane_t *p, gw_book_link_t *b) {
-    gw_plane_books_t *s = &p->books;
+    gw_book_waiters_t *w = waiters(p, b);
     b->waits = 1;
-    s->todo++;
+    p->books.todo++;
     b->next = NULL;
-    b->previous = s->waiting_last;
-    if (s->waiting_last) s->waiting_last->next = b;
-    else s->waiting = b;
-    s->waiting_last = b;
+    b->previous = w->last;
+    if (w->last) w->last->next = b;
+    else w->first = b;
+    w->last = b;
 }
 
 void gw_book_wait_end(gw_plane_t *p, gw_book_link_t *b) {
-    gw_plane_books_t *s = &p->books;
     if (!b->waits) return;
+    gw_book_waiters_t *w = waiters(p, b);
     b->waits = 0;
-    s->todo--;
+    p->books.todo--;
     if (b->previous) b->previous->next = b->next;
-    else s->waiting = b->next;
+    else w->first = b->next;
     if (b->next) b->next->previous = b->previous;
-    else s->waiting_last = b->previous;
+    else w->last = b->previous;
 }
 
 /* --- links ----------------------------------------------------------------------------------------- */
