@@ -79,7 +79,7 @@ typedef struct {
     uint32_t depth;     /* the venue's */
     book_seq_t *all, *states; /* by seq: of all epochs and ends, of this one */
     bool hidden;        /* a mutant: evictions are not published */
-    uint8_t flags;
+    uint8_t flags, origin;
 } book_writer_t;
 
 /* Of the segment that is written now: as its writer sees it. */
@@ -177,6 +177,7 @@ static inline void book_publish(book_writer_t *w, bool reset, gw_header_t header
     u.record.h = header;
     u.record.h.kind = GW_BOOK;
     u.record.h.flags |= w->flags;
+    u.record.h.origin = w->origin;
     u.record.h.topic = (uint32_t)t->id;
     u.record.h.ts_publish = rig->now;
     u.record.h.ingest_ns = 1000;
