@@ -119,6 +119,33 @@ static void clients_of_a_rate_have_few_phases_and_share_them_evenly(void) {
     rig_free(s.rig);
 }
 
+/* 500 clients at 20 Hz and a record each millisecond: what goes at once after an idle cell goes once, then each millisecond has
+ * one phase's sends or none. */
+static void no_millisecond_has_the_sends_of_two_phases(void) {
+    enum { PEERS = 500 };
+    static peer_t *peers[PEERS];
+    scene_t s = scene(1);
+    gw_item_t x = limited(GW_BBO, "A.SIM", 1, 50, 0);
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = rig_connect(s.rig);
+        rig_subscribe(s.rig, peers[i], 1, &x, 1);
+        if (i % 100 == 99) rig_settle(s.rig);
+    }
+    uint64_t before = 0, all = 0;
+    for (int i = 0; i < 500; i++) {
+        uint64_t sends = 0;
+        rig_publish(s.rig, s.bbo);
+        s.rig->now += MS;
+        for (int k = 0; gw_plane_cycle(s.rig->plane); k++) CHECK(k < 400);
+        for (int k = 0; k < PEERS; k++) sends += peers[k]->sends;
+        if (i >= 100) CHECK(sends - before <= (PEERS + 15) / 16);
+        if (i >= 100) all += sends - before;
+        before = sends;
+    }
+    CHECK_EQUAL(all, PEERS * 400 / 50);
+    rig_free(s.rig);
+}
+
 /* --- other parameters -------------------------------------------------------------------------------- */
 
 static void another_rate_counts_at_once_and_is_no_frame_more(void) {
@@ -370,6 +397,7 @@ int main(void) {
     RUN(after_an_idle_cell_the_first_goes_at_once);
     RUN(what_waits_leaves_in_one_send_and_is_shared);
     RUN(clients_of_a_rate_have_few_phases_and_share_them_evenly);
+    RUN(no_millisecond_has_the_sends_of_two_phases);
     RUN(another_rate_counts_at_once_and_is_no_frame_more);
     RUN(one_without_a_rate_may_be_given_one);
     RUN(a_name_has_its_own_rate_and_a_later_pattern_another);
