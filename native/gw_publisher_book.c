@@ -17,9 +17,16 @@ static uint8_t id_take(gw_text_t id, char *out) {
     return (uint8_t)length;
 }
 
-static void ids_take(gw_book_message_t *m, const gw_book_input_t *in) {
-    m->first_length = id_take(in->first_id, m->first_id);
-    m->last_length = id_take(in->last_id, m->last_id);
+/* What has no number and changes no level leaves the book where it was. */
+static void last_keep(gw_books_one_t *one, const gw_book_input_t *in, const gw_book_work_t *work) {
+    if (in->last_id.length > 0 || in->snapshot || work->count > 0 || work->reset)
+        one->last_length = id_take(in->last_id, one->last_id);
+}
+
+/* Up to which of the venue's numbers the book is with this record: also with one that says no more than a doubt. */
+static void ids_take(gw_book_message_t *m, gw_text_t first, const gw_books_one_t *one) {
+    m->first_length = id_take(first, m->first_id);
+    m->last_length = id_take((gw_text_t){one->last_id, one->last_length}, m->last_id);
 }
 
 /* Publishes the books' record. */
@@ -68,10 +75,11 @@ static gw_book_refusal_t take(gw_publisher_t *p, const gw_book_input_t *in, cons
     const bool changed = doubted != one->doubted;
     out->published = b->work.count > 0 || b->work.reset || changed || before == 0;
     one->doubted = doubted;
+    last_keep(one, in, &b->work);
     if (!out->published) return GW_BOOK_FINE;
     if (gw_book_seq(&one->book) < seq) gw_book_advance(&one->book, seq);
     gw_books_record(b, one, in->topic, p->writer.cells_max);
-    ids_take(gw_book_message(b->record), in);
+    ids_take(gw_book_message(b->record), in->first_id, one);
     record_publish(p, doubted, in, receipt);
     if (b->quotes[in->topic] && !doubted) gw_publisher_quote(p, one, in, receipt);
     if (changed) /* the doubt of another cause is told where that is known */
@@ -102,6 +110,7 @@ bool gw_publisher_book_doubt(gw_publisher_t *p, uint32_t topic, gw_condition_t d
         b->work.reset = false;
         gw_book_advance(&one->book, p->writer.chains[topic].seq + 1);
         gw_books_record(b, one, topic, p->writer.cells_max);
+        ids_take(gw_book_message(b->record), (gw_text_t){0}, one);
         b->record->h.gap = GW_GAP_FEED;
         record_publish(p, true, &in, receipt);
     }

@@ -230,6 +230,41 @@ static void a_doubt_lasts_until_a_snapshot(void) {
     end();
 }
 
+static void check_ids(const char *first, const char *last) {
+    gw_record_t *r = next_record();
+    while (r && r->h.kind != GW_BOOK) r = next_record();
+    CHECK(r != NULL);
+    const gw_book_message_t *m = gw_book_message(r);
+    CHECK(m->first_length == strlen(first) && memcmp(m->first_id, first, m->first_length) == 0);
+    CHECK(m->last_length == strlen(last) && memcmp(m->last_id, last, m->last_length) == 0);
+}
+
+/* Up to which of the venue's numbers the book is, as far as that is known. */
+static void a_doubt_says_where_the_book_is(void) {
+    begin(CAPACITY, LEVELS);
+    const uint32_t topic = book_topic(0);
+    levels[0] = level_of(GW_BOOK_BID, 100, 5);
+    gw_book_input_t in = input_of(topic, true, 1);
+    in.last_id = gw_text_of("19");
+    publish(&in);
+    check_ids("17", "19");
+    CHECK(gw_publisher_book_doubt(&publisher, topic, GW_CONDITION_GAP, gw_text_of("a hole"), 1, 1, &receipt));
+    check_ids("", "19");
+    publish(&in); /* nothing but that it is sure again */
+    check_ids("17", "19");
+    in.snapshot = false;
+    in.last_id = gw_text_of("20");
+    CHECK(!publish(&in).published); /* nothing changes, but it is in the book */
+    in.first_id = in.last_id = gw_text_of("");
+    in.doubt = GW_BOOK_IN_DOUBT;
+    publish(&in);
+    check_ids("", "20");
+    levels[0].qty++; /* a message without a number: nobody knows */
+    publish(&in);
+    check_ids("", "");
+    end();
+}
+
 static void what_is_refused_changes_nothing(void) {
     gw_book_result_t result;
     begin(CAPACITY, 1000);
@@ -491,6 +526,7 @@ int main(void) {
     RUN(a_follower_has_the_book);
     RUN(what_a_record_says);
     RUN(a_doubt_lasts_until_a_snapshot);
+    RUN(a_doubt_says_where_the_book_is);
     RUN(what_is_refused_changes_nothing);
     RUN(a_writer_may_stop_after_any_instruction);
     RUN(feeds_and_readers_at_once);

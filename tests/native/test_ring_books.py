@@ -158,7 +158,7 @@ def test_a_doubt_is_told_once_and_ends_with_a_snapshot() -> None:
     assert told() == [(1, FLAG_PACED, 0, "", "x" * 24)]
     assert writer.book_doubt(topic, 1, 1)
     assert not writer.book_doubt(topic, 1, 1)
-    assert told() == [(2, MAYBE_BAD, GAP_FEED, "", "")]
+    assert told() == [(2, MAYBE_BAD, GAP_FEED, "", "x" * 24)], "up to where the book is"
     assert writer.book(topic, False, [("1.7", "1")], [], 1, 1, first=7, last=9) == (
         1,
         True,

@@ -84,7 +84,7 @@ class Market:
     def doubt(self, name: str) -> None:
         if self.writer.book_doubt(self.topics[name], time.time_ns(), time.monotonic_ns()):
             self._doubted[name] = True
-            self._see(name, "")
+            self._see(name, self.seen[name][-1].last)
 
     def _see(self, name: str, last: str) -> None:
         book = self.books[name]
