@@ -25,7 +25,11 @@ class Control(Enum):
 
 
 class Answer(NamedTuple):
-    """The protocol's own answer, to be written. Of several pongs the last one counts."""
+    """The protocol's own answer, to be written: pongs, one behind the other.
+
+    A server's are all told, each behind what was read before its ping; a client's last one of a
+    read is.
+    """
 
     frame: bytes
 

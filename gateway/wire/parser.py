@@ -129,7 +129,22 @@ class Parser(Protocol):
         if self.events:
             self._read += self.events_received()
         self._over = self.close_rcvd is not None or self.parser_exc is not None
+        if self.writes and not self._over:
+            self._pong(*self.data_to_send())
         return end
+
+    def _pong(self, frame: bytes) -> None:
+        """Puts the answer to the ping that was just read behind it, and before what follows.
+
+        A server's answers to pings that follow one another are one write. A client, whose server
+        may send as many as it likes, answers the last one.
+        """
+        read = self._read
+        if len(read) > 1 and type(read[-2]) is Answer:
+            if self.side is SERVER:
+                frame = read[-2].frame + frame
+            del read[-2]
+        read.append(Answer(frame))
 
     @property
     def waiting(self) -> bool:
@@ -161,29 +176,33 @@ class Parser(Protocol):
     # --- telling ----------------------------------------------------------------------------------
 
     def next_event(self, limits: MessageLimits) -> Event | None:
-        """What the next frames say; then the library's own answer, if there is one."""
+        """What the next frames say, and the answers to pings, each behind its ping."""
         while self._read:
             read = self._read.popleft()
             event: Event | None = self._judged(read, limits) if type(read) is Frame else read
             if event is not None:
                 return event
-        return self._answer()
+        return self._end() if self._over else None
 
     def take(self, limits: MessageLimits) -> tuple[list[str | bytes], Answer | End | None]:
         """All of it at once, but that control frames were seen: messages, then what is answered.
 
-        What was read behind an `End` counts for nothing.
+        Of several answers to pings that is the last one. What was read behind an `End` counts for
+        nothing.
         """
         messages: list[str | bytes] = []
+        answer: Answer | None = None
         for read in self._read:
             event = self._judged(read, limits) if type(read) is Frame else read
             if type(event) is str or type(event) is bytes:
                 messages.append(event)
+            elif type(event) is Answer:
+                answer = event
             elif type(event) is End:
                 self._read.clear()
                 return messages, event
         self._read.clear()
-        return messages, self._answer()
+        return messages, self._end() if self._over else answer
 
     def _judged(self, frame: Frame, limits: MessageLimits) -> Event | None:
         opcode = frame.opcode
@@ -225,11 +244,6 @@ class Parser(Protocol):
     def _failure(self, code: int, reason: str) -> End:
         end = failure(code, reason, mask=self.side is CLIENT)
         return end._replace(frame=b"") if self._closed else end
-
-    def _answer(self) -> Answer | End | None:
-        if self._over:
-            return self._end()
-        return Answer(self.data_to_send()[-1]) if self.writes else None
 
     def _end(self) -> End | None:
         if self._end_told:

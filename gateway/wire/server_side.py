@@ -2,8 +2,8 @@
 
 Its stages are the handshake, which ends with an answer (`answer`); at rest, where it keeps nothing;
 inside of a read or of a message, with a borrowed parser; and over. No input makes it raise. However
-the bytes are cut, the events are the same, but that fewer reads mean fewer pongs, and that the text
-about a line that is too long tells how much of it had come.
+the bytes are cut, the events are the same, but that in fewer reads more pongs share an `Answer`, and
+that the text about a line that is too long tells how much of it had come.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -126,8 +126,8 @@ class ServerSide:
 
         Returns:
             A `Request`, to be answered before all else (`answer`), or the `Response` to what is
-            none; then messages and control frames, an `Answer` behind all that was read with it,
-            and one `End`. None where the next bytes must be awaited.
+            none; then messages and control frames, an `Answer` behind the pings that follow one
+            another, and one `End`. None where the next bytes must be awaited.
         """
         stage = self._stage
         if stage is None:

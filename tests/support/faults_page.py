@@ -35,7 +35,7 @@ ROWS = {
     24: ("text that is no UTF-8", "1007, as soon as that is certain"),
     25: ("bad close frames", "1002 or 1007; good ones are echoed"),
     26: ("data after close, and clients that never hang up", "ignored; cut off at a deadline"),
-    27: ("flood of control frames", "the last ping is answered; too many a second are 4029"),
+    27: ("flood of control frames", "each ping is answered once; too many a second are 4029"),
     28: ("compression offered", "declined: one frame is the same for all"),
     29: ("malformed offers of compression", "declined, or 400"),
     31: ("text that is no request", "`bad_request` with its `req_id`; ten in a minute are 4502"),

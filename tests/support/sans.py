@@ -83,9 +83,8 @@ class Sans:
     @property
     def pongs(self) -> list[bytes]:
         """Payloads of those that are to be written."""
-        frames = [whole(event.frame) for event in self.events if isinstance(event, Answer)]
-        assert all(opcode == PONG for opcode, _ in frames)
-        return [payload for _, payload in frames]
+        answers = [event for event in self.events if isinstance(event, Answer)]
+        return [payload for answer in answers for payload in pongs(answer)]
 
     @property
     def closed(self) -> tuple[int, str]:
@@ -103,14 +102,29 @@ class Sans:
         return code, reason
 
 
+def controls(data: bytes) -> list[tuple[int, bytes]]:
+    """Opcodes and payloads of the control frames that these bytes are."""
+    stream, frames = io.BytesIO(data), []
+    while stream.tell() < len(data):
+        frame = read_frame(stream.read)
+        assert frame.fin
+        assert len(frame.payload) <= 125
+        frames.append((frame.opcode, frame.payload))
+    return frames
+
+
 def whole(data: bytes) -> tuple[int, bytes]:
     """Opcode and payload of the one control frame that these bytes are."""
-    stream = io.BytesIO(data)
-    frame = read_frame(stream.read)
-    assert stream.read() == b""
-    assert frame.fin
-    assert len(frame.payload) <= 125
-    return frame.opcode, frame.payload
+    (frame,) = controls(data)
+    return frame
+
+
+def pongs(answer: Answer) -> list[bytes]:
+    """Payloads of those that an answer is."""
+    frames = controls(answer.frame)
+    assert frames
+    assert all(opcode == PONG for opcode, _ in frames)
+    return [payload for _, payload in frames]
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

@@ -8,7 +8,7 @@ from support.sans import SECOND, Sans, endpoint
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, text
 
 from gateway.options import LimitsOptions
-from gateway.wire.events import Control
+from gateway.wire.events import Answer, Control
 
 LIMITS = LimitsOptions(message_bytes=16384, fragments_max=64, control_frames_per_s=100)
 ASK = {"method": "ping", "req_id": 5}
@@ -228,10 +228,24 @@ def test_f27_a_ping_is_answered_with_its_payload() -> None:
     assert connected().send(*(frame(PING, one) for one in payloads)).pongs == payloads
 
 
-def test_f27_pongs_coalesce_behind_what_was_read_with_their_pings() -> None:
+def test_f27_each_ping_is_answered_in_its_place() -> None:
     client = connected().send(frame(PING, b"a") + text(ASK) + frame(PING, b"b") + text(ASK))
-    assert [type(event) for event in client.events[:-1]] == [Control, str, Control, str]
-    assert client.pongs == [b"b"]
+    assert [type(event) for event in client.events] == [Control, Answer, str] * 2
+    assert client.pongs == [b"a", b"b"]
+
+
+def test_f27_the_pongs_of_pings_in_a_row_are_one_write() -> None:
+    pings = [frame(PING, b"%d" % number) for number in range(10)]
+    client = connected().send(b"".join(pings) + frame(PONG) + text(ASK) + frame(PING, b"z"))
+    kinds = [type(event) for event in client.events]
+    assert kinds == [Control] * 10 + [Answer, Control, str, Control, Answer]
+    assert client.pongs == [*(b"%d" % number for number in range(10)), b"z"]
+
+
+def test_f27_a_ping_before_a_fault_is_answered() -> None:
+    client = connected().send(frame(PING, b"a") + frame(3) + frame(PING, b"b"))
+    assert client.pongs == [b"a"]
+    assert client.closed[0] == 1002
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
 
 from gateway.options import LimitsOptions
-from gateway.wire.events import Answer, End, frame_close
+from gateway.wire.events import Answer, Control, End, frame_close
 from gateway.wire.parser import Parser, Parsers
 
 MESSAGE_BYTES = 1 << 20
@@ -16,7 +16,7 @@ LIMITS = LimitsOptions()
 
 
 def told(parser: Parser, data: bytes) -> list[object]:
-    """What these bytes say, but for the parser's own answers."""
+    """What these bytes say, but for an end."""
     parser.receive(data)
     events: list[object] = []
     while parser.waiting and (event := parser.next_event(LIMITS)) is not None:
@@ -72,7 +72,8 @@ def test_at_rest_between_messages_and_nowhere_else(
 
 
 def test_not_at_rest_before_its_pong_is_taken(parser: Parser) -> None:
-    told(parser, frame(PING, b"a"))
+    parser.receive(frame(PING, b"a"))
+    assert parser.next_event(LIMITS) is Control.PING
     assert not parser.at_rest
     assert parser.next_event(LIMITS) == Answer(b"\x8a\x01a")
     assert parser.at_rest

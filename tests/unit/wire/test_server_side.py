@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sans import Sans, cut, endpoint
+from support.sans import Sans, cut, endpoint, pongs
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, request, text
 from websockets.http11 import Request
 
 from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LimitsOptions
 from gateway.session.codes import CLOSE_CODES
-from gateway.wire.events import Answer, End
+from gateway.wire.events import Answer, Control, End
 from gateway.wire.handshake import Accepted
 from gateway.wire.head import HEAD_BYTES_MAX
 from gateway.wire.response import Response
@@ -74,26 +74,29 @@ class Meaning:
     """All that may not depend on how bytes were cut."""
 
     said: list[object]
-    pong: bytes | None
+    heard: list[object]
     in_message: bool
     unfinished: bool
 
 
 def meaning(one: Sans) -> Meaning:
-    """Answers are left out: there is one behind each read with pings, and the last one counts.
+    """Which pongs are one write is left out, and those of a flood, which the end may overtake.
 
     So is the text about a line that is too long: the library tells how much of it had come.
     """
-    answers = [event.frame for event in one.events if isinstance(event, Answer)]
-    said: list[object] = [
-        event.status if isinstance(event, Response) and event.text.startswith("read ") else event
-        for event in one.events
-        if not isinstance(event, Answer)
-    ]
-    side, over = one.side, one.over
-    return Meaning(
-        said, answers[-1] if answers and not over else None, side.in_message, side.unfinished
-    )
+    said: list[object] = []
+    heard: list[object] = []
+    for event in one.events:
+        if isinstance(event, Answer):
+            heard += [("pong", payload) for payload in pongs(event)]
+            continue
+        too_long = isinstance(event, Response) and event.text.startswith("read ")
+        said.append(event.status if too_long else event)
+        if not isinstance(event, Control):
+            heard.append(said[-1])
+    flood = bool(said) and isinstance(said[-1], End) and said[-1].code == 4029
+    heard = [] if flood else heard
+    return Meaning(said, heard, one.side.in_message, one.side.unfinished)
 
 
 @given(st.lists(FRAMES, max_size=8), st.booleans(), st.data())
