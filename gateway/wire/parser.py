@@ -133,6 +133,15 @@ class Parser(Protocol):
             self._pong(*self.data_to_send())
         return end
 
+    def recv_frame(self, frame: Frame) -> None:
+        """The library's, which reads no close frame inside of a message.
+
+        RFC 6455 section 5.4 lets it stand there; what was begun counts for nothing.
+        """
+        if frame.opcode is _CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
     def _pong(self, frame: bytes) -> None:
         """Puts the answer to the ping that was just read behind it, and before what follows.
 

@@ -214,7 +214,9 @@ def test_f25_close_without_a_code() -> None:
 
 
 def test_f25_close_inside_a_message() -> None:
-    assert ends(1002, frame(TEXT, b"{", fin=False), close(1000))
+    client = connected().send(frame(TEXT, b"{", fin=False) + close(1000, b"done"))
+    assert (client.messages, client.closed) == ([], (1000, "done"))
+    assert ends(1002, frame(TEXT, b"{", fin=False), frame(CLOSE, b"\x03"))
 
 
 def test_f26_data_after_close_is_ignored() -> None:
