@@ -16,7 +16,7 @@ ALL_CPUS := -j$(shell nproc) -Otarget
 # Most tests wait for a gateway more than they compute: two for each CPU keep it busy.
 TESTS_AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: build demo test test-long lint bench steps clean
+.PHONY: build demo test test-long lint conformance bench steps clean
 build: $(VENV)/.built $(VENV)/.developers
 
 # What a system lacks is said in its own words, before a compiler says it in others.
@@ -63,6 +63,10 @@ lint: build
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint native/cython
+
+# The Autobahn test suite, where it is installed; CONFORMANCE='--url ws://...' for another echo.
+conformance: build
+	PYTHONPATH=tests $(BIN)/python tests/conformance/autobahn.py $(CONFORMANCE)
 
 bench: build
 	$(BIN)/python bench/micro/micro.py

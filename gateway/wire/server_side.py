@@ -2,8 +2,8 @@
 
 Its stages are the handshake, which ends with an answer (`answer`); at rest, where it keeps nothing;
 inside of a read or of a message, with a borrowed parser; and over. No input makes it raise. However
-the bytes are cut, the events are the same, but that in fewer reads more pongs share an `Answer`, and
-that the text about a line that is too long tells how much of it had come.
+the bytes are cut, the events are the same, but that in fewer reads more pongs share an `Answer`,
+and that the text about a line that is too long tells how much of it had come.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -50,8 +50,10 @@ class SansClient:
         end: the last event, once it is told.
     """
 
-    def __init__(self, subprotocols: Sequence[str] = ("tickgate.v1.json",)) -> None:
-        self.side = ClientSide(URL, subprotocols, LIMITS)
+    def __init__(
+        self, subprotocols: Sequence[str] = ("tickgate.v1.json",), limits: ClientLimits = LIMITS
+    ) -> None:
+        self.side = ClientSide(URL, subprotocols, limits)
         self.answer: Opened | Refused | None = None
         self.messages: list[str | bytes] = []
         self.pongs: list[bytes] = []

@@ -90,11 +90,13 @@ def meaning(one: Sans) -> Meaning:
         if isinstance(event, Answer):
             heard += [("pong", payload) for payload in pongs(event)]
             continue
-        too_long = isinstance(event, Response) and event.text.startswith("read ")
-        said.append(event.status if too_long else event)
+        if isinstance(event, Response) and event.text.startswith("read "):
+            said.append(event.status)
+        else:
+            said.append(event)
         if not isinstance(event, Control):
             heard.append(said[-1])
-    flood = bool(said) and isinstance(said[-1], End) and said[-1].code == 4029
+    flood = one.over and isinstance(one.events[-1], End) and one.events[-1].code == 4029
     heard = [] if flood else heard
     return Meaning(said, heard, one.side.in_message, one.side.unfinished)
 
