@@ -140,8 +140,10 @@ class Reader(Generic[Root]):
         if is_array and isinstance(raw, list) and raw:
             item = get_args(array)[0]
             values = [self._value(item, value, f"{key}.{n}") for n, value in enumerate(raw)]
-            if _tables(item) or None in values:
+            if _tables(item):
                 return get_origin(array)(values)
+            if None in values:  # the others may contradict each other, too
+                return get_origin(array)(value for value in values if value is not None)
         try:
             value = msgspec.convert(raw, kind)
         except msgspec.ValidationError:

@@ -91,6 +91,13 @@ def test_a_value_inside_a_value() -> None:
     assert [str(one) for one in found] == ["listen.port.x (--set): listen.port is 5, not a table"]
 
 
+@pytest.mark.parametrize("more", [[], ["1m", "1m"]])
+def test_bad_values_of_an_array_beside_good_ones(more: list[str]) -> None:
+    found = problems(document={"candles": {"intervals": ["2m", 5, *more]}})
+    bad = ["candles.intervals.0", "candles.intervals.1"]
+    assert [one.key for one in found] == bad + ["candles.intervals"] * bool(more)
+
+
 FEED = {"type": "synthetic"}
 
 
