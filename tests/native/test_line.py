@@ -1,18 +1,16 @@
 """The native parser of the udp feed's usual lines, against the decoder that knows all of JSON."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.usual import as_record, is_unicode
 
 from gateway._native import usual_line
 from gateway.feeds.stamps import UNITS
-from gateway.feeds.venues.tickgate_json import Batch, Quote, Trade, decode
-
-if TYPE_CHECKING:
-    from gateway._native import UsualLine
+from gateway.feeds.venues.tickgate_json import Batch, Quote, decode
 
 TRADE = (
     b'{"channel":"trade","symbol":"SYM001","price":"64250.10","qty":"0.015",'
@@ -101,21 +99,6 @@ def unusual(draw: st.DrawFn) -> bytes:
     put = draw(st.binary(max_size=3) | st.sampled_from([*b'{}:,"\\0-']).map(lambda c: bytes([c])))
     end = {"insert": at, "replace": at + len(put), "without": min(at + 1, len(line))}[kind]
     return line[:at] + (b"" if kind == "without" else put) + line[end:]
-
-
-def is_unicode(line: "UsualLine | tuple[()]") -> bool:
-    """A symbol that is no UTF-8 is looked up in vain, and then the decoder's."""
-    return not line or not any("\udc80" <= c <= "\udcff" for c in line[1])
-
-
-def as_record(line: "UsualLine") -> Trade | Quote:
-    channel, symbol, ts, *texts = line
-    if channel == "bbo":
-        return Quote(symbol, texts[0], texts[1], texts[2], texts[3], ts)
-    price, qty, side, identity = texts
-    assert price is not None
-    assert qty is not None
-    return Trade(symbol, price, qty, side or None, identity or "", ts)  # type: ignore[arg-type]
 
 
 def test_golden() -> None:

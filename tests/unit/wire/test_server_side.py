@@ -1,28 +1,24 @@
 """However the bytes are cut, the events are the same; no bytes raise; what handshakes answer."""
 
 import random
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sans import Sans, cut, endpoint, pongs
+from support.meaning import FAILURES, documented, meaning
+from support.sans import Sans, cut, endpoint
 from support.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, request, text
 from websockets.http11 import Request
 
-from gateway.model.outcomes import HANDSHAKES
 from gateway.options import LimitsOptions
 from gateway.session.codes import CLOSE_CODES
-from gateway.wire.events import Answer, Control, End
+from gateway.wire.events import End
 from gateway.wire.handshake import Accepted
 from gateway.wire.head import HEAD_BYTES_MAX
 from gateway.wire.response import Response
 from gateway.wire.server_side import ServerSide
 
 LIMITS = LimitsOptions(message_bytes=300, fragments_max=4, control_frames_per_s=6)
-STATUSES = {400, 403, 404, 405, 414, 426, 431, 505}
-FAILURES = {1002, 1003, 1007, 1009, 4029}
-CLIENTS_OWN = {1000, 1001, *range(1007, 1015), 1005} | {*range(3000, 5000)} | FAILURES
 
 
 def client(binary: bool = False) -> Sans:
@@ -69,38 +65,6 @@ REQUESTS = st.one_of(
 )
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """All that may not depend on how bytes were cut."""
-
-    said: list[object]
-    heard: list[object]
-    in_message: bool
-    unfinished: bool
-
-
-def meaning(one: Sans) -> Meaning:
-    """Which pongs are one write is left out, and those of a flood, which the end may overtake.
-
-    So is the text about a line that is too long: the library tells how much of it had come.
-    """
-    said: list[object] = []
-    heard: list[object] = []
-    for event in one.events:
-        if isinstance(event, Answer):
-            heard += [("pong", payload) for payload in pongs(event)]
-            continue
-        if isinstance(event, Response) and event.text.startswith("read "):
-            said.append(event.status)
-        else:
-            said.append(event)
-        if not isinstance(event, Control):
-            heard.append(said[-1])
-    flood = one.over and isinstance(one.events[-1], End) and one.events[-1].code == 4029
-    heard = [] if flood else heard
-    return Meaning(said, heard, one.side.in_message, one.side.unfinished)
-
-
 @given(st.lists(FRAMES, max_size=8), st.booleans(), st.data())
 def test_the_events_are_the_same_however_frames_are_cut(
     frames: list[bytes], binary: bool, draws: st.DataObject
@@ -124,17 +88,6 @@ def test_the_events_are_the_same_however_a_request_is_cut(
 
 
 # --- whatever comes -------------------------------------------------------------------------------
-
-
-def documented(one: Sans) -> None:
-    """What came is accepted, or refused by a code or a status that the contract has."""
-    for event in one.events:
-        if isinstance(event, Response):
-            assert event.status in STATUSES
-            assert event.result in HANDSHAKES
-            assert event.data().startswith(b"HTTP/1.1 %d " % event.status)
-        elif isinstance(event, End):
-            assert event.code in CLIENTS_OWN
 
 
 def test_the_codes_of_failures_are_documented() -> None:
