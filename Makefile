@@ -16,7 +16,7 @@ ALL_CPUS := -j$(shell nproc) -Otarget
 # Most tests wait for a gateway more than they compute: two for each CPU keep it busy.
 TESTS_AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: build demo test test-long lint conformance bench steps clean
+.PHONY: build demo test test-long lint conformance fuzz bench steps clean
 build: $(VENV)/.built $(VENV)/.developers
 
 # What a system lacks is said in its own words, before a compiler says it in others.
@@ -67,6 +67,10 @@ lint: build
 # The Autobahn test suite, where it is installed; CONFORMANCE='--url ws://...' for another echo.
 conformance: build
 	PYTHONPATH=tests $(BIN)/python tests/conformance/autobahn.py $(CONFORMANCE)
+
+# All targets, 10 s each, two at a time; FUZZ='--seconds 600 frames' for some, or longer.
+fuzz: build
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/run.py $(FUZZ)
 
 bench: build
 	$(BIN)/python bench/micro/micro.py
