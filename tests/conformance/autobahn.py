@@ -10,8 +10,8 @@ Without a URL it serves an echo of its own (`support.echo`). The suite is `wstes
     PYTHONUSERBASE=build/wstest python2.7 -m pip install --user autobahntestsuite==25.10.1 \
         twisted==19.10.0 autobahn==0.10.9
 
-CPython 2.7 comes with pyenv, and with Debian 11 (`debootstrap bullseye`), where pip 20.3.4 runs from
-its wheel, and setuptools below 45 has to go first. `wstest` is found there, in PATH, or by
+CPython 2.7 comes with pyenv, and with Debian 11 (`debootstrap bullseye`), where pip 20.3.4 runs
+from its wheel, and setuptools below 45 has to go first. `wstest` is found there, in PATH, or by
 `--wstest`; the exit status is 77 where there is none. It ends with 0 whatever it finds, so that the
 verdict is read from its index: a case has to be OK, informational, or unimplemented where it is
 about compression, which the gateway declines. Some may be NON-STRICT.

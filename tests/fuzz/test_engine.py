@@ -155,6 +155,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 """
 
 
+def compiled(*words: str | Path) -> None:
+    flags = "-D_GNU_SOURCE -g1 -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+    subprocess.run(["gcc", *flags.split(), *words], check=True)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled, as the core's tests have it."""
+    path = tmp_path_factory.mktemp("driver") / "driver.o"
+    compiled("-c", NATIVE_TESTS / "fuzz_driver.c", "-o", path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("what", "told"),
     [
@@ -168,19 +181,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ],
 )
 def test_the_core_s_driver_finds_what_is_planted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: Path, what: str, told: str
 ) -> None:
     """By what is compared, as four bytes in a row are not found by chance."""
     source = tmp_path / "fuzz_planted.c"
     source.write_text(PLANTED % what)
-    flags = ["-D_GNU_SOURCE", "-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
-    driver = str(NATIVE_TESTS / "fuzz_driver.c")
-    covered = [*flags, "-fsanitize-coverage=trace-pc,trace-cmp", "-w"]
-    for words in (
-        ["gcc", *covered, "-c", str(source), "-o", str(tmp_path / "planted.o")],
-        ["gcc", *flags, driver, str(tmp_path / "planted.o"), "-o", str(tmp_path / "fuzz_planted")],
-    ):
-        subprocess.run(words, check=True)
+    planted = tmp_path / "planted.o"
+    compiled("-fsanitize-coverage=trace-pc,trace-cmp", "-w", "-c", source, "-o", planted)
+    compiled(driver, planted, "-o", tmp_path / "fuzz_planted")
     monkeypatch.setattr(runner, "NATIVE_OUT", tmp_path)
     monkeypatch.setattr(runner, "OUT", tmp_path / "out")
     ran: Ran = runner.run("native_planted", 3.0 if told == "leak" else SEARCH_S, seed=1)
