@@ -267,6 +267,11 @@ CASES = [
     *FRAGMENTED,
 ]
 
+CHOPS = dict.fromkeys(("1.1.8", "1.2.8"), 997) | dict.fromkeys(
+    ("2.6", "2.11", "3.4", "4.1.5", "4.2.5", "5.5", "5.8", "5.11", "5.14", "5.20"), 1
+)
+"""Bytes of each write, where the suite writes so; it writes frames otherwise."""
+
 # --- 9: size --------------------------------------------------------------------------------------
 
 KIB, MIB = 1 << 10, 1 << 20
