@@ -12,7 +12,7 @@ SEARCH_S = 0.3
 
 
 @pytest.mark.parametrize("name", python_targets())
-def test_no_input_fails(name: str) -> None:
+def test_f64_no_input_fails(name: str) -> None:
     target = importlib.import_module(f"fuzz.target_{name}")
     kept = corpus.read(corpus.path_of(name))
     outcome = Engine(target, seed=1).run(kept, SEARCH_S)
