@@ -145,6 +145,7 @@ class Engine:
         self._lines = Lines()
         self._seen: set[Hashable] = set()
         self.kept: list[bytes] = []
+        self._leading: list[bytes] = []  # those that reached new lines
         self.inputs = 0
 
     def run(self, kept: Sequence[bytes], seconds: float) -> Outcome:
@@ -172,8 +173,9 @@ class Engine:
 
     def _made(self, pool: Sequence[bytes]) -> bytes:
         rng = self._rng
-        # What was found last leads on more often.
-        parent = rng.choice(pool) if rng.random() < 0.7 else rng.choice(pool[-50:])
+        # What reached new lines, and what was found last, leads on more often.
+        some = rng.choice((pool, pool[-50:], self._leading or pool, self._leading[-20:] or pool))
+        parent = rng.choice(some)
         if self._json_at is not None and rng.random() < 0.6:
             head, lines = parent[: self._json_at], parent[self._json_at :].split(b"\n")
             at = rng.randrange(len(lines))
@@ -199,6 +201,8 @@ class Engine:
             signal.setitimer(signal.ITIMER_PROF, 0)
         if len(self._seen) < SEEN_MAX:
             self._seen.update(seen)
+        if self._lines.seen != before[0]:
+            self._leading.append(data)
         if (self._lines.seen, len(self._seen)) != before:
             self.kept.append(data)
         return None

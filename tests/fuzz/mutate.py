@@ -27,10 +27,27 @@ TEXTS: Final = (
         "NaN",
         "Infinity",
     ),
-    *("*", "A*B*C", "\x00", "\x7f", "\ud800", "\ufeff", "\U0001f600", "x" * 300, "trade", "null"),
+    *(
+        "*",
+        "A*B*C",
+        "~",
+        "A~B",
+        "~*",
+        "~~",
+        "\x00",
+        "\x7f",
+        "\ud800",
+        "\ufeff",
+        "\U0001f600",
+        "x" * 300,
+        "trade",
+        "null",
+    ),
 )
 _NUMBER: Final = re.compile(rb"-?\d+")
-_DEPTH_MAX: Final = 200
+_DEEP: Final = 1500
+"""Brackets that no decoder should follow by recursion."""
+_DEEP_PLACE: Final = "deep, deep"
 
 Change = Callable[[bytes, Random, Sequence[bytes]], bytes]
 
@@ -168,10 +185,14 @@ def json_mutated(data: bytes, rng: Random) -> bytes | None:
         return None
     for _ in range(rng.randint(1, ROUNDS_MAX)):
         tree = _change(tree, rng)
-    if rng.random() < 0.01:
-        for _ in range(_DEPTH_MAX):
-            tree = [tree]
+    deep = rng.random() < 0.02
+    if deep and (places := _places(tree)):
+        container, key = rng.choice(places)
+        container[key] = _DEEP_PLACE
     text = json.dumps(
         tree, ensure_ascii=rng.random() < 0.5, separators=rng.choice(((",", ":"), None))
     )
-    return text.encode("utf-8", "surrogatepass")[: 2 * INPUT_BYTES_MAX]
+    if deep:
+        left, right = rng.choice(("[]", ('{"a":', "}")))
+        text = text.replace(f'"{_DEEP_PLACE}"', left * _DEEP + "1" + right * rng.choice((_DEEP, 0)))
+    return text.encode("utf-8", "surrogatepass")[: 4 * INPUT_BYTES_MAX]

@@ -21,7 +21,7 @@ TOKENS: Final = [
         subscribe unsubscribe update ping stats symbols instruments method params req_id
         channel symbol mode snapshot class max_hz max_age_ms depth from epoch seq last
         ts interval after trade bbo book candle health status instrument slo conflate
-        lossless BTCUSDT.BINANCE BRK.B.XNAS * *.SIM SYM*.SIM 1m \\* resync
+        lossless BTCUSDT.BINANCE BRK.B.XNAS * *.SIM SYM*.SIM 1m ~* ~x resync
         """
     ),
     *(
