@@ -20,6 +20,7 @@
 
 enum { EDGES = 1 << 16, INPUT_MAX = 4096, POOL_MAX = 1 << 14, CURRENT = 1 << 16, CONSTANTS = 512, ROUNDS_MAX = 5 };
 
+int main(int count, char **words);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __lsan_do_recoverable_leak_check(void);
 void __sanitizer_cov_trace_pc(void);
@@ -56,7 +57,7 @@ static uint8_t *current;
 /* --- what the core tells -------------------------------------------------------------------------------- */
 
 void __sanitizer_cov_trace_pc(void) {
-    uintptr_t at = (uintptr_t)__builtin_return_address(0);
+    uintptr_t at = (uintptr_t)__builtin_return_address(0) - (uintptr_t)&main; /* the same wherever it is loaded */
     uint8_t *hit = &hits[(at ^ before) % EDGES];
     if (*hit < UINT8_MAX) ++*hit;
     before = at >> 1;
@@ -197,20 +198,22 @@ static void keep(const char *out, const uint8_t *bytes, size_t size) {
 }
 
 static void given(const char *out, const char *directory) {
-    DIR *d = opendir(directory);
-    if (!d) return;
-    for (const struct dirent *e; (e = readdir(d));) {
-        static uint8_t bytes[INPUT_MAX];
+    static uint8_t bytes[INPUT_MAX];
+    struct dirent **files;
+    int count = scandir(directory, &files, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
         char path[4200];
-        if (e->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+        snprintf(path, sizeof path, "%s/%s", directory, files[i]->d_name);
+        int hidden = files[i]->d_name[0] == '.';
+        free(files[i]);
+        if (hidden) continue;
         FILE *f = fopen(path, "rb");
         if (!f) abort();
         size_t size = fread(bytes, 1, sizeof bytes, f);
         fclose(f);
         if (run(bytes, size)) keep(out, bytes, size);
     }
-    closedir(d);
+    if (count >= 0) free(files);
 }
 
 /* Twice a second of processor time. */

@@ -60,6 +60,9 @@ def _server(whole: bytes, places: Sequence[int], mode: int) -> Iterable[Hashable
     once = sent(whole)
     documented(once)
     assert meaning(sent(*cut(whole, places))) == meaning(once)
+    sizes = [len(one if isinstance(one, bytes) else one.encode()) for one in once.messages]
+    assert max(sizes, default=0) <= LIMITS.message_bytes
+    assert len(once.controls) <= LIMITS.control_frames_per_s + 1, "the one too many is told"
     kinds = [type(event).__name__ for event in once.events]
     return tuple(kinds[:3]), once.closed[0]
 
