@@ -40,8 +40,10 @@ from gateway.wire.server_side import Endpoint, ServerSide
 PATH: Final = "/echo"
 MESSAGE_BYTES_MAX: Final = 16 << 20
 """The largest message of the Autobahn test suite."""
-LIMITS: Final = LimitsOptions(
-    message_bytes=MESSAGE_BYTES_MAX, fragments_max=1 << 20, message_timeout_s=120
+CONFIG: Final = Config(
+    limits=LimitsOptions(
+        message_bytes=MESSAGE_BYTES_MAX, fragments_max=1 << 20, message_timeout_s=120
+    )
 )
 START_S: Final = 30.0
 
@@ -100,7 +102,7 @@ def _patched() -> ExitStack:
 
 
 @asynccontextmanager
-async def echoing(port: int = 0, limits: LimitsOptions = LIMITS) -> AsyncIterator[str]:
+async def echoing(port: int = 0, config: Config = CONFIG) -> AsyncIterator[str]:
     """Serves on the loopback; the URL."""
     fds = [create_memory("stats", STATS_SIZE), create_memory("wait", WAIT_SIZE)]
     writer = RingWriter(1 << 16, 16)
@@ -112,7 +114,7 @@ async def echoing(port: int = 0, limits: LimitsOptions = LIMITS) -> AsyncIterato
     ready, drain = asyncio.Event(), asyncio.Event()
     parts = WorkerParts(
         index=0,
-        config=Config(limits=limits),
+        config=config,
         venues={},
         listen_socket=listening,
         stats=StatsPage(fds[0], writable=True),
