@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 OUT: Final = ROOT / "build" / "fuzz"
 NATIVE_TESTS: Final = ROOT / "native" / "test"
 NATIVE_OUT: Final = ROOT / "build" / "native-test" / "fuzz"
-KEPT_MAX: Final = 150
+KEPT_MAX: Final = 250
 """Inputs that are kept of a target; of more the shortest."""
 KEPT_BYTES_MAX: Final = 1024
 GRACE_S: Final = 120.0
