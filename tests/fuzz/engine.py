@@ -39,8 +39,10 @@ TRACED: Final = 0.3
 """Of the inputs."""
 LEAK_PASSES: Final = 4
 LEAK_INPUTS: Final = 100
-LEAK_BLOCKS_MAX: Final = 0.9
-"""Blocks of memory that may be left behind by each input; what is interned takes some."""
+LEAKS_MAX: Final = (0.9, 0.0, 64 << 10)
+"""Of `_HELD`, what may be left behind by each input; what is interned takes some."""
+SLACK: Final = (200, 0, 4 << 20)
+"""The same by all together: looking takes some itself."""
 CURRENT_BYTES: Final = 1 << 16
 
 _PACKAGE: Final = str(Path(gateway.__file__).parent)
@@ -122,6 +124,17 @@ class Current:
         return whole[4 : 4 + int.from_bytes(whole[:4], "big")]
 
 
+_HELD: Final = ("blocks of Python's memory", "descriptors", "bytes")
+
+
+def _held() -> tuple[int, int, int]:
+    """What the process holds."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    descriptors = len(os.listdir("/proc/self/fd"))
+    return sys.getallocatedblocks(), descriptors, pages * mmap.PAGESIZE
+
+
 def _too_long(*_: object) -> None:
     raise Hang(f"more than {HANG_S} s of processor time")
 
@@ -151,8 +164,9 @@ class Engine:
     def run(self, kept: Sequence[bytes], seconds: float) -> Outcome:
         """Runs the seeds and what is kept, then makes more for so long."""
         begun_s = time.monotonic()
-        signal.signal(signal.SIGPROF, _too_long)
+        before = signal.signal(signal.SIGPROF, _too_long)
         failure = self._search([*self._seeds, *kept], begun_s + seconds)
+        signal.signal(signal.SIGPROF, before)
         if failure is None:
             failure = self._leaks()
         taken_s = time.monotonic() - begun_s
@@ -208,28 +222,29 @@ class Engine:
         return None
 
     def _leaks(self) -> Failure | None:
-        """Whether the same inputs again and again keep memory."""
+        """Whether the same inputs again and again keep memory or descriptors."""
         some = self.kept[:: len(self.kept) // LEAK_INPUTS + 1]
-        blocks = []
+        passes = []
         for _ in range(LEAK_PASSES):
             for data in some:
                 self._run(data)
-            gc.collect()
-            blocks.append(sys.getallocatedblocks())
-        grown = (blocks[-1] - blocks[1]) / max(len(some) * (LEAK_PASSES - 2), 1)
-        if grown <= LEAK_BLOCKS_MAX:
-            return None
-        return Failure(f"leak: {grown:.1f} blocks of memory an input", self._leaking(some))
+            passes.append(_held())
+        _, first, *_, last = passes  # what is kept once is no leak
+        runs = max(len(some) * (LEAK_PASSES - 2), 1)
+        for name, was, now, most, slack in zip(_HELD, first, last, LEAKS_MAX, SLACK, strict=True):
+            if now - was > most * runs + slack:
+                why = f"leak: {(now - was) / runs:.1f} {name} an input"
+                return Failure(why, self._leaking(some, _HELD.index(name)))
+        return None
 
-    def _leaking(self, some: Sequence[bytes]) -> bytes:
+    def _leaking(self, some: Sequence[bytes], what: int) -> bytes:
         """The input that leaves most behind."""
         left = []
         for data in some:
-            before = sys.getallocatedblocks()
+            before = _held()[what]
             for _ in range(10):
                 self._run(data)
-            gc.collect()
-            left.append(sys.getallocatedblocks() - before)
+            left.append(_held()[what] - before)
         return some[left.index(max(left))]
 
 

@@ -66,12 +66,28 @@ def test_a_leak_is_a_failure_with_the_input_that_leaks() -> None:
 
     def run(data: bytes) -> Iterable[Hashable]:
         if data == b"leaks":
-            held.extend([object() for _ in range(50)])
+            held.extend([object() for _ in range(500)])
         return (data,)
 
     outcome = Engine(target(run, b"fine", b"leaks", b"good"), seed=1).run([], 0)
     assert outcome.failure is not None
     assert outcome.failure.why.startswith("leak")
+    assert outcome.failure.data == b"leaks"
+
+
+def test_descriptors_are_told_apart_from_memory() -> None:
+    held: list[int] = []
+
+    def run(data: bytes) -> Iterable[Hashable]:
+        if data == b"leaks":
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        return (data,)
+
+    outcome = Engine(target(run, b"fine", b"leaks"), seed=1).run([], 0)
+    for descriptor in held:
+        os.close(descriptor)
+    assert outcome.failure is not None
+    assert outcome.failure.why == "leak: 0.5 descriptors an input"
     assert outcome.failure.data == b"leaks"
 
 
