@@ -2,7 +2,8 @@
 
 Each is a process of its own, Python's (`engine.py`) or the core's (`native/test/fuzz_driver.c`,
 under the address and undefined behaviour checkers). What fails is told with its input, which is in
-`build/fuzz/TARGET/failed-*`; `--keep` adds what reached something new to the kept corpora.
+`build/fuzz/TARGET/failed-*`; `--keep` adds what reached something new to the kept corpora. A new
+target is a file, `target_NAME.py` or `fuzz_NAME.c`, and a corpus of the same name.
 """
 
 import argparse
