@@ -16,29 +16,10 @@ _LINES: Final = [line.partition(b"#")[0].strip() for line in _DEFAULT.splitlines
 TOKENS: Final = [
     *(line + b"\n" for line in dict.fromkeys(_LINES) if line),
     *(line.partition(b"=")[0].strip() for line in dict.fromkeys(_LINES) if b"=" in line),
-    *(
-        b'"udp"',
-        b'"replay"',
-        b'"synthetic"',
-        b'"sbe"',
-        b"true",
-        b"[]",
-        b"{}",
-        b"{a=1}",
-        b'""',
-        b"'x'",
-    ),
-    *(
-        b"1979-05-27",
-        b"nan",
-        b"inf",
-        b"-inf",
-        b"0x10",
-        b"1_000",
-        b"[[feeds]]\n",
-        b"[a.b]\n",
-        b'"""',
-    ),
+    *b"""
+        "udp" "replay" "synthetic" "sbe" true [] {} {a=1} "" 'x' 1979-05-27 nan inf -inf 0x10 1_000
+    """.split(),
+    *(b"[[feeds]]\n", b"[a.b]\n", b'"""'),
 ]
 SEEDS: Final = [
     b"".join(line + b"\n" for line in _LINES if line)[:3500],

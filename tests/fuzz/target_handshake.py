@@ -21,63 +21,21 @@ PLACE: Final = b"<accept>"
 """Stands for what the client's key, which is another each time, has to be answered with."""
 JSON_AT: Final = None
 _UPGRADE: Final = upgrade(b"Sec-WebSocket-Key: x\r\n", accept=PLACE.decode())
+_NAMES: Final = """
+    Host Origin Upgrade Connection Sec-WebSocket-Key Sec-WebSocket-Version Sec-WebSocket-Protocol
+    Sec-WebSocket-Extensions Sec-WebSocket-Accept Retry-After Content-Length Transfer-Encoding
+    Cookie Authorization Location
+"""
+_WORDS: Final = b"""
+    GET POST HTTP/1.1 HTTP/1.0 HTTP/2 /v1 /v1/x ?a=b %2e%2e/ http://a.test/v1 // * 13 ; "
+    websocket Upgrade chunked null tickgate.v1.json permessage-deflate client_max_window_bits=99
+"""
 TOKENS: Final = [
-    *(
-        f"{name}: x\r\n".encode()
-        for name in (
-            "Host",
-            "Origin",
-            "Upgrade",
-            "Connection",
-            "Sec-WebSocket-Key",
-            "Sec-WebSocket-Version",
-            "Sec-WebSocket-Protocol",
-            "Sec-WebSocket-Extensions",
-            "Sec-WebSocket-Accept",
-            "Retry-After",
-            "Content-Length",
-            "Transfer-Encoding",
-            "Cookie",
-            "Authorization",
-            "Location",
-        )
-    ),
-    *(
-        b"GET ",
-        b"POST ",
-        b"HTTP/1.1",
-        b"HTTP/1.0",
-        b"HTTP/2",
-        b"/v1",
-        b"/v1/x",
-        b"?a=b",
-        b"%2e%2e/",
-    ),
-    *(
-        b"http://a.test/v1",
-        b"//",
-        b"*",
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\n",
-        b"\r",
-        b" ",
-        b"\t",
-        b"\0",
-        b", ",
-    ),
-    *(b"websocket", b"Upgrade", b"13", b"chunked", b"tickgate.v1.json", b"permessage-deflate"),
-    *(
-        KEY.encode(),
-        ACCEPT.encode(),
-        PLACE,
-        b"null",
-        b"HTTP/1.1 503 X",
-        b"HTTP/1.1 101 X",
-        b'"',
-        b";",
-    ),
-    *(b"X: " + b"y" * 8000 + b"\r\n", b"x" * 9000, b"\xff", b"client_max_window_bits=99"),
+    *(f"{name}: x\r\n".encode() for name in _NAMES.split()),
+    *_WORDS.split(),
+    *(KEY.encode(), ACCEPT.encode(), PLACE, b"HTTP/1.1 503 X", b"HTTP/1.1 101 X"),
+    *(b"\r\n", b"\r\n\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b", ", b"\xff"),
+    *(b"X: " + b"y" * 8000 + b"\r\n", b"x" * 9000),
 ]
 SEEDS: Final = [
     *(

@@ -24,20 +24,8 @@ TOKENS: Final = [
         lossless BTCUSDT.BINANCE BRK.B.XNAS * *.SIM SYM*.SIM 1m ~* ~x resync
         """
     ),
-    *(
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b":",
-        b",",
-        b"\n",
-        b"null",
-        b"true",
-        b"\\ud800",
-        b"\\u0000",
-        b"1e999",
-    ),
+    *rb"""{ } [ ] : , null true \ud800 \u0000 1e999""".split(),
+    b"\n",
 ]
 
 

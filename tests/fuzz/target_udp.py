@@ -28,22 +28,8 @@ TOKENS: Final = [
         checksum halted delisted trading reason tick lot A.B SYM001 depth conditions
         """
     ),
-    *(
-        b"\n",
-        b"\0",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b":",
-        b",",
-        b"null",
-        b"-0",
-        b"1e5",
-        b'"1.50"',
-        b"\\u0041",
-    ),
-    *(b"\xef\xbb\xbf", b"9223372036854775808", b"1723161255342", b"1723161255342000000", b"\xff"),
+    *rb"""{ } [ ] : , null -0 1e5 "1.50" \u0041 9223372036854775808 1723161255342""".split(),
+    *(b"\n", b"\0", b"\xef\xbb\xbf", b"\xff", b"1723161255342000000"),
 ]
 SEEDS: Final = [
     b'{"channel":"trade","symbol":"SYM001","price":"64250.10","qty":"0.015","side":"buy","id":"7","ts":5}\n'

@@ -39,21 +39,8 @@ TOKENS: Final = [
         symbols result list tickSize recv conn ts http url connect addr
         """
     ),
-    *(
-        b"\n",
-        b"[",
-        b"]",
-        b"{",
-        b"}",
-        b":",
-        b",",
-        b"null",
-        b"true",
-        b'"1.50"',
-        b'"0"',
-        b'"0.00000000"',
-    ),
-    *(b"\\u0041", b"\xff", b'"2024-08-08T00:00:00.123456789Z"', b'["1.5","2"]', b"1723161255342"),
+    *rb"""[ ] { } : , null true "1.50" "0" "0.00000000" \u0041 ["1.5","2"] 1723161255342""".split(),
+    *(b"\n", b"\xff", b'"2024-08-08T00:00:00.123456789Z"'),
     *(bytes((venue, kind)) for venue in range(len(NAMES)) for kind in range(4)),
 ]
 SEEDS: Final = [
