@@ -41,8 +41,8 @@ LEAK_PASSES: Final = 4
 LEAK_INPUTS: Final = 100
 LEAKS_MAX: Final = (0.9, 0.0, 64 << 10)
 """Of `_HELD`, what may be left behind by each input; what is interned takes some."""
-SLACK: Final = (200, 0, 4 << 20)
-"""The same by all together: looking takes some itself."""
+SLACK: Final = (200, 0, 32 << 20)
+"""The same by all together: looking takes some itself, and books' memory comes in megabytes."""
 CURRENT_BYTES: Final = 1 << 16
 
 _PACKAGE: Final = str(Path(gateway.__file__).parent)
