@@ -19,10 +19,12 @@ import msgspec
 from gateway.address import host_problem, is_multicast, origin_problem
 from gateway.document import Reader, in_words, read_toml, sections, toml_literal
 from gateway.errors import ConfigurationError, Problem
+from gateway.exposure import clients_problem, ops_problem
 from gateway.feeds import options as feed_options
 from gateway.feeds.files import CaptureError, expand
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.host import cpus_allowed
+from gateway.networks import network_problem
 from gateway.options import (
     CandleOptions,
     ClusterOptions,
@@ -232,6 +234,8 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if config.listen.port and config.listen.port == config.ops.port:
         message = f"found {config.ops.port}, which is listen.port too; expected a port of its own"
         yield ("ops.port", "listen.port"), message
+    yield from _proxies(config)
+    yield from _exposed(config)
     yield from _host_contradictions(config)
     slo = config.slo
     # The default alone is no contradiction: whoever never heard of the key shall not trip over it.
@@ -252,6 +256,28 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         )
         yield ("limits.worker_requests_per_s", "limits.requests_per_s"), message
     yield from _feed_contradictions(config)
+
+
+def _proxies(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What nobody could believe of where clients are."""
+    for n, network in enumerate(config.listen.trusted_proxies):
+        if isinstance(network, str) and (wrong := network_problem(network)):
+            yield (f"listen.trusted_proxies.{n}",), f"found {in_words(network)}; {wrong}"
+    if config.listen.proxy_protocol and not config.listen.trusted_proxies:
+        message = "found true; nobody is trusted to say whose a connection is"
+        yield ("listen.proxy_protocol", "listen.trusted_proxies"), message
+
+
+def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Listeners that the world would reach without anybody's having meant it."""
+    listen, ops = config.listen, config.ops
+    proxied = bool(listen.trusted_proxies)
+    if message := clients_problem(
+        listen.host, tls=False, authenticated=False, proxied=proxied, insecure=listen.insecure
+    ):
+        yield ("listen.insecure", "listen.host"), message
+    if message := ops_problem(ops.host, tls=False, token=False, insecure=ops.insecure):
+        yield ("ops.insecure", "ops.host"), message
 
 
 def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -8,8 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.networks import NETWORKS_MAX
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+"""0: no limit."""
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 LOOPBACK_ORIGINS = tuple(
@@ -29,6 +33,9 @@ class ListenOptions(Options, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8765
     origins: tuple[str, ...] = LOOPBACK_ORIGINS
+    trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=NETWORKS_MAX)] = ()
+    proxy_protocol: bool = False
+    insecure: bool = False
 
 
 class OpsOptions(Options, frozen=True, kw_only=True):
@@ -36,6 +43,7 @@ class OpsOptions(Options, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 9464
+    insecure: bool = False
 
 
 class RingOptions(Options, frozen=True, kw_only=True):
@@ -84,6 +92,9 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     """Every bound on what a client may ask or make us hold."""
 
     max_connections: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    connections_per_address: Count = 0
+    connects_per_address_per_s: Count = 0
+    worker_connects_per_s: Count = 0
     topics_per_connection: Positive = 10_000
     patterns_per_connection: Positive = 256
     symbols_per_request: Positive = 300
@@ -92,6 +103,8 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     fragments_max: Positive = 64
     handshake_timeout_s: Seconds = 5.0
     handshakes_per_address: Positive = 1000
+    handshake_bytes: Annotated[int, Meta(ge=1024, le=1 << 18)] = 32 << 10
+    handshake_memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 64 << 20
     message_timeout_s: Seconds = 10.0
     close_timeout_s: Seconds = 5.0
     ping_interval_s: Seconds = 15.0

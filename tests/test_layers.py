@@ -19,8 +19,8 @@ RANKS = (
     ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects",),
     ("session", "wire", "codec", "latency", "document", "recording"),
-    ("model", "errors", "clock", "options", "log"),
-    ("address", "backoff", "exits", "host", "state", "text"),
+    ("model", "errors", "clock", "exposure", "options", "log"),
+    ("address", "backoff", "exits", "host", "networks", "state", "text"),
 )
 RANK_OF = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 

@@ -15,13 +15,29 @@ HANDSHAKES = (
     "closed",
     "overload",
     "schema",
+    "limited",
+    "proxy",
 )
-"""How a connection's handshake ended: `tickgate_handshakes_total{result}`."""
+"""How a connection's handshake ended: `tickgate_handshakes_total{result}`. `shed`: the worker has
+no room; `limited`: its address or identity asks too much; `proxy`: a PROXY header that is wrong, or
+comes from no trusted network, or does not come."""
 
-ADMISSION = ("capacity", "overload", "max_connections", "address", "shutdown")
+ADMISSION = (
+    "capacity",
+    "overload",
+    "max_connections",
+    "address",
+    "shutdown",
+    "connections",
+    "rate",
+    "memory",
+    "identity",
+    "proxy",
+)
 """Why somebody was not taken on: `tickgate_admission_refused_total{reason}`. A new subscription
 (`capacity`) or a new client (`overload`) would have broken the promise to class 0; the others are
-limits that a client meets in its handshake."""
+limits that a client meets in its handshake: how many there are of all, of its address and of its
+identity, how fast they come, what unfinished handshakes hold, who may be a proxy."""
 
 ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "other")
 """Why accept failed: `tickgate_accept_errors_total{errno}`. The first two mean that descriptors ran

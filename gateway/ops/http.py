@@ -36,6 +36,7 @@ from gateway.ops.sampling import Sampling
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
+from gateway.wire.head import HEAD_BYTES_MAX
 from gateway.wire.request import Origins, check, origin_form, path_of
 from gateway.wire.response import Response
 from gateway.wire.server_side import Endpoint
@@ -54,8 +55,9 @@ _log = log.get("ops")
 
 
 class _Limits(NamedTuple):
-    """How much is read of one session; more is closed with 1009, or 4029."""
+    """How much is read of one session; more is closed with 1009, or 4029, a request with 431."""
 
+    handshake_bytes: int = HEAD_BYTES_MAX
     message_bytes: int = 16 << 10
     fragments_max: int = 64
     control_frames_per_s: int = 100

@@ -30,8 +30,11 @@ from gateway.wire.response import Response, refusal
 from gateway.wire.server_side import Endpoint, ServerSide
 
 if TYPE_CHECKING:
+    from websockets.datastructures import Headers
+
     from gateway._native import Plane
     from gateway.dialects.dialect import Session
+    from gateway.server.addresses import Address
     from gateway.server.readers import Readers
     from gateway.server.transport import Transport
 
@@ -73,6 +76,17 @@ class Deadlines(Protocol):
     def forget(self, connection: "Connection") -> None: ...
 
 
+class Admission(Protocol):
+    """Who is let in."""
+
+    def received(self, client: "Connection", count: int) -> Response | None: ...
+    def located(self, client: "Connection", headers: "Headers") -> Response | None: ...
+    def request(self, client: "Connection") -> Response | None: ...
+    def full(self, client: "Connection") -> Response: ...
+    def linger(self) -> bool: ...
+    def lingered(self) -> None: ...
+
+
 class Owner(Protocol):
     """What a connection asks of the worker that it is in: of all that is not one client's own."""
 
@@ -86,11 +100,11 @@ class Owner(Protocol):
     def registry(self) -> Registry: ...
     @property
     def deadlines(self) -> Deadlines: ...
+    @property
+    def admission(self) -> Admission: ...
     def now_ns(self) -> int: ...
     def real_ns(self) -> int: ...
     def count(self, name: str) -> None: ...
-    def admission(self) -> Response | None: ...
-    def full(self) -> Response: ...
     def origin_refused(self, origin: str, peer: str) -> None: ...
     def new_session(
         self, connection: "Connection", accepted: Accepted, target: str
@@ -108,11 +122,14 @@ class Connection:
         "_owner",
         "_session",
         "_wire",
+        "address",
+        "charged",
         "close_code",
         "close_reason",
         "deadline_ns",
         "handle",
         "heard_ns",
+        "identity",
         "message_ns",
         "name",
         "peer",
@@ -127,10 +144,13 @@ class Connection:
     def __init__(self, owner: Owner, transport: "Transport", peer: str, now_ns: int) -> None:
         self._owner = owner
         self.transport = transport
-        self.peer = peer
+        self.peer = peer  # where it is; behind a proxy, from its request on
+        self.address: Address | None = None  # as which its peer is counted
+        self.charged = 0  # bytes of memory that it holds before it is let in
         self.state = State.HANDSHAKE
         self.handle = 0
         self.name = ""  # the connection's id
+        self.identity = ""  # who it is, once that is known
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
@@ -183,7 +203,9 @@ class Connection:
             self._lost("end of stream")
             return
         self.heard_ns = self._owner.now_ns()
-        if self._wire is not None:
+        if self.charged and (refused := self._owner.admission.received(self, len(data))):
+            self.refuse(refused)
+        elif self._wire is not None:
             self._wire.receive(data)
             self._work(self._wire)
         else:
@@ -273,8 +295,13 @@ class Connection:
 
     def _answer(self, request: Request, wire: ServerSide) -> None:
         owner = self._owner
-        endpoint = owner.endpoint
-        other = endpoint.check(request) or endpoint.page(request) or owner.admission()
+        endpoint, admission = owner.endpoint, owner.admission
+        other = (
+            admission.located(self, request.headers)
+            or endpoint.check(request)
+            or endpoint.page(request)
+            or admission.request(self)
+        )
         answer = wire.answer(other)
         if isinstance(answer, Response):
             if answer.result == "origin":
@@ -292,9 +319,12 @@ class Connection:
         self._wire = None
         self.deadline_ns = owner.now_ns() + owner.deadlines.close_ns
         owner.deadlines.watch(self)
+        stays = owner.admission.linger()
         try:
             self.transport.answer(response.data())
         except OSError:
+            stays = False
+        if not stays:
             self._finish()
 
     def _open(self, accepted: Accepted, target: str) -> None:
@@ -309,7 +339,7 @@ class Connection:
         except OverflowError:
             self._session.end()
             self._session = None
-            self.refuse(owner.full())
+            self.refuse(owner.admission.full(self))
             return
         self.state = State.OPEN
         owner.opened(self)
@@ -429,6 +459,8 @@ class Connection:
         """Closes a socket that the plane never had."""
         self._pause()
         self._owner.deadlines.forget(self)
+        if self.state is State.LINGER:
+            self._owner.admission.lingered()
         self.state = State.CLOSED
         self.transport.close()
 

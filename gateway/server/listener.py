@@ -1,6 +1,6 @@
-"""Accepts clients: admission, drain, what they share. One per worker.
+"""Accepts clients, drains them, has what they share. One per worker.
 
-Who is there is the registry's, when time is up the deadlines'.
+Who is let in is the admission's, who is there the registry's, when time is up the deadlines'.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import errno
 import itertools
 import random
 import resource
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,16 +20,18 @@ from gateway.dialects.dialect import Arrival
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
+from gateway.networks import canonical
+from gateway.server.admission import Admission
 from gateway.server.connection import Connection
 from gateway.server.control import Control
 from gateway.server.deadlines import SWEEP_INTERVAL_S, Deadlines
 from gateway.server.plane import controlled
+from gateway.server.preface import Preface
 from gateway.server.readers import Readers
 from gateway.server.registry import Registry
 from gateway.server.transport import Plain, prepare
 from gateway.session.capacity import Capacity, Load
 from gateway.session.options import REJECTIONS, Options, Shared
-from gateway.wire.response import Response, refusal
 from gateway.wire.server_side import Endpoint
 
 if TYPE_CHECKING:
@@ -49,8 +52,6 @@ RESERVED_DESCRIPTORS = 64
 CONNECTIONS_MAX = 1_000_000
 """As in the configuration: what the plane keeps for a slot is taken when it is used."""
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-RETRY_AFTER_S = (3, 8)
-"""A client that is refused for want of room comes back after one of these, not all at once."""
 RECONNECT_AFTER_MS = 500
 """The soonest that a client of a worker that ends is wanted back: the next one has started."""
 RECONNECT_SPREAD_MS = (2500, 60_000)
@@ -78,11 +79,11 @@ class Listener:
         self.readers = Readers()
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
-        self.max_connections = max_connections(self.limits.max_connections)
         self.accepting = True
         self._parts = parts
         self._doors = doors
         self._catalog = catalog
+        self._proxy_protocol = parts.config.listen.proxy_protocol
         self._stats = parts.stats
         self._socket = parts.listen_socket
         slo = parts.config.slo
@@ -97,20 +98,28 @@ class Listener:
         self._names = f"c-{''.join(random.SystemRandom().choices(_NAME_LETTERS, k=7))}"
         self._numbers = itertools.count(1)
         soon = self.loop.call_soon
-        self.registry = Registry(parts.stats, soon)
+        self.admission = Admission(
+            parts.config,
+            parts.stats,
+            capacity,
+            max_connections(self.limits.max_connections),
+            lambda: len(self.registry),
+            self.now_ns,
+        )
+        self.registry = Registry(parts.stats, soon, self.admission)
         clients = self.registry.clients
         self.deadlines = Deadlines(self.limits, clients, plane, self.now_ns, soon)
         self._control = Control(
             f"worker-{parts.index}", plane, clients, parts.stalled, self.show_status
         )
         self._refused_origins = log.RefusedOrigins(_log)
-        self._draining = False
         prepare(self._socket, self.limits.stall_max_s)
 
     def reconfigure(self, config: "Config") -> None:
         """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""
         self.limits = config.limits
         self.endpoint.reconfigure(config.listen.origins, self.limits)
+        self.admission.reconfigure(config)
         self.deadlines.reconfigure(self.limits)
         self._shared.reconfigure(session_options(config))
         self._shared.capacity.reconfigure(config.slo.target_us * 1000)
@@ -130,13 +139,12 @@ class Listener:
             try:
                 sock, address = self._socket.accept()
                 peer = address[0] if isinstance(address, tuple) else ""
-                connection = Connection(self, Plain(sock), peer, self.now_ns())
+                self._arrived(sock, canonical(peer) if ":" in peer else peer)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:
                 self._accept_failed(error)
                 return
-            self._accepted(connection)
         if not self.accepting:
             self.accepting = True
             _log.info("accept.resumed", connections=len(self.registry))
@@ -153,47 +161,49 @@ class Listener:
 
     def _accept_again(self) -> None:
         # Accepting tells at once whether there are descriptors again, even where nobody waits.
-        if not self._draining:
+        if not self.admission.draining:
             self.loop.add_reader(self._socket.fileno(), self._accept)
             self._accept()
 
-    def _accepted(self, connection: Connection) -> None:
-        unfinished = self.registry.accepted(connection)
-        self.deadlines.watch(connection)
-        if unfinished > self.limits.handshakes_per_address:
-            why = "too many unfinished handshakes from this address"
-            connection.refuse(self._shed("address", why))
+    def _arrived(self, sock: socket.socket, peer: str) -> None:
+        """Lets a client begin its handshake, or refuses it at once.
 
-    def admission(self) -> Response | None:
-        """Whether one more client may come in."""
-        if self._draining:
-            return self._shed("shutdown", "the gateway is shutting down")
-        if len(self.registry) >= self.max_connections:
-            return self.full()
-        capacity = self._shared.capacity
-        if (why := capacity.refusal(self.now_ns())) is None:
-            return None
-        self._count_refused("overload")
-        retry_after_s = -(-capacity.retry_after_ms() // 1000)
-        return refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
+        Raises:
+            OSError: the host has no room for it; the socket is closed.
+        """
+        if not self._proxy_protocol:
+            self.proxied(sock, peer)
+        elif self.admission.preface(peer):
+            timeout_s = self.limits.handshake_timeout_s
+            Preface(self, sock, peer, timeout_s, self.admission.preface_ended)
+        else:
+            sock.close()
+            self.preface_failed(peer, "proxy", "")
+
+    def preface_failed(self, peer: str, result: str, why: str) -> None:
+        """A connection ended before it was said whose it is."""
+        self.registry.never_began(result)
+        if why:
+            self.admission.refused("proxy", peer)
+            _log.debug("preface.refused", peer=peer, result=result, why=why)
+
+    def proxied(self, sock: socket.socket, peer: str) -> None:
+        """Begins the handshake of a client that is there, itself or behind a proxy.
+
+        Raises:
+            OSError: as of `_arrived`.
+        """
+        connection = Connection(self, Plain(sock), peer, self.now_ns())
+        self.registry.accepted()
+        self.deadlines.watch(connection)
+        if refused := self.admission.accepted(connection):
+            connection.refuse(refused)
 
     def _load(self) -> Load:
         return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
 
     def _names_waiting(self) -> int:
         return int(self._stats.get("topics_waiting"))
-
-    def full(self) -> Response:
-        """The refusal of a client beyond the limit."""
-        why = f"max_connections: {self.max_connections} are open"
-        return self._shed("max_connections", why)
-
-    def _shed(self, reason: str, why: str) -> Response:
-        self._count_refused(reason)
-        return refusal(503, "shed", why, (("Retry-After", str(random.randint(*RETRY_AFTER_S))),))
-
-    def _count_refused(self, reason: str) -> None:
-        self._stats.add("admission_refused", ADMISSION.index(reason))
 
     # --- what connections report -----------------------------------------------------------------
 
@@ -253,8 +263,9 @@ class Listener:
     def _sweep(self) -> None:
         self._shared.capacity.look(self.now_ns())
         self._show_counts()
+        self.admission.sweep()
         self.deadlines.sweep()
-        if not self._draining or self.registry or self.deadlines:
+        if not self.admission.draining or self.registry or self.deadlines:
             self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _show_counts(self) -> None:
@@ -269,7 +280,7 @@ class Listener:
 
     async def drain(self) -> None:
         """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout."""
-        self._draining = True
+        self.admission.draining = True
         self.registry.end()
         self.accepting = False
         self.loop.remove_reader(self._socket.fileno())

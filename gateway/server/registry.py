@@ -1,9 +1,8 @@
-"""Who is there: the open clients of one worker by handle, unfinished handshakes by address."""
+"""Who is there: the open clients of one worker by handle, and the counts of all."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway import log
 from gateway.model.outcomes import HANDSHAKES
@@ -21,42 +20,56 @@ EVENTS_PER_TURN = 64
 _log = log.get("server")
 
 
+class Admission(Protocol):
+    """Who counts what a client takes at the door."""
+
+    def handshake_ended(self, client: Connection, *, opened: bool) -> None: ...
+    def left(self, client: Connection) -> None: ...
+
+
 class Registry:
     """The clients of one worker, and its counts of them.
 
     Args:
         stats: where they are counted.
         soon: calls in the loop's next iteration.
+        admission: told of each that is let in, refused or gone.
 
     Attributes:
         clients: the open ones by handle, until the plane lets go.
         empty: set when the last one is gone, once that is awaited (`end`).
     """
 
-    def __init__(self, stats: "StatsPage", soon: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        stats: "StatsPage",
+        soon: Callable[[Callable[[], None]], object],
+        admission: Admission,
+    ) -> None:
         self.clients: dict[int, Connection] = {}
         self.empty = asyncio.Event()
         self._stats = stats
         self._soon = soon
-        self._handshakes: Counter[str] = Counter()  # unfinished ones by address
+        self._admission = admission
         self._subscriptions = 0  # of all clients
         self._ending = False
 
     def __len__(self) -> int:
         return len(self.clients)
 
-    def accepted(self, connection: Connection) -> int:
-        """Its handshake begins; how many its address has now."""
+    def accepted(self) -> None:
+        """Counts one whose handshake begins."""
         self._stats.add("accepted")
-        self._handshakes[connection.peer] += 1
-        return self._handshakes[connection.peer]
+
+    def never_began(self, result: str) -> None:
+        """Counts one that ended before its handshake."""
+        self._stats.add("accepted")
+        self._stats.add("handshakes", HANDSHAKES.index(result))
 
     def handshake_ended(self, connection: Connection, result: str, why: str = "") -> None:
         """Counts how; to be called once, while the connection is in its handshake."""
         self._stats.add("handshakes", HANDSHAKES.index(result))
-        self._handshakes[connection.peer] -= 1
-        if not self._handshakes[connection.peer]:
-            del self._handshakes[connection.peer]
+        self._admission.handshake_ended(connection, opened=result == "ok")
         if why:
             _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
 
@@ -92,6 +105,7 @@ class Registry:
             self.empty.set()
 
     def _removed(self, connection: Connection) -> None:
+        self._admission.left(connection)
         code = connection.close_code
         self._stats.add("closes", CLOSE_CODES.index(code if code in CLOSE_CODES else 1000))
         _log.debug("client.closed", peer=connection.peer, code=code, reason=connection.close_reason)

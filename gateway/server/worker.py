@@ -52,7 +52,7 @@ async def _serve(
     reconfiguring = asyncio.create_task(_reconfigure(parts, listener))
     parts.reports(listener.report)
     parts.ready()
-    _log.info("worker.ready", index=parts.index, max_connections=listener.max_connections)
+    _log.info("worker.ready", index=parts.index, max_connections=listener.admission.connections_max)
     while not parts.drain.is_set():
         listener.show_status()
         done, _ = await asyncio.wait(

@@ -11,7 +11,7 @@ from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 
 from gateway.text import escaped
-from gateway.wire.head import HEAD_BYTES_MAX, Head
+from gateway.wire.head import Head
 from gateway.wire.parser import Limits, quiet
 from gateway.wire.request import choose_subprotocol
 from gateway.wire.response import Response, refusal
@@ -79,16 +79,18 @@ class Handshake:
 
     Args:
         bodies: whether a request that becomes no WebSocket may have a body, which is not read.
+        limit: of the request's bytes.
     """
 
-    __slots__ = ("_body", "_event", "_head", "_protocol", "_request")
+    __slots__ = ("_body", "_event", "_head", "_limit", "_protocol", "_request")
 
     waiting = in_message = unfinished = False
 
-    def __init__(self, *, bodies: bool) -> None:
+    def __init__(self, *, bodies: bool, limit: int) -> None:
         self._protocol = _Server(logger=quiet)
         self._body = _Bodiless(self._protocol) if bodies else None
-        self._head = Head()
+        self._limit = limit
+        self._head = Head(limit)
         self._request: Request | None = None
         self._event: Request | Response | None = None
 
@@ -117,7 +119,7 @@ class Handshake:
             result = {414: "too_large", 431: "too_large"}.get(status, "bad_request")
             self._event = refusal(status, result, _told(protocol.handshake_exc))
         elif self._head.too_long:
-            text = f"a request of more than {HEAD_BYTES_MAX} bytes"
+            text = f"a request of more than {self._limit} bytes"
             self._event = refusal(431, "too_large", text)
 
     @property

@@ -1,7 +1,8 @@
 """Where the head of a request or of an answer ends, and how long it may be."""
 
 HEAD_BYTES_MAX = 32 << 10
-"""Of a head, all lines together: the library's own limits add up to 1 MiB."""
+"""Of a head, all lines together, unless another limit is given: the library's own limits add up to
+1 MiB."""
 _END = b"\r\n\r\n"
 
 
@@ -14,9 +15,10 @@ class Head:
         rest: what came behind it in the read that ended it.
     """
 
-    __slots__ = ("_received", "_tail", "rest", "too_long", "whole")
+    __slots__ = ("_limit", "_received", "_tail", "rest", "too_long", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = HEAD_BYTES_MAX) -> None:
+        self._limit = limit
         self._received = 0
         self._tail = b""  # the last bytes so far
         self.whole = self.too_long = False
@@ -34,7 +36,7 @@ class Head:
             self.rest = seen[end:]
         self._tail = seen[1 - len(_END) :]
         more = len(data) - len(self.rest)
-        room = HEAD_BYTES_MAX - self._received
+        room = self._limit - self._received
         self._received += more
-        self.too_long = self._received > HEAD_BYTES_MAX
+        self.too_long = self._received > self._limit
         return data[: min(more, room)]

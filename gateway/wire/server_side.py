@@ -88,7 +88,9 @@ class ServerSide:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._stage: Handshake | Parser | _Over | None = Handshake(bodies=endpoint.bodies)
+        self._stage: Handshake | Parser | _Over | None = Handshake(
+            bodies=endpoint.bodies, limit=endpoint.limits.handshake_bytes
+        )
         self._controls = self._second = 0
 
     @property

@@ -255,7 +255,9 @@ def test_all_addresses_are_all_of_them_for_clients_ops_and_feeds_alike(tmp_path:
     if not has_ipv6():
         pytest.skip("this host has no IPv6")
     port = free_udp_port()
-    everywhere = ('listen.host="::"', 'ops.host="::"', "feeds.0.type=udp", 'feeds.0.host="::"')
+    meant = ("listen.insecure=true", "ops.insecure=true")
+    hosts = ('listen.host="::"', 'ops.host="::"', 'feeds.0.host="::"')
+    everywhere = ("feeds.0.type=udp", *hosts, *meant)
     with serving(tmp_path / "log", *SMALL, *everywhere, f"feeds.0.port={port}") as gateway:
         assert "listen=[::]:" in gateway.lines()
         assert "ops_listen=[::]:" in gateway.lines()
@@ -273,7 +275,8 @@ def test_all_addresses_are_all_of_them_for_clients_ops_and_feeds_alike(tmp_path:
 
 
 def test_the_ready_line_says_what_is_bound(tmp_path: Path) -> None:
-    with serving(tmp_path / "log", *SMALL, 'listen.host="0.0.0.0"') as gateway:
+    meant = "listen.insecure=true"
+    with serving(tmp_path / "log", *SMALL, 'listen.host="0.0.0.0"', meant) as gateway:
         line = next(line for line in gateway.lines().splitlines() if "serve.ready" in line)
         port = gateway.url.rpartition(":")[2].removesuffix("/v1")
         assert f"client=ws://127.0.0.1:{port}/v1" in line

@@ -16,7 +16,7 @@ PAGE = TESTS.parent / "docs" / "faults.md"
 # number: (the fault, what must happen)
 ROWS = {
     1: ("headers dribbled", "408 at a total deadline, and hung up on whether it leaves or not"),
-    2: ("a connection that says nothing", "the same; so many at once from one address, then 503"),
+    2: ("a connection that says nothing", "the same; so many at once from one address, then 429"),
     3: ("TLS hello, binary, another protocol", "closed at the deadline at the latest"),
     4: ("too many headers, too long ones, a long path", "431 or 414 from the first byte too many"),
     5: ("not quite a request", "400, 405, 426 or 505; frames right behind a good one are obeyed"),
@@ -69,6 +69,10 @@ ROWS = {
     57: ("scrape flood, slow scraper", "bounded, and beside the data"),
     58: ("values that would split a response", "only names that we know are echoed"),
     59: ("values that would forge a log line", "escaped and cut"),
+    60: (
+        "a client that says where it is as a proxy would",
+        "only trusted proxies are believed; what is malformed is ignored, or refused",
+    ),
     61: ("mistakes in the configuration", "all listed at once, exit 78; a busy port is 69"),
     62: ("a pause of our own", "seen in the loop's lag and named; no client is blamed for it"),
     63: ("names that would be markup on a page", "text only, and a content security policy"),
@@ -84,7 +88,7 @@ ROWS = {
     ),
     72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
 }
-"""Rows that are not here belong to what is not built yet: tokens, buses, proxies."""
+"""Rows that are not here belong to what is not built yet: tokens, buses."""
 
 _ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")

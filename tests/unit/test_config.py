@@ -27,8 +27,9 @@ def test_defaults() -> None:
 def test_each_layer_wins_over_the_one_before(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text('[listen]\nhost = "file"\nport = 1\n[ops]\nhost = "file"\n[log]\nlevel="debug"')
+    meant = ["listen.insecure=true", "ops.insecure=true"]
     environ = {"TICKGATE_LISTEN__PORT": "2", "TICKGATE_OPS__HOST": "environment"}
-    config = load(file, environ, ["ops.host=set"])
+    config = load(file, environ, ["ops.host=set", *meant])
     assert (config.listen.host, config.listen.port) == ("file", 2)
     assert config.ops.host == "set"
     assert config.log.level == "debug"
@@ -75,7 +76,8 @@ def test_layering_is_a_chain_of_dictionaries(
     ],
 )
 def test_a_value_is_a_toml_literal_else_text(text: str, expected: str) -> None:
-    assert load(None, {}, [f"listen.host={text}"]).listen.host == expected
+    sets = [f"listen.host={text}", "listen.insecure=true"]
+    assert load(None, {}, sets).listen.host == expected
 
 
 def test_other_variables_are_not_configuration() -> None:

@@ -41,7 +41,7 @@ DEPLOY = DOCS.parent / "configs/deploy"
 def test_the_container_s_command_is_a_good_configuration() -> None:
     lines = (DEPLOY / "Containerfile").read_text().splitlines()
     (command,) = [json.loads(line.removeprefix("CMD ")) for line in lines if line[:4] == "CMD "]
-    assert command[::2] == ["--set", "--set"]
+    assert set(command[::2]) == {"--set"}
     config = assemble({}, {}, command[1::2])
     assert (config.listen.host, config.ops.host) == ("::", "::")
 

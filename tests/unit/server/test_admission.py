@@ -1,13 +1,24 @@
-"""Who is let in: the limit, the drain, and what would break the promise for a while."""
+"""Who is let in: limits of all, of an address and of an identity; what would break the promise."""
 
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from websockets.datastructures import Headers
 
 from gateway._native import StatsPage
+from gateway.config import assemble
 from gateway.model.outcomes import ADMISSION, HANDSHAKES
+from gateway.server.addresses import ADDRESSES_MAX, Address, Addresses
+from gateway.server.admission import (
+    HANDSHAKE_BYTES,
+    HELD_PER_BYTE,
+    LINGERING_MAX,
+    Admission,
+    Budget,
+    Told,
+)
 from gateway.server.listener import Listener, reconnect_after_most_ms
 from gateway.session import REJECTIONS
 from gateway.session.capacity import LASTING_NS, Capacity, Load
@@ -28,27 +39,57 @@ FULL = Load(
 """Each of its sweeps is longer than the target."""
 
 
-class Worker:
-    """A listener's part of admission on a page that tests write, by a clock that they move."""
+class Client:
+    """Stands for a connection."""
 
-    def __init__(self, page: StatsPage, load: Load = FULL) -> None:
+    def __init__(self, peer: str = "192.0.2.1") -> None:
+        self.peer = peer
+        self.address: Address | None = None
+        self.charged = 0
+        self.identity = ""
+
+
+class Worker:
+    """Admission on a page that tests write, by a clock that they move; at most two clients."""
+
+    def __init__(self, page: StatsPage, load: Load = FULL, *sets: str, most: int = 2) -> None:
         self.page = page
         self.now_ns = NOW
         self.show(load)
-        self.listener: Any = SimpleNamespace(
-            _draining=False,
-            registry={},
-            max_connections=2,
-            _stats=page,
-            now_ns=lambda: self.now_ns,
-            full=lambda: Listener.full(self.listener),
-            _shed=lambda reason, why: Listener._shed(self.listener, reason, why),
-            _count_refused=lambda reason: Listener._count_refused(self.listener, reason),
-        )
+        self.open: list[Client] = []
+        listener: Any = SimpleNamespace(_stats=page)
         self.capacity = Capacity(
-            lambda: Listener._load(self.listener), target_ns=TARGET_NS, enforce=True
+            lambda: Listener._load(listener), target_ns=TARGET_NS, enforce=True
         )
-        self.listener._shared = SimpleNamespace(capacity=self.capacity)
+        self.admission = Admission(
+            assemble({}, {}, sets),
+            page,
+            self.capacity,
+            most,
+            lambda: len(self.open),
+            lambda: self.now_ns,
+        )
+
+    def come(self, peer: str = "192.0.2.1", headers: Headers | None = None) -> Client | Response:
+        """One more client comes, and stays if it may."""
+        client = Client(peer)
+        refused = (
+            self.admission.accepted(client)
+            or self.admission.received(client, 100)
+            or self.admission.located(client, headers or Headers())
+            or self.admission.request(client)
+        )
+        self.admission.handshake_ended(client, opened=refused is None)
+        if refused is not None:
+            return refused
+        self.open.append(client)
+        return client
+
+    def go(self, client: Client | Response) -> None:
+        """A client leaves."""
+        assert isinstance(client, Client)
+        self.open.remove(client)
+        self.admission.left(client)
 
     def show(self, load: Load) -> None:
         """What the plane says of itself from now on."""
@@ -57,7 +98,7 @@ class Worker:
 
     def admitted(self) -> Response | None:
         """The answer to one more client of at most two."""
-        return Listener.admission(self.listener)
+        return self.admission.request(Client())
 
     def wait(self, duration_ns: int) -> None:
         """Time passes, with the listener's looks in it."""
@@ -73,7 +114,7 @@ class Worker:
 
 def test_there_is_room(page: StatsPage) -> None:
     worker = Worker(page, Load())
-    worker.listener.registry = {1: None}
+    worker.open = [Client()]
     worker.wait(2 * LASTING_NS)
     assert worker.admitted() is None
     assert worker.refused() == {}
@@ -114,9 +155,9 @@ def test_subscriptions_are_refused_before_clients_are(page: StatsPage) -> None:
 def test_a_full_and_a_draining_gateway_say_so_first(page: StatsPage) -> None:
     worker = Worker(page)
     worker.wait(LASTING_NS + 1_000_000_000)
-    worker.listener.registry = {1: None, 2: None}
+    worker.open = [Client(), Client()]
     full = worker.admitted()
-    worker.listener._draining = True
+    worker.admission.draining = True
     draining = worker.admitted()
     assert full is not None
     assert draining is not None
@@ -146,7 +187,7 @@ def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: Stat
 
 def test_those_for_whom_there_is_no_room_come_back_at_different_times(page: StatsPage) -> None:
     worker = Worker(page, Load())
-    worker.listener.registry = {1: None, 2: None}
+    worker.open = [Client(), Client()]
     refusals = [worker.admitted() for _ in range(100)]
     assert {one.headers[0][1] for one in refusals if one} == {"3", "4", "5", "6", "7", "8"}
 
@@ -157,3 +198,225 @@ def test_those_for_whom_there_is_no_room_come_back_at_different_times(page: Stat
 )
 def test_more_clients_are_spread_over_a_longer_time(clients: int, most_ms: int) -> None:
     assert reconnect_after_most_ms(clients) == most_ms
+
+
+# --- limits of an address, of an identity, of the worker -----------------------------------------
+
+
+SECOND_NS = 1_000_000_000
+
+
+def refusal(answer: object) -> Response:
+    """What came of a client that was not let in, which is told when to come back."""
+    assert isinstance(answer, Response), "it was let in"
+    assert int(dict(answer.headers)["Retry-After"]) > 0
+    return answer
+
+
+def roomy(page: StatsPage, *sets: str) -> Worker:
+    """A worker with room for all that an address may have."""
+    return Worker(page, Load(), *sets, most=1_000_000)
+
+
+def test_an_address_has_so_many_connections_and_no_more(page: StatsPage) -> None:
+    worker = roomy(page, "limits.connections_per_address=2")
+    first = worker.come()
+    worker.come()
+    answer = refusal(worker.come())
+    assert (answer.status, answer.result) == (429, "limited")
+    assert answer.text == "connections_per_address: 2"
+    assert isinstance(worker.come("192.0.2.2"), Client), "another address has its own"
+    worker.go(first)
+    assert isinstance(worker.come(), Client)
+    assert worker.refused() == {"connections": 1}
+
+
+def test_an_ipv6_address_counts_as_its_network(page: StatsPage) -> None:
+    worker = roomy(page, "limits.connections_per_address=1")
+    worker.come("2001:db8:0:1::1")
+    assert refusal(worker.come("2001:db8:0:1:ffff::2")).status == 429
+    assert isinstance(worker.come("2001:db8:0:2::1"), Client)
+
+
+def test_an_address_may_come_so_often(page: StatsPage) -> None:
+    worker = roomy(page, "limits.connects_per_address_per_s=2")
+    for _ in range(20):  # ten seconds' worth at once
+        worker.go(worker.come())
+    answer = refusal(worker.come())
+    assert (answer.status, answer.result) == (429, "limited")
+    assert isinstance(worker.come("192.0.2.2"), Client)
+    worker.now_ns += SECOND_NS
+    for _ in range(2):
+        worker.go(worker.come())
+    refusal(worker.come())
+    assert worker.refused() == {"rate": 2}
+
+
+def test_a_worker_is_come_to_so_often_by_all_together(page: StatsPage) -> None:
+    worker = roomy(page, "limits.worker_connects_per_s=3")
+    for number in range(3):
+        worker.come(f"192.0.2.{number}")
+    answer = refusal(worker.come("192.0.2.9"))
+    assert (answer.status, answer.result) == (503, "shed")
+    worker.now_ns += SECOND_NS
+    assert isinstance(worker.come("192.0.2.9"), Client)
+
+
+def test_f02_unfinished_handshakes_are_bounded_by_address_and_by_memory(page: StatsPage) -> None:
+    worker = roomy(page, "limits.handshakes_per_address=3", "limits.handshake_memory_bytes=1048576")
+    silent = [Client() for _ in range(3)]
+    assert not any(map(worker.admission.accepted, silent))
+    assert refusal(worker.come()).status == 429
+    others = [Client(f"10.0.{number}.1") for number in range((1 << 20) // HANDSHAKE_BYTES - 3)]
+    assert not any(map(worker.admission.accepted, others))
+    answer = refusal(worker.come("192.0.2.2"))
+    assert (answer.status, answer.result) == (503, "shed")
+    assert worker.refused() == {"address": 1, "memory": 1}
+    for client in (*silent, *others):
+        worker.admission.handshake_ended(client, opened=False)
+    assert worker.admission.memory.used == 0
+    assert isinstance(worker.come(), Client)
+
+
+def test_bytes_before_the_answer_are_charged_for_what_they_make_us_hold(page: StatsPage) -> None:
+    worker = roomy(page, "limits.handshake_memory_bytes=1048576")
+    client = Client()
+    worker.admission.accepted(client)
+    room = ((1 << 20) - HANDSHAKE_BYTES) // HELD_PER_BYTE
+    assert worker.admission.received(client, room) is None
+    assert refusal(worker.admission.received(client, 1)).status == 503
+    worker.admission.handshake_ended(client, opened=True)
+    assert (client.charged, worker.admission.memory.used) == (0, 0)
+
+
+def test_an_identity_has_so_many_connections_wherever_they_come_from(page: StatsPage) -> None:
+    worker = roomy(page)
+    one, two, other = (worker.come(f"192.0.2.{number}") for number in range(3))
+    assert isinstance(one, Client)
+    assert isinstance(two, Client)
+    assert isinstance(other, Client)
+    identified = worker.admission.identified
+    assert identified(one, "ann", 1) is None
+    assert identified(one, "ann", 1) is None, "it is counted once"
+    assert refusal(identified(two, "ann", 1)).status == 429
+    assert identified(other, "bob", 1) is None
+    assert identified(one, "bob", 2) is None, "it is another's now"
+    assert identified(two, "ann", 1) is None
+    worker.go(two)
+    assert identified(one, "ann", 1) is None
+    assert worker.refused() == {"identity": 1}
+
+
+def test_a_client_that_is_refused_after_it_is_known_is_nobodys(page: StatsPage) -> None:
+    worker = roomy(page)
+    client = Client()
+    worker.admission.accepted(client)
+    worker.admission.identified(client, "ann", 1)
+    worker.admission.handshake_ended(client, opened=False)
+    assert client.identity == ""
+    assert worker.admission.identified(Client(), "ann", 1) is None
+
+
+def test_behind_a_proxy_each_client_counts_as_itself(page: StatsPage) -> None:
+    limits = ("limits.connections_per_address=1", "limits.handshakes_per_address=1")
+    worker = roomy(page, *limits, 'listen.trusted_proxies=["192.0.2.0/24"]')
+    waiting = [Client() for _ in range(5)]
+    assert not any(map(worker.admission.accepted, waiting)), "nobody's yet"
+    first = worker.come(headers=Headers({"X-Forwarded-For": "203.0.113.7"}))
+    assert isinstance(first, Client)
+    assert first.peer == "203.0.113.7"
+    assert isinstance(worker.come(headers=Headers({"X-Forwarded-For": "203.0.113.8"})), Client)
+    refusal(worker.come(headers=Headers({"X-Forwarded-For": "1.2.3.4, 203.0.113.7"})))
+    worker.go(first)
+    assert isinstance(worker.come(headers=Headers({"X-Forwarded-For": "203.0.113.7"})), Client)
+
+
+def test_f60_a_stranger_says_nothing_of_where_it_is(page: StatsPage) -> None:
+    worker = roomy(page, 'listen.trusted_proxies=["192.0.2.0/24"]')
+    client = worker.come("198.51.100.1", Headers({"X-Forwarded-For": "203.0.113.7"}))
+    assert isinstance(client, Client)
+    assert client.peer == "198.51.100.1"
+
+
+def test_with_proxy_headers_no_request_is_believed(page: StatsPage) -> None:
+    networks = 'listen.trusted_proxies=["192.0.2.0/24"]'
+    worker = roomy(page, networks, "listen.proxy_protocol=true")
+    client = worker.come("192.0.2.7", Headers({"X-Forwarded-For": "203.0.113.7"}))
+    assert isinstance(client, Client)
+    assert client.peer == "192.0.2.7"
+    assert worker.admission.preface("192.0.2.7")
+    assert worker.admission.memory.used == HANDSHAKE_BYTES
+    worker.admission.preface_ended()
+    assert not worker.admission.preface("203.0.113.7")
+    assert worker.refused() == {"proxy": 1}
+
+
+def test_a_reload_moves_the_limits_and_keeps_the_counts(page: StatsPage) -> None:
+    worker = roomy(page)
+    clients = [worker.come() for _ in range(3)]
+    worker.admission.reconfigure(assemble({}, {}, ["limits.connections_per_address=3"]))
+    refusal(worker.come())
+    worker.go(clients[0])
+    assert isinstance(worker.come(), Client)
+
+
+def test_refused_clients_linger_up_to_a_number(page: StatsPage) -> None:
+    admission = roomy(page).admission
+    assert all(admission.linger() for _ in range(LINGERING_MAX))
+    assert not admission.linger()
+    admission.lingered()
+    admission.lingered()
+    assert admission.linger()
+
+
+def test_addresses_are_forgotten_when_they_do_not_matter() -> None:
+    options = assemble({}, {}, ["limits.connects_per_address_per_s=1"]).limits
+    addresses = Addresses(options)
+    for number in range(3):
+        one = addresses.of(f"192.0.2.{number}")
+        assert addresses.wait_ns(one, NOW) == 0
+        addresses.settle(one, NOW)
+    assert len(addresses) == 3
+    addresses.expire(NOW, 100)
+    assert len(addresses) == 3, "how often they came matters still"
+    addresses.expire(NOW + SECOND_NS, 2)
+    assert len(addresses) == 1, "no more in one look"
+    without = Addresses(assemble({}, {}).limits)
+    without.settle(without.of("192.0.2.1"), NOW)
+    assert len(without) == 0
+
+
+def test_the_number_of_addresses_is_bounded() -> None:
+    addresses = Addresses(assemble({}, {}, ["limits.connects_per_address_per_s=1"]).limits)
+    for number in range(ADDRESSES_MAX + 10):
+        one = addresses.of(f"n{number}")
+        addresses.wait_ns(one, NOW)
+        addresses.settle(one, NOW)
+    assert len(addresses) == ADDRESSES_MAX
+    assert addresses.of("n5").full_ns == 0, "the first is forgotten"
+    assert addresses.of(f"n{ADDRESSES_MAX}").full_ns > 0
+
+
+def test_a_budget_gives_what_it_has_and_no_more() -> None:
+    budget = Budget(10)
+    assert budget.take(10)
+    assert not budget.take(1)
+    budget.give(4)
+    assert budget.take(4)
+
+
+def test_refusals_are_one_line_for_each_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[tuple[str, int]] = []
+    now_ns = 0
+
+    def warning(_: str, **fields: Any) -> None:
+        lines.append((fields["reason"], fields["more_since_last"]))
+
+    monkeypatch.setattr("gateway.server.admission._log", SimpleNamespace(warning=warning))
+    told = Told(lambda: now_ns)
+    for _ in range(100):
+        told.note("rate", "192.0.2.1")
+        told.note("memory", "192.0.2.1")
+    now_ns = 10 * SECOND_NS
+    told.note("rate", "192.0.2.2")
+    assert lines == [("rate", 0), ("memory", 0), ("rate", 99)]

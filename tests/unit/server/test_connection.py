@@ -30,6 +30,9 @@ class Told:
         self.limits = LimitsOptions()
         self.handshake_ns = self.close_ns = 10**9
         self.plane = self.readers = self.registry = self.deadlines = self
+        self.admission = SimpleNamespace(
+            located=lambda *_: None, request=lambda _: None, linger=lambda: True
+        )
         self.time_ns = 1
         self.endpoint = Endpoint({PATH: ["tickgate.v1.json"]}, [], self.limits)
         self.full = self.replying = False
@@ -37,9 +40,6 @@ class Told:
 
     def now_ns(self) -> int:
         return self.time_ns
-
-    def admission(self) -> None:
-        """Everybody may come in."""
 
     def new_session(self, *_: object) -> tuple[SimpleNamespace, list[Reply], int]:
         def receive(text: str, **_: int) -> list[Reply]:

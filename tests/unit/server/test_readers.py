@@ -108,7 +108,7 @@ def test_without_a_watch_for_its_socket_nobody_is_accepted(
     listener.loop = SimpleNamespace(remove_reader=lambda _: None, call_later=lambda *_: None)
     listener.limits, listener.now_ns, listener.accepting = LimitsOptions(), lambda: 1, True
     listener.deadlines, listener.registry = SimpleNamespace(handshake_ns=1), {}
-    listener.endpoint = Endpoint({}, [], listener.limits)
+    listener.endpoint, listener._proxy_protocol = Endpoint({}, [], listener.limits), False
 
     def no_space(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

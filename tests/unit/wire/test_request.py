@@ -49,7 +49,7 @@ def test_a_good_one_passes(path: str) -> None:
     assert refusal(path) is None
 
 
-def test_no_origin_passes_and_ours_does() -> None:
+def test_f07_no_origin_passes_and_ours_does() -> None:
     assert refusal() is None
     assert refusal(more=("Origin", "http://localhost:3000")) is None
 
@@ -164,7 +164,7 @@ def test_refusals_say_what_would_be_accepted() -> None:
         (list(LOOPBACK_ORIGINS), "https://localhost.evil.com", False),
     ],
 )
-def test_origins(allowed: list[str], origin: str, welcome: bool) -> None:
+def test_f07_origins(allowed: list[str], origin: str, welcome: bool) -> None:
     assert (origin in Origins(allowed)) is welcome
 
 
