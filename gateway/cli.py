@@ -76,6 +76,7 @@ app = App(
 config_app = App(name="config", help="The configuration: check it, show it, its schema.")
 app.command(config_app)
 app.command("gateway.loadtest.command:app", name="bench", help="Load test: clients and ticks.")
+app.command("gateway.operate:usage", name="usage")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -26,6 +26,7 @@ from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.host import cpus_allowed
 from gateway.networks import network_problem
 from gateway.options import (
+    AuditOptions,
     CandleOptions,
     ClusterOptions,
     LimitsOptions,
@@ -59,6 +60,7 @@ class Config(Options, frozen=True, kw_only=True):
     limits: LimitsOptions = LimitsOptions()
     recorder: RecorderOptions = RecorderOptions()
     log: LogOptions = LogOptions()
+    audit: AuditOptions = AuditOptions()
     feeds: tuple[FeedOptions, ...] = ()
 
 
@@ -297,9 +299,16 @@ def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
     elif cpu >= 0 and workers > 1:
         message = f"found {cpu}; the planes of all {workers} workers would share it"
         yield ("plane.cpu", "cluster.workers"), message
+    yield from _files(config)
+
+
+def _files(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What could not be written."""
     directory, file = config.recorder.directory, config.log.file
     if config.recorder.enabled and directory and (wrong := unwritable(Path(directory))):
         yield ("recorder.directory",), f"found {in_words(directory)}; {wrong}"
+    if config.audit.path and (wrong := unwritable(Path(config.audit.path))):
+        yield ("audit.path",), f"found {in_words(config.audit.path)}; {wrong}"
     if file and (wrong := unappendable(Path(file))):
         yield ("log.file",), f"found {in_words(file)}; {wrong}"
 

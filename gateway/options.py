@@ -138,6 +138,14 @@ class MemoryOptions(Options, frozen=True, kw_only=True):
     populate: Literal["ahead", "start"] = "ahead"
 
 
+class AuditOptions(Options, frozen=True, kw_only=True):
+    """Who did what, for auditors: JSON lines in files of each process, rotated by size."""
+
+    path: str = ""
+    max_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 40)] = 64 << 20
+    keep: Annotated[int, Meta(ge=1, le=100_000)] = 64
+
+
 class LogOptions(Options, frozen=True, kw_only=True):
     """Structured logs on standard error, or appended to a file, which SIGUSR1 opens anew."""
 

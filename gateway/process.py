@@ -185,10 +185,12 @@ async def _worker(
     inbox: Inbox,
     watchdog: Watchdog,
 ) -> int:
+    from gateway.audit.audit import Audit
     from gateway.feeds.options import venues
     from gateway.server import worker
     from gateway.server.parts import WorkerParts
 
+    audit = Audit(f"worker-{first.index}", config.audit, count=stats.add)
     await worker.run(
         WorkerParts(
             index=first.index,
@@ -204,9 +206,11 @@ async def _worker(
             drain=child.drain,
             ready=partial(_say_ready, child, watchdog),
             status=lambda report: _send_status(child, watchdog, worker=report),
+            audit=audit,
             stalled=partial(watchdog.note, "plane"),
         )
     )
+    audit.close()
     return 0
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 RELOADED: Final = (
+    "audit.keep",
+    "audit.max_bytes",
     "feeds.*.stale_after_s",
     "limits.close_timeout_s",
     "limits.connections_per_address",

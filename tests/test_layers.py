@@ -14,11 +14,11 @@ from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of, s
 # From the top down: a room imports rooms of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
-    ("app", "doctor", "process", "top"),
+    ("app", "doctor", "operate", "process", "top"),
     ("config", "memory", "reload", "tune"),
     ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects",),
-    ("session", "wire", "codec", "latency", "document", "recording"),
+    ("audit", "session", "wire", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "exposure", "options", "log"),
     ("address", "backoff", "exits", "host", "networks", "state", "text"),
 )

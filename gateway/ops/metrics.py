@@ -53,6 +53,8 @@ _TOTALS = {
     "limits_met": ("limits_met", "Names and patterns refused after the reply."),
     "forbidden": ("forbidden", "Names that the data plane refused: they are not granted."),
     "close_timeouts": ("close_timeouts", "Clients that never finished closing."),
+    "audit_lines": ("audit_lines", "Lines of the audit that are written."),
+    "audit_lost": ("audit_lost", "Lines of the audit lost to a full queue or a failing write."),
     "log_dropped": ("log_dropped", "Log lines lost to a full queue or a failing write."),
 }
 _GAUGES = {

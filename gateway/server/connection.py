@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.server.addresses import Address
     from gateway.server.readers import Readers
     from gateway.server.transport import Transport
+    from gateway.session.actions import Item
 
 DISCARDED_BYTES_MAX = 1 << 20
 """What a refused or closing client may still send before it is cut off."""
@@ -109,7 +110,8 @@ class Owner(Protocol):
     def new_session(
         self, connection: "Connection", accepted: Accepted, target: str
     ) -> "tuple[Session, Sequence[Action], int]": ...
-    def opened(self, connection: "Connection") -> None: ...
+    def opened(self, connection: "Connection", path: str) -> None: ...
+    def asked(self, connection: "Connection", items: "Sequence[Item]") -> None: ...
     def closing(self, connection: "Connection") -> None: ...
     def remove(self, connection: "Connection") -> None: ...
 
@@ -342,7 +344,7 @@ class Connection:
             self.refuse(owner.admission.full(self))
             return
         self.state = State.OPEN
-        owner.opened(self)
+        owner.opened(self, accepted.door)
         self._act(actions)
 
     def _message(self, text: str) -> None:
@@ -375,6 +377,7 @@ class Connection:
             self._owner.deadlines.watch_session(self)
         elif isinstance(action, Subscribe):
             self._count_subscriptions()
+            self._owner.asked(self, action.items)
             payload = action.payload or None
             self._queued(plane.subscribe(handle, payload, action.slots, action.items))
         elif isinstance(action, Unsubscribe):

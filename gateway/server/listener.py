@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.dialects.dialect import Doors, Session
     from gateway.server.catalog import Catalog
     from gateway.server.parts import WorkerParts
-    from gateway.session.actions import Action
+    from gateway.session.actions import Action, Item
     from gateway.wire.handshake import Accepted
 
 ACCEPTS_PER_TURN = 64
@@ -83,6 +83,7 @@ class Listener:
         self._parts = parts
         self._doors = doors
         self._catalog = catalog
+        self._audit = parts.audit
         self._proxy_protocol = parts.config.listen.proxy_protocol
         self._stats = parts.stats
         self._socket = parts.listen_socket
@@ -106,7 +107,7 @@ class Listener:
             lambda: len(self.registry),
             self.now_ns,
         )
-        self.registry = Registry(parts.stats, soon, self.admission)
+        self.registry = Registry(parts.stats, soon, self.admission, parts.audit)
         clients = self.registry.clients
         self.deadlines = Deadlines(self.limits, clients, plane, self.now_ns, soon)
         self._control = Control(
@@ -120,6 +121,7 @@ class Listener:
         self.limits = config.limits
         self.endpoint.reconfigure(config.listen.origins, self.limits)
         self.admission.reconfigure(config)
+        self._audit.reconfigure(config.audit)
         self.deadlines.reconfigure(self.limits)
         self._shared.reconfigure(session_options(config))
         self._shared.capacity.reconfigure(config.slo.target_us * 1000)
@@ -223,10 +225,16 @@ class Listener:
         opened = self._doors.open(accepted.door, arrival, self._catalog, self._shared)
         return *opened, self._doors.format(accepted.door, accepted.subprotocol)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection, path: str) -> None:
         """It is through its handshake."""
         self.registry.opened(connection)
+        self._audit.connect(connection, path)
         self.deadlines.forget(connection)
+
+    def asked(self, connection: Connection, items: "Sequence[Item]") -> None:
+        """It subscribes; what it is subscribed to already and asks for otherwise is no news."""
+        if self._audit.on and (new := [(item[1], item[2]) for item in items if item[5]]):
+            self._audit.subscribe(connection, new)
 
     def report(self, channel: str, text: str) -> None:
         """What the gateway says of itself, for all who follow the channel."""

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.audit.audit import Audit
 from gateway.dialects.dialect import Dialect
 from gateway.dialects.tickgate import TICKGATE
 
@@ -35,6 +36,7 @@ class WorkerParts:
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
         dialects: those that clients may speak.
+        audit: told who comes, what they ask for, and how they leave.
         stalled: to be told when the data plane stood still: for how long in ns, and why in words.
     """
 
@@ -52,4 +54,5 @@ class WorkerParts:
     ready: Callable[[], None]
     status: "Callable[[WorkerReport], None]"
     dialects: Sequence[Dialect] = (TICKGATE,)
+    audit: Audit = field(default_factory=lambda: Audit("worker"))
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

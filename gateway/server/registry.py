@@ -8,14 +8,19 @@ from gateway import log
 from gateway.model.outcomes import HANDSHAKES
 from gateway.server.connection import Connection
 from gateway.server.plane import dispatch
-from gateway.session.codes import CLOSE_CODES
+from gateway.session.codes import CLOSE_CODES, CLOSES
 
 if TYPE_CHECKING:
     from gateway._native import Plane, StatsPage
+    from gateway.audit.audit import Audit
     from gateway.server.control import Control
 
 EVENTS_PER_TURN = 64
 """The plane's events that are told in one iteration: each may end a client, at 20 us."""
+
+_UNSPOKEN = ("ok", "closed", "schema")
+"""Handshakes' ends of which nobody was refused."""
+_REASONS = {row.code: row.name for row in CLOSES}
 
 _log = log.get("server")
 
@@ -34,6 +39,7 @@ class Registry:
         stats: where they are counted.
         soon: calls in the loop's next iteration.
         admission: told of each that is let in, refused or gone.
+        audit: told of those that are refused or gone.
 
     Attributes:
         clients: the open ones by handle, until the plane lets go.
@@ -45,12 +51,14 @@ class Registry:
         stats: "StatsPage",
         soon: Callable[[Callable[[], None]], object],
         admission: Admission,
+        audit: "Audit",
     ) -> None:
         self.clients: dict[int, Connection] = {}
         self.empty = asyncio.Event()
         self._stats = stats
         self._soon = soon
         self._admission = admission
+        self._audit = audit
         self._subscriptions = 0  # of all clients
         self._ending = False
 
@@ -69,6 +77,8 @@ class Registry:
     def handshake_ended(self, connection: Connection, result: str, why: str = "") -> None:
         """Counts how; to be called once, while the connection is in its handshake."""
         self._stats.add("handshakes", HANDSHAKES.index(result))
+        if result not in _UNSPOKEN:
+            self._audit.refusal(connection, result)
         self._admission.handshake_ended(connection, opened=result == "ok")
         if why:
             _log.debug("handshake.refused", peer=connection.peer, result=result, why=why.strip())
@@ -105,7 +115,9 @@ class Registry:
             self.empty.set()
 
     def _removed(self, connection: Connection) -> None:
-        self._admission.left(connection)
         code = connection.close_code
+        # By whom it is known; a reason may be the client's own text.
+        self._audit.end(connection, code, _REASONS.get(code, "other"))
+        self._admission.left(connection)
         self._stats.add("closes", CLOSE_CODES.index(code if code in CLOSE_CODES else 1000))
         _log.debug("client.closed", peer=connection.peer, code=code, reason=connection.close_reason)

@@ -29,7 +29,7 @@ def test_a_thousand_ends_are_told_some_in_each_iteration() -> None:
 
     ending: Any = Ending()
     plane: Any = SimpleNamespace(events=take)
-    registry = Registry(ending, soon.append, ending)
+    registry = Registry(ending, soon.append, ending, ending)
     registry.clients.update((handle, ending) for handle in range(CLIENTS))
     registry.end()
     soon.append(lambda: registry.events(plane, ending))
