@@ -13,10 +13,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +35,7 @@ from gateway._native import (
     create_memory,
 )
 from gateway.address import listeners, shown
+from gateway.audit.audit import Audit
 from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
 from gateway.latency import statistics
@@ -41,11 +43,12 @@ from gateway.latency.control import GAUGES
 from gateway.model.outcomes import HANDSHAKES
 from gateway.model.record import CANDLES
 from gateway.model.status import FeedStatus
+from gateway.orders import STOPS, Orders, admin, obey
 from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
 from gateway.supervisor import signals
 from gateway.supervisor.children import ChildSpec
-from gateway.supervisor.messages import FeedStart, Reopen, Report, WorkerStart
+from gateway.supervisor.messages import FeedStart, Report, WorkerStart
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 
@@ -55,10 +58,6 @@ if TYPE_CHECKING:
     from gateway.recorder.recorder import Recorder
     from gateway.recorder.source import Source
 
-STOPS = (signal.SIGTERM, signal.SIGINT)
-TOGETHER_S = 0.1
-"""Within it a second signal to stop is the first one's echo and kills nobody: timeout(1) and some
-service managers signal the process, and then its group."""
 FEED, WORKER = "feed", "worker"
 WORKER_GAUGES = (
     "connections",
@@ -79,20 +78,6 @@ SHED = (
 """Clients that we turned away or cut off: each counts against the objective like a lost update."""
 
 _log = log.get("app")
-
-
-class Orders(NamedTuple):
-    """What signals mean to a gateway.
-
-    Attributes:
-        reload: reads the configuration again, for SIGHUP; None where there is nothing to read.
-        stops: those that end it.
-        terminal: whether it was started in one; then SIGHUP ends it as well once that is closed.
-    """
-
-    reload: Callable[[], Config] | None = None
-    stops: Sequence[signal.Signals] = STOPS
-    terminal: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +149,11 @@ async def _serve(
     from gateway.ops.subject import Subject
     from gateway.recorder import stream
 
-    with _site(config) as site, _own_watchdog(site, handler) as watchdog:
+    with (
+        _site(config) as site,
+        _own_watchdog(site, handler) as watchdog,
+        closing(_audit(config, site)) as audit,
+    ):
 
         def ready() -> None:
             watchdog.ready()
@@ -180,7 +169,12 @@ async def _serve(
             if on_ready is not None:
                 on_ready(urls)
 
-        supervisor = Supervisor(site.specs(), on_ready=ready, on_drain=site.close_listeners)
+        supervisor = Supervisor(
+            site.specs(),
+            on_ready=ready,
+            on_drain=site.close_listeners,
+            on_answer=lambda answer: operators.answered(answer),
+        )
         source = _source(site, supervisor, watchdog, lambda: subject.config, lambda: ops.look)
         recorder = _recorder(config, site, source)
         subject = Subject(
@@ -197,17 +191,21 @@ async def _serve(
             streams={stream.PATH: stream.Stream(recorder)},
             recorder=lambda: asdict(recorder.statistics()),
         )
-        async with OpsServer(config.ops, subject) as ops:
+
+        def apply(fresh: Config) -> list[str]:
+            missed = supervisor.reconfigure(encoded(fresh))
+            log.set_level(fresh.log.level)
+            ops.reconfigure(fresh)
+            recorder.reconfigure(fresh.recorder)
+            audit.reconfigure(fresh.audit)
+            return missed
+
+        reloading = Reloading(config, orders.reload, apply)
+        operators = admin(config, supervisor, reloading, audit)
+        async with OpsServer(config.ops, subject) as ops, operators:
             urls = Urls(site.client_url, ops.url)
 
-            def apply(fresh: Config) -> list[str]:
-                missed = supervisor.reconfigure(encoded(fresh))
-                log.set_level(fresh.log.level)
-                ops.reconfigure(fresh)
-                recorder.reconfigure(fresh.recorder)
-                return missed
-
-            _obey(orders, supervisor, Reloading(config, orders.reload, apply), handler)
+            obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
             beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
             played: asyncio.Task[int] | None = None
@@ -223,39 +221,6 @@ async def _serve(
             await asyncio.gather(*beside, return_exceptions=True)
         _log.info("serve.stopped", exit=code)
         return code
-
-
-def _obey(
-    orders: Orders, supervisor: Supervisor, reloading: Reloading, handler: log.LogHandler
-) -> None:
-    """What each signal does, from now on."""
-
-    def hang_up() -> None:
-        if orders.terminal and not signals.has_terminal():
-            _log.warning("terminal.closed", what="stops, as nothing else would stop it")
-            supervisor.stop()
-        else:
-            reloading.reload()
-
-    def reopen() -> None:
-        log.reopen(handler)
-        supervisor.tell_all(Reopen())
-
-    signals.tell("it means nothing here; SIGTERM stops")
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    loop.add_signal_handler(signal.SIGUSR1, reopen)
-    asked_s = float("-inf")
-
-    def stop() -> None:
-        nonlocal asked_s
-        if loop.time() - asked_s >= TOGETHER_S:
-            asked_s = loop.time()
-            supervisor.stop()
-
-    signals.at_limit(partial(supervisor.stop, ResourceError.exit_code))
-    for number in orders.stops:
-        loop.add_signal_handler(number, stop)
 
 
 def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:
@@ -282,6 +247,12 @@ def _own_watchdog(site: "Site", handler: log.LogHandler) -> Watchdog:
     return Watchdog(
         stats, dropped_logs=lambda: handler.dropped, interval_s=QUIET_INTERVAL_S, host=True
     )
+
+
+def _audit(config: Config, site: "Site") -> Audit:
+    """The supervisor's own: what operators did, and who was entitled to what."""
+    page = StatsPage(site.stats_fds["supervisor"], writable=True)
+    return Audit("supervisor", config.audit, count=page.add)
 
 
 def _source(

@@ -77,6 +77,7 @@ config_app = App(name="config", help="The configuration: check it, show it, its 
 app.command(config_app)
 app.command("gateway.loadtest.command:app", name="bench", help="Load test: clients and ticks.")
 app.command("gateway.operate:usage", name="usage")
+app.command("gateway.operate:admin_app", name="admin", help="Asks a gateway that runs here.")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -132,11 +133,12 @@ def demo(*, sets: Sets = []) -> int:  # noqa: B006
     """Serves a made-up market and says where to connect: 100 symbols of venue SIM."""
     loaded, why = _demo_config(sets)
     from gateway import app as application
+    from gateway.orders import STOPS
 
     return application.serve(
         loaded,
         on_ready=lambda urls: print(_welcome(loaded, urls, why), flush=True),
-        stops=(*application.STOPS, signal.SIGHUP),  # its terminal was closed
+        stops=(*STOPS, signal.SIGHUP),  # its terminal was closed
     )
 
 
@@ -183,6 +185,7 @@ def replay(
     document = {"feeds": feeds}
     loaded = assemble(document | _beside_another(document, sets), os.environ, sets)
     from gateway import app as application
+    from gateway.orders import STOPS
 
     return application.serve(
         loaded,
@@ -190,7 +193,7 @@ def replay(
             f"Plays {name} to {urls.client}; dashboard {urls.ops}; Ctrl-C stops it.", flush=True
         ),
         on_played=_played,
-        stops=(*application.STOPS, signal.SIGHUP),
+        stops=(*STOPS, signal.SIGHUP),
     )
 
 

@@ -26,6 +26,7 @@ from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.host import cpus_allowed
 from gateway.networks import network_problem
 from gateway.options import (
+    AdminOptions,
     AuditOptions,
     CandleOptions,
     ClusterOptions,
@@ -60,6 +61,7 @@ class Config(Options, frozen=True, kw_only=True):
     limits: LimitsOptions = LimitsOptions()
     recorder: RecorderOptions = RecorderOptions()
     log: LogOptions = LogOptions()
+    admin: AdminOptions = AdminOptions()
     audit: AuditOptions = AuditOptions()
     feeds: tuple[FeedOptions, ...] = ()
 
@@ -307,6 +309,9 @@ def _files(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     directory, file = config.recorder.directory, config.log.file
     if config.recorder.enabled and directory and (wrong := unwritable(Path(directory))):
         yield ("recorder.directory",), f"found {in_words(directory)}; {wrong}"
+    unix = config.admin.unix
+    if unix and (wrong := unappendable(Path(unix).with_suffix(".new"))):
+        yield ("admin.unix",), f"found {in_words(unix)}; {wrong}"
     if config.audit.path and (wrong := unwritable(Path(config.audit.path))):
         yield ("audit.path",), f"found {in_words(config.audit.path)}; {wrong}"
     if file and (wrong := unappendable(Path(file))):

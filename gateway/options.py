@@ -138,6 +138,13 @@ class MemoryOptions(Options, frozen=True, kw_only=True):
     populate: Literal["ahead", "start"] = "ahead"
 
 
+class AdminOptions(Options, frozen=True, kw_only=True):
+    """Where operators of this host may ask the gateway for something (`tickgate admin`)."""
+
+    unix: Annotated[str, Meta(max_length=107)] = ""
+    """sun_path of unix(7) has 108 bytes."""
+
+
 class AuditOptions(Options, frozen=True, kw_only=True):
     """Who did what, for auditors: JSON lines in files of each process, rotated by size."""
 

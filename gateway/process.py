@@ -26,6 +26,7 @@ from gateway._native import RingWriter, StatsPage, request_slice, signal_when_or
 from gateway.backoff import Backoff
 from gateway.config import Config
 from gateway.errors import ConfigurationError, ResourceError, TickgateError
+from gateway.model.admin import Ask
 from gateway.model.record import CANDLES, CHANNELS_OWN
 from gateway.model.status import FeedStatus, Status, WorkerReport
 from gateway.supervisor.channel import Channel, Received
@@ -56,6 +57,8 @@ HEALTH_INTERVAL_S = 0.25
 """Between two rounds of looks at instruments: GW_CONDITION_LOOK_NS."""
 DISCONNECTED: Final = ("down", "reconnecting", "failed", "done")
 """States of a feed of which nothing more comes: its instruments are `stale`."""
+ASKS_MAX: Final = 16
+"""Questions of operators that wait for one another."""
 BRIEF_CHARACTERS = 100
 """Of a feed's message in a status that is too long for one message."""
 
@@ -136,6 +139,7 @@ class Inbox:
         self._handler = handler
         self.configs: asyncio.Queue[Config] = asyncio.Queue(maxsize=1)
         self.segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self.asks: asyncio.Queue[Ask] = asyncio.Queue(maxsize=ASKS_MAX)
         self._report: Callable[[str, str], None] | None = None
 
     def take(self, received: Received) -> None:
@@ -145,6 +149,8 @@ class Inbox:
                 self.segments.put_nowait((epoch, fd))
             case Received(Reload(config=config)):
                 self._reload(config)
+            case Received(Ask() as ask) if not self.asks.full():
+                self.asks.put_nowait(ask)
             case Received(Reopen()):
                 log.reopen(self._handler)
             case Received(Report(channel=channel, text=text)) if channel in CHANNELS_OWN:
@@ -204,6 +210,9 @@ async def _worker(
             configs=inbox.configs,
             reports=inbox.reports,
             drain=child.drain,
+            window_ms=lambda: child.window_ms,
+            asks=inbox.asks,
+            answer=child.channel.deliver,
             ready=partial(_say_ready, child, watchdog),
             status=lambda report: _send_status(child, watchdog, worker=report),
             audit=audit,

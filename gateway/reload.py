@@ -1,14 +1,15 @@
-"""What SIGHUP does: the configuration is read again, and what can change while clients stay, does.
+"""What SIGHUP and `tickgate admin reload` do: the configuration is read again, and what can change
+while clients stay, does.
 
 A new value is in force in every process or in none. The keys of RELOADED are read by Python each
 time that they are used; of the objective, the data plane is told. All others size memory, or say
-what there is: addresses, processes, feeds. They keep their values until a restart, and the log says
-so.
+what there is: addresses, processes, feeds. They keep their values until a restart, and the log and
+the answer say so.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -97,6 +98,29 @@ def merged(old: "Config", new: "Config") -> "Config":
     return msgspec.structs.replace(old, **replaced)
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it, for those who asked.
+
+    Attributes:
+        changed: keys that are in force now.
+        needs_restart: keys that differ and are not.
+        parts: what else was read again: keys, grants, certificates.
+        missed: processes that did not take it.
+        problems: why nothing has changed; empty where it has.
+    """
+
+    changed: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+Prepare = Callable[["Config"], Callable[[], None]]
+"""Reads what a part has in files of its own, of the configuration that will be in force, and gives
+what puts that in force, which can't fail. ConfigurationError: it is bad, nothing may change."""
+
+
 class Reloading:
     """Reads the configuration again when told, and says what came of it.
 
@@ -105,6 +129,10 @@ class Reloading:
         load: reads it again; None where there is no file to read.
         apply: puts another one in force; the names of processes that did not take it. ValueError:
             why it can't, nothing has changed.
+
+    Attributes:
+        parts: what else is read again, by name. All of them are good or nothing changes, and they
+            are in force before `apply` is called, each time.
     """
 
     def __init__(
@@ -114,34 +142,45 @@ class Reloading:
         apply: "Callable[[Config], Sequence[str]]",
     ) -> None:
         self.config = config
+        self.parts: dict[str, Prepare] = {}
         self._load = load
         self._apply = apply
 
-    def reload(self) -> None:
+    def reload(self) -> Outcome:
         """One SIGHUP. A configuration with an error changes nothing."""
         if self._load is None:
-            _log.warning(
-                "reload.nothing", why="there is no configuration file: serve --config FILE"
-            )
-            return
+            why = "there is no configuration file: serve --config FILE"
+            _log.warning("reload.nothing", why=why)
+            return Outcome(problems=(why,))
         try:
-            new = self._load()
+            return self._change(self._load())
         except ConfigurationError as error:
-            for problem in error.problems:
-                _log.error("reload.problem", problem=str(problem))
-            _log.error("reload.refused", problems=len(error.problems), kept="what was in force")
-            return
-        try:
-            self._change(new)
+            problems = tuple(map(str, error.problems)) or (str(error),)
+            for problem in problems:
+                _log.error("reload.problem", problem=problem)
+            _log.error("reload.refused", problems=len(problems), kept="what was in force")
+            return Outcome(problems=problems)
         except ValueError as error:
             _log.error("reload.refused", problem=str(error), kept="what was in force")
+            return Outcome(problems=(str(error),))
 
-    def _change(self, new: "Config") -> None:
+    def level(self, level: Literal["debug", "info", "warning", "error"]) -> Outcome:
+        """Another least level of the log, until the next reload says otherwise."""
+        log_options = msgspec.structs.replace(self.config.log, level=level)
+        try:
+            return self._change(msgspec.structs.replace(self.config, log=log_options), ())
+        except ValueError as error:
+            return Outcome(problems=(str(error),))
+
+    def _change(self, new: "Config", parts: Collection[str] | None = None) -> Outcome:
         found = changes(self.config, new)
         now = [change for change in found if change.reloads]
-        later = [change.key for change in found if not change.reloads]
+        later = tuple(change.key for change in found if not change.reloads)
         both = merged(self.config, new)
-        missed = self._apply(both) if now else ()
+        read = tuple(self.parts if parts is None else parts)
+        for commit in [self.parts[name](both) for name in read]:
+            commit()
+        missed = tuple(self._apply(both)) if now or read else ()
         self.config = both
         for change in now:
             _log.info("reload.changed", key=change.key, was=change.was, now=change.now)
@@ -149,7 +188,10 @@ class Reloading:
             _log.warning("reload.needs_restart", keys=", ".join(later))
         if missed:
             _log.error("reload.missed", processes=", ".join(missed), cure="send SIGHUP again")
-        _log.info("reload.done", changed=len(now), needs_restart=len(later))
+        words: dict[str, object] = {"parts": ", ".join(read)} if read else {}
+        _log.info("reload.done", changed=len(now), needs_restart=len(later), **words)
+        keys = tuple(change.key for change in now)
+        return Outcome(changed=keys, needs_restart=later, parts=read, missed=missed)
 
 
 def _with(options: Any, key: str, value: Any) -> Any:

@@ -15,8 +15,8 @@ from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of, s
 RANKS = (
     ("cli",),
     ("app", "doctor", "operate", "process", "top"),
-    ("config", "memory", "reload", "tune"),
-    ("server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
+    ("config", "memory", "orders", "reload", "tune"),
+    ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects",),
     ("audit", "session", "wire", "codec", "latency", "document", "recording"),
     ("model", "errors", "clock", "exposure", "options", "log"),

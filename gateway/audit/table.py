@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -27,14 +28,19 @@ def show(month: str, directory: Path, out: TextIO, *, as_csv: bool = False) -> i
     if as_csv:
         csv.writer(out).writerows([_inert(cell) for cell in row] for row in rows)
     else:
-        shown = [[plain(cell) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        for row in shown:
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print(line.rstrip(), file=out)
+        columns(rows, out)
     for warning in _warnings(found.begins, since, found.unreadable, found.lost):
         print(f"tickgate: {warning}", file=sys.stderr)
     return 0 if found.begins and found.begins < until else EXIT_FAILED
+
+
+def columns(rows: Sequence[Sequence[str]], out: TextIO) -> None:
+    """Prints rows below one another, of which the first is the head."""
+    shown = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip(), file=out)
 
 
 def _inert(cell: str) -> str:

@@ -160,12 +160,12 @@ class Control:
             address=client.peer,
             level=0 if level is None else level.level,
             age_ms=round(age_ns / 1e6, 1),
-            pending_bytes=_unacknowledged(client.fd),
+            pending_bytes=unacknowledged(client.fd),
             why="; ".join(why) or "its socket was full a moment ago",
         )
 
 
-def _unacknowledged(fd: int) -> int | None:
+def unacknowledged(fd: int) -> int | None:
     """Bytes that the kernel holds for the peer (tcp(7), SIOCOUTQ); None where it does not say."""
     try:
         data = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0")

@@ -286,14 +286,20 @@ class Listener:
 
     # --- the end ---------------------------------------------------------------------------------
 
-    async def drain(self) -> None:
-        """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout."""
+    async def drain(self, window_ms: int = 0) -> None:
+        """Says shutdown and 1012 to all; waits until they are gone, at most the close timeout.
+
+        Args:
+            window_ms: over how long they are asked to come back; 0: by how many they are.
+        """
         self.admission.draining = True
         self.registry.end()
         self.accepting = False
         self.loop.remove_reader(self._socket.fileno())
         self._socket.close()
         most_ms = reconnect_after_most_ms(len(self.registry))
+        if window_ms:
+            most_ms = RECONNECT_AFTER_MS + window_ms
         for count, connection in enumerate(list(self.registry.clients.values())):
             # Each at a time of its own: the next worker would have them all at once.
             connection.shutdown(random.randint(RECONNECT_AFTER_MS, most_ms))

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,12 @@ from gateway.dialects.tickgate import TICKGATE
 if TYPE_CHECKING:
     from gateway._native import StatsPage
     from gateway.config import Config
+    from gateway.model.admin import Answer, Ask
     from gateway.model.status import WorkerReport
+
+
+async def _say_nothing(_: "Answer") -> None:
+    """Where nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class WorkerParts:
         reports: to be told who takes what the gateway says of itself, as (channel, text): it comes
             while `status` says that somebody follows.
         drain: set when the worker shall say shutdown and 1012 to all, and return.
+        window_ms: over how long they shall come back then; 0: as the worker thinks.
+        asks: what operators want to know of its clients, or done to them.
+        answer: takes what there is to say to an ask.
         ready: to be called once, when the listener accepts and the plane runs.
         status: sends a report for /statusz; to be called about once a second; may lose one.
         dialects: those that clients may speak.
@@ -55,4 +63,7 @@ class WorkerParts:
     status: "Callable[[WorkerReport], None]"
     dialects: Sequence[Dialect] = (TICKGATE,)
     audit: Audit = field(default_factory=lambda: Audit("worker"))
+    window_ms: Callable[[], int] = lambda: 0
+    asks: "asyncio.Queue[Ask]" = field(default_factory=asyncio.Queue)
+    answer: "Callable[[Answer], Awaitable[None]]" = _say_nothing
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None

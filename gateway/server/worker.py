@@ -9,6 +9,7 @@ from gateway.dialects.dialect import Doors
 from gateway.server.catalog import Catalog
 from gateway.server.listener import Listener, max_connections
 from gateway.server.plane import make_plane
+from gateway.server.roster import Roster
 
 if TYPE_CHECKING:
     from gateway._native import Plane
@@ -49,7 +50,11 @@ async def _serve(
     listener = Listener(parts, doors, plane, catalog)
     listener.start()
     following: asyncio.Task[Any] = asyncio.create_task(_follow(parts, plane, catalog))
-    reconfiguring = asyncio.create_task(_reconfigure(parts, listener))
+    roster = Roster(listener.registry.clients, plane, listener.now_ns)
+    beside = [
+        asyncio.create_task(_reconfigure(parts, listener)),
+        asyncio.create_task(_answer(parts, roster)),
+    ]
     parts.reports(listener.report)
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.admission.connections_max)
@@ -61,15 +66,24 @@ async def _serve(
         if following in done:
             # It ends by an exception alone; without it clients would stay with what is past.
             await following
-    for task in (following, reconfiguring):
+    for task in (following, *beside):
         task.cancel()
-    await asyncio.gather(following, reconfiguring, return_exceptions=True)
-    await listener.drain()
+    await asyncio.gather(following, *beside, return_exceptions=True)
+    await listener.drain(parts.window_ms())
 
 
 async def _reconfigure(parts: "WorkerParts", listener: Listener) -> None:
     while True:
         listener.reconfigure(await parts.configs.get())
+
+
+async def _answer(parts: "WorkerParts", roster: Roster) -> None:
+    while True:
+        ask = await parts.asks.get()
+        try:
+            await roster.answer(ask, parts.answer)
+        except Exception:  # one question fails; the next ones must not
+            _log.exception("ask.failed", call=ask.call)
 
 
 async def _follow(parts: "WorkerParts", plane: "Plane", catalog: Catalog) -> None:

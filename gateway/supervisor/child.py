@@ -30,12 +30,14 @@ class Child:
     Attributes:
         channel: the control channel.
         drain: set when the child should finish and exit 0.
+        window_ms: over how long its clients are to come back then; 0: as it thinks.
         first: the first message, sent by the supervisor at the start.
     """
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.drain = asyncio.Event()
+        self.window_ms = 0
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signals.ignore()
         # The supervisor blocks these around the start, so that a Ctrl-C meant for the whole group
@@ -57,7 +59,8 @@ class Child:
             match received:
                 case Refused(type, problem):
                     refuse(type, problem)
-                case Received(Drain()):
+                case Received(Drain(window_ms=window_ms)):
+                    self.window_ms = window_ms
                     self.drain.set()
                 case _:
                     on_message(received)

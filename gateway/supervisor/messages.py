@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from gateway.model.admin import Answer, Ask
 from gateway.model.status import Status
 
 TYPE_CHARACTERS_MAX: Final = 40
@@ -81,7 +82,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
-    """Supervisor to child: finish, and exit with 0."""
+    """Supervisor to child: finish, and exit with 0.
+
+    Attributes:
+        window_ms: over how long a worker spreads its clients' return; 0: as it thinks.
+    """
+
+    window_ms: int = 0
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -101,8 +108,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
 
 Start = FeedStart | WorkerStart
-ToChild = FeedStart | WorkerStart | Segment | Reload | Reopen | Report | Drain
-ToSupervisor = Ready | Failed | Segment | Status
+ToChild = FeedStart | WorkerStart | Segment | Reload | Reopen | Report | Ask | Drain
+ToSupervisor = Ready | Failed | Segment | Status | Answer
 Message = ToChild | ToSupervisor
 
 DESCRIPTORS: Final[Mapping[type, int]] = {Segment: 1}

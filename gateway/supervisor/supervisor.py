@@ -40,6 +40,7 @@ from gateway import log
 from gateway.backoff import Backoff
 from gateway.errors import ResourceError
 from gateway.exits import Exit
+from gateway.model.admin import Answer
 from gateway.model.status import Status
 from gateway.supervisor import signals
 from gateway.supervisor.channel import (
@@ -117,13 +118,18 @@ class Supervisor:
         *,
         on_ready: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
+        on_answer: Callable[[Answer], None] = lambda _: None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`on_ready` is called once, when all children are; `on_drain` once, as stopping begins."""
+        """`on_ready` is called once, when all children are; `on_drain` once, as stopping begins;
+        `on_answer` with what workers answer.
+        """
         self._policy = policy or Policy()
         self._clock = clock
         self._on_ready: Callable[[], None] | None = on_ready
         self._on_drain = on_drain
+        self._on_answer = on_answer
+        self._drain_order = Drain()
         self._children = [_Child(spec, spec.first, self._policy.backoff()) for spec in specs]
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
@@ -148,10 +154,16 @@ class Supervisor:
         """
         return os.dup(self._segment_fd) if self._segment_fd >= 0 else -1
 
-    def stop(self, exit_code: int = 0) -> None:
-        """Drains and ends, with this code at best; a second call kills all children at once."""
+    def stop(self, exit_code: int = 0, window_ms: int = 0) -> None:
+        """Drains and ends, with this code at best; a second call kills all children at once.
+
+        Args:
+            exit_code: of the process, where nothing goes wrong.
+            window_ms: over how long clients are asked to come back; 0: as workers think.
+        """
         if self._stop.is_set():
             self._kill.set()
+        self._drain_order = Drain(window_ms=window_ms)
         self._exit_code = self._exit_code or exit_code
         self._stop.set()
 
@@ -336,6 +348,8 @@ class Supervisor:
                 child.status = status
             case Received(Segment() as segment, (fd,)):
                 self._offer(segment, fd)
+            case Received(Answer() as answer):
+                self._on_answer(answer)
             case Received(Failed() as failed):
                 self._failed(child, failed)
             case Received(message):
@@ -428,7 +442,7 @@ class Supervisor:
             for child in group:
                 if child.channel is not None:
                     child.state = "draining"
-                    child.channel.send(Drain())
+                    child.channel.send(self._drain_order)
             await self._finish(group, kill)
         kill.cancel()
 

@@ -1,6 +1,6 @@
 """What SIGHUP changes, what waits for a restart, and what an error leaves alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 
 from gateway import reload
 from gateway.config import Config, assemble
-from gateway.reload import RELOADED, Change, Reloading, changes, merged
+from gateway.errors import ConfigurationError, Problem
+from gateway.reload import RELOADED, Change, Outcome, Reloading, changes, merged
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
 
@@ -167,3 +168,73 @@ def test_what_waits_for_a_restart_is_told_each_time(told: Told) -> None:
 def test_without_a_file_there_is_nothing_to_read(told: Told) -> None:
     Reloading(config(), None, lambda _: ()).reload()
     assert told.events == ["warning reload.nothing"]
+
+
+# --- what came of it, parts with files of their own, the level --------------------------------
+
+
+def test_what_came_of_it_is_an_answer_too(told: Told) -> None:
+    new = config("log.level=error", "slo.enforce=false")
+    outcome = Reloading(config(), lambda: new, lambda _: ["worker-1"]).reload()
+    assert outcome == Outcome(
+        changed=("log.level",), needs_restart=("slo.enforce",), missed=("worker-1",)
+    )
+    refused = Reloading(config(), lambda: config("log.level=loud"), lambda _: ()).reload()
+    assert refused.changed == ()
+    assert "log.level" in refused.problems[0]
+    assert "no configuration file" in Reloading(config(), None, lambda _: ()).reload().problems[0]
+
+
+class Part:
+    """Keys, or certificates: read from a file of its own."""
+
+    def __init__(self, *, bad: bool = False) -> None:
+        self.bad = bad
+        self.log: list[str] = []
+
+    def prepare(self, fresh: Config) -> Callable[[], None]:
+        self.log.append(f"prepare {fresh.log.level}")
+        if self.bad:
+            raise ConfigurationError("it is bad", [Problem("tls.cert", "it is bad")])
+        return lambda: self.log.append("commit")
+
+
+def test_parts_are_read_again_even_where_no_key_differs(told: Told) -> None:
+    part, applied = Part(), 0
+
+    def apply(_: Config) -> Sequence[str]:
+        nonlocal applied
+        applied += 1
+        assert part.log[-1] == "commit"
+        return ()
+
+    reloading = Reloading(config(), config, apply)
+    reloading.parts["keys"] = part.prepare
+    assert reloading.reload() == Outcome(parts=("keys",))
+    assert (part.log, applied) == (["prepare info", "commit"], 1)
+
+
+def test_one_bad_part_changes_nothing(told: Told) -> None:
+    good, bad = Part(), Part(bad=True)
+    reloading = Reloading(config(), lambda: config("log.level=debug"), lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
+    reloading.parts |= {"keys": good.prepare, "certificates": bad.prepare}
+    outcome = reloading.reload()
+    assert outcome == Outcome(problems=("tls.cert: it is bad",))
+    assert good.log == ["prepare debug"], "it is never in force"
+    assert reloading.config == config()
+    assert told.events == ["error reload.problem", "error reload.refused"]
+
+
+def test_the_level_alone_is_set_until_the_next_reload(told: Told) -> None:
+    part, applied = Part(), []
+
+    def apply(fresh: Config) -> Sequence[str]:
+        applied.append(fresh.log.level)
+        return ()
+
+    reloading = Reloading(config(), config, apply)
+    reloading.parts["keys"] = part.prepare
+    assert reloading.level("debug").changed == ("log.level",)
+    assert part.log == []
+    assert reloading.reload().changed == ("log.level",)
+    assert applied == ["debug", "info"]

@@ -10,6 +10,7 @@ from support.reports import feed, slow, stall, step, worker
 from support.starts import started
 
 from gateway.config import Config
+from gateway.model.admin import Answer, Ask, ConnectionRow
 from gateway.model.status import Load, Status, Vitals
 from gateway.supervisor.messages import (
     DESCRIPTORS,
@@ -31,6 +32,9 @@ from gateway.supervisor.messages import (
 )
 
 CONFIG = msgspec.Raw(msgspec.json.encode(Config()))
+CONNECTION = ConnectionRow(
+    id="c-1", address="192.0.2.1", user="ann", subscriptions=2, pending_bytes=None, lag_ms=1.5
+)
 EVERY: list[Message] = [
     started(3),
     FeedStart(config=CONFIG, stats_fd=3, wait_fd=4, event_fds=(5, 6)),
@@ -38,6 +42,8 @@ EVERY: list[Message] = [
     Reload(config=CONFIG),
     Reopen(),
     Report(channel="slo", text='{"a": "\u5e01"}'),
+    Ask(token=1, call="kick", user="ann"),
+    Answer(token=1, rows=(CONNECTION,), count=1, last=False),
     Drain(),
     Ready(),
     Failed(exit=69, message="no port"),
