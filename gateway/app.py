@@ -157,13 +157,8 @@ async def _serve(
 
         def ready() -> None:
             watchdog.ready()
-            _log.info(
-                "serve.ready",
-                client=urls.client,
-                ops=urls.ops,
-                listen=site.listen,
-                ops_listen=ops.listen,
-            )
+            bound = {"listen": site.listen, "ops_listen": ops.listen}
+            _log.info("serve.ready", **asdict(urls), **bound)
             if not config.feeds:
                 _log.warning("feeds.none", what="clients may connect, and nothing will come")
             if on_ready is not None:
@@ -204,23 +199,33 @@ async def _serve(
         operators = admin(config, supervisor, reloading, audit)
         async with OpsServer(config.ops, subject) as ops, operators:
             urls = Urls(site.client_url, ops.url)
-
             obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
-            beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
-            played: asyncio.Task[int] | None = None
-            if on_played is not None:
-                played = asyncio.create_task(_played(supervisor, on_played))
-                beside.append(played)
-            code = await supervisor.run()
-            signals.last((*orders.stops, signal.SIGXCPU, *signals.TOLD, signal.SIGCONT))
-            if played is not None and played.done():
-                code = code or played.result()
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            code = await _run(supervisor, recorder, on_played, orders)
         _log.info("serve.stopped", exit=code)
         return code
+
+
+async def _run(
+    supervisor: Supervisor,
+    recorder: "Recorder",
+    on_played: Callable[[Feeds], int] | None,
+    orders: Orders,
+) -> int:
+    """Runs the children, and what goes on beside them, until all is over; the exit code."""
+    beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
+    played: asyncio.Task[int] | None = None
+    if on_played is not None:
+        played = asyncio.create_task(_played(supervisor, on_played))
+        beside.append(played)
+    code = await supervisor.run()
+    signals.last((*orders.stops, signal.SIGXCPU, *signals.TOLD, signal.SIGCONT))
+    if played is not None and played.done():
+        code = code or played.result()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    return code
 
 
 def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:
