@@ -82,11 +82,14 @@ def admin(
         children = supervisor.statistics().children
         return [child.name for child in children if child.role == "worker" and child.pid]
 
-    def drain(worker: str, window_ms: int) -> bool:
+    def drain(worker: str, window_ms: int) -> str:
+        if supervisor.statistics().draining:  # a second stop would cut all clients at once
+            return "it drains already"
         if not worker:
             supervisor.stop(window_ms=window_ms)
-            return True
-        return worker in workers() and supervisor.tell(worker, Drain(window_ms=window_ms))
+            return ""
+        told = worker in workers() and supervisor.tell(worker, Drain(window_ms=window_ms))
+        return "" if told else f"no worker {worker!r} runs"
 
     powers = Powers(
         workers=workers,

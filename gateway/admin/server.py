@@ -55,8 +55,8 @@ class Powers:
     Attributes:
         workers: names of those that run.
         ask: sends a worker a question; False where it can't be sent.
-        drain: ends a worker, or all (""), with a window in ms for clients to come back; False:
-            there is no such worker.
+        drain: ends a worker, or all (""), with a window in ms for clients to come back; why not,
+            or "".
         reload: reads the configuration again; a struct that says what came of it.
         level: sets the log's level; the same.
         revoke: ends a token or a user's tokens, by (token, user): why not, or ""; None where nobody
@@ -65,7 +65,7 @@ class Powers:
 
     workers: Callable[[], Sequence[str]]
     ask: Callable[[str, Ask], bool]
-    drain: Callable[[str, int], bool]
+    drain: Callable[[str, int], str]
     reload: Callable[[], msgspec.Struct]
     level: Callable[[Any], msgspec.Struct]
     revoke: Callable[[str, str], str] | None = None
@@ -171,9 +171,8 @@ class AdminServer:
             case Revoke():
                 return self._revoke(call)
             case Drain():
-                if powers.drain(call.worker, call.window_s * 1000):
-                    return Reply(ok=True)
-                return Reply(ok=False, error=f"no worker {call.worker!r} runs")
+                error = powers.drain(call.worker, call.window_s * 1000)
+                return Reply(ok=not error, error=error)
             case Reload():
                 return _reloaded(powers.reload())
             case LogLevel():

@@ -174,7 +174,7 @@ class Listener:
             OSError: the host has no room for it; the socket is closed.
         """
         if not self._proxy_protocol:
-            self.proxied(sock, peer)
+            self.begin(sock, peer)
         elif self.admission.preface(peer):
             timeout_s = self.limits.handshake_timeout_s
             Preface(self, sock, peer, timeout_s, self.admission.preface_ended)
@@ -189,8 +189,8 @@ class Listener:
             self.admission.refused("proxy", peer)
             _log.debug("preface.refused", peer=peer, result=result, why=why)
 
-    def proxied(self, sock: socket.socket, peer: str) -> None:
-        """Begins the handshake of a client that is there, itself or behind a proxy.
+    def begin(self, sock: socket.socket, peer: str) -> None:
+        """Begins the handshake of a client, whose address is known or will come with its request.
 
         Raises:
             OSError: as of `_arrived`.

@@ -24,7 +24,7 @@ class Owner(Protocol):
 
     @property
     def readers(self) -> "Readers": ...
-    def proxied(self, sock: socket.socket, peer: str) -> None: ...
+    def begin(self, sock: socket.socket, peer: str) -> None: ...
     def preface_failed(self, peer: str, result: str, why: str) -> None: ...
 
 
@@ -84,7 +84,7 @@ class Preface:
             case Proxied(address, _, unix):
                 self._end()
                 try:
-                    self._owner.proxied(self._sock, UNIX if unix else address or self._peer)
+                    self._owner.begin(self._sock, UNIX if unix else address or self._peer)
                 except OSError:  # the host has no room for it, and it is closed
                     self._owner.preface_failed(self._peer, "closed", "")
 

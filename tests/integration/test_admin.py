@@ -28,7 +28,11 @@ port = 0
 [[feeds]]
 type = "synthetic"
 symbols = 3
+rate = 10
 """
+
+SOON = "limits.close_timeout_s=1"
+"""The clients here answer no close."""
 
 
 class Operated:
@@ -75,7 +79,7 @@ class Operated:
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     one = Operated(tmp_path_factory.mktemp("operated"))
-    with serving(one.directory / "log", config=one.file) as one.gateway:
+    with serving(one.directory / "log", SOON, config=one.file) as one.gateway:
         yield one
 
 
@@ -169,14 +173,25 @@ def test_nobody_answers_where_no_gateway_is(tmp_path: Path) -> None:
 
 def test_a_drain_ends_the_gateway_and_spreads_its_clients(tmp_path: Path) -> None:
     one = Operated(tmp_path)
-    with serving(tmp_path / "log", config=one.file) as one.gateway, ExitStack() as stack:
+    with serving(tmp_path / "log", SOON, config=one.file) as one.gateway, ExitStack() as stack:
         wires = [stack.enter_context(connected(one.gateway.url)) for _ in range(40)]
         one.good("drain", "--over", "1000")
         told = [_return(wire) for wire in wires]
-        assert one.gateway.process.wait(20) == 0
+        assert one.gateway.process.wait(20) == 0, one.gateway.lines()
     assert all(500 <= ms <= 1_000_500 for ms in told)
     assert len(set(told)) > 35
     assert max(told) > 500_000
     assert min(told) < 500_000
     assert not one.unix.exists()
     assert [line["call"] for line in one.audited()] == ["drain"]
+
+
+def test_a_second_drain_cuts_nobody_off(tmp_path: Path) -> None:
+    one = Operated(tmp_path)
+    slow = "limits.close_timeout_s=5"
+    with serving(tmp_path / "log", slow, config=one.file) as one.gateway:
+        with connected(one.gateway.url):
+            one.good("drain")
+            done = one.admin("drain")
+            assert (done.returncode, done.stderr) == (1, "tickgate: it drains already\n")
+        assert one.gateway.process.wait(20) == 0, one.gateway.lines()

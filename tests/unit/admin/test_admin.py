@@ -58,9 +58,9 @@ class Gateway:
             revoke=self.revoke,
         )
 
-    def _did(self, *what: Any) -> bool:
+    def _did(self, *what: Any) -> str:
         self.did.append(what)
-        return what[1] in ("", *self.workers)
+        return "" if what[1] in ("", *self.workers) else f"no worker {what[1]!r} runs"
 
     def _ask(self, name: str, ask: Ask) -> bool:
         self.did.append((name, ask.call, ask.id, ask.user, ask.limit))

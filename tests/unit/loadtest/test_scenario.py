@@ -218,7 +218,7 @@ def test_the_gateways_limits_are_those_that_the_scenario_sets() -> None:
 
 def test_the_gateways_settings_are_what_set_takes() -> None:
     table = {
-        "listen": {"host": 'a"b', "origins": ["http://x", "*"]},
+        "listen": {"host": 'a"b', "origins": ["http://x", "*"], "insecure": True},
         "slo": {"enforce": False, "percentile": 99.5},
         "feeds": [{"type": "synthetic", "channels": ["bbo"]}, {"type": "udp", "venue": "U"}],
     }

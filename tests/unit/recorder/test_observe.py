@@ -80,7 +80,7 @@ def test_no_path_and_no_address_of_the_configuration_is_told(tmp_path: Path) -> 
         {"type": "udp", "host": "10.9.8.7", "port": 9, "venue": "B"},
     ]
     document = {"feeds": feeds, "listen": {"origins": ["https://secret.example"]}}
-    sets = [f"recorder.directory={tmp_path}/secret", "listen.host=10.1.2.3"]
+    sets = [f"recorder.directory={tmp_path}/secret", "listen.host=10.1.2.3", "listen.insecure=true"]
     config = assemble(document, {}, sets)
     text = str(told(config))
     for hidden in ("10.9.8.7", "10.1.2.3", "secret", "/"):
