@@ -68,3 +68,14 @@ def test_a_file_system_that_is_mounted_read_only_is_said(
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     why = f"{tmp_path} is on a file system that is mounted read-only"
     assert unwritable(tmp_path / "new") == unappendable(tmp_path / "file") == why
+
+
+def test_a_socket_and_an_audit_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nowhere = json.dumps(f"{tmp_path}/file/admin.sock")
+    assert [one.key for one in problems(f"admin.unix={nowhere}")] == ["admin.unix"]
+    assert [one.key for one in problems(f"admin.unix={'x' * 108}")] == ["admin.unix"]
+    nowhere = json.dumps(f"{tmp_path}/file/audit")
+    assert [one.key for one in problems(f"audit.path={nowhere}")] == ["audit.path"]
+    sets = [f'admin.unix="{tmp_path}/new.sock"', f'audit.path="{tmp_path}/new/audit"']
+    assert assemble({}, {}, sets).audit.path

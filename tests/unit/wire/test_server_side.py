@@ -214,6 +214,18 @@ ANNOUNCED = [
 ]
 
 
+def test_a_request_may_be_as_long_as_the_listener_says() -> None:
+    limits = LimitsOptions(handshake_bytes=1024)
+    for beyond, kind in ((0, Request), (1, Response)):
+        side = Sans(endpoint(limits)).side
+        left = 1024 + beyond - len(request(more=[("Y", "")]))
+        side.receive(request(more=[("Y", "y" * left)]))
+        event = side.next_event(1)
+        assert isinstance(event, kind)
+    assert isinstance(event, Response)
+    assert (event.status, event.text) == (431, "a request of more than 1024 bytes")
+
+
 @pytest.mark.parametrize("more", ANNOUNCED)
 @pytest.mark.parametrize("step", [1, 1 << 20])
 def test_a_body_may_be_announced_where_no_websocket_is_asked_for(
