@@ -256,8 +256,12 @@ class Segment:
         """(channel, instrument) of every topic from id `start` on; ("", "") where it has ended."""
     def find(self, channel: str, instrument: str) -> int:
         """The id, or -1. Amortised O(1): keeps a table of names, grown with the directory."""
-    def match(self, channel: str, pattern: str) -> tuple[int, int]:
+    def granted(self, right: Right) -> list[tuple[str, str]]:
+        """(channel, instrument) of all topics that there are and that are granted."""
+    def match(self, channel: str, pattern: str, right: Right | None = None) -> tuple[int, int]:
         """How many topics of the channel match the pattern now, and the steps that this took.
+
+        With a right, of what it grants alone.
 
         A step is about 1 ns: 4 for each topic of the directory, and one for each character that
         a pattern of several stars is compared with. ValueError: more than 255 bytes.
@@ -870,8 +874,23 @@ LOCAL, is conflated and has a snapshot; its class is 0. resync False only change
 force (method `update`). Of what is conflated: at most one frame of a topic in each cell of
 interval_ms, none of what is older than age_ms when it is due; 0: no such limit."""
 
-Rule = tuple[str | None, str, bool]
-"""(channel: None for any, LOCAL for a plane's own; name or pattern; whether it is granted)."""
+Rule = (
+    tuple[str | Sequence[str] | None, str, bool]
+    | tuple[str | Sequence[str] | None, str, bool, int]
+)
+"""(channel or channels: None for any, LOCAL for a plane's own; name or pattern; whether it is
+granted[; which of the two lists it is of]). Of each list that there is the first rule that covers a
+topic decides, and all have to grant it; what none covers is denied."""
+
+@final
+class Right:
+    """Rules as a plane has them in a grant, to be asked by the loop."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        """ValueError: a rule is out of bounds, or there are more than RULES_MAX."""
+    def __len__(self) -> int: ...
+    def decide(self, channel: str, name: str) -> tuple[int, ...] | None:
+        """The places of the rules that grant it, one of each list; None: it is not granted."""
 
 # The first item of an event; the handle follows, then what is said here.
 EVENT_GONE: Final[int]  # errno: the peer's socket failed; nothing more is written
@@ -960,14 +979,27 @@ class Plane:
         Raises:
             OverflowError: there are `clients_max`.
         """
-    def grant(self, grant: int, rules: list[Rule]) -> None:
-        """Loads a right: the first rule that covers a topic decides, none denies.
+    def grant(self, grant: int, rules: list[Rule], topics_max: int = 0) -> None:
+        """Loads a right, and how many topics a client may have of it; 0: as the options say.
 
         A name that is not granted is refused (EVENT_FORBIDDEN), whether it exists or not; patterns
         do not cover what is not granted.
 
         Raises:
             ValueError: a client has it, or its number, a rule or their number is out of bounds.
+        """
+    def regrant(
+        self,
+        handle: int,
+        grant: int,
+        ack: bytes | None = None,
+        slots: Sequence[Slot] = (),
+        ids: Sequence[int] = (),
+    ) -> int:
+        """As `unsubscribe`, and gives the client another right, from this moment on.
+
+        Nothing is written to it before its topics that are not granted any more have ended; of
+        each name among them EVENT_FORBIDDEN tells. Patterns gain what is newly granted.
         """
     def send(self, handle: int, message: bytes, slots: Sequence[Slot] = ()) -> int:
         """Queues a text message, ahead of data; `slots` are places in it.

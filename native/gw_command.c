@@ -29,7 +29,8 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     uint32_t slot = (uint32_t)x->handle;
     c->flags = c->priorities = 0;
     c->fd = x->fd;
-    c->grant = (uint8_t)x->grant;
+    c->grant = (uint16_t)x->grant;
+    c->regrants = 0;
     c->generation = (uint32_t)(x->handle >> 32);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
@@ -83,7 +84,10 @@ static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     else if (x->kind == GW_CMD_CLOSE) close_client(p, c, x);
     else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, gw_client_lose(c, x);
     else if (x->kind == GW_CMD_SEND && !c->job) gw_client_reply(p, c, x);
-    else gw_job_add(p, c, x);
+    else {
+        if (x->kind == GW_CMD_REGRANT) c->grant = (uint16_t)x->grant, c->regrants++;
+        gw_job_add(p, c, x);
+    }
 }
 
 static void run(gw_plane_t *p, const gw_command_t *x) {

@@ -4,7 +4,8 @@
  *
  * The answer depends on channel and name alone. It is found by trying the rules in order the first time that a topic
  * is asked for under a grant, and is a bit by the topic's number from then on, until that is another topic's. A grant is
- * not changed while a client has it, so a link that there is stays granted. */
+ * not changed while a client has it; a client that is given another one (GW_CMD_REGRANT) asks by that at once, and
+ * gets nothing more before its links that are not granted any longer have ended (gw_request.c). */
 #include "gw_plane_internal.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -16,17 +17,9 @@
 /* --- asking ----------------------------------------------------------------------------------------- */
 
 static int decide(const gw_grant_t *g, const gw_name_t *name, int64_t *budget) {
-    uint32_t steps = 0;
-    int allow = 0;
-    for (uint32_t i = 0; i < g->count; i++) {
-        const gw_granted_t *r = &g->rules[i];
-        *budget -= GW_UNITS_TEST;
-        if (r->channel != GW_CHANNELS && r->channel != name->channel) continue;
-        if (!gw_name_matches(&r->glob, r->letters, name->channel, name, &steps)) continue;
-        allow = r->allow;
-        break;
-    }
-    *budget -= steps / GW_PATTERN_UNIT_STEPS;
+    uint32_t steps = 0, found[GW_RULE_LISTS];
+    const int allow = gw_right_decide(&g->right, name, found, &steps);
+    *budget -= GW_UNITS_TEST + steps / GW_PATTERN_UNIT_STEPS;
     return allow;
 }
 

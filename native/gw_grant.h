@@ -1,19 +1,13 @@
 #ifndef GW_GRANT_H
 #define GW_GRANT_H
-#include "gw_pattern.h"
-#include "gw_record.h"
+#include "gw_right.h"
 
 /* A right, and what is known of it. */
-typedef struct {
-    gw_glob_t glob;
-    uint64_t letters;
-    uint8_t channel, allow; /* GW_CHANNELS: any */
-    char text[GW_INSTRUMENT_MAX];
-} gw_granted_t;
 typedef struct gw_grant {
+    gw_right_t right;
     uint64_t *known, *allowed; /* a bit for each topic's number: whether it was asked for, and the answer */
     uint32_t size;             /* topics that they have room for */
-    uint32_t count;
+    uint32_t links_max;        /* of one client */
     gw_granted_t rules[];
 } gw_grant_t;
 

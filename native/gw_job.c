@@ -125,6 +125,7 @@ static void idle(gw_plane_t *p, gw_client_t *c) {
 /* Between two requests the client gets what waits for it: else one that always asks for more would get nothing. */
 static void breathe(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
     if (c->flags & GW_CLIENT_BLOCKED && !c->late) return;
+    if (c->regrants) return; /* its queue may hold what is no longer granted */
     *budget -= GW_UNITS_SEND + c->queued / GW_UNITS_QUEUE;
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     c->late = 0;
@@ -146,6 +147,7 @@ static void job_advance(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
         else phase = gw_request_step(p, c, job, budget);
         job->phase = (uint8_t)phase;
         if (phase != GW_JOB_DONE) continue;
+        c->regrants -= kind == GW_CMD_REGRANT;
         c->job = job->next;
         if (!c->job) c->job_last = NULL;
         gw_job_free(job);

@@ -7,7 +7,7 @@
 /* Where a job stands. A request begins at COVER, also when an epoch makes it begin again. */
 enum {
     GW_JOB_COVER, GW_JOB_BEGIN, GW_JOB_ITEMS, GW_JOB_ENDS, GW_JOB_SCAN, GW_JOB_WALK, GW_JOB_SIFT_BEGIN, GW_JOB_SIFT,
-    GW_JOB_FINISH, GW_JOB_END, GW_JOB_TURN_BEGIN, GW_JOB_TURN, GW_JOB_ROWS, GW_JOB_LINKS, GW_JOB_DONE
+    GW_JOB_FINISH, GW_JOB_GAIN, GW_JOB_END, GW_JOB_TURN_BEGIN, GW_JOB_TURN, GW_JOB_ROWS, GW_JOB_LINKS, GW_JOB_DONE
 };
 
 gw_job_t *gw_job_new(gw_plane_t *p, const gw_command_t *x);

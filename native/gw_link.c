@@ -301,13 +301,13 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
 }
 
 /* Whether the client may have no further topic. */
-int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_count >= p->o.topics_per_client_max; }
+int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_count >= gw_links_max(p, c); }
 
 /* Tells the client once per subscription that it may have no further topic. */
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s) {
     const char *name = s->pattern ? s->pattern->text : s->topic->name;
     size_t length = s->pattern ? s->pattern->node.glob.length : s->topic->length;
     if (!s->limit_told)
-        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, name, length, s->pattern != NULL);
+        gw_limit_tell(p, c, "topics_per_connection", gw_links_max(p, c), name, length, s->pattern != NULL);
     s->limit_told = 1;
 }

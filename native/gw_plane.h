@@ -95,6 +95,7 @@ typedef enum {
     GW_CMD_SEND,        /* handle, bytes, fills */
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
+    GW_CMD_REGRANT,     /* as UNSUBSCRIBE, with another grant: ends what that does not grant, too */
     GW_CMD_QUERY,       /* handle, token */
     GW_CMD_CLOSE,       /* handle, bytes */
     GW_CMD_REMOVE,      /* handle */
@@ -149,15 +150,8 @@ typedef struct {
     uint8_t *bytes;
 } gw_command_t;
 
-/* What a client may subscribe to: rules in order, the first that covers a topic decides, and what none covers is
- * denied. Clients of grant 0 may have everything. */
-typedef struct {
-    uint8_t channel; /* GW_CHANNELS: any, GW_LOCAL among them */
-    uint8_t allow, is_pattern, length;
-    char name[GW_INSTRUMENT_MAX]; /* as an item's */
-} gw_rule_t;
-#define GW_GRANTS_MAX 256u /* interned: many clients share one */
-#define GW_RULES_MAX 256u  /* of one grant */
+/* What a client may subscribe to is a right (gw_right.h) by its number. Clients of grant 0 may have everything. */
+#define GW_GRANTS_MAX 4096u /* interned: many clients share one */
 
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
@@ -168,8 +162,8 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *command);
 void gw_plane_wake(gw_plane_t *p);
 /* Loads a grant, for the clients that are added with it from now on. 0, -EINVAL where it is none from 1 to
  * GW_GRANTS_MAX - 1 or a rule is out of bounds, -ENOMEM, -EBUSY while a client has it: a right does not change under
- * those who hold it. */
-int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count);
+ * those who hold it. links_max: topics that such a client may have; 0: as many as the options say. */
+int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count, uint32_t links_max);
 
 /* A free slot's handle for GW_CMD_ADD, or 0: clients_max are in use. Freed by gw_plane_take_event. */
 gw_handle_t gw_plane_slot(gw_plane_t *p);

@@ -59,7 +59,12 @@ int gw_plane_post(gw_plane_t *p, gw_command_t *x) {
         return -EINVAL;
     }
     if (x->kind == GW_CMD_ADD) {
-        p->slots_grant[(uint32_t)x->handle] = (uint8_t)x->grant;
+        p->slots_grant[(uint32_t)x->handle] = (uint16_t)x->grant;
+        p->grants_clients[x->grant]++;
+    }
+    if (x->kind == GW_CMD_REGRANT) { /* commands are taken in order: what loads the old one anew comes behind */
+        p->grants_clients[p->slots_grant[(uint32_t)x->handle]]--;
+        p->slots_grant[(uint32_t)x->handle] = (uint16_t)x->grant;
         p->grants_clients[x->grant]++;
     }
     if (gw_command_has_client(x)) {
@@ -141,33 +146,19 @@ const gw_event_t *gw_plane_take_event(gw_plane_t *p) {
 
 /* --- grants ------------------------------------------------------------------------------------------ */
 
-static int rule_valid(const gw_rule_t *r) {
-    return r->channel <= GW_CHANNELS && r->length && r->length <= GW_INSTRUMENT_MAX;
-}
-
-/* A name's stars are themselves, as where topics are named. */
-static void rule_fill(gw_granted_t *out, const gw_rule_t *r) {
-    out->channel = r->channel;
-    out->allow = r->allow;
-    for (size_t i = 0; i < r->length; i++)
-        out->text[i] = !r->is_pattern && r->name[i] == '*' ? GW_LITERAL_STAR : r->name[i];
-    gw_glob_compile(&out->glob, out->text, r->length);
-    out->letters = gw_letters(out->text, r->length);
-}
-
-int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count) {
+int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count, uint32_t links_max) {
     if (!grant || grant >= GW_GRANTS_MAX || count > GW_RULES_MAX) return -EINVAL;
-    for (uint32_t i = 0; i < count; i++)
-        if (!rule_valid(&rules[i])) return -EINVAL;
     if (p->grants_clients[grant]) return -EBUSY;
     gw_grant_t *g = calloc(1, sizeof *g + count * sizeof g->rules[0]);
     gw_command_t *x = g ? gw_command_new(GW_CMD_GRANT, 0, 0, 0) : NULL;
-    if (!x) {
+    const int error = x ? gw_right_fill(&g->right, g->rules, rules, count) : -ENOMEM;
+    if (error) {
+        free(x);
         free(g);
-        return -ENOMEM;
+        return error;
     }
-    g->count = count;
-    for (uint32_t i = 0; i < count; i++) rule_fill(&g->rules[i], &rules[i]);
+    const uint32_t most = p->o.topics_per_client_max;
+    g->links_max = links_max && links_max < most ? links_max : most;
     x->grant = grant;
     x->table = g;
     p->grants_loaded[grant] = 1;

@@ -279,7 +279,8 @@ struct gw_client {
     uint64_t control_done;    /* shared: bytes of posted ones that left or were dropped */
     uint32_t resume_wanted;   /* shared, both write */
     uint8_t format;   /* index into plane->lanes */
-    uint8_t grant;    /* index into plane->grants; 0: everything */
+    uint16_t grant;   /* index into plane->grants; 0: everything */
+    uint8_t regrants; /* that wait among its jobs: nothing is written to it before */
     uint8_t active, closing, shut, watched, backlogged;
     uint8_t listed;   /* among plane->jobs or plane->goodbyes */
     uint8_t late;     /* a flush was put off while it was busy */
@@ -482,11 +483,11 @@ struct gw_plane {
     uint32_t *slots_free;
     uint32_t slots_free_count, slots_next;
     uint32_t *generations;
-    uint8_t *slots_grant; /* of each slot's client */
+    uint16_t *slots_grant; /* of each slot's client */
     uint32_t grants_clients[GW_GRANTS_MAX]; /* that have it, until their REMOVED was taken */
     uint8_t grants_loaded[GW_GRANTS_MAX];
 };
-_Static_assert(GW_GRANTS_MAX - 1 <= UINT8_MAX, "a grant fits a byte");
+_Static_assert(GW_GRANTS_MAX - 1 <= UINT16_MAX, "a grant fits two bytes");
 
 #define GW_WAKE_KEY UINT64_MAX /* of event_fd, in the epoll set */
 

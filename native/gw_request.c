@@ -60,13 +60,25 @@ static void begin_link(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     else gw_link_begin(p, l);
 }
 
+static void tell_forbidden(gw_plane_t *p, const gw_client_t *c, uint32_t id) {
+    gw_event_t *e = gw_event_new(GW_EVENT_FORBIDDEN, gw_client_handle(p, c), 0);
+    gw_count(&p->stats->forbidden[0], 1);
+    if (!e) return; /* it gets nothing of it, whether the loop knows or not */
+    e->token = id;
+    gw_event_put(p, e);
+}
+
 /* The link passes to the subscription that was chosen, as if it had just begun, or with what is pending. */
 static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, gw_outcome_t *o) {
     uint8_t mark = l->marked;
     l->marked = GW_MARK_NONE;
     if (l->sub->ending) l->sub->topic = NULL; /* it may go with the link, and the request begin again */
     if (!l->chosen) {
+        gw_sub_t *withdrawn = l->sub->pattern || l->sub->ending ? NULL : l->sub; /* a name that is not granted any more */
         gw_link_drop(p, l);
+        if (!withdrawn) return;
+        tell_forbidden(p, c, withdrawn->id);
+        gw_sub_drop(p, withdrawn);
         return;
     }
     if (l->epoch != p->epochs) gw_link_renew(p, l);
@@ -93,7 +105,7 @@ static int finish_work(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bu
 /* Before the reply: whether there is a walk to make over the client's links, for patterns that get the state after all. */
 static int begin_fails(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
     job->link = c->links;
-    return job->command->kind != GW_CMD_UNSUBSCRIBE && gw_from_fails(p, c, job);
+    return job->command->kind == GW_CMD_SUBSCRIBE && gw_from_fails(p, c, job);
 }
 
 static int walk_fails(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
@@ -267,20 +279,12 @@ static int walk_updates(gw_plane_t *p, gw_job_t *job, int64_t *budget) {
     return 1;
 }
 
-static void tell_forbidden(gw_plane_t *p, const gw_client_t *c, uint32_t id) {
-    gw_event_t *e = gw_event_new(GW_EVENT_FORBIDDEN, gw_client_handle(p, c), 0);
-    gw_count(&p->stats->forbidden[0], 1);
-    if (!e) return; /* it gets nothing of it, whether the loop knows or not */
-    e->token = id;
-    gw_event_put(p, e);
-}
-
 static void tell_limit(gw_plane_t *p, gw_client_t *c, const gw_item_t *item, uint8_t limit) {
     gw_sub_t *s = gw_sub_find(p, c, item->id);
     if (limit == LIMIT_FORBIDDEN) tell_forbidden(p, c, item->id);
     else if (limit == LIMIT_LINKS && s) gw_links_full_tell(p, c, s);
     else if (limit == LIMIT_LINKS)
-        gw_limit_tell(p, c, "topics_per_connection", p->o.topics_per_client_max, item->name, item->length, item->is_pattern);
+        gw_limit_tell(p, c, "topics_per_connection", gw_links_max(p, c), item->name, item->length, item->is_pattern);
     else if (limit == LIMIT_TABLE)
         gw_limit_tell(p, c, "ring.topics_max", gw_full(p), item->name, item->length, 0);
     else if (limit == LIMIT_NAMES)
@@ -312,10 +316,11 @@ static void end_subscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
 
 /* --- unsubscribe ----------------------------------------------------------------------------------- */
 
-/* A link whose subscription ends passes to the pattern that covers it from now on, with what is pending. */
+/* A link whose subscription ends passes to the pattern that covers it from now on, with what is pending; one whose topic
+ * is not granted any more passes to nobody. */
 static void end_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t *l, int64_t *budget) {
     if (l->job == job->serial) return;
-    gw_sub_t *next = gw_sub_pattern_covering(p, c, l->topic, budget);
+    gw_sub_t *next = gw_granted(p, c, l->topic, budget) ? gw_sub_pattern_covering(p, c, l->topic, budget) : NULL;
     if (next && !l->topic->bound && !l->topic->attached) gw_retire_list(p, l->topic); /* it goes once it has told all */
     choose(p, c, job, l, next, next ? GW_MARK_MOVED : GW_MARK_DROPPED);
     *budget -= GW_UNITS_LOOK;
@@ -349,7 +354,35 @@ static int walk_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budg
     for (; job->link; job->link = job->link->next) {
         if (*budget <= 0) return 0;
         *budget -= GW_UNITS_LOOK;
-        if (job->link->sub->ending) end_link(p, c, job, job->link, budget);
+        const int withdrawn = job->command->kind == GW_CMD_REGRANT && !gw_granted(p, c, job->link->topic, budget);
+        if (job->link->sub->ending || withdrawn) end_link(p, c, job, job->link, budget);
+    }
+    return 1;
+}
+
+/* What another grant gives: topics that patterns cover and that were not granted before. */
+static int gain(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
+    p->taken_ns = p->now;
+    p->send_ns = 0;
+    for (; c->subs[1] && job->at < p->topics_count; job->at++) {
+        gw_topic_t *t = p->topics[job->at];
+        if (*budget <= 0) return 0;
+        *budget -= GW_UNITS_LOOK;
+        if (!t || !t->attached || gw_link_find(p, c, t) || !gw_granted(p, c, t, budget)) continue;
+        gw_sub_t *s = gw_sub_pattern_covering(p, c, t, budget);
+        if (!s) continue;
+        if (gw_links_full(p, c)) {
+            gw_links_full_tell(p, c, s);
+            continue;
+        }
+        gw_link_t *l = gw_link_make(p, c, t, s);
+        if (!l) {
+            gw_job_no_memory(p, c);
+            return 0;
+        }
+        *budget -= GW_UNITS_LINK;
+        l->job = job->serial;
+        gw_link_begin(p, l);
     }
     return 1;
 }
@@ -431,7 +464,7 @@ static int has_books(const gw_client_t *c) {
  * close it; and of books that are shown at another depth now. */
 static int has_turned(const gw_client_t *c, const gw_command_t *x) {
     if (!c->conflated_links || !(c->flags & GW_CLIENT_BLOCKED || (c->runs_count && has_books(c)))) return 0;
-    int updates = x->kind == GW_CMD_UNSUBSCRIBE;
+    int updates = x->kind != GW_CMD_SUBSCRIBE;
     for (uint32_t i = 0; i < x->items_count; i++) updates |= !x->items[i].resync;
     return updates;
 }
@@ -467,16 +500,16 @@ static int begin_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *bud
     job->work_count = 0;
     job->link = c->links;
     job->item = 0;
-    if (x->kind == GW_CMD_UNSUBSCRIBE) return begin_ends(p, c, job, budget) ? GW_JOB_WALK : GW_JOB_ENDS;
-    return GW_JOB_ITEMS;
+    if (x->kind == GW_CMD_SUBSCRIBE) return GW_JOB_ITEMS;
+    return begin_ends(p, c, job, budget) || x->kind == GW_CMD_REGRANT ? GW_JOB_WALK : GW_JOB_ENDS;
 }
 
-/* The steps that subscribe and unsubscribe share. */
+/* The steps that subscribe, unsubscribe and another grant share. */
 int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
     const gw_command_t *x = job->command;
-    const int ends = x->kind == GW_CMD_UNSUBSCRIBE;
+    const int ends = x->kind != GW_CMD_SUBSCRIBE, regrants = x->kind == GW_CMD_REGRANT;
     switch (job->phase) {
-    case GW_JOB_COVER: return ends || gw_cover(p, budget) ? GW_JOB_BEGIN : GW_JOB_COVER; /* what the loop knows by name must be bound */
+    case GW_JOB_COVER: return (ends && !regrants) || gw_cover(p, budget) ? GW_JOB_BEGIN : GW_JOB_COVER; /* what the loop knows by name must be bound */
     case GW_JOB_BEGIN: return begin_step(p, c, job, budget);
     case GW_JOB_ITEMS: return begin_items(p, c, job, budget) ? GW_JOB_SCAN : GW_JOB_ITEMS;
     case GW_JOB_ENDS: return name_ends(p, c, job, budget) ? GW_JOB_SIFT_BEGIN : GW_JOB_ENDS;
@@ -492,8 +525,11 @@ int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budge
     case GW_JOB_SIFT: return gw_job_sift(p, c, job, keep_unmarked, budget) ? GW_JOB_FINISH : GW_JOB_SIFT;
     case GW_JOB_FINISH:
         if (!finish_work(p, c, job, budget)) return GW_JOB_FINISH;
-        return begin_fails(p, c, job) ? GW_JOB_LINKS : GW_JOB_END;
+        if (begin_fails(p, c, job)) return GW_JOB_LINKS;
+        job->at = 0;
+        return regrants ? GW_JOB_GAIN : GW_JOB_END;
     case GW_JOB_LINKS: return walk_fails(p, job, budget) ? GW_JOB_END : GW_JOB_LINKS;
+    case GW_JOB_GAIN: return gain(p, c, job, budget) ? GW_JOB_END : GW_JOB_GAIN;
     case GW_JOB_END: /* all its names at once: their seqs are of one moment */
         *budget -= (int64_t)x->items_count * GW_UNITS_LINK;
         if (ends) end_unsubscribe(p, c, job);

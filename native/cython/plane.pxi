@@ -9,7 +9,7 @@ cdef extern from "gw_plane.h" nogil:
         pass
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
-        GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
+        GW_CMD_REGRANT, GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
     ctypedef struct gw_plane_options_t:
         gw_format_t formats[8]
         uint32_t formats_count
@@ -47,7 +47,8 @@ cdef extern from "gw_plane.h" nogil:
         gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t length)
     int gw_plane_post(gw_plane_t *p, gw_command_t *command)
     void gw_plane_wake(gw_plane_t *p)
-    int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count)
+    int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count,
+                       uint32_t links_max)
     uint64_t gw_plane_slot(gw_plane_t *p)
     void gw_plane_slot_back(gw_plane_t *p, uint64_t handle)
     bint gw_plane_knows(const gw_plane_t *p, uint64_t handle)
@@ -219,7 +220,7 @@ cdef class Plane:
                 x.fills[i].offset = before + framing + <uint32_t>offset
                 x.fills[i].kind = what
                 x.fills[i].arg = arg
-            if kind == GW_CMD_UNSUBSCRIBE:
+            if kind == GW_CMD_UNSUBSCRIBE or kind == GW_CMD_REGRANT:
                 for i, identifier in enumerate(items):
                     x.items[i].id = identifier
             else:
@@ -250,10 +251,11 @@ cdef class Plane:
 
     cdef int queue(
         self, gw_command_kind_t kind, uint64_t handle, bytes raw, bytes message, object slots,
-        object items,
+        object items, uint32_t grant=0,
     ) except -2:
         self.check_handle(handle)
         cdef gw_command_t *x = self.command(kind, handle, raw, message, slots, items)
+        x.grant = grant
         cdef uint64_t used = gw_plane_control_used(self.plane, handle) + x.bytes_count
         if used > self.control_max:
             free(x)
@@ -279,23 +281,16 @@ cdef class Plane:
         x.mapping_size = size
         self.post(x)
 
-    def grant(self, uint32_t grant, list rules not None):
+    def grant(self, uint32_t grant, list rules not None, uint32_t topics_max=0):
         self.check()
         cdef uint32_t count = <uint32_t>len(rules)
         if not 0 < grant < GW_GRANTS_MAX:
             raise ValueError(f"grant {grant}: 1 to {GW_GRANTS_MAX - 1}")
         if count > GW_RULES_MAX:
             raise ValueError(f"{count} rules: at most {GW_RULES_MAX}")
-        cdef gw_rule_t *filled = <gw_rule_t *>malloc((count + 1) * sizeof(gw_rule_t))
-        if filled == NULL:
-            raise MemoryError
-        cdef int error
-        try:
-            for i, rule in enumerate(rules):
-                _fill_rule(&filled[i], rule)
-            error = gw_plane_grant(self.plane, grant, filled, count)
-        finally:
-            free(filled)
+        cdef gw_rule_t *filled = _rules(rules)
+        cdef int error = gw_plane_grant(self.plane, grant, filled, count, topics_max)
+        free(filled)
         if error == -errno.EBUSY:
             raise ValueError(f"grant {grant} is in use")
         if error != 0:
@@ -345,6 +340,9 @@ cdef class Plane:
 
     def unsubscribe(self, uint64_t handle, bytes ack, slots, ids):
         return self.queue(GW_CMD_UNSUBSCRIBE, handle, b"", ack, slots, ids)
+
+    def regrant(self, uint64_t handle, uint32_t grant, bytes ack=None, slots=(), ids=()):
+        return self.queue(GW_CMD_REGRANT, handle, b"", ack, slots, ids, grant)
 
     def query(self, uint64_t handle, uint64_t token):
         self.check_handle(handle)

@@ -10,7 +10,7 @@ cdef extern from "gw_record.h" nogil:
 
 cdef extern from "gw_plane.h" nogil:
     enum: GW_RATE_MS_MAX
-    enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX, GW_RULES_MAX
+    enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[14][3]
         gw_template_t *notices[18]
@@ -34,9 +34,6 @@ cdef extern from "gw_plane.h" nogil:
         char from_epoch[8]
         uint64_t from_value
         char name[65]
-    ctypedef struct gw_rule_t:
-        uint8_t channel, allow, is_pattern, length
-        char name[113]
     ctypedef struct gw_row_t:
         uint32_t id
         uint64_t routed, delivered, conflated, filtered, dropped, pending
@@ -139,14 +136,6 @@ cdef int _variant_of(uint32_t depth) except -1:
         if gw_book_depths[i] == depth:
             return i
     raise ValueError(f"depth {depth}: no book has that")
-
-
-cdef int _fill_rule(gw_rule_t *out, tuple rule) except -1:
-    channel, name, allow = rule
-    out.channel = GW_CHANNELS if channel is None else _channel(channel)
-    out.allow = allow
-    out.is_pattern = _fill_name(out.name, &out.length, name)
-    return 0
 
 
 cdef int _load(bytes code, gw_template_t **place, str what) except -1:

@@ -222,7 +222,17 @@ cdef class Segment:
             known = self.ids.get(key, -1)
         return known
 
-    def match(self, str channel, str pattern):
+    def granted(self, Right right not None):
+        self.extend()
+        cdef uint32_t i, steps = 0
+        cdef uint32_t found[2]
+        return [
+            self.names[i]
+            for i in range(<uint32_t>len(self.names))
+            if self.rows[i].length and gw_right_decide(&right.right, &self.rows[i], found, &steps)
+        ]
+
+    def match(self, str channel, str pattern, Right right=None):
         cdef bytes text = _glob(pattern)
         cdef gw_glob_t glob
         cdef uint64_t steps
@@ -233,7 +243,11 @@ cdef class Segment:
         number = CHANNELS.get(channel)
         if number is None:
             return 0, 0
-        matched = gw_names_count(self.rows, <uint32_t>len(self.names), number, &glob, &steps)
+        cdef uint32_t count = <uint32_t>len(self.names)
+        if right is None:
+            matched = gw_names_count(self.rows, count, number, &glob, &steps)
+        else:
+            matched = gw_right_count(&right.right, self.rows, count, number, &glob, &steps)
         return matched, steps
 
     def last_seq(self, uint32_t topic):

@@ -330,7 +330,7 @@ static inline void rig_local(rig_t *rig, uint32_t local, unsigned long long n) {
 }
 
 static inline gw_rule_t rule(uint8_t channel, const char *name, bool allow) {
-    gw_rule_t r = {.channel = channel, .allow = allow, .is_pattern = strchr(name, '*') != NULL, .length = (uint8_t)strlen(name)};
+    gw_rule_t r = {.channels = channel == GW_CHANNELS ? GW_CHANNELS_ANY : 1u << channel, .allow = allow, .is_pattern = strchr(name, '*') != NULL, .length = (uint8_t)strlen(name)};
     memcpy(r.name, name, strlen(name));
     return r;
 }

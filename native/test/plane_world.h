@@ -144,7 +144,7 @@ static bool allows(unsigned grant, uint8_t channel, const char *name) {
         const gw_rule_t *r = &w.rules[grant][i];
         char text[GW_INSTRUMENT_MAX + 1] = "";
         memcpy(text, r->name, r->length);
-        if (r->channel != GW_CHANNELS && r->channel != channel) continue;
+        if (!(r->channels & 1u << channel)) continue;
         if (naive_match(text, name)) return r->allow;
     }
     return false;
@@ -157,7 +157,7 @@ static void grant(unsigned number) {
         const char *name = i == RULES - 1 || chance(2) ? strings[NAMES + random_below(PATTERNS)] : strings[random_below(NAMES)];
         w.rules[number][i] = rule(channel, chance(8) ? "framed" : name, chance(2));
     }
-    CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, w.rules[number], RULES), 0);
+    CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, w.rules[number], RULES, 0), 0);
 }
 
 static void join(client_t *c) {
@@ -272,7 +272,7 @@ static void retire(void) {
 static void regrant(void) {
     unsigned number = 1 + random_below(GRANTS - 1);
     if (w.rig->plane->grants_clients[number]) {
-        CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, NULL, 0), -EBUSY);
+        CHECK_EQUAL(gw_plane_grant(w.rig->plane, number, NULL, 0, 0), -EBUSY);
         return;
     }
     grant(number);

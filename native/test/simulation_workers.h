@@ -58,7 +58,7 @@ static inline void worker_start(worker_t *k) {
     CHECK_EQUAL(gw_plane_create(&o, &rig->plane), 0);
     if (course.sliced) rig->plane->turn_units = 64 + (int64_t)below(400);
     const gw_rule_t rules[] = {rule(GW_CHANNELS, venue_names[SIM_DENIED], false), rule(GW_CHANNELS, "*", true)};
-    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, 2), 0);
+    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, 2, 0), 0);
     worker_follow(k);
     for (int i = 0; i < 100; i++) gw_plane_cycle(rig->plane); /* nobody is let in before it follows */
 }

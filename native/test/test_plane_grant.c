@@ -4,7 +4,7 @@
 static rig_t *made(const gw_rule_t *rules, uint32_t count) {
     rig_t *rig = rig_new(rig_options());
     rig_segment(rig, 1 << 20, 64);
-    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, count), 0);
+    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, count, 0), 0);
     rig->grant = 1;
     rig_settle(rig);
     return rig;
@@ -153,7 +153,7 @@ static void limits_tell_nothing_of_what_is_not_granted(void) {
     o.topics_per_client_max = 1;
     rig_t *rig = rig_new(o);
     rig_segment(rig, 1 << 20, 64);
-    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, 1), 0);
+    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, rules, 1, 0), 0);
     rig->grant = 1;
     rig_settle(rig);
     publish(rig, "A1.SIM"), publish(rig, "B1.SIM");
@@ -174,20 +174,21 @@ static void a_grant_does_not_change_under_those_who_have_it(void) {
     rig_t *rig = made(rules, 1);
     gw_plane_t *p = rig->plane;
     peer_t *peer = rig_connect(rig);
-    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2), -EBUSY);
-    CHECK_EQUAL(gw_plane_grant(p, 2, rules, 2), 0);
+    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2, 0), -EBUSY);
+    CHECK_EQUAL(gw_plane_grant(p, 2, rules, 2, 0), 0);
     rig_remove(rig, peer);
     rig_settle(rig);
-    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2), -EBUSY); /* until that was taken */
+    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2, 0), -EBUSY); /* until that was taken */
     while (gw_plane_take_event(p)) {}
-    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2), 0);
+    CHECK_EQUAL(gw_plane_grant(p, 1, rules, 2, 0), 0);
     rig_forget(rig, peer);
-    CHECK_EQUAL(gw_plane_grant(p, 0, rules, 1), -EINVAL);
-    CHECK_EQUAL(gw_plane_grant(p, GW_GRANTS_MAX, rules, 1), -EINVAL);
-    CHECK_EQUAL(gw_plane_grant(p, 1, rules, GW_RULES_MAX + 1), -EINVAL);
-    gw_rule_t empty = rule(GW_CHANNELS, "", true), strange = rule(GW_CHANNELS + 1, "A", true);
-    CHECK_EQUAL(gw_plane_grant(p, 1, &empty, 1), -EINVAL);
-    CHECK_EQUAL(gw_plane_grant(p, 1, &strange, 1), -EINVAL);
+    CHECK_EQUAL(gw_plane_grant(p, 0, rules, 1, 0), -EINVAL);
+    CHECK_EQUAL(gw_plane_grant(p, GW_GRANTS_MAX, rules, 1, 0), -EINVAL);
+    CHECK_EQUAL(gw_plane_grant(p, 1, rules, GW_RULES_MAX + 1, 0), -EINVAL);
+    gw_rule_t empty = rule(GW_CHANNELS, "", true), strange = rule(GW_TRADE, "A", true);
+    strange.list = GW_RULE_LISTS;
+    CHECK_EQUAL(gw_plane_grant(p, 1, &empty, 1, 0), -EINVAL);
+    CHECK_EQUAL(gw_plane_grant(p, 1, &strange, 1, 0), -EINVAL);
     gw_command_t *x = rig_reply(GW_CMD_ADD, gw_plane_slot(p), 0, 0); /* one that was never loaded */
     x->grant = 3;
     CHECK_EQUAL(gw_plane_post(p, x), -EINVAL);
