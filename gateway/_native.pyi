@@ -875,8 +875,7 @@ force (method `update`). Of what is conflated: at most one frame of a topic in e
 interval_ms, none of what is older than age_ms when it is due; 0: no such limit."""
 
 Rule = (
-    tuple[str | Sequence[str] | None, str, bool]
-    | tuple[str | Sequence[str] | None, str, bool, int]
+    tuple[str | Sequence[str] | None, str, bool] | tuple[str | Sequence[str] | None, str, bool, int]
 )
 """(channel or channels: None for any, LOCAL for a plane's own; name or pattern; whether it is
 granted[; which of the two lists it is of]). Of each list that there is the first rule that covers a

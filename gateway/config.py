@@ -28,6 +28,7 @@ from gateway.networks import network_problem
 from gateway.options import (
     AdminOptions,
     AuditOptions,
+    AuthOptions,
     CandleOptions,
     ClusterOptions,
     LimitsOptions,
@@ -51,6 +52,7 @@ class Config(Options, frozen=True, kw_only=True):
     """The whole configuration; each field is a table of the file."""
 
     listen: ListenOptions = ListenOptions()
+    auth: AuthOptions = AuthOptions()
     ops: OpsOptions = OpsOptions()
     ring: RingOptions = RingOptions()
     plane: PlaneOptions = PlaneOptions()
@@ -240,6 +242,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("ops.port", "listen.port"), message
     yield from _proxies(config)
     yield from _exposed(config)
+    yield from _auth_contradictions(config.auth)
     yield from _host_contradictions(config)
     slo = config.slo
     # The default alone is no contradiction: whoever never heard of the key shall not trip over it.
@@ -282,6 +285,30 @@ def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("listen.insecure", "listen.host"), message
     if message := ops_problem(ops.host, tls=False, token=False, insecure=ops.insecure):
         yield ("ops.insecure", "ops.host"), message
+def _auth_contradictions(auth: AuthOptions) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Files that are none, and ways in that nobody could take."""
+    if auth.mode == "none":
+        return
+    from gateway.identity.authenticator import Material
+    from gateway.identity.fetch import FetchError, parts
+    from gateway.identity.keeper import Files, Unreadable, is_url
+
+    if auth.mode == "required" and not (auth.jwt_keys or auth.api_keys):
+        message = 'found "required"; expected auth.jwt_keys or auth.api_keys to judge by'
+        yield ("auth.mode", "auth.jwt_keys", "auth.api_keys"), message
+    if auth.in_band and not auth.jwt_keys:
+        yield ("auth.in_band", "auth.jwt_keys"), "found true; expected auth.jwt_keys to judge by"
+    files = Files(auth)
+    for name in files.names:
+        try:
+            files.read(name, Material())
+        except Unreadable as error:
+            yield (f"auth.{name}",), error.why
+    if is_url(auth.jwt_keys):
+        try:
+            parts(auth.jwt_keys)
+        except FetchError as error:
+            yield ("auth.jwt_keys",), f"found {in_words(auth.jwt_keys)}; {error}"
 
 
 def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

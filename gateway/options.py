@@ -38,6 +38,33 @@ class ListenOptions(Options, frozen=True, kw_only=True):
     insecure: bool = False
 
 
+class AuthOptions(Options, frozen=True, kw_only=True):
+    """Who clients are: how they say it, and the files by which they are judged.
+
+    Attributes:
+        jwt_keys: a JWKS: a file, or an https URL.
+        pepper: of the API keys; empty: the file beside theirs, with `.pepper` behind its name.
+        jwks_private: whether the URL may be at an address of this host or a private network.
+        failures_per_minute: attempts of one address after which no more is looked at.
+    """
+
+    mode: Literal["none", "optional", "required"] = "none"
+    in_band: bool = False
+    deadline_s: Seconds = 5.0
+    jwt_keys: str = ""
+    jwks_max_age_s: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
+    jwks_private: bool = False
+    audience: str = ""
+    issuer: str = ""
+    typ: str = ""
+    max_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
+    api_keys: str = ""
+    pepper: str = ""
+    grants: str = ""
+    revoked: str = ""
+    failures_per_minute: Positive = 30
+
+
 class OpsOptions(Options, frozen=True, kw_only=True):
     """Where /metrics, /livez, /readyz, /statusz and the page are served."""
 

@@ -23,6 +23,8 @@ int gw_job_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t kee
 
 /* One step of a request, as far as the budget goes; where the job stands then. */
 int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);
+/* Links of what patterns cover and another grant gives, as far as the budget goes; whether that is all. */
+int gw_regrant_gain(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);
 int gw_query_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);
 
 #endif

@@ -360,33 +360,6 @@ static int walk_ends(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budg
     return 1;
 }
 
-/* What another grant gives: topics that patterns cover and that were not granted before. */
-static int gain(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
-    p->taken_ns = p->now;
-    p->send_ns = 0;
-    for (; c->subs[1] && job->at < p->topics_count; job->at++) {
-        gw_topic_t *t = p->topics[job->at];
-        if (*budget <= 0) return 0;
-        *budget -= GW_UNITS_LOOK;
-        if (!t || !t->attached || gw_link_find(p, c, t) || !gw_granted(p, c, t, budget)) continue;
-        gw_sub_t *s = gw_sub_pattern_covering(p, c, t, budget);
-        if (!s) continue;
-        if (gw_links_full(p, c)) {
-            gw_links_full_tell(p, c, s);
-            continue;
-        }
-        gw_link_t *l = gw_link_make(p, c, t, s);
-        if (!l) {
-            gw_job_no_memory(p, c);
-            return 0;
-        }
-        *budget -= GW_UNITS_LINK;
-        l->job = job->serial;
-        gw_link_begin(p, l);
-    }
-    return 1;
-}
-
 static void end_unsubscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
     const gw_command_t *x = job->command;
     for (uint32_t i = 0; i < x->items_count; i++) {
@@ -529,7 +502,7 @@ int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budge
         job->at = 0;
         return regrants ? GW_JOB_GAIN : GW_JOB_END;
     case GW_JOB_LINKS: return walk_fails(p, job, budget) ? GW_JOB_END : GW_JOB_LINKS;
-    case GW_JOB_GAIN: return gain(p, c, job, budget) ? GW_JOB_END : GW_JOB_GAIN;
+    case GW_JOB_GAIN: return gw_regrant_gain(p, c, job, budget) ? GW_JOB_END : GW_JOB_GAIN;
     case GW_JOB_END: /* all its names at once: their seqs are of one moment */
         *budget -= (int64_t)x->items_count * GW_UNITS_LINK;
         if (ends) end_unsubscribe(p, c, job);

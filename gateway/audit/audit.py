@@ -60,7 +60,9 @@ class Client(Protocol):
 
     name: str
     peer: str
-    identity: str
+
+    @property
+    def user(self) -> str: ...
 
 
 class Audit:
@@ -297,7 +299,7 @@ def older_files(directory: Path, process: str) -> list[Path]:
 
 
 def _who(client: Client) -> dict[str, str]:
-    return {"id": client.name, "address": client.peer, "user": client.identity}
+    return {"id": client.name, "address": client.peer, "user": client.user}
 
 
 def _cut(value: object) -> object:

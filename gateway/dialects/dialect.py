@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.codec.formats import Format
+from gateway.model.encoding import Encoding
+from gateway.session.access import Access, Rights
 from gateway.session.actions import Action, Reply, StatsRow
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
@@ -38,8 +40,11 @@ class Session(Protocol):
     def stats(self, token: int, rows: Sequence[StatsRow]) -> Reply:
         """What it says to the rows of a `Query` of its own."""
 
-    def forbidden(self, identity: int) -> None:
+    def forbidden(self, identity: int) -> Sequence[Action]:
         """It has no right to the name that it subscribed to under this id."""
+
+    def regranted(self, rights: Rights) -> Sequence[Action]:
+        """It has other rights from now on."""
 
     def wake(self, mono_ns: int) -> Sequence[Action]:
         """The time of its last `Wake` has come."""
@@ -55,12 +60,14 @@ class Arrival(NamedTuple):
         connection_id: given once, by all processes of all hosts together.
         target: path and query, as the request has them; the path begins with a slash.
         mono_ns, real_ns: the time, MONOTONIC and REALTIME.
+        access: who the client is and what it may have; None: everybody may have everything.
     """
 
     connection_id: str
     target: str
     mono_ns: int
     real_ns: int
+    access: Access | None = None
 
 
 Open = Callable[[Arrival, Catalog, Shared], tuple[Session, Sequence[Action]]]
@@ -108,6 +115,10 @@ class Doors:
     ) -> tuple[Session, Sequence[Action]]:
         """The session of a client that came to this path, and its first actions."""
         return self._dialects[path].open(arrival, catalog, shared)
+
+    def encoding(self, form: int) -> Encoding:
+        """How records come in a format."""
+        return "sbe" if self.formats[form].name == "sbe" else "json"
 
     def format(self, path: str, subprotocol: str | None) -> int:
         """The number of the format that a client has chosen."""

@@ -24,8 +24,8 @@ _FORMATS: Final[Formats] = {
 
 
 def _open(arrival: Arrival, catalog: Catalog, shared: Shared) -> tuple[Session, Sequence[Action]]:
-    session = Session(arrival.connection_id, catalog, shared)
-    return session, (session.hello(arrival.real_ns),)
+    session = Session(arrival.connection_id, catalog, shared, arrival.access)
+    return session, (session.hello(arrival.real_ns), *session.begin())
 
 
 @cache

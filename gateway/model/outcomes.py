@@ -39,6 +39,26 @@ ADMISSION = (
 limits that a client meets in its handshake: how many there are of all, of its address and of its
 identity, how fast they come, what unfinished handshakes hold, who may be a proxy."""
 
+AUTHS = tuple(
+    (method, result)
+    for method in ("jwt", "api_key", "certificate", "anonymous")
+    for result in (
+        "ok",
+        "cached",
+        "invalid",
+        "expired",
+        "revoked",
+        "limited",
+        "unavailable",
+        "missing",
+    )
+)
+"""How an attempt to say who one is ended: `tickgate_auth_total{method,result}`.
+
+`cached`: a token that was verified before; `invalid`: no credential of ours, or one that says what
+is not taken here; `limited`: not looked at after many failures; `unavailable`: there are no keys
+that are fresh enough; `missing`: none was brought where one must be."""
+
 ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "other")
 """Why accept failed: `tickgate_accept_errors_total{errno}`. The first two mean that descriptors ran
 out, and that the gateway is not ready."""

@@ -12,6 +12,7 @@ from gateway.latency import statistics
 from gateway.latency.histogram import bucket_edges
 from gateway.latency.statistics import Statistics
 from gateway.model.outcomes import (
+    AUTHS,
     CANDLES,
     HEALTH_STATES,
     NOTICES,
@@ -25,7 +26,7 @@ from gateway.ops.objective import Watch
 from gateway.ops.reading import OUTCOMES, feed_names
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
-from gateway.session.options import REQUESTS
+from gateway.session.options import REJECTIONS, REQUESTS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -51,7 +52,6 @@ _TOTALS = {
     "accepted": ("accepted", "Connections accepted."),
     "control_frames": ("control_frames", "Pings and pongs received."),
     "limits_met": ("limits_met", "Names and patterns refused after the reply."),
-    "forbidden": ("forbidden", "Names that the data plane refused: they are not granted."),
     "close_timeouts": ("close_timeouts", "Clients that never finished closing."),
     "audit_lines": ("audit_lines", "Lines of the audit that are written."),
     "audit_lost": ("audit_lost", "Lines of the audit lost to a full queue or a failing write."),
@@ -228,6 +228,12 @@ def _by_outcome(merged: Statistics) -> Iterator[Metric]:
     for array, (label, names) in OUTCOMES.items():
         text = _OUTCOME_TEXTS[array]
         yield outcomes(f"tickgate_{array}", text, label, names, merged.counters[array])
+    refused = merged.counters["subscribe_rejected"][REJECTIONS.index("forbidden")]
+    text = "Names that were refused, since they are not granted."
+    yield counter("tickgate_forbidden", text, merged.total("forbidden") + refused)
+    auths = zip(AUTHS, merged.counters["auth"], strict=False)
+    text = "Attempts to say who one is, by how they ended."
+    yield counters("tickgate_auth", text, ["method", "result"], auths)
     requests = zip(REQUESTS, merged.counters["requests"], strict=False)
     text = "Requests by how they ended."
     yield counters("tickgate_requests", text, ["method", "result"], requests)

@@ -57,7 +57,6 @@ class Client(Protocol):
     peer: str
     address: Address | None
     charged: int
-    identity: str
 
 
 class Budget:
@@ -116,7 +115,6 @@ class Admission:
         self._connections = connections
         self._now_ns = now_ns
         self._addresses = Addresses(config.limits)
-        self._identities: dict[str, int] = {}
         self._lingering = 0
         self._told = Told(now_ns)
         self._bucket: Bucket | None = None
@@ -215,30 +213,6 @@ class Admission:
         why = f"max_connections: {self.connections_max} are open"
         return self._shed("max_connections", why, client)
 
-    def identified(self, client: Client, name: str, limit: int) -> Response | None:
-        """Counts a client as this identity's, which may have so many connections (0: any number).
-
-        To be called as soon as it is known who a client is, and again where that is another then.
-        It is counted until it leaves.
-        """
-        if name == client.identity:
-            return None
-        count = self._identities.get(name, 0)
-        if limit and count >= limit:
-            return self._limited("identity", f"connections of this identity: {limit}", client)
-        self._unidentify(client)
-        self._identities[name] = count + 1
-        client.identity = name
-        return None
-
-    def _unidentify(self, client: Client) -> None:
-        if not client.identity:
-            return
-        self._identities[client.identity] -= 1
-        if not self._identities[client.identity]:
-            del self._identities[client.identity]
-        client.identity = ""
-
     # --- and out of it ----------------------------------------------------------------------------
 
     def handshake_ended(self, client: Client, *, opened: bool) -> None:
@@ -249,12 +223,9 @@ class Admission:
             client.address.handshakes -= 1
             client.address.connections += opened
             self._addresses.settle(client.address, self._now_ns())
-        if not opened:
-            self._unidentify(client)
 
     def left(self, client: Client) -> None:
         """It was one of the open ones."""
-        self._unidentify(client)
         if client.address is not None:
             client.address.connections -= 1
             self._addresses.settle(client.address, self._now_ns())

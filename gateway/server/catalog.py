@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from gateway._native import Segment
+from gateway._native import Right, Segment
 from gateway.model.record import HEALTH
 
 MATCHES_MAX = 4096
 """Patterns whose counts are kept: more than clients with an honest use have between them."""
+RIGHTS_MAX = 16
+"""Rights whose lists of instruments are kept, of those that were asked for last."""
 
 
 _NEVER: Final = (-1, -1)
@@ -24,14 +26,16 @@ class Catalog:
         self._venues = venues
         self._segment: Segment | None = None
         # (directory's state, count, steps)
-        self._matches: dict[tuple[str, str], tuple[tuple[int, int], int, int]] = {}
-        self._instruments: tuple[tuple[int, int], list[tuple[str, list[str]]]] = (_NEVER, [])
+        self._matches: dict[tuple[str, str, Right | None], tuple[tuple[int, int], int, int]] = {}
+        self._instruments: dict[
+            Right | None, tuple[tuple[int, int], list[tuple[str, list[str]]]]
+        ] = {}
 
     def follow(self, fd: int) -> None:
         """Reads names from this segment from now on; the caller keeps owning `fd`."""
         previous, self._segment = self._segment, Segment(fd)
         self._matches.clear()
-        self._instruments = (_NEVER, [])
+        self._instruments.clear()
         if previous is not None:
             previous.close()
 
@@ -58,31 +62,41 @@ class Catalog:
     def find(self, channel: str, name: str) -> bool:
         return self._segment is not None and self._segment.find(channel, name) >= 0
 
-    def match(self, channel: str, pattern: str) -> tuple[int, int]:
+    def match(self, channel: str, pattern: str, right: Right | None = None) -> tuple[int, int]:
         """How many topics the pattern covers; counted again only once the directory has changed.
 
         The steps are those of the data plane, which holds the pattern against all names each time.
         """
         if self._segment is None:
             return 0, 0
-        state, count, steps = self._matches.get((channel, pattern), (_NEVER, 0, 0))
+        asked = (channel, pattern, right)
+        state, count, steps = self._matches.get(asked, (_NEVER, 0, 0))
         if state != self._state():
             if len(self._matches) >= MATCHES_MAX:
                 self._matches.clear()
             state = self._state()
-            count, steps = self._segment.match(channel, pattern)
-            self._matches[channel, pattern] = (state, count, steps)
+            count, steps = self._segment.match(channel, pattern, right)
+            self._matches[asked] = (state, count, steps)
         return count, steps
 
-    def instruments(self) -> list[tuple[str, list[str]]]:
-        """Every instrument with its channels, sorted by name."""
+    def instruments(self, right: Right | None = None) -> list[tuple[str, list[str]]]:
+        """Every instrument with its channels, sorted by name; of what a right grants alone."""
         state = self._state()
-        if self._instruments[0] != state:
-            topics = self._segment.topics() if self._segment else []
-            found: dict[str, list[str]] = {}
-            for channel, name in topics:
-                if channel in (HEALTH, ""):
-                    continue  # every instrument has health, topic or not; no name: it has ended
-                found.setdefault(name, []).append(channel)
-            self._instruments = (state, sorted(found.items()))
-        return self._instruments[1]
+        known, found = self._instruments.pop(right, (_NEVER, []))
+        if known != state:
+            found = self._list(right)
+        while len(self._instruments) >= RIGHTS_MAX:
+            del self._instruments[next(iter(self._instruments))]
+        self._instruments[right] = (state, found)
+        return found
+
+    def _list(self, right: Right | None) -> list[tuple[str, list[str]]]:
+        if self._segment is None:
+            return []
+        topics = self._segment.topics() if right is None else self._segment.granted(right)
+        found: dict[str, list[str]] = {}
+        for channel, name in topics:
+            if channel in (HEALTH, ""):
+                continue  # every instrument has health, topic or not; no name: it has ended
+            found.setdefault(name, []).append(channel)
+        return sorted(found.items())

@@ -22,7 +22,16 @@ from websockets.http11 import Request
 
 from gateway import log
 from gateway.model.notice import NOTICES
-from gateway.session.actions import Action, Close, Query, Reply, Subscribe, Unsubscribe, Wake
+from gateway.session.actions import (
+    Action,
+    Close,
+    Query,
+    Regrant,
+    Reply,
+    Subscribe,
+    Unsubscribe,
+    Wake,
+)
 from gateway.wire.events import Answer, Control, End, Event, frame_close
 from gateway.wire.handshake import Accepted
 from gateway.wire.request import origin_form
@@ -34,9 +43,11 @@ if TYPE_CHECKING:
 
     from gateway._native import Plane
     from gateway.dialects.dialect import Session
+    from gateway.identity.authenticator import Identity
     from gateway.server.addresses import Address
     from gateway.server.readers import Readers
     from gateway.server.transport import Transport
+    from gateway.session.access import Rights
     from gateway.session.actions import Item
 
 DISCARDED_BYTES_MAX = 1 << 20
@@ -106,6 +117,7 @@ class Owner(Protocol):
     def now_ns(self) -> int: ...
     def real_ns(self) -> int: ...
     def count(self, name: str) -> None: ...
+    def credentials(self, connection: "Connection", request: Request) -> Response | None: ...
     def origin_refused(self, origin: str, peer: str) -> None: ...
     def new_session(
         self, connection: "Connection", accepted: Accepted, target: str
@@ -129,6 +141,7 @@ class Connection:
         "close_code",
         "close_reason",
         "deadline_ns",
+        "grant",
         "handle",
         "heard_ns",
         "identity",
@@ -151,8 +164,9 @@ class Connection:
         self.charged = 0  # bytes of memory that it holds before it is let in
         self.state = State.HANDSHAKE
         self.handle = 0
+        self.grant = 0  # the plane's; 0: everything
+        self.identity: Identity | None = None
         self.name = ""  # the connection's id
-        self.identity = ""  # who it is, once that is known
         self.close_code = 0
         self.close_reason = ""
         self.heard_ns = now_ns
@@ -176,6 +190,21 @@ class Connection:
     def fd(self) -> int:
         """Its socket's descriptor."""
         return self.transport.fd
+
+    @property
+    def peer_names(self) -> Sequence[str]:
+        """As its transport has them."""
+        return self.transport.peer_names
+
+    @property
+    def user(self) -> str:
+        """Who it is, for the audit and for operators; empty: nobody in particular, or not known."""
+        return "" if self.identity is None else self.identity.sub
+
+    @property
+    def user(self) -> str:
+        """Who it is, for the audit and for operators; empty: nobody in particular, or not known."""
+        return "" if self.identity is None else self.identity.sub
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -303,6 +332,7 @@ class Connection:
             or endpoint.check(request)
             or endpoint.page(request)
             or admission.request(self)
+            or owner.credentials(self, request)
         )
         answer = wire.answer(other)
         if isinstance(answer, Response):
@@ -331,16 +361,18 @@ class Connection:
 
     def _open(self, accepted: Accepted, target: str) -> None:
         owner = self._owner
-        self._session, actions, form = owner.new_session(self, accepted, target)
         hello: Reply | None = None
-        match actions:
-            case [Reply() as hello, *actions]:
-                pass  # it leaves with the 101
         try:
-            self.handle = self.transport.hand_over(owner.plane, accepted.response, hello, form)
+            self._session, actions, form = owner.new_session(self, accepted, target)
+            match actions:
+                case [Reply() as hello, *actions]:
+                    pass  # it leaves with the 101
+            first = accepted.response
+            self.handle = self.transport.hand_over(owner.plane, first, hello, form, self.grant)
         except OverflowError:
-            self._session.end()
-            self._session = None
+            if self._session is not None:
+                self._session.end()
+                self._session = None
             self.refuse(owner.admission.full(self))
             return
         self.state = State.OPEN
@@ -380,6 +412,11 @@ class Connection:
             self._owner.asked(self, action.items)
             payload = action.payload or None
             self._queued(plane.subscribe(handle, payload, action.slots, action.items))
+        elif isinstance(action, Regrant):
+            self._count_subscriptions()
+            payload, self.grant = action.payload or None, action.grant
+            told = plane.regrant(handle, action.grant, payload, action.slots, action.ids)
+            self._queued(told)
         elif isinstance(action, Unsubscribe):
             self._count_subscriptions()
             payload = action.payload or None
@@ -400,8 +437,13 @@ class Connection:
     def forbidden(self, identity: int) -> None:
         """The plane refused a name that is not granted to this client."""
         if self.state is State.OPEN and self._session is not None:
-            self._session.forbidden(identity)
+            self._act(self._session.forbidden(identity))
             self._count_subscriptions()
+
+    def regrant(self, rights: "Rights") -> None:
+        """It has other rights from now on."""
+        if self.state is State.OPEN and self._session is not None:
+            self._act(self._session.regranted(rights))
 
     def _queued(self, outcome: int) -> None:
         if outcome == 1:

@@ -30,17 +30,25 @@ from gateway.server.preface import Preface
 from gateway.server.readers import Readers
 from gateway.server.registry import Registry
 from gateway.server.transport import Plain, prepare
+from gateway.session.actions import Close
 from gateway.session.capacity import Capacity, Load
+from gateway.session.codes import CONNECTION_LIMIT
 from gateway.session.options import REJECTIONS, Options, Shared
 from gateway.wire.server_side import Endpoint
 
 if TYPE_CHECKING:
+    from websockets.http11 import Request
+
     from gateway._native import Plane
     from gateway.config import Config
     from gateway.dialects.dialect import Doors, Session
+    from gateway.options import AuthOptions
     from gateway.server.catalog import Catalog
+    from gateway.server.gate import Gate
     from gateway.server.parts import WorkerParts
+    from gateway.session.access import Access
     from gateway.session.actions import Action, Item
+    from gateway.session.codes import Error
     from gateway.wire.handshake import Accepted
 
 ACCEPTS_PER_TURN = 64
@@ -114,7 +122,15 @@ class Listener:
             f"worker-{parts.index}", plane, clients, parts.stalled, self.show_status
         )
         self._refused_origins = log.RefusedOrigins(_log)
+        auth = parts.config.auth
+        self._gate = None if auth.mode == "none" else self._make_gate(auth)
         prepare(self._socket, self.limits.stall_max_s)
+
+    def _make_gate(self, auth: "AuthOptions") -> "Gate":
+        from gateway.server.gate import Gate  # a library for signatures, where there are any
+
+        soon = self.loop.call_soon_threadsafe
+        return Gate(auth, self.plane, self._stats, soon, self.now_ns, self.real_ns)
 
     def reconfigure(self, config: "Config") -> None:
         """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""
@@ -133,6 +149,8 @@ class Listener:
         self.loop.add_reader(self.plane.events_fd, self.registry.events, self.plane, self._control)
         self.readers.start(self.loop)
         self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        if self._gate is not None:
+            self._gate.start()
 
     # --- accepting -------------------------------------------------------------------------------
 
@@ -201,6 +219,10 @@ class Listener:
         if refused := self.admission.accepted(connection):
             connection.refuse(refused)
 
+    def credentials(self, connection: Connection, request: "Request") -> Response | None:
+        """Why a client may not come in, by what its request brings."""
+        return None if self._gate is None else self._gate.request(connection, request)
+
     def _load(self) -> Load:
         return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
 
@@ -221,9 +243,17 @@ class Listener:
     ) -> "tuple[Session, Sequence[Action], int]":
         """A session of the dialect behind this door, its first actions, its format."""
         connection.name = f"{self._names}-{next(self._numbers)}"
-        arrival = Arrival(connection.name, target, self.now_ns(), self.real_ns())
-        opened = self._doors.open(accepted.door, arrival, self._catalog, self._shared)
-        return *opened, self._doors.format(accepted.door, accepted.subprotocol)
+        form = self._doors.format(accepted.door, accepted.subprotocol)
+        access: Access | None = None
+        error: Error | None = None
+        if self._gate is not None:
+            access, rights, error = self._gate.open(connection, self._doors.encoding(form))
+            connection.grant = rights.number
+        arrival = Arrival(connection.name, target, self.now_ns(), self.real_ns(), access)
+        session, actions = self._doors.open(accepted.door, arrival, self._catalog, self._shared)
+        if error is not None:
+            actions = [*actions, Close(CONNECTION_LIMIT, error.message)]
+        return session, actions, form
 
     def opened(self, connection: Connection, path: str) -> None:
         """It is through its handshake."""
@@ -309,6 +339,8 @@ class Listener:
             timeout_s = self.limits.close_timeout_s + 2 * SWEEP_INTERVAL_S
             await asyncio.wait_for(self.registry.empty.wait(), timeout_s if self.registry else 0)
         self.loop.remove_reader(self.plane.events_fd)
+        if self._gate is not None:
+            self._gate.stop()
 
 
 def reconnect_after_most_ms(clients: int) -> int:

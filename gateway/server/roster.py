@@ -66,7 +66,7 @@ class Roster:
             client = self._clients.get(handle)
             if client is None or client.close_code:
                 continue
-            if ask.id in ("", client.name) and ask.user in ("", client.identity):
+            if ask.id in ("", client.name) and ask.user in ("", client.user):
                 yield client
 
     def _row(self, client: "Connection") -> ConnectionRow:
@@ -76,7 +76,7 @@ class Roster:
         return ConnectionRow(
             id=client.name,
             address=client.peer,
-            user=client.identity,
+            user=client.user,
             subscriptions=client.subscriptions,
             pending_bytes=unacknowledged(client.fd),
             lag_ms=round(lag_ns / 1e6, 1),

@@ -6,6 +6,7 @@ know the client: then the plane takes the write side over, from its first bytes 
 
 import socket
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Transport(Protocol):
     def fd(self) -> int:
         """The descriptor, until it is closed."""
 
+    @property
+    def peer_names(self) -> Sequence[str]:
+        """Who the client is, by the names in a certificate that was verified; none without."""
+
     def receive(self) -> bytes | None:
         """What came: b"" is the end of the stream, None that nothing came.
 
@@ -45,7 +50,9 @@ class Transport(Protocol):
             OSError: the connection is lost.
         """
 
-    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply | None", form: int) -> int:
+    def hand_over(
+        self, plane: "Plane", first: bytes, hello: "Reply | None", form: int, grant: int = 0
+    ) -> int:
         """Gives the write side to the plane, with its first bytes and message, if any; the handle.
 
         Raises:
@@ -71,6 +78,7 @@ class Plain:
     """A socket as it is."""
 
     __slots__ = ("_sock",)
+    peer_names: Sequence[str] = ()
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -91,10 +99,12 @@ class Plain:
         self._sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         self._sock.shutdown(socket.SHUT_WR)
 
-    def hand_over(self, plane: "Plane", first: bytes, hello: "Reply | None", form: int) -> int:
+    def hand_over(
+        self, plane: "Plane", first: bytes, hello: "Reply | None", form: int, grant: int = 0
+    ) -> int:
         if hello is None:
-            return plane.add(self.fd, first, None, format=form)
-        return plane.add(self.fd, first, hello.payload, hello.slots, format=form)
+            return plane.add(self.fd, first, None, format=form, grant=grant)
+        return plane.add(self.fd, first, hello.payload, hello.slots, format=form, grant=grant)
 
     def abort(self) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

@@ -5,7 +5,8 @@ from gateway.session.capacity import Capacity, Load
 from gateway.session.catalog import Catalog
 from gateway.session.codes import CLOSE_CODES, CLOSES
 from gateway.session.options import REJECTIONS, REQUESTS, Options, Shared
-from gateway.session.session import Session, Statistics
+from gateway.session.session import Session
+from gateway.session.statistics import Statistics
 
 __all__ = [
     "CLOSES",

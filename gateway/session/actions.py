@@ -73,6 +73,15 @@ class Unsubscribe(Struct, frozen=True, gc=False):
     ids: tuple[int, ...]
 
 
+class Regrant(Struct, frozen=True, gc=False):
+    """As `Unsubscribe`, and the client has another right: what that does not grant ends."""
+
+    payload: bytes
+    slots: tuple[Slot, ...]
+    ids: tuple[int, ...]
+    grant: int
+
+
 class Query(Struct, frozen=True, gc=False):
     """Ask for this connection's statistics; `Session.stats` takes the rows, with the token."""
 
@@ -92,4 +101,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Query | Wake | Close
+Action = Reply | Subscribe | Unsubscribe | Regrant | Query | Wake | Close

@@ -1,6 +1,6 @@
 """What a session must know about the market data that there is."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Catalog(Protocol):
@@ -23,11 +23,13 @@ class Catalog(Protocol):
     def find(self, channel: str, name: str) -> bool:
         """Whether the topic exists."""
 
-    def match(self, channel: str, pattern: str) -> tuple[int, int]:
+    def match(self, channel: str, pattern: str, right: Any = None) -> tuple[int, int]:
         """How many topics the pattern covers now, and the steps of holding it against all names.
+
+        With a right, of those that it grants.
 
         A step takes about 1 ns here, and again in the data plane.
         """
 
-    def instruments(self) -> list[tuple[str, list[str]]]:
-        """(name, channels) of every instrument, sorted by name."""
+    def instruments(self, right: Any = None) -> list[tuple[str, list[str]]]:
+        """(name, channels) of every instrument, sorted by name; of what a right grants alone."""

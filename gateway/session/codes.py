@@ -47,8 +47,14 @@ CLOSES: Final = (
 CLOSE_CODES: Final = tuple(row.code for row in CLOSES)
 """A code's place here is its index into the `closes` counters, and `str(code)` its metric label."""
 
+TOO_BIG: Final = 1009
+TOKEN_EXPIRED: Final = 4001
 RATE_LIMITED: Final = 4029
+CONNECTION_LIMIT: Final = 4030
+INVALID_TOKEN: Final = 4500
+NOT_GRANTED: Final = 4501
 TOO_MANY_ERRORS: Final = 4502
+AUTH_TIMEOUT: Final = 4505
 
 
 class ErrorCode(NamedTuple):
@@ -73,6 +79,8 @@ NOT_SUBSCRIBED: Final = ErrorCode("not_subscribed")
 LIMIT_EXCEEDED: Final = ErrorCode("limit_exceeded")
 RATE_LIMITED_ERROR: Final = ErrorCode("rate_limited", retryable=True)
 CAPACITY: Final = ErrorCode("capacity", retryable=True)
+UNAUTHORIZED: Final = ErrorCode("unauthorized", faulty=True)
+FORBIDDEN: Final = ErrorCode("forbidden")
 
 
 class Error(NamedTuple):

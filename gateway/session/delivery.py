@@ -47,6 +47,34 @@ class Delivery(NamedTuple):
     depth: int | None = None
 
 
+class Limits(NamedTuple):
+    """What a right allows at most; None: as much as there is.
+
+    Attributes:
+        depth: levels of a book.
+        priority: the most urgent class.
+    """
+
+    max_hz: float | None = None
+    depth: int | None = None
+    priority: int = 0
+
+
+def clamp(channel: Channel, wanted: Delivery, limits: Limits) -> Delivery:
+    """What of it a right allows."""
+    if channel.own or limits == _UNLIMITED:
+        return wanted
+    priority = max(wanted.priority, limits.priority)
+    max_hz = wanted.max_hz
+    if limits.max_hz is not None:
+        max_hz = limits.max_hz if max_hz is None else min(max_hz, limits.max_hz)
+    depth = wanted.depth
+    if depth is not None and limits.depth and not 0 < depth <= limits.depth:
+        depth = max(one for one in DEPTHS if 0 < one <= limits.depth)
+    lossless = wanted.lossless and max_hz is None and priority < CLASS_CONFLATED
+    return wanted._replace(lossless=lossless, priority=priority, max_hz=max_hz, depth=depth)
+
+
 def interval_ms(max_hz: float | None) -> int:
     """The cells of a rate, in whole milliseconds, so that it is never exceeded; 0: no rate."""
     # What is whole by its decimals may be a little more by its bits: 1000 / (1000 / 7).
@@ -61,6 +89,9 @@ def limits_of(delivery: Delivery) -> dict[str, float]:
         "max_age_ms": delivery.max_age_ms,
     }
     return {name: value for name, value in limits.items() if value is not None}
+
+
+_UNLIMITED: Final = Limits()
 
 
 def default(channel: Channel) -> Delivery:

@@ -169,6 +169,11 @@ METHODS: Final = ("subscribe", "update", "unsubscribe", "list", "stats", "ping",
 METHODS_OPS: Final = ("subscribe", "unsubscribe", "ping", "history")
 
 
+def method_of(request: Request) -> str:
+    """Its method."""
+    return str(request.__struct_config__.tag)
+
+
 class Malformed(ValueError):
     """The text is no request; `method` and `req_id` are set as far as they could be read."""
 

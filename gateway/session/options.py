@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import UNSET, UnsetType
+
 from gateway.session.capacity import Capacity
 from gateway.session.codes import ErrorCode
 from gateway.session.messages import METHODS
@@ -17,6 +19,7 @@ RESULTS: Final = (
     "unknown_method",
     "unknown_channel",
     "rate_limited",
+    "unauthorized",
 )
 """How a request ended; `failed`: each of its symbols was refused."""
 
@@ -35,6 +38,7 @@ REJECTIONS: Final = (
     "bad_request",
     "capacity",
     "rate_limited",
+    "forbidden",
 )
 """Reason of each counter of refused symbols: `tickgate_subscribe_rejected_total{reason}`."""
 
@@ -160,3 +164,8 @@ class Shared:
 def _worker_rate(options: Options) -> Rate:
     # A tenth of a second's worth at once keeps the loop's own delay below that.
     return Rate(options.worker_requests_per_s, max(1, options.worker_requests_per_s // 10))
+
+
+def counted(method: str | UnsetType) -> str:
+    """The method's name in the counters."""
+    return method if method is not UNSET and method in METHODS else METHOD_UNKNOWN

@@ -101,3 +101,8 @@ class Quota:
             self._errors_ns.popleft()
         self._errors_ns.append(now_ns)
         return len(self._errors_ns) >= per_minute
+
+
+def retry_after_ms(wait_ns: int) -> int:
+    """A wait as clients are told: rounded up, or they would be early."""
+    return -(-wait_ns // 1_000_000)

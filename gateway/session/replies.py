@@ -152,6 +152,12 @@ def pong(req_id: ReqId, t0: int | UnsetType, received_ns: int) -> Reply:
     return Reply(head + _NUMBER + b"}", ((len(head), SLOT_TIME, 0),))
 
 
+def authenticated(req_id: ReqId, expires_ns: int) -> Reply:
+    """The reply to a credential that counts; `expires_at` is REALTIME."""
+    head = _head("auth", req_id, success=True)
+    return Reply(head + (b',"expires_at":%d}' % expires_ns if expires_ns else b"}"))
+
+
 def refusal(method: str | UnsetType, req_id: ReqId, error: Error) -> Reply:
     """The reply to a request that failed as a whole."""
     name = UNSET if method is UNSET else method[:MESSAGE_MAX]

@@ -2,7 +2,8 @@
 
 Theory of operation. A session is open until it answers with a `Close`; from then on it answers
 nothing. Each message costs one token of the connection and one of the worker, is decoded, and is
-handled in one step; nothing is ever under way but `stats`, whose rows come later.
+handled in one step; nothing is ever under way but `stats`, whose rows come later. Whether a client
+has to say who it is first, and until when that counts, `access` knows.
 
     open --request--> open      Reply | Subscribe | Unsubscribe | Query
     open --error----> open      Reply; the `errors_per_minute`th in a minute adds Close(4502)
@@ -18,33 +19,37 @@ reply, the second changes the session. A reply that would be too large thus chan
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from gateway.model.record import Channel
 from gateway.model.topic import BadEscape, is_pattern, unescape
-from gateway.session import channels, codes, delivery, messages, replies
+from gateway.session import channels, codes, delivery, messages, regrant, replies
+from gateway.session.access import MESSAGE_BYTES_MAX, Access, Rejected, Rights, is_long
 from gateway.session.actions import (
     FROM_TS,
     Action,
     Close,
     Query,
+    Regrant,
     Reply,
     Since,
     StatsRow,
     Subscribe,
     Unsubscribe,
+    Wake,
 )
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error, ErrorCode
 from gateway.session.messages import Malformed, ReqId
-from gateway.session.options import METHOD_UNKNOWN, SCAN_UNIT, Shared
+from gateway.session.options import SCAN_UNIT, Shared, counted
 from gateway.session.paging import instruments_page, stats_page
-from gateway.session.quota import Quota
+from gateway.session.quota import Quota, retry_after_ms
+from gateway.session.regrant import allow
 from gateway.session.replies import Results
+from gateway.session.statistics import Statistics
 from gateway.session.subscriptions import LINK_STEPS, Admission, Subscription, Subscriptions
 
 QUERY_RETRY_MS: Final = 100
@@ -53,30 +58,11 @@ QUERY_RETRY_MS: Final = 100
 _SymbolsRequest = messages.Subscribe | messages.Update | messages.Unsubscribe
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """A session's state at one moment.
-
-    Attributes:
-        topics: what counts against the limit: names, and what each pattern covered when asked for.
-        refused: requests that were beyond the rate.
-    """
-
-    connection_id: str
-    subscriptions: int
-    patterns: int
-    topics: int
-    requests: int
-    errors: int
-    refused: int
-    queries: int
-    closed: bool
-
-
 class Session:
     """The protocol's state of one connection. No method blocks or reads a clock."""
 
     __slots__ = (
+        "_access",
         "_catalog",
         "_closed",
         "_connection_id",
@@ -90,8 +76,11 @@ class Session:
         "_subscriptions",
     )
 
-    def __init__(self, connection_id: str, catalog: Catalog, shared: Shared) -> None:
+    def __init__(
+        self, connection_id: str, catalog: Catalog, shared: Shared, access: Access | None = None
+    ) -> None:
         self._connection_id = connection_id
+        self._access = access
         self._catalog = catalog
         self._shared = shared
         self._quota = Quota()
@@ -125,6 +114,8 @@ class Session:
     def end(self) -> None:
         """The connection is gone: it waits for no names any more."""
         self._subscriptions.waiting.clear()
+        if self._access is not None:
+            self._access.end()
 
     def hello(self, real_ns: int) -> Reply:
         """The first message on the connection; `real_ns` is REALTIME."""
@@ -137,6 +128,10 @@ class Session:
             slo=options.slo,
         )
 
+    def begin(self) -> list[Action]:
+        """What follows the hello."""
+        return [Wake(self._access.due_ns)] if self._access and self._access.due_ns else []
+
     def receive(self, text: str, *, mono_ns: int, real_ns: int) -> list[Action]:
         """What one message asks for, to be carried out in order. No text makes it raise.
 
@@ -147,6 +142,10 @@ class Session:
         """
         if self._closed:
             return []
+        if self._access is not None and self._access.waiting and is_long(text):
+            self._closed = True
+            limit = f"{MESSAGE_BYTES_MAX} bytes before auth"
+            return [Close(codes.TOO_BIG, f"message too big: {limit}")]
         self._requests += 1
         shared = self._shared
         wait_ns = self._quota.take(shared.rate, mono_ns)
@@ -160,6 +159,9 @@ class Session:
             request = messages.decode(text)
         except Malformed as bad:
             return self._malformed(bad, mono_ns)
+        if self._access is not None and self._access.waiting and type(request) not in _ANYBODYS:
+            error = Error(codes.UNAUTHORIZED, "say who this is first: method auth")
+            return self._fail(messages.method_of(request), request.req_id, error, mono_ns)
         return _HANDLERS[type(request)](self, request, mono_ns, real_ns)
 
     # --- subscriptions ----------------------------------------------------------------------------
@@ -178,6 +180,7 @@ class Session:
             shared.options,
             shared.capacity.room(),
             shared.waiting,
+            self._rights,
         )
         since = None if params.from_ is UNSET else delivery.since(params.from_)
 
@@ -187,7 +190,10 @@ class Session:
                 return wanted
             if since is not None and plane and is_pattern(name) and since[0] != FROM_TS:
                 return Error(codes.BAD_REQUEST, "params.from: a pattern takes `ts` alone")
-            return admission.decide(channel, name, wanted)
+            allowed = allow(self._rights, channel, name, wanted)
+            if isinstance(allowed, Error):
+                return allowed
+            return admission.decide(channel, name, allowed)
 
         results = Results(recover=since is not None)
         decided = self._decide("subscribe", request, decide, results, real_ns)
@@ -208,6 +214,8 @@ class Session:
         scan, limit = patterns * len(self._catalog), shared.options.pattern_scan_max
         if scan > limit:
             text = f"patterns times topics is {scan}, limit {limit}"
+            if self._rights is not None:  # how many topics there are is not for all to know
+                text = f"patterns times topics is beyond {limit}"
             return Error(codes.BAD_REQUEST, f"params.symbol: {text}; ask for fewer at once")
         little = scan <= shared.options.pattern_scan_little
         bursts = 2 if little and self._quota.modest(shared.rate, mono_ns) else 1
@@ -216,7 +224,7 @@ class Session:
             return None
         per_s = shared.options.worker_pattern_steps_per_s
         text = f"{per_s} steps of patterns a second, all clients together"
-        return Error(codes.RATE_LIMITED_ERROR, f"limit: {text}", _retry_after_ms(wait_ns))
+        return Error(codes.RATE_LIMITED_ERROR, f"limit: {text}", retry_after_ms(wait_ns))
 
     def _charge_scan(self, steps: int, mono_ns: int) -> None:
         """Steps of the data plane, and of the loop where it did not know the count."""
@@ -234,7 +242,10 @@ class Session:
             wanted = delivery.change(channel, known.delivery, params)
             if isinstance(wanted, Error):
                 return wanted
-            return msgspec.structs.replace(known, **wanted._asdict())
+            allowed = allow(self._rights, channel, name, wanted)
+            if isinstance(allowed, Error):
+                return allowed
+            return msgspec.structs.replace(known, **allowed._asdict())
 
         decided = self._decide("update", request, decide, Results(), real_ns)
         if isinstance(decided, Error):
@@ -322,9 +333,15 @@ class Session:
         message = f"no {channel.name} subscription by this string"
         return known or Error(codes.NOT_SUBSCRIBED, message)
 
-    def wake(self, _mono_ns: int) -> list[Action]:
-        """It has asked for no time yet."""
-        return []
+    def wake(self, mono_ns: int) -> list[Action]:
+        """The time has come that it asked for: somebody has not said who they are, or may not
+        stay for long."""
+        access = self._access
+        if access is None or self._closed:
+            return []
+        actions = access.wake(mono_ns)
+        self._closed = any(isinstance(action, Close) for action in actions)
+        return actions if self._closed or not access.due_ns else [*actions, Wake(access.due_ns)]
 
     # --- the other requests -----------------------------------------------------------------------
 
@@ -333,9 +350,48 @@ class Session:
         self._shared.count("ping", "ok")
         return [replies.pong(request.req_id, t0, real_ns)]
 
-    def _auth(self, request: messages.Auth, mono_ns: int, _real_ns: int) -> list[Action]:
-        error = Error(codes.BAD_REQUEST, "auth: not built yet")
-        return self._fail("auth", request.req_id, error, mono_ns)
+    @property
+    def _rights(self) -> Rights | None:
+        """None: everything."""
+        return None if self._access is None else self._access.rights
+
+    def _auth(self, request: messages.Auth, mono_ns: int, real_ns: int) -> list[Action]:
+        access = self._access
+        if access is None:
+            error = Error(codes.BAD_REQUEST, "auth: nobody has to say who they are here")
+            return self._fail("auth", request.req_id, error, mono_ns)
+        before = access.rights
+        outcome = access.authenticate(request.params.token, mono_ns=mono_ns, real_ns=real_ns)
+        if isinstance(outcome, Rejected):
+            actions = self._fail("auth", request.req_id, outcome.error, mono_ns)
+            if outcome.code and not self._closed:
+                self._closed = True
+                actions.append(Close(outcome.code, outcome.error.message))
+            return actions
+        self._shared.count("auth", "ok")
+        reply = replies.authenticated(request.req_id, outcome.expires_ns)
+        due = [Wake(access.due_ns)]
+        if outcome.rights is before:
+            return [reply, *due]
+        return [*self._regrant(outcome.rights, reply.payload), *due]
+
+    def regranted(self, rights: Rights) -> list[Action]:
+        """It has other rights from now on."""
+        if self._access is None or self._closed or rights is self._access.rights:
+            return []
+        self._access.rights = rights
+        return self._regrant(rights, b"")
+
+    def _regrant(self, rights: Rights, payload: bytes) -> list[Action]:
+        """What other rights make of its subscriptions."""
+        ended, changed = regrant.review(self._subscriptions.all(), rights)
+        self._subscriptions.remove(ended)
+        self._subscriptions.put(changed)
+        ids = tuple(one.id for one in ended)
+        actions: list[Action] = [Regrant(payload, (), ids, rights.number)]
+        if changed:
+            actions.append(Subscribe(b"", (), tuple(one.item(resync=False) for one in changed)))
+        return [*actions, regrant.told(ended)] if ended else actions
 
     def _list(self, request: messages.List, mono_ns: int, real_ns: int) -> list[Action]:
         options = self._shared.options
@@ -352,7 +408,8 @@ class Session:
         except BadEscape as bad:
             error = Error(codes.BAD_REQUEST, f"params.symbol: {bad}")
             return self._fail("list", request.req_id, error, mono_ns)
-        rows, after = instruments_page(self._catalog.instruments(), params, options)
+        right = None if self._rights is None else self._rights.right
+        rows, after = instruments_page(self._catalog.instruments(right), params, options)
         self._shared.count("list", "ok")
         return [replies.page("list", request.req_id, real_ns, "instruments", rows, after)]
 
@@ -380,11 +437,13 @@ class Session:
         encoded, following = stats_page(rows, self._subscriptions, after, options)
         return replies.page("stats", req_id, time_in_ns, "subscriptions", encoded, following)
 
-    def forbidden(self, identity: int) -> None:
+    def forbidden(self, identity: int) -> list[Action]:
         """The data plane refused a name that is not granted: it is no subscription."""
         one = self._subscriptions.by_id(identity)
-        if one is not None:
-            self._subscriptions.remove([one])
+        if one is None:
+            return []
+        self._subscriptions.remove([one])
+        return [regrant.told([one])]
 
     # --- refusals ---------------------------------------------------------------------------------
 
@@ -398,7 +457,7 @@ class Session:
         error = Error(codes.BAD_REQUEST, str(bad))
         if bad.method is not UNSET and bad.method not in messages.METHODS:
             error = Error(codes.UNKNOWN_METHOD, f"methods are {', '.join(messages.METHODS)}")
-        self._shared.count(_counted(bad.method), error.code.name)
+        self._shared.count(counted(bad.method), error.code.name)
         return self._error(replies.refusal(bad.method, bad.req_id, error), error.code, mono_ns)
 
     def _error(self, reply: Reply, code: ErrorCode, mono_ns: int) -> list[Action]:
@@ -422,10 +481,13 @@ class Session:
     def _rate_limited(self, text: str, wait_ns: int, limit: str) -> Reply:
         self._refused += 1
         method, req_id = messages.identify(text)
-        self._shared.count(_counted(method), "rate_limited")
-        error = Error(codes.RATE_LIMITED_ERROR, f"limit: {limit}", _retry_after_ms(wait_ns))
+        self._shared.count(counted(method), "rate_limited")
+        error = Error(codes.RATE_LIMITED_ERROR, f"limit: {limit}", retry_after_ms(wait_ns))
         return replies.refusal(method, req_id, error)
 
+
+_ANYBODYS: Final = (messages.Auth, messages.Ping)
+"""Requests that are answered before a client has said who it is."""
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] = {
     messages.Subscribe: Session._subscribe,
@@ -436,12 +498,3 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any, int, int], list[Action]]]] =
     messages.Ping: Session._ping,
     messages.Auth: Session._auth,
 }
-
-
-def _retry_after_ms(wait_ns: int) -> int:
-    return -(-wait_ns // 1_000_000)  # rounded up, or the client would be early
-
-
-def _counted(method: str | UnsetType) -> str:
-    """The method's name in the counters."""
-    return method if method is not UNSET and method in messages.METHODS else METHOD_UNKNOWN

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gateway.model.record import CHANNELS_FED, HEALTH, Channel
 from gateway.model.topic import check_pattern, is_pattern, split_instrument, unescape
 from gateway.session import codes
+from gateway.session.access import Rights
 from gateway.session.actions import LOCAL, Item, Since
 from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
@@ -111,6 +112,10 @@ class Subscriptions:
         """The subscription to this string."""
         return self._by_name.get((channel.key, channel.own, name))
 
+    def all(self) -> list[Subscription]:
+        """Every one."""
+        return list(self._by_name.values())
+
     def by_id(self, identity: int) -> Subscription | None:
         """The subscription that has this id now."""
         return self._by_id.get(identity)
@@ -155,9 +160,11 @@ class Admission:
         "_next_id",
         "_options",
         "_patterns",
+        "_right",
         "_room",
         "_table",
         "_topics",
+        "_topics_max",
         "steps",
         "wish",
     )
@@ -169,8 +176,13 @@ class Admission:
         options: Options,
         room: Room,
         waiting: WaitingNames,
+        rights: Rights | None = None,
     ) -> None:
         self.steps = 0
+        self._right = None if rights is None else rights.right
+        self._topics_max = options.topics_max
+        if rights is not None and rights.topics_max is not None:
+            self._topics_max = min(rights.topics_max, options.topics_max)
         self.wish = Wish(waiting, table.waiting, catalog)
         self._table = table
         self._catalog = catalog
@@ -195,8 +207,8 @@ class Admission:
         if pattern and known is not None:
             self.steps += topics * LINK_STEPS
         more = topics if known is None else topics - known.topics
-        if more > 0 and self._topics + more > self._options.topics_max:
-            return _limit("topics", self._topics, more, self._options.topics_max)
+        if more > 0 and self._topics + more > self._topics_max:
+            return _limit("topics", self._topics, more, self._topics_max)
         # What the client has already is not taken from it, and what we say of ourselves is cheap.
         if known is None and not own and (error := self._room.take(topics)) is not None:
             if not pattern:
@@ -223,9 +235,10 @@ class Admission:
         if known is None and self._patterns >= limit:
             return _limit("patterns", self._patterns, 1, limit)
         if self.steps > self._options.pattern_steps_max:
-            text = f"the patterns before it took {self.steps} steps: ask in another request"
+            took = "too many" if self._right is not None else self.steps  # they tell what there is
+            text = f"the patterns before it took {took} steps: ask in another request"
             return Error(codes.RATE_LIMITED_ERROR, text, retry_after_ms=PATTERN_RETRY_MS)
-        topics, steps = self._catalog.match(channel, name)
+        topics, steps = self._catalog.match(channel, name, self._right)
         self.steps += steps
         return topics
 

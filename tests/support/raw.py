@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.codec.formats import Format
 from gateway.dialects.dialect import Arrival, Dialect
+from gateway.session.access import Rights
 from gateway.session.actions import Action, Close, Reply, StatsRow, Subscribe, Wake
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
@@ -53,7 +54,10 @@ class RawSession:
     def stats(self, token: int, rows: Sequence[StatsRow]) -> Reply:
         raise AssertionError("it never asks")
 
-    def forbidden(self, identity: int) -> None:
+    def forbidden(self, identity: int) -> list[Action]:
+        raise AssertionError("it may have everything")
+
+    def regranted(self, rights: Rights) -> list[Action]:
         raise AssertionError("it may have everything")
 
     def end(self) -> None:

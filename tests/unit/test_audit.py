@@ -26,7 +26,7 @@ class Client:
 
     name: str = "c-1"
     peer: str = "192.0.2.1"
-    identity: str = "ann"
+    user: str = "ann"
 
 
 class Counts(Counter[str]):
@@ -114,7 +114,7 @@ def test_without_a_path_nothing_is_done(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_values_are_cut_and_forge_no_line(tmp_path: Path) -> None:
     audit = made(tmp_path)
-    audit.connect(Client(identity='x\n{"event":"admin"}' + "y" * 1000), "/v1")
+    audit.connect(Client(user='x\n{"event":"admin"}' + "y" * 1000), "/v1")
     audit.subscribe(Client(), [("trade", f"{number}.X") for number in range(SYMBOLS_MAX + 5)])
     audit.close()
     _, connect, subscribe, _ = lines(tmp_path / "audit")

@@ -1,4 +1,4 @@
-"""Who is let in: limits of all, of an address and of an identity; what would break the promise."""
+"""Who is let in: limits of all and of an address; what would break the promise."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -46,7 +46,6 @@ class Client:
         self.peer = peer
         self.address: Address | None = None
         self.charged = 0
-        self.identity = ""
 
 
 class Worker:
@@ -178,7 +177,7 @@ def test_refused_subscriptions_are_counted_on_from_an_earlier_process(page: Stat
         _stats=page,
         _shared=SimpleNamespace(requests=[], rejections=[0] * len(REJECTIONS)),
         _requests_before=(),
-        _rejections_before=(0, 0, 0, 0, 7, 0),
+        _rejections_before=[7 * (name == "capacity") for name in REJECTIONS],
     )
     listener._shared.rejections[REJECTIONS.index("capacity")] = 3
     Listener._show_counts(listener)
@@ -200,7 +199,7 @@ def test_more_clients_are_spread_over_a_longer_time(clients: int, most_ms: int) 
     assert reconnect_after_most_ms(clients) == most_ms
 
 
-# --- limits of an address, of an identity, of the worker -----------------------------------------
+# --- limits of an address, of the worker -----------------------------------------
 
 
 SECOND_NS = 1_000_000_000
@@ -287,34 +286,6 @@ def test_bytes_before_the_answer_are_charged_for_what_they_make_us_hold(page: St
     assert refusal(worker.admission.received(client, 1)).status == 503
     worker.admission.handshake_ended(client, opened=True)
     assert (client.charged, worker.admission.memory.used) == (0, 0)
-
-
-def test_an_identity_has_so_many_connections_wherever_they_come_from(page: StatsPage) -> None:
-    worker = roomy(page)
-    one, two, other = (worker.come(f"192.0.2.{number}") for number in range(3))
-    assert isinstance(one, Client)
-    assert isinstance(two, Client)
-    assert isinstance(other, Client)
-    identified = worker.admission.identified
-    assert identified(one, "ann", 1) is None
-    assert identified(one, "ann", 1) is None, "it is counted once"
-    assert refusal(identified(two, "ann", 1)).status == 429
-    assert identified(other, "bob", 1) is None
-    assert identified(one, "bob", 2) is None, "it is another's now"
-    assert identified(two, "ann", 1) is None
-    worker.go(two)
-    assert identified(one, "ann", 1) is None
-    assert worker.refused() == {"identity": 1}
-
-
-def test_a_client_that_is_refused_after_it_is_known_is_nobodys(page: StatsPage) -> None:
-    worker = roomy(page)
-    client = Client()
-    worker.admission.accepted(client)
-    worker.admission.identified(client, "ann", 1)
-    worker.admission.handshake_ended(client, opened=False)
-    assert client.identity == ""
-    assert worker.admission.identified(Client(), "ann", 1) is None
 
 
 def test_behind_a_proxy_each_client_counts_as_itself(page: StatsPage) -> None:

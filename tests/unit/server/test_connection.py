@@ -41,6 +41,9 @@ class Told:
     def now_ns(self) -> int:
         return self.time_ns
 
+    def credentials(self, *_: object) -> None:
+        """Whoever they are; nothing of the request is kept."""
+
     def new_session(self, *_: object) -> tuple[SimpleNamespace, list[Reply], int]:
         def receive(text: str, **_: int) -> list[Reply]:
             self.texts.append(text)

@@ -23,7 +23,7 @@ class Client:
         self.handle = number
         self.name = f"c-x-{number}"
         self.peer = "192.0.2.1"
-        self.identity = user
+        self.user = user
         self.fd = fd
 
     def fail(self, code: int, _: str) -> None:

@@ -37,6 +37,11 @@ def fill(payload: bytes, slots: Iterable[tuple[int, int, int]]) -> bytes:
     return bytes(filled)
 
 
+def granted(right: Any, channel: str, name: str) -> bool:
+    """Whether a right, if there is one, grants a topic."""
+    return right is None or right.decide(channel, name) is not None
+
+
 @dataclass
 class FakeCatalog:
     """Topics by channel; SIM and BINANCE are open venues, XNAS has a closed list."""
@@ -63,14 +68,19 @@ class FakeCatalog:
         self.finds += 1
         return name in self.topics.get(channel, ())
 
-    def match(self, channel: str, pattern: str) -> tuple[int, int]:
+    def match(self, channel: str, pattern: str, right: Any = None) -> tuple[int, int]:
         self.matches += 1
-        covered = sum(match_pattern(pattern, name) for name in self.topics.get(channel, ()))
+        names = [name for name in self.topics.get(channel, ()) if granted(right, channel, name)]
+        covered = sum(match_pattern(pattern, name) for name in names)
         return covered, len(self) * self.steps_each
 
-    def instruments(self) -> list[tuple[str, list[str]]]:
+    def instruments(self, right: Any = None) -> list[tuple[str, list[str]]]:
         names = sorted({name for names in self.topics.values() for name in names})
-        return [(name, [c for c in self.topics if name in self.topics[c]]) for name in names]
+        found = [
+            (name, [c for c in self.topics if name in self.topics[c] and granted(right, c, name)])
+            for name in names
+        ]
+        return [(name, channels) for name, channels in found if channels]
 
 
 @dataclass

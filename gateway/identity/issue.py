@@ -1,0 +1,138 @@
+"""Keys and tokens made here: for tests, for operators without an issuer of their own."""
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.identity.keys import ALGORITHMS
+
+GENERATED: Final = ("ES256", "EdDSA", "RS256", "HS256")
+RSA_BITS: Final = 2048
+HMAC_BYTES: Final = 32
+
+
+def generate(algorithm: str, kid: str) -> dict[str, Any]:
+    """A new private key as a JWK; one of HS256 is its own public half."""
+    import jwt.algorithms as library
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    head = {"kid": kid, "alg": algorithm, "use": "sig"}
+    if algorithm == "HS256":
+        raw = library.HMACAlgorithm.to_jwk(secrets.token_bytes(HMAC_BYTES), as_dict=True)
+        return {**raw, "key_ops": ["sign", "verify"], **head}
+    private: Any
+    if algorithm == "ES256":
+        private = ec.generate_private_key(ec.SECP256R1())
+    elif algorithm == "EdDSA":
+        private = ed25519.Ed25519PrivateKey.generate()
+    else:
+        private = rsa.generate_private_key(65537, RSA_BITS)
+    return {**_jwk(private), **head}
+
+
+def from_pem(data: bytes, algorithm: str, kid: str) -> dict[str, Any]:
+    """A private key in PEM, as `openssl genpkey` writes it, as a JWK.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        private = load_pem_private_key(data, None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"no private key in PEM without a passphrase: {error}") from None
+    jwk = _jwk(private)
+    allowed = ALGORITHMS[jwk["kty"]]
+    if algorithm and algorithm not in allowed:
+        raise ValueError(f"a key of type {jwk['kty']} signs with {', '.join(allowed)}")
+    return {**jwk, "kid": kid, "alg": algorithm or allowed[0], "use": "sig"}
+
+
+def _jwk(private: Any) -> dict[str, Any]:
+    import jwt.algorithms as library
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    kinds: Sequence[tuple[type, Any]] = (
+        (ec.EllipticCurvePrivateKey, library.ECAlgorithm),
+        (ed25519.Ed25519PrivateKey, library.OKPAlgorithm),
+        (rsa.RSAPrivateKey, library.RSAAlgorithm),
+    )
+    for kind, algorithm in kinds:
+        if isinstance(private, kind):
+            found: dict[str, Any] = algorithm.to_jwk(private, as_dict=True)
+            found.pop("key_ops", None)
+            return found
+    raise ValueError("a key of RSA, of an elliptic curve or Ed25519 is expected")
+
+
+def public(jwk: dict[str, Any]) -> dict[str, Any]:
+    """What verifies; the secret of HS256 does both."""
+    if jwk["kty"] == "oct":
+        return jwk
+    secret = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "key_ops"}
+    return {name: value for name, value in jwk.items() if name not in secret}
+
+
+def sign(jwk: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A token.
+
+    Raises:
+        ValueError: the key signs nothing.
+    """
+    import jwt
+
+    try:
+        key = jwt.PyJWK(jwk, algorithm=jwk["alg"]).key
+        return jwt.encode(claims, key, algorithm=jwk["alg"], headers={"kid": jwk["kid"]})
+    except (jwt.PyJWTError, TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ValueError(f"the key signs nothing: it is no private one ({error})") from None
+
+
+def choose(data: bytes, kid: str) -> dict[str, Any]:
+    """The key of a JWK or a JWKS; of several the one that `kid` names.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    document = json.loads(data)
+    keys = document.get("keys", [document]) if isinstance(document, dict) else []
+    found = [one for one in keys if isinstance(one, dict) and (not kid or one.get("kid") == kid)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} keys fit; expected one (--kid)")
+    missing = [name for name in ("kty", "kid", "alg") if not isinstance(found[0].get(name), str)]
+    if missing:
+        raise ValueError(f"the key lacks {', '.join(missing)}")
+    return found[0]
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Writes a file so that who reads it has all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def append(path: Path, line: bytes) -> None:
+    """Adds a whole line, also behind one that was cut short."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        os.write(fd, b"\n" * cut + line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,345 @@
+"""Who may come in, and what each may have: joins `gateway.identity` with one worker's clients.
+
+A request brings credentials, or a client's first message does. Equal rights are one object and one
+grant of the data plane, however many clients have them. When files change, new requests go by what
+they say from then on, and clients that are there are walked, some in each iteration of the loop:
+who is revoked is closed, who has other rights is given those (the plane swaps the grant before it
+purges what that takes away).
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Protocol
+
+from websockets.http11 import Request
+
+from gateway import log
+from gateway._native import GRANTS_MAX
+from gateway.identity.authenticator import Authenticator, Identity, Material, Refused
+from gateway.identity.claims import Expected
+from gateway.identity.grants import Granted
+from gateway.identity.keeper import Keeper, load
+from gateway.identity.rights import Rights, rights
+from gateway.model.encoding import Encoding
+from gateway.model.outcomes import ADMISSION, AUTHS
+from gateway.session import codes
+from gateway.session.access import Access, Admitted, Rejected
+from gateway.session.codes import Error
+from gateway.wire.response import Response, refusal
+
+if TYPE_CHECKING:
+    from gateway._native import Plane, StatsPage
+    from gateway.options import AuthOptions
+
+WALK_NS: Final = 200_000
+"""What one iteration of the loop gives to clients whose rights may have changed."""
+BEARER: Final = "bearer."
+"""Before a token that comes as a subprotocol: browsers can set no header."""
+CHALLENGE: Final = 'Bearer realm="tickgate"'
+NO_GRANT: Final = "rights: too many different ones are in use"
+
+_log = log.get("server")
+
+
+class Client(Protocol):
+    """What is used of a connection."""
+
+    identity: Identity | None
+    peer: str
+
+    @property
+    def peer_names(self) -> Sequence[str]: ...
+    def fail(self, code: int, reason: str) -> None: ...
+    def regrant(self, rights: Rights) -> None: ...
+
+
+class Door:
+    """One client's: judges what it brings in messages."""
+
+    __slots__ = ("_gate", "client", "encoding", "rights")
+
+    def __init__(self, gate: "Gate", client: Client, encoding: Encoding, rights: Rights) -> None:
+        self._gate = gate
+        self.client = client
+        self.encoding = encoding
+        self.rights = rights
+
+    def authenticate(self, token: str, *, mono_ns: int, real_ns: int) -> Admitted | Rejected:
+        """As the session asks."""
+        return self._gate.message(self, token, mono_ns=mono_ns, real_ns=real_ns)
+
+    def end(self) -> None:
+        """The client is gone."""
+        self._gate.left(self)
+
+
+class Gate:
+    """Of one worker.
+
+    Args:
+        options: with another mode than `none`.
+        soon: calls in the loop's next iteration; may be asked on any thread.
+        now_ns, real_ns: MONOTONIC and REALTIME.
+
+    Raises:
+        ValueError: a file is not what it should be.
+    """
+
+    def __init__(
+        self,
+        options: "AuthOptions",
+        plane: "Plane",
+        stats: "StatsPage",
+        soon: Callable[..., object],
+        now_ns: Callable[[], int],
+        real_ns: Callable[[], int],
+    ) -> None:
+        self._options = options
+        self._plane = plane
+        self._stats = stats
+        self._soon = soon
+        self._now_ns = now_ns
+        self._real_ns = real_ns
+        material = load(options)
+        self._keeper = Keeper(options, material, self._given, lambda: now_ns() / 1e9)
+        self._authenticator = Authenticator(
+            Expected(options.audience, options.issuer, options.max_ttl_s),
+            options.typ,
+            options.failures_per_minute,
+            material,
+            unknown=self._keeper.unknown,
+            count=self._count,
+        )
+        self._rights: dict[tuple[Granted, Encoding], Rights] = {}
+        self._doors: dict[Door, None] = {}
+        self._connections: Counter[str] = Counter()
+        self._walk: deque[Door] = deque()
+
+    def start(self) -> None:
+        """Files and keys are kept fresh from now on."""
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """No longer."""
+        self._keeper.stop()
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def request(self, client: Client, request: Request) -> Response | None:
+        """Sets the client's identity by what its request brings; None where it may come in."""
+        outcome = self._credentials(client, request)
+        if outcome is None and self._options.mode == "required" and not self._options.in_band:
+            outcome = self._authenticator.missing()
+        if isinstance(outcome, Refused):
+            return self._refusal(client, outcome)
+        client.identity = outcome
+        return None
+
+    def _credentials(self, client: Client, request: Request) -> Identity | Refused | None:
+        """None: it brings none. Neither cookies nor the query are looked at."""
+        headers = request.headers
+        judge, peer = self._authenticator, client.peer
+        mono_ns, real_s = self._now_ns(), self._real_ns() / 1e9
+        offered = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        authorization = headers.get_all("Authorization")
+        api_keys = headers.get_all("X-Api-Key")
+        tokens = [one.strip().removeprefix(BEARER) for one in offered if BEARER in one[:16]]
+        for value in authorization:
+            scheme, _, token = value.partition(" ")
+            if scheme.lower() != "bearer":
+                return judge.malformed("no bearer token", peer, mono_ns)
+            tokens.append(token.strip())
+        if len(tokens) + len(api_keys) > 1:
+            return judge.malformed("several", peer, mono_ns)
+        if tokens:
+            return judge.token(tokens[0], peer, mono_ns=mono_ns, real_s=real_s)
+        if api_keys:
+            return judge.api_key(api_keys[0].strip(), peer, mono_ns=mono_ns, real_s=real_s)
+        if client.peer_names:
+            return judge.certificate(client.peer_names)
+        return None
+
+    def _refusal(self, client: Client, refused: Refused) -> Response:
+        self._tell(client, refused)
+        if refused.retry_s:
+            status = (
+                HTTPStatus.TOO_MANY_REQUESTS
+                if refused.result == "limited"
+                else HTTPStatus.SERVICE_UNAVAILABLE
+            )
+            again = (("Retry-After", str(refused.retry_s)),)
+            return refusal(status, "unauthorized", refused.why, again)
+        error = "" if refused.result == "missing" else ', error="invalid_token"'
+        return refusal(
+            401, "unauthorized", refused.why, (("WWW-Authenticate", f"{CHALLENGE}{error}"),)
+        )
+
+    def _tell(self, client: Client, refused: Refused) -> None:
+        why = {"result": refused.result, "why": refused.detail}
+        _log.info("auth.refused", peer=client.peer, **why)
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    def open(self, client: Client, encoding: Encoding) -> "tuple[Access, Rights, Error | None]":
+        """What a client that comes in begins with; an error: it has to go.
+
+        Raises:
+            OverflowError: the plane has no room for its rights.
+        """
+        options, identity = self._options, client.identity
+        waits = identity is None and options.mode == "required"
+        if waits:
+            mine = self._interned(Granted(((),), None, None, None), encoding)
+            deadline_ns = self._now_ns() + int(options.deadline_s * 1e9)
+            door = Door(self, client, encoding, mine)
+            access = Access(door, mine, deadline_ns=deadline_ns)
+            self._doors[door] = None
+            return access, mine, None
+        if identity is None:
+            identity = client.identity = self._authenticator.anonymous()
+        granted = self._authenticator.granted(identity)
+        mine = self._interned(granted, encoding)
+        door = Door(self, client, encoding, mine)
+        access = Access(door, mine)
+        now = {"mono_ns": self._now_ns(), "real_ns": self._real_ns()}
+        access.admit(Admitted(mine, (identity.expires_s or 0) * 1_000_000_000), **now)
+        error = self._enter(door, granted, identity)
+        return access, mine, error
+
+    def message(self, door: Door, token: str, *, mono_ns: int, real_ns: int) -> Admitted | Rejected:
+        """What a token is worth that came in a message."""
+        client = door.client
+        before = client.identity
+        known = before is not None and before.method != "anonymous"
+        if not known and not self._options.in_band:
+            text = "auth.in_band is false: credentials come with the request"
+            return Rejected(Error(codes.UNAUTHORIZED, text), 0)
+        real_s = real_ns / 1e9
+        outcome = self._authenticator.token(token, client.peer, mono_ns=mono_ns, real_s=real_s)
+        if isinstance(outcome, Refused):
+            self._tell(client, outcome)
+            return _rejected(outcome)
+        if known and before is not None and outcome.sub != before.sub:
+            return Rejected(Error(codes.UNAUTHORIZED, "token: of another sub than before"))
+        granted = self._authenticator.granted(outcome)
+        try:
+            mine = self._interned(granted, door.encoding)
+        except OverflowError as full:
+            return Rejected(Error(codes.CAPACITY, str(full)), 0)
+        if not known:
+            self.left(door)
+            client.identity = outcome
+            if (error := self._enter(door, granted, outcome)) is not None:
+                return Rejected(error, codes.CONNECTION_LIMIT)
+        client.identity = outcome
+        door.rights = mine
+        return Admitted(mine, (outcome.expires_s or 0) * 1_000_000_000)
+
+    def _enter(self, door: Door, granted: Granted, identity: Identity) -> Error | None:
+        """Counts a client among those of its `sub`; an error where these are too many now."""
+        self._doors[door] = None
+        if not identity.sub:
+            return None
+        self._connections[identity.sub] += 1
+        limit = granted.connections
+        if limit is None or self._connections[identity.sub] <= limit:
+            return None
+        self._stats.add("admission_refused", ADMISSION.index("identity"))
+        return Error(codes.LIMIT_EXCEEDED, f"connections: {limit} of this identity are open")
+
+    def left(self, door: Door) -> None:
+        """A client is gone, or somebody else now."""
+        identity = door.client.identity
+        if self._doors.pop(door, door) is door or identity is None or not identity.sub:
+            return
+        self._connections[identity.sub] -= 1
+        if not self._connections[identity.sub]:
+            del self._connections[identity.sub]
+
+    # --- rights -----------------------------------------------------------------------------------
+
+    def _interned(self, granted: Granted, encoding: Encoding) -> Rights:
+        """Those of all who are granted the same.
+
+        Raises:
+            OverflowError: the plane has no room for more of them.
+        """
+        key = (granted._replace(connections=None, tenant=None), encoding)
+        found = self._rights.pop(key, None)
+        if found is None:
+            found = rights(granted, encoding)
+            found.number = self._number(found)
+        self._rights[key] = found  # the last one that was asked for
+        return found
+
+    def _number(self, mine: Rights) -> int:
+        """Loads the plane's grant: a number that was never used, or of whom nobody has any more."""
+        topics_max = mine.topics_max or 0
+        number = len(self._rights) + 1
+        if number < GRANTS_MAX:
+            self._plane.grant(number, mine.rules, topics_max)
+            return number
+        for key, old in self._rights.items():
+            try:
+                self._plane.grant(old.number, mine.rules, topics_max)
+            except ValueError:  # somebody has it
+                continue
+            del self._rights[key]
+            return old.number
+        _log.error("auth.no_grant", limit=GRANTS_MAX - 1, why=NO_GRANT)
+        raise OverflowError(NO_GRANT)
+
+    # --- changes ----------------------------------------------------------------------------------
+
+    def _given(self, material: Material) -> None:
+        """On a thread of the keeper's."""
+        self._soon(self.renew, material)
+
+    def renew(self, material: Material) -> None:
+        """Goes by other material from now on, for those that are there as well."""
+        self._authenticator.material = material
+        walking = bool(self._walk)
+        self._walk = deque(self._doors)
+        if self._walk and not walking:
+            self._walk_some()
+
+    def _walk_some(self) -> None:
+        until_ns = self._now_ns() + WALK_NS
+        while self._walk:
+            self._review(self._walk.popleft())
+            if self._now_ns() >= until_ns:
+                break
+        if self._walk:
+            self._soon(self._walk_some)
+
+    def _review(self, door: Door) -> None:
+        client, identity = door.client, door.client.identity
+        if door not in self._doors or identity is None:
+            return
+        if why := self._authenticator.withdrawn(identity):
+            client.fail(codes.NOT_GRANTED, f"forbidden: {why}")
+        elif self._authenticator.key_gone(identity):
+            client.fail(codes.INVALID_TOKEN, "invalid token: its key is gone")
+        else:
+            self._regrant(door, identity)
+
+    def _regrant(self, door: Door, identity: Identity) -> None:
+        try:
+            mine = self._interned(self._authenticator.granted(identity), door.encoding)
+        except OverflowError as full:
+            door.client.fail(codes.NOT_GRANTED, f"forbidden: {full}")
+            return
+        if mine is not door.rights:
+            door.rights = mine
+            door.client.regrant(mine)
+
+    def _count(self, method: str, result: str) -> None:
+        self._stats.add("auth", AUTHS.index((method, result)))
+
+
+def _rejected(refused: Refused) -> Rejected:
+    if refused.retry_s:
+        error = Error(codes.RATE_LIMITED_ERROR, refused.why, refused.retry_s * 1000)
+        return Rejected(error, codes.RATE_LIMITED)
+    return Rejected(Error(codes.UNAUTHORIZED, refused.why))
