@@ -78,6 +78,8 @@ app.command(config_app)
 app.command("gateway.loadtest.command:app", name="bench", help="Load test: clients and ticks.")
 app.command("gateway.operate:usage", name="usage")
 app.command("gateway.operate:admin_app", name="admin", help="Asks a gateway that runs here.")
+app.command("gateway.identity.command:token_app", name="token", help="Tokens and their keys.")
+app.command("gateway.identity.command:key_app", name="key", help="API keys: add, list, revoke.")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from gateway import address, host
 from gateway.config import Config
 from gateway.feeds.options import UdpOptions
 from gateway.memory import estimate
+from gateway.options import AuthOptions
 from gateway.recorder import files
 from gateway.state import unwritable
 from gateway.supervisor.schedstat import THREAD
@@ -84,6 +85,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         udp_stamps(stamped=loaded.get("stamped"), needed=udp),
         recordings(files.directory(recorder.directory, environ), enabled=recorder.enabled),
         memory(_read("/proc/meminfo"), sum(part.bytes for part in estimate(config))),
+        identity(config.auth),
         *ports(config),
     ]
 
@@ -115,6 +117,19 @@ def native(why: str) -> Check:
     if why:
         return Check("fail", "native", why, "build it again: make build, or pip install tickgate")
     return Check("ok", "native", "gateway._native loads")
+
+
+def identity(auth: AuthOptions) -> Check:
+    """Whose tokens are taken; what is not checked is said."""
+    if auth.mode == "none":
+        return Check("ok", "identity", "auth.mode is none: everybody may have everything")
+    found = f"auth.mode is {auth.mode}"
+    left = [name for name in ("audience", "issuer") if auth.jwt_keys and not getattr(auth, name)]
+    if not left:
+        return Check("ok", "identity", found)
+    unchecked = " and ".join(f"auth.{name}" for name in left)
+    found += f"; {unchecked} not checked: a token for anything else is taken, too"
+    return Check("warn", "identity", found, f"set {unchecked} as your issuer writes them")
 
 
 def cpus(allowed: int, present: int, workers: int) -> Check:

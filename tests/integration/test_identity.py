@@ -110,7 +110,7 @@ def test_each_way_in_and_each_that_is_none(stage: Stage, issuer: Issuer) -> None
     assert wrong not in gateway.lines()
 
 
-def test_neither_cookies_nor_queries_authenticate(stage: Stage, issuer: Issuer) -> None:
+def test_f08_neither_cookies_nor_queries_authenticate(stage: Stage, issuer: Issuer) -> None:
     gateway = stage.serve(*issuer.sets())
     token = issuer.token()
     for header in (("Cookie", f"token={token}"), ("Cookie", f"Authorization=Bearer {token}")):
@@ -170,7 +170,7 @@ def test_a_client_that_says_who_it_is_in_a_message(stage: Stage, issuer: Issuer)
     assert answer(gateway, bearer("a.b.c")).status == 401  # wrong ones always
 
 
-def test_a_refresh_and_an_end(stage: Stage, issuer: Issuer) -> None:
+def test_f11_a_refresh_and_an_end(stage: Stage, issuer: Issuer) -> None:
     gateway = stage.serve(*issuer.sets())
     with opened(gateway, bearer(issuer.token(ttl_s=3))) as wire:
         until_ns = system(wire, "auth_expiring")["expires_at"]
@@ -203,7 +203,7 @@ def test_who_is_nobody_in_particular(stage: Stage, issuer: Issuer) -> None:
 
 
 @pytest.mark.parametrize("what", ["jti", "key", "sub"])
-def test_a_revocation_counts_within_a_second(what: str, stage: Stage, issuer: Issuer) -> None:
+def test_f12_a_revocation_counts_within_a_second(what: str, stage: Stage, issuer: Issuer) -> None:
     gateway = stage.serve(*issuer.sets())
     token = issuer.token("alice", jti="one", iat=int(time.time()) - 10)
     other = issuer.token("bob", key=1, jti="two", iat=int(time.time()) - 10)
@@ -241,7 +241,7 @@ def test_files_are_read_again_and_bad_ones_change_nothing(stage: Stage, issuer: 
         assert answer(gateway, bearer(token)).status == 401
 
 
-def test_grants_change_under_those_who_are_there(stage: Stage, issuer: Issuer) -> None:
+def test_f12_grants_change_under_those_who_are_there(stage: Stage, issuer: Issuer) -> None:
     def grants(*channels: str) -> None:
         names = ",".join(f'"{name}"' for name in channels)
         issuer.write(

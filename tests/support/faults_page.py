@@ -22,6 +22,12 @@ ROWS = {
     5: ("not quite a request", "400, 405, 426 or 505; frames right behind a good one are obeyed"),
     6: ("another path, however it is written", "404"),
     7: ("an origin that is not allowed", "403 that names it, and a line in the log"),
+    8: ("a page of somebody else's brings a cookie", "it counts for nothing"),
+    9: ("tokens whose header chooses how they are verified", "401, or `unauthorized` and 4500"),
+    10: ("tokens that say too little, too much or something else", "401: decoded strictly"),
+    11: ("a token expires during a session", "`auth_expiring` 60 s before, 4001 within a second"),
+    12: ("tokens revoked, grants changed", "closed or purged within a second, and told"),
+    13: ("a key set that can't be fetched", "the last good one until its age, then closed"),
     14: ("unmasked frame", "1002"),
     15: ("reserved bits", "1002"),
     16: ("reserved opcode", "1002"),
@@ -86,9 +92,13 @@ ROWS = {
         "names that no topic has fill the waiting table",
         "a share for each connection; who is refused is told in the result",
     ),
+    76: (
+        "grants changed while replays, snapshots and marks wait",
+        "nothing of what is withdrawn is sent from then on",
+    ),
     72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
 }
-"""Rows that are not here belong to what is not built yet: tokens, buses."""
+"""Rows that are not here belong to what is not built yet: buses."""
 
 _ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")

@@ -255,4 +255,4 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     assert "slo.target_us = 1000; this host holds" in found["target"]
     assert levels["udp stamps"] == "ok"
     assert levels["calls"] == levels["recorder"] == levels["memory"] == "ok"
-    assert len(levels) == 16
+    assert len(levels) == 17

@@ -54,7 +54,7 @@ def test_each_algorithm_verifies_its_own(
         verify(f"{head}.{payload}.", known)
 
 
-def test_a_key_signs_with_its_own_algorithm_alone(
+def test_f09_a_key_signs_with_its_own_algorithm_alone(
     private: dict[str, dict[str, Any]], known: keys.KeySet
 ) -> None:
     """Neither `none`, nor a public key as the secret of HS256, nor a cousin of the family."""
@@ -82,7 +82,7 @@ def test_a_key_signs_with_its_own_algorithm_alone(
         (b"[" * 900, "header"),
     ],
 )
-def test_a_header_that_is_none(head: Any, why: str, known: keys.KeySet) -> None:
+def test_f09_a_header_that_is_none(head: Any, why: str, known: keys.KeySet) -> None:
     with pytest.raises(BadToken, match=why):
         verify(f"{part(head)}.{part(GOOD)}.AAAA", known)
 
@@ -93,7 +93,7 @@ def test_a_text_that_is_no_token(text: str, known: keys.KeySet) -> None:
         verify(text, known)
 
 
-def test_a_token_has_a_size(private: dict[str, dict[str, Any]], known: keys.KeySet) -> None:
+def test_f10_a_token_has_a_size(private: dict[str, dict[str, Any]], known: keys.KeySet) -> None:
     token = sign(private["HS256"], {**GOOD, "x": "y" * 3200})
     assert len(token) > tokens.TOKEN_BYTES_MAX
     with pytest.raises(BadToken, match="limit 4000"):
@@ -135,7 +135,7 @@ def test_typ_where_it_is_asked_for(private: dict[str, dict[str, Any]], known: ke
         ({"tg": {"admin": True}}, "admin"),
     ],
 )
-def test_claims_that_are_none(change: dict[str, Any], why: str) -> None:
+def test_f10_claims_that_are_none(change: dict[str, Any], why: str) -> None:
     said = {**GOOD, **change}
     said = {name: value for name, value in said.items() if value is not None}
     with pytest.raises(BadClaims, match=why):
@@ -160,7 +160,7 @@ def test_payloads_that_are_none() -> None:
         ({}, Expected("", "us", 600), "iss"),
     ],
 )
-def test_claims_that_do_not_hold(change: dict[str, Any], expected: Expected, why: str) -> None:
+def test_f10_claims_that_do_not_hold(change: dict[str, Any], expected: Expected, why: str) -> None:
     said = claims.decode(json.dumps({**GOOD, **change}).encode())
     with pytest.raises(BadClaims, match=why) as caught:
         claims.check(said, expected, NOW_S)
