@@ -56,10 +56,10 @@ def fetch(url: str, *, private: bool, context: ssl.SSLContext | None = None) -> 
         connection = _Pinned(name, port, address, context or ssl.create_default_context())
         try:
             connection.request("GET", path, headers={"Accept": "application/json"})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise FetchError(f"status {answer.status}")
-            body = answer.read(BYTES_MAX + 1)
+            with connection.getresponse() as answer:
+                if answer.status != 200:
+                    raise FetchError(f"status {answer.status}")
+                body = answer.read(BYTES_MAX + 1)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
