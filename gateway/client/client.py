@@ -39,6 +39,7 @@ from gateway.client.asking import Asking
 from gateway.client.book import OrderBook
 from gateway.client.conflating import ConflatingInbox
 from gateway.client.connection import Closed, Connection
+from gateway.client.credentials import Credentials, NoToken, Token
 from gateway.client.events import (
     Disconnected,
     Event,
@@ -84,6 +85,7 @@ class Client(Asking):
         url: str = DEFAULT_URL,
         *,
         encoding: Encoding = "json",
+        token: Token | None = None,
         wait_s: float = 0.0,
         reconnect: bool = True,
         events_max: int = 4096,
@@ -102,6 +104,8 @@ class Client(Asking):
             url: the clients' endpoint, `ws://HOST:PORT/v1`.
             encoding: how data comes, "json" or "sbe" (binary: shorter, and faster to read); what
                 is yielded is the same.
+            token: a token or an API key, or what gives one: it is asked at each connection, and a
+                minute before a token expires.
             wait_s: how long the first connection may be tried for where the gateway is not up yet;
                 `math.inf`: until it is.
             reconnect: whether it connects again when a connection ends.
@@ -130,6 +134,8 @@ class Client(Asking):
         )
         self.url = url
         self._encoding: Encoding = encoding
+        self._credentials = Credentials(token)
+        self._renewing: asyncio.Task[None] | None = None
         self._wait_s = wait_s
         self._reconnect = reconnect
         self._events_max = events_max
@@ -272,8 +278,9 @@ class Client(Asking):
 
     async def _open(self) -> Connection:
         """A connection that has said hello."""
-        opened = open_connection(self.url, self._encoding, self._session, self._timeout_s)
-        connection, hello = await opened
+        connection, hello = await open_connection(
+            self.url, self._encoding, self._session, self._timeout_s, self._credentials
+        )
         self._inbox.put(hello)  # only now is there a connection to tell of
         return connection
 
@@ -340,6 +347,8 @@ class Client(Asking):
             return error.code, error.reason
         finally:
             watch.cancel()
+            if self._renewing is not None:
+                self._renewing.cancel()
 
     def _add(self) -> Callable[[Tick], None]:
         """What is done with each tick; nothing but storing it where nothing else was asked for."""
@@ -383,11 +392,21 @@ class Client(Asking):
             after_ms = event.data[0].get("reconnect_after_ms")
             if isinstance(after_ms, int | float):
                 self._retry_s = max(0, min(after_ms, RETRY_AFTER_S_MAX * 1000)) / 1000
+        if isinstance(event, System) and event.type == "auth_expiring" and self._credentials.renews:
+            self._renewing = asyncio.create_task(
+                self._renew(connection), name="tickgate-client-auth"
+            )
         if isinstance(event, Health) and self._on_health is not None:
             self._on_health(event)
         self._tell(event)
         if isinstance(event, Gap):
             await self._send(connection, self._session.resync(event))
+
+    async def _renew(self, connection: Connection) -> None:
+        """Brings another token; where there is none the connection ends, and the next one asks."""
+        with contextlib.suppress(NoToken):
+            token = await self._credentials.fresh()
+            await self._send(connection, [self._session.request("auth", {"token": token})])
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Gap) and self._on_gap is not None:

@@ -45,7 +45,12 @@ class Closed(Exception):
 
 
 async def connect(
-    url: str, subprotocols: Sequence[str], limits: ClientLimits, *, unix: str | None = None
+    url: str,
+    subprotocols: Sequence[str],
+    limits: ClientLimits,
+    *,
+    unix: str | None = None,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> "Connection":
     """An open connection; the caller limits the time.
 
@@ -54,6 +59,7 @@ async def connect(
         subprotocols: what the client speaks, the best one first.
         limits: how much is read of the server.
         unix: the path of the server's Unix socket, in place of the URL's host and port.
+        headers: of the request, beside those of every handshake.
 
     Raises:
         HandshakeRefused: the server does not want it, or is none.
@@ -61,7 +67,7 @@ async def connect(
         WebSocketException: the URL is none of a WebSocket's.
         ValueError: likewise.
     """
-    side = ClientSide(url, subprotocols, limits)
+    side = ClientSide(url, subprotocols, limits, headers)
     uri, loop = side.uri, asyncio.get_running_loop()
     connection = Connection(side)
     tls, name = (True, uri.host) if uri.secure else (None, None)

@@ -9,6 +9,7 @@ from typing import get_args
 from websockets.exceptions import WebSocketException
 
 from gateway.client.connection import Closed, Connection, HandshakeRefused, connect
+from gateway.client.credentials import Credentials, NoToken
 from gateway.client.events import Hello
 from gateway.client.reconnects import reconnects
 from gateway.client.session import ClientSession
@@ -42,7 +43,11 @@ class ConnectFailed(ConnectionError):
 
 
 async def open_connection(
-    url: str, encoding: Encoding, session: ClientSession, timeout_s: float
+    url: str,
+    encoding: Encoding,
+    session: ClientSession,
+    timeout_s: float,
+    credentials: Credentials,
 ) -> tuple[Connection, Hello]:
     """A connection that has said hello, and was asked for what the session wants.
 
@@ -52,7 +57,8 @@ async def open_connection(
     try:
         async with asyncio.timeout(timeout_s):
             # No proxy on the way: it would be measured as the gateway's latency.
-            connection = await connect(url, [SUBPROTOCOLS[encoding]], _LIMITS)
+            headers = await credentials.headers()
+            connection = await connect(url, [SUBPROTOCOLS[encoding]], _LIMITS, headers=headers)
             try:
                 return connection, await _greet(url, connection, session)
             except BaseException:
@@ -60,6 +66,8 @@ async def open_connection(
                 raise
     except HandshakeRefused as error:
         raise _refused(url, *error.refused) from None
+    except NoToken as error:
+        raise ConnectFailed(f"{url}: no token: {error}", retryable=True) from None
     except Closed as error:
         raise ConnectFailed(f"{url}: {error}", retryable=reconnects(error.code)) from None
     except TimeoutError:

@@ -23,7 +23,7 @@ from gateway.session.delivery import Limits
 MESSAGE_BYTES_MAX: Final = 6 << 10
 """Of what waits: a token has at most 4,000."""
 EXPIRING_NS: Final = 60_000_000_000
-"""How long before its end a client is told."""
+"""How long before its end a client is told; of what is short, for half of it."""
 WITHDRAWN_MAX: Final = 200
 """Names in one message; how many more there are it says."""
 
@@ -86,13 +86,13 @@ class Access:
         deadline_ns: MONOTONIC: until when it may wait; 0: it is admitted.
     """
 
-    __slots__ = ("_deadline_ns", "_door", "_ends_ns", "_expires_ns", "_told", "rights")
+    __slots__ = ("_deadline_ns", "_door", "_ends_ns", "_expires_ns", "_tell_ns", "rights")
 
     def __init__(self, door: Door, rights: Rights, *, deadline_ns: int = 0) -> None:
         self._door = door
         self._deadline_ns = deadline_ns
         self._ends_ns = self._expires_ns = 0  # MONOTONIC, REALTIME
-        self._told = False
+        self._tell_ns = 0  # MONOTONIC; 0: it was told
         self.rights = rights
 
     @property
@@ -105,8 +105,9 @@ class Access:
         self._deadline_ns = 0
         self.rights = admitted.rights
         self._expires_ns = admitted.expires_ns
-        self._ends_ns = mono_ns + admitted.expires_ns - real_ns if admitted.expires_ns else 0
-        self._told = False
+        left_ns = admitted.expires_ns - real_ns
+        self._ends_ns = mono_ns + left_ns if admitted.expires_ns else 0
+        self._tell_ns = max(1, self._ends_ns - min(EXPIRING_NS, left_ns // 2))
 
     def authenticate(self, token: str, *, mono_ns: int, real_ns: int) -> Admitted | Rejected:
         """Judges a token, and admits its bearer where it counts."""
@@ -124,9 +125,7 @@ class Access:
         """When to wake it next; 0: never."""
         if self._deadline_ns:
             return self._deadline_ns
-        if not self._ends_ns or self._told:
-            return self._ends_ns
-        return max(1, self._ends_ns - EXPIRING_NS)
+        return self._tell_ns or self._ends_ns if self._ends_ns else 0
 
     def wake(self, mono_ns: int) -> list[Action]:
         """What the time brings."""
@@ -138,9 +137,9 @@ class Access:
             return []
         if mono_ns >= self._ends_ns:
             return [Close(codes.TOKEN_EXPIRED, "token expired")]
-        if self._told or mono_ns < self._ends_ns - EXPIRING_NS:
+        if not self._tell_ns or mono_ns < self._tell_ns:
             return []
-        self._told = True
+        self._tell_ns = 0
         return [system("auth_expiring", [{"expires_at": self._expires_ns}])]
 
 

@@ -46,6 +46,7 @@ class ClientHandshake:
     Args:
         uri: of the server.
         subprotocols: what the client speaks, the best one first.
+        headers: more of the request's.
 
     Attributes:
         request: what is to be written before all else.
@@ -54,11 +55,19 @@ class ClientHandshake:
 
     __slots__ = ("_head", "_protocol", "request")
 
-    def __init__(self, uri: WebSocketURI, subprotocols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        subprotocols: Sequence[str],
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         names = [Subprotocol(name) for name in subprotocols]
         self._protocol = ClientProtocol(uri, subprotocols=names or None, logger=quiet)
         self._head = Head()
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        for name, value in headers:
+            request.headers[name] = value
+        self._protocol.send_request(request)
         self.request = b"".join(self._protocol.data_to_send())
 
     @property

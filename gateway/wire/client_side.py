@@ -54,6 +54,7 @@ class ClientSide:
         url: of the server, `ws://HOST:PORT/PATH` or `wss://`.
         subprotocols: what the client speaks, the best one first.
         limits: how much is read.
+        headers: of the request, beside those of every handshake.
 
     Raises:
         InvalidURI: the URL is none of a WebSocket's.
@@ -66,9 +67,15 @@ class ClientSide:
 
     __slots__ = ("_handshake", "_limits", "_parser", "request", "uri")
 
-    def __init__(self, url: str, subprotocols: Sequence[str], limits: ClientLimits) -> None:
+    def __init__(
+        self,
+        url: str,
+        subprotocols: Sequence[str],
+        limits: ClientLimits,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.uri = parse_uri(url)
-        self._handshake: ClientHandshake | None = ClientHandshake(self.uri, subprotocols)
+        self._handshake: ClientHandshake | None = ClientHandshake(self.uri, subprotocols, headers)
         self._parser: Parser | None = None
         self._limits = limits
         self.request = self._handshake.request

@@ -1,5 +1,6 @@
 """Who may come in, how they say who they are, when that ends: a gateway with keys of its own."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.https import https
 from support.identity import Issuer, rule, tg
-from support.serving import Serving, until
+from support.serving import Serving, serving, until
 from support.stage import Stage
 from support.udp import Venue
 from support.wire import Response, Wire, request, text
@@ -136,6 +138,27 @@ def test_an_address_that_fails_often_is_not_looked_at(stage: Stage, issuer: Issu
     metrics = gateway.metrics()
     assert metrics.of("auth_total", "jwt", "limited") == 2
     assert metrics.of("auth_total", "jwt", "cached") == 1
+
+
+def test_f13_keys_come_from_elsewhere(tmp_path: Path, issuer: Issuer) -> None:
+    def answer_jwks(_: str) -> tuple[int, dict[str, str], bytes]:
+        keys = [key for key in json.loads(issuer.jwks())["keys"] if key["kty"] != "oct"]
+        return 200, {}, json.dumps({"keys": keys}).encode()
+
+    with https(tmp_path, answer_jwks) as (port, _):
+        sets = [
+            "auth.mode=required",
+            f"auth.jwt_keys=https://localhost:{port}/jwks",
+            "auth.jwks_private=true",
+        ]
+        trust = {"SSL_CERT_FILE": str(tmp_path / "server.pem")}
+        with serving(tmp_path / "log", *sets, environ=trust) as gateway:
+            until(lambda: answer(gateway, bearer(issuer.token())).status == 101)
+            assert answer(gateway, bearer(issuer.token(key=3))).status == 401
+    with serving(tmp_path / "log", *sets, environ=trust) as gateway:
+        until(lambda: "identity.not_fetched" in gateway.lines())
+        closed = answer(gateway, bearer(issuer.token()))
+        assert (closed.status, closed.headers["retry-after"]) == (503, "5")
 
 
 # --- in a message ---------------------------------------------------------------------------------

@@ -1,27 +1,16 @@
 """Files that change, key sets that are fetched: what counts, and for how long."""
 
 import json
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
+from support.https import Answer, https
 from support.identity import Issuer, rule, tg
 
+from gateway.identity import fetch as fetching
 from gateway.identity import keeper as module
 from gateway.identity.authenticator import Material
 from gateway.identity.fetch import FetchError, fetch, parts
@@ -31,67 +20,10 @@ from gateway.identity.keys import BYTES_MAX
 from gateway.options import AuthOptions
 
 URL = "https://keys.test/jwks"
-Answer = tuple[int, dict[str, str], bytes]
 
 
 def jwks(*kids: str) -> bytes:
     return json.dumps({"keys": [public(generate("EdDSA", kid)) for kid in kids]}).encode()
-
-
-@contextmanager
-def https(directory: Path, answer: Callable[[str], Answer]) -> Iterator[tuple[int, ssl.SSLContext]]:
-    """A server on loopback with a certificate for `localhost`, and a context that trusts it."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(private, hashes.SHA256())
-    )
-    pem = directory / "server.pem"
-    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem.write_bytes(key + certificate.public_bytes(Encoding.PEM))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = answer(self.path)
-            self.send_response(status)
-            for one in headers.items():
-                self.send_header(*one)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Silence."""
-
-    class Server(HTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """A client that does not trust it."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port, ssl.create_default_context(cafile=str(pem))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_f13_what_is_fetched_and_what_is_not(tmp_path: Path) -> None:
@@ -115,6 +47,20 @@ def test_f13_what_is_fetched_and_what_is_not(tmp_path: Path) -> None:
             fetch(f"{base}/good?x=1", private=True)  # the system knows no such authority
     with pytest.raises(FetchError):
         fetch(f"{base}/good", private=True, context=context)  # nobody listens
+
+
+def test_f13_a_server_that_dribbles_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "WHOLE_S", 0.3)
+
+    def slow(_: str) -> Answer:
+        threading.Event().wait(1.0)
+        return 200, {}, jwks("a")
+
+    began = time.monotonic()
+    with https(tmp_path, slow) as (port, context):
+        with pytest.raises(FetchError):
+            fetch(f"https://localhost:{port}/", private=True, context=context)
+        assert time.monotonic() - began < 0.9
 
 
 @pytest.mark.parametrize(
@@ -189,7 +135,7 @@ def test_an_unknown_key_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPat
     one = Fetching(monkeypatch)
     began = threading.Event()
     one.keeper._give = lambda _material: began.set()
-    one.keeper._now_s = __import__("time").monotonic
+    one.keeper._now_s = time.monotonic
     one.keeper.start()
     assert began.wait(5)
     for _ in range(20):
