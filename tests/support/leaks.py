@@ -9,6 +9,7 @@ it may not have; counts and lists are held against a naive reading of the rules.
 
 import json
 import random
+import re
 import socket
 import struct
 import sys
@@ -326,8 +327,12 @@ class Case:
                 assert result["matched"] <= limit, (result, limit)
             if "error" in result and result["error"]["code"] != "not_subscribed":
                 assert result["error"]["code"] in ("forbidden", "limit_exceeded"), result
+                text = result["error"]["message"]
                 if result["error"]["code"] == "forbidden":
-                    assert result["error"]["message"] == "not granted"
+                    assert text == "not granted"
+                elif more := re.search("and ([0-9]+) more", text):
+                    covered = [c for c, name in may if match_pattern(result["symbol"], name)]
+                    assert int(more[1]) <= max(map(covered.count, CHANNELS)), (text, result)
         if "symbol" in message:  # data
             assert (message["channel"], message["symbol"]) in may, message
         if message.get("type") in ("gap", "retired"):
