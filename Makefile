@@ -57,6 +57,7 @@ test: build
 # What takes too long for each run: a thousand seeds of the simulation, thousands of the models.
 test-long: build
 	$(MAKE) --no-print-directory -C native/test simulation-long model-long book-long
+	cd tests && PYTHONPATH=. ../$(BIN)/python -m support.leaks 10000
 
 lint: build
 	$(BIN)/ruff check

@@ -88,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
             return uvloop.run(_run(child, handler, partial(_worker, child, first, config)))
         request_slice(SLICE_NS)
         return asyncio.run(_run(child, handler, partial(_feed, child, first, config)))
+    except ConfigurationError as error:  # a file that it names has changed since
+        return _failed(child, str(error), error.exit_code)
     except Exception as error:
         if little := host.too_little(error):
             return _failed(child, little)

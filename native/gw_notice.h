@@ -24,6 +24,7 @@ typedef enum {
     GW_NOTICE_TOPIC, /* of a topic: its number, in formats whose records name it so */
     GW_NOTICE_REPLAYED,         /* the channel, the string asked for; from, to, the channel's number */
     GW_NOTICE_REPLAYED_PATTERN, /* the same, without from and to */
+    GW_NOTICE_AUTH_EXPIRING,    /* expires_at; the loop's thread says it */
     GW_NOTICES
 } gw_notice_kind_t;
 

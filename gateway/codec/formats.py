@@ -107,6 +107,7 @@ _NOTICES: Final = {
     "shutdown": _SYSTEM % ("shutdown", '"reconnect_after_ms":<reconnect_after_ms>'),
     "replayed": _REPLAYED % ',"from":<from>,"to":<to>',
     "replayed_pattern": _REPLAYED % "",
+    "auth_expiring": _SYSTEM % ("auth_expiring", '"expires_at":<expires_at>'),
 }
 
 

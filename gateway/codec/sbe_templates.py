@@ -110,6 +110,7 @@ NOTICES: Final[dict[str, Sequence[bytes | str]]] = {
     "class": _CLASS,
     "class_more": _CLASS,
     "conflation_end": (),
+    "auth_expiring": (_header(8, 39), "u64 expires_at"),
     "shutdown": (_header(4, 40), "u32 reconnect_after_ms"),
     "limit": (_header(16, 38), "u64 value", _NULL64, "limit", "subscription"),
     "limits": (_header(16, 38), "u64 value", "u64 refused", b"\7notices\0"),

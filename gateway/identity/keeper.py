@@ -126,15 +126,19 @@ class Keeper:
     """The threads of one worker.
 
     Args:
-        material: as `load` gave it.
-        give: takes another material, on whatever thread; a keeper's method `material` has it.
+        give: takes another material, on whatever thread.
         now_s: MONOTONIC.
+
+    Raises:
+        Unreadable: a file is not what it should be.
+
+    Attributes:
+        material: what there is now.
     """
 
     def __init__(
         self,
         options: "AuthOptions",
-        material: Material,
         give: Callable[[Material], None],
         now_s: Callable[[], float],
     ) -> None:
@@ -142,9 +146,10 @@ class Keeper:
         self._give = give
         self._now_s = now_s
         self._files = Files(options)
+        # Before they are read: what is written meanwhile is read again.
         self._states = {name: self._files.state(name) for name in self._files.names}
         self._lock = threading.Lock()
-        self._material = material
+        self.material = load(options)
         self._ended = threading.Event()
         self._wanted = threading.Event()
         self._fetched_s = self._tried_s = float("-inf")
@@ -181,7 +186,7 @@ class Keeper:
             return
         try:
             with self._lock:
-                self._material = material = self._files.read(name, self._material)
+                self.material = material = self._files.read(name, self.material)
         except Unreadable as error:
             self._states[name] = state
             _log.error("identity.kept", option=f"auth.{name}", problem=error.why)
@@ -223,11 +228,11 @@ class Keeper:
 
     def _set_keys(self, found: keys.KeySet | None) -> None:
         with self._lock:
-            before = self._material.keys
+            before = self.material.keys
             same = found is not None and before is not None
             if found is before or (same and found.generation == before.generation):  # type: ignore[union-attr]
                 return
-            self._material = material = self._material._replace(keys=found)
+            self.material = material = self.material._replace(keys=found)
         self._give(material)
         _log.info("identity.keys", count=0 if found is None else len(found))
 

@@ -38,8 +38,10 @@ NOTICES: Final = {
     "topic": Notice(15),
     "replayed": Notice(16, ("from", "to", "channel_number"), ("of", "subscription")),
     "replayed_pattern": Notice(17, ("from", "to", "channel_number"), ("of", "subscription")),
+    "auth_expiring": Notice(18, ("expires_at",)),
 }
 """`lapped`, `refused`, `missed`, `reset` and `retired` are of a topic. `conflation` is a message of
 several parts: how many classes changed, `class` and then `class_more` for each, `conflation_end`.
-`shutdown` is said by the loop's thread. `topic` announces the number by which binary records name
-theirs. `replayed`: a subscription has had what it missed; `of` is its channel."""
+`shutdown` and `auth_expiring` are said by the loop's thread. `topic` announces the number by which
+binary records name theirs. `replayed`: a subscription has had what it missed; `of` is its channel.
+"""

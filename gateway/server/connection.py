@@ -29,6 +29,7 @@ from gateway.session.actions import (
     Regrant,
     Reply,
     Subscribe,
+    Tell,
     Unsubscribe,
     Wake,
 )
@@ -404,6 +405,8 @@ class Connection:
             self.fail(action.code, action.reason)
         elif isinstance(action, Query):
             plane.query(handle, action.token)
+        elif isinstance(action, Tell):
+            self._queued(plane.notice(handle, action.notice, action.numbers))
         elif isinstance(action, Wake):
             self.wake_ns = action.at_ns
             self._owner.deadlines.watch_session(self)

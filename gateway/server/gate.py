@@ -9,6 +9,7 @@ purges what that takes away).
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,7 +20,7 @@ from gateway._native import GRANTS_MAX
 from gateway.identity.authenticator import Authenticator, Identity, Material, Refused
 from gateway.identity.claims import Expected
 from gateway.identity.grants import Granted
-from gateway.identity.keeper import Keeper, load
+from gateway.identity.keeper import Keeper
 from gateway.identity.rights import Rights, rights
 from gateway.model.encoding import Encoding
 from gateway.model.outcomes import ADMISSION, AUTHS
@@ -101,13 +102,12 @@ class Gate:
         self._soon = soon
         self._now_ns = now_ns
         self._real_ns = real_ns
-        material = load(options)
-        self._keeper = Keeper(options, material, self._given, lambda: now_ns() / 1e9)
+        self._keeper = Keeper(options, self._given, lambda: now_ns() / 1e9)
         self._authenticator = Authenticator(
             Expected(options.audience, options.issuer, options.max_ttl_s),
             options.typ,
             options.failures_per_minute,
-            material,
+            self._keeper.material,
             unknown=self._keeper.unknown,
             count=self._count,
         )
@@ -294,7 +294,8 @@ class Gate:
 
     def _given(self, material: Material) -> None:
         """On a thread of the keeper's."""
-        self._soon(self.renew, material)
+        with suppress(RuntimeError):  # the loop is over
+            self._soon(self.renew, material)
 
     def renew(self, material: Material) -> None:
         """Goes by other material from now on, for those that are there as well."""

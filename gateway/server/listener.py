@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gateway import host, log
 from gateway.dialects.dialect import Arrival
+from gateway.errors import ConfigurationError
 from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
@@ -130,7 +131,10 @@ class Listener:
         from gateway.server.gate import Gate  # a library for signatures, where there are any
 
         soon = self.loop.call_soon_threadsafe
-        return Gate(auth, self.plane, self._stats, soon, self.now_ns, self.real_ns)
+        try:
+            return Gate(auth, self.plane, self._stats, soon, self.now_ns, self.real_ns)
+        except ValueError as error:  # it was good when the supervisor looked
+            raise ConfigurationError(f"the configuration has an error\n  {error}") from None
 
     def reconfigure(self, config: "Config") -> None:
         """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""

@@ -15,15 +15,17 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from gateway.model.notice import NOTICES
 from gateway.model.record import Channel
 from gateway.session import codes
-from gateway.session.actions import Action, Close, Reply
+from gateway.session.actions import Action, Close, Reply, Tell
 from gateway.session.delivery import Limits
 
 MESSAGE_BYTES_MAX: Final = 6 << 10
 """Of what waits: a token has at most 4,000."""
 EXPIRING_NS: Final = 60_000_000_000
 """How long before its end a client is told; of what is short, for half of it."""
+_EXPIRING: Final = NOTICES["auth_expiring"].number
 WITHDRAWN_MAX: Final = 200
 """Names in one message; how many more there are it says."""
 
@@ -140,7 +142,7 @@ class Access:
         if not self._tell_ns or mono_ns < self._tell_ns:
             return []
         self._tell_ns = 0
-        return [system("auth_expiring", [{"expires_at": self._expires_ns}])]
+        return [Tell(_EXPIRING, (self._expires_ns,))]
 
 
 def system(kind: str, data: list[dict[str, Any]]) -> Reply:

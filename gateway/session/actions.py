@@ -94,6 +94,13 @@ class Wake(Struct, frozen=True, gc=False):
     at_ns: int
 
 
+class Tell(Struct, frozen=True, gc=False):
+    """Send a notice of no topic (`model.notice`) in the client's format."""
+
+    notice: int
+    numbers: tuple[int, ...]
+
+
 class Close(Struct, frozen=True, gc=False):
     """Close the connection; nothing that the client still sends counts."""
 
@@ -101,4 +108,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Regrant | Query | Wake | Close
+Action = Reply | Subscribe | Unsubscribe | Regrant | Query | Tell | Wake | Close

@@ -13,7 +13,7 @@ cdef extern from "gw_plane.h" nogil:
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[14][3]
-        gw_template_t *notices[18]
+        gw_template_t *notices[19]
     ctypedef struct gw_local_form_t:
         char name[16]
         char before[2][64]

@@ -275,7 +275,8 @@ def test_f12_grants_change_under_those_who_are_there(stage: Stage, issuer: Issue
     with Venue() as venue:
         gateway = stage.serve(*issuer.sets("grants"), *venue.sets)
         with opened(gateway, bearer(issuer.token(tg=None))) as wire:
-            venue.trades("A", 1), venue.quotes("A", 1)
+            venue.trades("A", 1)
+            venue.quotes("A", 1)
             assert subscribe(wire, "A.SIM")["success"]
             assert subscribe(wire, "*", channel="bbo")["success"]
             grants("trade")
@@ -311,7 +312,8 @@ def test_what_is_not_granted_is_forbidden_before_it_exists(stage: Stage, issuer:
         gateway = stage.serve(*issuer.sets(), *venue.sets)
         mine = tg(rule("trade", "A*.SIM", max_hz=5, **{"class": 2}), rule("bbo", "B.SIM"))
         for name in ("A1", "A2", "B", "C"):
-            venue.trades(name, 1), venue.quotes(name, 1)
+            venue.trades(name, 1)
+            venue.quotes(name, 1)
         until(lambda: gateway.metrics().of("topics", "live") == 8)
         with opened(gateway, bearer(issuer.token(tg=mine))) as wire:
             reply = subscribe(wire, "A1.SIM", "B.SIM", "NO.SIM", "NO.WHERE", "bad name", max_hz=50)

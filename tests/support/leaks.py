@@ -85,8 +85,11 @@ class Market:
         self.numbers = 0
         self.cases: dict[int, Case] = {}
         capacity = Capacity(Load, target_ns=1, enforce=False)
-        limits = {"requests_per_s": 10**6, "requests_burst": 10**6, "errors_per_minute": 10**6}
-        self.shared = Shared(Options(version="0", **limits), capacity)
+        much = 10**6
+        options = Options(
+            version="0", requests_per_s=much, requests_burst=much, errors_per_minute=much
+        )
+        self.shared = Shared(options, capacity)
         self.grants: dict[int, Rights] = {}
         self.publish(0.5)
 
@@ -130,9 +133,9 @@ class Market:
             if case is None:
                 continue
             if event[0] == EVENT_FORBIDDEN:
-                case.act(case.session.forbidden(event[2]))  # type: ignore[arg-type]
+                case.act(case.session.forbidden(event[2]))
             elif event[0] == EVENT_STATS:
-                case.act([case.session.stats(event[2], event[3])])  # type: ignore[arg-type]
+                case.act([case.session.stats(event[2], event[3])])
             elif event[0] == EVENT_REMOVED:
                 case.gone = True
 
@@ -327,12 +330,12 @@ class Case:
                 assert result["matched"] <= limit, (result, limit)
             if "error" in result and result["error"]["code"] != "not_subscribed":
                 assert result["error"]["code"] in ("forbidden", "limit_exceeded"), result
-                text = result["error"]["message"]
+                why: str = result["error"]["message"]
                 if result["error"]["code"] == "forbidden":
-                    assert text == "not granted"
-                elif more := re.search("and ([0-9]+) more", text):
-                    covered = [c for c, name in may if match_pattern(result["symbol"], name)]
-                    assert int(more[1]) <= max(map(covered.count, CHANNELS)), (text, result)
+                    assert why == "not granted"
+                elif more := re.search("and ([0-9]+) more", why):
+                    named = [c for c, name in may if match_pattern(result["symbol"], name)]
+                    assert int(more[1]) <= max(map(named.count, CHANNELS)), (why, result)
         if "symbol" in message:  # data
             assert (message["channel"], message["symbol"]) in may, message
         if message.get("type") in ("gap", "retired"):

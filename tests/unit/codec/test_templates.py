@@ -156,6 +156,11 @@ OURS = {
     "class_more": ((3, None, 50, 3), (), ',{"class":3,"interval_ms":null,"was_ms":50,"step":3}'),
     "conflation_end": ((), (), "]}"),
     "shutdown": ((2000,), (), SYSTEM % ("shutdown", '"reconnect_after_ms":2000')),
+    "auth_expiring": (
+        (18 * 10**17,),
+        (),
+        SYSTEM % ("auth_expiring", f'"expires_at":{18 * 10**17}'),
+    ),
     "replayed": (
         (8813, 9120, 2),
         ("bbo", "A.SIM"),

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.https import Answer, https
 from support.identity import Issuer, rule, tg
@@ -13,7 +14,9 @@ from support.identity import Issuer, rule, tg
 from gateway.identity import fetch as fetching
 from gateway.identity import keeper as module
 from gateway.identity.authenticator import Material
+from gateway.identity.entry import Entry, convert
 from gateway.identity.fetch import FetchError, fetch, parts
+from gateway.identity.grants import Granted
 from gateway.identity.issue import generate, public
 from gateway.identity.keeper import Keeper, Unreadable, load
 from gateway.identity.keys import BYTES_MAX
@@ -82,9 +85,8 @@ class Fetching:
         self.given: list[Material] = []
         monkeypatch.setattr(module, "fetch", self.fetch)
         options = AuthOptions(mode="required", jwt_keys=URL, jwks_max_age_s=600)
-        material = load(options)
-        assert material.keys is None  # nobody is let in before the first fetch
-        self.keeper = Keeper(options, material, self.given.append, lambda: self.now_s)
+        self.keeper = Keeper(options, self.given.append, lambda: self.now_s)
+        assert self.keeper.material.keys is None  # nobody is let in before the first fetch
 
     def fetch(self, url: str, **_: Any) -> bytes:
         assert url == URL
@@ -149,7 +151,9 @@ def test_an_unknown_key_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPat
 
 
 def options(issuer: Issuer, *names: str) -> AuthOptions:
-    return AuthOptions(mode="required", **{name: str(issuer.path(name)) for name in names})
+    paths = {name: str(issuer.path(name)) for name in names}
+    found: AuthOptions = msgspec.convert({"mode": "required", **paths}, AuthOptions)
+    return found
 
 
 def test_files_are_read_when_they_change(tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_files_are_read_when_they_change(tmp_path: Path) -> None:
     material, given = load(settings), list[Material]()
     assert material.keys is not None
     assert (len(material.keys), len(material.api_keys), len(material.revoked)) == (1, 1, 0)
-    keeper = Keeper(settings, material, given.append, lambda: 0.0)
+    keeper = Keeper(settings, given.append, lambda: 0.0)
     for name in names:
         keeper.look(name)
     assert not given
@@ -228,15 +232,16 @@ def test_grants_of_a_file(tmp_path: Path) -> None:
         """,
     )
     grants = load(options(issuer, "jwt_keys", "grants")).grants
-    names = lambda granted: [[r.instruments[0] for r in each] for each in granted.lists]  # noqa: E731
+
+    def names(granted: Granted) -> list[list[str]]:
+        return [[one.instruments[0] for one in each] for each in granted.lists]
+
     alice = grants.of("alice", None)
     assert (names(alice), alice.connections, alice.tenant) == ([["A*"]], 2, "desk")
     assert names(grants.of("bob", None)) == [["*"]]
     carol = grants.of("carol", None)
     assert (names(carol), carol.subscriptions) == ([["*"]], 7)
     assert names(grants.of("carol", None, "desk")) == [["A*"]]
-    from gateway.identity.entry import Entry, convert
-
     own = convert(tg(rule("trade", "AB*"), connections=1), Entry)
     both = grants.of("alice", own)
     assert (names(both), both.connections) == ([["AB*"], ["A*"]], 1)

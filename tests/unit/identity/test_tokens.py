@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.identity import Issuer
 
 from gateway.identity import claims, keys, tokens
@@ -32,9 +34,14 @@ def private() -> dict[str, dict[str, Any]]:
     return {name: generate(name, name) for name in ALGORITHMS}
 
 
+KNOWN: dict[str, str] = {}
+"""A good token: what is drawn changes it."""
+
+
 @pytest.fixture(scope="module")
 def known(private: dict[str, dict[str, Any]]) -> keys.KeySet:
     document = {"keys": [public(key) for key in private.values()]}
+    KNOWN["token"] = sign(private["EdDSA"], GOOD)
     return keys.read(json.dumps(document).encode(), symmetric=True)
 
 
@@ -98,6 +105,27 @@ def test_f10_a_token_has_a_size(private: dict[str, dict[str, Any]], known: keys.
     assert len(token) > tokens.TOKEN_BYTES_MAX
     with pytest.raises(BadToken, match="limit 4000"):
         verify(token, known)
+
+
+@given(st.data())
+def test_f09_any_change_of_a_token_is_refused(known: keys.KeySet, data: st.DataObject) -> None:
+    """Whatever comes is verified, or is a `BadToken`: no other exception, no other payload."""
+    token = KNOWN["token"]
+    at = data.draw(st.integers(0, len(token) - 1))
+    kind = data.draw(st.sampled_from(["replace", "insert", "cut", "swap", "text"]))
+    letter = data.draw(st.characters() | st.sampled_from(".=-_A0"))
+    changed = {
+        "replace": token[:at] + letter + token[at + 1 :],
+        "insert": token[:at] + letter + token[at:],
+        "cut": token[:at],
+        "swap": token[at:] + token[:at],
+        "text": data.draw(st.text()) + "." + data.draw(st.text()) + ".",
+    }[kind]
+    try:
+        signed = verify(changed, known)
+    except BadToken:
+        return
+    assert json.loads(signed.payload) == GOOD  # the last letter of base64 has bits that say nothing
 
 
 def test_typ_where_it_is_asked_for(private: dict[str, dict[str, Any]], known: keys.KeySet) -> None:

@@ -18,6 +18,7 @@ from gateway.session import (
     Session,
     Shared,
 )
+from gateway.session.actions import Wake
 
 SLOT_WIDTHS = {0: 20, 1: 20, 2: 20, 3: 8, 4: 64}
 TIME_OUT, SEQ, MATCHED, EPOCH = 1_700_000_000_000_000_123, 8812, 3, "k3f9aaaa"
@@ -100,7 +101,7 @@ class Client:
         self.mono_ns += int(after_s * 1e9)
         actions = self.session.receive(text, mono_ns=self.mono_ns, real_ns=self.real_ns)
         for action in actions:
-            if not isinstance(action, Query | Close):
+            if not isinstance(action, Query | Close | Wake):
                 self.message(action)
         self.actions += actions
         return actions
@@ -140,6 +141,7 @@ def connect() -> Connect:
         shared: Shared | None = None,
         load: Callable[[], Load] = Load,
         names_waiting: Callable[[], int] = lambda: 0,
+        access: Any = None,
         **limits: Any,
     ) -> Client:
         catalog = catalog or FakeCatalog()
@@ -147,7 +149,7 @@ def connect() -> Connect:
             load, target_ns=10_000_000, enforce=True, spread=lambda low, high: (low + high) // 2
         )
         shared = shared or Shared(Options(version="0.1.0", **limits), capacity, names_waiting)
-        return Client(Session("c-17", catalog, shared), catalog, shared)
+        return Client(Session("c-17", catalog, shared, access), catalog, shared)
 
     return connect
 
