@@ -6,6 +6,7 @@
 #define GW_PLANE_H
 #include "gw_book_pool.h"
 #include "gw_queue.h"
+#include "gw_right.h"
 #include "gw_ring.h"
 #include "gw_stats.h"
 #include "gw_frame.h"
