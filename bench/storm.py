@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -45,9 +46,8 @@ class Client(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self._served:
@@ -151,7 +151,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         issuer = Issuer(Path(name), "EdDSA")
         tokens = [issuer.token(f"user-{n}") for n in range(clients)]
-        feed = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.rate=1000")
+        feed = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.rate=100")
         more = ("limits.handshakes_per_address=100000", "auth.failures_per_minute=1000000")
         with serving(Path(name) / "log", *issuer.sets(), *feed, *more) as gateway:
             uvloop.run(storms(gateway, tokens))
