@@ -70,6 +70,39 @@ static void what_is_withdrawn_ends_before_anything_more_is_written(void) {
     }
 }
 
+/* Requests that were asked before it take turns; between them the client gets what waits, but not now. */
+static void nothing_is_written_between_the_requests_before_it(void) {
+    scene_t s = granted(RING);
+    for (unsigned i = 0; i < 40; i++) rig_named(s.rig, GW_BBO, "Q%u.SIM", i);
+    rig_settle(s.rig);
+    peer_t *peer = rig_connect(s.rig);
+    gw_item_t names[] = {item(1, GW_TRADE, "A.SIM", true, false), item(2, GW_TRADE, "B.SIM", true, false)};
+    gw_item_t all = item(3, GW_BBO, "*", false, true);
+    rig_subscribe(s.rig, peer, 1, names, 2);
+    rig_settle(s.rig);
+    drain(peer);
+    const int64_t units = s.rig->plane->turn_units;
+    s.rig->plane->turn_units = 8; /* each request takes many turns */
+    rig_subscribe(s.rig, peer, 2, &all, 1);
+    rig_query(s.rig, peer, 7);
+    rig_text(s.rig, peer, 3);
+    regrant(s.rig, peer, 4, NARROW);
+    for (int i = 0; i < 6; i++) s.rig->now += 200000, gw_plane_cycle(s.rig->plane);
+    CHECK(rig_client(s.rig, peer)->job != NULL);
+    CHECK_EQUAL(rig_client(s.rig, peer)->grant, NARROW); /* swapped, though it is not its turn */
+    publish(&s, s.b, 20), publish(&s, s.a, 1);
+    for (int i = 0; i < 20; i++) s.rig->now += 200000, gw_plane_cycle(s.rig->plane);
+    CHECK(rig_client(s.rig, peer)->job != NULL);
+    s.rig->plane->turn_units = units;
+    rig_settle(s.rig);
+    unsigned before, behind;
+    heard(peer, "B.SIM", 4, &before, &behind);
+    CHECK_EQUAL(before + behind, 0);
+    CHECK(!rig_client(s.rig, peer)->regrants);
+    rig_check_balance(s.rig);
+    end(&s);
+}
+
 /* A socket that takes nothing: all of it waits, and goes. */
 static void what_waits_for_a_slow_client_is_purged(void) {
     scene_t s = granted(RING);
@@ -203,6 +236,7 @@ static void a_second_list_is_a_limit(void) {
 
 int main(void) {
     RUN(what_is_withdrawn_ends_before_anything_more_is_written);
+    RUN(nothing_is_written_between_the_requests_before_it);
     RUN(what_waits_for_a_slow_client_is_purged);
     RUN(a_replay_of_what_is_withdrawn_stops);
     RUN(patterns_gain_what_is_given);
