@@ -10,12 +10,16 @@
 import { Backoff, reconnects } from "./backoff.js";
 import type { OrderBook } from "./book.js";
 import { Clock, type Offset, type Ping, estimate } from "./clock.js";
+import { Credentials, type Token } from "./credentials.js";
+import { ConnectFailed, ConnectionLost, RequestRefused } from "./errors.js";
 import type { Event, Hello, Listed, Reply, Result } from "./events.js";
 import type { JsonObject } from "./json.js";
 import { EventQueue } from "./queue.js";
 import type { Params, Request } from "./requests.js";
 import { ClientSession, type Encoding } from "./session.js";
 import type { Statistics } from "./statistics.js";
+
+export { ConnectFailed, ConnectionLost, RequestRefused, type Token };
 
 /** What a WebSocket must have: those of browsers, of Node 22 and of npm's `ws` do. */
 export interface SocketLike {
@@ -31,6 +35,8 @@ export interface SocketLike {
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
 
 export interface ClientOptions {
+  /** Who the client is; a function is asked at each connection, and before a token expires. */
+  token?: Token;
   /** How data comes: "json", or "sbe" (binary: shorter). What is yielded is the same. */
   encoding?: Encoding;
   /** How long the first connection may be tried for; Infinity: until there is one. */
@@ -56,32 +62,6 @@ const STABLE_MS = 10_000;
 const RETRY_AFTER_MS_MAX = 61_000;
 const WATCH_MS = 200;
 
-/** No connection; `retryable` says whether trying again may help. */
-export class ConnectFailed extends Error {
-  override name = "ConnectFailed";
-
-  constructor(
-    message: string,
-    readonly retryable: boolean,
-    readonly code = 1006,
-  ) {
-    super(message);
-  }
-}
-
-/**
- * The connection ended before the reply, or there is none; what is wanted is asked for with the
- * next.
- */
-export class ConnectionLost extends Error {
-  override name = "ConnectionLost";
-}
-
-/** The gateway refused a whole request; the text has its code and message. */
-export class RequestRefused extends Error {
-  override name = "RequestRefused";
-}
-
 type Listener = (event: never) => void;
 
 interface Pending {
@@ -97,7 +77,8 @@ export class Client {
   private readonly backoff: Backoff;
   private readonly listeners = new Map<string, Set<Listener>>();
   private readonly replies = new Map<number | string | null, Pending>();
-  private readonly options: Required<Omit<ClientOptions, "backoff" | "WebSocket">>;
+  private readonly options: Required<Omit<ClientOptions, "backoff" | "token" | "WebSocket">>;
+  private readonly credentials: Credentials;
   private readonly socketOf: SocketConstructor | undefined;
   private socket: SocketLike | null = null;
   /** Ends the attempt to connect that is under way. */
@@ -114,7 +95,8 @@ export class Client {
     readonly url = "ws://127.0.0.1:8765/v1",
     options: ClientOptions = {},
   ) {
-    const { backoff, WebSocket: injected, ...given } = options;
+    const { backoff, token, WebSocket: injected, ...given } = options;
+    this.credentials = new Credentials(token);
     const usual = { encoding: "json", wait_s: 0, reconnect: true, events_max: 4096 } as const;
     this.options = { ...usual, timeout_s: 10, first_data_s: 5, ...given };
     this.backoff = backoff ?? new Backoff();
@@ -323,11 +305,16 @@ export class Client {
 
   // --- the connection ----------------------------------------------------------------------------
 
-  /** One attempt, up to the gateway's hello. */
   private open(): Promise<void> {
+    return this.credentials.dial((words) => this.dial(words), this.url);
+  }
+
+  /** One attempt, up to the gateway's hello. */
+  private dial(credentials: string[]): Promise<void> {
     const { url, options } = this;
+    if (this.closed) return Promise.reject(new ConnectFailed("the client was closed", false));
     return new Promise((resolve, reject) => {
-      const socket = this.construct();
+      const socket = this.construct(credentials);
       const timer = setTimeout(
         () => fail(new ConnectFailed(`${url} did not answer in ${options.timeout_s} s`, true)),
         options.timeout_s * 1000,
@@ -366,7 +353,8 @@ export class Client {
     });
   }
 
-  private construct(): SocketLike {
+  /** @param credentials as a subprotocol, since browsers set no header; it is never echoed. */
+  private construct(credentials: string[]): SocketLike {
     if (this.socketOf === undefined) {
       throw new ConnectFailed(
         "no WebSocket on this platform: give one as options.WebSocket",
@@ -374,7 +362,8 @@ export class Client {
       );
     }
     try {
-      return new this.socketOf(this.url, [`tickgate.v1.${this.options.encoding}`]);
+      const encoding = `tickgate.v1.${this.options.encoding}`;
+      return new this.socketOf(this.url, [encoding, ...credentials]);
     } catch (error) {
       throw new ConnectFailed(`${this.url}: ${String(error)}`, false);
     }
@@ -418,6 +407,12 @@ export class Client {
       if (typeof after_ms === "number") {
         this.retry_ms = Math.max(0, Math.min(after_ms, RETRY_AFTER_MS_MAX));
       }
+    }
+    if (event.kind === "system" && event.type === "auth_expiring") {
+      const { socket } = this;
+      this.credentials.renew((token) => {
+        if (this.socket === socket) this.send(this.session.request("auth", { token }));
+      });
     }
     this.tell(event);
   }

@@ -7,6 +7,7 @@ export {
   type ClientOptions,
   ConnectFailed,
   ConnectionLost,
+  type Token,
   RequestRefused,
   type SocketConstructor,
   type SocketLike,

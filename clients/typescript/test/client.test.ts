@@ -403,3 +403,24 @@ test("backoff doubles to its cap, draws below it, and begins again", () => {
   assert.deepEqual([backoff.next_s(), backoff.jitter_s()], [1, 1]);
   assert.equal(new Backoff(1, 30, () => 0.25).next_s(), 0.25);
 });
+
+test("a token goes with each connection, and a fresh one before it expires", async () => {
+  let asked = 0;
+  const token = async () => `t${++asked}`;
+  const { client, events } = make({ token });
+  const connecting = client.connect();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const socket = Socket.made.at(-1)!;
+  assert.deepEqual(socket.protocols, ["tickgate.v1.json", "bearer.t1"]);
+  socket.greet();
+  await connecting;
+  socket.tell({ channel: "system", type: "auth_expiring", data: [{ expires_at: 1 }] });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const { method, params } = socket.sent.at(-1)!;
+  assert.equal(method, "auth");
+  assert.deepEqual(params, { token: "t2" });
+  assert.ok(events.some((event) => event.kind === "system"));
+  client.close();
+  const never = make({ token: () => Promise.reject(new Error("down")) }).client;
+  await assert.rejects(never.connect(), /no token: Error: down/);
+});
