@@ -1,5 +1,5 @@
-/* What gw_work.c, which has the lists of jobs, gw_job.c, which carries them out, and gw_request.c, which says what requests
- * do, have in common. */
+/* What gw_work.c, which has the lists of jobs, gw_job.c, which carries them out, and gw_request.c, gw_regrant.c and gw_query.c,
+ * which say what requests do, have in common. */
 #ifndef GW_JOB_H
 #define GW_JOB_H
 #include "gw_plane_internal.h"
@@ -20,6 +20,12 @@ void gw_job_no_memory(gw_plane_t *p, gw_client_t *c);
 /* Takes the client's queue out, to be sifted; then sifts some of it: 1 when done. */
 void gw_job_sift_begin(gw_plane_t *p, gw_client_t *c, gw_job_t *job);
 int gw_job_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t keeps, int64_t *budget);
+
+/* How many of the link's records are pending now, as far as the job's count says. */
+static inline uint64_t gw_job_link_pending(const gw_job_t *job, const gw_client_t *c, const gw_link_t *l) {
+    uint64_t queued = job->counting && l->counted == job->counting ? l->waiting : 0;
+    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l) + gw_replay_left(l);
+}
 
 /* One step of a request, as far as the budget goes; where the job stands then. */
 int gw_request_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget);

@@ -300,6 +300,11 @@ void gw_sub_drop(gw_plane_t *p, gw_sub_t *s) {
     free(s);
 }
 
+uint32_t gw_links_max(const gw_plane_t *p, const gw_client_t *c) {
+    const gw_grant_t *g = c->grant ? p->grants[c->grant] : NULL;
+    return g ? g->links_max : p->o.topics_per_client_max;
+}
+
 /* Whether the client may have no further topic. */
 int gw_links_full(const gw_plane_t *p, const gw_client_t *c) { return c->links_count >= gw_links_max(p, c); }
 

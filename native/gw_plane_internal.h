@@ -322,10 +322,6 @@ int gw_grant_allows_name(gw_plane_t *p, uint32_t grant, const gw_item_t *item, i
 void gw_grants_forget(gw_plane_t *p, uint32_t number); /* it will be another topic's */
 void gw_grant_load(gw_plane_t *p, const gw_command_t *x);
 void gw_grant_free(gw_grant_t *g);
-static inline uint32_t gw_links_max(const gw_plane_t *p, const gw_client_t *c) {
-    const gw_grant_t *g = c->grant ? p->grants[c->grant] : NULL;
-    return g ? g->links_max : p->o.topics_per_client_max;
-}
 static inline int gw_granted(gw_plane_t *p, const gw_client_t *c, const gw_topic_t *t, int64_t *budget) {
     return !c->grant || gw_grant_allows(p, c->grant, t, budget);
 }
@@ -389,6 +385,7 @@ gw_sub_t *gw_sub_find(const gw_plane_t *p, const gw_client_t *c, uint32_t id);
 gw_sub_t *gw_sub_make(gw_plane_t *p, gw_client_t *c, const gw_item_t *item);
 int gw_sub_limit(gw_plane_t *p, gw_sub_t *s, uint16_t interval_ms, uint32_t age_ms); /* -ENOMEM */
 void gw_sub_drop(gw_plane_t *p, gw_sub_t *s);
+uint32_t gw_links_max(const gw_plane_t *p, const gw_client_t *c);
 int gw_links_full(const gw_plane_t *p, const gw_client_t *c);
 void gw_links_full_tell(gw_plane_t *p, gw_client_t *c, gw_sub_t *s);
 

@@ -48,12 +48,6 @@ static int keep_unmarked(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_fr
     return 0;
 }
 
-/* How many of the link's records are pending now, as far as the job's count says. */
-static uint64_t link_pending(const gw_job_t *job, const gw_client_t *c, const gw_link_t *l) {
-    uint64_t queued = job->counting && l->counted == job->counting ? l->waiting : 0;
-    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l) + gw_replay_left(l);
-}
-
 /* A link begins, with the state or with what its subscription missed. */
 static void begin_link(gw_plane_t *p, gw_link_t *l, gw_outcome_t *o) {
     if (l->sub->from) gw_link_recover(p, l, o);
@@ -82,7 +76,7 @@ static void finish_link(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_link_t 
         return;
     }
     if (l->epoch != p->epochs) gw_link_renew(p, l);
-    gw_link_govern(p, l, l->chosen, link_pending(job, c, l));
+    gw_link_govern(p, l, l->chosen, gw_job_link_pending(job, c, l));
     if (mark == GW_MARK_MOVED) return;
     gw_retire_resume(p, l);
     begin_link(p, l, o);
@@ -370,61 +364,6 @@ static void end_unsubscribe(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
     gw_job_reply(p, c, x, NULL);
 }
 
-/* --- stats ----------------------------------------------------------------------------------------- */
-
-static int begin_query(gw_plane_t *p, gw_client_t *c, gw_job_t *job) {
-    free(job->event);
-    job->event = gw_event_new(GW_EVENT_STATS, job->command->handle, c->subs_count);
-    if (!job->event) {
-        gw_job_no_memory(p, c);
-        return 0;
-    }
-    job->event->token = job->command->token;
-    job->at = job->item = 0;
-    job->sub = c->subs[0];
-    return 1;
-}
-
-/* A row a subscription; of names first (item 0), then of patterns. */
-static int rows(gw_client_t *c, gw_job_t *job, int64_t *budget) {
-    for (; job->item < 2; job->sub = ++job->item < 2 ? c->subs[job->item] : NULL) {
-        for (; job->sub; job->sub = job->sub->next) {
-            if (*budget <= 0) return 0;
-            *budget -= GW_UNITS_LOOK;
-            gw_sub_t *s = job->sub;
-            s->row = job->at;
-            job->event->rows[job->at++] = (gw_row_t){.id = s->id, .routed = s->routed, .delivered = s->delivered,
-                                                     .conflated = s->conflated, .filtered = s->filtered,
-                                                     .dropped = s->dropped};
-        }
-    }
-    return 1;
-}
-
-static int keep_all(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
-    (void)p, (void)job, (void)l, (void)f, (void)index;
-    return 1;
-}
-
-/* Each link adds what is so at this moment: its own sums are exact, so theirs are. */
-static int add_links(gw_client_t *c, gw_job_t *job, int64_t *budget) {
-    for (; job->link; job->link = job->link->next) {
-        if (*budget <= 0) return 0;
-        *budget -= GW_UNITS_LOOK;
-        const gw_link_t *l = job->link;
-        gw_row_t *row = &job->event->rows[l->sub->row];
-        uint64_t routed = l->topic->routed - l->attach, pending = link_pending(job, c, l);
-        const uint64_t filtered = gw_link_filtered(l);
-        row->routed += routed;
-        row->conflated += l->conflated;
-        row->filtered += filtered;
-        row->dropped += l->dropped;
-        row->pending += pending;
-        row->delivered += routed - l->conflated - filtered - l->dropped - pending;
-    }
-    return 1;
-}
-
 /* --- steps ----------------------------------------------------------------------------------------- */
 
 static int has_books(const gw_client_t *c) {
@@ -446,25 +385,6 @@ static int has_turned(const gw_client_t *c, const gw_command_t *x) {
 static int keep_turned(gw_plane_t *p, gw_job_t *job, gw_link_t *l, const gw_frame_t *f, uint64_t index) {
     const int blocked = l && l->client->flags & GW_CLIENT_BLOCKED;
     return blocked || (l && l->book && l->dirty == GW_LINK_SNAPSHOT) ? gw_keep_lossless(p, job, l, f, index) : 1;
-}
-
-int gw_query_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
-    switch (job->phase) {
-    case GW_JOB_COVER: return begin_query(p, c, job) ? GW_JOB_ROWS : GW_JOB_COVER;
-    case GW_JOB_ROWS:
-        if (!rows(c, job, budget)) return GW_JOB_ROWS;
-        gw_job_sift_begin(p, c, job);
-        return GW_JOB_SIFT;
-    case GW_JOB_SIFT:
-        if (!gw_job_sift(p, c, job, keep_all, budget)) return GW_JOB_SIFT;
-        job->link = c->links;
-        return GW_JOB_LINKS;
-    default:
-        if (!add_links(c, job, budget)) return GW_JOB_LINKS;
-        gw_event_put(p, job->event);
-        job->event = NULL;
-        return GW_JOB_DONE;
-    }
 }
 
 static int begin_step(gw_plane_t *p, gw_client_t *c, gw_job_t *job, int64_t *budget) {
