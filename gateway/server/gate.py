@@ -141,10 +141,11 @@ class Gate:
         headers = request.headers
         judge, peer = self._authenticator, client.peer
         mono_ns, real_s = self._now_ns(), self._real_ns() / 1e9
-        offered = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        listed = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        offered = [one.strip() for one in listed]
         authorization = headers.get_all("Authorization")
         api_keys = headers.get_all("X-Api-Key")
-        tokens = [one.strip().removeprefix(BEARER) for one in offered if BEARER in one[:16]]
+        tokens = [one.removeprefix(BEARER) for one in offered if one.startswith(BEARER)]
         for value in authorization:
             scheme, _, token = value.partition(" ")
             if scheme.lower() != "bearer":
