@@ -24,6 +24,7 @@ def issuer(tmp_path: Path) -> Issuer:
     return Issuer(tmp_path)
 
 
+@pytest.mark.alone
 async def test_a_client_brings_a_fresh_token_before_the_old_one_ends(
     tmp_path: Path, issuer: Issuer
 ) -> None:
@@ -45,6 +46,7 @@ async def test_a_client_brings_a_fresh_token_before_the_old_one_ends(
         assert 2 <= asked <= 8
 
 
+@pytest.mark.alone
 async def test_a_client_whose_next_token_is_none_is_over(tmp_path: Path, issuer: Issuer) -> None:
     asked: list[str] = []
 

@@ -164,8 +164,9 @@ def test_f13_keys_come_from_elsewhere(tmp_path: Path, issuer: Issuer) -> None:
 # --- in a message ---------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_a_client_that_says_who_it_is_in_a_message(stage: Stage, issuer: Issuer) -> None:
-    gateway = stage.serve(*issuer.sets(in_band="true", deadline_s="2"))
+    gateway = stage.serve(*issuer.sets(in_band="true", deadline_s="4"))
     with opened(gateway) as wire:
         for message in (
             {"method": "list", "req_id": 1},
@@ -186,13 +187,14 @@ def test_a_client_that_says_who_it_is_in_a_message(stage: Stage, issuer: Issuer)
     with opened(gateway) as wire:
         began = time.monotonic()
         assert wire.closed()[0] == 4505
-        assert 1.9 <= time.monotonic() - began < 4
+        assert 3.9 <= time.monotonic() - began < 6
     with opened(gateway) as wire:
         wire.send(text({"method": "ping", "req_id": "x" * 7000}))
         assert wire.closed()[0] == 1009
     assert answer(gateway, bearer("a.b.c")).status == 401  # wrong ones always
 
 
+@pytest.mark.alone
 def test_f11_a_refresh_and_an_end(stage: Stage, issuer: Issuer) -> None:
     gateway = stage.serve(*issuer.sets())
     with opened(gateway, bearer(issuer.token(ttl_s=3))) as wire:
@@ -225,6 +227,7 @@ def test_who_is_nobody_in_particular(stage: Stage, issuer: Issuer) -> None:
 # --- what is withdrawn ----------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", ["jti", "key", "sub"])
 def test_f12_a_revocation_counts_within_a_second(what: str, stage: Stage, issuer: Issuer) -> None:
     gateway = stage.serve(*issuer.sets())
