@@ -156,6 +156,12 @@ static const char notice_replayed_pattern[] =
     "\000\001\"\023\015,\"interval\":\"\001\""
     "\000\003}]}";
 
+static const char notice_auth_expiring[] =
+    "\002\222"
+    "\000"
+    "\000"
+    "\000A{\"channel\":\"system\",\"type\":\"auth_expiring\",\"data\":[{\"expires_at\":\011\000\000\003}]}";
+
 typedef struct {
     const char *at;
     size_t size;
@@ -180,6 +186,7 @@ static const notice_program_t notice_programs[GW_NOTICES] = {
     [GW_NOTICE_SHUTDOWN] = NOTICE_PROGRAM(notice_shutdown),
     [GW_NOTICE_REPLAYED] = NOTICE_PROGRAM(notice_replayed),
     [GW_NOTICE_REPLAYED_PATTERN] = NOTICE_PROGRAM(notice_replayed_pattern),
+    [GW_NOTICE_AUTH_EXPIRING] = NOTICE_PROGRAM(notice_auth_expiring),
 };
 
 static inline void notices_load(gw_format_t *format) {
