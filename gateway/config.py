@@ -280,11 +280,17 @@ def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     listen, ops = config.listen, config.ops
     proxied = bool(listen.trusted_proxies)
     if message := clients_problem(
-        listen.host, tls=False, authenticated=False, proxied=proxied, insecure=listen.insecure
+        listen.host,
+        tls=False,
+        authenticated=config.auth.mode != "none",
+        proxied=proxied,
+        insecure=listen.insecure,
     ):
         yield ("listen.insecure", "listen.host"), message
     if message := ops_problem(ops.host, tls=False, token=False, insecure=ops.insecure):
         yield ("ops.insecure", "ops.host"), message
+
+
 def _auth_contradictions(auth: AuthOptions) -> Iterator[tuple[tuple[str, ...], str]]:
     """Files that are none, and ways in that nobody could take."""
     if auth.mode == "none":

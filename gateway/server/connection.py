@@ -16,7 +16,7 @@ deadlines'.
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from websockets.http11 import Request
 
@@ -37,19 +37,15 @@ from gateway.wire.events import Answer, Control, End, Event, frame_close
 from gateway.wire.handshake import Accepted
 from gateway.wire.request import origin_form
 from gateway.wire.response import Response, refusal
-from gateway.wire.server_side import Endpoint, ServerSide
+from gateway.wire.server_side import ServerSide
 
 if TYPE_CHECKING:
-    from websockets.datastructures import Headers
-
-    from gateway._native import Plane
     from gateway.dialects.dialect import Session
     from gateway.identity.authenticator import Identity
     from gateway.server.addresses import Address
-    from gateway.server.readers import Readers
+    from gateway.server.owner import Owner
     from gateway.server.transport import Transport
     from gateway.session.access import Rights
-    from gateway.session.actions import Item
 
 DISCARDED_BYTES_MAX = 1 << 20
 """What a refused or closing client may still send before it is cut off."""
@@ -67,66 +63,6 @@ class State(IntEnum):
     CLOSING = 2
     LINGER = 3
     CLOSED = 4
-
-
-class Registry(Protocol):
-    """Who is there."""
-
-    def handshake_ended(self, connection: "Connection", result: str, why: str = "") -> None: ...
-    def subscribed(self, connection: "Connection", count: int) -> None: ...
-
-
-class Deadlines(Protocol):
-    """When time is up."""
-
-    @property
-    def handshake_ns(self) -> int: ...
-    @property
-    def close_ns(self) -> int: ...
-    def watch(self, connection: "Connection") -> None: ...
-    def watch_message(self, connection: "Connection") -> None: ...
-    def watch_session(self, connection: "Connection") -> None: ...
-    def forget(self, connection: "Connection") -> None: ...
-
-
-class Admission(Protocol):
-    """Who is let in."""
-
-    def received(self, client: "Connection", count: int) -> Response | None: ...
-    def located(self, client: "Connection", headers: "Headers") -> Response | None: ...
-    def request(self, client: "Connection") -> Response | None: ...
-    def full(self, client: "Connection") -> Response: ...
-    def linger(self) -> bool: ...
-    def lingered(self) -> None: ...
-
-
-class Owner(Protocol):
-    """What a connection asks of the worker that it is in: of all that is not one client's own."""
-
-    @property
-    def endpoint(self) -> Endpoint: ...
-    @property
-    def plane(self) -> "Plane": ...
-    @property
-    def readers(self) -> "Readers": ...
-    @property
-    def registry(self) -> Registry: ...
-    @property
-    def deadlines(self) -> Deadlines: ...
-    @property
-    def admission(self) -> Admission: ...
-    def now_ns(self) -> int: ...
-    def real_ns(self) -> int: ...
-    def count(self, name: str) -> None: ...
-    def credentials(self, connection: "Connection", request: Request) -> Response | None: ...
-    def origin_refused(self, origin: str, peer: str) -> None: ...
-    def new_session(
-        self, connection: "Connection", accepted: Accepted, target: str
-    ) -> "tuple[Session, Sequence[Action], int]": ...
-    def opened(self, connection: "Connection", path: str) -> None: ...
-    def asked(self, connection: "Connection", items: "Sequence[Item]") -> None: ...
-    def closing(self, connection: "Connection") -> None: ...
-    def remove(self, connection: "Connection") -> None: ...
 
 
 class Connection:
@@ -157,7 +93,9 @@ class Connection:
         "wake_ns",
     )
 
-    def __init__(self, owner: Owner, transport: "Transport", peer: str, now_ns: int) -> None:
+    def __init__(
+        self, owner: "Owner[Connection]", transport: "Transport", peer: str, now_ns: int
+    ) -> None:
         self._owner = owner
         self.transport = transport
         self.peer = peer  # where it is; behind a proxy, from its request on

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from gateway.session.actions import Action, Item
     from gateway.session.codes import Error
     from gateway.wire.handshake import Accepted
+    from gateway.wire.response import Response
 
 ACCEPTS_PER_TURN = 64
 """Connections taken before the loop looks at clients that are there already."""
@@ -223,7 +224,7 @@ class Listener:
         if refused := self.admission.accepted(connection):
             connection.refuse(refused)
 
-    def credentials(self, connection: Connection, request: "Request") -> Response | None:
+    def credentials(self, connection: Connection, request: "Request") -> "Response | None":
         """Why a client may not come in, by what its request brings."""
         return None if self._gate is None else self._gate.request(connection, request)
 
