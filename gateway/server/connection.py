@@ -140,11 +140,6 @@ class Connection:
         """Who it is, for the audit and for operators; empty: nobody in particular, or not known."""
         return "" if self.identity is None else self.identity.sub
 
-    @property
-    def user(self) -> str:
-        """Who it is, for the audit and for operators; empty: nobody in particular, or not known."""
-        return "" if self.identity is None else self.identity.sub
-
     # --- reading ---------------------------------------------------------------------------------
 
     def readable(self) -> None:

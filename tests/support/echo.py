@@ -31,6 +31,7 @@ from gateway.options import LimitsOptions
 from gateway.server import worker
 from gateway.server.connection import Connection
 from gateway.server.parts import WorkerParts
+from gateway.session.access import Rights
 from gateway.session.actions import Action, Reply, StatsRow
 from gateway.session.catalog import Catalog
 from gateway.session.options import Shared
@@ -59,8 +60,11 @@ class EchoSession:
     def stats(self, token: int, rows: Sequence[StatsRow]) -> Reply:
         raise AssertionError("it never asks")
 
-    def forbidden(self, identity: int) -> None:
+    def forbidden(self, identity: int) -> list[Action]:
         raise AssertionError("it subscribes to nothing")
+
+    def regranted(self, rights: Rights) -> list[Action]:
+        raise AssertionError("nobody has to say who they are")
 
     def wake(self, mono_ns: int) -> list[Action]:
         raise AssertionError("it never sleeps")
