@@ -11,7 +11,7 @@
 
 import { Pace } from "./backoff.js";
 import { type Params, RECOVERED_MAX, chunks, sameParams } from "./requests.js";
-import { type Topic, isPattern, keyOf } from "./topics.js";
+import { type Topic, isPattern } from "./topics.js";
 import { type Subscriptions, type Wanted, modeOf } from "./wanted.js";
 
 /** One request to make: strings of one channel with the same parameters. */
@@ -23,9 +23,8 @@ export interface Ask {
   readonly recovers: boolean;
 }
 
-/** A name's state exists, so that its first frame has to come; else it is asked for again. */
+/** When the first frame of a string has to come. */
 interface Awaited {
-  readonly wanted: Wanted;
   due_ms: number;
   tries: number;
 }
@@ -46,7 +45,7 @@ export class Again {
   private readonly queue = new Set<Wanted>();
   /** Refused until this time. */
   private readonly later = new Map<Wanted, number>();
-  private readonly awaited = new Map<string, Awaited>();
+  private readonly awaited = new Map<Wanted, Awaited>();
   /** They missed what the gateway received from this time on. */
   private readonly since = new Map<Wanted, bigint>();
   /** Those of them that the gateway serves from its ring on this connection. */
@@ -91,6 +90,7 @@ export class Again {
   drop(wanted: Wanted): void {
     this.queue.delete(wanted);
     this.later.delete(wanted);
+    this.had(wanted);
     this.complete(wanted);
   }
 
@@ -115,22 +115,26 @@ export class Again {
     for (const wanted of this.replaying) this.complete(wanted);
   }
 
-  /** The first frame of this name has to come by a time, or it is asked for again. */
-  await(topic: Topic, wanted: Wanted, now_ms: number): void {
-    const key = keyOf(topic);
-    const tries = this.awaited.get(key)?.tries ?? 0;
+  /** Its state exists: a first frame has to come by a time, or it is asked for again. */
+  await(wanted: Wanted, now_ms: number): void {
+    const tries = this.awaited.get(wanted)?.tries ?? 0;
     if (tries >= FIRST_DATA_TRIES_MAX) {
-      this.awaited.delete(key);
+      this.had(wanted);
       return;
     }
     const due_ms = now_ms + this.firstData_ms;
-    this.awaited.set(key, { wanted, due_ms, tries });
+    this.awaited.set(wanted, { due_ms, tries });
     this.next_ms = Math.min(this.next_ms, due_ms);
   }
 
-  /** A frame of this topic has come. */
+  /** A frame of this topic has come: of a pattern any is enough. */
   came(topic: Topic): void {
-    if (this.awaited.size > 0) this.awaited.delete(keyOf(topic));
+    if (this.awaited.size > 0) this.subscriptions.allCovering(topic).forEach(this.had, this);
+  }
+
+  /** A frame of it has come, or there is none that could. */
+  had(wanted: Wanted): void {
+    this.awaited.delete(wanted);
   }
 
   /** Moves what is due into the queue; those whose first frame did not come. */
@@ -145,14 +149,13 @@ export class Again {
         this.queue.add(wanted);
       }
     }
-    for (const [key, one] of this.awaited) {
-      if (!this.subscriptions.has(one.wanted)) this.awaited.delete(key);
-      else if (one.due_ms > now_ms) this.next_ms = Math.min(this.next_ms, one.due_ms);
+    for (const [wanted, one] of this.awaited) {
+      if (one.due_ms > now_ms) this.next_ms = Math.min(this.next_ms, one.due_ms);
       else {
         one.tries++;
         one.due_ms = Infinity; // until the reply
-        missed.push(one.wanted);
-        this.queue.add(one.wanted);
+        missed.push(wanted);
+        this.queue.add(wanted);
       }
     }
     return missed;

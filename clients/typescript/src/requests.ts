@@ -39,6 +39,18 @@ export const GATEWAY = "gateway";
 export const INSTRUMENTS = "instruments";
 const INTERVAL = "1m";
 
+/** A request whose reply has not come. */
+export interface Asked {
+  readonly method: string;
+  readonly channel: string;
+  readonly symbols: readonly string[];
+  readonly params: Params;
+  readonly recovers: boolean;
+}
+
+/** What an unknown reply is to. */
+export const UNASKED: Asked = { method: "", channel: "", symbols: [], params: {}, recovers: false };
+
 /** A string is one name. */
 export function namesOf(symbols: string | Iterable<string>): string[] {
   return typeof symbols === "string" ? [symbols] : [...symbols];

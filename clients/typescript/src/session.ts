@@ -17,9 +17,11 @@ import type { Event, Gap, Hello, ReplayCompleted, Reply, Result, ServerError } f
 import { type JsonObject, MalformedError, parse, stringify } from "./json.js";
 import * as messages from "./messages.js";
 import {
+  type Asked,
   GATEWAY,
   type Params,
   type Request,
+  UNASKED,
   chunks,
   namesOf,
   onTheWire,
@@ -30,7 +32,7 @@ import { BookPart } from "./sbe_book.js";
 import type { Statistics } from "./statistics.js";
 import { type AnyTick, Book, RawTick, Tick } from "./ticks.js";
 import { type Topic, escape, isPattern, meant } from "./topics.js";
-import { Subscriptions, type Wanted } from "./wanted.js";
+import { OWN, Subscriptions, type Wanted, topicOf } from "./wanted.js";
 
 export type Encoding = "json" | "sbe";
 
@@ -49,19 +51,8 @@ export interface Due {
 
 const NOTHING: Due = { requests: [], events: [] };
 
-interface Asked {
-  readonly method: string;
-  readonly channel: string;
-  readonly symbols: readonly string[];
-  readonly params: Params;
-  readonly recovers: boolean;
-}
-
-const UNASKED: Asked = { method: "", channel: "", symbols: [], params: {}, recovers: false };
-
 /** Gaps whose records nothing else counts: the gateway's own become `skipped` of the next frame. */
 const FOUND_HERE = new Set(["reconnect", "resubscribe", "sequence"]);
-const OWN = new Set(["slo", "health"]);
 
 /** The state of one client, across its connections. */
 export class ClientSession {
@@ -90,7 +81,7 @@ export class ClientSession {
     mismatches: 0,
   };
 
-  /** @param firstData_ms by when the first frame of a name that has a state must come. */
+  /** @param firstData_ms by when the first frame of a string that has a state must come. */
   constructor(
     private readonly encoding: Encoding = "json",
     firstData_ms = 5000,
@@ -176,9 +167,19 @@ export class ClientSession {
   ): Generator<Request> {
     for (const chunk of chunks(symbols)) {
       const request = this.request(method, { channel, symbol: chunk, ...params });
-      this.asked.set(request.req_id, { method, channel, symbols: chunk, params, recovers });
+      const asked = { method, channel, symbols: chunk, params, recovers };
+      this.asked.set(request.req_id, asked);
+      if (method === "subscribe") {
+        for (const wanted of this.wantedOf(asked)) wanted.asked = request.req_id;
+      }
       yield request;
     }
+  }
+
+  /** Its strings that are still wanted. */
+  private wantedOf({ channel, symbols, params }: Asked): Wanted[] {
+    const scope = scopeOf(channel, params);
+    return symbols.flatMap((symbol) => this.subscriptions.get(channel, symbol, scope) ?? []);
   }
 
   private send(ask: Ask): Request[] {
@@ -332,10 +333,13 @@ export class ClientSession {
     return this.counted([gap]);
   }
 
-  /** Asks again for the string that covers the topic, at once or later. */
+  /**
+   * Asks again for the string that covers the topic, at once or later. One that is asked for
+   * already begins anew with that reply.
+   */
   private resync(topic: Topic, at_ms: number | null): void {
     const wanted = this.subscriptions.covering(topic);
-    if (wanted === undefined) return;
+    if (wanted === undefined || wanted.asked > 0) return;
     if (at_ms === null) this.again.add(wanted);
     else this.again.addLater(wanted, at_ms);
   }
@@ -353,6 +357,9 @@ export class ClientSession {
   private reply(reply: Reply): Event[] {
     const asked = this.asked.get(reply.req_id) ?? UNASKED;
     this.asked.delete(reply.req_id);
+    for (const wanted of this.wantedOf(asked)) {
+      if (wanted.asked === reply.req_id) wanted.asked = 0;
+    }
     if (asked.method === "subscribe" && reply.error !== null) {
       for (const symbol of asked.symbols) this.refused(asked, symbol, reply.error);
     }
@@ -396,23 +403,18 @@ export class ClientSession {
       else if (result.seq !== null) this.continuity.resumed(topic, result.seq);
       return gaps;
     }
-    if (wanted !== undefined) this.again.complete(wanted);
+    if (wanted !== undefined) {
+      this.again.complete(wanted);
+      if (this.subscriptions.hasState(wanted, result)) this.again.await(wanted, this.heard_ms);
+      else this.again.had(wanted); // there is nothing to wait for
+    }
     // Of what the client asked for by itself the snapshot's number says what is missing.
     if (result.recovery === "insufficient_state" && !asked.recovers) {
       gaps.push(bareGap(asks, "insufficient_state"));
     }
-    if (!name || result.seq === null) return gaps;
-    if (result.seq === 0) {
-      this.again.came(topic); // there is nothing to wait for
-      return gaps;
-    }
-    if (result.snapshot === false) {
-      const gap = this.lossless(topic)
-        ? this.continuity.published(topic, result.epoch, result.seq)
-        : null;
+    if (name && result.seq && result.snapshot === false && this.lossless(topic)) {
+      const gap = this.continuity.published(topic, result.epoch, result.seq);
       if (gap !== null) gaps.push(gap);
-    } else if (wanted !== undefined && (result.class ?? 0) <= 1 && !OWN.has(asked.channel)) {
-      this.again.await(topic, wanted, this.heard_ms);
     }
     return gaps;
   }
@@ -485,14 +487,6 @@ export class ClientSession {
         return [{ kind: "system", type, data }];
     }
   }
-}
-
-function topicOf(one: { channel: string; symbol: string; scope: string }): Topic {
-  return {
-    channel: one.channel,
-    symbol: one.symbol,
-    interval: one.channel === "candle" ? one.scope : "",
-  };
 }
 
 function noData(wanted: Wanted): Gap {

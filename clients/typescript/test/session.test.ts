@@ -132,6 +132,37 @@ test("a hole is told before the tick, and asked for again once", () => {
   assert.deepEqual([statistics.gaps, statistics.lost, statistics.skipped], [3, 6, 3]);
 });
 
+test("gaps before the reply are mended by one request", () => {
+  const told = new Told();
+  told.connect();
+  told.subscribed("trade", ["*.SIM", "B.SIM"], {}, { mode: "lossless" });
+  const hole = (seq: number, ...names: string[]) => {
+    for (const symbol of names) told.trade(seq, { symbol });
+    return told.due();
+  };
+  hole(1, "A.SIM", "B.SIM", "C.SIM");
+  const [pattern, ...others] = hole(3, "A.SIM");
+  assert.deepEqual([pattern!.params.symbol, others], [["*.SIM"], []]);
+  const [name, ...none] = hole(5, "A.SIM", "B.SIM", "C.SIM");
+  assert.deepEqual([name!.params.symbol, none], [["B.SIM"], []], "its string has no reply yet");
+  told.accept(pattern!);
+  told.trade(7, { symbol: "C.SIM", type: "snapshot" });
+  const again = hole(9, "C.SIM");
+  assert.deepEqual(again[0]?.params.symbol, ["*.SIM"]);
+  // An older reply is not the one that is waited for, nor does a lost one keep others from it.
+  const [newer] = asked(told.session.subscribe("trade", "B.SIM"));
+  told.accept(name!);
+  told.trade(7, { symbol: "B.SIM", type: "snapshot" });
+  assert.deepEqual(hole(9, "B.SIM"), []);
+  told.accept(newer!);
+  told.trade(9, { symbol: "B.SIM", type: "snapshot" });
+  assert.equal(hole(11, "B.SIM").length, 1);
+  told.connect();
+  for (const one of told.connect()) told.accept(one);
+  told.trade(12, { symbol: "B.SIM", type: "snapshot" });
+  assert.equal(hole(14, "B.SIM").length, 1);
+});
+
 test("after a reconnect everything is asked for again, in order and in few requests", () => {
   const told = new Told();
   told.connect();
@@ -323,6 +354,39 @@ test("a state that exists but does not come is a gap and asked for again, three 
       ["no_data", "A.SIM"],
     ],
   );
+});
+
+test("of a pattern any frame is enough, and none is waited for that need not come", () => {
+  const told = new Told();
+  told.connect();
+  const missed = () => {
+    told.now_ms += 5000;
+    const { events, requests } = told.session.due(told.now_ms);
+    for (const one of asked(requests)) told.accept(one, { class: 0, matched: 3 });
+    return events.map((one) => [(one as Gap).reason, (one as Gap).symbol]);
+  };
+  told.subscribed("trade", "*.SIM", {}, { class: 0, matched: 3 });
+  assert.deepEqual(missed(), [["no_data", "*.SIM"]]);
+  told.tell(bbo(1, { symbol: "B.SIM" }));
+  told.trade(1, { symbol: "B.X" });
+  assert.deepEqual(missed(), [["no_data", "*.SIM"]], "another channel's, another name's");
+  told.subscribed("trade", "B*", {}, { class: 0, matched: 1 });
+  told.trade(1, { symbol: "B.SIM" });
+  assert.deepEqual(missed(), [], "of both patterns");
+  // Names' own parameters win, so that nothing may be left for the pattern.
+  told.subscribed("bbo", ["A.SIM", "B.SIM"], {}, { seq: 0, class: 1 });
+  told.subscribed("bbo", "*.SIM", {}, { class: 1, matched: 2 });
+  told.subscribed("trade", "S*", { snapshot: false }, { class: 0, matched: 1, snapshot: false });
+  told.subscribed("trade", "H*", {}, { class: 2, matched: 1 });
+  told.subscribed("bbo", "C.SIM", {}, { class: 1, seq: 3, max_age_ms: 50 });
+  told.subscribed("health", "*", { scope: "instruments" }, { class: 1, matched: 9 });
+  assert.deepEqual(missed(), []);
+  told.session.unsubscribe("bbo", "A.SIM");
+  told.subscribed("bbo", "*.SIM", {}, { class: 1, matched: 3 });
+  told.session.unsubscribe("bbo", "*.SIM");
+  assert.deepEqual(missed(), [], "it is not wanted any more");
+  told.subscribed("bbo", "*.SIM", {}, { class: 1, matched: 3 });
+  assert.deepEqual(missed(), [["no_data", "*.SIM"]], "one is a name no more");
 });
 
 test("a name whose state is gone is not waited for, and begins anew when it is back", () => {

@@ -12,7 +12,7 @@ from support.typescript import CLIENT, run
 from gateway.client import events
 
 # Minified, without compression. It is loaded by pages: more should be a decision.
-BUNDLE_BYTES_MAX = 50_000
+BUNDLE_BYTES_MAX = 51_000
 FILE_LINES_MAX = 500
 LINE_MAX = 100
 
