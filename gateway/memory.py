@@ -18,7 +18,7 @@ TOPIC_BYTES: Final = 128 + 256
 """A name in the segment's directory and a last value in its table."""
 CHAIN_BYTES: Final = 192
 """What the feed process keeps of a topic: where the last of its records are."""
-HEALTH_BYTES: Final = 312
+HEALTH_BYTES: Final = 320
 """What it keeps of an instrument, of which each topic may be another's: its pace and its health."""
 BLOCKS_SHARE: Final = 4096
 """Bytes of the ring for each of its block index."""

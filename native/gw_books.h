@@ -13,6 +13,7 @@ typedef struct {
     gw_book_t book;
     gw_book_sum_t *sum; /* NULL until the venue has sent a checksum */
     bool doubted;       /* it is not up to date, and its readers were told */
+    bool crossed;       /* as the publisher was told */
     uint8_t last_length;          /* of the venue's number of the newest message that is in it; 0: not known */
     char last_id[GW_BOOK_ID_MAX];
     gw_bbo_t quote;     /* the last one that was made of it, */

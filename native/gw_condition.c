@@ -1,8 +1,10 @@
 #include "gw_condition.h"
+#include "gw_candle_cell.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TENTH_NS INT64_C(100000000)
 #define MARKET_KINDS 3u
@@ -54,6 +56,7 @@ void gw_conditions_begin(gw_conditions_t *c, uint32_t topic, uint8_t kind, uint3
     c->rows_of[topic] = row;
     r->topics[kind] = topic + 1;
     if (kind <= GW_BOOK) r->seqs[kind] = 0;
+    if (kind == GW_BOOK) r->crossed_ns = 0; /* the quote's */
     if (kind != GW_HEALTH) r->feed = feed;
 }
 
@@ -67,6 +70,7 @@ void gw_conditions_end(gw_conditions_t *c, uint32_t topic, uint8_t kind) {
     c->rows_of[topic] = 0;
     r->topics[kind] = 0;
     if (kind == GW_BOOK) r->doubt = r->differs = r->silent = 0;
+    if (kind == GW_BOOK || kind == GW_BBO) r->crossed_ns = 0;
     for (unsigned k = 0; k < GW_CONDITION_KINDS; k++)
         if (r->topics[k]) return;
     c->counts[gw_condition_state(r->told)]--;
@@ -86,12 +90,24 @@ void gw_condition_lose(gw_condition_row_t *row, uint32_t lost, int64_t mono_ns) 
     row->lost_ns = mono_ns;
 }
 
+void gw_condition_crosses(gw_condition_row_t *row, bool crosses, int64_t mono_ns) {
+    if (!crosses) row->crossed_ns = 0;
+    else if (!row->crossed_ns) row->crossed_ns = mono_ns;
+}
+
+bool gw_condition_trading(const gw_condition_row_t *row, const gw_segment_t *s) {
+    gw_record_t status;
+    const bool known = row->topics[GW_STATUS] && gw_table_read(s, row->topics[GW_STATUS] - 1, &status, NULL) == 1;
+    return !known || (status.u.health.state_length == 7 && !memcmp(status.u.health.state, "trading", 7));
+}
+
 gw_condition_t gw_condition_now(const gw_conditions_t *c, const gw_condition_row_t *row, bool refused, int64_t mono_ns) {
     if (c->down >> row->feed % GW_CONDITION_FEEDS & 1) return GW_CONDITION_DOWN;
     if (c->feeds[row->feed % GW_CONDITION_FEEDS].late) return GW_CONDITION_HEARTBEAT;
     const bool lost = row->lost_ns && mono_ns - row->lost_ns < GW_CONDITION_GAP_NS;
     if (row->doubt == GW_CONDITION_GAP || (row->doubt && !lost)) return (gw_condition_t)row->doubt;
     if (lost) return GW_CONDITION_LOST;
+    if (row->crossed) return GW_CONDITION_CROSSED;
     if (refused) return GW_CONDITION_REFUSED;
     if (row->differs) return GW_CONDITION_TOP_DIFFERS;
     if (row->silent) return GW_CONDITION_BOOK_SILENT;
@@ -156,6 +172,26 @@ static void paces_take(gw_condition_row_t *r, uint64_t came, const gw_header_t *
 /* Whether records say something of the pace: at full speed a replay waits for its readers. */
 static bool paced(const gw_header_t *h) { return (h->flags & GW_FLAG_PACED) != 0; }
 
+static gw_decimal_t price_of(const gw_record_t *r, unsigned index) {
+    const gw_bbo_t *q = &r->u.bbo;
+    gw_decimal_t d = {.mantissa = q->mantissa[index], .exponent = q->exponent[index], .digits = q->digits[index]};
+    if (d.digits & GW_DIGITS_WIDE) d.high = r->tail.high[index], d.width = r->tail.width[index];
+    return d;
+}
+
+static bool quote_crossed(const gw_record_t *r) {
+    if (r->u.bbo.extra & GW_EXTRA_NO_SIDE) return false;
+    const gw_decimal_t bid = price_of(r, GW_BID), ask = price_of(r, GW_ASK);
+    return gw_decimal_compare(&bid, &ask) >= 0;
+}
+
+/* The books' messages say when they cross; quotes are seen at looks, so that what lasts less than one may be missed. A
+ * replay at full speed is in no time. */
+static void crossed_look(gw_condition_row_t *r, const gw_segment_t *s, int64_t mono_ns) {
+    if (r->crossed_ns && !gw_condition_trading(r, s)) r->crossed_ns = mono_ns;
+    r->crossed = r->crossed_ns && r->last_ns && mono_ns - r->crossed_ns > GW_CONDITION_CROSSED_NS;
+}
+
 void gw_condition_look(gw_conditions_t *c, gw_condition_row_t *r, const gw_writer_t *w, int64_t mono_ns) {
     uint64_t came = 0;
     gw_header_t last = {.ts_publish = INT64_MIN};
@@ -165,7 +201,9 @@ void gw_condition_look(gw_conditions_t *c, gw_condition_row_t *r, const gw_write
         const uint32_t topic = r->topics[kind] - 1;
         if (!r->topics[kind] || w->chains[topic].seq == r->seqs[kind]) continue;
         gw_record_t record = {.h = {.ts_publish = 0}};
-        gw_table_read(&w->segment, topic, &record, NULL); /* of one that is longer the header, which is enough */
+        const int read = gw_table_read(&w->segment, topic, &record, NULL); /* of a longer one the header, which is enough */
+        if (kind == GW_BBO && read == 1 && !r->topics[GW_BOOK])
+            gw_condition_crosses(r, quote_crossed(&record), record.h.ts_publish);
         came += w->chains[topic].seq - r->seqs[kind];
         r->seqs[kind] = w->chains[topic].seq;
         of_book |= kind == GW_BOOK;
@@ -181,6 +219,7 @@ void gw_condition_look(gw_conditions_t *c, gw_condition_row_t *r, const gw_write
     if (r->last_ns > feed->heard_ns) feed->heard_ns = r->last_ns;
     r->silent = r->seqs[GW_BOOK] && r->seqs[GW_TRADE] - r->trades_at >= GW_CONDITION_TRADES && r->last_ns &&
                 r->last_ns - r->book_ns >= GW_CONDITION_QUIET_NS;
+    crossed_look(r, &w->segment, mono_ns);
     const int64_t silence = r->last_ns ? mono_ns - r->last_ns : 0;
     r->quiet = silence > GW_CONDITION_QUIET_NS && silence > gw_condition_patience_ns(r);
     r->looked_ns = mono_ns;
@@ -203,6 +242,9 @@ size_t gw_condition_reason(const gw_condition_row_t *row, gw_condition_t conditi
         [GW_CONDITION_DOWN] = "the feed is not connected",
     };
     char text[128] = "";
+    if (condition == GW_CONDITION_CROSSED && row->doubt != GW_CONDITION_CROSSED)
+        return gw_reason_copy(gw_text_of(row->topics[GW_BOOK] ? "its best bid is not below its best ask"
+                                                              : "the quote's bid is not below its ask"), out);
     if (fixed[condition]) return gw_reason_copy(gw_text_of(fixed[condition]), out);
     if (condition == GW_CONDITION_LOST)
         snprintf(text, sizeof text, row->lost ? "%u trades are missing" : "trades are missing", row->lost);

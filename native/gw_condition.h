@@ -25,6 +25,7 @@
 #define GW_CONDITION_FADE 4096u  /* pauses after which all counters are halved */
 #define GW_CONDITION_TRADES 16u  /* without a word of the book, and for GW_CONDITION_QUIET_NS: the book is suspect */
 #define GW_CONDITION_GAP_NS INT64_C(1000000000) /* for so long lost trades are told */
+#define GW_CONDITION_CROSSED_NS INT64_C(1000000000) /* so long the newest word may be of a best bid not below the best ask */
 #define GW_CONDITION_LOOKS 256u  /* instruments looked at by one step */
 #define GW_CONDITION_TOLD 64u    /* conditions that one step tells */
 #define GW_CONDITION_FEEDS 64u
@@ -37,7 +38,7 @@ typedef enum {
     GW_CONDITION_TOP_DIFFERS, /* the venue's quote is another than its book's top at the same number */
     GW_CONDITION_REFUSED,     /* gw_suspect.h */
     GW_CONDITION_RESYNC,      /* the book waits for a snapshot */
-    GW_CONDITION_CROSSED,     /* so does one whose best bid was not below its best ask */
+    GW_CONDITION_CROSSED,     /* so does one whose best bid was not below its best ask; or the newest word says so still */
     GW_CONDITION_LOST,        /* trades are missing */
     GW_CONDITION_GAP,         /* messages of the book are missing */
     GW_CONDITION_HEARTBEAT,   /* the feed's is missing */
@@ -58,11 +59,12 @@ typedef struct {
     int64_t last_ns, last_real; /* its last record, by both clocks; 0: none yet */
     int64_t looked_ns, lost_ns; /* the last look; when trades were last lost */
     int64_t since_real;  /* when the book's doubt began */
+    int64_t crossed_ns;  /* since when the book or, where there is none, the quote is crossed in trading; 0: it is not */
     uint32_t lost;       /* trades */
     uint16_t pauses[GW_CONDITION_PAUSES], pauses_count;
     uint8_t feed, told;  /* what was told last: gw_condition_t */
     uint8_t doubt;       /* of the book: GW_CONDITION_RESYNC, _CROSSED, _GAP; 0: none */
-    uint8_t differs, quiet, silent, mute; /* mute: there was no room for its topic of health */
+    uint8_t differs, quiet, silent, crossed, mute; /* mute: there was no room for its topic of health */
     uint8_t reason_length;
     char reason[GW_REASON_MAX]; /* of the doubt */
 } gw_condition_row_t;
@@ -101,6 +103,11 @@ static inline gw_condition_row_t *gw_conditions_row(const gw_conditions_t *c, ui
 void gw_condition_doubt(gw_condition_row_t *row, gw_condition_t doubt, gw_text_t reason, int64_t real_ns);
 /* So many trades are missing; by both clocks. */
 void gw_condition_lose(gw_condition_row_t *row, uint32_t lost, int64_t mono_ns);
+
+/* Whether its newest word says that the best bid is not below the best ask; MONOTONIC. */
+void gw_condition_crosses(gw_condition_row_t *row, bool crosses, int64_t mono_ns);
+/* Whether it is trading, as far as its feed says. */
+bool gw_condition_trading(const gw_condition_row_t *row, const gw_segment_t *s);
 
 /* What is to be told of the instrument now. `health`: its topic of health, of what was refused; or none: `refused` false. */
 gw_condition_t gw_condition_now(const gw_conditions_t *c, const gw_condition_row_t *row, bool refused, int64_t mono_ns);

@@ -104,6 +104,8 @@ void gw_publisher_doubt(gw_publisher_t *p, uint32_t topic, gw_condition_t doubt,
 void gw_publisher_lost(gw_publisher_t *p, uint32_t topic, uint32_t lost);
 /* Whether the venue's quote is another than its book's top at the same number. */
 void gw_publisher_differs(gw_publisher_t *p, uint32_t topic, bool differs);
+/* Whether the topic's book is crossed from here on: its instrument's health says so if that lasts. */
+void gw_publisher_crosses(gw_publisher_t *p, uint32_t topic, bool crosses);
 /* The feed has a heartbeat, one in `interval_ns`, and this is one; 0: it has none. */
 void gw_publisher_heartbeat(gw_publisher_t *p, uint32_t feed, int64_t interval_ns);
 /* Whether the topic's instrument is trading, as far as its feed says. */

@@ -70,7 +70,9 @@ static gw_book_refusal_t take(gw_publisher_t *p, const gw_book_input_t *in, cons
     }
     out->changes = b->work.count;
     out->differs = sum_differs(one, in);
-    out->crossed = gw_books_crossed(one) && gw_publisher_trading(p, in->topic);
+    const bool crossed = gw_books_crossed(one);
+    if (crossed != one->crossed) gw_publisher_crosses(p, in->topic, one->crossed = crossed);
+    out->crossed = crossed && gw_publisher_trading(p, in->topic);
     const bool doubted = in->doubt ? in->doubt == GW_BOOK_IN_DOUBT : out->differs || (one->doubted && !in->snapshot);
     const bool changed = doubted != one->doubted;
     out->published = b->work.count > 0 || b->work.reset || changed || before == 0;

@@ -57,8 +57,9 @@ static void health_publish(gw_publisher_t *p, uint32_t health, gw_condition_row_
 }
 
 /* When what is told began, as far as that is known: so that its age is that. */
-static int64_t since(const gw_condition_row_t *row, gw_condition_t condition, int64_t real_ns) {
+static int64_t since(const gw_condition_row_t *row, gw_condition_t condition, int64_t real_ns, int64_t now_ns) {
     if (condition == GW_CONDITION_QUIET) return row->last_real;
+    if (condition == GW_CONDITION_CROSSED && condition != row->doubt) return real_ns - (now_ns - row->crossed_ns);
     return condition != GW_CONDITION_OK && condition == row->doubt ? row->since_real : real_ns;
 }
 
@@ -67,7 +68,7 @@ static bool change_tell(gw_publisher_t *p, gw_condition_row_t *row, int64_t now_
     const gw_condition_t condition = gw_condition_now(&p->conditions, row, refused(p, row), now_ns);
     if (condition == row->told) return true;
     if (!row->topics[GW_HEALTH]) return false;
-    const gw_header_t cause = {.ts_recv = since(row, condition, gw_realtime_ns()), .ts_publish = now_ns};
+    const gw_header_t cause = {.ts_recv = since(row, condition, gw_realtime_ns(), now_ns), .ts_publish = now_ns};
     health_publish(p, row->topics[GW_HEALTH] - 1, row, &cause);
     return true;
 }
@@ -131,6 +132,13 @@ void gw_publisher_differs(gw_publisher_t *p, uint32_t topic, bool differs) {
     pthread_mutex_unlock(&p->lock);
 }
 
+void gw_publisher_crosses(gw_publisher_t *p, uint32_t topic, bool crosses) {
+    pthread_mutex_lock(&p->lock);
+    gw_condition_row_t *row = gw_conditions_row(&p->conditions, topic);
+    if (row) gw_condition_crosses(row, crosses, gw_monotonic_ns());
+    pthread_mutex_unlock(&p->lock);
+}
+
 void gw_publisher_heartbeat(gw_publisher_t *p, uint32_t feed, int64_t interval_ns) {
     pthread_mutex_lock(&p->lock);
     p->conditions.feeds[feed % GW_CONDITION_FEEDS].interval_ns = interval_ns;
@@ -141,10 +149,7 @@ void gw_publisher_heartbeat(gw_publisher_t *p, uint32_t feed, int64_t interval_n
 bool gw_publisher_trading(gw_publisher_t *p, uint32_t topic) {
     pthread_mutex_lock(&p->lock);
     const gw_condition_row_t *row = gw_conditions_row(&p->conditions, topic);
-    gw_record_t status;
-    bool known = row && row->topics[GW_STATUS] &&
-                 gw_table_read(&p->writer.segment, row->topics[GW_STATUS] - 1, &status, NULL) == 1;
-    bool trading = !known || (status.u.health.state_length == 7 && !memcmp(status.u.health.state, "trading", 7));
+    const bool trading = !row || gw_condition_trading(row, &p->writer.segment);
     pthread_mutex_unlock(&p->lock);
     return trading;
 }

@@ -264,6 +264,14 @@ static void an_instrument_ends_with_its_last_topic(void) {
     publisher_end();
 }
 
+static void status_at(const char *status) {
+    int field;
+    gw_record_t r = {.h = {.topic = STATUSES}};
+    gw_text_t texts[2] = {gw_text_of(status), gw_text_of("")};
+    CHECK_EQUAL(gw_record_fill(&r, GW_STATUS, texts, &field), GW_FINE);
+    gw_writer_publish(&publisher.writer, &r);
+}
+
 static void trading_is_what_the_status_says(void) {
     static const struct { const char *status; bool trading; } cases[] = {
         {"halted", false}, {"auction", false}, {"trading", true}, {"closed", false}};
@@ -271,13 +279,91 @@ static void trading_is_what_the_status_says(void) {
     CHECK(gw_publisher_trading(&publisher, BOOKS)); /* nobody has said anything else */
     CHECK(gw_publisher_trading(&publisher, TOPICS + 9));
     for (unsigned i = 0; i < 4; i++) {
-        int field;
-        gw_record_t r = {.h = {.topic = STATUSES}};
-        gw_text_t texts[2] = {gw_text_of(cases[i].status), gw_text_of("")};
-        CHECK_EQUAL(gw_record_fill(&r, GW_STATUS, texts, &field), GW_FINE);
-        gw_writer_publish(&publisher.writer, &r);
+        status_at(cases[i].status);
         CHECK_EQUAL(gw_publisher_trading(&publisher, BOOKS), cases[i].trading);
     }
+    publisher_end();
+}
+
+static void quote_at(int64_t at_ns, const char *bid, const char *ask, uint8_t flags) {
+    int field;
+    gw_record_t r = {.h = {.topic = QUOTES, .ts_publish = at_ns, .ts_recv = at_ns, .flags = flags}};
+    const gw_text_t one = gw_text_of("1"), none = {NULL, 0};
+    gw_text_t texts[4] = {bid ? gw_text_of(bid) : none, bid ? one : none, ask ? gw_text_of(ask) : none, ask ? one : none};
+    CHECK_EQUAL(gw_record_fill(&r, GW_BBO, texts, &field), GW_FINE);
+    gw_writer_publish(&publisher.writer, &r);
+}
+
+/* Crossed, whatever the digits are, for longer than a second of trading; where there is a book, that tells. */
+static void a_quote_that_stays_crossed_is_told(void) {
+    static const struct { const char *bid, *ask; bool crossed; } cases[] = {
+        {"2", "1", true}, {"1.0", "1", true}, {"0.99", "1", false}, {"10", "9.99", true}, {NULL, "1", false}, {"1", NULL, false},
+        {"18446744073709551616", "5", true}, /* 2^64 */
+        {"1000000000000000000000001", "1000000000000000000000000", true},
+        {"1000000000000000000000000", "1000000000000000000000001", false}};
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rig();
+        gw_conditions_end(c, BOOKS, GW_BOOK);
+        const int64_t at_ns = 100 * SECOND;
+        quote_at(at_ns, cases[i].bid, cases[i].ask, 0);
+        CHECK_EQUAL(look(at_ns + LOOK), GW_CONDITION_OK);
+        CHECK_EQUAL(look(at_ns + SECOND), GW_CONDITION_OK);
+        CHECK_EQUAL(look(at_ns + SECOND + 1), cases[i].crossed ? GW_CONDITION_CROSSED : GW_CONDITION_OK);
+        CHECK(!strcmp(reason(GW_CONDITION_CROSSED), "the quote's bid is not below its ask"));
+        if (!cases[i].crossed) { publisher_end(); continue; }
+        CHECK_EQUAL(gw_condition_now(c, row, true, at_ns), GW_CONDITION_CROSSED);
+        quote_at(at_ns + 2 * SECOND, "3", "2", 0); /* another one is no end */
+        CHECK_EQUAL(look(at_ns + 2 * SECOND), GW_CONDITION_CROSSED);
+        CHECK_EQUAL(row->crossed_ns, at_ns);
+        status_at("auction"); /* there it may be, and a second long behind it */
+        CHECK_EQUAL(look(at_ns + 3 * SECOND), GW_CONDITION_OK);
+        status_at("trading");
+        CHECK_EQUAL(look(at_ns + 4 * SECOND), GW_CONDITION_OK);
+        CHECK_EQUAL(look(at_ns + 4 * SECOND + 1), GW_CONDITION_CROSSED);
+        quote_at(at_ns + 5 * SECOND, "1", "2", 0);
+        CHECK_EQUAL(look(at_ns + 5 * SECOND), GW_CONDITION_OK);
+        quote_at(at_ns + 6 * SECOND, "2", "1", GW_FLAG_PACED); /* in no time */
+        look(at_ns + 6 * SECOND);
+        CHECK_EQUAL(look(at_ns + 9 * SECOND), GW_CONDITION_OK);
+        gw_conditions_end(c, QUOTES, GW_BBO);
+        CHECK_EQUAL(row->crossed_ns, 0);
+        publisher_end();
+    }
+    rig();
+    quote_at(100 * SECOND, "2", "1", 0);
+    look(100 * SECOND);
+    CHECK_EQUAL(look(102 * SECOND), GW_CONDITION_OK);
+    publisher_end();
+}
+
+/* As its messages say; nothing needs to come behind the one that crosses it. */
+static void a_book_that_crosses_and_says_nothing_more_is_told(void) {
+    rig();
+    record_at(BOOKS, 100 * SECOND, 0);
+    gw_condition_crosses(row, true, 100 * SECOND);
+    CHECK_EQUAL(look(101 * SECOND), GW_CONDITION_OK);
+    CHECK_EQUAL(look(101 * SECOND + 1), GW_CONDITION_CROSSED);
+    CHECK(!strcmp(reason(GW_CONDITION_CROSSED), "its best bid is not below its best ask"));
+    gw_condition_doubt(row, GW_CONDITION_RESYNC, gw_text_of("one"), 1);
+    CHECK_EQUAL(gw_condition_now(c, row, false, 101 * SECOND + 1), GW_CONDITION_RESYNC); /* what it was says nothing more */
+    gw_condition_doubt(row, GW_CONDITION_OK, gw_text_of(""), 1);
+    gw_condition_crosses(row, false, 102 * SECOND);
+    CHECK_EQUAL(look(102 * SECOND), GW_CONDITION_OK);
+    gw_condition_crosses(row, true, 103 * SECOND);
+    gw_conditions_end(c, BOOKS, GW_BOOK);
+    CHECK_EQUAL(look(105 * SECOND), GW_CONDITION_OK);
+    /* Its age is since then. */
+    uint32_t wants[GW_CONDITION_TOLD * 2];
+    record_at(TRADES, gw_monotonic_ns(), 0);
+    const int64_t since_ns = gw_monotonic_ns() - 3 * SECOND, real_ns = gw_realtime_ns();
+    gw_publisher_topic_begin(&publisher, BOOKS, GW_BOOK, TRADES + 1, 3);
+    gw_condition_crosses(row, true, since_ns);
+    CHECK(!round_told(0, wants));
+    gw_record_t got;
+    do CHECK(gw_reader_poll(&reader, &got, sizeof got) > 0);
+    while (got.h.kind != GW_HEALTH);
+    CHECK(got.u.health.state_length == 7 && !memcmp(got.u.health.state, "crossed", 7));
+    CHECK(got.h.ts_recv >= real_ns - 3 * SECOND - SECOND / 10 && got.h.ts_recv <= gw_realtime_ns() - 3 * SECOND + SECOND / 10);
     publisher_end();
 }
 
@@ -312,6 +398,8 @@ int main(void) {
     RUN(refusals_keep_their_bits_whatever_is_told);
     RUN(an_instrument_ends_with_its_last_topic);
     RUN(trading_is_what_the_status_says);
+    RUN(a_quote_that_stays_crossed_is_told);
+    RUN(a_book_that_crosses_and_says_nothing_more_is_told);
     RUN(a_name_that_comes_back_has_no_record_yet);
     return 0;
 }

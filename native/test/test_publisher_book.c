@@ -143,8 +143,10 @@ static void what_a_record_says(void) {
     CHECK(next_record() == NULL);
     levels[0] = level_of(GW_BOOK_BID, 101, 5); /* the venue's depth is 1: 100 leaves the book */
     in.count = 1;
+    gw_publisher_topic_begin(&publisher, topic, GW_BOOK, 0, 1);
+    gw_condition_row_t *row = gw_conditions_row(&publisher.conditions, topic);
     result = publish(&in);
-    CHECK(result.crossed);
+    CHECK(result.crossed && row->crossed_ns > 0); /* its instrument's health knows, whether a message follows or not */
     CHECK_EQUAL(result.changes, 2);
     follower_take(&f, next_record());
     CHECK_EQUAL(gw_book_levels(&f.book, GW_BOOK_BID), 1);

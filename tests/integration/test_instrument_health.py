@@ -166,6 +166,28 @@ def test_a_book_may_be_crossed_while_its_instrument_is_halted(stage: Stage) -> N
             assert health.until("A.SIM", "ok")
 
 
+def test_what_crosses_and_says_nothing_more(stage: Stage) -> None:
+    """A book, and quotes of an instrument that has none: by the clock, until they say better."""
+    quote = {"channel": "bbo", "symbol": "B", "bid_qty": "1", "ask_qty": "1", "ask": "2.00"}
+    with Venue() as venue:
+        gateway = stage.serve(*venue.sets)
+        with Health(gateway) as health:
+            venue.send(book("snapshot", 1), crossing(2, "2.5", 0), quote | {"bid": "2"})
+            book_says, quote_says = (health.next() for _ in range(2))
+            assert {one["state"] for one in (book_says, quote_says)} == {"crossed"}
+            assert {one["reason"] for one in (book_says, quote_says)} == {
+                "its best bid is not below its best ask",
+                "the quote's bid is not below its ask",
+            }
+            assert all(one["age_ms"] >= 1000 for one in (book_says, quote_says))
+            gone = {"bids": [["2.5", "0"]], "asks": [], "first": 3, "last": 3}
+            venue.send(crossing(0, "0", 0) | gone, quote | {"bid": "1.99"})
+            assert [health.next()["state"] for _ in range(2)] == ["ok", "ok"]
+            venue.send({"channel": "status", "symbol": "B", "status": "auction"})
+            venue.send(quote | {"bid": "3"}, book("update", 5))
+            assert health.until("A.SIM", "gap")
+
+
 # --- captures -------------------------------------------------------------------------------------
 
 
