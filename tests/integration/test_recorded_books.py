@@ -144,7 +144,8 @@ def test_clients_get_the_same_books_again(stage: Stage, tmp_path: Path) -> None:
             # How many both had is the host's doing: what one merged, the other may not have.
             assert both
             doubts, came = ({int(last) for last, bad in some if bad} for some in (seen, again))
-            within = {n for n in doubts if first_of(again) < n < max(int(last) for last, _ in again)}
+            end = max(int(last) for last, _ in again)
+            within = {number for number in doubts if first_of(again) < number < end}
             assert came >= within or came & within, "each may be merged, all are not"
             assert bool(doubts) == (name == "B")
             compared += len(both)
