@@ -90,7 +90,10 @@ int gw_book_open(gw_book_t *b, gw_book_pool_t *pool, uint32_t number, uint32_t d
     gw_book_head_t *head = gw_book_pool_head(pool, number);
     if (head->shape & OPEN) return -EEXIST;
     *b = (gw_book_t){.pool = pool, .head = head, .number = number, .depth = depth};
-    if (logged && gw_book_log_init(&b->log) < 0) return -ENOMEM;
+    if (logged && gw_book_log_init(&b->log) < 0) {
+        *b = (gw_book_t){0}; /* else it would be taken for open */
+        return -ENOMEM;
+    }
     for (unsigned side = 0; side < GW_BOOK_SIDES; side++)
         b->directory[side] = head->directory + side * (size_t)pool->sizes.side_chunks;
     write_begin(head);

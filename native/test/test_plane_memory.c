@@ -1,45 +1,10 @@
 /* The plane without memory: each allocation of a scene fails once, and the counters balance all the same, nothing
  * is used that was freed, and nothing is kept for ever. The linker sends the core's allocations here (Makefile). */
+#include "failing_memory.h"
 #include "plane_text.h"
 
 #define PEERS 4
 #define NAMES 60
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-
-static unsigned allocations, fails_at; /* while the plane runs; fails_at 0: none */
-static bool counts, all_fail;
-
-static bool fails(void) { return counts && (++allocations == fails_at || all_fail); }
-
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size) { return fails() ? NULL : __real_realloc(p, size); }
-
-static void turns(rig_t *rig, int n) {
-    while (n--) {
-        rig->now += 200000;
-        counts = true;
-        gw_plane_cycle(rig->plane);
-        counts = false;
-        rig_check_balance(rig);
-    }
-}
-
-/* What the test itself keeps never fails. */
-static peer_t *roomy(peer_t *peer) {
-    peer->size = 1 << 20;
-    peer->stream = realloc(peer->stream, peer->size);
-    CHECK(peer->stream != NULL);
-    return peer;
-}
 
 static peer_t *join(rig_t *rig) { return roomy(rig_connect(rig)); }
 
