@@ -101,6 +101,8 @@ static int64_t waited_for(const gw_plane_t *p, const gw_client_t *c, int64_t sin
 static void check_limits(gw_plane_t *p, gw_client_t *c) {
     if (waited_for(p, c, c->sent_ns) > p->o.stall_max_ns) {
         gw_client_slow(p, c, "stalled");
+    } else if (c->frozen && p->books.waiting.first && waited_for(p, c, c->sent_ns) > GW_BOOK_HELD_NS) {
+        gw_client_slow(p, c, "others wait for the place of its book's state");
     } else if (gw_replay_overwritten(p, c)) {
         gw_client_slow(p, c, "overwritten in the ring");
     } else if (c->runs_count) {

@@ -83,6 +83,7 @@ int gw_book_mark_render(gw_plane_t *p, gw_link_t *l, gw_book_sent_t *sent, uint8
         if (type == GW_BOOK_PARTS) {
             if (!(b->frozen = gw_book_freeze(p, x, gw_link_audience(l)->variant))) return wait(p, l);
             b->frozen->users++;
+            l->client->frozen++;
             b->row = b->part = 0;
             b->wants = wants(l, at);
         }

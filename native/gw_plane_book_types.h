@@ -14,6 +14,7 @@ struct gw_topic;
 #define GW_BOOK_COPIES 4u      /* of books in a cycle */
 #define GW_BOOK_FREEZE_LEVELS 4096u /* of all books: in a cycle so many levels' work is done to have states frozen */
 #define GW_BOOK_FROZEN 8u      /* states that are sent in parts at one time */
+#define GW_BOOK_HELD_NS 2000000000 /* who takes nothing for so long while others wait for one that is free is let go */
 #define GW_BOOK_WOKEN 64u       /* links that may try again at once, when a state is free */
 #define GW_BOOK_PART_ROWS 1024u /* of one frame; as many as GW_BOOK_LEVELS_BYTES take where each has 15 bytes */
 #define GW_BOOK_IDS 64u        /* messages whose number is kept */

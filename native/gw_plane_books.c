@@ -136,6 +136,7 @@ void gw_book_thaw(gw_book_link_t *b) {
     gw_book_frozen_t *f = b->frozen;
     b->frozen = NULL;
     b->row = b->part = 0;
+    b->link->client->frozen--;
     if (--f->users) return;
     gw_book_still_free(&f->still);
     *f = (gw_book_frozen_t){0};

@@ -301,6 +301,7 @@ struct gw_client {
     uint32_t held;         /* links whose mark is in a hold */
     uint32_t limited;      /* subscriptions with a rate or a limit of age */
     uint32_t stale;        /* links with filtered updates that are still to be told */
+    uint32_t frozen;       /* links that are sent a book's state in parts */
     gw_hold_t *holds, *grids; /* of the ladder's intervals; of its own rates */
     gw_client_t *degraded_previous, *degraded_next;
     int64_t blocked_ns, above_ns, calm_ns, level_ns;

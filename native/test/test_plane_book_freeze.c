@@ -122,9 +122,52 @@ static void a_state_is_shared_by_another_depth(void) {
     rig_free(rig);
 }
 
+/* All places for states have clients that take no byte more: they keep them for as long as nobody wants one, then not. */
+static void who_stalls_in_a_state_gives_its_place_up(void) {
+    enum { BOOKS = GW_BOOK_FROZEN + 1, STEP_NS = 10000000 };
+    static book_writer_t writers[BOOKS];
+    static book_client_t readers[BOOKS];
+    static gw_book_level_t levels[3600];
+    rig_t *rig = book_rig(1 << 20, 1000000);
+    for (unsigned i = 0; i < BOOKS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "B%u.SIM", i);
+        book_writer_open(&writers[i], rig, name, 0, (walk_t){10000, 2000, false});
+        for (int k = 0; k < 3600; k++) levels[k] = level_of((unsigned)k % 2, k % 2 ? 10001 + k : 10000 - k, 7 + k);
+        CHECK(book_say(&writers[i], levels, 3600, true, false, (gw_header_t){0}));
+        book_client_open(&readers[i], rig, 7);
+        if (i < GW_BOOK_FROZEN) readers[i].peer->allowed = 17000; /* a part, and some of the next */
+        if (i < GW_BOOK_FROZEN) book_subscribe(rig, &readers[i], name, true, true);
+    }
+    for (int i = 0; i < 3 * (GW_BOOK_HELD_NS / STEP_NS); i++) {
+        rig->now += STEP_NS;
+        gw_plane_cycle(rig->plane);
+    }
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), 0);
+    for (unsigned i = 0; i < GW_BOOK_FROZEN; i++) CHECK_EQUAL(rig_client(rig, readers[i].peer)->frozen, 1);
+    const unsigned last = BOOKS - 1;
+    book_subscribe(rig, &readers[last], "B8.SIM", true, true);
+    for (int i = 0; i < 20; i++) {
+        rig->now += STEP_NS;
+        gw_plane_cycle(rig->plane);
+    }
+    for (int i = 0; i < 3; i++) rig_settle(rig);
+    book_read(&readers[last], &writers[last]);
+    CHECK_EQUAL(readers[last].parted, 1);
+    CHECK_EQUAL(rig_events(rig, GW_EVENT_CLOSE), GW_BOOK_FROZEN);
+    rig_check_balance(rig);
+    for (unsigned i = 0; i < BOOKS; i++) {
+        if (i < GW_BOOK_FROZEN) CHECK_EQUAL(rig_client(rig, readers[i].peer)->frozen, 0);
+        book_client_close(&readers[i]);
+        book_writer_close(&writers[i]);
+    }
+    rig_free(rig);
+}
+
 int main(void) {
     RUN(a_large_book_is_frozen_in_steps);
     RUN(a_large_book_is_frozen_while_it_changes);
     RUN(a_state_is_shared_by_another_depth);
+    RUN(who_stalls_in_a_state_gives_its_place_up);
     return 0;
 }
