@@ -26,6 +26,7 @@
 #define ROWS_MIN 256u   /* of a work's arrays, which double */
 #define OPEN 1u
 #define SPLIT_LEVELS 16u /* insertions between two splits of what was one chunk, at least */
+#define FILLED_LEVELS 48u /* the same, where each is behind the last one (gw_book_side.c) */
 
 static const char *const refusals[GW_BOOK_REFUSAL_END] = {
     [GW_BOOK_FINE] = "is fine",
@@ -122,24 +123,37 @@ void gw_book_close(gw_book_t *b) {
 
 /* --- a message ------------------------------------------------------------------------------- */
 
-/* Whether the rows can be applied to the last one, and the evictions told. */
-static gw_book_refusal_t room_check(const gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
+/* How many chunks a side may have more, of `k` insertions. One that is empty is filled from its worst level on, where they rise. */
+static uint64_t chunks_more(uint64_t chunks, uint64_t k, bool rise) {
+    if (k == 0) return 0;
+    if (chunks == 0 && rise) return k / FILLED_LEVELS + 1;
+    return (k < chunks ? k : chunks) + k / SPLIT_LEVELS + 1;
+}
+
+/* Whether the rows can be applied to the last one, and the evictions told; `anew`: in the place of all that is there. */
+static gw_book_refusal_t room_check(const gw_book_t *b, gw_book_work_t *w, uint64_t seq, bool anew) {
     const gw_book_pool_t *p = b->pool;
-    uint64_t inserts[GW_BOOK_SIDES] = {0, 0}, wides = 0, splits = 0, evictions = 0;
+    uint64_t inserts[GW_BOOK_SIDES] = {0, 0}, wides = 0, splits = 0, evictions = 0, used = p->chunks_used;
+    int64_t last[GW_BOOK_SIDES] = {INT64_MIN, INT64_MIN};
+    bool rise[GW_BOOK_SIDES] = {true, true};
     if (seq <= b->head->seq || seq > GW_BOOK_SEQ_MAX) return GW_BOOK_SEQ_OLD;
     for (uint32_t i = 0; i < w->count; i++) {
         const gw_book_row_t *r = &w->rows[i];
-        inserts[r->side] += (r->qty != 0 || r->qty_high != 0) && r->kind != GW_BOOK_UPD; /* gw_book_rows_differ */
+        const bool comes = (r->qty != 0 || r->qty_high != 0) && r->kind != GW_BOOK_UPD; /* gw_book_rows_differ */
+        inserts[r->side] += comes;
+        rise[r->side] &= !comes || r->key >= last[r->side];
+        if (comes) last[r->side] = r->key;
         wides += (r->digits & GW_BOOK_WIDE) != 0;
     }
     for (unsigned side = 0; side < GW_BOOK_SIDES; side++) {
-        uint64_t chunks = b->head->chunks[side], k = inserts[side], levels = b->head->levels[side] + k;
-        uint64_t most = k == 0 ? 0 : (k < chunks ? k : chunks) + k / SPLIT_LEVELS + 1;
+        uint64_t chunks = anew ? 0 : b->head->chunks[side], k = inserts[side], levels = (anew ? 0 : b->head->levels[side]) + k;
+        uint64_t most = chunks_more(chunks, k, rise[side]);
+        used -= anew ? b->head->chunks[side] : 0;
         if (chunks + most > p->sizes.side_chunks) return GW_BOOK_SIDE_FULL;
         splits += most;
         if (b->depth != 0 && levels > b->depth) evictions += levels - b->depth;
     }
-    if (splits > p->sizes.chunks - p->chunks_used) return GW_BOOK_POOL_FULL;
+    if (splits > p->sizes.chunks - used) return GW_BOOK_POOL_FULL;
     if (wides > p->sizes.wides - p->wides_used) return GW_BOOK_WIDES_FULL;
     return gw_book_work_room(w, w->count + evictions) ? GW_BOOK_FINE : GW_BOOK_NO_MEMORY;
 }
@@ -194,7 +208,7 @@ static void tell(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
 
 /* Applies the rows. */
 static gw_book_refusal_t change(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
-    gw_book_refusal_t refusal = room_check(b, w, seq);
+    gw_book_refusal_t refusal = room_check(b, w, seq, false);
     if (refusal != GW_BOOK_FINE) return refusal;
     write_begin(b->head);
     if (w->scale != gw_book_scale(b)) {
@@ -210,7 +224,7 @@ static gw_book_refusal_t change(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
 
 /* Makes the book what the rows say, at their scale. */
 static gw_book_refusal_t begin_anew(gw_book_t *b, gw_book_work_t *w, uint64_t seq) {
-    gw_book_refusal_t refusal = room_check(b, w, seq); /* beside what is there: more than it takes */
+    gw_book_refusal_t refusal = room_check(b, w, seq, true);
     if (refusal != GW_BOOK_FINE) return refusal;
     write_begin(b->head);
     for (unsigned side = 0; side < GW_BOOK_SIDES; side++) gw_book_side_clear(b, side);
@@ -260,6 +274,10 @@ gw_book_refusal_t gw_book_follow(gw_book_t *b, gw_book_work_t *w, const gw_book_
     if (anew) refusal = gw_book_rows_copy_anew(b, w, copy);
     else if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
     if (refusal == GW_BOOK_FINE) refusal = anew ? begin_anew(b, w, copy->seq) : change(b, w, copy->seq);
+    if (!anew && (refusal == GW_BOOK_SIDE_FULL || refusal == GW_BOOK_POOL_FULL)) { /* the difference may: what it comes to fits */
+        refusal = gw_book_rows_copy_anew(b, w, copy);
+        if (refusal == GW_BOOK_FINE) refusal = begin_anew(b, w, copy->seq);
+    }
     if (refusal != GW_BOOK_FINE) w->count = 0;
     else if (b->head->seq < copy->seq) refusal = gw_book_advance(b, copy->seq);
     return refusal;

@@ -122,6 +122,53 @@ static void damaged_memory_is_bounded(void) {
     book_memory_close(&m);
 }
 
+static void follows(const book_memory_t *m, gw_book_t *follower, gw_book_work_t *work, bool anew) {
+    enum { MANY = 100000 };
+    gw_book_copy_t of[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        of[i] = (gw_book_copy_t){.rows = malloc(MANY * sizeof(gw_book_row_t)), .room = MANY};
+        CHECK(of[i].rows != NULL);
+        if (i) CHECK_EQUAL(gw_book_follow(follower, work, &of[0]), GW_BOOK_FINE);
+        CHECK_EQUAL(gw_book_copy(&m->pool, i, &of[i]), 0);
+    }
+    CHECK(of[0].count > 2 * 30000 && of[0].count == of[1].count && of[0].seq == of[1].seq);
+    for (uint32_t i = 0; i < of[0].count; i++)
+        CHECK(of[0].rows[i].key == of[1].rows[i].key && of[0].rows[i].qty == of[1].rows[i].qty);
+    CHECK_EQUAL(work->reset, anew);
+    free(of[0].rows);
+    free(of[1].rows);
+}
+
+/* What a writer's book came to message by message is more than a message might be sure of: whoever copies it has it all the same,
+ * whether it had nothing or another state. */
+static void whatever_a_book_comes_to_can_be_followed(void) {
+    enum { SIDE = 40000, PIECE = 1000 };
+    static const gw_book_sizes_t large = {.books = 2, .chunks = 8192, .side_chunks = 2048, .wides = 1};
+    static gw_book_level_t l[PIECE];
+    book_memory_t m;
+    gw_book_work_t work;
+    gw_book_t book, follower;
+    book_memory_open(&m, large);
+    CHECK_EQUAL(gw_book_work_init(&work), 0);
+    CHECK_EQUAL(gw_book_open(&book, &m.pool, 0, 0, false), 0);
+    CHECK_EQUAL(gw_book_open(&follower, &m.pool, 1, 0, true), 0);
+    for (int turn = 0; turn < 2; turn++) { /* then all others, between those that go */
+        for (int from = 0; from < 2 * SIDE; from += PIECE / (1 + turn)) {
+            int n = 0;
+            for (int i = from; i < from + PIECE / (1 + turn); i++)
+                for (int k = turn; k >= 0; k--)
+                    l[n++] = (gw_book_level_t){.side = (uint8_t)(i % 2), .qty = k ? 0 : 7,
+                                               .price = (i % 2 ? 4000000 : 1) + i / 2 * 4 + turn - k};
+            CHECK_EQUAL(gw_book_apply(&book, &work, gw_book_seq(&book) + 1, l, (uint32_t)n), GW_BOOK_FINE);
+        }
+        follows(&m, &follower, &work, turn);
+    }
+    gw_book_close(&book);
+    gw_book_close(&follower);
+    gw_book_work_free(&work);
+    book_memory_close(&m);
+}
+
 /* --- threads --------------------------------------------------------------------------------- */
 
 /* Each message writes seq into all that it touches, so that a copy of two states shows: the sum of all quantities is
@@ -201,6 +248,7 @@ int main(void) {
     RUN(pools_are_checked_before_they_are_used);
     RUN(a_copy_is_what_the_book_is);
     RUN(damaged_memory_is_bounded);
+    RUN(whatever_a_book_comes_to_can_be_followed);
     RUN(a_copy_is_never_of_two_messages);
     return 0;
 }
