@@ -153,6 +153,7 @@ static bool side_copy(const gw_book_pool_t *p, const gw_book_head_t *head, unsig
         const uint64_t *chunk = gw_book_pool_chunk(p, number);
         for (size_t a = 0; a < p->arrays; a++)
             gw_words_read((gw_word_t *)words + a * GW_BOOK_CHUNK, (const gw_word_t *)chunk + a * GW_BOOK_CHUNK, levels);
+        out->took += levels;
         for (uint32_t i = 0; i < levels; i++)
             if (!row_copy(p, words, i, side, &out->rows[out->count++])) return false;
         if (e % LOOK_EVERY == LOOK_EVERY - 1 && GW_LOAD_RELAXED(&head->version) != version) return false;
@@ -187,9 +188,10 @@ static int copy_try(const gw_book_pool_t *p, const gw_book_head_t *head, gw_book
 
 int gw_book_copy(const gw_book_pool_t *pool, uint32_t number, gw_book_copy_t *out) {
     out->count = 0;
+    out->took = 0;
     if (number >= pool->sizes.books) return -ENOENT;
     const gw_book_head_t *head = gw_book_pool_head(pool, number);
-    for (unsigned i = 0; i < GW_BOOK_TRIES; i++) {
+    for (unsigned i = 0; i < GW_BOOK_TRIES && (!out->most || !i || out->took < out->most); i++) {
         int done = copy_try(pool, head, out);
         if (done < 0) return done;
         if (done > 0) return 0;

@@ -82,6 +82,8 @@ typedef struct {
 typedef struct {
     gw_book_row_t *rows; /* given: bids, then asks, each with the worst first */
     uint32_t room;       /* given: of rows */
+    uint64_t most;       /* given: behind so many levels no further try is made; 0: all are */
+    uint64_t took;       /* levels that were copied, by all tries */
     uint32_t count;
     unsigned scale;
     uint64_t seq;

@@ -209,6 +209,7 @@ static int copy(gw_plane_t *p, const gw_topic_t *t) {
     const uint32_t number = gw_book_message(t->state)->book;
     if (!p->mapping || !pool->sizes.books) return -ENOENT;
     GW_LOAD_ACQUIRE(p->reader.segment.tail);
+    c->most = p->books.copy_most;
     int error = gw_book_copy(pool, number, c);
     if (error == -ENOBUFS) {
         const uint32_t room = c->count + c->count / 8 + GW_BOOK_CHUNK;
@@ -250,8 +251,11 @@ static void tell_missing(gw_plane_t *p, const gw_topic_t *t) {
 /* Brings the book to a copy of the writer's; whether it is live. */
 static int follow(gw_plane_t *p, gw_plane_book_t *x) {
     gw_topic_t *t = x->topic;
+    p->books.copy.took = 0;
     int error = gw_plane_book_open(p, x);
     if (!error) error = copy(p, t);
+    p->books.copy_took += p->books.copy.took;
+    if (!error) p->books.copy_took += gw_book_levels(&x->book, GW_BOOK_BID) + gw_book_levels(&x->book, GW_BOOK_ASK);
     if (!error && gw_book_follow(&x->book, &p->books.work, &p->books.copy)) error = -ENOSPC;
     if (error) {
         if (gw_plane_book_want_later(p, x, error == -EAGAIN)) tell_missing(p, t);
@@ -280,9 +284,11 @@ int gw_plane_books_step(gw_plane_t *p) {
     p->taken_ns = p->now = p->io.monotonic(p->io.self);
     p->send_ns = 0;
     uint32_t copies = 0;
+    p->books.copy_took = 0;
     for (unsigned i = 0; i < GW_BOOKS_LISTS; i++) {
         gw_plane_book_t *x = p->books.wanted[i].first, *last = p->books.wanted[i].last;
-        while (x && x->retry_ns <= p->now && copies++ < GW_BOOK_COPIES) {
+        while (x && x->retry_ns <= p->now && copies < GW_BOOK_COPIES && p->books.copy_took < p->books.copy_most) {
+            copies++;
             gw_plane_book_t *next = x == last ? NULL : x->next; /* it may come behind the last again */
             did |= follow(p, x) || x->retry_ns <= p->now;
             x = next;

@@ -11,7 +11,8 @@ struct gw_entry;
 struct gw_link;
 struct gw_topic;
 
-#define GW_BOOK_COPIES 4u      /* of books in a cycle */
+#define GW_BOOK_COPIES 4u      /* of books in a cycle ... */
+#define GW_BOOK_COPY_LEVELS 16384u /* ... and no further one behind so many levels' work */
 #define GW_BOOK_FREEZE_LEVELS 4096u /* of all books: in a cycle so many levels' work is done to have states frozen */
 #define GW_BOOK_FROZEN 8u      /* states that are sent in parts at one time */
 #define GW_BOOK_HELD_NS 2000000000 /* who takes nothing for so long while others wait for one that is free is let go */
@@ -122,6 +123,8 @@ typedef struct {
     gw_plane_book_list_t wanted[GW_BOOKS_LISTS];
     uint32_t todo; /* how many are wanted, or wait */
     gw_book_copy_t copy; /* out of the segment */
+    uint32_t copy_most;  /* GW_BOOK_COPY_LEVELS */
+    uint64_t copy_took;  /* levels that this cycle has copied, or compared */
     gw_book_row_t *rows; /* GW_BOOK_PART_ROWS */
     gw_book_frozen_t frozen[GW_BOOK_FROZEN];
     uint32_t freeze_most, freeze_left; /* GW_BOOK_FREEZE_LEVELS; what is left of it in this cycle */

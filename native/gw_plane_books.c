@@ -14,6 +14,7 @@ int gw_plane_books_open(gw_plane_t *p) {
     gw_plane_books_t *b = &p->books;
     if (b->memory) return 0;
     if (!b->freeze_most) b->freeze_most = GW_BOOK_FREEZE_LEVELS; /* a test has its own */
+    if (!b->copy_most) b->copy_most = GW_BOOK_COPY_LEVELS;
     b->size = gw_book_pool_size(&p->o.books);
     if (!b->size || gw_book_work_init(&b->work)) return -ENOMEM;
     b->numbers_free = calloc(p->o.books.books, sizeof *b->numbers_free);

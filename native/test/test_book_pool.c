@@ -169,6 +169,33 @@ static void whatever_a_book_comes_to_can_be_followed(void) {
     book_memory_close(&m);
 }
 
+/* Who must not stay for long gives up behind so many levels, with the try in hand at its end. */
+static void tries_end_behind_so_many_levels(void) {
+    enum { N = 150 };
+    static const struct { uint64_t most, took; } bounds[] = {{0, GW_BOOK_TRIES * N}, {1, N}, {N, N}, {N + 1, 2 * N}};
+    book_memory_t m;
+    gw_book_work_t work;
+    gw_book_t book;
+    gw_book_level_t l[N];
+    book_memory_open(&m, sizes);
+    CHECK_EQUAL(gw_book_work_init(&work), 0);
+    CHECK_EQUAL(gw_book_open(&book, &m.pool, 0, 0, false), 0);
+    for (int i = 0; i < N; i++) l[i] = (gw_book_level_t){.side = (uint8_t)(i % 2), .price = 1000 + i, .qty = 1 + i};
+    CHECK_EQUAL(gw_book_apply(&book, &work, 1, l, N), GW_BOOK_FINE);
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        gw_book_copy_t copy = {.rows = rows, .room = ROWS, .most = bounds[i].most};
+        CHECK_EQUAL(gw_book_copy(&m.pool, 0, &copy), 0);
+        CHECK_EQUAL(copy.took, N);
+        book.head->levels[0]++; /* so that no try comes out even */
+        CHECK_EQUAL(gw_book_copy(&m.pool, 0, &copy), -EAGAIN);
+        CHECK_EQUAL(copy.took, bounds[i].took);
+        book.head->levels[0]--;
+    }
+    gw_book_close(&book);
+    gw_book_work_free(&work);
+    book_memory_close(&m);
+}
+
 /* --- threads --------------------------------------------------------------------------------- */
 
 /* Each message writes seq into all that it touches, so that a copy of two states shows: the sum of all quantities is
@@ -249,6 +276,7 @@ int main(void) {
     RUN(a_copy_is_what_the_book_is);
     RUN(damaged_memory_is_bounded);
     RUN(whatever_a_book_comes_to_can_be_followed);
+    RUN(tries_end_behind_so_many_levels);
     RUN(a_copy_is_never_of_two_messages);
     return 0;
 }

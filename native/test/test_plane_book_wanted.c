@@ -56,6 +56,40 @@ static void a_few_are_copied_in_each_cycle(void) {
     free_books(rig);
 }
 
+static uint32_t largest(void) {
+    uint32_t most = 0;
+    for (unsigned i = 0; i < BOOKS; i++) {
+        const uint32_t n = gw_book_levels(&writers[i].book, 0) + gw_book_levels(&writers[i].book, 1);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* The bound is of levels, beyond which the book in hand is done. However few there may be, one is copied. */
+static void copies_have_a_budget_of_levels(void) {
+    static const struct { uint32_t levels, least, most; } bounds[] = {
+        {1, 1, 1}, {50, 1, 2}, {GW_BOOK_COPY_LEVELS, GW_BOOK_COPIES, GW_BOOK_COPIES}};
+    for (size_t k = 0; k < sizeof bounds / sizeof bounds[0]; k++) {
+        rig_t *rig = with_books(1 << 17);
+        uint32_t levels = largest();
+        uint64_t most = 0;
+        lap(rig);
+        levels += largest(); /* of the one that there is, and of its copy */
+        rig->plane->books.copy_most = bounds[k].levels;
+        for (int i = 0; i < 200; i++) {
+            const uint64_t before = rig->stats->books_copied[0];
+            rig->now += 100000;
+            gw_plane_cycle(rig->plane);
+            const uint64_t n = rig->stats->books_copied[0] - before;
+            if (n > most) most = n;
+            CHECK(rig->plane->books.copy_took < bounds[k].levels + levels);
+        }
+        CHECK(most >= bounds[k].least && most <= bounds[k].most);
+        CHECK_EQUAL(rig->stats->books_copied[0], 2 * BOOKS);
+        free_books(rig);
+    }
+}
+
 static void what_is_missing_is_looked_for_at_leisure(void) {
     rig_t *rig = with_books(1 << 17);
     lap(rig);
@@ -103,6 +137,7 @@ static void a_lap_shows_a_book_first(void) {
 int main(void) {
     RUN(a_lap_shows_a_book_first);
     RUN(a_few_are_copied_in_each_cycle);
+    RUN(copies_have_a_budget_of_levels);
     RUN(what_is_missing_is_looked_for_at_leisure);
     return 0;
 }
