@@ -80,7 +80,7 @@ bench: build
 steps: build/steps/steps
 	$< $(STEPS)
 
-build/steps/steps: $(wildcard bench/steps/*) $(wildcard native/gw_*) native/test/trade_program.h
+build/steps/steps: $(wildcard bench/steps/*) $(wildcard native/gw_*) native/test/trade_program.h native/test/book_program.h
 	mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O3 -Wall -Wextra -Wpedantic -Werror -pthread -Inative -Inative/test \
 	  $(filter %.c,$^) -lm -o $@

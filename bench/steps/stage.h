@@ -5,6 +5,7 @@
  * that another program's turn on this core is in no figure. */
 #ifndef STAGE_H
 #define STAGE_H
+#include "book_program.h"
 #include "gw_clock.h"
 #include "gw_plane.h"
 #include "trade_program.h"
@@ -39,6 +40,7 @@ static gw_writer_t writer;
 static gw_wait_t wait_page;
 static stage_client_t stage_clients[STAGE_CLIENTS_MAX];
 static int stage_errors[STAGE_FDS_MAX]; /* by descriptor: what a send fails with; 0: takes all */
+static uint32_t stage_book_levels; /* of a plane and a segment with books; 0: without */
 static int64_t stage_now_ns = STAGE_SECOND, stage_ahead_ns; /* of the plane's clock; to the host's */
 
 static inline void must(int good, const char *what) {
@@ -101,8 +103,11 @@ static inline void stage_plane(uint32_t clients) {
                             .io = {.send = stage_send, .monotonic = stage_monotonic,
                                    .realtime = stage_realtime, .cpu = stage_monotonic,
                                    .yield = stage_yield}};
+    if (stage_book_levels) o.books = gw_segment_books(65536, stage_book_levels);
     for (int i = 0; i < GW_ENCODES; i++)
         must(!gw_template_load(TRADE_PROGRAM, TRADE_PROGRAM_SIZE, &o.formats[0].records[GW_TRADE][i]), "template");
+    for (int i = 0; stage_book_levels && i < GW_ENCODES; i++)
+        must(!gw_template_load(BOOK_PROGRAM, BOOK_PROGRAM_SIZE, &o.formats[0].records[GW_BOOK][i]), "template");
     must(!gw_plane_create(&o, &plane), "gw_plane_create");
 }
 
@@ -110,10 +115,10 @@ static inline void stage_plane(uint32_t clients) {
 static inline void stage_segment(uint64_t capacity) {
     static unsigned epochs;
     char epoch[16];
-    size_t size = gw_segment_size(capacity, 65536);
+    size_t size = gw_segment_books_size(capacity, 65536, stage_book_levels);
     void *segment = stage_memory(size);
     snprintf(epoch, sizeof epoch, "%08u", ++epochs);
-    must(!gw_segment_format(segment, size, capacity, 65536, epoch), "gw_segment_format");
+    must(!gw_segment_books_format(segment, size, capacity, 65536, stage_book_levels, epoch), "gw_segment_books_format");
     must(!gw_writer_init(&writer, segment, size), "gw_writer_init");
     gw_command_t *x = gw_command_new(GW_CMD_ATTACH, 0, 0, 0);
     must(x != NULL, "memory");

@@ -307,6 +307,8 @@ static void maps_grow(spent_t *spent) {
     }
 }
 
+#include "books.h"
+
 /* --- the table ------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -335,6 +337,10 @@ static const struct {
     {"look_at_blocked", "one second of timers, all clients blocked", look_at_blocked},
     {"batch", "4,096 records of one topic to all clients", batch},
     {"lapped", "the ring was overrun, 100 clients of `*`", lapped},
+    {"book_first", "one subscribes to 8 books of 80,000 levels that no other has", book_first},
+    {"book_lapped", "the ring was overrun, 8 such books", book_lapped},
+    {"book_states", "100 subscribe to all levels of one such book, in parts", book_states},
+    {"book_batch", "4,096 records of one such book to all clients of depth 10", book_batch},
     {"maps_grow", "110 clients, one after the other, subscribe to `*`", maps_grow},
 };
 #define STEPS (sizeof steps / sizeof *steps)
