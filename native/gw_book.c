@@ -230,7 +230,10 @@ static gw_book_refusal_t begin_anew(gw_book_t *b, gw_book_work_t *w, uint64_t se
     for (unsigned side = 0; side < GW_BOOK_SIDES; side++) gw_book_side_clear(b, side);
     shape_store(b, w->scale);
     w->reset = b->head->seq != 0;
-    for (uint32_t i = 0; i < w->count; i++) gw_book_side_set(b, &w->rows[i], seq);
+    uint32_t bids = 0;
+    while (bids < w->count && w->rows[bids].side == GW_BOOK_BID) bids++;
+    gw_book_side_fill(b, w->rows, bids, seq);
+    gw_book_side_fill(b, w->rows + bids, w->count - bids, seq);
     tell(b, w, seq);
     write_end(b->head);
     return GW_BOOK_FINE;
@@ -270,7 +273,8 @@ gw_book_refusal_t gw_book_follow(gw_book_t *b, gw_book_work_t *w, const gw_book_
         return GW_BOOK_FINE;
     }
     /* The same keys as the book that is copied, so that its records go on from there. */
-    const bool anew = refusal == GW_BOOK_PRICE_WIDE || (refusal == GW_BOOK_FINE && copy->scale < gw_book_scale(b));
+    const bool finer = copy->scale < gw_book_scale(b), empty = b->head->seq == 0 && copy->seq > 0;
+    const bool anew = refusal == GW_BOOK_PRICE_WIDE || (refusal == GW_BOOK_FINE && (finer || empty));
     if (anew) refusal = gw_book_rows_copy_anew(b, w, copy);
     else if (refusal == GW_BOOK_FINE) refusal = gw_book_rows_differ(b, w);
     if (refusal == GW_BOOK_FINE) refusal = anew ? begin_anew(b, w, copy->seq) : change(b, w, copy->seq);

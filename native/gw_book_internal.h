@@ -17,6 +17,8 @@ gw_book_spot_t gw_book_side_find(const gw_book_t *b, unsigned side, int64_t key)
 /* Makes a level what the row says, a deletion where its quantity is 0, and says in the row which of GW_BOOK_KEPT, ... it
  * was. The pool has what it needs. */
 void gw_book_side_set(gw_book_t *b, gw_book_row_t *row, uint64_t seq);
+/* Fills an empty side with levels of it, whose keys rise. The pool has what it needs. */
+void gw_book_side_fill(gw_book_t *b, gw_book_row_t *rows, uint32_t count, uint64_t seq);
 /* Takes the worst level out. */
 void gw_book_side_evict(gw_book_t *b, unsigned side, gw_book_row_t *row, uint64_t *seq);
 /* The key of the level at a depth, or of the worst one where there are fewer; GW_BOOK_WORST_NONE: no level. */

@@ -328,7 +328,7 @@ gw_book_refusal_t gw_book_rows_anew(const gw_book_t *b, gw_book_work_t *w, const
 gw_book_refusal_t gw_book_rows_copy_anew(const gw_book_t *b, gw_book_work_t *w, const gw_book_copy_t *copy) {
     gw_book_refusal_t refusal = rows_start(w, copy->scale, copy->count);
     if (refusal != GW_BOOK_FINE) return refusal;
-    memcpy(w->rows, copy->rows, copy->count * sizeof *w->rows);
+    if (copy->count > 0) memcpy(w->rows, copy->rows, copy->count * sizeof *w->rows);
     w->count = copy->count;
     state_begin(b, w);
     return GW_BOOK_FINE;

@@ -229,6 +229,26 @@ void gw_book_side_set(gw_book_t *b, gw_book_row_t *row, uint64_t seq) {
     level_store(b, chunk, spot.at, row, seq);
 }
 
+void gw_book_side_fill(gw_book_t *b, gw_book_row_t *rows, uint32_t count, uint64_t seq) {
+    uint32_t chunks = 0;
+    for (uint32_t from = 0; from < count; from += FILL, chunks++) {
+        const uint32_t number = gw_book_chunk_take(b->pool), n = count - from < FILL ? count - from : FILL;
+        assert(number != GW_BOOK_NONE && chunks < b->pool->sizes.side_chunks);
+        uint64_t *chunk = gw_book_pool_chunk(b->pool, number);
+        for (uint32_t i = 0; i < n; i++) {
+            gw_book_row_t *row = &rows[from + i];
+            row->kind = GW_BOOK_INS;
+            row->had = 0;
+            GW_STORE_RELAXED(chunk + i, (uint64_t)row->key);
+            level_store(b, chunk, i, row, seq);
+        }
+        entry_store(b, rows->side, chunks, number, n);
+    }
+    if (count == 0) return;
+    GW_STORE_RELAXED(&b->head->chunks[rows->side], chunks);
+    GW_STORE_RELAXED(&b->head->levels[rows->side], count);
+}
+
 void gw_book_side_evict(gw_book_t *b, unsigned side, gw_book_row_t *row, uint64_t *seq) {
     const uint64_t *chunk = chunk_of(b, side, 0);
     uint64_t marks = chunk[GW_BOOK_MARKS * GW_BOOK_CHUNK];

@@ -54,6 +54,9 @@ static void a_copy_is_what_the_book_is(void) {
     CHECK_EQUAL(gw_book_open(&follower, &m.pool, 1, 0, true), 0);
     CHECK_EQUAL(gw_book_copy(&m.pool, 0, &copy), 0);
     CHECK_EQUAL(gw_book_follow(&follower, &work, &copy), GW_BOOK_FINE); /* nothing yet */
+    CHECK_EQUAL(gw_book_advance(&book, 1), GW_BOOK_FINE);
+    CHECK_EQUAL(gw_book_follow(&follower, &work, &(gw_book_copy_t){.seq = 1}), GW_BOOK_FINE); /* nor is there room for any */
+    CHECK_EQUAL(gw_book_seq(&follower), 1);
     for (uint64_t i = 1; i <= 3000; i++) {
         uint32_t n = walk_message(&walk, &model, levels);
         model_apply(&model, levels, n, 0);
