@@ -276,9 +276,13 @@ class Segment:
 
 @final
 class RingReader:
-    """Reads a segment from now on (tests, tools, recording): dicts with decimal texts."""
+    """Reads a segment from now on (tests, tools, recording): dicts with decimal texts.
 
-    def __init__(self, fd: int, *, from_start: bool = False) -> None: ...
+    With a `venue`, topics are those that feeds bring of its instruments: no others have numbers,
+    nor are their records among the raw ones.
+    """
+
+    def __init__(self, fd: int, *, from_start: bool = False, venue: str | None = None) -> None: ...
     def poll(self, limit: int = 4096) -> list[dict[str, int | str]] | None:
         """New records in order; None once when lapped (then reading goes on from the tail)."""
     def rewind(self, size: int) -> int:
@@ -323,6 +327,8 @@ class RingReader:
         None: there is none. No parts: it is the owner's, and still has this seq. GIL released.
         BlockingIOError: it is being written, or its writer died meanwhile.
         """
+    def untold(self) -> list[int]:
+        """Places of books of which a raw record since the last call did not say what changed."""
     def number_of(self, owner: int) -> int:
         """The owner's topic, as `topics` numbers them."""
     def topics(self) -> list[tuple[str, str]]:
@@ -342,7 +348,9 @@ BookFields = tuple[int, int, bool, str, str, list[tuple[str, ...]], list[tuple[s
 """(topic, ts_event, whether it does not say what changed, first and last of the venue's numbers,
 bids, asks) of a book's record."""
 
-def record_rows(data: bytes, at: int = 0, limit: int = -1) -> tuple[list[Raw | None], int]:
+def record_rows(
+    data: bytes, at: int = 0, limit: int = -1, *, published: bool = False
+) -> tuple[list[Raw | None], int]:
     """(channel, received, index, row, told) of raw records from a byte on, and the byte after them;
     None where one is no record of ours. ValueError: no whole record begins at `at`; rows end before
     one that is not whole. Records of books count towards `limit` by their length.
@@ -351,7 +359,8 @@ def record_rows(data: bytes, at: int = 0, limit: int = -1) -> tuple[list[Raw | N
 
     At a topic's end the channel is empty, and the row has nothing but the topic.
 
-    `received` is MONOTONIC ns of the host that wrote it. The bytes may be anybody's: what a row
+    `received` is MONOTONIC ns of the host that wrote it; with `published` it is when the record was
+    published, which was no earlier. The bytes may be anybody's: what a row
     says is checked when it is published.
     """
 

@@ -267,13 +267,13 @@ cdef Py_ssize_t _record_take(const uint8_t[::1] view, Py_ssize_t at, gw_record_t
     return size
 
 
-cdef tuple _row_of(const gw_record_t *record, const uint8_t *tail):
+cdef tuple _row_of(const gw_record_t *record, const uint8_t *tail, bint published):
     """What `record_rows` gives of one record. ValueError: it is no record of ours."""
     if not (gw_record_possible(record.h.kind, record.h.cells)
             and (record.h.kind == GW_BOOK or record.h.cells == gw_record_cells(record))):
         raise ValueError("no record")
     # Unsigned, since it may be anybody's: a difference that does not fit must only be wrong.
-    received = <int64_t>(<uint64_t>record.h.ts_publish - record.h.ingest_ns)
+    received = <int64_t>(<uint64_t>record.h.ts_publish - (0 if published else record.h.ingest_ns))
     told = record.h.topic_seq, record.h.flags, record.h.gap, record.h.lost
     if record.h.flags & GW_FLAG_RETIRED:
         return "", received, record.h.index, (record.h.topic, 0, None, None, None, None), told
@@ -282,7 +282,7 @@ cdef tuple _row_of(const gw_record_t *record, const uint8_t *tail):
             (record.h.topic, record.h.ts_event, *fields), told)
 
 
-def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1):
+def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1, *, bint published=False):
     cdef const uint8_t[::1] view = data
     cdef gw_record_t record
     cdef Py_ssize_t size
@@ -296,7 +296,8 @@ def record_rows(data, Py_ssize_t at=0, Py_ssize_t limit=-1):
         if size == 0:
             raise ValueError(f"no whole record at byte {at}")
         try:
-            rows.append(_row_of(&record, &view[0] + at + GW_RECORD_CELLS * GW_CELL))
+            rows.append(_row_of(&record, &view[0] + at + GW_RECORD_CELLS * GW_CELL,
+                                published))
         except ValueError:
             rows.append(None)
         at += size

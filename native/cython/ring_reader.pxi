@@ -14,6 +14,7 @@ cdef extern from "gw_past.h" nogil:
 cdef enum:
     POLL_MAX = 1 << 20  # records at once
     BOOK_ROOM = 4096  # rows of a copy at first
+    UNWANTED = 0xfffffffe  # instead of a number: the topic is none of those asked for
 
 
 ctypedef struct _life_t:
@@ -39,13 +40,17 @@ cdef class RingReader:
     cdef uint8_t *buffer
     cdef size_t buffer_size
     cdef bint polling  # without the interpreter's lock
+    cdef set resets  # places of books whose record did not say what changed, since `untold`
+    cdef str venue  # of which alone topics are wanted, those that feeds bring; None: all are
 
-    def __init__(self, int fd, *, bint from_start=False):
+    def __init__(self, int fd, *, bint from_start=False, str venue=None):
         if self.segment is not None:
             raise RuntimeError("already initialised")
         self.segment = Segment(fd)
         self.lives = []
         self.numbers = {}
+        self.resets = set()
+        self.venue = None if venue is None else f".{venue}"
         self.newest = <_life_t *>calloc(self.segment.view.topics_max, sizeof(_life_t))
         if self.newest == NULL:
             raise MemoryError
@@ -136,7 +141,8 @@ cdef class RingReader:
         for place in range(first, min(end, gw_directory_count(&self.segment.view))):
             if gw_reader_state_before(&self.reader, place, &start, &record) == 1:
                 record.h.topic = self.number(&record)
-                out.append((<char *>&record)[:record.h.cells * GW_CELL])
+                if record.h.topic != UNWANTED:
+                    out.append((<char *>&record)[:record.h.cells * GW_CELL])
         return b"".join(out)
 
     @property
@@ -157,6 +163,9 @@ cdef class RingReader:
         cdef uint32_t room = BOOK_ROOM
         cdef int error = -errno.ENOBUFS
         if not gw_reader_book_peek(&self.segment.view, place, &owner_now, &seq_now):
+            return None
+        if self.venue is not None and self.number_at(
+                <uint32_t>owner_now, <uint16_t>(owner_now >> 32)) == UNWANTED:
             return None
         if owner_now == owner and seq_now == seq:
             return owner, seq, position, 0, []
@@ -188,7 +197,7 @@ cdef class RingReader:
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
             cells = record.h.cells * GW_CELL
-            length += cells if _is_since(record, since_ns, books_since_ns) else 0
+            length += cells if self.takes(record, since_ns, books_since_ns) else 0
             at += cells
         cdef bytes out = PyBytes_FromStringAndSize(NULL, length)
         cdef char *to = <char *>out
@@ -196,12 +205,31 @@ cdef class RingReader:
         while at < size:
             record = <const gw_record_t *>(self.buffer + at)
             cells = record.h.cells * GW_CELL
-            if _is_since(record, since_ns, books_since_ns):
+            if self.takes(record, since_ns, books_since_ns):
                 memcpy(to, record, <size_t>cells)
                 (<gw_record_t *>to).h.topic = self.number(record)
+                if record.h.kind == GW_BOOK and not record.h.flags & GW_FLAG_RETIRED:
+                    self.look(<gw_record_t *>to)
                 to += cells
             at += cells
         return out
+
+    cdef int look(self, gw_record_t *book) except -1:
+        cdef gw_book_message_t *m = gw_book_message(book)
+        if m.what & GW_BOOK_RECORD_RESET:
+            self.resets.add(m.book)
+        return 0
+
+    def untold(self):
+        places, self.resets = self.resets, set()
+        return sorted(places)
+
+    cdef bint takes(
+        self, const gw_record_t *record, int64_t since_ns, int64_t books_since_ns
+    ) except -1:
+        if not _is_since(record, since_ns, books_since_ns):
+            return False
+        return self.venue is None or self.number(record) != UNWANTED
 
     cdef uint32_t number(self, const gw_record_t *record) except? 0xffffffff:
         """Of the record's topic, which it takes from the record's place and generation."""
@@ -222,10 +250,19 @@ cdef class RingReader:
         return self.live(place, generation, _ENDED)
 
     cdef uint32_t live(self, uint32_t place, uint32_t generation, tuple topic) except? 0xffffffff:
+        if self.venue is not None and not self.wants(topic):
+            return UNWANTED
         number = self.numbers.setdefault((place, generation), len(self.lives))
         if number == len(self.lives):
             self.lives.append(topic)
         return number
+
+    cdef bint wants(self, tuple topic) except -1:
+        """One whose name was not to be had might be."""
+        channel, instrument = topic
+        if not channel:
+            return True
+        return instrument.endswith(self.venue) and gw_kinds[<int>CHANNELS[channel]].fed
 
     cdef int learn(self) except -1:
         """Numbers what the directory has gained."""
