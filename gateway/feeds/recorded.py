@@ -6,6 +6,7 @@ again: they are kept until the record of their seq comes, and are of use where t
 there. A record that does not say what changed is such a place, as is a hole in the copy.
 """
 
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,8 @@ FLAG_DOUBT: Final = 8
 """GW_FLAG_MAYBE_BAD_BOOK."""
 GAP_FEED: Final = 1
 
+_STAMP: Final = struct.Struct("<32xq")
+"""When the record of a state was published, in its first part (`gw_header_t` behind 8 bytes)."""
 _HOLE: Final = "records of it are missing in the recording"
 _UNTOLD: Final = "the recording does not say what changed"
 _WAITS: Final = "book record before its state"
@@ -35,10 +38,11 @@ _HAS: Final = "book record that its state has"
 
 
 class _State:
-    __slots__ = ("parts", "rows", "seq", "size", "so_far")
+    __slots__ = ("parts", "published_ns", "rows", "seq", "size", "so_far")
 
-    def __init__(self, seq: int, rows: int) -> None:
+    def __init__(self, seq: int, rows: int, published_ns: int = 0) -> None:
         self.seq = seq
+        self.published_ns = published_ns
         self.rows = rows
         self.so_far = 0
         self.parts: list[bytes] = []
@@ -61,10 +65,16 @@ class _Book:
 
 
 class RecordedBooks:
-    """Books by the recording's numbers of topics; `skip` counts what is of no use, and why."""
+    """Books by the recording's numbers of topics; `skip` counts what is of no use, and why.
 
-    def __init__(self, skip: Callable[[str], None]) -> None:
+    `patient`: no state is taken before its time, which is when its record comes, or when `until`
+    says that it has passed.
+    """
+
+    def __init__(self, skip: Callable[[str], None], *, patient: bool = False) -> None:
         self._skip = skip
+        self._patient = patient
+        self._waiting: set[int] = set()  # numbers of books that have states
         self._books: dict[int, _Book] = {}
         self._begun: tuple[int, _State] | None = None  # a state of which more is to come
         self._kept_bytes = 0
@@ -91,9 +101,13 @@ class RecordedBooks:
             yield self._lost(book, _HOLE)
         state = self._due(book, seq)
         book.seq = max(book.seq, seq)
-        if state is not None and (reset or not follows):
+        if state is not None and state.seq == seq and (reset or not follows):
             yield from self._whole(book, state)
-        elif reset or not (follows or begins):
+            return
+        if state is not None and not (reset or follows or begins) and state.seq == seq - 1:
+            yield from self._whole(book, state)
+            follows = book.stands
+        if reset or not (follows or begins):
             if book.stands:
                 yield self._lost(book, _UNTOLD)
             else:
@@ -125,7 +139,7 @@ class RecordedBooks:
             return
         begun, self._begun = self._begun, None
         if first == 0:
-            begun = number, _State(seq, rows)
+            begun = number, _State(seq, rows, _STAMP.unpack_from(payload)[0])
         whose, state = begun or (-1, _State(0, 0))
         if whose != number or (state.seq, state.rows, state.so_far) != (seq, rows, first):
             yield Refusal("shape", "part of a book's state", "book", symbol)
@@ -138,11 +152,34 @@ class RecordedBooks:
                 self._begun = number, state
             return
         book = self._books.setdefault(number, _Book(symbol))
-        if seq > book.seq and book.seq:
-            self._keep(book, state)
+        if (seq > book.seq and book.seq) or (self._patient and seq >= book.seq):
+            if seq > book.seq or not book.stands:
+                self._keep(number, book, state)
         elif seq >= book.seq and not book.stands:
             book.seq = seq
             yield from self._whole(book, state)
+
+    def until(self, stamp_ns: int) -> Iterator[Told]:
+        """All records that were published before that have come: what waits for none of them any
+        more is taken."""
+        for number in [*self._waiting]:
+            book, state = self._books.get(number), None
+            while book is not None and book.kept and book.kept[0].published_ns < stamp_ns:
+                state = book.kept.popleft()
+                self._kept_bytes -= state.size
+            if book is None or not book.kept:
+                self._waiting.discard(number)
+            if book is None or state is None or state.seq < book.seq + book.stands:
+                continue
+            if book.stands:  # its record should have come
+                yield self._lost(book, _HOLE)
+            book.seq = state.seq
+            yield from self._whole(book, state)
+
+    @property
+    def waits(self) -> bool:
+        """Whether `until` may have something."""
+        return bool(self._waiting)
 
     def lose(self, symbol: str) -> None:
         """The book is not to be had as it was recorded; the next state mends it."""
@@ -160,20 +197,22 @@ class RecordedBooks:
         book.stands = False
         return Doubt(book.symbol, why)
 
-    def _keep(self, book: _Book, state: _State) -> None:
+    def _keep(self, number: int, book: _Book, state: _State) -> None:
         if self._kept_bytes + state.size > KEPT_BYTES_MAX:
             self._skip("book state beside too many others")
             return
         book.kept.append(state)
         self._kept_bytes += state.size
+        if self._patient:
+            self._waiting.add(number)
 
     def _due(self, book: _Book, seq: int) -> _State | None:
-        """The state of the record of this seq, where it is kept; older ones go."""
+        """The state of the record of this seq, or of the one before it; older ones go."""
         state = None
         while book.kept and book.kept[0].seq <= seq:
             state = book.kept.popleft()
             self._kept_bytes -= state.size
-        return state if state is not None and state.seq == seq else None
+        return state if state is not None and state.seq >= seq - 1 else None
 
     def _whole(self, book: _Book, state: _State) -> Iterator[Told]:
         _, _, flags, ts_event, first, last, *_ = book_state(state.parts[0])

@@ -6,29 +6,18 @@ records say so by FLAG_PACED, so that no client is closed for the age of what it
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
 
 from gateway import log
-from gateway._native import FLAG_PACED, HEARTBEAT_NS_MAX
-from gateway.feeds.books import Doubt
+from gateway._native import FLAG_PACED
 from gateway.feeds.feed import Counters, Publisher, ThreadFeed, Topics
 from gateway.feeds.files import CaptureError
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.outlet import Outlet
-from gateway.feeds.reading import After
-from gateway.feeds.refusals import Refusal
-from gateway.feeds.tape import Ended, derives, open_tape
-from gateway.feeds.venues.message import BookMessage, Heartbeat
+from gateway.feeds.tape import derives, open_tape
+from gateway.feeds.teller import BATCH_ROWS_MAX, Teller
 from gateway.feeds.venues.table import VENUES
 from gateway.model.record import BOOK, CHANNELS_FED, INSTRUMENT
 from gateway.model.status import FeedState
-
-if TYPE_CHECKING:
-    from gateway._native import Row
-    from gateway.feeds.reading import Told
-
-BATCH_ROWS_MAX = 64
-"""Rows of one publish: few, so that a queue grows little between two looks at it."""
 
 BEHIND_BYTES_MAX = BATCH_ROWS_MAX * 128
 """Full speed goes on once the slowest worker lacks at most one batch (of usual records)."""
@@ -69,15 +58,23 @@ class ReplayFeed(ThreadFeed):
                 CHANNELS_FED if options.format == "ring" else ("trade", "bbo", BOOK, INSTRUMENT)
             )
         }
-        self._outlet = Outlet(counters, publisher, index, topics, derives(options))
         venue = VENUES.get(options.format)
-        self._heartbeat_ns = 0  # at the pace of the file; at full speed there is none to miss
+        heartbeat_ns = 0  # at the pace of the file; at full speed there is none to miss
         if venue is not None and options.speed:
-            self._heartbeat_ns = int(venue.heartbeat_s * 1e9 / options.speed)
+            heartbeat_ns = int(venue.heartbeat_s * 1e9 / options.speed)
         self._tape = open_tape(options, counters, topics)
-        self._rows: list[Row] = []
-        self._played = dict.fromkeys(topics, 0)
-        self._untold: dict[int, After] = {}  # by topic: its row was refused
+        self._teller = Teller(
+            counters,
+            publisher,
+            Outlet(counters, publisher, index, topics, derives(options)),
+            index,
+            topics,
+            doubt=self._tape.doubt,
+            flags=0 if options.speed else FLAG_PACED,
+            heartbeat_ns=heartbeat_ns,
+            done=self._wait,
+        )
+        self._played = self._teller.told
 
     def _work(self) -> None:
         try:
@@ -91,7 +88,7 @@ class ReplayFeed(ThreadFeed):
                 if not any(self._played.values()):
                     break
         except CaptureError as error:
-            self._publish()
+            self._teller.publish()
             self._end("failed", f"{error}; {self._summary()}")
             return
         if self._stopping:
@@ -154,79 +151,11 @@ class ReplayFeed(ThreadFeed):
                     started_ns, first_ns = time.monotonic_ns(), stamp_ns
                 left_ns = started_ns + (stamp_ns - first_ns) / speed - time.monotonic_ns()
                 if left_ns > 0:
-                    self._publish()
+                    self._teller.publish()
                     if not self._pause(left_ns * 1e-9):
                         return
-            self._tell(row)
-        self._publish()
-
-    def _tell(self, row: "Told | Ended") -> None:
-        if type(row) is tuple or isinstance(row, After):
-            self._take(cast("Row | After", row))
-        elif isinstance(row, Refusal):
-            self._publish()  # what came before it goes first
-            self._outlet.refuse(row, time.time_ns(), time.monotonic_ns())
-        elif isinstance(row, Ended):
-            self._publish()  # its id is another's from then on
-            row.topics.retire(row.symbol)
-        elif isinstance(row, (BookMessage, Doubt)):
-            self._book(row)
-        elif isinstance(row, Heartbeat) and self._heartbeat_ns:
-            self._publisher.heartbeat(self.index, min(self._heartbeat_ns, HEARTBEAT_NS_MAX))
-
-    def _book(self, change: BookMessage | Doubt) -> None:
-        self._publish()  # what came before it goes first
-        ts_recv = time.time_ns()
-        flags = FLAG_PACED if self._options.speed == 0 else 0
-        fate = self._outlet.book(
-            change, ts_recv, time.monotonic_ns(), flags=flags, record_wire=False
-        )
-        if fate.published:
-            self._played[BOOK] += 1
-            self._counters.published(1, ts_recv)
-            self._wait()
-        if fate.why:
-            for doubt in self._tape.doubt(change.symbol, fate.why):
-                self._tell(doubt)
-
-    def _take(self, row: "Row | After") -> None:
-        """Gathers a row; one that something is told before goes alone, behind what came before.
-
-        Where the ring refuses that row, the next one of its topic tells the same.
-        """
-        topic = row.row[0] if isinstance(row, After) else row[0]
-        if topic in self._untold:
-            row = _joined(self._untold.pop(topic), row)
-        if isinstance(row, After):
-            self._publish()
-            self._rows.append(row.row)
-            if not self._publish(row.gap, row.lost):
-                self._untold[topic] = row
-            return
-        self._rows.append(row)
-        if len(self._rows) >= BATCH_ROWS_MAX:
-            self._publish()
-
-    def _publish(self, gap: str = "", lost: int = 0) -> int:
-        """Publishes what is gathered; at full speed, waits until the clients have nearly all.
-
-        `gap` and `lost` are told before the first row. Returns how many rows the ring took.
-        """
-        rows, self._rows = self._rows, []
-        if not rows:
-            return 0
-        ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
-        # The file's event times are of another day: their distance from now is no wire latency.
-        flags = FLAG_PACED if self._options.speed == 0 else 0
-        went = self._outlet.publish(
-            rows, ts_recv, mono_recv, flags=flags, record_wire=False, gap=gap, lost=lost
-        )
-        for channel, count in went.items():
-            self._played[channel] += count
-        count = sum(went.values())
-        self._counters.published(count, ts_recv)
-        self._wait()
-        return count
+            self._teller.tell(row)
+        self._teller.publish()
 
     def _wait(self) -> None:
         """At full speed, until the clients have nearly all."""
@@ -235,15 +164,6 @@ class ReplayFeed(ThreadFeed):
             if publisher.behind() <= BEHIND_BYTES_MAX and not publisher.backlogged():
                 break
             time.sleep(WAIT_S)
-
-
-def _joined(before: After, row: "Row | After") -> After:
-    """What is to be told before the row, with what could not be told before."""
-    if not isinstance(row, After):
-        return before._replace(row=row)
-    if row.gap == "reset":  # what was missing of the old numbers is moot
-        return row
-    return before._replace(lost=before.lost + row.lost, row=row.row)
 
 
 def _named(path: str | Sequence[str]) -> str:

@@ -6,7 +6,7 @@ mean anything: those of a capture are REALTIME, those of a recording MONOTONIC o
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import log
 from gateway._native import record_rows
@@ -15,36 +15,24 @@ from gateway.feeds.capture import merged, symbols
 from gateway.feeds.feed import Counters, Topics
 from gateway.feeds.files import CaptureError, expand
 from gateway.feeds.inferred import Inferred
-from gateway.feeds.reading import After, Reading
-from gateway.feeds.recorded import RecordedBooks
+from gateway.feeds.reading import Reading
 from gateway.feeds.reference import fields_of, of_options
 from gateway.feeds.refusals import Refusal
+from gateway.feeds.ring_records import Ended, RingRecords
 from gateway.feeds.venues.message import Message
 from gateway.feeds.venues.table import VENUES
 from gateway.model.record import BOOK, INSTRUMENT
 from gateway.recording import MAGIC, Reader, RecordingError, topics_of
 
 if TYPE_CHECKING:
-    from gateway._native import BookFields, Raw, Row
+    from gateway._native import Raw
     from gateway.feeds.options import ReplayOptions
     from gateway.feeds.reading import Told
-    from gateway.feeds.venues.message import Fields
 
 _log = log.get("feeds")
 
 SLICE_RECORDS = 256
 """Decoded at once, holding the interpreter: 0.2 ms."""
-_INDEXES = 1 << 32
-"""A topic's records are counted modulo this."""
-_GAPS = ("", "feed", "reset")
-"""What a record says that subscribers are told before it (GW_GAP_NONE, ...)."""
-
-
-class Ended(NamedTuple):
-    """An instrument's end."""
-
-    topics: Topics
-    symbol: str
 
 
 def derives(options: "ReplayOptions") -> Callable[[str], bool] | None:
@@ -145,9 +133,7 @@ class RingTape:
         self._venue = options.venue
         self._counters = counters
         self._topics = topics
-        self._books = RecordedBooks(counters.skip)
-        self._directory: list[tuple[str, str] | None] = []
-        self._newest: dict[int, int] = {}
+        self._records = RingRecords(options.venue, counters, topics)
 
     def register(self) -> None:
         for channel, symbol in known(self._path, self._venue):
@@ -158,35 +144,22 @@ class RingTape:
         return []
 
     def doubt(self, symbol: str, why: str) -> "Iterator[Told]":
-        self._books.lose(symbol)
+        self._records.books.lose(symbol)
         return iter(())
 
     def records(self) -> "Iterator[tuple[int, Told | Ended] | None]":
-        self._books = RecordedBooks(self._counters.skip)
-        self._directory, self._newest = [], {}
+        self._records = RingRecords(self._venue, self._counters, self._topics)
         with _opened(self._path) as reader:
             since_ns = reader.header.since_ns
             for kind, payload in _chunks_of(self._path, reader):
                 if kind == b"TOPC":
-                    self._directory += (self._ours(*one) for one in _topics(self._path, payload))
+                    self._records.name(_topics(self._path, payload))
                 elif kind == b"BOOK":
-                    for told in self._books.state(payload, self._book_symbol):
+                    for told in self._records.state(payload):
                         yield 0, told
                 elif kind in (b"RING", b"LAST"):
                     for read in _records(payload):
                         yield from self._take(read, since_ns, kind == b"LAST")
-
-    def _ours(self, channel: str, instrument: str) -> tuple[str, str] | None:
-        symbol, _, venue = instrument.rpartition(".")
-        ours = venue == self._venue and channel in self._topics
-        return (channel, symbol) if ours else None
-
-    def _book_symbol(self, number: int) -> str | None:
-        ours = self._directory[number] if number < len(self._directory) else None
-        if ours is not None and ours[0] == BOOK:
-            return ours[1]
-        self._counters.skip("another venue or channel")
-        return None
 
     def _take(
         self, read: "Raw | Refusal | None", since_ns: int, state: bool
@@ -195,49 +168,10 @@ class RingTape:
         if read is None or isinstance(read, Refusal):
             yield 0, read or Refusal("line", "not a record")
             return
-        channel, received_ns, index, (number, *fields), told = read
-        if number >= len(self._directory):
-            yield received_ns, Refusal("shape", f"topic {number} of {len(self._directory)}")
-            return
-        ours = self._directory[number]
-        if ours is None:
-            self._counters.skip("another venue or channel")
-            yield None
-            return
-        lost = self._holes(number, index)
-        topics = self._topics[ours[0]]
-        if not channel:
-            self._books.end(number)
-            yield received_ns, Ended(topics, ours[1])
-        elif ours[0] != channel:
-            yield received_ns, Refusal("shape", f"a {channel} on a topic of {ours[0]}")
-        elif channel == BOOK:
-            at_ns = received_ns if received_ns >= since_ns else 0
-            fields_of_book = cast("BookFields", read[3])
-            for one in self._books.record(ours[1], told, fields_of_book, opens=index == 0):
-                yield at_ns, one
-        else:
-            row = topics.row(ours[1], cast("Fields", tuple(fields)))
-            at_ns = 0 if state else received_ns
-            yield at_ns, row if state or isinstance(row, Refusal) else _after(row, told, lost)
-
-    def _holes(self, number: int, index: int) -> int:
-        """Counts the records of a topic of ours that are missing before this one."""
-        lost = (index - self._newest.get(number, index - 1) - 1) % _INDEXES
-        self._newest[number] = index
-        if not 0 < lost < _INDEXES // 2:  # beyond it they go back, which none of ours do
-            return 0
-        self._counters.gap(lost)
-        return lost
-
-
-def _after(row: "Row", told: tuple[int, int, int, int], lost: int) -> "Row | After":
-    """What subscribers were told before it, and of what the recording lacks."""
-    _, _, gap, missing = told
-    if gap == 0 and not lost:
-        return row
-    what = _GAPS[gap] if 0 < gap < len(_GAPS) else "feed"
-    return After(what, lost + missing if what == "feed" else 0, row)
+        channel, received_ns, *_ = read
+        at_ns = 0 if state or (channel == BOOK and received_ns < since_ns) else received_ns
+        for told in self._records.take(read, state=state):
+            yield None if told is None else (at_ns, told)
 
 
 def _records(payload: bytes) -> "Iterator[Raw | Refusal | None]":

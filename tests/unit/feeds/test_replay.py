@@ -16,7 +16,8 @@ from gateway._native import FLAG_PACED
 from gateway.feeds.capture import symbols
 from gateway.feeds.feed import Feed
 from gateway.feeds.options import ReplayOptions
-from gateway.feeds.replay import BATCH_ROWS_MAX, BEHIND_BYTES_MAX
+from gateway.feeds.replay import BEHIND_BYTES_MAX
+from gateway.feeds.teller import BATCH_ROWS_MAX
 from gateway.feeds.venues.table import VENUES
 
 if TYPE_CHECKING:
