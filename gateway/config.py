@@ -22,7 +22,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.exposure import clients_problem, ops_problem
 from gateway.feeds import options as feed_options
 from gateway.feeds.files import CaptureError, expand
-from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions
+from gateway.feeds.options import DelayOptions, FeedOptions, ReplayOptions, SyntheticOptions
 from gateway.host import cpus_allowed
 from gateway.networks import network_problem
 from gateway.options import (
@@ -66,6 +66,11 @@ class Config(Options, frozen=True, kw_only=True):
     admin: AdminOptions = AdminOptions()
     audit: AuditOptions = AuditOptions()
     feeds: tuple[FeedOptions, ...] = ()
+
+    @property
+    def delays(self) -> dict[str, int]:
+        """By venue, how many seconds late its data is, where it is."""
+        return {feed.venue: feed.delay_s for feed in self.feeds if isinstance(feed, DelayOptions)}
 
 
 def load(path: str | Path | None, environ: Mapping[str, str], sets: Sequence[str] = ()) -> Config:
@@ -362,7 +367,11 @@ def _feed_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]
         return
     yield from (((key,), message) for key, message in feed_options.problems(feeds))
     synthetic = [feed for feed in feeds if isinstance(feed, SyntheticOptions)]
+    late = [feed.of for feed in feeds if isinstance(feed, DelayOptions)]
     topics = sum(feed.symbols * len(feed.channels) for feed in synthetic)
+    for one in synthetic:  # those released later have `instrument` in any case
+        channels = {*one.channels, "instrument"}
+        topics += late.count(one.venue) * one.symbols * len(channels)
     if topics > config.ring.topics_max:
         message = f"found {config.ring.topics_max}; the synthetic feeds publish {topics} topics"
         yield ("ring.topics_max",), message

@@ -19,7 +19,8 @@ import msgspec
 
 from gateway import address, host
 from gateway.config import Config
-from gateway.feeds.options import UdpOptions
+from gateway.feeds.options import DelayOptions, UdpOptions
+from gateway.feeds.spool_room import FREE_BYTES_MIN, spool_directory
 from gateway.memory import estimate
 from gateway.options import AuthOptions
 from gateway.recorder import files
@@ -32,6 +33,7 @@ from gateway.tune.propose import Proposals, propose
 # What each figure is compared with, and why.
 UDP_BUFFER_BYTES = 8 << 20  # what the udp feed asks for: 40 ms of datagrams at line rate
 SOMAXCONN = 4096  # the accept queue that the listeners ask for: a reconnect storm fits in it
+SPOOL_RATE = 50_000  # usual records a second of a busy venue
 DESCRIPTORS = 8192  # below this a few thousand clients do not fit
 RESERVED_DESCRIPTORS = 64  # what a worker needs beside its clients
 SLICE_KERNEL = (6, 12)  # the first Linux where a thread may ask for a scheduler slice (EEVDF)
@@ -84,6 +86,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
         target(config.slo.target_us, *capable(config.cluster.workers, environ, native_why=why)),
         udp_stamps(stamped=loaded.get("stamped"), needed=udp),
         recordings(files.directory(recorder.directory, environ), enabled=recorder.enabled),
+        *spools(config, environ),
         memory(_read("/proc/meminfo"), sum(part.bytes for part in estimate(config))),
         identity(config.auth),
         *ports(config),
@@ -263,6 +266,41 @@ def recordings(where: Path, *, enabled: bool) -> Check:
         cure = "recorder.directory: one that this user may write, or recorder.enabled = false"
         return Check("warn", "recorder", f"{where}: {why}", cure)
     return Check("ok", "recorder", str(where))
+
+
+def spools(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Whether the disk holds what delayed feeds hold back; nothing is made for the question."""
+    for n, feed in enumerate(config.feeds):
+        if isinstance(feed, DelayOptions):
+            where = spool_directory(feed, environ)
+            yield spool(n, feed, where, unwritable(where) or _free(where))
+
+
+def spool(number: int, feed: DelayOptions, where: Path, free: str | int) -> Check:
+    """`free`: bytes of the disk, or why nothing can be written."""
+    name = f"feeds.{number}"
+    if isinstance(free, str):
+        cure = f"{name}.directory: one that this user may write"
+        return Check("fail", name, f"{where}: {free}", cure)
+    room = min(free - FREE_BYTES_MIN, feed.bytes_max)
+    found = f"{where}: {max(room, 0) // 1_000_000} MB hold back"
+    found += f" {max(feed.rate(room), 0):,.0f} usual records/s for {feed.delay_s} s"
+    if free - FREE_BYTES_MIN < feed.bytes_max:
+        cure = f"a larger disk, or {name}.bytes_max below the {free // 1_000_000} MB that are free"
+        return Check("warn", name, found, cure)
+    if feed.rate(room) < SPOOL_RATE:
+        cure = f"{name}.bytes_max: busy venues send {SPOOL_RATE:,} records/s"
+        return Check("warn", name, found, cure)
+    return Check("ok", name, found)
+
+
+def _free(where: Path) -> str | int:
+    there = next(one for one in (where, *where.absolute().parents) if one.exists())
+    try:
+        disk = os.statvfs(there)
+    except OSError as error:
+        return str(error)
+    return disk.f_bavail * disk.f_frsize
 
 
 def memory(meminfo: str, wanted: int) -> Check:

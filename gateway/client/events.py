@@ -49,6 +49,7 @@ class Result(msgspec.Struct, frozen=True):
         matched: how many topics a pattern covers so far. None for names.
         interval: of candles.
         depth: of books.
+        delay_s: how late the venue's data is by contract; 0: it is not late.
         recovery: the answer to `from_`: "replaying" (all of it follows, then `ReplayCompleted`), or
             "insufficient_state": it can't be had (a `Gap` follows).
         to: of "replaying", the topic's seq at that moment. None for patterns.
@@ -69,6 +70,7 @@ class Result(msgspec.Struct, frozen=True):
     matched: int | None = None
     interval: str | None = None
     depth: int | None = None
+    delay_s: int = 0
     recovery: str | None = None
     to: int | None = None
     oldest: int | None = None

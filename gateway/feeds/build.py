@@ -2,14 +2,17 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Sequence
 
-from gateway._native import RingWriter, UdpIntake, UdpSocket
+from gateway._native import RingReader, RingWriter, UdpIntake, UdpSocket
 from gateway.address import datagrams
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds import tape
+from gateway.feeds.delay import DelayFeed
 from gateway.feeds.feed import Counters, Feed, Stats
 from gateway.feeds.options import (
+    DelayOptions,
     FeedOptions,
     ReplayOptions,
     SyntheticOptions,
@@ -17,6 +20,7 @@ from gateway.feeds.options import (
     problems,
 )
 from gateway.feeds.replay import ReplayFeed
+from gateway.feeds.spool_room import spool_directory
 from gateway.feeds.udp import BATCH_INTERVAL_NS, QUIET_NS, UdpFeed
 
 
@@ -53,6 +57,12 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
                 name = _unique(f"replay:{options.venue}", names)
                 counters = Counters(name, "replay", options.venue, index, stats)
                 built.append(ReplayFeed(name, index, options, writer, counters, owners))
+            elif isinstance(options, DelayOptions):
+                name = _unique(f"delay:{options.venue}", names)
+                counters = Counters(name, "delay", options.venue, index, stats)
+                ring = RingReader(writer.fd, venue=options.of)
+                where = spool_directory(options, os.environ)
+                built.append(DelayFeed(name, index, options, writer, counters, owners, ring, where))
             else:
                 intake = UdpIntake(
                     writer, feed=index, quiet_ns=QUIET_NS, interval_ns=BATCH_INTERVAL_NS

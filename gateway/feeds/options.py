@@ -18,6 +18,11 @@ from gateway.options import Port
 FEEDS_MAX = 64
 """Feeds of one gateway: the length of the feed arrays in the statistics page."""
 
+SPOOL_RECORD_BYTES = 64
+"""Of a usual record in a spool, packed; `docs/delay.md` has what was measured."""
+SPOOL_SPARE_S = 60
+"""A file goes when all of it was released."""
+
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
 Channel = Literal["trade", "bbo", "book", "instrument"]
 Path = Annotated[str, Meta(min_length=1)]
@@ -120,7 +125,23 @@ class UdpOptions(_FeedTable, frozen=True, tag="udp"):
     instruments: Instruments = ()
 
 
-FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions
+class DelayOptions(_FeedTable, frozen=True, tag="delay"):
+    """Another feed's venue, released later. What waits is on disk: `rate` says how much."""
+
+    of: Venue
+    venue: Venue
+    delay_s: Annotated[int, Meta(ge=1, le=604_800)] = 900
+    directory: str = ""
+    """Of the spool; empty: `spool/` in the state directory."""
+    bytes_max: Annotated[int, Meta(ge=1 << 20, le=1 << 50)] = 16 << 30
+    """Of its files together; what finds no room is missing."""
+
+    def rate(self, room: int) -> float:
+        """Usual records a second that so many bytes of disk hold back long enough."""
+        return room / ((self.delay_s + SPOOL_SPARE_S) * SPOOL_RECORD_BYTES)
+
+
+FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions | DelayOptions
 
 
 def instruments(options: FeedOptions) -> list[str] | None:
@@ -164,6 +185,7 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
             message += f'and feeds.{index}.host is "{feed.host}"'
             found.append((f"feeds.{index}.interface", message))
         found += ((f"feeds.{index}.{key}", message) for key, message in _told(feed))
+        found += ((f"feeds.{index}.{key}", message) for key, message in _of(feed, feeds))
         clashes: dict[str, str] = {}
         for before in range(index):
             for key, message in _conflicts(before, feeds[before], feed):
@@ -174,7 +196,7 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
 
 def _told(feed: FeedOptions) -> Iterator[tuple[str, str]]:
     """What is wrong with what is said of a feed's instruments."""
-    if isinstance(feed, SyntheticOptions):
+    if isinstance(feed, SyntheticOptions | DelayOptions):
         return
     if isinstance(feed, ReplayOptions) and feed.format == "ring" and feed.instruments:
         yield "instruments", "found some; a recording has what was published of its own"
@@ -188,6 +210,14 @@ def _told(feed: FeedOptions) -> Iterator[tuple[str, str]]:
         if one.symbol in symbols:
             yield f"instruments.{number}.symbol", f'found "{one.symbol}" again; expected each once'
         symbols.add(one.symbol)
+
+
+def _of(feed: FeedOptions, feeds: Sequence[FeedOptions]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the venue that a feed delays."""
+    if not isinstance(feed, DelayOptions):
+        return
+    if feed.of not in {one.venue for one in feeds if not isinstance(one, DelayOptions)}:
+        yield "of", f'found "{feed.of}"; expected the venue of another feed, one that is not late'
 
 
 def _conflicts(index: int, one: FeedOptions, other: FeedOptions) -> list[tuple[str, str]]:

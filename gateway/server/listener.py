@@ -366,6 +366,7 @@ def session_options(config: "Config") -> Options:
     limits, slo = config.limits, config.slo
     return Options(
         candles=config.candles.intervals,
+        delays=config.delays,
         version=VERSION,
         heartbeat_ms=limits.heartbeat_ms,
         slo_stage=slo.stage,

@@ -1,7 +1,7 @@
 """What all sessions of a worker share: limits, the objective they announce, counters."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
@@ -69,6 +69,7 @@ class Options:
             has it.
         queries_max: `stats` requests that may wait for the data plane.
         candles: the intervals of which candles are made.
+        delays: by venue, how many seconds late its data is, where it is.
     """
 
     version: str
@@ -94,6 +95,7 @@ class Options:
     waiting_names_max: int = 65_536
     queries_max: int = 4
     candles: tuple[str, ...] = ()
+    delays: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def slo(self) -> dict[str, Any]:

@@ -5,8 +5,9 @@ laid down: nothing that a client sends can be mistaken for one. Names that passe
 PROTOCOL.md section 1 need no escaping; all other text of a client's goes through the encoder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -59,7 +60,9 @@ class _Tail(NamedTuple):
 
 
 @lru_cache(TAILS_MAX)
-def _tail(channel: str, own: bool, pattern: bool, delivery: Delivery, recover: bool) -> _Tail:
+def _tail(
+    channel: str, own: bool, pattern: bool, delivery: Delivery, recover: bool, delay_s: int = 0
+) -> _Tail:
     head = f'","success":true,{topic_words(channel)}'.encode()
     limits = "".join(f',"{name}":{value}' for name, value in limits_of(delivery).items())
     parameters = b',"mode":"%s","class":%d,"snapshot":%s%s' % (
@@ -71,6 +74,8 @@ def _tail(channel: str, own: bool, pattern: bool, delivery: Delivery, recover: b
     if own:  # no topic: nothing that the data plane would have to fill in
         text = head + parameters + (b',"recovery":"insufficient_state"' if recover else b"")
         return _Tail(text + b"}", ())
+    if delay_s:
+        parameters += b',"delay_s":%d' % delay_s
     slots: list[tuple[int, int]] = []
     if pattern:
         head += b',"matched":'
@@ -97,15 +102,33 @@ class Results:
         refusals: why each string that failed did.
     """
 
-    __slots__ = ("_body", "_ended", "_recover", "_separator", "_slots", "_succeeded", "refusals")
+    __slots__ = (
+        "_body",
+        "_delays",
+        "_ended",
+        "_recover",
+        "_separator",
+        "_slots",
+        "_succeeded",
+        "refusals",
+    )
 
-    def __init__(self, *, ended: bool = False, recover: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        ended: bool = False,
+        recover: bool = False,
+        delays: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Results of subscriptions that end (`ended`) or are in force with their parameters.
+
+        `delays`: by venue, how many seconds late its data is.
 
         With `recover` the client asked for what it missed: each result says what comes of that.
         """
         self.refusals: list[ErrorCode] = []
         self._ended = ended
+        self._delays = delays
         self._recover = recover
         self._succeeded = 0
         self._body = bytearray()
@@ -118,7 +141,8 @@ class Results:
         if self._ended:
             self._body += b'","success":true,%s}' % topic_words(one.channel).encode()
         else:
-            tail = _tail(one.channel, one.own, one.pattern, one.delivery, self._recover)
+            delay_s = self._delays.get(one.name.rpartition(".")[2], 0)
+            tail = _tail(one.channel, one.own, one.pattern, one.delivery, self._recover, delay_s)
             at, item = len(self._body), self._succeeded
             self._slots += [(at + offset, kind, item) for offset, kind in tail.slots]
             self._body += tail.text

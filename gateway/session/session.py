@@ -195,7 +195,7 @@ class Session:
                 return allowed
             return admission.decide(channel, name, allowed)
 
-        results = Results(recover=since is not None)
+        results = Results(recover=since is not None, delays=self._shared.options.delays)
         decided = self._decide("subscribe", request, decide, results, real_ns)
         self._charge_scan(admission.steps, mono_ns)
         if isinstance(decided, Error):
@@ -247,7 +247,8 @@ class Session:
                 return allowed
             return msgspec.structs.replace(known, **allowed._asdict())
 
-        decided = self._decide("update", request, decide, Results(), real_ns)
+        results = Results(delays=self._shared.options.delays)
+        decided = self._decide("update", request, decide, results, real_ns)
         if isinstance(decided, Error):
             return self._fail("update", request.req_id, decided, mono_ns)
         return self._attach(*decided, resync=False)

@@ -16,6 +16,7 @@ from support import facts
 from gateway import doctor
 from gateway.config import assemble
 from gateway.doctor import Check
+from gateway.feeds.options import DelayOptions
 from gateway.host import Denied
 from gateway.tune import host, keep
 from gateway.tune.facts import Facts
@@ -256,3 +257,26 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     assert levels["udp stamps"] == "ok"
     assert levels["calls"] == levels["recorder"] == levels["memory"] == "ok"
     assert len(levels) == 17
+
+
+@pytest.mark.parametrize(
+    ("free", "level", "found"),
+    [
+        ("/x is no directory", "fail", "is no directory"),
+        (1 << 40, "ok", "17179 MB hold back 279,620 usual records/s for 900 s"),
+        (4 << 30, "warn", "4026 MB hold back 65,536 usual records/s"),
+        (100 << 20, "warn", "0 MB hold back 0 usual records/s"),
+    ],
+)
+def test_room_for_a_spool(free: str | int, level: str, found: str) -> None:
+    check = doctor.spool(1, DelayOptions(of="A", venue="B"), Path("/x"), free)
+    assert (check.level, check.name) == (level, "feeds.1")
+    assert found in check.found
+    assert bool(check.cure) == (level != "ok")
+
+
+def test_a_spool_that_holds_little_is_told() -> None:
+    feed = DelayOptions(of="A", venue="B", bytes_max=1 << 30)
+    check = doctor.spool(1, feed, Path("/x"), 1 << 40)
+    assert check.level == "warn"
+    assert "feeds.1.bytes_max" in check.cure

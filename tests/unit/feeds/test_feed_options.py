@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.feeds.options import (
+    DelayOptions,
     FeedOptions,
     InstrumentOptions,
     ReplayOptions,
@@ -24,9 +25,14 @@ def said(symbol: str, tick: str = "") -> InstrumentOptions:
     return InstrumentOptions(symbol=symbol, tick=tick)
 
 
+def late(of: str, venue: str = "LATE") -> DelayOptions:
+    return DelayOptions(of=of, venue=venue)
+
+
 def test_the_type_key_chooses_the_struct() -> None:
     assert feed(type="synthetic", rate=50) == SyntheticOptions(rate=50)
     assert feed(type="udp", port=9701) == UdpOptions(port=9701)
+    assert feed(type="delay", of="A", venue="B") == DelayOptions(of="A", venue="B", delay_s=900)
     assert feed(type="replay", path="a.gz", speed=0) == ReplayOptions(path="a.gz", speed=0)
 
 
@@ -96,6 +102,11 @@ def test_only_a_synthetic_venue_is_closed() -> None:
             [ReplayOptions(path="a", format="ring", instruments=(said("A"),))],
             ["feeds.0.instruments"],
         ),
+        ([UdpOptions(), late("SIM")], []),
+        ([late("SIM"), UdpOptions()], []),
+        ([late("SIM")], ["feeds.0.of"]),
+        ([UdpOptions(), late("SIM", "LATER"), late("LATER", "L2")], ["feeds.2.of"]),
+        ([UdpOptions(), late("SIM", "SIM")], ["feeds.1.venue"]),
         ([UdpOptions(port=p, venue=f"V{p}") for p in range(9700, 9765)], ["feeds"]),
     ],
 )

@@ -23,7 +23,7 @@ from gateway.session.replies import Results
 from gateway.session.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from unit.session.conftest import Client
+    from unit.session.conftest import Client, Connect
 
 # What a client could hope to be taken for a slot: spaces, digits, quotes, fragments of replies.
 HOSTILE = st.sampled_from([" " * 20, " " * 8, '":"', '"seq":' + " " * 20, "0" * 20, '\\"', "}]}"])
@@ -167,3 +167,20 @@ def test_hello(client: "Client") -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "delay_s"),
+    [("A.XNAS", None), ("A.LATE", 900), ("*.LATE", 900), ("*", None), ("*LATE", None)],
+)
+def test_results_say_how_late_a_venue_is(
+    connect: "Connect", name: str, delay_s: int | None
+) -> None:
+    client = connect(delays={"LATE": 900})
+    client.catalog.topics["trade"].append("A.LATE")
+    client.catalog.topics["trade"].append("A.XNAS")
+    (result,) = client.subscribe(name)["results"]
+    assert result["success"]
+    assert result.get("delay_s") == delay_s
+    (result,) = client.ask("update", {"channel": "trade", "symbol": [name], "class": 1})["results"]
+    assert result.get("delay_s") == delay_s
