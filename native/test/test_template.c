@@ -258,7 +258,7 @@ static void bad_programs_are_refused(void) {
         CASE(""),
         CASE("\2"),
         CASE("\1\1\0\0"),                                                     /* another version */
-        CASE("\2\0\0\0"), CASE("\2\16\0\0"), CASE("\2\222\0\0"),            /* no such kind or notice */
+        CASE("\2\0\0\0"), CASE("\2\16\0\0"), CASE("\2\223\0\0"),            /* no such kind or notice */
         CASE("\2\1\5abc"), CASE("\2\1\0\5abc"),                               /* cut texts */
         CASE("\2\1\035xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0"),                      /* a splice too long */
         CASE("\2\1\0\0\25"), CASE("\2\1\0\0\377"),                            /* no such operation */

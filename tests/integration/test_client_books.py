@@ -20,6 +20,7 @@ FEED = (
     "feeds.0.symbols=3",
     "feeds.0.rate=1000",
     'feeds.0.channels=["bbo","book"]',
+    "slo.target_us=1000000",  # however late a busy host is, nobody is turned away
 )
 
 
