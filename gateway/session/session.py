@@ -47,7 +47,6 @@ from gateway.session.messages import Malformed, ReqId
 from gateway.session.options import SCAN_UNIT, Shared, counted
 from gateway.session.paging import instruments_page, stats_page
 from gateway.session.quota import Quota, retry_after_ms
-from gateway.session.regrant import allow
 from gateway.session.replies import Results
 from gateway.session.statistics import Statistics
 from gateway.session.subscriptions import LINK_STEPS, Admission, Subscription, Subscriptions
@@ -190,7 +189,7 @@ class Session:
                 return wanted
             if since is not None and plane and is_pattern(name) and since[0] != FROM_TS:
                 return Error(codes.BAD_REQUEST, "params.from: a pattern takes `ts` alone")
-            allowed = allow(self._rights, channel, name, wanted)
+            allowed = regrant.allow(self._rights, channel, name, wanted)
             if isinstance(allowed, Error):
                 return allowed
             return admission.decide(channel, name, allowed)
@@ -242,7 +241,7 @@ class Session:
             wanted = delivery.change(channel, known.delivery, params)
             if isinstance(wanted, Error):
                 return wanted
-            allowed = allow(self._rights, channel, name, wanted)
+            allowed = regrant.allow(self._rights, channel, name, wanted)
             if isinstance(allowed, Error):
                 return allowed
             return msgspec.structs.replace(known, **allowed._asdict())

@@ -59,7 +59,7 @@ async def test_books_over_the_end_of_a_worker(encoding: Encoding, tmp_path: Path
             Client(gateway.url, encoding=encoding, backoff=backoff) as client,
         ):
             (one, _) = await client.subscribe("book", SYMBOLS, depth=5)
-            assert (one.depth, one.mode) == (5, "conflate")
+            assert (one.depth, one.mode) == (5, "conflate"), one
             before = await frames(client, FRAMES)
             books = [good(client.book(symbol), 5) for symbol in SYMBOLS]
             os.kill(await asyncio.to_thread(gateway.pid), signal.SIGKILL)
