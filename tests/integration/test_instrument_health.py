@@ -212,7 +212,8 @@ def test_the_venues_heartbeat_in_a_capture_tells_quiet_from_dead(
     quotes: list[tuple[float, Any]] = [(n, ticker(n)) for n in range(20)]
     beats = [(20.0 + n, beat) for n in range(70)]
     # Nothing for 30 s: the connection is dead. Then it lives, and then there is news.
-    after = [(120.0 + n, beat) for n in range(30)] + [(150.0, ticker(3)), (151.0, ticker(4))]
+    after: list[tuple[float, Any]] = [(120.0 + n, beat) for n in range(30)]
+    after += [(150.0 + n, ticker(n)) for n in range(20)]  # for longer than a look
     gateway = replayed(
         stage,
         tmp_path / "capture.jsonl",

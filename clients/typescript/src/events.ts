@@ -44,6 +44,8 @@ export interface Result {
   readonly to: number | null;
   /** Of `insufficient_state`: the oldest that could be had; null where recovery is not built. */
   readonly oldest: number | bigint | null;
+  /** How many seconds late the venue's data is by contract; 0: it is not late. */
+  readonly delay_s: number;
   readonly error: ServerError | null;
 }
 

@@ -282,6 +282,7 @@ function result(row: JsonObject): Result {
     depth: countOrNull(row, "depth"),
     recovery: textOrNull(row, "recovery"),
     to: countOrNull(row, "to"),
+    delay_s: count(row, "delay_s", 0),
     oldest: typeof oldest === "number" || typeof oldest === "bigint" ? oldest : null,
     error: failure(row["error"]),
   };
