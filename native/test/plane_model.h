@@ -45,6 +45,7 @@ typedef struct {
     bool snapshot;  /* and promised a snapshot */
     bool renewed;   /* its numbering has restarted, or it has ended: the first frame is a snapshot */
     bool gap;       /* a gap notice was the last that came */
+    bool turned;    /* since then it was conflated for a time: its state is merged with what followed */
     unsigned former; /* so often the variant was changed without a resync: frames of those before may be left */
     bool paced;     /* all of it that comes now is of the rate in force ... */
     int64_t cell;   /* ... whose last frame came in this one; -1: none has */
@@ -187,6 +188,7 @@ static inline void read_reply(client_t *c, const frame_t *f) {
         int id = governs(c, c->told, t);
         if (id < 0) s->known = s->told = s->gap = s->renewed = false, s->last = 0;
         s->former += before[t] != variant_of(c, t) && before[t] >= 0;
+        s->turned |= id >= 0 && !c->told[id].lossless;
         if (x->kind != SUBSCRIBE) s->paced = false; /* frames of before may be left */
         if (x->kind != SUBSCRIBE || !governed_by(c, c->told, t, x)) continue;
         s->paced = true;
@@ -235,7 +237,7 @@ static inline void read_data(client_t *c, const frame_t *f) {
     else if (s->told && s->snapshot) CHECK(f->snapshot && !f->skipped && f->seq >= s->base);
     else if (s->told) CHECK_EQUAL(f->seq, s->base + 1 + f->skipped);
     if (s->renewed) CHECK(f->snapshot);
-    if (s->gap) CHECK(f->snapshot && (f->seq == s->to + 1 || !c->told[id].lossless));
+    if (s->gap) CHECK(f->snapshot && (f->seq == s->to + 1 || s->turned));
     if (c->told[id].lossless && f->skipped) CHECK(f->snapshot || replays); /* I2; or it was conflated when it asked */
     read_cell(c, s, id);
     if ((int)f->variant == variant_of(c, t)) s->former -= s->former == 1; /* it may be the one of two changes ago */
@@ -282,6 +284,7 @@ static inline void read_frame(client_t *c, const frame_t *f) {
         CHECK(governs(c, c->told, t) >= 0);
         if (c->seen[t].known) CHECK_EQUAL(f->from, c->seen[t].last + 1);
         c->seen[t].gap = true;
+        c->seen[t].turned = !c->told[governs(c, c->told, t)].lossless;
         c->seen[t].to = f->to;
     }
 }
