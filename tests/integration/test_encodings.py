@@ -111,7 +111,9 @@ async def each(both: list[Reader], ask: Callable[[Client], Awaitable[Any]]) -> l
 
 async def all_have(both: list[Reader], symbol: str, seq: int, kind: type[Tick] = Trade) -> None:
     def has(reader: Reader) -> bool:
-        return any(one.symbol == symbol and one.seq == seq for one in reader.ticks(kind)[::-1])
+        # The newest one's: another epoch has had this number, too.
+        newest = (one.seq for one in reversed(reader.ticks(kind)) if one.symbol == symbol)
+        return next(newest, None) == seq
 
     await until(lambda: all(map(has, both)))
 
