@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from gateway.address import host_problem, is_multicast
-from gateway.model.topic import split_instrument
+from gateway.model.record import CANDLES, HEALTH
+from gateway.model.topic import ClosedList, split_instrument
 from gateway.options import Port
 
 FEEDS_MAX = 64
@@ -151,12 +152,29 @@ def instruments(options: FeedOptions) -> list[str] | None:
     return None
 
 
-def venues(feeds: Sequence[FeedOptions]) -> dict[str, bool]:
-    """Every venue, and whether all its feeds publish closed lists of instruments."""
-    closed: dict[str, bool] = {}
+def venues(feeds: Sequence[FeedOptions]) -> dict[str, ClosedList | None]:
+    """Every venue; of one whose feeds all publish closed lists of instruments, what they will."""
+    found: dict[str, ClosedList | None] = {}
     for feed in feeds:
-        closed[feed.venue] = closed.get(feed.venue, True) and instruments(feed) is not None
-    return closed
+        more, before = _closed_list(feed), found.get(feed.venue, dict[str, frozenset[str]]())
+        if more is None or before is None:
+            found[feed.venue] = None
+        else:
+            none = frozenset[str]()
+            found[feed.venue] = {
+                channel: before.get(channel, none) | more.get(channel, none)
+                for channel in (*before, *more)
+            }
+    return found
+
+
+def _closed_list(feed: FeedOptions) -> ClosedList | None:
+    if not isinstance(feed, SyntheticOptions):
+        return None
+    channels = [*feed.channels, HEALTH]
+    if "trade" in feed.channels:
+        channels += (channel.key for channel in CANDLES.values())
+    return dict.fromkeys(channels, frozenset(instruments(feed) or ()))
 
 
 def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:

@@ -5,7 +5,11 @@ everything else (the ring, data frames, logs) has names as they are.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+ClosedList = Mapping[str, frozenset[str]]
+"""By channel, the names of all instruments that a venue will ever have."""
 
 SYMBOL_MAX: Final = 96
 """Bytes of a symbol in UTF-8: an option's full name, a prediction market's token number."""

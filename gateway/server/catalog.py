@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from gateway._native import Right, Segment
 from gateway.model.record import HEALTH
+from gateway.model.topic import ClosedList
 
 MATCHES_MAX = 4096
 """Patterns whose counts are kept: more than clients with an honest use have between them."""
@@ -19,10 +20,10 @@ class Catalog:
     """What the worker's control plane knows of names. Each segment replaces the one before.
 
     Args:
-        venues: every configured venue, and whether its list of instruments is closed.
+        venues: every configured venue; of one whose list of instruments is closed, that list.
     """
 
-    def __init__(self, venues: Mapping[str, bool]) -> None:
+    def __init__(self, venues: Mapping[str, ClosedList | None]) -> None:
         self._venues = venues
         self._segment: Segment | None = None
         # (directory's state, count, steps)
@@ -46,7 +47,11 @@ class Catalog:
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         if venue not in self._venues:
             return "unknown"
-        return "closed" if self._venues[venue] else "open"
+        return "open" if self._venues[venue] is None else "closed"
+
+    def listed(self, channel: str, name: str, venue: str) -> bool:
+        known = self._venues.get(venue)
+        return known is not None and name in known.get(channel, ())
 
     def __len__(self) -> int:
         return len(self._segment) if self._segment else 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.model.admin import Answer, Ask
     from gateway.model.status import WorkerReport
+    from gateway.model.topic import ClosedList
 
 
 async def _say_nothing(_: "Answer") -> None:
@@ -28,7 +29,7 @@ class WorkerParts:
     Attributes:
         index: which of the workers this is; also its wait page.
         config: the whole configuration.
-        venues: every configured venue, and whether its list of instruments is closed.
+        venues: every configured venue; of one whose list of instruments is closed, that list.
         listen_socket: bound, listening, non-blocking.
         stats: this process's statistics page. The loop's stamps and lag are written for it.
         wait_fd: memory of all workers' wait pages.
@@ -50,7 +51,7 @@ class WorkerParts:
 
     index: int
     config: "Config"
-    venues: Mapping[str, bool]
+    venues: "Mapping[str, ClosedList | None]"
     listen_socket: socket.socket
     stats: "StatsPage"
     wait_fd: int

@@ -20,6 +20,9 @@ class Catalog(Protocol):
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         """Whether the venue is configured, and whether its instruments are a closed list."""
 
+    def listed(self, channel: str, name: str, venue: str) -> bool:
+        """Whether the venue's closed list has the name, whose topic may have yet to come."""
+
     def find(self, channel: str, name: str) -> bool:
         """Whether the topic exists."""
 

@@ -251,7 +251,10 @@ class Admission:
             venue = split_instrument(name).venue
         except ValueError as bad:
             return Error(codes.UNKNOWN_SYMBOL, str(bad))
-        match self._catalog.venue(venue):
+        kind = self._catalog.venue(venue)
+        if kind == "closed" and self._catalog.listed(channel, name, venue):
+            kind = "open"  # its feed has just begun, here or with the new segment
+        match kind:
             case "open" if full := self._catalog.full:
                 text = f"no room for {channel} of {name}: ring.topics_max is {full}, all taken"
                 return Error(codes.LIMIT_EXCEEDED, text)

@@ -53,7 +53,7 @@ class House:
             WorkerParts(
                 index=0,
                 config=Config(limits=LimitsOptions(heartbeat_ms=int(HEARTBEAT_S * 1000))),
-                venues={VENUE: False},
+                venues={VENUE: None},
                 listen_socket=listening,
                 stats=page,
                 wait_fd=self._fds[1],

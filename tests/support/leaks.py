@@ -79,7 +79,7 @@ class Market:
         self.plane.start()
         self.writer = RingWriter(1 << 20, 256)
         self.plane.attach(self.writer.fd)
-        self.catalog = Catalog(dict.fromkeys(VENUES, False))
+        self.catalog = Catalog(dict.fromkeys(VENUES))
         self.catalog.follow(self.writer.fd)
         self.topics: dict[tuple[str, str], int] = {}
         self.numbers = 0

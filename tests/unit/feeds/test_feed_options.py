@@ -14,6 +14,7 @@ from gateway.feeds.options import (
     UdpOptions,
     instruments,
     problems,
+    venues,
 )
 
 
@@ -72,6 +73,20 @@ def test_only_a_synthetic_venue_is_closed() -> None:
     names = instruments(SyntheticOptions(symbols=1001, venue="X"))
     assert names is not None
     assert (names[0], names[7], names[1000]) == ("SYM000.X", "SYM007.X", "SYM1000.X")
+
+
+def test_a_closed_list_says_what_comes_on_each_channel() -> None:
+    one, two = frozenset(("SYM000.X",)), frozenset(("SYM000.X", "SYM001.X"))
+    quotes = SyntheticOptions(symbols=1, venue="X", channels=("bbo", "book"))
+    trades = SyntheticOptions(symbols=2, venue="X", channels=("trade",))
+    known = venues([quotes, trades, SyntheticOptions(), UdpOptions(), UdpOptions(venue="SIM")])
+    assert known.keys() == {"X", "SIM", UdpOptions().venue}
+    assert known["SIM"] is known[UdpOptions().venue] is None, "one open feed leaves the venue open"
+    listed = known["X"]
+    assert listed is not None
+    assert listed["bbo"] == listed["book"] == one
+    assert listed["trade"] == listed["candle_1d"] == listed["health"] == two
+    assert "instrument" not in listed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def writer() -> RingWriter:
 
 
 def test_a_pattern_costs_the_plane_the_same_each_time(writer: RingWriter) -> None:
-    catalog = Catalog({"SIM": False})
+    catalog = Catalog({"SIM": None})
     assert catalog.match("trade", "*") == (0, 0)  # no segment yet
     catalog.follow(writer.fd)
     first = catalog.match("trade", "*1*.*I*")
@@ -25,7 +25,7 @@ def test_a_pattern_costs_the_plane_the_same_each_time(writer: RingWriter) -> Non
 
 
 def test_f67_what_the_plane_does_for_a_name_is_what_is_counted(writer: RingWriter) -> None:
-    catalog = Catalog({"SIM": False})
+    catalog = Catalog({"SIM": None})
     catalog.follow(writer.fd)
     ends, letters = catalog.match("trade", "9*.SIM"), catalog.match("trade", "*Q*X*Z*")
     in_order, disordered = catalog.match("trade", "*S*I*M*"), catalog.match("trade", "*M*I*S*")
@@ -35,3 +35,18 @@ def test_f67_what_the_plane_does_for_a_name_is_what_is_counted(writer: RingWrite
     assert min(in_order[1], disordered[1]) >= 400 + 100 * 3  # each name is looked through
     writer.topic("trade", "Z.SIM")
     assert catalog.match("trade", "9*.SIM") == (ends[0], 404)
+
+
+def test_a_closed_list_is_known_before_its_topics_are(writer: RingWriter) -> None:
+    listed = {"trade": frozenset(("0.SIM", "LATER.SIM")), "health": frozenset(("LATER.SIM",))}
+    catalog = Catalog({"SIM": listed, "OTHER": None})
+    assert (catalog.venue("SIM"), catalog.venue("OTHER"), catalog.venue("X")) == (
+        "closed",
+        "open",
+        "unknown",
+    )
+    assert catalog.listed("trade", "LATER.SIM", "SIM")
+    assert catalog.listed("health", "LATER.SIM", "SIM")
+    assert not catalog.listed("trade", "NEVER.SIM", "SIM")
+    assert not catalog.listed("book", "LATER.SIM", "SIM")
+    assert not catalog.listed("trade", "LATER.OTHER", "OTHER")

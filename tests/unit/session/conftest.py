@@ -65,6 +65,9 @@ class FakeCatalog:
     def venue(self, venue: str) -> Literal["unknown", "open", "closed"]:
         return {"SIM": "open", "BINANCE": "open", "XNAS": "closed"}.get(venue, "unknown")  # type: ignore[return-value]
 
+    def listed(self, channel: str, name: str, venue: str) -> bool:
+        return (channel, name, venue) == ("trade", "LATER.XNAS", "XNAS")
+
     def find(self, channel: str, name: str) -> bool:
         self.finds += 1
         return name in self.topics.get(channel, ())

@@ -51,6 +51,8 @@ def test_parameters_of_the_request_are_in_force(
         ("trade", "X.SIM", None),
         ("trade", "BRK.B.XNAS", None),
         ("trade", "AAPL.XNAS", "the list of XNAS is closed"),
+        ("trade", "LATER.XNAS", None),
+        ("bbo", "LATER.XNAS", "the list of XNAS is closed"),
         ("trade", "BTCUSDT.NOPE", "no venue NOPE"),
         ("trade", "BTCUSDT", "SYMBOL.VENUE"),
         ("trade", "", "SYMBOL.VENUE"),
