@@ -104,7 +104,7 @@ int gw_client_rewind(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f) {
 
 /* --- its end ----------------------------------------------------------------------------------------- */
 
-static void doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
+void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason) {
     if (c->flags & GW_CLIENT_DOOMED) return;
     c->flags |= GW_CLIENT_DOOMED;
     gw_client_list(p, c);
@@ -130,6 +130,7 @@ void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
     if (c->flags & GW_CLIENT_DOOMED) return;
     char reason[124];
     uint64_t oldest, bytes = c->rest.length - c->rest.sent + c->control_length - c->control_head;
+    if (c->secure) bytes += c->secure->rest_length - c->secure->rest_sent;
     int64_t since = c->sent_ns;
     if (gw_client_oldest(c, &oldest)) since = gw_frame_at(p, oldest)->taken_ns;
     for (uint32_t i = 0; i < c->runs_count && i < RUNS_SUMMED; i++) bytes += run_bytes(p, c, i);
@@ -137,7 +138,7 @@ void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what) {
              what, c->runs_count > RUNS_SUMMED ? "over " : "", (unsigned long long)bytes,
              (long long)((p->now - since) / 1000000));
     c->slow = 1;
-    doom(p, c, 4008, reason);
+    gw_client_doom(p, c, 4008, reason);
 }
 
 /* The last bytes that its socket will not take. */

@@ -1,5 +1,6 @@
 /* What the loop's thread asks for. What it is told: gw_event.c. */
 #include "gw_plane_internal.h"
+#include "gw_secure.h"
 #include <string.h>
 #include <sys/mman.h>
 
@@ -12,6 +13,7 @@ void gw_commands_free(gw_plane_t *p) {
         const gw_command_t *x = (const gw_command_t *)(const void *)node;
         if (x->kind == GW_CMD_ATTACH) munmap(x->mapping, x->mapping_size);
         if (x->kind == GW_CMD_GRANT) gw_grant_free(x->table);
+        if (x->kind == GW_CMD_ADD) gw_secure_end(x->secure);
     }
     if (p->commands.head) gw_queue_free(&p->commands);
 }
@@ -34,6 +36,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     c->generation = (uint32_t)(x->handle >> 32);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
+    c->secure = NULL;
     c->active = 1;
     c->closing = c->shut = c->watched = c->late = c->slow = c->removing = c->cut = 0;
     c->classes = c->mixed = c->level = c->went_up = c->relapses = 0;
@@ -47,6 +50,10 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (slot >= p->clients_high) p->clients_high = slot + 1;
     gw_count(&p->stats->clients[0], 1);
     if (lane_open(p, c->format)) gw_client_slow(p, c, "no memory for its format");
+    if (x->secure) {
+        gw_secure_add(p, c, x->secure);
+        gw_secure_want(p, c);
+    }
     gw_client_reply(p, c, x);
 }
 
@@ -80,6 +87,7 @@ static void attach(gw_plane_t *p, const gw_command_t *x) {
 static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (c->removing) return;
     if (x->kind == GW_CMD_REMOVE) remove_client(p, c);
+    else if (x->kind == GW_CMD_READ) gw_secure_want(p, c);
     else if (c->flags & GW_CLIENT_GONE || c->closing) gw_client_lose(c, x);
     else if (x->kind == GW_CMD_CLOSE) close_client(p, c, x);
     else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, gw_client_lose(c, x);
@@ -100,7 +108,7 @@ static void run(gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_ADD) add(p, c, x);
     else if (c->active && c->generation == (uint32_t)(x->handle >> 32)) run_client(p, c, x);
     else return;
-    if (!(c->flags & GW_CLIENT_BLOCKED)) gw_client_flush(p, c);
+    if (!(c->flags & GW_CLIENT_BLOCKED) && x->kind != GW_CMD_READ) gw_client_flush(p, c);
 }
 
 /* Goes on with what clients have asked for, then takes at most `limit` commands: none begun after COMMANDS_NS, or

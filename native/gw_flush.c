@@ -1,6 +1,6 @@
 /* Writing to one client's socket, and mapping what the kernel took back to frames. */
 #include "gw_plane_internal.h"
-#include "gw_visit.h"
+#include "gw_consume.h"
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -16,14 +16,6 @@ static void part(gw_gather_t *g, const void *bytes, size_t length) {
     g->parts[g->count].iov_base = (void *)(uintptr_t)bytes;
     g->parts[g->count++].iov_len = length;
     g->bytes += length;
-}
-
-/* Bytes of a run, when they lie in one piece; 0 where the log wraps inside it. */
-static size_t run_length(const gw_log_t *log, uint64_t run) {
-    const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
-    const gw_frame_t *last = gw_log_frame(log, GW_RUN_FIRST(run) + GW_RUN_COUNT(run) - 1);
-    if ((first->position ^ last->position) >= log->size) return 0;
-    return last->position + last->length - first->position;
 }
 
 /* How many of `count` frames from `first` on, neighbours in one piece, fit into `room` bytes. */
@@ -44,7 +36,7 @@ static int runs_in_place(const gw_plane_t *p, const gw_client_t *c, gw_gather_t 
     size_t length[2] = {0, 0}, room = g->in_place;
     if (c->runs_count > 2 || (c->flags & GW_CLIENT_DIRTY)) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++)
-        if (!(length[i] = run_length(log, *gw_run_at(c->runs, c->runs_head, c->runs_size, i)))) return 0;
+        if (!(length[i] = gw_run_length(log, *gw_run_at(c->runs, c->runs_head, c->runs_size, i)))) return 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i), first = GW_RUN_FIRST(run);
         const gw_frame_t *f = gw_log_frame(log, first);
@@ -67,7 +59,7 @@ static void gather_copies(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     size_t used = 0;
     for (uint32_t i = 0; i < c->runs_count; i++) {
         uint64_t run = *gw_run_at(c->runs, c->runs_head, c->runs_size, i);
-        size_t whole = run_length(log, run);
+        size_t whole = gw_run_length(log, run);
         if (whole && used + whole <= g->room) {
             memcpy(p->scratch + used, gw_log_bytes(log, gw_log_frame(log, GW_RUN_FIRST(run))), whole);
             used += whole;
@@ -88,7 +80,15 @@ full:
     part(g, p->scratch, used);
 }
 
-static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
+/* To what is sealed at once: more would be rendered for nothing. Whether there is room. */
+static int narrow(gw_gather_t *g) {
+    if (g->bytes >= GW_TLS_RECORD_MAX) return 0;
+    if (g->room > GW_TLS_RECORD_MAX - g->bytes) g->room = GW_TLS_RECORD_MAX - g->bytes;
+    if (g->in_place > GW_TLS_RECORD_MAX - g->bytes) g->in_place = GW_TLS_RECORD_MAX - g->bytes;
+    return 1;
+}
+
+static inline __attribute__((always_inline)) void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g, const int secure) {
     g->count = 0;
     g->bytes = 0;
     g->rendered_count = 0;
@@ -96,88 +96,14 @@ static void gather(gw_plane_t *p, gw_client_t *c, gw_gather_t *g) {
     const size_t control = c->control_length - c->control_head;
     part(g, c->control + c->control_head, control < GW_ROOM_CONTROL ? control : GW_ROOM_CONTROL);
     if (control > GW_ROOM_CONTROL || c->flags & GW_CLIENT_DOOMED) return; /* data follows all of it, if at all */
+    if (secure && !narrow(g)) return;
     if (!runs_in_place(p, c, g)) gather_copies(p, c, g);
-}
-
-/* --- what the kernel took --------------------------------------------------------------------------- */
-
-static void rest_done(gw_plane_t *p, gw_client_t *c) {
-    gw_rest_t *r = &c->rest;
-    if (r->counts) gw_delivered(p, r->channel, r->priority, r->flags, r->recv_ns, r->taken_ns);
-    else if (r->flags & GW_FRAME_SNAPSHOT) gw_count(&p->stats->snapshots[r->channel], 1);
-    free(r->bytes);
-    r->bytes = NULL;
-    r->link = NULL;
-    if (!c->control) c->flags &= ~(uint32_t)GW_CLIENT_MORE;
-}
-
-static size_t consume_control(gw_client_t *c, size_t bytes) {
-    size_t used = c->control_length - c->control_head;
-    size_t n = bytes < used ? bytes : used;
-    c->control_head += (uint32_t)n;
-    if (n == used) {
-        free(c->control);
-        c->control = NULL;
-        c->control_head = c->control_length = c->control_size = 0;
-        if (!c->rest.bytes) c->flags &= ~(uint32_t)GW_CLIENT_MORE;
-    }
-    GW_STORE_RELEASE(&c->control_done, c->control_done + n);
-    return bytes - n;
-}
-
-static int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
-    const gw_log_t *log = &p->lanes[c->format].log;
-    while (c->runs_count && *bytes) {
-        uint64_t *run = &c->runs[c->runs_head];
-        uint64_t first = GW_RUN_FIRST(*run), count = GW_RUN_COUNT(*run), whole = 0;
-        size_t length = run_length(log, *run);
-        if (length && length <= *bytes) {
-            whole = count;
-            *bytes -= length;
-        } else {
-            while (whole < count && gw_log_frame(log, first + whole)->length <= *bytes)
-                *bytes -= gw_log_frame(log, first + whole++)->length;
-        }
-        gw_delivered_run(p, c, log, first, whole);
-        c->queued -= (uint32_t)whole;
-        *run = (first + whole) | (count - whole) << GW_RUN_BITS;
-        if (whole < count && *bytes) {
-            const gw_frame_t *f = gw_log_frame(log, first + whole);
-            if (gw_rest_keep(c, gw_log_bytes(log, f), f->length, (uint32_t)*bytes)) return -ENOMEM;
-            c->rest.recv_ns = f->recv_ns;
-            c->rest.taken_ns = f->taken_ns;
-            c->rest.channel = f->channel;
-            c->rest.priority = (uint8_t)gw_frame_class(p, c, f);
-            c->rest.flags = f->flags;
-            c->rest.counts = !(f->flags & (GW_FRAME_SNAPSHOT | GW_FRAME_NOTICE));
-            c->rest.link = c->rest.counts ? gw_frame_link(p, c, f) : NULL;
-            if (c->flags & GW_CLIENT_BLOCKED) c->waiting[f->channel] -= c->rest.counts;
-            c->queued--;
-            *run += 1 - GW_RUN_ONE;
-            *bytes = 0;
-        }
-        if (GW_RUN_COUNT(*run)) break;
-        c->runs_head = (c->runs_head + 1) & (c->runs_size - 1);
-        c->runs_count--;
-    }
-    return 0;
-}
-
-static int consume(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t bytes) {
-    if (c->rest.bytes) {
-        size_t left = c->rest.length - c->rest.sent, n = bytes < left ? bytes : left;
-        c->rest.sent += (uint32_t)n;
-        bytes -= n;
-        if (n == left) rest_done(p, c);
-    }
-    if (c->control) bytes = consume_control(c, bytes);
-    if (consume_queue(p, c, &bytes)) return -ENOMEM;
-    return gw_consume_marks(p, c, g, bytes);
 }
 
 /* --- blocked and not ------------------------------------------------------------------------------- */
 
 static int watch(gw_plane_t *p, gw_client_t *c) {
+    if (c->secure) return gw_secure_watch(p, c, GW_SECURE_OUT);
     struct epoll_event e = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = gw_client_handle(p, c)};
     if (epoll_ctl(p->epoll_fd, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e)) return errno;
     c->watched = 1;
@@ -187,6 +113,7 @@ static int watch(gw_plane_t *p, gw_client_t *c) {
 void gw_client_unwatch(gw_plane_t *p, gw_client_t *c) {
     if (c->watched) epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
     c->watched = 0;
+    if (c->secure) c->secure->armed = 0;
 }
 
 void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
@@ -199,20 +126,22 @@ void gw_client_unblock(gw_plane_t *p, gw_client_t *c) {
     else p->blocked = c->blocked_next;
     if (c->blocked_next) c->blocked_next->blocked_previous = c->blocked_previous;
     p->blocked_count--;
+    p->reporting--;
     gw_count(&p->stats->clients_blocked[0], (uint64_t)-1);
     gw_client_backlog(p, c);
     gw_replay_join(p, c);
 }
 
-static void gone(gw_plane_t *p, gw_client_t *c, int error) {
+void gw_client_gone(gw_plane_t *p, gw_client_t *c, int error) {
     c->flags |= GW_CLIENT_GONE | GW_CLIENT_DOOMED;
     gw_client_drop_rest(p, c);
+    if (c->secure) gw_secure_drop(p, c);
     gw_client_drop_queue(p, c);
     c->flags &= (uint16_t)~GW_CLIENT_MORE;
     gw_client_list(p, c);
     gw_client_unblock(p, c);
     gw_client_unwatch(p, c);
-    consume_control(c, c->control_length - c->control_head);
+    gw_consume_control(c, c->control_length - c->control_head);
     gw_event_t *e = gw_event_new(GW_EVENT_GONE, gw_client_handle(p, c), 0);
     if (!e) { /* the loop will see its end */
         shutdown(c->fd, SHUT_RDWR);
@@ -273,7 +202,7 @@ static void conflate(gw_plane_t *p, gw_client_t *c) {
     gw_client_drop_queue(p, c);
 }
 
-static void block(gw_plane_t *p, gw_client_t *c) {
+void gw_client_block(gw_plane_t *p, gw_client_t *c) {
     if (!(c->flags & GW_CLIENT_BLOCKED)) {
         c->flags |= GW_CLIENT_BLOCKED;
         GW_STORE_RELAXED(&c->blocked, 1);
@@ -284,18 +213,27 @@ static void block(gw_plane_t *p, gw_client_t *c) {
         if (p->blocked) p->blocked->blocked_previous = c;
         p->blocked = c;
         p->blocked_count++;
+        p->reporting++;
         gw_count(&p->stats->clients_blocked[0], 1);
         gw_count(&p->stats->sends_short[0], 1);
         conflate(p, c);
     }
     gw_client_backlog(p, c);
     int error = watch(p, c);
-    if (error) gone(p, c, error); /* it would wait for ever */
+    if (error) gw_client_gone(p, c, error); /* it would wait for ever */
+}
+
+/* What came of sending over TLS: 0: all left; else it is blocked or gone now. */
+static int left(gw_plane_t *p, gw_client_t *c, int answer) {
+    if (answer < 0) gw_client_gone(p, c, -answer);
+    if (answer > 0) gw_client_block(p, c);
+    return answer;
 }
 
 static void drained(gw_plane_t *p, gw_client_t *c) {
     gw_client_unblock(p, c);
     if (!c->closing || c->shut) return;
+    if (c->secure && left(p, c, gw_secure_close(p, c))) return;
     c->shut = 1;
     shutdown(c->fd, SHUT_WR);
     gw_event_t *e = gw_event_new(GW_EVENT_SHUT, gw_client_handle(p, c), 0);
@@ -319,8 +257,8 @@ static ssize_t send_parts(gw_plane_t *p, gw_client_t *c, const struct iovec *par
     p->now = p->io.monotonic(p->io.self);
     if (n < 0) {
         if (error == EINTR) return -EINTR;
-        if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) block(p, c);
-        else gone(p, c, error);
+        if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) gw_client_block(p, c);
+        else gw_client_gone(p, c, error);
         return -1;
     }
     gw_count(&p->stats->sends[0], 1);
@@ -329,13 +267,17 @@ static ssize_t send_parts(gw_plane_t *p, gw_client_t *c, const struct iovec *par
     return n;
 }
 
+static GW_APART int consume_queue(gw_plane_t *p, gw_client_t *c, size_t *bytes) {
+    return gw_consume_queue(p, c, bytes, 0);
+}
+
 /* The usual case, one run of frames and nothing else: looked up once for all in turn. Whether it was that case. */
 static int flush_plain(gw_plane_t *p, gw_client_t *c) {
     uint64_t run = c->runs[c->runs_head];
     if (run != p->plain_run) {
         const gw_log_t *log = &p->lanes[c->format].log;
         p->plain_run = 0;
-        p->plain.iov_len = run_length(log, run);
+        p->plain.iov_len = gw_run_length(log, run);
         if (!p->plain.iov_len || p->plain.iov_len > GW_ROOM_IN_PLACE) return 0;
         const gw_frame_t *first = gw_log_frame(log, GW_RUN_FIRST(run));
         p->plain.iov_base = (void *)(uintptr_t)gw_log_bytes(log, first);
@@ -352,8 +294,8 @@ static int flush_plain(gw_plane_t *p, gw_client_t *c) {
         return 1;
     }
     size_t bytes = (size_t)n;
-    if (consume_queue(p, c, &bytes)) gone(p, c, ENOMEM);
-    else block(p, c);
+    if (consume_queue(p, c, &bytes)) gw_client_gone(p, c, ENOMEM);
+    else gw_client_block(p, c);
     return 1;
 }
 
@@ -364,40 +306,62 @@ static void wait_again(gw_plane_t *p, gw_client_t *c) {
     if (!c->turn_next) gw_turn_wait(p, keeps_up ? GW_TURN_LIVE : gw_turn_again(c), c);
 }
 
-static size_t flush_parts(gw_plane_t *p, gw_client_t *c, size_t room) {
+/* A visit; `secure`: to a client over TLS, which is sent a record's bytes at most. */
+static inline __attribute__((always_inline)) size_t flush(gw_plane_t *p, gw_client_t *c, size_t room, const int secure) {
     gw_gather_t *g = p->gather;
-    if (c->flags & GW_CLIENT_GONE) return 0;
-    if ((c->flags & (GW_CLIENT_BUSY | GW_CLIENT_DOOMED)) == GW_CLIENT_BUSY) {
-        c->late = 1;
-        return 0;
-    }
     if ((c->flags & (GW_CLIENT_TELL | GW_CLIENT_DOOMED)) == GW_CLIENT_TELL) gw_client_tell(p, c);
     const int had_control = c->control != NULL;
     g->in_place = room = c->flags & GW_CLIENT_BLOCKED && room > GW_ROOM_BULK ? GW_ROOM_BULK : room;
     g->room = room < GW_ROOM_COPIED ? room : GW_ROOM_COPIED;
-    gather(p, c, g);
+    gather(p, c, g, secure);
     if (g->bytes) {
-        ssize_t n;
-        do n = send_parts(p, c, g->parts, g->count);
-        while (n == -EINTR);
-        if (n < 0) return g->bytes;
-        if (consume(p, c, g, (size_t)n)) {
-            gone(p, c, ENOMEM);
-            return g->bytes;
+        ssize_t n, answer = 0;
+        if (secure) {
+            answer = gw_secure_send(p, c, g);
+            if (answer < 0) {
+                gw_client_gone(p, c, (int)-answer);
+                return g->bytes;
+            }
+        } else {
+            do n = send_parts(p, c, g->parts, g->count);
+            while (n == -EINTR);
+            if (n < 0) return g->bytes;
+            if (gw_consume(p, c, g, (size_t)n, 0, consume_queue)) {
+                gw_client_gone(p, c, ENOMEM);
+                return g->bytes;
+            }
         }
         if (had_control) resume(p, c), gw_client_tell_untold(p, c);
-        if ((size_t)n < g->bytes) {
-            block(p, c);
+        if (secure ? answer > 0 : (size_t)n < g->bytes) {
+            gw_client_block(p, c);
             return g->bytes;
         }
     } else {
-        gw_consume_marks(p, c, g, 0); /* marks of what the format does not tell */
+        gw_consume_marks(p, c, g, 0, 0); /* marks of what the format does not tell */
     }
     /* What a doomed client still has of the topics goes as it is buried. */
     const int data = !(c->flags & GW_CLIENT_DOOMED) && (c->runs_count || c->flags & GW_CLIENT_DIRTY);
-    if (data || c->control) wait_again(p, c);
+    if (data || c->control || (secure && c->rest.bytes)) wait_again(p, c);
     else drained(p, c);
     return g->bytes;
+}
+
+/* Whether it waits for a request of its own. */
+static inline int put_off(gw_client_t *c) {
+    if ((c->flags & (GW_CLIENT_BUSY | GW_CLIENT_DOOMED)) != GW_CLIENT_BUSY) return 0;
+    c->late = 1;
+    return 1;
+}
+
+static GW_APART size_t flush_secure(gw_plane_t *p, gw_client_t *c, size_t room) {
+    if (put_off(c)) return 0;
+    if (c->secure->rest && left(p, c, gw_secure_send_rest(p, c))) return c->secure->rest_length;
+    return flush(p, c, room, 1);
+}
+
+static size_t flush_parts(gw_plane_t *p, gw_client_t *c, size_t room) {
+    if (c->flags & (GW_CLIENT_GONE | GW_CLIENT_SECURE)) return c->flags & GW_CLIENT_GONE ? 0 : flush_secure(p, c, room);
+    return put_off(c) ? 0 : flush(p, c, room, 0);
 }
 
 /* Only such a visit encodes: what is marked. */

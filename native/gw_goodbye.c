@@ -1,5 +1,6 @@
 /* The end of doomed clients (gw_client.c): their marks, links and subscriptions go some at a time. */
 #include "gw_plane_internal.h"
+#include "gw_secure.h"
 
 #define GOODBYES_TURNS 2           /* a slice, in turns' units: 30 to 100 us, at 10 us for a wake-up */
 #define GOODBYES_REST 3            /* for so many times as long as a slice took, the next one waits ... */
@@ -32,6 +33,7 @@ int gw_client_bury(gw_plane_t *p, gw_client_t *c, int64_t *budget) {
 void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     gw_client_shrink(c);
     gw_client_holds_free(c);
+    gw_secure_free(p, c);
     free(c->rest.bytes);
     free(c->control);
     c->rest = (gw_rest_t){0};

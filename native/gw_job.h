@@ -24,7 +24,7 @@ int gw_job_sift(gw_plane_t *p, gw_client_t *c, gw_job_t *job, gw_sift_keep_t kee
 /* How many of the link's records are pending now, as far as the job's count says. */
 static inline uint64_t gw_job_link_pending(const gw_job_t *job, const gw_client_t *c, const gw_link_t *l) {
     uint64_t queued = job->counting && l->counted == job->counting ? l->waiting : 0;
-    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l) + gw_replay_left(l);
+    return queued + (uint64_t)gw_link_pends(l) + (c->rest.link == l) + l->sealed + gw_replay_left(l);
 }
 
 /* One step of a request, as far as the budget goes; where the job stands then. */

@@ -8,6 +8,7 @@
  *
  * Levels are about conflated topics. A lossless one is kept whole until its bounds close it (4008). */
 #include "gw_plane_internal.h"
+#include "gw_secure.h"
 #include <stdio.h>
 
 #define INTERVAL_NS 100000000
@@ -26,6 +27,7 @@ static const int interval_ms[GW_LEVELS] = {0, 20, 100, 250};
 static int64_t age(const gw_plane_t *p, const gw_client_t *c) {
     int64_t oldest = INT64_MAX;
     if (c->rest.bytes && c->rest.counts) oldest = c->rest.taken_ns;
+    if (c->secure) oldest = gw_secure_oldest(c, oldest);
     if (c->marks.first && gw_link_pends(c->marks.first) && c->marks.first->dirty_taken_ns < oldest)
         oldest = c->marks.first->dirty_taken_ns;
     if (oldest == INT64_MAX) return 0;

@@ -1,5 +1,6 @@
 /* Subscriptions and links: who gets what. Which patterns cover a topic: gw_cover.c. */
 #include "gw_plane_internal.h"
+#include "gw_secure.h"
 #include <string.h>
 
 #define SLAB 256u         /* links allocated at once */
@@ -156,6 +157,7 @@ void gw_link_drop(gw_plane_t *p, gw_link_t *l) {
     gw_link_clean(p, l);
     fold(l, 0);
     if (c->rest.link == l) c->rest.link = NULL;
+    if (l->sealed) gw_secure_forget(c, l);
     audience_leave(l);
     t->links_count--;
     if (l->book) gw_book_link_end(p, t, l);

@@ -1,6 +1,7 @@
 /* The cycle: commands, records, sockets that became writable, a slice of visits, timers. Then waiting. */
 #include "gw_plane_internal.h"
 #include "gw_sched.h"
+#include "gw_secure.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -253,6 +254,10 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
         gw_handle_t handle = events[i].data.u64;
         gw_client_t *c = &p->clients[(uint32_t)handle];
         if (!c->active || c->generation != (uint32_t)(handle >> 32)) continue;
+        if (c->secure) {
+            gw_secure_reported(p, c, events[i].events);
+            continue;
+        }
         /* ERR and HUP too: the write that follows fails, and reports once. */
         gw_client_untouch(p, c);
         gw_turn_wait(p, gw_turn_again(c), c);
@@ -268,7 +273,7 @@ static void heartbeats(gw_plane_t *p) {
     for (; p->heartbeat_next < p->clients_high && sent < HEARTBEATS_PER_CYCLE; p->heartbeat_next++) {
         if (looks++ == HEARTBEATS_LOOKS) break;
         gw_client_t *c = &p->clients[p->heartbeat_next];
-        if (!c->active || (c->flags & ~(GW_CLIENT_PLAIN | GW_CLIENT_TELL))) continue;
+        if (!c->active || (c->flags & ~(GW_CLIENT_PLAIN | GW_CLIENT_TELL | GW_CLIENT_SECURE))) continue;
         if (p->now - c->sent_ns < p->o.heartbeat_ns) continue;
         if (c->runs != c->runs_inline && !c->runs_count) gw_client_shrink(c);
         if (!p->o.formats[c->format].notices[GW_NOTICE_HEARTBEAT]) continue;
@@ -341,9 +346,10 @@ int gw_plane_cycle(gw_plane_t *p) {
     busy |= records(p);
     if (!others_wait(p)) p->now = p->io.monotonic(p->io.self); /* else the next send reads it */
     p->books.freeze_left = p->books.freeze_most;
-    if (p->blocked_count | p->books.todo) {
+    if (p->reporting | p->books.todo) {
         if (p->books.todo) busy |= gw_plane_books_step(p);
-        if (p->blocked_count && p->now >= p->sockets_ns) sockets(p, 0);
+        if (p->reporting && p->now >= p->sockets_ns) sockets(p, 0);
+        if (p->reads.first) busy |= gw_secure_reads(p);
     }
     busy |= serve(p) > 0;
     if (!p->holds_count) {

@@ -11,6 +11,7 @@
 #include "gw_stats.h"
 #include "gw_frame.h"
 #include "gw_template.h"
+#include "gw_tls.h"
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -92,7 +93,7 @@ int gw_plane_cycle(gw_plane_t *p);
 typedef uint64_t gw_handle_t; /* generation << 32 | slot */
 
 typedef enum {
-    GW_CMD_ADD,         /* handle, fd, format, grant, bytes (first of all), fills */
+    GW_CMD_ADD,         /* handle, fd, format, grant, bytes (first of all), fills, secure */
     GW_CMD_SEND,        /* handle, bytes, fills */
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
@@ -102,6 +103,7 @@ typedef enum {
     GW_CMD_REMOVE,      /* handle */
     GW_CMD_ATTACH,      /* mapping, size: the plane unmaps it in the end */
     GW_CMD_PUBLISH,     /* local, bytes: its newest text, which supersedes those before */
+    GW_CMD_READ,        /* handle: of a client over TLS: a record more may be told */
     GW_CMD_GRANT,       /* grant, table: posted by gw_plane_grant */
     GW_CMD_STOP,
 } gw_command_kind_t;
@@ -141,6 +143,7 @@ typedef struct {
     uint32_t local;  /* index into the options' locals */
     uint32_t grant;
     struct gw_grant *table; /* the plane's with the command */
+    struct gw_secure *secure; /* the same, once it was taken: over TLS, whose handshake is through; NULL: a plain socket */
     gw_handle_t handle;
     uint64_t token;
     void *mapping;
@@ -156,6 +159,9 @@ typedef struct {
 
 /* One block with room for all; the caller fills it and posts it. NULL: no memory. */
 gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t bytes);
+/* What a connection over TLS is handed over as; freed with its connection. NULL: no memory. */
+struct gw_secure *gw_secure_new(gw_tls_t *t);
+void gw_secure_end(struct gw_secure *s); /* that of a command that was not posted */
 /* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds, or the handle is not
  * one of this plane's, or a text is too long, or a grant was never loaded (it is freed then).
  * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
@@ -200,6 +206,8 @@ typedef enum {
     GW_EVENT_LEVEL,  /* code: the connection's level now, error: before, reason: in words */
     GW_EVENT_STALL,  /* no handle; token: how long in ns, reason: in words */
     GW_EVENT_FORBIDDEN, /* token: id of a name that was subscribed to and is not granted; it is no subscription */
+    GW_EVENT_DATA,   /* of a client over TLS, after GW_CMD_READ: token: how many bytes came, 0: the end of the stream; code: 1:
+                        they are at `rows`; 0: they were of no interest any more */
     GW_EVENT_LOCAL,  /* no handle; token: a local topic's place; code: whether somebody follows it */
 } gw_event_kind_t;
 

@@ -159,8 +159,9 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     p->scratch = malloc(GW_SCRATCH_BYTES);
     p->gather = calloc(1, gw_gather_size());
     p->wheel = calloc(1, sizeof *p->wheel); /* pages that nobody touches before there is a rate */
+    p->secure_step = malloc(sizeof *p->secure_step); /* nor these before there is a client over TLS */
     const int slots = p->clients && p->generations && p->slots_free && p->slots_grant;
-    int error = slots && p->batch && p->scratch && p->gather && p->wheel ? 0 : -ENOMEM;
+    int error = slots && p->batch && p->scratch && p->gather && p->secure_step && p->wheel ? 0 : -ENOMEM;
     if (!error) p->wheel->next_ms = INT64_MAX;
     if (!error) error = gw_queue_init(&p->commands) || gw_queue_init(&p->events) ? -ENOMEM : 0;
     if (!error) error = gw_map_init(&p->topics_by_name, 1024);
@@ -229,6 +230,7 @@ void gw_plane_destroy(gw_plane_t *p) {
     free(p->batch);
     free(p->pass.batch);
     free(p->scratch);
+    free(p->secure_step);
     free(p->gather);
     free(p->wheel);
     free(p);

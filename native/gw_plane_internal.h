@@ -142,6 +142,7 @@ void gw_client_backlog(gw_plane_t *p, gw_client_t *c);
 int gw_client_control(gw_plane_t *p, gw_client_t *c, const void *bytes, size_t length, int posted);
 uint64_t *gw_client_loss(const gw_plane_t *p, const gw_client_t *c);
 void gw_client_slow(gw_plane_t *p, gw_client_t *c, const char *what);
+void gw_client_doom(gw_plane_t *p, gw_client_t *c, int code, const char *reason);
 int gw_client_rewind(gw_plane_t *p, gw_client_t *c, const gw_frame_t *f);
 int gw_client_full(gw_plane_t *p, gw_client_t *c);
 /* Whether a frame more is too many for the client's queue; then it is let go, where it can't replay it later. */

@@ -15,6 +15,7 @@
 #include "gw_replay_types.h"
 #include "gw_plane_book_types.h"
 #include "gw_units.h"
+#include "gw_unsent_types.h"
 #include <pthread.h>
 
 typedef struct gw_link gw_link_t;
@@ -123,6 +124,7 @@ struct gw_link {
     uint8_t marked;     /* GW_MARK_*: chosen by the job in hand */
     uint8_t priority;   /* its class; GW_CLASS_NONE of a local topic */
     uint8_t audience;   /* of the topic's */
+    uint16_t sealed;      /* of its records, those in its client's sealed rest */
     gw_book_link_t *book; /* of a book */
 };
 
@@ -156,15 +158,6 @@ struct gw_pattern {
 };
 _Static_assert(offsetof(gw_pattern_t, node) == 0, "a node is its pattern");
 
-/* A frame cut by a short write: its rest, and what its last byte will count for. */
-typedef struct {
-    uint8_t *bytes;
-    uint32_t length, sent;
-    int64_t recv_ns, taken_ns;
-    gw_link_t *link; /* where it is a pending record; NULL once that has ended */
-    uint8_t channel, flags, counts, priority;
-} gw_rest_t;
-
 /* Runs of frame indices: first in the low 47 bits, count above. An index is a number of 44 bits (at a million frames
  * a second, 200 days) in the log of the format above it. */
 #define GW_RUN_BITS 47
@@ -189,6 +182,7 @@ enum {
     GW_CLIENT_BUSY = 256,  /* a job is under way: nothing is written to it until it is through */
     GW_CLIENT_ANNOUNCES = 512, /* some of its links are unannounced */
     GW_CLIENT_REPLAYS = 1024,  /* some of its links replay */
+    GW_CLIENT_SECURE = 2048,   /* is over TLS: written to and read beside the shortest way */
 };
 /* Whose queue takes no more than what is lossless, and is counted by channel. */
 #define GW_CLIENT_WAITS (GW_CLIENT_BLOCKED | GW_CLIENT_BUSY)
@@ -259,6 +253,7 @@ struct gw_client {
     int64_t sent_ns;  /* shared: MONOTONIC, last bytes taken */
 
     gw_rest_t rest;
+    gw_secure_t *secure; /* over TLS; NULL: it is not */
     uint8_t *control;
     uint32_t control_head, control_length, control_size;
     gw_marks_t marks; /* of updates that are not held back */
@@ -447,6 +442,9 @@ struct gw_plane {
     gw_list_t jobs;     /* clients with work that is done some at a time */
     gw_list_t goodbyes; /* doomed ones of which something is left */
     int64_t turn_units, turn_left; /* turn_units: GW_UNITS_TURN, less in tests */
+    gw_list_t reads;    /* clients over TLS with something to read */
+    gw_secure_step_t *secure_step;
+    uint32_t reporting; /* clients whose sockets are looked at beside records: those over TLS, and once more those who are blocked */
     uint32_t blocked_count, behind_count;
     uint8_t blocked_round; /* what the round over `blocked` does (gw_level.c); 0: it rests */
     uint8_t *scratch;

@@ -79,7 +79,7 @@ uint32_t gw_topic_over(gw_plane_t *p, gw_topic_t *t, const gw_record_t *last) {
 static int settled(const gw_topic_t *t, const gw_link_t *l) {
     const gw_client_t *c = l->client;
     uint64_t oldest;
-    if (c->job || l->dirty || l->owes || c->rest.link == l) return 0;
+    if (c->job || l->dirty || l->owes || c->rest.link == l || l->sealed) return 0;
     return !gw_client_oldest(c, &oldest) || oldest >= t->audiences[l->audience].retired_index;
 }
 

@@ -58,7 +58,7 @@ static void push(gw_plane_t *p, const gw_entry_t *e, const gw_entry_t *end, uint
     for (; e != end; e++) {
         gw_client_t *c = e->client;
         if (end - e > 4) __builtin_prefetch(e[4].client, 1);
-        if (c->flags) gw_client_take(p, c, e->link, index);
+        if (c->flags & (uint16_t)~GW_CLIENT_SECURE) gw_client_take(p, c, e->link, index);
         else gw_client_push(p, c, index);
     }
 }

@@ -48,10 +48,10 @@ enum { GW_REPLAY_COMPLETED, GW_REPLAY_CAUGHT_UP, GW_REPLAY_LAPPED, GW_REPLAY_END
     X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)                              \
     X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS) X(books_copied, 1) X(books_missing, 1)
 #define GW_STATS_LOOP(X)                                                                           \
-    X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 32) X(closes, 64)           \
-    X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 16) X(control_frames, 1)        \
-    X(close_timeouts, 1) X(accept_errors, 16) X(auth, 32) X(log_dropped, 1) X(loop_lag_ns, 1)      \
-    X(loop_lag_max_ns, 1) X(audit_lines, 1) X(audit_lost, 1)                                       \
+    X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 32) X(tls_handshakes, 8)    \
+    X(closes, 64) X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 16)               \
+    X(control_frames, 1) X(close_timeouts, 1) X(accept_errors, 16) X(auth, 32) X(log_dropped, 1)   \
+    X(loop_lag_ns, 1) X(loop_lag_max_ns, 1) X(audit_lines, 1) X(audit_lost, 1)                     \
     X(loop_alive_ns, 1) X(gc_pauses, 3) X(gc_pause_ns, 1) X(gc_pause_max_ns, 1)                    \
     X(stalls, 8) X(stall_ns, 8) X(run_delay_ns, 1) X(cpu_ns, 1)
 #define GW_STATS_FEED(X)                                                                           \

@@ -83,6 +83,7 @@ typedef struct {
     uint8_t ipv6;
     uint16_t port;
     gw_swarm_text_t request; /* the whole HTTP upgrade request */
+    gw_swarm_text_t host;    /* over TLS, where the certificate has to be this host's; empty: plain */
 } gw_swarm_target_t;
 
 typedef struct {
@@ -116,8 +117,8 @@ typedef struct {
 
 typedef struct gw_swarm gw_swarm_t;
 
-/* Copies all that the options point to. -EINVAL (an index or a number out of range), -ENOMEM, or
- * what the kernel refused. */
+/* Copies all that the options point to. -EINVAL (an index or a number out of range), -ENOMEM,
+ * -ENOSYS (there is no TLS), or what the kernel refused. */
 int gw_swarm_create(const gw_swarm_options_t *options, gw_swarm_t **out);
 /* Nobody may be inside gw_swarm_connect or gw_swarm_run. */
 void gw_swarm_destroy(gw_swarm_t *s);

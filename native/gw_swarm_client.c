@@ -77,7 +77,7 @@ void gw_swarm_flush(gw_swarm_t *s, gw_swarm_client_t *c) {
     c->out_sent = 0;
 }
 
-bool gw_swarm_send(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t n) {
+bool gw_swarm_send_bytes(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t n) {
     if (c->out.length - c->out_sent + n > s->out_bytes_max) return false;
     if (c->out_sent) {
         c->out.length -= c->out_sent;
@@ -92,6 +92,16 @@ bool gw_swarm_send(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_
     }
     if (!gw_swarm_bytes_add(&c->out, (const uint8_t *)bytes + sent, n - sent)) return true;
     if (sent) shutdown(c->fd, SHUT_RDWR); /* half a frame must not be followed by another */
+    return false;
+}
+
+/* Of sealed bytes nothing is left out, or nothing behind them could be read. */
+bool gw_swarm_send(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t n) {
+    if (!c->tls) return gw_swarm_send_bytes(s, c, bytes, n);
+    if (c->out.length - c->out_sent + 2 * n > s->out_bytes_max) return false;
+    bytes = gw_swarm_seal(s, c, bytes, &n);
+    if (bytes && gw_swarm_send_bytes(s, c, bytes, n)) return true;
+    shutdown(c->fd, SHUT_RDWR);
     return false;
 }
 
@@ -177,7 +187,10 @@ void gw_swarm_connected(gw_swarm_t *s, gw_swarm_client_t *c) {
     }
     const gw_swarm_text_t *request = &s->o.targets[c->target].request;
     c->state = GW_SWARM_SHAKING;
-    (void)gw_swarm_send(s, c, request->bytes, request->length);
+    if (s->o.targets[c->target].host.length) {
+        if (gw_swarm_tls_begin(s, c)) gw_swarm_refuse(s, c, ENOMEM, GW_SWARM_SILENT);
+        else (void)gw_swarm_send_bytes(s, c, s->sealed.bytes, s->sealed.length);
+    } else (void)gw_swarm_send(s, c, request->bytes, request->length);
 }
 
 void gw_swarm_opened(gw_swarm_t *s, gw_swarm_client_t *c) {
@@ -207,6 +220,8 @@ static void end(gw_swarm_t *s, gw_swarm_client_t *c) {
     gw_swarm_bytes_free(&c->rest);
     gw_swarm_bytes_free(&c->message);
     gw_swarm_bytes_free(&c->out);
+    gw_tls_free(c->tls);
+    c->tls = NULL;
     c->fd = -1;
     c->generation++;
     c->rest_need = c->out_sent = 0;

@@ -35,6 +35,8 @@ static bool options_good(const gw_swarm_options_t *o) {
     if (o->groups_count > GW_SWARM_GROUPS_MAX || o->clients_count > INT32_MAX) return false;
     if (!o->frame_bytes_max || o->frame_bytes_max > INT32_MAX) return false;
     if (o->clock_offset_ns > OFFSET_MAX_NS || o->clock_offset_ns < -OFFSET_MAX_NS) return false;
+    for (uint32_t i = 0; i < o->targets_count; i++)
+        if (o->targets[i].host.length > GW_TLS_NAME_MAX) return false;
     for (uint32_t i = 0; i < o->clients_count; i++)
         if (!client_good(o, o->clients + 3 * (size_t)i)) return false;
     for (uint32_t i = 0; i < o->groups_count; i++)
@@ -76,8 +78,14 @@ static int targets_copy(gw_swarm_t *s, const gw_swarm_options_t *o) {
     for (; s->o.targets_count < o->targets_count; s->o.targets_count++) {
         gw_swarm_target_t *t = &targets[s->o.targets_count];
         *t = o->targets[s->o.targets_count];
+        t->host.bytes = NULL;
         if (text_copy(&t->request)) return -ENOMEM;
-        if (s->out_bytes_max < t->request.length) s->out_bytes_max = t->request.length;
+        t->host = o->targets[s->o.targets_count].host;
+        if (text_copy(&t->host)) {
+            free((void *)(uintptr_t)t->request.bytes);
+            return -ENOMEM;
+        }
+        if (s->out_bytes_max < 4 * t->request.length) s->out_bytes_max = 4 * t->request.length;
     }
     uint32_t *sources = malloc((o->sources_count + 1) * sizeof *sources);
     s->o.sources = sources;
@@ -160,6 +168,7 @@ int gw_swarm_create(const gw_swarm_options_t *options, gw_swarm_t **out) {
     int error = s->buffer ? 0 : -ENOMEM;
     if (!error) error = targets_copy(s, options);
     if (!error) error = stamp_copy(s, options);
+    if (!error) error = gw_swarm_tls_init(s, options);
     if (!error) error = frames_make(s, options);
     if (!error) error = groups_make(s, options);
     if (!error) error = clients_make(s, options);
@@ -185,6 +194,7 @@ static void clients_free(gw_swarm_t *s) {
         gw_swarm_bytes_free(&c->rest);
         gw_swarm_bytes_free(&c->message);
         gw_swarm_bytes_free(&c->out);
+        gw_tls_free(c->tls);
     }
     free(s->clients);
 }
@@ -201,8 +211,10 @@ void gw_swarm_destroy(gw_swarm_t *s) {
     clients_free(s);
     groups_free(s);
     for (uint32_t i = 0; s->frames && i < s->o.texts_count; i++) gw_swarm_bytes_free(&s->frames[i]);
-    for (uint32_t i = 0; s->o.targets && i < s->o.targets_count; i++)
+    for (uint32_t i = 0; s->o.targets && i < s->o.targets_count; i++) {
         free((void *)(uintptr_t)s->o.targets[i].request.bytes);
+        free((void *)(uintptr_t)s->o.targets[i].host.bytes);
+    }
     free((void *)(uintptr_t)s->o.targets);
     free((void *)(uintptr_t)s->o.sources);
     free((void *)(uintptr_t)s->o.accept.bytes);
@@ -211,6 +223,7 @@ void gw_swarm_destroy(gw_swarm_t *s) {
     gw_swarm_ticks_free(&s->ticks);
     if (s->epoll_fd >= 0) close(s->epoll_fd);
     if (s->wake_fd >= 0) close(s->wake_fd);
+    gw_swarm_tls_free(s);
     free(s->buffer);
     free(s);
 }

@@ -13,8 +13,10 @@
 #include "gw_swarm_refusals.h"
 #include "gw_swarm_ticks.h"
 #include "gw_swarm_topics.h"
+#include "gw_tls.h"
 
 #define GW_SWARM_READ_BYTES (256u << 10) /* longest read */
+#define GW_SWARM_CIPHERED_BYTES (64u << 10) /* ... over TLS */
 #define GW_SWARM_REST_BYTES (64u << 10)  /* frames up to this are put together in the shared buffer */
 #define GW_SWARM_ANSWER_BYTES_MAX 8192u  /* of the response to the upgrade request */
 #define GW_SWARM_OUT_BYTES_MIN (64u << 10)
@@ -49,6 +51,8 @@ typedef struct {
 
 struct gw_swarm_client {
     int fd;
+    gw_tls_t *tls; /* NULL: it is plain */
+    uint8_t tls_up; /* its handshake is through */
     uint8_t state, flags;
     uint16_t group;
     uint32_t generation; /* of the socket: events of one before are known by it */
@@ -103,6 +107,9 @@ struct gw_swarm {
     gw_swarm_refusals_t refused_rows;
     int epoll_fd, wake_fd, schedstat_fd;
 
+    gw_tls_context_t *tls;     /* NULL: nobody is over TLS */
+    uint8_t *ciphered, *plain; /* what a read brought; what is in one record of it */
+    gw_tls_out_t sealed;       /* what is said */
     uint8_t *buffer; /* GW_SWARM_REST_BYTES + GW_SWARM_READ_BYTES */
     /* Of the read at hand, ns of the server's clock: when it was, the kernel's stamp of its newest byte
      * (0: none), and before when the message at hand can't have arrived. */
@@ -168,6 +175,8 @@ void gw_swarm_left(gw_swarm_t *s, gw_swarm_client_t *c);
 /* --- writing (gw_swarm_client.c) --- */
 /* Queues what the socket does not take. False: there is no room, nothing was sent. */
 bool gw_swarm_send(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t n);
+/* The same, of what is sealed or need not be. */
+bool gw_swarm_send_bytes(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t n);
 void gw_swarm_flush(gw_swarm_t *s, gw_swarm_client_t *c);
 /* A masked control frame, of at most GW_CONTROL_BYTES_MAX bytes. */
 void gw_swarm_control(gw_swarm_t *s, gw_swarm_client_t *c, uint8_t opcode, const uint8_t *bytes, size_t n);
@@ -184,6 +193,18 @@ void gw_swarm_took(gw_swarm_t *s, gw_swarm_client_t *c, size_t n);
 
 /* A handshake comes to its end without a whole answer: refused by what there is of it, else by `why`. */
 void gw_swarm_unanswered(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t why);
+
+/* --- over TLS (gw_swarm_tls.c) --- */
+int gw_swarm_tls_init(gw_swarm_t *s, const gw_swarm_options_t *o);
+void gw_swarm_tls_free(gw_swarm_t *s);
+/* The connection's first bytes; like all that it says itself, in `sealed`. 0; else it can't begin. */
+int gw_swarm_tls_begin(gw_swarm_t *s, gw_swarm_client_t *c);
+/* `n` bytes came into `ciphered`. 1: the handshake is through; 0: not yet; else -errno. */
+int gw_swarm_tls_feed(gw_swarm_t *s, gw_swarm_client_t *c, size_t n);
+/* What is in the next record of these, into `plain`: as gw_tls_read. */
+ssize_t gw_swarm_tls_next(gw_swarm_t *s, gw_swarm_client_t *c);
+/* What these bytes are on their way, and how many then; NULL: they can't be sent. */
+const void *gw_swarm_seal(gw_swarm_t *s, gw_swarm_client_t *c, const void *bytes, size_t *n);
 
 /* --- accounting (gw_swarm_account.c) --- */
 void gw_swarm_message(gw_swarm_t *s, gw_swarm_client_t *c, const char *bytes, size_t n);

@@ -226,6 +226,60 @@ void gw_swarm_took(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
     else if (gw_swarm_bytes_add(&c->rest, s->buffer + at, size - at)) gw_swarm_fail(s, c, 1011);
 }
 
+static void ended(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t error) {
+    if (c->state == GW_SWARM_OPEN) {
+        gw_swarm_refusals_note(&s->refused_rows, GW_SWARM_REFUSAL_CLOSE, CLOSED_WITHOUT_FRAME, GW_SWARM_SILENT,
+                               GW_SWARM_SILENT);
+        gw_swarm_lose(s, c);
+        return;
+    }
+    gw_swarm_unanswered(s, c, error ? error : GW_SWARM_REFUSED_ANSWER);
+}
+
+/* --- over TLS --------------------------------------------------------------------------------------- */
+
+static void broken(gw_swarm_t *s, gw_swarm_client_t *c) {
+    const char *why = gw_tls_error(c->tls);
+    if (c->state == GW_SWARM_OPEN) gw_swarm_lose(s, c);
+    else gw_swarm_refuse(s, c, GW_SWARM_REFUSED_ANSWER, (gw_swarm_span_t){why, why + strlen(why)});
+}
+
+/* Plain bytes, in as many pieces as there is room for at a time. Whether the client goes on. */
+static bool took_plain(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
+    const uint32_t generation = c->generation;
+    for (size_t at = 0, part; at < n; at += part) {
+        size_t room;
+        uint8_t *out = gw_swarm_room(s, c, &room);
+        if (!out) {
+            gw_swarm_fail(s, c, 1011);
+            return false;
+        }
+        part = n - at < room ? n - at : room;
+        memcpy(out, s->plain + at, part);
+        gw_swarm_took(s, c, part);
+        if (c->generation != generation || c->state == GW_SWARM_CLOSING) return false;
+    }
+    return true;
+}
+
+static void took_sealed(gw_swarm_t *s, gw_swarm_client_t *c, size_t n) {
+    const gw_swarm_text_t *request = &s->o.targets[c->target].request;
+    const bool was_up = c->tls_up;
+    const int up = gw_swarm_tls_feed(s, c, n);
+    if (s->sealed.length) (void)gw_swarm_send_bytes(s, c, s->sealed.bytes, s->sealed.length);
+    if (up < 0) broken(s, c);
+    if (up < 1) return;
+    c->tls_up = 1;
+    if (!was_up) (void)gw_swarm_send(s, c, request->bytes, request->length);
+    while (gw_tls_fed(c->tls)) {
+        const ssize_t got = gw_swarm_tls_next(s, c);
+        if (s->sealed.length) (void)gw_swarm_send_bytes(s, c, s->sealed.bytes, s->sealed.length);
+        if (got == -ECONNRESET) ended(s, c, 0);
+        else if (got < 0) broken(s, c);
+        if (got < 0 || (got && !took_plain(s, c, (size_t)got))) return;
+    }
+}
+
 /* --- the socket ------------------------------------------------------------------------------------ */
 
 /* The kernel's stamp of the newest byte that was read; 0: none. */
@@ -238,16 +292,6 @@ static int64_t kernel_stamp(struct msghdr *m) {
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
     }
     return 0;
-}
-
-static void ended(gw_swarm_t *s, gw_swarm_client_t *c, uint32_t error) {
-    if (c->state == GW_SWARM_OPEN) {
-        gw_swarm_refusals_note(&s->refused_rows, GW_SWARM_REFUSAL_CLOSE, CLOSED_WITHOUT_FRAME, GW_SWARM_SILENT,
-                               GW_SWARM_SILENT);
-        gw_swarm_lose(s, c);
-        return;
-    }
-    gw_swarm_unanswered(s, c, error ? error : GW_SWARM_REFUSED_ANSWER);
 }
 
 /* The clock is read once for all that one read brings. */
@@ -290,7 +334,8 @@ void gw_swarm_read(gw_swarm_t *s, gw_swarm_client_t *c, size_t limit) {
     }
     _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
     struct iovec part = {.iov_len = 0};
-    part.iov_base = gw_swarm_room(s, c, &part.iov_len);
+    part.iov_base = c->tls ? s->ciphered : gw_swarm_room(s, c, &part.iov_len);
+    if (c->tls) part.iov_len = GW_SWARM_CIPHERED_BYTES;
     if (!part.iov_base) {
         gw_swarm_fail(s, c, 1011);
         return;
@@ -309,7 +354,8 @@ void gw_swarm_read(gw_swarm_t *s, gw_swarm_client_t *c, size_t limit) {
     }
     timestamp(s, c, &m);
     uint32_t generation = c->generation;
-    gw_swarm_took(s, c, (size_t)n);
+    if (c->tls) took_sealed(s, c, (size_t)n);
+    else gw_swarm_took(s, c, (size_t)n);
     if (c->generation != generation) return;
     /* A read that was not filled emptied the socket: the next bytes are an event of their own. */
     if ((size_t)n < part.iov_len && !(c->flags & GW_SWARM_ENDING)) {

@@ -1,5 +1,6 @@
 /* Marks in a visit: rendered behind its frames, and what becomes of them as they leave. */
 #include "gw_plane_internal.h"
+#include "gw_secure.h"
 #include "gw_visit.h"
 #include <string.h>
 
@@ -34,7 +35,8 @@ GW_APART size_t gw_gather_marks(gw_plane_t *p, gw_client_t *c, gw_gather_t *g, s
     for (gw_link_t *l = c->marks.first, *next; l && looks < GW_RENDERED_MAX; looks++, l = next) {
         next = l->dirty_next;
         if (gw_link_withhold(p, l)) continue;
-        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > room) break;
+        /* Over TLS all of a visit is one record, where it can be. */
+        if (used + gw_topic_render_max(p, l->topic, gw_link_audience(l)) > (c->secure && used ? g->room : room)) break;
         if (render(p, l, p->scratch + used, &g->rendered[g->rendered_count]))
             used += g->rendered[g->rendered_count++].length;
     }
@@ -52,7 +54,7 @@ int gw_rest_keep(gw_client_t *c, const uint8_t *bytes, uint32_t length, uint32_t
     return 0;
 }
 
-int gw_consume_marks(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t bytes) {
+int gw_consume_marks(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t bytes, int sealed) {
     const uint8_t *at = g->count ? g->parts[g->count - 1].iov_base : NULL;
     size_t gathered = g->count ? g->parts[g->count - 1].iov_len : 0, rendered = 0;
     for (uint32_t i = 0; i < g->rendered_count; i++) rendered += g->rendered[i].length;
@@ -76,7 +78,12 @@ int gw_consume_marks(gw_plane_t *p, gw_client_t *c, const gw_gather_t *g, size_t
             c->rest.counts = (uint8_t)(counts && !state);
             length = (uint32_t)bytes;
         }
-        if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
+        if (sealed && state) { /* counted when its record has left */
+            const gw_stub_t stub = {l->dirty_recv_ns, l->dirty_taken_ns, counts ? l : NULL, l->topic->channel,
+                                    counts ? paced : snapshot ? GW_FRAME_SNAPSHOT : GW_FRAME_NOTICE, (uint8_t)counts,
+                                    l->priority};
+            if (gw_secure_stub(c, &stub)) return -ENOMEM;
+        } else if (state && counts) gw_delivered(p, l->topic->channel, l->priority, paced, l->dirty_recv_ns, l->dirty_taken_ns);
         else if (state && snapshot) gw_count(&p->stats->snapshots[l->topic->channel], 1);
         if (l->unannounced && l->dirty != GW_LINK_NOTICE && book->what != GW_BOOK_SENT_NOTHING) gw_link_announced(l, 1); /* what was cut follows */
         if (paced) gw_local_sent(l);

@@ -58,6 +58,8 @@ typedef struct {
     const int64_t *now;
     bool announced;   /* a topic, and its frame is still to come */
     int64_t begun_ns; /* when the first byte came of what is read next; 0: none has */
+    uint16_t along[TOPICS]; /* the most of a topic that was being sent at a time */
+    bool delayed;     /* some of what is read next was sealed in an earlier cycle: nobody knows when */
     bool live;    /* has not been doomed, closed or removed */
     bool pure;    /* never ended a subscription */
     bool closing, removing, gone, closed, shut, asked;
@@ -219,7 +221,7 @@ static inline void read_cell(const client_t *c, seen_t *s, int id) {
     const uint16_t ms = c->told[id].interval_ms;
     const gw_hold_t *h = c->plane->grids;
     while (h && h->grid_ms != ms) h = h->next;
-    if (!ms || !h || !s->paced) return;
+    if (!ms || !h || !s->paced || c->delayed) return;
     const int64_t cell = (c->begun_ns / 1000000 + ms - h->phase_ms) / ms;
     if (s->known) CHECK(cell > s->cell);
     paced_frames += s->known;
@@ -305,6 +307,11 @@ static inline uint64_t plane_seq(const rig_t *rig, unsigned t) {
     return x ? x->seq : 0;
 }
 
+/* How many records of a link are being sent. */
+static inline uint64_t cut_of(const gw_client_t *x, const gw_link_t *l) { return (x->rest.link == l) + l->sealed; }
+
+static inline bool is_cut(const gw_client_t *x) { return x->rest.bytes || (x->secure && x->secure->rest); }
+
 /* Records of one topic that wait for a client. */
 static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) {
     const gw_plane_t *p = rig->plane;
@@ -324,13 +331,14 @@ static inline uint64_t waiting(const rig_t *rig, const client_t *c, unsigned t) 
         for (const gw_hold_t *h = own ? x->grids : x->holds; h; h = h->next)
             for (const gw_link_t *l = h->marks.first; l; l = l->dirty_next)
                 n += l->topic == topic && gw_link_pends(l);
-    return n + (x->rest.link && x->rest.link->topic == topic);
+    const gw_link_t *l = topic ? gw_link_find(p, x, topic) : NULL;
+    return n + (l ? cut_of(x, l) : 0);
 }
 
 /* A subscription begins anew: an end that has not been told yet is told once, if the instrument has not come back. */
 static inline void model_resume(const rig_t *rig, client_t *c, unsigned t) {
     if (!c->ended[t]) return;
-    if (plane_client(rig, c)->rest.bytes) c->many[t] = true; /* it may be cut: that is told all the same */
+    if (is_cut(plane_client(rig, c))) c->many[t] = true; /* it may be cut: that is told all the same */
     const gw_topic_t *topic = plane_topic(rig, t);
     c->many[t] |= rig->plane->mapping_next || rig->plane->epoch_phase; /* whose directory is looked at? */
     c->ended[t] = rig->topics[t].id < 0 && !(topic && topic->bound);
@@ -348,10 +356,12 @@ static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x
     for (unsigned t = 0; t < TOPICS && x->kind == SUBSCRIBE; t++) {
         if (!governed_by(c, c->subs, t, x)) continue;
         int old = governs(c, before, t), new = governs(c, c->subs, t);
-        const gw_link_t *cut = plane_client(rig, c)->rest.link;
-        if (old >= 0 && old != new && cut && cut->topic == plane_topic(rig, t)) {
-            c->routed[old]--; /* a frame that is being sent is pending, and goes along */
-            c->routed[new]++;
+        const gw_topic_t *topic = plane_topic(rig, t);
+        const gw_link_t *l = topic ? gw_link_find(rig->plane, plane_client(rig, c), topic) : NULL;
+        if (old >= 0 && old != new && l) {
+            const uint64_t cut = cut_of(plane_client(rig, c), l);
+            c->routed[old] -= cut; /* a frame that is being sent is pending, and goes along */
+            c->routed[new] += cut;
         }
         model_resume(rig, c, t);
         c->attach[t] = plane_seq(rig, t);
@@ -361,7 +371,7 @@ static inline void model_command(const rig_t *rig, client_t *c, const entry_t *x
         int old = governs(c, before, t), new = governs(c, c->subs, t);
         c->pure = false;
         if (new < 0) c->attach[t] = 0, c->due[t] = false;
-        if (new < 0 && c->ended[t] && plane_client(rig, c)->rest.bytes) c->many[t] = true; /* it may be cut */
+        if (new < 0 && c->ended[t] && is_cut(plane_client(rig, c))) c->many[t] = true; /* it may be cut */
         if (new < 0) c->ended[t] = 0;
         /* What waits for a topic goes over to the pattern that covers it from now on. */
         else if (new != old) c->routed[new] += waiting(rig, c, t);
@@ -376,7 +386,7 @@ static inline void model_recover(const rig_t *rig, client_t *c, const entry_t *x
         const gw_topic_t *topic = plane_topic(rig, t);
         const gw_link_t *l = topic ? gw_link_find(rig->plane, plane_client(rig, c), topic) : NULL;
         if (!governed_by(c, c->subs, t, x)) continue;
-        c->due[t] = l && topic->routed - l->attach > (plane_client(rig, c)->rest.link == l); /* a cut frame goes along */
+        c->due[t] = l && topic->routed - l->attach > cut_of(plane_client(rig, c), l); /* a cut frame goes along */
     }
 }
 
@@ -398,7 +408,7 @@ static inline void model_rows(client_t *c, const gw_event_t *e, const uint64_t *
     }
     if (!at_once) return;
     for (int i = 0; i < GW_CHANNELS; i++) CHECK_EQUAL(waiting[i], pending[i]);
-    const bool cut = c->plane->rest.bytes; /* of a state and what is told behind it the state may have come */
+    const bool cut = is_cut(c->plane); /* of a state and what is told behind it the state may have come */
     CHECK(delivered <= c->frames && (!c->pure || delivered + cut >= c->updates));
 }
 
@@ -413,7 +423,7 @@ static inline unsigned long long local_newest(const gw_local_t *x) {
 /* I3: at rest a client holds the last value of each topic that it was to get. */
 static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once) {
     const gw_client_t *x = plane_client(rig, c);
-    CHECK(!x->runs_count && !x->marks.first && !x->held && !x->rest.bytes && !x->control);
+    CHECK(!x->runs_count && !x->marks.first && !x->held && !is_cut(x) && !x->control);
     CHECK(peer_whole(c->peer));
     for (unsigned i = 0; i < RIG_LOCALS; i++) {
         const gw_local_t *local = &rig->plane->locals[i];
@@ -428,7 +438,7 @@ static inline void model_rest(const rig_t *rig, const client_t *c, bool at_once)
          * was being sent at that moment. */
         const gw_topic_t *topic = plane_topic(rig, t);
         const gw_link_t *l = topic ? gw_link_find(rig->plane, x, topic) : NULL;
-        if (!at_once && !c->seen[t].known && l && topic->routed - l->attach <= 1) continue;
+        if (!at_once && !c->seen[t].known && l && topic->routed - l->attach <= c->along[t]) continue;
         /* What was too old when it was due is not had, but counted: the next frame says so. */
         stale_at_rest += l && l->stale;
         if (l && l->stale && !c->seen[t].known) continue;

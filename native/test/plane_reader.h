@@ -361,6 +361,8 @@ static inline void walk_client(const gw_plane_t *p, const gw_client_t *c, uint64
     CHECK_EQUAL(replays, c->replays);
     CHECK_EQUAL(replays > 0, (c->flags & GW_CLIENT_REPLAYS) != 0);
     if (c->rest.bytes && c->rest.counts) pending[c->rest.channel]++;
+    for (uint32_t i = 0; c->secure && i < c->secure->stubs_count; i++)
+        pending[c->secure->stubs[i].channel] += c->secure->stubs[i].counts;
 }
 
 static inline uint64_t stats_dropped(const gw_stats_t *s, int channel) {

@@ -10,6 +10,10 @@
 #include "json_programs.h"
 #include "notice_programs.h"
 
+#ifdef RIG_SECURE
+#include "tls_pair.h"
+#endif
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -35,8 +39,10 @@ typedef struct {
     int error;       /* sends fail with it */
     uint64_t sends;
     size_t offered; /* by the last of them */
+    size_t taken;   /* by all of them */
     uint8_t *stream; /* all that was taken and not yet read */
     size_t length, size, read;
+    struct rig_far *far; /* the other end of TLS; NULL: bytes are as they are */
     uint32_t format;
     char (*topics)[80]; /* as they were announced to it; "" where they were not */
     uint32_t topics_size;
@@ -64,6 +70,7 @@ typedef struct rig {
     unsigned epoch; /* segments made so far */
     unsigned tails; /* each such-th record of a topic is one of three cells */
     uint32_t book_levels; /* that its segments have room for */
+    unsigned secure; /* every such-th client is over TLS; 0: none */
     bool mixed;     /* every second client speaks the binary format */
     uint32_t grant; /* of clients that connect */
     uint64_t published[GW_CHANNELS];
@@ -86,6 +93,65 @@ static inline void peer_keep(peer_t *peer, const void *bytes, size_t n) {
     peer->length += n;
 }
 
+/* What a client over TLS reads, and what it says; without RIG_SECURE there is none. */
+#ifdef RIG_SECURE
+struct rig_far {
+    tls_end_t end;
+};
+static gw_tls_context_t *rig_server, *rig_client_context;
+
+static inline void rig_far_take(peer_t *peer, const void *bytes, size_t n) {
+    static uint8_t plain[GW_TLS_RECORD_MAX];
+    CHECK_EQUAL(gw_tls_feed(peer->far->end.tls, bytes, n), 0);
+    while (gw_tls_fed(peer->far->end.tls)) {
+        const ssize_t got = gw_tls_read(peer->far->end.tls, &peer->far->end.out, plain, sizeof plain);
+        CHECK(got >= 0 || got == -ECONNRESET || got == -EPROTO); /* the end, or an alert */
+        if (got > 0) peer_keep(peer, plain, (size_t)got);
+        if (got < 0) break;
+    }
+}
+
+/* A handshake that the loop has done; the plane's end of it. */
+static inline struct gw_secure *rig_far_open(peer_t *peer) {
+    static tls_end_t server;
+    if (!rig_server) {
+        tls_certificates();
+        rig_server = tls_server("listen", NULL);
+        rig_client_context = tls_client();
+        atexit(tls_forget);
+    }
+    CHECK((peer->far = calloc(1, sizeof *peer->far)) != NULL);
+    tls_end(&peer->far->end, rig_client_context, "gateway.test");
+    tls_end(&server, rig_server, NULL);
+    server.tls->fd = peer->fds[0];
+    CHECK_EQUAL(tls_shake(&server, &peer->far->end), 1);
+    rig_far_take(peer, NULL, 0); /* its ticket */
+    gw_tls_handed_over(server.tls);
+    return gw_secure_new(server.tls);
+}
+
+/* A message on its way, as far as there is room. */
+static inline void rig_far_say(peer_t *peer, const char *text) {
+    gw_tls_out_t *out = &peer->far->end.out;
+    if (gw_tls_write(peer->far->end.tls, out, text, strlen(text))) return;
+    const ssize_t n = send(peer->fds[1], out->bytes, out->length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n <= 0) return;
+    out->length -= (size_t)n;
+    memmove(out->bytes, out->bytes + n, out->length);
+}
+
+static inline void rig_far_close(peer_t *peer) {
+    if (peer->far) gw_tls_free(peer->far->end.tls);
+    free(peer->far);
+    peer->far = NULL;
+}
+#else
+static inline void rig_far_take(peer_t *peer, const void *bytes, size_t n) { (void)peer, (void)bytes, (void)n; }
+static inline struct gw_secure *rig_far_open(peer_t *peer) { (void)peer; return NULL; }
+static inline void rig_far_say(peer_t *peer, const char *text) { (void)peer, (void)text; }
+static inline void rig_far_close(peer_t *peer) { (void)peer; }
+#endif
+
 static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, int count) {
     rig_t *rig = self;
     CHECK(fd >= 0 && fd < RIG_FDS && rig->by_fd[fd] > 0);
@@ -103,7 +169,9 @@ static inline ssize_t rig_send(void *self, int fd, const struct iovec *parts, in
     for (int i = 0; i < count && peer->allowed; i++) {
         size_t n = parts[i].iov_len;
         if ((int64_t)n > peer->allowed) n = (size_t)peer->allowed;
-        peer_keep(peer, parts[i].iov_base, n);
+        if (peer->far) rig_far_take(peer, parts[i].iov_base, n);
+        else peer_keep(peer, parts[i].iov_base, n);
+        peer->taken += n;
         if (peer->allowed != RIG_NO_LIMIT) peer->allowed -= (int64_t)n;
         taken += n;
     }
@@ -174,6 +242,9 @@ static inline rig_t *rig_make(gw_plane_options_t options, bool real) {
     options.stats = rig->stats;
     options.wait = &rig->wait;
     if (!real) options.io = (gw_io_t){rig_send, rig_monotonic, rig_realtime, rig_cpu, rig_yield, rig};
+#ifdef RIG_SECURE
+    rig->secure = RIG_SECURE;
+#endif
     CHECK_EQUAL(gw_plane_create(&options, &rig->plane), 0);
     return rig;
 }
@@ -216,6 +287,7 @@ static inline void rig_free(rig_t *rig) {
     gw_plane_destroy(rig->plane);
     for (int i = 0; i < RIG_PEERS; i++) {
         peer_t *peer = &rig->peers[i];
+        rig_far_close(peer);
         free(peer->stream);
         free(peer->topics);
         if (peer->handle) close(peer->fds[0]), close(peer->fds[1]);
@@ -386,8 +458,16 @@ static inline peer_t *rig_connect(rig_t *rig) {
     x->fd = peer->fds[0];
     x->format = peer->format;
     x->grant = rig->grant;
+    if (rig->secure && (peer - rig->peers) % rig->secure == 0) x->secure = rig_far_open(peer);
     rig_post(rig, x);
     return peer;
+}
+
+/* A record more of a client over TLS may be told. */
+static inline void rig_want(rig_t *rig, const peer_t *peer) {
+    gw_command_t *x = gw_command_new(GW_CMD_READ, 0, 0, 0);
+    x->handle = peer->handle;
+    rig_post(rig, x);
 }
 
 static inline void rig_subscribe(rig_t *rig, peer_t *peer, unsigned reply, const gw_item_t *items,
@@ -433,6 +513,7 @@ static inline void rig_remove(rig_t *rig, peer_t *peer) {
 /* After GW_EVENT_REMOVED: the descriptor may be closed now. */
 static inline void rig_forget(rig_t *rig, peer_t *peer) {
     rig->by_fd[peer->fds[0]] = 0;
+    rig_far_close(peer);
     close(peer->fds[0]);
     close(peer->fds[1]);
     peer->handle = 0;

@@ -52,7 +52,7 @@ static rig_t *batch(int64_t allowed, int mode, peer_t **out) {
     }
     gw_plane_cycle(rig->plane);
     rig_check_balance(rig);
-    hello = peer->length;
+    hello = peer->taken;
     peer->allowed = allowed;
     rig->now += 200000;
     gw_plane_cycle(rig->plane);
@@ -64,7 +64,7 @@ static rig_t *batch(int64_t allowed, int mode, peer_t **out) {
 static size_t batch_bytes(void) {
     peer_t *peer;
     rig_t *rig = batch(RIG_NO_LIMIT, MODE_BLOCKS, &peer);
-    size_t bytes = peer->length - hello;
+    size_t bytes = peer->taken - hello;
     rig_free(rig);
     return bytes;
 }

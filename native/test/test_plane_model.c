@@ -3,7 +3,9 @@
 #include "plane_world.h"
 #include "seeds.h"
 
+#ifndef SEEDS
 #define SEEDS 300
+#endif
 #define STEPS 1000 /* of each seed: half a minute in all, with the address checker */
 
 static uint64_t downs, ups; /* of levels, over all runs */
@@ -116,6 +118,12 @@ static void model_cycle(bool switched) {
 static void check_client(client_t *c) {
     const gw_client_t *x = plane_client(w.rig, c);
     read_all(c);
+    c->delayed = x->secure && x->secure->rest;
+    for (unsigned t = 0; t < TOPICS && c->live; t++) {
+        const gw_topic_t *topic = plane_topic(w.rig, t);
+        const gw_link_t *l = topic ? gw_link_find(w.rig->plane, x, topic) : NULL;
+        if (l && cut_of(x, l) > c->along[t]) c->along[t] = (uint16_t)cut_of(x, l);
+    }
     if (x->active && x->flags & GW_CLIENT_DOOMED) c->live = false;
     CHECK(x->control_size <= (64u << 10) + GW_CONTROL_SLACK); /* I4 */
     CHECK(x->runs_size <= 16384 && (!x->rest.bytes || x->rest.length < 512));
@@ -176,6 +184,8 @@ static void query(client_t *c, gw_row_t *sum) {
     walk_client(w.rig->plane, x, w.pending);
     /* A cut frame of a subscription that has ended is still to be sent, and in nobody's row. */
     if (x->rest.bytes && x->rest.counts && !x->rest.link) w.pending[x->rest.channel]--;
+    for (uint32_t i = 0; x->secure && i < x->secure->stubs_count; i++)
+        w.pending[x->secure->stubs[i].channel] -= x->secure->stubs[i].counts && !x->secure->stubs[i].link;
     w.sum = sum;
     w.answered = false;
     rig_query(w.rig, c->peer, ++w.token);

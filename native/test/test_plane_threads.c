@@ -17,7 +17,7 @@ typedef struct {
 
 static rig_t *rig;
 static talker_t talkers[CLIENTS];
-static uint64_t writing, removed, frames;
+static uint64_t writing, removed, frames, said; /* said: messages of clients over TLS */
 static uint32_t dice = 12345;
 
 static uint32_t below(uint32_t n) { /* the loop's */
@@ -49,7 +49,8 @@ static void hear(talker_t *t) {
     frame_t f;
     ssize_t n;
     while (t->hears && (n = recv(t->peer->fds[1], bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
-        peer_keep(t->peer, bytes, (size_t)n);
+        if (t->peer->far) rig_far_take(t->peer, bytes, (size_t)n);
+        else peer_keep(t->peer, bytes, (size_t)n);
     while (peer_frame(t->peer, &f)) {
         CHECK(!t->closed);
         t->closed = f.kind == CLOSE;
@@ -68,6 +69,7 @@ static void act(talker_t *t, unsigned *reply) {
     if (t->closing || t->removing) return;
     gw_item_t x = item(1, GW_TRADE, "*", below(2), below(2));
     x.priority = (uint8_t)below(GW_CLASSES);
+    rig_far_say(t->peer, "a message");
     switch (below(12)) {
     case 0:
         t->hears = !t->hears;
@@ -103,6 +105,10 @@ static void event(const gw_event_t *e) {
     if ((e->kind == GW_EVENT_GONE || e->kind == GW_EVENT_SHUT) && !t->removing) {
         rig_remove(rig, t->peer);
         t->removing = true;
+    }
+    if (e->kind == GW_EVENT_DATA && !t->removing) {
+        said += e->code == 1;
+        rig_want(rig, t->peer);
     }
     if (e->kind != GW_EVENT_REMOVED) return;
     hear(t);
@@ -170,6 +176,7 @@ static void three_threads(void) {
     CHECK_EQUAL(rig->stats->clients[0], 0);
     CHECK_EQUAL(rig->wait.subscribed, 0);
     CHECK(frames > 100);
+    if (rig->secure) CHECK(said > 20);
     CHECK(frames <= rig->stats->delivered[GW_TRADE] + rig->stats->snapshots[GW_TRADE]);
     printf("   %u clients, %llu frames read, %llu wake-ups, %llu epochs\n", joined,
            (unsigned long long)frames, (unsigned long long)rig->stats->wakeups[0],

@@ -1,0 +1,3 @@
+/* The same over TLS. */
+#define RIG_SECURE 1
+#include "test_plane_f40.c"
