@@ -47,6 +47,9 @@ def realtime_ns() -> int: ...
 def request_slice(slice_ns: int) -> bool:
     """Asks for an EEVDF slice for the calling thread; False where the kernel refuses."""
 
+def forbid_dumps() -> bool:
+    """Leaves no core behind, and has nobody else look at this process's memory."""
+
 def signal_when_orphaned(number: int) -> bool:
     """Has the kernel send this process a signal when the thread that started it ends."""
 
@@ -914,6 +917,92 @@ EVENT_STALL: Final[int]  # handle 0; how long the plane stood still in ns, in wo
 EVENT_FORBIDDEN: Final[int]  # id of a name that is not granted; it is no subscription
 EVENT_LOCAL: Final[int]  # handle 0; a local topic has its first follower, or its last one left
 
+# Of a client over TLS: what one record brought, or b""; then how many bytes came that were of no
+# interest any more. Neither: the end of the stream. The next one comes after `Plane.read`.
+EVENT_DATA: Final[int]
+
+# --- TLS (tls.pxi) --------------------------------------------------------------------------------
+TLS_HELLO_MAX: Final[int]
+TLS_RECORD_MAX: Final[int]
+TLS_NAMES_MAX: Final[int]
+TLS_TICKET_KEYS: Final[int]
+TLS_TICKET_KEY_BYTES: Final[int]
+
+def tls_missing() -> str:
+    """Why there is no TLS here, in words; "": there is."""
+
+def tls_hello(data: bytes | bytearray) -> int:
+    """Whether a stream's first bytes hold a whole ClientHello: 1; 0: not yet; less: never."""
+
+class TlsFileError(ValueError):
+    """A certificate or a key is no good."""
+
+    field: str
+    """Which: "cert", "key", "client_ca", or "" where it is none of them."""
+
+    def __init__(self, field: str, text: str) -> None: ...
+
+@final
+class TlsContext:
+    """What a listener's handshakes need: TLS 1.2 and 1.3, its certificates, its tickets' keys."""
+
+    def __init__(self, name: str, cert: str, key: str, client_ca: str = "") -> None:
+        """`name`: the listener's. The rest are paths of PEM files.
+
+        Raises:
+            TlsFileError: one of them is no good.
+        """
+    def add(self, host: str, cert: str, key: str) -> None:
+        """Another certificate for those who ask for this host; `*.` stands for one part of it.
+
+        Raises:
+            TlsFileError: as above.
+        """
+    def tickets(self, keys: list[bytes]) -> None:
+        """Keys of tickets, newest first, in place of one that nobody else has."""
+    @property
+    def expires_s(self) -> int:
+        """When the first of its certificates expires, seconds since 1970."""
+
+@final
+class TlsConnection:
+    """One connection's handshake, and its bytes until the plane has it (`Plane.add`).
+
+    What it has to say is to be fetched after each call, also one that raises (`take_said`).
+    """
+
+    def __init__(self, context: TlsContext, fd: int) -> None: ...
+    def feed(self, data: bytes) -> None:
+        """Bytes that were read from the descriptor already."""
+    @property
+    def fed(self) -> bool:
+        """Whether some of these are left to be read."""
+    def handshake(self) -> bool:
+        """Goes on with it, at most one signature; whether it is through.
+
+        Raises:
+            OSError: it has failed, or the peer has gone.
+        """
+    def read(self) -> bytes | None:
+        """What one record brings; b"": the end of the stream, None: nothing so far.
+
+        Raises:
+            OSError: the peer broke the protocol.
+        """
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None:
+        """Says that nothing follows."""
+    def take_said(self) -> bytes:
+        """What is to be sent now."""
+    @property
+    def resumed(self) -> bool: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def cipher(self) -> str: ...
+    def peer_names(self) -> tuple[str, ...]:
+        """Alternative names of the peer's verified certificate: `dns:`, `email:`, `uri:`, `ip:`."""
+
 @final
 class Plane:
     """The data plane: a native thread that polls the ring and owns every byte written to clients.
@@ -979,10 +1068,12 @@ class Plane:
         *,
         format: int = 0,
         grant: int = 0,
+        tls: TlsConnection | None = None,
     ) -> int:
         """A new client whose first bytes are these (101), then this message, if any; its handle.
 
         `format`: the place of its wire format in `formats`. `grant`: its right, 0 is everything.
+        `tls`: it is over TLS, and the plane reads it, too: one record is asked for (EVENT_DATA).
 
         Raises:
             OverflowError: there are `clients_max`.
@@ -1009,6 +1100,9 @@ class Plane:
         Nothing is written to it before its topics that are not granted any more have ended; of
         each name among them EVENT_FORBIDDEN tells. Patterns gain what is newly granted.
         """
+
+    def read(self, handle: int) -> None:
+        """Asks for what a client over TLS says next, once: EVENT_DATA."""
     def send(self, handle: int, message: bytes, slots: Sequence[Slot] = ()) -> int:
         """Queues a text message, ahead of data; `slots` are places in it.
 
@@ -1103,6 +1197,9 @@ class Swarm:
         *,
         # (IPv4 or IPv6 address, port, HTTP upgrade request)
         targets: Sequence[tuple[str, int, bytes]],
+        # Of each target, if of any: the host that it has a certificate of; "": it is plain. This
+        # host's authorities judge, or those in the file that SSL_CERT_FILE names.
+        tls_hosts: Sequence[str] = (),
         accept: bytes,  # the expected Sec-WebSocket-Accept; b"": not checked
         sources: Sequence[str] = (),  # local IPv4 ones, taken in turn; (): the kernel's choice
         groups: Sequence[dict[str, int]],  # keys of SWARM_GROUP_KEYS; at most SWARM_GROUPS_MAX

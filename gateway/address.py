@@ -5,9 +5,12 @@ host, IPv4 too, whatever net.ipv6.bindv6only says; `0.0.0.0` is those of IPv4. A
 a multicast address has joined the group.
 """
 
+import errno
 import ipaddress
+import os
 import re
 import socket
+import stat
 import struct
 from typing import Any
 
@@ -128,6 +131,45 @@ def listeners(host: str, port: int, count: int) -> list[socket.socket]:
             listener.close()
         raise
     return sockets
+
+
+def unix_listener(path: str, mode: int) -> socket.socket:
+    """A listening socket at a path of this host, which only users that `mode` names may open.
+
+    Raises:
+        OSError: the path is not to be had, or another process listens there.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _clear(path)
+        before = os.umask(0o777)  # nobody comes in before the mode is set
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+        os.chmod(path, mode)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _clear(path: str) -> None:
+    """Removes a socket that nobody listens at any more."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "there is a file that is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def datagrams(host: str, port: int, interface: str = "") -> socket.socket:

@@ -10,9 +10,8 @@ import asyncio
 import mmap
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway import host, log
+from gateway import host, log, tls
 from gateway._native import (
     CANDLE_LENGTHS,
     CHANNELS,
@@ -33,8 +32,9 @@ from gateway._native import (
     WAIT_SIZE,
     StatsPage,
     create_memory,
+    forbid_dumps,
 )
-from gateway.address import listeners, shown
+from gateway.address import shown
 from gateway.audit.audit import Audit
 from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
@@ -48,13 +48,13 @@ from gateway.reload import Reloading
 from gateway.session.codes import CLOSE_CODES
 from gateway.supervisor import signals
 from gateway.supervisor.children import ChildSpec
+from gateway.supervisor.listening import Listening, url
 from gateway.supervisor.messages import FeedStart, Report, WorkerStart
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
     from gateway.ops.objective import Look
-    from gateway.options import ListenOptions
     from gateway.recorder.recorder import Recorder
     from gateway.recorder.source import Source
 
@@ -128,6 +128,8 @@ def serve(
         orders = Orders(reload, stops, signals.has_terminal())
     signals.ignore()  # until the loop runs: an early one kills as well as a late one
     signals.inherit_nothing()
+    if config.tls.cert:
+        forbid_dumps()  # there will be keys in its memory
     try:
         _prepare_host()
         return asyncio.run(_serve(config, handler, on_ready, on_played, orders))
@@ -199,21 +201,24 @@ async def _serve(
         operators = admin(config, supervisor, reloading, audit)
         async with OpsServer(config.ops, subject) as ops, operators:
             urls = Urls(site.client_url, ops.url)
+            if tls.configured(config.tls):  # workers read theirs when they are told to reconfigure
+                reloading.parts["tls"] = ops.certificates
             obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
-            code = await _run(supervisor, recorder, on_played, orders)
+            works = (recorder.run(), _rotate(site.tickets))
+            code = await _run(supervisor, works, on_played, orders)
         _log.info("serve.stopped", exit=code)
         return code
 
 
 async def _run(
     supervisor: Supervisor,
-    recorder: "Recorder",
+    works: Iterable[Coroutine[Any, Any, None]],
     on_played: Callable[[Feeds], int] | None,
     orders: Orders,
 ) -> int:
     """Runs the children, and what goes on beside them, until all is over; the exit code."""
-    beside: list[asyncio.Task[Any]] = [asyncio.create_task(recorder.run())]
+    beside: list[asyncio.Task[Any]] = [*map(asyncio.create_task, works)]
     played: asyncio.Task[int] | None = None
     if on_played is not None:
         played = asyncio.create_task(_played(supervisor, on_played))
@@ -226,6 +231,12 @@ async def _run(
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
     return code
+
+
+async def _rotate(tickets: tls.TicketKeys) -> None:
+    while True:
+        await asyncio.sleep(tls.ROTATION_S)
+        tickets.rotate()
 
 
 def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:
@@ -306,12 +317,16 @@ class Site:
         self._config = config
         workers = config.cluster.workers
         names = ["supervisor", FEED, *(f"{WORKER}-{n}" for n in range(workers))]
-        self._listeners = _listen(config.listen, workers)
-        self.client_url = _url("ws", self._listeners[0], "/v1")
-        self.listen = "{}:{}".format(*shown(self._listeners[0]))
+        self._listening = Listening(config.listen, workers)
+        first = self._listening.sockets[0]
+        scheme = "wss" if config.tls.cert else "ws"
+        self.client_url = url(scheme, first, "/v1")
+        self.listen = "{}:{}".format(*shown(first))
         self.stats_fds = {name: create_memory(f"tickgate-{name}", STATS_SIZE) for name in names}
         self.pages = {name: StatsPage(fd, writable=False) for name, fd in self.stats_fds.items()}
         self.sampler = statistics.Sampler([*self.pages.values()], SHED)
+        self._tickets_fd = create_memory("tickgate-tickets", tls.TICKETS_BYTES)
+        self.tickets = tls.TicketKeys(self._tickets_fd)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
@@ -324,13 +339,12 @@ class Site:
         self._wait.close()
         for page in self.pages.values():
             page.close()
-        for fd in [*self.stats_fds.values(), self._wait_fd, *self._event_fds]:
+        for fd in [*self.stats_fds.values(), self._wait_fd, self._tickets_fd, *self._event_fds]:
             os.close(fd)
 
     def close_listeners(self) -> None:
         """Accepts no more, as far as this process holds the sockets."""
-        for listener in self._listeners:
-            listener.close()
+        self._listening.close()
 
     def read(self) -> dict[str, statistics.Statistics]:
         """What the pages hold, by process."""
@@ -366,14 +380,16 @@ class Site:
             stats_fd=self.stats_fds[name],
             wait_fd=self._wait_fd,
             event_fd=self._event_fds[index],
-            listen_fd=self._listeners[index].fileno(),
+            listen_fd=self._listening.sockets[index].fileno(),
+            unix_fd=self._listening.unix_fd,
+            tickets_fd=self._tickets_fd if self._config.tls.cert else -1,
         )
         return ChildSpec(
             role=WORKER,
             name=name,
             argv=_argv(WORKER),
             first=first,
-            fds=(first.stats_fd, first.wait_fd, first.event_fd, first.listen_fd),
+            fds=tuple(fd for fd in _descriptors(first) if fd >= 0),
             rank=1,
             stamps=partial(_stamps, self.pages[name], ("loop_alive_ns", "plane_alive_ns")),
             died=partial(self._worker_died, index),
@@ -429,20 +445,15 @@ def _argv(role: str) -> list[str]:
     return [sys.executable, "-P", "-m", "gateway.process", role]
 
 
-def _listen(options: "ListenOptions", workers: int) -> list[socket.socket]:
-    """A listening socket per worker, all on one port."""
-    try:
-        return listeners(options.host, options.port, workers)
-    except OSError as error:
-        where = f"{options.host}:{options.port} (listen.host, listen.port)"
-        raise ResourceError(f"cannot listen on {where}: {error.strerror or error}") from None
-
-
-def _url(scheme: str, listener: socket.socket, path: str) -> str:
-    """Where a client of this host connects; all addresses of a host are none to connect to."""
-    host, port = shown(listener)
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return f"{scheme}://{host}:{port}{path}"
+def _descriptors(first: WorkerStart) -> tuple[int, ...]:
+    return (
+        first.stats_fd,
+        first.wait_fd,
+        first.event_fd,
+        first.listen_fd,
+        first.unix_fd,
+        first.tickets_fd,
+    )
 
 
 def _prepare_host() -> None:

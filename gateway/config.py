@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from gateway import tls
 from gateway.address import host_problem, is_multicast, origin_problem
 from gateway.document import Reader, in_words, read_toml, sections, toml_literal
 from gateway.errors import ConfigurationError, Problem
@@ -41,6 +42,7 @@ from gateway.options import (
     RecorderOptions,
     RingOptions,
     SloOptions,
+    TlsOptions,
 )
 from gateway.state import unappendable, unwritable
 
@@ -54,6 +56,7 @@ class Config(Options, frozen=True, kw_only=True):
     listen: ListenOptions = ListenOptions()
     auth: AuthOptions = AuthOptions()
     ops: OpsOptions = OpsOptions()
+    tls: TlsOptions = TlsOptions()
     ring: RingOptions = RingOptions()
     plane: PlaneOptions = PlaneOptions()
     slo: SloOptions = SloOptions()
@@ -247,8 +250,9 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("ops.port", "listen.port"), message
     yield from _proxies(config)
     yield from _exposed(config)
-    yield from _auth_contradictions(config.auth)
+    yield from _auth_contradictions(config.auth, config.tls.client_ca)
     yield from _host_contradictions(config)
+    yield from tls.problems(config.tls)
     slo = config.slo
     # The default alone is no contradiction: whoever never heard of the key shall not trip over it.
     if slo.target_us > slo.display_target_us != SloOptions().display_target_us:
@@ -284,19 +288,22 @@ def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     """Listeners that the world would reach without anybody's having meant it."""
     listen, ops = config.listen, config.ops
     proxied = bool(listen.trusted_proxies)
+    secure = tls.configured(config.tls)
     if message := clients_problem(
         listen.host,
-        tls=False,
+        tls=secure,
         authenticated=config.auth.mode != "none",
         proxied=proxied,
         insecure=listen.insecure,
     ):
         yield ("listen.insecure", "listen.host"), message
-    if message := ops_problem(ops.host, tls=False, token=False, insecure=ops.insecure):
+    if message := ops_problem(ops.host, tls=secure and ops.tls, token=False, insecure=ops.insecure):
         yield ("ops.insecure", "ops.host"), message
 
 
-def _auth_contradictions(auth: AuthOptions) -> Iterator[tuple[tuple[str, ...], str]]:
+def _auth_contradictions(
+    auth: AuthOptions, client_ca: str
+) -> Iterator[tuple[tuple[str, ...], str]]:
     """Files that are none, and ways in that nobody could take."""
     if auth.mode == "none":
         return
@@ -304,9 +311,10 @@ def _auth_contradictions(auth: AuthOptions) -> Iterator[tuple[tuple[str, ...], s
     from gateway.identity.fetch import FetchError, parts
     from gateway.identity.keeper import Files, Unreadable, is_url
 
-    if auth.mode == "required" and not (auth.jwt_keys or auth.api_keys):
-        message = 'found "required"; expected auth.jwt_keys or auth.api_keys to judge by'
-        yield ("auth.mode", "auth.jwt_keys", "auth.api_keys"), message
+    if auth.mode == "required" and not (auth.jwt_keys or auth.api_keys or client_ca):
+        judges = "auth.jwt_keys, auth.api_keys or tls.client_ca"
+        message = f'found "required"; expected {judges} to judge by'
+        yield ("auth.mode", "auth.jwt_keys", "auth.api_keys", "tls.client_ca"), message
     if auth.in_band and not auth.jwt_keys:
         yield ("auth.in_band", "auth.jwt_keys"), "found true; expected auth.jwt_keys to judge by"
     files = Files(auth)

@@ -43,7 +43,7 @@ FAST_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_coun
 _PROBE = """
 import contextlib, json
 from gateway import _native, address
-facts = {"slice": _native.request_slice(100_000)}
+facts = {"slice": _native.request_slice(100_000), "tls": not _native.tls_missing()}
 with contextlib.suppress(OSError):
     udp = _native.UdpSocket(address.datagrams("127.0.0.1", 0))
     facts |= {"stamped": udp.stamped, "batched": udp.batched}
@@ -75,6 +75,7 @@ def examine(config: Config, environ: Mapping[str, str] = os.environ) -> list[Che
     return [
         interpreter(sys.version_info[:3]),
         native(why),
+        tls(there=loaded.get("tls", False), wanted=bool(config.tls.cert)),
         cpus(len(host.cpus_allowed()), os.cpu_count() or 1, config.cluster.workers),
         scheduler(platform.release(), granted=loaded.get("slice")),
         clock(_read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
@@ -133,6 +134,14 @@ def identity(auth: AuthOptions) -> Check:
     unchecked = " and ".join(f"auth.{name}" for name in left)
     found += f"; {unchecked} not checked: a token for anything else is taken, too"
     return Check("warn", "identity", found, f"set {unchecked} as your issuer writes them")
+
+
+def tls(*, there: bool, wanted: bool) -> Check:
+    """OpenSSL, of which the build needs the headers and a run the library."""
+    if there:
+        return Check("ok", "tls", "OpenSSL is there")
+    cure = "install libssl3 and libssl-dev (Debian, Ubuntu), then build again"
+    return Check("fail" if wanted else "warn", "tls", "left out: no OpenSSL 3", cure)
 
 
 def cpus(allowed: int, present: int, workers: int) -> Check:

@@ -57,9 +57,11 @@ def in_words(value: Any) -> str:
 
 
 def toml_literal(value: Any) -> str:
-    """A text, number, boolean or array of such as TOML writes it."""
+    """A text, number, boolean, array or table of such as TOML writes it in one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {toml_literal(item)}' for key, item in value.items())}}}"
     # JSON's texts, numbers and booleans are TOML's, but for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

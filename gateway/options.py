@@ -32,6 +32,9 @@ class ListenOptions(Options, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8765
+    unix: str = ""
+    """Path of a socket for clients of this host, beside the port; "": none."""
+    unix_mode: Annotated[str, Meta(pattern="^0[0-7]{3}$")] = "0660"
     origins: tuple[str, ...] = LOOPBACK_ORIGINS
     trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=NETWORKS_MAX)] = ()
     proxy_protocol: bool = False
@@ -71,6 +74,26 @@ class OpsOptions(Options, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 9464
     insecure: bool = False
+    tls: bool = True
+    """Where [tls] has a certificate; false: plain all the same."""
+
+
+class TlsNameOptions(Options, frozen=True, kw_only=True):
+    """Another certificate, for clients that ask for this host."""
+
+    name: str
+    cert: str
+    key: str
+
+
+class TlsOptions(Options, frozen=True, kw_only=True):
+    """Certificates of the listeners: files in PEM. Without `cert` there is no TLS."""
+
+    cert: str = ""
+    key: str = ""
+    client_ca: str = ""
+    """Whose certificates clients must have; "": they are not asked for one."""
+    names: tuple[TlsNameOptions, ...] = ()
 
 
 class RingOptions(Options, frozen=True, kw_only=True):
@@ -132,6 +155,7 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     handshakes_per_address: Positive = 1000
     handshake_bytes: Annotated[int, Meta(ge=1024, le=1 << 18)] = 32 << 10
     handshake_memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 64 << 20
+    tls_handshakes: Positive = 300
     message_timeout_s: Seconds = 10.0
     close_timeout_s: Seconds = 5.0
     ping_interval_s: Seconds = 15.0

@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from gateway import host, log
-from gateway._native import RingWriter, StatsPage, request_slice, signal_when_orphaned
+from gateway._native import (
+    RingWriter,
+    StatsPage,
+    forbid_dumps,
+    request_slice,
+    signal_when_orphaned,
+)
 from gateway.backoff import Backoff
 from gateway.config import Config
 from gateway.errors import ConfigurationError, ResourceError, TickgateError
@@ -199,12 +205,16 @@ async def _worker(
     from gateway.server.parts import WorkerParts
 
     audit = Audit(f"worker-{first.index}", config.audit, count=stats.add)
+    if config.tls.cert:
+        forbid_dumps()  # there will be keys in its memory
     await worker.run(
         WorkerParts(
             index=first.index,
             config=config,
             venues=venues(config.feeds),
             listen_socket=socket.socket(fileno=first.listen_fd),
+            unix_socket=socket.socket(fileno=first.unix_fd) if first.unix_fd >= 0 else None,
+            tickets_fd=first.tickets_fd,
             stats=stats,
             wait_fd=first.wait_fd,
             event_fd=first.event_fd,

@@ -41,6 +41,7 @@ RELOADED: Final = (
     "limits.requests_burst",
     "limits.requests_per_s",
     "limits.symbols_per_request",
+    "limits.tls_handshakes",
     "limits.worker_connects_per_s",
     "limits.worker_requests_per_s",
     "listen.origins",
@@ -54,6 +55,10 @@ RELOADED: Final = (
     "slo.display_target_us",
     "slo.percentile",
     "slo.target_us",
+    "tls.cert",
+    "tls.client_ca",
+    "tls.key",
+    "tls.names",
 )
 """What takes effect without a restart; the size of a message, for messages that begin later. `*` is
 each feed of which nothing else is another: feeds have no names but their places."""

@@ -18,7 +18,7 @@ RANKS = (
     ("config", "memory", "orders", "reload", "tune"),
     ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects", "identity"),
-    ("audit", "session", "wire", "codec", "latency", "document", "recording"),
+    ("audit", "session", "wire", "codec", "latency", "document", "recording", "tls"),
     ("model", "errors", "clock", "exposure", "options", "log"),
     ("address", "backoff", "exits", "host", "networks", "state", "text"),
 )
@@ -42,6 +42,8 @@ NATIVE_ALLOWED = (
     "server/catalog.py",
     "server/gate.py",
     "server/plane.py",
+    "server/secure.py",
+    "tls.py",
     "tune/measure.py",
 )
 

@@ -22,6 +22,13 @@ HANDSHAKES = (
 no room; `limited`: its address or identity asks too much; `proxy`: a PROXY header that is wrong, or
 comes from no trusted network, or does not come."""
 
+TLS_HANDSHAKES = ("ok", "resumed", "certificate", "failed", "hello", "shed", "timeout", "closed")
+"""How a TLS handshake ended: `tickgate_tls_handshakes_total{result}`.
+
+`resumed`: by a ticket; `certificate`: the client has none, or it is no good; `failed`: the two do
+not agree, or the client broke the protocol; `hello`: it did not begin with a ClientHello, of 16 KiB
+at most; `shed`: too many were unfinished, or held too much; `timeout`, `closed`: it did not end."""
+
 ADMISSION = (
     "capacity",
     "overload",

@@ -20,7 +20,7 @@ from websockets.http11 import Request
 from gateway import log
 from gateway.address import listeners, shown
 from gateway.dialects.tickgate import PATH
-from gateway.errors import ResourceError
+from gateway.errors import ConfigurationError, Problem, ResourceError
 from gateway.model.encoding import SUBPROTOCOL_PREFIX
 from gateway.ops.announcements import Announcements
 from gateway.ops.connection import Connection
@@ -33,6 +33,7 @@ from gateway.ops.objective import Look, Watch, message
 from gateway.ops.pages import Pages
 from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
+from gateway.ops.secure import renew, server_context
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 SCRAPES_MAX = 4
 """Renderings of /metrics at once; one more gets 503."""
 SAMPLE_INTERVAL_S = 0.5
+HANDSHAKE_S = 5.0
+"""For TLS, where the listener has it: as for clients' requests."""
 METHODS = "GET, HEAD, OPTIONS"
 _ALLOW = (("Allow", METHODS),)
 _SUBPROTOCOLS = (SUBPROTOCOL_PREFIX + "json",)
@@ -101,6 +104,8 @@ class OpsServer:
         self._refused_origins = log.RefusedOrigins(_log)
         self._scrapes = 0
         self._server: asyncio.Server | None = None
+        secure = options.tls and subject.config.tls.cert
+        self._secure = server_context(subject.config.tls) if secure else None
         self._tasks: list[asyncio.Task[None]] = []
         self._pages = Pages()
         self._routes: dict[str, Callable[[], Response]] = {
@@ -113,13 +118,32 @@ class OpsServer:
         self._subject.config = config
         self._watch.reconfigure()
 
+    def certificates(self, config: "Config") -> Callable[[], None]:
+        """As `gateway.reload.Prepare`."""
+        secure, options = self._secure, config.tls
+        if secure is None or not options.cert:
+            return lambda: None
+        try:
+            server_context(options)
+        except OSError as error:
+            problem = Problem("tls.cert", f"of the ops listener: {error}")
+            raise ConfigurationError("the configuration has an error", [problem]) from None
+
+        def commit() -> None:
+            try:
+                renew(secure, options)
+            except OSError as error:  # in between they have changed once more
+                _log.error("tls.not_reloaded", listener="ops", error=str(error))
+
+        return commit
+
     @property
     def url(self) -> str:
         """Where the page is, with the port really bound."""
         assert self._server is not None
         host, port = shown(next(iter(self._server.sockets)))
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-        return f"http://{host}:{port}/"
+        return f"{'http' if self._secure is None else 'https'}://{host}:{port}/"
 
     @property
     def listen(self) -> str:
@@ -142,7 +166,12 @@ class OpsServer:
         try:
             (listener,) = listeners(self._options.host, self._options.port, 1)
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Exchange(self), sock=listener)
+            self._server = await loop.create_server(
+                lambda: Exchange(self),
+                sock=listener,
+                ssl=self._secure,
+                ssl_handshake_timeout=None if self._secure is None else HANDSHAKE_S,
+            )
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise ResourceError(f"cannot listen on {where}: {reason}") from None

@@ -68,6 +68,7 @@ _GAUGES = {
 }
 _OUTCOME_TEXTS = {
     "handshakes": "Handshakes by how they ended.",
+    "tls_handshakes": "TLS handshakes of clients by how they ended.",
     "admission_refused": "Subscriptions and clients that were not taken on.",
     "accept_errors": "Accepts that failed.",
     "closes": "Connections by close code.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.latency import statistics
 from gateway.latency.histogram import Histogram
 from gateway.latency.statistics import Statistics
-from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES, REPLAYS
+from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, HANDSHAKES, REPLAYS, TLS_HANDSHAKES
 from gateway.ops import processes
 from gateway.ops.subject import Subject
 from gateway.session.codes import CLOSE_CODES
@@ -21,6 +21,7 @@ PAST_MAX = 60
 
 OUTCOMES = {
     "handshakes": ("result", HANDSHAKES),
+    "tls_handshakes": ("result", TLS_HANDSHAKES),
     "admission_refused": ("reason", ADMISSION),
     "accept_errors": ("errno", ACCEPT_ERRORS),
     "closes": ("code", tuple(map(str, CLOSE_CODES))),

@@ -120,7 +120,7 @@ class Connection:
         # Until it closes or is refused.
         self._wire: ServerSide | None = ServerSide(owner.endpoint)
         try:
-            owner.readers.add_reader(transport.fd, self)
+            transport.watch(owner.readers, self)
         except OSError:
             transport.close()
             raise
@@ -139,6 +139,11 @@ class Connection:
     def user(self) -> str:
         """Who it is, for the audit and for operators; empty: nobody in particular, or not known."""
         return "" if self.identity is None else self.identity.sub
+
+    @property
+    def costly(self) -> bool:
+        """Whether reading it may take as long as a signature."""
+        return self.transport.costly
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -162,8 +167,10 @@ class Connection:
         except OSError as error:
             self._lost(error.strerror or "connection lost")
             return
-        if data is None:
-            return
+        if data is not None:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         if not data:
             self._lost("end of stream")
             return
@@ -174,19 +181,35 @@ class Connection:
             self._wire.receive(data)
             self._work(self._wire)
         else:
-            self._discarded += len(data)
-            if self._discarded > DISCARDED_BYTES_MAX:
-                self.expire()
+            self._discard(len(data))
+
+    def _discard(self, count: int) -> None:
+        self._discarded += count
+        if self._discarded > DISCARDED_BYTES_MAX:
+            self.expire()
+
+    def received(self, data: bytes, discarded: int) -> None:
+        """The plane, which reads this client, had this of it; neither: the end of the stream."""
+        self.transport.told()
+        try:
+            if discarded:
+                self._discard(discarded)
+            else:
+                self._take(data)
+        except Exception:
+            self._failed()
+        if self.reading and self.state is not State.CLOSED:
+            self.transport.watch(self._owner.readers, self)
 
     def _pause(self) -> None:
         if self.reading:
             self.reading = False
-            self._owner.readers.remove_reader(self.fd)
+            self.transport.unwatch(self._owner.readers)
 
     def _unpause(self) -> None:
         if not self.reading:
             try:
-                self._owner.readers.add_reader(self.fd, self)
+                self.transport.watch(self._owner.readers, self)
             except OSError as error:
                 self._lost(error.strerror or "cannot be read")
             else:

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 from gateway import host, log
 from gateway.dialects.dialect import Arrival
 from gateway.errors import ConfigurationError
-from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION
+from gateway.model.outcomes import ACCEPT_ERRORS, ADMISSION, TLS_HANDSHAKES
 from gateway.model.record import CHANNELS_OWN
 from gateway.model.status import WorkerReport
-from gateway.networks import canonical
 from gateway.server.admission import Admission
 from gateway.server.connection import Connection
 from gateway.server.control import Control
@@ -30,7 +29,8 @@ from gateway.server.plane import controlled
 from gateway.server.preface import Preface
 from gateway.server.readers import Readers
 from gateway.server.registry import Registry
-from gateway.server.transport import Plain, prepare
+from gateway.server.secure import Door, Secure, reload
+from gateway.server.transport import Plain, peer_of, prepare
 from gateway.session.actions import Close
 from gateway.session.capacity import Capacity, Load
 from gateway.session.codes import CONNECTION_LIMIT
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway._native import Plane
     from gateway.config import Config
     from gateway.dialects.dialect import Doors, Session
-    from gateway.options import AuthOptions
+    from gateway.options import AuthOptions, TlsOptions
     from gateway.server.catalog import Catalog
     from gateway.server.gate import Gate
     from gateway.server.parts import WorkerParts
@@ -96,7 +96,7 @@ class Listener:
         self._audit = parts.audit
         self._proxy_protocol = parts.config.listen.proxy_protocol
         self._stats = parts.stats
-        self._socket = parts.listen_socket
+        self._sockets = [one for one in (parts.listen_socket, parts.unix_socket) if one]
         slo = parts.config.slo
         target_ns = slo.target_us * 1000
         capacity = Capacity(self._load, target_ns=target_ns, enforce=slo.enforce)
@@ -126,7 +126,9 @@ class Listener:
         self._refused_origins = log.RefusedOrigins(_log)
         auth = parts.config.auth
         self._gate = None if auth.mode == "none" else self._make_gate(auth)
-        prepare(self._socket, self.limits.stall_max_s)
+        self._door = self._make_door(parts.config.tls)
+        for one in self._sockets:
+            prepare(one, self.limits.stall_max_s)
 
     def _make_gate(self, auth: "AuthOptions") -> "Gate":
         from gateway.server.gate import Gate  # a library for signatures, where there are any
@@ -136,6 +138,16 @@ class Listener:
             return Gate(auth, self.plane, self._stats, soon, self.now_ns, self.real_ns)
         except ValueError as error:  # it was good when the supervisor looked
             raise ConfigurationError(f"the configuration has an error\n  {error}") from None
+
+    def _make_door(self, options: "TlsOptions") -> Door | None:
+        if not options.cert:
+            return None
+
+        def count(result: str) -> None:
+            self._stats.add("tls_handshakes", TLS_HANDSHAKES.index(result))
+
+        most, memory = self.limits.tls_handshakes, self.admission.memory
+        return Door(options, "listen", self._parts.tickets_fd, most, memory, count)
 
     def reconfigure(self, config: "Config") -> None:
         """Takes over what may change while clients stay (`gateway.reload.RELOADED`)."""
@@ -147,10 +159,12 @@ class Listener:
         self._shared.reconfigure(session_options(config))
         self._shared.capacity.reconfigure(config.slo.target_us * 1000)
         self.plane.objective(**controlled(config.slo))
+        reload(self._door, config.tls, self.limits.tls_handshakes)
 
     def start(self) -> None:
         """Accepts from now on."""
-        self.loop.add_reader(self._socket.fileno(), self._accept)
+        for one in self._sockets:
+            self.loop.add_reader(one.fileno(), self._accept, one)
         self.loop.add_reader(self.plane.events_fd, self.registry.events, self.plane, self._control)
         self.readers.start(self.loop)
         self.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
@@ -159,36 +173,35 @@ class Listener:
 
     # --- accepting -------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                sock, address = self._socket.accept()
-                peer = address[0] if isinstance(address, tuple) else ""
-                self._arrived(sock, canonical(peer) if ":" in peer else peer)
+                sock, address = listening.accept()
+                self._arrived(sock, peer_of(sock, address))
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:
-                self._accept_failed(error)
+                self._accept_failed(error, listening)
                 return
         if not self.accepting:
             self.accepting = True
             _log.info("accept.resumed", connections=len(self.registry))
 
-    def _accept_failed(self, error: OSError) -> None:
+    def _accept_failed(self, error: OSError, listening: socket.socket) -> None:
         name = errno.errorcode.get(error.errno or 0, "other")
         known = name if name in ACCEPT_ERRORS else "other"
         self._stats.add("accept_errors", ACCEPT_ERRORS.index(known))
         if self.accepting:
             self.accepting = False
             _log.error("accept.failed", error=name, connections=len(self.registry))
-        self.loop.remove_reader(self._socket.fileno())
-        self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
+        self.loop.remove_reader(listening.fileno())
+        self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again, listening)
 
-    def _accept_again(self) -> None:
+    def _accept_again(self, listening: socket.socket) -> None:
         # Accepting tells at once whether there are descriptors again, even where nobody waits.
         if not self.admission.draining:
-            self.loop.add_reader(self._socket.fileno(), self._accept)
-            self._accept()
+            self.loop.add_reader(listening.fileno(), self._accept, listening)
+            self._accept(listening)
 
     def _arrived(self, sock: socket.socket, peer: str) -> None:
         """Lets a client begin its handshake, or refuses it at once.
@@ -196,7 +209,7 @@ class Listener:
         Raises:
             OSError: the host has no room for it; the socket is closed.
         """
-        if not self._proxy_protocol:
+        if not self._proxy_protocol or sock.family == socket.AF_UNIX:  # none of a proxy's
             self.begin(sock, peer)
         elif self.admission.preface(peer):
             timeout_s = self.limits.handshake_timeout_s
@@ -218,7 +231,9 @@ class Listener:
         Raises:
             OSError: as of `_arrived`.
         """
-        connection = Connection(self, Plain(sock), peer, self.now_ns())
+        door = None if sock.family == socket.AF_UNIX else self._door  # nobody is in between
+        transport = Plain(sock) if door is None else Secure(sock, door)
+        connection = Connection(self, transport, peer, self.now_ns())
         self.registry.accepted()
         self.deadlines.watch(connection)
         if refused := self.admission.accepted(connection):
@@ -280,6 +295,8 @@ class Listener:
 
     def show_status(self) -> None:
         """Tells the supervisor how things are here."""
+        if self._door is not None:
+            self._door.refresh()
         self._parts.status(
             WorkerReport(
                 connections=len(self.registry),
@@ -330,8 +347,9 @@ class Listener:
         self.admission.draining = True
         self.registry.end()
         self.accepting = False
-        self.loop.remove_reader(self._socket.fileno())
-        self._socket.close()
+        for one in self._sockets:
+            self.loop.remove_reader(one.fileno())
+            one.close()
         most_ms = reconnect_after_most_ms(len(self.registry))
         if window_ms:
             most_ms = RECONNECT_AFTER_MS + window_ms

@@ -31,6 +31,8 @@ class WorkerParts:
         config: the whole configuration.
         venues: every configured venue; of one whose list of instruments is closed, that list.
         listen_socket: bound, listening, non-blocking.
+        unix_socket: the same for clients of this host, where there is one.
+        tickets_fd: the page of ticket keys (`gateway.tls`); -1: there is no TLS.
         stats: this process's statistics page. The loop's stamps and lag are written for it.
         wait_fd: memory of all workers' wait pages.
         event_fd: rung by the feed process.
@@ -68,3 +70,5 @@ class WorkerParts:
     asks: "asyncio.Queue[Ask]" = field(default_factory=asyncio.Queue)
     answer: "Callable[[Answer], Awaitable[None]]" = _say_nothing
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None
+    unix_socket: socket.socket | None = None
+    tickets_fd: int = -1

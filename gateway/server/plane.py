@@ -31,6 +31,7 @@ class Client(Protocol):
     def removed(self) -> None: ...
     def answer_stats(self, token: int, rows: object) -> None: ...
     def forbidden(self, identity: int) -> None: ...
+    def received(self, data: bytes, discarded: int) -> None: ...
 
 
 def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int) -> native.Plane:
@@ -112,23 +113,30 @@ def dispatch(
         client = clients.get(handle)
         if client is None:
             continue
-        match event:
-            case (native.EVENT_REMOVED, _):
-                removed.append(handle)
-                client.removed()
-            case (native.EVENT_GONE, _, int(error)):
-                client.gone(os.strerror(error))
-            case (native.EVENT_CLOSE, _, int(code), str(reason)):
-                client.fail(code, reason)
-            case (native.EVENT_STATS, _, int(token), rows):
-                client.answer_stats(token, rows)
-            case (native.EVENT_FORBIDDEN, _, int(identity)):
-                client.forbidden(identity)
-            case (native.EVENT_RESUME, _):
-                client.resume()
-            case _:
-                assert kind == native.EVENT_SHUT
+        if kind == native.EVENT_REMOVED:
+            removed.append(handle)
+            client.removed()
+        else:
+            _tell(event, client)
     return removed
+
+
+def _tell(event: tuple[object, ...], client: Client) -> None:
+    match event:
+        case (native.EVENT_GONE, _, int(error)):
+            client.gone(os.strerror(error))
+        case (native.EVENT_CLOSE, _, int(code), str(reason)):
+            client.fail(code, reason)
+        case (native.EVENT_STATS, _, int(token), rows):
+            client.answer_stats(token, rows)
+        case (native.EVENT_FORBIDDEN, _, int(identity)):
+            client.forbidden(identity)
+        case (native.EVENT_DATA, _, bytes(data), int(discarded)):
+            client.received(data, discarded)
+        case (native.EVENT_RESUME, _):
+            client.resume()
+        case _:
+            assert event[0] == native.EVENT_SHUT
 
 
 def _observe(event: tuple[object, ...], control: Control) -> None:

@@ -40,6 +40,7 @@ class Preface:
         OSError: the host has no room for it; the socket is closed.
     """
 
+    costly = False
     __slots__ = ("_data", "_needed", "_owner", "_peer", "_release", "_sock", "_timer")
 
     def __init__(

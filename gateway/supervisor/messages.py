@@ -42,6 +42,8 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, tag="start_worker")
         wait_fd: memory of all workers' wait pages.
         event_fd: rung by the feed process.
         listen_fd: the listening socket.
+        unix_fd: the one of this host, which all workers share; -1: none.
+        tickets_fd: the page of ticket keys.
     """
 
     config: msgspec.Raw
@@ -50,6 +52,8 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, tag="start_worker")
     wait_fd: int
     event_fd: int
     listen_fd: int
+    unix_fd: int = -1
+    tickets_fd: int = -1
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag="segment"):

@@ -8,7 +8,7 @@ cdef extern from "gw_sched.h" nogil:
     int gw_sched_slice(uint64_t slice_ns)
 
 cdef extern from "<sys/prctl.h>" nogil:
-    int PR_SET_PDEATHSIG
+    int PR_SET_PDEATHSIG, PR_SET_DUMPABLE
     int prctl(int option, unsigned long value)
 
 
@@ -22,6 +22,10 @@ def realtime_ns():
 
 def request_slice(uint64_t slice_ns):
     return gw_sched_slice(slice_ns) == 0
+
+
+def forbid_dumps():
+    return prctl(PR_SET_DUMPABLE, 0) == 0
 
 
 def signal_when_orphaned(int number):

@@ -9,7 +9,7 @@ cdef extern from "gw_plane.h" nogil:
         pass
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
-        GW_CMD_REGRANT, GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH
+        GW_CMD_REGRANT, GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH, GW_CMD_READ
     ctypedef struct gw_plane_options_t:
         gw_format_t formats[8]
         uint32_t formats_count
@@ -28,8 +28,11 @@ cdef extern from "gw_plane.h" nogil:
         int enforce, spin, populate, cpu
     ctypedef struct gw_fill_t:
         uint32_t offset, kind, arg
+    ctypedef struct gw_secure_t "struct gw_secure":
+        pass
     ctypedef struct gw_command_t:
         int fd
+        gw_secure_t *secure
         uint32_t format, local, grant
         uint64_t handle, token
         void *mapping
@@ -45,6 +48,7 @@ cdef extern from "gw_plane.h" nogil:
     void gw_plane_destroy(gw_plane_t *p)
     gw_command_t *gw_command_new(
         gw_command_kind_t kind, uint32_t items, uint32_t fills, uint32_t length)
+    gw_secure_t *gw_secure_new(gw_tls_t *t)
     int gw_plane_post(gw_plane_t *p, gw_command_t *command)
     void gw_plane_wake(gw_plane_t *p)
     int gw_plane_grant(gw_plane_t *p, uint32_t grant, const gw_rule_t *rules, uint32_t count,
@@ -299,8 +303,11 @@ cdef class Plane:
 
     def add(
         self, int fd, bytes first, bytes hello, slots=(), *, uint32_t format=0, uint32_t grant=0,
+        TlsConnection tls=None,
     ):
         self.check()
+        if tls is not None:
+            tls.check()
         cdef gw_command_t *x = self.command(GW_CMD_ADD, 0, first, hello, slots, ())
         cdef uint64_t handle = gw_plane_slot(self.plane)
         if handle == 0:
@@ -310,12 +317,27 @@ cdef class Plane:
         x.fd = fd
         x.format = format
         x.grant = grant
+        x.secure = NULL if tls is None else gw_secure_new(tls.tls)
+        cdef gw_secure_t *secure = x.secure  # the command is freed where it is refused
+        if tls is not None and secure == NULL:
+            free(x)
+            gw_plane_slot_back(self.plane, handle)
+            raise MemoryError
+        if tls is not None:
+            gw_tls_handed_over(tls.tls)  # before the plane may have it
         try:
             self.post(x)
         except ValueError:
+            free(secure)
             gw_plane_slot_back(self.plane, handle)
             raise
+        if tls is not None:
+            tls.hand_over()
         return handle
+
+    def read(self, uint64_t handle):
+        self.check_handle(handle)
+        self.post(self.command(GW_CMD_READ, handle, b"", None, (), ()))
 
     def send(self, uint64_t handle, bytes message not None, slots=()):
         return self.queue(GW_CMD_SEND, handle, b"", message, slots, ())

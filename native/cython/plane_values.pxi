@@ -24,7 +24,7 @@ cdef extern from "gw_plane.h" nogil:
     enum: GW_ENCODE_REPLAY, GW_FROM_SEQ, GW_FROM_LAST, GW_FROM_TS, GW_FROM_KINDS
     enum: GW_EVENT_GONE, GW_EVENT_CLOSE, GW_EVENT_SHUT, GW_EVENT_REMOVED, GW_EVENT_STATS
     enum: GW_EVENT_RESUME, GW_EVENT_LADDER, GW_EVENT_LEVEL, GW_EVENT_STALL, GW_EVENT_LOCAL
-    enum: GW_EVENT_FORBIDDEN
+    enum: GW_EVENT_FORBIDDEN, GW_EVENT_DATA
     ctypedef struct gw_item_t:
         uint32_t id
         uint8_t channel, is_pattern, lossless, snapshot, resync, length, priority
@@ -66,6 +66,7 @@ EVENT_LEVEL = GW_EVENT_LEVEL
 EVENT_STALL = GW_EVENT_STALL
 EVENT_LOCAL = GW_EVENT_LOCAL
 EVENT_FORBIDDEN = GW_EVENT_FORBIDDEN
+EVENT_DATA = GW_EVENT_DATA
 GRANTS_MAX = GW_GRANTS_MAX
 RULES_MAX = GW_RULES_MAX
 LOCAL = "local"
@@ -207,6 +208,9 @@ cdef tuple _event(const gw_event_t *e):
         return (EVENT_STALL, e.handle, e.token, e.reason.decode("utf-8", "replace"))
     if e.kind == GW_EVENT_FORBIDDEN:
         return (EVENT_FORBIDDEN, e.handle, e.token)
+    if e.kind == GW_EVENT_DATA:
+        kept = e.token if e.code else 0
+        return (EVENT_DATA, e.handle, (<char *>e.rows)[:kept], e.token - kept)
     if e.kind == GW_EVENT_LOCAL:
         return (EVENT_LOCAL, e.handle)
     return (e.kind, e.handle)

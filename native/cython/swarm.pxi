@@ -38,7 +38,7 @@ cdef extern from "gw_swarm.h" nogil:
         uint8_t address[16]
         uint8_t ipv6
         uint16_t port
-        gw_swarm_text_t request
+        gw_swarm_text_t request, host
 
     ctypedef struct gw_swarm_group_options_t:
         int64_t values[GW_SWARM_GROUP_COUNT]
@@ -157,10 +157,12 @@ cdef class _SwarmOptions:
         text.length = <size_t>len(value)
         return text
 
-    cdef int set_targets(self, object targets, object sources) except -1:
+    cdef int set_targets(self, object targets, object sources, object hosts) except -1:
         cdef gw_swarm_target_t *out
         cdef uint32_t *addresses
-        targets, sources = list(targets), list(sources)
+        targets, sources, hosts = list(targets), list(sources), list(hosts)
+        if hosts and len(hosts) != len(targets):
+            raise ValueError(f"tls_hosts: {len(hosts)} of {len(targets)} targets")
         _within("targets", len(targets), 1, 1 << 16)
         _within("sources", len(sources), 0, 1 << 16)
         out = <gw_swarm_target_t *>self.room(len(targets) * sizeof(gw_swarm_target_t))
@@ -170,6 +172,9 @@ cdef class _SwarmOptions:
             _target(&out[i], host, field)
             out[i].port = port
             out[i].request = self.text(request, field)
+            host_name = hosts[i].encode() if hosts else b""
+            _within(f"tls_hosts[{i}]", len(host_name), 0, 253)
+            out[i].host = self.text(host_name, field)
         addresses = <uint32_t *>self.room(len(sources) * sizeof(uint32_t))
         for i, source in enumerate(sources):
             addresses[i] = _address(source, f"sources[{i}]")
@@ -278,7 +283,8 @@ cdef class Swarm:
 
     def __init__(self, *, targets, bytes accept, sources=(), groups, texts, clients, stamp,
                  frame_bytes_max=16 << 20, connecting_max=256, connect_rate=0,
-                 ticks_tracked_max=65536, clock_offset_ns=0, bytes hash_key=b""):
+                 ticks_tracked_max=65536, clock_offset_ns=0, bytes hash_key=b"",
+                 tls_hosts=()):
         if self.swarm != NULL:
             raise RuntimeError("already initialised")
         cdef _SwarmOptions options = _SwarmOptions()
@@ -287,7 +293,7 @@ cdef class Swarm:
         _within("connect_rate", connect_rate, 0, 1 << 30)
         _within("ticks_tracked_max", ticks_tracked_max, 1, 1 << 24)
         _within("clock_offset_ns", clock_offset_ns, -(1 << 60), 1 << 60)
-        options.set_targets(targets, sources)
+        options.set_targets(targets, sources, tls_hosts)
         options.set_texts(texts)
         options.set_groups(groups)
         options.set_clients(clients)

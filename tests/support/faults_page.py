@@ -97,6 +97,10 @@ ROWS = {
         "nothing of what is withdrawn is sent from then on",
     ),
     72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
+    75: (
+        "TLS: dribbled hellos, floods of handshakes and key updates, short writes, others' tickets",
+        "bounded memory; 1008; what is sealed leaves as it is; refused; a reload drops nobody",
+    ),
 }
 """Rows that are not here belong to what is not built yet: buses."""
 

@@ -10,6 +10,7 @@ import json
 import os
 import selectors
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -39,14 +40,29 @@ class Client:
         messages: payloads read and not yet taken, oldest first.
     """
 
-    def __init__(self, url: str, *, receive_buffer_bytes: int = 0) -> None:
-        """Connects and shakes hands; a small receive buffer makes a slow client of it sooner."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        receive_buffer_bytes: int = 0,
+        tls: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+        unix: str = "",
+    ) -> None:
+        """Connects and shakes hands; a small receive buffer makes a slow client of it sooner.
+
+        `tls` is for `wss` URLs, with a session to resume; `unix` a path in place of the address.
+        """
         where = urlsplit(url)
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(TIMEOUT_S)
-        self.socket.connect((where.hostname, where.port))
+        self.socket.connect(unix or (where.hostname, where.port))
+        if tls is not None:
+            self.socket = tls.wrap_socket(
+                self.socket, server_hostname=where.hostname, session=session
+            )
         self.messages: list[bytes] = []
         self.closed: tuple[int, str] | None = None
         self.ended = False

@@ -52,7 +52,7 @@ class Serving:
     def _addresses(self) -> tuple[str, str]:
         found = until(
             lambda: (
-                re.search(r"serve\.ready.*?(ws://[^\s\",]+).*?(http://[^\s\",]+)", self.lines())
+                re.search(r"serve\.ready.*?(wss?://[^\s\",]+).*?(https?://[^\s\",]+)", self.lines())
                 or self.process.poll() is not None
             ),
             START_S,

@@ -250,13 +250,13 @@ def test_this_host_is_examined(tmp_path: Path) -> None:
     checks = doctor.examine(assemble({}, {}, ["listen.port=0", "ops.port=0"]), environ)
     levels = {check.name: check.level for check in checks}
     assert levels["native"] == "ok"
-    assert levels["python"] == "ok"
+    assert levels["python"] == levels["tls"] == "ok"
     assert levels["listen"] == levels["ops"] == "ok"
     found = {check.name: check.found for check in checks}
     assert "slo.target_us = 1000; this host holds" in found["target"]
     assert levels["udp stamps"] == "ok"
     assert levels["calls"] == levels["recorder"] == levels["memory"] == "ok"
-    assert len(levels) == 17
+    assert len(levels) == 18
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Which listeners are refused where nobody has said that they are meant to be open."""
 
 import itertools
+from pathlib import Path
 
 import pytest
+from support.certificates import Authority
 
 from gateway.config import assemble
 from gateway.errors import ConfigurationError
@@ -47,3 +49,13 @@ def test_a_listener_for_the_world_is_refused_unless_it_is_meant() -> None:
     assert assemble({}, {}, [*public, "listen.insecure=true", "ops.insecure=true"])
     proxied = ('listen.trusted_proxies=["10.0.0.0/8"]', "listen.host=0.0.0.0")
     assert keys(*proxied) == ["listen.insecure"], "a proxy alone asks nobody who they are"
+
+
+def test_tls_and_who_clients_are_open_a_listener(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.sign("server", "DNS:gateway.example")
+    secure = [f"tls.cert={cert}", f"tls.key={key}", f"tls.client_ca={authority.cert}"]
+    public = ("listen.host=0.0.0.0", *secure)
+    assert keys(*public) == ["listen.insecure"]  # TLS alone asks nobody who they are
+    assert assemble({}, {}, [*public, "auth.mode=required"])  # by their certificates
+    assert keys(*secure, "auth.mode=required", "ops.host=::") == ["ops.insecure"]

@@ -34,6 +34,8 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 class Calls:
     """A reader that calls this."""
 
+    costly = False
+
     def __init__(self, readable: Callable[[], None]) -> None:
         self.readable = readable
 
@@ -103,7 +105,8 @@ def test_without_a_watch_for_its_socket_nobody_is_accepted(
     theirs, ours = socket.socketpair()
     waiting: list[Any] = [(ours, "")]
     listener: Any = Listener.__new__(Listener)
-    listener._socket = SimpleNamespace(accept=waiting.pop, fileno=lambda: 0)
+    listening: Any = SimpleNamespace(accept=waiting.pop, fileno=lambda: 0)
+    listener._door = None
     listener._stats = SimpleNamespace(add=lambda *what: counted.append(what))
     listener.loop = SimpleNamespace(remove_reader=lambda _: None, call_later=lambda *_: None)
     listener.limits, listener.now_ns, listener.accepting = LimitsOptions(), lambda: 1, True
@@ -115,7 +118,7 @@ def test_without_a_watch_for_its_socket_nobody_is_accepted(
 
     monkeypatch.setattr(module, "_log", SimpleNamespace(error=lambda *_, **__: None))
     listener.readers = SimpleNamespace(add_reader=no_space)
-    listener._accept()
+    listener._accept(listening)
     assert not listener.accepting
     assert counted == [("accept_errors", ACCEPT_ERRORS.index("other"))]
     assert ours.fileno() == -1
