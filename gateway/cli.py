@@ -48,6 +48,7 @@ LIMIT_US = 60_000_000
 """The largest target that the configuration allows."""
 
 ConfigFile = Annotated[Path | None, Parameter(help="TOML file; without it the defaults.")]
+Authorities = Annotated[str | None, Parameter(help="A file of authorities for wss:// (PEM).")]
 Sets = Annotated[
     list[str],
     Parameter(
@@ -328,6 +329,7 @@ def tail(
     count: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="Stop after so many ticks.")
     ] = None,
+    ca: Authorities = None,
 ) -> int:
     """Shows live ticks with their age, or order books as ladders (`tail book`), until Ctrl-C."""
     import asyncio
@@ -338,7 +340,7 @@ def tail(
 
     channels = ("trade", "bbo") if channel == "both" else (channel,)
     shown: Any = {"encoding": encoding, "max_hz": max_hz, "count": count, "out": sys.stdout}
-    shown["colour"] = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    shown |= {"ca": ca, "colour": sys.stdout.isatty() and "NO_COLOR" not in os.environ}
     try:
         if symbols[0] == _BOOKS:
             return asyncio.run(tail_books(url, symbols[1:], depth, **shown))
@@ -384,13 +386,14 @@ def top(
     as_json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print the document itself, once.")
     ] = False,
+    ca: Authorities = None,
 ) -> None:
     """Shows the dashboard in the terminal, until q or Ctrl-C."""
     import asyncio
 
     from gateway.top.command import top as show
 
-    asyncio.run(show(url, once=once, as_json=as_json, out=sys.stdout))
+    asyncio.run(show(url, once=once, as_json=as_json, out=sys.stdout, ca=ca))
 
 
 @app.command

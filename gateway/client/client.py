@@ -26,6 +26,7 @@ docs/client.md has more.
 
 import asyncio
 import contextlib
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -54,6 +55,7 @@ from gateway.client.opening import (
     RETRY_AFTER_S_MAX,
     SUBPROTOCOLS,
     ConnectFailed,
+    checked_by,
     open_connection,
 )
 from gateway.client.reconnects import reconnects
@@ -97,11 +99,12 @@ class Client(Asking):
         on_health: Callable[[Health | InstrumentHealth], object] | None = None,
         latency: bool = False,
         backoff: Backoff | None = None,
+        tls: str | ssl.SSLContext | None = None,
     ) -> None:
         """A client of the gateway at `url`; it connects when it is entered.
 
         Args:
-            url: the clients' endpoint, `ws://HOST:PORT/v1`.
+            url: the clients' endpoint, `ws://HOST:PORT/v1`, or `wss://` over TLS.
             encoding: how data comes, "json" or "sbe" (binary: shorter, and faster to read); what
                 is yielded is the same.
             token: a token or an API key, or what gives one: it is asked at each connection, and a
@@ -124,22 +127,22 @@ class Client(Asking):
             on_health: the same of what the channel `health` says.
             latency: whether `latency` counts how old ticks are.
             backoff: the waits between attempts.
+            tls: by what a `wss://` gateway's certificate is checked: a file of authorities (PEM),
+                or a context, which may have a certificate of ours; None: what this host trusts.
         """
         if encoding not in SUBPROTOCOLS:
             raise ValueError(f"encoding: {encoding!r} is neither 'json' nor 'sbe'")
         if overflow not in ("wait", "conflate"):
             raise ValueError(f"overflow: {overflow!r} is neither 'wait' nor 'conflate'")
-        super().__init__(
-            ClientSession(encoding, first_data_s=first_data_s, stall_s=stall_s), timeout_s
-        )
+        session = ClientSession(encoding, first_data_s=first_data_s, stall_s=stall_s)
+        super().__init__(session, timeout_s)
         self.url = url
         self._encoding: Encoding = encoding
         self._credentials = Credentials(token)
         self._renewing: asyncio.Task[None] | None = None
-        self._wait_s = wait_s
-        self._reconnect = reconnect
-        self._events_max = events_max
-        self._backoff = backoff or Backoff()
+        self._wait_s, self._reconnect = wait_s, reconnect
+        self._events_max, self._backoff = events_max, backoff or Backoff()
+        self._tls = checked_by(tls)
         self._overflow = overflow
         self._limit = events_max if overflow == "wait" else sys.maxsize
         self._on_gap, self._on_health = on_gap, on_health
@@ -278,9 +281,15 @@ class Client(Asking):
 
     async def _open(self) -> Connection:
         """A connection that has said hello."""
-        connection, hello = await open_connection(
-            self.url, self._encoding, self._session, self._timeout_s, self._credentials
+        opened = open_connection(
+            self.url,
+            self._encoding,
+            self._session,
+            self._timeout_s,
+            self._credentials,
+            tls=self._tls,
         )
+        connection, hello = await opened
         self._inbox.put(hello)  # only now is there a connection to tell of
         return connection
 

@@ -6,6 +6,7 @@ server notice. Pongs wait one at a time where a server doesn't read them.
 """
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -51,6 +52,7 @@ async def connect(
     *,
     unix: str | None = None,
     headers: Sequence[tuple[str, str]] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> "Connection":
     """An open connection; the caller limits the time.
 
@@ -58,6 +60,7 @@ async def connect(
         url: of the server; `wss://` checks its certificate.
         subprotocols: what the client speaks, the best one first.
         limits: how much is read of the server.
+        tls: what a `wss://` server's certificate is checked by; None: the host's authorities.
         unix: the path of the server's Unix socket, in place of the URL's host and port.
         headers: of the request, beside those of every handshake.
 
@@ -70,15 +73,15 @@ async def connect(
     side = ClientSide(url, subprotocols, limits, headers)
     uri, loop = side.uri, asyncio.get_running_loop()
     connection = Connection(side)
-    tls, name = (True, uri.host) if uri.secure else (None, None)
+    secure, name = (tls or True, uri.host) if uri.secure else (None, None)
     try:
         if unix is None:
             await loop.create_connection(
-                lambda: connection, uri.host, uri.port, ssl=tls, server_hostname=name
+                lambda: connection, uri.host, uri.port, ssl=secure, server_hostname=name
             )
         else:
             await loop.create_unix_connection(
-                lambda: connection, unix, ssl=tls, server_hostname=name
+                lambda: connection, unix, ssl=secure, server_hostname=name
             )
         await connection.opened()
     except BaseException:

@@ -36,6 +36,7 @@ async def tail_books(
     count: int | None = None,
     out: TextIO,
     colour: bool = False,
+    ca: str | None = None,
 ) -> int:
     """Shows books until `count` frames went by: drawn on a terminal, else a line for each frame.
 
@@ -48,7 +49,7 @@ async def tail_books(
     drawn = out.isatty()
     rate = max_hz if max_hz is not None or not drawn else SCREEN_HZ
     screen = Screen(out, colour=colour) if drawn else None
-    async with Client(url, encoding=encoding) as client:
+    async with Client(url, encoding=encoding, tls=ca) as client:
         offset = correction(await client.offset())
         if not await subscribe(client, [BOOK], symbols, {"depth": depth, "max_hz": rate}):
             return 1

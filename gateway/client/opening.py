@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Sequence
 from typing import get_args
@@ -48,6 +49,8 @@ async def open_connection(
     session: ClientSession,
     timeout_s: float,
     credentials: Credentials,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[Connection, Hello]:
     """A connection that has said hello, and was asked for what the session wants.
 
@@ -58,7 +61,8 @@ async def open_connection(
         async with asyncio.timeout(timeout_s):
             # No proxy on the way: it would be measured as the gateway's latency.
             headers = await credentials.headers()
-            connection = await connect(url, [SUBPROTOCOLS[encoding]], _LIMITS, headers=headers)
+            offered = [SUBPROTOCOLS[encoding]]
+            connection = await connect(url, offered, _LIMITS, headers=headers, tls=tls)
             try:
                 return connection, await _greet(url, connection, session)
             except BaseException:
@@ -75,10 +79,22 @@ async def open_connection(
         raise ConnectFailed(message, retryable=True) from None
     except ConnectFailed:
         raise
+    except ssl.SSLCertVerificationError as error:
+        why = error.verify_message
+        raise ConnectFailed(f"{url}: its certificate: {why}", retryable=False) from None
     except OSError as error:
         raise ConnectFailed(f"{url}: {error}", retryable=True) from None
     except (WebSocketException, ValueError) as error:
         raise ConnectFailed(f"{url}: {error}", retryable=False) from None
+
+
+def checked_by(tls: str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """What a server's certificate is checked by: a file of authorities becomes a context.
+
+    Raises:
+        OSError: the file is no good.
+    """
+    return ssl.create_default_context(cafile=tls) if isinstance(tls, str) else tls
 
 
 async def _greet(url: str, connection: Connection, session: ClientSession) -> Hello:

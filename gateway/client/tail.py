@@ -62,6 +62,7 @@ async def tail(
     count: int | None = None,
     out: TextIO,
     colour: bool = False,
+    ca: str | None = None,
 ) -> int:
     """Prints ticks to `out` and everything else to standard error until `count` ticks went by.
 
@@ -74,7 +75,7 @@ async def tail(
     Raises:
         ConnectFailed: there is no gateway at the URL.
     """
-    async with Client(url, encoding=encoding) as client:
+    async with Client(url, encoding=encoding, tls=ca) as client:
         offset = correction(await client.offset())
         if offset is not None and offset.offset_ns:
             ahead_ms, error_ms = (value / 1e6 for value in offset)

@@ -5,6 +5,7 @@ Only what the command line needs is imported here: `tickgate --help` reads this 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,9 +66,9 @@ Seconds = Annotated[float | None, Parameter(validator=Number(gte=0))]
 class Load:
     """What is different from the scenario."""
 
-    url: Annotated[str | None, Parameter(help="A server that runs already: ws://HOST:PORT/v1.")] = (
-        None
-    )
+    url: Annotated[
+        str | None, Parameter(help="A server that runs already: ws[s]://HOST:PORT/v1.")
+    ] = None
     clients: Annotated[Positive, Parameter(help="How many, over all groups.")] = None
     channel: Annotated[
         Literal["trade", "bbo"] | None, Parameter(help="What is sent, and subscribed to.")
@@ -101,6 +102,10 @@ class Load:
 class How:
     """How it is run and measured."""
 
+    ca: Annotated[
+        Path | None,
+        Parameter(help="Authorities (PEM) that a wss:// server is checked by; else this host's."),
+    ] = None
     stamp: Annotated[
         str,
         Parameter(
@@ -354,6 +359,8 @@ def _settings(load: Load, how: How) -> Settings:
 
     if load.url is not None:
         parse(load.url)
+    if how.ca is not None:  # of this process and of those that it starts
+        os.environ["SSL_CERT_FILE"] = str(how.ca.resolve())
     return Settings(
         stamp=stamp(how.stamp),
         headers=[header(text) for text in how.header or ()],

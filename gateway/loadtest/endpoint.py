@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -31,7 +32,7 @@ class BadUrl(TickgateError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A parsed `ws://` URL.
+    """A parsed `ws://` or `wss://` URL.
 
     Attributes:
         url: as it was given.
@@ -40,6 +41,7 @@ class Endpoint:
         address: of the host: IPv4 where it has one, else IPv6.
         port: TCP port.
         local: whether the address is one of this host's.
+        tls_host: over TLS, whose certificate it has to have; "": it is plain.
     """
 
     url: str
@@ -48,25 +50,25 @@ class Endpoint:
     address: str
     port: int
     local: bool
+    tls_host: str = ""
 
 
 def parse(url: str) -> Endpoint:
     """The endpoint of a URL; its host's name is looked up.
 
     Raises:
-        BadUrl: it is not a `ws://` URL.
+        BadUrl: it is neither a `ws://` nor a `wss://` URL.
         TickgateError: its host has no address.
     """
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise BadUrl(f"--url: {error}") from None
-    if parts.scheme == "wss":
-        raise BadUrl("--url: wss:// is not supported: the load would be the clients' own TLS")
-    if parts.scheme != "ws" or not parts.hostname:
-        raise BadUrl(f"--url: found {url!r}; expected ws://HOST[:PORT]/PATH")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise BadUrl(f"--url: found {url!r}; expected ws://HOST[:PORT]/PATH, or wss://")
+    secure = parts.scheme == "wss"
     try:
-        port = parts.port or 80
+        port = parts.port or (443 if secure else 80)
     except ValueError as error:
         raise BadUrl(f"--url: {error}") from None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -81,7 +83,8 @@ def parse(url: str) -> Endpoint:
     if "%" in address:
         raise BadUrl(f"--url: {address}: an address with a zone is not supported")
     authority = parts.netloc.rpartition("@")[2]
-    return Endpoint(url, authority, path, address, port, is_local(address))
+    local, tls_host = is_local(address), parts.hostname if secure else ""
+    return Endpoint(url, authority, path, address, port, local, tls_host)
 
 
 def header(text: str) -> tuple[str, str]:
@@ -124,6 +127,17 @@ def upgrade(
     return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
+def _connected(address: tuple[str, int], tls_host: str) -> socket.socket:
+    peer = socket.create_connection(address, timeout=PROBE_S)
+    if not tls_host:
+        return peer
+    try:
+        return ssl.create_default_context().wrap_socket(peer, server_hostname=tls_host)
+    except BaseException:
+        peer.close()
+        raise
+
+
 def probe(endpoint: Endpoint, request: bytes, *, subprotocol: str = "") -> None:
     """Sends one upgrade request, to say why before a thousand clients fail.
 
@@ -135,7 +149,7 @@ def probe(endpoint: Endpoint, request: bytes, *, subprotocol: str = "") -> None:
     head, end = b"", b"\r\n\r\n" if subprotocol else b"\r\n"
     try:
         address = (endpoint.address, endpoint.port)
-        with socket.create_connection(address, timeout=PROBE_S) as peer:
+        with _connected(address, endpoint.tls_host) as peer:
             peer.sendall(request)
             while end not in head and len(head) < HEAD_BYTES_MAX:
                 more = peer.recv(HEAD_BYTES_MAX)

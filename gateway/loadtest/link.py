@@ -79,6 +79,7 @@ class Job(Struct, frozen=True, tag="job"):
     clock_offset_ns: int = 0
     hash_key: bytes = b""
     open_timeout_ns: int = 60_000_000_000
+    tls_hosts: list[str] = field(default_factory=list)
 
 
 class Opened(Struct, frozen=True, tag="opened"):

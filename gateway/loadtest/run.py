@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from msgspec.structs import replace as replace_job
+
 from gateway.errors import TickgateError
 from gateway.loadtest import clock as clocks
 from gateway.loadtest import endpoint as endpoints
@@ -267,7 +269,9 @@ def _swarms(
         argv = [sys.executable, "-P", "-m", "gateway.loadtest.swarm_process"]
         child = children.start(name, argv, cpus=settings.client_cpus)
         accept = endpoints.accept(key)
-        child.tell(_job(mine, targets, accept, hash_key, scenario, settings, clock))
+        hosts = [each.tls_host for each in target.endpoints]
+        job = _job(mine, targets, accept, hash_key, scenario, settings, clock)
+        child.tell(replace_job(job, tls_hosts=hosts if any(hosts) else []))
         swarms.append(child)
     return swarms, audiences
 

@@ -135,7 +135,7 @@ class Scenario(Options, frozen=True, kw_only=True):
 
     name: Name
     description: str = ""
-    url: Annotated[str, Meta(pattern="^(ws://.+)?$")] = ""
+    url: Annotated[str, Meta(pattern="^(wss?://.+)?$")] = ""
     encoding: Encoding = "json"
     gateways: Annotated[int, Meta(ge=1, le=64)] = 1
     gateway: dict[str, Any] = field(default_factory=dict)

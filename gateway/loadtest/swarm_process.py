@@ -177,6 +177,7 @@ def _swarm(job: Job) -> Swarm:
         connect_rate=job.connect_rate,
         clock_offset_ns=job.clock_offset_ns,
         hash_key=job.hash_key,
+        tls_hosts=job.tls_hosts,
     )
 
 

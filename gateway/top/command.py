@@ -32,13 +32,16 @@ RETRY_S_MAX: Final = 5.0
 QUIT: Final = b"qQ"
 
 
-async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextIO) -> None:
+async def top(
+    url: str, *, once: bool = False, as_json: bool = False, out: TextIO, ca: str | None = None
+) -> None:
     """Shows the gateway's dashboard in the terminal until somebody leaves.
 
     Args:
         url: of the ops listener; the dashboard's address will do.
         once: prints one snapshot and ends; so does an `out` that is no terminal.
         as_json: prints the document itself, once.
+        ca: a file of authorities that a listener over TLS is checked by.
 
     Raises:
         TickgateError: there is no gateway at the URL, it has no such channel, or it ended the
@@ -46,7 +49,8 @@ async def top(url: str, *, once: bool = False, as_json: bool = False, out: TextI
     """
     watch = Watch()
     try:
-        async with Client(endpoint(url), backoff=Backoff(cap_s=RETRY_S_MAX)) as client:
+        backoff = Backoff(cap_s=RETRY_S_MAX)
+        async with Client(endpoint(url), backoff=backoff, tls=ca) as client:
             await _subscribe(client)
             if as_json or once or not out.isatty():
                 with contextlib.suppress(TimeoutError):

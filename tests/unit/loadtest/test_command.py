@@ -63,7 +63,6 @@ def test_help(arguments: tuple[str, ...]) -> None:
         ([*URL, "--feed", "127.0.0.1:9", "--symbols", "A.SIM"], "--symbols"),
         ([*URL, "--threshold", "cpu_per_delivery<2*floor"], "the floor is of ticks"),
         ([*URL, "--symbols", "A.SIM", "--subscribe", "x"], "--subscribe"),
-        (["--url", "wss://127.0.0.1/"], "wss://"),
         (["--url", "127.0.0.1:5"], "--url"),
         (["--header", "nope"], "--header"),
         (["--stamp", "xml:a"], "--stamp"),

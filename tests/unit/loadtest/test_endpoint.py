@@ -29,12 +29,14 @@ def test_an_ipv6_address_in_brackets() -> None:
 def test_what_a_url_may_leave_out() -> None:
     found = parse("ws://127.0.0.1")
     assert (found.port, found.path, found.authority) == (80, "/", "127.0.0.1")
+    assert not found.tls_host
+    found = parse("wss://localhost")
+    assert (found.port, found.address, found.tls_host) == (443, "127.0.0.1", "localhost")
 
 
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("wss://127.0.0.1/", "wss:// is not supported"),
         ("http://127.0.0.1/", "expected ws://HOST"),
         ("127.0.0.1:8765", "expected ws://HOST"),
         ("ws:///v1", "expected ws://HOST"),
