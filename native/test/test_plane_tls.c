@@ -289,6 +289,49 @@ static void the_link_ends_before_its_record_has_left(void) {
     end();
 }
 
+/* What was sealed while it was granted leaves, since nothing behind it could be read otherwise: a record at most, and
+ * before the word that the right is another one. Nothing else of it does. */
+static void a_right_ends_before_its_record_has_left(void) {
+    begin();
+    const unsigned a = rig_topic(rig, GW_TRADE, "A.SIM"), b = rig_topic(rig, GW_TRADE, "B.SIM");
+    const gw_rule_t narrow = rule(GW_CHANNELS, "A.SIM", true);
+    CHECK_EQUAL(gw_plane_grant(rig->plane, 1, &narrow, 1, 0), 0);
+    const gw_item_t x = item(1, GW_TRADE, "*", true, false);
+    rig_subscribe(rig, peer, 1, &x, 1);
+    rig_settle(rig);
+    peer->allowed = 40;
+    rig_publish(rig, b);
+    rig_settle(rig);
+    for (int i = 0; i < 5; i++) rig_publish(rig, b), rig_publish(rig, a);
+    rig_settle(rig);
+    const gw_client_t *c = rig_client(rig, peer);
+    CHECK_EQUAL(c->secure->stubs_count, 1);
+    CHECK_EQUAL(rig->stats->pending[GW_TRADE], 11);
+    gw_command_t *right = rig_reply(GW_CMD_REGRANT, peer->handle, 2, 0);
+    right->grant = 1;
+    rig_post(rig, right);
+    rig_settle(rig);
+    CHECK_EQUAL(rig->stats->links[0], 1);
+    CHECK(c->secure->stubs_count == 1 && c->secure->stubs[0].counts && !c->secure->stubs[0].link);
+    CHECK_EQUAL(rig->stats->pending[GW_TRADE], 6); /* it, and those of the other topic */
+    CHECK_EQUAL(rig->stats->dropped_unsubscribed[GW_TRADE], 5);
+    rig_publish(rig, b);
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    frame_t f;
+    unsigned withdrawn = 0, others = 0, told = 0;
+    while (peer_frame(peer, &f)) {
+        told += f.kind == REPLY && f.reply == 2;
+        if (f.kind != DATA) continue;
+        CHECK(strcmp(f.name, "B.SIM") || !told);
+        ++*(strcmp(f.name, "B.SIM") ? &others : &withdrawn);
+    }
+    CHECK(withdrawn == 1 && others == 5 && told == 1);
+    CHECK_EQUAL(rig->stats->delivered[GW_TRADE], 6);
+    rig_check_balance(rig);
+    end();
+}
+
 /* A topic ends, and all of that is in the record that has not left: the pattern's link stays until it has. */
 static void a_topic_ends_behind_its_record(void) {
     begin();
@@ -369,6 +412,7 @@ int main(void) {
     RUN(an_answer_waits_behind_the_rest);
     RUN(what_is_sealed_is_pending_until_its_record_has_left);
     RUN(the_link_ends_before_its_record_has_left);
+    RUN(a_right_ends_before_its_record_has_left);
     RUN(a_topic_ends_behind_its_record);
     RUN(a_long_message_takes_several_records);
     RUN(close_notify_is_last);
