@@ -33,6 +33,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     c->fd = x->fd;
     c->grant = (uint16_t)x->grant;
     c->regrants = 0;
+    c->tenant = (uint8_t)x->tenant;
     c->generation = (uint32_t)(x->handle >> 32);
     c->runs = c->runs_inline;
     c->runs_size = GW_RUNS_INLINE;
@@ -49,6 +50,7 @@ static void add(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     GW_STORE_RELAXED(&c->sent_ns, p->now);
     if (slot >= p->clients_high) p->clients_high = slot + 1;
     gw_count(&p->stats->clients[0], 1);
+    gw_count(&p->stats->tenant_clients[c->tenant], 1);
     if (lane_open(p, c->format)) gw_client_slow(p, c, "no memory for its format");
     if (x->secure) {
         gw_secure_add(p, c, x->secure);

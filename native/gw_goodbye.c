@@ -40,7 +40,7 @@ void gw_client_free(gw_plane_t *p, gw_client_t *c) {
     c->control = NULL;
     c->control_head = c->control_length = c->control_size = c->untold = 0;
     c->flags &= (uint16_t)~GW_CLIENT_MORE;
-    gw_client_untouch(p, c);
+    gw_client_leave(p, c);
 }
 
 /* Nothing is left of it: the descriptor and the slot are the loop's again. Whether there was memory to say so. */
@@ -52,6 +52,7 @@ static int removed(gw_plane_t *p, gw_client_t *c) {
     gw_client_free(p, c);
     c->active = 0;
     gw_count(&p->stats->clients[0], (uint64_t)-1);
+    gw_count(&p->stats->tenant_clients[c->tenant], (uint64_t)-1);
     gw_event_put(p, e);
     return 1;
 }

@@ -41,7 +41,7 @@ static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t oldest_of(const gw_plane_t *p, int64_t since) {
     if (gw_turn_empty(p, GW_TURN_LIVE)) return since;
     const gw_client_t *c = gw_place_client(p, gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE))->turn_next);
-    if (!c->runs_count) return since;
+    if (!c->runs_count) return p->o.tenants_count ? gw_tenants_oldest(p, since) : since;
     int64_t taken_ns = gw_frame_at(p, c->runs[c->runs_head])->taken_ns;
     return taken_ns < since ? taken_ns : since;
 }
@@ -170,10 +170,23 @@ static inline uint32_t visit(gw_plane_t *p, const unsigned list, size_t bytes) {
         gw_client_t *c = gw_place_client(p, end->turn_next);
         gw_client_untouch(p, c); /* a send takes the caches: this write has the next client fetched meanwhile */
         /* A blocked one was touched for its control queue: it waits for its socket. */
-        if (list != GW_TURN_LIVE || !(c->flags & GW_CLIENT_BLOCKED)) offered += gw_client_flush(p, c);
+        if (list != GW_TURN_LIVE && p->o.tenants_count) offered += gw_tenant_flush(p, c, GW_ROOM_IN_PLACE);
+        else if (list != GW_TURN_LIVE || !(c->flags & GW_CLIENT_BLOCKED)) offered += gw_client_flush(p, c);
         if (list != GW_TURN_LIVE) continue;
         p->round_clients++;
         if (p->round_last == sentinel) round_over(p);
+    }
+    return n;
+}
+
+/* The same of those with news, by their tenants' weights. */
+static GW_APART uint32_t visit_tenants(gw_plane_t *p) {
+    uint32_t n = 0;
+    for (size_t offered = 0; n < VISITS && offered < BYTES_LIVE && !gw_turn_empty(p, GW_TURN_LIVE); n++) {
+        int over = 0;
+        offered += gw_tenants_visit(p, &over);
+        p->round_clients++;
+        if (over) round_over(p);
     }
     return n;
 }
@@ -195,7 +208,7 @@ static uint32_t serve(gw_plane_t *p) {
     if (!p->begun_ns) p->begun_ns = p->now;
     p->send_ns = 0;
     if (!p->round_ns) round_begin(p, p->begun_ns);
-    uint32_t live = visit(p, GW_TURN_LIVE, BYTES_LIVE);
+    uint32_t live = p->o.tenants_count ? visit_tenants(p) : visit(p, GW_TURN_LIVE, BYTES_LIVE);
     uint32_t bulk = visit(p, GW_TURN_BULK, gw_turn_empty(p, GW_TURN_LIVE) ? BYTES_BULK : BYTES_BESIDE);
     p->serving = 0;
     p->served += live;
@@ -219,7 +232,7 @@ static GW_APART int serve_replays(gw_plane_t *p) {
         if (n && (others || gw_plane_takes(p))) break;
         gw_client_t *c = gw_place_client(p, end->turn_next);
         gw_client_untouch(p, c);
-        offered += gw_client_flush_within(p, c, room);
+        offered += p->o.tenants_count ? gw_tenant_flush(p, c, room) : gw_client_flush_within(p, c, room);
     }
     p->serving = 0;
     p->pass.sends_ns = p->now + (p->now - begun) * REPLAYS_REST;
@@ -259,7 +272,7 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
             continue;
         }
         /* ERR and HUP too: the write that follows fails, and reports once. */
-        gw_client_untouch(p, c);
+        gw_client_leave(p, c);
         gw_turn_wait(p, gw_turn_again(c), c);
     }
     return n;

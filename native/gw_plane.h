@@ -57,6 +57,7 @@ typedef struct {
 #define GW_LOCAL GW_PAD /* their channel: no record of the ring has it */
 #define GW_LOCALS_MAX 4u
 #define GW_LOCAL_TEXT_MAX (31u << 10)
+#define GW_TENANT_WEIGHT_MAX 100u /* a turn of 400 small sends: 2 ms */
 
 typedef struct {
     gw_format_t formats[GW_FORMATS_MAX]; /* templates are taken over */
@@ -76,6 +77,8 @@ typedef struct {
     uint32_t late_ppm;      /* of deliveries that may take longer; 0: 10,000, as for p99 */
     int enforce;            /* the controller acts; else it only says what it sees */
     int spin;               /* never block: the core is ours */
+    uint32_t tenants_count; /* clients of these share the visits by weight; 0: none, and all clients are of tenant 0 */
+    uint16_t tenant_weights[GW_TENANTS_MAX]; /* 1 to GW_TENANT_WEIGHT_MAX */
     int populate;           /* all of the frame log at the start, nothing later (gw_ahead.h) */
     int cpu;                /* -1: any */
     gw_io_t io;             /* all zero: the real ones */
@@ -93,7 +96,7 @@ int gw_plane_cycle(gw_plane_t *p);
 typedef uint64_t gw_handle_t; /* generation << 32 | slot */
 
 typedef enum {
-    GW_CMD_ADD,         /* handle, fd, format, grant, bytes (first of all), fills, secure */
+    GW_CMD_ADD,         /* handle, fd, format, grant, tenant, bytes (first of all), fills, secure */
     GW_CMD_SEND,        /* handle, bytes, fills */
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
@@ -141,7 +144,7 @@ typedef struct {
     int fd;
     uint32_t format; /* index into the options' formats */
     uint32_t local;  /* index into the options' locals */
-    uint32_t grant;
+    uint32_t grant, tenant;
     struct gw_grant *table; /* the plane's with the command */
     struct gw_secure *secure; /* the same, once it was taken: over TLS, whose handshake is through; NULL: a plain socket */
     gw_handle_t handle;
@@ -163,7 +166,7 @@ gw_command_t *gw_command_new(gw_command_kind_t kind, uint32_t items, uint32_t fi
 struct gw_secure *gw_secure_new(gw_tls_t *t);
 void gw_secure_end(struct gw_secure *s); /* that of a command that was not posted */
 /* Hands a command over. 0, or -EINVAL where a fill or an item is out of bounds, or the handle is not
- * one of this plane's, or a text is too long, or a grant was never loaded (it is freed then).
+ * one of this plane's, or a text is too long, a grant was never loaded or a tenant is none of these (it is freed then).
  * A plane that sleeps learns of it by gw_plane_wake: once for all commands of a turn of the loop. */
 int gw_plane_post(gw_plane_t *p, gw_command_t *command);
 void gw_plane_wake(gw_plane_t *p);

@@ -65,6 +65,7 @@ static void adopt_statistics(gw_stats_t *s) {
     }
     memset(s->class_links, 0, sizeof s->class_links);
     memset(s->levels, 0, sizeof s->levels);
+    memset(s->tenant_clients, 0, sizeof s->tenant_clients);
     s->books_missing[0] = s->links[0] = s->clients[0] = s->clients_blocked[0] = s->ring_lag_records[0] = 0;
 }
 
@@ -131,7 +132,7 @@ void gw_format_free(gw_format_t *f) {
 int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
     /* A unit of work, such as a visit, may encode so much before the guard looks again: an eighth of the log. */
     if (!options->clients_max || !formats_valid(options) || options->log_bytes < 8 * GW_SCRATCH_BYTES) return -EINVAL;
-    if (!gw_locals_valid(options)) return -EINVAL;
+    if (!gw_locals_valid(options) || !gw_tenants_valid(options->tenants_count, options->tenant_weights)) return -EINVAL;
     gw_plane_t *p = calloc(1, sizeof *p);
     if (!p) return -ENOMEM;
     p->o = *options;
@@ -150,6 +151,7 @@ int gw_plane_create(const gw_plane_options_t *options, gw_plane_t **out) {
         sentinel->turn_next = sentinel->turn_previous = gw_turn_sentinel(i);
     }
     p->round_last = gw_turn_sentinel(GW_TURN_LIVE);
+    gw_tenants_init(p);
     p->pass.next = GW_POSITION_NONE;
     p->pass.lost_next = UINT32_MAX;
     p->generations = calloc(n, sizeof *p->generations);

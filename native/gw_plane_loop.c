@@ -40,6 +40,7 @@ static int command_valid(const gw_plane_t *p, const gw_command_t *x) {
     if (x->kind == GW_CMD_PUBLISH) return x->local < p->o.locals_count && x->bytes_count <= GW_LOCAL_TEXT_MAX;
     if (!gw_command_has_client(x)) return 1;
     if (x->grant && (x->grant >= GW_GRANTS_MAX || !p->grants_loaded[x->grant])) return 0;
+    if (x->tenant && x->tenant >= p->o.tenants_count) return 0;
     if (!gw_plane_knows(p, x->handle) || x->format >= p->o.formats_count) return 0;
     for (uint32_t i = 0; i < x->fills_count; i++) {
         const gw_fill_t *f = &x->fills[i];

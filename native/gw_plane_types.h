@@ -13,6 +13,7 @@
 #include "gw_pattern_index.h"
 #include "gw_plane.h"
 #include "gw_replay_types.h"
+#include "gw_tenant.h"
 #include "gw_plane_book_types.h"
 #include "gw_units.h"
 #include "gw_unsent_types.h"
@@ -276,6 +277,7 @@ struct gw_client {
     uint8_t format;   /* index into plane->lanes */
     uint16_t grant;   /* index into plane->grants; 0: everything */
     uint8_t regrants; /* that wait among its jobs: nothing is written to it before */
+    uint8_t tenant;   /* index into plane->tenants */
     uint8_t active, closing, shut, watched, backlogged;
     uint8_t listed;   /* among plane->jobs or plane->goodbyes */
     uint8_t late;     /* a flush was put off while it was busy */
@@ -386,6 +388,8 @@ struct gw_plane {
     uint32_t round_clients; /* visited in this round of GW_TURN_LIVE so far */
     int64_t round_ns;    /* when it began; 0: nobody waits */
     uint32_t round_last; /* the place whose visit ends this round of GW_TURN_LIVE */
+    gw_tenant_t tenants[GW_TENANTS_MAX];
+    uint32_t tenant_at; /* whose turn it is */
     uint32_t served;   /* clients visited since held updates were let go */
     uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
 

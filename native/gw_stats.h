@@ -11,6 +11,7 @@ enum { GW_STAGE_WIRE, GW_STAGE_INGEST, GW_STAGE_RING, GW_STAGE_FANOUT, GW_STAGE_
 #define GW_HISTOGRAMS (GW_STAGES - 1u + GW_CLASSES)
 #define GW_LEVELS 4u       /* of one connection: gw_level.c */
 #define GW_PAUSED UINT64_MAX
+#define GW_TENANTS_MAX 16u /* each has rows in /metrics */
 #define GW_CANDLE_COUNTS 8 /* CANDLES of gateway/model/outcomes.py, in the same order */
 #define GW_REFUSALS 16u    /* room for REFUSALS of gateway/model/outcomes.py, of each feed */
 /* Steps of the plane whose budget may be used up: what is left is done in later turns. Their names in /metrics are
@@ -46,7 +47,8 @@ enum { GW_REPLAY_COMPLETED, GW_REPLAY_CAUGHT_UP, GW_REPLAY_LAPPED, GW_REPLAY_END
     X(write_fixed_ns, 1) X(write_each_ps, 1)                                                       \
     X(plane_stalls, 1) X(plane_stall_ns, 1) X(steps_resumed, GW_STEPS) X(topics_waiting, 1)        \
     X(limits_met, 1) X(notices_left_out, GW_LEFT_OUT) X(forbidden, 1)                              \
-    X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS) X(books_copied, 1) X(books_missing, 1)
+    X(replays, GW_REPLAYS) X(replayed, GW_CHANNELS) X(books_copied, 1) X(books_missing, 1)         \
+    X(tenant_clients, GW_TENANTS_MAX) X(tenant_sends, GW_TENANTS_MAX) X(tenant_bytes, GW_TENANTS_MAX)
 #define GW_STATS_LOOP(X)                                                                           \
     X(connections, 1) X(subscriptions, 1) X(accepted, 1) X(handshakes, 32) X(tls_handshakes, 8)    \
     X(closes, 64) X(requests, 64) X(subscribe_rejected, 16) X(admission_refused, 16)               \

@@ -72,7 +72,7 @@ typedef struct rig {
     uint32_t book_levels; /* that its segments have room for */
     unsigned secure; /* every such-th client is over TLS; 0: none */
     bool mixed;     /* every second client speaks the binary format */
-    uint32_t grant; /* of clients that connect */
+    uint32_t grant, tenant; /* of clients that connect */
     uint64_t published[GW_CHANNELS];
     bool paced; /* some of them were: no class counts those */
     rig_topic_t topics[RIG_TOPICS];
@@ -459,6 +459,7 @@ static inline peer_t *rig_connect(rig_t *rig) {
     x->format = peer->format;
     x->grant = rig->grant;
     if (rig->secure && (peer - rig->peers) % rig->secure == 0) x->secure = rig_far_open(peer);
+    x->tenant = rig->tenant;
     rig_post(rig, x);
     return peer;
 }

@@ -163,6 +163,7 @@ static void grant(unsigned number) {
 static void join(client_t *c) {
     if (c->peer) return;
     w.rig->grant = w.granted ? random_below(GRANTS) : 0;
+    w.rig->tenant = w.rig->plane->o.tenants_count ? random_below(w.rig->plane->o.tenants_count) : 0;
     *c = (client_t){.peer = rig_connect(w.rig), .live = true, .pure = true, .now = &w.rig->now};
     c->plane = rig_client(w.rig, c->peer);
     for (unsigned t = 0; t < TOPICS; t++)

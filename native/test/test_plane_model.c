@@ -3,6 +3,7 @@
 #include "plane_world.h"
 #include "seeds.h"
 
+#define TENANTS 3 /* of every third seed */
 #ifndef SEEDS
 #define SEEDS 300
 #endif
@@ -252,6 +253,7 @@ static void end(void) {
     for (int i = 0; i < 10 || (w.sliced && i < 20000 && (p->jobs.first || p->goodbyes.first)); i++) cycle();
     for (int i = 0; i < CLIENTS; i++) CHECK(!w.clients[i].peer);
     CHECK_EQUAL(w.rig->stats->clients[0], 0);
+    for (unsigned i = 0; i < TENANTS; i++) CHECK_EQUAL(w.rig->stats->tenant_clients[i], 0);
     CHECK_EQUAL(w.rig->stats->links[0], 0);
     CHECK_EQUAL(total(w.rig->stats->pending) + w.rig->stats->pending[GW_LOCAL], 0);
     CHECK_EQUAL(w.rig->wait.subscribed, 0);
@@ -275,6 +277,8 @@ static void run(uint64_t seed, unsigned steps) {
     if (seed % 11 == 5) options.lossless_frames_max = 30; /* clients are let go in the middle of whatever it is */
     const int slow = options.replay_depth_ns && seed % 4; /* clients replay what they are too slow for: some get it all */
     if (slow) options.lossless_frames_max = 30;
+    options.tenants_count = seed % 6 == 1 || seed % 6 == 4 ? TENANTS : 0;
+    for (unsigned i = 0; i < TENANTS; i++) options.tenant_weights[i] = (uint16_t)(1 + 3 * i);
     w = (world_t){.rig = rig_new(options), .random = seed * 0x9e3779b97f4a7c15ull + 1};
     w.ring_bytes = RING_BYTES << 2 * slow;
     w.rig->tails = 3;
