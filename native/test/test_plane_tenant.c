@@ -37,6 +37,7 @@ static void overload(scene_t *s, unsigned turns) {
     }
 }
 
+/* threat D15 */
 static void a_plane_that_is_behind_is_shared_by_weight(void) {
     scene_t s = tenants(3, (uint16_t[]){1, 4, 2});
     come(&s, 0, 300);
@@ -52,6 +53,7 @@ static void a_plane_that_is_behind_is_shared_by_weight(void) {
     rig_free(s.rig);
 }
 
+/* threat D15 */
 static void who_has_few_clients_does_not_wait_for_who_has_many(void) {
     scene_t s = tenants(2, (uint16_t[]){1, 1});
     come(&s, 0, 600);
@@ -98,6 +100,11 @@ static void rounds_end_under_overload(void) {
             if (peer && peer->handle) rig_remove(s.rig, peer);
             for (const gw_event_t *e; (e = gw_plane_take_event(s.rig->plane));)
                 if (e->kind == GW_EVENT_REMOVED) rig_forget(s.rig, rig_peer(s.rig, e->handle));
+        }
+        for (uint32_t k = 0; k < s.rig->plane->clients_high; k++) { /* all who wait were touched since the round before began */
+            const gw_client_t *c = &s.rig->plane->clients[k];
+            uint64_t oldest;
+            if (c->active && c->turn_next && gw_client_oldest(c, &oldest)) CHECK(GW_RUN_FIRST(oldest) >= lane->swept_index);
         }
         rounds += lane->swept_index != swept;
         swept = lane->swept_index;
