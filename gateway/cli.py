@@ -81,6 +81,7 @@ app.command("gateway.operate:usage", name="usage")
 app.command("gateway.operate:admin_app", name="admin", help="Asks a gateway that runs here.")
 app.command("gateway.identity.command:token_app", name="token", help="Tokens and their keys.")
 app.command("gateway.identity.command:key_app", name="key", help="API keys: add, list, revoke.")
+app.command("gateway.ready:ready", name="ready")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of, s
 # From the top down: a room imports rooms of lower ranks only, never a sibling of its own rank.
 RANKS = (
     ("cli",),
-    ("app", "doctor", "operate", "process", "top"),
+    ("app", "doctor", "operate", "process", "ready", "top"),
     ("config", "memory", "orders", "reload", "tune"),
     ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects", "identity"),
