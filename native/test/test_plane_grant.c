@@ -53,6 +53,7 @@ static bool comes(peer_t *peer, const char *name) {
     return found;
 }
 
+/* threat I1 */
 static void a_name_that_is_not_granted_is_forbidden_whether_it_exists_or_not(void) {
     gw_rule_t rules[] = {rule(GW_TRADE, "A.SIM", true)};
     rig_t *rig = made(rules, 1);
@@ -79,6 +80,7 @@ static void a_name_that_is_not_granted_is_forbidden_whether_it_exists_or_not(voi
     rig_free(rig);
 }
 
+/* threat I2 */
 static void a_pattern_covers_what_is_granted_alone_now_and_later(void) {
     gw_rule_t rules[] = {rule(GW_TRADE, "AX*", false), rule(GW_CHANNELS, "A*.SIM", true)};
     rig_t *rig = made(rules, 2);
@@ -147,6 +149,7 @@ static void the_first_rule_decides_and_none_denies(void) {
     rig_free(rig);
 }
 
+/* threat I3 */
 static void limits_tell_nothing_of_what_is_not_granted(void) {
     gw_rule_t rules[] = {rule(GW_CHANNELS, "A*", true)};
     gw_plane_options_t o = rig_options();

@@ -76,6 +76,7 @@ def test_silence_is_told_and_survived(stand_in: OpsStandIn, visit: Visit) -> Non
     visit.check()
 
 
+@pytest.mark.threat("E3")
 def test_f63_no_name_is_obeyed(stand_in: OpsStandIn, visit: Visit) -> None:
     now = burning(stand_in.now)
     slow = now["slowest"][0] | dict.fromkeys(("connection_id", "address", "why"), HOSTILE)

@@ -38,6 +38,7 @@ def test_the_schema_is_to_be_had(gateway: Serving, before: Metrics) -> None:
     assert body == "method POST: only GET\n"
 
 
+@pytest.mark.threat("D1")
 def test_f01_dribbled_headers_meet_a_total_deadline(gateway: Serving, before: Metrics) -> None:
     with Wire(gateway.url) as wire:
         start_s = time.monotonic()
@@ -65,6 +66,7 @@ def test_f01_one_who_never_hangs_up_is_hung_up_on(gateway: Serving, before: Metr
     gateway.rises(before, "handshakes_total", "timeout", by=10)
 
 
+@pytest.mark.threat("D1")
 def test_f02_a_silent_connection_meets_the_same_deadline(gateway: Serving, before: Metrics) -> None:
     with Wire(gateway.url) as wire:
         assert wire.response().status == 408
@@ -116,6 +118,7 @@ TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(range(7, 169))
         pytest.param(frame(PING, b"\r\n", masked=False), "bad_request", id="a frame at once"),
     ],
 )
+@pytest.mark.threat("I8")
 def test_f03_garbage(gateway: Serving, before: Metrics, data: bytes, result: str) -> None:
     refused(gateway, data, {"timeout": 408, "bad_request": 400}[result])
     gateway.rises(before, "handshakes_total", result)
@@ -318,12 +321,14 @@ def test_f06_a_query_is_allowed(gateway: Serving) -> None:
         *("http://localhost http://evil.test", "http://localhost:123456", "*", "http://127x0x0x1"),
     ],
 )
+@pytest.mark.threat("S2")
 def test_f07_strange_origins(gateway: Serving, before: Metrics, origin: str) -> None:
     """CVE-2018-1270, GHSA-f53g-frr2-jhpf: cross-site WebSocket hijacking."""
     refused(gateway, request(more=[("Origin", origin)]), 403)
     gateway.rises(before, "handshakes_total", "origin")
 
 
+@pytest.mark.threat("R3")
 def test_f07_a_refused_origin_is_told_to_both_sides(gateway: Serving) -> None:
     for number in range(20):
         body = refused(gateway, request(more=[("Origin", "https://dash.example")]), 403)
@@ -354,6 +359,7 @@ def test_f07_our_own_pages(gateway: Serving, origin: str) -> None:
         *("x-webkit-deflate-frame", "a, b, c;d=e"),
     ],
 )
+@pytest.mark.threat("D6")
 def test_f28_extensions_are_declined(gateway: Serving, offer: str) -> None:
     """GHSA-qrvq-68c2-7grw: what is never inflated is no bomb."""
     with Wire(gateway.url) as wire:
@@ -417,6 +423,7 @@ def test_f58_unknown_subprotocols_are_refused(
 
 
 @pytest.mark.parametrize("name", ["Host", "Sec-WebSocket-Protocol", "Origin", "User-Agent", "X"])
+@pytest.mark.threat("T6")
 def test_f58_no_value_of_the_clients_splits_the_response(gateway: Serving, name: str) -> None:
     """CVE-2026-34519: control characters never reach a header."""
     for value in ("a\rSet-Cookie: b", "a\x0bSet-Cookie: b", "a\x85Set-Cookie: b", "a\u0080b"):

@@ -81,6 +81,7 @@ def test_f18_continuation_after_the_end(gateway: Serving, before: Metrics) -> No
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("length", [(1 << 63) + 5, (1 << 64) - 1, 1 << 31])
+@pytest.mark.threat("D3")
 def test_f19_huge_length_is_refused_from_the_header(
     gateway: Serving, before: Metrics, opcode: int, length: int
 ) -> None:
@@ -158,6 +159,7 @@ def test_f22_one_fragment_too_many(gateway: Serving, before: Metrics, payload: b
 
 
 @pytest.mark.parametrize("payload", [b" ", b""])
+@pytest.mark.threat("D4")
 def test_f22_two_hundred_thousand_tiny_fragments(
     gateway: Serving, before: Metrics, payload: bytes
 ) -> None:
@@ -179,6 +181,7 @@ def test_f22_two_hundred_thousand_tiny_fragments(
         pytest.param(frame(PING) + frame(CLOSE, b"xx")[:3], id="a ping and half a close"),
     ],
 )
+@pytest.mark.threat("D4")
 def test_f23_a_message_held_open(gateway: Serving, before: Metrics, start: bytes) -> None:
     assert "not finished" in ends(gateway, before, 1008, start)
 

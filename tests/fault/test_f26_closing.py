@@ -82,6 +82,7 @@ def test_f27_each_ping_is_answered(gateway: Serving, before: Metrics) -> None:
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
+@pytest.mark.threat("D5")
 def test_f27_flood_of_control_frames(gateway: Serving, before: Metrics, opcode: int) -> None:
     with connected(gateway.url) as wire:
         wire.send_anyway(frame(opcode, b"x") * 20_000)

@@ -88,6 +88,7 @@ def test_f36_conflated_reader_that_pauses_gets_what_is_newest(strict: Serving) -
 
 
 @pytest.mark.parametrize("mode", ["conflate", "lossless"])
+@pytest.mark.threat("D10")
 def test_f36_memory_of_those_who_never_read_is_bounded(strict: Serving, mode: str) -> None:
     symbol, clients = next(_names), 40
     with ExitStack() as stack:
@@ -182,6 +183,7 @@ def test_f37_a_byte_at_a_time_is_fast_enough_for_conflated(strict: Serving) -> N
     settled(strict)
 
 
+@pytest.mark.threat("D10")
 def test_f38_the_slow_do_not_slow_the_fast(strict: Serving) -> None:
     symbol, count = next(_names), 3000
     with ExitStack() as stack:

@@ -34,6 +34,7 @@ def test_f39_one_that_answers_stays(small: Serving) -> None:
                 wire.send(frame(10, one.payload))
 
 
+@pytest.mark.threat("D2")
 def test_f02_unfinished_handshakes_of_one_address_are_capped(small: Serving) -> None:
     before = small.metrics()
     with ExitStack() as stack:
@@ -78,6 +79,7 @@ def few_descriptors(pid: int, more: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.threat("D11")
 def test_f54_out_of_descriptors(small: Serving) -> None:
     before = small.metrics()
     lines = len(small.lines())

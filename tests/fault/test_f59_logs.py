@@ -43,6 +43,7 @@ def clean(lines: str) -> list[str]:
     return lines.splitlines()
 
 
+@pytest.mark.threat("R2")
 def test_f59_json_lines_stay_lines(gateway: Serving) -> None:
     seen = len(gateway.lines())
     provoke(gateway)
@@ -55,6 +56,7 @@ def test_f59_json_lines_stay_lines(gateway: Serving) -> None:
     assert closed["reason"] == FORGED
 
 
+@pytest.mark.threat("R2")
 def test_f59_text_lines_stay_lines(strict: Serving) -> None:
     """CVE-2026-34519: control characters never reach a line of the log."""
     seen = len(strict.lines())

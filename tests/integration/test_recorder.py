@@ -243,6 +243,7 @@ def test_asked_for_explained_and_played_again(stage: Stage, tmp_path: Path) -> N
         ("/record?seconds=x", [], 400),
     ],
 )
+@pytest.mark.threat("I6")
 def test_f07_pages_and_nonsense_get_no_recording(
     served: Serving, path: str, headers: list[tuple[str, str]], status: int
 ) -> None:

@@ -91,6 +91,7 @@ async def test_f50_a_killed_child_is_restarted_and_the_others_go_on() -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.threat("D14")
 async def test_f50_a_stopped_child_is_a_hang_found_within_two_seconds() -> None:
     fd = os.memfd_create("stamps")
     os.ftruncate(fd, 4096)

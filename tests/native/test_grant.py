@@ -48,6 +48,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     theirs.close()
 
 
+@pytest.mark.threat("I1")
 def test_what_is_not_granted_is_neither_named_nor_covered(
     plane: Plane, counted: StatsPage, pair: tuple[socket.socket, socket.socket]
 ) -> None:

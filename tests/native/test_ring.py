@@ -120,6 +120,7 @@ while True:
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.003, 0.011, 0.05])
+@pytest.mark.threat("T4")
 def test_f49_a_writer_killed_in_the_middle_leaves_only_whole_records(after_s: float) -> None:
     ours, theirs = socket.socketpair()
     child = subprocess.Popen(

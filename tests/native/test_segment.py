@@ -25,6 +25,7 @@ def test_an_epoch_is_eight_characters_and_each_writer_has_its_own() -> None:
         writer.close()
 
 
+@pytest.mark.threat("T3")
 def test_nobody_else_can_write_or_resize_a_segment(writer: RingWriter) -> None:
     for protection in (mmap.PROT_WRITE, mmap.PROT_READ | mmap.PROT_WRITE):
         with pytest.raises(PermissionError):

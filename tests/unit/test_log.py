@@ -104,6 +104,7 @@ def test_repeat_windows_end_after_a_second() -> None:
     assert limiter.expire(9.0) == []
 
 
+@pytest.mark.threat("R4")
 def test_f56_a_blocked_pipe_costs_lines_and_no_time() -> None:
     release = threading.Event()
     handler = log.configure("test", "text", "debug", lambda _: release.wait(10))

@@ -164,6 +164,7 @@ async def test_what_came_before_a_close_is_told_although_nothing_can_be_sent() -
         (b"", "connection lost"),
     ],
 )
+@pytest.mark.threat("S5")
 async def test_a_gateway_that_breaks_a_rule_is_left_and_tried_again(
     wrong: bytes, reason: str
 ) -> None:
@@ -191,6 +192,7 @@ async def test_a_gateway_that_breaks_a_rule_is_left_and_tried_again(
 
 
 @pytest.mark.parametrize("encoding", ["json", "sbe"])
+@pytest.mark.threat("S5")
 async def test_what_is_no_message_of_ours_is_told_and_borne(encoding: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.open(hello() + served(BINARY, b"\x00\xff") + served(TEXT, b"[") + tick(1))

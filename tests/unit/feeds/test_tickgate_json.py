@@ -144,6 +144,7 @@ def test_f44_two_halves_of_a_record_do_not_join_over_a_line_or_a_datagram() -> N
 
 
 @given(st.lists(st.one_of(st.binary(), st.sampled_from([TRADE, QUOTE, b"\n", TRADE[:50]]))))
+@pytest.mark.threat("T2")
 def test_f44_any_bytes_are_taken_or_counted(parts: list[bytes]) -> None:
     datagrams = [b"".join(parts), *parts]
     lines = [line for datagram in datagrams for line in datagram.split(b"\n")]

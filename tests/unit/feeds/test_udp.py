@@ -249,6 +249,7 @@ async def test_what_a_host_does_not_do_is_told_once(
     assert feed.statistics().records == 2
 
 
+@pytest.mark.threat("T2")
 async def test_f44_a_bug_becomes_a_state_and_not_an_exception(
     publisher: "FakePublisher", stats: "FakeStats", socket: "FakeSocket"
 ) -> None:

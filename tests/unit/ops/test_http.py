@@ -377,6 +377,7 @@ async def test_what_comes_before_an_answer_is_not_read(
     writer.transport.abort()
 
 
+@pytest.mark.threat("I6")
 async def test_a_refused_origin_is_told(server: OpsServer) -> None:
     answer = await exchange(server, request(more=[("Origin", "https://dash.example")]))
     assert answer.startswith(b"HTTP/1.1 403 ")
@@ -398,6 +399,7 @@ async def test_a_query_is_no_part_of_the_path(server: OpsServer) -> None:
     assert (await ask(server, "/livez?x=/../"))[0] == 200
 
 
+@pytest.mark.threat("D13")
 async def test_f57_a_flood_of_scrapes_is_bounded(
     server: OpsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -441,6 +443,7 @@ async def test_f57_slow_requests_and_scrapers_are_cut(
             assert await asyncio.to_thread(silent.recv, 1) == b""
 
 
+@pytest.mark.threat("D13")
 async def test_f57_connections_are_bounded(
     server: OpsServer, caplog: pytest.LogCaptureFixture
 ) -> None:

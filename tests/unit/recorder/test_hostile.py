@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.flight import HEADER, recording
@@ -104,6 +105,7 @@ def test_what_cannot_be(samples: list[Any], seconds: list[Any], ring: bytes) -> 
 
 @settings(deadline=None, max_examples=40)
 @given(st.data())
+@pytest.mark.threat("T5")
 def test_a_sound_one_in_which_something_is_wrong(data: st.DataObject) -> None:
     """What comes close to sense goes further: one value of a good recording is another."""
     world = World().during(range(55, 63), records=0).late([6], total_0={250: 100})
@@ -125,6 +127,7 @@ def test_a_sound_one_in_which_something_is_wrong(data: st.DataObject) -> None:
         }
     )
 )
+@pytest.mark.threat("T5")
 def test_a_header_of_anybody(fields: dict[str, Any]) -> None:
     import json
     import struct

@@ -119,6 +119,7 @@ def test_there_is_room(page: StatsPage) -> None:
     assert worker.refused() == {}
 
 
+@pytest.mark.threat("D12")
 def test_f35_what_lasts_sends_new_clients_away_for_a_while_each(page: StatsPage) -> None:
     worker = Worker(page)
     assert worker.admitted() is None, "a burst"

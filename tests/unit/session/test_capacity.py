@@ -219,6 +219,7 @@ def test_a_request_is_no_way_around_the_limit(asked: list[int]) -> None:
     assert held <= most
 
 
+@pytest.mark.threat("D12")
 def test_f35_those_refused_come_back_at_different_times() -> None:
     errors = [capacity(FULL).room().take(1) for _ in range(200)]
     waits = {error.retry_after_ms for error in errors if error is not None}

@@ -88,6 +88,7 @@ def test_f31_symbols_that_fail_are_no_errors_of_the_client(client: "Client") -> 
     assert not client.session.statistics().closed
 
 
+@pytest.mark.threat("D7")
 def test_f33_a_hundred_thousand_topics(client: "Client") -> None:
     limit = client.shared.options.topics_max
     accepted = refused = 0
@@ -101,6 +102,7 @@ def test_f33_a_hundred_thousand_topics(client: "Client") -> None:
     assert client.session.subscriptions == client.session.statistics().topics == limit
 
 
+@pytest.mark.threat("D7")
 def test_f33_a_wildcard_counts_what_it_covers_before_any_work(connect: "Connect") -> None:
     client = connect(topics_max=5)
     client.subscribe("A.SIM", "B.SIM")
@@ -189,6 +191,7 @@ def scan(client: "Client", symbol: str, after_s: float = 0) -> Any:
     return client.ask("subscribe", params, after_s=after_s)
 
 
+@pytest.mark.threat("D9")
 def test_f67_clients_together_scan_no_more_than_the_share(connect: "Connect") -> None:
     clients = scanning(connect, 20, pattern_steps_cost=6_000)
     for turn in range(100):  # ten seconds
@@ -316,6 +319,7 @@ def test_f33_a_topic_of_a_megabyte(client: "Client", name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["(a+)+$.SIM", "^.*$.SIM", "*" + "a*" * 32, "[*].SIM", "?.SIM"])
+@pytest.mark.threat("E4")
 def test_f33_regular_expressions_are_plain_characters(client: "Client", name: str) -> None:
     (result,) = client.subscribe(name)["results"]
     assert result["success"]
@@ -329,6 +333,7 @@ def test_f33_symbols_per_request(client: "Client", count: int) -> None:
     assert reply["error"]["message"] == f"params.symbol: 1 to 1000 strings, not {count}"
 
 
+@pytest.mark.threat("D8")
 def test_f34_a_storm_is_refused_and_then_closed(client: "Client") -> None:
     on = {"method": "subscribe", "req_id": 1, "params": {"channel": "trade", "symbol": ["A.SIM"]}}
     off = {**on, "method": "unsubscribe", "req_id": 2}
@@ -369,6 +374,7 @@ def test_f34_within_the_rate_nothing_is_refused(client: "Client") -> None:
         on["method"] = "subscribe"
 
 
+@pytest.mark.threat("D8")
 def test_f34_all_clients_of_a_worker_share_a_bucket(connect: "Connect") -> None:
     options = Options(version="0.1.0", worker_requests_per_s=100)
     shared = Shared(options, Capacity(Load, target_ns=1, enforce=False))

@@ -95,6 +95,7 @@ def test_the_codes_of_failures_are_documented() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.threat("E1")
 def test_f64_random_bytes_are_accepted_or_refused(seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(400):
