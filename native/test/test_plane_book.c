@@ -198,7 +198,7 @@ static void laps_and_resets_are_told_as_differences(void) {
         course_run(seed, (course_t){.ticks = 60, .steps = 1500, .laps = true, .resets = true});
 }
 
-static void large_books_come_in_parts(void) {
+static void f77_large_books_come_in_parts(void) {
     for (uint64_t seed = 31; seed <= 34; seed++)
         course_run(seed, (course_t){.ticks = 3000, .big = true, .steps = 700, .laps = true, .resets = true});
 }
@@ -472,7 +472,7 @@ int main(int argc, char **argv) {
     RUN(venues_evict);
     RUN(an_eviction_that_is_hidden_is_found);
     RUN(laps_and_resets_are_told_as_differences);
-    RUN(large_books_come_in_parts);
+    RUN(f77_large_books_come_in_parts);
     RUN(depths_change);
     RUN(rates_and_ages_lose_nothing);
 ends:

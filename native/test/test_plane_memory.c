@@ -57,7 +57,7 @@ static void scene(int64_t units) {
     rig_free(rig);
 }
 
-static void each_allocation_may_fail(void) {
+static void f55_each_allocation_may_fail(void) {
     static const int64_t units[] = {GW_UNITS_TURN, 200};
     for (int i = 0; i < 2; i++) {
         fails_at = allocations = 0;
@@ -102,7 +102,7 @@ static bool told_or_whole(unsigned at) {
     return failed;
 }
 
-static void what_there_is_no_memory_for_is_told(void) {
+static void f55_what_there_is_no_memory_for_is_told(void) {
     unsigned at = 1;
     while (told_or_whole(at)) at++;
     CHECK(at > 20);
@@ -286,8 +286,8 @@ static void a_lap_waits_for_memory(void) {
 }
 
 int main(void) {
-    RUN(each_allocation_may_fail);
-    RUN(what_there_is_no_memory_for_is_told);
+    RUN(f55_each_allocation_may_fail);
+    RUN(f55_what_there_is_no_memory_for_is_told);
     RUN(an_end_that_cannot_be_told_yet_is_told_later);
     RUN(who_cannot_be_closed_for_want_of_memory_is_cut_off);
     RUN(who_waits_to_read_is_never_forgotten);

@@ -219,7 +219,7 @@ static void f69_who_catches_up_waits_behind_a_long_round(void) {
 }
 
 /* Its part of what is new goes out in bounded visits: 4,000 snapshots after `*`. */
-static void a_visit_renders_a_bounded_part(void) {
+static void f77_a_visit_renders_a_bounded_part(void) {
     gw_plane_options_t o = rig_options();
     o.log_bytes = 8 << 20;
     scene_t s = {.rig = rig_new(o)};
@@ -287,7 +287,7 @@ static void a_long_reply_is_sent_in_parts(void) {
 }
 
 /* A frame longer than any room: first in the queue of a blocked client, of two runs and of many. */
-static void a_frame_longer_than_the_room_is_sent_alone(void) {
+static void f77_a_frame_longer_than_the_room_is_sent_alone(void) {
     static const size_t lengths[] = {40000, 270000};
     for (int many = 0; many < 2; many++) {
         for (int k = 0; k < 2; k++) {
@@ -425,10 +425,10 @@ int main(void) {
     RUN(a_command_between_two_parts_of_a_batch_sees_the_state_of_then);
     RUN(f69_many_who_catch_up_take_their_part_of_a_turn);
     RUN(f69_who_catches_up_waits_behind_a_long_round);
-    RUN(a_visit_renders_a_bounded_part);
+    RUN(f77_a_visit_renders_a_bounded_part);
     RUN(a_visit_sends_a_bounded_part_of_the_log);
     RUN(a_long_reply_is_sent_in_parts);
-    RUN(a_frame_longer_than_the_room_is_sent_alone);
+    RUN(f77_a_frame_longer_than_the_room_is_sent_alone);
     RUN(a_long_update_stays_in_its_room);
     RUN(a_record_of_another_kind_is_skipped_and_counted);
     RUN(a_segment_between_visits_forgets_nobody);

@@ -5,7 +5,7 @@ import time
 import pytest
 from support.serving import Metrics, Serving, descriptors, processor_s, until
 from support.target import HANDSHAKE_TIMEOUT_S
-from support.wire import KEY, PING, PONG, Wire, connected, frame, request, subscribe, text
+from support.wire import KEY, PING, PONG, TEXT, Wire, connected, frame, request, subscribe, text
 
 from gateway.codec.sbe import schema
 
@@ -368,6 +368,19 @@ def test_f28_extensions_are_declined(gateway: Serving, offer: str) -> None:
         assert response.status == 101
         assert "sec-websocket-extensions" not in response.headers
         assert wire.message()["type"] == "hello"
+
+
+@pytest.mark.parametrize("payload", [b"\xaa\x56\x2a\x48\xcc\x4b\x07\x00", b"\xff" * 64])
+def test_f30_a_compressed_frame_is_never_inflated(
+    gateway: Serving, before: Metrics, payload: bytes
+) -> None:
+    with Wire(gateway.url) as wire:
+        wire.send(request(more=[("Sec-WebSocket-Extensions", "permessage-deflate")]))
+        assert wire.response().status == 101
+        assert wire.message()["type"] == "hello"
+        wire.send_anyway(frame(TEXT, payload, rsv=4))
+        assert wire.closed()[0] == 1002
+    gateway.rises(before, "closes_total", "1002")
 
 
 @pytest.mark.parametrize("offer", [";;;", 'permessage-deflate; x="', "\xff", "=", ""])

@@ -50,7 +50,7 @@ def needs(*calls: str) -> None:
     ],
     ids="-".join,
 )
-def test_a_denied_call_is_named_with_what_to_allow(calls: tuple[str, ...], *, enosys: bool) -> None:
+def test_f72_a_denied_call_is_named_with_what_to_allow(calls: tuple[str, ...], *, enosys: bool) -> None:
     needs(*calls)
     done = serve(*denied.command(*calls, enosys=enosys))
     assert done.returncode == 69, done.stderr
@@ -116,7 +116,7 @@ def test_doctor_says_what_is_denied() -> None:
 # --- descriptors and streams ----------------------------------------------------------------------
 
 
-def test_a_limit_of_a_thousand_million_descriptors(tmp_path: Path) -> None:
+def test_f72_a_limit_of_a_thousand_million_descriptors(tmp_path: Path) -> None:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("program gcc is absent")
@@ -162,7 +162,7 @@ def test_descriptors_that_are_taken_away_are_told_until_they_are_back(tmp_path: 
         assert "Traceback" not in gateway.lines()
 
 
-def test_too_little_memory_is_told_and_no_crash_loop() -> None:
+def test_f55_too_little_memory_is_told_and_no_crash_loop() -> None:
     done = serve(
         *("bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash"),
         sets=("ring.capacity_bytes=8589934592",),  # mapped by the children alone
@@ -191,7 +191,7 @@ def test_too_few_for_so_many_workers() -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_not_keep_it_from_serving(closed: str, tmp_path: Path) -> None:
+def test_f72_closed_streams_do_not_keep_it_from_serving(closed: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     words = [*GATEWAY, "serve", "--set", f'log.file="{log}"']
     for one in (*SMALL, "feeds.0.type=synthetic", "feeds.0.symbols=1", "feeds.0.rate=100"):

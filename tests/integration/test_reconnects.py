@@ -60,7 +60,7 @@ class Seen:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-async def test_nothing_is_missed_over_the_ends_of_workers(
+async def test_f79_nothing_is_missed_over_the_ends_of_workers(
     how: signal.Signals, tmp_path: Path
 ) -> None:
     seen = Seen()
@@ -90,7 +90,7 @@ async def test_nothing_is_missed_over_the_ends_of_workers(
     assert statistics.skipped == 0
 
 
-def test_each_client_is_told_a_time_of_its_own_to_come_back(stage: Stage) -> None:
+def test_f80_each_client_is_told_a_time_of_its_own_to_come_back(stage: Stage) -> None:
     gateway = stage.serve()
     clients = [stage.connect() for _ in range(40)]
     os.kill(gateway.pid(), signal.SIGTERM)

@@ -54,7 +54,7 @@ def health(wire: Wire) -> tuple[str, str, str, str]:
     return message["type"], message["symbol"], data["state"], data["reason"]
 
 
-def test_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> None:
+def test_f66_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> None:
     with Venue() as venue:
         gateway = stage.serve(*venue.sets)
         with (
@@ -98,7 +98,7 @@ def test_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> None:
         assert metrics.of("instrument_health", "ok") == 0
 
 
-def test_a_flood_of_made_up_names_makes_no_topic_and_hides_no_instrument(stage: Stage) -> None:
+def test_f66_a_flood_of_made_up_names_makes_no_topic_and_hides_no_instrument(stage: Stage) -> None:
     dice = random.Random(11)
     spoils = ("bid", "ask_qty", "ask", "bid_qty")
     worthless: tuple[Any, ...] = (
@@ -173,7 +173,7 @@ def test_health_of_instruments_is_apart_from_the_gateway_s(stage: Stage) -> None
             assert unknown["results"][0]["error"]["code"] == "unknown_symbol"
 
 
-def test_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
+def test_f66_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
     with Venue() as venue:
         gateway = stage.serve(*venue.sets, "log.format='json'")
 

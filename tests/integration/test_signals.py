@@ -76,7 +76,7 @@ def signalled(gateway: Serving, process: str, pid: int, name: str, number: int) 
     until(heard, interval_s=0.2)
 
 
-def test_no_signal_but_those_that_mean_it_ends_a_child(gateway: Serving) -> None:
+def test_f73_no_signal_but_those_that_mean_it_ends_a_child(gateway: Serving) -> None:
     pids = {name: gateway.pid(name) for name in ("feed", "worker-0")}
     with connected(gateway.url) as wire:
         orders = {"SIGHUP": signal.SIGHUP, "SIGUSR1": signal.SIGUSR1}
@@ -87,7 +87,7 @@ def test_no_signal_but_those_that_mean_it_ends_a_child(gateway: Serving) -> None
     assert {name: gateway.pid(name) for name in pids} == pids
 
 
-def test_no_signal_but_those_that_mean_it_ends_the_supervisor(gateway: Serving) -> None:
+def test_f73_no_signal_but_those_that_mean_it_ends_the_supervisor(gateway: Serving) -> None:
     for name, number in MEANINGLESS.items():
         signalled(gateway, "supervisor", gateway.process.pid, name, number)
     gateway.process.send_signal(signal.SIGUSR1)
@@ -107,7 +107,7 @@ WRITES = {signal.SIGPIPE, signal.SIGXFSZ}
 ENDS = {signal.SIGTERM, signal.SIGINT, signal.SIGXCPU}
 
 
-def test_of_every_signal_there_is_it_is_known_what_it_does() -> None:
+def test_f73_of_every_signal_there_is_it_is_known_what_it_does() -> None:
     known = DEADLY | NOTHING | STOPPING | WRITES | ENDS | set(signals.TOLD)
     assert signal.valid_signals() - known == set()
 
@@ -174,7 +174,7 @@ def test_a_worker_that_is_hung_up_on_keeps_its_clients(gateway: Serving) -> None
     until(lambda: gateway.process.poll() is not None)  # a second SIGTERM would kill
 
 
-def test_hang_up_reloads(gateway: Serving, config: Path) -> None:
+def test_f73_hang_up_reloads(gateway: Serving, config: Path) -> None:
     dash = request(more=[("Origin", "https://dash.example")])
     with Wire(gateway.url) as wire:
         wire.send(dash)
@@ -344,7 +344,7 @@ def test_many_at_once(gateway: Serving) -> None:
     assert gateway.metrics().total("process_restarts_total") == 0
 
 
-def test_logs_go_on_in_a_new_file(tmp_path: Path, config: Path) -> None:
+def test_f73_logs_go_on_in_a_new_file(tmp_path: Path, config: Path) -> None:
     path = tmp_path / "gateway.log"
     config.write_text(f'{SMALL}\n[log]\nfile = "{path}"\n')
     path.touch()

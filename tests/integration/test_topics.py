@@ -36,7 +36,7 @@ def live(gateway: Serving) -> float:
     return gateway.metrics().of("topics", "live")
 
 
-def test_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: Stage) -> None:
+def test_f71_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: Stage) -> None:
     with Venue() as venue:
         gateway = stage.serve(*venue.sets, f"ring.topics_max={MAX}")
         with connected(gateway.url) as early, connected(gateway.url) as watcher:
@@ -66,7 +66,7 @@ def test_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: Stage
                 assert subscribe(late, "S15.SIM", req_id=2)["failed"] == 0
 
 
-def test_a_delisted_instrument_is_told_and_its_place_used_again(stage: Stage) -> None:
+def test_f71_a_delisted_instrument_is_told_and_its_place_used_again(stage: Stage) -> None:
     with Venue() as venue:
         gateway = stage.serve(*venue.sets, f"ring.topics_max={MAX}")
         for n in range(MAX):

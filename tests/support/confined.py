@@ -21,7 +21,7 @@ UNIT = Path(__file__).parents[2] / "configs/deploy/tickgate.service"
 _ALLOW, _ERRNO_EPERM = 0x7FFF0000, 0x00050000 | errno.EPERM  # seccomp.h of libseccomp
 _CMP_EQ = 4
 _NO_NEW_PRIVS, _CAPBSET_DROP, _SET_MDWE = 38, 24, 65  # linux/prctl.h
-_NEW_NAMESPACE = 0x20000  # linux/sched.h
+_NEW_NAMESPACE, _NEW_USER = 0x20000, 0x10000000  # linux/sched.h
 _REC_PRIVATE, _BIND, _RECURSIVE_BIND = 0x44000, 0x1000, 0x5000  # sys/mount.h
 _MOUNT_SETATTR, _RECURSIVE, _READ_ONLY = 442, 0x8000, 1  # linux/mount.h, linux/fcntl.h
 
@@ -65,13 +65,12 @@ def lacks() -> str:
     """What this host lacks for it; empty: nothing."""
     if not shutil.which("systemd-analyze"):
         return "no systemd-analyze"
-    if os.geteuid():
-        return "only root may make file systems read-only"
     try:
         ctypes.CDLL("libseccomp.so.2")
     except OSError:
         return "no libseccomp"
-    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    more = ["--user", "--map-current-user"] if os.geteuid() else []
+    tried = subprocess.run(["unshare", *more, "--mount", "true"], capture_output=True, check=False)
     return "no mount namespaces" if tried.returncode else ""
 
 
@@ -106,7 +105,12 @@ def _filter(allowed: set[str], families: list[str]) -> None:
 
 def _read_only(libc: ctypes.CDLL, state: str) -> None:
     """All that is mounted but devices, kernel's own and the state."""
-    assert libc.unshare(_NEW_NAMESPACE) == 0
+    uid, gid = os.geteuid(), os.getegid()
+    assert libc.unshare(_NEW_NAMESPACE | (_NEW_USER if uid else 0)) == 0
+    if uid:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     assert libc.mount(b"none", b"/", None, _REC_PRIVATE, None) == 0
     for kept in (state, "/dev", "/proc"):
         path = os.fsencode(kept)

@@ -1,7 +1,7 @@
 """Writes docs/faults.md: what must happen to each fault, and the tests that show it.
 
-The words are here; the tests are found by the row's number in their names (`test_f14_...`), and by
-an advisory's number in their docstrings. Run it after adding such a test.
+The words are here; the tests are found by the row's number in their names (`test_f14_...`, in C
+`f14_...`), and by an advisory's number in their docstrings. Run it after adding such a test.
 """
 
 import ast
@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "faults.md"
@@ -44,6 +45,7 @@ ROWS = {
     27: ("flood of control frames", "each ping is answered once; too many a second are 4029"),
     28: ("compression offered", "declined: one frame is the same for all"),
     29: ("malformed offers of compression", "declined, or 400"),
+    30: ("a compressed frame all the same", "1002: nothing is ever inflated"),
     31: ("text that is no request", "`bad_request` with its `req_id`; ten in a minute are 4502"),
     32: ("binary frame", "1003"),
     33: ("asking for too much", "refused by name before any work"),
@@ -71,6 +73,11 @@ ROWS = {
     51: ("supervisor killed", "children drain and exit; nothing is left"),
     53: ("SIGTERM under load", "`shutdown`, 1012, exit 0; a second one ends at once"),
     54: ("descriptors run out", "who is there is served; not ready; all come in afterwards"),
+    55: (
+        "memory runs out",
+        "exit 69 at the start; later who needed it is let go, and the others are served."
+        " Nothing is shed by class before it runs out",
+    ),
     56: ("log pipe blocked, disk full", "lines are lost and counted, time is not"),
     57: ("scrape flood, slow scraper", "bounded, and beside the data"),
     58: ("values that would split a response", "only names that we know are echoed"),
@@ -84,39 +91,77 @@ ROWS = {
     63: ("names that would be markup on a page", "text only, and a content security policy"),
     64: ("random frames and messages", "no crash, no leak"),
     65: ("a long soak with churn", "memory and descriptors stay flat"),
+    66: (
+        "input that is refused",
+        "one bounded line with field, value and limit; its topic is suspect, its subscribers told;"
+        " a feed that only refuses is failing",
+    ),
     67: (
         "costly patterns, subscribed and unsubscribed without end",
         "a share of the plane and the loop, for all clients together; then `rate_limited`",
     ),
+    68: ("thousands of topics, a new segment or a lap, under many patterns", "bound in slices"),
+    69: ("many who catch up or leave at once", "a bounded part of each turn"),
     70: (
         "names that no topic has fill the waiting table",
         "a share for each connection; who is refused is told in the result",
+    ),
+    71: (
+        "the table of topics is full; instruments end",
+        "seen by the operator and by who wants more; places are used again",
+    ),
+    72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
+    73: ("signals of every kind", "reload, reopen the log, drain; the others are told"),
+    74: (
+        "HEAD, OPTIONS, bodies, whole URIs on the ops listener",
+        "answered, each within its deadline",
     ),
     76: (
         "grants changed while replays, snapshots and marks wait",
         "nothing of what is withdrawn is sent from then on",
     ),
-    72: ("a host that gives too little", "exit 69 with what and the cure; no crash loop"),
     75: (
         "TLS: dribbled hellos, floods of handshakes and key updates, short writes, others' tickets",
         "bounded memory; 1008; what is sealed leaves as it is; refused; a reload drops nobody",
     ),
+    77: ("a frame larger than the room for it", "sent alone, or rendered in parts"),
+    79: ("loss over a reconnect of our own client", "recovered, or a gap with exact numbers"),
+    80: ("all clients of a worker that ends", "each is told a moment of its own to come back"),
 }
-"""Rows that are not here belong to what is not built yet: buses."""
+
+PENDING = {
+    "nodes": (52, 78),
+}
+"""Rows that have no test yet, by the work under way that brings them."""
 
 _ROW = re.compile(r"test[_ ]f(\d\d)[_ ](.+)")
+_C_TEST = re.compile(r"^static void (f\d\d_\w+)\(void\) \{", re.MULTILINE)
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")
 
 
+class Test(NamedTuple):
+    """One that bears a row's number: its file, its name in Python's form, what its docstring says."""
+
+    path: str
+    name: str
+    words: str
+
+
 @cache
-def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Every test that bears a row's number, and its file."""
-    return [
-        (str(path.relative_to(TESTS)), node)
+def functions() -> list[Test]:
+    """Every test that bears a row's number."""
+    python = [
+        Test(str(path.relative_to(TESTS)), node.name, ast.get_docstring(node) or "")
         for path in sorted(TESTS.rglob("test_*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _ROW.match(node.name)
     ]
+    core = [
+        Test(f"../native/test/{path.name}", f"test_{name}", "")
+        for path in sorted((TESTS.parent / "native/test").glob("test_*.c"))
+        for name in _C_TEST.findall(path.read_text())
+    ]
+    return python + core
 
 
 def render() -> str:
@@ -127,10 +172,10 @@ def render() -> str:
     """
     shown: dict[int, dict[str, list[str]]] = {row: defaultdict(list) for row in ROWS}
     advisories: dict[str, set[str]] = defaultdict(set)
-    for path, node in functions():
-        number, name = _ROW.findall(node.name.replace("_", " "))[0]
+    for path, bears, words in functions():
+        number, name = _ROW.findall(bears.replace("_", " "))[0]
         shown[int(number)][path].append(name)
-        for advisory in _ADVISORY.findall(ast.get_docstring(node) or ""):
+        for advisory in _ADVISORY.findall(words):
             advisories[advisory].add(f"`{path}` {name}")
     lines = [
         "# Faults and bad input",
@@ -142,6 +187,8 @@ def render() -> str:
         if shown[row]:
             lines += ["", f"**{row}. {fault}**: {must}.", ""]
             lines += [f"- `{path}`: {', '.join(names)}" for path, names in shown[row].items()]
+    lines += ["", "## Pending", "", "Rows without a test yet, by what brings them:", ""]
+    lines += [f"- {what}: {', '.join(map(str, rows))}" for what, rows in PENDING.items()]
     lines += ["", "## Other people's advisories", ""]
     lines += [f"- {one}: {', '.join(sorted(where))}" for one, where in sorted(advisories.items())]
     return "\n".join(lines) + "\n"

@@ -112,7 +112,7 @@ def subscribed(*symbols: str, channel: str = "trade", **params: Any) -> ClientSe
         (tick(3, type="snapshot"), [("reconnect", *UNKNOWN)]),
     ],
 )
-def test_what_was_missed_between_two_connections_is_a_gap(
+def test_f79_what_was_missed_between_two_connections_is_a_gap(
     first: dict[str, Any], gaps: list[tuple[Any, ...]]
 ) -> None:
     session = subscribed("*")
@@ -266,7 +266,7 @@ class Publisher:
         max_size=40,
     )
 )
-def test_every_record_came_or_was_told_to_be_missing(channel: str, steps: list[str]) -> None:
+def test_f79_every_record_came_or_was_told_to_be_missing(channel: str, steps: list[str]) -> None:
     publisher = Publisher(subscribed("*", channel=channel), channel)
     for step in steps:
         publisher.step(step)

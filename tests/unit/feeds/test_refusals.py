@@ -83,7 +83,7 @@ def refused(line: bytes) -> Refusal:
         (b"\x84\xa7channel", ("line", "", "", "", r"\x84\xa7channel")),
     ],
 )
-def test_a_line_is_refused_by_symbol_field_and_value(
+def test_f66_a_line_is_refused_by_symbol_field_and_value(
     line: bytes, expected: tuple[str, str, str, str, str]
 ) -> None:
     one = refused(line)
@@ -141,7 +141,7 @@ def test_whatever_is_shown_is_short_and_printable(value: bytes | str) -> None:
     assert text.isprintable() or not text
 
 
-def test_counts_by_reason_and_the_last_one(stats: "FakeStats") -> None:
+def test_f66_counts_by_reason_and_the_last_one(stats: "FakeStats") -> None:
     one = counters(stats)
     one.refused(Refusal("limit", "more than 18 digits", "bbo", "A", "bid", "9" * 20))
     one.refused(Refusal("size", "datagram over 64 KiB"), 5)
@@ -163,7 +163,7 @@ def test_all_that_is_skipped_counts(stats: "FakeStats", monkeypatch: pytest.Monk
     assert one.status().skipped == 5
 
 
-def test_one_log_line_for_each_reason(
+def test_f66_one_log_line_for_each_reason(
     stats: "FakeStats", caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = 10**12

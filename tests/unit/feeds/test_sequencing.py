@@ -48,6 +48,19 @@ def test_f42_outcomes(numbering: Numbering, numbers: list[int], expected: list[O
     assert outcomes(numbering, numbers) == expected
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_f43_two_lines_of_one_feed_give_each_number_once(repeats: int) -> None:
+    line = [*range(1, 200)]
+    both = [n for n in line for _ in range(1 + repeats)]
+    late = outcomes("exact", [1, 4, *both[1 + repeats :]])
+    assert outcomes("exact", both).count("next") == len(line)
+    assert outcomes("exact", both).count("duplicate") == repeats * len(line)
+    assert late.count("late") == 2  # 2 and 3 fill the hole that 4 left ...
+    assert late.count(Gap(2)) == 1
+    assert late.count("next") == 1 + len(range(5, 200))
+    assert late.count("duplicate") == 2 * repeats + 1 + repeats + repeats * len(range(5, 200))
+
+
 @pytest.mark.parametrize("numbering", ["exact", "sparse", "rising"])
 def test_a_later_time_shows_a_restart_and_an_older_one_none(numbering: Numbering) -> None:
     assert outcomes(numbering, [90, 91, 80, 81], [5, 6, 7, 8])[2:] == ["reset", "next"]

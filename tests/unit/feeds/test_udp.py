@@ -172,7 +172,7 @@ async def test_f42_kernel_drops_are_gaps(
     assert lost == {"feed": "udp:9700", "count": 5}
 
 
-async def test_a_broken_socket_is_replaced_after_a_while(
+async def test_f41_a_broken_socket_is_replaced_after_a_while(
     publisher: "FakePublisher",
     stats: "FakeStats",
     new_socket: "Callable[[], FakeSocket]",

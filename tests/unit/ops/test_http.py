@@ -186,7 +186,7 @@ async def test_methods_that_change_things_are_refused(server: OpsServer, method:
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/statusz", "/", "/page.js"])
-async def test_head_is_get_without_the_body(server: OpsServer, path: str) -> None:
+async def test_f74_head_is_get_without_the_body(server: OpsServer, path: str) -> None:
     code, headers, body = await ask(server, path, "HEAD")
     assert (code, body) == (200, b"")
     assert int(headers["content-length"]) > 0
@@ -200,7 +200,7 @@ async def test_head_of_what_is_not_ready_or_not_there(server: OpsServer, site: A
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/", "/plotly.js", "/v1", "*"])
-async def test_options_says_what_may_be_asked(server: OpsServer, path: str) -> None:
+async def test_f74_options_says_what_may_be_asked(server: OpsServer, path: str) -> None:
     code, headers, body = await ask(server, path, "OPTIONS")
     assert (code, headers["allow"], body) == (204, "get, head, options", b"")
     assert "content-length" not in headers
@@ -220,7 +220,7 @@ async def test_the_check_of_a_load_balancer(server: OpsServer) -> None:
         *("http://gateway.test/livez?http://x/", "ws://gateway.test/livez"),
     ],
 )
-async def test_a_whole_uri_is_a_target_too(server: OpsServer, target: str) -> None:
+async def test_f74_a_whole_uri_is_a_target_too(server: OpsServer, target: str) -> None:
     assert (await ask(server, target))[::2] == (200, b"ok\n")
 
 
@@ -247,7 +247,7 @@ UPGRADE = b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n"
         pytest.param(GET + b"\r\n" + bytes(range(256)), id="and then noise"),
     ],
 )
-async def test_a_body_costs_nobody_the_answer(server: OpsServer, request_bytes: bytes) -> None:
+async def test_f74_a_body_costs_nobody_the_answer(server: OpsServer, request_bytes: bytes) -> None:
     answer = await exchange(server, request_bytes)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\nok\n")
@@ -279,7 +279,7 @@ async def test_a_body_costs_nobody_the_answer(server: OpsServer, request_bytes: 
         ),
     ],
 )
-async def test_every_request_gets_an_answer(
+async def test_f74_every_request_gets_an_answer(
     server: OpsServer, request_bytes: bytes, code: int
 ) -> None:
     answer = await exchange(server, request_bytes)
@@ -314,7 +314,7 @@ async def test_a_request_may_come_in_any_pieces(server: OpsServer) -> None:
         assert answer.endswith(b"ok\n")
 
 
-async def test_a_body_without_end_is_cut(server: OpsServer) -> None:
+async def test_f74_a_body_without_end_is_cut(server: OpsServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
     writer.write(GET + b"Content-Length: 99999999999\r\n\r\n")
     assert (await reader.read()).endswith(b"ok\n")
