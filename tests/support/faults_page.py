@@ -116,13 +116,13 @@ ROWS = {
         "HEAD, OPTIONS, bodies, whole URIs on the ops listener",
         "answered, each within its deadline",
     ),
-    76: (
-        "grants changed while replays, snapshots and marks wait",
-        "nothing of what is withdrawn is sent from then on",
-    ),
     75: (
         "TLS: dribbled hellos, floods of handshakes and key updates, short writes, others' tickets",
         "bounded memory; 1008; what is sealed leaves as it is; refused; a reload drops nobody",
+    ),
+    76: (
+        "grants changed while replays, snapshots and marks wait",
+        "nothing of what is withdrawn is sent from then on",
     ),
     77: ("a frame larger than the room for it", "sent alone, or rendered in parts"),
     79: ("loss over a reconnect of our own client", "recovered, or a gap with exact numbers"),
