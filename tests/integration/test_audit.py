@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.serving import serving, until
 from support.wire import Wire, close, request, subscribe
 
@@ -18,6 +19,7 @@ def lines(directory: Path, process: str = "worker-0") -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
+@pytest.mark.threat("R1")
 def test_a_client_s_life_is_four_lines_and_no_secret(tmp_path: Path) -> None:
     directory = tmp_path / "audit"
     secret = "s3cret"

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.fleet import Client
 from support.serving import serving
 from support.udp import Venue
@@ -129,6 +130,7 @@ def not_early(live: list[dict[str, Any]], late: list[dict[str, Any]]) -> list[in
     return beyond
 
 
+@pytest.mark.threat("I4")
 def test_the_same_records_two_seconds_later(tmp_path: Path) -> None:
     with Venue() as venue, ExitStack() as stack:
         gateway = stack.enter_context(serving(tmp_path / "log", *venue.sets, *DELAYED))

@@ -52,6 +52,7 @@ def asked(url: str, *more: tuple[str, str]) -> Wire:
     return wire
 
 
+@pytest.mark.threat("S3")
 def test_each_client_of_a_proxy_counts_as_itself(proxied: Serving) -> None:
     before = proxied.metrics()
     opened = []
@@ -112,6 +113,7 @@ def test_behind_a_proxy_that_speaks_http_each_client_counts_as_itself(behind: Se
     behind.rises(before, "admission_refused_total", "connections")
 
 
+@pytest.mark.threat("S3")
 def test_f60_a_stranger_is_where_it_is(behind: Serving) -> None:
     """127.0.0.2 is no trusted proxy: each of its connections counts as its own."""
     host, port = behind.url.removeprefix("ws://").removesuffix("/v1").split(":")

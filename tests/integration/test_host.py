@@ -50,7 +50,9 @@ def needs(*calls: str) -> None:
     ],
     ids="-".join,
 )
-def test_f72_a_denied_call_is_named_with_what_to_allow(calls: tuple[str, ...], *, enosys: bool) -> None:
+def test_f72_a_denied_call_is_named_with_what_to_allow(
+    calls: tuple[str, ...], *, enosys: bool
+) -> None:
     needs(*calls)
     done = serve(*denied.command(*calls, enosys=enosys))
     assert done.returncode == 69, done.stderr

@@ -59,6 +59,7 @@ def system(wire: Wire, kind: str, timeout_s: float = 15.0) -> dict[str, Any]:
 # --- before the upgrade ---------------------------------------------------------------------------
 
 
+@pytest.mark.threat("S1")
 def test_each_way_in_and_each_that_is_none(stage: Stage, issuer: Issuer) -> None:
     key = issuer.api_key("robot")
     issuer.write("grants", '["*"]\ngrants = [{channels=["*"], instruments=["*"]}]\n')

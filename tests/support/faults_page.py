@@ -140,7 +140,7 @@ _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}")
 
 
 class Test(NamedTuple):
-    """One that bears a row's number: its file, its name in Python's form, what its docstring says."""
+    """One that bears a row's number: its file, its name as Python writes it, its docstring."""
 
     path: str
     name: str

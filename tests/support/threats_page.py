@@ -34,23 +34,16 @@ KINDS = {
 
 PENDING = {
     "tls": "TLS: certificates, tickets, mTLS",
-    "identity": "tokens, API keys, entitlements by pattern",
-    "limits": "trusted proxies, limits before authentication, audit, admin",
-    "delay": "delayed data as a feed of its own",
     "nodes": "several gateways as one",
 }
 
 THREATS = {
-    "S1": Threat(
-        "a client says it is another one", "signed tokens, keys, certificates", "identity"
-    ),
+    "S1": Threat("a client says it is another one", "signed tokens, keys, certificates"),
     "S2": Threat(
         "a page of another site connects from a visitor's browser",
         "403: its origin is not in `listen.origins`; cookies count for nothing",
     ),
-    "S3": Threat(
-        "a client says that it has another address", "only trusted proxies are believed", "limits"
-    ),
+    "S3": Threat("a client says that it has another address", "only trusted proxies are believed"),
     "S4": Threat("another server takes the gateway's place", "certificates", "tls"),
     "S5": Threat(
         "what a client expects to be a gateway is hostile",
@@ -65,7 +58,7 @@ THREATS = {
     "T4": Threat("a writer dies in the middle of a record", "the record is never delivered"),
     "T5": Threat("a recording is forged or damaged", "refused, or what is sound is shown"),
     "T6": Threat("a value of a client's forges a header", "only names that we know are echoed"),
-    "R1": Threat("who connected and had what is not known", "the audit log", "limits"),
+    "R1": Threat("who connected and had what is not known", "the audit log"),
     "R2": Threat("a value of a client's forges a line of the log", "escaped and cut"),
     "R3": Threat(
         "a refusal leaves no trace", "counted by reason; origins are named in the log, boundedly"
@@ -74,7 +67,7 @@ THREATS = {
     "I1": Threat("a client asks for what it may not have", "`forbidden`, whether it exists or not"),
     "I2": Threat("a pattern covers what is not granted", "it covers what is granted alone"),
     "I3": Threat("limits and counts tell of what is not granted", "they do not count it"),
-    "I4": Threat("live data where delayed data was bought", "a feed of its own", "delay"),
+    "I4": Threat("live data where delayed data was bought", "a feed of its own"),
     "I5": Threat("somebody listens on the way", "TLS", "tls"),
     "I6": Threat(
         "a page that a visitor looks at reads the ops listener",
@@ -89,7 +82,7 @@ THREATS = {
     "D2": Threat("one address opens very many handshakes", "a limit for each address"),
     "D3": Threat("frames announce terabytes", "refused from their header"),
     "D4": Threat("messages come in endless tiny pieces", "1009; a deadline for the whole"),
-    "D5": Threat("a flood of pings", "the last is answered; too many are 4029"),
+    "D5": Threat("a flood of pings", "each is answered once; too many are 4029"),
     "D6": Threat("compression bombs", "compression is declined"),
     "D7": Threat("subscriptions without end", "refused by name before any work"),
     "D8": Threat("requests without end", "a rate for each client, and one for all of a worker"),
@@ -103,7 +96,7 @@ THREATS = {
     "D14": Threat("a process is killed or hangs", "found and replaced within seconds"),
     "D15": Threat("one tenant's clients crowd out another's", "shares of the plane by weight"),
     "D16": Threat("handshakes of TLS and key updates in floods", "bounds of their own", "tls"),
-    "D17": Threat("bytes without end before authentication", "a budget in bytes", "limits"),
+    "D17": Threat("bytes without end before authentication", "a budget in bytes"),
     "E1": Threat("a parser's mistake runs code", "C under sanitizers; random input kills nothing"),
     "E2": Threat(
         "code that runs in the gateway takes the host",
@@ -111,8 +104,8 @@ THREATS = {
     ),
     "E3": Threat("a name becomes a program in an operator's browser", "text only, and a policy"),
     "E4": Threat("a name is evaluated as an expression", "stars alone mean more than themselves"),
-    "E5": Threat("a token chooses how it is verified", "one algorithm for each key", "identity"),
-    "E6": Threat("a local user or a page administers", "a socket that knows its peer", "limits"),
+    "E5": Threat("a token chooses how it is verified", "one algorithm for each key"),
+    "E6": Threat("a local user or a page administers", "a socket that knows its peer"),
     "E7": Threat("a node publishes what is another's", "terms, and who may write what", "nodes"),
 }
 

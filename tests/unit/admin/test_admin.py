@@ -185,6 +185,7 @@ def test_what_is_no_call_is_refused_and_does_nothing(gateway: Gateway, line: byt
     assert gateway.did == []
 
 
+@pytest.mark.threat("E6")
 def test_others_may_not_ask(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(module, "_peer", lambda _: Peer(pid=7, uid=1001, gid=0))

@@ -61,6 +61,7 @@ def test_each_algorithm_verifies_its_own(
         verify(f"{head}.{payload}.", known)
 
 
+@pytest.mark.threat("E5")
 def test_f09_a_key_signs_with_its_own_algorithm_alone(
     private: dict[str, dict[str, Any]], known: keys.KeySet
 ) -> None:

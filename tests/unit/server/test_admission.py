@@ -262,6 +262,7 @@ def test_a_worker_is_come_to_so_often_by_all_together(page: StatsPage) -> None:
     assert isinstance(worker.come("192.0.2.9"), Client)
 
 
+@pytest.mark.threat("D17")
 def test_f02_unfinished_handshakes_are_bounded_by_address_and_by_memory(page: StatsPage) -> None:
     worker = roomy(page, "limits.handshakes_per_address=3", "limits.handshake_memory_bytes=1048576")
     silent = [Client() for _ in range(3)]
@@ -278,6 +279,7 @@ def test_f02_unfinished_handshakes_are_bounded_by_address_and_by_memory(page: St
     assert isinstance(worker.come(), Client)
 
 
+@pytest.mark.threat("D17")
 def test_bytes_before_the_answer_are_charged_for_what_they_make_us_hold(page: StatsPage) -> None:
     worker = roomy(page, "limits.handshake_memory_bytes=1048576")
     client = Client()

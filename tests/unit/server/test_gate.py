@@ -176,6 +176,7 @@ def test_one_credential_at_a_time(issuer: Issuer) -> None:
     assert site.counts["jwt", "ok"] == site.counts["jwt", "cached"] == 1
 
 
+@pytest.mark.threat("S1")
 def test_a_certificate_is_an_identity_by_its_names(issuer: Issuer) -> None:
     issuer.write("grants", '[sub."desk.test"]\ngrants=[{channels=["trade"],instruments=["*"]}]\n')
     site = Site(issuer)
