@@ -38,6 +38,8 @@ NOTICES: Final[int]  # how many the plane knows
 LOCAL: Final[Literal["local"]]  # channel of an item that is one of a plane's own topics
 GRANTS_MAX: Final[int]  # 1 to one less are grants; 0 is everything
 RULES_MAX: Final[int]  # of one grant
+TENANTS_MAX: Final[int]  # of one plane
+TENANT_WEIGHT_MAX: Final[int]
 LOCAL_TEXT_MAX: Final[int]  # bytes of what is published to one
 WAIT_SIZE: Final[int]  # bytes of one worker's wait page
 
@@ -1041,6 +1043,7 @@ class Plane:
         spin: bool = False,
         populate: bool = False,  # log and ring at once, instead of ahead of what is written
         cpu: int = -1,
+        tenants: Sequence[int] = (),  # their weights; none: all clients are visited in one order
         soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         """`soon` (a loop's `call_soon`) has the plane woken once for all commands of a turn."""
@@ -1068,11 +1071,13 @@ class Plane:
         *,
         format: int = 0,
         grant: int = 0,
+        tenant: int = 0,
         tls: TlsConnection | None = None,
     ) -> int:
         """A new client whose first bytes are these (101), then this message, if any; its handle.
 
         `format`: the place of its wire format in `formats`. `grant`: its right, 0 is everything.
+        `tenant`: its place in `tenants`.
         `tls`: it is over TLS, and the plane reads it, too: one record is asked for (EVENT_DATA).
 
         Raises:
@@ -1087,6 +1092,9 @@ class Plane:
         Raises:
             ValueError: a client has it, or its number, a rule or their number is out of bounds.
         """
+    def move(self, handle: int, tenant: int) -> None:
+        """The client is of another tenant from now on."""
+
     def regrant(
         self,
         handle: int,

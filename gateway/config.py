@@ -42,11 +42,14 @@ from gateway.options import (
     RecorderOptions,
     RingOptions,
     SloOptions,
+    TenantOptions,
     TlsOptions,
 )
 from gateway.state import unappendable, unwritable
 
 ENVIRONMENT_PREFIX = "TICKGATE_"
+TENANTS_MAX = 16
+"""As the native statistics page has room for: each has rows in /metrics."""
 _PLATFORMS = re.compile("(tcp|udp|sctp)://")
 
 
@@ -68,6 +71,7 @@ class Config(Options, frozen=True, kw_only=True):
     log: LogOptions = LogOptions()
     admin: AdminOptions = AdminOptions()
     audit: AuditOptions = AuditOptions()
+    tenants: tuple[TenantOptions, ...] = ()
     feeds: tuple[FeedOptions, ...] = ()
 
     @property
@@ -271,6 +275,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             f"limits.requests_per_s = {limits.requests_per_s}"
         )
         yield ("limits.worker_requests_per_s", "limits.requests_per_s"), message
+    yield from _tenant_contradictions(config)
     yield from _feed_contradictions(config)
 
 
@@ -328,6 +333,15 @@ def _auth_contradictions(
             parts(auth.jwt_keys)
         except FetchError as error:
             yield ("auth.jwt_keys",), f"found {in_words(auth.jwt_keys)}; {error}"
+
+
+def _tenant_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    names = [tenant.name for tenant in config.tenants if tenant is not None]  # None: a bad one
+    if len(names) > TENANTS_MAX:
+        yield ("tenants",), f"found {len(names)}; expected at most {TENANTS_MAX}"
+    for n, name in enumerate(names):
+        if name in names[:n]:
+            yield (f"tenants.{n}.name",), f"found {in_words(name)}; another tenant has it"
 
 
 def _host_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

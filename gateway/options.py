@@ -172,6 +172,15 @@ class LimitsOptions(Options, frozen=True, kw_only=True):
     stall_max_s: Annotated[int, Meta(ge=1, le=3600)] = 120
 
 
+class TenantOptions(Options, frozen=True, kw_only=True):
+    """Clients that have a share of each worker's data plane while it is behind."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_.-]*$")]
+    weight: Annotated[int, Meta(ge=1, le=100)] = 1
+    connections_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    subscriptions_max: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
+
+
 class RecorderOptions(Options, frozen=True, kw_only=True):
     """The flight recorder: what is written when the objective is missed, and how much is kept."""
 

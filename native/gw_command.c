@@ -90,6 +90,7 @@ static void run_client(gw_plane_t *p, gw_client_t *c, const gw_command_t *x) {
     if (c->removing) return;
     if (x->kind == GW_CMD_REMOVE) remove_client(p, c);
     else if (x->kind == GW_CMD_READ) gw_secure_want(p, c);
+    else if (x->kind == GW_CMD_MOVE) gw_tenant_move(p, c, x->tenant);
     else if (c->flags & GW_CLIENT_GONE || c->closing) gw_client_lose(c, x);
     else if (x->kind == GW_CMD_CLOSE) close_client(p, c, x);
     else if (c->cut || (x->kind != GW_CMD_SEND && c->flags & GW_CLIENT_DOOMED)) c->cut = 1, gw_client_lose(c, x);

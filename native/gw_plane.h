@@ -101,6 +101,7 @@ typedef enum {
     GW_CMD_SUBSCRIBE,   /* handle, bytes, fills, items */
     GW_CMD_UNSUBSCRIBE, /* handle, bytes, fills, items (ids alone) */
     GW_CMD_REGRANT,     /* as UNSUBSCRIBE, with another grant: ends what that does not grant, too */
+    GW_CMD_MOVE,        /* handle, tenant: it is another's from now on */
     GW_CMD_QUERY,       /* handle, token */
     GW_CMD_CLOSE,       /* handle, bytes */
     GW_CMD_REMOVE,      /* handle */

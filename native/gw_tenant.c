@@ -26,6 +26,15 @@ static gw_client_t *first_of(const gw_plane_t *p, unsigned list) {
     return gw_place_client(p, gw_place_client(p, gw_turn_sentinel(list))->turn_next);
 }
 
+static void turn_first(gw_plane_t *p, unsigned list, gw_client_t *c) {
+    const uint32_t place = gw_client_place(p, c);
+    gw_client_t *const end = gw_place_client(p, gw_turn_sentinel(list));
+    c->turn_previous = gw_turn_sentinel(list);
+    c->turn_next = end->turn_next;
+    gw_place_client(p, end->turn_next)->turn_previous = place;
+    end->turn_next = place;
+}
+
 int gw_tenants_valid(uint32_t count, const uint16_t *weights) {
     if (count > GW_TENANTS_MAX) return 0;
     for (uint32_t i = 0; i < count; i++)
@@ -79,11 +88,7 @@ static void stand(gw_plane_t *p) {
     uint32_t i = 0;
     while (i < p->o.tenants_count && gw_turn_empty(p, list_of(i))) i++;
     if (i == p->o.tenants_count) return;
-    gw_client_t *const s = stand_in(p), *const end = gw_place_client(p, gw_turn_sentinel(GW_TURN_LIVE));
-    s->turn_previous = gw_turn_sentinel(GW_TURN_LIVE);
-    s->turn_next = end->turn_next;
-    gw_place_client(p, end->turn_next)->turn_previous = gw_client_place(p, s);
-    end->turn_next = gw_client_place(p, s);
+    turn_first(p, GW_TURN_LIVE, stand_in(p));
 }
 
 size_t gw_tenant_flush(gw_plane_t *p, gw_client_t *c, size_t room) {
@@ -107,6 +112,19 @@ size_t gw_tenants_visit(gw_plane_t *p, int *over) {
     *over = round_ends(p);
     stand(p);
     return offered;
+}
+
+/* Who waits goes to the front of GW_TURN_LIVE, as one of the round: what it waits with may be older than the round is. */
+void gw_tenant_move(gw_plane_t *p, gw_client_t *c, uint32_t tenant) {
+    if (c->tenant == tenant) return;
+    const int waits = c->turn_next != 0;
+    gw_client_leave(p, c);
+    gw_count(&p->stats->tenant_clients[c->tenant], (uint64_t)-1);
+    c->tenant = (uint8_t)tenant;
+    gw_count(&p->stats->tenant_clients[c->tenant], 1);
+    if (!waits) return;
+    turn_first(p, GW_TURN_LIVE, c);
+    if (p->round_last == gw_turn_sentinel(GW_TURN_LIVE)) p->round_last = gw_client_place(p, c);
 }
 
 int64_t gw_tenants_oldest(const gw_plane_t *p, int64_t since) {

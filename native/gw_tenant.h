@@ -21,6 +21,8 @@ void gw_tenants_init(struct gw_plane *p);
 size_t gw_tenants_visit(struct gw_plane *p, int *over);
 /* A visit of another list, at the cost of the client's tenant. */
 size_t gw_tenant_flush(struct gw_plane *p, struct gw_client *c, size_t room);
+/* The client is another tenant's from now on. */
+void gw_tenant_move(struct gw_plane *p, struct gw_client *c, uint32_t tenant);
 /* Since when the oldest news wait, if before `since`. */
 int64_t gw_tenants_oldest(const struct gw_plane *p, int64_t since);
 

@@ -61,6 +61,7 @@ class Arrival(NamedTuple):
         target: path and query, as the request has them; the path begins with a slash.
         mono_ns, real_ns: the time, MONOTONIC and REALTIME.
         access: who the client is and what it may have; None: everybody may have everything.
+        room: how many more subscriptions its tenant may have; None: as many as it wants.
     """
 
     connection_id: str
@@ -68,6 +69,7 @@ class Arrival(NamedTuple):
     mono_ns: int
     real_ns: int
     access: Access | None = None
+    room: Callable[[], int | None] = lambda: None
 
 
 Open = Callable[[Arrival, Catalog, Shared], tuple[Session, Sequence[Action]]]

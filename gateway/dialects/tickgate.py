@@ -24,7 +24,7 @@ _FORMATS: Final[Formats] = {
 
 
 def _open(arrival: Arrival, catalog: Catalog, shared: Shared) -> tuple[Session, Sequence[Action]]:
-    session = Session(arrival.connection_id, catalog, shared, arrival.access)
+    session = Session(arrival.connection_id, catalog, shared, arrival.access, arrival.room)
     return session, (session.hello(arrival.real_ns), *session.begin())
 
 

@@ -40,11 +40,12 @@ ADMISSION = (
     "memory",
     "identity",
     "proxy",
+    "tenant",
 )
 """Why somebody was not taken on: `tickgate_admission_refused_total{reason}`. A new subscription
 (`capacity`) or a new client (`overload`) would have broken the promise to class 0; the others are
-limits that a client meets in its handshake: how many there are of all, of its address and of its
-identity, how fast they come, what unfinished handshakes hold, who may be a proxy."""
+limits that a client meets in its handshake: how many there are of all, of its address, its identity
+and its tenant, how fast they come, what unfinished handshakes hold, who may be a proxy."""
 
 AUTHS = tuple(
     (method, result)

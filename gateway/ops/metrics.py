@@ -1,7 +1,7 @@
 """/metrics: one custom collector over all statistics pages. Its names are the protocol's."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -89,6 +89,12 @@ _BY_FEED = {
 }
 
 
+_BY_TENANT = {
+    "tenant_clients": ("tenant_clients", "Open connections of the tenant."),
+    "tenant_sends": ("tenant_sends", "System calls that sent ticks to its clients."),
+    "tenant_sent_bytes": ("tenant_bytes", "Bytes that the kernel took in those."),
+}
+
 RECORDINGS = ("written", "failed", "suppressed", "streamed")
 """What can become of a recording."""
 
@@ -125,6 +131,7 @@ class Metrics(Collector):
         yield from self._feeds(merged)
         yield from self._topics(merged)
         yield from _candles(merged)
+        yield from _tenants(merged, [one.name for one in self._subject.config.tenants])
         yield from self._processes()
         yield self._recordings()
         rows = [((code,), count) for code, count in sorted(self._answers.items())]
@@ -223,6 +230,13 @@ def _simple(merged: Statistics) -> Iterator[Metric]:
         yield counter(f"tickgate_{metric}", text, merged.total(array))
     for metric, (array, text) in _GAUGES.items():
         yield gauge(f"tickgate_{metric}", text, merged.total(array))
+
+
+def _tenants(merged: Statistics, names: Sequence[str]) -> Iterator[Metric]:
+    for metric, (array, text) in _BY_TENANT.items():
+        rows = [((name,), merged.counters[array][place]) for place, name in enumerate(names)]
+        family = gauges if metric == "tenant_clients" else counters
+        yield family(f"tickgate_{metric}", text, ["tenant"], rows)
 
 
 def _by_outcome(merged: Statistics) -> Iterator[Metric]:

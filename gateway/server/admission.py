@@ -6,7 +6,7 @@ A client passes, in this order:
    address, unless that is a trusted proxy's: then its own address is not known yet.
 2. `received`: bytes before its handshake is over; they are charged for what they make us hold.
 3. `located`: its request is read, so that behind a proxy its address is known.
-4. `request`: may one more come in?
+4. `request`: may one more come in? And once it is known whose it is, `of_tenant`.
 5. `handshake_ended`, whatever came of it, and `left` where it was let in.
 
 What is refused is counted by reason, and told in one line of the log for each reason in ten
@@ -207,6 +207,10 @@ class Admission:
         self.refused("overload", client.peer)
         retry_after_s = -(-self._capacity.retry_after_ms() // 1000)
         return refusal(503, "overload", why, (("Retry-After", str(retry_after_s)),))
+
+    def of_tenant(self, client: Client, why: str) -> Response | None:
+        """What speaks against one more client of its tenant; empty: nothing."""
+        return self._shed("tenant", why, client) if why else None
 
     def full(self, client: Client) -> Response:
         """The refusal of a client beyond the limit of all."""

@@ -89,6 +89,7 @@ class Connection:
         "reading",
         "state",
         "subscriptions",
+        "tenant",
         "transport",
         "wake_ns",
     )
@@ -105,6 +106,7 @@ class Connection:
         self.handle = 0
         self.grant = 0  # the plane's; 0: everything
         self.identity: Identity | None = None
+        self.tenant = 0  # its place in the configuration, or UNSAID
         self.name = ""  # the connection's id
         self.close_code = 0
         self.close_reason = ""
@@ -325,7 +327,9 @@ class Connection:
                 case [Reply() as hello, *actions]:
                     pass  # it leaves with the 101
             first = accepted.response
-            self.handle = self.transport.hand_over(owner.plane, first, hello, form, self.grant)
+            self.handle = self.transport.hand_over(
+                owner.plane, first, hello, form, self.grant, max(self.tenant, 0)
+            )
         except OverflowError:
             if self._session is not None:
                 self._session.end()
@@ -403,6 +407,12 @@ class Connection:
         """It has other rights from now on."""
         if self.state is State.OPEN and self._session is not None:
             self._act(self._session.regranted(rights))
+
+    def move(self, tenant: int) -> None:
+        """It is another tenant's from now on."""
+        if self.state is State.OPEN and tenant != self.tenant:
+            self._owner.registry.moved(self, tenant)
+            self._owner.plane.move(self.handle, max(tenant, 0))
 
     def _queued(self, outcome: int) -> None:
         if outcome == 1:

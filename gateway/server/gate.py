@@ -17,13 +17,14 @@ from websockets.http11 import Request
 
 from gateway import log
 from gateway._native import GRANTS_MAX
-from gateway.identity.authenticator import Authenticator, Identity, Material, Refused
+from gateway.identity.authenticator import ANONYMOUS, Authenticator, Identity, Material, Refused
 from gateway.identity.claims import Expected
 from gateway.identity.grants import Granted
 from gateway.identity.keeper import Keeper
 from gateway.identity.rights import Rights, rights
 from gateway.model.encoding import Encoding
 from gateway.model.outcomes import ADMISSION, AUTHS
+from gateway.server.tenants import UNSAID, Tenants
 from gateway.session import codes
 from gateway.session.access import Access, Admitted, Rejected
 from gateway.session.codes import Error
@@ -48,11 +49,13 @@ class Client(Protocol):
 
     identity: Identity | None
     peer: str
+    tenant: int
 
     @property
     def peer_names(self) -> Sequence[str]: ...
     def fail(self, code: int, reason: str) -> None: ...
     def regrant(self, rights: Rights) -> None: ...
+    def move(self, tenant: int) -> None: ...
 
 
 class Door:
@@ -82,6 +85,7 @@ class Gate:
         options: with another mode than `none`.
         soon: calls in the loop's next iteration; may be asked on any thread.
         now_ns, real_ns: MONOTONIC and REALTIME.
+        tenants: whose the clients are.
 
     Raises:
         ValueError: a file is not what it should be.
@@ -95,6 +99,7 @@ class Gate:
         soon: Callable[..., object],
         now_ns: Callable[[], int],
         real_ns: Callable[[], int],
+        tenants: Tenants,
     ) -> None:
         self._options = options
         self._plane = plane
@@ -102,6 +107,7 @@ class Gate:
         self._soon = soon
         self._now_ns = now_ns
         self._real_ns = real_ns
+        self._tenants = tenants
         self._keeper = Keeper(options, self._given, lambda: now_ns() / 1e9)
         self._authenticator = Authenticator(
             Expected(options.audience, options.issuer, options.max_ttl_s),
@@ -135,6 +141,13 @@ class Gate:
             return self._refusal(client, outcome)
         client.identity = outcome
         return None
+
+    def tenant(self, client: Client) -> int:
+        """Whose a client is that may come in, by what its request brought."""
+        identity = client.identity
+        if identity is None and self._options.mode == "required":
+            return UNSAID
+        return self._tenants.place(self._authenticator.granted(identity or ANONYMOUS).tenant)
 
     def _credentials(self, client: Client, request: Request) -> Identity | Refused | None:
         """None: it brings none. Neither cookies nor the query are looked at."""
@@ -228,12 +241,17 @@ class Gate:
             mine = self._interned(granted, door.encoding)
         except OverflowError as full:
             return Rejected(Error(codes.CAPACITY, str(full)), 0)
+        tenant = self._tenants.place(granted.tenant)
+        if tenant != client.tenant and (limit := self._tenants.full(tenant)):
+            self._stats.add("admission_refused", ADMISSION.index("tenant"))
+            return Rejected(Error(codes.LIMIT_EXCEEDED, limit), codes.CONNECTION_LIMIT)
         if not known:
             self.left(door)
             client.identity = outcome
             if (error := self._enter(door, granted, outcome)) is not None:
                 return Rejected(error, codes.CONNECTION_LIMIT)
         client.identity = outcome
+        client.move(tenant)
         door.rights = mine
         return Admitted(mine, (outcome.expires_s or 0) * 1_000_000_000)
 
@@ -328,10 +346,12 @@ class Gate:
 
     def _regrant(self, door: Door, identity: Identity) -> None:
         try:
-            mine = self._interned(self._authenticator.granted(identity), door.encoding)
+            granted = self._authenticator.granted(identity)
+            mine = self._interned(granted, door.encoding)
         except OverflowError as full:
             door.client.fail(codes.NOT_GRANTED, f"forbidden: {full}")
             return
+        door.client.move(self._tenants.place(granted.tenant))  # those who are there stay
         if mine is not door.rights:
             door.rights = mine
             door.client.regrant(mine)

@@ -30,6 +30,7 @@ from gateway.server.preface import Preface
 from gateway.server.readers import Readers
 from gateway.server.registry import Registry
 from gateway.server.secure import Door, Secure, reload
+from gateway.server.tenants import Tenants
 from gateway.server.transport import Plain, peer_of, prepare
 from gateway.session.actions import Close
 from gateway.session.capacity import Capacity, Load
@@ -109,6 +110,7 @@ class Listener:
         self._names = f"c-{''.join(random.SystemRandom().choices(_NAME_LETTERS, k=7))}"
         self._numbers = itertools.count(1)
         soon = self.loop.call_soon
+        self._tenants = Tenants(parts.config.tenants)
         self.admission = Admission(
             parts.config,
             parts.stats,
@@ -117,7 +119,7 @@ class Listener:
             lambda: len(self.registry),
             self.now_ns,
         )
-        self.registry = Registry(parts.stats, soon, self.admission, parts.audit)
+        self.registry = Registry(parts.stats, soon, self.admission, parts.audit, self._tenants)
         clients = self.registry.clients
         self.deadlines = Deadlines(self.limits, clients, plane, self.now_ns, soon)
         self._control = Control(
@@ -135,7 +137,9 @@ class Listener:
 
         soon = self.loop.call_soon_threadsafe
         try:
-            return Gate(auth, self.plane, self._stats, soon, self.now_ns, self.real_ns)
+            return Gate(
+                auth, self.plane, self._stats, soon, self.now_ns, self.real_ns, self._tenants
+            )
         except ValueError as error:  # it was good when the supervisor looked
             raise ConfigurationError(f"the configuration has an error\n  {error}") from None
 
@@ -241,7 +245,11 @@ class Listener:
 
     def credentials(self, connection: Connection, request: "Request") -> "Response | None":
         """Why a client may not come in, by what its request brings."""
-        return None if self._gate is None else self._gate.request(connection, request)
+        if self._gate is not None:
+            if refused := self._gate.request(connection, request):
+                return refused
+            connection.tenant = self._gate.tenant(connection)
+        return self.admission.of_tenant(connection, self._tenants.full(connection.tenant))
 
     def _load(self) -> Load:
         return Load(**{name: self._stats.get(name) for name in Load.__struct_fields__})
@@ -269,7 +277,11 @@ class Listener:
         if self._gate is not None:
             access, rights, error = self._gate.open(connection, self._doors.encoding(form))
             connection.grant = rights.number
-        arrival = Arrival(connection.name, target, self.now_ns(), self.real_ns(), access)
+
+        def room() -> int | None:
+            return self._tenants.room(connection.tenant)
+
+        arrival = Arrival(connection.name, target, self.now_ns(), self.real_ns(), access, room)
         session, actions = self._doors.open(accepted.door, arrival, self._catalog, self._shared)
         if error is not None:
             actions = [*actions, Close(CONNECTION_LIMIT, error.message)]

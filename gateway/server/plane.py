@@ -62,6 +62,7 @@ def make_plane(parts: "WorkerParts", formats: Sequence[Format], clients_max: int
         spin=options.wait == "spin",
         populate=parts.config.memory.populate == "start",
         cpu=options.cpu,
+        tenants=[tenant.weight for tenant in parts.config.tenants],
         soon=asyncio.get_running_loop().call_soon,
     )
 

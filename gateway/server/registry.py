@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway._native import Plane, StatsPage
     from gateway.audit.audit import Audit
     from gateway.server.control import Control
+    from gateway.server.tenants import Tenants
 
 EVENTS_PER_TURN = 64
 """The plane's events that are told in one iteration: each may end a client, at 20 us."""
@@ -40,6 +41,7 @@ class Registry:
         soon: calls in the loop's next iteration.
         admission: told of each that is let in, refused or gone.
         audit: told of those that are refused or gone.
+        tenants: told of their clients.
 
     Attributes:
         clients: the open ones by handle, until the plane lets go.
@@ -52,6 +54,7 @@ class Registry:
         soon: Callable[[Callable[[], None]], object],
         admission: Admission,
         audit: "Audit",
+        tenants: "Tenants",
     ) -> None:
         self.clients: dict[int, Connection] = {}
         self.empty = asyncio.Event()
@@ -59,6 +62,7 @@ class Registry:
         self._soon = soon
         self._admission = admission
         self._audit = audit
+        self._tenants = tenants
         self._subscriptions = 0  # of all clients
         self._ending = False
 
@@ -87,13 +91,21 @@ class Registry:
         """The plane has it, by its handle."""
         self.handshake_ended(connection, "ok")
         self.clients[connection.handle] = connection
+        self._tenants.came(connection.tenant)
         self._stats.set("connections", 0, len(self.clients))
 
     def subscribed(self, connection: Connection, count: int) -> None:
         """It has so many subscriptions now."""
-        self._subscriptions += count - connection.subscriptions
+        more = count - connection.subscriptions
+        self._subscriptions += more
+        self._tenants.subscribed(connection.tenant, more)
         connection.subscriptions = count
         self._stats.set("subscriptions", 0, self._subscriptions)
+
+    def moved(self, connection: Connection, tenant: int) -> None:
+        """It is another tenant's from now on."""
+        self._tenants.moved(connection.tenant, tenant, connection.subscriptions)
+        connection.tenant = tenant
 
     def end(self) -> None:
         """`empty` is awaited from now on."""
@@ -115,6 +127,7 @@ class Registry:
             self.empty.set()
 
     def _removed(self, connection: Connection) -> None:
+        self._tenants.left(connection.tenant)
         code = connection.close_code
         # By whom it is known; a reason may be the client's own text.
         self._audit.end(connection, code, _REASONS.get(code, "other"))

@@ -79,7 +79,13 @@ class Transport(Protocol):
         """
 
     def hand_over(
-        self, plane: "Plane", first: bytes, hello: "Reply | None", form: int, grant: int = 0
+        self,
+        plane: "Plane",
+        first: bytes,
+        hello: "Reply | None",
+        form: int,
+        grant: int = 0,
+        tenant: int = 0,
     ) -> int:
         """Gives the write side to the plane, with its first bytes and message, if any; the handle.
 
@@ -151,11 +157,16 @@ class Plain:
         self._sock.shutdown(socket.SHUT_WR)
 
     def hand_over(
-        self, plane: "Plane", first: bytes, hello: "Reply | None", form: int, grant: int = 0
+        self,
+        plane: "Plane",
+        first: bytes,
+        hello: "Reply | None",
+        form: int,
+        grant: int = 0,
+        tenant: int = 0,
     ) -> int:
-        if hello is None:
-            return plane.add(self.fd, first, None, format=form, grant=grant)
-        return plane.add(self.fd, first, hello.payload, hello.slots, format=form, grant=grant)
+        payload, slots = (None, ()) if hello is None else (hello.payload, hello.slots)
+        return plane.add(self.fd, first, payload, slots, format=form, grant=grant, tenant=tenant)
 
     def abort(self) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)

@@ -76,14 +76,19 @@ class Session:
     )
 
     def __init__(
-        self, connection_id: str, catalog: Catalog, shared: Shared, access: Access | None = None
+        self,
+        connection_id: str,
+        catalog: Catalog,
+        shared: Shared,
+        access: Access | None = None,
+        room: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._connection_id = connection_id
         self._access = access
         self._catalog = catalog
         self._shared = shared
         self._quota = Quota()
-        self._subscriptions = Subscriptions(shared.waiting)
+        self._subscriptions = Subscriptions(shared.waiting, room)
         self._queries: dict[int, tuple[ReqId, int, int]] = {}
         self._next_token = 0
         self._requests = 0
@@ -173,14 +178,7 @@ class Session:
         patterns = sum(map(is_pattern, params.symbol)) if plane else 0
         if patterns and (error := self._refuse_scan(patterns, mono_ns)) is not None:
             return self._fail("subscribe", request.req_id, error, mono_ns)
-        admission = Admission(
-            self._subscriptions,
-            self._catalog,
-            shared.options,
-            shared.capacity.room(),
-            shared.waiting,
-            self._rights,
-        )
+        admission = Admission(self._subscriptions, self._catalog, shared, self._rights)
         since = None if params.from_ is UNSET else delivery.since(params.from_)
 
         def decide(channel: Channel, name: str) -> Subscription | Error:

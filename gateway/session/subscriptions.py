@@ -5,7 +5,7 @@ topic that two strings cover counts twice. A request is thus refused before any 
 gains later, the data plane counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -15,11 +15,10 @@ from gateway.model.topic import check_pattern, is_pattern, split_instrument, une
 from gateway.session import codes
 from gateway.session.access import Rights
 from gateway.session.actions import LOCAL, Item, Since
-from gateway.session.capacity import Room
 from gateway.session.catalog import Catalog
 from gateway.session.codes import Error
 from gateway.session.delivery import Delivery, interval_ms
-from gateway.session.options import Options
+from gateway.session.options import Shared
 from gateway.session.waiting import OwnNames, WaitingNames, Wish
 
 LINK_STEPS: Final = 100
@@ -83,6 +82,7 @@ class Subscriptions:
     """The subscriptions of one connection, by string and by id.
 
     Attributes:
+        room: asked how many more its tenant may have; None: as many as it wants.
         steps: of holding all names against all patterns of the connection.
     """
 
@@ -91,12 +91,16 @@ class Subscriptions:
         "_by_name",
         "next_id",
         "patterns",
+        "room",
         "steps",
         "topics",
         "waiting",
     )
 
-    def __init__(self, waiting: WaitingNames) -> None:
+    def __init__(
+        self, waiting: WaitingNames, room: Callable[[], int | None] = lambda: None
+    ) -> None:
+        self.room = room
         self.next_id = 0
         self.patterns = 0
         self.topics = 0
@@ -163,6 +167,7 @@ class Admission:
         "_right",
         "_room",
         "_table",
+        "_tenant_room",
         "_topics",
         "_topics_max",
         "steps",
@@ -173,24 +178,24 @@ class Admission:
         self,
         table: Subscriptions,
         catalog: Catalog,
-        options: Options,
-        room: Room,
-        waiting: WaitingNames,
+        shared: Shared,
         rights: Rights | None = None,
     ) -> None:
         self.steps = 0
         self._right = None if rights is None else rights.right
+        options = shared.options
         self._topics_max = options.topics_max
         if rights is not None and rights.topics_max is not None:
             self._topics_max = min(rights.topics_max, options.topics_max)
-        self.wish = Wish(waiting, table.waiting, catalog)
+        self.wish = Wish(shared.waiting, table.waiting, catalog)
         self._table = table
         self._catalog = catalog
         self._options = options
-        self._room = room
+        self._room = shared.capacity.room()
         self._next_id = table.next_id
         self._patterns = table.patterns
         self._topics = table.topics
+        self._tenant_room = table.room()
 
     def decide(self, channel: Channel, name: str, delivery: Delivery) -> Subscription | Error:
         """The subscription to a string, or why there can be none."""
@@ -198,6 +203,8 @@ class Admission:
         own = channel.own
         if own and name != "*":
             return Error(codes.UNKNOWN_SYMBOL, f'{channel.name} has one symbol: "*"')
+        if known is None and self._tenant_room == 0:
+            return Error(codes.LIMIT_EXCEEDED, "subscriptions: your tenant has all it may have")
         pattern = is_pattern(name) and not own
         before = self.steps
         topics = 1 if own else self._topics_of(channel.key, name, pattern, known)
@@ -217,6 +224,8 @@ class Admission:
         self._topics += more
         if known is None:
             self._patterns += pattern
+            if self._tenant_room is not None:
+                self._tenant_room -= 1
             identity = self._free_id()
         else:
             identity = known.id

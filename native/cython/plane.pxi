@@ -9,7 +9,7 @@ cdef extern from "gw_plane.h" nogil:
         pass
     ctypedef enum gw_command_kind_t:
         GW_CMD_ADD, GW_CMD_SEND, GW_CMD_SUBSCRIBE, GW_CMD_UNSUBSCRIBE, GW_CMD_QUERY, GW_CMD_CLOSE
-        GW_CMD_REGRANT, GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH, GW_CMD_READ
+        GW_CMD_REGRANT, GW_CMD_MOVE, GW_CMD_REMOVE, GW_CMD_ATTACH, GW_CMD_PUBLISH, GW_CMD_READ
     ctypedef struct gw_plane_options_t:
         gw_format_t formats[8]
         uint32_t formats_count
@@ -26,6 +26,8 @@ cdef extern from "gw_plane.h" nogil:
         int64_t replay_depth_ns
         uint32_t late_ppm
         int enforce, spin, populate, cpu
+        uint32_t tenants_count
+        uint16_t tenant_weights[16]
     ctypedef struct gw_fill_t:
         uint32_t offset, kind, arg
     ctypedef struct gw_secure_t "struct gw_secure":
@@ -33,7 +35,7 @@ cdef extern from "gw_plane.h" nogil:
     ctypedef struct gw_command_t:
         int fd
         gw_secure_t *secure
-        uint32_t format, local, grant
+        uint32_t format, local, grant, tenant
         uint64_t handle, token
         void *mapping
         size_t mapping_size
@@ -91,7 +93,7 @@ cdef class Plane:
         int64_t paced_stall_max_ns=10_000_000_000, int64_t heartbeat_ns=1_000_000_000,
         int64_t replay_depth_ns=0,
         int64_t target_ns=0, uint32_t late_ppm=10_000, bint enforce=False, bint spin=False,
-        bint populate=False, int cpu=-1, soon=None,
+        bint populate=False, int cpu=-1, tenants=(), soon=None,
     ):
         if self.plane != NULL or self.waits != NULL:
             raise RuntimeError("already initialised")
@@ -109,6 +111,13 @@ cdef class Plane:
         for name, form in (locals or {}).items():
             _fill_local(&o.locals[o.locals_count], name, form)
             o.locals_count += 1
+        if len(tenants) > GW_TENANTS_MAX:
+            raise ValueError(f"{len(tenants)} tenants: at most {GW_TENANTS_MAX}")
+        for weight in tenants:
+            if not 0 < weight <= GW_TENANT_WEIGHT_MAX:
+                raise ValueError(f"weight {weight}: 1 to {GW_TENANT_WEIGHT_MAX}")
+            o.tenant_weights[o.tenants_count] = weight
+            o.tenants_count += 1
         self.control_max = control_bytes_max
         self.populate = populate
         o.stats = stats.page
@@ -303,7 +312,7 @@ cdef class Plane:
 
     def add(
         self, int fd, bytes first, bytes hello, slots=(), *, uint32_t format=0, uint32_t grant=0,
-        TlsConnection tls=None,
+        uint32_t tenant=0, TlsConnection tls=None,
     ):
         self.check()
         if tls is not None:
@@ -317,6 +326,7 @@ cdef class Plane:
         x.fd = fd
         x.format = format
         x.grant = grant
+        x.tenant = tenant
         x.secure = NULL if tls is None else gw_secure_new(tls.tls)
         cdef gw_secure_t *secure = x.secure  # the command is freed where it is refused
         if tls is not None and secure == NULL:
@@ -365,6 +375,12 @@ cdef class Plane:
 
     def regrant(self, uint64_t handle, uint32_t grant, bytes ack=None, slots=(), ids=()):
         return self.queue(GW_CMD_REGRANT, handle, b"", ack, slots, ids, grant)
+
+    def move(self, uint64_t handle, uint32_t tenant):
+        self.check_handle(handle)
+        cdef gw_command_t *x = self.command(GW_CMD_MOVE, handle, b"", None, (), ())
+        x.tenant = tenant
+        self.post(x)
 
     def query(self, uint64_t handle, uint64_t token):
         self.check_handle(handle)

@@ -11,6 +11,7 @@ cdef extern from "gw_record.h" nogil:
 cdef extern from "gw_plane.h" nogil:
     enum: GW_RATE_MS_MAX
     enum: GW_FORMATS_MAX, GW_LOCAL, GW_LOCALS_MAX, GW_LOCAL_TEXT_MAX, GW_GRANTS_MAX
+    enum: GW_TENANTS_MAX, GW_TENANT_WEIGHT_MAX
     ctypedef struct gw_format_t:
         gw_template_t *records[14][3]
         gw_template_t *notices[19]
@@ -68,6 +69,8 @@ EVENT_LOCAL = GW_EVENT_LOCAL
 EVENT_FORBIDDEN = GW_EVENT_FORBIDDEN
 EVENT_DATA = GW_EVENT_DATA
 GRANTS_MAX = GW_GRANTS_MAX
+TENANTS_MAX = GW_TENANTS_MAX
+TENANT_WEIGHT_MAX = GW_TENANT_WEIGHT_MAX
 RULES_MAX = GW_RULES_MAX
 LOCAL = "local"
 LOCAL_TEXT_MAX = GW_LOCAL_TEXT_MAX

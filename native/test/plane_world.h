@@ -280,9 +280,17 @@ static void regrant(void) {
     regranted++;
 }
 
+static void move(const client_t *c) {
+    if (!c->peer || !c->peer->handle) return;
+    gw_command_t *x = rig_reply(GW_CMD_MOVE, c->peer->handle, 0, 0);
+    x->tenant = random_below(w.rig->plane->o.tenants_count);
+    rig_post(w.rig, x);
+}
+
 static void operate(void) {
     client_t *c = &w.clients[random_below(CLIENTS)];
     uint32_t what = random_below(100);
+    if (w.rig->plane->o.tenants_count && chance(20)) move(c);
     if (w.restless && chance(20)) rig_segment(w.rig, w.ring_bytes, 64);
     if (what < 30) publish();
     else if (what < 45) subscribe(c, false);

@@ -143,6 +143,28 @@ static void a_blocked_client_costs_its_tenant_nothing_while_it_waits(void) {
     rig_free(s.rig);
 }
 
+static void a_client_that_moves_waits_among_its_new_tenant_s(void) {
+    scene_t s = tenants(2, (uint16_t[]){1, 1});
+    come(&s, 0, 3);
+    gw_client_t *c = &s.rig->plane->clients[(uint32_t)s.rig->peers[1].handle];
+    s.rig->now += MS;
+    for (int n = 0; n < 2; n++) { /* one that rests, and one that waits */
+        if (n) gw_client_touch(s.rig->plane, c);
+        const uint64_t before = sends(&s, !n);
+        gw_command_t *x = rig_reply(GW_CMD_MOVE, s.rig->peers[1].handle, 0, 0);
+        x->tenant = !n;
+        rig_post(s.rig, x);
+        rig_settle(s.rig);
+        CHECK_EQUAL(s.rig->stats->tenant_clients[0], n ? 3 : 2);
+        CHECK_EQUAL(s.rig->stats->tenant_clients[1], n ? 0 : 1);
+        rig_publish(s.rig, s.bbo);
+        rig_settle(s.rig);
+        CHECK_EQUAL(sends(&s, !n) - before, n ? 3 : 1);
+        CHECK(gw_turn_empty(s.rig->plane, GW_TURN_LIVE));
+    }
+    rig_free(s.rig);
+}
+
 static void tenants_are_checked(void) {
     scene_t s = tenants(2, (uint16_t[]){1, 1});
     gw_command_t *x = rig_reply(GW_CMD_ADD, gw_plane_slot(s.rig->plane), 0, 0);
@@ -160,6 +182,7 @@ int main(void) {
     RUN(a_share_that_is_not_used_is_not_saved);
     RUN(rounds_end_under_overload);
     RUN(a_blocked_client_costs_its_tenant_nothing_while_it_waits);
+    RUN(a_client_that_moves_waits_among_its_new_tenant_s);
     RUN(tenants_are_checked);
     return 0;
 }

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Config, assemble, decided, load, to_toml
+from gateway._native import TENANT_WEIGHT_MAX
+from gateway._native import TENANTS_MAX as NATIVE_TENANTS_MAX
+from gateway.config import TENANTS_MAX, Config, assemble, decided, load, to_toml
+from gateway.errors import ConfigurationError
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
+from gateway.options import TenantOptions
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -166,7 +170,7 @@ def test_default_toml_has_every_key_with_its_default() -> None:
     path = CONFIGS / "default.toml"
     document = tomllib.loads(path.read_text())
     expected = json.loads(msgspec.json.encode(Config()))
-    del expected["feeds"]
+    del expected["feeds"], expected["tenants"]
     assert document == expected
     assert load(path, {}, []) == Config()
 
@@ -183,6 +187,32 @@ def test_default_toml_has_every_feed_with_its_defaults() -> None:
             if not field.required:
                 value = table[field.encode_name]
                 assert (tuple(value) if isinstance(value, list) else value) == field.default
+
+
+def test_default_toml_has_tenants_with_their_defaults() -> None:
+    text = (CONFIGS / "default.toml").read_text()
+    document = tomllib.loads(re.sub(r"^#(?=[^ ])", "", text, flags=re.MULTILINE))
+    (table,) = document["tenants"]
+    assert assemble({"tenants": [table]}, {}).tenants == (TenantOptions(name="desk-a"),)
+
+
+def test_tenants_have_names_of_their_own_and_are_few() -> None:
+    many = [{"name": f"t{n}"} for n in range(TENANTS_MAX + 1)]
+    for tenants, words in (
+        ([{"name": "a"}, {"name": "b"}, {"name": "a"}], "another tenant has it"),
+        (many, f"at most {TENANTS_MAX}"),
+        ([{"name": "a", "weight": 0}], "1"),
+        ([{"name": "a b"}], "found"),
+        ([{}], "missing"),
+    ):
+        with pytest.raises(ConfigurationError) as error:
+            assemble({"tenants": tenants}, {})
+        (problem,) = error.value.problems
+        assert problem.key.startswith("tenants")
+        assert words in problem.message
+    assert TENANTS_MAX == NATIVE_TENANTS_MAX
+    weight = msgspec.json.schema(TenantOptions)["$defs"]["TenantOptions"]["properties"]["weight"]
+    assert weight["maximum"] == TENANT_WEIGHT_MAX
 
 
 def test_default_toml_says_why() -> None:

@@ -10,7 +10,7 @@ from gateway.feeds.options import SyntheticOptions, UdpOptions
 from gateway.latency import statistics
 from gateway.model.status import Status
 from gateway.ops.subject import Subject
-from gateway.options import SloOptions
+from gateway.options import SloOptions, TenantOptions
 
 
 @dataclass
@@ -54,6 +54,7 @@ def site() -> Iterator[Site]:
     subject = Subject(
         version="1.2.3",
         config=Config(
+            tenants=(TenantOptions(name="desk-a"),),
             slo=SloOptions(target_us=1500),
             feeds=(SyntheticOptions(venue="SIM"), UdpOptions(venue="UDP")),
         ),

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway import _native as native
 from gateway.server.registry import EVENTS_PER_TURN, Registry
+from gateway.server.tenants import Tenants
 
 CLIENTS = 150
 
@@ -14,6 +15,7 @@ class Ending:
 
     close_code = 1006
     close_reason = peer = ""
+    tenant = 0
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
@@ -29,7 +31,7 @@ def test_a_thousand_ends_are_told_some_in_each_iteration() -> None:
 
     ending: Any = Ending()
     plane: Any = SimpleNamespace(events=take)
-    registry = Registry(ending, soon.append, ending, ending)
+    registry = Registry(ending, soon.append, ending, ending, Tenants(()))
     registry.clients.update((handle, ending) for handle in range(CLIENTS))
     registry.end()
     soon.append(lambda: registry.events(plane, ending))

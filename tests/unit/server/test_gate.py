@@ -14,10 +14,11 @@ from websockets.http11 import Request
 
 from gateway.identity.authenticator import Identity
 from gateway.identity.keeper import load
-from gateway.model.outcomes import AUTHS
-from gateway.options import AuthOptions
+from gateway.model.outcomes import ADMISSION, AUTHS
+from gateway.options import AuthOptions, TenantOptions
 from gateway.server import gate as module
 from gateway.server.gate import Door, Gate
+from gateway.server.tenants import UNSAID, Tenants
 from gateway.session.access import Access, Admitted, Rejected
 
 TRADES = tg(rule("trade", "*"))
@@ -46,6 +47,10 @@ class Client:
         self.peer_names = names
         self.closed: list[int] = []
         self.regranted: list[Any] = []
+        self.tenant = 0
+
+    def move(self, tenant: int) -> None:
+        self.tenant = tenant
 
     def fail(self, code: int, reason: str) -> None:
         self.closed.append(code)
@@ -63,8 +68,11 @@ class Site:
         self.options = msgspec.convert({"mode": "required", **paths, **options}, AuthOptions)
         self.plane = Plane()
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.refused: list[str] = []
         self.later: list[Callable[[], Any]] = []
         self.mono_ns = 0
+        desks = (TenantOptions(name="desk-a"), TenantOptions(name="desk-b", connections_max=1))
+        self.tenants = Tenants(desks)
         self.gate = Gate(
             self.options,
             self.plane,  # type: ignore[arg-type]
@@ -72,9 +80,13 @@ class Site:
             lambda call, *args: self.later.append(lambda: call(*args)),
             lambda: self.mono_ns,
             time.time_ns,
+            self.tenants,
         )
 
-    def add(self, _: str, index: int) -> None:
+    def add(self, name: str, index: int) -> None:
+        if name != "auth":
+            self.refused.append(ADMISSION[index])
+            return
         self.counts[AUTHS[index]] += 1
 
     def come(self, *headers: tuple[str, str], client: Client | None = None) -> Client | int:
@@ -263,3 +275,34 @@ def test_a_walk_is_cut_into_steps(issuer: Issuer) -> None:
         steps += 1
         site.later.pop(0)()
     assert steps == 4  # two clients in 200 us, at 150 us a look
+
+
+def test_whose_tenant_a_client_is_says_its_token_or_later_its_message(issuer: Issuer) -> None:
+    site = Site(issuer, in_band=True)
+    now = {"mono_ns": 0, "real_ns": time.time_ns()}
+    desk_b = issuer.token("b", tg={**TRADES, "tenant": "desk-b"})
+    client, _, _ = site.enter(desk_b)
+    assert site.gate.tenant(client) == 1
+    waits = site.come()
+    assert isinstance(waits, Client)
+    waits.tenant = site.gate.tenant(waits)
+    assert waits.tenant == UNSAID
+    access, _, _ = site.gate.open(waits, "json")
+    site.tenants.came(1)
+    rejected = access.authenticate(desk_b, **now)
+    assert isinstance(rejected, Rejected)
+    assert rejected.code == 4030
+    assert (site.refused, waits.tenant, waits.identity) == (["tenant"], UNSAID, None)
+    site.tenants.left(1)
+    assert isinstance(access.authenticate(desk_b, **now), Admitted)
+    assert waits.tenant == 1
+
+
+def test_grants_that_change_move_clients(issuer: Issuer) -> None:
+    issuer.write("grants", '["*"]\ngrants = []\n')
+    site = Site(issuer)
+    client, _, _ = site.enter(issuer.token("a", tg=None))
+    assert client.tenant == site.gate.tenant(client) == 0
+    issuer.write("grants", '[sub.a]\ntenant = "desk-b"\ngrants = []\n')
+    site.renew()
+    assert client.tenant == 1

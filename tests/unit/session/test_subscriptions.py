@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gateway.model.record import CHANNELS
-from gateway.session import Load, Options
-from gateway.session.capacity import Room
-from gateway.session.codes import Error
+from gateway.session.codes import LIMIT_EXCEEDED, Error
 from gateway.session.delivery import Delivery
 from gateway.session.subscriptions import Admission, Subscription, Subscriptions
 
@@ -17,10 +15,7 @@ TRADE = CHANNELS["trade"]
 
 
 def admit(client: "Client", table: Subscriptions, *names: str) -> list[Subscription]:
-    room = Room(Load(), 1, 1000)
-    admission = Admission(
-        table, client.catalog, Options(version="0.1.0"), room, client.shared.waiting
-    )
+    admission = Admission(table, client.catalog, client.shared)
     admitted = []
     for name in names:
         one = admission.decide(TRADE, name, Delivery(True, True, 0))
@@ -61,3 +56,21 @@ def test_what_the_data_plane_refused_is_no_subscription(client: "Client") -> Non
         "unsubscribe", {"channel": "trade", "symbol": ["BTCUSDT.BINANCE", "ETHUSDT.BINANCE"]}
     )
     assert [one["success"] for one in reply["results"]] == [False, True]
+
+
+def test_a_tenant_s_room_limits_new_subscriptions_alone(client: "Client") -> None:
+    table = Subscriptions(client.shared.waiting, lambda: 1)
+    admission = Admission(table, client.catalog, client.shared)
+    how = Delivery(True, True, 0)
+    first = admission.decide(TRADE, "BTCUSDT.BINANCE", how)
+    assert isinstance(first, Subscription)
+    second = admission.decide(TRADE, "*.BINANCE", how)
+    assert isinstance(second, Error)
+    assert (second.code, second.message) == (
+        LIMIT_EXCEEDED,
+        "subscriptions: your tenant has all it may have",
+    )
+    table.put([first])
+    table.room = lambda: 0
+    again = Admission(table, client.catalog, client.shared).decide(TRADE, "BTCUSDT.BINANCE", how)
+    assert isinstance(again, Subscription)
