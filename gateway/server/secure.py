@@ -289,12 +289,20 @@ class Secure:
         self._sock.shutdown(socket.SHUT_WR)
 
     def hand_over(
-        self, plane: "Plane", first: bytes, hello: "Reply | None", form: int, grant: int = 0
+        self,
+        plane: "Plane",
+        first: bytes,
+        hello: "Reply | None",
+        form: int,
+        grant: int = 0,
+        tenant: int = 0,
     ) -> int:
         tls = self._tls
         assert tls is not None
         message, slots = (None, ()) if hello is None else (hello.payload, hello.slots)
-        handle = plane.add(self.fd, first, message, slots, format=form, grant=grant, tls=tls)
+        handle = plane.add(
+            self.fd, first, message, slots, format=form, grant=grant, tenant=tenant, tls=tls
+        )
         if self._readers is not None:
             self.unwatch(self._readers)
         self._plane, self._handle, self._asked, self._tls = plane, handle, True, None
