@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -40,7 +40,7 @@ from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
-from gateway.model.outcomes import HANDSHAKES
+from gateway.model.outcomes import AUTHS, HANDSHAKES
 from gateway.model.record import CANDLES
 from gateway.model.status import FeedStatus
 from gateway.orders import STOPS, Orders, admin, obey
@@ -54,6 +54,7 @@ from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 
 if TYPE_CHECKING:
+    from gateway.identities import Identities
     from gateway.ops.objective import Look
     from gateway.recorder.recorder import Recorder
     from gateway.recorder.source import Source
@@ -198,8 +199,15 @@ async def _serve(
             return missed
 
         reloading = Reloading(config, orders.reload, apply)
-        operators = admin(config, supervisor, reloading, audit)
-        async with OpsServer(config.ops, subject) as ops, operators:
+        revoke = None
+        async with AsyncExitStack() as stack:
+            if config.auth.mode != "none":
+                identities = await stack.enter_async_context(_identities(config, site, audit))
+                reloading.parts["auth"] = identities.prepare
+                subject.permit, revoke = identities.permit, identities.revoke
+            operators = admin(config, supervisor, reloading, audit, revoke)
+            ops = await stack.enter_async_context(OpsServer(config.ops, subject))
+            await stack.enter_async_context(operators)
             urls = Urls(site.client_url, ops.url)
             if tls.configured(config.tls):  # workers read theirs when they are told to reconfigure
                 reloading.parts["tls"] = ops.certificates
@@ -269,6 +277,13 @@ def _audit(config: Config, site: "Site") -> Audit:
     """The supervisor's own: what operators did, and who was entitled to what."""
     page = StatsPage(site.stats_fds["supervisor"], writable=True)
     return Audit("supervisor", config.audit, count=page.add)
+
+
+def _identities(config: Config, site: "Site", audit: Audit) -> "Identities":
+    from gateway.identities import Identities  # a library for signatures, where there are any
+
+    page = StatsPage(site.stats_fds["supervisor"], writable=True)
+    return Identities(config, audit, lambda *how: page.add("auth", AUTHS.index(how)))
 
 
 def _source(

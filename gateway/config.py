@@ -75,6 +75,11 @@ class Config(Options, frozen=True, kw_only=True):
     feeds: tuple[FeedOptions, ...] = ()
 
     @property
+    def late(self) -> dict[str, bool]:
+        """Every venue, and whether what is there is late."""
+        return {feed.venue: isinstance(feed, DelayOptions) for feed in self.feeds}
+
+    @property
     def delays(self) -> dict[str, int]:
         """By venue, how many seconds late its data is, where it is."""
         return {feed.venue: feed.delay_s for feed in self.feeds if isinstance(feed, DelayOptions)}
@@ -302,7 +307,8 @@ def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         insecure=listen.insecure,
     ):
         yield ("listen.insecure", "listen.host"), message
-    if message := ops_problem(ops.host, tls=secure and ops.tls, token=False, insecure=ops.insecure):
+    tls, token = secure and ops.tls, config.auth.mode != "none"  # who isn't of this host needs one
+    if message := ops_problem(ops.host, tls=tls, token=token, insecure=ops.insecure):
         yield ("ops.insecure", "ops.host"), message
 
 

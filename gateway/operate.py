@@ -74,11 +74,12 @@ def revoke(
     /,
     *,
     user: User = "",
+    key: Annotated[str, Parameter(help="All that this key signed, or an API key, by its id.")] = "",
     unix: Unix = None,
     config: ConfigFile = None,
 ) -> int:
-    """Ends a token, or all of a user that were given before now."""
-    return _finish(_ask(unix, config, calls.Revoke(token=token, user=user)))
+    """Ends a token, all of a user that were given before now, or all of a key."""
+    return _finish(_ask(unix, config, calls.Revoke(token=token, user=user, key=key)))
 
 
 @admin_app.command

@@ -74,7 +74,11 @@ def obey(
 
 
 def admin(
-    config: "Config", supervisor: "Supervisor", reloading: "Reloading", audit: "Audit"
+    config: "Config",
+    supervisor: "Supervisor",
+    reloading: "Reloading",
+    audit: "Audit",
+    revoke: Callable[[str, str, str], str] | None = None,
 ) -> AdminServer:
     """The admin socket: what operators may ask is done to the supervisor and its workers."""
 
@@ -97,5 +101,6 @@ def admin(
         drain=drain,
         reload=reloading.reload,
         level=reloading.level,
+        revoke=revoke,
     )
     return AdminServer(config.admin.unix, powers, audit)

@@ -15,7 +15,7 @@ from support.imports import MODULES, PACKAGE, ROOT, imports, name_of, room_of, s
 RANKS = (
     ("cli",),
     ("app", "doctor", "operate", "process", "ready", "top"),
-    ("config", "memory", "orders", "reload", "tune"),
+    ("config", "identities", "memory", "orders", "reload", "tune"),
     ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
     ("dialects", "identity"),
     ("audit", "session", "wire", "codec", "latency", "document", "recording", "tls"),

@@ -26,10 +26,12 @@ class Kick(msgspec.Struct, frozen=True, kw_only=True, tag_field="call", tag="kic
 
 
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag_field="call", tag="revoke"):
-    """Ends a token, by its id, or all of a user that were given before now."""
+    """Ends a token, by its id, all of a user that were given before now, or all of a key: those
+    that it signed, or an API key."""
 
     token: Text = ""
     user: Text = ""
+    key: Text = ""
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag_field="call", tag="drain"):

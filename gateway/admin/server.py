@@ -59,8 +59,8 @@ class Powers:
             or "".
         reload: reads the configuration again; a struct that says what came of it.
         level: sets the log's level; the same.
-        revoke: ends a token or a user's tokens, by (token, user): why not, or ""; None where nobody
-            has any.
+        revoke: ends a token, a user's or a key's, by (token, user, key): why not, or ""; it may
+            block. None where nobody has any.
     """
 
     workers: Callable[[], Sequence[str]]
@@ -68,7 +68,7 @@ class Powers:
     drain: Callable[[str, int], str]
     reload: Callable[[], msgspec.Struct]
     level: Callable[[Any], msgspec.Struct]
-    revoke: Callable[[str, str], str] | None = None
+    revoke: Callable[[str, str, str], str] | None = None
 
 
 class AdminServer:
@@ -169,7 +169,7 @@ class AdminServer:
                     return Reply(ok=False, error="expected an id or a user")
                 return await self._ask("kick", id=call.id, user=call.user)
             case Revoke():
-                return self._revoke(call)
+                return await self._revoke(call)
             case Drain():
                 error = powers.drain(call.worker, call.window_s * 1000)
                 return Reply(ok=not error, error=error)
@@ -178,12 +178,13 @@ class AdminServer:
             case LogLevel():
                 return _reloaded(powers.level(call.level))
 
-    def _revoke(self, call: Revoke) -> Reply:
-        if bool(call.token) == bool(call.user):
-            return Reply(ok=False, error="expected a token's id or a user")
+    async def _revoke(self, call: Revoke) -> Reply:
+        if sum(map(bool, (call.token, call.user, call.key))) != 1:
+            return Reply(ok=False, error="expected a token's id, a user or a key")
         if self._powers.revoke is None:
             return Reply(ok=False, error="nobody has a token here: there is no [auth]")
-        error = self._powers.revoke(call.token, call.user)
+        # On a thread: it is not done before a disk has it.
+        error = await asyncio.to_thread(self._powers.revoke, call.token, call.user, call.key)
         return Reply(ok=not error, error=error)
 
     async def _ask(self, call: Any, *, id: str = "", user: str = "", limit: int = 0) -> Reply:

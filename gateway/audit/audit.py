@@ -132,11 +132,13 @@ class Audit:
 
         Args:
             client: it.
-            method: token, key, certificate.
+            method: jwt, api_key, certificate.
             result: ok, or why not, in a word.
         """
-        if self.on:
+        if self.on and result == "ok":
             self.note("auth", **_who(client), method=method, result=result)
+        elif self.on:
+            self._stranger("auth", client, method=method, result=result)
 
     def grant(
         self,
@@ -176,8 +178,11 @@ class Audit:
 
     def refusal(self, client: Client, result: str) -> None:
         """Somebody was not let in."""
-        if not self.on:
-            return
+        if self.on:
+            self._stranger("refusal", client, result=result)
+
+    def _stranger(self, event: str, client: Client, **fields: str) -> None:
+        """What anybody can cause, and so is not all written."""
         second = self._real_ns() // SECOND_NS
         if second != self._refusals[0]:
             self._refusals[:2] = second, 0
@@ -186,7 +191,7 @@ class Audit:
             return
         self._refusals[1] += 1
         more, self._refusals[2] = self._refusals[2], 0
-        self.note("refusal", **_who(client), result=result, more=more)
+        self.note(event, **_who(client), **fields, more=more)
 
     def end(self, client: Client, code: int, reason: str) -> None:
         """A client is gone."""

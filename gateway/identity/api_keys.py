@@ -9,7 +9,7 @@ secret, and is answered alike.
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -48,10 +48,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ApiKeys:
     """Those of a file."""
 
-    __slots__ = ("_keys", "_pepper")
+    __slots__ = ("_keys", "_pepper", "_subs")
 
     def __init__(self, keys: Iterable[ApiKey] = (), pepper: bytes = b"") -> None:
         self._keys = {key.id: key for key in keys}
+        self._subs = {key.sub for key in self._keys.values()}
         self._pepper = pepper
 
     def __len__(self) -> int:
@@ -59,6 +60,13 @@ class ApiKeys:
 
     def __contains__(self, key_id: str) -> bool:
         return key_id in self._keys
+
+    def __iter__(self) -> Iterator[ApiKey]:
+        return iter(self._keys.values())
+
+    def of(self, sub: str) -> bool:
+        """Whether somebody has one."""
+        return sub in self._subs
 
     def find(self, text: str) -> ApiKey | None:
         """The key that the text is; None where it is none, for whatever reason."""

@@ -1,7 +1,7 @@
 """Identities of credentials. No method blocks or reads a clock; its material is replaced whole."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from gateway.identity import claims as claims_of
@@ -66,12 +66,14 @@ class Refused:
         detail: what the log says beside it; never a part of a credential.
         result: as it is counted.
         retry_s: when to come back, where that helps.
+        method: how it came.
     """
 
     why: str
     detail: str
     result: str
     retry_s: int = 0
+    method: Method = field(default="jwt", compare=False)
 
 
 ANONYMOUS: Final = Identity("", "anonymous")
@@ -237,6 +239,7 @@ class Authenticator:
         if isinstance(outcome, Identity):
             self._count(method, result)
         else:
+            outcome = replace(outcome, method=method)
             self._count(method, outcome.result)
             if outcome.result in ("invalid", "expired", "revoked"):
                 self._attempts.failed(peer, mono_ns)

@@ -62,12 +62,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         connections: at once, of one `sub` at one worker.
         subscriptions: topics of one connection.
         tenant: whose entry stands in where there is none of its own.
+        professional, display: as exchanges ask of a user; for the audit alone.
     """
 
     grants: Annotated[tuple[Rule, ...], Meta(max_length=256)] | None = None
     connections: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     subscriptions: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     tenant: Text | None = None
+    professional: bool | None = None
+    display: bool | None = None
 
     def __post_init__(self) -> None:
         count = sum(len(rule.instruments) for rule in self.grants or ())

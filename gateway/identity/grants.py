@@ -6,12 +6,12 @@ of `"*"`. What a token brings (`tg`) never exceeds the file's entry, where there
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.identity.entry import EVERYTHING, NOTHING, Entry, Rule, convert
+from gateway.identity.entry import ANY, EVERYTHING, NOTHING, Entry, Rule, convert
 
 BYTES_MAX: Final = 16 << 20
 
@@ -32,12 +32,16 @@ class Granted(NamedTuple):
         lists: of rules; each has to grant.
         connections: at once; None: no limit of its own.
         subscriptions: topics of a connection; the same.
+        professional, display: as exchanges ask of a user; of entries that disagree the one counts
+            that costs more, and so it is where none says it.
     """
 
     lists: tuple[tuple[Rule, ...], ...]
     connections: int | None
     subscriptions: int | None
     tenant: str | None
+    professional: bool = True
+    display: bool = True
 
 
 class Grants:
@@ -47,6 +51,15 @@ class Grants:
 
     def __init__(self, file: GrantsFile | None = None) -> None:
         self._file = file or GrantsFile()
+
+    @property
+    def subs(self) -> Collection[str]:
+        """Whom the file names."""
+        return self._file.sub.keys()
+
+    def names(self, sub: str) -> bool:
+        """Whether it names somebody."""
+        return sub in self._file.sub
 
     def anonymous(self) -> Granted:
         """What a client without identity has."""
@@ -73,6 +86,14 @@ class Grants:
         return _granted(entries)._replace(tenant=tenant)
 
 
+def own_granted(granted: Granted, channel: str) -> bool:
+    """Whether a right to what no star means, `ops` or `recordings`, is granted by each list."""
+    return all(
+        any(channel in rule.channels and ANY in rule.instruments for rule in each)
+        for each in granted.lists
+    )
+
+
 def _granted(entries: "list[Entry] | tuple[Entry, ...]") -> Granted:
     """All entries together: the rules of each that has some, and the least of the limits."""
     lists = tuple(one.grants for one in entries if one.grants is not None) or ((),)
@@ -84,6 +105,9 @@ def _granted(entries: "list[Entry] | tuple[Entry, ...]") -> Granted:
             min(connections, default=None),
             min(subscriptions, default=None),
             entries[0].tenant,
+            any(one.professional for one in entries)
+            or all(one.professional is None for one in entries),
+            all(one.display is not False for one in entries),
         )
         if entries
         else Granted(lists, None, None, None)

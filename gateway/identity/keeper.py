@@ -151,6 +151,7 @@ class Keeper:
         self._lock = threading.Lock()
         self.material = load(options)
         self._ended = threading.Event()
+        self._due = threading.Event()
         self._wanted = threading.Event()
         self._fetched_s = self._tried_s = float("-inf")
         self._threads: list[threading.Thread] = []
@@ -166,6 +167,7 @@ class Keeper:
     def stop(self) -> None:
         """Looks no more; a fetch under way is left to its end."""
         self._ended.set()
+        self._due.set()
         self._wanted.set()
 
     def unknown(self) -> None:
@@ -174,9 +176,15 @@ class Keeper:
 
     # --- files ------------------------------------------------------------------------------------
 
+    def look_soon(self) -> None:
+        """Looks now, on the thread that does."""
+        self._due.set()
+
     def _look(self) -> None:
-        while not self._ended.wait(LOOK_S):
-            for name in self._files.names:
+        while not self._ended.is_set():
+            self._due.wait(LOOK_S)
+            self._due.clear()
+            for name in () if self._ended.is_set() else self._files.names:
                 self.look(name)
 
     def look(self, name: str) -> None:

@@ -123,7 +123,7 @@ def _concerned(rules: Iterable[Rule], channel: str, pattern: str) -> Iterable[Ru
     for rule in rules:
         if ANY not in rule.channels and channel not in rule.channels:
             continue
-        if any(_may_share(text, pattern) for text in rule.instruments):
+        if any(may_share(text, pattern) for text in rule.instruments):
             yield rule
         if any(covers(text, pattern) for text in rule.instruments):
             return  # nothing of it is left for those behind
@@ -135,7 +135,7 @@ def covers(wider: str, pattern: str) -> bool:
     return is_pattern(wider) and "~" not in wider + pattern and match_pattern(wider, pattern)
 
 
-def _may_share(text: str, pattern: str) -> bool:
+def may_share(text: str, pattern: str) -> bool:
     """Whether both may cover the same name; True where in doubt."""
     if not is_pattern(text):
         return match_pattern(pattern, unescape(text))

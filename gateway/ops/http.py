@@ -37,6 +37,7 @@ from gateway.ops.secure import renew, server_context
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
+from gateway.session.codes import NOT_GRANTED
 from gateway.wire.head import HEAD_BYTES_MAX
 from gateway.wire.request import Origins, check, origin_form, path_of
 from gateway.wire.response import Response
@@ -222,6 +223,11 @@ class OpsServer:
             return Response(405, f"{METHODS} only\n".encode(), headers=_ALLOW)
         if request.method == "OPTIONS":
             return self._options_of(path)
+        if path in self._routes:  # for load balancers, which have no tokens
+            return self._routes[path]()
+        permitted = self._permit(request, peer)
+        if isinstance(permitted, Response):
+            return permitted
         if path == "/metrics":
             return await self._scrape()
         if path == "/statusz":
@@ -230,8 +236,6 @@ class OpsServer:
             return self._subject.streams[path].refuse(request) or self._check(request, peer)
         if path == PATH and "Upgrade" in request.headers:
             return self._check(request, peer) or self._full(peer)
-        if path in self._routes:
-            return self._routes[path]()
         page = await self._pages.answer(path, request.headers)
         return page or Response(404, b"not found\n")
 
@@ -264,7 +268,26 @@ class OpsServer:
     async def serve(self, connection: Connection) -> None:
         """One of PATH or of the streams' paths, from its beginning to its end."""
         stream = self._subject.streams.get(path_of(connection.request.path))
-        await (stream.serve if stream is not None else self._hub.serve)(connection)
+        watch = asyncio.create_task(self._look_after(connection))
+        try:
+            await (stream.serve if stream is not None else self._hub.serve)(connection)
+        finally:
+            watch.cancel()
+
+    def _permit(self, request: Request, peer: str) -> "Response | Callable[[], str] | None":
+        streams = path_of(request.path) in self._subject.streams
+        return self._subject.permit(request, peer, "recordings" if streams else "ops")
+
+    async def _look_after(self, connection: Connection) -> None:
+        """Ends a session whose user may not have it any more."""
+        permitted = self._permit(connection.request, "")
+        if permitted is None:
+            return
+        why = "revoked"  # since the upgrade
+        if not isinstance(permitted, Response):
+            while not (why := permitted()):  # noqa: ASYNC110
+                await asyncio.sleep(SAMPLE_INTERVAL_S)
+        await connection.close(NOT_GRANTED, f"forbidden: {why}")
 
     async def _scrape(self) -> Response:
         if self._scrapes >= SCRAPES_MAX:

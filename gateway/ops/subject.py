@@ -67,6 +67,9 @@ class Stream(Protocol):
         """Until it returns, or the connection is gone."""
 
 
+Permit = Callable[["Request", str, str], "Response | Callable[[], str] | None"]
+
+
 @dataclass
 class Subject:
     """The gateway as ops sees it.
@@ -85,6 +88,8 @@ class Subject:
         vitals: of the supervisor itself, as its children send theirs.
         streams: further WebSockets, by path.
         recorder: the flight recorder as it is now, for people.
+        permit: whether who asks, from an address, has a right: why not; or what says why a session
+            has to end by now, if anything; None: nobody is asked who they are.
     """
 
     version: str
@@ -99,6 +104,7 @@ class Subject:
     vitals: Callable[[], Vitals] = Vitals
     streams: Mapping[str, Stream] = field(default_factory=dict)
     recorder: Callable[[], Mapping[str, Any]] = dict
+    permit: Permit = lambda _request, _peer, _right: None
 
     def followers(self, channel: str) -> list[str]:
         """Workers with clients that follow this status channel."""

@@ -8,9 +8,8 @@ purges what that takes away).
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from websockets.http11 import Request
@@ -19,6 +18,8 @@ from gateway import log
 from gateway._native import GRANTS_MAX
 from gateway.identity.authenticator import ANONYMOUS, Authenticator, Identity, Material, Refused
 from gateway.identity.claims import Expected
+from gateway.identity.credentials import judged, refusal
+from gateway.identity.entitled import Entitlements, Terms
 from gateway.identity.grants import Granted
 from gateway.identity.keeper import Keeper
 from gateway.identity.rights import Rights, rights
@@ -28,17 +29,17 @@ from gateway.server.tenants import UNSAID, Tenants
 from gateway.session import codes
 from gateway.session.access import Access, Admitted, Rejected
 from gateway.session.codes import Error
-from gateway.wire.response import Response, refusal
 
 if TYPE_CHECKING:
     from gateway._native import Plane, StatsPage
+    from gateway.audit.audit import Audit
     from gateway.options import AuthOptions
+    from gateway.wire.response import Response
 
 WALK_NS: Final = 200_000
 """What one iteration of the loop gives to clients whose rights may have changed."""
-BEARER: Final = "bearer."
-"""Before a token that comes as a subprotocol: browsers can set no header."""
-CHALLENGE: Final = 'Bearer realm="tickgate"'
+ANYBODY: Final = {"professional": True, "display": True}
+"""What makes no difference to a client's rights."""
 NO_GRANT: Final = "rights: too many different ones are in use"
 
 _log = log.get("server")
@@ -48,9 +49,12 @@ class Client(Protocol):
     """What is used of a connection."""
 
     identity: Identity | None
+    name: str
     peer: str
     tenant: int
 
+    @property
+    def user(self) -> str: ...
     @property
     def peer_names(self) -> Sequence[str]: ...
     def fail(self, code: int, reason: str) -> None: ...
@@ -61,13 +65,14 @@ class Client(Protocol):
 class Door:
     """One client's: judges what it brings in messages."""
 
-    __slots__ = ("_gate", "client", "encoding", "rights")
+    __slots__ = ("_gate", "client", "encoding", "rights", "terms")
 
     def __init__(self, gate: "Gate", client: Client, encoding: Encoding, rights: Rights) -> None:
         self._gate = gate
         self.client = client
         self.encoding = encoding
         self.rights = rights
+        self.terms: dict[str, Terms] = {}  # what the audit was told of its identity
 
     def authenticate(self, token: str, *, mono_ns: int, real_ns: int) -> Admitted | Rejected:
         """As the session asks."""
@@ -86,6 +91,8 @@ class Gate:
         soon: calls in the loop's next iteration; may be asked on any thread.
         now_ns, real_ns: MONOTONIC and REALTIME.
         tenants: whose the clients are.
+        audit: told of each judgement, and who is entitled to what.
+        venues: by name, whether what is there is late.
 
     Raises:
         ValueError: a file is not what it should be.
@@ -100,7 +107,11 @@ class Gate:
         now_ns: Callable[[], int],
         real_ns: Callable[[], int],
         tenants: Tenants,
+        audit: "Audit",
+        venues: Mapping[str, bool],
     ) -> None:
+        self._audit = audit
+        self._entitlements = Entitlements(audit, venues, real_ns)
         self._options = options
         self._plane = plane
         self._stats = stats
@@ -121,6 +132,7 @@ class Gate:
         self._doors: dict[Door, None] = {}
         self._connections: Counter[str] = Counter()
         self._walk: deque[Door] = deque()
+        self._newest: Door | None = None
 
     def start(self) -> None:
         """Files and keys are kept fresh from now on."""
@@ -130,15 +142,22 @@ class Gate:
         """No longer."""
         self._keeper.stop()
 
+    def read_again(self) -> None:
+        """Files that have changed count at once."""
+        self._keeper.look_soon()
+
     # --- requests ---------------------------------------------------------------------------------
 
-    def request(self, client: Client, request: Request) -> Response | None:
+    def request(self, client: Client, request: Request) -> "Response | None":
         """Sets the client's identity by what its request brings; None where it may come in."""
-        outcome = self._credentials(client, request)
+        now = {"mono_ns": self._now_ns(), "real_s": self._real_ns() / 1e9}
+        names = client.peer_names
+        outcome = judged(self._authenticator, request.headers, client.peer, names, **now)
         if outcome is None and self._options.mode == "required" and not self._options.in_band:
             outcome = self._authenticator.missing()
         if isinstance(outcome, Refused):
-            return self._refusal(client, outcome)
+            self._tell(client, outcome)
+            return refusal(outcome)
         client.identity = outcome
         return None
 
@@ -149,47 +168,9 @@ class Gate:
             return UNSAID
         return self._tenants.place(self._authenticator.granted(identity or ANONYMOUS).tenant)
 
-    def _credentials(self, client: Client, request: Request) -> Identity | Refused | None:
-        """None: it brings none. Neither cookies nor the query are looked at."""
-        headers = request.headers
-        judge, peer = self._authenticator, client.peer
-        mono_ns, real_s = self._now_ns(), self._real_ns() / 1e9
-        listed = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
-        offered = [one.strip() for one in listed]
-        authorization = headers.get_all("Authorization")
-        api_keys = headers.get_all("X-Api-Key")
-        tokens = [one.removeprefix(BEARER) for one in offered if one.startswith(BEARER)]
-        for value in authorization:
-            scheme, _, token = value.partition(" ")
-            if scheme.lower() != "bearer":
-                return judge.malformed("no bearer token", peer, mono_ns)
-            tokens.append(token.strip())
-        if len(tokens) + len(api_keys) > 1:
-            return judge.malformed("several", peer, mono_ns)
-        if tokens:
-            return judge.token(tokens[0], peer, mono_ns=mono_ns, real_s=real_s)
-        if api_keys:
-            return judge.api_key(api_keys[0].strip(), peer, mono_ns=mono_ns, real_s=real_s)
-        if client.peer_names:
-            return judge.certificate(client.peer_names)
-        return None
-
-    def _refusal(self, client: Client, refused: Refused) -> Response:
-        self._tell(client, refused)
-        if refused.retry_s:
-            status = (
-                HTTPStatus.TOO_MANY_REQUESTS
-                if refused.result == "limited"
-                else HTTPStatus.SERVICE_UNAVAILABLE
-            )
-            again = (("Retry-After", str(refused.retry_s)),)
-            return refusal(status, "unauthorized", refused.why, again)
-        error = "" if refused.result == "missing" else ', error="invalid_token"'
-        return refusal(
-            401, "unauthorized", refused.why, (("WWW-Authenticate", f"{CHALLENGE}{error}"),)
-        )
-
     def _tell(self, client: Client, refused: Refused) -> None:
+        if refused.result != "missing":
+            self._audit.auth(client, refused.method, refused.result)
         why = {"result": refused.result, "why": refused.detail}
         _log.info("auth.refused", peer=client.peer, **why)
 
@@ -208,13 +189,14 @@ class Gate:
             deadline_ns = self._now_ns() + int(options.deadline_s * 1e9)
             door = Door(self, client, encoding, mine)
             access = Access(door, mine, deadline_ns=deadline_ns)
+            self._newest = None
             self._doors[door] = None
             return access, mine, None
         if identity is None:
             identity = client.identity = self._authenticator.anonymous()
         granted = self._authenticator.granted(identity)
         mine = self._interned(granted, encoding)
-        door = Door(self, client, encoding, mine)
+        self._newest = door = Door(self, client, encoding, mine)
         access = Access(door, mine)
         now = {"mono_ns": self._now_ns(), "real_ns": self._real_ns()}
         access.admit(Admitted(mine, (identity.expires_s or 0) * 1_000_000_000), **now)
@@ -235,6 +217,7 @@ class Gate:
             self._tell(client, outcome)
             return _rejected(outcome)
         if known and before is not None and outcome.sub != before.sub:
+            self._audit.auth(client, outcome.method, "other")
             return Rejected(Error(codes.UNAUTHORIZED, "token: of another sub than before"))
         granted = self._authenticator.granted(outcome)
         try:
@@ -252,8 +235,30 @@ class Gate:
                 return Rejected(error, codes.CONNECTION_LIMIT)
         client.identity = outcome
         client.move(tenant)
+        self._audit.auth(client, outcome.method, "ok")
+        self._entitle(door, outcome, granted)
         door.rights = mine
         return Admitted(mine, (outcome.expires_s or 0) * 1_000_000_000)
+
+    def entered(self, client: Client) -> None:
+        """The audit knows the client from now on."""
+        door, identity, self._newest = self._newest, client.identity, None
+        if door is None or door.client is not client:
+            return
+        if identity is None or identity.method == "anonymous":
+            return
+        self._audit.auth(client, identity.method, "ok")
+        self._entitle(door, identity, self._authenticator.granted(identity))
+
+    def _entitle(self, door: Door, identity: Identity, granted: Granted) -> None:
+        if self._audit.on:
+            terms = self._entitlements.bearer(identity, granted, self._authenticator.material)
+            self._entitlements.change(identity.sub, door.terms, terms)
+            door.terms = terms
+
+    def _disentitle(self, door: Door, identity: Identity) -> None:
+        self._entitlements.change(identity.sub, door.terms, {})
+        door.terms = {}
 
     def _enter(self, door: Door, granted: Granted, identity: Identity) -> Error | None:
         """Counts a client among those of its `sub`; an error where these are too many now."""
@@ -284,7 +289,7 @@ class Gate:
         Raises:
             OverflowError: the plane has no room for more of them.
         """
-        key = (granted._replace(connections=None, tenant=None), encoding)
+        key = (granted._replace(connections=None, tenant=None, **ANYBODY), encoding)
         found = self._rights.pop(key, None)
         if found is None:
             found = rights(granted, encoding)
@@ -338,15 +343,18 @@ class Gate:
         if door not in self._doors or identity is None:
             return
         if why := self._authenticator.withdrawn(identity):
+            self._disentitle(door, identity)
             client.fail(codes.NOT_GRANTED, f"forbidden: {why}")
         elif self._authenticator.key_gone(identity):
+            self._disentitle(door, identity)
             client.fail(codes.INVALID_TOKEN, "invalid token: its key is gone")
         else:
             self._regrant(door, identity)
 
     def _regrant(self, door: Door, identity: Identity) -> None:
+        granted = self._authenticator.granted(identity)
+        self._entitle(door, identity, granted)
         try:
-            granted = self._authenticator.granted(identity)
             mine = self._interned(granted, door.encoding)
         except OverflowError as full:
             door.client.fail(codes.NOT_GRANTED, f"forbidden: {full}")

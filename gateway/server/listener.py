@@ -138,7 +138,15 @@ class Listener:
         soon = self.loop.call_soon_threadsafe
         try:
             return Gate(
-                auth, self.plane, self._stats, soon, self.now_ns, self.real_ns, self._tenants
+                auth,
+                self.plane,
+                self._stats,
+                soon,
+                self.now_ns,
+                self.real_ns,
+                self._tenants,
+                self._audit,
+                self._parts.config.late,
             )
         except ValueError as error:  # it was good when the supervisor looked
             raise ConfigurationError(f"the configuration has an error\n  {error}") from None
@@ -164,6 +172,8 @@ class Listener:
         self._shared.capacity.reconfigure(config.slo.target_us * 1000)
         self.plane.objective(**controlled(config.slo))
         reload(self._door, config.tls, self.limits.tls_handshakes)
+        if self._gate is not None:
+            self._gate.read_again()
 
     def start(self) -> None:
         """Accepts from now on."""
@@ -291,6 +301,8 @@ class Listener:
         """It is through its handshake."""
         self.registry.opened(connection)
         self._audit.connect(connection, path)
+        if self._gate is not None:
+            self._gate.entered(connection)
         self.deadlines.forget(connection)
 
     def asked(self, connection: Connection, items: "Sequence[Item]") -> None:

@@ -44,6 +44,7 @@ class Client:
     def __init__(self, peer: str = "10.0.0.1", names: tuple[str, ...] = ()) -> None:
         self.identity: Identity | None = None
         self.peer = peer
+        self.name = "c-1"
         self.peer_names = names
         self.closed: list[int] = []
         self.regranted: list[Any] = []
@@ -52,11 +53,33 @@ class Client:
     def move(self, tenant: int) -> None:
         self.tenant = tenant
 
+    @property
+    def user(self) -> str:
+        return "" if self.identity is None else self.identity.sub
+
     def fail(self, code: int, reason: str) -> None:
         self.closed.append(code)
 
     def regrant(self, rights: Any) -> None:
         self.regranted.append(rights)
+
+
+class Audit:
+    """Keeps what it is told."""
+
+    on = True
+
+    def __init__(self) -> None:
+        self.auths: list[tuple[str, str, str]] = []
+        self.grants: list[tuple[str, str, str]] = []
+        self.ends: list[int] = []
+
+    def auth(self, client: Client, method: str, result: str) -> None:
+        self.auths.append((client.user, method, result))
+
+    def grant(self, change: str, user: str, product: str, **terms: Any) -> None:
+        self.grants.append((change, user, product))
+        self.ends.append(terms["until_ns"])
 
 
 class Site:
@@ -73,6 +96,7 @@ class Site:
         self.mono_ns = 0
         desks = (TenantOptions(name="desk-a"), TenantOptions(name="desk-b", connections_max=1))
         self.tenants = Tenants(desks)
+        self.audit = Audit()
         self.gate = Gate(
             self.options,
             self.plane,  # type: ignore[arg-type]
@@ -81,6 +105,8 @@ class Site:
             lambda: self.mono_ns,
             time.time_ns,
             self.tenants,
+            self.audit,  # type: ignore[arg-type]
+            {"SIM": False, "LATE": True},
         )
 
     def add(self, name: str, index: int) -> None:
