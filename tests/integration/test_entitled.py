@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from support.identity import Issuer, rule, tg
+from support.operated import Operated
 from support.serving import Serving, serving, until
 from support.wire import Wire, request, text
-from test_admin import Operated
 
 SMALL = ("ring.capacity_bytes=1048576", "plane.log_bytes=8388608", "recorder.enabled=false")
 FEED = ("feeds.0.type=synthetic", "feeds.0.symbols=3")
