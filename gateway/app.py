@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -56,6 +56,7 @@ from gateway.supervisor.watchdog import QUIET_INTERVAL_S, Watchdog
 if TYPE_CHECKING:
     from gateway.identities import Identities
     from gateway.ops.objective import Look
+    from gateway.ops.subject import Subject
     from gateway.recorder.recorder import Recorder
     from gateway.recorder.source import Source
 
@@ -199,15 +200,10 @@ async def _serve(
             return missed
 
         reloading = Reloading(config, orders.reload, apply)
-        revoke = None
-        async with AsyncExitStack() as stack:
-            if config.auth.mode != "none":
-                identities = await stack.enter_async_context(_identities(config, site, audit))
-                reloading.parts["auth"] = identities.prepare
-                subject.permit, revoke = identities.permit, identities.revoke
-            operators = admin(config, supervisor, reloading, audit, revoke)
-            ops = await stack.enter_async_context(OpsServer(config.ops, subject))
-            await stack.enter_async_context(operators)
+        identities = _identities(config, site, audit, reloading, subject)
+        revoke = None if identities is None else identities.revoke
+        operators = admin(config, supervisor, reloading, audit, revoke)
+        async with identities or nullcontext(), OpsServer(config.ops, subject) as ops, operators:
             urls = Urls(site.client_url, ops.url)
             if tls.configured(config.tls):  # workers read theirs when they are told to reconfigure
                 reloading.parts["tls"] = ops.certificates
@@ -279,11 +275,18 @@ def _audit(config: Config, site: "Site") -> Audit:
     return Audit("supervisor", config.audit, count=page.add)
 
 
-def _identities(config: Config, site: "Site", audit: Audit) -> "Identities":
+def _identities(
+    config: Config, site: "Site", audit: Audit, reloading: Reloading, subject: "Subject"
+) -> "Identities | None":
+    """Where clients may say who they are."""
+    if config.auth.mode == "none":
+        return None
     from gateway.identities import Identities  # a library for signatures, where there are any
 
     page = StatsPage(site.stats_fds["supervisor"], writable=True)
-    return Identities(config, audit, lambda *how: page.add("auth", AUTHS.index(how)))
+    found = Identities(config, audit, lambda *how: page.add("auth", AUTHS.index(how)))
+    reloading.parts["auth"], subject.permit = found.prepare, found.permit
+    return found
 
 
 def _source(
