@@ -307,8 +307,9 @@ def _exposed(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         insecure=listen.insecure,
     ):
         yield ("listen.insecure", "listen.host"), message
-    tls, token = secure and ops.tls, config.auth.mode != "none"  # who isn't of this host needs one
-    if message := ops_problem(ops.host, tls=tls, token=token, insecure=ops.insecure):
+    private = secure and ops.tls
+    token = config.auth.mode != "none"  # whoever is not of this host needs one then
+    if message := ops_problem(ops.host, tls=private, token=token, insecure=ops.insecure):
         yield ("ops.insecure", "ops.host"), message
 
 

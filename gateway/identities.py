@@ -180,8 +180,8 @@ class Identities:
         if not self._asks:
             return None
         judge = self._authenticator
-        now = {"mono_ns": time.monotonic_ns(), "real_s": time.time()}
-        outcome = judged(judge, request.headers, peer, **now)
+        mono_ns, real_s = time.monotonic_ns(), time.time()
+        outcome = judged(judge, request.headers, peer, mono_ns=mono_ns, real_s=real_s)
         if outcome is None:
             optional = self._options.mode == "optional"
             outcome = judge.anonymous() if optional else judge.missing()

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 WALK_NS: Final = 200_000
 """What one iteration of the loop gives to clients whose rights may have changed."""
-ANYBODY: Final = {"professional": True, "display": True}
-"""What makes no difference to a client's rights."""
 NO_GRANT: Final = "rights: too many different ones are in use"
 
 _log = log.get("server")
@@ -150,9 +148,14 @@ class Gate:
 
     def request(self, client: Client, request: Request) -> "Response | None":
         """Sets the client's identity by what its request brings; None where it may come in."""
-        now = {"mono_ns": self._now_ns(), "real_s": self._real_ns() / 1e9}
-        names = client.peer_names
-        outcome = judged(self._authenticator, request.headers, client.peer, names, **now)
+        outcome = judged(
+            self._authenticator,
+            request.headers,
+            client.peer,
+            client.peer_names,
+            mono_ns=self._now_ns(),
+            real_s=self._real_ns() / 1e9,
+        )
         if outcome is None and self._options.mode == "required" and not self._options.in_band:
             outcome = self._authenticator.missing()
         if isinstance(outcome, Refused):
@@ -289,7 +292,8 @@ class Gate:
         Raises:
             OverflowError: the plane has no room for more of them.
         """
-        key = (granted._replace(connections=None, tenant=None, **ANYBODY), encoding)
+        same = granted._replace(connections=None, tenant=None, professional=True, display=True)
+        key = (same, encoding)  # without what makes no difference to a client's rights
         found = self._rights.pop(key, None)
         if found is None:
             found = rights(granted, encoding)

@@ -44,7 +44,7 @@ class Gateway:
         self.workers = ["worker-0", "worker-1"]
         self.silent: set[str] = set()
         self.did: list[tuple[Any, ...]] = []
-        self.revoke: Callable[[str, str], str] | None = None
+        self.revoke: Callable[[str, str, str], str] | None = None
         self.rows = 2
         self.matches = True
 
