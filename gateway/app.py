@@ -161,10 +161,7 @@ async def _serve(
 
         def ready() -> None:
             watchdog.ready()
-            bound = {"listen": site.listen, "ops_listen": ops.listen}
-            _log.info("serve.ready", **asdict(urls), **bound)
-            if not config.feeds:
-                _log.warning("feeds.none", what="clients may connect, and nothing will come")
+            _tell_ready(config, urls, listen=site.listen, ops_listen=ops.listen)
             if on_ready is not None:
                 on_ready(urls)
 
@@ -201,7 +198,7 @@ async def _serve(
 
         reloading = Reloading(config, orders.reload, apply)
         identities = _identities(config, site, audit, reloading, subject)
-        revoke = None if identities is None else identities.revoke
+        revoke = identities.revoke if identities else None
         operators = admin(config, supervisor, reloading, audit, revoke)
         async with identities or nullcontext(), OpsServer(config.ops, subject) as ops, operators:
             urls = Urls(site.client_url, ops.url)
@@ -209,10 +206,16 @@ async def _serve(
                 reloading.parts["tls"] = ops.certificates
             obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
-            works = (recorder.run(), _rotate(site.tickets))
+            works = recorder.run(), _rotate(site.tickets)
             code = await _run(supervisor, works, on_played, orders)
         _log.info("serve.stopped", exit=code)
         return code
+
+
+def _tell_ready(config: Config, urls: Urls, **bound: str) -> None:
+    _log.info("serve.ready", **asdict(urls), **bound)
+    if not config.feeds:
+        _log.warning("feeds.none", what="clients may connect, and nothing will come")
 
 
 async def _run(

@@ -389,8 +389,7 @@ struct gw_plane {
     int64_t round_ns;    /* when it began; 0: nobody waits */
     uint32_t round_last; /* the place whose visit ends this round of GW_TURN_LIVE */
     gw_tenant_t tenants[GW_TENANTS_MAX];
-    uint32_t tenant_at; /* whose turn it is */
-    uint32_t served;   /* clients visited since held updates were let go */
+    uint32_t tenant_at, served; /* whose turn it is; clients visited since held updates were let go */
     uint8_t serving;   /* a slice of visits is under way: nobody may begin another */
 
     gw_topic_t **topics; /* by number */

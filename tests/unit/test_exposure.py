@@ -58,4 +58,5 @@ def test_tls_and_who_clients_are_open_a_listener(tmp_path: Path) -> None:
     public = ("listen.host=0.0.0.0", *secure)
     assert keys(*public) == ["listen.insecure"]  # TLS alone asks nobody who they are
     assert assemble({}, {}, [*public, "auth.mode=required"])  # by their certificates
-    assert keys(*secure, "auth.mode=required", "ops.host=::") == ["ops.insecure"]
+    assert keys(*secure, "ops.host=::") == ["ops.insecure"]
+    assert assemble({}, {}, [*secure, "auth.mode=required", "ops.host=::"])  # by their tokens

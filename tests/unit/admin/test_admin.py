@@ -159,8 +159,9 @@ def test_without_authentication_there_is_nothing_to_revoke(gateway: Gateway) -> 
     revoked = []
     gateway.revoke = lambda *what: revoked.append(what) or ""  # type: ignore[func-returns-value]
     assert gateway.call("revoke", token="jti-1")["ok"]
-    assert gateway.call("revoke")["error"] == "expected a token's id or a user"
-    assert revoked == [("jti-1", "")]
+    assert gateway.call("revoke")["error"] == "expected a token's id, a user or a key"
+    assert gateway.call("revoke", key="k-1", user="ann")["error"].endswith("a user or a key")
+    assert revoked == [("jti-1", "", "")]
 
 
 @pytest.mark.parametrize(
