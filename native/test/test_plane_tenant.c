@@ -2,6 +2,7 @@
 #define RIG_PEERS 640
 #define RIG_FDS 2048
 #include "plane_scene.h"
+#include <sys/resource.h>
 
 #define VISITS 16 /* in a turn */
 
@@ -177,6 +178,8 @@ static void tenants_are_checked(void) {
 }
 
 int main(void) {
+    struct rlimit files = {RIG_FDS, RIG_FDS};
+    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &files), 0);
     RUN(a_plane_that_is_behind_is_shared_by_weight);
     RUN(who_has_few_clients_does_not_wait_for_who_has_many);
     RUN(a_share_that_is_not_used_is_not_saved);

@@ -71,7 +71,7 @@ def lacks() -> str:
         return "no libseccomp"
     more = ["--user", "--map-current-user"] if os.geteuid() else []
     tried = subprocess.run(["unshare", *more, "--mount", "true"], capture_output=True, check=False)
-    return "no mount namespaces" if tried.returncode else ""
+    return "this kernel forbids mount namespaces" if tried.returncode else ""
 
 
 def command(state: Path) -> list[str]:
