@@ -73,7 +73,7 @@ def run(data: bytes) -> Iterable[Hashable]:
             "udp", 0, UdpOptions(), writer, counters, {}, NoIntake(), _NoSocket(), _NoSocket
         )
         for _ in range(2):  # names are known then
-            feed._publish(datagrams, [0] * len(datagrams), 10**18, 10**9)
+            feed._lines.publish(datagrams, [0] * len(datagrams), 10**18, 10**9)
         del feed
     return [
         (item.reason, item.channel, item.words[:24])

@@ -16,6 +16,7 @@ from gateway._native import STATS_SIZE, RingReader, RingWriter, StatsPage, UdpSo
 from gateway.address import datagrams
 from gateway.feeds.build import build
 from gateway.feeds.feed import Counters, Feed
+from gateway.feeds.lines import Lines
 from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, UdpOptions
 from gateway.feeds.udp import UdpFeed
 
@@ -206,15 +207,15 @@ async def test_usual_lines_need_no_python(
     writer: RingWriter, page: StatsPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    publish = UdpFeed._publish
+    publish = Lines.publish
 
     def observed(
-        self: UdpFeed, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
+        self: Lines, datagrams: list[bytes], ages: list[int], ts_read: int, mono_read: int
     ) -> None:
         asked.append(len(datagrams))
         publish(self, datagrams, ages, ts_read, mono_read)
 
-    monkeypatch.setattr(UdpFeed, "_publish", observed)
+    monkeypatch.setattr(Lines, "publish", observed)
     reader = RingReader(writer.fd)
     (feed,) = build([UdpOptions(port=0)], writer, page)
     port = int(feed.name.removeprefix("udp:"))

@@ -143,13 +143,15 @@ def decode(datagrams: Iterable[bytes]) -> Batch:
         for line in lines:
             if line[:1] == _BOM[:1]:
                 line = line.removeprefix(_BOM)
+            if not line:
+                continue  # at once: a datagram of such has 65,536
             try:
                 item = _timed(_decode_line(line))
                 items.append(item.message() if isinstance(item, Book) else item)
             except (ValueError, RecursionError) as error:
                 # msgspec refuses by DecodeError and UnicodeDecodeError, both ValueErrors, and very
                 # deep nesting by RecursionError.
-                if not line or line.isspace():
+                if line.isspace():
                     continue
                 items.append(of_input(line, error, identify))
             indices.append(index)

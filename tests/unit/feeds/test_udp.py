@@ -109,7 +109,7 @@ async def test_f44_a_flood_of_bad_symbols_is_remembered_within_bounds(
     socket.put(trade())
     await run_until(feed, lambda: bool(publisher.rows))
     assert feed.statistics().decode_errors == 3 * REFUSED_SYMBOLS_MAX
-    assert len(feed._trades) == REFUSED_SYMBOLS_MAX + 1
+    assert len(feed._lines._trades) == REFUSED_SYMBOLS_MAX + 1
 
 
 async def test_topics_max_refuses_new_symbols_alone(

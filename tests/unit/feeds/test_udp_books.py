@@ -118,7 +118,7 @@ async def test_books_that_have_ended_leave_room_for_others(
     await run_until(feed, lambda: len(publisher.books) == 33)
     assert feed.statistics().decode_errors == 0
     assert feed._counters.skips == {}
-    assert len(feed._outlet._books._books) == 1
+    assert len(feed._lines._outlet._books._books) == 1
 
 
 @pytest.mark.parametrize(
