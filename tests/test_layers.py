@@ -16,7 +16,7 @@ RANKS = (
     ("cli",),
     ("app", "doctor", "operate", "process", "ready", "top"),
     ("config", "identities", "memory", "orders", "reload", "tune"),
-    ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "recorder"),
+    ("admin", "server", "feeds", "ops", "supervisor", "client", "loadtest", "publish", "recorder"),
     ("dialects", "identity"),
     ("audit", "session", "wire", "codec", "latency", "document", "recording", "tls"),
     ("model", "errors", "clock", "exposure", "options", "log"),

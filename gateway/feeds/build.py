@@ -3,22 +3,26 @@
 import contextlib
 import functools
 import os
+import socket
 from collections.abc import Sequence
 
 from gateway._native import RingReader, RingWriter, UdpIntake, UdpSocket
-from gateway.address import datagrams
+from gateway.address import datagrams, unix_listener
 from gateway.errors import ConfigurationError, ResourceError
 from gateway.feeds import tape
 from gateway.feeds.delay import DelayFeed
-from gateway.feeds.feed import Counters, Feed, Stats
+from gateway.feeds.feed import Counters, Feed, Stats, Topics
+from gateway.feeds.lines import CHANNELS_SAID
 from gateway.feeds.options import (
     DelayOptions,
     FeedOptions,
+    PublisherOptions,
     ReplayOptions,
     SyntheticOptions,
     UdpOptions,
     problems,
 )
+from gateway.feeds.publisher import PublisherFeed
 from gateway.feeds.replay import ReplayFeed
 from gateway.feeds.spool_room import spool_directory
 from gateway.feeds.udp import BATCH_INTERVAL_NS, QUIET_NS, UdpFeed
@@ -63,17 +67,29 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
                 ring = RingReader(writer.fd, venue=options.of)
                 where = spool_directory(options, os.environ)
                 built.append(DelayFeed(name, index, options, writer, counters, owners, ring, where))
+            elif isinstance(options, PublisherOptions):
+                listener = _listen(index, options)
+                undo.callback(listener.close)
+                name = _unique(f"publisher:{options.venue}", names)
+                counters = Counters(name, "publisher", options.venue, index, stats)
+                topics = {
+                    channel: Topics(channel, options.venue, index, writer, owners)
+                    for channel in CHANNELS_SAID
+                }
+                built.append(
+                    PublisherFeed(name, index, options, writer, counters, topics, listener)
+                )
             else:
                 intake = UdpIntake(
                     writer, feed=index, quiet_ns=QUIET_NS, interval_ns=BATCH_INTERVAL_NS
                 )
-                socket = _bind(index, options, intake)
-                undo.callback(socket.close)
-                name = _unique(f"udp:{socket.port}", names)
+                bound = _bind(index, options, intake)
+                undo.callback(bound.close)
+                name = _unique(f"udp:{bound.port}", names)
                 counters = Counters(name, "udp", options.venue, index, stats)
-                reopen = functools.partial(_open, options, socket.port, intake)
+                reopen = functools.partial(_open, options, bound.port, intake)
                 built.append(
-                    UdpFeed(name, index, options, writer, counters, owners, intake, socket, reopen)
+                    UdpFeed(name, index, options, writer, counters, owners, intake, bound, reopen)
                 )
         undo.pop_all()
     return built
@@ -85,6 +101,14 @@ def _bind(index: int, options: UdpOptions, intake: UdpIntake) -> UdpSocket:
     except OSError as error:
         where = f"feeds.{index}: udp {options.host}:{options.port}"
         raise ResourceError(f"{where}: {error.strerror or error}") from error
+
+
+def _listen(index: int, options: PublisherOptions) -> socket.socket:
+    try:
+        return unix_listener(options.unix, int(options.unix_mode, 8))
+    except OSError as error:
+        where = f"feeds.{index}.unix: cannot listen on {options.unix}"
+        raise ResourceError(f"{where}: {error.strerror or error}") from None
 
 
 def _open(options: UdpOptions, port: int, intake: UdpIntake) -> UdpSocket:

@@ -297,6 +297,15 @@ class Counters:
         told("feed.state", feed=self.name, state=state, was=was, reason=self._message)
 
     @property
+    def refused_inputs(self) -> int:
+        """How many were, for whatever reason."""
+        return self._counts["decode_errors"]
+
+    @property
+    def last_refused(self) -> LastRefused | None:
+        return self._last
+
+    @property
     def refusals(self) -> dict[str, int]:
         """How many inputs were refused, by reason."""
         return {reason: count for reason, count in self._refused.items() if count}

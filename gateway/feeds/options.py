@@ -126,6 +126,17 @@ class UdpOptions(_FeedTable, frozen=True, tag="udp"):
     instruments: Instruments = ()
 
 
+class PublisherOptions(_FeedTable, frozen=True, tag="publisher"):
+    """The same lines from programs of this host over a Unix socket, acknowledged."""
+
+    unix: Annotated[str, Meta(min_length=1, max_length=107)]
+    unix_mode: Annotated[str, Meta(pattern="^0[0-7]{3}$")] = "0660"
+    venue: Venue = "SIM"
+    bbo: Literal["venue", "derived"] = "venue"
+    """As of `udp`."""
+    instruments: Instruments = ()
+
+
 class DelayOptions(_FeedTable, frozen=True, tag="delay"):
     """Another feed's venue, released later. What waits is on disk: `rate` says how much."""
 
@@ -142,7 +153,7 @@ class DelayOptions(_FeedTable, frozen=True, tag="delay"):
         return room / ((self.delay_s + SPOOL_SPARE_S) * SPOOL_RECORD_BYTES)
 
 
-FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions | DelayOptions
+FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions | PublisherOptions | DelayOptions
 
 
 def instruments(options: FeedOptions) -> list[str] | None:
@@ -258,4 +269,10 @@ def _conflicts(index: int, one: FeedOptions, other: FeedOptions) -> list[tuple[s
         and (one.host, one.port, one.interface) == (other.host, other.port, other.interface)
     ):
         found.append(("port", f"{other.port} is taken by another udp feed (feeds.{index})"))
+    if (
+        isinstance(one, PublisherOptions)
+        and isinstance(other, PublisherOptions)
+        and one.unix == other.unix
+    ):
+        found.append(("unix", f'found "{other.unix}", where feeds.{index} listens'))
     return found
