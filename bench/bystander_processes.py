@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from gateway.loadtest.children import Child, Children, pinned
+from gateway.loadtest.ports import free_tcp_port, free_udp_port
 from gateway.loadtest.processes import family
-from gateway.loadtest.target import free_tcp_port, free_udp_port, ready_urls
+from gateway.loadtest.target import ready_urls
 
 HERE = Path(__file__).resolve().parent
 START_S = 30.0

@@ -7,16 +7,15 @@ be known before: one that was free a moment ago.
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.loadtest.children import Child, Children
 from gateway.loadtest.endpoint import BadUrl, Endpoint, parse
+from gateway.loadtest.ports import free_port, free_tcp_port, free_udp_port
 from gateway.loadtest.processes import family, listeners
 from gateway.loadtest.profiles import VENUE
 from gateway.loadtest.scenario import Scenario, Source
@@ -146,32 +145,6 @@ def embedded(source: Source) -> dict[str, str]:
         feed["burst_s"] = repr(source.burst_s)
         feed["burst_factor"] = repr(source.burst_rate / source.rate)
     return feed
-
-
-def free_port() -> int:
-    """A port of this host that nobody has at the moment, by TCP or UDP."""
-    while True:
-        port = free_tcp_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-
-
-def free_udp_port() -> int:
-    """A port of this host that nobody has at the moment."""
-    return _free_port(socket.SOCK_DGRAM)
-
-
-def free_tcp_port() -> int:
-    """As `free_udp_port`, for a server to listen at."""
-    return _free_port(socket.SOCK_STREAM)
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def _wait(child: Child, children: Children, found: Callable[[str], _Found | None]) -> _Found:

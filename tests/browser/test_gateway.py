@@ -1,6 +1,5 @@
 """The dashboard on a real gateway: true figures, a restart survived, nobody else asked."""
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from support.serving import Serving, serving
 from support.stage import Stage
 from support.udp import Venue
 from support.visit import Visit
+
+from gateway.loadtest.ports import free_tcp_port
 
 HOSTILE = "<img/src=x/onerror=alert(1)>"
 LIVE = "document.getElementById('link').textContent === 'live'"
@@ -111,10 +112,7 @@ def agree(gateway: Serving, visit: Visit) -> None:
 
 
 def test_a_restart_is_seen_and_survived(venue: Venue, visit: Visit, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    fixed = f"ops.port={port}"
+    fixed = f"ops.port={free_tcp_port()}"
     page = visit.page
     with serving(tmp_path / "log", fixed, *venue.sets) as gateway:
         page.goto(gateway.ops)

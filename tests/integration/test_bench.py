@@ -17,9 +17,9 @@ from support.serving import serving
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from gateway.loadtest.ports import free_udp_port
 from gateway.loadtest.processes import family
 from gateway.loadtest.result import Result, from_json
-from gateway.loadtest.target import free_udp_port
 
 SHORT = ("--warmup", "0.3", "--duration", "1")
 
@@ -65,7 +65,7 @@ def test_everything_reaches_fifty_clients(tmp_path: Path) -> None:
 def test_several_processes_gateways_and_channels(tmp_path: Path) -> None:
     file = tmp_path / "several.toml"
     file.write_text(
-        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 0.3\ngateways = 2\nprocesses = 2\n"
+        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 2.0\ngateways = 2\nprocesses = 2\n"
         "[source]\nchannels = ['trade', 'bbo']\nsymbols = 6\nrate = 300\n"
         "[[groups]]\nname = 'trades'\nclients = 4\npick = 'random'\nsymbols_each = 2\n"
         "[[groups]]\nname = 'quotes'\nclients = 4\nchannel = 'bbo'\npick = 'all'\n"
@@ -85,7 +85,7 @@ def test_several_processes_gateways_and_channels(tmp_path: Path) -> None:
 def test_binary_frames_are_counted_as_text_is(tmp_path: Path) -> None:
     file = tmp_path / "binary.toml"
     file.write_text(
-        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 0.3\nencoding = 'sbe'\nprocesses = 2\n"
+        "warmup_s = 0.2\nduration_s = 0.6\ngrace_s = 2.0\nencoding = 'sbe'\nprocesses = 2\n"
         "[source]\nchannels = ['trade', 'bbo']\nsymbols = 6\nrate = 300\n"
         "[[groups]]\nname = 'trades'\nclients = 4\npick = 'random'\nsymbols_each = 2\n"
         "reconnect_s = 0.1\n"
@@ -183,9 +183,7 @@ def test_bench_prints_where_there_is_ascii_alone(
 
 @pytest.mark.alone
 def test_an_existing_gateway_with_a_feed_of_ours(quick: str, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    port = free_udp_port()
     sets = ("feeds.0.type=udp", f"feeds.0.port={port}", "feeds.0.venue=SIM")
     with serving(tmp_path / "log", *sets) as gateway:
         words = (quick, "--url", gateway.url, "--feed", f"127.0.0.1:{port}")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from support import confined
 from support.fleet import Client
-from support.serving import free_udp_port, serving, until
+from support.serving import serving, until
 from support.udp import Venue
 
 from gateway.cli import main
+from gateway.loadtest.ports import free_udp_port
 
 SMALL = ("ring.capacity_bytes=1048576", "plane.log_bytes=8388608")
 UNIT = confined.UNIT

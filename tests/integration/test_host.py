@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from support import denied
 from support.fleet import Client
-from support.serving import Serving, free_udp_port, serving, until
+from support.serving import Serving, serving, until
 from support.udp import Venue
 from support.wire import connected, subscribe
+
+from gateway.loadtest.ports import free_udp_port
 
 SMALL = ("listen.port=0", "ops.port=0", "ring.capacity_bytes=1048576", "plane.log_bytes=8388608")
 START_S = 30
@@ -82,6 +84,7 @@ def test_without_recvmmsg_datagrams_come_one_by_one(tmp_path: Path) -> None:
     needs("recvmmsg")
     before = denied.command("recvmmsg")
     with Venue() as venue, serving(tmp_path / "log", *SMALL, *venue.sets, before=before) as gateway:
+        assert gateway.says("denies recvmmsg")  # by the feed process
         assert gateway.lines().count("denies recvmmsg") == 1
         with Client(gateway.url) as client, venue.ticking("A"):
             client.subscribe("trade", "A.SIM")

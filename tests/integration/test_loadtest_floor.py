@@ -8,19 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from support.serving import free_udp_port, until
+from support.serving import until
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.loadtest.floor import response
+from gateway.loadtest.ports import free_tcp_port, free_udp_port
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -59,7 +54,7 @@ def test_the_key_is_answered_as_the_rfc_has_it() -> None:
 
 
 def test_every_line_reaches_every_client_and_is_counted() -> None:
-    port, udp_port = free_port(), free_udp_port()
+    port, udp_port = free_tcp_port(), free_udp_port()
     with (
         floor_process(port, udp_port, 3) as process,
         ExitStack() as stack,
@@ -116,7 +111,7 @@ def messages(client: ClientConnection, last: str) -> Iterator[str]:
 
 
 def test_a_client_that_leaves_is_cut_off_and_the_others_stay() -> None:
-    port, udp_port = free_port(), free_udp_port()
+    port, udp_port = free_tcp_port(), free_udp_port()
     with (
         floor_process(port, udp_port, 2) as process,
         ExitStack() as stack,
@@ -135,7 +130,7 @@ def test_a_client_that_leaves_is_cut_off_and_the_others_stay() -> None:
 
 
 def test_it_can_be_stopped_while_it_waits_for_clients() -> None:
-    with floor_process(free_port(), free_udp_port(), 2) as process:
+    with floor_process(free_tcp_port(), free_udp_port(), 2) as process:
         assert process.stdout is not None
         process.stdout.readline()
         counters = ended(process)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.serving import Serving, free_udp_port, serving
+from support.serving import Serving, serving
 
 from gateway._native import RingWriter
 from gateway.config import assemble
+from gateway.loadtest.ports import free_udp_port
 from gateway.loadtest.processes import family, proportional_bytes
 from gateway.memory import estimate
 

@@ -6,17 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from support.serving import free_udp_port, until
+from support.serving import until
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.loadtest.bench import peer_measure
 from gateway.loadtest.environment import environment
 from gateway.loadtest.peer import FIRST_SYMBOL, NATS_SUBJECTS, PEERS, Peer, Ready, prepare
 from gateway.loadtest.peers import Setting, scenario
+from gateway.loadtest.ports import free_port
 from gateway.loadtest.progress import view
 from gateway.loadtest.run import Settings
 
@@ -25,7 +26,7 @@ CLIENTS = 3
 TICKS = 200
 PROBE = 1
 """Stamp of the lines that are sent until each client is known to be subscribed."""
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 STAMP = re.compile(rb'"ts":(\d+)')
 
 
@@ -50,15 +51,6 @@ class Ticks:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def free_port() -> int:
-    """One that nobody has, by UDP or TCP."""
-    while True:
-        port = free_udp_port()
-        with socket.socket() as taken, suppress(OSError):
-            taken.bind(("127.0.0.1", port))
-            return port
 
 
 def ready(peer: Peer, directory: Path) -> Ready:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-START_S = 30.0
-STOP_S = 20.0
+START_S = 60.0
+STOP_S = 60.0
+WAIT_S = 60.0
+"""A deadline costs nothing where it is met, and a busy machine may stand still for seconds."""
 _SAMPLE = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'\w+="([^"]*)"')
 
@@ -64,10 +65,23 @@ class Serving:
         """What it logged so far."""
         return self.log.read_text("utf-8", "backslashreplace")
 
+    def says(self, *words: str) -> str:
+        """The first line of its log with all these words, once there is one.
+
+        Lines are written by threads: what they tell of may be seen elsewhere before.
+        """
+
+        def found() -> str | None:
+            lines = self.lines().splitlines()
+            return next((line for line in lines if all(word in line for word in words)), None)
+
+        line: str = until(found)
+        return line
+
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a path of the ops listener."""
         try:
-            with urllib.request.urlopen(self.ops + path, timeout=15) as answer:
+            with urllib.request.urlopen(self.ops + path, timeout=30) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -107,7 +121,7 @@ class Serving:
         return next(int(one["pid"]) for one in self.status()["processes"] if one["name"] == name)
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 15.0, interval_s: float = 0.02) -> Any:
+def until(condition: Callable[[], Any], timeout_s: float = WAIT_S, interval_s: float = 0.02) -> Any:
     """Waits until the condition gives something true, and gives it.
 
     Raises:
@@ -148,14 +162,6 @@ def processor_s(pid: int) -> float:
     """Processor time it has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def free_udp_port() -> int:
-    """One that nobody has at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextmanager

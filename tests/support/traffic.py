@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from gateway.loadtest.ports import free_udp_port
 from support.fleet import Client
-from support.serving import free_udp_port
 
 TURN_S = 0.01
 DATAGRAM_LINES = 50

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from support.serving import free_udp_port
+from gateway.loadtest.ports import free_udp_port
 
 
 class Venue:
