@@ -57,6 +57,9 @@ SLICE_NS = 100_000
 """Scheduler slice of the feed process: beside a busy thread on its core, wake-ups take 60 us at p99
 instead of 1.9 ms."""
 STATUS_INTERVAL_S = 1.0
+BEGIN_S: Final = 2.0
+"""A feed that takes longer to begin keeps nobody from the others."""
+BEGIN_LOOK_S: Final = 0.005
 CANDLES_INTERVAL_S = 0.05
 """Between two looks at what of candles is due: they close half a second after their end."""
 HEALTH_INTERVAL_S = 0.25
@@ -267,6 +270,9 @@ async def _feed(
     tasks.append(asyncio.create_task(_keep_health(writer, feeds)))
     if config.candles.intervals:
         tasks.append(asyncio.create_task(_keep_candles(writer)))
+    await until_begun(child.drain, feeds)
+    # Who asks once this is ready is told of the feeds.
+    _send_status(child, watchdog, feeds=[feed.statistics() for feed in feeds])
     _say_ready(child, watchdog)
     while not child.drain.is_set():
         _send_status(child, watchdog, feeds=[feed.statistics() for feed in feeds])
@@ -277,6 +283,15 @@ async def _feed(
     await asyncio.gather(*tasks, return_exceptions=True)
     writer.close()
     return 0
+
+
+async def until_begun(drain: asyncio.Event, feeds: "Sequence[Feed]") -> None:
+    """Waits until each feed is up, or says why not: the first client finds their names, and is not
+    told of feeds that are down."""
+    for _ in range(round(BEGIN_S / BEGIN_LOOK_S)):
+        if drain.is_set() or all(one.statistics().state != "connecting" for one in feeds):
+            return
+        await asyncio.sleep(BEGIN_LOOK_S)
 
 
 async def _keep_candles(writer: RingWriter) -> None:

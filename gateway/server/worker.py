@@ -56,6 +56,7 @@ async def _serve(
         asyncio.create_task(_answer(parts, roster)),
     ]
     parts.reports(listener.report)
+    listener.show_status()  # of a worker that is ready something is known
     parts.ready()
     _log.info("worker.ready", index=parts.index, max_connections=listener.admission.connections_max)
     while not parts.drain.is_set():

@@ -1,10 +1,13 @@
 """What a child process tells its supervisor, and what it makes of what it is told."""
 
+import asyncio
 import io
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -16,7 +19,7 @@ from gateway.feeds.refusals import TALLIED_MAX
 from gateway.latency.stalls import RECENT_MAX
 from gateway.model.outcomes import REFUSALS
 from gateway.model.status import FeedStatus, LastRefused, StallRow, Status, Vitals
-from gateway.process import Inbox, brief
+from gateway.process import BEGIN_S, Inbox, brief, until_begun
 from gateway.supervisor.channel import Received, fits
 from gateway.supervisor.messages import Failed, Ready, Reload, Report, Segment, decode, encode
 
@@ -126,3 +129,30 @@ def test_a_child_that_cannot_read_its_first_message_says_why(
     assert (ended.returncode, message.exit) == (exit_code, exit_code)
     for word in words:
         assert word in message.message
+
+
+class Beginning:
+    """A feed that is connecting for as many looks as it is given."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+
+    def statistics(self) -> SimpleNamespace:
+        self.left -= 1
+        return SimpleNamespace(state="connecting" if self.left >= 0 else "up")
+
+
+async def test_a_feed_process_waits_until_its_feeds_have_begun() -> None:
+    feeds = Beginning(0), Beginning(5), Beginning(2)
+    await until_begun(asyncio.Event(), feeds)  # type: ignore[arg-type]
+    assert all(feed.left < 0 for feed in feeds)
+
+
+async def test_a_feed_that_does_not_begin_keeps_nobody_waiting_for_ever() -> None:
+    feed, drain, begun_s = Beginning(1 << 60), asyncio.Event(), time.monotonic()
+    await until_begun(drain, [feed])  # type: ignore[list-item]
+    assert time.monotonic() - begun_s >= BEGIN_S
+    drain.set()
+    before = feed.left
+    await until_begun(drain, [feed])  # type: ignore[list-item]
+    assert feed.left == before
