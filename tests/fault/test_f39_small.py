@@ -103,13 +103,14 @@ def test_f54_out_of_descriptors(small: Serving) -> None:
             time.sleep(0.5)
             assert failures(small, before) - counted < 20 * (time.monotonic() - start_s) + 2
             assert small.get("/readyz")[0] == 503
+            until(lambda: "accept.failed" in small.lines()[lines:])
             assert small.lines()[lines:].count("accept.failed") == 1
         # With descriptors again, all who wait come in.
         for wire in waiting:
             assert wire.response().status == 101
             assert wire.message()["type"] == "hello"
         until(lambda: small.get("/readyz")[0] == 200)
-        assert "accept.resumed" in small.lines()[lines:]
+        until(lambda: "accept.resumed" in small.lines()[lines:])
 
 
 def failures(small: Serving, before: dict[tuple[str, ...], float]) -> float:
@@ -141,5 +142,5 @@ def test_f54_no_descriptor_is_left_after_many_connections(small: Serving, how: s
                 elif how == "half-closed":
                     wire.end()
                     wire.ended()
-    until(lambda: descriptors(worker) == held)
+    until(lambda: descriptors(worker) <= held)
     assert len(os.listdir(f"/proc/{worker}/task")) == threads

@@ -141,7 +141,7 @@ def test_f62_a_stopped_process_is_named(scene: Scene, process: str) -> None:
     row = scene.named(process, "process", since_ns)
     assert row["ms"] >= 50, row
     assert "continued by a signal" in row["words"]
-    assert f"{process} watchdog stall kind=process ms={row['ms']}" in scene.gateway.lines()
+    assert scene.gateway.says(f"{process} watchdog stall kind=process ms={row['ms']}")
     scene.nobody_is_blamed(before)
 
 
@@ -190,7 +190,7 @@ def test_f46_a_wall_clock_that_is_set_is_named_and_put_back(scene: Scene) -> Non
         row = scene.clock_was_set(way, 10_000)
         assert row["kind"] == "clock"
         scene.nobody_is_blamed(before)
-    assert "supervisor watchdog stall kind=clock ms=10" in scene.gateway.lines()
+    assert scene.gateway.says("supervisor watchdog stall kind=clock ms=10")
 
 
 def test_f62_every_process_shows_how_its_loop_turns(scene: Scene) -> None:

@@ -23,8 +23,9 @@ def test_a_client_that_does_not_read_is_told_and_named(stage: Stage) -> None:
     assert re.fullmatch(r"c-[0-9a-z]{7}-\d+", row["connection_id"])
     assert row["address"] == "127.0.0.1"
     assert re.search(r"level [123]: its oldest update waited \d+ ms", row["why"])
-    line = next(line for line in gateway.lines().splitlines() if "client.level" in line)
-    assert f"connection_id={row['connection_id']} address=127.0.0.1 level=1 was=0" in line
+    assert gateway.says(
+        "client.level", f"connection_id={row['connection_id']} address=127.0.0.1 level=1 was=0"
+    )
     (told,) = client.next(channel="system", type="slow")["data"]
     assert (told["level"], told["was"], told["action"]) == (1, 0, "conflate")
 
@@ -45,8 +46,7 @@ def test_each_step_of_the_ladder_is_told_to_all_whom_it_touches(stage: Stage) ->
     first = until(lambda: worker(gateway)["ladder"])[0]
     assert (first["step"], first["was"]) == (1, 0)
     assert first["reason"].startswith(f"class 2 to {told['interval_ms']} ms")
-    line = next(line for line in gateway.lines().splitlines() if "ladder.step" in line)
-    assert "worker=worker-0 step=1 was=0" in line
+    assert gateway.says("ladder.step", "worker=worker-0 step=1 was=0")
     # Class 0 is never held back, and who has nothing else is not bothered.
     for _ in range(100):
         assert traded.next().get("type") != "conflation"

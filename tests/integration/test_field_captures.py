@@ -60,6 +60,8 @@ def trades(wire: Wire, count: int) -> list[dict[str, Any]]:
 
 
 def logged(gateway: Serving, event: str) -> list[dict[str, Any]]:
+    """Its lines of this event, once there is one."""
+    gateway.says(f'"event": "{event}"')
     lines = [json.loads(line) for line in gateway.lines().splitlines()]
     return [line for line in lines if line["event"] == event]
 

@@ -93,9 +93,8 @@ def test_f66_a_refused_quote_is_told_until_a_good_one_comes(stage: Stage) -> Non
             assert told(trades)["channel"] == "trade", "no gap was told of trades"
             venue.send_raw(json.dumps(quote() | {"bid": float("nan")}))  # no JSON
             assert told(quotes)["data"] == [GAP], "another run is told again"
-        metrics = gateway.metrics()
-        assert metrics.of("instrument_health", "suspect") == 1
-        assert metrics.of("instrument_health", "ok") == 0
+        until(lambda: gateway.metrics().of("instrument_health", "suspect") == 1)
+        assert gateway.metrics().of("instrument_health", "ok") == 0
 
 
 def test_f66_a_flood_of_made_up_names_makes_no_topic_and_hides_no_instrument(stage: Stage) -> None:
@@ -181,6 +180,7 @@ def test_f66_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
             found: dict[str, Any] = gateway.status()["feeds"][0]
             return found
 
+        until(lambda: gateway.metrics().total("feed_up") == 1)
         with connected(gateway.url) as wire:
             wire.ask(
                 {
@@ -211,6 +211,7 @@ def test_f66_a_feed_that_only_refuses_is_failing(stage: Stage) -> None:
             for reason, count in now["refused"].items():
                 assert metrics.of("feed_refused_total", now["name"], reason) >= count
 
+            gateway.says('"event": "feed.state"', '"failing"')
             lines = [json.loads(line) for line in gateway.lines().splitlines()]
             refused = [line for line in lines if line["event"] == "feed.refused"]
             assert len(refused) < 8, "one for each reason every ten seconds"

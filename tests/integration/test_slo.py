@@ -79,7 +79,7 @@ def test_a_target_of_a_microsecond_is_missed_and_all_say_so(stage: Stage) -> Non
         assert metrics.of("slo_burning", "14.4", "1h/5m") == 1
         assert metrics.of("slo_transitions_total", "breached") == 1
         assert metrics.of("slo_events_total", "bad") > 0
-    assert "slo.state state=breached was=ok" in gateway.lines()
+        assert gateway.says("slo.state state=breached was=ok")
 
 
 def test_a_target_shorter_than_a_write_is_infeasible_and_no_step_is_taken(stage: Stage) -> None:
@@ -96,6 +96,7 @@ def test_a_target_shorter_than_a_write_is_infeasible_and_no_step_is_taken(stage:
         assert controller["audience_max"] == AUDIENCE
         assert gateway.metrics().of("slo_state") == 3
         assert gateway.metrics().of("fan_out_seconds", "worker-0") > 0.000001
+        assert gateway.says("slo.state state=infeasible")
     assert gateway.lines().count("slo.state state=infeasible") == 1
 
 
@@ -136,7 +137,7 @@ def test_one_subscription_that_comes_and_goes(stage: Stage) -> None:
     gateway = stage.serve(*MARKET)
     with follow(gateway) as wire:
         assert gateway.metrics().of("subscriptions") == 1
-        assert gateway.status()["workers"][0]["slo_subscribers"] == 1
+        until(lambda: gateway.status()["workers"][0]["slo_subscribers"] == 1)
         report(wire)
         wire.send(text({"method": "unsubscribe", "req_id": 2, "params": SLO}))
         wire.reply()

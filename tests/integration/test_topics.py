@@ -51,7 +51,7 @@ def test_f71_a_full_table_is_seen_by_its_operator_and_by_who_wants_more(stage: S
             assert gateway.metrics().of("feed_refused_total", feed, "topics") == 4
             status = gateway.status()["topics"]
             assert status == {"live": MAX, "waiting": 1, "retired": 0, "max": MAX}
-            line = next(one for one in gateway.lines().splitlines() if "feed.refused" in one)
+            line = gateway.says("feed.refused")
             for word in ("topics", "S16.SIM", f"all {MAX} topics", "ring.topics_max"):
                 assert word in line
             (reason,) = health_of(watcher, "degraded")["reasons"]
