@@ -53,12 +53,15 @@ def trades(wire: Wire, last: int) -> list[dict[str, Any]]:
 
 def settled(gateway: Serving) -> Metrics:
     """The metrics once nothing is pending; every routed record must be accounted for."""
-    until(lambda: gateway.metrics().of("pending") == 0)
-    now = gateway.metrics()
-    ends = ("deliveries_total", "conflated_total", "filtered_total")
-    dropped = sum(v for k, v in now.items() if k[:2] == ("tickgate_dropped_total", "trade"))
-    accounted = sum(now.of(name, "trade") for name in ends) + dropped
-    assert now.of("routed_total", "trade") == accounted
+
+    def accounted() -> Metrics | None:
+        now = gateway.metrics()
+        ends = ("deliveries_total", "conflated_total", "filtered_total")
+        dropped = sum(v for k, v in now.items() if k[:2] == ("tickgate_dropped_total", "trade"))
+        found = sum(now.of(name, "trade") for name in ends) + dropped
+        return now if now.of("pending") == 0 and now.of("routed_total", "trade") == found else None
+
+    now: Metrics = until(accounted)
     return now
 
 
@@ -68,7 +71,7 @@ def test_f36_conflated_reader_that_pauses_gets_what_is_newest(strict: Serving) -
     with ExitStack() as stack:
         wire = slow(stack, strict, symbol, "conflate")
         publish(strict, symbol, count)
-        assert strict.metrics().of("clients_blocked") == 1
+        until(lambda: strict.metrics().of("clients_blocked") == 1)
         got = trades(wire, count)
         assert got[-1]["data"][0]["id"] == str(count)
         last = 0

@@ -13,7 +13,7 @@ from gateway.client import Bbo, Client
 from gateway.feeds.options import ReplayOptions
 from gateway.feeds.tape import derives
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 Quote = tuple[int, int, str | None, str | None, str | None, str | None]
 
 

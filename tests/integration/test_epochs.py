@@ -16,6 +16,8 @@ from support.udp import Venue
 from gateway.recorder.threads import LIST_INTERVAL_NS
 
 NAMES = ("A.SIM", "B.SIM", "C.SIM")
+CLIENTS = 24
+"""Where there are two workers: that all are of one happens once in eight million times."""
 
 
 def kill(gateway: Serving, name: str) -> int:
@@ -74,12 +76,11 @@ def test_f50_a_killed_feed_process_begins_a_new_epoch(
         assert frames[0]["ts_event"] > 0
         (row,) = client.ask("stats")["subscriptions"][-1:]
         assert row["pending"] == 0
-    metrics = gateway.metrics()
-    assert metrics.of("published_total", "bbo") == metrics.of("published_total", "trade") == 19
-    assert metrics.of("routed_total", "bbo") == 2 * 19
-    assert metrics.of("routed_total", "trade") == 19
-    assert metrics.total("dropped_total") == 0
-    assert balanced(gateway)
+    for name, bbo, trade in (("published_total", 19, 19), ("routed_total", 2 * 19, 19)):
+        until(lambda n=name, b=bbo: gateway.metrics().of(n, "bbo") == b)  # type: ignore[misc]
+        until(lambda n=name, t=trade: gateway.metrics().of(n, "trade") == t)  # type: ignore[misc]
+    assert gateway.metrics().total("dropped_total") == 0
+    until(lambda: balanced(gateway))
     assert gateway.pid("worker-0") == worker
     # A client that comes now begins in the new epoch.
     late = stage.connect()
@@ -113,7 +114,7 @@ def test_each_epoch_is_a_new_one_and_leaves_no_descriptor(
     until(lambda: descriptors(worker) <= before[1])
     until(lambda: segments(gateway.process.pid) <= segments_before[0])
     until(lambda: segments(worker) <= segments_before[1])  # in pieces
-    assert balanced(gateway)
+    until(lambda: balanced(gateway))
 
 
 def at_rest(pid: int) -> int:
@@ -136,7 +137,7 @@ def segments(pid: int) -> int:
 
 def test_f50_a_killed_worker_takes_only_its_own_clients_along(stage: Stage, venue: Venue) -> None:
     gateway = stage.serve(*venue.sets, "cluster.workers=2")
-    clients = [stage.connect() for _ in range(12)]
+    clients = [stage.connect() for _ in range(CLIENTS)]
     for client in clients:
         client.subscribe("trade", "*")
         client.next(method="subscribe")
@@ -152,7 +153,7 @@ def test_f50_a_killed_worker_takes_only_its_own_clients_along(stage: Stage, venu
     for client in clients:
         frames = list(until_record(client, 20))
         (left if frames and frames[-1]["seq"] == 20 else lost).append(client)
-    # The kernel spreads connections by their ports: of twelve, each worker has some.
+    # The kernel spreads connections by their ports: of so many, each worker has some.
     assert lost
     assert left
     assert all(client.closed is None for client in left)
@@ -160,9 +161,9 @@ def test_f50_a_killed_worker_takes_only_its_own_clients_along(stage: Stage, venu
     for client in left:
         (row,) = client.ask("stats")["subscriptions"]
         assert (row["routed"], row["delivered"], row["pending"]) == (20, 20, 0)
-    assert gateway.metrics().total("connections") == len(left)
+    until(lambda: gateway.metrics().total("connections") == len(left))
     # Both workers take new clients, the new one too.
-    fresh = [stage.connect() for _ in range(12)]
+    fresh = [stage.connect() for _ in range(CLIENTS)]
     for client in fresh:
         client.subscribe("trade", "A.SIM")
         (result,) = client.next(method="subscribe")["results"]
@@ -172,10 +173,10 @@ def test_f50_a_killed_worker_takes_only_its_own_clients_along(stage: Stage, venu
     venue.trades("A", 21)
     for client in (*left, *fresh):
         assert client.next(type="update")["seq"] == 21
-    metrics = gateway.metrics()
-    assert metrics.of("routed_total", "trade") == 10 * 12 + 10 * len(left) + len(left) + 12
-    assert metrics.total("pending") == 0
-    assert balanced(gateway)
+    routed = (10 + 1) * CLIENTS + (10 + 1) * len(left)
+    until(lambda: gateway.metrics().of("routed_total", "trade") == routed)
+    until(lambda: gateway.metrics().total("pending") == 0)
+    until(lambda: balanced(gateway))
     until(lambda: descriptors(gateway.process.pid) <= supervisor)
 
 

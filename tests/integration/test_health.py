@@ -59,6 +59,7 @@ def test_a_feed_that_ends_and_comes_back(stage: Stage) -> None:
     with Venue() as venue:
         gateway = stage.serve(*venue.sets, "cluster.workers=2")
         (feed,) = until(lambda: gateway.status()["feeds"])
+        until(lambda: gateway.metrics().total("feed_up") == 1)
         up = {"name": feed["name"], "venue": "SIM", "up": True, "stale": False}
         calm = {"state": "ok", "ready": True, "slo": "ok", "feeds": [up]}
         with follow(gateway) as one, follow(gateway) as other:

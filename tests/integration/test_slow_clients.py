@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.fleet import Client, Json, decode, pump
-from support.serving import resident_bytes, until
+from support.serving import Metrics, resident_bytes, until
 from support.stage import Stage
 from support.udp import Venue
 
@@ -129,7 +129,7 @@ def test_f36_f38_conflated_clients_that_stop_reading(
     before = resident_bytes(worker)
     tick(venue, others, warm + 1, ticks)
     # The slow ones stood still meanwhile; the others got every single record.
-    assert gateway.metrics().total("clients_blocked") == len(slow)
+    until(lambda: gateway.metrics().total("clients_blocked") == len(slow))
     assert resident_bytes(worker) - before < 2 << 20
     for reader in others:
         assert {(s.frames, s.skipped) for s in reader.streams.values()} == {(ticks, 0)}
@@ -141,11 +141,15 @@ def test_f36_f38_conflated_clients_that_stop_reading(
         assert {s.frames + s.skipped for s in reader.streams.values()} == {ticks}
         check_stats(reader)
     assert all(s.skipped for reader in slow for s in reader.streams.values())
-    metrics = gateway.metrics()
     routed = ticks * len(SYMBOLS) * (len(slow) + len(others))
-    assert metrics.total("routed_total") == routed
-    assert metrics.total("deliveries_total") + metrics.total("conflated_total") == routed
-    assert metrics.total("pending") == metrics.total("closes_total") == 0
+    until(lambda: gateway.metrics().total("routed_total") == routed)
+
+    def ends(metrics: Metrics) -> float:
+        return metrics.total("deliveries_total") + metrics.total("conflated_total")
+
+    until(lambda: ends(gateway.metrics()) == routed)
+    until(lambda: gateway.metrics().total("pending") == 0)
+    assert gateway.metrics().total("closes_total") == 0
     until(lambda: gateway.metrics().total("clients_blocked") == 0)
     # From here on they are as good as anybody.
     tick(venue, [*slow, *others], ticks + 1, ticks + 2 * BATCH)
@@ -171,7 +175,7 @@ def test_a_lossless_reader_may_pause_while_its_queue_is_within_bounds(
     done = 0
     for last in (1000, 2000, 3000):
         tick(venue, [other], done + 1, last)
-        assert gateway.metrics().total("clients_blocked") == 1
+        until(lambda: gateway.metrics().total("clients_blocked") == 1)
         time.sleep(0.1)
         read_to([pausing], last)
         done = last
@@ -199,11 +203,15 @@ def test_f37_a_lossless_reader_that_pauses_too_long_is_closed(
     assert reason.endswith("use mode=conflate")
     tick(venue, [other], 1001, 1200)
     until(lambda: gateway.metrics().of("closes_total", "4008") == 1)
-    metrics = gateway.metrics()
-    assert metrics.of("routed_total", "bbo") == sum(
-        metrics.total(name)
-        for name in ("deliveries_total", "conflated_total", "dropped_total", "pending")
-    )
+
+    def balanced() -> bool:
+        metrics = gateway.metrics()
+        return metrics.of("routed_total", "bbo") == sum(
+            metrics.total(name)
+            for name in ("deliveries_total", "conflated_total", "dropped_total", "pending")
+        )
+
+    until(balanced)
 
 
 def test_a_slow_reader_of_a_replay_at_full_speed_is_waited_for(
