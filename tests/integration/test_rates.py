@@ -4,11 +4,12 @@ import asyncio
 import subprocess
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 
 import pytest
-from support.fleet import Client, Json
-from support.serving import Serving
+from support.fleet import Client, Json, decode
+from support.serving import Serving, until
 from support.stage import Stage
 from support.udp import Venue
 
@@ -18,6 +19,7 @@ from gateway.client import Tick
 CELL_S = 0.1
 TICKS = 400
 EVERY_S = 0.003
+ROUNDS_MAX = 20
 
 
 @pytest.fixture
@@ -43,6 +45,12 @@ def row(client: Client) -> Json:
     return result
 
 
+def told_of(client: Client, count: int) -> Json | None:
+    """The account, once so many were routed and none of them waits; its frames wait to be read."""
+    one = row(client)
+    return one if one["routed"] == count and not one["pending"] else None
+
+
 def test_a_rate_is_kept_and_nobody_else_notices(
     stage: Stage, gateway: Serving, venue: Venue
 ) -> None:
@@ -50,47 +58,67 @@ def test_a_rate_is_kept_and_nobody_else_notices(
     all_of_it.ask("subscribe", channel="bbo", symbol=["A.SIM"])
     result = slow.ask("subscribe", channel="bbo", symbol=["*.SIM"], max_hz=1 / CELL_S)
     assert (result["results"][0]["max_hz"], result["results"][0]["class"]) == (10, 1)
-    begun = time.monotonic()
-    tick(venue, 1, TICKS)
-    cells = (time.monotonic() - begun) / CELL_S
-    assert len(all_of_it.follow("A.SIM", TICKS)) == TICKS
-    frames = slow.follow("A.SIM", TICKS)
-    assert cells / 2 < len(frames) <= cells + 3
+    sent, got = 0, 0
+    for _ in range(ROUNDS_MAX):
+        begun = time.monotonic()
+        tick(venue, sent + 1, TICKS)
+        cells = (time.monotonic() - begun) / CELL_S
+        sent += TICKS
+        assert len(all_of_it.follow("A.SIM", sent)) == TICKS
+        frames = slow.follow("A.SIM", sent)
+        got += len(frames)
+        assert len(frames) <= cells + 3
+        if len(frames) > cells / 2:  # else the host stood still for many cells
+            break
+    else:
+        raise AssertionError("it is never as often as it may be")
     assert row(slow)["pending"] == 0
-    assert row(slow)["conflated"] == TICKS - len(frames)
+    assert row(slow)["conflated"] == sent - got
     assert row(slow)["max_hz"] == 10
-    metrics = gateway.metrics()
-    assert metrics.of("conflated_total", "bbo") == TICKS - len(frames)
+    until(lambda: gateway.metrics().of("conflated_total", "bbo") == sent - got)
 
 
 def test_it_changes_while_connected(stage: Stage, gateway: Serving, venue: Venue) -> None:
     client = stage.connect()
     client.ask("subscribe", channel="bbo", symbol=["A.SIM"], max_hz=100)
-    tick(venue, 1, 100)
-    quick = len(client.follow("A.SIM", 100))
+    sent = quick = 0
+    while quick <= 5:  # a host that stands still makes one cell of them all
+        tick(venue, sent + 1, 100)
+        sent += 100
+        quick = len(client.follow("A.SIM", sent))
+        assert sent < 100 * ROUNDS_MAX
     changed = client.ask("update", channel="bbo", symbol=["A.SIM"], max_hz=5)
     assert changed["results"][0]["max_hz"] == 5
-    tick(venue, 101, 100)
-    slow = len(client.follow("A.SIM", 200))
-    assert slow <= 5 < quick
+    begun = time.monotonic()
+    tick(venue, sent + 1, 100)
+    cells = (time.monotonic() - begun) * 5
+    assert len(client.follow("A.SIM", sent + 100)) <= cells + 3
     client.ask("subscribe", channel="bbo", symbol=["A.SIM"], snapshot=False)
-    tick(venue, 201, 20)
-    assert len(client.follow("A.SIM", 220)) == 20
+    tick(venue, sent + 101, 20)
+    assert len(client.follow("A.SIM", sent + 120)) == 20
 
 
 def test_what_is_too_old_is_filtered_and_told(stage: Stage, gateway: Serving, venue: Venue) -> None:
     client = stage.connect()
     client.ask("subscribe", channel="bbo", symbol=["A.SIM"], max_hz=2, max_age_ms=20)
-    venue.quotes("A", 1, 2, 3)  # the first goes at once, the last waits for half a second
-    frames = [client.next(channel="bbo")]
-    time.sleep(0.7)
-    one = row(client)  # what came before the reply is among the frames that wait
-    assert one["pending"] == 0
-    assert one["delivered"] + one["conflated"] + one["filtered"] == 3
-    assert gateway.metrics().of("filtered_total", "bbo") == one["filtered"]
-    venue.quotes("A", 4)  # nothing was sent in this cell
-    while frames[-1]["seq"] != 4:
-        frames.append(client.next(channel="bbo"))
+    sent, one = 0, row(client)
+    while not one["filtered"]:
+        # The first goes at once where no cell is under way, the last waits for half a second; a
+        # host that stands still may make each of them too old.
+        venue.quotes("A", sent + 1, sent + 2, sent + 3)
+        sent += 3
+        one = until(partial(told_of, client, sent))
+        assert sent < 3 * ROUNDS_MAX
+    until(lambda: gateway.metrics().of("filtered_total", "bbo") == one["filtered"])
+    frames: list[Json] = []
+    before_last = sent
+    while not frames or frames[-1]["seq"] <= before_last:  # one that is sent in a cell of its own
+        sent += 1
+        venue.quotes("A", sent)
+        one = until(partial(told_of, client, sent))
+        frames += [m for m in map(decode, client.take()) if m.get("channel") == "bbo"]
+        assert sent < before_last + ROUNDS_MAX
+    assert frames[0]["seq"] == 1 + frames[0].get("skipped", 0)
     for before, after in pairwise(frames):
         assert after["seq"] == before["seq"] + 1 + after.get("skipped", 0)
     skipped = sum(frame.get("skipped", 0) for frame in frames)
