@@ -47,7 +47,7 @@ retries = 0
 group = "screens"
 target_factor = 100
 peak_s = 0.6
-after_s = 1.0
+after_s = 3.0
 """
 
 
