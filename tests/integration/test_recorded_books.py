@@ -6,13 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 from support.fleet import Client
-from support.serving import until
+from support.serving import settled, until
 from support.stage import Stage
 from support.udp import Venue
 
@@ -75,9 +75,9 @@ class Audience:
         self.others: dict[tuple[str, str], list[Any]] = {}
         self._client = client
 
-    def take(self, duration_s: float) -> None:
-        end_s = time.monotonic() + duration_s
-        for message in self._messages(end_s):
+    def take(self, over: threading.Event) -> None:
+        """Takes until it is over, and then all that has come."""
+        for message in self._messages(over):
             if message.get("type") not in ("snapshot", "update"):
                 continue
             if message["channel"] == "book":
@@ -86,8 +86,8 @@ class Audience:
                 key = message["channel"], message["symbol"]
                 self.others.setdefault(key, []).append(message["data"][0])
 
-    def _messages(self, end_s: float) -> Iterator[dict[str, Any]]:
-        while time.monotonic() < end_s:
+    def _messages(self, over: threading.Event) -> Iterator[dict[str, Any]]:
+        while not over.is_set():
             self._client.socket.settimeout(0.2)
             with suppress(TimeoutError):
                 self._client.read()
@@ -128,12 +128,10 @@ def test_clients_get_the_same_books_again(stage: Stage, tmp_path: Path) -> None:
         "feeds.0.start_after_clients=2",
     )
     second = listen(stage)
-    threads = [threading.Thread(target=one.take, args=(SECONDS + 4,)) for one in second]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    until(lambda: played.status()["feeds"][0]["state"] in ("done", "failed"))
+    with taking(second):
+        until(lambda: played.status()["feeds"][0]["state"] in ("done", "failed"))
+        until(lambda: settled(played))
+        time.sleep(1.0)  # what is written by now comes meanwhile
     (feed,) = played.status()["feeds"]
     assert (feed["state"], feed["decode_errors"]) == ("done", 0), feed["message"]
     compared = 0
@@ -158,6 +156,21 @@ def test_clients_get_the_same_books_again(stage: Stage, tmp_path: Path) -> None:
     assert second[0].others["status", "C.SIM"] == first[0].others["status", "C.SIM"]
 
 
+@contextmanager
+def taking(audiences: list[Audience]) -> Iterator[None]:
+    """Each takes on a thread of its own, until the context ends."""
+    over = threading.Event()
+    threads = [threading.Thread(target=one.take, args=(over,)) for one in audiences]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 def first_of(seen: dict[tuple[str, bool], tuple[Any, ...]]) -> int:
     """The number of the state that a recording begins with, which may be in doubt by itself."""
     return min(int(last) for last, _ in seen)
@@ -180,26 +193,22 @@ def serve_and_record(stage: Stage, venue: Venue, path: Path) -> list[Audience]:
     audiences, stop = listen(stage), threading.Event()
     feed = Feed(venue)
     feed.begin()
-    duration_s = 2 * ROUND_S + SECONDS + 1
-    threads = [threading.Thread(target=feed.go_on, args=(stop,))]
-    threads += [threading.Thread(target=one.take, args=(duration_s,)) for one in audiences]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=feed.go_on, args=(stop,))
+    thread.start()
     try:
-        time.sleep(duration_s - 1)
-        words = "record", "--output", str(path), "--seconds", str(SECONDS), "--ops", gateway.ops
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "gateway.cli", *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        assert gateway.status()["recorder"]["books_bytes"] > 0
+        with taking(audiences):
+            time.sleep(2 * ROUND_S + SECONDS)
+            words = "record", "--output", str(path), "--seconds", str(SECONDS), "--ops", gateway.ops
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "gateway.cli", *words],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            assert gateway.status()["recorder"]["books_bytes"] > 0
     finally:
-        for thread in threads[1:]:
-            thread.join()
         stop.set()
-        threads[0].join()
+        thread.join()
     return audiences

@@ -198,11 +198,11 @@ def test_asked_for_explained_and_played_again(stage: Stage, tmp_path: Path) -> N
     client.subscribe("trade", "*")
     first = [client.next(channel="trade", type="update") for _ in range(50)]
     path = tmp_path / "asked.tgrec"
-    done = tickgate("record", "--output", str(path), "--seconds", "5", "--ops", gateway.ops)
+    done = tickgate("record", "--output", str(path), "--seconds", "50", "--ops", gateway.ops)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.exists()
     assert not path.with_name("asked.tgrec.part").exists()
-    assert gateway.metrics().of("recordings_total", "streamed") == 1
+    until(lambda: gateway.metrics().of("recordings_total", "streamed") == 1)
 
     told = tickgate("explain", str(path))
     assert told.returncode == 0
