@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile("import |from ")
 URL = "ws://127.0.0.1:8765/v1"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 FEED = (
     *('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.symbols=20", "feeds.0.rate=500"),
     'feeds.0.channels=["trade","bbo","book"]',
+    "slo.target_us=1000000",
 )
 
 

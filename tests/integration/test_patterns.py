@@ -154,12 +154,21 @@ def test_one_bad_symbol_does_not_fail_the_others(
     assert frames(client, 1) == [("A.SIM", "update", 1)]
 
 
+def all_of(client: Client) -> list[str]:
+    """The made-up instruments, once all are there: the feed may just begin."""
+
+    def listed() -> list[str] | None:
+        names = [row["symbol"] for row in client.ask("list")["instruments"]]
+        return names if len(names) == 4 else None
+
+    names: list[str] = until(listed)
+    return names
+
+
 def test_a_closed_list_knows_all_its_names(stage: Stage) -> None:
     stage.serve(*SYNTHETIC)
     client = stage.connect()
-    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
-    names = [row["symbol"] for row in listed]
-    assert len(names) == 4
+    names = all_of(client)
     results = subscribe(client, "trade", names[0], "NOPE.SYN")
     assert results[0]["success"]
     assert results[1]["error"]["code"] == "unknown_symbol"
@@ -201,8 +210,7 @@ def test_snapshots_stand_exactly_in_the_stream(stage: Stage, mode: str) -> None:
     # Of a client that a busy host holds up no frame becomes a snapshot, nor is it closed.
     stage.serve(*SYNTHETIC, "slo.enforce=false", "limits.lossless_max_age_ms=60000")
     client = stage.connect()
-    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
-    names = [row["symbol"] for row in listed]
+    names = all_of(client)
     for number in range(60):
         name, req_id = names[number % len(names)], f"again-{number}"
         params = {"channel": "bbo", "symbol": [name], "mode": mode}
@@ -223,8 +231,7 @@ def test_snapshots_stand_exactly_in_the_stream(stage: Stage, mode: str) -> None:
 def test_no_frame_follows_the_reply_to_an_unsubscribe(stage: Stage) -> None:
     stage.serve(*SYNTHETIC)
     client = stage.connect()
-    listed = until(lambda: client.ask("list")["instruments"])  # the feed may just begin
-    names = [row["symbol"] for row in listed]
+    names = all_of(client)
     subscribe(client, "trade", *names)
     for number in range(40):
         name = names[number % len(names)]

@@ -21,6 +21,8 @@ FEED = (
     "feeds.0.symbols=10",
     "feeds.0.rate=1000",
     'feeds.0.channels=["trade"]',
+    "slo.target_us=1000000",  # however late a busy host is, nobody is turned away
+    "limits.lossless_max_age_ms=60000",
 )
 
 

