@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"program {program} is absent")
     directory = tmp_path_factory.mktemp("node")
     install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(directory), "ws"]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(install, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         pytest.skip(f"npm cannot install ws: {done.stderr[-500:]}")
     shutil.copy(SCRIPT, directory)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 READ_BYTES = 1 << 18
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gateway.client import Client, Event
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 """Far beyond what it takes, also on a machine that does much else."""
 
 

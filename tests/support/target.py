@@ -3,9 +3,9 @@
 from support.serving import Metrics
 from support.udp import Venue
 
-HANDSHAKE_TIMEOUT_S = 1.0
+HANDSHAKE_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 1.0
-MESSAGE_TIMEOUT_S = 1.0
+MESSAGE_TIMEOUT_S = 2.0
 MESSAGE_BYTES_MAX = 16384
 FRAGMENTS_MAX = 64
 CONTROL_FRAMES_PER_S = 100
@@ -38,12 +38,12 @@ STRICT_VENUE = Venue("UDP")
 STRICT_SETTINGS = (
     *STRICT_VENUE.sets,
     'log.level="debug"',
-    "limits.handshake_timeout_s=2",
+    "limits.handshake_timeout_s=5",
     "limits.close_timeout_s=10",
     f"limits.topics_per_connection={STRICT_TOPICS}",
     f"limits.patterns_per_connection={STRICT_PATTERNS}",
     f"limits.lossless_frames_max={STRICT_FRAMES}",
-    "limits.lossless_max_age_ms=1000",
+    "limits.lossless_max_age_ms=3000",
     "limits.lossless_replay=false",
 )
 """Of a second gateway: small limits, time for the slow, and no feed but what a test sends."""
@@ -58,8 +58,8 @@ SMALL_SETTINGS = (
     'log.level="debug"',
     f"limits.max_connections={SMALL_CONNECTIONS}",
     f"limits.handshakes_per_address={SMALL_HANDSHAKES}",
-    "limits.ping_interval_s=0.5",
-    "limits.pong_timeout_s=0.5",
+    "limits.ping_interval_s=1",
+    "limits.pong_timeout_s=4",
 )
 """Of a third gateway: little room and little patience."""
 

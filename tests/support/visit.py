@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
