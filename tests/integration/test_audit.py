@@ -57,7 +57,7 @@ def test_usage_reads_what_a_gateway_wrote(tmp_path: Path) -> None:
         [sys.executable, "-P", "-m", "gateway.cli", "usage", "2026-11", "--audit", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 1

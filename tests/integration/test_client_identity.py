@@ -122,7 +122,7 @@ async def test_the_walk_through_the_page(tmp_path: Path) -> None:
             *(sys.executable, "-P", "-c", script), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
         )
         assert alice.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"Trade" not in await alice.stdout.readline():
                 pass
         text = (tmp_path / "robot.key").read_text().strip()
@@ -132,7 +132,7 @@ async def test_the_walk_through_the_page(tmp_path: Path) -> None:
             assert result.max_hz == 10
             name = text.split("_")[1]
             run(revoke.replace("revoke robot", f"revoke {name}"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 rest = await alice.stdout.read()
                 events = [event async for event in robot]
         assert b"4501" in rest

@@ -76,13 +76,13 @@ class House:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         running = asyncio.create_task(self._run)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._ready.wait()
         try:
             yield
         finally:
             self.drain.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await running
             self.writer.close()
             for fd in self._fds:
@@ -98,7 +98,7 @@ async def house() -> AsyncIterator[House]:
 
 async def told(client: ClientConnection, count: int) -> list[Any]:
     """The next messages."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [json.loads(await client.recv(decode=True)) for _ in range(count)]
 
 

@@ -135,7 +135,7 @@ def test_a_listener_for_the_world_ends_with_78_and_the_key(tmp_path: Path) -> No
             [sys.executable, "-P", "-m", "gateway.cli", *command, "--set", "listen.host=0.0.0.0"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             cwd=tmp_path,
             check=False,
         )

@@ -202,7 +202,7 @@ def test_no_process_and_no_descriptor_outlives_the_supervisor(
     assert messages[-1]["type"] == "shutdown"
     assert client.closed is not None
     assert client.closed[0] == 1012
-    assert gateway.process.wait(20) == 0
+    assert gateway.process.wait(60) == 0
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert shared_memory() == 0
 

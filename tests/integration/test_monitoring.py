@@ -69,7 +69,7 @@ def test_every_label_asked_for_exists(labels: dict[str, set[str]]) -> None:
 def top(gateway: Serving, *words: str) -> str:
     """What `tickgate top` prints of the gateway."""
     command = [sys.executable, "-P", "-m", "gateway.cli", "top", "--url", gateway.ops, *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
 
 
 def test_top_shows_the_gateway(gateway: Serving) -> None:

@@ -170,6 +170,6 @@ def test_a_gateway_that_ends_says_so_and_a_new_one_begins_anew(stage: Stage) -> 
             continue
         assert message["data"][0]["reconnect_after_ms"] > 0
         assert wire.closed() == (1012, "restart")
-    assert gateway.process.wait(15) == 0
+    assert gateway.process.wait(60) == 0
     lines = [line for line in gateway.lines().splitlines() if " error " in line]
     assert lines == [], json.dumps(lines)

@@ -272,7 +272,7 @@ def test_a_replay_ends_with_what_it_played_and_what_not(tmp_path: Path) -> None:
             assert process.poll() is None, "it serves the last values"
         finally:
             process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_replay_beside_a_gateway_takes_free_ports(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_replay_beside_a_gateway_takes_free_ports(tmp_path: Path) -> None:
                 assert ":8765/" not in line
             finally:
                 process.terminate()
-            _, told = process.communicate(timeout=20)
+            _, told = process.communicate(timeout=90)
     assert "listen.port 8765 is in use" in told
 
 

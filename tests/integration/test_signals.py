@@ -123,7 +123,7 @@ def test_f51_no_child_outlives_its_supervisor(
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
         doomed.process.send_signal(how)
-        assert doomed.process.wait(10) == -how
+        assert doomed.process.wait(60) == -how
         assert wire.closed() == (1012, "service restart")
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
@@ -143,7 +143,7 @@ def test_at_its_limit_of_cpu_time_the_supervisor_ends_in_good_order(doomed: Serv
         for _ in range(3):  # it comes every second
             doomed.process.send_signal(signal.SIGXCPU)
         assert wire.closed() == (1012, "service restart")
-    assert doomed.process.wait(20) == 69
+    assert doomed.process.wait(60) == 69
     told(doomed, "cpu.limit")
     told(doomed, "serve.stopped exit=69")
 
@@ -363,14 +363,14 @@ def test_f73_logs_go_on_in_a_new_file(tmp_path: Path, config: Path) -> None:
         process.send_signal(signal.SIGUSR1)
         until(lambda: second.read_text().count("reopen.failed") == 3)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert "serve.stopped" in second.read_text()
 
 
 def test_a_log_that_cannot_be_opened_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     words = [sys.executable, "-P", "-m", "gateway.cli", "serve", "--set"]
     words.append(f'log.file="{tmp_path}/none/gateway.log"')
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 78
     assert "log.file" in done.stderr
     assert f"{tmp_path}/none is no directory" in done.stderr

@@ -91,7 +91,7 @@ def test_openssl_speaks_to_it(gateway: Serving, authority: Authority) -> None:
             [*words, *extra, "-verify_return_error", "-alpn", "h2,http/1.1", "-ign_eof"],
             input=request,
             capture_output=True,
-            timeout=20,
+            timeout=90,
             check=False,
         )
         text = done.stdout.decode()
@@ -104,7 +104,7 @@ def test_openssl_speaks_to_it(gateway: Serving, authority: Authority) -> None:
         ["openssl", "s_client", "-connect", where, "-tls1_1", "-cipher", "ALL@SECLEVEL=0"],
         input=b"",
         capture_output=True,
-        timeout=20,
+        timeout=90,
         check=False,
     )
     assert old.returncode
@@ -435,7 +435,7 @@ def test_tail_and_top_over_tls(
                     "3",
                 ],
                 capture_output=True,
-                timeout=30,
+                timeout=90,
                 check=False,
                 text=True,
             )
@@ -444,7 +444,7 @@ def test_tail_and_top_over_tls(
         top = subprocess.run(
             [*words, "top", "--ops", gateway.ops, "--ca", authority.cert, "--json"],
             capture_output=True,
-            timeout=30,
+            timeout=90,
             check=False,
             text=True,
         )

@@ -59,7 +59,7 @@ def test_websockets_threads(gateway: Serving) -> None:
         assert client.subprotocol is None  # none was asked for
         for request in talk.requests():
             client.send(request)
-        while not talk.take(client.recv(timeout=30)):
+        while not talk.take(client.recv(timeout=90)):
             continue
     assert client.close_code == 1000
 

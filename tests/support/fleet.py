@@ -233,6 +233,16 @@ def _frame(first: int, payload: bytes) -> bytes:
     return head + bytes(4) + payload
 
 
+def position(url: str, channel: str, symbol: str) -> int:
+    """The last number of an instrument that the worker has come to: what is in the ring may be
+    further, and what it has come to may still wait for its clients."""
+    with Client(url) as client:
+        client.subscribe(channel, symbol, snapshot=False)
+        (result,) = client.next(method="subscribe")["results"]
+        seq: int = result["seq"]
+        return seq
+
+
 def pump(
     clients: Collection[Client],
     done: Callable[[Client], bool],

@@ -48,7 +48,7 @@ class Operated:
             [*command, "--unix", str(self.unix)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             check=False,
         )
 

@@ -33,7 +33,11 @@ await client.subscribe("trade", trades);
 await client.subscribe("bbo", "*.SIM");
 await client.subscribe("slo", "*");
 const offset = await client.offset(3);
-process.stdin.on("end", () => client.close()).resume();
+process.stdin.on("end", () => void finish()).resume();
+async function finish(): Promise<void> {
+  await client.offset(1); // its reply comes behind all frames
+  client.close();
+}
 console.log("ready");
 
 for await (const event of client) {

@@ -75,7 +75,7 @@ def test_a_live_stream(
         assert program.returncode == 0, problem.decode()[-3000:]
         told: list[dict[str, Any]] = []
         while sum(one.get("channel") in ("trade", "bbo") for one in told) < records:
-            told.append(json.loads(client.recv(timeout=30)))
+            told.append(json.loads(client.recv(timeout=90)))
     theirs = same([json.loads(line) for line in out.decode().splitlines()])
     assert len(theirs) == len(same(told)) == records + 1
     assert theirs == same(told)

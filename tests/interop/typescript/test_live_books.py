@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.books import Level, NaiveBook
+from support.fleet import position
 from support.serving import Serving, kill_worker, settled, until
 from support.site import site
 from support.typescript import node
@@ -51,6 +52,13 @@ class Market:
             if self.number % 10 == 0:  # the feed's socket must have room for all
                 until(self._published)
         until(self._published)
+
+    def delivered(self) -> None:
+        """Waits until the clients' kernels have all of it."""
+        books = [f"{symbol}.SIM" for symbol in DEPTHS]
+        url = self._served.url
+        until(lambda: all(position(url, "book", one) == self.number for one in books))
+        until(lambda: settled(self._served))
 
     def levels(self, symbol: str) -> tuple[list[Level], list[Level]]:
         """What a client of it has."""
@@ -93,19 +101,19 @@ Ask = Callable[[str], dict[str, Any]]
 def follow(served: Serving, market: Market, ask: Ask) -> None:
     """The worker dies and is missed; then the client leaves a book, and resumes it."""
     market.walk(100)
-    until(lambda: settled(served))
+    market.delivered()
     kill_worker(served)
     market.walk(10)
     until(lambda: served.metrics().total("subscriptions") == len(DEPTHS))
     market.walk(100)
-    until(lambda: settled(served))
+    market.delivered()
     left = ask("leave")["last"]
     assert left == market.number
     market.walk(7)
-    until(lambda: settled(served))
+    market.delivered()
     assert ask("resume") == {"recovery": "replaying", "seq": left, "to": market.number}
     market.walk(30)
-    until(lambda: settled(served))
+    market.delivered()
     check(market, ask("end"))
 
 
@@ -150,7 +158,7 @@ def test_books_in_node(
             assert answers.readline() == "ready\n"
             follow(served, market, ask)
             pipe.close()
-            assert program.wait(20) == 0
+            assert program.wait(60) == 0
         finally:
             program.kill()
 
