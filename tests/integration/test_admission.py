@@ -70,11 +70,13 @@ def test_f35_the_101st_client_comes_in_while_the_ladder_climbs(stage: Stage) -> 
                 wire.send(subscribe(["*"], "trade"))
                 assert wire.reply()["results"][0]["success"] is True
             rounds += 1
+        least = {"delivered_per_s": 0, "sweep_us": 0, "write_fixed_ns": 0, "sweep_clients": 1}
+
+        def measured() -> bool:
+            (controller,) = gateway.status()["controller"]
+            return all(controller[name] > few for name, few in least.items())
+
+        until(measured)
         status = gateway.status()
-        (controller,) = status["controller"]
-        assert controller["delivered_per_s"] > 0
-        assert controller["sweep_us"] > 0
-        assert controller["write_fixed_ns"] > 0
-        assert controller["sweep_clients"] > 1
         assert set(status["counters"]["admission_refused"].values()) == {0}
         assert status["counters"]["handshakes"]["overload"] == 0

@@ -25,6 +25,7 @@ STAMPS = (
 )
 NAMES = rb'"(epoch|connection_id|version)":"[^"]+"'
 TRADE = {"channel": "trade", "price": "64250.10", "qty": "0.015", "side": "buy"}
+TRIES_MAX = 10
 QUOTE = {"channel": "bbo", "bid": "1.10", "bid_qty": "2", "ask": "1.20", "ask_qty": "3"}
 
 
@@ -218,9 +219,21 @@ def captured(recording: Recording, stage: Stage, _: Venue) -> None:
         recording.subscribe(wire, "trade", "BTCUSDT.BINANCE", frames=6)
 
 
-def lapped(recording: Recording, stage: Stage, venue: Venue) -> None:
+def lapped(recording: Recording, stage: Stage, venue: Venue) -> bool:
+    """Whether it came to that: a worker that is stopped for too long, on a busy host, is ended."""
     recording.scene("a worker that is lapped")
     gateway = stage.serve(*venue.sets, "ring.capacity_bytes=65536")
+    worker = gateway.pid()
+    try:
+        lap(recording, gateway, venue)
+    except (EOFError, OSError):
+        if gateway.pid() == worker:
+            raise
+        return False
+    return True
+
+
+def lap(recording: Recording, gateway: Serving, venue: Venue) -> None:
     with recording.open(gateway) as wire:
         recording.subscribe(wire, "trade", "*")
         recording.subscribe(wire, "bbo", "*")
@@ -268,8 +281,12 @@ def reports(recording: Recording, stage: Stage, venue: Venue) -> None:
 def test_bytes_are_kept(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     for scene in (requests, records, limits, captured, lapped, reports):
-        with Stage(tmp_path / scene.__name__) as stage, Venue() as venue:
-            scene(recording, stage, venue)
+        for _ in range(TRIES_MAX):
+            before = len(recording.lines)
+            with Stage(tmp_path / scene.__name__) as stage, Venue() as venue:
+                if scene(recording, stage, venue) is not False:
+                    break
+            del recording.lines[before:]
     text = "\n".join(recording.lines).lstrip() + "\n"
     if os.environ.get("TICKGATE_WIRE_BYTES") == "write":
         KEPT.write_text(text)
