@@ -98,7 +98,7 @@ def test_a_server_that_ends_in_the_window_has_not_passed(tmp_path: Path) -> None
         words = ("--url", gateway.url, "--clients", "5", "--warmup", "0.3", "--duration", "8")
         with started(*words) as process:
             measuring(process)
-            gateway.process.terminate()
+            gateway.terminate()
             out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
     assert "FAIL: no client was connected at the end" in out

@@ -199,7 +199,7 @@ async def test_the_gateway_s_end_is_told_alike(stage: Stage, venue: Venue) -> No
         await each(both, lambda client: client.subscribe("trade", "*.SIM"))
         quiet(venue, 1)
         await all_have(both, NAMES[2], 1)
-        gateway.process.send_signal(signal.SIGTERM)
+        gateway.terminate()
         await until(lambda: all(_kinds(one)[Disconnected] for one in both))
     for one in both:
         told, gone = [e for e in one.events if isinstance(e, System | Disconnected)][-2:]

@@ -197,7 +197,7 @@ def test_no_process_and_no_descriptor_outlives_the_supervisor(
     client.subscribe("trade", "*")
     client.next(method="subscribe")
     assert shared_memory() > 0
-    gateway.process.terminate()
+    gateway.terminate()
     messages = list(client.each())
     assert messages[-1]["type"] == "shutdown"
     assert client.closed is not None

@@ -165,7 +165,7 @@ def test_a_gateway_that_ends_says_so_and_a_new_one_begins_anew(stage: Stage) -> 
     with follow(gateway) as wire:
         uptime_s = until_now(wire, lambda data: data["ready"])["uptime_s"]
         assert uptime_s > 0
-        gateway.process.send_signal(signal.SIGTERM)
+        gateway.terminate()
         while (message := wire.message()).get("type") != "shutdown":
             continue
         assert message["data"][0]["reconnect_after_ms"] > 0

@@ -169,9 +169,8 @@ def test_a_worker_that_is_hung_up_on_keeps_its_clients(gateway: Serving) -> None
         os.kill(gateway.pid(), signal.SIGHUP)
         told(gateway, "signal.ignored signal=SIGHUP")
         assert wire.ask({"method": "ping"})["success"]
-        gateway.process.send_signal(signal.SIGTERM)
+        gateway.terminate()
         assert wire.closed() == (1012, "service restart")
-    until(lambda: gateway.process.poll() is not None)  # a second SIGTERM would kill
 
 
 def test_f73_hang_up_reloads(gateway: Serving, config: Path) -> None:

@@ -48,6 +48,7 @@ class Serving:
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
         self.log = log
+        self.ending = False
         self.url, self.ops = self._addresses()
 
     def _addresses(self) -> tuple[str, str]:
@@ -77,6 +78,12 @@ class Serving:
 
         line: str = until(found)
         return line
+
+    def terminate(self) -> None:
+        """Asks it to end; once, since a second SIGTERM kills what is not over yet."""
+        if not self.ending:
+            self.ending = True
+            self.process.send_signal(signal.SIGTERM)
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a path of the ops listener."""
@@ -190,8 +197,9 @@ def serving(
         subprocess.Popen(words, stdout=sink, stderr=sink, env=ours) as process,
     ):
         try:
-            yield Serving(process, log)
-            process.send_signal(signal.SIGTERM)
+            served = Serving(process, log)
+            yield served
+            served.terminate()
             assert process.wait(STOP_S) == 0, log.read_text()
         finally:
             if process.poll() is None:
