@@ -71,6 +71,16 @@ def test_a_feed_that_ends_and_comes_back(stage: Stage) -> None:
                 assert until_state(wire, "ok")[-1] == calm
 
 
+def test_who_comes_first_finds_feeds_that_are_up_and_their_names(stage: Stage) -> None:
+    gateway = stage.serve('feeds.0.type="synthetic"', "feeds.0.symbols=3", "feeds.0.rate=100")
+    (feed,) = gateway.status()["feeds"]
+    assert feed["state"] == "up"
+    with follow(gateway) as wire:
+        kind, data = told(wire)
+        assert (kind, data["state"], data["feeds"][0]["up"]) == ("snapshot", "ok", True)
+        assert len(wire.ask({"method": "list", "req_id": 2})["instruments"]) == 3
+
+
 def test_whoever_comes_later_is_told_at_once_and_nobody_else_again(stage: Stage) -> None:
     gateway = stage.serve()
     calm = {"state": "ok", "ready": True, "slo": "ok", "feeds": []}
