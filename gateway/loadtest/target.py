@@ -20,7 +20,7 @@ from gateway.loadtest.processes import family, listeners
 from gateway.loadtest.profiles import VENUE
 from gateway.loadtest.scenario import Scenario, Source
 
-START_S = 30.0
+START_S = 60.0
 """A gateway that is not ready by then never will be: on an idle machine it takes a second."""
 POLL_S = 0.02
 

@@ -20,6 +20,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.orders import TOGETHER_S
 from gateway.supervisor.children import Policy
 
 WAIT_S = 60.0
@@ -314,7 +315,8 @@ def test_f53_a_second_sigterm_ends_it_at_once() -> None:
         pids = [p["pid"] for p in gateway.status()["processes"]]
         os.kill(pids[1], signal.SIGSTOP)
         gateway.process.terminate()
-        _until_draining(gateway)  # two signals that come together are one
+        _until_draining(gateway)
+        time.sleep(3 * TOGETHER_S)  # two signals that come together are one
         begun_s = time.monotonic()
         gateway.process.terminate()
         assert gateway.process.wait(WAIT_S) == 1
@@ -328,8 +330,10 @@ async def test_f53_two_signals_at_once_are_one() -> None:
         worker = gateway.pid("worker-0")
         async with subscriber(gateway) as client:
             os.kill(worker, signal.SIGSTOP)  # it can't end between the two
+            gateway.process.send_signal(signal.SIGSTOP)  # they come together, however busy we are
             gateway.process.terminate()
             gateway.process.send_signal(signal.SIGINT)  # another one: two of a kind may be merged
+            gateway.process.send_signal(signal.SIGCONT)
             await asyncio.to_thread(_until_draining, gateway)
             os.kill(worker, signal.SIGCONT)
             with pytest.raises(ConnectionClosed) as closed:

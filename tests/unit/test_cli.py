@@ -131,7 +131,7 @@ def test_config_schema() -> None:
 def test_f61_config_errors_all_at_once_exit_78(command: list[str]) -> None:
     sets = ["listen.prot=1", "ring.capacity_bytes=1000000", "slo.percentile=x"]
     elapsed_s: list[float] = []
-    while len(elapsed_s) < 3 and not any(each < 1 for each in elapsed_s):  # others may be busy
+    while len(elapsed_s) < 20 and not any(each < 1 for each in elapsed_s):  # others may be busy
         began = time.monotonic()
         done = run(*command, *(part for text in sets for part in ("--set", text)))
         elapsed_s.append(time.monotonic() - began)

@@ -158,7 +158,7 @@ async def test_many_names_come_back_at_a_pace() -> None:
         await gateway.asked(80 + 64)
         came = time.monotonic()
         await gateway.asked(160)
-        assert 0.3 < time.monotonic() - came < 5
+        assert 0.3 < time.monotonic() - came < 60
         symbols = [request["params"]["symbol"] for request in gateway.requests[80:]]
         assert symbols == [[f"S{number}.SIM"] for number in range(80)]
 

@@ -375,6 +375,9 @@ def test_a_close_that_nobody_answers_takes_its_time_and_no_more(
     run(main())
 
 
+PATIENT_S = 60.0
+
+
 def test_a_close_is_seen_although_nothing_is_taken(run: Run) -> None:
     async def script(peer: Peer) -> None:
         await peer.open(served(TEXT, b"x" * 1000) * 500)
@@ -386,11 +389,12 @@ def test_a_close_is_seen_although_nothing_is_taken(run: Run) -> None:
         async with Server(script) as server:
             connection = await connect(server.url, [JSON], LIMITS)
             await asyncio.sleep(0.1)
-            began = asyncio.get_running_loop().time()
-            await connection.close()
-            assert asyncio.get_running_loop().time() - began < module.CLOSE_TIMEOUT_S / 2
+            async with asyncio.timeout(PATIENT_S / 2):
+                await connection.close()
 
-    run(main())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CLOSE_TIMEOUT_S", PATIENT_S)
+        run(main())
 
 
 class Recorder(asyncio.Transport):

@@ -56,14 +56,15 @@ def test_f13_a_server_that_dribbles_is_cut(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(fetching, "WHOLE_S", 0.3)
 
     def slow(_: str) -> Answer:
-        threading.Event().wait(1.0)
+        over.wait(60)
         return 200, {}, jwks("a")
 
-    began = time.monotonic()
+    began, over = time.monotonic(), threading.Event()
     with https(tmp_path, slow) as (port, context):
         with pytest.raises(FetchError):
             fetch(f"https://localhost:{port}/", private=True, context=context)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 30
+        over.set()
 
 
 @pytest.mark.parametrize(

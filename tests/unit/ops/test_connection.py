@@ -294,7 +294,7 @@ async def test_the_end_of_the_listener_leaves_none(
             # Its thread ends with the test, whatever becomes of the answer.
             asyncio.get_running_loop().call_later(0.2, server._reader._lock.release)
         began_s = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - began_s < 2 * hub.DRAIN_S
+    assert asyncio.get_running_loop().time() - began_s < 20 * hub.DRAIN_S
     await until(lambda: server.connections == 0)
     for reader, writer in peers:
         with suppress(ConnectionError):

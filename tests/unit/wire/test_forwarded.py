@@ -87,7 +87,7 @@ def test_f60_two_headers_that_differ_are_not_believed() -> None:
 
 
 def test_a_list_without_end_costs_little() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     for text in (
         "," * 8000,
         '"' * 8000,
@@ -97,4 +97,4 @@ def test_a_list_without_end_costs_little() -> None:
         "10.0.0.1," * 900,
     ):
         client(("X-Forwarded-For", text), ("Forwarded", text))
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
