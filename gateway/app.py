@@ -164,7 +164,9 @@ async def _serve(
             _tell_ready(config, urls, listen=site.listen, ops_listen=ops.listen)
             if on_ready is not None:
                 on_ready(urls)
+            begun.set()
 
+        begun = asyncio.Event()
         supervisor = Supervisor(
             site.specs(),
             on_ready=ready,
@@ -207,7 +209,8 @@ async def _serve(
             obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
             works = recorder.run(), _rotate(site.tickets)
-            code = await _run(supervisor, works, on_played, orders)
+            played = _played(supervisor, on_played, begun) if on_played else None
+            code = await _run(supervisor, works, played, orders)
         _log.info("serve.stopped", exit=code)
         return code
 
@@ -221,14 +224,14 @@ def _tell_ready(config: Config, urls: Urls, **bound: str) -> None:
 async def _run(
     supervisor: Supervisor,
     works: Iterable[Coroutine[Any, Any, None]],
-    on_played: Callable[[Feeds], int] | None,
+    playing: Coroutine[Any, Any, int] | None,
     orders: Orders,
 ) -> int:
     """Runs the children, and what goes on beside them, until all is over; the exit code."""
     beside: list[asyncio.Task[Any]] = [*map(asyncio.create_task, works)]
     played: asyncio.Task[int] | None = None
-    if on_played is not None:
-        played = asyncio.create_task(_played(supervisor, on_played))
+    if playing is not None:
+        played = asyncio.create_task(playing)
         beside.append(played)
     code = await supervisor.run()
     signals.last((*orders.stops, signal.SIGXCPU, *signals.TOLD, signal.SIGCONT))
@@ -251,13 +254,14 @@ def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:
     return supervisor.tell(name, Report(channel=channel, text=text))
 
 
-async def _played(supervisor: Supervisor, on_played: Callable[[Feeds], int]) -> int:
+async def _played(supervisor: Supervisor, on: Callable[[Feeds], int], ready: asyncio.Event) -> int:
     """Waits until all feeds have ended; an exit code that is not 0 ends the gateway."""
+    await ready.wait()  # a short feed may be over before, and that it begins is told first
     while True:
         children = supervisor.statistics().children
         feeds = [feed for child in children for feed in child.status.feeds]
         if feeds and all(feed.state in ("done", "failed") for feed in feeds):
-            code = on_played(feeds)
+            code = on(feeds)
             if code:
                 supervisor.stop()
             return code
