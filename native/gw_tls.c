@@ -235,7 +235,8 @@ int gw_tls_handshake(gw_tls_t *t, gw_tls_out_t *out) {
     t->out = out;
     O.ERR_clear_error();
     int result = 0;
-    for (int i = 0; i < RECORDS_OF_A_FLIGHT && !result; i++) {
+    /* What was fed is taken whole: no descriptor says that there is more, and a ClientHello may be in records of a byte. */
+    for (int i = 0; (i < RECORDS_OF_A_FLIGHT || gw_tls_fed(t)) && !result; i++) {
         t->taken = 0;
         const int answer = O.SSL_do_handshake(t->ssl);
         result = answer == 1 ? 1 : judge(t, answer);

@@ -77,8 +77,8 @@ int gw_tls_feed(gw_tls_t *t, const void *bytes, size_t length);
 /* Whether some of these are left: no descriptor will say so. */
 int gw_tls_fed(const gw_tls_t *t);
 
-/* A step of the handshake: at most one signature. 1: it is through; 0: the peer is to go on; -EPROTO: gw_tls_error says
- * why, and `out` may have an alert; -ECONNRESET: the peer has gone. */
+/* A step of the handshake: at most one signature, and all that was fed. 1: it is through; 0: the peer is to go on; -EPROTO:
+ * gw_tls_error says why, and `out` may have an alert; -ECONNRESET: the peer has gone. */
 int gw_tls_handshake(gw_tls_t *t, gw_tls_out_t *out);
 /* At most one record. Bytes of it (`size` is GW_TLS_RECORD_MAX at least), 0: none of it, or nothing came; -ECONNRESET: the
  * end of the stream; -EPROTO as above. Answers are in `out`. */
