@@ -8,8 +8,7 @@
 #include <sys/socket.h>
 
 #define READS 8u /* in a turn: at 5 to 15 us */
-#define UPDATES_MAX 8u /* of keys, in a minute: each takes 35 us, and who follows the RFC needs one in 2^24 records */
-#define UPDATES_NS 60000000000
+#define UPDATES_NS 60000000000 /* in which so many (GW_TLS_UPDATES_MAX) are not too many */
 
 static void list(gw_plane_t *p, gw_client_t *c) {
     gw_secure_t *s = c->secure;
@@ -77,7 +76,7 @@ static int floods(gw_plane_t *p, gw_client_t *c, uint32_t before) {
         s->updates_ns = p->now;
         s->updates = before;
     }
-    return now - s->updates > UPDATES_MAX;
+    return now - s->updates > GW_TLS_UPDATES_MAX;
 }
 
 static void read_record(gw_plane_t *p, gw_client_t *c) {

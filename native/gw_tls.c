@@ -254,7 +254,8 @@ ssize_t gw_tls_read(gw_tls_t *t, gw_tls_out_t *out, void *bytes, size_t size) {
     t->taken = 0;
     O.ERR_clear_error();
     const int answer = O.SSL_read(t->ssl, bytes, size < INT32_MAX ? (int)size : INT32_MAX);
-    const ssize_t result = answer > 0 ? answer : judge(t, answer);
+    ssize_t result = answer > 0 ? answer : judge(t, answer);
+    if (t->context && !t->client && t->updates > GW_TLS_UPDATES_MAX) result = fail(t, "too many TLS key updates");
     t->out = NULL;
     return result;
 }

@@ -20,6 +20,7 @@
 #define GW_TLS_NAMES_MAX 64u           /* certificates by name of one context */
 #define GW_TLS_NAME_MAX 253u           /* of a host */
 #define GW_TLS_TICKET_KEYS 2u
+#define GW_TLS_UPDATES_MAX 8u /* of a peer's keys: each takes 35 us, and who follows the RFC needs one in 2^24 records */
 #define GW_TLS_FILE_MAX (1u << 20) /* of certificates and keys */
 
 /* Why there is no TLS here, in words; NULL: there is. */
@@ -81,7 +82,8 @@ int gw_tls_fed(const gw_tls_t *t);
  * gw_tls_error says why, and `out` may have an alert; -ECONNRESET: the peer has gone. */
 int gw_tls_handshake(gw_tls_t *t, gw_tls_out_t *out);
 /* At most one record. Bytes of it (`size` is GW_TLS_RECORD_MAX at least), 0: none of it, or nothing came; -ECONNRESET: the
- * end of the stream; -EPROTO as above. Answers are in `out`. */
+ * end of the stream; -EPROTO as above, and where a client has its keys changed too often before it is handed over. Answers
+ * are in `out`. */
 ssize_t gw_tls_read(gw_tls_t *t, gw_tls_out_t *out, void *bytes, size_t size);
 /* Seals at most GW_TLS_RECORD_MAX bytes behind what `out` has. 0, -EPROTO: nothing can be written any more. */
 int gw_tls_write(gw_tls_t *t, gw_tls_out_t *out, const void *bytes, size_t length);

@@ -95,6 +95,7 @@ static void test_one_record_a_step(void) {
     }
     client.out.length = 0;
     /* Key updates are records, too: each takes a step, is counted and answered. */
+    gw_tls_handed_over(server.tls); /* whose owner judges how many are too many */
     for (int i = 0; i < 20; i++) {
         CHECK_EQUAL(SSL_key_update(inside(&client), SSL_KEY_UPDATE_REQUESTED), 1);
         CHECK_EQUAL(gw_tls_write(client.tls, &client.out, "x", 1), 0);
@@ -105,6 +106,25 @@ static void test_one_record_a_step(void) {
         CHECK_EQUAL(reads(&server), (int)(i % 2));
     }
     CHECK(server.out.length > 0 && server.out.length < 1000);
+    done();
+    gw_tls_context_free(s);
+    gw_tls_context_free(c);
+}
+
+/* Who has yet to ask for anything has its keys changed some times, and no more. */
+static void test_key_updates_before_it_is_handed_over(void) {
+    gw_tls_context_t *s = tls_server("listen", NULL), *c = tls_client();
+    pair(s, c, 1);
+    for (uint32_t i = 0; i <= GW_TLS_UPDATES_MAX; i++) {
+        CHECK_EQUAL(SSL_key_update(inside(&client), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        client.tls->out = &client.out;
+        CHECK_EQUAL(SSL_do_handshake(inside(&client)), 1);
+        client.tls->out = NULL;
+        tls_carry(&client, &server);
+        CHECK_EQUAL(reads(&server), i < GW_TLS_UPDATES_MAX ? 0 : -EPROTO);
+    }
+    CHECK(strstr(gw_tls_error(server.tls), "too many TLS key updates"));
+    CHECK_EQUAL(gw_tls_write(server.tls, &server.out, "x", 1), -EPROTO);
     done();
     gw_tls_context_free(s);
     gw_tls_context_free(c);
@@ -441,6 +461,7 @@ int main(void) {
     test_tickets(TLS1_2_VERSION);
     test_tickets(TLS1_3_VERSION);
     test_identities();
+    test_key_updates_before_it_is_handed_over();
     test_small_records();
     tls_forget();
     printf("ok\n");
