@@ -101,18 +101,33 @@ static int in_time(const X509 *x, const char *path, gw_tls_problem_t *problem) {
     return wrong(problem, GW_TLS_CERT, text, path);
 }
 
-/* The certificates of a file, into `found`; their count, 0: none. */
-static size_t certificates(const file_t *f, X509 **found, size_t max) {
+/* The certificates of a file, into `found`: all of them, for each that is left out somebody would be refused. 0 where there are
+ * none of use, and the problem says why. */
+static size_t certificates(const file_t *f, X509 **found, size_t max, int field, const char *path, gw_tls_problem_t *problem) {
+    char text[120];
     BIO *b = bio_of(f);
+    X509 *x = NULL;
     size_t n = 0;
-    while (b && n < max && (found[n] = O.PEM_read_bio_X509(b, NULL, no_password, NULL))) n++;
+    O.ERR_clear_error();
+    while (b && (x = O.PEM_read_bio_X509(b, NULL, no_password, NULL)) && n < max) found[n++] = x;
+    const unsigned long error = O.ERR_peek_last_error();
+    const int whole = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
     O.BIO_free(b);
-    O.ERR_clear_error(); /* the end of the file is one */
-    return n;
+    if (n && !x && whole) {
+        O.ERR_clear_error();
+        return n;
+    }
+    if (x) snprintf(text, sizeof text, "has more than %zu certificates in it", max);
+    else if (whole) snprintf(text, sizeof text, "has no certificate (PEM) in it");
+    else snprintf(text, sizeof text, "is no good: certificate %zu is none: %s", n + 1, reason());
+    O.ERR_clear_error();
+    O.X509_free(x);
+    while (n) O.X509_free(found[--n]);
+    wrong(problem, field, text, path);
+    return 0;
 }
 
 static int use_chain(gw_tls_context_t *c, SSL_CTX *s, X509 *const *chain, size_t n, const char *path, gw_tls_problem_t *problem) {
-    if (!n) return wrong(problem, GW_TLS_CERT, "has no certificate (PEM) in it", path);
     if (in_time(chain[0], path, problem)) return -EINVAL;
     for (size_t i = 0; i < n; i++) {
         const int64_t to = seconds(O.X509_get0_notAfter(chain[i]));
@@ -145,8 +160,8 @@ static int use_identity(gw_tls_context_t *c, SSL_CTX *s, const char *cert, const
     file_t f;
     X509 *chain[CHAIN_MAX];
     if (file_read(&f, cert, GW_TLS_CERT, problem)) return -EINVAL;
-    const size_t n = certificates(&f, chain, CHAIN_MAX);
-    int error = use_chain(c, s, chain, n, cert, problem);
+    const size_t n = certificates(&f, chain, CHAIN_MAX, GW_TLS_CERT, cert, problem);
+    int error = n ? use_chain(c, s, chain, n, cert, problem) : -EINVAL;
     if (!error) error = use_key(s, chain[0], key, problem);
     for (size_t i = 0; i < n; i++) O.X509_free(chain[i]);
     file_free(&f);
@@ -158,8 +173,8 @@ static int use_authorities(SSL_CTX *s, const char *text, size_t length, const ch
     file_t f = {(char *)(uintptr_t)text, length};
     X509 **found = calloc(AUTHORITIES_MAX, sizeof(X509 *));
     if (!found) return wrong(problem, GW_TLS_CA, "needs more memory than there is", path);
-    const size_t n = certificates(&f, found, AUTHORITIES_MAX);
-    int error = n ? 0 : wrong(problem, GW_TLS_CA, "has no certificate (PEM) in it", path);
+    const size_t n = certificates(&f, found, AUTHORITIES_MAX, GW_TLS_CA, path, problem);
+    int error = n ? 0 : -EINVAL;
     for (size_t i = 0; i < n; i++) {
         if (!error && O.X509_STORE_add_cert(O.SSL_CTX_get_cert_store(s), found[i]) != 1) error = refused(problem, GW_TLS_CA, path);
         if (!error && tell && O.SSL_CTX_add_client_CA(s, found[i]) != 1) error = refused(problem, GW_TLS_CA, path);
