@@ -272,8 +272,7 @@ static int sockets(gw_plane_t *p, int64_t timeout_ns) {
             continue;
         }
         /* ERR and HUP too: the write that follows fails, and reports once. */
-        gw_client_leave(p, c);
-        gw_turn_wait(p, gw_turn_again(c), c);
+        gw_turn_later(p, c);
     }
     return n;
 }

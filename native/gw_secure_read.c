@@ -39,10 +39,8 @@ void gw_secure_reported(gw_plane_t *p, gw_client_t *c, uint32_t events) {
     if (was & GW_SECURE_IN && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) list(p, c);
     else if (was & GW_SECURE_IN) watch(p, c, GW_SECURE_IN);
     if (!(was & GW_SECURE_OUT)) return;
-    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
-        gw_client_untouch(p, c);
-        gw_turn_wait(p, gw_turn_again(c), c);
-    } else watch(p, c, GW_SECURE_OUT);
+    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) gw_turn_later(p, c);
+    else watch(p, c, GW_SECURE_OUT);
 }
 
 /* --- a record ---------------------------------------------------------------------------------------- */

@@ -55,4 +55,10 @@ static inline void gw_client_leave(gw_plane_t *p, gw_client_t *c) {
     gw_client_untouch(p, c);
 }
 
+/* It waits to go on, in whatever list it stands: its socket takes more. */
+static inline void gw_turn_later(gw_plane_t *p, gw_client_t *c) {
+    gw_client_leave(p, c);
+    gw_turn_wait(p, gw_turn_again(c), c);
+}
+
 #endif

@@ -18,8 +18,7 @@ void gw_job_free(gw_job_t *job) {
 void gw_client_not_busy(gw_plane_t *p, gw_client_t *c) {
     c->flags &= (uint16_t)~GW_CLIENT_BUSY;
     if (c->late && c->flags & GW_CLIENT_BLOCKED) { /* its socket has said meanwhile that it takes more, once */
-        gw_client_leave(p, c);
-        gw_turn_wait(p, gw_turn_again(c), c);
+        gw_turn_later(p, c);
     }
     c->late = 0;
     gw_replay_join(p, c);

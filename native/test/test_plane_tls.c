@@ -10,7 +10,10 @@ int main(void) {
 }
 #else
 #define RIG_SECURE 1
+#include "gw_secure.h"
 #include "plane_reader.h"
+#include "gw_visit.h"
+#include <sys/epoll.h>
 
 static rig_t *rig;
 static peer_t *peer;
@@ -356,6 +359,28 @@ static void a_topic_ends_behind_its_record(void) {
 }
 
 /* What is longer than a record takes several, in as many visits. */
+/* One that is touched while it is blocked stands in its tenant's list, maybe as the last of a round. */
+static void a_socket_that_takes_more_ends_the_wait_in_a_tenant_s_list(void) {
+    gw_plane_options_t o = rig_options();
+    o.tenants_count = 1;
+    o.tenant_weights[0] = 1;
+    rig = rig_new(o);
+    rig_segment(rig, 1 << 20, 64);
+    peer = rig_connect(rig);
+    rig_settle(rig);
+    gw_client_t *c = rig_client(rig, peer);
+    peer->allowed = 0;
+    gw_client_block(rig->plane, c);
+    gw_turn_wait(rig->plane, GW_TURN_TENANTS, c);
+    rig->plane->tenants[0].round_last = gw_client_place(rig->plane, c);
+    gw_secure_reported(rig->plane, c, EPOLLOUT);
+    CHECK_EQUAL(rig->plane->tenants[0].round_last, gw_turn_sentinel(GW_TURN_TENANTS));
+    CHECK(!gw_turn_empty(rig->plane, GW_TURN_BULK));
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(rig);
+    end();
+}
+
 static void a_long_message_takes_several_records(void) {
     begin();
     rig_remove(rig, peer); /* a text that no reader knows: this one counts bytes */
@@ -414,6 +439,7 @@ int main(void) {
     RUN(the_link_ends_before_its_record_has_left);
     RUN(a_right_ends_before_its_record_has_left);
     RUN(a_topic_ends_behind_its_record);
+    RUN(a_socket_that_takes_more_ends_the_wait_in_a_tenant_s_list);
     RUN(a_long_message_takes_several_records);
     RUN(close_notify_is_last);
     return 0;
