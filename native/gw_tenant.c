@@ -4,8 +4,8 @@
  * number of clients gets it. With them GW_TURN_LIVE, where routing puts whoever is touched, is only where clients come in: each
  * visit first moves some from there to the lists of their tenants, then serves the client that is next by weight. A tenant's turn
  * begins with a credit, its weight times GW_TENANT_CREDIT; each visit costs what a send does (GW_TENANT_VISIT) and its bytes; the
- * turn is over once nothing of the credit is left, or nobody waits. What was spent beyond is owed. So nobody rests while somebody
- * waits, and a tenant of one client is behind each other tenant by one turn, however many clients those have.
+ * turn is over once nothing of the credit is left, or nobody waits. What was spent beyond is owed, and so is what those who catch
+ * up were sent, up to GW_TENANT_DEBT turns. So nobody rests while somebody waits, and a tenant of one client is behind each other tenant by one turn, however many clients those have.
  *
  * Others ask whether anybody waits by looking at GW_TURN_LIVE: so while a tenant's list has clients a stand-in, which is no
  * client, is its first.
@@ -16,6 +16,7 @@
 
 #define GW_TENANT_VISIT (16u << 10)  /* a send of few bytes takes as long as so many more in one send */
 #define GW_TENANT_CREDIT (64u << 10) /* of weight 1: four small sends */
+#define GW_TENANT_DEBT 16 /* turns that are owed at the most: the plane passes over a tenant as often, in one visit */
 #define MOVES 64u                    /* clients moved before a visit: some 10 ns each */
 
 static gw_client_t *stand_in(const gw_plane_t *p) { return gw_place_client(p, gw_turn_sentinel(GW_TURNS)); }
@@ -58,6 +59,8 @@ static void move(gw_plane_t *p) {
     }
 }
 
+static int64_t turn_credit(const gw_plane_t *p, uint32_t tenant) { return (int64_t)p->o.tenant_weights[tenant] * GW_TENANT_CREDIT; }
+
 /* The tenant whose turn it is, GW_TENANTS_MAX where nobody waits. One that owes much gets a turn's credit each time it is passed. */
 static uint32_t next(gw_plane_t *p) {
     uint32_t empty = 0;
@@ -68,7 +71,7 @@ static uint32_t next(gw_plane_t *p) {
         empty = waits ? 0 : empty + 1;
         if (!waits && t->credit > 0) t->credit = 0; /* nothing is saved up */
         if (++p->tenant_at == p->o.tenants_count) p->tenant_at = 0;
-        p->tenants[p->tenant_at].credit += (int64_t)p->o.tenant_weights[p->tenant_at] * GW_TENANT_CREDIT;
+        p->tenants[p->tenant_at].credit += turn_credit(p, p->tenant_at);
     }
     return GW_TENANTS_MAX;
 }
@@ -96,7 +99,12 @@ size_t gw_tenant_flush(gw_plane_t *p, gw_client_t *c, size_t room) {
     const size_t offered = room == GW_ROOM_IN_PLACE ? gw_client_flush(p, c) : gw_client_flush_within(p, c, room);
     gw_count(&p->stats->tenant_sends[c->tenant], p->stats->sends[0] - sends);
     gw_count(&p->stats->tenant_bytes[c->tenant], p->stats->sent_bytes[0] - bytes);
-    if (offered) p->tenants[c->tenant].credit -= (int64_t)(offered + GW_TENANT_VISIT);
+    if (offered) {
+        gw_tenant_t *t = &p->tenants[c->tenant];
+        const int64_t least = -GW_TENANT_DEBT * turn_credit(p, c->tenant);
+        t->credit -= (int64_t)(offered + GW_TENANT_VISIT);
+        if (t->credit < least) t->credit = least;
+    }
     return offered;
 }
 
@@ -114,7 +122,8 @@ size_t gw_tenants_visit(gw_plane_t *p, int *over) {
     return offered;
 }
 
-/* Who waits goes to the front of GW_TURN_LIVE, as one of the round: what it waits with may be older than the round is. */
+/* Who waits goes to the front of GW_TURN_LIVE, as one of the round: what it waits with may be older than the round is. Not so a
+ * blocked one: there it would be passed over, and the kernel says but once that its socket takes more. */
 void gw_tenant_move(gw_plane_t *p, gw_client_t *c, uint32_t tenant) {
     if (c->tenant == tenant) return;
     const int waits = c->turn_next != 0;
@@ -122,7 +131,8 @@ void gw_tenant_move(gw_plane_t *p, gw_client_t *c, uint32_t tenant) {
     gw_count(&p->stats->tenant_clients[c->tenant], (uint64_t)-1);
     c->tenant = (uint8_t)tenant;
     gw_count(&p->stats->tenant_clients[c->tenant], 1);
-    if (!waits) return;
+    if (waits && c->flags & GW_CLIENT_BLOCKED) gw_turn_later(p, c);
+    if (!waits || c->flags & GW_CLIENT_BLOCKED) return;
     turn_first(p, GW_TURN_LIVE, c);
     if (p->round_last == gw_turn_sentinel(GW_TURN_LIVE)) p->round_last = gw_client_place(p, c);
 }

@@ -166,6 +166,50 @@ static void a_client_that_moves_waits_among_its_new_tenant_s(void) {
     rig_free(s.rig);
 }
 
+/* What is sent to those who catch up is owed, but no more than some turns: the one visit that pays it back passes over it. */
+static void a_debt_has_an_end(void) {
+    scene_t s = tenants(2, (uint16_t[]){1, 1});
+    come(&s, 0, 1);
+    peer_t *peer = &s.rig->peers[0];
+    peer->allowed = 0;
+    rig_publish(s.rig, s.bbo);
+    rig_settle(s.rig);
+    for (int i = 0; i < 500; i++) { /* it stays blocked, and takes a byte now and then */
+        peer->allowed = 1;
+        s.rig->now += MS;
+        gw_plane_cycle(s.rig->plane);
+    }
+    CHECK(peer->sends > 100);
+    CHECK(s.rig->plane->tenants[0].credit < 0);
+    CHECK(s.rig->plane->tenants[0].credit >= -16 * (64 << 10));
+    peer->allowed = RIG_NO_LIMIT;
+    rig_settle(s.rig);
+    rig_free(s.rig);
+}
+
+/* The kernel says once that a socket takes more: whoever waits with that is not passed over as one who is blocked. */
+static void a_blocked_client_that_moves_is_not_forgotten(void) {
+    scene_t s = tenants(2, (uint16_t[]){1, 1});
+    come(&s, 0, 1);
+    peer_t *peer = &s.rig->peers[0];
+    gw_client_t *c = rig_client(s.rig, peer);
+    peer->allowed = 0;
+    rig_publish(s.rig, s.bbo);
+    rig_settle(s.rig);
+    CHECK(c->flags & GW_CLIENT_BLOCKED);
+    gw_client_unwatch(s.rig->plane, c); /* its socket was reported ... */
+    gw_turn_later(s.rig->plane, c);
+    peer->allowed = RIG_NO_LIMIT;
+    gw_command_t *x = rig_reply(GW_CMD_MOVE, peer->handle, 0, 0); /* ... and before its visit it moves */
+    x->tenant = 1;
+    rig_post(s.rig, x);
+    rig_settle(s.rig);
+    CHECK(!(c->flags & GW_CLIENT_BLOCKED));
+    frame_t f;
+    CHECK(data(peer, &f, NULL));
+    rig_free(s.rig);
+}
+
 static void tenants_are_checked(void) {
     scene_t s = tenants(2, (uint16_t[]){1, 1});
     gw_command_t *x = rig_reply(GW_CMD_ADD, gw_plane_slot(s.rig->plane), 0, 0);
@@ -186,6 +230,8 @@ int main(void) {
     RUN(rounds_end_under_overload);
     RUN(a_blocked_client_costs_its_tenant_nothing_while_it_waits);
     RUN(a_client_that_moves_waits_among_its_new_tenant_s);
+    RUN(a_debt_has_an_end);
+    RUN(a_blocked_client_that_moves_is_not_forgotten);
     RUN(tenants_are_checked);
     return 0;
 }
