@@ -21,7 +21,6 @@ from gateway.identity.claims import Expected
 from gateway.identity.credentials import judged, refusal
 from gateway.identity.entitled import Entitlements, standing
 from gateway.identity.grants import own_granted
-from gateway.identity.issue import append
 from gateway.identity.keeper import Keeper, Unreadable, is_url, load
 from gateway.networks import is_loopback
 from gateway.wire.response import Response
@@ -121,17 +120,13 @@ class Identities:
             return "auth.revoked names no file to write it to"
         before = int(time.time()) + 1 if user else None
         try:
-            line = revoked.encode(
-                revoked.Revocation(
-                    jti=token or None, sub=user or None, key=key or None, before=before
-                )
+            one = revoked.Revocation(
+                jti=token or None, sub=user or None, key=key or None, before=before
             )
-            revoked.read(line)  # one that is too long would make all of the file unreadable
-            append(Path(self._options.revoked), line)
-        except OSError as error:
-            return f"{self._options.revoked} (auth.revoked): {error.strerror or error}"
-        except ValueError as error:
-            return str(error)
+            revoked.add(path, one)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else None
+            return f"{path} (auth.revoked): {why or error}"
         self._keeper.look_soon()
         return ""
 

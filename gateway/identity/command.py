@@ -16,7 +16,6 @@ from gateway.identity import api_keys, claims, keys, revoked, tokens
 from gateway.identity.entry import Entry, convert
 from gateway.identity.issue import (
     GENERATED,
-    append,
     choose,
     from_pem,
     generate,
@@ -179,7 +178,7 @@ def revoke_token(
             jti = _jti(token)
         before = int(time.time()) + 1 if sub else None
         one = revoked.Revocation(jti=jti or None, key=kid or None, sub=sub or None, before=before)
-        append(file, revoked.encode(one))
+        revoked.add(file, one)
     print(f"revoked: {revoked.encode(one).decode().strip()}")
 
 

@@ -1,5 +1,7 @@
 """Keys and tokens made here: for tests, for operators without an issuer of their own."""
 
+import errno
+import fcntl
 import json
 import os
 import secrets
@@ -127,12 +129,23 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Adds a whole line, also behind one that was cut short."""
+    """Adds a whole line, also behind one that was cut short.
+
+    Raises:
+        OSError: the disk did not take it, and the file is as it was.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # nobody else's line is taken back
         size = os.fstat(fd).st_size
         cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        os.write(fd, b"\n" * cut + line)
-        os.fsync(fd)
+        whole = b"\n" * cut + line
+        try:
+            if os.write(fd, whole) < len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(fd)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
     finally:
         os.close(fd)

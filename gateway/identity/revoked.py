@@ -6,10 +6,13 @@ its id (`key`); or all that a `sub` was given before a time (`before`, seconds):
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+
+from gateway.identity.issue import append
 
 BYTES_MAX: Final = 16 << 20
 
@@ -85,3 +88,20 @@ def read(data: bytes) -> Revoked:
 def encode(one: Revocation) -> bytes:
     """A line of the file."""
     return msgspec.json.encode(one) + b"\n"
+
+
+def add(path: Path, one: Revocation) -> None:
+    """Adds a line, and sees that gateways can read the file.
+
+    Raises:
+        OSError: the disk did not take it.
+        ValueError: it is no line of such a file, or another one is none: then none counts that
+            came after that.
+    """
+    line = encode(one)
+    read(line)
+    append(path, line)
+    try:
+        read(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"the line is there, but no gateway reads the file: {error}") from None
