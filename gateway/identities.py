@@ -101,7 +101,7 @@ class Identities:
         """
         options: AuthOptions = config.auth
         try:
-            found = load(options)
+            found = load(options, self._authenticator.material)
         except Unreadable as error:
             problem = Problem(f"auth.{error.option}", error.why)
             raise ConfigurationError("the configuration has an error", [problem]) from None
@@ -119,6 +119,7 @@ class Identities:
         if not self._options.revoked:
             return "auth.revoked names no file to write it to"
         before = int(time.time()) + 1 if user else None
+        path = Path(self._options.revoked)
         try:
             one = revoked.Revocation(
                 jti=token or None, sub=user or None, key=key or None, before=before

@@ -50,14 +50,19 @@ def pepper_path(options: "AuthOptions") -> str:
     return options.pepper or (f"{options.api_keys}.pepper" if options.api_keys else "")
 
 
-def load(options: "AuthOptions") -> Material:
+def load(options: "AuthOptions", before: Material | None = None) -> Material:
     """All files, read now.
+
+    Args:
+        before: what was in force; what was revoked then must not come back with a file's loss.
 
     Raises:
         Unreadable: the first one that is none.
     """
     files = Files(options)
     material = Material(keys=None if is_url(options.jwt_keys) else keys.NONE)
+    if before is not None:
+        material = material._replace(revoked=before.revoked)
     for name in files.names:
         material = files.read(name, material)
     return material
@@ -92,7 +97,9 @@ class Files:
         try:
             path = self._paths[name]
             if name == "revoked" and not path.exists():
-                return material._replace(revoked=revoked.Revoked())  # nobody was revoked yet
+                if material.revoked:
+                    raise Unreadable(name, f"{path} is gone; what it said stays in force")
+                return material  # nobody was revoked yet
             data = path.read_bytes()
             if name == "jwt_keys":
                 return material._replace(keys=keys.read(data, symmetric=True))
@@ -101,6 +108,8 @@ class Files:
             if name == "grants":
                 return material._replace(grants=grants.read(data))
             return material._replace(revoked=revoked.read(data))
+        except Unreadable:
+            raise
         except OSError as error:
             raise Unreadable(name, f"{error.filename} cannot be read: {error.strerror}") from None
         except ValueError as error:
@@ -194,14 +203,14 @@ class Keeper:
             return
         try:
             with self._lock:
-                self.material = material = self._files.read(name, self.material)
+                self.material = self._files.read(name, self.material)
+                self._give(self.material)  # in the order in which they were made
         except Unreadable as error:
             self._states[name] = state
             _log.error("identity.kept", option=f"auth.{name}", problem=error.why)
             return
         # As it was before it was read: what was written meanwhile is read again.
         self._states[name] = state
-        self._give(material)
         _log.info("identity.read", option=f"auth.{name}")
 
     # --- a key set from elsewhere -----------------------------------------------------------------
@@ -240,8 +249,8 @@ class Keeper:
             same = found is not None and before is not None
             if found is before or (same and found.generation == before.generation):  # type: ignore[union-attr]
                 return
-            self.material = material = self.material._replace(keys=found)
-        self._give(material)
+            self.material = self.material._replace(keys=found)
+            self._give(self.material)
         _log.info("identity.keys", count=0 if found is None else len(found))
 
 

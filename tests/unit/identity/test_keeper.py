@@ -213,6 +213,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert len(load(settings).revoked) == 0  # nobody was revoked yet
 
 
+def test_what_was_revoked_outlives_its_file(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path, "EdDSA")
+    settings = options(issuer, "jwt_keys", "revoked")
+    given = list[Material]()
+    keeper = Keeper(settings, given.append, lambda: 0.0)
+    issuer.revoke(jti="a")
+    keeper.look("revoked")
+    issuer.path("revoked").unlink()
+    keeper.look("revoked")
+    assert len(given) == 1
+    assert keeper.material.revoked.has("x", "a", "", None)
+    with pytest.raises(Unreadable, match=r"auth\.revoked: .* is gone"):
+        load(settings, keeper.material)
+    issuer.write("revoked", "")  # said by somebody
+    keeper.look("revoked")
+    assert len(given[-1].revoked) == 0
+
+
 def test_grants_of_a_file(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path)
     issuer.write(
