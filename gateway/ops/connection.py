@@ -33,6 +33,9 @@ _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False)
 def write_last(transport: asyncio.Transport, data: bytes) -> None:
     """Nothing more is said; what still comes is to be discarded, until the client hangs up."""
     transport.write(data)
+    if not transport.can_write_eof():  # TLS: its end is that of both sides
+        transport.close()
+        return
     with suppress(OSError):  # a client that has reset it has no end that could be closed
         transport.write_eof()
     transport.resume_reading()
