@@ -24,7 +24,7 @@ from gateway.errors import ConfigurationError, Problem, ResourceError
 from gateway.model.encoding import SUBPROTOCOL_PREFIX
 from gateway.ops.announcements import Announcements
 from gateway.ops.connection import Connection
-from gateway.ops.exchange import UNANSWERED, Exchange
+from gateway.ops.exchange import CONNECTIONS_MAX, UNANSWERED, Exchange
 from gateway.ops.health import Health
 from gateway.ops.hub import SESSIONS_MAX, Channel, Hub
 from gateway.ops.live import Live
@@ -33,7 +33,7 @@ from gateway.ops.objective import Look, Watch, message
 from gateway.ops.pages import Pages
 from gateway.ops.reading import Reader
 from gateway.ops.sampling import Sampling
-from gateway.ops.secure import renew, server_context
+from gateway.ops.secure import Arrived, Handshakes, server_context
 from gateway.ops.status import Status
 from gateway.ops.subject import Subject
 from gateway.options import LOOPBACK_ORIGINS, OpsOptions
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 SCRAPES_MAX = 4
 """Renderings of /metrics at once; one more gets 503."""
 SAMPLE_INTERVAL_S = 0.5
-HANDSHAKE_S = 5.0
-"""For TLS, where the listener has it: as for clients' requests."""
 METHODS = "GET, HEAD, OPTIONS"
 _ALLOW = (("Allow", METHODS),)
 _SUBPROTOCOLS = (SUBPROTOCOL_PREFIX + "json",)
@@ -107,6 +105,7 @@ class OpsServer:
         self._server: asyncio.Server | None = None
         secure = options.tls and subject.config.tls.cert
         self._secure = server_context(subject.config.tls) if secure else None
+        self._handshakes = Handshakes(lambda: Exchange(self), self._unanswered)
         self._tasks: list[asyncio.Task[None]] = []
         self._pages = Pages()
         self._routes: dict[str, Callable[[], Response]] = {
@@ -121,20 +120,16 @@ class OpsServer:
 
     def certificates(self, config: "Config") -> Callable[[], None]:
         """As `gateway.reload.Prepare`."""
-        secure, options = self._secure, config.tls
-        if secure is None or not options.cert:
+        if self._secure is None or not config.tls.cert:
             return lambda: None
         try:
-            server_context(options)
+            fresh = server_context(config.tls)
         except OSError as error:
             problem = Problem("tls.cert", f"of the ops listener: {error}")
             raise ConfigurationError("the configuration has an error", [problem]) from None
 
         def commit() -> None:
-            try:
-                renew(secure, options)
-            except OSError as error:  # in between they have changed once more
-                _log.error("tls.not_reloaded", listener="ops", error=str(error))
+            self._secure = fresh
 
         return commit
 
@@ -160,19 +155,14 @@ class OpsServer:
     @property
     def connections(self) -> int:
         """Connections that are open now."""
-        return len(self.exchanges)
+        return len(self.exchanges) + len(self._handshakes)
 
     async def __aenter__(self) -> "OpsServer":
         where = f"{self._options.host}:{self._options.port} (ops.host, ops.port)"
         try:
             (listener,) = listeners(self._options.host, self._options.port, 1)
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(
-                lambda: Exchange(self),
-                sock=listener,
-                ssl=self._secure,
-                ssl_handshake_timeout=None if self._secure is None else HANDSHAKE_S,
-            )
+            self._server = await loop.create_server(self._accepted, sock=listener)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise ResourceError(f"cannot listen on {where}: {reason}") from None
@@ -186,8 +176,28 @@ class OpsServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._hub.drain()
         self._server.close()
+        await self._handshakes.end()
         await asyncio.gather(*(exchange.cut() for exchange in self.exchanges))
         await self._server.wait_closed()
+
+    def _accepted(self) -> asyncio.Protocol:
+        return Exchange(self) if self._secure is None else Arrived(self._shake)
+
+    def _shake(self, transport: asyncio.Transport) -> None:
+        """A handshake counts as a connection."""
+        assert self._secure is not None
+        if len(self.exchanges) + len(self._handshakes) >= CONNECTIONS_MAX:
+            peer = str((transport.get_extra_info("peername") or ("",))[0])
+            _log.warning("ops.full", peer=peer, connections=CONNECTIONS_MAX)
+            self._unanswered()
+            return
+        try:
+            self._handshakes.begin(transport, self._secure)
+        except OSError:  # no descriptor
+            self._unanswered()
+
+    def _unanswered(self) -> None:
+        self.answers[UNANSWERED] += 1
 
     async def _sample(self) -> None:
         loop = asyncio.get_running_loop()

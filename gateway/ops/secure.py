@@ -1,44 +1,29 @@
 """TLS of the ops listener, which few use and no tick passes: asyncio's."""
 
+import asyncio
+import os
+import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.options import TlsOptions
 
 SUITES_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """As of the clients' listener (native/gw_tls_context.c)."""
+HANDSHAKE_S: Final = 5.0
+"""As for clients' requests."""
 
 
 def server_context(options: "TlsOptions") -> ssl.SSLContext:
-    """Of the certificates as they are now.
+    """Of the files as they are now; tickets of another one are no good here.
 
     Raises:
         OSError: one of the files is no good; configurations are checked for that before.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(SUITES_12)
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.set_alpn_protocols(["http/1.1"])
-    if options.client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(options.client_ca)
-    renew(context, options)
-    return context
-
-
-def renew(context: ssl.SSLContext, options: "TlsOptions") -> None:
-    """Has handshakes from now on use the files as they are now.
-
-    Raises:
-        OSError: one of the files is no good.
-    """
-    context.load_cert_chain(options.cert, options.key)
-    named = {}
-    for one in options.names:
-        named[one.name.lower()] = made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(one.cert, one.key)
+    context = _context(options, options.cert, options.key)
+    named = {one.name.lower(): _context(options, one.cert, one.key) for one in options.names}
 
     def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         asked = (name or "").lower()
@@ -47,3 +32,76 @@ def renew(context: ssl.SSLContext, options: "TlsOptions") -> None:
             connection.context = other
 
     context.sni_callback = choose if named else None
+    return context
+
+
+def _context(options: "TlsOptions", cert: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(SUITES_12)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    if options.client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(options.client_ca)
+    context.load_cert_chain(cert, key, password="")  # none is asked for on a terminal
+    return context
+
+
+class Arrived(asyncio.Protocol):
+    """A connection of which nothing is read here: `take` is given it."""
+
+    def __init__(self, take: Callable[[asyncio.Transport], None]) -> None:
+        self._take = take
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._take(transport)
+        transport.abort()
+
+
+class Handshakes:
+    """Those of the ops listener that are under way.
+
+    asyncio's own listener begins each one that comes, and has no bound for them.
+
+    Args:
+        protocol: of a connection whose handshake is through.
+        failed: told of each that ended before that.
+    """
+
+    def __init__(
+        self, protocol: Callable[[], asyncio.Protocol], failed: Callable[[], None]
+    ) -> None:
+        self._protocol = protocol
+        self._failed = failed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        """Has the transport's socket, which the transport may close.
+
+        Raises:
+            OSError: the host has no descriptor for it.
+        """
+        sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        task = asyncio.create_task(self._shake(sock, context))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _shake(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except OSError:  # no TLS, no certificate, too slow, gone
+            sock.close()
+            self._failed()
+
+    async def end(self) -> None:
+        """Cuts them all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
