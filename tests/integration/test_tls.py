@@ -21,6 +21,7 @@ from support.identity import Issuer
 from support.serving import Serving, resident_bytes, serving, until
 from support.udp import Venue
 
+from gateway.cli import main
 from gateway.client import Client as PythonClient
 from gateway.client import ConnectFailed, Trade
 
@@ -460,6 +461,31 @@ def test_bench_over_tls(
     load = ("--clients", "20", "--warmup", "1", "--duration", "2", "--threshold", "reach>=100%")
     sets = settings(server)
     with (
+def test_ready_over_tls(
+    tmp_path: Path,
+    server: tuple[str, str],
+    authority: Authority,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cert, key = server
+    desk = authority.sign("prober", "DNS:prober")
+    own = ("--cert", desk[0], "--key", desk[1])
+    files = [f"tls.cert={cert}", f"tls.key={key}"]
+    with serving(tmp_path / "log", *files) as gateway:
+        where = urlsplit(gateway.ops).netloc
+        assert main(["ready", "--ops", gateway.ops]) == 0
+        assert main(["ready", "--ops", where]) == 0
+        assert main(["ready", "--ops", gateway.ops, "--ca", authority.cert]) == 0
+        assert main(["ready", "--ops", f"http://{where}"]) == 1
+        other = Authority(tmp_path, "other")
+        capsys.readouterr()
+        assert main(["ready", "--ops", gateway.ops, "--ca", other.cert]) == 1
+        assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
+    with serving(tmp_path / "log", *files, f"tls.client_ca={authority.cert}") as gateway:
+        assert main(["ready", "--ops", gateway.ops]) == 1
+        assert main(["ready", "--ops", gateway.ops, *own]) == 0
+
+
         serving(tmp_path / "log", *sets, *venue.sets) as gateway,
         venue.ticking("A", "B", every_s=0.002),
     ):
