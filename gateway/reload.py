@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway import log
+from gateway import log, tls
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ def changes(old: "Config", new: "Config") -> list[Change]:
         before, after = getattr(old, name), getattr(new, name)
         if isinstance(before, tuple):
             found += _feeds(name, before, after)
+        elif name == "tls" and tls.configured(before) != tls.configured(after):
+            # The listeners stay what they are: a worker that starts again must not be another.
+            found += [one._replace(reloads=False) for one in _differing(name, before, after)]
         else:
             found += _differing(name, before, after)
     return found

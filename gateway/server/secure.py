@@ -95,13 +95,8 @@ class Door:
 
 
 def reload(door: Door | None, options: "TlsOptions", handshakes_max: int) -> None:
-    """Reads the certificates again, for handshakes from now on; nobody is dropped.
-
-    Whether there is TLS at all is decided when a listener starts.
-    """
-    if (door is not None) != certificates.configured(options):
-        _log.warning("tls.needs_restart", key="tls.cert")
-    elif door is not None:
+    """Reads the certificates again, for handshakes from now on; nobody is dropped."""
+    if door is not None:
         door.handshakes_max = handshakes_max
         try:
             door.reload(options)

@@ -10,6 +10,7 @@ import pytest
 from gateway import reload
 from gateway.config import Config, assemble
 from gateway.errors import ConfigurationError, Problem
+from gateway.options import TlsOptions
 from gateway.reload import RELOADED, Change, Outcome, Reloading, changes, merged
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
@@ -71,6 +72,23 @@ def test_only_what_can_change_is_merged() -> None:
     both = merged(config(), new)
     assert (both.log.level, both.limits.errors_per_minute) == ("error", 3)
     assert (both.slo.enforce, both.listen.port) == (True, 8765)
+
+
+def test_whether_there_is_tls_waits_for_a_restart() -> None:
+    files = TlsOptions(cert="a", key="a", client_ca="a")
+    without = config("log.level=error")
+    secure = msgspec.structs.replace(config(), tls=files)
+    for old, new in ((without, secure), (secure, without)):
+        found = {change.key: change.reloads for change in changes(old, new)}
+        assert found == {
+            "tls.cert": False,
+            "tls.key": False,
+            "tls.client_ca": False,
+            "log.level": True,
+        }
+        assert merged(old, new).tls == old.tls
+    other = msgspec.structs.replace(secure, tls=TlsOptions(cert="b", key="b"))
+    assert merged(secure, other) == other
 
 
 def test_every_key_that_reloads_is_one_of_the_configuration() -> None:
