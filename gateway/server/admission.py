@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway import log
 from gateway.model.outcomes import ADMISSION
-from gateway.networks import Networks
+from gateway.networks import Networks, shared_by
 from gateway.server.addresses import Address, Addresses
 from gateway.session.quota import SECOND_NS, Bucket, Rate
 from gateway.wire.forwarded import client_of
@@ -145,14 +145,18 @@ class Admission:
         if self._bucket is not None and (wait_ns := self._bucket.take(self._now_ns())):
             per_s = self._bucket.rate.per_s
             return self._shed("rate", f"worker_connects_per_s: {per_s}", client, wait_ns)
-        if not client.peer or (self._forwarding and client.peer in self._forwarding):
-            return None  # it has none, or a proxy's; whose it is comes with its request
+        if not self.counted_as(client.peer):
+            return None  # whose it is comes with its request
         address = client.address = self._addresses.of(client.peer)
         address.handshakes += 1
         limit = self._limits.handshakes_per_address
         if address.handshakes > limit:
             return self._limited("address", f"handshakes_per_address: {limit}", client)
         return self._too_often(client, address)
+
+    def counted_as(self, peer: str) -> str:
+        """The address that unfinished handshakes count for; "": there is none, or a proxy's."""
+        return "" if self._forwarding and peer in self._forwarding else shared_by(peer)
 
     def _too_often(self, client: Client, address: Address) -> Response | None:
         wait_ns = self._addresses.wait_ns(address, self._now_ns())

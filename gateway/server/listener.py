@@ -246,7 +246,8 @@ class Listener:
             OSError: as of `_arrived`.
         """
         door = None if sock.family == socket.AF_UNIX else self._door  # nobody is in between
-        transport = Plain(sock) if door is None else Secure(sock, door)
+        address = self.admission.counted_as(peer)
+        transport = Plain(sock) if door is None else Secure(sock, door, address)
         connection = Connection(self, transport, peer, self.now_ns())
         self.registry.accepted()
         self.deadlines.watch(connection)

@@ -8,6 +8,7 @@ then, a record at a time, and tells the loop.
 
 import errno
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -67,7 +68,28 @@ class Door:
         self.memory = memory
         self.count = count
         self.unfinished = 0
+        self._of: Counter[str] = Counter()  # of these, each address'
         self.context = self._made(options)
+
+    def begin(self, address: str) -> bool:
+        """Whether one more may take memory: an address has no more than it leaves to all others.
+
+        Args:
+            address: as which it is counted; "": it is a proxy's, and many clients'.
+        """
+        left = self.handshakes_max - self.unfinished
+        if left <= (self._of[address] if address else 0):
+            return False
+        self.unfinished += 1
+        self._of[address] += 1
+        return True
+
+    def end(self, address: str) -> None:
+        """One less."""
+        self.unfinished -= 1
+        self._of[address] -= 1
+        if not self._of[address]:
+            del self._of[address]
 
     def _made(self, options: "TlsOptions") -> TlsContext:
         made = certificates.context(options, self._name)
@@ -123,6 +145,7 @@ class Secure:
     """A socket whose bytes are TLS."""
 
     __slots__ = (
+        "_address",
         "_asked",
         "_door",
         "_handle",
@@ -137,8 +160,9 @@ class Secure:
         "peer_names",
     )
 
-    def __init__(self, sock: socket.socket, door: Door) -> None:
+    def __init__(self, sock: socket.socket, door: Door, address: str) -> None:
         self._sock = sock
+        self._address = address  # as in `Door.begin`
         self._door: Door | None = door  # until its handshake has ended
         self._memory = door.memory
         self._held = 0  # taken from it
@@ -174,7 +198,8 @@ class Secure:
     def _end(self, result: str) -> None:
         """Its handshake has ended, in this way."""
         if self._door is not None:
-            self._door.unfinished -= self._tls is not None
+            if self._tls is not None:
+                self._door.end(self._address)
             self._door.count(result)
             self._door = None
 
@@ -198,11 +223,14 @@ class Secure:
             return False
         door = self._door
         assert door is not None
-        if door.unfinished >= door.handshakes_max or not self._hold(HANDSHAKE_BYTES):
+        if not self._hold(HANDSHAKE_BYTES) or not door.begin(self._address):
             self._end("shed")
             raise OSError(errno.EBUSY, "too many unfinished TLS handshakes")
-        self._tls = TlsConnection(door.context, self.fd)
-        door.unfinished += 1
+        try:
+            self._tls = TlsConnection(door.context, self.fd)
+        except MemoryError:
+            door.end(self._address)
+            raise
         self._tls.feed(self._hello)
         self._hello = b""
         return True
