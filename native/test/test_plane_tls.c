@@ -119,6 +119,7 @@ static void the_end_of_the_stream_is_told(void) {
     }
 }
 
+/* threat T1 */
 static void broken_records_end_it(void) {
     begin();
     CHECK_EQUAL(send(peer->fds[1], "\x17\x03\x03\x00\x20" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37, 0), 37);

@@ -63,6 +63,7 @@ static void test_versions(void) {
     gw_tls_context_free(c);
 }
 
+/* threat I5 */
 static void test_suites_are_aead(void) {
     gw_tls_context_t *s = tls_server("listen", NULL), *c = tls_client();
     SSL_CTX_set_max_proto_version(c->ssl, TLS1_2_VERSION);

@@ -134,6 +134,7 @@ def _connections(gateway: Serving) -> list[int]:
     return [one["connections"] for one in gateway.status()["workers"]]
 
 
+@pytest.mark.threat("S1")
 def test_f75_who_has_no_certificate_is_not_let_in_by_a_ticket(
     tmp_path: Path, server: tuple[str, str], authority: Authority
 ) -> None:
@@ -255,6 +256,7 @@ def hello(authority: Authority) -> bytes:
     return goes.read()
 
 
+@pytest.mark.threat("D16")
 def test_f75_dribbled_hellos_cost_next_to_nothing(
     tmp_path: Path, server: tuple[str, str], authority: Authority
 ) -> None:
@@ -274,6 +276,7 @@ def test_f75_dribbled_hellos_cost_next_to_nothing(
             one.close()
 
 
+@pytest.mark.threat("D16")
 def test_f75_unfinished_handshakes_are_bounded_and_honest_clients_come_in_after(
     tmp_path: Path, server: tuple[str, str], authority: Authority
 ) -> None:
@@ -308,6 +311,7 @@ def test_f75_what_is_no_tls_is_closed_at_once(gateway: Serving) -> None:
     assert "Traceback" not in gateway.lines()
 
 
+@pytest.mark.threat("D16")
 def test_f75_more_key_updates_than_anybody_needs(gateway: Serving, authority: Authority) -> None:
     """s_client changes its keys, and asks for ours, where a line is K."""
     where = urlsplit(gateway.url).netloc
@@ -409,6 +413,7 @@ async def _first_trade(url: str, venue: Venue, ca: str) -> Trade:
     raise AssertionError("it ended")
 
 
+@pytest.mark.threat("S4")
 def test_the_python_client_checks_the_certificate(
     gateway: Serving, venue: Venue, authority: Authority
 ) -> None:

@@ -33,7 +33,6 @@ KINDS = {
 }
 
 PENDING = {
-    "tls": "TLS: certificates, tickets, mTLS",
     "nodes": "several gateways as one",
 }
 
@@ -44,12 +43,14 @@ THREATS = {
         "403: its origin is not in `listen.origins`; cookies count for nothing",
     ),
     "S3": Threat("a client says that it has another address", "only trusted proxies are believed"),
-    "S4": Threat("another server takes the gateway's place", "certificates", "tls"),
+    "S4": Threat(
+        "another server takes the gateway's place", "certificates: our clients check them"
+    ),
     "S5": Threat(
         "what a client expects to be a gateway is hostile",
         "our clients survive it: bounded memory, no exception that is not theirs",
     ),
-    "T1": Threat("bytes are changed on the way", "TLS", "tls"),
+    "T1": Threat("bytes are changed on the way", "TLS: the connection ends"),
     "T2": Threat(
         "input of a feed is damaged or malicious",
         "decoded or refused by name; its topic is suspect, nobody else notices",
@@ -68,7 +69,9 @@ THREATS = {
     "I2": Threat("a pattern covers what is not granted", "it covers what is granted alone"),
     "I3": Threat("limits and counts tell of what is not granted", "they do not count it"),
     "I4": Threat("live data where delayed data was bought", "a feed of its own"),
-    "I5": Threat("somebody listens on the way", "TLS", "tls"),
+    "I5": Threat(
+        "somebody listens on the way", "TLS 1.2 and 1.3, with suites of ephemeral keys alone"
+    ),
     "I6": Threat(
         "a page that a visitor looks at reads the ops listener",
         "another origin gets neither the channel nor a recording",
@@ -95,7 +98,9 @@ THREATS = {
     "D13": Threat("the ops listener is flooded", "bounded, beside the data"),
     "D14": Threat("a process is killed or hangs", "found and replaced within seconds"),
     "D15": Threat("one tenant's clients crowd out another's", "shares of the plane by weight"),
-    "D16": Threat("handshakes of TLS and key updates in floods", "bounds of their own", "tls"),
+    "D16": Threat(
+        "handshakes of TLS and key updates in floods", "bounds of their own, by address too"
+    ),
     "D17": Threat("bytes without end before authentication", "a budget in bytes"),
     "E1": Threat("a parser's mistake runs code", "C under sanitizers; random input kills nothing"),
     "E2": Threat(
