@@ -477,6 +477,8 @@ class Connection:
             self._owner.admission.lingered()
         self.state = State.CLOSED
         self.transport.close()
+        if self._session is not None:  # there was no memory to hand it over
+            self._session.end()
 
     def removed(self) -> None:
         """The plane has let go: the descriptor may be used again."""

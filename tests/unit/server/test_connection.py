@@ -99,6 +99,29 @@ def test_a_mistake_of_ours_in_a_handshake_ends_it(monkeypatch: pytest.MonkeyPatc
     assert connection.fd == -1
 
 
+def test_a_client_that_is_not_handed_over_has_no_session(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a place among those of its user."""
+    ended: list[bool] = []
+    session = SimpleNamespace(end=lambda: ended.append(True))
+    monkeypatch.setattr(module, "_log", SimpleNamespace(exception=lambda *_, **__: None))
+    monkeypatch.setattr(told, "new_session", lambda *_: (session, [], 0), raising=False)
+
+    def add(*_: object, **__: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(told, "add", add)
+    ours, theirs = socket.socketpair()
+    connection = Connection(told, Plain(ours), "peer", 0)  # type: ignore[arg-type]
+    with theirs:
+        theirs.send(request())
+        connection.readable()
+    assert connection.state is State.CLOSED
+    assert ended == [True]
+    assert told.named("handshake_ended") == [(connection, "closed")]
+
+
 # --- parsers, and what an idle client takes ------------------------------------------------------
 
 Opened = tuple[Connection, socket.socket]
