@@ -1,10 +1,11 @@
 """Runs the Autobahn test suite's fuzzing client against the gateway's connection code.
 
     make conformance
+    make conformance CONFORMANCE=--tls
     make conformance CONFORMANCE='--url wss://127.0.0.1:9001/echo'
     make conformance CONFORMANCE='--cases 6.4.* 7.*'
 
-Without a URL it serves an echo of its own (`support.echo`). The suite is `wstest` of
+Without a URL it serves an echo of its own (`support.echo`), with `--tls` over TLS. The suite is `wstest` of
 `autobahntestsuite` 25.10.1, which needs CPython 2.7, Twisted 19.10 and autobahn 0.10.9:
 
     PYTHONUSERBASE=build/wstest python2.7 -m pip install --user autobahntestsuite==25.10.1 \
@@ -25,12 +26,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from support.certificates import Authority
 from support.echo import echo_process
 
 ROOT: Final = Path(__file__).parents[2]
@@ -98,12 +101,24 @@ def run(wstest: str, url: str, cases: Sequence[str], out: Path) -> dict[str, Any
     return index
 
 
+@contextmanager
+def served(url: str | None, *, tls: bool) -> Iterator[str]:
+    """The URL of the echo: another's, or one that is served meanwhile."""
+    with tempfile.TemporaryDirectory() as directory:
+        if url:
+            yield url
+            return
+        files = Authority(Path(directory)).sign("echo", "IP:127.0.0.1") if tls else ()
+        with echo_process(*files) as own:
+            yield own
+
+
 def main(words: argparse.Namespace) -> int:
     wstest = find_wstest(words.wstest)
     if wstest is None:
         print("skipped: wstest is not installed; how to is in tests/conformance/autobahn.py")
         return MISSING_EXIT
-    with nullcontext(words.url) if words.url else echo_process() as url:
+    with served(words.url, tls=words.tls) as url:
         index = run(wstest, url, words.cases, words.out)
     verdict = judge(index)
     print(*verdict.told, sep="\n")
@@ -116,6 +131,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", help="of an echo; else one is served")
+    parser.add_argument("--tls", action="store_true", help="the one that is served has TLS")
     parser.add_argument("--cases", nargs="+", default=CASES)
     parser.add_argument("--wstest", help="where the suite is")
     parser.add_argument("--out", type=Path, default=OUT)

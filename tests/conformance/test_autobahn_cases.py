@@ -1,13 +1,16 @@
 """The Autobahn test suite's cases, always: against the server's side and the client's without a
-socket, however the bytes are cut, and against a worker that echoes, over sockets.
+socket, however the bytes are cut, and against a worker that echoes, over sockets, plain and TLS.
 
 `autobahn.py` beside it runs the suite itself.
 """
 
+import ssl
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pytest
 from support.autobahn import CASES, CHOPS, LOADS, Case, Heard, Load, Pong, fragments, sliced
+from support.certificates import Authority
 from support.echo import MESSAGE_BYTES_MAX, PATH, echo_process
 from support.from_server import unmasked
 from support.sans import Sans, cut, endpoint, pongs
@@ -87,17 +90,35 @@ def test_the_client_s_side(case: Case, way: str) -> None:
 # --- a worker, over sockets -----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def echo() -> Iterator[str]:
-    """The URL of one."""
-    with echo_process() as url:
-        yield url
+class Echo(NamedTuple):
+    """One, and what its clients need."""
+
+    url: str
+    tls: ssl.SSLContext | None
+
+    def wire(self) -> Wire:
+        """A new connection."""
+        return Wire(self.url, tls=self.tls)
+
+
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def echo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Echo]:
+    if request.param == "plain":
+        with echo_process() as url:
+            yield Echo(url, None)
+        return
+    authority = Authority(tmp_path_factory.mktemp("certificates"))
+    with echo_process(*authority.sign("echo", "IP:127.0.0.1")) as url:
+        assert url.startswith("wss://")
+        yield Echo(url, authority.client())
 
 
 @pytest.fixture
-def wire(echo: str) -> Iterator[Wire]:
+def wire(echo: Echo) -> Iterator[Wire]:
     """A client of it, past its handshake."""
-    with Wire(echo) as wire:
+    with echo.wire() as wire:
         wire.send(request(PATH))
         assert wire.response().status == 101
         yield wire
@@ -142,9 +163,9 @@ def test_large_and_many_messages(wire: Wire, load: Load) -> None:
 @pytest.mark.parametrize(
     "offer", ["permessage-deflate", "permessage-deflate; client_max_window_bits"]
 )
-def test_compression_is_declined(echo: str, offer: str) -> None:
+def test_compression_is_declined(echo: Echo, offer: str) -> None:
     """Sections 12 and 13 are unimplemented: one frame is the same for all clients."""
-    with Wire(echo) as wire:
+    with echo.wire() as wire:
         wire.send(request(PATH, more=[("Sec-WebSocket-Extensions", offer)]))
         response = wire.response()
         assert response.status == 101

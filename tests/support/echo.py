@@ -3,7 +3,7 @@
 It is the real one, its listener, connections, parser and data plane included. What differs is given
 to it: a dialect whose session says what it hears, limits that let 16 MiB through, and binary
 messages, which no dialect of ours takes. `python -m support.echo` serves until it is interrupted,
-for WebSocket test suites that run on their own.
+for WebSocket test suites that run on their own; with a certificate over TLS.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from gateway._native import STATS_SIZE, WAIT_SIZE, RingWriter, StatsPage, create
 from gateway.codec.formats import Format
 from gateway.config import Config
 from gateway.dialects.dialect import Arrival, Dialect
-from gateway.options import LimitsOptions
+from gateway.options import LimitsOptions, TlsOptions
 from gateway.server import worker
 from gateway.server.connection import Connection
 from gateway.server.parts import WorkerParts
@@ -41,10 +41,8 @@ from gateway.wire.server_side import Endpoint, ServerSide
 PATH: Final = "/echo"
 MESSAGE_BYTES_MAX: Final = 16 << 20
 """The largest message of the Autobahn test suite."""
-CONFIG: Final = Config(
-    limits=LimitsOptions(
-        message_bytes=MESSAGE_BYTES_MAX, fragments_max=1 << 20, message_timeout_s=120
-    )
+LIMITS: Final = LimitsOptions(
+    message_bytes=MESSAGE_BYTES_MAX, fragments_max=1 << 20, message_timeout_s=120
 )
 START_S: Final = 30.0
 
@@ -106,13 +104,15 @@ def _patched() -> ExitStack:
 
 
 @asynccontextmanager
-async def echoing(port: int = 0, config: Config = CONFIG) -> AsyncIterator[str]:
-    """Serves on the loopback; the URL."""
+async def echoing(port: int = 0, cert: str = "", key: str = "") -> AsyncIterator[str]:
+    """Serves on the loopback, over TLS where it has a certificate; the URL."""
+    config = Config(limits=LIMITS, tls=TlsOptions(cert=cert, key=key))
     fds = [create_memory("stats", STATS_SIZE), create_memory("wait", WAIT_SIZE)]
     writer = RingWriter(1 << 16, 16)
     listening = socket.create_server(("127.0.0.1", port))
     listening.setblocking(False)
-    url = f"ws://127.0.0.1:{listening.getsockname()[1]}{PATH}"
+    scheme = "wss" if cert else "ws"
+    url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}{PATH}"
     segments: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
     segments.put_nowait((writer.epoch, os.dup(writer.fd)))  # the worker closes it
     ready, drain = asyncio.Event(), asyncio.Event()
@@ -148,9 +148,10 @@ async def echoing(port: int = 0, config: Config = CONFIG) -> AsyncIterator[str]:
 
 
 @contextmanager
-def echo_process() -> Iterator[str]:
-    """Serves in a process of its own; the URL."""
+def echo_process(cert: str = "", key: str = "") -> Iterator[str]:
+    """Serves in a process of its own, over TLS where it has a certificate; the URL."""
     words = [sys.executable, "-m", "support.echo"]
+    words += ["--cert", cert, "--key", key] if cert else []
     tests = Path(__file__).parents[1]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=tests) as process:
         try:
@@ -162,11 +163,11 @@ def echo_process() -> Iterator[str]:
             process.kill()
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, cert: str, key: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with echoing(port) as url:
+    async with echoing(port, cert, key) as url:
         print(url, flush=True)
         await stop.wait()
 
@@ -174,4 +175,7 @@ async def _serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    uvloop.run(_serve(parser.parse_args().port))
+    parser.add_argument("--cert", default="", help="PEM file: it serves over TLS")
+    parser.add_argument("--key", default="", help="of the certificate")
+    given = parser.parse_args()
+    uvloop.run(_serve(given.port, given.cert, given.key))

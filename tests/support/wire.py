@@ -7,6 +7,7 @@ import base64
 import itertools
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,10 +147,16 @@ class Wire:
         url: its WebSocket URL.
         receive_bytes: of the kernel's receive buffer; small ones make slow clients.
         reads: how many bytes each read takes at most, one after the other.
+        tls: of `wss` URLs. An end of the stream without close_notify is an error then.
     """
 
     def __init__(
-        self, url: str, *, receive_bytes: int = 0, reads: Iterator[int] | None = None
+        self,
+        url: str,
+        *,
+        receive_bytes: int = 0,
+        reads: Iterator[int] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         parts = urlsplit(url)
         self.sock = socket.socket()
@@ -158,6 +165,10 @@ class Wire:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(TIMEOUT_S)
         self.sock.connect((parts.hostname, parts.port))
+        if tls is not None:
+            self.sock = tls.wrap_socket(
+                self.sock, server_hostname=parts.hostname, suppress_ragged_eofs=False
+            )
         self._buffer = bytearray()
         self._reads = reads or itertools.repeat(65536)
 
