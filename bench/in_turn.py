@@ -3,6 +3,7 @@
     python bench/in_turn.py slow      one client in ten slow, against the same run without those
     python bench/in_turn.py control   the latency controller acting, watching, and taken out
     python bench/in_turn.py encoding  data in binary frames and in JSON, --clients, --rate
+    python bench/in_turn.py tls       over TLS and plain, --clients, --rate
 
 A time says little on a shared machine, a ratio of two runs side by side more: the sides alternate,
 their order rotates, and what counts is the median over the rounds. Exit codes: 0 the promise holds,
@@ -226,29 +227,53 @@ def cost(result: Result) -> float:
     return each
 
 
-# --- binary frames and JSON -----------------------------------------------------------------------
+# --- two results side by side ---------------------------------------------------------------------
+
+ALL: dict[str, Any] = {"groups": [{"name": "all", "clients": 100}]}
 
 
 def encoding(rounds: int, directory: Path, options: Sequence[str]) -> int:
     """What a delivery costs the gateway, and how old it is at the clients, in either encoding."""
-    load = {"groups": [{"name": "all", "clients": 100}]}
-    sides = [Side(name, load | {"encoding": name}) for name in ("json", "sbe")]
+    sides = [Side(name, ALL | {"encoding": name}) for name in ("json", "sbe")]
+    return compared(sides, rounds, directory, options)
+
+
+def tls(rounds: int, directory: Path, options: Sequence[str]) -> int:
+    """The same over TLS, with a certificate of the curve P-256."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.certificates import Authority
+
+    authority = Authority(directory)
+    cert, key = authority.sign("gateway", "IP:127.0.0.1")
+    gateway = {"tls": {"cert": cert, "key": key}, "ops": {"tls": False}}
+    sides = [
+        Side("plain", ALL),
+        Side("tls", ALL | {"gateway": gateway}, {"SSL_CERT_FILE": authority.cert}),
+    ]
+    return compared(sides, rounds, directory, options)
+
+
+def compared(sides: Sequence[Side], rounds: int, directory: Path, options: Sequence[str]) -> int:
+    """Two sides' figures, and the second's to the first's, pair by pair. Nothing is promised."""
     found = in_turn(sides, rounds, directory, options)
-    figures = {name: [_encoding_of(one) for one in results] for name, results in found.items()}
+    figures = {name: [_figures_of(one) for one in results] for name, results in found.items()}
     for number in range(rounds):
         for name, rows in figures.items():
             shown = ", ".join(f"{what} {value:.3f}" for what, value in rows[number].items())
             print(f"round {number}: {name} {shown}", flush=True)
-    for what in figures["json"][0]:
-        json_, sbe = ([row[what] for row in figures[name]] for name in ("json", "sbe"))
-        ratio = statistics.median(b / a for a, b in zip(json_, sbe, strict=True))
-        medians = f"json {statistics.median(json_):.3f}, sbe {statistics.median(sbe):.3f}"
-        print(f"{what}: medians {medians}, sbe : json {ratio:.3f}")
-    # Two results are reported, nothing is promised of them.
+    first, second = figures
+    for what in figures[first][0]:
+        before, after = ([row[what] for row in figures[name]] for name in (first, second))
+        ratio = statistics.median(b / a if a else 1.0 for a, b in zip(before, after, strict=True))
+        medians = ", ".join(
+            f"{name} {statistics.median(values):.3f}"
+            for name, values in ((first, before), (second, after))
+        )
+        print(f"{what}: medians {medians}, {second} : {first} {ratio:.3f}")
     return 3 if invalid(found) else 0
 
 
-def _encoding_of(result: Result) -> dict[str, float]:
+def _figures_of(result: Result) -> dict[str, float]:
     own = result.arrival or result.latency
     return {
         "CPU us/delivery": cost(result),
@@ -265,12 +290,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["slow", "control", "encoding"])
+    parser.add_argument("what", choices=["slow", "control", "encoding", "tls"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--server-cpus", default="0")
     parser.add_argument("--client-cpus", default="1")
-    parser.add_argument("--clients", default="", help="of `encoding`")
-    parser.add_argument("--rate", default="", help="ticks a second, of `encoding`")
+    parser.add_argument("--clients", default="", help="of `encoding` and `tls`")
+    parser.add_argument("--rate", default="", help="ticks a second, of the same")
     parser.add_argument("--warmup", default="", help="seconds, instead of the scenario's")
     parser.add_argument("--duration", default="", help="seconds, instead of the scenario's")
     given = parser.parse_args()
@@ -278,7 +303,8 @@ def main() -> int:
     values = {f"--{name.replace('_', '-')}": getattr(given, name) for name in passed}
     options = [word for option, value in values.items() if value for word in (option, value)]
     with tempfile.TemporaryDirectory(prefix="tickgate-in-turn-") as name:
-        experiment = {"slow": slow, "control": control, "encoding": encoding}[given.what]
+        experiments = {"slow": slow, "control": control, "encoding": encoding, "tls": tls}
+        experiment = experiments[given.what]
         return experiment(given.rounds, Path(name), options)
 
 

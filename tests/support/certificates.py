@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -22,16 +23,18 @@ class Authority:
     def _openssl(self, *words: str) -> None:
         subprocess.run(["openssl", *words], check=True, capture_output=True)
 
-    def sign(self, name: str, *names: str, days: int = 20) -> tuple[str, str]:
+    def sign(
+        self, name: str, *names: str, days: int = 20, key: Sequence[str] = CURVE
+    ) -> tuple[str, str]:
         """The files of a certificate with these alternative names (`DNS:x`), and of its key."""
-        cert, key = self._paths(name)
+        cert, key_file = self._paths(name)
         request, extensions = str(self._directory / "request"), self._directory / "extensions"
         extensions.write_text(f"subjectAltName={','.join(names)}\n")
-        self._openssl("req", *CURVE, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        self._openssl("req", *key, "-keyout", key_file, "-out", request, "-subj", f"/CN={name}")
         by = ("-CA", self.cert, "-CAkey", self.key, "-CAcreateserial")
         made = ("-days", str(days), "-extfile", str(extensions))
         self._openssl("x509", "-req", "-in", request, *by, *made, "-out", cert)
-        return cert, key
+        return cert, key_file
 
     def client(self, *identity: str, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         """What a client needs that trusts it, with its own certificate and key, where given."""
