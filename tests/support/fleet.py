@@ -59,6 +59,8 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(TIMEOUT_S)
         self.socket.connect(unix or (where.hostname, where.port))
+        if not unix:  # or what follows a handshake's last message waits for its delayed ACK
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self.socket = tls.wrap_socket(
                 self.socket, server_hostname=where.hostname, session=session
