@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -234,104 +234,6 @@ def test_f75_a_lossless_client_that_rests_misses_nothing(
         assert [one["seq"] for one in frames][-1] == 3000
         assert not any("skipped" in one for one in frames)
         until(lambda: gateway.metrics().of("pending") == 0)
-
-
-# --- floods ---------------------------------------------------------------------------------------
-
-
-def half_open(url: str, count: int, first: bytes) -> list[socket.socket]:
-    where = urlsplit(url)
-    made = []
-    for _ in range(count):
-        one = socket.create_connection((where.hostname, where.port))
-        one.send(first)
-        made.append(one)
-    return made
-
-
-def hello(authority: Authority) -> bytes:
-    goes = ssl.MemoryBIO()
-    with suppress(ssl.SSLWantReadError):
-        authority.client().wrap_bio(ssl.MemoryBIO(), goes, server_hostname="x").do_handshake()
-    return goes.read()
-
-
-@pytest.mark.threat("D16")
-def test_f75_dribbled_hellos_cost_next_to_nothing(
-    tmp_path: Path, server: tuple[str, str], authority: Authority
-) -> None:
-    sets = settings(server, "limits.handshakes_per_address=5000", "limits.handshake_timeout_s=2")
-    with serving(tmp_path / "log", *sets) as gateway:
-        with Client(gateway.url, tls=authority.client()):
-            pass
-        pid = gateway.pid()
-        before = resident_bytes(pid)
-        made = half_open(gateway.url, 900, hello(authority)[:9])
-        until(lambda: gateway.metrics().of("accepted_total") >= 900)
-        assert resident_bytes(pid) - before < 900 * 12_000
-        with Client(gateway.url, tls=authority.client()) as honest:
-            assert honest.ask("ping", t0=1)["success"]
-        until(lambda: gateway.metrics().of("tls_handshakes_total", "timeout") == 900)
-        for one in made:
-            one.close()
-
-
-@pytest.mark.threat("D16")
-def test_f75_unfinished_handshakes_are_bounded_and_honest_clients_come_in_after(
-    tmp_path: Path, server: tuple[str, str], authority: Authority
-) -> None:
-    sets = settings(server, "limits.tls_handshakes=50", "limits.handshake_timeout_s=2")
-    with serving(tmp_path / "log", *sets) as gateway:
-        made = half_open(gateway.url, 200, hello(authority))
-        until(lambda: gateway.metrics().of("tls_handshakes_total", "shed") == 175)
-        where = urlsplit(gateway.url)
-        with (  # what they leave is for others
-            socket.create_connection(
-                (where.hostname, where.port), source_address=("127.0.0.2", 0)
-            ) as plain,
-            authority.client().wrap_socket(plain, server_hostname="localhost") as other,
-        ):
-            assert other.version() == "TLSv1.3"
-        until(lambda: gateway.metrics().of("tls_handshakes_total", "timeout") == 25)
-        with Client(gateway.url, tls=authority.client()) as honest:
-            assert honest.ask("ping", t0=1)["success"]
-        for one in made:
-            one.close()
-
-
-def test_f75_what_is_no_tls_is_closed_at_once(gateway: Serving) -> None:
-    where = urlsplit(gateway.url)
-    before = gateway.metrics()
-    with socket.create_connection((where.hostname, where.port)) as plain:
-        plain.settimeout(30)
-        plain.sendall(b"GET /v1 HTTP/1.1\r\nHost: x\r\n\r\n")
-        with suppress(ConnectionResetError):
-            assert plain.recv(100) == b""
-    gateway.rises(before, "tls_handshakes_total", "hello")
-    assert "Traceback" not in gateway.lines()
-
-
-@pytest.mark.threat("D16")
-def test_f75_more_key_updates_than_anybody_needs(gateway: Serving, authority: Authority) -> None:
-    """s_client changes its keys, and asks for ours, where a line is K."""
-    where = urlsplit(gateway.url).netloc
-    words = ["openssl", "s_client", "-connect", where, "-CAfile", authority.cert, "-tls1_3"]
-    head = ("GET /v1 HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade")
-    key = ("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", "")
-    before = gateway.metrics()
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
-        assert client.stdin is not None
-        client.stdin.write("\r\n".join((*head, *key)).encode())
-        client.stdin.flush()
-        until(lambda: gateway.metrics().of("connections") == 1)
-        for _ in range(12):
-            with suppress(BrokenPipeError):
-                client.stdin.write(b"K\n")
-                client.stdin.flush()
-            time.sleep(0.05)
-        gateway.rises(before, "closes_total", "1008")
-        client.kill()
-        assert b"too many TLS key updates" in client.communicate()[0]
 
 
 # --- certificates, and this host's own socket -----------------------------------------------------
