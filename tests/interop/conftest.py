@@ -1,5 +1,7 @@
 """A gateway for other people's clients, with a venue that ticks all the time; and a browser."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from playwright.sync_api import Browser
 from support.serving import Serving, serving
 from support.udp import Venue
 from support.visit import Visit, chromium
+
+SCRIPT = Path(__file__).with_name("client.mjs")
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +50,18 @@ def visit(browser: Browser) -> Iterator[Visit]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield Visit(context.new_page())
     context.close()
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which node finds `ws`, with the client in it."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"program {program} is absent")
+    directory = tmp_path_factory.mktemp("node")
+    install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(directory), "ws"]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.skip(f"npm cannot install ws: {done.stderr[-500:]}")
+    shutil.copy(SCRIPT, directory)
+    return directory
