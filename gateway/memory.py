@@ -7,6 +7,8 @@ CPython 3.11 to 3.13.
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.tls import configured
+
 if TYPE_CHECKING:
     from gateway.config import Config
 
@@ -43,6 +45,8 @@ FRAME_BYTES: Final = 40
 FRAME_SPACING_BYTES: Final = 256
 CLIENT_BYTES: Final = 20_000
 """A connected client that reads, with ten topics; one that lags may hold 96 KiB of replies."""
+CLIENT_TLS_BYTES: Final = 15_000
+"""The same over TLS takes so much more: OpenSSL's connection, its buffers being released."""
 
 
 class Part(NamedTuple):
@@ -74,10 +78,11 @@ def words(config: "Config") -> str:
     total = sum(part.bytes for part in parts)
     listed = ", ".join(f"{part.name} {_megabytes(part.bytes)}" for part in parts)
     more = _megabytes(config.cluster.workers * _log_bytes(config))
+    client = CLIENT_BYTES + (CLIENT_TLS_BYTES if configured(config.tls) else 0)
     return (
         f"memory: {_megabytes(total)} with all buffers in use ({listed}), "
         f"{more} more once a client of each worker takes binary frames, "
-        f"and {CLIENT_BYTES // 1000} KB a client"
+        f"and {client // 1000} KB a client"
     )
 
 
