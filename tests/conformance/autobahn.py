@@ -5,8 +5,8 @@
     make conformance CONFORMANCE='--url wss://127.0.0.1:9001/echo'
     make conformance CONFORMANCE='--cases 6.4.* 7.*'
 
-Without a URL it serves an echo of its own (`support.echo`), with `--tls` over TLS. The suite is `wstest` of
-`autobahntestsuite` 25.10.1, which needs CPython 2.7, Twisted 19.10 and autobahn 0.10.9:
+Without a URL it serves an echo of its own (`support.echo`), with `--tls` over TLS. The suite is
+`wstest` of `autobahntestsuite` 25.10.1, which needs CPython 2.7, Twisted 19.10 and autobahn 0.10.9:
 
     PYTHONUSERBASE=build/wstest python2.7 -m pip install --user autobahntestsuite==25.10.1 \
         twisted==19.10.0 autobahn==0.10.9

@@ -5,10 +5,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.production import furnish
+from support.production import production as at_a_site
 
 from gateway._native import HEALTH_ROW_BYTES, candle_row_bytes
 from gateway.config import Config, assemble
 from gateway.memory import (
+    CLIENT_BYTES,
+    CLIENT_TLS_BYTES,
     FOLLOWED_BYTES,
     FRAME_SPACING_BYTES,
     HEALTH_BYTES,
@@ -34,7 +38,10 @@ SMALL = [
 
 
 def production() -> Config:
-    return assemble(tomllib.loads((ROOT / "configs/production.toml").read_text()), {})
+    """Its buffers: certificates, keys and who may connect are the site's, and take none."""
+    document = tomllib.loads((ROOT / "configs/production.toml").read_text())
+    del document["tls"], document["auth"], document["listen"]
+    return assemble(document, {})
 
 
 def total_mb(config: Config) -> str:
@@ -68,6 +75,19 @@ def test_the_parts_are_the_whole() -> None:
 )
 def test_the_figures_of_the_documents(config: Config, text: str) -> None:
     assert text.format(total_mb(config)) in DEPLOY
+
+
+def test_clients_over_tls_take_more(tmp_path: Path) -> None:
+    plain, secure = CLIENT_BYTES // 1000, (CLIENT_BYTES + CLIENT_TLS_BYTES) // 1000
+    assert words(assemble({}, {})).endswith(f", and {plain} KB a client")
+    furnish(tmp_path)
+    config = assemble(at_a_site(tmp_path), {})
+    assert words(config).endswith(f", and {secure} KB a client")
+    assert f"    clients     {plain} KB each with ten topics, {secure} KB over TLS" in DEPLOY
+    most = config.cluster.workers * config.limits.max_connections
+    total = sum(part.bytes for part in estimate(config)) + most * secure * 1000
+    text = (ROOT / "configs/production.toml").read_text()
+    assert f"and {secure} KB a client: {total / 1e9:.1f} GB with {most:,} of them" in text
 
 
 @pytest.mark.parametrize("intervals", [["1s"], ["1m"], ["1h", "1d"], [*INTERVALS]])
