@@ -167,7 +167,7 @@ def test_f75_more_key_updates_than_anybody_needs(gateway: Serving, authority: Au
         assert "too many TLS key updates" in client.heard()
 
 
-def test_f75_and_before_the_request(gateway: Serving, authority: Authority) -> None:
+def test_f75_key_updates_before_the_request(gateway: Serving, authority: Authority) -> None:
     """While the loop has it: it is ended, and not by the time that a handshake may take."""
     with by_hand(gateway, authority, "-tls1_3") as client:
         until(lambda: gateway.metrics().of("tls_handshakes_total", "ok") == 1)
