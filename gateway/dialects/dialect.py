@@ -46,6 +46,9 @@ class Session(Protocol):
     def regranted(self, rights: Rights) -> Sequence[Action]:
         """It has other rights from now on."""
 
+    def review(self) -> Sequence[Action]:
+        """A step of what that makes of its subscriptions, as its `Review` has asked."""
+
     def wake(self, mono_ns: int) -> Sequence[Action]:
         """The time of its last `Wake` has come."""
 

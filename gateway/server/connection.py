@@ -28,6 +28,7 @@ from gateway.session.actions import (
     Query,
     Regrant,
     Reply,
+    Review,
     Subscribe,
     Tell,
     Unsubscribe,
@@ -376,10 +377,10 @@ class Connection:
             payload = action.payload or None
             self._queued(plane.subscribe(handle, payload, action.slots, action.items))
         elif isinstance(action, Regrant):
-            self._count_subscriptions()
             payload, self.grant = action.payload or None, action.grant
-            told = plane.regrant(handle, action.grant, payload, action.slots, action.ids)
-            self._queued(told)
+            self._queued(plane.regrant(handle, action.grant, payload, action.slots))
+        elif isinstance(action, Review):
+            self._owner.reviews.add(self)
         elif isinstance(action, Unsubscribe):
             self._count_subscriptions()
             payload = action.payload or None
@@ -401,12 +402,19 @@ class Connection:
         """The plane refused a name that is not granted to this client."""
         if self.state is State.OPEN and self._session is not None:
             self._act(self._session.forbidden(identity))
-            self._count_subscriptions()
 
     def regrant(self, rights: "Rights") -> None:
         """It has other rights from now on."""
         if self.state is State.OPEN and self._session is not None:
             self._act(self._session.regranted(rights))
+
+    def review(self) -> None:
+        """One step more of what its rights make of its subscriptions."""
+        if self.state is State.OPEN and self._session is not None:
+            try:
+                self._act(self._session.review())
+            except Exception:
+                self._failed()
 
     def move(self, tenant: int) -> None:
         """It is another tenant's from now on."""

@@ -29,6 +29,7 @@ from gateway.server.plane import controlled
 from gateway.server.preface import Preface
 from gateway.server.readers import Readers
 from gateway.server.registry import Registry
+from gateway.server.reviews import Reviews
 from gateway.server.secure import Door, Secure, reload
 from gateway.server.tenants import Tenants
 from gateway.server.transport import Plain, peer_of, prepare
@@ -88,6 +89,7 @@ class Listener:
             doors.subprotocols, parts.config.listen.origins, self.limits, doors.pages
         )
         self.readers = Readers()
+        self.reviews = Reviews(self.loop.call_soon)
         self.now_ns = time.monotonic_ns
         self.real_ns = time.time_ns
         self.accepting = True

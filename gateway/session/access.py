@@ -27,7 +27,7 @@ EXPIRING_NS: Final = 60_000_000_000
 """How long before its end a client is told; of what is short, for half of it."""
 _EXPIRING: Final = NOTICES["auth_expiring"].number
 WITHDRAWN_MAX: Final = 200
-"""Names in one message; how many more there are it says."""
+"""Names that one message tells; how many more there are it says."""
 
 
 class Rights(Protocol):
@@ -150,7 +150,6 @@ def system(kind: str, data: list[dict[str, Any]]) -> Reply:
     return Reply(msgspec.json.encode({"channel": "system", "type": kind, "data": data}))
 
 
-def withdrawn(names: list[dict[str, Any]]) -> Reply:
-    """These names are not granted any more, and no subscriptions any more."""
-    more = len(names) - WITHDRAWN_MAX
-    return system("forbidden", [*names[:WITHDRAWN_MAX], *([{"more": more}] if more > 0 else [])])
+def withdrawn(names: list[dict[str, Any]], more: int) -> Reply:
+    """These names, and so many more, are not granted any more, and no subscriptions any more."""
+    return system("forbidden", [*names, *([{"more": more}] if more else [])])

@@ -74,12 +74,16 @@ class Unsubscribe(Struct, frozen=True, gc=False):
 
 
 class Regrant(Struct, frozen=True, gc=False):
-    """As `Unsubscribe`, and the client has another right: what that does not grant ends."""
+    """Send this reply, if it is not empty; the client has another right from now on, and what that
+    does not grant ends."""
 
     payload: bytes
     slots: tuple[Slot, ...]
-    ids: tuple[int, ...]
     grant: int
+
+
+class Review(Struct, frozen=True, gc=False):
+    """Call `Session.review` in a later iteration of the loop: it was too much for one."""
 
 
 class Query(Struct, frozen=True, gc=False):
@@ -108,4 +112,4 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Regrant | Query | Tell | Wake | Close
+Action = Reply | Subscribe | Unsubscribe | Regrant | Review | Query | Tell | Wake | Close

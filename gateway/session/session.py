@@ -47,6 +47,7 @@ from gateway.session.messages import Malformed, ReqId
 from gateway.session.options import SCAN_UNIT, Shared, counted
 from gateway.session.paging import instruments_page, stats_page
 from gateway.session.quota import Quota, retry_after_ms
+from gateway.session.regrant import Reviewing
 from gateway.session.replies import Results
 from gateway.session.statistics import Statistics
 from gateway.session.subscriptions import LINK_STEPS, Admission, Subscription, Subscriptions
@@ -71,6 +72,7 @@ class Session:
         "_quota",
         "_refused",
         "_requests",
+        "_reviewing",
         "_shared",
         "_subscriptions",
     )
@@ -89,6 +91,7 @@ class Session:
         self._shared = shared
         self._quota = Quota()
         self._subscriptions = Subscriptions(shared.waiting, room)
+        self._reviewing = Reviewing(self._subscriptions)
         self._queries: dict[int, tuple[ReqId, int, int]] = {}
         self._next_token = 0
         self._requests = 0
@@ -117,6 +120,7 @@ class Session:
 
     def end(self) -> None:
         """The connection is gone: it waits for no names any more."""
+        self._reviewing.stop()
         self._subscriptions.waiting.clear()
         if self._access is not None:
             self._access.end()
@@ -381,15 +385,12 @@ class Session:
         return self._regrant(rights, b"")
 
     def _regrant(self, rights: Rights, payload: bytes) -> list[Action]:
-        """What other rights make of its subscriptions."""
-        ended, changed = regrant.review(self._subscriptions.all(), rights)
-        self._subscriptions.remove(ended)
-        self._subscriptions.put(changed)
-        ids = tuple(one.id for one in ended)
-        actions: list[Action] = [Regrant(payload, (), ids, rights.number)]
-        if changed:
-            actions.append(Subscribe(b"", (), tuple(one.item(resync=False) for one in changed)))
-        return [*actions, regrant.told(ended)] if ended else actions
+        return [Regrant(payload, (), rights.number), *self._reviewing.begin(rights)]
+
+    def review(self) -> list[Action]:
+        """Goes on with what other rights make of its subscriptions."""
+        rights = self._rights
+        return [] if rights is None or self._closed else self._reviewing.step(rights)
 
     def _list(self, request: messages.List, mono_ns: int, real_ns: int) -> list[Action]:
         options = self._shared.options
@@ -438,10 +439,7 @@ class Session:
     def forbidden(self, identity: int) -> list[Action]:
         """The data plane refused a name that is not granted: it is no subscription."""
         one = self._subscriptions.by_id(identity)
-        if one is None:
-            return []
-        self._subscriptions.remove([one])
-        return [regrant.told([one])]
+        return [] if one is None else self._reviewing.ended(one)
 
     # --- refusals ---------------------------------------------------------------------------------
 

@@ -116,9 +116,9 @@ class Subscriptions:
         """The subscription to this string."""
         return self._by_name.get((channel.key, channel.own, name))
 
-    def all(self) -> list[Subscription]:
-        """Every one."""
-        return list(self._by_name.values())
+    def ids(self) -> list[int]:
+        """Those of all, in no order."""
+        return list(self._by_id)
 
     def by_id(self, identity: int) -> Subscription | None:
         """The subscription that has this id now."""

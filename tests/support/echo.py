@@ -64,6 +64,9 @@ class EchoSession:
     def regranted(self, rights: Rights) -> list[Action]:
         raise AssertionError("nobody has to say who they are")
 
+    def review(self) -> list[Action]:
+        raise AssertionError("nobody has to say who they are")
+
     def wake(self, mono_ns: int) -> list[Action]:
         raise AssertionError("it never sleeps")
 

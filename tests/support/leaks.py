@@ -42,6 +42,7 @@ from gateway.session.actions import (
     Query,
     Regrant,
     Reply,
+    Review,
     Subscribe,
     Unsubscribe,
 )
@@ -91,6 +92,7 @@ class Market:
         )
         self.shared = Shared(options, capacity)
         self.grants: dict[int, Rights] = {}
+        self.reviews: list[Case] = []
         self.publish(0.5)
 
     def publish(self, share: float) -> None:
@@ -127,7 +129,11 @@ class Market:
         raise AssertionError("no grant is free")
 
     def events(self) -> None:
-        """Hands the plane's events to their cases."""
+        """Hands the plane's events to their cases, and each the step that it has asked for."""
+        waiting, self.reviews = self.reviews, []
+        for case in waiting:
+            if case.handle in self.cases:
+                case.act(case.session.review())
         for event in self.plane.events():
             case = self.cases.get(event[1])  # type: ignore[call-overload]
             if case is None:
@@ -235,8 +241,10 @@ class Case:
                     plane.subscribe(handle, payload or None, slots, items)
                 case Unsubscribe(payload, slots, ids):
                     plane.unsubscribe(handle, payload or None, slots, ids)
-                case Regrant(payload, slots, ids, grant):
-                    plane.regrant(handle, grant, payload or None, slots, ids)
+                case Regrant(payload, slots, grant):
+                    plane.regrant(handle, grant, payload or None, slots)
+                case Review():
+                    self.market.reviews.append(self)
                 case Query(token):
                     plane.query(handle, token)
                 case _:

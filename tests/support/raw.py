@@ -60,6 +60,9 @@ class RawSession:
     def regranted(self, rights: Rights) -> list[Action]:
         raise AssertionError("it may have everything")
 
+    def review(self) -> list[Action]:
+        raise AssertionError("it may have everything")
+
     def end(self) -> None:
         """It has nothing to let go of."""
 

@@ -12,7 +12,7 @@ from gateway.model.notice import NOTICES
 from gateway.model.record import CHANNELS
 from gateway.session import codes
 from gateway.session.access import EXPIRING_NS, Access, Admitted, Rejected
-from gateway.session.actions import Close, Regrant, Reply, Subscribe, Tell, Wake
+from gateway.session.actions import Close, Regrant, Reply, Subscribe, Tell, Unsubscribe, Wake
 from gateway.session.codes import Error
 from gateway.session.delivery import Delivery, Limits, clamp
 
@@ -252,9 +252,9 @@ def test_other_rights_end_some_clamp_some_and_tell(connect: "Connect") -> None:
     client.subscribe("*", channel="bbo")
     narrow = make(rule("trade", BTC, max_hz=10))
     narrow.number = 7
-    regrant, clamped, told = client.session.regranted(narrow)
-    assert isinstance(regrant, Regrant)
-    assert (regrant.grant, len(regrant.ids), regrant.payload) == (7, 1, b"")
+    regrant, ended, clamped, told = client.session.regranted(narrow)
+    assert regrant == Regrant(b"", (), 7)
+    assert ended == Unsubscribe(b"", (), (1,))
     assert isinstance(clamped, Subscribe)
     ((_, _, name, lossless, _, resync, *_),) = clamped.items
     assert (name, lossless, resync) == (BTC, False, False)
@@ -263,12 +263,3 @@ def test_other_rights_end_some_clamp_some_and_tell(connect: "Connect") -> None:
     assert client.session.regranted(narrow) == []
     (regrant,) = client.session.regranted(ALL)
     assert isinstance(regrant, Regrant)
-
-
-def test_many_names_that_end_are_told_in_one_message(connect: "Connect") -> None:
-    client = granted(connect, ALL, symbols_per_request=300)
-    client.subscribe(*(f"N{n}.SIM" for n in range(250)))
-    *_, told = client.session.regranted(NOTHING)
-    data = client.message(told)["data"]
-    assert len(data) == 201
-    assert data[-1] == {"more": 50}
