@@ -1,8 +1,9 @@
 """No leak of rights: random clients on a real data plane, and a canary in every topic.
 
-A case is one connection: random rights, requests of every kind, other rights in the middle, records
-all the time. Every byte that its socket gets is looked through for names and values of topics that
-it may not have; counts and lists are held against a naive reading of the rules.
+A case is one connection, every third over TLS, those with the ticket of one before: random rights,
+requests of every kind, other rights in the middle, records all the time. Every byte that its socket
+gets, decrypted, is looked through for names and values of topics that it may not have; counts and
+lists are held against a naive reading of the rules.
 
 `python -m support.leaks 10000 [SEED]` in tests/ runs so many.
 """
@@ -11,11 +12,16 @@ import json
 import random
 import re
 import socket
+import ssl
 import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 from gateway._native import (
     EVENT_FORBIDDEN,
@@ -25,6 +31,8 @@ from gateway._native import (
     Plane,
     RingWriter,
     StatsPage,
+    TlsConnection,
+    TlsContext,
     create_memory,
 )
 from gateway.codec.formats import JSON, LOCALS, SBE, programs
@@ -34,7 +42,7 @@ from gateway.identity.rights import Rights, rights
 from gateway.model.encoding import Encoding
 from gateway.model.topic import match_pattern
 from gateway.server.catalog import Catalog
-from gateway.session import Capacity, Load, Options, Session, Shared
+from gateway.session import Capacity, Load, Options, Session, Shared, regrant
 from gateway.session.access import Access, Admitted, Rejected
 from gateway.session.actions import (
     Action,
@@ -46,6 +54,7 @@ from gateway.session.actions import (
     Subscribe,
     Unsubscribe,
 )
+from support.certificates import Authority
 
 VENUES = ("AAA", "BBB")
 CHANNELS = ("trade", "bbo")
@@ -54,6 +63,7 @@ SYMBOLS = tuple(f"{a}{b}x{n}" for a in "QZ" for b in "JK" for n in range(4))
 PATTERNS = ("*", "*.AAA", "*.BBB", "Q*", "Z*", "*J*", "*x1.*", "QJ*.AAA", "*K*x*.BBB", "none*")
 BASE = 923_456_789_000
 TIMEOUT_S = 20.0
+"""Of CPU time: all that waits here polls, and a busy host is no fault."""
 
 
 def canary(channel: str, name: str) -> int:
@@ -93,6 +103,8 @@ class Market:
         self.shared = Shared(options, capacity)
         self.grants: dict[int, Rights] = {}
         self.reviews: list[Case] = []
+        self.secure = Secure()
+        self.count = 0
         self.publish(0.5)
 
     def publish(self, share: float) -> None:
@@ -148,6 +160,68 @@ class Market:
     def close(self) -> None:
         self.plane.stop()
         self.writer.close()
+        self.secure.close()
+
+
+class Secure:
+    """A server's certificate, and clients that trust it and come back with their last ticket."""
+
+    def __init__(self) -> None:
+        self._files = TemporaryDirectory()
+        authority = Authority(Path(self._files.name))
+        self.server = TlsContext("listen", *authority.sign("server", "DNS:localhost"))
+        self.client = authority.client()
+        self.ticket: ssl.SSLSession | None = None
+        self.handshakes = self.resumed = 0
+
+    def close(self) -> None:
+        self._files.cleanup()
+
+
+class Decrypted:
+    """A client's end of TLS."""
+
+    def __init__(self, secure: Secure, ours: socket.socket) -> None:
+        self._secure = secure
+        self._ours = ours
+        self._came, self._goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        name = "localhost"
+        self._tls = secure.client.wrap_bio(
+            self._came, self._goes, server_hostname=name, session=secure.ticket
+        )
+        secure.ticket = None
+
+    def shake(self, theirs: socket.socket) -> TlsConnection:
+        """The server's end, the handshake being through."""
+        server, up = TlsConnection(self._secure.server, theirs.fileno()), False
+        until_s = time.process_time() + TIMEOUT_S
+        while not up:
+            with suppress(ssl.SSLWantReadError):
+                self._tls.do_handshake()
+            if said := self._goes.read():
+                self._ours.sendall(said)
+            up = server.handshake()
+            if said := server.take_said():
+                theirs.sendall(said)
+            with suppress(BlockingIOError):
+                self._came.write(self._ours.recv(65536))
+            assert time.process_time() < until_s, "no handshake"
+        self._secure.handshakes += 1
+        self._secure.resumed += server.resumed
+        return server
+
+    def take(self, data: bytes) -> bytes:
+        """What it says."""
+        self._came.write(data)
+        plain = bytearray()
+        with suppress(ssl.SSLWantReadError):
+            while more := self._tls.read(65536):
+                plain += more
+        return bytes(plain)
+
+    def end(self) -> None:
+        """Keeps its ticket for the next one."""
+        self._secure.ticket = self._tls.session
 
 
 class NoDoor:
@@ -212,9 +286,12 @@ class Case:
         self.may = set(self.allowed)
         self.access = Access(NoDoor(), self.rights)
         self.session = Session("c", market.catalog, market.shared, self.access)
+        market.count += 1
+        self.tls = None if market.count % 3 else Decrypted(market.secure, self.ours)
+        server = self.tls and self.tls.shake(theirs)
         self.handle = market.plane.add(
             theirs.fileno(), b"", b"{}", format=ENCODINGS.index(self.encoding),
-            grant=self.rights.number,
+            grant=self.rights.number, tls=server,
         )  # fmt: skip
         market.cases[self.handle] = self
 
@@ -292,18 +369,18 @@ class Case:
     def read(self) -> None:
         try:
             while data := self.ours.recv(65536):
-                self.stream += data
+                self.stream += data if self.tls is None else self.tls.take(data)
         except BlockingIOError:
             pass
 
     def settle(self) -> None:
         """Reads until the last marker has come; judges what came before."""
         mark = b'{"marker":%d}' % self.markers
-        until_s = time.monotonic() + TIMEOUT_S
+        until_s = time.process_time() + TIMEOUT_S
         while mark not in self.stream:
             self.market.events()
             self.read()
-            assert time.monotonic() < until_s, "no marker"
+            assert time.process_time() < until_s, "no marker"
         at = self.stream.index(mark)
         self.judge(bytes(self.stream[: at - 2]), self.may)  # the marker's own head has two bytes
         del self.stream[: at + len(mark)]
@@ -353,12 +430,14 @@ class Case:
         self.marker()
         self.settle()
         self.market.plane.remove(self.handle)
-        until_s = time.monotonic() + TIMEOUT_S
+        until_s = time.process_time() + TIMEOUT_S
         while not self.gone:
             self.market.events()
-            assert time.monotonic() < until_s, "it never went"
+            assert time.process_time() < until_s, "it never went"
         del self.market.cases[self.handle]
         self.session.end()
+        if self.tls is not None:
+            self.tls.end()
         self.ours.close()
         self.theirs.close()
 
@@ -382,8 +461,12 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def run(count: int, seed: int) -> int:
-    """So many cases, some at a time; how many regrants there were."""
-    market = Market(seed)
+    """So many cases, some at a time; how many regrants there were. Reviews have many steps."""
+    with mock.patch.object(regrant, "STEP_UNITS", 2):
+        return _run(Market(seed), count)
+
+
+def _run(market: Market, count: int) -> int:
     chance, regrants, left = market.random, 0, count
     try:
         while left > 0 or market.cases:
@@ -406,10 +489,12 @@ def run(count: int, seed: int) -> int:
     finally:
         market.close()
     assert market.seen >= count // 4, "nothing came that could have leaked"
+    assert market.secure.handshakes == count // 3
+    assert market.secure.resumed >= count // 12, "nobody came back with a ticket"
     return regrants
 
 
 if __name__ == "__main__":
     number, first = (*map(int, sys.argv[1:3]), *(10_000, 1)[len(sys.argv) - 1 :])
     done = run(number, first)
-    print(f"{number} connections, {done} changes of rights: no leak")
+    print(f"{number} connections, a third over TLS, {done} changes of rights: no leak")
