@@ -288,7 +288,7 @@ class Case:
         self.session = Session("c", market.catalog, market.shared, self.access)
         market.count += 1
         self.tls = None if market.count % 3 else Decrypted(market.secure, self.ours)
-        server = self.tls and self.tls.shake(theirs)
+        server = None if self.tls is None else self.tls.shake(theirs)
         self.handle = market.plane.add(
             theirs.fileno(), b"", b"{}", format=ENCODINGS.index(self.encoding),
             grant=self.rights.number, tls=server,
