@@ -38,6 +38,7 @@ from gateway.address import shown
 from gateway.audit.audit import Audit
 from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
+from gateway.identity.seats import PART_BYTES, Seats
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
 from gateway.model.outcomes import AUTHS, HANDSHAKES
@@ -352,6 +353,8 @@ class Site:
         self.sampler = statistics.Sampler([*self.pages.values()], SHED)
         self._tickets_fd = create_memory("tickgate-tickets", tls.TICKETS_BYTES)
         self.tickets = tls.TicketKeys(self._tickets_fd)
+        self._seats_fd = create_memory("tickgate-seats", PART_BYTES * workers)
+        self._seats = Seats(self._seats_fd, -1, workers)
         self._wait_fd = create_memory("tickgate-wait", WAIT_SIZE * workers)
         self._wait = mmap.mmap(self._wait_fd, WAIT_SIZE * workers)
         self._event_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
@@ -362,9 +365,11 @@ class Site:
     def __exit__(self, *_: object) -> None:
         self.close_listeners()
         self._wait.close()
+        self._seats.close()
         for page in self.pages.values():
             page.close()
-        for fd in [*self.stats_fds.values(), self._wait_fd, self._tickets_fd, *self._event_fds]:
+        pages = (self._wait_fd, self._tickets_fd, self._seats_fd)
+        for fd in [*self.stats_fds.values(), *pages, *self._event_fds]:
             os.close(fd)
 
     def close_listeners(self) -> None:
@@ -408,6 +413,7 @@ class Site:
             listen_fd=self._listening.sockets[index].fileno(),
             unix_fd=self._listening.unix_fd,
             tickets_fd=self._tickets_fd if self._config.tls.cert else -1,
+            seats_fd=self._seats_fd if self._config.auth.mode != "none" else -1,
         )
         return ChildSpec(
             role=WORKER,
@@ -424,6 +430,7 @@ class Site:
     def _worker_died(self, index: int) -> None:
         # A feed that may wait for readers must not wait for a dead one.
         self._wait[WAIT_SIZE * index : WAIT_SIZE * (index + 1)] = bytes(WAIT_SIZE)
+        self._seats.clear(index)
         page = StatsPage(self.stats_fds[f"{WORKER}-{index}"], writable=True)
         # The page has no other writer now. Its clients are gone without a close frame: what was
         # pending for them is dropped, and what counted them is zero.
@@ -470,15 +477,8 @@ def _argv(role: str) -> list[str]:
     return [sys.executable, "-P", "-m", "gateway.process", role]
 
 
-def _descriptors(first: WorkerStart) -> tuple[int, ...]:
-    return (
-        first.stats_fd,
-        first.wait_fd,
-        first.event_fd,
-        first.listen_fd,
-        first.unix_fd,
-        first.tickets_fd,
-    )
+def _descriptors(first: WorkerStart) -> list[int]:
+    return [getattr(first, name) for name in first.__struct_fields__ if name.endswith("_fd")]
 
 
 def _prepare_host() -> None:

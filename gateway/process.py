@@ -218,6 +218,7 @@ async def _worker(
             listen_socket=socket.socket(fileno=first.listen_fd),
             unix_socket=socket.socket(fileno=first.unix_fd) if first.unix_fd >= 0 else None,
             tickets_fd=first.tickets_fd,
+            seats_fd=first.seats_fd,
             stats=stats,
             wait_fd=first.wait_fd,
             event_fd=first.event_fd,

@@ -7,7 +7,7 @@ who is revoked is closed, who has other rights is given those (the plane swaps t
 purges what that takes away).
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
@@ -23,6 +23,7 @@ from gateway.identity.entitled import Entitlements, Terms
 from gateway.identity.grants import Granted
 from gateway.identity.keeper import Keeper
 from gateway.identity.rights import Rights, rights
+from gateway.identity.seats import SLOTS, Seats
 from gateway.model.encoding import Encoding
 from gateway.model.outcomes import ADMISSION, AUTHS
 from gateway.server.tenants import UNSAID, Tenants
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 WALK_NS: Final = 200_000
 """What one iteration of the loop gives to clients whose rights may have changed."""
+NO_SEAT: Final = "connections: some identities are counted by each worker alone"
 NO_GRANT: Final = "rights: too many different ones are in use"
 
 _log = log.get("server")
@@ -63,13 +65,14 @@ class Client(Protocol):
 class Door:
     """One client's: judges what it brings in messages."""
 
-    __slots__ = ("_gate", "client", "encoding", "rights", "terms")
+    __slots__ = ("_gate", "client", "counted", "encoding", "rights", "terms")
 
     def __init__(self, gate: "Gate", client: Client, encoding: Encoding, rights: Rights) -> None:
         self._gate = gate
         self.client = client
         self.encoding = encoding
         self.rights = rights
+        self.counted = ""  # as whose connection
         self.terms: dict[str, Terms] = {}  # what the audit was told of its identity
 
     def authenticate(self, token: str, *, mono_ns: int, real_ns: int) -> Admitted | Rejected:
@@ -91,6 +94,7 @@ class Gate:
         tenants: whose the clients are.
         audit: told of each judgement, and who is entitled to what.
         venues: by name, whether what is there is late.
+        seats: counts identities' connections.
 
     Raises:
         ValueError: a file is not what it should be.
@@ -107,6 +111,7 @@ class Gate:
         tenants: Tenants,
         audit: "Audit",
         venues: Mapping[str, bool],
+        seats: Seats,
     ) -> None:
         self._audit = audit
         self._entitlements = Entitlements(audit, venues, real_ns)
@@ -128,7 +133,8 @@ class Gate:
         )
         self._rights: dict[tuple[Granted, Encoding], Rights] = {}
         self._doors: dict[Door, None] = {}
-        self._connections: Counter[str] = Counter()
+        self._seats = seats
+        self._told_full = False
         self._walk: deque[Door] = deque()
         self._newest: Door | None = None
 
@@ -268,21 +274,27 @@ class Gate:
         self._doors[door] = None
         if not identity.sub:
             return None
-        self._connections[identity.sub] += 1
-        limit = granted.connections
-        if limit is None or self._connections[identity.sub] <= limit:
+        count, limit = self._seats.take(identity.sub), granted.connections
+        if limit is None or count <= limit:
+            door.counted = identity.sub
+            if self._seats.full():
+                self._tell_full()
             return None
+        self._seats.give(identity.sub)
         self._stats.add("admission_refused", ADMISSION.index("identity"))
         return Error(codes.LIMIT_EXCEEDED, f"connections: {limit} of this identity are open")
 
     def left(self, door: Door) -> None:
         """A client is gone, or somebody else now."""
-        identity = door.client.identity
-        if self._doors.pop(door, door) is door or identity is None or not identity.sub:
-            return
-        self._connections[identity.sub] -= 1
-        if not self._connections[identity.sub]:
-            del self._connections[identity.sub]
+        self._doors.pop(door, None)
+        if door.counted:
+            self._seats.give(door.counted)
+            door.counted = ""
+
+    def _tell_full(self) -> None:
+        if not self._told_full:
+            self._told_full = True
+            _log.error("auth.seats_full", limit=SLOTS, why=NO_SEAT)
 
     # --- rights -----------------------------------------------------------------------------------
 

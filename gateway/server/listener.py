@@ -135,6 +135,7 @@ class Listener:
             prepare(one, self.limits.stall_max_s)
 
     def _make_gate(self, auth: "AuthOptions") -> "Gate":
+        from gateway.identity.seats import Seats
         from gateway.server.gate import Gate  # a library for signatures, where there are any
 
         soon = self.loop.call_soon_threadsafe
@@ -149,6 +150,7 @@ class Listener:
                 self._tenants,
                 self._audit,
                 self._parts.config.late,
+                Seats(self._parts.seats_fd, self._parts.index, self._parts.config.cluster.workers),
             )
         except ValueError as error:  # it was good when the supervisor looked
             raise ConfigurationError(f"the configuration has an error\n  {error}") from None

@@ -33,6 +33,7 @@ class WorkerParts:
         listen_socket: bound, listening, non-blocking.
         unix_socket: the same for clients of this host, where there is one.
         tickets_fd: the page of ticket keys (`gateway.tls`); -1: there is no TLS.
+        seats_fd: memory where all workers count identities' connections; -1: it is alone.
         stats: this process's statistics page. The loop's stamps and lag are written for it.
         wait_fd: memory of all workers' wait pages.
         event_fd: rung by the feed process.
@@ -72,3 +73,4 @@ class WorkerParts:
     stalled: Callable[[int, str], None] = lambda _duration_ns, _words: None
     unix_socket: socket.socket | None = None
     tickets_fd: int = -1
+    seats_fd: int = -1

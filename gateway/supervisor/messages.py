@@ -44,6 +44,7 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, tag="start_worker")
         listen_fd: the listening socket.
         unix_fd: the one of this host, which all workers share; -1: none.
         tickets_fd: the page of ticket keys.
+        seats_fd: memory where all workers count identities' connections.
     """
 
     config: msgspec.Raw
@@ -54,6 +55,7 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, tag="start_worker")
     listen_fd: int
     unix_fd: int = -1
     tickets_fd: int = -1
+    seats_fd: int = -1
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag="segment"):

@@ -1,9 +1,11 @@
 """Who may come in, how they say who they are, when that ends: a gateway with keys of its own."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +308,31 @@ def test_connections_of_one_identity_are_limited(stage: Stage, issuer: Issuer) -
         until(lambda: gateway.metrics().total("connections") == 1)
         with opened(gateway, bearer(token)) as again:
             assert again.ask({"method": "ping", "req_id": 1})["success"]
+
+
+def test_f50_connections_of_one_identity_are_limited_over_all_workers(
+    stage: Stage, issuer: Issuer
+) -> None:
+    gateway = stage.serve(*issuer.sets(), "cluster.workers=2")
+    token = issuer.token(tg=tg(rule("trade", "*"), connections=12))
+
+    def refused() -> bool:
+        with opened(gateway, bearer(token)) as one:
+            return one.closed()[0] == 4030
+
+    with ExitStack() as there:
+        for _ in range(12):
+            there.enter_context(opened(gateway, bearer(token)))
+        until(lambda: sum(one["connections"] for one in gateway.status()["workers"]) == 12)
+        lost = gateway.status()["workers"][0]["connections"]
+        assert 0 < lost < 12  # the kernel spreads them by their ports
+        assert all(refused() for _ in range(8))  # whichever worker they come to
+        os.kill(gateway.pid("worker-0"), signal.SIGKILL)
+        until(lambda: gateway.metrics().total("connections") == 12 - lost)
+        for _ in range(lost):
+            again = there.enter_context(opened(gateway, bearer(token)))
+            assert again.ask({"method": "ping", "req_id": 1})["success"]
+        assert all(refused() for _ in range(4))
 
 
 # --- rights ---------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ def test_an_address_waits_for_the_rest_of_the_minute_that_its_first_failure_bega
     assert attempts.wait_s("192.0.2.2", MINUTE_NS // 2) == 0
     attempts.failed("192.0.2.1", MINUTE_NS)  # the first one of another minute
     assert attempts.wait_s("192.0.2.1", MINUTE_NS) == 0
+    attempts.failed("192.0.2.1", MINUTE_NS + 1)
+    assert attempts.wait_s("192.0.2.1", MINUTE_NS + 1) == 60
 
 
 def test_all_of_a_network_of_ipv6_count_as_one() -> None:

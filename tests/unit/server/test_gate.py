@@ -1,5 +1,6 @@
 """The gate of a worker: rights that are one grant, who is counted, who is walked after a change."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from support.identity import Issuer, rule, tg
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
+from gateway._native import create_memory
 from gateway.identity.authenticator import Identity
 from gateway.identity.keeper import load
+from gateway.identity.seats import PART_BYTES, Seats
 from gateway.model.outcomes import ADMISSION, AUTHS
 from gateway.options import AuthOptions, TenantOptions
 from gateway.server import gate as module
@@ -85,7 +88,7 @@ class Audit:
 class Site:
     """A gate with a plane and a clock of the test's."""
 
-    def __init__(self, issuer: Issuer, **options: Any) -> None:
+    def __init__(self, issuer: Issuer, seats: Seats | None = None, **options: Any) -> None:
         paths = {name: str(issuer.path(name)) for name in ("jwt_keys", "grants", "revoked")}
         paths = {name: path for name, path in paths.items() if Path(path).exists()}
         self.options = msgspec.convert({"mode": "required", **paths, **options}, AuthOptions)
@@ -97,6 +100,7 @@ class Site:
         desks = (TenantOptions(name="desk-a"), TenantOptions(name="desk-b", connections_max=1))
         self.tenants = Tenants(desks)
         self.audit = Audit()
+        self.seats = seats or Seats()
         self.gate = Gate(
             self.options,
             self.plane,  # type: ignore[arg-type]
@@ -107,6 +111,7 @@ class Site:
             self.tenants,
             self.audit,  # type: ignore[arg-type]
             {"SIM": False, "LATE": True},
+            self.seats,
         )
 
     def add(self, name: str, index: int) -> None:
@@ -192,7 +197,28 @@ def test_connections_of_an_identity_are_counted_until_they_are_gone(issuer: Issu
     first[1].end()
     first[1].end()  # once
     site.enter(token)
-    assert site.gate._connections == {"a": 2, "b": 1}
+    assert site.seats.here() == {"a": 2, "b": 1}
+
+
+def test_connections_of_an_identity_are_counted_over_all_workers(issuer: Issuer) -> None:
+    fd = create_memory("seats", 2 * PART_BYTES)
+    one, two = (Site(issuer, Seats(fd, index, 2)) for index in range(2))
+    token = issuer.token("a", tg={**TRADES, "connections": 2})
+    first, second = one.enter(token), two.enter(token)
+    for site in (one, two):
+        client = site.come(("Authorization", f"Bearer {token}"))
+        assert isinstance(client, Client)
+        access, _, error = site.gate.open(client, "json")
+        assert error is not None
+        assert error.message == "connections: 2 of this identity are open"
+        assert site.refused == ["identity"]
+        access.end()  # it never counted
+    second[1].end()
+    one.enter(token)
+    first[1].end()
+    two.enter(token)
+    assert (one.seats.here(), two.seats.here()) == ({"a": 1}, {"a": 1})
+    os.close(fd)
 
 
 def test_one_credential_at_a_time(issuer: Issuer) -> None:
@@ -244,9 +270,9 @@ def test_a_first_message_and_a_refresh(issuer: Issuer) -> None:
     assert refused.code == 4500
     again = access.authenticate(issuer.token("a", tg=QUOTES, ttl_s=60), **now)
     assert isinstance(again, Admitted)
-    assert site.gate._connections == {"a": 1}
+    assert site.seats.here() == {"a": 1}
     access.end()
-    assert site.gate._connections == {}
+    assert site.seats.here() == {}
 
 
 def test_failures_in_messages_are_limited_by_address(issuer: Issuer) -> None:
