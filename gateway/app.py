@@ -162,9 +162,7 @@ async def _serve(
 
         def ready() -> None:
             watchdog.ready()
-            _tell_ready(config, urls, listen=site.listen, ops_listen=ops.listen)
-            if on_ready is not None:
-                on_ready(urls)
+            _tell_ready(config, urls, on_ready, listen=site.listen, ops_listen=ops.listen)
             begun.set()
 
         begun = asyncio.Event()
@@ -216,10 +214,14 @@ async def _serve(
         return code
 
 
-def _tell_ready(config: Config, urls: Urls, **bound: str) -> None:
+def _tell_ready(
+    config: Config, urls: Urls, on_ready: Callable[[Urls], None] | None, **bound: str
+) -> None:
     _log.info("serve.ready", **asdict(urls), **bound)
     if not config.feeds:
         _log.warning("feeds.none", what="clients may connect, and nothing will come")
+    if on_ready is not None:
+        on_ready(urls)
 
 
 async def _run(
