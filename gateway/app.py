@@ -207,7 +207,7 @@ async def _serve(
                 reloading.parts["tls"] = ops.certificates
             obey(orders, supervisor, reloading, handler)
             signal.signal(signal.SIGCONT, watchdog.continued)
-            works = recorder.run(), _rotate(site.tickets)
+            works = recorder.run(), site.tickets.keep_rotating()
             played = _played(supervisor, on_played, begun) if on_played else None
             code = await _run(supervisor, works, played, orders)
         _log.info("serve.stopped", exit=code)
@@ -244,12 +244,6 @@ async def _run(
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
     return code
-
-
-async def _rotate(tickets: tls.TicketKeys) -> None:
-    while True:
-        await asyncio.sleep(tls.ROTATION_S)
-        tickets.rotate()
 
 
 def _tell(supervisor: Supervisor, name: str, channel: str, text: str) -> bool:

@@ -5,6 +5,7 @@ another worker. They are in a page of shared memory, so that a worker that was s
 them as well, and no message or log ever does.
 """
 
+import asyncio
 import os
 import re
 import struct
@@ -134,6 +135,12 @@ class TicketKeys:
         version = _VERSION.pack(self._version)
         all_keys = b"".join(self.keys)
         os.pwrite(self._fd, version + bytes([len(self.keys)]) + all_keys + version, 0)
+
+    async def keep_rotating(self) -> None:
+        """A new one every ROTATION_S, until cancelled."""
+        while True:
+            await asyncio.sleep(ROTATION_S)
+            self.rotate()
 
 
 def read_tickets(fd: int) -> list[bytes]:
