@@ -35,6 +35,8 @@ STEP_NS: Final = 200_000
 LINES_MAX: Final = 256
 """Of the audit, at once: its queue is as long as it is."""
 LINES_PAUSE_S: Final = 0.05
+RECORDINGS: Final = "recordings"
+"""The right to what has records of all topics: none of these is asked about by itself."""
 
 _log = log.get("identity")
 
@@ -196,4 +198,7 @@ class Identities:
             return "token expired"
         if judge.withdrawn(identity) or judge.key_gone(identity):
             return "revoked"
-        return "" if own_granted(judge.granted(identity), right) else f"{right}: not granted"
+        granted = judge.granted(identity)
+        if not own_granted(granted, right):
+            return f"{right}: not granted"
+        return ""

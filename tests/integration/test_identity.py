@@ -310,7 +310,7 @@ def test_connections_of_one_identity_are_limited(stage: Stage, issuer: Issuer) -
             assert again.ask({"method": "ping", "req_id": 1})["success"]
 
 
-def test_f50_connections_of_one_identity_are_limited_over_all_workers(
+def test_connections_of_one_identity_are_limited_over_all_workers(
     stage: Stage, issuer: Issuer
 ) -> None:
     gateway = stage.serve(*issuer.sets(), "cluster.workers=2")

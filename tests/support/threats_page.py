@@ -81,6 +81,10 @@ THREATS = {
         "the unit: a state directory of its own, no core files, no other user's processes",
     ),
     "I8": Threat("an answer tells of our insides", "no traceback leaves, nor stands in the log"),
+    "I9": Threat(
+        "a recording has topics that who downloads it may not have",
+        "`recordings` has to be granted by name; a download ends with its right",
+    ),
     "D1": Threat("handshakes are dribbled, or never begin", "408 at a total deadline"),
     "D2": Threat("one address opens very many handshakes", "a limit for each address"),
     "D3": Threat("frames announce terabytes", "refused from their header"),

@@ -273,6 +273,32 @@ async def test_who_vanishes_while_answered_leaves_nothing(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.threat("I9")
+async def test_a_download_under_way_ends_with_its_right(
+    server: OpsServer, site: Any, stream: Stream
+) -> None:
+    asked: list[str] = []
+    why = [""]
+
+    def permit(_request: Any, _peer: str, right: str) -> Callable[[], str]:
+        asked.append(right)
+        return lambda: why[0]
+
+    site.subject.permit = permit
+    (reader, writer), one = await streaming(server, stream)
+    assert set(asked) == {"recordings"}  # of a stream, whatever the path's other readers have
+    await one.send(b"some")
+    assert await asyncio.wait_for(reader.readexactly(6), 10) == b"\x82\x04some"
+    why[0] = "recordings: not granted"
+    head = await asyncio.wait_for(reader.readexactly(4), 10)
+    assert head[0] == 0x88
+    assert struct.unpack(">H", head[2:]) == (4501,)
+    with pytest.raises(ConnectionError):
+        await one.send(b"more")
+    writer.transport.abort()
+    stream.over.set()
+
+
 async def test_the_end_of_the_listener_leaves_none(
     site: Any, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
