@@ -136,12 +136,13 @@ class ByHand:
         for line in lines:
             with suppress(BrokenPipeError):
                 self._process.stdin.write((line + end).encode())
-                self._process.stdin.flush()
             time.sleep(0.05)  # a read of its own: only a line's beginning is looked at
 
     def heard(self) -> str:
-        """All that it printed until the gateway ended it."""
-        return self._process.communicate(timeout=20)[0].decode("utf-8", "replace")
+        """All that it printed until it ended; its input stays open, or it would end by itself."""
+        self._process.wait(20)
+        assert self._process.stdout is not None
+        return self._process.stdout.read().decode("utf-8", "replace")
 
 
 @contextmanager
@@ -149,7 +150,7 @@ def by_hand(gateway: Serving, authority: Authority, version: str) -> Iterator[By
     where = urlsplit(gateway.url).netloc
     words = ["openssl", "s_client", "-connect", where, "-CAfile", authority.cert, version]
     pipe, out = subprocess.PIPE, subprocess.STDOUT
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=out) as process:
+    with subprocess.Popen(words, bufsize=0, stdin=pipe, stdout=pipe, stderr=out) as process:
         try:
             yield ByHand(process)
         finally:
