@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -125,7 +125,7 @@ def make_topics(gateway: Gateway, count: int) -> None:
 
 
 class Disturber:
-    """The process that disturbs (bench/disturb.py)."""
+    """The process that disturbs: bench/disturb.py, bench/attackers.py."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -147,15 +147,19 @@ class Disturber:
         return line
 
 
-@contextmanager
 def disturber(
     kind: str, gateway: Gateway, count: int, topics: int, cpus: Collection[int]
-) -> Iterator[Disturber]:
-    """The process, connected and subscribed; in a session of its own, so that it can come last."""
-    command = [sys.executable, "-P", str(HERE / "disturb.py"), kind, gateway.url]
+) -> AbstractContextManager[Disturber]:
+    """Clients of `bench/disturb.py`, connected and subscribed."""
+    return helper("disturb.py", [kind, gateway.url, str(count), str(topics)], cpus)
+
+
+@contextmanager
+def helper(program: str, words: Sequence[str], cpus: Collection[int]) -> Iterator[Disturber]:
+    """The process, once it is ready; in a session of its own, so that it can come last."""
     with pinned(cpus):
         process = subprocess.Popen(
-            [*command, str(count), str(topics)],
+            [sys.executable, "-P", str(HERE / program), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
