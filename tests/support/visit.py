@@ -22,13 +22,13 @@ ARGUMENTS = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium; the test that asks for it skips where there is none."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """The system's Chromium, with more arguments; where there is none the test skips."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("program chromium is absent")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
         yield browser
         browser.close()
 
