@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from support.serving import until
-from support.wire import TIMEOUT_S, Wire, connected, subscribe
+from support.wire import TIMEOUT_S, Wire, subscribe
 
 
 class Bystander:
@@ -17,13 +17,16 @@ class Bystander:
         fault: what went wrong, empty while nothing did.
     """
 
-    def __init__(self, url: str, symbols: Sequence[str], mode: str = "lossless") -> None:
+    def __init__(
+        self, url: str, symbols: Sequence[str], mode: str = "lossless", token: str = ""
+    ) -> None:
         self.ticks = 0
         self.fault = ""
         self._lossless = mode == "lossless"
         self._last: dict[str, int] = {}
         self._stopping = False
-        self._wire = connected(url)
+        self._wire = Wire(url)
+        self._wire.open(more=[("Authorization", f"Bearer {token}")] if token else [])
         self._wire.send(subscribe(symbols, mode=mode))
         ack = self._wire.reply()
         assert ack["success"], ack
