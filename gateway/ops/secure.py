@@ -89,7 +89,13 @@ class Handshakes:
         sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         task = asyncio.create_task(self._shake(sock, context))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                sock.close()
+
+        task.add_done_callback(over)
 
     async def _shake(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         try:
