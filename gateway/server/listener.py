@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.server.catalog import Catalog
     from gateway.server.gate import Gate
     from gateway.server.parts import WorkerParts
+    from gateway.server.transport import Transport
     from gateway.session.access import Access
     from gateway.session.actions import Action, Item
     from gateway.session.codes import Error
@@ -250,8 +251,9 @@ class Listener:
             OSError: as of `_arrived`.
         """
         door = None if sock.family == socket.AF_UNIX else self._door  # nobody is in between
-        address = self.admission.counted_as(peer)
-        transport = Plain(sock) if door is None else Secure(sock, door, address)
+        transport: Transport = Plain(sock)
+        if door is not None:
+            transport = Secure(sock, door, self.admission.counted_as(peer))
         connection = Connection(self, transport, peer, self.now_ns())
         self.registry.accepted()
         self.deadlines.watch(connection)
