@@ -16,7 +16,7 @@ from gateway._native import Plane, RingWriter, StatsPage
 from gateway.codec.formats import LOCALS
 
 Capture = Callable[[str], Path]
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 BOOKS = 3
 SETTLED = ("delivered", "conflated", "filtered", "dropped_lapped", "dropped_unsubscribed")
 SYMBOL = "BTCUSDT.BINANCE"

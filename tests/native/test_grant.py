@@ -21,7 +21,7 @@ from gateway.codec.formats import JSON, LOCALS, programs
 if TYPE_CHECKING:
     from gateway._native import Row, Rule
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 RULES: "list[Rule]" = [
     ("trade", "AX*", False),
     (None, "A*", True),

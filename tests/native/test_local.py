@@ -14,7 +14,7 @@ from gateway.codec.formats import JSON, LOCALS, SBE, programs
 from gateway.model.record import CHANNELS_OWN
 
 FORMATS = (JSON, SBE)
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture

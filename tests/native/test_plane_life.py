@@ -15,7 +15,7 @@ from gateway._native import Plane, RingWriter, StatsPage
 from gateway.codec.formats import JSON, LOCALS, programs
 
 SYMBOL = "A.SIM"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 KINDS = {"trade": 1, "book": 3}
 
 
@@ -37,7 +37,9 @@ class Peer:
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         buffer = b""
-        while time.monotonic() < self._deadline and select.select([self.socket], [], [], 1)[0]:
+        while (left := self._deadline - time.monotonic()) > 0:
+            if not select.select([self.socket], [], [], left)[0]:
+                break
             buffer += self.socket.recv(1 << 20)
             while len(buffer) >= 4:
                 length, header = buffer[1], 2

@@ -16,7 +16,7 @@ from gateway.latency.histogram import Histogram
 
 SYMBOLS = ["SYM000", "SYM001", "BRK.B"]
 TRADE, BBO = CHANNELS["trade"], CHANNELS["bbo"]
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture

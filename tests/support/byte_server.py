@@ -9,7 +9,7 @@ from pathlib import Path
 from support.sans_client import upgrade
 from support.wire import mask
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 """Far beyond what anything takes."""
 Script = Callable[["Peer"], Awaitable[None]]
 

@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from gateway.client import Backoff, Client
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 Script = Callable[["Gateway", ServerConnection, int], Awaitable[None]]
 
 

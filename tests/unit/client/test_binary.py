@@ -17,7 +17,7 @@ from gateway.client.session import ClientSession
 from gateway.codec import decode, sbe
 from gateway.model.encoding import Encoding
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 ROWS: list[tuple[Any, Any, str, Any]] = [
     ("trade", "update", "BTCUSDT.BINANCE", TRADE_ROW),
     ("trade", "snapshot", "币 安.X", (0, 0, "-0.015", "9" * 38, None, "")),

@@ -19,7 +19,7 @@ from gateway.client.tail import line
 from gateway.clock import Offset
 
 SURE = Offset(0, 85_000)
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 BIDS = [("64250.10", "0.5"), ("64249.9", "2")]
 ASKS = [("64250.20", "1.25"), ("64251.00", "0.01")]
 
