@@ -40,6 +40,10 @@ class Issuer:
     def jwks(self) -> bytes:
         return json.dumps({"keys": [public(key) for key in self.keys]}).encode()
 
+    def write_keys(self, keys: list[dict[str, Any]]) -> None:
+        """What verifies from now on; `keys` sign."""
+        self.write("jwt_keys", json.dumps({"keys": [public(key) for key in keys]}).encode())
+
     def write(self, name: str, data: bytes | str) -> None:
         write_whole(self.path(name), data if isinstance(data, bytes) else data.encode())
 
