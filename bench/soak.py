@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,9 +45,8 @@ from support.serving import Metrics, Serving, descriptors, resident_bytes, servi
 from gateway.identity.issue import generate
 
 SAMPLE_S: Final = 10.0
-RELOAD_S: Final = 5.0
 WARM_UP_S: Final = 10.0
-FIRST_S: Final = 60.0
+FIRST: Final = 6  # samples: a minute
 KEYS: Final = 4
 """Signing keys that count at once: nobody that comes and goes outlives one."""
 API_KEYS: Final = 8
@@ -215,23 +214,27 @@ class Soak:
     async def _crowded(self, seconds: float, *, sampled: bool) -> None:
         """Clients for so long; then until all are gone."""
         given = self._given
-        changing = asyncio.create_task(self._change())
+        over = asyncio.Event()
+        changing = asyncio.create_task(self._change(over))
         self.crowd.start(per_s=given.per_s, staying=given.staying, slow=given.slow)
         step_s = min(SAMPLE_S, seconds)
         for _ in range(round(seconds / step_s)):  # a host that stands still makes it no shorter
             await asyncio.sleep(step_s)
             if sampled:
                 self._sample()
-        changing.cancel()
-        await asyncio.gather(changing, return_exceptions=True)
+        over.set()
+        await changing  # one that was begun counts
         await self.crowd.stop()
         if not await self._until(self._rests):
             print("not at rest:", *self._open, sep="\n  ", flush=True)
 
-    async def _change(self) -> None:
+    async def _change(self, over: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(RELOAD_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self._given.change_s)
+            if over.is_set():
+                return
             try:
                 what = await loop.run_in_executor(None, self._world.change, self._gateway)
                 self.changes += 1
@@ -283,20 +286,11 @@ class Soak:
         flat = {"supervisor": self._gateway.process.pid, **found} == self.pids
         if not flat:
             print(f"a process was started again: {found}, not {self.pids}")
-        first = int(FIRST_S / SAMPLE_S)
         print(f"\n{'process':<12}{'what':<14}{'2nd third':>12}{'last third':>12}")
         for name, samples in self.samples.items():
-            kept = samples[first:] if len(samples) >= 3 * first else samples
-            third = len(kept) // 3
-            for at, what in enumerate(Sample._fields):
-                if not third:
-                    continue
-                columns = (kept[third : 2 * third], kept[2 * third :])
-                one, other = (statistics.median(row[at] for row in part) for part in columns)
-                good = other <= one + slack(what, one)
-                flat &= good or len(samples) < 3 * first
-                shown = f"{shape(what, one):>12}{shape(what, other):>12}"
-                print(f"{name:<12}{what:<14}{shown}  {'' if good else 'GROWS'}")
+            for row in thirds(samples):
+                flat &= row.flat
+                print(f"{name:<12}{row}")
             flat &= before[name] == after[name]
             same = "" if before[name] == after[name] else "  NOT THE SAME"
             print(f"{name:<12}{'at rest':<14}{before[name]!s:>12}{after[name]!s:>12}{same}")
@@ -320,6 +314,35 @@ class Soak:
             print(row)
         tell(metrics, seen, self.changes)
         return all(row.equal for row in rows)
+
+
+class Third(NamedTuple):
+    """Medians of what a process held in the second and in the last third of the time."""
+
+    what: str
+    second: float
+    last: float
+
+    @property
+    def flat(self) -> bool:
+        return self.last <= self.second + slack(self.what, self.second)
+
+    def __str__(self) -> str:
+        shown = f"{shape(self.what, self.second):>12}{shape(self.what, self.last):>12}"
+        return f"{self.what:<14}{shown}{'' if self.flat else '  GROWS'}"
+
+
+def thirds(samples: list[Sample]) -> list[Third]:
+    """Of each figure, without the first minute; none of a run that is too short to say."""
+    kept = samples[FIRST:]
+    third = len(kept) // 3
+    if third < FIRST // 2:
+        return []
+    return [
+        Third(what, *(statistics.median(row[at] for row in part) for part in parts))
+        for parts in [(kept[third : 2 * third], kept[2 * third :])]
+        for at, what in enumerate(Sample._fields)
+    ]
 
 
 def slack(what: str, value: float) -> float:
@@ -352,6 +375,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--per-s", type=float, default=100, help="clients that come")
+    parser.add_argument("--change-s", type=float, default=5, help="from one change to the next")
     parser.add_argument("--staying", type=int, default=20)
     parser.add_argument("--slow", type=int, default=20)
     given = parser.parse_args()

@@ -1,12 +1,17 @@
 """A reconnect storm: thousands of clients with tokens come at once. How long until all are served?
 
-    .venv/bin/python bench/storm.py [--clients 5000]
+    .venv/bin/python bench/storm.py [--clients 5000] [--tls]
 
 Each client has a token of its own (EdDSA). Three storms, each with all clients at once and without
 any of the spreading that our clients do: the first ever (each signature is looked at), the one
 after all were cut off (the worker knows the tokens), and the one after the worker was killed (the
 next one knows none). Served is a client that has its hello and the reply to a subscription.
-Signatures looked at are `tickgate_auth_total{method="jwt",result="ok"}`.
+Signatures looked at are `tickgate_auth_total{method="jwt",result="ok"}`. Over TLS clients resume
+what they had in the storm before.
+
+100 others stay, and read 10,000 updates a second together: the p99 of their age in five quiet
+seconds and during each storm (of the last one not: their worker is killed, too). The gateway has
+core 0; all clients have core 1, those of the storm at the lowest priority.
 """
 
 import argparse
@@ -15,24 +20,36 @@ import functools
 import os
 import resource
 import signal
+import ssl
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
+import numpy as np
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from support.certificates import Authority
 from support.identity import Issuer
 from support.serving import Serving, serving
 from support.wire import request, subscribe
 
+from gateway._native import Swarm
+from gateway.latency.histogram import Histogram
+from gateway.loadtest import endpoint as endpoints
+
 AGAIN_S = 0.05
 """A client whose connection is refused or cut tries again after so long."""
 TIMEOUT_S = 120.0
+OTHERS = 100
+QUIET_S = 5.0
+SECOND = 1_000_000_000
 
 
 class Client(asyncio.Protocol):
@@ -45,7 +62,7 @@ class Client(asyncio.Protocol):
         self._asked = self._served = False
         self._buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: "asyncio.BaseTransport | Secure") -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._transport.write(self._request)
 
@@ -66,10 +83,116 @@ class Client(asyncio.Protocol):
             self._storm.lost(self)
 
 
+class Secure(asyncio.Protocol):
+    """A client's TLS, by hand: asyncio's resumes no session."""
+
+    def __init__(self, inner: Client, context: ssl.SSLContext, tickets: "Tickets") -> None:
+        self._inner = inner
+        self._tickets = tickets
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = tickets.get(inner.token)
+        self._tls = context.wrap_bio(
+            self._in, self._out, server_hostname="localhost", session=session
+        )
+        self._up = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.data_received(b"")
+
+    def data_received(self, data: bytes) -> None:
+        self._in.write(data)
+        try:
+            if not self._up:
+                self._tls.do_handshake()
+                self._up = True
+                self._inner.connection_made(self)
+            while plain := self._tls.read(1 << 16):
+                self._inner.data_received(plain)
+            self._transport.close()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._transport.close()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._tls.session is not None:
+            self._tickets[self._inner.token] = self._tls.session
+        self._inner.connection_lost(exc)
+
+    def _flush(self) -> None:
+        if sealed := self._out.read():
+            self._transport.write(sealed)
+
+    def write(self, data: bytes) -> None:
+        """As of a transport."""
+        self._tls.write(data)
+        self._flush()
+
+    def abort(self) -> None:
+        """As of a transport."""
+        self._transport.abort()
+
+
+Tickets = dict[str, ssl.SSLSession]
+Made = Callable[[str, "Storm"], asyncio.Protocol]
+
+
+def secure(context: ssl.SSLContext) -> Made:
+    """Makes clients over TLS, which resume what they had."""
+    tickets: Tickets = {}
+    return lambda token, storm: Secure(Client(token, storm), context, tickets)
+
+
+class Others:
+    """Clients that stay, driven by a thread of their own."""
+
+    def __init__(self, url: str, token: str) -> None:
+        key = endpoints.key()
+        target = endpoints.parse(url)
+        headers = (("Authorization", f"Bearer {token}"),)
+        upgrade = endpoints.upgrade(target, key, headers=headers)
+        text = b'{"method":"subscribe","req_id":1,"params":{"channel":"trade","symbol":["*"]}}'
+        self._swarm = Swarm(
+            targets=[(target.address, target.port, upgrade)],
+            tls_hosts=[target.tls_host],
+            accept=endpoints.accept(key),
+            groups=[{"measured": 1}],
+            texts=[text],
+            clients=np.tile(np.array([0, 0, 0], dtype=np.int32), (OTHERS, 1)),
+            stamp=("tickgate", b""),
+        )
+        self._thread = threading.Thread(target=self._drive, daemon=True)
+        self._thread.start()
+        self.open = 0
+
+    def _drive(self) -> None:
+        self.open = self._swarm.connect(15 * SECOND)
+        self._swarm.run(1 << 62)
+
+    def begin(self) -> None:
+        """What is stamped from now on counts."""
+        now_ns = time.time_ns()
+        self._before = self._swarm.counts("age", 0)
+        self._swarm.window(now_ns, now_ns + 600 * SECOND)
+
+    def end(self) -> str:
+        """The p99 since."""
+        ages = Histogram.merged([Histogram(self._swarm.counts("age", 0) - self._before, 0)])
+        p99_ms, closed = ages.value_at_percentile(99) / 1e6, self._swarm.counters()[0]["closed"]
+        return f"p99 {p99_ms:.2f} ms of {ages.count:,}, {closed} closed"
+
+    def stop(self) -> None:
+        self._swarm.stop()
+        self._thread.join()
+
+
 class Storm:
     """All of them at once."""
 
-    def __init__(self, url: str, tokens: list[str]) -> None:
+    def __init__(self, url: str, tokens: list[str], made: Made) -> None:
+        self._made = made
         self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port or 0
         self._tokens = tokens
         self._left = len(tokens)
@@ -105,7 +228,7 @@ class Storm:
             token = await self._again.get()
             self.tries += 1
             try:
-                made = functools.partial(Client, token, self)
+                made = functools.partial(self._made, token, self)
                 await loop.create_connection(made, self._host, self._port)
             except OSError:
                 loop.call_later(AGAIN_S, self._again.put_nowait, token)
@@ -122,15 +245,23 @@ def checks(gateway: Serving) -> tuple[float, float]:
     return metrics.of("auth_total", "jwt", "ok"), metrics.of("auth_total", "jwt", "cached")
 
 
-async def storms(gateway: Serving, tokens: list[str]) -> None:
+async def storms(gateway: Serving, tokens: list[str], made: Made, others: Others) -> None:
     """Three storms; a line for each."""
     loop = asyncio.get_running_loop()
     before = checks(gateway)
     for name in ("first", "after all were cut off", "after the worker was killed"):
-        storm = Storm(gateway.url, tokens)
+        storm = Storm(gateway.url, tokens, made)
         if "killed" in name:
+            others.stop()
             os.kill(gateway.pid(), signal.SIGKILL)
+        else:
+            others.begin()
+            await asyncio.sleep(QUIET_S)
+            print(f"others, quiet: {others.end()}")
+            others.begin()
         took_s = await storm.run()
+        if "killed" not in name:
+            print(f"others, during the storm: {others.end()}")
         await loop.run_in_executor(None, time.sleep, 1.5)  # pages are read once a second
         now = checks(gateway)
         verified, cached = now[0] - before[0], now[1] - before[1]
@@ -140,21 +271,41 @@ async def storms(gateway: Serving, tokens: list[str]) -> None:
             f"{verified:.0f} signatures looked at, {cached:.0f} tokens known"
         )
         await storm.end()
+    metrics = gateway.metrics()
+    for counter in ("tls_handshakes_total", "handshakes_total"):
+        found = {key[1]: int(n) for key, n in metrics.items() if key[0] == f"tickgate_{counter}"}
+        print(f"{counter}: { ({key: n for key, n in found.items() if n}) }")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clients", type=int, default=5000)
-    clients = parser.parse_args().clients
+    parser.add_argument("--tls", action="store_true")
+    given = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as name:
         issuer = Issuer(Path(name), "EdDSA")
-        tokens = [issuer.token(f"user-{n}") for n in range(clients)]
-        feed = ('feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.rate=100")
-        more = ("limits.handshakes_per_address=100000", "auth.failures_per_minute=1000000")
-        with serving(Path(name) / "log", *issuer.sets(), *feed, *more) as gateway:
-            uvloop.run(storms(gateway, tokens))
+        tokens = [issuer.token(f"user-{n}") for n in range(given.clients)]
+        sets = ['feeds.0.type="synthetic"', 'feeds.0.venue="SIM"', "feeds.0.rate=200"]
+        sets += ["limits.handshakes_per_address=100000", "auth.failures_per_minute=1000000"]
+        sets += ["slo.target_us=50000", *issuer.sets()]
+        made: Made = Client
+        if given.tls:
+            authority = Authority(Path(name))
+            cert, key = authority.sign("server", "DNS:localhost", "IP:127.0.0.1")
+            sets += [f"tls.cert={cert}", f"tls.key={key}", "ops.tls=false"]
+            os.environ["SSL_CERT_FILE"] = authority.cert
+            made = secure(authority.client())
+        with serving(Path(name) / "log", *sets, before=("taskset", "-c", "0")) as gateway:
+            others = Others(gateway.url, issuer.token("stays"))
+            time.sleep(2)
+            assert others.open == OTHERS, others.open
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+            uvloop.run(storms(gateway, tokens, made, others))
 
 
 if __name__ == "__main__":
