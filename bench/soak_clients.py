@@ -22,6 +22,9 @@ WEIGHTS: Final = (45, 25, 20, 5, 3, 2)
 """`wrong`: a token of somebody else's key; `silent`: no credential, no word; `nothing`: it goes
 before its request."""
 METHODS: Final = {"bearer": "jwt", "in_band": "jwt", "api_key": "api_key", "wrong": "jwt"}
+HEADERS: Final = ("bearer", "api_key", "wrong")
+"""Who says it in the request."""
+NOT_LET_IN: Final = (401, 429)
 USERS: Final = 400
 SYMBOLS: Final = tuple(f"SYM{n:03}.{venue}" for n in range(10) for venue in ("SIM", "SIM_D"))
 ASKED: Final = (("SYM*.SIM",), ("SYM001.SIM", "SYM002.SIM_D"), *((one,) for one in SYMBOLS))
@@ -98,14 +101,13 @@ class Client(asyncio.Protocol):
         more = []
         if self._kind == "api_key":
             more = [("X-Api-Key", self._credential)]
-        elif self._kind in ("bearer", "wrong"):
+        elif self._kind in HEADERS:
             more = [("Authorization", f"Bearer {self._credential}")]
-        self._tried(self._kind if more else "silent")
         self.transport.write(request(more=more))
 
-    def _tried(self, kind: Kind) -> None:
-        if method := METHODS.get(kind):
-            self._counts[f"tried {method}"] += 1
+    def _tried(self) -> None:
+        """An attempt to say who it is was answered."""
+        self._counts[f"tried {METHODS[self._kind]}"] += 1
 
     def data_received(self, data: bytes) -> None:
         data = self._buffer + data
@@ -114,8 +116,11 @@ class Client(asyncio.Protocol):
             if not end:
                 self._buffer = head
                 return
-            if not head.startswith(b"HTTP/1.1 101 "):
-                self._counts["refused"] += 1
+            status = int(head[9:12])
+            if self._kind in HEADERS and status in (101, *NOT_LET_IN):
+                self._tried()
+            if status != 101:
+                self._counts["refused" if status in NOT_LET_IN else f"refused {status}"] += 1
                 self._buffer = b""
                 self.transport.close()
                 return
@@ -126,7 +131,6 @@ class Client(asyncio.Protocol):
         self._open = True
         self._counts["opened"] += 1
         if self._kind == "in_band":
-            self._tried("in_band")
             params = {"token": self._credential}
             self.transport.write(text({"method": "auth", "req_id": 9, "params": params}))
         if self._kind != "silent":
@@ -155,6 +159,8 @@ class Client(asyncio.Protocol):
             self.code = int.from_bytes(data[start : start + 2], "big")
             self._counts[f"code {self.code}"] += 1
             self.transport.write(close(self.code))
+        elif data.startswith(b'{"method":"auth"', start):
+            self._tried()
         elif not self._subscribed and data.startswith(b'{"method":"subscribe"', start):
             self._subscribed = True
             self._counts["answered"] += 1
