@@ -12,8 +12,9 @@ revoked, a recording on demand.
 Every ten seconds descriptors, threads and memory of each process are read. They are FLAT if, the
 first minute left out, the median of the last third is not above that of the second third by more
 than 2 % or 2 MiB of memory, 5 % or 8 descriptors (of the workers together), 0 threads; and if with
-all clients gone each process has as many descriptors and threads as before. Counters balance if all
-rows of the last table are equal. The exit code is 0, or 1 where something grows or does not balance.
+all clients gone each process has as many descriptors and threads as before. Counters balance if
+all rows of the last table are equal. The exit code is 0, or 1 where something grows or does not
+balance.
 """
 
 import argparse
