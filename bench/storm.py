@@ -118,7 +118,7 @@ class Secure(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._tls.session is not None:
+        if self._up and self._tls.session is not None:
             self._tickets[self._inner.token] = self._tls.session
         self._inner.connection_lost(exc)
 
