@@ -122,8 +122,7 @@ class World:
             *("feeds.1.delay_s=3", f"feeds.1.directory={self.directory / 'spool'}"),
             *("ring.capacity_bytes=4194304", "plane.log_bytes=8388608", "memory.populate=start"),
             *(f"recorder.directory={self.directory / 'recordings'}", "recorder.files_max=2"),
-            *("slo.target_us=20000", "slo.enforce=false", "limits.handshake_timeout_s=2"),
-            "auth.deadline_s=2",
+            *("slo.target_us=20000", "slo.enforce=false", "auth.deadline_s=2"),
         ]
 
     # --- every five seconds -----------------------------------------------------------------------
