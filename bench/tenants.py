@@ -27,6 +27,7 @@ from yardstick import stopped
 from gateway._native import Swarm
 from gateway.latency.histogram import Histogram
 from gateway.loadtest import endpoint as endpoints
+from gateway.loadtest.ports import free_udp_port
 from gateway.loadtest.profiles import symbol_names
 from gateway.loadtest.scenario import Source
 from gateway.loadtest.source import SourceJob
@@ -34,7 +35,7 @@ from gateway.loadtest.source import SourceJob
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.identity import Issuer, rule, tg
-from support.serving import Metrics, Serving, free_udp_port, serving
+from support.serving import Metrics, Serving, serving
 
 SECOND: Final = 1_000_000_000
 SYMBOLS: Final = 10

@@ -23,7 +23,7 @@ from support.certificates import Authority
 from support.identity import Issuer
 from support.serving import Metrics, Serving, serving, until
 
-from gateway.loadtest.target import free_tcp_port
+from gateway.loadtest.ports import free_tcp_port
 
 ATTACKERS = 200
 BUDGET_BYTES = 1 << 20
