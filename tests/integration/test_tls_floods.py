@@ -1,6 +1,7 @@
 """Floods that only TLS has: unfinished handshakes, key updates, tries of another handshake."""
 
 import re
+import resource
 import socket
 import ssl
 import subprocess
@@ -25,6 +26,15 @@ UPGRADE = (
     "",
     "",
 )
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> Iterator[None]:
+    """As many as may be, for a thousand sockets beside those of other tests."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(scope="module")

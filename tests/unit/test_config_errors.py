@@ -63,7 +63,7 @@ def test_an_index_beyond_the_next_is_an_error(index: str) -> None:
         ("log.level=\x1b[31m", "log.level", 'found "\\u001b[31m"; expected "debug", '),
         ("listen", "--set", 'found "listen"; expected section.key=value'),
         ("listen..port=1", "--set", "expected section.key=value"),
-        ("feeds.0.rate=1", "feeds.0.type", 'missing; expected "synthetic", "replay", "udp" or'),
+        ("feeds.0.rate=1", "feeds.0.type", 'missing; expected "synthetic", "replay", "udp"'),
         ("feeds.0.type=udpp", "feeds.0.type", "did you mean udp?"),
         ("feeds.0.type=replay", "feeds.0.path", "missing; expected text that is not empty"),
         ("ring.capacity_bytes=1000000", "ring.capacity_bytes", "a power of two (524288 or 1048"),
