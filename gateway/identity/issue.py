@@ -15,6 +15,8 @@ from gateway.identity.keys import ALGORITHMS
 GENERATED: Final = ("ES256", "EdDSA", "RS256", "HS256")
 RSA_BITS: Final = 2048
 HMAC_BYTES: Final = 32
+_BY_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+"""Each of them signs with one curve alone (RFC 7518 section 3.4)."""
 
 
 def generate(algorithm: str, kid: str) -> dict[str, Any]:
@@ -42,16 +44,22 @@ def from_pem(data: bytes, algorithm: str, kid: str) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
+    import jwt
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         private = load_pem_private_key(data, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"no private key in PEM without a passphrase: {error}") from None
-    jwk = _jwk(private)
-    allowed = ALGORITHMS[jwk["kty"]]
+    try:
+        jwk = _jwk(private)
+        allowed = (_BY_CURVE[jwk["crv"]],) if jwk["kty"] == "EC" else ALGORITHMS[jwk["kty"]]
+    except (jwt.PyJWTError, KeyError):
+        why = f"no algorithm is for its curve; there are {', '.join(_BY_CURVE)}"
+        raise ValueError(why) from None
     if algorithm and algorithm not in allowed:
-        raise ValueError(f"a key of type {jwk['kty']} signs with {', '.join(allowed)}")
+        raise ValueError(f"this key signs with {', '.join(allowed)}")
     return {**jwk, "kid": kid, "alg": algorithm or allowed[0], "use": "sig"}
 
 
@@ -88,11 +96,20 @@ def sign(jwk: dict[str, Any], claims: dict[str, Any]) -> str:
     """
     import jwt
 
+    if jwk["alg"] not in ALGORITHMS.get(jwk["kty"], ()):
+        raise ValueError("the key signs nothing: its alg is none for its kty")
     try:
-        key = jwt.PyJWK(jwk, algorithm=jwk["alg"]).key
-        return jwt.encode(claims, key, algorithm=jwk["alg"], headers={"kid": jwk["kid"]})
+        key = jwt.PyJWK(jwk, algorithm=jwk["alg"])
+        short = key.Algorithm.check_key_length(key.Algorithm.prepare_key(key.key))
+        head = {"kid": jwk["kid"]}
+        token = "" if short else jwt.encode(claims, key.key, algorithm=jwk["alg"], headers=head)
     except (jwt.PyJWTError, TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ValueError(f"the key signs nothing: it is no private one ({error})") from None
+        # The library's text may quote the key.
+        why = f"it is no private one of its alg ({type(error).__name__})"
+        raise ValueError(f"the key signs nothing: {why}") from None
+    if short:  # no gateway would take it either
+        raise ValueError(f"the key signs nothing: it is too short for {jwk['alg']}")
+    return token
 
 
 def choose(data: bytes, kid: str) -> dict[str, Any]:
@@ -101,9 +118,13 @@ def choose(data: bytes, kid: str) -> dict[str, Any]:
     Raises:
         ValueError: there is none, or several.
     """
-    document = json.loads(data)
+    try:
+        document = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     keys = document.get("keys", [document]) if isinstance(document, dict) else []
-    found = [one for one in keys if isinstance(one, dict) and (not kid or one.get("kid") == kid)]
+    listed = keys if isinstance(keys, list) else []
+    found = [one for one in listed if isinstance(one, dict) and (not kid or one.get("kid") == kid)]
     if len(found) != 1:
         raise ValueError(f"{len(found)} keys fit; expected one (--kid)")
     missing = [name for name in ("kty", "kid", "alg") if not isinstance(found[0].get(name), str)]
