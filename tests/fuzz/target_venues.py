@@ -53,7 +53,7 @@ SEEDS: Final = [
     bytes((2, MESSAGES))
     + b'{"channel":"heartbeats","sequence_num":1,"events":[{"current_time":"x"}]}',
     bytes((3, MESSAGES)) + b'{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1,"data":[]}',
-    bytes((0, ENVELOPES)) + b'{"t":"recv","conn":1,"ts":"1723161255342000000","data":"{}"}',
+    bytes((0, ENVELOPES)) + b'{"t":"recv","conn":1,"ts":"1700000000000000000","data":"{}"}',
     *(bytes((venue, REFERENCE)) + b"{}" for venue in range(4)),
 ]
 
