@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,19 @@ from support.serving import Metrics, Serving, serving, until
 from support.udp import Venue
 from support.wire import connected, subscribe
 
-PAUSE_S = 0.3
+PAUSE_S = 0.6
 SECOND_NS = 1_000_000_000
-COLLECTION_S = 0.2
+TRIES_MAX = 10
+COLLECTION_S = 0.5
 VENUE = Venue("UDP", index=1)
 SETTINGS = (
     'feeds.0.type="synthetic"',
     "feeds.0.symbols=20",
-    "feeds.0.rate=4000",
+    "feeds.0.rate=1000",  # which clients keep up with on a busy machine
     *VENUE.sets,
     # A third of the pause: it would be reason enough to degrade somebody, were it load; and so far
     # above what a busy machine adds that nothing else is.
-    "slo.target_us=100000",
+    "slo.target_us=200000",
 )
 COLLECT = f"""
 import gc, signal, time
@@ -110,7 +111,7 @@ class Scene:
     def nobody_is_blamed(self, before: Metrics) -> None:
         """All clients go on, nobody was closed, degraded or told anything, nothing was lost."""
         for client in self.clients:
-            client.goes_on(500)
+            client.goes_on(200)
         now, counters = self.gateway.metrics(), self.gateway.status()["counters"]
         for name in ("closes_total", "dropped_total", "child_restarts_total"):
             assert now.total(name) == before.total(name), name
@@ -146,9 +147,18 @@ def test_f62_a_stopped_process_is_named(scene: Scene, process: str) -> None:
 
 
 def test_f62_a_promise_broken_by_a_stop_says_so(scene: Scene) -> None:
-    scene.stop("worker-0")
     broken = re.compile(r'slo\.state state=breached .*held_up="[^"]*worker-0: process')
-    until(lambda: broken.search(scene.gateway.lines()))
+
+    def told() -> bool:
+        return broken.search(scene.gateway.lines()) is not None
+
+    for _ in range(TRIES_MAX):  # a busy machine may have broken it already
+        until(lambda: scene.gateway.status()["slo"]["state"] == "ok")
+        scene.stop("worker-0")
+        with suppress(AssertionError):
+            until(told, 15)
+            return
+    raise AssertionError("it is never said")
 
 
 def test_f62_a_long_collection_is_named(scene: Scene) -> None:
