@@ -38,6 +38,7 @@ from gateway.address import shown
 from gateway.audit.audit import Audit
 from gateway.config import Config
 from gateway.errors import ConfigurationError, Problem, ResourceError, TickgateError
+from gateway.feeds.options import is_live
 from gateway.identity.seats import PART_BYTES, Seats
 from gateway.latency import statistics
 from gateway.latency.control import GAUGES
@@ -389,7 +390,7 @@ class Site:
             ChildSpec(
                 role=FEED,
                 name=FEED,
-                argv=_argv(FEED),
+                argv=_argv(FEED + "-tls" * any(map(is_live, self._config.feeds))),
                 first=feed,
                 fds=(feed.stats_fd, feed.wait_fd, *feed.event_fds),
                 stamps=partial(_stamps, self.pages[FEED], ("loop_alive_ns",)),

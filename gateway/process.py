@@ -6,8 +6,8 @@ A child imports what its role needs and no more: numpy and OpenSSL are 15 MB and
 import sys
 
 if __name__ == "__main__" and sys.argv[1:2] == ["feed"]:
-    # asyncio loads OpenSSL wherever it is installed, and does without where it is not. No feed has
-    # TLS; in a worker uvloop wants the module.
+    # asyncio loads OpenSSL wherever it is installed, and does without where it is not. Live feeds
+    # have TLS (`feed-tls`), other feeds none; in a worker uvloop wants the module.
     sys.modules["ssl"] = None  # type: ignore[assignment]
 
 import asyncio
@@ -75,7 +75,7 @@ _log = log.get("app")
 
 
 def main(argv: Sequence[str]) -> int:
-    """`python -P -m gateway.process feed|worker FD`; FD is its control channel."""
+    """`python -P -m gateway.process feed|feed-tls|worker FD`; FD is its control channel."""
     _, control_fd = argv
     # One that is stopped would stay for ever: the end of its supervisor lets it go on, and end.
     signal_when_orphaned(signal.SIGCONT)

@@ -88,6 +88,16 @@ class Books:
         """The symbol of the one book that there is; "" where there are none, or several."""
         return next(iter(self._books)) if len(self._books) == 1 else ""
 
+    def waits(self, symbol: str) -> bool:
+        """Whether updates of the symbol are held for its snapshot."""
+        book = self._books.get(symbol)
+        return book is not None and not book.sequence.stands and book.sequence.held > 0
+
+    def stands(self, symbol: str) -> bool:
+        """Whether the symbol has a book that is up to date."""
+        book = self._books.get(symbol)
+        return book is not None and book.sequence.stands
+
     def take(
         self, message: BookMessage, connection: str
     ) -> Iterator[BookMessage | Doubt | Refusal]:

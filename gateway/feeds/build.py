@@ -16,6 +16,7 @@ from gateway.feeds.lines import CHANNELS_SAID
 from gateway.feeds.options import (
     DelayOptions,
     FeedOptions,
+    LiveOptions,
     PublisherOptions,
     ReplayOptions,
     SyntheticOptions,
@@ -79,6 +80,12 @@ def build(feeds: Sequence[FeedOptions], writer: RingWriter, stats: Stats) -> lis
                 built.append(
                     PublisherFeed(name, index, options, writer, counters, topics, listener)
                 )
+            elif isinstance(options, LiveOptions):
+                # They alone want an HTTP library, and a loop of their own.
+                from gateway.feeds.live.build import live_feed
+
+                name = _unique(f"{options.__struct_config__.tag}:{options.venue}", names)
+                built.append(live_feed(name, index, options, writer, stats, owners))
             else:
                 intake = UdpIntake(
                     writer, feed=index, quiet_ns=QUIET_NS, interval_ns=BATCH_INTERVAL_NS

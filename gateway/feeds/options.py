@@ -7,6 +7,7 @@ opens a file or a socket.
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +20,8 @@ from gateway.options import Port
 FEEDS_MAX = 64
 """Feeds of one gateway: the length of the feed arrays in the statistics page."""
 
+_HTTP: Final = ("http", "https")
+
 SPOOL_RECORD_BYTES = 64
 """Of a usual record in a spool, packed; `docs/delay.md` has what was measured."""
 SPOOL_SPARE_S = 60
@@ -26,11 +29,13 @@ SPOOL_SPARE_S = 60
 
 Venue = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,16}$")]
 Channel = Literal["trade", "bbo", "book", "instrument"]
+LiveChannel = Literal["trade", "bbo", "book"]
+Symbol = Annotated[str, Meta(min_length=1, max_length=96)]
 Path = Annotated[str, Meta(min_length=1)]
 Asset = Annotated[str, Meta(pattern="^[!-~]{0,16}$")]
 Step = Annotated[str, Meta(pattern=r"^(|[0-9]{1,18}|[0-9]{1,9}\.[0-9]{1,9}|0\.[0-9]{1,17})$")]
 """At most 18 digits."""
-Format = Literal["binance", "kraken-v1", "coinbase", "bybit", "ring"]
+Format = Literal["binance", "kraken", "kraken-v1", "coinbase", "bybit", "ring"]
 
 Quotes = Literal["auto", "venue", "derived"]
 """Where `bbo` comes from: the venue's quotes, the best levels of the feed's books, or these where
@@ -38,12 +43,22 @@ the venue sends none."""
 
 VENUE_OF: Final[dict[Format, str]] = {
     "binance": "BINANCE",
+    "kraken": "KRAKEN",
     "kraken-v1": "KRAKEN",
     "coinbase": "COINBASE",
     "bybit": "BYBIT",
     "ring": "BINANCE",
 }
 """What a replay publishes under unless it is told."""
+
+
+Market = Literal["spot", "usdm", "coinm"]
+LIVE_VENUE_OF: Final[dict[Market, str]] = {
+    "spot": "BINANCE",
+    "usdm": "BINANCE_USDM",
+    "coinm": "BINANCE_COINM",
+}
+"""What a live market is published under unless the feed is told."""
 
 
 class _FeedTable(
@@ -153,7 +168,50 @@ class DelayOptions(_FeedTable, frozen=True, tag="delay"):
         return room / ((self.delay_s + SPOOL_SPARE_S) * SPOOL_RECORD_BYTES)
 
 
-FeedOptions = SyntheticOptions | ReplayOptions | UdpOptions | PublisherOptions | DelayOptions
+class LiveOptions(_FeedTable, frozen=True, kw_only=True):
+    """A venue, live. `symbols` are names, or patterns with `*` of those that it lists."""
+
+    symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=10_000)]
+    channels: Annotated[tuple[LiveChannel, ...], Meta(min_length=1)] = ("trade", "bbo", "book")
+    """Reference data and status come beside them."""
+    venue: Annotated[str, Meta(pattern="^[A-Z0-9_]{0,16}$")] = ""
+    url: str = ""
+    rest: str = ""
+    """Of another place that speaks the same: a test network, a stand-in."""
+
+
+class KrakenOptions(LiveOptions, frozen=True, kw_only=True, tag="kraken"):
+    """Kraken, by its WebSocket API v2."""
+
+    def __post_init__(self) -> None:
+        if not self.venue:
+            msgspec.structs.force_setattr(self, "venue", "KRAKEN")
+
+
+class BinanceOptions(LiveOptions, frozen=True, kw_only=True, tag="binance"):
+    """A market of Binance's; its venue is BINANCE, BINANCE_USDM or BINANCE_COINM where not told."""
+
+    market: Market = "spot"
+
+    def __post_init__(self) -> None:
+        if not self.venue:
+            msgspec.structs.force_setattr(self, "venue", LIVE_VENUE_OF[self.market])
+
+
+FeedOptions = (
+    SyntheticOptions
+    | ReplayOptions
+    | UdpOptions
+    | PublisherOptions
+    | DelayOptions
+    | BinanceOptions
+    | KrakenOptions
+)
+
+
+def is_live(options: FeedOptions) -> bool:
+    """Whether such a feed speaks to a venue over the Internet."""
+    return isinstance(options, LiveOptions)
 
 
 def instruments(options: FeedOptions) -> list[str] | None:
@@ -225,6 +283,9 @@ def problems(feeds: Sequence[FeedOptions]) -> list[tuple[str, str]]:
 
 def _told(feed: FeedOptions) -> Iterator[tuple[str, str]]:
     """What is wrong with what is said of a feed's instruments."""
+    if isinstance(feed, LiveOptions):
+        yield from _live(feed)
+        return
     if isinstance(feed, SyntheticOptions | DelayOptions):
         return
     if isinstance(feed, ReplayOptions) and feed.format == "ring" and feed.instruments:
@@ -239,6 +300,30 @@ def _told(feed: FeedOptions) -> Iterator[tuple[str, str]]:
         if one.symbol in symbols:
             yield f"instruments.{number}.symbol", f'found "{one.symbol}" again; expected each once'
         symbols.add(one.symbol)
+
+
+def _live(feed: LiveOptions) -> Iterator[tuple[str, str]]:
+    """What is wrong with what a live feed follows, and where."""
+    seen: set[str] = set()
+    for number, symbol in enumerate(feed.symbols):
+        try:
+            split_instrument(f"{symbol.replace('*', 'X')}.{feed.venue}")
+        except ValueError as error:
+            yield f"symbols.{number}", str(error)
+        if symbol in seen:
+            yield f"symbols.{number}", f'found "{symbol}" again; expected each once'
+        seen.add(symbol)
+    for key, url, schemes in (("url", feed.url, ("ws", "wss")), ("rest", feed.rest, _HTTP)):
+        if url and not _goes_to(url, schemes):
+            yield key, f'found "{url}"; expected {schemes[0]}:// or {schemes[1]}:// and a host'
+
+
+def _goes_to(url: str, schemes: Sequence[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
 
 
 def _of(feed: FeedOptions, feeds: Sequence[FeedOptions]) -> Iterator[tuple[str, str]]:

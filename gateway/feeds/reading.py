@@ -143,6 +143,18 @@ class Reading:
         """The symbol's book turned out to be wrong."""
         return self._books.doubt(symbol, why)
 
+    def waits(self, symbol: str) -> bool:
+        """Whether the symbol's book waits for a snapshot from beside the stream."""
+        return self._books.waits(symbol)
+
+    def stands(self, symbol: str) -> bool:
+        """Whether the symbol has a book that is up to date."""
+        return self._books.stands(symbol)
+
+    def forget(self, symbol: str) -> None:
+        """The instrument has ended."""
+        self._books.forget(symbol)
+
     def end(self) -> None:
         """The last entry was read."""
         self._books.end()
@@ -185,7 +197,7 @@ class Reading:
         if isinstance(item, Message):
             yield from self._records(item)
         elif isinstance(item, Instrument):
-            yield from self._instrument(item)
+            yield from self.instrument(item)
         elif isinstance(item, BookMessage):
             yield from self._book(item, connection)
         elif isinstance(item, Lost):
@@ -233,7 +245,8 @@ class Reading:
         if self._inferred is not None:
             self._inferred.told(symbol)
 
-    def _instrument(self, item: Instrument) -> "Iterator[Row | Refusal]":
+    def instrument(self, item: Instrument) -> "Iterator[Row | Refusal]":
+        """What the venue says of an instrument."""
         self._known(item.symbol)
         derived = self._derives is not None and self._derives(item.symbol)
         yield self._topics[INSTRUMENT].row(item.symbol, fields_of(item, derived=derived))

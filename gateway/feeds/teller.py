@@ -34,6 +34,9 @@ class Teller:
         doubt: what else is to be told of a symbol whose book turned out to be wrong, and why.
         flags: of every record.
         heartbeat_ns: of the feed, where it has one.
+        record_wire: whether a record's time and its receipt are of one time, so that their distance
+            is a latency.
+        stamps: the receipt of what is told: REALTIME and MONOTONIC.
         begun: called before each publish.
         done: called after it.
 
@@ -52,6 +55,8 @@ class Teller:
         doubt: "Callable[[str, str], Iterator[Told]]",
         flags: int = 0,
         heartbeat_ns: int = 0,
+        record_wire: bool = False,
+        stamps: Callable[[], tuple[int, int]] = lambda: (time.time_ns(), time.monotonic_ns()),
         begun: Callable[[], None] = lambda: None,
         done: Callable[[], None] = lambda: None,
     ) -> None:
@@ -62,6 +67,8 @@ class Teller:
         self._doubt = doubt
         self._flags = flags
         self._heartbeat_ns = heartbeat_ns
+        self._record_wire = record_wire
+        self._stamps = stamps
         self._begun = begun
         self._done = done
         self._rows: list[Row] = []
@@ -75,7 +82,7 @@ class Teller:
             self._take(cast("Row | After", row), flags | self._flags)
         elif isinstance(row, Refusal):
             self.publish()  # what came before it goes first
-            self._outlet.refuse(row, time.time_ns(), time.monotonic_ns())
+            self._outlet.refuse(row, *self._stamps())
         elif isinstance(row, Ended):
             self.publish()  # its id is another's from then on
             row.topics.retire(row.symbol)
@@ -96,14 +103,13 @@ class Teller:
         if not rows:
             return 0
         self._begun()
-        ts_recv, mono_recv = time.time_ns(), time.monotonic_ns()
-        # Event times are of another time: their distance from now is no wire latency.
+        ts_recv, mono_recv = self._stamps()
         went = self._outlet.publish(
             rows,
             ts_recv,
             mono_recv,
             flags=self._rows_flags,
-            record_wire=False,
+            record_wire=self._record_wire,
             gap=gap,
             lost=lost,
         )
@@ -117,9 +123,9 @@ class Teller:
     def _book(self, change: BookMessage | Doubt) -> None:
         self.publish()  # what came before it goes first
         self._begun()
-        ts_recv = time.time_ns()
+        ts_recv, mono_recv = self._stamps()
         fate = self._outlet.book(
-            change, ts_recv, time.monotonic_ns(), flags=self._flags, record_wire=False
+            change, ts_recv, mono_recv, flags=self._flags, record_wire=self._record_wire
         )
         if fate.published:
             self.told[BOOK] += 1

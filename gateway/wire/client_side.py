@@ -111,6 +111,10 @@ class ClientSide:
         """A text message, as it is to be written."""
         return Frame(Opcode.TEXT, text.encode()).serialize(mask=True)
 
+    def ping(self) -> bytes:
+        """A ping, as it is to be written."""
+        return Frame(Opcode.PING, b"").serialize(mask=True)
+
     def close(self, code: int, reason: str) -> bytes:
         """The close frame to be written, after which nothing is sent; messages may still come.
 

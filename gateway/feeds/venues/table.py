@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.feeds.refusals import Identify
-from gateway.feeds.venues import binance, bybit, coinbase, kraken
+from gateway.feeds.venues import binance, bybit, coinbase, kraken, kraken_v2
 from gateway.feeds.venues.message import Decode, Decoded, Instrument
 from gateway.feeds.venues.reference import Assets, by_mark
 
@@ -87,6 +87,14 @@ VENUES: Final[dict[str, Venue]] = {
         "/AssetPairs",
         partial(by_mark, "/"),
         kraken.identify,
+        heartbeat_s=1,
+    ),
+    "kraken": Venue(
+        lambda address: kraken_v2.Connection().decode,
+        kraken_v2.instruments,
+        "/AssetPairs",
+        partial(by_mark, "/"),
+        kraken_v2.identify,
         heartbeat_s=1,
     ),
     "coinbase": Venue(

@@ -6,13 +6,16 @@ import msgspec
 import pytest
 
 from gateway.feeds.options import (
+    BinanceOptions,
     DelayOptions,
     FeedOptions,
     InstrumentOptions,
+    KrakenOptions,
     ReplayOptions,
     SyntheticOptions,
     UdpOptions,
     instruments,
+    is_live,
     problems,
     venues,
 )
@@ -51,7 +54,7 @@ def test_the_type_key_chooses_the_struct() -> None:
         ({"type": "synthetic", "channels": []}, r"\$.channels"),
         ({"type": "synthetic", "channels": ["candle"]}, r"\$.channels"),
         ({"type": "replay"}, "missing required field `path`"),
-        ({"type": "replay", "path": "a", "format": "kraken"}, r"\$.format"),
+        ({"type": "replay", "path": "a", "format": "kraken-v3"}, r"\$.format"),
         ({"type": "replay", "path": "a", "speed": -1}, r"\$.speed"),
         ({"type": "udp", "instruments": [{}]}, "missing required field `symbol`"),
         ({"type": "udp", "instruments": [{"symbol": "A", "step": "1"}]}, "unknown field `step`"),
@@ -60,11 +63,24 @@ def test_the_type_key_chooses_the_struct() -> None:
         ({"type": "udp", "instruments": [{"symbol": "A", "base": "币"}]}, r"\[0\].base"),
         ({"type": "udp", "instruments": [{"symbol": "A", "quote": "Q" * 17}]}, r"\[0\].quote"),
         ({"type": "synthetic", "instruments": []}, "unknown field `instruments`"),
+        ({"type": "binance"}, "missing required field `symbols`"),
+        ({"type": "binance", "symbols": []}, r"\$.symbols"),
+        ({"type": "binance", "symbols": ["A"], "market": "margin"}, r"\$.market"),
+        ({"type": "binance", "symbols": ["A"], "channels": ["candle"]}, r"\$.channels"),
+        ({"type": "kraken", "symbols": ["A"], "market": "spot"}, "unknown field `market`"),
     ],
 )
 def test_f61_wrong_keys_and_values(keys: dict[str, Any], why: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=why):
         feed(**keys)
+
+
+def test_what_live_venues_are_called() -> None:
+    names = [BinanceOptions(symbols=("A",), market=one).venue for one in ("spot", "usdm", "coinm")]
+    assert names == ["BINANCE", "BINANCE_USDM", "BINANCE_COINM"]
+    assert KrakenOptions(symbols=("A",)).venue == "KRAKEN"
+    assert KrakenOptions(symbols=("A",), venue="X").venue == "X"
+    assert [is_live(one) for one in (KrakenOptions(symbols=("A",)), UdpOptions())] == [True, False]
 
 
 def test_only_a_synthetic_venue_is_closed() -> None:
@@ -102,6 +118,21 @@ def test_a_closed_list_says_what_comes_on_each_channel() -> None:
         ([UdpOptions(), SyntheticOptions()], ["feeds.1.venue"]),
         ([SyntheticOptions(), SyntheticOptions(seed=2)], ["feeds.1.venue"]),
         ([SyntheticOptions(), SyntheticOptions(venue="SIM2")], []),
+        ([BinanceOptions(symbols=("A", "B*", "币安USDT")), KrakenOptions(symbols=("A/B",))], []),
+        ([BinanceOptions(symbols=("A",)), BinanceOptions(symbols=("B",))], ["feeds.1.venue"]),
+        (
+            [BinanceOptions(symbols=("A",)), BinanceOptions(symbols=("A",), market="usdm")],
+            [],
+        ),
+        ([BinanceOptions(symbols=("A", "A"))], ["feeds.0.symbols.1"]),
+        ([BinanceOptions(symbols=('"',))], ["feeds.0.symbols.0"]),
+        ([BinanceOptions(symbols=("A",), url="https://x")], ["feeds.0.url"]),
+        ([BinanceOptions(symbols=("A",), url="ws://", rest="x")], ["feeds.0.url", "feeds.0.rest"]),
+        (
+            [BinanceOptions(symbols=("A",), url="ws://[", rest="http://x:y")],
+            ["feeds.0.url", "feeds.0.rest"],
+        ),
+        ([BinanceOptions(symbols=("A",), url="ws://x", rest="https://x")], []),
         ([SyntheticOptions(burst_every_s=1, burst_s=1)], ["feeds.0.burst_s"]),
         ([SyntheticOptions(burst_every_s=2, burst_s=1)], []),
         (
