@@ -382,5 +382,9 @@ async def test_faults_at_random(
         stand_in.faults.chance = 0.0
         stand_in.faults.skip = 0
         stand_in.faults.swap = False
+        # What was left out last shows by what comes behind it.
+        books = stand_in.books
+        then = {symbol: books[symbol].update for symbol in (A, B)}
+        await live.until(lambda: all(books[one].update >= n + 10 for one, n in then.items()))
         await stands(live)
         await agrees(live, stand_in)
