@@ -250,7 +250,7 @@ async def test_a_consumer_that_falls_behind_stops_the_reader_but_not_its_replies
     async with gateway, client(gateway, events_max=10) as ticks:
         await ticks.subscribe("trade", ["A.SIM"])
         await asyncio.sleep(0.9)  # long enough to be stale, had it been reading
-        assert ticks.statistics().messages < 200
+        assert ticks.statistics().messages < 1000  # it took what one read had, and no more
         assert (await ticks.instruments())[0].symbol == "A.SIM"
         updates = [e for e in await take(ticks, 2001) if isinstance(e, Tick)]
         assert [update.seq for update in updates] == list(range(1, 2001))
