@@ -16,8 +16,7 @@ from websockets.http11 import Request
 from gateway import log
 from gateway.errors import ConfigurationError, Problem
 from gateway.identity import revoked
-from gateway.identity.authenticator import Authenticator, Identity, Material, Refused
-from gateway.identity.claims import Expected
+from gateway.identity.authenticator import Identity, Material, Refused
 from gateway.identity.credentials import judged, refusal
 from gateway.identity.entitled import Entitlements, standing
 from gateway.identity.grants import own_granted
@@ -59,14 +58,7 @@ class Identities:
         self._asks = not is_loopback(config.ops.host)
         self._loop = asyncio.get_running_loop()
         self._keeper = Keeper(options, self._given, time.monotonic)
-        self._authenticator = Authenticator(
-            Expected(options.audience, options.issuer, options.max_ttl_s),
-            options.typ,
-            options.failures_per_minute,
-            self._keeper.material,
-            unknown=self._keeper.unknown,
-            count=count,
-        )
+        self._authenticator = self._keeper.authenticator(count)
         self._entitlements = Entitlements(audit, config.late)
         self._changed = asyncio.Event()
         self._changed.set()

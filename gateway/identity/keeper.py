@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway import log
 from gateway.identity import api_keys, grants, keys, revoked
 from gateway.identity.api_keys import PEPPER_BYTES
-from gateway.identity.authenticator import Material
+from gateway.identity.authenticator import Authenticator, Material
+from gateway.identity.claims import Expected
 from gateway.identity.fetch import FetchError, fetch, parts
 
 if TYPE_CHECKING:
@@ -164,6 +165,18 @@ class Keeper:
         self._wanted = threading.Event()
         self._fetched_s = self._tried_s = float("-inf")
         self._threads: list[threading.Thread] = []
+
+    def authenticator(self, count: Callable[[str, str], None]) -> Authenticator:
+        """One that goes by what there is now; `count` is told how each attempt ended."""
+        options = self._options
+        return Authenticator(
+            Expected(options.audience, options.issuer, options.max_ttl_s),
+            options.typ,
+            options.failures_per_minute,
+            self.material,
+            unknown=self.unknown,
+            count=count,
+        )
 
     def start(self) -> None:
         """Looks from now on."""

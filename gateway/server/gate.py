@@ -16,8 +16,7 @@ from websockets.http11 import Request
 
 from gateway import log
 from gateway._native import GRANTS_MAX
-from gateway.identity.authenticator import ANONYMOUS, Authenticator, Identity, Material, Refused
-from gateway.identity.claims import Expected
+from gateway.identity.authenticator import ANONYMOUS, Identity, Material, Refused
 from gateway.identity.credentials import judged, refusal
 from gateway.identity.entitled import Entitlements, Terms
 from gateway.identity.grants import Granted
@@ -123,14 +122,7 @@ class Gate:
         self._real_ns = real_ns
         self._tenants = tenants
         self._keeper = Keeper(options, self._given, lambda: now_ns() / 1e9)
-        self._authenticator = Authenticator(
-            Expected(options.audience, options.issuer, options.max_ttl_s),
-            options.typ,
-            options.failures_per_minute,
-            self._keeper.material,
-            unknown=self._keeper.unknown,
-            count=self._count,
-        )
+        self._authenticator = self._keeper.authenticator(self._count)
         self._rights: dict[tuple[Granted, Encoding], Rights] = {}
         self._doors: dict[Door, None] = {}
         self._seats = seats
