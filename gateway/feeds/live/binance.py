@@ -72,8 +72,7 @@ class Binance:
     def __init__(
         self, market: Market, channels: Sequence[str], url: str = "", rest: str = ""
     ) -> None:
-        facts = FACTS[market]
-        self.facts = facts._replace(url=url or facts.url, rest=rest or facts.rest)
+        self.facts = FACTS[market].at(url, rest)
         self._path = _PATHS[market]
         self._names = [_STREAMS[channel] for channel in channels]
         self._book = "book" in channels

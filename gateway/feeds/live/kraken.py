@@ -56,7 +56,7 @@ class Kraken:
     """
 
     def __init__(self, channels: Sequence[str], url: str = "", rest: str = "") -> None:
-        self.facts = FACTS._replace(url=url or FACTS.url, rest=rest or FACTS.rest)
+        self.facts = FACTS.at(url, rest)
         self._channels = [_CHANNELS[channel] for channel in channels]
         self._digits = kraken_v2.Digits()
         self.decoding = VENUES["kraken"]._replace(

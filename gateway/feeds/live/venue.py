@@ -41,6 +41,10 @@ class Facts(NamedTuple):
     reference_s: float = 300.0
     replies_each: bool = False
 
+    def at(self, url: str, rest: str) -> "Facts":
+        """The same of another place that speaks the same; "": of this one."""
+        return self._replace(url=url or self.url, rest=rest or self.rest)
+
 
 class Reply(NamedTuple):
     """The answer to a request, or to one stream of it: its number, None where it bears none of

@@ -69,6 +69,14 @@ class Followed:
             _apply(side, levels)
         return mine == truth
 
+    async def stands(self, *symbols: str) -> None:
+        """Waits until the books of all these do, and the feed is up."""
+        await self.until(lambda: all(map(self.book, symbols)) and self.state[0] == "up", "books")
+
+    async def agree(self, *books: "Book") -> None:
+        """Waits, the market being at rest, until all books are the truth."""
+        await self.until(lambda: all(map(self.agrees, books)), "the truth")
+
     def trades(self, symbol: str) -> list[tuple[int, str, str, bool]]:
         """Number, price, quantity, whether the taker sold."""
         topic = self._topic("trade", symbol)

@@ -43,19 +43,15 @@ async def live(
 ) -> AsyncIterator[Followed]:
     """Both symbols, whose books stand."""
     async with followed(venue(stand_in), (A, B), publisher, stats) as one:
-        await stands(one)
+        await one.stands(A, B)
         yield one
-
-
-async def stands(live: Followed) -> None:
-    await live.until(lambda: live.book(A) and live.book(B) and live.state[0] == "up", "books")
 
 
 async def agrees(live: Followed, stand_in: BinanceStandIn) -> None:
     """Once the market rests, both books are the truth, and so are trades, but those told lost."""
     stand_in.frozen = True
     books = stand_in.books
-    await live.until(lambda: live.agrees(books[A]) and live.agrees(books[B]), "the truth")
+    await live.agree(books[A], books[B])
     for symbol in (A, B):
         truth = {(t.id, t.price, t.qty, t.sell) for t in books[symbol].trades}
         trades = live.trades(symbol)
@@ -94,10 +90,10 @@ async def test_futures_leave_numbers_out(
         stand_in.running(),
         followed(venue(stand_in, market), (A, B), publisher, stats) as live,
     ):
-        await stands(live)
+        await live.stands(A, B)
         stand_in.faults.skip = 1
         await live.until(lambda: live.doubts(A) or live.doubts(B))
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)
         assert {path[:6] for path in stand_in.requests} == {root}
 
@@ -124,7 +120,7 @@ async def test_tls_is_verified_by_the_systems_authorities(
         async with followed(
             Binance("spot", CHANNELS, *there), (A, B), publisher, stats, age_s=1.0
         ) as live:
-            await stands(live)
+            await live.stands(A, B)
             await live.until(lambda: stand_in.handshakes > 2)
             await agrees(live, stand_in)
 
@@ -141,7 +137,7 @@ async def test_a_cut_connection_is_named_and_comes_back(
     state, reason = live.doubts(A)[0]
     assert state == "resync"
     assert reason.startswith("the connection ")
-    await stands(live)
+    await live.stands(A, B)
     await agrees(live, stand_in)
     assert live.feed.statistics().reconnects == 1
     assert live.lost(A) + live.lost(B) > 0, "what was traded meanwhile"
@@ -153,7 +149,7 @@ async def test_a_skipped_message_costs_its_own_book_alone(
 ) -> None:
     stand_in.faults.skip = 1
     await live.until(lambda: live.doubts(A) or live.doubts(B))
-    await stands(live)
+    await live.stands(A, B)
     await agrees(live, stand_in)
     assert sorted([len(live.doubts(A)), len(live.doubts(B))]) == [0, 1]
     assert (live.doubts(A) + live.doubts(B))[0] == ("gap", "the venue's numbers have a hole")
@@ -168,7 +164,7 @@ async def test_messages_in_the_wrong_order_are_a_hole(
 ) -> None:
     stand_in.faults.swap = True
     await live.until(lambda: live.doubts(A) or live.doubts(B))
-    await stands(live)
+    await live.stands(A, B)
     await agrees(live, stand_in)
 
 
@@ -176,14 +172,14 @@ async def test_a_line_that_stalls_is_replaced_while_it_stays_open(
     stand_in: BinanceStandIn, publisher: "FakePublisher", stats: "FakeStats"
 ) -> None:
     async with followed(venue(stand_in), (A, B), publisher, stats, stall_s=0.3) as live:
-        await stands(live)
+        await live.stands(A, B)
         stand_in.faults.silent = True
         await live.until(lambda: stand_in.handshakes > 1)
         stand_in.faults.silent = False
         await live.until(lambda: len(stand_in.open) == 1 and live.state == ("up", ""))
         before = len(live.trades(A))
         await live.until(lambda: len(live.trades(A)) > before)
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)
         assert not [one for one in live.doubts(A) if one[0] == "resync"], "no line was lost"
 
@@ -221,7 +217,7 @@ async def test_a_maintenance_is_named_and_waited_for(
     await live.until(lambda: "the venue is in maintenance" in live.state[1])
     assert "HTTP 503" in live.state[1]
     stand_in.faults.handshake = 0
-    await stands(live)
+    await live.stands(A, B)
     await agrees(live, stand_in)
 
 
@@ -260,7 +256,7 @@ async def test_a_request_that_is_refused_or_answered_wrongly_costs_the_line(
         await live.until(lambda: "no reply to a request within 1 s" in live.state[1])
         assert live.state[0] == "down"
         stand_in.faults.wrong_id = False
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)
 
 
@@ -275,7 +271,7 @@ async def test_rest_that_fails_is_named_and_leaves_all_else_running(
     before = len(live.trades(A))
     await live.until(lambda: len(live.trades(A)) > before)
     stand_in.faults.rest = 0
-    await stands(live)
+    await live.stands(A, B)
     await agrees(live, stand_in)
     await live.until(lambda: live.state == ("up", ""))
 
@@ -285,7 +281,7 @@ async def test_slow_rest_stops_nothing_and_the_end_does_not_wait_for_it(
 ) -> None:
     stand_in.faults.slow_s = 0.3
     async with followed(venue(stand_in), (A, B), publisher, stats) as live:
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)
         stand_in.faults.slow_s, stand_in.faults.skip = 30.0, 1
         asked = len(stand_in.requests)
@@ -386,5 +382,5 @@ async def test_faults_at_random(
         books = stand_in.books
         then = {symbol: books[symbol].update for symbol in (A, B)}
         await live.until(lambda: all(books[one].update >= n + 10 for one, n in then.items()))
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)

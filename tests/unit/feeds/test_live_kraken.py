@@ -37,18 +37,14 @@ async def live(
     stand_in: KrakenStandIn, publisher: "FakePublisher", stats: "FakeStats"
 ) -> AsyncIterator[Followed]:
     async with followed(venue(stand_in), (A, B), publisher, stats) as one:
-        await stands(one)
+        await one.stands(A, B)
         yield one
-
-
-async def stands(live: Followed) -> None:
-    await live.until(lambda: live.book(A) and live.book(B) and live.state[0] == "up", "books")
 
 
 async def agrees(live: Followed, stand_in: KrakenStandIn) -> None:
     stand_in.frozen = True
     books = stand_in.books
-    await live.until(lambda: live.agrees(books[A]) and live.agrees(books[B]), "the truth")
+    await live.agree(books[A], books[B])
     for symbol in (A, B):
         numbers = [number for number, *_ in live.trades(symbol)]
         truth = {(t.id, t.sell) for t in books[symbol].trades}
@@ -91,7 +87,7 @@ async def test_a_wrong_checksum_has_that_pair_subscribed_anew_and_no_other(
     publisher.book_answer = answer
     await live.until(lambda: live.doubts(A))
     assert {*live.doubts(A)} == {("resync", "its checksum is another")}
-    await stands(live)
+    await live.stands(A, B)
     publisher.book_answer = lambda message: (1, True, True, False)
     await agrees(live, stand_in)
     assert not live.doubts(B)
@@ -140,7 +136,7 @@ async def test_a_cut_and_a_line_that_takes_over(
         stand_in.cut()
         await live.until(lambda: live.state[0] == "down")
         await live.until(lambda: live.doubts(A))
-        await stands(live)
+        await live.stands(A, B)
         await agrees(live, stand_in)
 
 
@@ -151,4 +147,4 @@ async def test_a_refused_stream_in_the_venues_words(
     async with followed(venue(stand_in), (A, B), publisher, stats) as live:
         await live.until(lambda: "refused a request: Subscription not allowed" in live.state[1])
         stand_in.faults.refuse = ""
-        await stands(live)
+        await live.stands(A, B)
