@@ -3,12 +3,13 @@ import json
 import re
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from support.reports import slow, step, worker
+from support.soon import until
 from support.wire import PING, PONG, frame, request, text
 
 from gateway.errors import ResourceError
@@ -61,14 +62,6 @@ async def exchange(server: OpsServer, data: bytes, size: int = 1 << 24) -> bytes
     writer.transport.abort()
     await until(lambda: server.connections == 0)  # the server saw the end: nothing is left open
     return answer
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to be")
 
 
 async def test_alive_and_ready(server: OpsServer) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import copy
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.certificates import Authority
+from support.soon import until
 
 from gateway.errors import ConfigurationError
 from gateway.ops import exchange
@@ -45,14 +46,6 @@ async def ask(server: OpsServer, context: ssl.SSLContext, name: str = "localhost
     with suppress(OSError):
         await writer.wait_closed()
     return answer
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to be")
 
 
 def authorities(tmp_path: Path, names: Sequence[str]) -> list[Authority]:

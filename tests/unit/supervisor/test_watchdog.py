@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.soon import until
 
 from gateway._native import StatsPage
 from gateway.latency.stalls import KINDS, RECENT_MAX
@@ -45,15 +46,6 @@ def collect_slowly() -> None:
 def counted(page: StatsPage, kind: str) -> tuple[int, int]:
     index = KINDS.index(kind)
     return page.get("stalls", index), page.get("stall_ns", index)
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to be")
 
 
 @pytest.mark.usefixtures("only_ours")
