@@ -15,6 +15,9 @@ than 2 % or 2 MiB of memory, 5 % or 8 descriptors (of the workers together), 0 t
 all clients gone each process has as many descriptors and threads as before. Counters balance if
 all rows of the last table are equal. The exit code is 0, or 1 where something grows or does not
 balance.
+
+Workers hold keys, so that their descriptors and shares of memory are shown to root alone: started
+by another user it has 0 there, and says so.
 """
 
 import argparse
@@ -80,6 +83,14 @@ def pss_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     (found,) = (line.split()[1] for line in lines if line.startswith("Pss:"))
     return int(found) * 1024
+
+
+def shown(look: Callable[[int], int], pid: int) -> int:
+    """What a look at a process gives; 0 where that is not for this user."""
+    try:
+        return look(pid)
+    except PermissionError:
+        return 0
 
 
 class World:
@@ -267,12 +278,17 @@ class Soak:
     # --- what it holds ----------------------------------------------------------------------------
 
     def _held(self) -> dict[str, tuple[int, int]]:
-        return {name: (descriptors(pid), threads(pid)) for name, pid in self.pids.items()}
+        return {name: (shown(descriptors, pid), threads(pid)) for name, pid in self.pids.items()}
 
     def _sample(self) -> None:
         for name, pid in self.pids.items():
             try:
-                one = Sample(descriptors(pid), threads(pid), resident_bytes(pid), pss_bytes(pid))
+                one = Sample(
+                    shown(descriptors, pid),
+                    threads(pid),
+                    resident_bytes(pid),
+                    shown(pss_bytes, pid),
+                )
             except OSError:  # the process is gone; the pids are compared at the end
                 continue
             self.samples[name].append(one)
@@ -286,6 +302,9 @@ class Soak:
         flat = {"supervisor": self._gateway.process.pid, **found} == self.pids
         if not flat:
             print(f"a process was started again: {found}, not {self.pids}")
+        hidden = [name for name, rows in self.samples.items() if not any(row.pss for row in rows)]
+        if hidden:
+            print("descriptors, PSS: not shown to this user, nor judged:", *hidden)
         print(f"\n{'process':<12}{'what':<14}{'2nd third':>12}{'last third':>12}")
         workers = [rows for name, rows in self.samples.items() if name.startswith("worker")]
         both = [sum(row.descriptors for row in rows) for rows in zip(*workers, strict=False)]
